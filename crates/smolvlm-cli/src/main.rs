@@ -1,0 +1,2 @@
+//! The smolvlm command.
+fn main() {}

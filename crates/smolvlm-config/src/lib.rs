@@ -1,0 +1,1 @@
+//! Configuration files, presets and tile geometry of the SmolVLM family

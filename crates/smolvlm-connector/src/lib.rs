@@ -1,0 +1,1 @@
+//! The pixel-shuffle connector of SmolVLM, on Burn

@@ -1,0 +1,1 @@
+//! Token choice and stop rules for SmolVLM: logits rows in, tokens out

@@ -1,0 +1,1 @@
+//! Images to SmolVLM tiles, bit for bit as the reference makes them

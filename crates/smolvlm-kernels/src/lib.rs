@@ -1,0 +1,1 @@
+//! The tensor operations SmolVLM is made of, on every Burn backend

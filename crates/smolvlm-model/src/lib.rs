@@ -1,0 +1,1 @@
+//! The assembled SmolVLM model: weights, feature merge, hidden states, on Burn

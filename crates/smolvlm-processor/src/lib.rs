@@ -1,0 +1,1 @@
+//! Conversations to SmolVLM model inputs: chat template, tokenizer, prompt expansion, batches

@@ -1,0 +1,1 @@
+//! The SmolLM2 (Llama) text model of SmolVLM, on Burn

@@ -1,0 +1,1 @@
+//! SmolVLM vision-language models: load, ask about images, stream the answer
