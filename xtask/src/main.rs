@@ -1,2 +1,43 @@
-//! The workspace's own tasks.
-fn main() {}
+//! The workspace's own tasks. `cargo xtask` lists them.
+
+mod arrows;
+mod check;
+mod demo;
+mod golden;
+mod process;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  demo     build the release binary, make a small random checkpoint, describe a picture with it
+  test     every test of the workspace, as CI runs them
+  golden   rebuild the goldens with the reference implementation and compare (--write replaces them)
+  check    format, clippy, docs, and the arrows between crates
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next();
+    let rest: Vec<String> = args.collect();
+    let outcome = match task.as_deref() {
+        Some("demo") => demo::run(&rest),
+        Some("test") => test::run(&rest),
+        Some("golden") => golden::run(&rest),
+        Some("check") => check::run(),
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => Err(format!("no task called '{other}'\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

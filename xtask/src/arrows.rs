@@ -1,0 +1,117 @@
+//! The arrows of `docs/architecture.md`, checked against what cargo sees.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Who may depend on whom among the workspace's crates. A crate that is not listed may not exist.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("smolvlm-config", &[]),
+    ("smolvlm-image", &["smolvlm-config"]),
+    ("smolvlm-processor", &["smolvlm-config", "smolvlm-image"]),
+    ("smolvlm-kernels", &[]),
+    ("smolvlm-vision", &["smolvlm-config", "smolvlm-kernels"]),
+    ("smolvlm-connector", &["smolvlm-config", "smolvlm-kernels"]),
+    ("smolvlm-text", &["smolvlm-config", "smolvlm-kernels"]),
+    ("smolvlm-model", &["smolvlm-config", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"]),
+    ("smolvlm-generate", &["smolvlm-config"]),
+    (
+        "smolvlm",
+        &[
+            "smolvlm-config",
+            "smolvlm-image",
+            "smolvlm-processor",
+            "smolvlm-kernels",
+            "smolvlm-model",
+            "smolvlm-generate",
+        ],
+    ),
+    ("smolvlm-cli", &["smolvlm"]),
+];
+
+/// Crates that must not see Burn, directly or through others.
+const WITHOUT_BURN: &[&str] = &["smolvlm-config", "smolvlm-image", "smolvlm-processor", "smolvlm-generate"];
+
+/// Members that are not part of the product and may look at all of it.
+const OUTSIDE: &[&str] = &["xtask", "smolvlm-tests"];
+
+/// Compares `cargo metadata` with the table; the error lists every arrow that should not be there.
+pub fn check() -> Result<(), String> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(crate::process::root())
+        .output()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let wrong = violations(&metadata);
+    if wrong.is_empty() {
+        eprintln!("> arrows between {} crates hold", ARROWS.len());
+        Ok(())
+    } else {
+        Err(format!("arrows that docs/architecture.md does not have:\n  {}", wrong.join("\n  ")))
+    }
+}
+
+fn violations(metadata: &Value) -> Vec<String> {
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    let members: BTreeSet<&str> = metadata["workspace_members"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice)
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let is_member = |package: &&Value| package["id"].as_str().is_some_and(|id| members.contains(id));
+    let names: BTreeSet<&str> = packages.iter().filter(is_member).filter_map(|p| p["name"].as_str()).collect();
+
+    let mut wrong = Vec::new();
+    for package in packages.iter().filter(is_member) {
+        let name = package["name"].as_str().unwrap_or_default();
+        if OUTSIDE.contains(&name) {
+            continue;
+        }
+        let Some(targets) = allowed.get(name) else {
+            wrong.push(format!("{name} is not in the table"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().map_or(&[][..], Vec::as_slice) {
+            let to = dependency["name"].as_str().unwrap_or_default();
+            let only_tests = dependency["kind"].as_str() == Some("dev");
+            if names.contains(to) && !only_tests && !targets.contains(&to) {
+                wrong.push(format!("{name} -> {to}"));
+            }
+            if WITHOUT_BURN.contains(&name) && to.starts_with("burn") {
+                wrong.push(format!("{name} -> {to} (no Burn there)"));
+            }
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::violations;
+    use serde_json::json;
+
+    fn metadata(name: &str, dependency: &str, kind: Option<&str>) -> serde_json::Value {
+        json!({
+            "workspace_members": ["a", "b"],
+            "packages": [
+                {"id": "a", "name": name, "dependencies": [{"name": dependency, "kind": kind}]},
+                {"id": "b", "name": "smolvlm-model", "dependencies": []},
+            ],
+        })
+    }
+
+    #[test]
+    fn finds_wrong_arrows_and_burn_above_the_line() {
+        assert_eq!(violations(&metadata("smolvlm", "smolvlm-model", None)), Vec::<String>::new());
+        assert_eq!(violations(&metadata("smolvlm-config", "smolvlm-model", None)), ["smolvlm-config -> smolvlm-model"]);
+        assert_eq!(violations(&metadata("smolvlm-config", "smolvlm-model", Some("dev"))), Vec::<String>::new());
+        assert_eq!(violations(&metadata("smolvlm-image", "burn-flex", None)).len(), 1);
+        assert_eq!(violations(&metadata("smolvlm-new", "serde", None)), ["smolvlm-new is not in the table"]);
+    }
+}

@@ -1,0 +1,26 @@
+//! `cargo xtask golden`: goldens against the reference implementation.
+
+use crate::process::{execute, root};
+use std::path::Path;
+
+/// Makes a Python environment with the pinned packages (once, under `target/`), then rebuilds the goldens and
+/// compares them with the committed ones; with `--write` it replaces them.
+pub fn run(rest: &[String]) -> Result<(), String> {
+    let write = match rest {
+        [] => false,
+        [flag] if flag == "--write" => true,
+        other => return Err(format!("golden takes nothing or --write, not {other:?}")),
+    };
+    let environment = root().join("target/golden-python");
+    let python = environment.join("bin/python");
+    if !python.exists() {
+        execute("python3", ["-m".into(), "venv".into(), text(&environment)])?;
+        execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
+    }
+    let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
+    execute(&python, ["tests/golden/make.py"].iter().chain(mode).copied())
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,33 @@
+//! Running other programs from the workspace's root.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The workspace's root folder.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// Runs a program in the workspace's root, showing the command first; an error if it does not succeed.
+pub fn execute<I, S>(program: impl AsRef<Path>, args: I) -> Result<(), String>
+where
+    I: IntoIterator<Item = S>,
+    S: Into<String>,
+{
+    let program = program.as_ref();
+    let args: Vec<String> = args.into_iter().map(Into::into).collect();
+    let shown = format!("{} {}", program.display(), args.join(" "));
+    eprintln!("> {shown}");
+    let status = Command::new(program)
+        .args(&args)
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` ended with {status}")) }
+}
+
+/// Runs cargo with these words.
+pub fn cargo(words: &str) -> Result<(), String> {
+    execute("cargo", words.split_whitespace())
+}

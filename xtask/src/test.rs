@@ -1,0 +1,20 @@
+//! `cargo xtask test`: what CI runs.
+
+use crate::process::{cargo, execute};
+use std::process::{Command, Stdio};
+
+/// Runs every test of the workspace; `rest` goes to the test runner.
+pub fn run(rest: &[String]) -> Result<(), String> {
+    // nextest runs each test in its own process, in parallel across crates; plain cargo is the fallback.
+    let has_nextest = Command::new("cargo")
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let runner = if has_nextest { vec!["nextest", "run"] } else { vec!["test", "--all-targets"] };
+    let words = runner.into_iter().chain(["--workspace"]).map(String::from);
+    execute("cargo", words.chain(rest.iter().cloned()))?;
+    // The examples in the documentation are tests, too; nextest leaves them out.
+    cargo("test --workspace --doc --quiet")
+}
