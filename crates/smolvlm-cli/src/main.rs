@@ -1,2 +1,36 @@
-//! The smolvlm command.
-fn main() {}
+//! The smolvlm command: describe images, run conversations, inspect every stage.
+
+mod args;
+mod commands;
+mod failure;
+mod load;
+mod output;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+// Tensors come and go by the megabyte: with the system's allocator each is a fresh mapping full of page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Describe(args) => commands::describe::run(&args),
+        Command::Generate(args) => commands::generate::run(&args),
+        Command::Process(args) => commands::process::run(&args),
+        Command::Forward(args) => commands::forward::run(&args),
+        Command::Random(args) => commands::random::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`smolvlm ... | head`): nothing to complain about.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("smolvlm: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

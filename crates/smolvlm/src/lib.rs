@@ -1,1 +1,50 @@
-//! SmolVLM vision-language models: load, ask about images, stream the answer
+//! SmolVLM vision-language models: load a checkpoint, ask about images, stream the answer.
+//!
+//! ```no_run
+//! use smolvlm::{Message, Options, SmolVlm, Source};
+//!
+//! # fn main() -> Result<(), smolvlm::Error> {
+//! let model = SmolVlm::load(Source::directory("SmolVLM2-256M-Video-Instruct"), Options::default())?;
+//! let answer = model.chat([Message::user().image("photo.jpg").text("What is in this picture?")])?;
+//! println!("{}", answer.text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate joins the layers below and re-exports what its signatures use. Each layer is a crate of its own:
+//! [`config`], [`image`], [`processor`], [`generate`] (no tensor library) and [`model`] (Burn).
+//!
+//! # Features
+//!
+//! | feature | default | what it gives |
+//! |---|---|---|
+//! | `flex` | yes | Burn's CPU backend, pure Rust |
+//! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
+
+mod batch;
+mod error;
+mod generation;
+#[cfg(feature = "hub")]
+pub mod hub;
+mod options;
+mod run;
+mod smolvlm;
+mod source;
+mod stream;
+
+pub use smolvlm_config as config;
+pub use smolvlm_generate as generate;
+pub use smolvlm_image as image;
+pub use smolvlm_model as model;
+pub use smolvlm_processor as processor;
+
+pub use config::Preset;
+pub use error::Error;
+pub use generate::{FinishReason, SamplingParams};
+pub use generation::{Generation, Timings};
+pub use image::{Limits, Rgb};
+pub use options::{Device, Dtype, Options};
+pub use processor::{Content, Conversation, ImageSource, Message};
+pub use smolvlm::{Forward, ForwardRequest, SmolVlm};
+pub use source::Source;
+pub use stream::{Event, Stream};

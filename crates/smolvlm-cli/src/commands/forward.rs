@@ -1,0 +1,25 @@
+//! `smolvlm forward`: one pass of the model, all stages on record.
+
+use crate::args::Forward;
+use crate::failure::Failure;
+use crate::output::{Array, write_arrays};
+use smolvlm::ForwardRequest;
+use smolvlm::model::HostTensor;
+use std::collections::HashMap;
+
+/// Runs the model once over the padded batch and writes what it saw.
+pub fn run(args: &Forward) -> Result<(), Failure> {
+    let conversations = args.input.read()?;
+    let model = args.model.load()?;
+    let request = ForwardRequest { all_logits: args.all_logits, stages: args.stages };
+    let seen = model.forward(&conversations, request)?;
+
+    let array = |name: String, tensor: &HostTensor| Array::f32(name, tensor.shape.clone(), &tensor.data);
+    let mut arrays = vec![array("logits".into(), &seen.logits)];
+    arrays.extend(seen.image_features.iter().map(|tensor| array("image_features".into(), tensor)));
+    for (name, layers) in [("vision", &seen.vision_hidden_states), ("text", &seen.text_hidden_states)] {
+        let named = layers.iter().enumerate().map(|(i, tensor)| array(format!("{name}_hidden_states.{i}"), tensor));
+        arrays.extend(named);
+    }
+    write_arrays(&args.out, &arrays, HashMap::new())
+}

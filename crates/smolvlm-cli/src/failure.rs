@@ -1,0 +1,39 @@
+//! Why a command failed, in one line.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command failed, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The model said no.
+    #[error(transparent)]
+    Model(#[from] smolvlm::Error),
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A conversation file is not what it should be.
+    #[error("{}: {source}", path.display())]
+    Conversation {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<smolvlm::processor::Error>,
+    },
+    /// A file could not be written.
+    #[error("{}: {message}", path.display())]
+    Write {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// Stdout is gone or full.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+}

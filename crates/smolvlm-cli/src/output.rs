@@ -1,0 +1,95 @@
+//! What commands leave behind: files that appear whole or not at all, timings, progress bars.
+
+use crate::failure::Failure;
+use indicatif::{ProgressBar, ProgressStyle};
+use safetensors::tensor::{Dtype, View};
+use smolvlm::{Progress, Timings};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// One array of a safetensors file, little endian.
+pub struct Array {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<usize>,
+    dtype: Dtype,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    /// An array of 32-bit floats.
+    pub fn f32(name: impl Into<String>, shape: impl Into<Vec<usize>>, values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { name: name.into(), shape: shape.into(), dtype: Dtype::F32, bytes }
+    }
+
+    /// An array of 64-bit integers, the type that the reference uses for ids and masks.
+    pub fn i64(name: impl Into<String>, shape: impl Into<Vec<usize>>, values: impl Iterator<Item = i64>) -> Self {
+        let bytes = values.flat_map(i64::to_le_bytes).collect();
+        Self { name: name.into(), shape: shape.into(), dtype: Dtype::I64, bytes }
+    }
+}
+
+impl View for &Array {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes arrays as a safetensors file. The file appears by rename, so a reader never sees half of it.
+pub fn write_arrays(path: &Path, arrays: &[Array], metadata: HashMap<String, String>) -> Result<(), Failure> {
+    let failed = |message: String| Failure::Write { path: path.to_path_buf(), message };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
+    let views = arrays.iter().map(|array| (array.name.as_str(), array));
+    safetensors::serialize_to_file(views, Some(metadata), file.path()).map_err(|error| failed(error.to_string()))?;
+    file.persist(path).map_err(|error| failed(error.error.to_string()))?;
+    Ok(())
+}
+
+/// Shows where the time of a request went, on stderr.
+pub fn print_timings(prompt_tokens: usize, new_tokens: usize, timings: &Timings) {
+    let seconds = |duration: std::time::Duration| duration.as_secs_f64();
+    let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();
+    eprintln!(
+        "{prompt_tokens} prompt tokens, {new_tokens} new; process {:.2} s, vision {:.2} s, prefill {:.2} s, decode {:.2} s{rate}",
+        seconds(timings.process),
+        seconds(timings.vision),
+        seconds(timings.prefill),
+        seconds(timings.decode),
+    );
+}
+
+/// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.
+pub fn download_bar() -> impl FnMut(Progress<'_>) {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let mut current: Option<(String, ProgressBar)> = None;
+    move |progress| {
+        let same = current.as_ref().is_some_and(|(file, _)| file == progress.file);
+        if !same {
+            let bar = ProgressBar::new(progress.total).with_style(style.clone());
+            current = Some((progress.file.to_owned(), bar.with_message(progress.file.to_owned())));
+        }
+        if let Some((_, bar)) = &current {
+            bar.set_position(progress.done);
+            if progress.done >= progress.total {
+                bar.finish();
+            }
+        }
+    }
+}

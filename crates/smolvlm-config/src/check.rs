@@ -1,0 +1,40 @@
+//! Range checks that several configurations share.
+
+use crate::Error;
+
+/// The largest size (width, count or edge) that a model configuration may hold.
+pub(crate) const MAX_SIZE: usize = i32::MAX as usize;
+
+/// Every named size is in `1..=MAX_SIZE`.
+pub(crate) fn at_least_one(sizes: &[(&str, usize)]) -> Result<(), Error> {
+    for &(what, size) in sizes {
+        if size == 0 || size > MAX_SIZE {
+            return Err(Error::invalid(what, format!("must be from 1 to {MAX_SIZE}, is {size}")));
+        }
+    }
+    Ok(())
+}
+
+/// The value is finite and not below zero.
+pub(crate) fn non_negative(what: &str, value: f64) -> Result<(), Error> {
+    in_range(what, value, value.is_finite() && value >= 0.0, "must be a number from 0 up")
+}
+
+/// The value is finite and above zero.
+pub(crate) fn positive(what: &str, value: f64) -> Result<(), Error> {
+    in_range(what, value, value.is_finite() && value > 0.0, "must be a number above 0")
+}
+
+/// The value is from 0 to 1.
+pub(crate) fn fraction(what: &str, value: f64) -> Result<(), Error> {
+    in_range(what, value, (0.0..=1.0).contains(&value), "must be from 0 to 1")
+}
+
+/// An error with `rule` and the value unless `holds`.
+pub(crate) fn in_range(what: &str, value: f64, holds: bool, rule: &str) -> Result<(), Error> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::invalid(what, format!("{rule}, is {value}")))
+    }
+}

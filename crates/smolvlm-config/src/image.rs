@@ -1,0 +1,176 @@
+//! Configuration of the image processor.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Resample, Size,
+    check::{MAX_SIZE, in_range},
+    json::{EDGE, Kind, NUMBER, Node, TEXT},
+};
+
+/// How an image becomes tiles of pixel values.
+///
+/// `Default` holds the class defaults of transformers 5.23.0 (`SmolVLMImageProcessor`), which no released model uses
+/// unchanged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageProcessorConfig {
+    /// Whether images with other colour modes, or transparency, are converted to RGB.
+    pub do_convert_rgb: bool,
+    /// Whether the image is brought to `size` first.
+    pub do_resize: bool,
+    /// The size the image is brought to first.
+    pub size: Size,
+    /// The filter of every resize.
+    pub resample: Resample,
+    /// Whether an image is split into tiles. Otherwise it is squeezed into one.
+    pub do_image_splitting: bool,
+    /// Edge of a tile in pixels.
+    pub max_image_size: u32,
+    /// Whether pixel values (0 to 255) are multiplied by `rescale_factor`.
+    pub do_rescale: bool,
+    /// What pixel values are multiplied by.
+    pub rescale_factor: f64,
+    /// Whether `image_mean` is subtracted and the result divided by `image_std`.
+    pub do_normalize: bool,
+    /// What is subtracted, for red, green and blue.
+    pub image_mean: [f64; 3],
+    /// What the difference is divided by, for red, green and blue.
+    pub image_std: [f64; 3],
+    /// Whether samples with fewer tiles than others of a batch are filled up.
+    pub do_pad: bool,
+}
+
+impl Default for ImageProcessorConfig {
+    fn default() -> Self {
+        ImageProcessorConfig {
+            do_convert_rgb: true,
+            do_resize: true,
+            size: Size::LongestEdge(4 * 364),
+            resample: Resample::Lanczos,
+            do_image_splitting: true,
+            max_image_size: 364,
+            do_rescale: true,
+            rescale_factor: 1.0 / 255.0,
+            do_normalize: true,
+            image_mean: [0.5; 3],
+            image_std: [0.5; 3],
+            do_pad: true,
+        }
+    }
+}
+
+/// A switch: null turns it off, as in transformers 5.23.0.
+pub(crate) const SWITCH: Kind<bool> = Kind {
+    expected: "true or false",
+    convert: |value| if value.is_null() { Some(false) } else { value.as_bool() },
+};
+
+/// One number per colour channel, or one for all.
+const CHANNELS: Kind<[f64; 3]> = Kind {
+    expected: "a list of three numbers, or one number",
+    convert: |value| match value {
+        Value::Array(list) => {
+            let list: Option<Vec<f64>> = list.iter().map(NUMBER.convert).collect();
+            list?.try_into().ok()
+        }
+        single => Some([(NUMBER.convert)(single)?; 3]),
+    },
+};
+
+impl ImageProcessorConfig {
+    pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
+        check_type(node)?;
+        Self::read_fields(node)
+    }
+
+    /// Reads everything but the class, which image and video processors name differently.
+    pub(crate) fn read_fields(node: &Node<'_>) -> Result<Self, Error> {
+        let default = ImageProcessorConfig::default();
+        Ok(ImageProcessorConfig {
+            do_convert_rgb: node.get("do_convert_rgb", SWITCH)?.unwrap_or(default.do_convert_rgb),
+            do_resize: node.get("do_resize", SWITCH)?.unwrap_or(default.do_resize),
+            size: Size::read(node, "size")?.unwrap_or(default.size),
+            resample: Resample::read(node, "resample")?.unwrap_or(default.resample),
+            do_image_splitting: node.get("do_image_splitting", SWITCH)?.unwrap_or(default.do_image_splitting),
+            max_image_size: read_tile(node)?.unwrap_or(default.max_image_size),
+            do_rescale: node.get("do_rescale", SWITCH)?.unwrap_or(default.do_rescale),
+            rescale_factor: node.get("rescale_factor", NUMBER)?.unwrap_or(default.rescale_factor),
+            do_normalize: node.get("do_normalize", SWITCH)?.unwrap_or(default.do_normalize),
+            image_mean: node.get("image_mean", CHANNELS)?.unwrap_or(default.image_mean),
+            image_std: node.get("image_std", CHANNELS)?.unwrap_or(default.image_std),
+            do_pad: node.get("do_pad", SWITCH)?.unwrap_or(default.do_pad),
+        })
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        json!({
+            "image_processor_type": "SmolVLMImageProcessor",
+            "do_convert_rgb": self.do_convert_rgb,
+            "do_resize": self.do_resize,
+            "size": self.size.to_value(),
+            "resample": self.resample.number(),
+            "do_image_splitting": self.do_image_splitting,
+            "max_image_size": {"longest_edge": self.max_image_size},
+            "do_rescale": self.do_rescale,
+            "rescale_factor": self.rescale_factor,
+            "do_normalize": self.do_normalize,
+            "image_mean": self.image_mean,
+            "image_std": self.image_std,
+            "do_pad": self.do_pad,
+        })
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a size of zero or above 2^31, a factor or mean that is not finite, or a standard
+    /// deviation of zero.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.size.validate("size")?;
+        let tile = self.max_image_size;
+        if tile == 0 || tile as usize > MAX_SIZE {
+            return Err(Error::invalid(
+                "max_image_size.longest_edge",
+                format!("must be from 1 to {MAX_SIZE}, is {tile}"),
+            ));
+        }
+        let factor = self.rescale_factor;
+        in_range("rescale_factor", factor, factor.is_finite(), "must be finite")?;
+        for mean in self.image_mean {
+            in_range("image_mean", mean, mean.is_finite(), "must be finite")?;
+        }
+        for std in self.image_std {
+            in_range("image_std", std, std.is_finite() && std != 0.0, "must be finite and not 0")?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses the processor of another model family. Older versions save the class with the suffix `Fast`.
+fn check_type(node: &Node<'_>) -> Result<(), Error> {
+    let key = "image_processor_type";
+    match node.nullable(key, TEXT)? {
+        Some(name) => match name.strip_suffix("Fast").or(name.strip_suffix("Pil")).unwrap_or(&name) {
+            "SmolVLMImageProcessor" | "Idefics3ImageProcessor" => Ok(()),
+            _ => Err(Error::Unsupported {
+                key: node.key(key),
+                found: name,
+                supported: "SmolVLMImageProcessor, Idefics3ImageProcessor",
+            }),
+        },
+        None => Ok(()),
+    }
+}
+
+fn read_tile(node: &Node<'_>) -> Result<Option<u32>, Error> {
+    let key = "max_image_size";
+    let Some(value) = node.value(key) else {
+        return Ok(None);
+    };
+    let size = node.object(key)?.ok_or_else(|| node.wrong(key, value, "an object with longest_edge"))?;
+    match size.get("longest_edge", EDGE)? {
+        Some(edge) => Ok(Some(edge)),
+        None => Err(node.wrong(key, value, "an object with longest_edge")),
+    }
+}

@@ -1,0 +1,105 @@
+//! The list of files of a checkpoint that is split over several.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::header::readable;
+
+/// Longest list that is read, in bytes; the largest SmolVLM needs 60 kB.
+const MAX_INDEX: u64 = 16 << 20;
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The files that an index lists, each with the tensors it places there.
+///
+/// # Errors
+///
+/// [`Error::Io`], and [`Error::ShardIndex`] when the list is not valid, is empty, or names a file outside its own
+/// folder.
+pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let invalid = |message: String| Error::ShardIndex {
+        path: index.to_owned(),
+        message,
+    };
+    let mut text = String::new();
+    File::open(index)
+        .and_then(|file| file.take(MAX_INDEX + 1).read_to_string(&mut text))
+        .map_err(|error| Error::io(index, error))?;
+    if text.len() as u64 > MAX_INDEX {
+        return Err(invalid(format!("it is longer than {MAX_INDEX} bytes")));
+    }
+    let parsed: Index = serde_json::from_str(&text)
+        .map_err(|error| invalid(format!("not a list of weight files: {}", readable(&error.to_string()))))?;
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tensor, file) in parsed.weight_map {
+        if !stays_inside(&file) {
+            return Err(invalid(format!(
+                "it places {} in {:?}, which is not a plain file name",
+                readable(&tensor),
+                readable(&file)
+            )));
+        }
+        files.entry(file).or_default().push(tensor);
+    }
+    if files.is_empty() {
+        return Err(invalid("its weight_map is empty".to_owned()));
+    }
+    Ok(files)
+}
+
+/// Whether `file` names something below the folder it is joined to, on every system.
+fn stays_inside(file: &str) -> bool {
+    let mut components = Path::new(file).components();
+    !file.contains(['\\', ':', '\0'])
+        && matches!(components.next(), Some(Component::Normal(_)))
+        && components.all(|component| matches!(component, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.json");
+        std::fs::write(&path, text).unwrap();
+        shard_files(&path)
+    }
+
+    #[test]
+    fn groups_tensors_by_file() {
+        let files = parse(
+            r#"{"metadata":{"total_size":1},"weight_map":{"b":"2.safetensors","a":"1.safetensors","c":"1.safetensors"}}"#,
+        )
+        .unwrap();
+        assert_eq!(files["1.safetensors"], ["a", "c"]);
+        assert_eq!(files["2.safetensors"], ["b"]);
+    }
+
+    #[test]
+    fn refuses_files_elsewhere() {
+        for file in [
+            "../x", "/etc/passwd", "a/../../x", "..", ".", "", "./x", r"..\\x", "C:x", r"\\\\host\\x",
+        ] {
+            let error = parse(&format!(r#"{{"weight_map":{{"a":"{file}"}}}}"#)).unwrap_err();
+            assert!(matches!(error, Error::ShardIndex { .. }), "{file}: {error}");
+        }
+        assert!(parse(r#"{"weight_map":{"a":"parts/1.safetensors"}}"#).is_ok());
+    }
+
+    #[test]
+    fn refuses_what_is_no_list() {
+        for text in ["", "{}", "[]", r#"{"weight_map":{}}"#, r#"{"weight_map":{"a":1}}"#, "{"] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, Error::ShardIndex { .. }), "{text}: {error}");
+        }
+    }
+}

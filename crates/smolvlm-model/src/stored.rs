@@ -1,0 +1,168 @@
+//! The weight files of a checkpoint, opened but not read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::Dtype;
+use smolvlm_config::FloatType;
+use smolvlm_kernels::MappedFile;
+
+use crate::error::Error;
+use crate::header::{StoredTensor, read_header, readable};
+use crate::shards::shard_files;
+use crate::weights::{LM_HEAD, PREFIX};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// The weight files of a checkpoint, mapped into memory and checked; no tensor has been read yet.
+///
+/// Tensors go by the names of the table in [`tensor_specs`](crate::tensor_specs): a name without the leading `model.`
+/// gets it here.
+#[derive(Debug)]
+pub struct Weights {
+    files: Vec<MappedFile>,
+    tensors: BTreeMap<String, (usize, StoredTensor)>,
+}
+
+impl Weights {
+    /// Opens the weights at `path`: a folder that holds `model.safetensors`, or else `model.safetensors.index.json` and
+    /// the files it lists; or one safetensors file.
+    ///
+    /// The files must not be changed while this value lives (see [`MappedFile`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoWeights`] when a folder has neither, [`Error::Io`] when a file cannot be opened,
+    /// [`Error::Safetensors`] and [`Error::ShardIndex`] when one is damaged, [`Error::DuplicateTensor`] when a name
+    /// occurs twice.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        if !path.is_dir() {
+            return Self::open_files(&[path.to_owned()]);
+        }
+        let (single, index) = (path.join(SINGLE), path.join(INDEX));
+        if single.exists() {
+            return Self::open_files(&[single]);
+        }
+        if !index.exists() {
+            let hint = if path.join("pytorch_model.bin").exists()
+                || path.join("pytorch_model.bin.index.json").exists()
+            {
+                " (only pytorch_model.bin; save the model with safetensors)"
+            } else {
+                ""
+            };
+            return Err(Error::NoWeights {
+                path: path.to_owned(),
+                hint,
+            });
+        }
+        let shards = shard_files(&index)?;
+        let files: Vec<PathBuf> = shards.keys().map(|file| path.join(file)).collect();
+        let weights = Self::open_files(&files)?;
+        for (position, (file, names)) in shards.iter().enumerate() {
+            for name in names {
+                let held = weights.tensors.get(&canonical(name.clone()));
+                if held.is_none_or(|(holder, _)| *holder != position) {
+                    return Err(Error::ShardIndex {
+                        path: index,
+                        message: format!("it places {} in {file}, which does not hold it", readable(name)),
+                    });
+                }
+            }
+        }
+        Ok(weights)
+    }
+
+    fn open_files(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut weights = Self {
+            files: Vec::with_capacity(paths.len()),
+            tensors: BTreeMap::new(),
+        };
+        for (position, path) in paths.iter().enumerate() {
+            let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
+            for (name, tensor) in read_header(&file, path)? {
+                let name = canonical(name);
+                if weights.tensors.contains_key(&name) {
+                    return Err(Error::DuplicateTensor {
+                        path: path.clone(),
+                        name: readable(&name),
+                    });
+                }
+                weights.tensors.insert(name, (position, tensor));
+            }
+            weights.files.push(file);
+        }
+        Ok(weights)
+    }
+
+    /// Names of all stored tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Shape of a stored tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensor(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// The type most of the values are stored in; `None` if that is none that weights can have.
+    pub fn float_type(&self) -> Option<FloatType> {
+        [FloatType::F32, FloatType::Bf16, FloatType::F16]
+            .into_iter()
+            .map(|float| {
+                let values: usize = self
+                    .tensors
+                    .values()
+                    .filter(|(_, tensor)| float_type(tensor.dtype) == Some(float))
+                    .map(|(_, tensor)| tensor.range.len() / float.bytes())
+                    .sum();
+                (values, float)
+            })
+            .filter(|(values, _)| *values > 0)
+            .max_by_key(|(values, _)| *values)
+            .map(|(_, float)| float)
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&StoredTensor> {
+        self.tensors.get(name).map(|(_, tensor)| tensor)
+    }
+
+    /// The bytes of a stored tensor; empty if there is none of that name.
+    pub(crate) fn bytes(&self, name: &str) -> &[u8] {
+        self.tensors
+            .get(name)
+            .and_then(|(file, tensor)| self.files.get(*file)?.get(tensor.range.clone()))
+            .unwrap_or_default()
+    }
+
+    /// Gives the memory of a stored tensor back; it can still be read.
+    pub(crate) fn release(&self, name: &str) {
+        if let Some((file, tensor)) = self.tensors.get(name)
+            && let Some(file) = self.files.get(*file)
+        {
+            file.release(tensor.range.clone());
+        }
+    }
+}
+
+/// The weight type of a stored type.
+pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
+    match dtype {
+        Dtype::F32 => Some(FloatType::F32),
+        Dtype::BF16 => Some(FloatType::Bf16),
+        Dtype::F16 => Some(FloatType::F16),
+        _ => None,
+    }
+}
+
+/// A stored name with the prefix that all names but the output projection's carry.
+fn canonical(name: String) -> String {
+    let bare = ["text_model.", "vision_model.", "connector."];
+    if name != LM_HEAD && bare.iter().any(|start| name.starts_with(start)) {
+        format!("{PREFIX}{name}")
+    } else {
+        name
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong between a checkpoint and an answer.
+
+use crate::Device;
+
+/// What can go wrong between a checkpoint and an answer. Messages are one line and say what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model name that is neither a folder nor a hub repository.
+    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name")]
+    Source {
+        /// What was given.
+        text: String,
+    },
+    /// The checkpoint's configuration files.
+    #[error(transparent)]
+    Config(#[from] smolvlm_config::Error),
+    /// Conversations, images, templates or the tokenizer.
+    #[error(transparent)]
+    Processor(#[from] smolvlm_processor::Error),
+    /// Weights or the model's inputs.
+    #[error(transparent)]
+    Model(#[from] smolvlm_model::Error),
+    /// Sampling parameters.
+    #[error(transparent)]
+    Generate(#[from] smolvlm_generate::Error),
+    /// The hub.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
+    /// This build cannot reach the hub.
+    #[error("'{repo}' is on the hub, and this build has no feature `hub`; give a checkpoint folder")]
+    NoHub {
+        /// The repository asked for.
+        repo: String,
+    },
+    /// This build lacks the device's backend.
+    #[error("this build has no backend for device {device:?}; rebuild with the feature `flex`")]
+    NoBackend {
+        /// The device asked for.
+        device: Device,
+    },
+    /// An option's value is not legal.
+    #[error("'{value}' is no {option}; it can be {legal}")]
+    Option {
+        /// Which option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What it can be.
+        legal: &'static str,
+    },
+    /// The prompt leaves no room for an answer.
+    #[error(
+        "conversation {row} makes a prompt of {prompt} tokens, the model's context holds {context}; \
+         use fewer or unsplit images, or less text"
+    )]
+    PromptTooLong {
+        /// Index of the conversation in the batch.
+        row: usize,
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens the model was made for.
+        context: usize,
+    },
+    /// The thread pool could not be made.
+    #[error("cannot start {threads} threads: {message}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The system's reason.
+        message: String,
+    },
+}

@@ -1,0 +1,91 @@
+//! How a model is to be run.
+
+use crate::Error;
+use smolvlm_image::Limits;
+use std::str::FromStr;
+
+/// How a model is to be run. `Options::default()` suits the machine it runs on.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the model runs.
+    pub device: Device,
+    /// Number format of the weights and of the arithmetic.
+    pub dtype: Dtype,
+    /// Threads for image processing and for CPU devices; none means one per core.
+    pub threads: Option<usize>,
+    /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
+    /// 256M model needs about 60 MB of activations in f32.
+    pub vision_batch: usize,
+    /// What an image may be at most; larger ones are refused before they are decoded.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { device: Device::Auto, dtype: Dtype::Auto, threads: None, vision_batch: 1, limits: Limits::default() }
+    }
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Device {
+    /// The best device that this build has.
+    #[default]
+    Auto,
+    /// Burn's pure Rust CPU backend (feature `flex`).
+    Flex,
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "flex" | "cpu" => Ok(Self::Flex),
+            _ => Err(Error::Option { option: "device", value: text.into(), legal: "auto, flex or cpu" }),
+        }
+    }
+}
+
+impl Device {
+    /// Burn's device for this choice; an error if the build lacks its backend.
+    pub(crate) fn resolve(self) -> Result<burn::tensor::Device, Error> {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Auto | Self::Flex => Ok(burn::tensor::Device::flex()),
+            #[cfg(not(feature = "flex"))]
+            Self::Auto | Self::Flex => Err(Error::NoBackend { device: self }),
+        }
+    }
+}
+
+/// Number format of weights and arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Dtype {
+    /// What is fastest on the device without losing accuracy: f32 on a CPU, whatever the file holds.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// bfloat16: half the memory of f32, about three significant digits.
+    Bf16,
+    /// IEEE half floats.
+    F16,
+}
+
+impl FromStr for Dtype {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "f32" | "float32" => Ok(Self::F32),
+            "bf16" | "bfloat16" => Ok(Self::Bf16),
+            "f16" | "float16" => Ok(Self::F16),
+            _ => Err(Error::Option { option: "dtype", value: text.into(), legal: "auto, f32, bf16 or f16" }),
+        }
+    }
+}
