@@ -32,11 +32,7 @@ impl Activation {
             "gelu" | "gelu_python" => Ok(Activation::Gelu),
             "silu" | "swish" => Ok(Activation::Silu),
             "relu" => Ok(Activation::Relu),
-            other => Err(Error::Unsupported {
-                key: key.to_owned(),
-                found: other.to_owned(),
-                supported: Self::SUPPORTED,
-            }),
+            other => Err(Error::unsupported(key, other, Self::SUPPORTED)),
         }
     }
 

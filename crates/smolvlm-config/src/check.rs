@@ -5,6 +5,17 @@ use crate::Error;
 /// The largest size (width, count or edge) that a model configuration may hold.
 pub(crate) const MAX_SIZE: usize = i32::MAX as usize;
 
+/// The longest edge of a tile in pixels. Real ones have at most 512; this one already takes 3 GB.
+pub(crate) const MAX_TILE_EDGE: usize = 1 << 14;
+
+/// The value is at most `limit`.
+pub(crate) fn at_most(what: &str, value: usize, limit: usize) -> Result<(), Error> {
+    if value > limit {
+        return Err(Error::invalid(what, format!("must be at most {limit}, is {value}")));
+    }
+    Ok(())
+}
+
 /// Every named size is in `1..=MAX_SIZE`.
 pub(crate) fn at_least_one(sizes: &[(&str, usize)]) -> Result<(), Error> {
     for &(what, size) in sizes {
@@ -32,9 +43,5 @@ pub(crate) fn fraction(what: &str, value: f64) -> Result<(), Error> {
 
 /// An error with `rule` and the value unless `holds`.
 pub(crate) fn in_range(what: &str, value: f64, holds: bool, rule: &str) -> Result<(), Error> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Error::invalid(what, format!("{rule}, is {value}")))
-    }
+    if holds { Ok(()) } else { Err(Error::invalid(what, format!("{rule}, is {value}"))) }
 }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::json::shorten;
+
 /// What can go wrong while configuration is read, checked or applied to an image size.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -49,7 +51,7 @@ pub enum Error {
     Unsupported {
         /// Key path of the value.
         key: String,
-        /// The value.
+        /// The value, shortened.
         found: String,
         /// The values that are supported.
         supported: &'static str,
@@ -81,11 +83,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Unsupported`].
+    pub(crate) fn unsupported(key: impl Into<String>, found: &str, supported: &'static str) -> Self {
+        Error::Unsupported { key: key.into(), found: shorten(found), supported }
+    }
+
     /// An [`Error::Invalid`].
     pub(crate) fn invalid(what: impl Into<String>, message: impl Into<String>) -> Self {
-        Error::Invalid {
-            what: what.into(),
-            message: message.into(),
-        }
+        Error::Invalid { what: what.into(), message: message.into() }
     }
 }

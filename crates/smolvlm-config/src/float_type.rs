@@ -25,11 +25,7 @@ impl FloatType {
             "float32" | "float" => Ok(FloatType::F32),
             "bfloat16" => Ok(FloatType::Bf16),
             "float16" | "half" => Ok(FloatType::F16),
-            _ => Err(Error::Unsupported {
-                key: key.to_owned(),
-                found: name.to_owned(),
-                supported: "float32, bfloat16, float16",
-            }),
+            _ => Err(Error::unsupported(key, name, "float32, bfloat16, float16")),
         }
     }
 

@@ -40,10 +40,7 @@ const BIASES: Kind<Vec<SequenceBias>> = Kind {
     expected: "a list of [list of token ids, number]",
     convert: |value| {
         let pair = |value: &Value| match value.as_array()?.as_slice() {
-            [tokens, bias] => Some(SequenceBias {
-                tokens: (TOKENS.convert)(tokens)?,
-                bias: (NUMBER.convert)(bias)?,
-            }),
+            [tokens, bias] => Some(SequenceBias { tokens: (TOKENS.convert)(tokens)?, bias: (NUMBER.convert)(bias)? }),
             _ => None,
         };
         value.as_array()?.iter().map(pair).collect()
@@ -53,18 +50,12 @@ const BIASES: Kind<Vec<SequenceBias>> = Kind {
 const DECAY: Kind<ExponentialDecay> = Kind {
     expected: "a list of a start (an integer from 0 up) and a factor (a number)",
     convert: |value| match value.as_array()?.as_slice() {
-        [start, factor] => Some(ExponentialDecay {
-            start: (COUNT.convert)(start)?,
-            factor: (NUMBER.convert)(factor)?,
-        }),
+        [start, factor] => Some(ExponentialDecay { start: (COUNT.convert)(start)?, factor: (NUMBER.convert)(factor)? }),
         _ => None,
     },
 };
 
-const HASH_KEY: Kind<u64> = Kind {
-    expected: "an integer from 0 up",
-    convert: Value::as_u64,
-};
+const HASH_KEY: Kind<u64> = Kind { expected: "an integer from 0 up", convert: Value::as_u64 };
 
 impl GenerationConfig {
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
@@ -123,9 +114,8 @@ impl GenerationConfig {
 
     /// The parameters that are set, by their names in configuration files.
     pub(crate) fn to_map(&self) -> Map<String, Value> {
-        let runs = |runs: &[SequenceBias]| -> Vec<Value> {
-            runs.iter().map(|run| json!([run.tokens, run.bias])).collect()
-        };
+        let runs =
+            |runs: &[SequenceBias]| -> Vec<Value> { runs.iter().map(|run| json!([run.tokens, run.bias])).collect() };
         let mut value = json!({
             "eos_token_id": tokens_value(&self.eos_token_ids),
             "pad_token_id": self.pad_token_id,
@@ -190,13 +180,15 @@ fn read_cache(name: String, node: &Node<'_>) -> Result<CacheImplementation, Erro
         // The others are former names, read as static by transformers 5 too.
         "static" | "sliding_window" | "hybrid" | "hybrid_chunked" => Ok(CacheImplementation::Static),
         "offloaded" => Ok(CacheImplementation::Offloaded),
-        "offloaded_static" | "offloaded_hybrid" | "offloaded_hybrid_chunked" => Ok(CacheImplementation::OffloadedStatic),
+        "offloaded_static" | "offloaded_hybrid" | "offloaded_hybrid_chunked" => {
+            Ok(CacheImplementation::OffloadedStatic)
+        }
         "quantized" => Ok(CacheImplementation::Quantized),
-        _ => Err(Error::Unsupported {
-            key: node.key("cache_implementation"),
-            found: name,
-            supported: "dynamic, static, offloaded, offloaded_static, quantized",
-        }),
+        _ => Err(Error::unsupported(
+            node.key("cache_implementation"),
+            &name,
+            "dynamic, static, offloaded, offloaded_static, quantized",
+        )),
     }
 }
 
@@ -220,11 +212,7 @@ fn read_watermarking(node: &Node<'_>) -> Result<Watermarking, Error> {
             None | Some("lefthash") => false,
             Some("selfhash") => true,
             Some(other) => {
-                return Err(Error::Unsupported {
-                    key: node.key("seeding_scheme"),
-                    found: other.to_owned(),
-                    supported: "lefthash, selfhash",
-                });
+                return Err(Error::unsupported(node.key("seeding_scheme"), other, "lefthash, selfhash"));
             }
         },
         context_width: node.get("context_width", COUNT)?.unwrap_or(default.context_width),

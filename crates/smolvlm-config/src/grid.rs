@@ -31,13 +31,7 @@ impl TileGrid {
 
     /// Number of tiles: `rows * cols + 1` for a split image (the last one shows the whole image), else 1.
     pub fn tiles(&self) -> usize {
-        if self.is_split() {
-            (self.rows as usize)
-                .saturating_mul(self.cols as usize)
-                .saturating_add(1)
-        } else {
-            1
-        }
+        if self.is_split() { (self.rows as usize).saturating_mul(self.cols as usize).saturating_add(1) } else { 1 }
     }
 
     /// Number of `<image>` tokens, for `image_seq_len` tokens per tile.
@@ -89,12 +83,7 @@ impl TilePlan {
         } else {
             (height, width)
         };
-        let whole = TilePlan {
-            resized,
-            stretched: (tile, tile),
-            grid: TileGrid::WHOLE,
-            tile,
-        };
+        let whole = TilePlan { resized, stretched: (tile, tile), grid: TileGrid::WHOLE, tile };
         if !config.do_image_splitting {
             return Ok(whole);
         }
@@ -102,14 +91,7 @@ impl TilePlan {
         if stretched == (tile, tile) {
             return Ok(whole);
         }
-        Ok(TilePlan {
-            stretched,
-            grid: TileGrid {
-                rows: stretched.0 / tile,
-                cols: stretched.1 / tile,
-            },
-            ..whole
-        })
+        Ok(TilePlan { stretched, grid: TileGrid { rows: stretched.0 / tile, cols: stretched.1 / tile }, ..whole })
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Resample, Size,
-    check::{MAX_SIZE, in_range},
+    check::{MAX_TILE_EDGE, at_least_one, at_most, in_range},
     json::{EDGE, Kind, NUMBER, Node, TEXT},
 };
 
@@ -60,10 +60,8 @@ impl Default for ImageProcessorConfig {
 }
 
 /// A switch: null turns it off, as in transformers 5.23.0.
-pub(crate) const SWITCH: Kind<bool> = Kind {
-    expected: "true or false",
-    convert: |value| if value.is_null() { Some(false) } else { value.as_bool() },
-};
+pub(crate) const SWITCH: Kind<bool> =
+    Kind { expected: "true or false", convert: |value| if value.is_null() { Some(false) } else { value.as_bool() } };
 
 /// One number per colour channel, or one for all.
 const CHANNELS: Kind<[f64; 3]> = Kind {
@@ -124,17 +122,13 @@ impl ImageProcessorConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero or above 2^31, a factor or mean that is not finite, or a standard
+    /// [`Error::Invalid`] for a size of zero or an absurd one, a factor or mean that is not finite, or a standard
     /// deviation of zero.
     pub fn validate(&self) -> Result<(), Error> {
-        self.size.validate("size")?;
-        let tile = self.max_image_size;
-        if tile == 0 || tile as usize > MAX_SIZE {
-            return Err(Error::invalid(
-                "max_image_size.longest_edge",
-                format!("must be from 1 to {MAX_SIZE}, is {tile}"),
-            ));
-        }
+        self.size.validate()?;
+        let tile = self.max_image_size as usize;
+        at_least_one(&[("max_image_size.longest_edge", tile)])?;
+        at_most("max_image_size.longest_edge", tile, MAX_TILE_EDGE)?;
         let factor = self.rescale_factor;
         in_range("rescale_factor", factor, factor.is_finite(), "must be finite")?;
         for mean in self.image_mean {
@@ -153,11 +147,7 @@ fn check_type(node: &Node<'_>) -> Result<(), Error> {
     match node.nullable(key, TEXT)? {
         Some(name) => match name.strip_suffix("Fast").or(name.strip_suffix("Pil")).unwrap_or(&name) {
             "SmolVLMImageProcessor" | "Idefics3ImageProcessor" => Ok(()),
-            _ => Err(Error::Unsupported {
-                key: node.key(key),
-                found: name,
-                supported: "SmolVLMImageProcessor, Idefics3ImageProcessor",
-            }),
+            _ => Err(Error::unsupported(node.key(key), &name, "SmolVLMImageProcessor, Idefics3ImageProcessor")),
         },
         None => Ok(()),
     }

@@ -19,10 +19,7 @@ pub(crate) struct Kind<T> {
     pub convert: fn(&Value) -> Option<T>,
 }
 
-pub(crate) const FLAG: Kind<bool> = Kind {
-    expected: "true or false",
-    convert: Value::as_bool,
-};
+pub(crate) const FLAG: Kind<bool> = Kind { expected: "true or false", convert: Value::as_bool };
 
 pub(crate) const COUNT: Kind<usize> = Kind {
     expected: "an integer from 0 to 2147483647",
@@ -35,15 +32,10 @@ pub(crate) const EDGE: Kind<u32> = Kind {
 };
 
 /// Any JSON number: a file does not tell 1 from 1.0 by intent.
-pub(crate) const NUMBER: Kind<f64> = Kind {
-    expected: "a number",
-    convert: |value| value.as_f64().filter(|number| number.is_finite()),
-};
+pub(crate) const NUMBER: Kind<f64> =
+    Kind { expected: "a number", convert: |value| value.as_f64().filter(|number| number.is_finite()) };
 
-pub(crate) const TEXT: Kind<String> = Kind {
-    expected: "a string",
-    convert: |value| value.as_str().map(str::to_owned),
-};
+pub(crate) const TEXT: Kind<String> = Kind { expected: "a string", convert: |value| value.as_str().map(str::to_owned) };
 
 pub(crate) const TOKEN: Kind<u32> = Kind {
     expected: "a token id (an integer from 0 to 4294967295)",
@@ -63,7 +55,10 @@ pub(crate) const SPECIAL_TOKEN: Kind<Option<u32>> = Kind {
 pub(crate) const SPECIAL_TOKENS: Kind<Vec<u32>> = Kind {
     expected: "a token id or a list of token ids (integers from 0 to 4294967295)",
     convert: |value| match value {
-        Value::Array(list) => list.iter().filter_map(|id| (SPECIAL_TOKEN.convert)(id).transpose()).collect(),
+        Value::Array(list) => {
+            let ids: Option<Vec<Option<u32>>> = list.iter().map(SPECIAL_TOKEN.convert).collect();
+            Some(ids?.into_iter().flatten().collect())
+        }
         single => (SPECIAL_TOKEN.convert)(single).map(|id| id.into_iter().collect()),
     },
 };
@@ -78,15 +73,8 @@ impl<'a> Node<'a> {
     /// The root of a document; `what` names the document in the error.
     pub fn root(value: &'a Value, what: &str) -> Result<Self, Error> {
         match value {
-            Value::Object(map) => Ok(Node {
-                path: String::new(),
-                map,
-            }),
-            other => Err(Error::Type {
-                key: what.to_owned(),
-                expected: "a JSON object",
-                found: describe(other),
-            }),
+            Value::Object(map) => Ok(Node { path: String::new(), map }),
+            other => Err(Error::Type { key: what.to_owned(), expected: "a JSON object", found: describe(other) }),
         }
     }
 
@@ -107,20 +95,14 @@ impl<'a> Node<'a> {
 
     /// The error of a key whose value is not what was expected.
     pub fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> Error {
-        Error::Type {
-            key: self.key(key),
-            expected,
-            found: describe(value),
-        }
+        Error::Type { key: self.key(key), expected, found: describe(value) }
     }
 
     /// The value of a key, `None` when it is absent. Null is of the wrong type.
     pub fn get<T>(&self, key: &str, kind: Kind<T>) -> Result<Option<T>, Error> {
         match self.map.get(key) {
             None => Ok(None),
-            Some(value) => (kind.convert)(value)
-                .map(Some)
-                .ok_or_else(|| self.wrong(key, value, kind.expected)),
+            Some(value) => (kind.convert)(value).map(Some).ok_or_else(|| self.wrong(key, value, kind.expected)),
         }
     }
 
@@ -136,10 +118,7 @@ impl<'a> Node<'a> {
     pub fn object(&self, key: &str) -> Result<Option<Node<'a>>, Error> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Node {
-                path: format!("{}{key}.", self.path),
-                map,
-            })),
+            Some(Value::Object(map)) => Ok(Some(Node { path: format!("{}{key}.", self.path), map })),
             Some(other) => Err(self.wrong(key, other, "a JSON object")),
         }
     }
@@ -148,18 +127,13 @@ impl<'a> Node<'a> {
 /// Parses a document.
 pub(crate) fn parse(text: &str, what: &str) -> Result<Value, Error> {
     // Some editors on Windows put a byte order mark first.
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| Error::Parse {
-        what: what.to_owned(),
-        message: error.to_string(),
-    })
+    serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| Error::Parse { what: what.to_owned(), message: error.to_string() })
 }
 
 /// Reads a text file of at most [`MAX_FILE_BYTES`], `None` when it does not exist.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
-    let failed = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -174,29 +148,19 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
         file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)? as u64
     };
     if read > MAX_FILE_BYTES {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            bytes: read,
-            limit: MAX_FILE_BYTES,
-        });
+        return Err(Error::TooLarge { path: path.to_owned(), bytes: read, limit: MAX_FILE_BYTES });
     }
     Ok(Some(text))
 }
 
 /// Reads a text file that has to exist.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    read_optional(path)?.ok_or_else(|| Error::Read {
-        path: path.to_owned(),
-        source: ErrorKind::NotFound.into(),
-    })
+    read_optional(path)?.ok_or_else(|| Error::Read { path: path.to_owned(), source: ErrorKind::NotFound.into() })
 }
 
 /// Adds the file to an error.
 pub(crate) fn in_file<T>(path: &Path, result: Result<T, Error>) -> Result<T, Error> {
-    result.map_err(|error| Error::InFile {
-        path: path.to_owned(),
-        source: Box::new(error),
-    })
+    result.map_err(|error| Error::InFile { path: path.to_owned(), source: Box::new(error) })
 }
 
 /// A value in a few words, for an error message.
@@ -204,15 +168,18 @@ fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => {
-            let mut short: String = text.chars().take(40).collect();
-            if short.len() < text.len() {
-                short.push_str("...");
-            }
-            format!("the string {short:?}")
-        }
+        Value::Number(number) => shorten(&number.to_string()),
+        Value::String(text) => format!("the string {:?}", shorten(text)),
         Value::Array(list) => format!("a list of {}", list.len()),
         Value::Object(map) => format!("an object with {} keys", map.len()),
     }
+}
+
+/// The beginning of a text that an error message quotes.
+pub(crate) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
 }

@@ -1,1 +1,60 @@
-//! Configuration files, presets and tile geometry of the SmolVLM family
+//! Configuration files, presets and tile geometry of the SmolVLM family.
+//!
+//! Everything here is plain data: JSON of a checkpoint in, checked values out. [`ModelConfig`] is `config.json`,
+//! [`ProcessorConfig`] gathers the files of the image and video processors, [`GenerationConfig`] is
+//! `generation_config.json`. Old and new spellings of the keys are read, and errors name the key path.
+//!
+//! [`TilePlan`] is the geometry of an image: the sizes it goes through and the [`TileGrid`] it is split into. Prompts
+//! and pixels both follow from it, so they cannot disagree.
+//!
+//! ```
+//! use smolvlm_config::{Preset, TilePlan};
+//!
+//! let model = Preset::Smol256M.model();
+//! let processor = Preset::Smol256M.processor();
+//! let plan = TilePlan::new(480, 640, &processor.image)?;
+//! assert_eq!((plan.grid.rows, plan.grid.cols), (3, 4));
+//! assert_eq!(plan.grid.image_tokens(model.image_seq_len()), 832);
+//! # Ok::<(), smolvlm_config::Error>(())
+//! ```
+//!
+//! Behaviour follows transformers 5.23.0. Where that version would fail later, inside a model or processor, reading
+//! fails here.
+
+mod activation;
+mod check;
+mod error;
+mod float_type;
+mod generation;
+mod generation_json;
+mod generation_parts;
+mod grid;
+mod image;
+mod json;
+mod model;
+mod parameters;
+mod preset;
+mod processor;
+mod rope;
+mod size;
+mod template;
+mod text;
+mod video;
+mod vision;
+
+pub use activation::Activation;
+pub use error::Error;
+pub use float_type::FloatType;
+pub use generation::{DEFAULT_MAX_NEW_TOKENS, GenerationConfig};
+pub use generation_parts::{CacheImplementation, EarlyStopping, ExponentialDecay, SequenceBias, Watermarking};
+pub use grid::{MAX_LONGEST_EDGE, TileGrid, TilePlan};
+pub use image::ImageProcessorConfig;
+pub use json::MAX_FILE_BYTES;
+pub use model::ModelConfig;
+pub use preset::Preset;
+pub use processor::ProcessorConfig;
+pub use rope::RopeParameters;
+pub use size::{Resample, Size};
+pub use text::TextConfig;
+pub use video::VideoProcessorConfig;
+pub use vision::VisionConfig;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, FloatType, GenerationConfig, TextConfig, VisionConfig,
-    check::{MAX_SIZE, at_least_one},
+    check::{MAX_SIZE, at_least_one, at_most},
     json::{self, COUNT, FLAG, Node, SPECIAL_TOKEN, TEXT, TOKEN},
     parameters,
 };
@@ -88,11 +88,7 @@ impl ModelConfig {
 
     fn read(node: &Node<'_>) -> Result<Self, Error> {
         if let Some(kind) = node.get("model_type", TEXT)?.filter(|kind| kind != "smolvlm" && kind != "idefics3") {
-            return Err(Error::Unsupported {
-                key: node.key("model_type"),
-                found: kind,
-                supported: "smolvlm, idefics3",
-            });
+            return Err(Error::unsupported(node.key("model_type"), &kind, "smolvlm, idefics3"));
         }
         let default = ModelConfig::default();
         let vision = match node.object("vision_config")? {
@@ -114,9 +110,8 @@ impl ModelConfig {
         }
         // Saved by transformers 5 under the private name, which wins when both are there.
         let pad_key = ["_pad_token_id", "pad_token_id"].into_iter().find(|key| node.value(key).is_some());
-        let dtype_key = ["dtype", "torch_dtype"]
-            .into_iter()
-            .find(|key| node.value(key).is_some_and(|value| !value.is_null()));
+        let dtype_key =
+            ["dtype", "torch_dtype"].into_iter().find(|key| node.value(key).is_some_and(|value| !value.is_null()));
         Ok(ModelConfig {
             image_token_id: node.get("image_token_id", TOKEN)?.unwrap_or(default.image_token_id),
             scale_factor: node.get("scale_factor", COUNT)?.unwrap_or(default.scale_factor),
@@ -206,9 +201,7 @@ impl ModelConfig {
             ("vision_config.num_hidden_layers", self.vision.num_hidden_layers),
             ("text_config.num_hidden_layers", self.text.num_hidden_layers),
         ] {
-            if layers > MAX_LAYERS {
-                return Err(Error::invalid(what, format!("must be at most {MAX_LAYERS}, is {layers}")));
-            }
+            at_most(what, layers, MAX_LAYERS)?;
         }
         let heads = self.text.num_attention_heads.checked_mul(self.text.head_dim);
         let folded = self.scale_factor.checked_pow(2).and_then(|s| s.checked_mul(self.vision.hidden_size));

@@ -20,13 +20,7 @@ fn vision(config: &VisionConfig) -> u128 {
     let attention = product(&[4, hidden, hidden]).saturating_add(product(&[4, hidden]));
     let mlp = sum(&[product(&[2, hidden, inner]), inner as u128, hidden as u128]);
     let layer = sum(&[norm, attention, norm, mlp]);
-    sum(&[
-        patch,
-        hidden as u128,
-        positions,
-        layer.saturating_mul(config.num_hidden_layers as u128),
-        norm,
-    ])
+    sum(&[patch, hidden as u128, positions, layer.saturating_mul(config.num_hidden_layers as u128), norm])
 }
 
 fn decoder(config: &TextConfig) -> u128 {
@@ -34,20 +28,14 @@ fn decoder(config: &TextConfig) -> u128 {
     let queries = product(&[config.num_attention_heads, config.head_dim]);
     let keys = product(&[config.num_key_value_heads, config.head_dim]);
     let widths = sum(&[queries, keys, keys, queries]);
-    let mut layer = sum(&[
-        product(&[2, hidden]),
-        widths.saturating_mul(hidden as u128),
-        product(&[3, hidden, inner]),
-    ]);
+    let mut layer = sum(&[product(&[2, hidden]), widths.saturating_mul(hidden as u128), product(&[3, hidden, inner])]);
     if config.attention_bias {
         layer = sum(&[layer, queries, keys, keys, hidden as u128]);
     }
     if config.mlp_bias {
         layer = sum(&[layer, inner as u128, inner as u128, hidden as u128]);
     }
-    layer
-        .saturating_mul(config.num_hidden_layers as u128)
-        .saturating_add(hidden as u128)
+    layer.saturating_mul(config.num_hidden_layers as u128).saturating_add(hidden as u128)
 }
 
 fn product(factors: &[usize]) -> u128 {

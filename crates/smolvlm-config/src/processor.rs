@@ -1,13 +1,14 @@
 //! Configuration of a whole processor, gathered from the files of a checkpoint directory.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
 use serde_json::{Value, json};
 
 use crate::{
     Error, ImageProcessorConfig, VideoProcessorConfig,
+    check::at_least_one,
     json::{self, COUNT, Node},
-    template,
+    template::Templates,
 };
 
 /// Image tokens per tile when no file says.
@@ -40,51 +41,149 @@ impl Default for ProcessorConfig {
     }
 }
 
-/// A JSON file of the directory, parsed.
-struct Document {
-    name: &'static str,
-    value: Value,
+/// What `processor_config.json` says.
+#[derive(Default)]
+struct Sections {
+    image_seq_len: Option<usize>,
+    image: Option<ImageProcessorConfig>,
+    video: Option<VideoProcessorConfig>,
+    /// The video configuration that follows from the image section.
+    video_of_image: Option<VideoProcessorConfig>,
+    templates: Option<Templates>,
+}
+
+impl Sections {
+    fn read(node: &Node<'_>) -> Result<Self, Error> {
+        let image = node.object("image_processor")?;
+        let video = node.object("video_processor")?;
+        Ok(Sections {
+            image_seq_len: node.get("image_seq_len", COUNT)?,
+            image: image.as_ref().map(ImageProcessorConfig::read).transpose()?,
+            video: video.as_ref().map(VideoProcessorConfig::read).transpose()?,
+            video_of_image: match video {
+                Some(_) => None,
+                None => image.as_ref().map(VideoProcessorConfig::read).transpose()?,
+            },
+            templates: Templates::read(node)?,
+        })
+    }
 }
 
 impl ProcessorConfig {
+    /// Reads and checks the text of a `processor_config.json` that holds all sections, as transformers 5 saves it. The
+    /// video section may be missing, it follows from the image section then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`] when the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of a
+    /// value that cannot be read, [`Error::Invalid`] without an image section, and the errors of
+    /// [`ProcessorConfig::validate`].
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let value = json::parse(text, "processor configuration")?;
+        let sections = Sections::read(&Node::root(&value, "processor configuration")?)?;
+        let image = sections.image.ok_or_else(|| {
+            Error::invalid("image_processor", "is missing; older checkpoints keep it in preprocessor_config.json")
+        })?;
+        let video = sections.video.or(sections.video_of_image).unwrap_or_default();
+        let templates = sections.templates.unwrap_or_default();
+        Self::assemble(sections.image_seq_len, image, video, templates)
+    }
+
     /// Gathers the configuration from a checkpoint directory. The first place that has a part wins
     /// (transformers 5.23.0, `processing_utils.py`):
     ///
     /// | part | places |
     /// |---|---|
-    /// | `image` | `image_processor` in `processor_config.json`, `preprocessor_config.json` |
-    /// | `video` | `video_processor` in `processor_config.json`, `video_preprocessor_config.json`, the place of `image` |
-    /// | `chat_template` | `chat_template` in `processor_config.json`, `chat_template.json`, `chat_template.jinja` and `chat_templates/*.jinja` |
-    /// | `image_seq_len` | `processor_config.json`, else 169 |
+    /// | image | `image_processor` in `processor_config.json`; `preprocessor_config.json` |
+    /// | video | `video_processor` in `processor_config.json`; `video_preprocessor_config.json`; `preprocessor_config.json`; `image_processor` in `processor_config.json` |
+    /// | chat template | `chat_template` in `processor_config.json`; `chat_template.json`; `chat_template.jinja` and `chat_templates/*.jinja` |
+    /// | image tokens per tile | `processor_config.json`; else 169 |
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::TooLarge`] for a file, also when neither place of `image` exists, and
-    /// [`Error::InFile`] around what is wrong in one.
+    /// [`Error::Read`] or [`Error::TooLarge`] for a file, also when no place has the image part, [`Error::InFile`]
+    /// around what is wrong in one, and [`Error::Invalid`] for `chat_template.json` next to `chat_templates`.
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
-        let processor = Document::read(dir, "processor_config.json")?;
-        let section = |key| -> Result<Option<Node<'_>>, Error> {
-            match &processor {
-                Some(document) => document.within(dir, |root| root.object(key)),
-                None => Ok(None),
-            }
-        };
-        let (image, video);
-        let preprocessor;
-        let image_section = section("image_processor")?;
-        let video_section = section("video_processor")?;
-        let video_file = match video_section {
-            Some(_) => None,
-            None => Document::read(dir, "video_preprocessor_config.json")?,
-        };
-        let fallback = match &image_section {
-            Some(section) => Place {
-                name: "processor_config.json",
-                node: section,
+        let sections = read_file(dir, "processor_config.json", Sections::read)?.unwrap_or_default();
+        let preprocessor = "preprocessor_config.json";
+        let image = match sections.image {
+            Some(image) => image,
+            None => match read_file(dir, preprocessor, ImageProcessorConfig::read)? {
+                Some(image) => image,
+                None => {
+                    return Err(Error::Read { path: dir.join(preprocessor), source: ErrorKind::NotFound.into() });
+                }
             },
-            None => todo_place(),
         };
-        let _ = (image, video, preprocessor, video_file, fallback);
-        unreachable!()
+        let mut video = sections.video;
+        for name in ["video_preprocessor_config.json", preprocessor] {
+            if video.is_none() {
+                video = read_file(dir, name, VideoProcessorConfig::read)?;
+            }
+        }
+        let video = video.or(sections.video_of_image).unwrap_or_default();
+        let templates = match sections.templates {
+            Some(templates) => templates,
+            None => Templates::from_directory(dir)?,
+        };
+        Self::assemble(sections.image_seq_len, image, video, templates)
     }
+
+    fn assemble(
+        image_seq_len: Option<usize>,
+        image: ImageProcessorConfig,
+        video: VideoProcessorConfig,
+        templates: Templates,
+    ) -> Result<Self, Error> {
+        let config = ProcessorConfig {
+            image_seq_len: image_seq_len.unwrap_or(DEFAULT_IMAGE_SEQ_LEN),
+            image,
+            video,
+            chat_template: templates.default,
+            named_chat_templates: templates.named,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The `processor_config.json` of this configuration, with all sections and the chat templates. Reading it gives
+    /// an equal value.
+    pub fn to_json(&self) -> String {
+        let mut value = json!({
+            "processor_class": "SmolVLMProcessor",
+            "image_seq_len": self.image_seq_len,
+            "image_processor": self.image.to_value(),
+            "video_processor": self.video.to_value(),
+        });
+        let templates = Templates { default: self.chat_template.clone(), named: self.named_chat_templates.clone() };
+        if let (Value::Object(map), Some(templates)) = (&mut value, templates.into_value()) {
+            map.insert("chat_template".to_owned(), templates);
+        }
+        format!("{value:#}\n")
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for no image tokens, and the errors of the image and video parts.
+    pub fn validate(&self) -> Result<(), Error> {
+        at_least_one(&[("image_seq_len", self.image_seq_len)])?;
+        self.image.validate()?;
+        self.video.validate()
+    }
+}
+
+/// Reads an object from a file of the directory, `None` without that file.
+fn read_file<T>(
+    dir: &Path,
+    name: &str,
+    convert: impl FnOnce(&Node<'_>) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let path = dir.join(name);
+    let Some(text) = json::read_optional(&path)? else {
+        return Ok(None);
+    };
+    let result = json::parse(&text, name).and_then(|value| convert(&Node::root(&value, name)?));
+    json::in_file(&path, result).map(Some)
 }

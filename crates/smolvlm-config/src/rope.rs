@@ -1,6 +1,6 @@
 //! Rotary position embedding parameters.
 
-use std::f64::consts::PI;
+use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
 
@@ -60,11 +60,15 @@ impl RopeParameters {
         }
     }
 
-    /// Radians per position of each of the `head_dim / 2` rotated pairs, in `f32` arithmetic like the reference
-    /// (transformers 5.23.0, `modeling_llama.py` and `modeling_rope_utils.py`).
+    /// Radians per position of each of the `head_dim / 2` rotated pairs, rounded to `f32` after each step like the
+    /// reference (transformers 5.23.0, `modeling_llama.py` and `modeling_rope_utils.py`).
     pub fn inverse_frequencies(&self, head_dim: usize) -> Vec<f32> {
-        let theta = self.theta() as f32;
-        let plain = (0..head_dim / 2).map(|i| 1.0 / theta.powf((2 * i) as f32 / head_dim as f32));
+        let theta = f64::from(self.theta() as f32);
+        let plain = (0..head_dim / 2).map(|i| {
+            let exponent = (2 * i) as f32 / head_dim as f32;
+            // The power of a float type's own library differs between platforms; a wider one, rounded, does not.
+            1.0 / theta.powf(f64::from(exponent)) as f32
+        });
         match *self {
             RopeParameters::Default { .. } => plain.collect(),
             RopeParameters::Linear { factor, .. } => plain.map(|frequency| frequency / factor as f32).collect(),
@@ -82,13 +86,14 @@ impl RopeParameters {
                 let (positions, factor) = (positions as f32, factor as f32);
                 plain
                     .map(|frequency| {
-                        let wavelength = (2.0 * PI) as f32 / frequency;
+                        // A number divided by a tensor is a reciprocal and a product in the reference.
+                        let wavelength = frequency.recip() * TAU as f32;
                         if wavelength < short {
                             frequency
                         } else if wavelength > long {
                             frequency / factor
                         } else {
-                            let smooth = (positions / wavelength - low) / span;
+                            let smooth = (wavelength.recip() * positions - low) / span;
                             (1.0 - smooth) * frequency / factor + smooth * frequency
                         }
                     })
@@ -117,18 +122,15 @@ impl RopeParameters {
             None => ("type", parameters.get("type", TEXT)?.unwrap_or_else(|| "default".to_owned())),
         };
         let required = |key: &str| {
-            parameters.get(key, NUMBER)?.ok_or_else(|| {
-                Error::invalid(parameters.key(key), format!("is missing, rope type {name:?} needs it"))
-            })
+            parameters
+                .get(key, NUMBER)?
+                .ok_or_else(|| Error::invalid(parameters.key(key), format!("is missing, rope type {name:?} needs it")))
         };
         match name.as_str() {
             "default" => Ok(RopeParameters::Default { theta }),
             "linear" => {
                 whole_head(node, &parameters)?;
-                Ok(RopeParameters::Linear {
-                    theta,
-                    factor: required("factor")?,
-                })
+                Ok(RopeParameters::Linear { theta, factor: required("factor")? })
             }
             "llama3" => {
                 whole_head(node, &parameters)?;
@@ -142,11 +144,7 @@ impl RopeParameters {
                         .unwrap_or(max_position_embeddings),
                 })
             }
-            _ => Err(Error::Unsupported {
-                key: parameters.key(type_key),
-                found: name,
-                supported: "default, linear, llama3",
-            }),
+            _ => Err(Error::unsupported(parameters.key(type_key), &name, "default, linear, llama3")),
         }
     }
 

@@ -4,8 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     Error,
-    json::{COUNT, EDGE, Node},
+    check::{at_least_one, at_most},
+    json::{COUNT, EDGE, Node, shorten},
 };
+
+/// The longest side, in pixels, that an exact size may have.
+const MAX_EXACT_SIDE: usize = 1 << 16;
 
 /// The size an image is brought to before it is split into tiles, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,16 +30,12 @@ impl Size {
     ///
     /// `longest_edge` may come with `shortest_edge`, which has no effect then, as in transformers 5.23.0.
     pub(crate) fn read(node: &Node<'_>, key: &str) -> Result<Option<Self>, Error> {
-        const EXPECTED: &str =
-            "an object with longest_edge or height and width, a list [height, width], or an integer, all from 1 to 2147483647";
+        const EXPECTED: &str = "an object with longest_edge or height and width, a list [height, width], or an integer, all from 1 to 2147483647";
         let Some(value) = node.value(key) else {
             return Ok(None);
         };
         let exact = |height: &Value, width: &Value| {
-            Some(Size::Exact {
-                height: (EDGE.convert)(height)?,
-                width: (EDGE.convert)(width)?,
-            })
+            Some(Size::Exact { height: (EDGE.convert)(height)?, width: (EDGE.convert)(width)? })
         };
         let size = match value {
             Value::Number(_) => exact(value, value),
@@ -80,15 +80,17 @@ impl Size {
         }
     }
 
-    /// The lengths are not zero.
-    pub(crate) fn validate(self, what: &str) -> Result<(), Error> {
+    /// The lengths are not zero, and an exact size is not absurd.
+    pub(crate) fn validate(self) -> Result<(), Error> {
         match self {
-            Size::LongestEdge(0) => Err(Error::invalid(format!("{what}.longest_edge"), "must be at least 1, is 0")),
-            Size::Exact { height, width } if height == 0 || width == 0 => Err(Error::invalid(
-                what,
-                format!("height and width must be at least 1, are {height} and {width}"),
-            )),
-            _ => Ok(()),
+            Size::LongestEdge(edge) => at_least_one(&[("size.longest_edge", edge as usize)]),
+            Size::Exact { height, width } => {
+                for (what, side) in [("size.height", height as usize), ("size.width", width as usize)] {
+                    at_least_one(&[(what, side)])?;
+                    at_most(what, side, MAX_EXACT_SIDE)?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -111,14 +113,8 @@ pub enum Resample {
 }
 
 impl Resample {
-    const ALL: [Resample; 6] = [
-        Resample::Nearest,
-        Resample::Lanczos,
-        Resample::Bilinear,
-        Resample::Bicubic,
-        Resample::Box,
-        Resample::Hamming,
-    ];
+    const ALL: [Resample; 6] =
+        [Resample::Nearest, Resample::Lanczos, Resample::Bilinear, Resample::Bicubic, Resample::Box, Resample::Hamming];
 
     pub(crate) fn read(node: &Node<'_>, key: &str) -> Result<Option<Self>, Error> {
         let Some(number) = node.get(key, COUNT)? else {
@@ -126,11 +122,11 @@ impl Resample {
         };
         match Self::ALL.get(number) {
             Some(resample) => Ok(Some(*resample)),
-            None => Err(Error::Unsupported {
-                key: node.key(key),
-                found: number.to_string(),
-                supported: "0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
-            }),
+            None => Err(Error::unsupported(
+                node.key(key),
+                &number.to_string(),
+                "0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
+            )),
         }
     }
 
@@ -138,8 +134,4 @@ impl Resample {
     pub fn number(self) -> u8 {
         self as u8
     }
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(80).collect()
 }

@@ -4,9 +4,15 @@ use serde_json::{Value, json};
 
 use crate::{
     Activation, Error, RopeParameters,
-    check::{at_least_one, fraction, non_negative},
+    check::{at_least_one, at_most, fraction, non_negative},
     json::{COUNT, FLAG, NUMBER, Node, SPECIAL_TOKEN, SPECIAL_TOKENS, TEXT},
 };
+
+/// The widest head that a model may have; real ones have at most a few hundred.
+const MAX_HEAD_DIM: usize = 1 << 16;
+
+/// The most positions that a model may be made for; real ones have at most ten million.
+const MAX_POSITIONS: usize = 1 << 24;
 
 /// Shape and constants of the text decoder, a llama.
 ///
@@ -83,19 +89,12 @@ impl Default for TextConfig {
 impl TextConfig {
     /// The configuration of a model whose file has no `text_config`.
     pub(crate) fn of_missing_section() -> Self {
-        TextConfig {
-            rms_norm_eps: 1e-5,
-            ..TextConfig::default()
-        }
+        TextConfig { rms_norm_eps: 1e-5, ..TextConfig::default() }
     }
 
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
         if let Some(kind) = node.get("model_type", TEXT)?.filter(|kind| kind != "llama") {
-            return Err(Error::Unsupported {
-                key: node.key("model_type"),
-                found: kind,
-                supported: "llama",
-            });
+            return Err(Error::unsupported(node.key("model_type"), &kind, "llama"));
         }
         let default = TextConfig::default();
         let hidden_size = node.get("hidden_size", COUNT)?.unwrap_or(default.hidden_size);
@@ -133,9 +132,7 @@ impl TextConfig {
             },
             attention_bias: node.get("attention_bias", FLAG)?.unwrap_or(default.attention_bias),
             mlp_bias: node.get("mlp_bias", FLAG)?.unwrap_or(default.mlp_bias),
-            attention_dropout: node
-                .nullable("attention_dropout", NUMBER)?
-                .unwrap_or(default.attention_dropout),
+            attention_dropout: node.nullable("attention_dropout", NUMBER)?.unwrap_or(default.attention_dropout),
             rope: RopeParameters::read(node, max_position_embeddings)?,
         })
     }
@@ -191,10 +188,15 @@ impl TextConfig {
             ));
         }
         at_least_one(&[("text_config.head_dim", self.head_dim)])?;
+        at_most("text_config.head_dim", self.head_dim, MAX_HEAD_DIM)?;
+        at_most("text_config.max_position_embeddings", self.max_position_embeddings, MAX_POSITIONS)?;
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return Err(Error::invalid(
                 "text_config.num_key_value_heads",
-                format!("{} does not divide the {} attention heads", self.num_key_value_heads, self.num_attention_heads),
+                format!(
+                    "{} does not divide the {} attention heads",
+                    self.num_key_value_heads, self.num_attention_heads
+                ),
             ));
         }
         if !self.head_dim.is_multiple_of(2) {

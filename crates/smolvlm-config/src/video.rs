@@ -60,11 +60,7 @@ impl VideoProcessorConfig {
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
         let type_key = "video_processor_type";
         if let Some(name) = node.nullable(type_key, TEXT)?.filter(|name| name != "SmolVLMVideoProcessor") {
-            return Err(Error::Unsupported {
-                key: node.key(type_key),
-                found: name,
-                supported: "SmolVLMVideoProcessor",
-            });
+            return Err(Error::unsupported(node.key(type_key), &name, "SmolVLMVideoProcessor"));
         }
         let frames = |node: &Node<'_>, key: &str| Ok(node.nullable(key, COUNT)?.map(|frames| frames as u32));
         let mut config = VideoProcessorConfig {

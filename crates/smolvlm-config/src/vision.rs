@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Activation, Error,
-    check::{at_least_one, fraction, non_negative},
+    check::{MAX_TILE_EDGE, at_least_one, at_most, fraction, non_negative},
     json::{COUNT, NUMBER, Node, TEXT},
 };
 
@@ -120,6 +120,7 @@ impl VisionConfig {
             ("vision_config.image_size", self.image_size),
             ("vision_config.patch_size", self.patch_size),
         ])?;
+        at_most("vision_config.image_size", self.image_size, MAX_TILE_EDGE)?;
         non_negative("vision_config.layer_norm_eps", self.layer_norm_eps)?;
         fraction("vision_config.attention_dropout", self.attention_dropout)?;
         non_negative("vision_config.initializer_range", self.initializer_range)?;

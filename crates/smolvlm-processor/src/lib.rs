@@ -1,1 +1,59 @@
-//! Conversations to SmolVLM model inputs: chat template, tokenizer, prompt expansion, batches
+//! Conversations to SmolVLM model inputs: chat template, tokenizer, prompt expansion, batches.
+//!
+//! A [`Conversation`] of [`Message`]s goes through the [`Processor`] and comes out as a [`Batch`]: token ids padded on the
+//! left, an attention mask, and the tiles of every image. Nothing here needs a tensor library, so the batch can feed any
+//! runtime; [`TextDeltas`] turns the ids it answers with back into text, piece by piece.
+//!
+//! ```
+//! use smolvlm_config::ProcessorConfig;
+//! use smolvlm_processor::{Message, Processor, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer};
+//!
+//! let template = RELEASED_CHAT_TEMPLATE.to_owned();
+//! let tokenizer = synthetic_tokenizer(49_280)?;
+//! let processor = Processor::new(ProcessorConfig::default(), tokenizer, Some(template))?;
+//! let prompt = processor.render(&Message::user().text("Hello!").into(), &RenderOptions::answer())?;
+//! assert_eq!(prompt, "<|im_start|>User: Hello!<end_of_utterance>\nAssistant:");
+//! # Ok::<(), smolvlm_processor::Error>(())
+//! ```
+//!
+//! # Differences from the reference
+//!
+//! Behaviour follows transformers 5.23.0 (`SmolVLMProcessor`), except that
+//! - message content given as a plain string is an error; the reference drops the text without a word;
+//! - an image item has exactly one source;
+//! - a row of a batch that needs padding gets it on the left, whatever the tokenizer's configuration says;
+//! - chat templates run with bounded work and nesting, and a `namespace` cannot hold another one.
+//!
+//! # Cargo features
+//!
+//! `http`: fetch `http:` and `https:` image URLs.
+
+mod batch;
+mod conversation_json;
+mod error;
+mod expand;
+#[cfg(feature = "http")]
+mod http;
+mod limits;
+mod media;
+mod message;
+mod namespace;
+mod processor;
+mod synthetic;
+mod template;
+mod template_env;
+mod text_deltas;
+mod tokenizer;
+
+pub use batch::{Batch, PixelValues};
+pub use error::{Error, Position, Problem};
+pub use limits::ProcessorLimits;
+pub use message::{Content, Conversation, ImageSource, Message};
+pub use processor::Processor;
+pub use smolvlm_config::{ProcessorConfig, TileGrid};
+pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
+pub use synthetic::{synthetic_tokenizer, write_synthetic_tokenizer};
+pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};
+pub use text_deltas::TextDeltas;
+pub use tokenizer::SpecialTokens;
+pub use tokenizers::Tokenizer;

@@ -177,10 +177,8 @@ fn assignment(tag: &str) -> Option<String> {
     if value.starts_with('=') || !is_name(name) || !is_name(attribute) {
         return None;
     }
-    // Line breaks of the target stay, so that error messages keep naming the right line.
-    let breaks = "\n".repeat(inner.len().saturating_sub(value.len()).min(inner.len()).min(
-        inner.split_once('=').map_or(0, |(head, _)| head.matches('\n').count()),
-    ));
+    // Line breaks before the value stay, so that error messages keep naming the right line.
+    let breaks = "\n".repeat(inner.split_once('=')?.0.matches('\n').count());
     Some(format!("{{%{open}{breaks} do {name}.{ASSIGN}(\"{attribute}\", ({value})) {close}%}}"))
 }
 

@@ -203,7 +203,7 @@ impl ChatTemplate {
         context.push(("messages".to_owned(), messages.collect()));
         let prompt = Value::from(options.add_generation_prompt);
         context.push(("add_generation_prompt".to_owned(), prompt));
-        context.into_iter().collect()
+        Value::from_pairs(context)
     }
 }
 
@@ -215,7 +215,7 @@ fn message_value(message: &Message, tagged_item: Option<usize>) -> Value {
     let mut pairs = vec![("role", Value::from(message.role.as_str())), ("content", content)];
     let extra = message.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content"));
     pairs.extend(extra.map(|(key, value)| (key.as_str(), Value::from(Serde(value)))));
-    pairs.into_iter().collect()
+    Value::from_pairs(pairs)
 }
 
 /// A content item as the template sees it. Templates ask which media keys are there; data itself is kept from them.
@@ -233,7 +233,7 @@ fn content_value(content: &Content, tagged: bool) -> Value {
         Content::Text(_) => "text",
         Content::Image(_) => "image",
     };
-    [("type", Value::from(kind)), pair].into_iter().collect()
+    Value::from_pairs([("type", Value::from(kind)), pair])
 }
 
 /// The reference's cut (transformers 5.23.0, utils/chat_template_utils.py, render_jinja_template).

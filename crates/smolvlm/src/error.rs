@@ -50,6 +50,14 @@ pub enum Error {
         /// What it can be.
         legal: &'static str,
     },
+    /// A file could not be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// Which file or folder.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The prompt leaves no room for an answer.
     #[error(
         "conversation {row} makes a prompt of {prompt} tokens, the model's context holds {context}; \

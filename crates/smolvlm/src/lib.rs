@@ -21,12 +21,14 @@
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
 
-mod batch;
+mod checkpoint;
 mod error;
+mod forward;
 mod generation;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod options;
+mod progress;
 mod run;
 mod smolvlm;
 mod source;
@@ -43,8 +45,11 @@ pub use error::Error;
 pub use generate::{FinishReason, SamplingParams};
 pub use generation::{Generation, Timings};
 pub use image::{Limits, Rgb};
+pub use forward::{Forward, ForwardRequest};
 pub use options::{Device, Dtype, Options};
+pub use progress::Progress;
 pub use processor::{Content, Conversation, ImageSource, Message};
-pub use smolvlm::{Forward, ForwardRequest, SmolVlm};
+pub use checkpoint::write_random_checkpoint;
+pub use smolvlm::SmolVlm;
 pub use source::Source;
 pub use stream::{Event, Stream};

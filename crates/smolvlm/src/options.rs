@@ -16,13 +16,16 @@ pub struct Options {
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
     /// 256M model needs about 60 MB of activations in f32.
     pub vision_batch: usize,
+    /// Whether images are split into tiles; none leaves it to the checkpoint. Without splitting every image is one
+    /// tile: many times faster, but small print is lost.
+    pub image_splitting: Option<bool>,
     /// What an image may be at most; larger ones are refused before they are decoded.
     pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { device: Device::Auto, dtype: Dtype::Auto, threads: None, vision_batch: 1, limits: Limits::default() }
+        Self { device: Device::Auto, dtype: Dtype::Auto, threads: None, vision_batch: 1, image_splitting: None, limits: Limits::default() }
     }
 }
 

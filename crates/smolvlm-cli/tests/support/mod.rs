@@ -1,0 +1,84 @@
+//! A scratch folder, a random checkpoint, and the built binary.
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The demo's picture.
+pub fn harbour() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/harbour.jpg")).unwrap()
+}
+
+/// A scratch folder that goes away with the value.
+pub struct Workspace {
+    folder: tempfile::TempDir,
+}
+
+impl Workspace {
+    /// With nothing in it.
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a small random checkpoint in it.
+    pub fn with_checkpoint() -> Self {
+        let workspace = Self::empty();
+        let output = workspace.run(&["random", "--preset", "tiny", "--out", &workspace.checkpoint()]);
+        assert!(output.status.success(), "{output:?}");
+        workspace
+    }
+
+    /// The checkpoint's folder.
+    pub fn checkpoint(&self) -> String {
+        self.path("checkpoint")
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// Writes a file into the folder and returns its path.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// What lies in the folder, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs the binary in the folder, where no hub can be reached.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_smolvlm"));
+        let mut command = Command::new(binary);
+        command.args(args).current_dir(self.folder.path());
+        command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.folder.path().join("hub"));
+        command.output().unwrap()
+    }
+
+    /// Runs the binary, which must succeed, and returns its stdout.
+    pub fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the binary, which must fail as a good program does, and returns the one line on stderr.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?} printed {:?}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+        assert!(stderr.starts_with("smolvlm: "), "{stderr}");
+        stderr
+    }
+}

@@ -1,0 +1,419 @@
+//! `config.json`: spellings, defaults, errors and writing.
+
+use serde_json::{Value, json};
+use smolvlm_config::{
+    Activation, Error, FloatType, GenerationConfig, ModelConfig, Preset, RopeParameters, TextConfig, VisionConfig,
+};
+
+/// `config.json` of SmolVLM2-500M-Video-Instruct, in the spelling of transformers 4.47.
+const RELEASED: &str = include_str!("data/released-500m/config.json");
+
+/// A small valid configuration with `changes` merged into it, one level deep.
+fn small(changes: Value) -> Value {
+    let mut value = json!({
+        "model_type": "smolvlm",
+        "image_token_id": 7,
+        "text_config": {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 8
+        },
+        "vision_config": {
+            "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 3,
+            "image_size": 32, "patch_size": 8
+        },
+    });
+    for (key, change) in changes.as_object().unwrap() {
+        match (&mut value[key], change) {
+            (Value::Object(section), Value::Object(change)) => section.extend(change.clone()),
+            (slot, change) => *slot = change.clone(),
+        }
+    }
+    value
+}
+
+fn read(changes: Value) -> Result<ModelConfig, Error> {
+    ModelConfig::from_json(&small(changes).to_string())
+}
+
+fn text(changes: Value) -> Result<TextConfig, Error> {
+    read(json!({"text_config": changes})).map(|config| config.text)
+}
+
+#[test]
+fn released_file() {
+    let config = ModelConfig::from_json(RELEASED).unwrap();
+    assert_eq!((config.image_token_id, config.scale_factor), (49190, 4));
+    assert_eq!((config.tie_word_embeddings, config.use_cache), (false, false));
+    assert_eq!((config.pad_token_id, config.text.pad_token_id), (Some(128_002), Some(2)));
+    // The text section's own bfloat16 does not count.
+    assert_eq!(config.dtype, Some(FloatType::F32));
+    assert_eq!(
+        config.vision,
+        VisionConfig {
+            hidden_size: 768,
+            image_size: 512,
+            num_attention_heads: 12,
+            patch_size: 16,
+            ..VisionConfig::default()
+        }
+    );
+    assert_eq!((config.vision.grid(), config.vision.head_dim()), (32, 64));
+    assert_eq!((config.vision.num_hidden_layers, config.vision.intermediate_size), (12, 3072));
+    assert_eq!((config.vision.hidden_act, config.vision.layer_norm_eps), (Activation::GeluTanh, 1e-6));
+    assert_eq!((config.text.num_attention_heads, config.text.num_key_value_heads, config.text.head_dim), (15, 5, 64));
+    assert_eq!((config.text.rms_norm_eps, config.text.hidden_act), (1e-5, Activation::Silu));
+    assert_eq!(config.text.rope, RopeParameters::Default { theta: 100_000.0 });
+    assert_eq!(config.image_seq_len(), 64);
+    assert_eq!(config.parameter_count(), 507_482_304);
+    // The preset is this model, with the activations written out.
+    assert_eq!(Preset::Smol500M.model(), config);
+}
+
+#[test]
+fn class_defaults() {
+    // Only the default grid of 7 patches, which 2 does not divide, is replaced.
+    let sizes = json!({"vision_config": {"image_size": 256}, "image_token_id": 31_999});
+    let config = ModelConfig::from_json(&sizes.to_string()).unwrap();
+    let expected = ModelConfig {
+        image_token_id: 31_999,
+        vision: VisionConfig { image_size: 256, ..VisionConfig::default() },
+        ..ModelConfig::default()
+    };
+    assert_eq!(config, expected);
+    assert_eq!((config.scale_factor, config.use_cache, config.pad_token_id), (2, true, Some(128_002)));
+    assert_eq!((config.text.num_key_value_heads, config.text.head_dim), (32, 128));
+    assert_eq!((config.text.bos_token_id, &config.text.eos_token_ids[..]), (Some(1), &[2][..]));
+    assert!(matches!(ModelConfig::from_json("{}"), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn epsilon_without_and_with_a_text_section() {
+    let eps = |value: Value| ModelConfig::from_json(&value.to_string()).unwrap().text.rms_norm_eps;
+    let base = json!({"vision_config": {"image_size": 256}, "image_token_id": 5});
+    assert_eq!(eps(base.clone()), 1e-5);
+    for (section, expected) in [(json!(null), 1e-5), (json!({}), 1e-6), (json!({"rms_norm_eps": 1e-5}), 1e-5)] {
+        let mut value = base.clone();
+        value["text_config"] = section;
+        assert_eq!(eps(value), expected);
+    }
+}
+
+#[test]
+fn both_model_types() {
+    assert_eq!(read(json!({"model_type": "idefics3"})).unwrap(), read(json!({})).unwrap());
+    let error = read(json!({"model_type": "llava"})).unwrap_err();
+    assert_eq!(error.to_string(), r#"`model_type` is "llava", which is not supported; supported: smolvlm, idefics3"#);
+    let error = text(json!({"model_type": "mistral"})).unwrap_err();
+    assert!(error.to_string().starts_with(r#"`text_config.model_type` is "mistral""#), "{error}");
+    // The vision section's type chooses nothing.
+    read(json!({"vision_config": {"model_type": "siglip_vision_model"}})).unwrap();
+}
+
+#[test]
+fn rotary_spellings() {
+    let default = |theta| RopeParameters::Default { theta };
+    let linear = |theta, factor| RopeParameters::Linear { theta, factor };
+    let llama3 = |original_max_position_embeddings| RopeParameters::Llama3 {
+        theta: 5e5,
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_position_embeddings,
+    };
+    let scaled = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4.0});
+    for (keys, expected) in [
+        (json!({}), default(10_000.0)),
+        (json!({"rope_theta": 100_000}), default(100_000.0)),
+        (json!({"rope_scaling": null, "rope_theta": 11}), default(11.0)),
+        (json!({"rope_scaling": {}, "rope_parameters": {"rope_theta": 7.0}}), default(7.0)),
+        (json!({"rope_parameters": null}), default(10_000.0)),
+        (json!({"rope_parameters": {"rope_theta": 7.0}, "rope_theta": 9}), default(7.0)),
+        (json!({"rope_parameters": {"rope_type": "default"}, "rope_theta": 9}), default(9.0)),
+        (json!({"rope_scaling": {"rope_theta": 3.0}, "rope_parameters": {"rope_theta": 7.0}}), default(3.0)),
+        (json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 5}), linear(5.0, 2.0)),
+        (json!({"rope_parameters": {"type": "linear", "factor": 2}}), linear(10_000.0, 2.0)),
+        (json!({"rope_scaling": scaled, "rope_theta": 5e5}), llama3(2048)),
+        (json!({"rope_scaling": scaled, "rope_theta": 5e5, "max_position_embeddings": 99}), llama3(99)),
+        (json!({"partial_rotary_factor": 0.5}), default(10_000.0)),
+    ] {
+        assert_eq!(text(keys.clone()).unwrap().rope, expected, "{keys}");
+    }
+    for kind in ["dynamic", "yarn", "longrope", "proportional", "other"] {
+        let error = text(json!({"rope_scaling": {"type": kind, "factor": 2.0}})).unwrap_err();
+        let expected = format!(
+            "`text_config.rope_scaling.type` is {kind:?}, which is not supported; supported: default, linear, llama3"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    for (keys, part) in [
+        (json!({"rope_theta": "a"}), "`text_config.rope_theta` must be a number"),
+        (json!({"rope_theta": null}), "`text_config.rope_theta` must be a number, found null"),
+        (json!({"rope_parameters": {"rope_type": "linear"}}), "text_config.rope_parameters.factor: is missing"),
+        (json!({"rope_scaling": {"type": "linear", "factor": 0}}), "factor: must be a number above 0, is 0"),
+        (json!({"rope_theta": -1}), "rope_theta: must be a number above 0, is -1"),
+        (json!({"rope_scaling": [1]}), "`text_config.rope_scaling` must be a JSON object, found a list of 1"),
+        (
+            json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "partial_rotary_factor": 0.5}),
+            "text_config.partial_rotary_factor: must be 1",
+        ),
+    ] {
+        let error = text(keys.clone()).unwrap_err().to_string();
+        assert!(error.contains(part), "{keys}: {error}");
+    }
+}
+
+#[test]
+fn rotary_frequencies_of_the_reference() {
+    let bits =
+        |rope: RopeParameters| -> Vec<u32> { rope.inverse_frequencies(64).into_iter().map(f32::to_bits).collect() };
+    // LlamaRotaryEmbedding.inv_freq of transformers 5.23.0 with torch 2.15.0, head_dim 64.
+    #[rustfmt::skip]
+    let plain = [
+        0x3f800000, 0x3f32a506, 0x3ef953cf, 0x3eadfcff, 0x3e72d423, 0x3e297409, 0x3dec7fd6, 0x3da50956,
+        0x3d6655c2, 0x3d20bc1d, 0x3ce054d2, 0x3c9c8b97, 0x3c5a7bf2, 0x3c187705, 0x3bd4ca15, 0x3b947dae,
+        0x3b4f3e38, 0x3b109edb, 0x3ac9d75c, 0x3a8cd9db, 0x3a44948c, 0x3a092e02, 0x39bf74d7, 0x39859aa9,
+        0x393a7753, 0x39021f2b, 0x38b59b1b, 0x387d75d4, 0x3830df52, 0x37f6da96, 0x37ac431d, 0x37706b6d,
+    ];
+    assert_eq!(bits(RopeParameters::Default { theta: 1e5 }), plain);
+    #[rustfmt::skip]
+    let llama3 = [
+        0x3f800000, 0x3f32a506, 0x3ef953cf, 0x3eadfcff, 0x3e72d423, 0x3e297409, 0x3dec7fd6, 0x3da50956,
+        0x3d6655c2, 0x3d20bc1d, 0x3ce054d2, 0x3c38510a, 0x3adee7c6, 0x39987705, 0x3954ca15, 0x39147dae,
+        0x38cf3e38, 0x38909edb, 0x3849d75c, 0x380cd9db, 0x37c4948c, 0x37892e02, 0x373f74d7, 0x37059aa9,
+        0x36ba7753, 0x36821f2b, 0x36359b1b, 0x35fd75d4, 0x35b0df52, 0x3576da96, 0x352c431d, 0x34f06b6d,
+    ];
+    let scaled = RopeParameters::Llama3 {
+        theta: 1e5,
+        factor: 32.0,
+        low_freq_factor: 1.5,
+        high_freq_factor: 3.0,
+        original_max_position_embeddings: 777,
+    };
+    assert_eq!(bits(scaled), llama3);
+    let thirds = bits(RopeParameters::Linear { theta: 1e5, factor: 3.0 });
+    assert_eq!((thirds[0], thirds[31]), (0x3eaaaaab, (f32::from_bits(plain[31]) / 3.0).to_bits()));
+}
+
+#[test]
+fn float_types() {
+    for (keys, expected) in [
+        (json!({}), None),
+        (json!({"torch_dtype": "bfloat16"}), Some(FloatType::Bf16)),
+        (json!({"torch_dtype": "torch.float16"}), Some(FloatType::F16)),
+        (json!({"dtype": "float32", "torch_dtype": "bfloat16"}), Some(FloatType::F32)),
+        (json!({"dtype": null, "torch_dtype": "bfloat16"}), Some(FloatType::Bf16)),
+        (json!({"text_config": {"torch_dtype": "bfloat16"}}), None),
+    ] {
+        assert_eq!(read(keys.clone()).unwrap().dtype, expected, "{keys}");
+    }
+    let error = read(json!({"torch_dtype": "float64"})).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert_eq!((FloatType::F32.bytes(), FloatType::Bf16.bytes()), (4, 2));
+}
+
+#[test]
+fn activations() {
+    for (name, expected) in [
+        ("gelu_pytorch_tanh", Activation::GeluTanh),
+        ("gelu_new", Activation::GeluTanh),
+        ("gelu_fast", Activation::GeluTanh),
+        ("gelu", Activation::Gelu),
+        ("swish", Activation::Silu),
+        ("silu", Activation::Silu),
+        ("relu", Activation::Relu),
+    ] {
+        assert_eq!(text(json!({"hidden_act": name})).unwrap().hidden_act, expected);
+        assert_eq!(Activation::from_name(expected.name(), "").unwrap(), expected);
+    }
+    let error = read(json!({"vision_config": {"hidden_act": "quick_gelu"}})).unwrap_err().to_string();
+    assert!(error.starts_with(r#"`vision_config.hidden_act` is "quick_gelu", which is not supported"#), "{error}");
+}
+
+#[test]
+fn types_are_strict() {
+    let kinds = "must be an integer from 0 to 2147483647, found";
+    for (keys, message) in [
+        (json!({"text_config": {"hidden_size": "64"}}), format!("`text_config.hidden_size` {kinds} the string \"64\"")),
+        (json!({"text_config": {"hidden_size": 64.0}}), format!("`text_config.hidden_size` {kinds} 64.0")),
+        (json!({"text_config": {"hidden_size": null}}), format!("`text_config.hidden_size` {kinds} null")),
+        (json!({"text_config": {"hidden_size": -1}}), format!("`text_config.hidden_size` {kinds} -1")),
+        (
+            json!({"vision_config": {"num_hidden_layers": true}}),
+            format!("`vision_config.num_hidden_layers` {kinds} true"),
+        ),
+        (json!({"scale_factor": 4_294_967_296u64}), format!("`scale_factor` {kinds} 4294967296")),
+        (json!({"scale_factor": [4]}), format!("`scale_factor` {kinds} a list of 1")),
+        (json!({"tie_word_embeddings": 1}), "`tie_word_embeddings` must be true or false, found 1".to_owned()),
+        (json!({"use_cache": null}), "`use_cache` must be true or false, found null".to_owned()),
+        (json!({"text_config": 3}), "`text_config` must be a JSON object, found 3".to_owned()),
+        (json!({"model_type": 3}), "`model_type` must be a string, found 3".to_owned()),
+        (
+            json!({"text_config": {"rms_norm_eps": "1e-5"}}),
+            "`text_config.rms_norm_eps` must be a number, found the string \"1e-5\"".to_owned(),
+        ),
+    ] {
+        let error = read(keys.clone()).unwrap_err();
+        assert!(matches!(error, Error::Type { .. }), "{keys}: {error}");
+        assert_eq!(error.to_string(), message);
+    }
+    for (document, message) in [
+        ("[]", "`model configuration` must be a JSON object, found a list of 0"),
+        ("{", "model configuration is not valid JSON: EOF while parsing an object at line 1 column 1"),
+    ] {
+        assert_eq!(ModelConfig::from_json(document).unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn null_where_the_reference_takes_it() {
+    let nulls = json!({"num_key_value_heads": null, "head_dim": null, "pad_token_id": null, "attention_dropout": null});
+    assert_eq!(text(nulls).unwrap(), text(json!({})).unwrap());
+    let config =
+        read(json!({"pad_token_id": null, "text_config": {"eos_token_id": null, "bos_token_id": null}})).unwrap();
+    assert_eq!((config.pad_token_id, config.text.bos_token_id), (None, None));
+    assert!(config.text.eos_token_ids.is_empty());
+    assert!(config.generation.eos_token_ids.is_empty());
+}
+
+#[test]
+fn special_tokens() {
+    let config =
+        text(json!({"eos_token_id": [2, -1, 3], "pad_token_id": -1, "bos_token_id": 4_294_967_295u32})).unwrap();
+    assert_eq!(config.eos_token_ids, [2, 3]);
+    assert_eq!((config.pad_token_id, config.bos_token_id), (None, Some(u32::MAX)));
+    assert_eq!(text(json!({"eos_token_id": 5})).unwrap().eos_token_ids, [5]);
+    let error = text(json!({"eos_token_id": [2, "3"]})).unwrap_err().to_string();
+    assert!(error.starts_with("`text_config.eos_token_id` must be a token id or a list of token ids"), "{error}");
+    // The private spelling of transformers 5 wins.
+    assert_eq!(read(json!({"_pad_token_id": 5, "pad_token_id": 6})).unwrap().pad_token_id, Some(5));
+}
+
+#[test]
+fn sizes_that_do_not_fit_together() {
+    for (keys, message) in [
+        (
+            json!({"text_config": {"hidden_size": 18}}),
+            "text_config.hidden_size: 18 is not a multiple of the 4 attention heads",
+        ),
+        (
+            json!({"text_config": {"num_key_value_heads": 3}}),
+            "text_config.num_key_value_heads: 3 does not divide the 4 attention heads",
+        ),
+        (json!({"text_config": {"head_dim": 5}}), "text_config.head_dim: 5 is odd, rotary embedding needs pairs"),
+        (
+            json!({"text_config": {"num_attention_heads": 0}}),
+            "text_config.num_attention_heads: must be from 1 to 2147483647, is 0",
+        ),
+        (
+            json!({"text_config": {"num_hidden_layers": 0}}),
+            "text_config.num_hidden_layers: must be from 1 to 2147483647, is 0",
+        ),
+        (
+            json!({"text_config": {"num_hidden_layers": 5000}}),
+            "text_config.num_hidden_layers: must be at most 4096, is 5000",
+        ),
+        (json!({"text_config": {"head_dim": 1 << 20}}), "text_config.head_dim: must be at most 65536, is 1048576"),
+        (json!({"text_config": {"rms_norm_eps": -1}}), "text_config.rms_norm_eps: must be a number from 0 up, is -1"),
+        (
+            json!({"vision_config": {"hidden_size": 13}}),
+            "vision_config.hidden_size: 13 is not a multiple of the 3 attention heads",
+        ),
+        (json!({"vision_config": {"patch_size": 33}}), "vision_config.image_size: 32 is smaller than a patch of 33"),
+        (json!({"vision_config": {"patch_size": 0}}), "vision_config.patch_size: must be from 1 to 2147483647, is 0"),
+        (
+            json!({"vision_config": {"image_size": 100_000}}),
+            "vision_config.image_size: must be at most 16384, is 100000",
+        ),
+        (json!({"scale_factor": 3}), "scale_factor: 3 does not divide the 4 patches along a tile (32 / 8 pixels)"),
+        (json!({"scale_factor": 0}), "scale_factor: must be from 1 to 2147483647, is 0"),
+        (json!({"image_token_id": 8}), "image_token_id: 8 is outside the vocabulary of 8 tokens"),
+    ] {
+        let error = read(keys.clone()).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{keys}: {error}");
+        assert_eq!(error.to_string(), message);
+    }
+    let huge = json!({"text_config": {"intermediate_size": i32::MAX, "num_hidden_layers": 4096}});
+    let error = read(huge).unwrap_err().to_string();
+    assert!(error.ends_with("parameters, at most 1099511627776 are possible"), "{error}");
+}
+
+#[test]
+fn counts() {
+    let config = read(json!({})).unwrap();
+    let vision = 12 * 3 * 8 * 8 + 12 + 16 * 12 + 2 * (4 * 12 + 4 * 12 * 13 + 2 * 12 * 20 + 20 + 12) + 24;
+    let text = 8 * 16 + (32 + 4 * 16 * 16 + 3 * 16 * 24) + 16;
+    assert_eq!(config.parameter_count(), vision + 12 * 4 * 16 + text + 8 * 16);
+    assert_eq!(config.image_seq_len(), 4);
+    let tied = read(json!({"tie_word_embeddings": true})).unwrap();
+    assert_eq!(tied.parameter_count(), config.parameter_count() - 8 * 16);
+    // Only the top-level flag ties.
+    let inner = read(json!({"text_config": {"tie_word_embeddings": true}})).unwrap();
+    assert_eq!(inner, config);
+    let biased = read(json!({"text_config": {"attention_bias": true, "mlp_bias": true}})).unwrap();
+    assert_eq!(biased.parameter_count(), config.parameter_count() + 4 * 16 + 2 * 24 + 16);
+    let mut broken = config.clone();
+    broken.vision.patch_size = 0;
+    broken.scale_factor = usize::MAX;
+    broken.text.hidden_size = usize::MAX;
+    assert_eq!((broken.image_seq_len(), broken.parameter_count()), (0, usize::MAX));
+    assert!(broken.validate().is_err());
+}
+
+#[test]
+fn generation_parameters_inside() {
+    // The top level wins over the text section, except for the padding id, which is a legacy key there.
+    let config = read(json!({
+        "eos_token_id": 7, "max_length": 55, "temperature": null, "pad_token_id": 3, "use_cache": false,
+        "text_config": {"eos_token_id": 4, "pad_token_id": 2, "max_length": 10, "temperature": 0.5}
+    }))
+    .unwrap();
+    let expected = GenerationConfig {
+        eos_token_ids: vec![7],
+        pad_token_id: Some(2),
+        bos_token_id: Some(1),
+        max_length: Some(55),
+        temperature: Some(0.5),
+        use_cache: Some(false),
+        ..GenerationConfig::default()
+    };
+    assert_eq!(config.generation, expected);
+}
+
+#[test]
+fn written_and_read_again() {
+    let scaled = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4.0});
+    for keys in [
+        json!({}),
+        json!({"text_config": {"rope_scaling": scaled, "rms_norm_eps": 1.1e-5, "eos_token_id": [3, 4], "head_dim": 6}}),
+        json!({"text_config": {"rope_scaling": {"type": "linear", "factor": 1.1}, "eos_token_id": null}}),
+        json!({"dtype": "float16", "pad_token_id": null, "use_cache": false, "text_config": {"use_cache": false}}),
+        json!({"eos_token_id": 5, "top_k": 3, "early_stopping": "never", "text_config": {"max_length": 9}}),
+        json!({"tie_word_embeddings": true, "vision_config": {"hidden_act": "gelu", "layer_norm_eps": 0.1}}),
+    ] {
+        let config = read(keys.clone()).unwrap();
+        assert_eq!(ModelConfig::from_json(&config.to_json()).unwrap(), config, "{keys}");
+    }
+    let value: Value = serde_json::from_str(&Preset::Smol500M.model().to_json()).unwrap();
+    assert_eq!(value["dtype"], "float32");
+    assert_eq!(value["_pad_token_id"], 128_002);
+    assert_eq!(value["text_config"]["rope_parameters"], json!({"rope_type": "default", "rope_theta": 1e5}));
+    assert_eq!(value["text_config"]["rms_norm_eps"], 1e-5);
+}
+
+#[test]
+fn files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.json");
+    let error = ModelConfig::from_directory(dir.path()).unwrap_err();
+    assert!(matches!(&error, Error::Read { path: found, .. } if *found == path), "{error}");
+    std::fs::write(&path, format!("\u{feff}{RELEASED}")).unwrap();
+    assert_eq!(ModelConfig::from_directory(dir.path()).unwrap(), Preset::Smol500M.model());
+    std::fs::write(&path, small(json!({"scale_factor": "4"})).to_string()).unwrap();
+    let error = ModelConfig::from_directory(dir.path()).unwrap_err();
+    assert!(matches!(&error, Error::InFile { path: found, .. } if *found == path), "{error}");
+    assert!(error.to_string().contains("`scale_factor` must be"), "{error}");
+    std::fs::write(&path, [b'{', 0xff, b'}']).unwrap();
+    assert!(matches!(ModelConfig::from_directory(dir.path()), Err(Error::Read { .. })));
+    // A sparse file: its size alone is enough to refuse it.
+    std::fs::File::create(&path).unwrap().set_len(smolvlm_config::MAX_FILE_BYTES + 1).unwrap();
+    assert!(matches!(ModelConfig::from_directory(dir.path()), Err(Error::TooLarge { .. })));
+}

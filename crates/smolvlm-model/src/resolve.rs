@@ -1,0 +1,139 @@
+//! Which stored tensor feeds which parameter, decided before any of them is read.
+
+use std::collections::{HashMap, HashSet};
+
+use smolvlm_config::{FloatType, ModelConfig};
+
+use crate::convert::{CHUNK, widen};
+use crate::error::{Error, Misshapen, WeightMismatch};
+use crate::header::readable;
+use crate::stored::{Weights, float_type};
+use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
+
+/// A stored tensor that feeds a parameter.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Name in the file.
+    pub(crate) name: String,
+    /// Type in the file.
+    pub(crate) float: FloatType,
+    /// Shape, in the file and in the module.
+    pub(crate) shape: Vec<usize>,
+}
+
+/// The sources of all parameters of a model.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// By path of the parameter.
+    pub(crate) sources: HashMap<String, Source>,
+    /// Whether the token embeddings serve as output projection too.
+    pub(crate) tied: bool,
+    /// Stored tensors that feed nothing.
+    pub(crate) unexpected: Vec<String>,
+}
+
+impl Plan {
+    /// Finds a source for every parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeightMismatch`] with everything that is missing or misshapen, [`Error::TensorType`] when a needed
+    /// tensor is stored in a type that is not read.
+    pub(crate) fn new(config: &ModelConfig, weights: &Weights) -> Result<Self, Error> {
+        let mut specs = tensor_specs(config);
+        let mut names: HashMap<&str, &str> = HashMap::new();
+        let mut tied = config.tie_word_embeddings;
+        if tied {
+            match (weights.tensor(TOKEN_EMBEDDINGS).is_some(), weights.tensor(LM_HEAD).is_some()) {
+                // Either matrix alone serves as both.
+                (false, true) => {
+                    names.insert(TOKEN_EMBEDDINGS, LM_HEAD);
+                }
+                // Two different matrices cannot be one, whatever the configuration says.
+                (true, true) if !same_values(weights, TOKEN_EMBEDDINGS, LM_HEAD) => {
+                    tied = false;
+                    specs.push(lm_head_spec(config));
+                }
+                _ => {}
+            }
+        }
+        let mut mismatch = WeightMismatch::default();
+        let mut sources = HashMap::with_capacity(specs.len());
+        let mut wrong_type = None;
+        for TensorSpec { name, module_path, shape, .. } in specs {
+            let stored_name = names.get(name.as_str()).copied().unwrap_or(&name);
+            let Some(stored) = weights.tensor(stored_name) else {
+                mismatch.untied_head_missing |= name == LM_HEAD;
+                mismatch.missing.push(name);
+                continue;
+            };
+            if stored.shape != shape {
+                mismatch.misshapen.push(Misshapen {
+                    name: stored_name.to_owned(),
+                    expected: shape,
+                    found: stored.shape.clone(),
+                });
+                continue;
+            }
+            match float_type(stored.dtype) {
+                Some(float) => {
+                    let name = stored_name.to_owned();
+                    sources.insert(module_path, Source { name, float, shape });
+                }
+                None => wrong_type = Some((stored_name.to_owned(), stored.dtype)),
+            }
+        }
+        let mut used: HashSet<&str> = sources.values().map(|source| source.name.as_str()).collect();
+        used.extend(mismatch.misshapen.iter().map(|tensor| tensor.name.as_str()));
+        if tied {
+            used.extend([LM_HEAD, TOKEN_EMBEDDINGS]);
+        }
+        let unexpected: Vec<String> =
+            weights.names().filter(|name| !used.contains(name) && !is_rotary_buffer(name)).map(readable).collect();
+        if !mismatch.missing.is_empty() || !mismatch.misshapen.is_empty() {
+            mismatch.unexpected = unexpected;
+            return Err(Error::WeightMismatch(Box::new(mismatch)));
+        }
+        if let Some((name, dtype)) = wrong_type {
+            return Err(Error::TensorType { name, dtype: dtype.to_string() });
+        }
+        Ok(Self { sources, tied, unexpected })
+    }
+}
+
+/// Whether two stored tensors hold equal numbers, be they of different types.
+fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
+    let (Some(a), Some(b)) = (weights.tensor(left), weights.tensor(right)) else {
+        return false;
+    };
+    let equal = a.shape == b.shape
+        && if a.dtype == b.dtype {
+            weights.bytes(left) == weights.bytes(right)
+        } else {
+            match (float_type(a.dtype), float_type(b.dtype)) {
+                (Some(from_a), Some(from_b)) => {
+                    same_numbers((weights.bytes(left), from_a), (weights.bytes(right), from_b))
+                }
+                _ => false,
+            }
+        };
+    weights.release(left);
+    weights.release(right);
+    equal
+}
+
+fn same_numbers(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
+    let (mut a, mut b) = ([0.0; CHUNK], [0.0; CHUNK]);
+    let chunks = |(bytes, float): (&'_ [u8], FloatType)| bytes.len().div_ceil(CHUNK * float.bytes());
+    chunks(left) == chunks(right)
+        && (0..chunks(left)).all(|chunk| {
+            let mut wide = |(bytes, float): (&[u8], FloatType), values: &mut [f32; CHUNK]| {
+                let bytes = &bytes[chunk * CHUNK * float.bytes()..];
+                let count = (bytes.len() / float.bytes()).min(CHUNK);
+                widen(bytes, float, &mut values[..count]);
+                count
+            };
+            let (count_a, count_b) = (wide(left, &mut a), wide(right, &mut b));
+            a[..count_a] == b[..count_b]
+        })
+}

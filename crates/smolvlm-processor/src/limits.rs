@@ -1,0 +1,37 @@
+//! Bounds on what the processor reads and builds.
+
+use std::time::Duration;
+
+/// Bounds for input that may come from anywhere. Every one ends in a typed error that names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessorLimits {
+    /// Bounds of each image; `max_bytes` also bounds downloads and base64 data.
+    pub image: smolvlm_image::Limits,
+    /// Largest tokenizer file, in bytes. 64 MiB by default; the released one has 3.5 MB.
+    pub max_tokenizer_bytes: u64,
+    /// Most image tokens in one prompt. 2^20 by default, far beyond any released context.
+    pub max_prompt_tokens: usize,
+    /// Most tiles in one batch. 2048 by default: 6.4 GB of pixels at 512 x 512.
+    pub max_batch_tiles: usize,
+    /// Work of one chat template rendering: about as many template instructions, or 64 times as many bytes of text.
+    /// One million by default.
+    pub template_fuel: u64,
+    /// Time for one download, from connecting to the last byte. 30 seconds by default.
+    pub http_timeout: Duration,
+    /// Most redirects of one download. 5 by default.
+    pub http_redirects: u32,
+}
+
+impl Default for ProcessorLimits {
+    fn default() -> Self {
+        Self {
+            image: smolvlm_image::Limits::default(),
+            max_tokenizer_bytes: 64 << 20,
+            max_prompt_tokens: 1 << 20,
+            max_batch_tiles: 2048,
+            template_fuel: 1_000_000,
+            http_timeout: Duration::from_secs(30),
+            http_redirects: 5,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Image sources to decoded images.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use smolvlm_image::{ImageInput, ImageProcessor, Rgb};
+
+use crate::error::{Error, Position};
+use crate::limits::ProcessorLimits;
+use crate::message::{ImageSource, scheme, shorten};
+
+/// Standard base64; padding may be missing, as it often is in hand-made URLs.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A decoded image, owned unless the source already held one.
+pub(crate) fn load<'a>(
+    source: &'a ImageSource,
+    processor: &ImageProcessor,
+    limits: &ProcessorLimits,
+    at: Position,
+) -> Result<Cow<'a, Rgb>, Error> {
+    let image = |result: Result<Rgb, smolvlm_image::Error>| {
+        result.map(Cow::Owned).map_err(|source| Error::Image { at, source })
+    };
+    let bytes = match source {
+        ImageSource::Decoded(rgb) => return Ok(Cow::Borrowed(rgb)),
+        ImageSource::Path(path) => match inline_image(path, limits, at) {
+            Some(bytes) => Cow::Owned(bytes),
+            None => return image(processor.load(ImageInput::Path(path))),
+        },
+        ImageSource::Bytes(bytes) => Cow::Borrowed(bytes.as_slice()),
+        ImageSource::Base64(text) => match scheme(text) {
+            Some("data") => Cow::Owned(data_url(text, limits, at)?),
+            _ => Cow::Owned(base64_bytes(text, limits, at)?),
+        },
+        ImageSource::Url(url) => match scheme(url) {
+            Some("data") => Cow::Owned(data_url(url, limits, at)?),
+            Some("file") => return image(processor.load(ImageInput::Path(&file_path(url, at)?))),
+            Some("http" | "https") => Cow::Owned(http(url, limits, at)?),
+            _ => return Err(url_error(url, at, "known schemes are data:, file:, http: and https:")),
+        },
+    };
+    image(processor.load(ImageInput::Bytes(&bytes)))
+}
+
+/// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
+/// image file; otherwise the missing file is what the caller should hear about.
+fn inline_image(path: &Path, limits: &ProcessorLimits, at: Position) -> Option<Vec<u8>> {
+    const SIGNATURES: [&[u8]; 7] =
+        [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
+    const SHORTEST: usize = 32;
+    let text = path.to_str()?;
+    if text.len() < SHORTEST || path.exists() {
+        return None;
+    }
+    let bytes = base64_bytes(text, limits, at).ok()?;
+    SIGNATURES.iter().any(|signature| bytes.starts_with(signature)).then_some(bytes)
+}
+
+fn base64_bytes(text: &str, limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
+    let limit = limits.image.max_bytes;
+    let spaces = text.bytes().filter(u8::is_ascii_whitespace).count();
+    if (text.len() - spaces) as u64 / 4 * 3 > limit {
+        return Err(Error::TooLarge { what: format!("{at}base64 image data"), limit });
+    }
+    let text = match spaces {
+        0 => Cow::Borrowed(text.as_bytes()),
+        _ => text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect(),
+    };
+    BASE64.decode(text).map_err(|error| Error::Base64 { at, message: error.to_string() })
+}
+
+/// `data:[type][;parameters][;base64],data` (RFC 2397). The type is not believed: the image decoder looks for itself.
+fn data_url(url: &str, limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
+    let parts = url.split_once(':').and_then(|(_, rest)| rest.split_once(','));
+    let Some((header, data)) = parts else {
+        return Err(url_error(url, at, "a data: URL needs a comma before its data"));
+    };
+    let is_base64 = header.rsplit(';').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("base64"));
+    let data = match data.contains('%') {
+        true => Cow::Owned(percent_decode(data, url, at)?),
+        false => Cow::Borrowed(data.as_bytes()),
+    };
+    if is_base64 {
+        let text = std::str::from_utf8(&data).map_err(|_| url_error(url, at, "is not text"))?;
+        return base64_bytes(text, limits, at);
+    }
+    Ok(data.into_owned())
+}
+
+/// `file:///path` or `file://localhost/path`, percent-decoded.
+fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
+    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
+                return Err(url_error(url, at, "a file: URL cannot name another host"));
+            }
+            path
+        }
+        None => rest,
+    };
+    let path = String::from_utf8(percent_decode(path, url, at)?)
+        .map_err(|_| url_error(url, at, "the path is not UTF-8"))?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(url_error(url, at, "the path is empty or holds a zero byte"));
+    }
+    // `file:///C:/x.png` names `C:/x.png`.
+    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    Ok(PathBuf::from(if drive { path.trim_start_matches('/') } else { path.as_str() }))
+}
+
+fn percent_decode(text: &str, url: &str, at: Position) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => out.push((high * 16 + low) as u8),
+            _ => return Err(url_error(url, at, "% must be followed by two hexadecimal digits")),
+        }
+    }
+    Ok(out)
+}
+
+fn url_error(url: &str, at: Position, reason: &str) -> Error {
+    Error::Url { at, url: shorten(url), reason: reason.to_owned() }
+}
+
+#[cfg(feature = "http")]
+use crate::http::get as http;
+
+#[cfg(not(feature = "http"))]
+fn http(url: &str, _limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
+    Err(url_error(url, at, "this build cannot fetch over HTTP; enable the cargo feature `http`"))
+}

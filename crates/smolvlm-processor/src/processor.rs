@@ -1,0 +1,305 @@
+//! The processor: conversations in, model inputs out.
+
+use std::path::Path;
+
+use smolvlm_config::{ProcessorConfig, TileGrid};
+use smolvlm_image::{ImageProcessor, Tiles};
+use tokenizers::Tokenizer;
+
+use crate::batch::Batch;
+use crate::error::{Error, Position};
+use crate::expand::{expand, image_tokens};
+use crate::limits::ProcessorLimits;
+use crate::media;
+use crate::message::Conversation;
+use crate::template::{ChatTemplate, RenderOptions};
+use crate::text_deltas::TextDeltas;
+use crate::tokenizer::{SpecialTokens, TokenizerFiles};
+
+/// Chat template, tokenizer and image processor of one checkpoint.
+///
+/// Needs the small files of a checkpoint only, no weights. All methods take `&self`; one processor serves many threads.
+///
+/// ```no_run
+/// use smolvlm_processor::{Conversation, Message, Processor, RenderOptions};
+///
+/// let processor = Processor::from_directory("SmolVLM2-256M-Video-Instruct".as_ref())?;
+/// let question = Message::user().image("photo.jpg").text("What is in this picture?");
+/// let batch = processor.process(&[Conversation::from(question)], &RenderOptions::answer())?;
+/// println!("{} tokens, {} tiles", batch.len, batch.tile_count());
+/// # Ok::<(), smolvlm_processor::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Processor {
+    config: ProcessorConfig,
+    tokenizer: Tokenizer,
+    special: SpecialTokens,
+    image_token_id: u32,
+    template: Option<ChatTemplate>,
+    images: ImageProcessor,
+    limits: ProcessorLimits,
+}
+
+impl Processor {
+    /// Reads the processor of a checkpoint directory: `tokenizer.json` and the JSON and template files next to it.
+    ///
+    /// The chat template is the one [`ProcessorConfig::from_directory`] finds, else that of `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Io`], [`Error::File`], [`Error::TooLarge`], [`Error::MissingToken`] without an image
+    /// token, [`Error::Template`] for a template that does not compile.
+    pub fn from_directory(dir: &Path) -> Result<Self, Error> {
+        Self::from_directory_with_limits(dir, ProcessorLimits::default())
+    }
+
+    /// As [`Processor::from_directory`], with limits of your own.
+    ///
+    /// # Errors
+    /// As [`Processor::from_directory`].
+    pub fn from_directory_with_limits(dir: &Path, limits: ProcessorLimits) -> Result<Self, Error> {
+        let config = ProcessorConfig::from_directory(dir)?;
+        let files = TokenizerFiles::read(dir, limits.max_tokenizer_bytes)?;
+        let template = config.chat_template.clone().or(files.chat_template);
+        Self::from_parts(config, files.tokenizer, files.special, template.as_deref(), limits)
+    }
+
+    /// A processor of a tokenizer with the released names of special tokens, as far as it knows them.
+    ///
+    /// Without `template`, that of `config` is used; without either, everything but rendering works.
+    ///
+    /// # Errors
+    /// [`Error::MissingToken`] without an image token, [`Error::Template`], [`Error::Config`].
+    pub fn new(
+        config: ProcessorConfig,
+        tokenizer: Tokenizer,
+        template: Option<String>,
+    ) -> Result<Self, Error> {
+        let special = SpecialTokens::released().known_to(&tokenizer);
+        let template = template.or_else(|| config.chat_template.clone());
+        Self::from_parts(config, tokenizer, special, template.as_deref(), ProcessorLimits::default())
+    }
+
+    /// A processor of its parts. Truncation and padding of the tokenizer should be off.
+    ///
+    /// # Errors
+    /// As [`Processor::new`].
+    pub fn from_parts(
+        config: ProcessorConfig,
+        tokenizer: Tokenizer,
+        special: SpecialTokens,
+        template: Option<&str>,
+        limits: ProcessorLimits,
+    ) -> Result<Self, Error> {
+        let image_token_id = tokenizer.token_to_id(special.image()).ok_or_else(|| {
+            Error::MissingToken { name: "image_token", token: special.image().to_owned() }
+        })?;
+        let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
+        let images = ImageProcessor::new(config.image.clone())
+            .map_err(|source| Error::Image { at: Position::default(), source })?
+            .with_limits(limits.image.clone());
+        Ok(Self { config, tokenizer, special, image_token_id, template, images, limits })
+    }
+
+    /// Replaces the limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ProcessorLimits) -> Self {
+        if let Some(template) = &mut self.template {
+            template.set_fuel(limits.template_fuel);
+        }
+        self.images = self.images.with_limits(limits.image.clone());
+        self.limits = limits;
+        self
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ProcessorConfig {
+        &self.config
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &ProcessorLimits {
+        &self.limits
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The image processor.
+    pub fn image_processor(&self) -> &ImageProcessor {
+        &self.images
+    }
+
+    /// The chat template, if there is one.
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// The special tokens by name.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    /// Id of the token that stands for one visual feature.
+    pub fn image_token_id(&self) -> u32 {
+        self.image_token_id
+    }
+
+    /// Id of the token that starts a prompt, if there is one.
+    pub fn bos_token_id(&self) -> Option<u32> {
+        self.named_id("bos_token")
+    }
+
+    /// Id of the token that ends an answer, if there is one.
+    pub fn eos_token_id(&self) -> Option<u32> {
+        self.named_id("eos_token")
+    }
+
+    /// Id that fills up short rows: the tokenizer's `pad_token`, else its `eos_token`.
+    pub fn pad_token_id(&self) -> Option<u32> {
+        self.named_id("pad_token").or_else(|| self.eos_token_id())
+    }
+
+    fn named_id(&self, name: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(self.special.get(name)?)
+    }
+
+    /// Entries of the tokenizer's vocabulary, added tokens included.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Renders a conversation with the chat template. Each image is one placeholder still; see [`Processor::expand`].
+    ///
+    /// # Errors
+    /// [`Error::MissingTemplate`], and those of [`ChatTemplate::render`].
+    pub fn render(&self, conversation: &Conversation, options: &RenderOptions) -> Result<String, Error> {
+        self.render_at(conversation, options, Position::default())
+    }
+
+    fn render_at(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+        at: Position,
+    ) -> Result<String, Error> {
+        let template = self.template.as_ref().ok_or(Error::MissingTemplate)?;
+        template.render_at(conversation, &self.special, options, at)
+    }
+
+    /// Replaces the image placeholders of a prompt, in order, by the tokens of their tiles.
+    ///
+    /// # Errors
+    /// [`Error::ImageCount`] when there are not as many placeholders as grids, [`Error::TooManyTokens`].
+    pub fn expand(&self, text: &str, grids: &[TileGrid]) -> Result<String, Error> {
+        self.expand_row(text, grids, 0)
+    }
+
+    fn expand_row(&self, text: &str, grids: &[TileGrid], row: usize) -> Result<String, Error> {
+        let limit = self.limits.max_prompt_tokens;
+        expand(text, grids, &self.special, self.config.image_seq_len, limit, row)
+    }
+
+    /// Token ids of a text. A text that starts with the bos token gets no special tokens from the tokenizer's
+    /// post-processor (transformers 5.23.0, processing_utils.py, `apply_chat_template`).
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let add_special = !self.special.get("bos_token").is_some_and(|bos| text.starts_with(bos));
+        let encoding = self.tokenizer.encode_fast(text, add_special);
+        Ok(encoding.map_err(tokenizer_error)?.get_ids().to_vec())
+    }
+
+    /// Text of token ids. Unknown ids have none; with `skip_special_tokens`, special tokens have none either.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        self.tokenizer.decode(ids, skip_special_tokens).map_err(tokenizer_error)
+    }
+
+    /// Starts decoding a stream of token ids.
+    pub fn text_deltas(&self, skip_special_tokens: bool) -> TextDeltas<'_> {
+        TextDeltas::new(&self.tokenizer, skip_special_tokens)
+    }
+
+    /// Model inputs of a batch of conversations, with any number of images each, padded on the left.
+    ///
+    /// Images are decoded and cut into tiles one after the other, so that only one is in memory besides the tiles. The
+    /// prompt is expanded from the very grids of the tiles, and the image tokens are counted once more after tokenising.
+    ///
+    /// # Errors
+    /// All of [`Error`]'s input and limit variants, with the conversation, message and item they are about.
+    pub fn process(&self, conversations: &[Conversation], options: &RenderOptions) -> Result<Batch, Error> {
+        if conversations.is_empty() {
+            return Err(Error::EmptyBatch);
+        }
+        let place = |row| Position::conversation((conversations.len() > 1).then_some(row));
+        // Render and count everything before the first image is touched: that is where mistakes show.
+        let mut prompts = Vec::with_capacity(conversations.len());
+        for (row, conversation) in conversations.iter().enumerate() {
+            let text = self.render_at(conversation, options, place(row))?;
+            self.check_image_count(&text, conversation, row)?;
+            prompts.push(text);
+        }
+        let mut images = Vec::with_capacity(conversations.len());
+        let mut tile_count = 0;
+        for (row, conversation) in conversations.iter().enumerate() {
+            images.push(self.load_images(conversation, place(row), &mut tile_count)?);
+        }
+        let mut ids = Vec::with_capacity(conversations.len());
+        for (row, (prompt, images)) in prompts.iter_mut().zip(&images).enumerate() {
+            let grids: Vec<TileGrid> = images.iter().map(|tiles| tiles.grid).collect();
+            *prompt = self.expand_row(prompt, &grids, row)?;
+            ids.push(self.encode_checked(prompt, &grids, row)?);
+        }
+        Batch::new(&ids, prompts, images, || {
+            let missing = Error::MissingToken { name: "pad_token", token: String::new() };
+            self.pad_token_id().ok_or(missing)
+        })
+    }
+
+    fn check_image_count(&self, text: &str, conversation: &Conversation, row: usize) -> Result<(), Error> {
+        let placeholders = text.matches(self.special.image()).count();
+        let images = conversation.images().count();
+        if placeholders == images {
+            return Ok(());
+        }
+        let typed_in = conversation.message_with_text(self.special.image());
+        Err(Error::ImageCount { row, placeholders, images, typed_in })
+    }
+
+    fn load_images(
+        &self,
+        conversation: &Conversation,
+        at: Position,
+        tile_count: &mut usize,
+    ) -> Result<Vec<Tiles>, Error> {
+        let mut all = Vec::new();
+        for (message, item, source) in conversation.images() {
+            let at = at.message(message).item(item);
+            let image = media::load(source, &self.images, &self.limits, at)?;
+            let tiles = self.images.process(&image).map_err(|source| Error::Image { at, source })?;
+            *tile_count += tiles.tiles;
+            if *tile_count > self.limits.max_batch_tiles {
+                let limit = self.limits.max_batch_tiles;
+                return Err(Error::TooManyTiles { tiles: *tile_count, limit });
+            }
+            all.push(tiles);
+        }
+        Ok(all)
+    }
+
+    fn encode_checked(&self, prompt: &str, grids: &[TileGrid], row: usize) -> Result<Vec<u32>, Error> {
+        let ids = self.encode(prompt)?;
+        let needed = image_tokens(grids, self.config.image_seq_len);
+        let found = ids.iter().filter(|&&id| id == self.image_token_id).count();
+        if found == needed { Ok(ids) } else { Err(Error::ImageTokens { row, found, needed }) }
+    }
+}
+
+fn tokenizer_error(error: tokenizers::Error) -> Error {
+    Error::Tokenizer { message: error.to_string() }
+}

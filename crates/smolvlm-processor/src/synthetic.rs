@@ -1,0 +1,130 @@
+//! A made-up tokenizer with the released layout, for models with random weights.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::error::Error;
+use crate::template::RELEASED_CHAT_TEMPLATE;
+use crate::tokenizer::SpecialTokens;
+
+/// Ids 0, 1 and 2.
+const LOW: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+
+/// Tile positions have tokens up to this row and column.
+const POSITIONS: u32 = 6;
+
+/// `<|reserved_special_token_N|>` entries of the released vocabulary.
+const RESERVED: usize = 88;
+
+/// The largest vocabulary that is made up; the released one has 49280 entries.
+const MAX_VOCAB: usize = 1 << 20;
+
+/// A byte-level tokenizer of exactly `vocab_size` entries. **For random weights only**: its words mean nothing.
+///
+/// Ids 0 to 2 are `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`, ids 3 to 258 the bytes 0 to 255, the last 128 the image
+/// tokens, the reserved ones and `<end_of_utterance>`; with 49280 entries all special tokens have their released ids
+/// (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids between are invented words, each with a
+/// leading space, that a random model can print and no text is encoded to. Below 387 entries reserved tokens are left
+/// out; in general `<image>` is entry `vocab_size - 90`, or whatever [`Tokenizer::token_to_id`] says.
+///
+/// # Errors
+/// [`Error::Tokenizer`] for sizes outside 299 ..= 1048576.
+pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
+    let required = LOW.len() + 256 + image_tokens().len() + 1;
+    if !(required..=MAX_VOCAB).contains(&vocab_size) {
+        let message = format!("a vocabulary of {vocab_size} cannot be made up; sizes are {required} to {MAX_VOCAB}");
+        return Err(Error::Tokenizer { message });
+    }
+    let mut tail = image_tokens();
+    let reserved = RESERVED.min(vocab_size - required);
+    tail.extend((0..reserved).map(|index| format!("<|reserved_special_token_{index}|>")));
+    tail.push("<end_of_utterance>".to_owned());
+
+    let words = vocab_size - LOW.len() - 256 - tail.len();
+    let low = LOW.into_iter().map(str::to_owned);
+    let entries = low.chain((0..=255).map(byte_char).map(String::from)).chain((0..words).map(word));
+    let vocab = entries.zip(0_u32..).collect::<tokenizers::models::bpe::Vocab>();
+    let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().map_err(error)?;
+
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
+        PreTokenizerWrapper::Digits(Digits::new(true)),
+        PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, true)),
+    ])));
+    tokenizer.with_decoder(Some(ByteLevel::default()));
+    let special = LOW.into_iter().map(str::to_owned).chain(tail);
+    let special = special.map(|token| AddedToken::from(token, true).normalized(false));
+    tokenizer.add_special_tokens(special).map_err(error)?;
+    Ok(tokenizer)
+}
+
+/// Writes `tokenizer.json` and `tokenizer_config.json` of a [`synthetic_tokenizer`] into `dir`, which must exist. The
+/// configuration names the special tokens and carries [`RELEASED_CHAT_TEMPLATE`].
+///
+/// # Errors
+/// As [`synthetic_tokenizer`], and [`Error::Io`].
+pub fn write_synthetic_tokenizer(vocab_size: usize, dir: &Path) -> Result<(), Error> {
+    let tokenizer = synthetic_tokenizer(vocab_size)?;
+    let mut config = json!({
+        "added_tokens_decoder": {},
+        "chat_template": RELEASED_CHAT_TEMPLATE,
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": 8192,
+    });
+    if let Some(config) = config.as_object_mut() {
+        let named = SpecialTokens::released();
+        config.extend(named.iter().map(|(name, token)| (name.to_owned(), token.into())));
+    }
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(|source| Error::Io { path, source })
+    };
+    write("tokenizer.json", tokenizer.to_string(false).map_err(error)?)?;
+    write("tokenizer_config.json", format!("{config:#}\n"))
+}
+
+fn error(source: tokenizers::Error) -> Error {
+    Error::Tokenizer { message: source.to_string() }
+}
+
+fn image_tokens() -> Vec<String> {
+    let mut tokens = vec!["<global-img>".to_owned()];
+    for row in 1..=POSITIONS {
+        tokens.extend((1..=POSITIONS).map(|col| format!("<row_{row}_col_{col}>")));
+    }
+    tokens.extend(["<fake_token_around_image>".to_owned(), "<image>".to_owned()]);
+    tokens
+}
+
+/// The printable character that byte-level vocabularies write for a byte: itself where it is visible, else one from
+/// U+0100 on (GPT-2, encoder.py, `bytes_to_unicode`).
+fn byte_char(byte: u8) -> char {
+    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    if visible(byte) {
+        return char::from(byte);
+    }
+    let index = (0..byte).filter(|&other| !visible(other)).count() as u32;
+    char::from_u32(0x100 + index).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// An invented word with a leading space: two syllables, or three from ten thousand on.
+fn word(index: usize) -> String {
+    const CONSONANTS: &[u8; 20] = b"bcdfghjklmnpqrstvwxz";
+    const VOWELS: &[u8; 5] = b"aeiou";
+    let mut word = String::from("\u{120}");
+    let count = if index < 10_000 { 2 } else { 3 };
+    for place in (0..count).rev() {
+        let syllable = index / 100_usize.pow(place) % 100;
+        word.push(char::from(CONSONANTS[syllable / VOWELS.len()]));
+        word.push(char::from(VOWELS[syllable % VOWELS.len()]));
+    }
+    word
+}

@@ -1,0 +1,153 @@
+//! Conversations as JSON.
+
+mod common;
+
+use common::{Random, mutated};
+use smolvlm_processor::{Content, Conversation, Error, ImageSource, Position, Problem};
+
+fn problem(json: &str) -> (Position, Problem) {
+    match Conversation::from_json(json) {
+        Err(Error::Conversation { at, problem }) => (at, problem),
+        other => panic!("{json}: {other:?}"),
+    }
+}
+
+fn items(json: &str) -> Vec<String> {
+    let text = format!(r#"[{{"role": "user", "content": {json}}}]"#);
+    let conversation = Conversation::from_json(&text).unwrap();
+    conversation.messages[0].content.iter().map(|item| format!("{item:?}")).collect()
+}
+
+#[test]
+fn every_spelling_of_an_image_is_read() {
+    let cases = [
+        (r#"{"type": "image", "image": "a.png"}"#, r#"Image(Path("a.png"))"#),
+        (r#"{"type": "image", "path": "http://not-a-url"}"#, r#"Image(Path("http://not-a-url"))"#),
+        (r#"{"type": "image", "url": "https://h/a.png"}"#, r#"Image(Url("https://h/a.png"))"#),
+        (r#"{"type": "image", "url": "file:///a.png"}"#, r#"Image(Url("file:///a.png"))"#),
+        (r#"{"type": "image", "url": "a.png", "image": null}"#, r#"Image(Path("a.png"))"#),
+        (r#"{"type": "image", "base64": "AAAA"}"#, "Image(Base64(4 characters))"),
+        (r#"{"type": "image_url", "image_url": {"url": "data:,x", "detail": "auto"}}"#, r#"Image(Url("data:,x"))"#),
+        (r#"{"type": "image_url", "image_url": "http://h/a.png"}"#, r#"Image(Url("http://h/a.png"))"#),
+        (r#"{"type": "text", "text": "", "cache_control": {}}"#, r#"Text("")"#),
+    ];
+    for (json, wanted) in cases {
+        assert_eq!(items(&format!("[{json}]")), [wanted], "{json}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let cases = [
+        (r#"{"messages": []}"#, "expected a list of messages, found an object"),
+        ("7", "expected a list of messages, found a number"),
+        ("[]", "the conversation holds no message"),
+        (r#"[[{"role": "user", "content": []}]]"#, "expected one list of messages, found a list of conversations"),
+        ("[true]", r#"message 0: a message must be an object with "role" and "content", found a boolean"#),
+        (r#"[{"content": []}]"#, r#"message 0: the message has no "role""#),
+        (r#"[{"role": null, "content": []}]"#, r#"message 0: the message has no "role""#),
+        (r#"[{"role": 1, "content": []}]"#, r#"message 0: "role" must be a string, found a number"#),
+        (r#"[{"role": "user"}]"#, r#"message 0: the message has no "content""#),
+        (r#"[{"role": "user", "content": null}]"#, r#"message 0: the message has no "content""#),
+        (r#"[{"role": "user", "content": []}]"#, r#"message 0: "content" is empty; give at least one item"#),
+        (r#"[{"role": "user", "content": {}}]"#, r#"message 0: "content" must be a list of items, found an object"#),
+    ];
+    for (json, wanted) in cases {
+        assert_eq!(Conversation::from_json(json).unwrap_err().to_string(), wanted, "{json}");
+    }
+}
+
+#[test]
+fn string_content_is_refused_with_the_right_spelling() {
+    let json = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "user", "content": "hi"}]"#;
+    let (at, found) = problem(json);
+    assert_eq!((at.message, found), (Some(1), Problem::StringContent));
+    let message = Conversation::from_json(json).unwrap_err().to_string();
+    assert!(message.contains(r#"[{"type": "text", "text": "..."}]"#), "{message}");
+}
+
+#[test]
+fn wrong_items_are_named_with_their_index() {
+    let cases = [
+        ("\"hi\"", Problem::ItemNotObject { found: "a string" }),
+        ("{}", Problem::MissingType),
+        (r#"{"text": "hi"}"#, Problem::MissingType),
+        (r#"{"type": 3}"#, Problem::NotString { key: "type", found: "a number" }),
+        (r#"{"type": "video", "path": "a.mp4"}"#, Problem::UnknownType { found: "video".to_owned() }),
+        (r#"{"type": "text"}"#, Problem::MissingText),
+        (r#"{"type": "text", "text": ["a"]}"#, Problem::NotString { key: "text", found: "a list" }),
+        (r#"{"type": "image"}"#, Problem::MissingImage),
+        (r#"{"type": "image", "url": null}"#, Problem::MissingImage),
+        (r#"{"type": "image_url"}"#, Problem::MissingImage),
+        (r#"{"type": "image_url", "image_url": {}}"#, Problem::MissingImage),
+        (r#"{"type": "image_url", "image_url": {"url": 1}}"#, Problem::NotString { key: "image_url", found: "a number" }),
+        (r#"{"type": "image", "url": ""}"#, Problem::NotString { key: "url", found: "an empty string" }),
+        (r#"{"type": "image", "path": {"a": 1}}"#, Problem::NotString { key: "path", found: "an object" }),
+        (r#"{"type": "image", "path": "a", "url": "b"}"#, Problem::SeveralImages { first: "url", second: "path" }),
+    ];
+    for (item, wanted) in cases {
+        let json = format!(r#"[{{"role": "user", "content": [{{"type": "text", "text": "x"}}, {item}]}}]"#);
+        let (at, found) = problem(&json);
+        assert_eq!((at.conversation, at.message, at.item), (None, Some(0), Some(1)), "{item}");
+        assert_eq!(found, wanted, "{item}");
+    }
+    let unknown = Problem::UnknownType { found: "video".to_owned() }.to_string();
+    assert_eq!(unknown, r#"unknown content type "video"; known types are "text", "image" and "image_url""#);
+}
+
+#[test]
+fn text_that_is_not_json_is_placed() {
+    match Conversation::from_json("[\n  {\"role\": }\n]") {
+        Err(Error::Json { line: 2, column: 12, message }) => assert_eq!(message, "expected value"),
+        other => panic!("{other:?}"),
+    }
+    let deep = "[".repeat(100_000);
+    assert!(matches!(Conversation::from_json(&deep), Err(Error::Json { .. })));
+}
+
+#[test]
+fn batches_are_lists_of_conversations_or_one() {
+    let one = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]}]"#;
+    assert_eq!(Conversation::many_from_json(one).unwrap().len(), 1);
+    assert_eq!(Conversation::many_from_json(&format!("[{one}, {one}]")).unwrap().len(), 2);
+    let cases = [
+        (format!("[{one}, []]"), "conversation 1: the conversation holds no message"),
+        (format!("[{one}, 3]"), "conversation 1: expected a list of messages, found a number"),
+        (
+            format!(r#"[{one}, [{{"role": "user", "content": ["x"]}}]]"#),
+            r#"conversation 1, message 0, item 0: a content item must be an object with "type", found a string"#,
+        ),
+        ("[]".to_owned(), "the conversation holds no message"),
+    ];
+    for (json, wanted) in cases {
+        assert_eq!(Conversation::many_from_json(&json).unwrap_err().to_string(), wanted, "{json}");
+    }
+}
+
+#[test]
+fn mutated_conversations_answer() {
+    const SEED: &str = r#"[{"role": "user", "content": [{"type": "image", "url": "a.png"}, {"type": "text", "text": "é\n"}]},
+        {"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}], "name": null}]"#;
+    let alphabet: Vec<char> = "{}[]:,\"\\u0 \u{0}é".chars().collect();
+    let mut random = Random(3);
+    let (mut read, mut misshapen) = (0, 0);
+    for _ in 0..20_000 {
+        let text = mutated(SEED, &alphabet, &mut random);
+        match Conversation::many_from_json(&text) {
+            Ok(_) => read += 1,
+            Err(Error::Conversation { .. }) => misshapen += 1,
+            Err(Error::Json { line, .. }) => assert!(line >= 1),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(read > 100 && misshapen > 100, "{read} read, {misshapen} misshapen");
+}
+
+#[test]
+fn program_and_json_agree() {
+    let json = r#"[{"role": "user", "content": [{"type": "image", "path": "a.png"}]}]"#;
+    match &Conversation::from_json(json).unwrap().messages[0].content[0] {
+        Content::Image(ImageSource::Path(path)) => assert_eq!(path.to_str(), Some("a.png")),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,98 @@
+//! Images over HTTP, from a server in this process.
+#![cfg(feature = "http")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{png, processor_with};
+use smolvlm_processor::{Batch, Conversation, Error, Message, ProcessorLimits, RenderOptions};
+
+/// Answers every request by `answer(path, connection)`; gives the base URL.
+fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = [0; 2048];
+            let length = connection.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            answer(request.split(' ').nth(1).unwrap_or("/"), &mut connection);
+        }
+    });
+    format!("http://{address}")
+}
+
+fn reply(connection: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    drop(connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body)));
+}
+
+fn fetch(url: &str, limits: ProcessorLimits) -> Result<Batch, Error> {
+    processor_with(limits).process(&[Conversation::from(Message::user().image(url))], &RenderOptions::answer())
+}
+
+#[test]
+fn an_image_is_fetched_and_redirects_are_followed() {
+    let base = serve(|path, connection| match path {
+        "/a.png" => reply(connection, "200 OK", "Content-Type: text/plain\r\n", &png()),
+        "/moved" => reply(connection, "302 Found", "Location: /a.png\r\n", b""),
+        "/loop" => reply(connection, "302 Found", "Location: /loop\r\n", b""),
+        "/away" => reply(connection, "302 Found", "Location: file:///etc/hostname\r\n", b""),
+        "/text" => reply(connection, "200 OK", "", b"not an image"),
+        _ => reply(connection, "404 Not Found", "", b"no"),
+    });
+    let run = |path: &str| fetch(&format!("{base}{path}"), ProcessorLimits::default());
+    assert_eq!(run("/a.png").unwrap().tile_count(), 13);
+    assert_eq!(run("/moved").unwrap().tile_count(), 13);
+    for (path, reason) in [("/loop", "redirect"), ("/none", "404"), ("/away", "")] {
+        let error = run(path).unwrap_err();
+        assert!(matches!(&error, Error::Http { reason: found, .. } if found.contains(reason)), "{path}: {error}");
+        assert!(error.to_string().starts_with("message 0, item 0: image URL \"http://127.0.0.1"), "{error}");
+    }
+    assert!(matches!(run("/text"), Err(Error::Image { .. })));
+    let none = ProcessorLimits { http_redirects: 0, ..ProcessorLimits::default() };
+    assert!(matches!(fetch(&format!("{base}/moved"), none), Err(Error::Http { .. } | Error::Image { .. })));
+}
+
+#[test]
+fn size_and_time_are_bounded() {
+    let base = serve(|path, connection| match path {
+        // Says nothing of its length and never ends.
+        "/endless" => {
+            let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            let mut going = connection.write_all(head).is_ok();
+            while going {
+                going = connection.write_all(&[0; 4096]).is_ok();
+            }
+        }
+        "/slow" => {
+            drop(connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1"));
+            thread::sleep(Duration::from_secs(20));
+        }
+        _ => reply(connection, "200 OK", "", &vec![0; 100_000]),
+    });
+    let mut limits = ProcessorLimits { http_timeout: Duration::from_millis(500), ..ProcessorLimits::default() };
+    limits.image.max_bytes = 10_000;
+    for path in ["/big", "/endless"] {
+        let error = fetch(&format!("{base}{path}"), limits.clone()).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 10_000, .. }), "{path}: {error}");
+    }
+    let start = Instant::now();
+    let error = fetch(&format!("{base}/slow"), limits).unwrap_err();
+    assert!(matches!(error, Error::Http { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn unreachable_and_senseless_urls_are_errors() {
+    let limits = || ProcessorLimits { http_timeout: Duration::from_secs(2), ..ProcessorLimits::default() };
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("http://{closed}/a.png"), "http://".to_owned(), "http://[::1".to_owned(), "https:x".to_owned()] {
+        assert!(matches!(fetch(&url, limits()), Err(Error::Http { .. })), "{url}");
+    }
+}

@@ -1,0 +1,104 @@
+//! A source that has been found: its files, or the recipe for random ones.
+
+use crate::{Error, Options, Progress, Source};
+use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
+use smolvlm_model::{SmolVlmModel, Weights};
+use smolvlm_processor::{Processor, synthetic_tokenizer};
+use std::path::{Path, PathBuf};
+
+/// The seed of [`Source::Random`].
+const SEED: u64 = 0;
+
+/// A source that has been found.
+pub(crate) enum Checkpoint {
+    Directory(PathBuf),
+    Random(Preset),
+}
+
+impl Source {
+    /// Finds the source, downloading it if need be.
+    pub(crate) fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+        match self {
+            Self::Directory(path) => Ok(Checkpoint::Directory(path)),
+            Self::Random(preset) => Ok(Checkpoint::Random(preset)),
+            #[cfg(feature = "hub")]
+            Self::Hub { repo, revision } => {
+                Ok(Checkpoint::Directory(crate::hub::download(&repo, revision.as_deref(), progress)?))
+            }
+            #[cfg(not(feature = "hub"))]
+            Self::Hub { repo, .. } => {
+                let _ = progress;
+                Err(Error::NoHub { repo })
+            }
+        }
+    }
+}
+
+impl Checkpoint {
+    pub(crate) fn config(&self) -> Result<ModelConfig, Error> {
+        Ok(match self {
+            Self::Directory(path) => ModelConfig::from_directory(path)?,
+            Self::Random(preset) => preset.model(),
+        })
+    }
+
+    pub(crate) fn generation(&self, config: &ModelConfig) -> Result<GenerationConfig, Error> {
+        Ok(match self {
+            Self::Directory(path) => GenerationConfig::from_directory(path, config)?,
+            Self::Random(preset) => preset.generation(),
+        })
+    }
+
+    pub(crate) fn processor(&self, options: &Options) -> Result<Processor, Error> {
+        let processor = match self {
+            Self::Directory(path) => Processor::from_directory(path)?,
+            Self::Random(preset) => random_processor(*preset)?,
+        };
+        let mut config = processor.config().clone();
+        if let Some(splitting) = options.image_splitting {
+            config.image.do_image_splitting = splitting;
+        }
+        Ok(processor.with_config(config)?.with_limits(options.limits.clone()))
+    }
+
+    pub(crate) fn model(
+        &self,
+        config: &ModelConfig,
+        device: &burn::tensor::Device,
+        dtype: FloatType,
+    ) -> Result<SmolVlmModel, Error> {
+        Ok(match self {
+            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, dtype)?.0,
+            Self::Random(_) => SmolVlmModel::random(config, SEED, device, dtype)?,
+        })
+    }
+}
+
+/// Writes a checkpoint folder at a preset's size with random weights and a synthetic tokenizer, in the layout of the
+/// released ones: for tests and timings where no real checkpoint can be had.
+///
+/// # Errors
+///
+/// A folder or file that cannot be written.
+pub fn write_random_checkpoint(preset: Preset, dtype: FloatType, seed: u64, folder: &Path) -> Result<(), Error> {
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
+    };
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+    let mut model = preset.model();
+    model.dtype = Some(dtype);
+    write("config.json", model.to_json())?;
+    write("processor_config.json", preset.processor().to_json())?;
+    write("generation_config.json", preset.generation().to_json())?;
+    random_processor(preset)?.save_tokenizer(folder)?;
+    // The weights come last: a folder with weights is whole.
+    smolvlm_model::write_random_checkpoint(&model, seed, dtype, &folder.join("model.safetensors"))?;
+    Ok(())
+}
+
+fn random_processor(preset: Preset) -> Result<Processor, Error> {
+    let config: ProcessorConfig = preset.processor();
+    let tokenizer = synthetic_tokenizer(preset.model().text.vocab_size)?;
+    Ok(Processor::new(config, tokenizer)?)
+}

@@ -1,0 +1,129 @@
+//! Conversations in, pixels, prompts and tokens out, equal to the reference: exactly.
+
+use serde_json::{Value, json};
+use smolvlm::processor::{Conversation, Processor, RenderOptions};
+use smolvlm::{Options, SmolVlm, Source};
+use smolvlm_tests::{Case, Checkpoint, checkpoints, crc32, golden_root};
+
+/// The case's conversations; paths in them are relative to `tests/golden`.
+fn conversations(case: &Case) -> Vec<Conversation> {
+    let mut messages = case.expected["conversations"].clone();
+    let items = messages.as_array_mut().unwrap().iter_mut().flat_map(|conversation| conversation.as_array_mut().unwrap());
+    for item in items.flat_map(|message| message["content"].as_array_mut().unwrap()) {
+        if let Some(path) = item["path"].as_str() {
+            item["path"] = json!(golden_root().join(path).to_string_lossy());
+        }
+    }
+    Conversation::many_from_json(&messages.to_string()).unwrap()
+}
+
+/// Whether the case changes the checkpoint's image splitting; cases change nothing else.
+fn image_splitting(case: &Case) -> Option<bool> {
+    let overrides = case.expected["image_processor"].as_object().unwrap();
+    assert!(overrides.keys().all(|key| key == "do_image_splitting"), "{}: {overrides:?}", case.name);
+    overrides.get("do_image_splitting").and_then(Value::as_bool)
+}
+
+fn options(case: &Case) -> Options {
+    Options { image_splitting: image_splitting(case), ..Options::default() }
+}
+
+fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {
+    SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case), &mut |_| {}).unwrap()
+}
+
+fn rows<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<Vec<T>> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[test]
+fn prompts_ids_and_pixels() {
+    for checkpoint in checkpoints() {
+        for case in checkpoint.cases() {
+            let (processor, conversations, expected) = (processor(&checkpoint, &case), conversations(&case), &case.expected);
+            let rendered: Vec<String> = conversations
+                .iter()
+                .map(|conversation| processor.render(conversation, &RenderOptions::answer()).unwrap())
+                .collect();
+            assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
+
+            let batch = processor.process(&conversations, &RenderOptions::answer()).unwrap();
+            assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
+            let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
+            assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
+            let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
+            assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
+
+            let grids = |side: fn(&smolvlm::config::TileGrid) -> u32| -> Vec<Vec<u32>> {
+                batch.images.iter().map(|row| row.iter().map(|tiles| side(&tiles.grid)).collect()).collect()
+            };
+            assert_eq!(grids(|grid| grid.rows), rows::<u32>(&expected["rows"]), "{}", case.name);
+            assert_eq!(grids(|grid| grid.cols), rows::<u32>(&expected["cols"]), "{}", case.name);
+            check_pixels(&case, &batch);
+        }
+    }
+}
+
+/// The goldens keep u8 levels and have proven `(level - 127.5) / 127.5` equal to the reference's floats.
+fn check_pixels(case: &Case, batch: &smolvlm::processor::Batch) {
+    let levels = batch.tiles().flat_map(|tiles| &tiles.pixels).map(|&value| {
+        let level = (value * 127.5 + 127.5).round();
+        assert_eq!(value.to_bits(), ((level - 127.5) / 127.5).to_bits(), "{}: {value}", case.name);
+        level as u8
+    });
+    let levels: Vec<u8> = levels.collect();
+    let expected = &case.expected;
+    assert_eq!(u64::from(crc32(levels.iter().copied())), expected["pixels_crc32"].as_u64().unwrap(), "{}", case.name);
+    let shape = batch.pixel_values().map(|pixels| pixels.shape);
+    assert_eq!(json!(shape), expected["pixel_values_shape"], "{}", case.name);
+    let (tiles, edge) = (batch.tile_count(), batch.edge);
+    assert_eq!(levels.len(), tiles * 3 * edge * edge);
+    assert_eq!(expected["pixels_shape"][0], tiles, "{}", case.name);
+}
+
+#[test]
+fn greedy_tokens_and_text() {
+    for checkpoint in checkpoints() {
+        for splitting in [None, Some(false)] {
+            let cases: Vec<Case> =
+                checkpoint.cases().into_iter().filter(|case| image_splitting(case) == splitting).collect();
+            let Some(first) = cases.first() else { continue };
+            let model = SmolVlm::load(Source::directory(checkpoint.model()), options(first)).unwrap();
+            for case in &cases {
+                check_answers(&model, case);
+            }
+        }
+    }
+}
+
+fn check_answers(model: &SmolVlm, case: &Case) {
+    let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
+    let params = model.sampling().max_new_tokens(limit);
+    let conversations = conversations(case);
+    let expected = rows::<u32>(&case.expected["generated"]);
+
+    let answers = model.batch(&conversations, params.clone()).unwrap();
+    let tokens: Vec<&[u32]> = answers.iter().map(|answer| &*answer.token_ids).collect();
+    assert_eq!(tokens, expected, "{}", case.name);
+    let texts: Vec<&str> = answers.iter().map(|answer| &*answer.text).collect();
+    assert_eq!(json!(texts), case.expected["text"], "{}", case.name);
+
+    // Each row alone, streamed, says the same.
+    for (conversation, answer) in conversations.into_iter().zip(&answers) {
+        let mut streamed = String::new();
+        for event in model.stream(conversation, params.clone()).unwrap() {
+            match event.unwrap() {
+                smolvlm::Event::Text(delta) => {
+                    assert!(!delta.contains('\u{fffd}') || answer.text.contains('\u{fffd}'), "{delta:?}");
+                    streamed.push_str(&delta);
+                }
+                smolvlm::Event::Finished(alone) => {
+                    assert_eq!(alone.token_ids, answer.token_ids, "{}", case.name);
+                    assert_eq!(alone.prompt_tokens, answer.prompt_tokens, "{}", case.name);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(streamed, answer.text, "{}", case.name);
+    }
+}

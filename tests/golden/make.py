@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Writes, or checks, the golden data of this folder.
+
+    python make.py --out DIR     write everything below DIR (the committed files: --out .)
+    python make.py --check       rebuild in a temporary folder and compare with the committed files
+
+README.md describes the files; requirements.txt names the exact packages. Nothing is downloaded.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+warnings.filterwarnings("ignore")
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+MEDIA, PROCESSING = "media", "processing"
+
+
+def build(out, only=None):
+    from cases import write_cases
+    from checkpoints import CHECKPOINTS, recipe, write_checkpoint
+    from media import write_media
+    from processing import write_processing
+
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = [n for n in [MEDIA, PROCESSING, *CHECKPOINTS] if only is None or n in only]
+    for name in wanted:
+        shutil.rmtree(out / name, ignore_errors=True)
+    if MEDIA in wanted:
+        write_media(out / MEDIA)
+    for name in wanted:
+        if name in CHECKPOINTS:
+            plan = recipe(name)
+            write_checkpoint(out / name / "model", plan)
+            write_cases(out / name, out, plan)
+    if PROCESSING in wanted:
+        write_processing(out / PROCESSING, out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write below this folder")
+    parser.add_argument("--check", action="store_true", help="compare a fresh build with the committed files")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="with --out: only these (a checkpoint, media, processing)")
+    arguments = parser.parse_args()
+    if arguments.check == (arguments.out is not None):
+        parser.error("give either --out DIR or --check")
+    if arguments.out:
+        build(arguments.out.resolve(), arguments.only)
+        return 0
+    from compare import differences
+
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder))
+        found = differences(HERE, Path(folder))
+    for line in found:
+        print(line)
+    print(f"{len(found)} differences")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
