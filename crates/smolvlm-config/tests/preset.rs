@@ -1,6 +1,6 @@
 //! The presets describe the released models.
 
-use smolvlm_config::{Activation, Error, Preset, RopeParameters, Size};
+use smolvlm_config::{Activation, Error, Preset, RopeParameters, Size, TilePlan};
 
 #[test]
 fn sizes_of_the_released_models() {
@@ -33,9 +33,23 @@ fn sizes_of_the_released_models() {
 }
 
 #[test]
+fn the_tiny_one_has_the_vocabulary_and_the_grids_of_the_256m_model() {
+    let (tiny, released) = (Preset::Tiny.model(), Preset::Smol256M.model());
+    tiny.validate().unwrap();
+    assert!(tiny.parameter_count() < 7_000_000, "{}", tiny.parameter_count());
+    assert_eq!((tiny.image_token_id, tiny.text.vocab_size), (released.image_token_id, released.text.vocab_size));
+    let processor = Preset::Tiny.processor();
+    assert_eq!((processor.image_seq_len, processor.image.max_image_size as usize), (4, tiny.vision.image_size));
+    assert_eq!(tiny.image_seq_len(), 4);
+    let grid = |preset: Preset| TilePlan::new(768, 1024, &preset.processor().image).unwrap().grid;
+    assert_eq!(grid(Preset::Tiny), grid(Preset::Smol256M));
+}
+
+#[test]
 fn rotary_bases() {
     let theta = |preset: Preset| preset.model().text.rope.theta();
-    assert_eq!(Preset::ALL.map(theta), [100_000.0, 100_000.0, 130_000.0]);
+    let released = [Preset::Smol256M, Preset::Smol500M, Preset::Smol2B];
+    assert_eq!(released.map(theta), [100_000.0, 100_000.0, 130_000.0]);
     let rope = Preset::Smol2B.model().text.rope;
     assert!(matches!(rope, RopeParameters::Default { .. }));
 }
@@ -48,5 +62,5 @@ fn names() {
     }
     let error = "1b".parse::<Preset>().unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }));
-    assert_eq!(error.to_string(), r#"`preset` is "1b", which is not supported; supported: 256m, 500m, 2.2b"#);
+    assert_eq!(error.to_string(), r#"`preset` is "1b", which is not supported; supported: 256m, 500m, 2.2b or tiny"#);
 }
