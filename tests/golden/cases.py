@@ -12,7 +12,8 @@ MAX_NEW_TOKENS = 12
 SMALLEST_MARGIN = 1e-3
 # Rows of at most this many tokens are stored whole; longer ones as a sample of positions.
 WHOLE_ROW = 40
-HIDDEN_STRIDE, LOGIT_STRIDE, TAIL = 16, 32, 4
+HIDDEN_STRIDE, HIDDEN_TAIL = 16, 4
+LOGIT_STRIDE, LOGIT_TAIL = 64, 2
 
 
 def image(name):
@@ -203,23 +204,22 @@ class Reference:
         return levels
 
 
-def sampled_positions(mask, stride):
-    """Flat indices row * length + column of real tokens: the last few of each row, and every `stride`-th before."""
+def sampled_positions(mask, stride, tail, whole_up_to=0):
+    """Flat indices (row * length + column) of real tokens: the last `tail` of a row and every `stride`-th one."""
     out = []
     for row, line in enumerate(mask.tolist()):
         start, length = line.index(1), len(line)
         count = length - start
-        chosen = range(count) if count <= WHOLE_ROW and stride == HIDDEN_STRIDE else {
-            *range(0, count, stride),
-            *range(max(count - TAIL, 0), count),
-        }
-        out += [row * length + start + i for i in sorted(chosen)]
+        sample = {*range(0, count, stride), *range(max(count - tail, 0), count)}
+        chosen = range(count) if count <= whole_up_to else sorted(sample)
+        out += [row * length + start + i for i in chosen]
     return torch.tensor(out, dtype=torch.int64)
 
 
-def sampled_tiles(count):
-    """The first tile and the last (the global one of the last image)."""
-    return torch.tensor(sorted({0, count - 1}) if count else [], dtype=torch.int64)
+def sampled_tiles(count, both_ends):
+    """The last tile, which is the global one of the last image; in one case also the first."""
+    chosen = {0, count - 1} if both_ends else {count - 1}
+    return torch.tensor(sorted(chosen) if count else [], dtype=torch.int64)
 
 
 def at(tensor, positions):
@@ -243,8 +243,9 @@ def record(reference, plan, name):
     assert margin > SMALLEST_MARGIN, f"{plan['name']}/{name}: margin {margin:.2e}; choose another seed"
     assert [row[0] for row in generated] == logits[:, -1].argmax(-1).tolist()
 
-    hidden, heads = sampled_positions(mask, HIDDEN_STRIDE), sampled_positions(mask, LOGIT_STRIDE)
-    chosen = sampled_tiles(len(levels))
+    hidden = sampled_positions(mask, HIDDEN_STRIDE, HIDDEN_TAIL, WHOLE_ROW)
+    heads = sampled_positions(mask, LOGIT_STRIDE, LOGIT_TAIL)
+    chosen = sampled_tiles(len(levels), both_ends=name == "single-split")
     tensors = {
         "position_ids": position_ids,
         "positions": hidden,

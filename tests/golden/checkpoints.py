@@ -366,3 +366,5 @@ def write_checkpoint(folder, plan):
     else:
         family = {"legacy": "smolvlm", "idefics3": "idefics3"}[plan["spelling"]]
         save_old_spelling(folder, plan, model, tokenizer, family)
+    for file in folder.iterdir():
+        file.chmod(0o644)

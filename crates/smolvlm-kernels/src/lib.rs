@@ -1,1 +1,23 @@
-//! The tensor operations SmolVLM is made of, on every Burn backend
+//! The tensor operations SmolVLM is made of, on every Burn backend.
+//!
+//! Everything here works on whatever device its tensors are on, in f32, bf16 or f16; norms, softmax and rotary angles are
+//! computed in f32 whatever the type of the tensors, and rounded where transformers 5.23.0 rounds. Weights keep the
+//! layout that checkpoints store them in.
+//!
+//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`].
+
+mod activation;
+mod attention;
+mod embedding;
+mod linear;
+mod mapped_file;
+mod norm;
+mod rotary;
+
+pub use activation::Activation;
+pub use attention::{AttentionMask, attention};
+pub use embedding::Embedding;
+pub use linear::Linear;
+pub use mapped_file::MappedFile;
+pub use norm::{LayerNorm, RmsNorm};
+pub use rotary::{Rotary, rotate};

@@ -27,6 +27,7 @@ impl MappedFile {
     ///
     /// Those of opening the file, and [`io::ErrorKind::InvalidInput`] when `path` is not a regular file (a folder, a
     /// pipe, a device).
+    #[allow(unsafe_code)]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         // Asked before opening: opening a pipe would wait for a writer.
@@ -37,6 +38,7 @@ impl MappedFile {
             ));
         }
         let file = File::open(path)?;
+        #[expect(unsafe_code, reason = "mapping a file; see SAFETY")]
         // SAFETY: the map is private to this value and only ever read, through `&[u8]`. What Rust cannot rule out is
         // another process changing the file meanwhile: bytes behind a shared reference would then change, or be gone.
         // The type's documentation puts that on the caller; model files are written once and replaced by renaming.
@@ -49,11 +51,13 @@ impl MappedFile {
     ///
     /// They stay readable: the next access fetches them from the file again. Parts of `range` beyond the end are
     /// ignored, and so is a refusal by the system, which costs memory and nothing else. Does nothing outside Unix.
+    #[allow(unsafe_code)]
     pub fn release(&self, range: Range<usize>) {
         let end = range.end.min(self.map.len());
         let start = range.start.min(end);
         #[cfg(unix)]
         if start < end {
+            #[expect(unsafe_code, reason = "advice on mapped pages; see SAFETY")]
             // SAFETY: the map is backed by a file and never written, so a dropped page is filled again from the same
             // file with the same bytes; no reference into it sees another value. The range lies inside the map. Pages
             // that reach over its ends are dropped too and come back in the same way.

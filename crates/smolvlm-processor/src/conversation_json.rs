@@ -146,9 +146,7 @@ fn image_url(mut object: Map<String, Value>, at: Position) -> Result<ImageSource
 
 fn filled(key: &'static str, value: Value, at: Position) -> Result<String, Error> {
     match value {
-        Value::String(text) if text.is_empty() => {
-            Err(at.error(Problem::NotString { key, found: "an empty string" }))
-        }
+        Value::String(text) if text.is_empty() => Err(at.error(Problem::NotString { key, found: "an empty string" })),
         Value::String(text) => Ok(text),
         other => Err(at.error(Problem::NotString { key, found: kind(&other) })),
     }

@@ -33,9 +33,7 @@ pub enum Error {
     #[error("the batch holds no conversation; pass at least one")]
     EmptyBatch,
     /// Both `add_generation_prompt` and `continue_final_message` were asked for.
-    #[error(
-        "add_generation_prompt and continue_final_message exclude each other; set one of them to false"
-    )]
+    #[error("add_generation_prompt and continue_final_message exclude each other; set one of them to false")]
     ConflictingOptions,
     /// `continue_final_message` was asked for, but there is nothing to continue.
     #[error("{at}continue_final_message cannot be honoured: {reason}")]
@@ -211,8 +209,7 @@ impl Position {
 /// `conversation 1, message 0, item 2: `, or nothing at all.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts =
-            [("conversation", self.conversation), ("message", self.message), ("item", self.item)];
+        let parts = [("conversation", self.conversation), ("message", self.message), ("item", self.item)];
         let mut separator = "";
         for (name, index) in parts {
             if let Some(index) = index {
@@ -259,7 +256,9 @@ pub enum Problem {
     #[error("the message has no \"content\"")]
     MissingContent,
     /// Content written as a plain string. SmolVLM templates print nothing for it, silently.
-    #[error("\"content\" is a string, which SmolVLM's chat template would drop; write [{{\"type\": \"text\", \"text\": \"...\"}}]")]
+    #[error(
+        "\"content\" is a string, which SmolVLM's chat template would drop; write [{{\"type\": \"text\", \"text\": \"...\"}}]"
+    )]
     StringContent,
     /// Content that is neither a list nor a string.
     #[error("\"content\" must be a list of items, found {found}")]
@@ -310,9 +309,8 @@ pub enum Problem {
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {
-    typed_in.map_or_else(String::new, |message| {
-        format!("; the text of message {message} contains the placeholder itself")
-    })
+    typed_in
+        .map_or_else(String::new, |message| format!("; the text of message {message} contains the placeholder itself"))
 }
 
 fn line_hint(line: Option<usize>) -> String {

@@ -24,9 +24,7 @@ pub(crate) fn get(url: &str, limits: &ProcessorLimits, at: Position) -> Result<V
         .into();
     let fetch = || agent.get(url).call()?.into_body().into_with_config().limit(limit).read_to_vec();
     fetch().map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => {
-            Error::TooLarge { what: format!("{at}{}", shorten(url)), limit }
-        }
+        ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { what: format!("{at}{}", shorten(url)), limit },
         error => Error::Http { at, url: shorten(url), reason: error.to_string() },
     })
 }

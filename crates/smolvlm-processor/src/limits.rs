@@ -35,3 +35,10 @@ impl Default for ProcessorLimits {
         }
     }
 }
+
+/// Limits for images; the others at their defaults.
+impl From<smolvlm_image::Limits> for ProcessorLimits {
+    fn from(image: smolvlm_image::Limits) -> Self {
+        Self { image, ..Self::default() }
+    }
+}

@@ -52,8 +52,7 @@ pub(crate) fn load<'a>(
 /// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
 /// image file; otherwise the missing file is what the caller should hear about.
 fn inline_image(path: &Path, limits: &ProcessorLimits, at: Position) -> Option<Vec<u8>> {
-    const SIGNATURES: [&[u8]; 7] =
-        [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
+    const SIGNATURES: [&[u8]; 7] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
     const SHORTEST: usize = 32;
     let text = path.to_str()?;
     if text.len() < SHORTEST || path.exists() {
@@ -107,8 +106,8 @@ fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
         }
         None => rest,
     };
-    let path = String::from_utf8(percent_decode(path, url, at)?)
-        .map_err(|_| url_error(url, at, "the path is not UTF-8"))?;
+    let path =
+        String::from_utf8(percent_decode(path, url, at)?).map_err(|_| url_error(url, at, "the path is not UTF-8"))?;
     if path.is_empty() || path.contains('\0') {
         return Err(url_error(url, at, "the path is empty or holds a zero byte"));
     }

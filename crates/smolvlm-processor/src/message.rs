@@ -116,8 +116,7 @@ pub(crate) fn shorten(url: &str) -> String {
 pub(crate) fn scheme(text: &str) -> Option<&'static str> {
     ["data", "file", "http", "https"].into_iter().find(|scheme| {
         let head = text.get(..scheme.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-            && text.as_bytes().get(scheme.len()) == Some(&b':')
+        head.is_some_and(|head| head.eq_ignore_ascii_case(scheme)) && text.as_bytes().get(scheme.len()) == Some(&b':')
     })
 }
 
@@ -196,9 +195,7 @@ impl Conversation {
     /// The first message whose text contains `needle`.
     pub(crate) fn message_with_text(&self, needle: &str) -> Option<usize> {
         self.messages.iter().position(|message| {
-            message.content.iter().any(
-                |content| matches!(content, Content::Text(text) if text.contains(needle)),
-            )
+            message.content.iter().any(|content| matches!(content, Content::Text(text) if text.contains(needle)))
         })
     }
 }
@@ -244,11 +241,9 @@ mod tests {
     #[test]
     fn debug_output_never_prints_the_data() {
         let long = format!("data:image/png;base64,{}", "A".repeat(10_000));
-        for source in [
-            ImageSource::from(long),
-            ImageSource::Base64("A".repeat(10_000)),
-            ImageSource::from(vec![0_u8; 10_000]),
-        ] {
+        for source in
+            [ImageSource::from(long), ImageSource::Base64("A".repeat(10_000)), ImageSource::from(vec![0_u8; 10_000])]
+        {
             assert!(format!("{source:?}").len() < 200);
         }
     }

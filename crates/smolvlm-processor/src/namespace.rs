@@ -42,12 +42,7 @@ impl Object for Namespace {
         Enumerator::Values(self.values().keys().cloned().map(Value::from).collect())
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        state: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         if method != ASSIGN {
             return Err(Error::from(ErrorKind::UnknownMethod));
         }
@@ -68,9 +63,7 @@ pub(crate) fn namespace(state: &State<'_, '_>, values: Kwargs) -> Result<Value, 
 
 /// Scalars, and lists and maps of them to a small depth. Lazy objects are refused: they may lead back to the namespace.
 fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
-    let refuse = |what: &str| {
-        Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")))
-    };
+    let refuse = |what: &str| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
     state.consume_fuel(1)?;
     match value.kind() {
         ValueKind::Undefined
@@ -80,9 +73,7 @@ fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error
         | ValueKind::String
         | ValueKind::Bytes => Ok(()),
         _ if value.downcast_object_ref::<Namespace>().is_some() => refuse("a namespace"),
-        ValueKind::Seq | ValueKind::Map if depth == 0 => {
-            refuse("lists or maps nested this deep")
-        }
+        ValueKind::Seq | ValueKind::Map if depth == 0 => refuse("lists or maps nested this deep"),
         ValueKind::Seq => value.try_iter()?.try_for_each(|item| admit(state, &item, depth - 1)),
         ValueKind::Map => value.try_iter()?.try_for_each(|key| {
             admit(state, &key, 0)?;
@@ -171,9 +162,7 @@ fn assignment(tag: &str) -> Option<String> {
     let (target, value) = statement.split_once('=')?;
     let (name, attribute) = target.split_once('.')?;
     let (name, attribute) = (name.strip_prefix(char::is_whitespace)?.trim(), attribute.trim());
-    let is_name = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
-    };
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
     if value.starts_with('=') || !is_name(name) || !is_name(attribute) {
         return None;
     }
@@ -187,10 +176,7 @@ fn trim_marker<'a>(
     strip: impl Fn(&'a str, &'static str) -> Option<&'a str>,
     markers: [&'static str; 2],
 ) -> (&'static str, &'a str) {
-    markers
-        .into_iter()
-        .find_map(|marker| strip(text, marker).map(|rest| (marker, rest)))
-        .unwrap_or(("", text))
+    markers.into_iter().find_map(|marker| strip(text, marker).map(|rest| (marker, rest))).unwrap_or(("", text))
 }
 
 #[cfg(test)]

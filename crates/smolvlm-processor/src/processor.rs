@@ -3,18 +3,16 @@
 use std::path::Path;
 
 use smolvlm_config::{ProcessorConfig, TileGrid};
-use smolvlm_image::{ImageProcessor, Tiles};
+use smolvlm_image::ImageProcessor;
 use tokenizers::Tokenizer;
 
-use crate::batch::Batch;
 use crate::error::{Error, Position};
-use crate::expand::{expand, image_tokens};
+use crate::expand::expand;
 use crate::limits::ProcessorLimits;
-use crate::media;
 use crate::message::Conversation;
 use crate::template::{ChatTemplate, RenderOptions};
 use crate::text_deltas::TextDeltas;
-use crate::tokenizer::{SpecialTokens, TokenizerFiles};
+use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
 
 /// Chat template, tokenizer and image processor of one checkpoint.
 ///
@@ -69,11 +67,7 @@ impl Processor {
     ///
     /// # Errors
     /// [`Error::MissingToken`] without an image token, [`Error::Template`], [`Error::Config`].
-    pub fn new(
-        config: ProcessorConfig,
-        tokenizer: Tokenizer,
-        template: Option<String>,
-    ) -> Result<Self, Error> {
+    pub fn new(config: ProcessorConfig, tokenizer: Tokenizer, template: Option<String>) -> Result<Self, Error> {
         let special = SpecialTokens::released().known_to(&tokenizer);
         let template = template.or_else(|| config.chat_template.clone());
         Self::from_parts(config, tokenizer, special, template.as_deref(), ProcessorLimits::default())
@@ -90,19 +84,28 @@ impl Processor {
         template: Option<&str>,
         limits: ProcessorLimits,
     ) -> Result<Self, Error> {
-        let image_token_id = tokenizer.token_to_id(special.image()).ok_or_else(|| {
-            Error::MissingToken { name: "image_token", token: special.image().to_owned() }
-        })?;
+        let image_token_id = tokenizer
+            .token_to_id(special.image())
+            .ok_or_else(|| Error::MissingToken { name: "image_token", token: special.image().to_owned() })?;
         let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
-        let images = ImageProcessor::new(config.image.clone())
-            .map_err(|source| Error::Image { at: Position::default(), source })?
-            .with_limits(limits.image.clone());
+        let images = image_processor(&config, &limits)?;
         Ok(Self { config, tokenizer, special, image_token_id, template, images, limits })
     }
 
-    /// Replaces the limits.
+    /// Replaces the configuration; the chat template stays.
+    ///
+    /// # Errors
+    /// [`Error::Image`] for an image configuration that cannot be used.
+    pub fn with_config(mut self, config: ProcessorConfig) -> Result<Self, Error> {
+        self.images = image_processor(&config, &self.limits)?;
+        self.config = config;
+        Ok(self)
+    }
+
+    /// Replaces the limits. Limits for images alone leave the others at their defaults.
     #[must_use]
-    pub fn with_limits(mut self, limits: ProcessorLimits) -> Self {
+    pub fn with_limits(mut self, limits: impl Into<ProcessorLimits>) -> Self {
+        let limits = limits.into();
         if let Some(template) = &mut self.template {
             template.set_fuel(limits.template_fuel);
         }
@@ -178,7 +181,7 @@ impl Processor {
         self.render_at(conversation, options, Position::default())
     }
 
-    fn render_at(
+    pub(crate) fn render_at(
         &self,
         conversation: &Conversation,
         options: &RenderOptions,
@@ -196,7 +199,7 @@ impl Processor {
         self.expand_row(text, grids, 0)
     }
 
-    fn expand_row(&self, text: &str, grids: &[TileGrid], row: usize) -> Result<String, Error> {
+    pub(crate) fn expand_row(&self, text: &str, grids: &[TileGrid], row: usize) -> Result<String, Error> {
         let limit = self.limits.max_prompt_tokens;
         expand(text, grids, &self.special, self.config.image_seq_len, limit, row)
     }
@@ -220,84 +223,25 @@ impl Processor {
         self.tokenizer.decode(ids, skip_special_tokens).map_err(tokenizer_error)
     }
 
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `dir`, which must exist. The latter names the special
+    /// tokens and carries the chat template; [`Processor::from_directory`] reads both back.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], [`Error::Io`].
+    pub fn save_tokenizer(&self, dir: &Path) -> Result<(), Error> {
+        write_files(dir, &self.tokenizer, &self.special, self.template.as_ref().map(ChatTemplate::source))
+    }
+
     /// Starts decoding a stream of token ids.
     pub fn text_deltas(&self, skip_special_tokens: bool) -> TextDeltas<'_> {
         TextDeltas::new(&self.tokenizer, skip_special_tokens)
     }
+}
 
-    /// Model inputs of a batch of conversations, with any number of images each, padded on the left.
-    ///
-    /// Images are decoded and cut into tiles one after the other, so that only one is in memory besides the tiles. The
-    /// prompt is expanded from the very grids of the tiles, and the image tokens are counted once more after tokenising.
-    ///
-    /// # Errors
-    /// All of [`Error`]'s input and limit variants, with the conversation, message and item they are about.
-    pub fn process(&self, conversations: &[Conversation], options: &RenderOptions) -> Result<Batch, Error> {
-        if conversations.is_empty() {
-            return Err(Error::EmptyBatch);
-        }
-        let place = |row| Position::conversation((conversations.len() > 1).then_some(row));
-        // Render and count everything before the first image is touched: that is where mistakes show.
-        let mut prompts = Vec::with_capacity(conversations.len());
-        for (row, conversation) in conversations.iter().enumerate() {
-            let text = self.render_at(conversation, options, place(row))?;
-            self.check_image_count(&text, conversation, row)?;
-            prompts.push(text);
-        }
-        let mut images = Vec::with_capacity(conversations.len());
-        let mut tile_count = 0;
-        for (row, conversation) in conversations.iter().enumerate() {
-            images.push(self.load_images(conversation, place(row), &mut tile_count)?);
-        }
-        let mut ids = Vec::with_capacity(conversations.len());
-        for (row, (prompt, images)) in prompts.iter_mut().zip(&images).enumerate() {
-            let grids: Vec<TileGrid> = images.iter().map(|tiles| tiles.grid).collect();
-            *prompt = self.expand_row(prompt, &grids, row)?;
-            ids.push(self.encode_checked(prompt, &grids, row)?);
-        }
-        Batch::new(&ids, prompts, images, || {
-            let missing = Error::MissingToken { name: "pad_token", token: String::new() };
-            self.pad_token_id().ok_or(missing)
-        })
-    }
-
-    fn check_image_count(&self, text: &str, conversation: &Conversation, row: usize) -> Result<(), Error> {
-        let placeholders = text.matches(self.special.image()).count();
-        let images = conversation.images().count();
-        if placeholders == images {
-            return Ok(());
-        }
-        let typed_in = conversation.message_with_text(self.special.image());
-        Err(Error::ImageCount { row, placeholders, images, typed_in })
-    }
-
-    fn load_images(
-        &self,
-        conversation: &Conversation,
-        at: Position,
-        tile_count: &mut usize,
-    ) -> Result<Vec<Tiles>, Error> {
-        let mut all = Vec::new();
-        for (message, item, source) in conversation.images() {
-            let at = at.message(message).item(item);
-            let image = media::load(source, &self.images, &self.limits, at)?;
-            let tiles = self.images.process(&image).map_err(|source| Error::Image { at, source })?;
-            *tile_count += tiles.tiles;
-            if *tile_count > self.limits.max_batch_tiles {
-                let limit = self.limits.max_batch_tiles;
-                return Err(Error::TooManyTiles { tiles: *tile_count, limit });
-            }
-            all.push(tiles);
-        }
-        Ok(all)
-    }
-
-    fn encode_checked(&self, prompt: &str, grids: &[TileGrid], row: usize) -> Result<Vec<u32>, Error> {
-        let ids = self.encode(prompt)?;
-        let needed = image_tokens(grids, self.config.image_seq_len);
-        let found = ids.iter().filter(|&&id| id == self.image_token_id).count();
-        if found == needed { Ok(ids) } else { Err(Error::ImageTokens { row, found, needed }) }
-    }
+fn image_processor(config: &ProcessorConfig, limits: &ProcessorLimits) -> Result<ImageProcessor, Error> {
+    let images = ImageProcessor::new(config.image.clone());
+    let images = images.map_err(|source| Error::Image { at: Position::default(), source })?;
+    Ok(images.with_limits(limits.image.clone()))
 }
 
 fn tokenizer_error(error: tokenizers::Error) -> Error {

@@ -1,9 +1,5 @@
 //! A made-up tokenizer with the released layout, for models with random weights.
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::json;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -12,8 +8,6 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::Error;
-use crate::template::RELEASED_CHAT_TEMPLATE;
-use crate::tokenizer::SpecialTokens;
 
 /// Ids 0, 1 and 2.
 const LOW: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -33,7 +27,7 @@ const MAX_VOCAB: usize = 1 << 20;
 /// tokens, the reserved ones and `<end_of_utterance>`; with 49280 entries all special tokens have their released ids
 /// (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids between are invented words, each with a
 /// leading space, that a random model can print and no text is encoded to. Below 387 entries reserved tokens are left
-/// out; in general `<image>` is entry `vocab_size - 90`, or whatever [`Tokenizer::token_to_id`] says.
+/// out; in general `<image>` is entry `vocab_size - 90`, or whatever `token_to_id` says.
 ///
 /// # Errors
 /// [`Error::Tokenizer`] for sizes outside 299 ..= 1048576.
@@ -64,31 +58,6 @@ pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
     let special = special.map(|token| AddedToken::from(token, true).normalized(false));
     tokenizer.add_special_tokens(special).map_err(error)?;
     Ok(tokenizer)
-}
-
-/// Writes `tokenizer.json` and `tokenizer_config.json` of a [`synthetic_tokenizer`] into `dir`, which must exist. The
-/// configuration names the special tokens and carries [`RELEASED_CHAT_TEMPLATE`].
-///
-/// # Errors
-/// As [`synthetic_tokenizer`], and [`Error::Io`].
-pub fn write_synthetic_tokenizer(vocab_size: usize, dir: &Path) -> Result<(), Error> {
-    let tokenizer = synthetic_tokenizer(vocab_size)?;
-    let mut config = json!({
-        "added_tokens_decoder": {},
-        "chat_template": RELEASED_CHAT_TEMPLATE,
-        "clean_up_tokenization_spaces": false,
-        "model_max_length": 8192,
-    });
-    if let Some(config) = config.as_object_mut() {
-        let named = SpecialTokens::released();
-        config.extend(named.iter().map(|(name, token)| (name.to_owned(), token.into())));
-    }
-    let write = |name: &str, text: String| {
-        let path = dir.join(name);
-        fs::write(&path, text).map_err(|source| Error::Io { path, source })
-    };
-    write("tokenizer.json", tokenizer.to_string(false).map_err(error)?)?;
-    write("tokenizer_config.json", format!("{config:#}\n"))
 }
 
 fn error(source: tokenizers::Error) -> Error {

@@ -149,11 +149,8 @@ impl ChatTemplate {
         if let Some(index) = empty {
             return Err(at.message(index).error(Problem::EmptyContent));
         }
-        let continued = if options.continue_final_message {
-            Some(self.continued_text(conversation, at)?)
-        } else {
-            None
-        };
+        let continued =
+            if options.continue_final_message { Some(self.continued_text(conversation, at)?) } else { None };
         let context = self.context(conversation, special, options, continued.map(|(item, _)| item));
         let template = self.env.get_template(NAME).map_err(template_error)?;
         let text = template.render(context).map_err(template_error)?;
@@ -164,11 +161,7 @@ impl ChatTemplate {
     }
 
     /// The last text item of the last message: its index and text.
-    fn continued_text<'c>(
-        &self,
-        conversation: &'c Conversation,
-        at: Position,
-    ) -> Result<(usize, &'c str), Error> {
+    fn continued_text<'c>(&self, conversation: &'c Conversation, at: Position) -> Result<(usize, &'c str), Error> {
         let index = conversation.messages.len().saturating_sub(1);
         let fail = |reason| Error::ContinueFinalMessage { at: at.message(index), reason };
         if !self.source.contains("content") {
@@ -190,13 +183,12 @@ impl ChatTemplate {
         tagged_item: Option<usize>,
     ) -> Value {
         let last = conversation.messages.len().saturating_sub(1);
-        let messages = conversation.messages.iter().enumerate().map(|(index, message)| {
-            message_value(message, tagged_item.filter(|_| index == last))
-        });
-        let mut context = vec![
-            ("tools".to_owned(), Value::from(())),
-            ("documents".to_owned(), Value::from(())),
-        ];
+        let messages = conversation
+            .messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| message_value(message, tagged_item.filter(|_| index == last)));
+        let mut context = vec![("tools".to_owned(), Value::from(())), ("documents".to_owned(), Value::from(()))];
         context.extend(special.iter().map(|(name, token)| (name.to_owned(), Value::from(token))));
         let variables = options.variables.iter();
         context.extend(variables.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
@@ -210,8 +202,7 @@ impl ChatTemplate {
 /// The message as the template sees it; further keys follow `role` and `content`.
 fn message_value(message: &Message, tagged_item: Option<usize>) -> Value {
     let content = message.content.iter().enumerate();
-    let content: Value =
-        content.map(|(item, content)| content_value(content, tagged_item == Some(item))).collect();
+    let content: Value = content.map(|(item, content)| content_value(content, tagged_item == Some(item))).collect();
     let mut pairs = vec![("role", Value::from(message.role.as_str())), ("content", content)];
     let extra = message.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content"));
     pairs.extend(extra.map(|(key, value)| (key.as_str(), Value::from(Serde(value)))));
@@ -224,9 +215,7 @@ fn content_value(content: &Content, tagged: bool) -> Value {
         Content::Text(text) if tagged => ("text", Value::from(format!("{text}{CONTINUE_TAG}"))),
         Content::Text(text) => ("text", Value::from(text.as_str())),
         Content::Image(ImageSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
-        Content::Image(ImageSource::Url(url)) if scheme(url) != Some("data") => {
-            ("url", Value::from(url.as_str()))
-        }
+        Content::Image(ImageSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
         Content::Image(_) => ("image", Value::from("(image data)")),
     };
     let kind = match content {

@@ -35,19 +35,13 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
 fn strftime_now(format: &str) -> Result<String, Error> {
     use std::fmt::Write;
     let mut text = String::new();
-    write!(text, "{}", Local::now().format(format)).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format {format:?}"))
-    })?;
+    write!(text, "{}", Local::now().format(format))
+        .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format {format:?}")))?;
     Ok(text)
 }
 
 /// Methods of Python strings, lists and dicts.
-fn python_method(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    method: &str,
-    args: &[Value],
-) -> Result<Value, Error> {
+fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     // A method may copy its string several times over, so that is paid for first.
     if let Some(text) = value.as_str() {
         state.consume_fuel(text.len() as u64)?;

@@ -1,7 +1,7 @@
 //! The tokenizer of a checkpoint and its special tokens.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::panic;
 use std::path::Path;
@@ -86,8 +86,7 @@ impl TokenizerFiles {
     pub fn read(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
         let path = dir.join("tokenizer.json");
         let bytes = read_capped(&path, max_bytes)?;
-        let tokenizer = parse_tokenizer(&bytes)
-            .map_err(|message| Error::File { path, message })?;
+        let tokenizer = parse_tokenizer(&bytes).map_err(|message| Error::File { path, message })?;
         let config = read_object(&dir.join("tokenizer_config.json"), max_bytes)?;
         let map = read_object(&dir.join("special_tokens_map.json"), max_bytes)?;
         let special = match &config {
@@ -111,6 +110,27 @@ fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
+}
+
+/// Writes `tokenizer.json` and `tokenizer_config.json`.
+pub(crate) fn write_files(
+    dir: &Path,
+    tokenizer: &Tokenizer,
+    special: &SpecialTokens,
+    template: Option<&str>,
+) -> Result<(), Error> {
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        fs::write(&path, text).map_err(|source| Error::Io { path, source })
+    };
+    let tokenizer = tokenizer.to_string(false).map_err(|error| Error::Tokenizer { message: error.to_string() })?;
+    let mut config: Map<String, Value> = special.iter().map(|(name, token)| (name.to_owned(), token.into())).collect();
+    config.insert("clean_up_tokenization_spaces".to_owned(), false.into());
+    if let Some(template) = template {
+        config.insert("chat_template".to_owned(), template.into());
+    }
+    write("tokenizer.json", tokenizer)?;
+    write("tokenizer_config.json", format!("{:#}\n", Value::Object(config)))
 }
 
 /// Named tokens as transformers 5.23.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
@@ -145,10 +165,9 @@ fn collect_tokens(object: &Map<String, Value>, named: &mut BTreeMap<String, Stri
 /// A template, or the one called `default` of several.
 fn chat_template(config: &Map<String, Value>) -> Option<String> {
     let template = match config.get("chat_template")? {
-        Value::Array(named) => named
-            .iter()
-            .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))?
-            .get("template")?,
+        Value::Array(named) => {
+            named.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))?.get("template")?
+        }
         other => other,
     };
     template.as_str().map(str::to_owned)

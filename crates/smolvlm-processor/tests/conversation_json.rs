@@ -80,7 +80,10 @@ fn wrong_items_are_named_with_their_index() {
         (r#"{"type": "image", "url": null}"#, Problem::MissingImage),
         (r#"{"type": "image_url"}"#, Problem::MissingImage),
         (r#"{"type": "image_url", "image_url": {}}"#, Problem::MissingImage),
-        (r#"{"type": "image_url", "image_url": {"url": 1}}"#, Problem::NotString { key: "image_url", found: "a number" }),
+        (
+            r#"{"type": "image_url", "image_url": {"url": 1}}"#,
+            Problem::NotString { key: "image_url", found: "a number" },
+        ),
         (r#"{"type": "image", "url": ""}"#, Problem::NotString { key: "url", found: "an empty string" }),
         (r#"{"type": "image", "path": {"a": 1}}"#, Problem::NotString { key: "path", found: "an object" }),
         (r#"{"type": "image", "path": "a", "url": "b"}"#, Problem::SeveralImages { first: "url", second: "path" }),

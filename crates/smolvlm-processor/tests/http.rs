@@ -92,7 +92,8 @@ fn size_and_time_are_bounded() {
 fn unreachable_and_senseless_urls_are_errors() {
     let limits = || ProcessorLimits { http_timeout: Duration::from_secs(2), ..ProcessorLimits::default() };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for url in [format!("http://{closed}/a.png"), "http://".to_owned(), "http://[::1".to_owned(), "https:x".to_owned()] {
+    for url in [format!("http://{closed}/a.png"), "http://".to_owned(), "http://[::1".to_owned(), "https:x".to_owned()]
+    {
         assert!(matches!(fetch(&url, limits()), Err(Error::Http { .. })), "{url}");
     }
 }

@@ -75,8 +75,11 @@ fn mixed_rows_are_padded_on_the_left() {
 #[test]
 fn pixel_values_are_padded_as_in_the_reference() {
     let processor = processor();
-    let conversations =
-        [one(Message::user().text("t")), one(Message::user().image(decoded(64, 8)).image(decoded(64, 8))), one(Message::user().image(decoded(64, 8)))];
+    let conversations = [
+        one(Message::user().text("t")),
+        one(Message::user().image(decoded(64, 8)).image(decoded(64, 8))),
+        one(Message::user().image(decoded(64, 8))),
+    ];
     let batch = processor.process(&conversations, &RenderOptions::answer()).unwrap();
     let pixels = batch.pixel_values().unwrap();
     assert_eq!(pixels.shape, [3, 10, 3, 16, 16]);
@@ -134,12 +137,22 @@ fn bad_sources_name_the_item() {
         let conversation = Conversation::from([Message::user().text("x"), Message::user().text("y").image(source)]);
         processor.process(&[conversation], &RenderOptions::answer()).unwrap_err()
     };
-    assert!(matches!(fails("no/such/file.png".into()), Error::Image { at, .. } if at.message == Some(1) && at.item == Some(1)));
+    assert!(
+        matches!(fails("no/such/file.png".into()), Error::Image { at, .. } if at.message == Some(1) && at.item == Some(1))
+    );
     assert!(matches!(fails("x".repeat(9000).into()), Error::Image { .. }));
     assert!(matches!(fails(b"not an image".as_slice().into()), Error::Image { .. }));
     assert!(matches!(fails(ImageSource::Base64("@@@@".into())), Error::Base64 { .. }));
     assert!(matches!(fails("data:image/png;base64,@@@@".into()), Error::Base64 { .. }));
-    for url in ["data:image/png;base64", "data:,%4", "data:,%zz", "file://other.host/a.png", "file:", "file:///%ff", "file:///a%00"] {
+    for url in [
+        "data:image/png;base64",
+        "data:,%4",
+        "data:,%zz",
+        "file://other.host/a.png",
+        "file:",
+        "file:///%ff",
+        "file:///a%00",
+    ] {
         let error = fails(url.into());
         assert!(matches!(error, Error::Url { .. }), "{url}: {error}");
         assert!(error.to_string().starts_with("message 1, item 1: "), "{error}");
@@ -160,7 +173,11 @@ fn a_typed_placeholder_is_named() {
     let processor = processor();
     let conversations = [
         one(Message::user().text("fine")),
-        Conversation::from([Message::user().image(png()), Message::assistant().text("a"), Message::user().text("an <image> tag")]),
+        Conversation::from([
+            Message::user().image(png()),
+            Message::assistant().text("a"),
+            Message::user().text("an <image> tag"),
+        ]),
     ];
     let error = processor.process(&conversations, &RenderOptions::answer()).unwrap_err();
     assert!(matches!(error, Error::ImageCount { row: 1, placeholders: 2, images: 1, typed_in: Some(2) }));
@@ -170,7 +187,8 @@ fn a_typed_placeholder_is_named() {
          the placeholder itself"
     );
     // A template that prints no placeholder.
-    let silent = Processor::new(common::config(), common::tokenizer(), Some("{{ messages[0].role }}".to_owned())).unwrap();
+    let silent =
+        Processor::new(common::config(), common::tokenizer(), Some("{{ messages[0].role }}".to_owned())).unwrap();
     let error = silent.process(&[one(Message::user().image(png()))], &RenderOptions::answer()).unwrap_err();
     assert!(matches!(error, Error::ImageCount { row: 0, placeholders: 0, images: 1, typed_in: None }));
 }
@@ -191,9 +209,20 @@ fn limits_hold() {
     assert!(matches!(processor.process(&question(), &RenderOptions::answer()), Err(Error::Template { .. })));
     let mut small = default();
     small.image.max_bytes = 30;
-    let big = processor_with(small).process(&[one(Message::user().image(ImageSource::Base64(common::PNG.into())))], &RenderOptions::answer());
+    let big = processor_with(small)
+        .process(&[one(Message::user().image(ImageSource::Base64(common::PNG.into())))], &RenderOptions::answer());
     assert!(matches!(big, Err(Error::TooLarge { limit: 30, .. })));
     assert!(matches!(processor_with(default()).process(&[], &RenderOptions::answer()), Err(Error::EmptyBatch)));
+}
+
+#[test]
+fn configuration_can_be_replaced() {
+    let mut config = common::config();
+    config.image.do_image_splitting = false;
+    let processor = processor().with_config(config).unwrap();
+    let batch = processor.process(&[one(Message::user().image(png()))], &RenderOptions::answer()).unwrap();
+    assert_eq!((batch.tile_count(), batch.images[0][0].grid), (1, TileGrid::WHOLE));
+    assert!(batch.prompts[0].contains("User:<fake_token_around_image><global-img>"));
 }
 
 #[test]
@@ -201,7 +230,8 @@ fn padding_needs_a_token_only_where_rows_differ() {
     let special: SpecialTokens = [("image_token", "<image>")].into_iter().collect();
     let limits = ProcessorLimits::default();
     let processor =
-        Processor::from_parts(common::config(), common::tokenizer(), special, Some(RELEASED_CHAT_TEMPLATE), limits).unwrap();
+        Processor::from_parts(common::config(), common::tokenizer(), special, Some(RELEASED_CHAT_TEMPLATE), limits)
+            .unwrap();
     let rows = |a: &str, b: &str| [one(Message::user().text(a)), one(Message::user().text(b))];
     assert!(processor.process(&rows("a", "b"), &RenderOptions::answer()).is_ok());
     let error = processor.process(&rows("a", "bb"), &RenderOptions::answer()).unwrap_err();
@@ -214,7 +244,7 @@ fn a_tokenizer_that_loses_image_tokens_is_caught() {
     let json = common::tokenizer().to_string(false).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
     value["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "<image>");
-    value["model"]["vocab"]["<image>"] = 510.into();
+    value["model"]["vocab"]["<image>"] = 9999.into();
     let tokenizer = smolvlm_processor::Tokenizer::from_bytes(value.to_string()).unwrap();
     let processor = Processor::new(common::config(), tokenizer, Some("<image>".to_owned())).unwrap();
     let error = processor.process(&[one(Message::user().image(png()))], &RenderOptions::answer()).unwrap_err();

@@ -51,7 +51,9 @@ fn released_template_table() {
 
 #[test]
 fn roles_are_capitalised_as_python_does() {
-    for (role, wanted) in [("uSER two", "User two"), ("ÄRZTIN", "Ärztin"), ("ΑΣ", "Ας"), ("ǆ", "ǅ"), ("ß", "Ss"), ("", "")] {
+    for (role, wanted) in
+        [("uSER two", "User two"), ("ÄRZTIN", "Ärztin"), ("ΑΣ", "Ας"), ("ǆ", "ǅ"), ("ß", "Ss"), ("", "")]
+    {
         let text = render(Message::new(role).text("x"), &RenderOptions::plain()).unwrap();
         assert_eq!(text, format!("<|im_start|>{wanted}: x<end_of_utterance>\n"));
     }
@@ -95,16 +97,31 @@ fn the_environment_is_transformers() {
         ("{{ bos_token }}{{ eos_token }}{{ image_token }}", "<|im_start|><end_of_utterance><image>"),
         ("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ nothing }}", "TrueTrueTrue"),
         ("{% if true %}\nx\n  {% endif %}\ny\n", "x\ny"),
-        ("{% for i in range(9) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}", "023"),
+        (
+            "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+            "023",
+        ),
         ("{{ messages | tojson }}", "[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"hi\"}]}]"),
         ("{{ {'b': \"<é'>\", 'a': [1, 2.5, none, true]} | tojson }}", "{\"b\": \"<é'>\", \"a\": [1, 2.5, null, true]}"),
         ("{{ {'b': 1, 'a': []} | tojson(indent=2) }}", "{\n  \"b\": 1,\n  \"a\": []\n}"),
-        ("{{ {'b': 'é😀', 'a': 1} | tojson(sort_keys=true, ensure_ascii=true, separators=[',', ':']) }}", "{\"a\":1,\"b\":\"\\u00e9\\ud83d\\ude00\"}"),
+        (
+            "{{ {'b': 'é😀', 'a': 1} | tojson(sort_keys=true, ensure_ascii=true, separators=[',', ':']) }}",
+            "{\"a\":1,\"b\":\"\\u00e9\\ud83d\\ude00\"}",
+        ),
         ("{{ [1e16, 1e-5, 0.1, 1.0] | tojson }}", "[1e+16, 1e-05, 0.1, 1.0]"),
         ("{{ '  a '.strip() + 'a-b'.split('-')[1] + 'ab'.replace('b', 'c') + '-'.join(['x', 'y']) }}", "abacx-y"),
-        ("{{ messages[0].get('role') }}{{ messages[0].get('none', 'd') }}{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% endfor %}", "userda1"),
-        ("{% set ns = namespace(n=0, found=false) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}{{ ns.found }}", "3False"),
-        ("{{ 'content' in messages[0] }}{{ messages[0].content is string }}{{ messages[0]['content'][-1]['text'] }}", "TrueFalsehi"),
+        (
+            "{{ messages[0].get('role') }}{{ messages[0].get('none', 'd') }}{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% endfor %}",
+            "userda1",
+        ),
+        (
+            "{% set ns = namespace(n=0, found=false) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}{{ ns.found }}",
+            "3False",
+        ),
+        (
+            "{{ 'content' in messages[0] }}{{ messages[0].content is string }}{{ messages[0]['content'][-1]['text'] }}",
+            "TrueFalsehi",
+        ),
         ("{{ 'a' 'b' ~ 1 }}{{ [1, 'x', none] }}{{ '%s' | format('z') }}", "ab1[1, 'x', None]z"),
         ("{{ strftime_now('%Y') | length }}", "4"),
     ];
@@ -115,7 +132,8 @@ fn the_environment_is_transformers() {
 
 #[test]
 fn images_show_where_they_come_from_but_never_their_data() {
-    let sources = Message::user().image("a.png").image("http://h/b.png").image(vec![1, 2]).image("data:image/png;base64,AA");
+    let sources =
+        Message::user().image("a.png").image("http://h/b.png").image(vec![1, 2]).image("data:image/png;base64,AA");
     let text = run("{% for i in messages[0].content %}{{ i }};{% endfor %}", sources, &RenderOptions::plain()).unwrap();
     assert_eq!(
         text,

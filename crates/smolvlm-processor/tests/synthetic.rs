@@ -4,7 +4,9 @@ mod common;
 
 use std::collections::HashSet;
 
-use smolvlm_processor::{Conversation, Error, Message, Processor, RenderOptions, synthetic_tokenizer, write_synthetic_tokenizer};
+use smolvlm_processor::{
+    Conversation, Error, Message, Processor, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer,
+};
 
 #[test]
 fn the_released_size_has_the_released_ids() {
@@ -57,20 +59,27 @@ fn text_survives_and_words_are_harmless() {
     }
     for id in 259..49_152 {
         let word = processor.decode(&[id], true).unwrap();
-        assert!(word.strip_prefix(' ').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_lowercase())), "{word:?}");
+        assert!(
+            word.strip_prefix(' ').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_lowercase())),
+            "{word:?}"
+        );
     }
 }
 
 #[test]
-fn a_written_tokenizer_makes_a_processor() {
+fn a_saved_tokenizer_makes_a_processor() {
     let dir = tempfile::tempdir().unwrap();
-    write_synthetic_tokenizer(49_280, dir.path()).unwrap();
+    let tokenizer = synthetic_tokenizer(49_280).unwrap();
+    let made = Processor::new(common::config(), tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned())).unwrap();
+    made.save_tokenizer(dir.path()).unwrap();
     std::fs::write(dir.path().join("processor_config.json"), common::config().to_json()).unwrap();
-    let processor = Processor::from_directory(dir.path()).unwrap();
-    assert_eq!((processor.image_token_id(), processor.vocab_size()), (49_190, 49_280));
-    assert_eq!((processor.bos_token_id(), processor.pad_token_id(), processor.eos_token_id()), (Some(1), Some(2), Some(49_279)));
-    let text = processor.render(&Conversation::from(Message::user().text("x")), &RenderOptions::answer()).unwrap();
+    let read = Processor::from_directory(dir.path()).unwrap();
+    assert_eq!((read.image_token_id(), read.vocab_size()), (49_190, 49_280));
+    assert_eq!((read.bos_token_id(), read.pad_token_id(), read.eos_token_id()), (Some(1), Some(2), Some(49_279)));
+    assert_eq!(read.special_tokens(), made.special_tokens());
+    let text = read.render(&Conversation::from(Message::user().text("x")), &RenderOptions::answer()).unwrap();
     assert_eq!(text, "<|im_start|>User: x<end_of_utterance>\nAssistant:");
-    let made = Processor::new(common::config(), synthetic_tokenizer(49_280).unwrap(), None).unwrap();
-    assert_eq!(processor.encode(&text).unwrap(), made.encode(&text).unwrap());
+    assert_eq!(read.encode(&text).unwrap(), made.encode(&text).unwrap());
+    let gone = dir.path().join("no such folder");
+    assert!(matches!(made.save_tokenizer(&gone), Err(Error::Io { .. })));
 }

@@ -25,7 +25,8 @@ fn byte_ids(bytes: &[u8]) -> Vec<u32> {
 #[test]
 fn characters_come_whole() {
     let processor = processor();
-    for text in ["Hello, world!\n", "naïve café", "日本語のテキスト", "🙂👩‍👩‍👧 ok", "Привет, мир!", "\u{fffd}ok\u{fffd}"] {
+    for text in ["Hello, world!\n", "naïve café", "日本語のテキスト", "🙂👩‍👩‍👧 ok", "Привет, мир!", "\u{fffd}ok\u{fffd}"]
+    {
         let pieces = stream(&processor, &byte_ids(text.as_bytes()), true);
         assert_eq!(pieces.concat(), text);
         if !text.contains(char::REPLACEMENT_CHARACTER) {
@@ -93,7 +94,11 @@ fn random_streams_equal_decode() {
 fn special_tokens_are_kept_or_skipped() {
     let processor = processor();
     let eos = processor.eos_token_id().unwrap();
-    let ids: Vec<u32> = byte_ids("日".as_bytes()[..2].as_ref()).into_iter().chain([eos]).chain(byte_ids(&"日".as_bytes()[2..])).collect();
+    let ids: Vec<u32> = byte_ids("日".as_bytes()[..2].as_ref())
+        .into_iter()
+        .chain([eos])
+        .chain(byte_ids(&"日".as_bytes()[2..]))
+        .collect();
     assert_eq!(stream(&processor, &ids, true).concat(), "日");
     assert_eq!(stream(&processor, &ids, false).concat(), "\u{fffd}<end_of_utterance>\u{fffd}");
 }

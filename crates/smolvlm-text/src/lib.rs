@@ -1,1 +1,15 @@
-//! The SmolLM2 (Llama) text model of SmolVLM, on Burn
+//! The SmolLM2 (Llama) text model of SmolVLM, on Burn.
+//!
+//! Embeddings `[B, T, hidden]` go in, hidden states of the same shape come out; keys and values of all positions seen so
+//! far stay in a [`KvCache`] that is allocated once. Rows of a batch may be padded on the left. Behaviour follows
+//! transformers 5.23.0 (`modeling_llama.py`).
+
+mod cache;
+mod error;
+mod layer;
+mod model;
+
+pub use cache::{KvCache, LayerCache};
+pub use error::Error;
+pub use layer::{DecoderLayer, LayerContext, SelfAttention, TextMlp};
+pub use model::{TextModel, TextOutput};

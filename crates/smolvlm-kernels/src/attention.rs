@@ -1,0 +1,102 @@
+//! Scaled dot-product attention.
+
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, Tensor, module};
+
+/// Which keys a query may see.
+#[derive(Debug, Clone)]
+pub enum AttentionMask {
+    /// All of them.
+    None,
+    /// Query `i` of `Tq` sees key `j` of `Tk` when `j - i <= Tk - Tq`: the last query sees all keys, so cached keys come
+    /// before the new ones.
+    Causal,
+    /// Where true, the key is hidden from the query: `[B, 1, Tq, Tk]`, `[B, 1, 1, Tk]` or anything that broadcasts so.
+    /// Every query must see at least one key.
+    Hidden(Tensor<4, Bool>),
+}
+
+/// `softmax(q k^T / sqrt(head_dim) + mask) v`, with softmax in f32. With fewer key than query heads, query head `i` uses
+/// key head `i / (heads / kv_heads)` (Ainslie et al. 2023, arXiv 2305.13245).
+///
+/// # Shapes
+///
+/// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result is that of `q`.
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    // The scale stays unset: backends take their fast paths only for the default, which is 1 / sqrt(head_dim).
+    let options = AttentionModuleOptions { is_causal: matches!(mask, AttentionMask::Causal), ..Default::default() };
+    let hidden = match mask {
+        AttentionMask::Hidden(hidden) => Some(hidden.clone()),
+        AttentionMask::None | AttentionMask::Causal => None,
+    };
+    module::attention(q, k, v, hidden, None, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AttentionMask, attention};
+    use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
+
+    /// The same in f64, query by query, as the definition reads.
+    fn twin(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, sees: impl Fn(usize, usize, usize) -> bool) -> Vec<f64> {
+        let values = |t: &Tensor<4>| t.to_data().try_to_vec::<f32>().unwrap();
+        let ([batch, heads, tq, dim], [_, kv_heads, tk, _]) = (q.dims(), k.dims());
+        let (q, k, v) = (values(q), values(k), values(v));
+        let mut out = Vec::new();
+        for b in 0..batch {
+            for h in 0..heads {
+                let kv = h / (heads / kv_heads);
+                for i in 0..tq {
+                    let query = &q[((b * heads + h) * tq + i) * dim..][..dim];
+                    let row = |j: usize| ((b * kv_heads + kv) * tk + j) * dim;
+                    let score = |j: usize| {
+                        let dot: f64 = (0..dim).map(|d| f64::from(query[d]) * f64::from(k[row(j) + d])).sum();
+                        if sees(b, i, j) { (dot / (dim as f64).sqrt()).exp() } else { 0.0 }
+                    };
+                    let weights: Vec<f64> = (0..tk).map(score).collect();
+                    let total: f64 = weights.iter().sum();
+                    let value = |d: usize| (0..tk).map(|j| weights[j] / total * f64::from(v[row(j) + d])).sum();
+                    out.extend((0..dim).map(value).collect::<Vec<f64>>());
+                }
+            }
+        }
+        out
+    }
+
+    fn random(shape: [usize; 4]) -> Tensor<4> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    }
+
+    fn assert_close(found: Tensor<4>, wanted: &[f64]) {
+        let found = found.into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!(found.len(), wanted.len());
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} instead of {wanted}");
+        }
+    }
+
+    #[test]
+    fn every_mask_over_grouped_heads_and_cached_keys() {
+        // The last one is past the size at which the flex backend changes its algorithm.
+        for (batch, heads, kv_heads, tq, tk) in [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)] {
+            let (q, k, v) = (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
+            let run = |mask| attention(q.clone(), k.clone(), v.clone(), &mask);
+            assert_close(run(AttentionMask::None), &twin(&q, &k, &v, |_, _, _| true));
+            assert_close(run(AttentionMask::Causal), &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));
+            let sees = |b: usize, i: usize, j: usize| j % 3 != b % 3 || j == i;
+            let hidden = |(b, i, j)| !sees(b, i, j);
+            let bits: Vec<bool> = (0..batch)
+                .flat_map(|b| (0..tq).flat_map(move |i| (0..tk).map(move |j| (b, i, j))))
+                .map(hidden)
+                .collect();
+            let hidden = Tensor::<4, Bool>::from_data(TensorData::new(bits, [batch, 1, tq, tk]), &Device::flex());
+            assert_close(run(AttentionMask::Hidden(hidden)), &twin(&q, &k, &v, sees));
+        }
+    }
+
+    #[test]
+    fn half_precision_stays_half_precision() {
+        let x = random([1, 2, 4, 8]).cast(DType::BF16);
+        assert_eq!(attention(x.clone(), x.clone(), x, &AttentionMask::Causal).dtype(), DType::BF16);
+    }
+}

@@ -1,0 +1,74 @@
+//! Putting tensors into the parameters of a module.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use smolvlm_config::FloatType;
+
+use crate::convert::dtype;
+use crate::error::Error;
+
+/// Something that knows the values of every parameter.
+pub(crate) trait TensorSource {
+    /// The values of the parameter at `path`, in the type `float` and of the shape `shape`.
+    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error>;
+}
+
+/// Replaces every float parameter of `module` by the tensor that `source` has for it.
+///
+/// The parameters of `module` are expected to be lazy: they are replaced without being computed, so memory holds the
+/// result and one tensor more.
+///
+/// # Errors
+///
+/// The first error of the source.
+pub(crate) fn place<M: Module>(
+    module: M,
+    source: &impl TensorSource,
+    device: &Device,
+    float: FloatType,
+) -> Result<M, Error> {
+    let mut placer = Placer { source, device, float, path: Vec::new(), error: None };
+    let module = module.map(&mut placer);
+    match placer.error {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+struct Placer<'a, S> {
+    source: &'a S,
+    device: &'a Device,
+    float: FloatType,
+    path: Vec<String>,
+    error: Option<Error>,
+}
+
+impl<S: TensorSource> ModuleMapper for Placer<'_, S> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let path = self.path.join(".");
+        match self.source.tensor(&path, param.lazy_shape().as_slice(), self.float) {
+            Ok(data) => {
+                // Weights live as long as the model: on devices with memory pools they get memory of their own.
+                let tensor = self.device.memory_persistent_allocations(data, |data| {
+                    Tensor::from_data(data, (self.device, dtype(self.float)))
+                });
+                Param::initialized(param.id, tensor)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}

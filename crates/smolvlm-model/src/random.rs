@@ -1,0 +1,186 @@
+//! Weights drawn at random, the same ones for the same seed wherever they are drawn.
+//!
+//! They are for tests and measurements: the model computes at full cost and its output means nothing.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::tensor::TensorData;
+use safetensors::tensor::{Dtype, View};
+use smolvlm_config::{FloatType, ModelConfig};
+
+use crate::convert::{filled, to_bytes};
+use crate::error::Error;
+use crate::place::TensorSource;
+use crate::weights::{TensorKind, TensorSpec, tensor_specs};
+
+/// Draws the tensors of a model from a seed.
+pub(crate) struct RandomTensors {
+    seed: u64,
+    specs: HashMap<String, TensorSpec>,
+}
+
+impl RandomTensors {
+    pub(crate) fn new(config: &ModelConfig, seed: u64) -> Self {
+        let specs = tensor_specs(config).into_iter().map(|spec| (spec.module_path.clone(), spec)).collect();
+        Self { seed, specs }
+    }
+}
+
+impl TensorSource for RandomTensors {
+    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
+        match self.specs.get(path) {
+            Some(spec) if spec.shape == shape => Ok(draw(spec, self.seed, float)),
+            _ => Err(Error::UnknownParameter(path.to_owned())),
+        }
+    }
+}
+
+/// Writes a checkpoint of random weights, rounded to `float`, as one safetensors file.
+///
+/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. One tensor at a
+/// time is held in memory. The file appears under its name once it is complete.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the file cannot be written.
+pub fn write_random_checkpoint(
+    config: &ModelConfig,
+    seed: u64,
+    float: FloatType,
+    path: impl AsRef<Path>,
+) -> Result<(), Error> {
+    let path = path.as_ref();
+    let specs = tensor_specs(config);
+    let tensors = specs.iter().map(|spec| (spec.name.as_str(), Drawn { spec, seed, float }));
+    // What transformers writes, and asks for when it reads.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
+        error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
+    })
+}
+
+/// A tensor that is drawn when it is written.
+struct Drawn<'a> {
+    spec: &'a TensorSpec,
+    seed: u64,
+    float: FloatType,
+}
+
+impl View for Drawn<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.float {
+            FloatType::F32 => Dtype::F32,
+            FloatType::Bf16 => Dtype::BF16,
+            FloatType::F16 => Dtype::F16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.spec.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(to_bytes(draw(self.spec, self.seed, self.float)))
+    }
+
+    fn data_len(&self) -> usize {
+        self.spec.elements() * self.float.bytes()
+    }
+}
+
+/// The values of one tensor.
+///
+/// Each value depends on the seed, the tensor's name and its own index only, so it is the same in any order of drawing.
+/// Matrices keep the variance of what they are multiplied with; scales are near one.
+fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
+    let inputs: usize = spec.shape.iter().skip(1).product();
+    let (mean, deviation) = match spec.kind {
+        TensorKind::Weight => (0.0, 1.0 / (inputs.max(1) as f32).sqrt()),
+        TensorKind::Bias => (0.0, 0.02),
+        TensorKind::Scale => (1.0, 0.1),
+        TensorKind::Embedding => (0.0, 0.5),
+    };
+    let stream = mix(seed ^ hash(&spec.name));
+    filled(spec.elements(), float, &spec.shape, |start, values| {
+        let mut state = stream.wrapping_add((start as u64).wrapping_mul(STEP));
+        for value in values {
+            state = state.wrapping_add(STEP);
+            *value = mean + deviation * bell(mix(state));
+        }
+    })
+}
+
+/// Increment of SplitMix64: 2^64 divided by the golden ratio (Steele, Lea and Flood, "Fast splittable pseudorandom
+/// number generators", 2014).
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Output function of SplitMix64.
+fn mix(state: u64) -> u64 {
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+/// A number of mean zero and variance one from 64 random bits: the sum of four uniform ones, which is nearly normal
+/// and, unlike it, never larger than 2 sqrt(3).
+fn bell(bits: u64) -> f32 {
+    let sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
+    // The sum of four draws from 0..=65535 has mean 131070 and variance 4 (65536^2 - 1) / 12.
+    (sum as u32 as f32 - 131_070.0) * (1.0 / 37_837.227)
+}
+
+/// FNV-1a over the bytes of a name (Fowler, Noll and Vo).
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, shape: &[usize], kind: TensorKind) -> TensorSpec {
+        TensorSpec { name: name.to_owned(), module_path: name.to_owned(), shape: shape.to_vec(), kind }
+    }
+
+    fn drawn(spec: &TensorSpec, seed: u64) -> Vec<f32> {
+        draw(spec, seed, FloatType::F32).try_to_vec::<f32>().unwrap()
+    }
+
+    #[test]
+    fn values_have_the_stated_mean_and_deviation() {
+        for (kind, mean, deviation) in [
+            (TensorKind::Weight, 0.0, 1.0 / 16.0),
+            (TensorKind::Bias, 0.0, 0.02),
+            (TensorKind::Scale, 1.0, 0.1),
+            (TensorKind::Embedding, 0.0, 0.5),
+        ] {
+            let values = drawn(&spec("t", &[400, 256], kind), 1);
+            let count = values.len() as f64;
+            let average = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let variance = values.iter().map(|v| (f64::from(*v) - average).powi(2)).sum::<f64>() / count;
+            assert!((average - mean).abs() < 0.01 * deviation, "{kind:?}: {average}");
+            assert!((variance.sqrt() / deviation - 1.0).abs() < 0.01, "{kind:?}: {}", variance.sqrt());
+        }
+    }
+
+    #[test]
+    fn seed_and_name_decide() {
+        let a = spec("a", &[64, 64], TensorKind::Weight);
+        assert_eq!(drawn(&a, 5), drawn(&a, 5));
+        assert_ne!(drawn(&a, 5), drawn(&a, 6));
+        assert_ne!(drawn(&a, 5), drawn(&spec("b", &[64, 64], TensorKind::Weight), 5));
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // First outputs for seed 0, as published with the reference implementation.
+        let mut state = 0_u64;
+        for expected in [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f_u64] {
+            state = state.wrapping_add(STEP);
+            assert_eq!(mix(state), expected);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Keys and values of the tokens seen so far.
+
+use crate::{Error, TextModel};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
+use smolvlm_config::TextConfig;
+use smolvlm_kernels::{AttentionMask, Rotary};
+
+/// Keys (after rotation) and values of one layer, `[B, kv_heads, capacity, head_dim]` each.
+#[derive(Debug, Clone)]
+pub struct LayerCache {
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    len: usize,
+}
+
+/// Keys and values of every layer, allocated once and written in place, with the rotary tables that go with them.
+///
+/// Rows may start with padding: `padding[row]` tokens that no real token sees and that take no position.
+#[derive(Debug, Clone)]
+pub struct KvCache {
+    pub(crate) layers: Vec<LayerCache>,
+    rotary: Rotary,
+    padding: Vec<usize>,
+    capacity: usize,
+    len: usize,
+}
+
+/// What the layers need to know about the positions of new tokens.
+pub(crate) struct Positions {
+    pub(crate) cos: Tensor<4>,
+    pub(crate) sin: Tensor<4>,
+    pub(crate) mask: AttentionMask,
+}
+
+impl KvCache {
+    /// An empty cache for one row per entry of `padding`, each with room for `capacity` tokens, padding included.
+    pub fn new(config: &TextConfig, padding: &[usize], capacity: usize, device: &Device, dtype: DType) -> Self {
+        let capacity = capacity.max(1);
+        let shape = [padding.len(), config.num_key_value_heads, capacity, config.head_dim];
+        let zeros = || Tensor::zeros(shape, (device, dtype));
+        let layer = |_| LayerCache { keys: zeros(), values: zeros(), len: 0 };
+        Self {
+            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            rotary: Rotary::new(&config.rope.inverse_frequencies(config.head_dim), capacity, device, dtype),
+            padding: padding.to_vec(),
+            capacity,
+            len: 0,
+        }
+    }
+
+    /// Rows of the batch.
+    pub fn rows(&self) -> usize {
+        self.padding.len()
+    }
+
+    /// Tokens that every row holds, padding included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Tokens that a row can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets all tokens after the first `len`; those that stay can be continued differently.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        for layer in &mut self.layers {
+            layer.len = layer.len.min(len);
+        }
+    }
+
+    /// Position of token `index` of a row as the model counts: padding does not count and has position 0
+    /// (transformers 5.23.0, `generate`: cumulative sum of the attention mask, less one).
+    pub fn position(&self, row: usize, index: usize) -> usize {
+        index.saturating_sub(self.padding.get(row).copied().unwrap_or_default())
+    }
+
+    /// Rotary tables and mask for the next `tokens` tokens.
+    pub(crate) fn positions(&self, tokens: usize, device: &Device) -> Result<Positions, Error> {
+        if tokens > self.capacity - self.len {
+            return Err(Error::CacheFull { tokens, used: self.len, capacity: self.capacity });
+        }
+        if self.padding.iter().all(|&padding| padding == 0) {
+            let (cos, sin) = self.rotary.range(self.len, tokens);
+            return Ok(Positions { cos, sin, mask: AttentionMask::Causal });
+        }
+        let (rows, start, end) = (self.rows(), self.len, self.len + tokens);
+        let ids = (0..rows).flat_map(|row| (start..end).map(move |index| self.position(row, index) as i32));
+        let ids = TensorData::new(ids.collect::<Vec<i32>>(), [rows, tokens]);
+        let (cos, sin) = self.rotary.at(Tensor::<2, Int>::from_data(ids, device));
+        // A token of the padding sees itself, so that its row of the softmax is finite; nothing else sees it.
+        let hidden = self.padding.iter().flat_map(|&padding| {
+            (start..end).flat_map(move |query| (0..end).map(move |key| key != query && (key > query || key < padding)))
+        });
+        let hidden = TensorData::new(hidden.collect::<Vec<bool>>(), [rows, 1, tokens, end]);
+        Ok(Positions { cos, sin, mask: AttentionMask::Hidden(Tensor::<4, Bool>::from_data(hidden, device)) })
+    }
+
+    pub(crate) fn advance(&mut self, tokens: usize) {
+        self.len += tokens;
+    }
+}
+
+impl LayerCache {
+    /// Adds keys and values of new tokens, `[B, kv_heads, T, head_dim]`, and gives those of all tokens.
+    pub(crate) fn extend(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let [rows, heads, tokens, width] = keys.dims();
+        let (start, end) = (self.len, self.len + tokens);
+        let place = [0..rows, 0..heads, start..end, 0..width];
+        // `inplace` hands the only reference over, so the backend writes where the cache lies.
+        self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys));
+        self.values.inplace(|cache| cache.slice_assign(place, values));
+        self.len = end;
+        (self.keys.clone().narrow(2, 0, end), self.values.clone().narrow(2, 0, end))
+    }
+}
+
+impl TextModel {
+    /// An empty cache that fits this model, on its device and in its type. See [`KvCache::new`].
+    pub fn new_cache(&self, config: &TextConfig, padding: &[usize], capacity: usize) -> KvCache {
+        let weight = self.norm.weight.val();
+        KvCache::new(config, padding, capacity, &weight.device(), weight.dtype())
+    }
+}

@@ -1,0 +1,27 @@
+//! The error type of this crate.
+
+/// What can be wrong with the inputs of the text model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The cache has no room for the tokens.
+    #[error("{tokens} more tokens do not fit: the cache holds {used} of {capacity}; make it larger or truncate it")]
+    CacheFull {
+        /// Tokens to add to every row.
+        tokens: usize,
+        /// Tokens a row holds already.
+        used: usize,
+        /// Tokens a row can hold.
+        capacity: usize,
+    },
+    /// The embeddings do not fit the cache.
+    #[error("embeddings are {found:?} ([rows, tokens, hidden]), the cache is made for {rows} rows of width {hidden}")]
+    Shape {
+        /// Shape of the embeddings.
+        found: [usize; 3],
+        /// Rows of the cache.
+        rows: usize,
+        /// Width of the model.
+        hidden: usize,
+    },
+}

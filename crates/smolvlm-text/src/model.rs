@@ -1,0 +1,179 @@
+//! The whole decoder, without its output projection.
+
+use crate::cache::KvCache;
+use crate::layer::{DecoderLayer, LayerContext};
+use crate::Error;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use smolvlm_config::TextConfig;
+use smolvlm_kernels::{Embedding, RmsNorm};
+
+/// A llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
+#[derive(Module, Debug)]
+pub struct TextModel {
+    /// One row per token id.
+    pub embed_tokens: Embedding,
+    /// The transformer.
+    pub layers: Vec<DecoderLayer>,
+    /// After the last layer.
+    pub norm: RmsNorm,
+}
+
+/// What the decoder made of the tokens.
+#[derive(Debug, Clone)]
+pub struct TextOutput {
+    /// After the final norm, `[B, T, hidden]`.
+    pub last_hidden_state: Tensor<3>,
+    /// On request: the embeddings, then the output of every layer, the last one after the final norm; each
+    /// `[B, T, hidden]`.
+    pub hidden_states: Vec<Tensor<3>>,
+}
+
+impl TextModel {
+    /// A fresh model; nothing is allocated before the first use.
+    pub fn init(config: &TextConfig, device: &Device) -> Self {
+        Self {
+            embed_tokens: Embedding::init(config.vocab_size, config.hidden_size, config.initializer_range, device),
+            layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::init(config, device)).collect(),
+            norm: RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
+        }
+    }
+
+    /// Embeddings of token ids, which must be below the size of the vocabulary.
+    ///
+    /// # Shapes
+    ///
+    /// `[B, T]` to `[B, T, hidden]`.
+    pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.embed_tokens.forward(ids)
+    }
+
+    /// Runs the next tokens of every row through the layers; their keys and values join the cache.
+    ///
+    /// # Shapes
+    ///
+    /// `[B, T, hidden]` to the same, with `B` rows in the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheFull`] and [`Error::Shape`]; the cache is unchanged then.
+    pub fn forward(&self, embeds: Tensor<3>, cache: &mut KvCache, hidden_states: bool) -> Result<TextOutput, Error> {
+        let (found, width) = (embeds.dims(), self.norm.weight.val().dims()[0]);
+        if found[0] != cache.rows() || found[2] != width {
+            return Err(Error::Shape { found, rows: cache.rows(), hidden: width });
+        }
+        let positions = cache.positions(found[1], &embeds.device())?;
+        let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
+        let mut x = embeds;
+        let mut kept = Vec::new();
+        for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
+            if hidden_states {
+                kept.push(x.clone());
+            }
+            x = layer.forward(x, context, cache);
+        }
+        cache.advance(found[1]);
+        let x = self.norm.forward(x);
+        if hidden_states {
+            kept.push(x.clone());
+        }
+        Ok(TextOutput { last_hidden_state: x, hidden_states: kept })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TextModel;
+    use crate::{Error, KvCache};
+    use burn::tensor::{Device, Int, Tensor, TensorData};
+    use smolvlm_config::TextConfig;
+
+    fn config() -> TextConfig {
+        TextConfig {
+            vocab_size: 50,
+            hidden_size: 24,
+            intermediate_size: 32,
+            num_hidden_layers: 3,
+            num_attention_heads: 6,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            initializer_range: 0.3,
+            ..TextConfig::default()
+        }
+    }
+
+    fn ids(rows: &[&[i32]]) -> Tensor<2, Int> {
+        let data = TensorData::new(rows.concat(), [rows.len(), rows[0].len()]);
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    fn run(model: &TextModel, cache: &mut KvCache, rows: &[&[i32]]) -> Tensor<3> {
+        model.forward(model.embed(ids(rows)), cache, false).unwrap().last_hidden_state
+    }
+
+    fn assert_close(a: Tensor<3>, b: Tensor<3>) {
+        assert_eq!(a.dims(), b.dims());
+        let worst = (a - b).abs().max().into_scalar::<f32>();
+        assert!(worst < 1e-5, "differ by {worst}");
+    }
+
+    const TOKENS: [i32; 9] = [3, 14, 15, 9, 26, 5, 35, 8, 9];
+
+    #[test]
+    fn one_pass_in_chunks_and_token_by_token_agree() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let whole = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
+        for chunks in [&[4, 5][..], &[1; 9], &[6, 1, 2]] {
+            let mut cache = model.new_cache(&config(), &[0], 9);
+            let mut rest = &TOKENS[..];
+            let parts = chunks.iter().map(|&len| {
+                let (chunk, after) = rest.split_at(len);
+                rest = after;
+                run(&model, &mut cache, &[chunk])
+            });
+            assert_close(Tensor::cat(parts.collect(), 1), whole.clone());
+        }
+    }
+
+    #[test]
+    fn a_padded_row_is_its_solo_run() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let mut cache = model.new_cache(&config(), &[0, 4], 10);
+        let together = run(&model, &mut cache, &[&TOKENS, &[2, 2, 2, 2, 7, 21, 11, 4, 40]]);
+        assert!(!together.clone().is_nan().any().into_scalar::<bool>());
+        let mut alone = model.new_cache(&config(), &[0], 6);
+        let solo = run(&model, &mut alone, &[&[7, 21, 11, 4, 40]]);
+        assert_close(together.clone().slice([1..2, 4..9, 0..24]), solo);
+        let first = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
+        assert_close(together.slice([0..1, 0..9, 0..24]), first);
+        // And so are the tokens that follow.
+        let next = run(&model, &mut cache, &[&[1], &[33]]);
+        assert_close(next.slice([1..2, 0..1, 0..24]), run(&model, &mut alone, &[&[33]]));
+    }
+
+    #[test]
+    fn a_truncated_cache_goes_on_differently() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let mut cache = model.new_cache(&config(), &[0], 9);
+        run(&model, &mut cache, &[&TOKENS]);
+        cache.truncate(5);
+        assert_eq!(cache.len(), 5);
+        let again = run(&model, &mut cache, &[&TOKENS[5..]]);
+        let whole = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
+        assert_close(again, whole.narrow(1, 5, 4));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let mut cache = model.new_cache(&config(), &[0], 4);
+        let forward = |cache: &mut KvCache, rows: &[&[i32]]| model.forward(model.embed(ids(rows)), cache, true);
+        let error = forward(&mut cache, &[&TOKENS]).unwrap_err();
+        assert!(matches!(error, Error::CacheFull { tokens: 9, used: 0, capacity: 4 }), "{error}");
+        assert!(matches!(forward(&mut cache, &[&[1], &[2]]).unwrap_err(), Error::Shape { .. }));
+        let output = forward(&mut cache, &[&TOKENS[..4]]).unwrap();
+        assert_eq!(output.hidden_states.len(), 4);
+        assert!(forward(&mut cache, &[&[1]]).is_err());
+        assert_eq!(cache.len(), 4);
+    }
+}

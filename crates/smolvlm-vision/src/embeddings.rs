@@ -1,0 +1,106 @@
+//! Tiles to patch embeddings.
+
+use crate::position::{PatchMask, position_ids};
+use crate::{Error, VisionEncoder};
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use smolvlm_config::VisionConfig;
+use smolvlm_kernels::Embedding;
+
+/// The convolution that turns each patch into a vector, as a matrix product over unfolded patches.
+#[derive(Module, Debug)]
+pub struct PatchEmbedding {
+    /// `[hidden, channels, patch, patch]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[hidden]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Patch and position embeddings.
+#[derive(Module, Debug)]
+pub struct VisionEmbeddings {
+    /// Pixels to vectors.
+    pub patch_embedding: PatchEmbedding,
+    /// One row per position of the grid the encoder was trained with, `[grid * grid, hidden]`.
+    pub position_embedding: Embedding,
+    /// Positions along one side of that grid.
+    pub grid: usize,
+}
+
+impl VisionEmbeddings {
+    /// Fresh embeddings; nothing is allocated before the first use.
+    pub fn init(config: &VisionConfig, device: &Device) -> Self {
+        let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
+        Self {
+            patch_embedding: PatchEmbedding {
+                weight: Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
+                bias: Initializer::Zeros.init([hidden], device),
+            },
+            position_embedding: Embedding::init(config.grid() * config.grid(), hidden, std, device),
+            grid: config.grid(),
+        }
+    }
+
+    /// Embeds the patches of each tile, row by row. Pixels beyond the last whole patch are ignored.
+    ///
+    /// # Shapes
+    ///
+    /// `[T, channels, H, W]` to `[T, (H / patch) * (W / patch), hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TileShape`], [`Error::MaskShape`].
+    pub fn forward(&self, tiles: Tensor<4>, mask: Option<&PatchMask>) -> Result<Tensor<3>, Error> {
+        let shape = self.patch_grid(tiles.dims())?;
+        if let Some(found) = mask.map(|mask| mask.shape).filter(|&found| found != shape) {
+            return Err(Error::MaskShape { found, expected: shape });
+        }
+        let patches = self.patches(tiles, shape);
+        let native = shape[1] == self.grid && shape[2] == self.grid;
+        Ok(match mask.filter(|mask| !mask.is_full()) {
+            // Whole tiles of the native size count through the position table.
+            None if native => patches + self.position_embedding.weight.val().unsqueeze(),
+            None => patches + self.positions(&PatchMask::full(shape)),
+            Some(mask) => patches + self.positions(mask),
+        })
+    }
+
+    /// Tiles, rows and columns of patches.
+    fn patch_grid(&self, found: [usize; 4]) -> Result<[usize; 3], Error> {
+        let [_, channels, patch, _] = self.patch_embedding.weight.val().dims();
+        let [tiles, tile_channels, height, width] = found;
+        if tiles == 0 || tile_channels != channels || height < patch || width < patch {
+            return Err(Error::TileShape { found, channels, patch });
+        }
+        Ok([tiles, height / patch, width / patch])
+    }
+
+    fn patches(&self, tiles: Tensor<4>, [count, rows, columns]: [usize; 3]) -> Tensor<3> {
+        let weight = self.patch_embedding.weight.val();
+        let [hidden, channels, patch, _] = weight.dims();
+        let values = channels * patch * patch;
+        let unfolded = tiles
+            .slice([0..count, 0..channels, 0..rows * patch, 0..columns * patch])
+            .reshape([count, channels, rows, patch, columns, patch])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([count * rows * columns, values]);
+        let product = unfolded.matmul(weight.reshape([hidden, values]).transpose());
+        (product + self.patch_embedding.bias.val().unsqueeze()).reshape([count, rows * columns, hidden])
+    }
+
+    fn positions(&self, mask: &PatchMask) -> Tensor<3> {
+        let [tiles, rows, columns] = mask.shape;
+        let ids = TensorData::new(position_ids(mask, self.grid), [tiles, rows * columns]);
+        let ids = Tensor::<2, Int>::from_data(ids, &self.position_embedding.weight.val().device());
+        self.position_embedding.forward(ids)
+    }
+}
+
+impl VisionEncoder {
+    /// Rows and columns of patches in tiles of this height and width.
+    pub fn patch_grid(&self, height: usize, width: usize) -> [usize; 2] {
+        let patch = self.embeddings.patch_embedding.weight.val().dims()[2];
+        [height / patch, width / patch]
+    }
+}

@@ -1,0 +1,152 @@
+//! The whole encoder.
+
+use crate::embeddings::VisionEmbeddings;
+use crate::layer::EncoderLayer;
+use crate::{Error, PatchMask};
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use smolvlm_config::VisionConfig;
+use smolvlm_kernels::{AttentionMask, LayerNorm};
+
+/// The SigLIP vision encoder (Zhai et al. 2023, arXiv 2303.15343), without its pooling head.
+#[derive(Module, Debug)]
+pub struct VisionEncoder {
+    /// Pixels to vectors.
+    pub embeddings: VisionEmbeddings,
+    /// The transformer.
+    pub layers: Vec<EncoderLayer>,
+    /// After the last layer.
+    pub post_layernorm: LayerNorm,
+}
+
+/// What the encoder made of the tiles.
+#[derive(Debug, Clone)]
+pub struct VisionOutput {
+    /// After the final norm, `[T, patches, hidden]`.
+    pub last_hidden_state: Tensor<3>,
+    /// On request: the embeddings, then the output of every layer, each `[T, patches, hidden]`.
+    pub hidden_states: Vec<Tensor<3>>,
+}
+
+impl VisionEncoder {
+    /// A fresh encoder; nothing is allocated before the first use.
+    pub fn init(config: &VisionConfig, device: &Device) -> Self {
+        Self {
+            embeddings: VisionEmbeddings::init(config, device),
+            layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::init(config, device)).collect(),
+            post_layernorm: LayerNorm::init(config.hidden_size, config.layer_norm_eps, device),
+        }
+    }
+
+    /// Encodes tiles, each on its own. With a `mask`, invalid patches are hidden from the others; their own features are
+    /// finite and mean nothing.
+    ///
+    /// # Shapes
+    ///
+    /// `[T, channels, H, W]` to `[T, (H / patch) * (W / patch), hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TileShape`] and [`Error::MaskShape`] for tiles or a mask that do not fit.
+    pub fn forward(
+        &self,
+        tiles: Tensor<4>,
+        mask: Option<&PatchMask>,
+        hidden_states: bool,
+    ) -> Result<VisionOutput, Error> {
+        let device = tiles.device();
+        let mut x = self.embeddings.forward(tiles, mask)?;
+        let mask = mask.filter(|mask| !mask.is_full()).map_or(AttentionMask::None, |mask| hide_invalid(mask, &device));
+        let mut kept = Vec::new();
+        for layer in &self.layers {
+            if hidden_states {
+                kept.push(x.clone());
+            }
+            x = layer.forward(x, &mask);
+        }
+        if hidden_states {
+            kept.push(x.clone());
+        }
+        Ok(VisionOutput { last_hidden_state: self.post_layernorm.forward(x), hidden_states: kept })
+    }
+}
+
+/// Hides invalid patches from every query. A tile without a single valid patch hides nothing: a query that sees no key
+/// has no softmax, and nobody reads such a tile.
+fn hide_invalid(mask: &PatchMask, device: &Device) -> AttentionMask {
+    let [tiles, rows, columns] = mask.shape;
+    let patches = rows * columns;
+    let hidden = mask.valid.chunks(patches).flat_map(|tile| {
+        let any = tile.iter().any(|&valid| valid);
+        let row: Vec<bool> = tile.iter().map(|&valid| any && !valid).collect();
+        std::iter::repeat_n(row, patches).flatten()
+    });
+    let data = TensorData::new(hidden.collect::<Vec<bool>>(), [tiles, 1, patches, patches]);
+    AttentionMask::Hidden(Tensor::<4, Bool>::from_data(data, device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{VisionEncoder, VisionOutput};
+    use crate::{Error, PatchMask};
+    use burn::tensor::{Device, Distribution, Tensor};
+    use smolvlm_config::VisionConfig;
+
+    fn encoder() -> VisionEncoder {
+        let config = VisionConfig {
+            hidden_size: 16,
+            intermediate_size: 24,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            image_size: 16,
+            patch_size: 4,
+            initializer_range: 0.3,
+            ..VisionConfig::default()
+        };
+        VisionEncoder::init(&config, &Device::flex())
+    }
+
+    fn tiles(shape: [usize; 4]) -> Tensor<4> {
+        Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
+    }
+
+    fn largest_difference(a: Tensor<3>, b: Tensor<3>) -> f32 {
+        (a - b).abs().max().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn a_tile_is_encoded_alike_alone_and_among_others() {
+        let (encoder, tiles) = (encoder(), tiles([3, 3, 16, 16]));
+        let VisionOutput { last_hidden_state, hidden_states } = encoder.forward(tiles.clone(), None, true).unwrap();
+        assert_eq!(last_hidden_state.dims(), [3, 16, 16]);
+        assert_eq!(hidden_states.len(), 3);
+        let alone = encoder.forward(tiles.narrow(0, 1, 1), None, false).unwrap();
+        assert!(alone.hidden_states.is_empty());
+        assert!(largest_difference(alone.last_hidden_state, last_hidden_state.narrow(0, 1, 1)) < 1e-5);
+    }
+
+    #[test]
+    fn invalid_patches_do_not_reach_the_valid_ones() {
+        let (encoder, picture) = (encoder(), tiles([1, 3, 8, 16]));
+        let padded = |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
+        let mask = PatchMask { shape: [1, 4, 4], valid: [[true; 8], [false; 8]].concat() };
+        let run = |value| encoder.forward(padded(value), Some(&mask), false).unwrap().last_hidden_state;
+        let (zeros, ones) = (run(0.0), run(1.0));
+        assert!(largest_difference(zeros.clone().narrow(1, 0, 8), ones.clone().narrow(1, 0, 8)) < 1e-6);
+        assert!(!ones.is_nan().any().into_scalar::<bool>());
+        // The valid half alone, without padding, is the same picture at the same resolution.
+        let alone = encoder.forward(picture, None, false).unwrap().last_hidden_state;
+        assert!(largest_difference(zeros.narrow(1, 0, 8), alone) < 1e-5);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors() {
+        let encoder = encoder();
+        assert!(matches!(encoder.forward(tiles([1, 1, 16, 16]), None, false), Err(Error::TileShape { .. })));
+        assert!(matches!(encoder.forward(tiles([1, 3, 3, 16]), None, false), Err(Error::TileShape { .. })));
+        let mask = PatchMask::full([1, 4, 3]);
+        assert!(matches!(encoder.forward(tiles([1, 3, 16, 16]), Some(&mask), false), Err(Error::MaskShape { .. })));
+        // Pixels beyond the last whole patch are ignored.
+        assert_eq!(encoder.forward(tiles([1, 3, 19, 18]), None, false).unwrap().last_hidden_state.dims(), [1, 16, 16]);
+    }
+}

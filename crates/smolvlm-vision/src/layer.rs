@@ -1,0 +1,110 @@
+//! One layer of the encoder.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use smolvlm_config::{Activation as Named, VisionConfig};
+use smolvlm_kernels::{Activation, AttentionMask, LayerNorm, Linear, attention};
+
+/// A pre-norm transformer block.
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    /// Before the attention.
+    pub layer_norm1: LayerNorm,
+    /// Every patch of a tile looks at every other one.
+    pub self_attn: SelfAttention,
+    /// Before the feed-forward block.
+    pub layer_norm2: LayerNorm,
+    /// Two layers with an activation in between.
+    pub mlp: VisionMlp,
+}
+
+/// Attention among the patches of a tile.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// Queries.
+    pub q_proj: Linear,
+    /// Keys.
+    pub k_proj: Linear,
+    /// Values.
+    pub v_proj: Linear,
+    /// Output.
+    pub out_proj: Linear,
+    /// Number of heads.
+    pub heads: usize,
+}
+
+/// The feed-forward block.
+#[derive(Module, Debug)]
+pub struct VisionMlp {
+    /// To the inner width.
+    pub fc1: Linear,
+    /// Back.
+    pub fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl EncoderLayer {
+    /// A fresh layer; nothing is allocated before the first use.
+    pub fn init(config: &VisionConfig, device: &Device) -> Self {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let linear = |input, output| Linear::init(input, output, true, config.initializer_range, device);
+        let norm = || LayerNorm::init(hidden, config.layer_norm_eps, device);
+        Self {
+            layer_norm1: norm(),
+            self_attn: SelfAttention {
+                q_proj: linear(hidden, hidden),
+                k_proj: linear(hidden, hidden),
+                v_proj: linear(hidden, hidden),
+                out_proj: linear(hidden, hidden),
+                heads: config.num_attention_heads,
+            },
+            layer_norm2: norm(),
+            mlp: VisionMlp {
+                fc1: linear(hidden, inner),
+                fc2: linear(inner, hidden),
+                activation: activation(config.hidden_act),
+            },
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// `[T, patches, hidden]` to the same.
+    pub fn forward(&self, x: Tensor<3>, mask: &AttentionMask) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x), mask);
+        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+    }
+}
+
+impl SelfAttention {
+    /// # Shapes
+    ///
+    /// `[T, patches, hidden]` to the same.
+    pub fn forward(&self, x: Tensor<3>, mask: &AttentionMask) -> Tensor<3> {
+        let [tiles, patches, hidden] = x.dims();
+        let split = |proj: &Linear| {
+            proj.forward(x.clone()).reshape([tiles, patches, self.heads, hidden / self.heads]).swap_dims(1, 2)
+        };
+        let out = attention(split(&self.q_proj), split(&self.k_proj), split(&self.v_proj), mask);
+        self.out_proj.forward(out.swap_dims(1, 2).reshape([tiles, patches, hidden]))
+    }
+}
+
+impl VisionMlp {
+    /// # Shapes
+    ///
+    /// `[T, patches, hidden]` to the same.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+    }
+}
+
+fn activation(named: Named) -> Activation {
+    match named {
+        Named::GeluTanh => Activation::GeluTanh,
+        Named::Gelu => Activation::Gelu,
+        Named::Silu => Activation::Silu,
+        Named::Relu => Activation::Relu,
+    }
+}
