@@ -1,0 +1,241 @@
+//! Images to tiles.
+
+use crate::decode::decode;
+use crate::kernel::Filter;
+use crate::resize::{Plane, resize};
+use crate::{Error, Limits, Rgb};
+use rayon::prelude::*;
+use smolvlm_config::{ImageProcessorConfig, TileGrid, TilePlan};
+use std::borrow::Cow;
+use std::io::Read;
+use std::path::Path;
+
+/// Turns images into the tiles that the vision encoder takes.
+#[derive(Debug, Clone)]
+pub struct ImageProcessor {
+    config: ImageProcessorConfig,
+    limits: Limits,
+    /// What each 8-bit level becomes, per channel.
+    levels: [[f32; 256]; 3],
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum ImageInput<'a> {
+    /// A file.
+    Path(&'a Path),
+    /// The bytes of a file.
+    Bytes(&'a [u8]),
+    /// Pixels.
+    Decoded(&'a Rgb),
+}
+
+/// The tiles of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tiles {
+    /// Pixel values, `[tiles, 3, edge, edge]`: the tiles of the grid row by row, then the whole image.
+    pub pixels: Vec<f32>,
+    /// Number of tiles.
+    pub tiles: usize,
+    /// Edge of a tile in pixels.
+    pub edge: usize,
+    /// How the image is split.
+    pub grid: TileGrid,
+}
+
+impl ImageProcessor {
+    /// A processor with this configuration and the default [`Limits`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resample`] for a filter that cannot be used, [`Error::Config`] for values out of range.
+    pub fn new(config: ImageProcessorConfig) -> Result<Self, Error> {
+        config.validate()?;
+        Filter::new(config.resample)?;
+        let levels = std::array::from_fn(|channel| std::array::from_fn(|level| value(&config, channel, level as f32)));
+        Ok(Self { config, limits: Limits::default(), levels })
+    }
+
+    /// Replaces the limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ImageProcessorConfig {
+        &self.config
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Reads and decodes an image.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`]; errors about a file name it.
+    pub fn load(&self, input: ImageInput<'_>) -> Result<Rgb, Error> {
+        match input {
+            ImageInput::Decoded(image) => Ok(image.clone()),
+            ImageInput::Bytes(bytes) => decode(bytes, &self.limits),
+            ImageInput::Path(path) => {
+                let bytes = read(path, self.limits.max_bytes)?;
+                decode(&bytes, &self.limits)
+                    .map_err(|source| Error::File { path: path.to_owned(), source: Box::new(source) })
+            }
+        }
+    }
+
+    /// Makes the tiles of an image (transformers 5.23.0, `SmolVLMImageProcessor`): resize to
+    /// [`size`](ImageProcessorConfig::size), stretch to whole tiles, cut, and add the whole image as last tile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an empty image, [`Error::Limit`] for more tiles or pixels than the limits allow.
+    pub fn process(&self, image: &Rgb) -> Result<Tiles, Error> {
+        let plan = TilePlan::new(image.height(), image.width(), &self.config)?;
+        self.check(&plan)?;
+        let whole = (plan.tile, plan.tile);
+        let image = Plane {
+            height: image.height() as usize,
+            width: image.width() as usize,
+            data: Cow::Borrowed(image.data()),
+        };
+        let image = self.resize(image, plan.resized)?;
+        let image = self.resize(image, plan.stretched)?;
+        let edge = plan.tile as usize;
+        let tile = 3 * edge * edge;
+        let tiles = plan.grid.tiles();
+        let mut pixels = vec![0.0; tiles * tile];
+        let (cut, last) = pixels.split_at_mut((tiles - 1) * tile);
+        let cols = plan.grid.cols as usize;
+        cut.par_chunks_mut(edge * edge).enumerate().for_each(|(index, out)| {
+            let (index, channel) = (index / 3, index % 3);
+            self.copy(&image, (index / cols * edge, index % cols * edge), channel, out);
+        });
+        // The whole image is made from the stretched one, not from the original.
+        let image = self.resize(image, whole)?;
+        last.par_chunks_mut(edge * edge)
+            .enumerate()
+            .for_each(|(channel, out)| self.copy(&image, (0, 0), channel, out));
+        Ok(Tiles { pixels, tiles, edge, grid: plan.grid })
+    }
+
+    fn resize<'a>(&self, image: Plane<'a>, (height, width): (u32, u32)) -> Result<Plane<'a>, Error> {
+        resize(image, (height as usize, width as usize), self.config.resample)
+    }
+
+    /// Whether the intermediate images and the tiles stay within the limits.
+    fn check(&self, plan: &TilePlan) -> Result<(), Error> {
+        let limit = self.limits.max_tiles as u64;
+        let found = plan.grid.tiles() as u64;
+        if found > limit {
+            return Err(Error::Limit { what: "the number of tiles", found, limit });
+        }
+        for (height, width) in [plan.resized, plan.stretched] {
+            let (found, limit) = (u64::from(height) * u64::from(width), self.limits.max_pixels);
+            if found > limit {
+                return Err(Error::Limit { what: "the resized image's number of pixels", found, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies one channel of a tile, `out` `[edge, edge]`, from its place in the image.
+    fn copy(&self, image: &Plane<'_>, (top, left): (usize, usize), channel: usize, out: &mut [f32]) {
+        let (edge, levels) = (out.len().isqrt(), &self.levels[channel]);
+        for (y, line) in out.chunks_exact_mut(edge).enumerate() {
+            let start = ((top + y) * image.width + left) * 3;
+            let samples = image.data[start..start + edge * 3].chunks_exact(3);
+            for (value, sample) in line.iter_mut().zip(samples) {
+                *value = levels[usize::from(sample[channel])];
+            }
+        }
+    }
+}
+
+/// What an 8-bit level becomes. Rescaling and normalising are one step in f32, `(v - 255 mean) / (255 std)`, as
+/// torchvision's processor fuses them.
+fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
+    let (mean, std) = (config.image_mean[channel] as f32, config.image_std[channel] as f32);
+    match (config.do_rescale, config.do_normalize) {
+        (true, true) => {
+            let whole = (1.0 / config.rescale_factor) as f32;
+            (level - mean * whole) / (std * whole)
+        }
+        (true, false) => level * config.rescale_factor as f32,
+        (false, true) => (level - mean) / std,
+        (false, false) => level,
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    // Asked before opening: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    // One byte more than allowed, so that `decode` sees that it is too much.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ImageInput, ImageProcessor};
+    use crate::{Error, Limits, Rgb};
+    use smolvlm_config::{ImageProcessorConfig, Size};
+
+    fn config() -> ImageProcessorConfig {
+        ImageProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() }
+    }
+
+    fn gradient(height: u32, width: u32) -> Rgb {
+        let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [(x * 7) as u8, (y * 5) as u8, (x + y) as u8]));
+        Rgb::new(width, height, pixels.collect()).unwrap()
+    }
+
+    #[test]
+    fn tiles_then_the_whole_image() {
+        let tiles = ImageProcessor::new(config()).unwrap().process(&gradient(48, 64)).unwrap();
+        assert_eq!((tiles.grid.rows, tiles.grid.cols, tiles.tiles, tiles.edge), (3, 4, 13, 16));
+        assert_eq!(tiles.pixels.len(), 13 * 3 * 16 * 16);
+        // 48 x 64 needs no resizing: tile (1, 2) starts at row 16, column 32. Red there is 224, green 80.
+        let tile = &tiles.pixels[6 * 768..7 * 768];
+        assert_eq!((tile[0], tile[256]), ((224.0 - 127.5) / 127.5, (80.0 - 127.5) / 127.5));
+    }
+
+    #[test]
+    fn switches_change_the_values() {
+        let first = |change: fn(&mut ImageProcessorConfig)| {
+            let mut config = ImageProcessorConfig { do_image_splitting: false, ..config() };
+            change(&mut config);
+            let white = Rgb::new(16, 16, vec![204; 768]).unwrap();
+            ImageProcessor::new(config).unwrap().process(&white).unwrap().pixels[0]
+        };
+        assert_eq!(first(|_| {}), (204.0 - 127.5) / 127.5);
+        assert_eq!(first(|config| config.do_normalize = false), 204.0 * (1.0 / 255.0) as f32);
+        assert_eq!(first(|config| config.do_rescale = false), (204.0 - 0.5) / 0.5);
+        assert_eq!(first(|config| (config.do_rescale, config.do_normalize) = (false, false)), 204.0);
+    }
+
+    #[test]
+    fn limits_come_before_the_work() {
+        let limits = Limits { max_tiles: 12, ..Limits::default() };
+        let processor = ImageProcessor::new(config()).unwrap().with_limits(limits);
+        let error = processor.process(&gradient(48, 64)).unwrap_err();
+        assert!(matches!(error, Error::Limit { found: 13, limit: 12, .. }), "{error}");
+        let limits = Limits { max_bytes: 10, ..Limits::default() };
+        let processor = ImageProcessor::new(config()).unwrap().with_limits(limits);
+        assert!(matches!(processor.load(ImageInput::Bytes(&[0; 11])), Err(Error::Limit { found: 11, limit: 10, .. })));
+        let error = processor.load(ImageInput::Path("Cargo.toml".as_ref())).unwrap_err().to_string();
+        assert!(error.contains("Cargo.toml") && error.contains("limit"), "{error}");
+    }
+}

@@ -1,0 +1,41 @@
+//! A decoded image.
+
+use crate::Error;
+
+/// A decoded image: 8-bit RGB, interleaved, row by row from the top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb {
+    width: u32,
+    height: u32,
+    data: Vec<u8>,
+}
+
+impl Rgb {
+    /// An image of `width` x `height` pixels from its bytes, `[height, width, 3]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RgbSize`] when there are not `3 * width * height` bytes.
+    pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
+        let expected = 3 * u64::from(width) * u64::from(height);
+        if data.len() as u64 != expected {
+            return Err(Error::RgbSize { width, height, expected, found: data.len() });
+        }
+        Ok(Self { width, height, data })
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The bytes, `[height, width, 3]`.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+}
