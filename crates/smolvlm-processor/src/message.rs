@@ -98,7 +98,7 @@ impl fmt::Debug for ImageSource {
             Self::Url(url) => f.debug_tuple("Url").field(&shorten(url)).finish(),
             Self::Base64(text) => write!(f, "Base64({} characters)", text.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::Decoded(rgb) => write!(f, "Decoded({}x{})", rgb.height, rgb.width),
+            Self::Decoded(rgb) => write!(f, "Decoded({}x{})", rgb.height(), rgb.width()),
         }
     }
 }
