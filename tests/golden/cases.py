@@ -9,7 +9,7 @@ from common import crc32, versions, write_json, write_tensors
 
 MAX_NEW_TOKENS = 12
 # A greedy token counts as robust when the best logit leads the second by more than this.
-SMALLEST_MARGIN = 1e-3
+SMALLEST_MARGIN = 5e-3
 # Rows of at most this many tokens are stored whole; longer ones as a sample of positions.
 WHOLE_ROW = 40
 HIDDEN_STRIDE, HIDDEN_TAIL = 16, 4

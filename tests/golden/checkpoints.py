@@ -47,10 +47,10 @@ BASE_VOCABULARY = 512
 # Everything a checkpoint does not say comes from here.
 DEFAULTS = {
     "text": {
-        "hidden_size": 48,
-        "intermediate_size": 96,
+        "hidden_size": 32,
+        "intermediate_size": 64,
         "num_hidden_layers": 2,
-        "num_attention_heads": 6,
+        "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 8,
         "rope_theta": 100000,
@@ -74,18 +74,19 @@ DEFAULTS = {
 
 CHECKPOINTS = {
     "gqa-256m": {
-        "seed": 256,
-        "text": {"num_hidden_layers": 3},
+        "seed": 5,
+        "text": {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 6},
         "vision": {"image_size": 64},
         "scale_factor": 4,
         "longest_edge": 256,
     },
     "mha-2b": {
-        "seed": 2200,
-        "text": {"num_attention_heads": 4, "num_key_value_heads": 4, "hidden_size": 32, "rope_theta": 130000},
+        "seed": 52,
+        "text": {"num_key_value_heads": 4, "rope_theta": 130000},
         "vision": {
             "hidden_size": 144,
             "intermediate_size": 112,
+            "num_hidden_layers": 1,
             "num_attention_heads": 2,
             "image_size": 84,
             "patch_size": 14,
@@ -93,14 +94,13 @@ CHECKPOINTS = {
         "scale_factor": 3,
         "longest_edge": 336,
     },
-    "tied": {"seed": 33, "tie_word_embeddings": True},
-    "legacy": {"seed": 44, "spelling": "legacy"},
-    "idefics3": {"seed": 55, "spelling": "idefics3", "text": {"num_key_value_heads": 3}},
-    "bf16": {"seed": 66, "dtype": "bfloat16"},
+    "tied": {"seed": 40, "tie_word_embeddings": True},
+    "legacy": {"seed": 19, "spelling": "legacy"},
+    "idefics3": {"seed": 49, "spelling": "idefics3", "text": {"num_key_value_heads": 1}},
+    "bf16": {"seed": 55, "dtype": "bfloat16"},
     "unusual": {
-        "seed": 77,
+        "seed": 11,
         "text": {
-            "num_attention_heads": 4,
             "num_key_value_heads": 1,
             "head_dim": 10,
             "hidden_act": "gelu",

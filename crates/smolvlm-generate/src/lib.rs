@@ -1,18 +1,22 @@
-//! Token choice and stop rules for SmolVLM: logits rows in, tokens out.
+//! Token choice and stop rules for SmolVLM: logits rows in, tokens out. No tensor library.
 //!
-//! No tensor library: a row of logits is a slice of floats. [`SamplingParams`] says what is wanted, a [`Sampler`] chooses
-//! tokens, a [`StopRule`] says when a text is complete and a [`FinishReason`] why.
+//! A generation loop asks a [`Sampler`] for the next token of a row of logits and a [`StopRule`] whether that token ends
+//! the text. [`SamplingParams`] says what both of them do. Tokens are chosen greedily.
 //!
 //! ```
 //! use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
 //!
-//! let params = SamplingParams::greedy().eos_token_ids([7]).max_new_tokens(64);
-//! let (mut sampler, mut stop) = (Sampler::greedy(), StopRule::new(&params));
-//! let token = sampler.sample(&[0.1, 2.5, -1.0, 0.0, 0.0, 0.0, 0.0, 2.0])?;
-//! assert_eq!((token, stop.observe(token)), (1, None));
-//! assert_eq!(stop.observe(7), Some(FinishReason::Eos));
+//! let params = SamplingParams::greedy().max_new_tokens(8).eos_token_ids([2]);
+//! params.validate()?;
+//! let mut sampler = Sampler::greedy();
+//! let mut stop = StopRule::new(&params, 100);
+//! let token = sampler.sample(&[0.1, -1.0, 3.5])?;
+//! assert_eq!(token, 2);
+//! assert_eq!(stop.observe(token), Some(FinishReason::Eos));
 //! # Ok::<(), smolvlm_generate::Error>(())
 //! ```
+//!
+//! Behaviour follows `GenerationMixin.generate` of transformers 5.23.0.
 
 mod error;
 mod params;

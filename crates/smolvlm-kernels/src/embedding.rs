@@ -1,5 +1,6 @@
 //! Lookup tables.
 
+use crate::linear::linear;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor};
@@ -27,6 +28,15 @@ impl Embedding {
         let weight = self.weight.val();
         let width = weight.dims()[1];
         weight.select(0, ids.reshape([batch * len])).reshape([batch, len, width])
+    }
+
+    /// The other way round: products with every row, for output projections that share the table.
+    ///
+    /// # Shapes
+    ///
+    /// `[B, T, width]` to `[B, T, ids]`.
+    pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
+        linear(x, self.weight.val(), None)
     }
 }
 

@@ -28,19 +28,22 @@ impl Linear {
     ///
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let mut shape = x.dims();
-        let input = shape[D - 1];
-        let rows: usize = shape[..D - 1].iter().product();
-        let weight = self.weight.val();
-        shape[D - 1] = weight.dims()[0];
-        // One matrix product over all rows; the transposed weight is a view.
-        let y = x.reshape([rows, input]).matmul(weight.transpose());
-        let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
-            None => y,
-        };
-        y.reshape(shape)
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
+}
+
+/// `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
+pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let mut shape = x.dims();
+    let [output, input] = weight.dims();
+    let rows: usize = shape[..D - 1].iter().product();
+    shape[D - 1] = output;
+    let y = x.reshape([rows, input]).matmul(weight.transpose());
+    let y = match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    };
+    y.reshape(shape)
 }
 
 #[cfg(test)]

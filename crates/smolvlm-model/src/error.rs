@@ -94,16 +94,15 @@ pub enum Error {
         /// What is wrong, with the numbers.
         message: String,
     },
-    /// The cache has no room for the tokens.
-    #[error("{tokens} more tokens do not fit: the cache holds {used} of {capacity}; make it larger or reset it")]
-    CacheFull {
-        /// Tokens to add to every row.
-        tokens: usize,
-        /// Tokens a row holds already.
-        used: usize,
-        /// Tokens a row can hold.
-        capacity: usize,
-    },
+    /// The vision encoder refused its tiles.
+    #[error(transparent)]
+    Vision(#[from] smolvlm_vision::Error),
+    /// The connector refused its patches.
+    #[error(transparent)]
+    Connector(#[from] smolvlm_connector::Error),
+    /// The text model refused its tokens.
+    #[error(transparent)]
+    Text(#[from] smolvlm_text::Error),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),

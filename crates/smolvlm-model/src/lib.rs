@@ -1,8 +1,32 @@
-//! The assembled SmolVLM model: weights, feature merge, hidden states, on Burn
+//! The assembled SmolVLM model: weights, feature merge, hidden states, on Burn.
+//!
+//! [`SmolVlmModel`] joins vision encoder, connector and text model; [`Weights`] opens the files of a checkpoint and
+//! [`SmolVlmModel::load`] reads them, tensor by tensor. A loop of your own looks like this:
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use smolvlm_config::{FloatType, Preset};
+//! use smolvlm_model::{ForwardOptions, ModelInputs, SmolVlmModel};
+//!
+//! let config = Preset::Tiny.model();
+//! let model = SmolVlmModel::random(&config, 0, &Device::flex(), FloatType::F32)?;
+//! let inputs = ModelInputs::text(&[1, 11126, 42]);
+//! let mut cache = model.new_cache(&inputs.padding, 8);
+//! let output = model.forward(&inputs, &mut cache, ForwardOptions::default())?;
+//! assert_eq!(output.logits.dims(), [1, 1, config.text.vocab_size]);
+//! let logits = model.decode(&[7], &mut cache)?;
+//! assert_eq!(logits.len(), config.text.vocab_size);
+//! # Ok::<(), smolvlm_model::Error>(())
+//! ```
 
 mod convert;
 mod error;
+mod forward;
 mod header;
+mod host;
+mod images;
+mod merge;
+mod model;
 mod place;
 mod random;
 mod resolve;
@@ -11,6 +35,11 @@ mod stored;
 mod weights;
 
 pub use error::{Error, Misshapen, WeightMismatch};
+pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
+pub use host::HostTensor;
+pub use images::{ImageFeatures, PaddedTiles};
+pub use model::{LoadReport, SmolVlmModel};
 pub use random::write_random_checkpoint;
+pub use smolvlm_text::KvCache;
 pub use stored::Weights;
 pub use weights::{TensorKind, TensorSpec, tensor_specs};

@@ -127,7 +127,7 @@ fn same_numbers(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
     let chunks = |(bytes, float): (&'_ [u8], FloatType)| bytes.len().div_ceil(CHUNK * float.bytes());
     chunks(left) == chunks(right)
         && (0..chunks(left)).all(|chunk| {
-            let mut wide = |(bytes, float): (&[u8], FloatType), values: &mut [f32; CHUNK]| {
+            let wide = |(bytes, float): (&[u8], FloatType), values: &mut [f32; CHUNK]| {
                 let bytes = &bytes[chunk * CHUNK * float.bytes()..];
                 let count = (bytes.len() / float.bytes()).min(CHUNK);
                 widen(bytes, float, &mut values[..count]);

@@ -1,6 +1,6 @@
 //! Model inputs of a batch of prompts.
 
-use smolvlm_image::Tiles;
+use smolvlm_image::{TileBatch, Tiles};
 
 use crate::error::Error;
 
@@ -77,19 +77,7 @@ impl Batch {
 
     /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images.
     pub fn pixel_values(&self) -> Option<PixelValues> {
-        let most = self.images.iter().map(|row| row.iter().map(|tiles| tiles.tiles).sum()).max();
-        let most: usize = most.filter(|&most| most > 0)?;
-        let (plane, tile) = (self.edge * self.edge, 3 * self.edge * self.edge);
-        let mut data = Vec::with_capacity(self.rows * most * tile);
-        let mut mask = Vec::with_capacity(self.rows * most * plane);
-        for (row, images) in (1..).zip(&self.images) {
-            for tiles in images {
-                data.extend_from_slice(&tiles.pixels);
-            }
-            mask.resize(data.len() / 3, 1);
-            data.resize(row * most * tile, 0.0);
-            mask.resize(row * most * plane, 0);
-        }
-        Some(PixelValues { shape: [self.rows, most, 3, self.edge, self.edge], data, mask })
+        let batch = TileBatch::new(&self.images).ok()?;
+        Some(PixelValues { shape: batch.shape, data: batch.pixel_values, mask: batch.pixel_attention_mask })
     }
 }

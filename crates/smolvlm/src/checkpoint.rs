@@ -1,6 +1,6 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
-use crate::{Error, Options, Progress, Source};
+use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 use smolvlm_model::{SmolVlmModel, Weights};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
@@ -75,30 +75,35 @@ impl Checkpoint {
 }
 
 /// Writes a checkpoint folder at a preset's size with random weights and a synthetic tokenizer, in the layout of the
-/// released ones: for tests and timings where no real checkpoint can be had.
+/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16.
 ///
 /// # Errors
 ///
 /// A folder or file that cannot be written.
-pub fn write_random_checkpoint(preset: Preset, dtype: FloatType, seed: u64, folder: &Path) -> Result<(), Error> {
+pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: &Path) -> Result<(), Error> {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
     };
     std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+    let float = match dtype {
+        Dtype::F32 => FloatType::F32,
+        Dtype::F16 => FloatType::F16,
+        Dtype::Auto | Dtype::Bf16 => FloatType::Bf16,
+    };
     let mut model = preset.model();
-    model.dtype = Some(dtype);
+    model.dtype = Some(float);
     write("config.json", model.to_json())?;
     write("processor_config.json", preset.processor().to_json())?;
     write("generation_config.json", preset.generation().to_json())?;
     random_processor(preset)?.save_tokenizer(folder)?;
     // The weights come last: a folder with weights is whole.
-    smolvlm_model::write_random_checkpoint(&model, seed, dtype, &folder.join("model.safetensors"))?;
+    smolvlm_model::write_random_checkpoint(&model, seed, float, &folder.join("model.safetensors"))?;
     Ok(())
 }
 
 fn random_processor(preset: Preset) -> Result<Processor, Error> {
     let config: ProcessorConfig = preset.processor();
     let tokenizer = synthetic_tokenizer(preset.model().text.vocab_size)?;
-    Ok(Processor::new(config, tokenizer)?)
+    Ok(Processor::new(config, tokenizer, None)?)
 }

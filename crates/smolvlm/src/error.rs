@@ -18,6 +18,17 @@ pub enum Error {
     /// Conversations, images, templates or the tokenizer.
     #[error(transparent)]
     Processor(#[from] smolvlm_processor::Error),
+    /// Processor and model disagree about the tokens of a tile.
+    #[error(
+        "the processor makes {prompt} tokens of a tile, the model {model} features; \
+         image_seq_len of processor_config.json and config.json belong to different checkpoints"
+    )]
+    ImageTokens {
+        /// `image_seq_len` of the processor.
+        prompt: usize,
+        /// Features of a tile.
+        model: usize,
+    },
     /// Weights or the model's inputs.
     #[error(transparent)]
     Model(#[from] smolvlm_model::Error),

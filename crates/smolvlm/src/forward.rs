@@ -1,8 +1,9 @@
 //! One pass of the model over padded conversations, with its inner stages.
 
 use crate::{Error, SmolVlm};
-use smolvlm_model::HostTensor;
-use smolvlm_processor::Conversation;
+use burn::tensor::Tensor;
+use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
+use smolvlm_processor::{Conversation, RenderOptions};
 
 /// What a forward pass is to keep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,4 +28,25 @@ pub struct Forward {
     /// With stages: merged embeddings, then the output of each decoder layer, the last one normalised, each
     /// `[rows, positions, hidden]`.
     pub text_hidden_states: Vec<HostTensor>,
+}
+
+pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
+    let batch = owner.processor.process(conversations, &RenderOptions::answer())?;
+    let images = owner.image_features(&batch, request.stages)?;
+    let inputs = owner.inputs(&batch, images.as_ref().map(|images| images.features.clone()));
+    let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
+    let logits = if request.all_logits { KeepLogits::All } else { KeepLogits::Last };
+    let options = ForwardOptions { logits, hidden_states: request.stages };
+    let output = owner.model.forward(&inputs, &mut cache, options)?;
+    let (image_features, vision_hidden_states) = match images {
+        Some(images) => (Some(HostTensor::read(images.features)?), images.vision_hidden_states),
+        None => (None, Vec::new()),
+    };
+    let read = |states: Vec<Tensor<3>>| states.into_iter().map(HostTensor::read).collect::<Result<Vec<_>, _>>();
+    Ok(Forward {
+        logits: HostTensor::read(output.logits)?,
+        image_features,
+        vision_hidden_states: read(vision_hidden_states)?,
+        text_hidden_states: read(output.hidden_states)?,
+    })
 }

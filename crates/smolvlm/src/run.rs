@@ -3,7 +3,7 @@
 use crate::{Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
 use smolvlm_model::KvCache;
-use smolvlm_processor::{Batch, Conversation, TextDeltas};
+use smolvlm_processor::{Batch, Conversation, RenderOptions, TextDeltas};
 use std::time::Instant;
 
 /// A batch on its way from prompts to answers.
@@ -37,18 +37,19 @@ impl<'m> Run<'m> {
         params.validate()?;
         let mut timings = Timings::default();
         let clock = Instant::now();
-        let batch = owner.processor.process(conversations, &Default::default())?;
-        let room = room_for_answer(owner, &batch, params)?;
+        let batch = owner.processor.process(conversations, &RenderOptions::answer())?;
+        let room = room_for_answer(owner, &batch)?;
         timings.process = clock.elapsed();
 
         let clock = Instant::now();
-        let features = owner.image_features(&batch)?;
+        let features = owner.image_features(&batch, false)?.map(|images| images.features);
         timings.vision = clock.elapsed();
 
         let clock = Instant::now();
         // The last token of an answer is never fed back, so it needs no place in the cache.
-        let mut cache = owner.model.new_cache(batch.rows, batch.len + room - 1);
-        let logits = owner.model.prefill(&owner.inputs(&batch, features)?, &mut cache)?;
+        let inputs = owner.inputs(&batch, features);
+        let mut cache = owner.model.new_cache(&inputs.padding, batch.len + room.min(params.max_new_tokens) - 1);
+        let logits = owner.model.prefill(&inputs, &mut cache)?;
         timings.prefill = clock.elapsed();
 
         let rows = (0..batch.rows).map(|row| Row {
@@ -116,12 +117,12 @@ impl Row<'_> {
     }
 }
 
-/// How many tokens the answers may have: what was asked for, as far as the model's context reaches.
-fn room_for_answer(owner: &SmolVlm, batch: &Batch, params: &SamplingParams) -> Result<usize, Error> {
+/// How many tokens the model's context holds behind the prompts.
+fn room_for_answer(owner: &SmolVlm, batch: &Batch) -> Result<usize, Error> {
     let context = owner.config.text.max_position_embeddings;
     if batch.len >= context {
         let row = (0..batch.rows).find(|&row| batch.prompt_len(row) == batch.len).unwrap_or_default();
         return Err(Error::PromptTooLong { row, prompt: batch.len, context });
     }
-    Ok(params.max_new_tokens.min(context - batch.len))
+    Ok(context - batch.len)
 }

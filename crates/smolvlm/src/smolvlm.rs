@@ -3,10 +3,11 @@
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
 use crate::{Dtype, Error, Generation, Options, Progress, Source, Stream};
+use burn::tensor::Tensor;
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::SmolVlmModel;
-use smolvlm_processor::{Conversation, Processor};
+use smolvlm_model::{ImageFeatures, ModelInputs, SmolVlmModel};
+use smolvlm_processor::{Batch, Conversation, Processor};
 
 /// Longest answer when neither the caller nor the checkpoint says.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
@@ -48,6 +49,10 @@ impl SmolVlm {
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
         let generation = checkpoint.generation(&config)?;
+        let (prompt, model) = (processor.config().image_seq_len, config.image_seq_len());
+        if prompt != model {
+            return Err(Error::ImageTokens { prompt, model });
+        }
         let dtype = options.dtype.on_device();
         let load = || checkpoint.model(&config, &device, dtype);
         let model = match &threads {
@@ -156,9 +161,19 @@ impl SmolVlm {
         self.on_threads(|| crate::forward::run(self, conversations, request))
     }
 
-    /// How many tiles go through the vision encoder at once.
-    pub(crate) fn vision_batch(&self) -> usize {
-        self.vision_batch
+    /// Features of all images of a batch.
+    pub(crate) fn image_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
+        let images: Vec<&[f32]> = batch.tiles().map(|tiles| tiles.pixels.as_slice()).collect();
+        if images.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.model.image_features(&images, batch.edge, self.vision_batch, stages)?)
+    }
+
+    /// A batch as the model takes it.
+    pub(crate) fn inputs(&self, batch: &Batch, features: Option<Tensor<2>>) -> ModelInputs {
+        let padding = (0..batch.rows).map(|row| batch.len - batch.prompt_len(row)).collect();
+        ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
     }
 
     /// Does work on this model's own threads.

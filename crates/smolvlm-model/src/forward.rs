@@ -1,0 +1,120 @@
+//! Tokens to logits.
+
+use crate::{Error, HostTensor, SmolVlmModel};
+use burn::tensor::Tensor;
+use smolvlm_text::KvCache;
+
+/// The prompts of a batch, padded on the left to one length.
+#[derive(Debug, Clone)]
+pub struct ModelInputs {
+    /// Token ids, `[rows, len]`.
+    pub input_ids: Vec<u32>,
+    /// Padding tokens at the start of each row; one entry a row.
+    pub padding: Vec<usize>,
+    /// Features of all images in the order of the rows, `[image tokens, hidden]`; see
+    /// [`image_features`](SmolVlmModel::image_features).
+    pub features: Option<Tensor<2>>,
+}
+
+/// Which logits are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeepLogits {
+    /// Those of the last position of each row.
+    #[default]
+    Last,
+    /// Those of every position.
+    All,
+}
+
+/// What a forward pass is to give.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForwardOptions {
+    /// Which logits.
+    pub logits: KeepLogits,
+    /// Whether to keep the hidden states of every layer.
+    pub hidden_states: bool,
+}
+
+/// What a forward pass gave.
+#[derive(Debug, Clone)]
+pub struct ModelOutput {
+    /// `[rows, positions, vocabulary]`, with one position or all.
+    pub logits: Tensor<3>,
+    /// On request: merged embeddings, then the output of each decoder layer, the last one after the final norm; each
+    /// `[rows, len, hidden]`.
+    pub hidden_states: Vec<Tensor<3>>,
+}
+
+impl ModelInputs {
+    /// One row of text.
+    pub fn text(ids: &[u32]) -> Self {
+        Self { input_ids: ids.to_vec(), padding: vec![0], features: None }
+    }
+
+    /// Tokens of each row, padding included.
+    pub fn len(&self) -> usize {
+        self.input_ids.len() / self.padding.len().max(1)
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.input_ids.is_empty()
+    }
+}
+
+impl SmolVlmModel {
+    /// Runs prompts through the text model; their keys and values join the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] when the cache is too small or for other rows, and those of [`merge`](Self::merge).
+    pub fn forward(
+        &self,
+        inputs: &ModelInputs,
+        cache: &mut KvCache,
+        options: ForwardOptions,
+    ) -> Result<ModelOutput, Error> {
+        let output = self.text.forward(self.merge(inputs)?, cache, options.hidden_states)?;
+        let hidden = match options.logits {
+            KeepLogits::All => output.last_hidden_state,
+            KeepLogits::Last => {
+                let len = output.last_hidden_state.dims()[1];
+                output.last_hidden_state.narrow(1, len - 1, 1)
+            }
+        };
+        Ok(ModelOutput { logits: self.logits(hidden), hidden_states: output.hidden_states })
+    }
+
+    /// Runs prompts through the text model and gives the logits of each row's next token, `[rows, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward), and [`Error::Device`].
+    pub fn prefill(&self, inputs: &ModelInputs, cache: &mut KvCache) -> Result<Vec<f32>, Error> {
+        let output = self.forward(inputs, cache, ForwardOptions::default())?;
+        Ok(HostTensor::read(output.logits)?.data)
+    }
+
+    /// Runs one more token of every row through the text model and gives the logits of the next ones,
+    /// `[rows, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`prefill`](Self::prefill).
+    pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
+        let inputs = ModelInputs { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None };
+        self.prefill(&inputs, cache)
+    }
+
+    /// Logits of hidden states.
+    ///
+    /// # Shapes
+    ///
+    /// `[rows, positions, hidden]` to `[rows, positions, vocabulary]`.
+    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => self.text.embed_tokens.project(hidden),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Tensors that have left the device.
+
+use crate::Error;
+use burn::tensor::{DType, Tensor};
+
+/// Values in host memory, in f32, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostTensor {
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Values.
+    pub data: Vec<f32>,
+}
+
+impl HostTensor {
+    /// Reads a tensor back from its device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] when the device failed, now or in any operation before.
+    pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Self, Error> {
+        let shape = tensor.dims().to_vec();
+        let data = tensor.cast(DType::F32).try_into_data().map_err(|error| Error::Device(error.to_string()))?;
+        let data = data.try_to_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+        Ok(Self { shape, data })
+    }
+}

@@ -1,0 +1,138 @@
+//! Tiles to image features, a few tiles at a time.
+
+use crate::{Error, SmolVlmModel};
+use burn::tensor::{DType, Tensor, TensorData};
+use smolvlm_vision::PatchMask;
+
+/// Features of the images of a batch, in the order of their tiles.
+#[derive(Debug, Clone)]
+pub struct ImageFeatures {
+    /// `[tiles * tokens a tile, text hidden]`.
+    pub features: Tensor<2>,
+    /// On request: patch embeddings, then the output of each vision layer, then that of the final norm, each
+    /// `[tiles, patches, vision hidden]`.
+    pub vision_hidden_states: Vec<Tensor<3>>,
+}
+
+/// Tiles in the reference's padded layout.
+#[derive(Debug, Clone, Copy)]
+pub struct PaddedTiles<'a> {
+    /// Samples, most tiles of a sample, channels, height, width.
+    pub shape: [usize; 5],
+    /// Pixel values of that shape.
+    pub pixels: &'a [f32],
+    /// 0 for each padding pixel, `[samples, most tiles, height, width]`; none if all tiles are picture all over.
+    pub mask: Option<&'a [i64]>,
+}
+
+impl SmolVlmModel {
+    /// Features of tiles, `micro_batch` of them at a time: that bounds the memory of activations, whatever the number of
+    /// tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there are no tiles.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] when an image is no whole number of tiles, [`Error::Connector`] and [`Error::Vision`] for tiles of
+    /// a size the model cannot take.
+    pub fn image_features(
+        &self,
+        images: &[&[f32]],
+        edge: usize,
+        micro_batch: usize,
+        hidden_states: bool,
+    ) -> Result<Option<ImageFeatures>, Error> {
+        let channels = self.config().vision.num_channels;
+        let tile = channels * edge * edge;
+        if let Some(image) = images.iter().find(|image| tile == 0 || image.len() % tile != 0) {
+            let message = format!("an image of {} values is no whole number of {edge} x {edge} tiles", image.len());
+            return Err(Error::input("images", message));
+        }
+        let tiles: Vec<&[f32]> = images.iter().flat_map(|image| image.chunks_exact(tile)).collect();
+        self.encode(&tiles, [channels, edge, edge], None, micro_batch, hidden_states)
+    }
+
+    /// Features of tiles in the reference's padded layout. Tiles of nothing but zeros are padding and are dropped, wherever
+    /// they stand; if all are, the first one is kept (transformers 5.23.0, `get_image_features`).
+    ///
+    /// # Errors
+    ///
+    /// As [`image_features`](Self::image_features), and [`Error::Input`] when `pixels` or `mask` do not have their shape.
+    pub fn padded_image_features(
+        &self,
+        tiles: PaddedTiles<'_>,
+        micro_batch: usize,
+        hidden_states: bool,
+    ) -> Result<Option<ImageFeatures>, Error> {
+        let [samples, most, channels, height, width] = tiles.shape;
+        let (tile, plane) = (channels * height * width, height * width);
+        let fits = |found: usize, each: usize| found == samples * most * each && each > 0;
+        if !fits(tiles.pixels.len(), tile) || tiles.mask.is_some_and(|mask| !fits(mask.len(), plane)) {
+            let (pixels, mask) = (tiles.pixels.len(), tiles.mask.map(<[i64]>::len));
+            let message = format!("{pixels} pixels and mask {mask:?} do not have the shape {:?}", tiles.shape);
+            return Err(Error::input("tiles", message));
+        }
+        let is_real = |tile: &[f32]| tile.iter().any(|&value| value != 0.0);
+        let mut real: Vec<usize> =
+            tiles.pixels.chunks_exact(tile).enumerate().filter(|(_, tile)| is_real(tile)).map(|(index, _)| index).collect();
+        if real.is_empty() && samples * most > 0 {
+            real.push(0);
+        }
+        let chosen: Vec<&[f32]> = real.iter().map(|index| &tiles.pixels[index * tile..][..tile]).collect();
+        let mask = tiles.mask.map(|mask| {
+            let [rows, columns] = self.vision.patch_grid(height, width);
+            let patch = self.config().vision.patch_size;
+            let picture = |index: &usize| {
+                let plane = &mask[index * plane..][..plane];
+                let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+                let any = move |(row, column): (usize, usize)| {
+                    let lines = plane.chunks_exact(width).skip(row * patch).take(patch);
+                    lines.flat_map(|line| &line[column * patch..][..patch]).any(|&bit| bit != 0)
+                };
+                patches.map(any)
+            };
+            PatchMask { shape: [real.len(), rows, columns], valid: real.iter().flat_map(picture).collect() }
+        });
+        self.encode(&chosen, [channels, height, width], mask.as_ref(), micro_batch, hidden_states)
+    }
+
+    fn encode(
+        &self,
+        tiles: &[&[f32]],
+        [channels, height, width]: [usize; 3],
+        mask: Option<&PatchMask>,
+        micro_batch: usize,
+        hidden_states: bool,
+    ) -> Result<Option<ImageFeatures>, Error> {
+        let weight = self.connector.proj.weight.val();
+        let (device, dtype) = (weight.device(), weight.dtype());
+        let mut features = Vec::new();
+        let mut states: Vec<Vec<Tensor<3>>> = Vec::new();
+        let step = micro_batch.max(1);
+        for (index, chunk) in tiles.chunks(step).enumerate() {
+            let data = TensorData::new(chunk.concat(), [chunk.len(), channels, height, width]);
+            let pixels = Tensor::<4>::from_data(data, (&device, DType::F32)).cast(dtype);
+            let mask = mask.map(|mask| part(mask, index * step, chunk.len()));
+            let seen = self.vision.forward(pixels, mask.as_ref(), hidden_states)?;
+            if hidden_states {
+                let all = seen.hidden_states.into_iter().chain([seen.last_hidden_state.clone()]);
+                states.resize(self.vision.layers.len() + 2, Vec::new());
+                states.iter_mut().zip(all).for_each(|(kept, state)| kept.push(state));
+            }
+            let out = self.connector.forward(seen.last_hidden_state)?;
+            features.push(out.flatten::<2>(0, 1));
+        }
+        if features.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ImageFeatures {
+            features: Tensor::cat(features, 0),
+            vision_hidden_states: states.into_iter().map(|parts| Tensor::cat(parts, 0)).collect(),
+        }))
+    }
+}
+
+/// The masks of `count` tiles from `start` on.
+fn part(mask: &PatchMask, start: usize, count: usize) -> PatchMask {
+    let [_, rows, columns] = mask.shape;
+    let patches = rows * columns;
+    PatchMask { shape: [count, rows, columns], valid: mask.valid[start * patches..][..count * patches].to_vec() }
+}

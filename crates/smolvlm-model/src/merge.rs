@@ -1,0 +1,68 @@
+//! Image features into token embeddings.
+
+use crate::{Error, ModelInputs, SmolVlmModel};
+use burn::tensor::{Int, Tensor, TensorData};
+
+impl SmolVlmModel {
+    /// Embeddings of the tokens, with the features of the images at the places of the image tokens, in row order
+    /// (transformers 5.23.0, `SmolVLMModel.forward`). Without features, image tokens keep their own embedding: that is
+    /// what the reference does when a model writes one itself.
+    ///
+    /// # Shapes
+    ///
+    /// `[rows, len, hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageTokenMismatch`] when there are not as many features as image tokens, [`Error::TokenOutOfRange`].
+    pub fn merge(&self, inputs: &ModelInputs) -> Result<Tensor<3>, Error> {
+        self.check_ids(inputs)?;
+        let (rows, len, tokens) = (inputs.padding.len(), inputs.len(), inputs.input_ids.len());
+        let device = self.text.norm.weight.val().device();
+        let ids = inputs.input_ids.iter().map(|&id| id as i32).collect::<Vec<i32>>();
+        let embeds = self.text.embed(Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device));
+        let Some(features) = &inputs.features else { return Ok(embeds) };
+
+        let image = self.config().image_token_id;
+        let places = inputs.input_ids.iter().filter(|&&id| id == image).count();
+        let [found, width] = features.dims();
+        if places != found {
+            return Err(Error::ImageTokenMismatch { tokens: places, features: found });
+        }
+        // One gather over embeddings and features laid one after the other.
+        let mut next = tokens as i32 - 1;
+        let source = (0..).zip(&inputs.input_ids).map(|(place, &id)| {
+            if id == image {
+                next += 1;
+                next
+            } else {
+                place
+            }
+        });
+        let source = TensorData::new(source.collect::<Vec<i32>>(), [tokens]);
+        let both = Tensor::cat(vec![embeds.clone().reshape([tokens, width]), features.clone().cast(embeds.dtype())], 0);
+        Ok(both.select(0, Tensor::<1, Int>::from_data(source, &device)).reshape([rows, len, width]))
+    }
+
+    pub(crate) fn check_ids(&self, inputs: &ModelInputs) -> Result<(), Error> {
+        let (rows, len) = (inputs.padding.len(), inputs.len());
+        if rows == 0 || len == 0 || inputs.input_ids.len() != rows * len {
+            let message = format!("{} ids are no whole number of tokens for {rows} rows", inputs.input_ids.len());
+            return Err(Error::input("input_ids", message));
+        }
+        if let Some(&padding) = inputs.padding.iter().find(|&&padding| padding >= len) {
+            let message = format!("a row of {len} tokens cannot start with {padding} padding tokens");
+            return Err(Error::input("padding", message));
+        }
+        let vocab_size = self.config().text.vocab_size;
+        match inputs.input_ids.iter().position(|&id| id as usize >= vocab_size) {
+            Some(at) => Err(Error::TokenOutOfRange {
+                id: inputs.input_ids[at],
+                row: at / len,
+                position: at % len,
+                vocab_size,
+            }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,2 @@
+def write_processing(folder, golden_root):
+    pass
