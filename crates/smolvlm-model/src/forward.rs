@@ -67,14 +67,22 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::Text`] when the cache is too small or for other rows, and those of [`merge`](Self::merge).
+    /// [`Error::Text`] when the cache is too small or for other rows, [`Error::Input`] when it is empty and was made for
+    /// other padding, and those of [`merge`](Self::merge). The cache is unchanged then.
     pub fn forward(
         &self,
         inputs: &ModelInputs,
         cache: &mut KvCache,
         options: ForwardOptions,
     ) -> Result<ModelOutput, Error> {
-        let output = self.text.forward(self.merge(inputs)?, cache, options.hidden_states)?;
+        let embeds = self.merge(inputs)?;
+        let len = inputs.len();
+        let fits = |(row, &padding): (usize, &usize)| cache.position(row, len) == len - padding;
+        if cache.is_empty() && cache.rows() == inputs.padding.len() && !inputs.padding.iter().enumerate().all(fits) {
+            let message = format!("{:?} is not the padding that the cache was made for", inputs.padding);
+            return Err(Error::input("padding", message));
+        }
+        let output = self.text.forward(embeds, cache, options.hidden_states)?;
         let hidden = match options.logits {
             KeepLogits::All => output.last_hidden_state,
             KeepLogits::Last => {

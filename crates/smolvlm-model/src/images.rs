@@ -2,6 +2,7 @@
 
 use crate::{Error, SmolVlmModel};
 use burn::tensor::{DType, Tensor, TensorData};
+use half::{bf16, f16};
 use smolvlm_vision::PatchMask;
 
 /// Features of the images of a batch, in the order of their tiles.
@@ -50,8 +51,9 @@ impl SmolVlmModel {
         self.encode(&tiles, [channels, edge, edge], None, micro_batch, hidden_states)
     }
 
-    /// Features of tiles in the reference's padded layout. Tiles of nothing but zeros are padding and are dropped, wherever
-    /// they stand; if all are, the first one is kept (transformers 5.23.0, `get_image_features`).
+    /// Features of tiles in the reference's padded layout. Tiles of nothing but zeros, once rounded to the type of the model,
+    /// are padding and are dropped, wherever they stand; if all are, the first one is kept (transformers 5.23.0,
+    /// `get_image_features`).
     ///
     /// # Errors
     ///
@@ -63,17 +65,19 @@ impl SmolVlmModel {
         hidden_states: bool,
     ) -> Result<Option<ImageFeatures>, Error> {
         let [samples, most, channels, height, width] = tiles.shape;
-        let (tile, plane) = (channels * height * width, height * width);
-        let fits = |found: usize, each: usize| found == samples * most * each && each > 0;
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let (tile, plane) = (product(&tiles.shape[2..]).unwrap_or(0), product(&tiles.shape[3..]).unwrap_or(0));
+        let fits = |found: usize, each: usize| each > 0 && Some(found) == product(&[samples, most, each]);
         if !fits(tiles.pixels.len(), tile) || tiles.mask.is_some_and(|mask| !fits(mask.len(), plane)) {
             let (pixels, mask) = (tiles.pixels.len(), tiles.mask.map(<[i64]>::len));
             let message = format!("{pixels} pixels and mask {mask:?} do not have the shape {:?}", tiles.shape);
             return Err(Error::input("tiles", message));
         }
-        let is_real = |tile: &[f32]| tile.iter().any(|&value| value != 0.0);
+        let dtype = self.connector.proj.weight.val().dtype();
+        let is_real = |tile: &[f32]| !tile.iter().all(|&value| rounds_to_zero(value, dtype));
         let mut real: Vec<usize> =
             tiles.pixels.chunks_exact(tile).enumerate().filter(|(_, tile)| is_real(tile)).map(|(index, _)| index).collect();
-        if real.is_empty() && samples * most > 0 {
+        if real.is_empty() && !tiles.pixels.is_empty() {
             real.push(0);
         }
         let chosen: Vec<&[f32]> = real.iter().map(|index| &tiles.pixels[index * tile..][..tile]).collect();
@@ -127,6 +131,14 @@ impl SmolVlmModel {
             features: Tensor::cat(features, 0),
             vision_hidden_states: states.into_iter().map(|parts| Tensor::cat(parts, 0)).collect(),
         }))
+    }
+}
+
+fn rounds_to_zero(value: f32, dtype: DType) -> bool {
+    match dtype {
+        DType::BF16 => bf16::from_f32(value) == bf16::ZERO,
+        DType::F16 => f16::from_f32(value) == f16::ZERO,
+        _ => value == 0.0,
     }
 }
 

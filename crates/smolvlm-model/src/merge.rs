@@ -14,7 +14,8 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::ImageTokenMismatch`] when there are not as many features as image tokens, [`Error::TokenOutOfRange`].
+    /// [`Error::ImageTokenMismatch`] when there are not as many features as image tokens, [`Error::TokenOutOfRange`],
+    /// [`Error::Input`] for features of another width.
     pub fn merge(&self, inputs: &ModelInputs) -> Result<Tensor<3>, Error> {
         self.check_ids(inputs)?;
         let (rows, len, tokens) = (inputs.padding.len(), inputs.len(), inputs.input_ids.len());
@@ -28,6 +29,10 @@ impl SmolVlmModel {
         let [found, width] = features.dims();
         if places != found {
             return Err(Error::ImageTokenMismatch { tokens: places, features: found });
+        }
+        let hidden = embeds.dims()[2];
+        if width != hidden {
+            return Err(Error::input("features", format!("they are {width} wide, the text model is {hidden} wide")));
         }
         // One gather over embeddings and features laid one after the other.
         let mut next = tokens as i32 - 1;

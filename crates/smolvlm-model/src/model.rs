@@ -1,6 +1,6 @@
 //! The parts of the model, and how they get their weights.
 
-use crate::convert::tensor_data;
+use crate::convert::{dtype, tensor_data};
 use crate::place::{TensorSource, place};
 use crate::random::RandomTensors;
 use crate::resolve::Plan;
@@ -31,8 +31,12 @@ pub struct SmolVlmModel {
 /// What loading found besides the weights it used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Stored tensors that no parameter needs.
+    /// Stored tensors that no parameter needs, sorted; rotary frequencies, which old exports hold, are not listed.
     pub unexpected: Vec<String>,
+    /// Whether the token embeddings serve as output projection, too.
+    pub tied: bool,
+    /// Whether the configuration asks for that, but the weights hold two different matrices; both are kept then.
+    pub tying_overruled: bool,
 }
 
 impl SmolVlmModel {
@@ -60,27 +64,31 @@ impl SmolVlmModel {
     /// # Errors
     ///
     /// [`Error::WeightMismatch`] with everything that is missing or misshapen, [`Error::TensorType`] for tensors in a type
-    /// that is not read; both before anything is loaded.
+    /// that is not read, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
+    /// cannot compute in `float`; all before anything is loaded.
     pub fn load(
         config: &ModelConfig,
         weights: &Weights,
         device: &Device,
         float: FloatType,
     ) -> Result<(Self, LoadReport), Error> {
-        config.validate()?;
+        check(config, device, float)?;
         let plan = Plan::new(config, weights)?;
         let fresh = Self::with_head(config, !plan.tied, device);
         let model = place(fresh, &Stored { weights, plan: &plan }, device, float)?;
-        Ok((model, LoadReport { unexpected: plan.unexpected }))
+        let tying_overruled = config.tie_word_embeddings && !plan.tied;
+        Ok((model, LoadReport { unexpected: plan.unexpected, tied: plan.tied, tying_overruled }))
     }
 
-    /// Random weights, the same ones for the same seed: for tests and timings.
+    /// Random weights, the same ones for the same seed and those that
+    /// [`write_random_checkpoint`](crate::write_random_checkpoint) writes: for tests and timings.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] when the configuration contradicts itself.
+    /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device cannot compute in
+    /// `float`.
     pub fn random(config: &ModelConfig, seed: u64, device: &Device, float: FloatType) -> Result<Self, Error> {
-        config.validate()?;
+        check(config, device, float)?;
         place(Self::init(config, device), &RandomTensors::new(config, seed), device, float)
     }
 
@@ -93,6 +101,16 @@ impl SmolVlmModel {
     /// `capacity` tokens each.
     pub fn new_cache(&self, padding: &[usize], capacity: usize) -> KvCache {
         self.text.new_cache(&self.config.text, padding, capacity)
+    }
+}
+
+/// What can be wrong before there are any weights.
+fn check(config: &ModelConfig, device: &Device, float: FloatType) -> Result<(), Error> {
+    config.validate()?;
+    if device.supports_dtype(dtype(float)) {
+        Ok(())
+    } else {
+        Err(Error::Device(format!("{device:?} cannot compute in {}; use float32", float.name())))
     }
 }
 

@@ -1,0 +1,291 @@
+//! The assembled model: shapes, the cache, merging, padding, and what it refuses.
+
+mod support;
+
+use burn::tensor::{DType, Device, Tensor};
+use smolvlm_config::FloatType;
+use smolvlm_model::{Error, ForwardOptions, HostTensor, KeepLogits, ModelInputs, PaddedTiles, SmolVlmModel};
+use support::*;
+
+const IMAGE: u32 = 90;
+const EDGE: usize = 32;
+/// Values of a tile, and features it becomes.
+const TILE: usize = 3 * EDGE * EDGE;
+const TOKENS: usize = 4;
+const VOCAB: usize = 96;
+
+fn pixels(tiles: usize) -> Vec<f32> {
+    Numbers(99).pixels(tiles * TILE)
+}
+
+fn features(model: &SmolVlmModel, tiles: usize, micro_batch: usize) -> Tensor<2> {
+    model.image_features(&[&pixels(tiles)], EDGE, micro_batch, false).unwrap().unwrap().features
+}
+
+/// A prompt with two images of one tile each.
+fn prompt(model: &SmolVlmModel) -> ModelInputs {
+    let ids = [&[1, 5, 17][..], &[IMAGE; TOKENS], &[8, 33], &[IMAGE; TOKENS], &[70, 4]].concat();
+    ModelInputs { input_ids: ids, padding: vec![0], features: Some(features(model, 2, 1)) }
+}
+
+fn all_logits(model: &SmolVlmModel, inputs: &ModelInputs) -> HostTensor {
+    let mut cache = model.new_cache(&inputs.padding, inputs.len());
+    let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
+    HostTensor::read(model.forward(inputs, &mut cache, options).unwrap().logits).unwrap()
+}
+
+fn assert_close(found: &[f32], wanted: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), wanted.len());
+    let worst = found.iter().zip(wanted).fold(0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst <= tolerance, "off by {worst}");
+}
+
+#[test]
+fn shapes_of_a_forward_pass() {
+    let model = model(FloatType::F32);
+    let inputs = prompt(&model);
+    let mut cache = model.new_cache(&[0], inputs.len());
+    let options = ForwardOptions { logits: KeepLogits::Last, hidden_states: true };
+    let output = model.forward(&inputs, &mut cache, options).unwrap();
+    assert_eq!(output.logits.dims(), [1, 1, VOCAB]);
+    let states: Vec<_> = output.hidden_states.iter().map(Tensor::dims).collect();
+    assert_eq!(states, [[1, 15, 48]; 3]);
+    assert_eq!(cache.len(), 15);
+    assert_eq!(all_logits(&model, &inputs).shape, [1, 15, VOCAB]);
+}
+
+#[test]
+fn the_last_position_is_the_last_of_all() {
+    let model = model(FloatType::F32);
+    let inputs = prompt(&model);
+    let last = model.prefill(&inputs, &mut model.new_cache(&[0], inputs.len())).unwrap();
+    assert_close(&last, &all_logits(&model, &inputs).data[14 * VOCAB..], 1e-5);
+}
+
+#[test]
+fn decoding_from_the_cache_equals_a_fresh_pass() {
+    let model = model(FloatType::F32);
+    let mut inputs = prompt(&model);
+    let next = [11, 90, 3, 95];
+    let mut cache = model.new_cache(&[0], inputs.len() + next.len());
+    model.prefill(&inputs, &mut cache).unwrap();
+    let stepwise: Vec<f32> = next.iter().flat_map(|id| model.decode(&[*id], &mut cache).unwrap()).collect();
+    // Without the generated image token, which has no feature to be merged; it stands last but two.
+    inputs.input_ids.push(next[0]);
+    let whole = all_logits(&model, &inputs);
+    assert_close(&stepwise[..VOCAB], &whole.data[15 * VOCAB..], 1e-5);
+    // With it, in chunks: the rest follows without features.
+    let mut chunked = model.new_cache(&[0], inputs.len() + next.len());
+    model.prefill(&inputs, &mut chunked).unwrap();
+    let rest = ModelInputs { input_ids: next[1..].to_vec(), padding: vec![0], features: None };
+    let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
+    let output = model.forward(&rest, &mut chunked, options).unwrap();
+    assert_close(&HostTensor::read(output.logits).unwrap().data, &stepwise[VOCAB..], 1e-5);
+}
+
+#[test]
+fn rows_of_a_batch_do_not_see_each_other() {
+    let model = model(FloatType::F32);
+    let alone = [prompt(&model), ModelInputs::text(&[1, 44, 7])];
+    let mut padded = vec![0; 12];
+    padded.extend(&alone[1].input_ids);
+    let both = ModelInputs {
+        input_ids: [alone[0].input_ids.clone(), padded].concat(),
+        padding: vec![0, 12],
+        features: alone[0].features.clone(),
+    };
+    let mut cache = model.new_cache(&both.padding, both.len() + 1);
+    let found = model.prefill(&both, &mut cache).unwrap();
+    let next = model.decode(&[6, 9], &mut cache).unwrap();
+    for (row, inputs) in alone.iter().enumerate() {
+        let mut cache = model.new_cache(&[0], inputs.len() + 1);
+        let range = row * VOCAB..(row + 1) * VOCAB;
+        assert_close(&found[range.clone()], &model.prefill(inputs, &mut cache).unwrap(), 1e-5);
+        assert_close(&next[range], &model.decode(&[[6, 9][row]], &mut cache).unwrap(), 1e-5);
+    }
+}
+
+#[test]
+fn features_do_not_depend_on_the_micro_batch() {
+    let model = model(FloatType::F32);
+    let whole = HostTensor::read(features(&model, 5, 5)).unwrap();
+    assert_eq!(whole.shape, [5 * TOKENS, 48]);
+    for micro_batch in [0, 1, 2, 64] {
+        assert_close(&HostTensor::read(features(&model, 5, micro_batch)).unwrap().data, &whole.data, 1e-5);
+    }
+    // Nor on how the tiles are spread over images.
+    let pixels = pixels(5);
+    let (first, rest) = pixels.split_at(2 * TILE);
+    let seen = model.image_features(&[first, &[], rest], EDGE, 2, true).unwrap().unwrap();
+    assert_close(&HostTensor::read(seen.features).unwrap().data, &whole.data, 1e-5);
+    let states: Vec<_> = seen.vision_hidden_states.iter().map(Tensor::dims).collect();
+    assert_eq!(states, [[5, 16, 32]; 4]);
+    assert!(model.image_features(&[], EDGE, 2, true).unwrap().is_none());
+}
+
+#[test]
+fn padding_tiles_are_dropped_wherever_they_stand() {
+    let model = model(FloatType::F32);
+    let real = pixels(3);
+    let zeros = vec![0.0; TILE];
+    let padded = [&zeros, &real[..TILE], &zeros, &real[TILE..]].concat();
+    let ones = vec![1; 5 * EDGE * EDGE];
+    let wanted = HostTensor::read(features(&model, 3, 3)).unwrap();
+    for mask in [None, Some(&ones[..])] {
+        let tiles = PaddedTiles { shape: [1, 5, 3, EDGE, EDGE], pixels: &padded, mask };
+        let found = model.padded_image_features(tiles, 2, false).unwrap().unwrap();
+        assert_close(&HostTensor::read(found.features).unwrap().data, &wanted.data, 1e-5);
+    }
+    let nothing = PaddedTiles { shape: [2, 1, 3, EDGE, EDGE], pixels: &vec![0.0; 2 * TILE], mask: None };
+    let found = model.padded_image_features(nothing, 2, false).unwrap().unwrap();
+    assert_eq!(found.features.dims(), [TOKENS, 48]);
+}
+
+/// The smallest f16 is 6e-8: a tile of smaller values is all zeros to a model in f16, and padding.
+#[test]
+fn padding_is_judged_in_the_type_of_the_model() {
+    let mut pixels = pixels(1);
+    pixels.extend(vec![1e-8; TILE]);
+    for (float, kept) in [(FloatType::F32, 2), (FloatType::Bf16, 2), (FloatType::F16, 1)] {
+        let tiles = PaddedTiles { shape: [1, 2, 3, EDGE, EDGE], pixels: &pixels, mask: None };
+        let found = model(float).padded_image_features(tiles, 2, false).unwrap().unwrap();
+        assert_eq!(found.features.dims(), [kept * TOKENS, 48], "{float:?}");
+    }
+}
+
+#[test]
+fn tiles_that_do_not_fit_are_errors() {
+    let model = model(FloatType::F32);
+    let short = vec![0.5; TILE - 1];
+    assert!(matches!(model.image_features(&[&short], EDGE, 1, false), Err(Error::Input { .. })));
+    assert!(matches!(model.image_features(&[&short], 0, 1, false), Err(Error::Input { .. })));
+    for (shape, pixels) in
+        [([1, 1, 3, EDGE, EDGE], &short[..]), ([usize::MAX, 2, 3, EDGE, EDGE], &[]), ([1, 1, 3, usize::MAX, 2], &[])]
+    {
+        let tiles = PaddedTiles { shape, pixels, mask: None };
+        assert!(matches!(model.padded_image_features(tiles, 1, false), Err(Error::Input { .. })), "{shape:?}");
+    }
+    let tile = pixels(1);
+    let tiles = PaddedTiles { shape: [1, 1, 3, EDGE, EDGE], pixels: &tile, mask: Some(&[1]) };
+    assert!(matches!(model.padded_image_features(tiles, 1, false), Err(Error::Input { .. })));
+    // 24 pixels make 3 x 3 patches, which cannot be joined two by two.
+    let error = model.image_features(&[&vec![0.5; 3 * 24 * 24]], 24, 1, false).unwrap_err();
+    assert!(matches!(error, Error::Connector(_)), "{error}");
+    let error = model.image_features(&[&vec![0.5; 3 * 4 * 4]], 4, 1, false).unwrap_err();
+    assert!(matches!(error, Error::Vision(_)), "{error}");
+}
+
+fn forward(model: &SmolVlmModel, inputs: &ModelInputs) -> Error {
+    let mut cache = model.new_cache(&inputs.padding, 64);
+    let error = model.forward(inputs, &mut cache, ForwardOptions::default()).unwrap_err();
+    assert!(cache.is_empty());
+    error
+}
+
+#[test]
+fn features_go_to_the_image_tokens_and_nowhere_else() {
+    let model = model(FloatType::F32);
+    let inputs = prompt(&model);
+    let merged = HostTensor::read(model.merge(&inputs).unwrap()).unwrap().data;
+    let plain = ModelInputs { features: None, ..inputs.clone() };
+    let embeds = HostTensor::read(model.merge(&plain).unwrap()).unwrap().data;
+    let features = HostTensor::read(inputs.features.clone().unwrap()).unwrap().data;
+    let mut features = features.chunks_exact(48);
+    for (index, id) in inputs.input_ids.iter().enumerate() {
+        let wanted = if *id == IMAGE { features.next().unwrap() } else { &embeds[index * 48..][..48] };
+        assert_eq!(&merged[index * 48..][..48], wanted, "position {index}");
+    }
+    assert!(features.next().is_none());
+}
+
+#[test]
+fn image_tokens_and_features_must_agree() {
+    let model = model(FloatType::F32);
+    let good = prompt(&model);
+    let mut fewer = good.clone();
+    fewer.input_ids[3] = 1;
+    let more = ModelInputs { features: Some(features(&model, 3, 1)), ..good.clone() };
+    let none = ModelInputs { input_ids: vec![1, 2], ..good.clone() };
+    for (inputs, tokens, count) in [(&fewer, 7, 8), (&more, 8, 12), (&none, 0, 8)] {
+        let error = forward(&model, inputs);
+        assert!(
+            matches!(error, Error::ImageTokenMismatch { tokens: t, features: f } if t == tokens && f == count),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(text.contains(&format!("{tokens} image tokens")) && text.contains(&count.to_string()), "{text}");
+    }
+    let narrow = ModelInputs { features: Some(Tensor::zeros([8, 32], &Device::flex())), ..good };
+    assert!(matches!(forward(&model, &narrow), Error::Input { .. }));
+}
+
+#[test]
+fn tokens_outside_the_vocabulary_are_errors() {
+    let model = model(FloatType::F32);
+    for id in [96, u32::MAX] {
+        let inputs = ModelInputs { input_ids: vec![1, 2, 3, 4, 5, id], padding: vec![0, 0], features: None };
+        let error = forward(&model, &inputs);
+        assert!(
+            matches!(error, Error::TokenOutOfRange { id: found, row: 1, position: 2, vocab_size: 96 } if found == id),
+            "{error}"
+        );
+        let mut cache = model.new_cache(&[0], 4);
+        assert!(matches!(model.decode(&[id], &mut cache), Err(Error::TokenOutOfRange { .. })));
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_the_cache_are_errors() {
+    let model = model(FloatType::F32);
+    for (ids, padding) in [(vec![], vec![0]), (vec![1, 2, 3], vec![0, 0]), (vec![1, 2], vec![2]), (vec![1], vec![])] {
+        let inputs = ModelInputs { input_ids: ids, padding, features: None };
+        assert!(matches!(forward(&model, &inputs), Error::Input { .. }), "{inputs:?}");
+    }
+    let mut cache = model.new_cache(&[0], 3);
+    model.prefill(&ModelInputs::text(&[1, 2, 3]), &mut cache).unwrap();
+    assert!(matches!(model.decode(&[4], &mut cache), Err(Error::Text(_))));
+    assert!(matches!(model.decode(&[4, 5], &mut cache), Err(Error::Text(_))));
+    assert!(matches!(model.decode(&[], &mut cache), Err(Error::Input { .. })));
+    assert_eq!(cache.len(), 3);
+}
+
+/// The text model masks and counts by the padding the cache was made with; other padding in the inputs contradicts it.
+#[test]
+fn padding_must_be_that_of_the_cache() {
+    let model = model(FloatType::F32);
+    let inputs = ModelInputs { input_ids: vec![0, 1, 2, 3, 4, 5], padding: vec![1, 0], features: None };
+    let mut cache = model.new_cache(&[0, 0], 8);
+    let error = model.forward(&inputs, &mut cache, ForwardOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::Input { what: "padding", .. }), "{error}");
+}
+
+#[test]
+fn tied_weights_project_with_the_embeddings() {
+    let model = SmolVlmModel::random(&tied(), SEED, &Device::flex(), FloatType::F32).unwrap();
+    assert!(model.lm_head.is_none());
+    let inputs = ModelInputs::text(&[1, 2, 3]);
+    let options = ForwardOptions { logits: KeepLogits::Last, hidden_states: true };
+    let output = model.forward(&inputs, &mut model.new_cache(&[0], 3), options).unwrap();
+    let hidden = HostTensor::read(output.hidden_states[2].clone()).unwrap().data[2 * 48..].to_vec();
+    let table = HostTensor::read(model.text.embed_tokens.weight.val()).unwrap().data;
+    let dot = |row: &[f32]| row.iter().zip(&hidden).map(|(a, b)| a * b).sum::<f32>();
+    let wanted: Vec<f32> = table.chunks_exact(48).map(dot).collect();
+    assert_close(&HostTensor::read(output.logits).unwrap().data, &wanted, 1e-4);
+}
+
+#[test]
+fn half_precision_stays_near() {
+    let exact = model(FloatType::F32);
+    let wanted = all_logits(&exact, &prompt(&exact)).data;
+    for (float, dtype, tolerance) in [(FloatType::Bf16, DType::BF16, 0.15), (FloatType::F16, DType::F16, 0.03)] {
+        let model = model(float);
+        let inputs = prompt(&model);
+        let output = model.forward(&inputs, &mut model.new_cache(&[0], 15), ForwardOptions::default()).unwrap();
+        assert_eq!(output.logits.dtype(), dtype);
+        let found = all_logits(&model, &inputs).data;
+        assert_close(&found, &wanted, tolerance);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let cosine = dot(&found, &wanted) / (dot(&found, &found) * dot(&wanted, &wanted)).sqrt();
+        assert!(cosine > 0.999, "{float:?}: {cosine}");
+    }
+}
