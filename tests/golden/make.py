@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"

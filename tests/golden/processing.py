@@ -1,2 +1,12 @@
+"""Goldens of single steps: one module per side of the pipeline."""
+
+import processing_image
+import processing_model
+import processing_text
+
+
 def write_processing(folder, golden_root):
-    pass
+    """Needs the media and the gqa-256m checkpoint below `golden_root`."""
+    processing_image.write(folder, golden_root)
+    processing_text.write(folder, golden_root)
+    processing_model.write(folder, golden_root)

@@ -55,7 +55,7 @@ fn conversations_that_are_none() {
     let workspace = Workspace::with_checkpoint();
     let cases: &[(&str, &str)] = &[
         ("{not json", "line 1"),
-        ("42", "conversation"),
+        ("42", "list of messages"),
         ("[[1]]", "message"),
         (r#"[{"role":"user","content":"hello"}]"#, "text"),
         (r#"[{"role":"user","content":[{"type":"smell"}]}]"#, "smell"),
