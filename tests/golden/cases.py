@@ -242,6 +242,9 @@ def record(reference, plan, name):
     generated, margin = reference.generate(inputs)
     assert margin > SMALLEST_MARGIN, f"{plan['name']}/{name}: margin {margin:.2e}; choose another seed"
     assert [row[0] for row in generated] == logits[:, -1].argmax(-1).tolist()
+    for row, ids in enumerate(generated if len(generated) > 1 else []):
+        alone, _ = reference.generate(reference.inputs(rendered[row : row + 1], images[row : row + 1], overrides))
+        assert alone == [ids], f"{plan['name']}/{name}: row {row} alone gives {alone[0]}, in the batch {ids}"
 
     hidden = sampled_positions(mask, HIDDEN_STRIDE, HIDDEN_TAIL, WHOLE_ROW)
     heads = sampled_positions(mask, LOGIT_STRIDE, LOGIT_TAIL)

@@ -66,3 +66,4 @@ def write_json(path, value):
 def write_tensors(path, tensors):
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: torch.as_tensor(v).contiguous() for k, v in tensors.items()}, path)
+    path.chmod(0o644)
