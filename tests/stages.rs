@@ -66,7 +66,9 @@ fn load(checkpoint: &Checkpoint, float: FloatType) -> SmolVlmModel {
     let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();
     let weights = Weights::open(checkpoint.model()).unwrap();
     let (model, report) = SmolVlmModel::load(&config, &weights, &Device::flex(), float).unwrap();
-    assert_eq!(report.unexpected, Vec::<String>::new(), "{}", checkpoint.name);
+    // Old exports hold a buffer that no model needs any more.
+    let needless = |name: &String| name.ends_with("embeddings.position_ids");
+    assert!(report.unexpected.iter().all(needless), "{}: {:?}", checkpoint.name, report.unexpected);
     model
 }
 

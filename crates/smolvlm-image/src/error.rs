@@ -60,6 +60,14 @@ pub enum Error {
         /// Bytes that were given.
         found: usize,
     },
+    /// A side of an image is zero.
+    #[error("an image of {width} x {height} pixels cannot be resized")]
+    EmptyImage {
+        /// Height in pixels.
+        height: u32,
+        /// Width in pixels.
+        width: u32,
+    },
     /// The resampling filter has no 8-bit kernel in the reference either.
     #[error("resample {} ({filter:?}) is not supported; use 1 (Lanczos), 2 (bilinear), 3 (bicubic) or 0 (nearest)", filter.number())]
     Resample {

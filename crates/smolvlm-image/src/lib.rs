@@ -34,5 +34,6 @@ pub use decode::{decode, dimensions};
 pub use error::Error;
 pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};
+pub use resize::resize;
 pub use rgb::Rgb;
 pub use smolvlm_config::TileGrid;

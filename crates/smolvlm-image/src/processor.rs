@@ -2,11 +2,10 @@
 
 use crate::decode::decode;
 use crate::kernel::Filter;
-use crate::resize::{Plane, resize};
+use crate::resize::{Plane, resize_plane};
 use crate::{Error, Limits, Rgb};
 use rayon::prelude::*;
 use smolvlm_config::{ImageProcessorConfig, TileGrid, TilePlan};
-use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
@@ -100,12 +99,7 @@ impl ImageProcessor {
         let plan = TilePlan::new(image.height(), image.width(), &self.config)?;
         self.check(&plan)?;
         let whole = (plan.tile, plan.tile);
-        let image = Plane {
-            height: image.height() as usize,
-            width: image.width() as usize,
-            data: Cow::Borrowed(image.data()),
-        };
-        let image = self.resize(image, plan.resized)?;
+        let image = self.resize(Plane::new(image), plan.resized)?;
         let image = self.resize(image, plan.stretched)?;
         let edge = plan.tile as usize;
         let tile = 3 * edge * edge;
@@ -126,7 +120,7 @@ impl ImageProcessor {
     }
 
     fn resize<'a>(&self, image: Plane<'a>, (height, width): (u32, u32)) -> Result<Plane<'a>, Error> {
-        resize(image, (height as usize, width as usize), self.config.resample)
+        resize_plane(image, (height as usize, width as usize), self.config.resample)
     }
 
     /// Whether the intermediate images and the tiles stay within the limits.

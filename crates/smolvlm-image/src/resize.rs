@@ -3,8 +3,8 @@
 //! Both passes run over lanes that lie next to each other in memory, so the compiler turns their inner loops into vector
 //! code; `pulp` picks the widest instruction set at run time.
 
-use crate::Error;
 use crate::kernel::{Filter, Weights};
+use crate::{Error, Rgb};
 use pulp::Arch;
 use rayon::prelude::*;
 use smolvlm_config::Resample;
@@ -18,6 +18,14 @@ pub(crate) struct Plane<'a> {
     pub(crate) data: Cow<'a, [u8]>,
 }
 
+impl<'a> Plane<'a> {
+    /// The pixels of an image, not copied.
+    pub(crate) fn new(image: &'a Rgb) -> Self {
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        Self { height, width, data: Cow::Borrowed(image.data()) }
+    }
+}
+
 const CHANNELS: usize = 3;
 /// Rows that the horizontal pass handles together: their samples of one column make one run of lanes.
 const ROWS: usize = 16;
@@ -25,12 +33,29 @@ const LANES: usize = ROWS * CHANNELS;
 /// Bytes of a row that the vertical pass sums at once.
 const BLOCK: usize = 128;
 
+/// Resizes an image to `height` x `width` pixels with one of the filters of the reference, in its 8-bit arithmetic. An axis
+/// that keeps its size is left alone.
+///
+/// # Errors
+///
+/// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for, [`Error::EmptyImage`] when a side is zero.
+pub fn resize(image: &Rgb, height: u32, width: u32, filter: Resample) -> Result<Rgb, Error> {
+    if let Some(&(height, width)) =
+        [(image.height(), image.width()), (height, width)].iter().find(|(height, width)| *height == 0 || *width == 0)
+    {
+        return Err(Error::EmptyImage { height, width });
+    }
+    let plane = Plane::new(image);
+    let out = resize_plane(plane, (height as usize, width as usize), filter)?;
+    Rgb::new(width, height, out.data.into_owned())
+}
+
 /// Resizes to `height` x `width`. An axis that keeps its size is left alone.
 ///
 /// # Errors
 ///
 /// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for.
-pub(crate) fn resize<'a>(
+pub(crate) fn resize_plane<'a>(
     image: Plane<'a>,
     (height, width): (usize, usize),
     resample: Resample,
@@ -121,11 +146,11 @@ fn vertical_row(rows: &[u8], row: usize, taps: &[i16], bits: u32, out: &mut [u8]
     }
 }
 
-/// Takes the sample at `floor(i * scale)`, with the scale in f32 as torch has it.
+/// Takes the sample at `floor((i + 0.5) * scale)` in f32: torch's `nearest-exact`, which is what the reference resizes with.
 fn nearest<'a>(image: &Plane<'_>, height: usize, width: usize) -> Plane<'a> {
     let sources = |input: usize, output: usize| {
         let scale = input as f32 / output as f32;
-        (0..output).map(move |index| ((index as f32 * scale) as usize).min(input - 1))
+        (0..output).map(move |index| (((index as f32 + 0.5) * scale) as usize).min(input - 1))
     };
     let row = image.width * CHANNELS;
     let mut data = Vec::with_capacity(height * width * CHANNELS);
@@ -140,17 +165,17 @@ fn nearest<'a>(image: &Plane<'_>, height: usize, width: usize) -> Plane<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Plane, resize};
+    use super::resize;
+    use crate::{Error, Rgb};
     use smolvlm_config::Resample;
-    use std::borrow::Cow;
 
     /// One channel in, one channel out: the others repeat it.
-    fn grey(rows: &[&[u8]], size: (usize, usize)) -> Vec<Vec<u8>> {
+    fn grey(rows: &[&[u8]], size: (u32, u32)) -> Vec<Vec<u8>> {
         let data: Vec<u8> = rows.iter().flat_map(|row| row.iter().flat_map(|&v| [v; 3])).collect();
-        let plane = Plane { height: rows.len(), width: rows[0].len(), data: Cow::Owned(data) };
-        let out = resize(plane, size, Resample::Lanczos).unwrap();
-        let pixels: Vec<u8> = out.data.chunks_exact(3).inspect(|p| assert!(p[0] == p[1] && p[1] == p[2])).map(|p| p[0]).collect();
-        pixels.chunks_exact(size.1).map(<[u8]>::to_vec).collect()
+        let image = Rgb::new(rows[0].len() as u32, rows.len() as u32, data).unwrap();
+        let out = resize(&image, size.0, size.1, Resample::Lanczos).unwrap();
+        let pixels: Vec<u8> = out.data().chunks_exact(3).inspect(|p| assert!(p[0] == p[1] && p[1] == p[2])).map(|p| p[0]).collect();
+        pixels.chunks_exact(size.1 as usize).map(<[u8]>::to_vec).collect()
     }
 
     const SAMPLE: [&[u8]; 3] = [&[0, 10, 200, 255], &[30, 60, 90, 120], &[255, 0, 255, 0]];
@@ -166,5 +191,15 @@ mod tests {
     fn a_row_wider_than_a_block_is_one_colour_throughout() {
         let wide = vec![77u8; 1000];
         assert!(grey(&[&wide, &wide, &wide], (7, 333)).iter().flatten().all(|&value| value == 77));
+    }
+
+    #[test]
+    fn sides_of_zero_and_filters_without_a_kernel_are_errors() {
+        let image = Rgb::new(1, 1, vec![1, 2, 3]).unwrap();
+        let filter = Resample::Lanczos;
+        assert!(matches!(resize(&image, 0, 4, filter), Err(Error::EmptyImage { height: 0, width: 4 })));
+        let empty = Rgb::new(0, 9, Vec::new()).unwrap();
+        assert!(matches!(resize(&empty, 4, 4, filter), Err(Error::EmptyImage { height: 9, width: 0 })));
+        assert!(matches!(resize(&image, 4, 4, Resample::Box), Err(Error::Resample { .. })));
     }
 }
