@@ -1,6 +1,7 @@
 //! Activation functions.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{DType, Tensor, activation};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// An activation function, applied to every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,21 +17,53 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Applies the function to every value; any shape.
+    /// Applies the function to every value; any shape. Half precision is rounded once, at the end.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::GeluTanh => activation::gelu_approximate(x),
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
+        let y = match self {
+            Self::GeluTanh => gelu_tanh(x),
             Self::Gelu => activation::gelu(x),
-            Self::Silu => activation::silu(x),
+            Self::Silu => activation::sigmoid(x.clone()) * x,
             Self::Relu => activation::relu(x),
-        }
+        };
+        y.cast(dtype)
     }
+}
+
+/// Written as `z sigmoid(2u)`, which `0.5 z (1 + tanh(u))` equals: it does not cancel where `tanh(u)` is close to -1.
+fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
+    const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+    let slope = z.clone() * z.clone() * (TWICE_SQRT_2_OVER_PI * 0.044715) + TWICE_SQRT_2_OVER_PI;
+    activation::sigmoid(slope * z.clone()) * z
 }
 
 #[cfg(test)]
 mod tests {
     use super::Activation;
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{DType, Device, Distribution, Tensor};
+
+    #[test]
+    fn half_precision_is_rounded_once() {
+        for dtype in [DType::BF16, DType::F16] {
+            let x = Tensor::<1>::random([4096], Distribution::Normal(0.0, 3.0), &Device::flex()).cast(dtype);
+            for function in [Activation::GeluTanh, Activation::Gelu, Activation::Silu, Activation::Relu] {
+                let found = function.forward(x.clone());
+                assert_eq!(found.dtype(), dtype);
+                let wanted = function.forward(x.clone().cast(DType::F32)).cast(dtype);
+                assert!(found.equal(wanted).all().into_scalar::<bool>(), "{function:?} in {dtype:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_values_stay_finite() {
+        for function in [Activation::GeluTanh, Activation::Gelu, Activation::Silu, Activation::Relu] {
+            let x = Tensor::<1>::from_data([-1e4f32, -200.0, 200.0, 1e4], &Device::flex());
+            let found = function.forward(x).into_data().try_to_vec::<f32>().unwrap();
+            assert_eq!(found, [0.0, 0.0, 200.0, 1e4], "{function:?}");
+        }
+    }
 
     #[test]
     fn values_of_the_formulas() {

@@ -1,10 +1,11 @@
 //! Scaled dot-product attention.
 
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Tensor, module};
+use burn::tensor::{Bool, Device, Tensor, module};
 
 /// Which keys a query may see.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one mask serves a whole forward pass; boxing it would gain nothing")]
 pub enum AttentionMask {
     /// All of them.
     None,
@@ -23,6 +24,44 @@ pub enum AttentionMask {
 ///
 /// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result is that of `q`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    let native = shares_key_heads(&q.device());
+    if q.dims()[1] == k.dims()[1] || native { equal_heads(q, k, v, mask) } else { grouped(q, k, v, mask) }
+}
+
+/// Attention with fewer key than query heads, for backends that want as many of both.
+fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    let ([rows, heads, queries, width], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
+    let group = heads / kv_heads;
+    if queries == 1 {
+        // While decoding, the heads of a group are queries of their key head: nothing of the cache is copied.
+        let mask = match mask {
+            AttentionMask::Hidden(hidden) => AttentionMask::Hidden(hidden.clone().expand([rows, 1, group, keys])),
+            AttentionMask::None | AttentionMask::Causal => AttentionMask::None,
+        };
+        let out = equal_heads(q.reshape([rows, kv_heads, group, width]), k, v, &mask);
+        return out.reshape([rows, heads, 1, width]);
+    }
+    let repeat = |x: Tensor<4>| {
+        let x = x.unsqueeze_dim::<5>(2).expand([rows, kv_heads, group, keys, width]);
+        x.reshape([rows, heads, keys, width])
+    };
+    equal_heads(q, repeat(k), repeat(v), mask)
+}
+
+/// Whether the backend's attention takes fewer key than query heads. Flex does; the generic one, which the others use or
+/// fall back to, multiplies head by head and panics.
+#[cfg(feature = "flex")]
+fn shares_key_heads(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+#[cfg(not(feature = "flex"))]
+fn shares_key_heads(_: &Device) -> bool {
+    false
+}
+
+/// The backend's attention.
+fn equal_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
     // The scale stays unset: backends take their fast paths only for the default, which is 1 / sqrt(head_dim).
     let options = AttentionModuleOptions { is_causal: matches!(mask, AttentionMask::Causal), ..Default::default() };
     let hidden = match mask {
@@ -34,7 +73,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask)
 
 #[cfg(test)]
 mod tests {
-    use super::{AttentionMask, attention};
+    use super::{AttentionMask, attention, grouped};
     use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
 
     /// The same in f64, query by query, as the definition reads.
@@ -78,11 +117,18 @@ mod tests {
     #[test]
     fn every_mask_over_grouped_heads_and_cached_keys() {
         // The last one is past the size at which the flex backend changes its algorithm.
-        for (batch, heads, kv_heads, tq, tk) in [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)] {
-            let (q, k, v) = (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
-            let run = |mask| attention(q.clone(), k.clone(), v.clone(), &mask);
-            assert_close(run(AttentionMask::None), &twin(&q, &k, &v, |_, _, _| true));
-            assert_close(run(AttentionMask::Causal), &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));
+        for (batch, heads, kv_heads, tq, tk) in
+            [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)]
+        {
+            let (q, k, v) =
+                (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
+            let check = |mask: AttentionMask, wanted: &[f64]| {
+                // Both ways to share key heads, whichever one this backend takes.
+                assert_close(attention(q.clone(), k.clone(), v.clone(), &mask), wanted);
+                assert_close(grouped(q.clone(), k.clone(), v.clone(), &mask), wanted);
+            };
+            check(AttentionMask::None, &twin(&q, &k, &v, |_, _, _| true));
+            check(AttentionMask::Causal, &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));
             let sees = |b: usize, i: usize, j: usize| j % 3 != b % 3 || j == i;
             let hidden = |(b, i, j)| !sees(b, i, j);
             let bits: Vec<bool> = (0..batch)
@@ -90,7 +136,7 @@ mod tests {
                 .map(hidden)
                 .collect();
             let hidden = Tensor::<4, Bool>::from_data(TensorData::new(bits, [batch, 1, tq, tk]), &Device::flex());
-            assert_close(run(AttentionMask::Hidden(hidden)), &twin(&q, &k, &v, sees));
+            check(AttentionMask::Hidden(hidden), &twin(&q, &k, &v, sees));
         }
     }
 

@@ -171,7 +171,7 @@ fn tiles_that_do_not_fit_are_errors() {
     // 24 pixels make 3 x 3 patches, which cannot be joined two by two.
     let error = model.image_features(&[&vec![0.5; 3 * 24 * 24]], 24, 1, false).unwrap_err();
     assert!(matches!(error, Error::Connector(_)), "{error}");
-    let error = model.image_features(&[&vec![0.5; 3 * 4 * 4]], 4, 1, false).unwrap_err();
+    let error = model.image_features(&[&[0.5; 3 * 4 * 4]], 4, 1, false).unwrap_err();
     assert!(matches!(error, Error::Vision(_)), "{error}");
 }
 

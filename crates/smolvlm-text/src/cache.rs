@@ -22,6 +22,7 @@ pub struct KvCache {
     rotary: Rotary,
     padding: Vec<usize>,
     capacity: usize,
+    dtype: DType,
     len: usize,
 }
 
@@ -37,13 +38,13 @@ impl KvCache {
     pub fn new(config: &TextConfig, padding: &[usize], capacity: usize, device: &Device, dtype: DType) -> Self {
         let capacity = capacity.max(1);
         let shape = [padding.len(), config.num_key_value_heads, capacity, config.head_dim];
-        let zeros = || Tensor::zeros(shape, (device, dtype));
-        let layer = |_| LayerCache { keys: zeros(), values: zeros(), len: 0 };
+        let layer = |_| LayerCache::new(shape, device, dtype);
         Self {
             layers: (0..config.num_hidden_layers).map(layer).collect(),
             rotary: Rotary::new(&config.rope.inverse_frequencies(config.head_dim), capacity, device, dtype),
             padding: padding.to_vec(),
             capacity,
+            dtype,
             len: 0,
         }
     }
@@ -66,6 +67,11 @@ impl KvCache {
     /// Tokens that a row can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Type of the keys and values.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Forgets all tokens after the first `len`; those that stay can be continued differently.
@@ -109,6 +115,23 @@ impl KvCache {
 }
 
 impl LayerCache {
+    /// An empty cache for a layer used on its own. `shape` is `[B, kv_heads, capacity, head_dim]`; a layer that is given
+    /// more tokens than the capacity panics.
+    pub fn new(shape: [usize; 4], device: &Device, dtype: DType) -> Self {
+        let zeros = || Tensor::zeros(shape, (device, dtype));
+        Self { keys: zeros(), values: zeros(), len: 0 }
+    }
+
+    /// Tokens that every row holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds keys and values of new tokens, `[B, kv_heads, T, head_dim]`, and gives those of all tokens.
     pub(crate) fn extend(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let [rows, heads, tokens, width] = keys.dims();

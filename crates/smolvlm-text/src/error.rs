@@ -1,5 +1,7 @@
 //! The error type of this crate.
 
+use burn::tensor::DType;
+
 /// What can be wrong with the inputs of the text model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +16,21 @@ pub enum Error {
         /// Tokens a row can hold.
         capacity: usize,
     },
-    /// The embeddings do not fit the cache.
+    /// The cache was made for another model.
+    #[error(
+        "the cache is {cache:?} with {cache_layers} layers, the model {model:?} with {model_layers}; make it for this model"
+    )]
+    OtherModel {
+        /// Type of the cache.
+        cache: DType,
+        /// Layers of the cache.
+        cache_layers: usize,
+        /// Type of the embeddings.
+        model: DType,
+        /// Layers of the model.
+        model_layers: usize,
+    },
+    /// The embeddings do not fit the cache, or there are none.
     #[error("embeddings are {found:?} ([rows, tokens, hidden]), the cache is made for {rows} rows of width {hidden}")]
     Shape {
         /// Shape of the embeddings.

@@ -1,8 +1,8 @@
 //! The whole decoder, without its output projection.
 
+use crate::Error;
 use crate::cache::KvCache;
 use crate::layer::{DecoderLayer, LayerContext};
-use crate::Error;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;
@@ -39,7 +39,7 @@ impl TextModel {
         }
     }
 
-    /// Embeddings of token ids, which must be below the size of the vocabulary.
+    /// Embeddings of token ids, at least one a row, which must be below the size of the vocabulary.
     ///
     /// # Shapes
     ///
@@ -56,11 +56,15 @@ impl TextModel {
     ///
     /// # Errors
     ///
-    /// [`Error::CacheFull`] and [`Error::Shape`]; the cache is unchanged then.
+    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
     pub fn forward(&self, embeds: Tensor<3>, cache: &mut KvCache, hidden_states: bool) -> Result<TextOutput, Error> {
         let (found, width) = (embeds.dims(), self.norm.weight.val().dims()[0]);
-        if found[0] != cache.rows() || found[2] != width {
+        if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
             return Err(Error::Shape { found, rows: cache.rows(), hidden: width });
+        }
+        let (model, model_layers, cache_layers) = (embeds.dtype(), self.layers.len(), cache.layers.len());
+        if cache.dtype() != model || cache_layers != model_layers {
+            return Err(Error::OtherModel { cache: cache.dtype(), cache_layers, model, model_layers });
         }
         let positions = cache.positions(found[1], &embeds.device())?;
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
@@ -84,9 +88,10 @@ impl TextModel {
 #[cfg(test)]
 mod tests {
     use super::TextModel;
-    use crate::{Error, KvCache};
-    use burn::tensor::{Device, Int, Tensor, TensorData};
+    use crate::{Error, KvCache, LayerCache, LayerContext};
+    use burn::tensor::{DType, Device, Int, Tensor, TensorData};
     use smolvlm_config::TextConfig;
+    use smolvlm_kernels::{AttentionMask, Rotary};
 
     fn config() -> TextConfig {
         TextConfig {
@@ -152,6 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_works_on_its_own() {
+        let (config, device) = (config(), Device::flex());
+        let model = TextModel::init(&config, &device);
+        let output = model.forward(model.embed(ids(&[&TOKENS])), &mut model.new_cache(&config, &[0], 9), true).unwrap();
+        let rotary = Rotary::new(&config.rope.inverse_frequencies(8), 9, &device, DType::F32);
+        let mut cache = LayerCache::new([1, 2, 9, 8], &device, DType::F32);
+        let mut x = output.hidden_states[0].clone();
+        for (start, len) in [(0, 6), (6, 3)] {
+            let (cos, sin) = rotary.range(start, len);
+            let context = LayerContext { cos: &cos, sin: &sin, mask: &AttentionMask::Causal };
+            let part = model.layers[0].forward(x.clone().narrow(1, start, len), context, &mut cache);
+            x = x.slice_assign([0..1, start..start + len, 0..24], part);
+        }
+        assert_eq!(cache.len(), 9);
+        assert_close(x, output.hidden_states[1].clone());
+    }
+
+    #[test]
     fn a_truncated_cache_goes_on_differently() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 9);
@@ -174,6 +197,13 @@ mod tests {
         let output = forward(&mut cache, &[&TOKENS[..4]]).unwrap();
         assert_eq!(output.hidden_states.len(), 4);
         assert!(forward(&mut cache, &[&[1]]).is_err());
+        let nothing = Tensor::zeros([1, 0, 24], &Device::flex());
+        assert!(matches!(model.forward(nothing, &mut cache, false).unwrap_err(), Error::Shape { .. }));
+        for (layers, dtype) in [(2, DType::F32), (3, DType::BF16)] {
+            let other = TextConfig { num_hidden_layers: layers, ..config() };
+            let mut other = KvCache::new(&other, &[0], 4, &Device::flex(), dtype);
+            assert!(matches!(forward(&mut other, &[&[1]]).unwrap_err(), Error::OtherModel { .. }));
+        }
         assert_eq!(cache.len(), 4);
     }
 }

@@ -34,7 +34,8 @@ impl VisionEmbeddings {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
             patch_embedding: PatchEmbedding {
-                weight: Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
+                weight: Initializer::Normal { mean: 0.0, std }
+                    .init([hidden, config.num_channels, patch, patch], device),
                 bias: Initializer::Zeros.init([hidden], device),
             },
             position_embedding: Embedding::init(config.grid() * config.grid(), hidden, std, device),
@@ -53,8 +54,9 @@ impl VisionEmbeddings {
     /// [`Error::TileShape`], [`Error::MaskShape`].
     pub fn forward(&self, tiles: Tensor<4>, mask: Option<&PatchMask>) -> Result<Tensor<3>, Error> {
         let shape = self.patch_grid(tiles.dims())?;
-        if let Some(found) = mask.map(|mask| mask.shape).filter(|&found| found != shape) {
-            return Err(Error::MaskShape { found, expected: shape });
+        let patches: usize = shape.iter().product();
+        if let Some(mask) = mask.filter(|mask| mask.shape != shape || mask.valid.len() != patches) {
+            return Err(Error::MaskShape { found: mask.shape, values: mask.valid.len(), expected: shape });
         }
         let patches = self.patches(tiles, shape);
         let native = shape[1] == self.grid && shape[2] == self.grid;

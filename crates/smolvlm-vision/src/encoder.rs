@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn invalid_patches_do_not_reach_the_valid_ones() {
         let (encoder, picture) = (encoder(), tiles([1, 3, 8, 16]));
-        let padded = |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
+        let padded =
+            |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
         let mask = PatchMask { shape: [1, 4, 4], valid: [[true; 8], [false; 8]].concat() };
         let run = |value| encoder.forward(padded(value), Some(&mask), false).unwrap().last_hidden_state;
         let (zeros, ones) = (run(0.0), run(1.0));
@@ -145,6 +146,8 @@ mod tests {
         assert!(matches!(encoder.forward(tiles([1, 1, 16, 16]), None, false), Err(Error::TileShape { .. })));
         assert!(matches!(encoder.forward(tiles([1, 3, 3, 16]), None, false), Err(Error::TileShape { .. })));
         let mask = PatchMask::full([1, 4, 3]);
+        assert!(matches!(encoder.forward(tiles([1, 3, 16, 16]), Some(&mask), false), Err(Error::MaskShape { .. })));
+        let mask = PatchMask { shape: [1, 4, 4], valid: vec![true, false] };
         assert!(matches!(encoder.forward(tiles([1, 3, 16, 16]), Some(&mask), false), Err(Error::MaskShape { .. })));
         // Pixels beyond the last whole patch are ignored.
         assert_eq!(encoder.forward(tiles([1, 3, 19, 18]), None, false).unwrap().last_hidden_state.dims(), [1, 16, 16]);

@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum Error {
     /// A tile is smaller than one patch, or has the wrong channels.
-    #[error("tiles are {found:?} ([tiles, channels, height, width]); each needs {channels} channels and {patch} pixels or more a side")]
+    #[error(
+        "tiles are {found:?} ([tiles, channels, height, width]); each needs {channels} channels and {patch} pixels or more a side"
+    )]
     TileShape {
         /// Shape of the tiles.
         found: [usize; 4],
@@ -15,10 +17,12 @@ pub enum Error {
         patch: usize,
     },
     /// The patch mask does not fit the tiles.
-    #[error("the patch mask is {found:?} ([tiles, rows, columns]), the tiles have {expected:?}")]
+    #[error("the patch mask is {found:?} ([tiles, rows, columns]) with {values} values, the tiles have {expected:?}")]
     MaskShape {
         /// Shape of the mask.
         found: [usize; 3],
+        /// Number of values in the mask.
+        values: usize,
         /// Shape that fits.
         expected: [usize; 3],
     },

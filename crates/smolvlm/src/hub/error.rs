@@ -78,7 +78,7 @@ pub enum HubError {
         cache: PathBuf,
     },
     /// The hub cannot be reached, answers too late or breaks off, on every attempt.
-    #[error("cannot fetch {url}: {message}; what has arrived is kept, so try again")]
+    #[error("cannot fetch {url}: {message}; check the network and try again, what has arrived is kept")]
     Network {
         /// What was asked for.
         url: String,

@@ -134,10 +134,13 @@ impl Transfer<'_> {
         let mut buffer = vec![0; BUFFER];
         while *done < self.facts.size {
             let room = usize::try_from(self.facts.size - *done).map_or(BUFFER, |left| left.min(BUFFER));
-            let bytes = body.read(&mut buffer[..room]).map_err(|error| transient(self.url, error))?;
+            let broken = |reason: &str| {
+                let message = format!("the connection broke after {done} of {} bytes: {reason}", self.facts.size);
+                transient(self.url, message)
+            };
+            let bytes = body.read(&mut buffer[..room]).map_err(|error| broken(&error.to_string()))?;
             if bytes == 0 {
-                let message = format!("the connection ended after {done} of {} bytes", self.facts.size);
-                return Err(transient(self.url, message));
+                return Err(broken("it ended early"));
             }
             file.write_all(&buffer[..bytes]).map_err(HubError::io(self.part))?;
             *done += bytes as u64;
