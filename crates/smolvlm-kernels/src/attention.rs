@@ -78,8 +78,11 @@ mod tests {
     #[test]
     fn every_mask_over_grouped_heads_and_cached_keys() {
         // The last one is past the size at which the flex backend changes its algorithm.
-        for (batch, heads, kv_heads, tq, tk) in [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)] {
-            let (q, k, v) = (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
+        for (batch, heads, kv_heads, tq, tk) in
+            [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)]
+        {
+            let (q, k, v) =
+                (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
             let run = |mask| attention(q.clone(), k.clone(), v.clone(), &mask);
             assert_close(run(AttentionMask::None), &twin(&q, &k, &v, |_, _, _| true));
             assert_close(run(AttentionMask::Causal), &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));

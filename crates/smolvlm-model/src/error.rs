@@ -113,17 +113,11 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io {
-            path: path.into(),
-            source,
-        }
+        Self::Io { path: path.into(), source }
     }
 
     pub(crate) fn input(what: &'static str, message: impl Into<String>) -> Self {
-        Self::Input {
-            what,
-            message: message.into(),
-        }
+        Self::Input { what, message: message.into() }
     }
 }
 
@@ -165,11 +159,7 @@ impl fmt::Display for WeightMismatch {
         if !self.misshapen.is_empty() {
             write!(f, "{separator}{} of another shape: ", self.misshapen.len())?;
             list(f, &self.misshapen, |f, tensor| {
-                let Misshapen {
-                    name,
-                    expected,
-                    found,
-                } = tensor;
+                let Misshapen { name, expected, found } = tensor;
                 write!(f, "{name} is {found:?} and should be {expected:?}")
             })?;
             separator = "; ";
@@ -216,11 +206,7 @@ mod tests {
     fn long_lists_are_cut() {
         let mismatch = WeightMismatch {
             missing: (0..13).map(|i| format!("t{i}")).collect(),
-            misshapen: vec![Misshapen {
-                name: "w".to_owned(),
-                expected: vec![2, 3],
-                found: vec![3, 2],
-            }],
+            misshapen: vec![Misshapen { name: "w".to_owned(), expected: vec![2, 3], found: vec![3, 2] }],
             ..Default::default()
         };
         let text = Error::WeightMismatch(Box::new(mismatch)).to_string();

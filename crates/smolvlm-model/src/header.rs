@@ -37,31 +37,18 @@ pub(crate) struct StoredTensor {
 /// [`Error::Safetensors`] for a file that is cut short or wrong in any of these ways, [`Error::DuplicateTensor`] for a
 /// repeated name.
 pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, StoredTensor)>, Error> {
-    let invalid = |message: String| Error::Safetensors {
-        path: path.to_owned(),
-        message,
-    };
+    let invalid = |message: String| Error::Safetensors { path: path.to_owned(), message };
     if bytes.starts_with(b"version https://git-lfs") {
-        return Err(invalid(
-            "it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned(),
-        ));
+        return Err(invalid("it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned()));
     }
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-        return Err(invalid(format!(
-            "it holds {} bytes, too few for a header",
-            bytes.len()
-        )));
+        return Err(invalid(format!("it holds {} bytes, too few for a header", bytes.len())));
     };
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER {
-        return Err(invalid(format!(
-            "its header claims {length} bytes, at most {MAX_HEADER} are read"
-        )));
+        return Err(invalid(format!("its header claims {length} bytes, at most {MAX_HEADER} are read")));
     }
-    let Some(header) = usize::try_from(length)
-        .ok()
-        .and_then(|length| rest.get(..length))
-    else {
+    let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
         return Err(invalid(format!(
             "its header claims {length} bytes, the file holds {} after the length; is it cut short?",
             rest.len()
@@ -81,11 +68,7 @@ pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, Stor
         .into_iter()
         .map(|(name, info)| {
             let (from, to) = info.data_offsets;
-            let tensor = StoredTensor {
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-                range: start + from..start + to,
-            };
+            let tensor = StoredTensor { dtype: info.dtype, shape: info.shape.clone(), range: start + from..start + to };
             (name, tensor)
         })
         .collect())
@@ -96,10 +79,7 @@ fn check_names(header: &[u8], path: &Path) -> Result<(), Error> {
     let mut names = Names { repeated: None };
     let parsed = serde_json::Deserializer::from_slice(header).deserialize_map(&mut names);
     if let Some(name) = names.repeated {
-        return Err(Error::DuplicateTensor {
-            path: path.to_owned(),
-            name: readable(&name),
-        });
+        return Err(Error::DuplicateTensor { path: path.to_owned(), name: readable(&name) });
     }
     parsed.map_err(|error| Error::Safetensors {
         path: path.to_owned(),
@@ -139,11 +119,7 @@ const READABLE: usize = 160;
 
 /// A text from a file in a form that fits a one-line message: control characters escaped, the end cut off.
 pub(crate) fn readable(text: &str) -> String {
-    let mut cut: String = text
-        .chars()
-        .take(READABLE)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut cut: String = text.chars().take(READABLE).flat_map(char::escape_debug).collect();
     if text.chars().nth(READABLE).is_some() {
         cut.push_str("...");
     }

@@ -75,8 +75,13 @@ impl SmolVlmModel {
         }
         let dtype = self.connector.proj.weight.val().dtype();
         let is_real = |tile: &[f32]| !tile.iter().all(|&value| rounds_to_zero(value, dtype));
-        let mut real: Vec<usize> =
-            tiles.pixels.chunks_exact(tile).enumerate().filter(|(_, tile)| is_real(tile)).map(|(index, _)| index).collect();
+        let mut real: Vec<usize> = tiles
+            .pixels
+            .chunks_exact(tile)
+            .enumerate()
+            .filter(|(_, tile)| is_real(tile))
+            .map(|(index, _)| index)
+            .collect();
         if real.is_empty() && !tiles.pixels.is_empty() {
             real.push(0);
         }

@@ -61,12 +61,9 @@ impl SmolVlmModel {
         }
         let vocab_size = self.config().text.vocab_size;
         match inputs.input_ids.iter().position(|&id| id as usize >= vocab_size) {
-            Some(at) => Err(Error::TokenOutOfRange {
-                id: inputs.input_ids[at],
-                row: at / len,
-                position: at % len,
-                vocab_size,
-            }),
+            Some(at) => {
+                Err(Error::TokenOutOfRange { id: inputs.input_ids[at], row: at / len, position: at % len, vocab_size })
+            }
             None => Ok(()),
         }
     }

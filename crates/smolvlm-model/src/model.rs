@@ -47,8 +47,7 @@ impl SmolVlmModel {
 
     fn with_head(config: &ModelConfig, head: bool, device: &Device) -> Self {
         let text = &config.text;
-        let lm_head =
-            || Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, device);
+        let lm_head = || Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, device);
         Self {
             vision: VisionEncoder::init(&config.vision, device),
             connector: Connector::init(config, device),

@@ -25,10 +25,7 @@ struct Index {
 /// [`Error::Io`], and [`Error::ShardIndex`] when the list is not valid, is empty, or names a file outside its own
 /// folder.
 pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
-    let invalid = |message: String| Error::ShardIndex {
-        path: index.to_owned(),
-        message,
-    };
+    let invalid = |message: String| Error::ShardIndex { path: index.to_owned(), message };
     let mut text = String::new();
     File::open(index)
         .and_then(|file| file.take(MAX_INDEX + 1).read_to_string(&mut text))
@@ -86,9 +83,7 @@ mod tests {
 
     #[test]
     fn refuses_files_elsewhere() {
-        for file in [
-            "../x", "/etc/passwd", "a/../../x", "..", ".", "", "./x", r"..\\x", "C:x", r"\\\\host\\x",
-        ] {
+        for file in ["../x", "/etc/passwd", "a/../../x", "..", ".", "", "./x", r"..\\x", "C:x", r"\\\\host\\x"] {
             let error = parse(&format!(r#"{{"weight_map":{{"a":"{file}"}}}}"#)).unwrap_err();
             assert!(matches!(error, Error::ShardIndex { .. }), "{file}: {error}");
         }

@@ -46,17 +46,13 @@ impl Weights {
             return Self::open_files(&[single]);
         }
         if !index.exists() {
-            let hint = if path.join("pytorch_model.bin").exists()
-                || path.join("pytorch_model.bin.index.json").exists()
+            let hint = if path.join("pytorch_model.bin").exists() || path.join("pytorch_model.bin.index.json").exists()
             {
                 " (only pytorch_model.bin; save the model with safetensors)"
             } else {
                 ""
             };
-            return Err(Error::NoWeights {
-                path: path.to_owned(),
-                hint,
-            });
+            return Err(Error::NoWeights { path: path.to_owned(), hint });
         }
         let shards = shard_files(&index)?;
         let files: Vec<PathBuf> = shards.keys().map(|file| path.join(file)).collect();
@@ -76,19 +72,13 @@ impl Weights {
     }
 
     fn open_files(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut weights = Self {
-            files: Vec::with_capacity(paths.len()),
-            tensors: BTreeMap::new(),
-        };
+        let mut weights = Self { files: Vec::with_capacity(paths.len()), tensors: BTreeMap::new() };
         for (position, path) in paths.iter().enumerate() {
             let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
             for (name, tensor) in read_header(&file, path)? {
                 let name = canonical(name);
                 if weights.tensors.contains_key(&name) {
-                    return Err(Error::DuplicateTensor {
-                        path: path.clone(),
-                        name: readable(&name),
-                    });
+                    return Err(Error::DuplicateTensor { path: path.clone(), name: readable(&name) });
                 }
                 weights.tensors.insert(name, (position, tensor));
             }
@@ -160,9 +150,5 @@ pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
 /// A stored name with the prefix that all names but the output projection's carry.
 fn canonical(name: String) -> String {
     let bare = ["text_model.", "vision_model.", "connector."];
-    if name != LM_HEAD && bare.iter().any(|start| name.starts_with(start)) {
-        format!("{PREFIX}{name}")
-    } else {
-        name
-    }
+    if name != LM_HEAD && bare.iter().any(|start| name.starts_with(start)) { format!("{PREFIX}{name}") } else { name }
 }

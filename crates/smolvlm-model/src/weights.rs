@@ -59,10 +59,7 @@ pub fn tensor_specs(config: &ModelConfig) -> Vec<TensorSpec> {
     table.push(
         "model.connector.modality_projection.proj.weight",
         "connector.proj.weight",
-        &[
-            config.text.hidden_size,
-            config.vision.hidden_size * config.scale_factor * config.scale_factor,
-        ],
+        &[config.text.hidden_size, config.vision.hidden_size * config.scale_factor * config.scale_factor],
         TensorKind::Weight,
     );
     table.text(&config.text);
@@ -99,37 +96,17 @@ impl Table {
 
     /// A matrix `[out, in]` and, if it has one, its bias `[out]`.
     fn linear(&mut self, name: &str, module_path: &str, out: usize, input: usize, bias: bool) {
-        self.push(
-            &format!("{name}.weight"),
-            &format!("{module_path}.weight"),
-            &[out, input],
-            TensorKind::Weight,
-        );
+        self.push(&format!("{name}.weight"), &format!("{module_path}.weight"), &[out, input], TensorKind::Weight);
         if bias {
-            self.push(
-                &format!("{name}.bias"),
-                &format!("{module_path}.bias"),
-                &[out],
-                TensorKind::Bias,
-            );
+            self.push(&format!("{name}.bias"), &format!("{module_path}.bias"), &[out], TensorKind::Bias);
         }
     }
 
     /// Scale `[size]` and, for a layer norm, shift `[size]`.
     fn norm(&mut self, name: &str, module_path: &str, size: usize, bias: bool) {
-        self.push(
-            &format!("{name}.weight"),
-            &format!("{module_path}.weight"),
-            &[size],
-            TensorKind::Scale,
-        );
+        self.push(&format!("{name}.weight"), &format!("{module_path}.weight"), &[size], TensorKind::Scale);
         if bias {
-            self.push(
-                &format!("{name}.bias"),
-                &format!("{module_path}.bias"),
-                &[size],
-                TensorKind::Bias,
-            );
+            self.push(&format!("{name}.bias"), &format!("{module_path}.bias"), &[size], TensorKind::Bias);
         }
     }
 
@@ -176,12 +153,7 @@ impl Table {
         let hidden = config.hidden_size;
         let queries = config.num_attention_heads * config.head_dim;
         let keys = config.num_key_value_heads * config.head_dim;
-        self.push(
-            TOKEN_EMBEDDINGS,
-            "text.embed_tokens.weight",
-            &[config.vocab_size, hidden],
-            TensorKind::Embedding,
-        );
+        self.push(TOKEN_EMBEDDINGS, "text.embed_tokens.weight", &[config.vocab_size, hidden], TensorKind::Embedding);
         for layer in 0..config.num_hidden_layers {
             let name = format!("model.text_model.layers.{layer}");
             let path = format!("text.layers.{layer}");
@@ -244,11 +216,7 @@ mod tests {
         let paths: HashSet<_> = specs.iter().map(|spec| &spec.module_path).collect();
         assert_eq!(names.len(), specs.len());
         assert_eq!(paths.len(), specs.len());
-        assert!(
-            specs
-                .iter()
-                .all(|spec| spec.name == LM_HEAD || spec.name.starts_with(PREFIX))
-        );
+        assert!(specs.iter().all(|spec| spec.name == LM_HEAD || spec.name.starts_with(PREFIX)));
     }
 
     #[test]
@@ -269,10 +237,7 @@ mod tests {
         config.text.mlp_bias = true;
         let specs = tensor_specs(&config);
         assert_eq!(specs.len(), 471 + 7 * layers);
-        let down = specs
-            .iter()
-            .find(|spec| spec.name == "model.text_model.layers.3.mlp.down_proj.bias")
-            .unwrap();
+        let down = specs.iter().find(|spec| spec.name == "model.text_model.layers.3.mlp.down_proj.bias").unwrap();
         assert_eq!(down.shape, [576]);
     }
 }

@@ -73,7 +73,10 @@ fn an_index_must_tell_the_truth() {
     // A real file outside the folder stays out of reach.
     let outside = folder.path().join("inner");
     std::fs::create_dir(&outside).unwrap();
-    write_index(&outside, &map.keys().map(|name| (name.clone(), "../model-00001-of-00003.safetensors".into())).collect());
+    write_index(
+        &outside,
+        &map.keys().map(|name| (name.clone(), "../model-00001-of-00003.safetensors".into())).collect(),
+    );
     let error = Weights::open(&outside).unwrap_err();
     assert!(matches!(error, Error::ShardIndex { .. }), "{error}");
 }

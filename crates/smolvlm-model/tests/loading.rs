@@ -152,10 +152,7 @@ fn other_types_are_errors_where_they_are_needed() {
         let norm = stored.get_mut(NORM).unwrap();
         *norm = Stored { dtype, shape: norm.shape.clone(), bytes: vec![0; 48 * size] };
         let error = load(&config(), &stored).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("tensor {NORM} is stored as {dtype}; weights can be F32, BF16 or F16")
-        );
+        assert_eq!(error.to_string(), format!("tensor {NORM} is stored as {dtype}; weights can be F32, BF16 or F16"));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The whole decoder, without its output projection.
 
+use crate::Error;
 use crate::cache::KvCache;
 use crate::layer::{DecoderLayer, LayerContext};
-use crate::Error;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;

@@ -34,7 +34,8 @@ impl VisionEmbeddings {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
             patch_embedding: PatchEmbedding {
-                weight: Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
+                weight: Initializer::Normal { mean: 0.0, std }
+                    .init([hidden, config.num_channels, patch, patch], device),
                 bias: Initializer::Zeros.init([hidden], device),
             },
             position_embedding: Embedding::init(config.grid() * config.grid(), hidden, std, device),

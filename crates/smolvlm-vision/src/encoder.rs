@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn invalid_patches_do_not_reach_the_valid_ones() {
         let (encoder, picture) = (encoder(), tiles([1, 3, 8, 16]));
-        let padded = |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
+        let padded =
+            |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
         let mask = PatchMask { shape: [1, 4, 4], valid: [[true; 8], [false; 8]].concat() };
         let run = |value| encoder.forward(padded(value), Some(&mask), false).unwrap().last_hidden_state;
         let (zeros, ones) = (run(0.0), run(1.0));

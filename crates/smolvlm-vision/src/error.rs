@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum Error {
     /// A tile is smaller than one patch, or has the wrong channels.
-    #[error("tiles are {found:?} ([tiles, channels, height, width]); each needs {channels} channels and {patch} pixels or more a side")]
+    #[error(
+        "tiles are {found:?} ([tiles, channels, height, width]); each needs {channels} channels and {patch} pixels or more a side"
+    )]
     TileShape {
         /// Shape of the tiles.
         found: [usize; 4],

@@ -72,9 +72,9 @@ pub fn read(path: &Path) -> Checkpoint {
 }
 
 pub fn write(tensors: &Checkpoint, path: &Path) {
-    let views = tensors.iter().map(|(name, tensor)| {
-        (name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| (name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).unwrap()));
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
