@@ -8,7 +8,8 @@ use smolvlm_tests::{Case, Checkpoint, checkpoints, crc32, golden_root};
 /// The case's conversations; paths in them are relative to `tests/golden`.
 fn conversations(case: &Case) -> Vec<Conversation> {
     let mut messages = case.expected["conversations"].clone();
-    let items = messages.as_array_mut().unwrap().iter_mut().flat_map(|conversation| conversation.as_array_mut().unwrap());
+    let items =
+        messages.as_array_mut().unwrap().iter_mut().flat_map(|conversation| conversation.as_array_mut().unwrap());
     for item in items.flat_map(|message| message["content"].as_array_mut().unwrap()) {
         if let Some(path) = item["path"].as_str() {
             item["path"] = json!(golden_root().join(path).to_string_lossy());
@@ -40,7 +41,8 @@ fn rows<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<Vec<T>> {
 fn prompts_ids_and_pixels() {
     for checkpoint in checkpoints() {
         for case in checkpoint.cases() {
-            let (processor, conversations, expected) = (processor(&checkpoint, &case), conversations(&case), &case.expected);
+            let (processor, conversations, expected) =
+                (processor(&checkpoint, &case), conversations(&case), &case.expected);
             let rendered: Vec<String> = conversations
                 .iter()
                 .map(|conversation| processor.render(conversation, &RenderOptions::answer()).unwrap())

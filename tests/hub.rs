@@ -154,7 +154,8 @@ fn revisions_are_branches_tags_and_commits() {
 
 #[test]
 fn split_weights_come_with_all_their_files() {
-    let index = br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+    let index =
+        br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
     let mut repository = checkpoint();
     repository.retain(|(name, _)| *name != "model.safetensors");
     repository.extend([

@@ -249,7 +249,8 @@ fn rotary_frequencies() {
                 factor: value("factor"),
                 low_freq_factor: value("low_freq_factor"),
                 high_freq_factor: value("high_freq_factor"),
-                original_max_position_embeddings: parameters["original_max_position_embeddings"].as_u64().unwrap() as usize,
+                original_max_position_embeddings: parameters["original_max_position_embeddings"].as_u64().unwrap()
+                    as usize,
             },
             _ => continue,
         };

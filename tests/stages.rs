@@ -60,6 +60,8 @@ impl Golden {
         assert_eq!(found.shape, wanted.shape, "{} {stage}", self.name);
         let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
         let worst = found.data.iter().zip(&wanted.data).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        // With --no-capture this is the table of docs/parity.md.
+        println!("{stage} {:.1e} {}", worst / largest, self.name);
         assert!(worst <= TOLERANCE * largest, "{} {stage}: off by {worst}, largest value {largest}", self.name);
     }
 }
@@ -106,7 +108,8 @@ fn vision_encoder_and_connector() {
             let all = golden.floats("connector_out");
             let (tokens, width) = (all.shape[1], all.shape[2]);
             let chosen = golden.integers("vision_tiles");
-            let wanted: Vec<usize> = chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
+            let wanted: Vec<usize> =
+                chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
             let wanted = rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &wanted);
             let found = read(seen.features);
             assert_eq!(found.shape, wanted.shape, "{}", case.name);
@@ -165,7 +168,8 @@ fn text_model_and_logits() {
 fn half_precision_logits() {
     let mut compared = 0;
     for checkpoint in checkpoints() {
-        let cases: Vec<Case> = checkpoint.cases().into_iter().filter(|case| Golden::new(case).has("logits_bf16")).collect();
+        let cases: Vec<Case> =
+            checkpoint.cases().into_iter().filter(|case| Golden::new(case).has("logits_bf16")).collect();
         if cases.is_empty() {
             continue;
         }
@@ -179,8 +183,10 @@ fn half_precision_logits() {
             let found = rows(logits, &golden.integers("logit_positions")).data;
             for stage in ["logits_bf16", "logits"] {
                 let wanted = golden.floats(stage).data;
-                let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+                let dot =
+                    |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
                 let cosine = dot(&found, &wanted) / (dot(&found, &found) * dot(&wanted, &wanted)).sqrt();
+                println!("{stage} in bf16: cosine {cosine:.6} {}", case.name);
                 assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
                 let worst = found.iter().zip(&wanted).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
                 assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst}", case.name);
@@ -201,7 +207,8 @@ fn every_way_to_fill_the_cache_gives_the_same_tokens() {
             if inputs.padding.len() > 1 {
                 continue;
             }
-            let expected: Vec<u32> = serde_json::from_value::<Vec<Vec<u32>>>(case.expected["generated"].clone()).unwrap().concat();
+            let expected: Vec<u32> =
+                serde_json::from_value::<Vec<Vec<u32>>>(case.expected["generated"].clone()).unwrap().concat();
             assert_eq!(without_cache(&model, &inputs, expected.len()), expected, "{}", case.name);
         }
     }
@@ -226,8 +233,10 @@ fn old_and_new_spelling_of_a_configuration_agree() {
         let path = checkpoint.model().join("config.json");
         serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap()
     };
-    let legacy: Vec<Checkpoint> =
-        checkpoints().into_iter().filter(|checkpoint| read(checkpoint)["text_config"]["rope_theta"].is_number()).collect();
+    let legacy: Vec<Checkpoint> = checkpoints()
+        .into_iter()
+        .filter(|checkpoint| read(checkpoint)["text_config"]["rope_theta"].is_number())
+        .collect();
     assert!(!legacy.is_empty(), "no golden checkpoint has the old spelling");
     for checkpoint in legacy {
         let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();

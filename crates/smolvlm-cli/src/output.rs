@@ -47,18 +47,11 @@ impl View for &Array {
     }
 }
 
-/// Writes arrays as a safetensors file. The file appears by rename, so a reader never sees half of it.
+/// Writes arrays as a safetensors file. The library writes beside it and renames, so a reader never sees half a file.
 pub fn write_arrays(path: &Path, arrays: &[Array], metadata: HashMap<String, String>) -> Result<(), Failure> {
-    let failed = |message: String| Failure::Write { path: path.to_path_buf(), message };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
     let views = arrays.iter().map(|array| (array.name.as_str(), array));
-    safetensors::serialize_to_file(views, Some(metadata), file.path()).map_err(|error| failed(error.to_string()))?;
-    file.persist(path).map_err(|error| failed(error.error.to_string()))?;
-    Ok(())
+    safetensors::serialize_to_file(views, Some(metadata), path)
+        .map_err(|error| Failure::Write { path: path.to_path_buf(), message: error.to_string() })
 }
 
 /// Shows where the time of a request went, on stderr.

@@ -33,8 +33,7 @@ fn describe_answers_on_stdout_and_times_on_stderr() {
 fn generate_gives_one_json_object_a_conversation() {
     let workspace = workspace();
     let args = ["generate", "--conversation", "chats.json", "--model", "checkpoint", "--max-new-tokens", "3", "--json"];
-    let lines: Vec<Value> =
-        workspace.succeeds(&args).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = workspace.succeeds(&args).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     for line in &lines {
         assert!(line["text"].is_string() && line["timings"]["prefill_s"].is_f64(), "{line}");
@@ -55,7 +54,15 @@ fn generate_gives_one_json_object_a_conversation() {
 fn process_needs_no_weights() {
     let workspace = workspace();
     std::fs::remove_file(workspace.path("checkpoint/model.safetensors")).unwrap();
-    workspace.succeeds(&["process", "--conversation", "chats.json", "--model", "checkpoint", "--out", "in.safetensors"]);
+    workspace.succeeds(&[
+        "process",
+        "--conversation",
+        "chats.json",
+        "--model",
+        "checkpoint",
+        "--out",
+        "in.safetensors",
+    ]);
     let bytes = std::fs::read(workspace.path("in.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let prompts = metadata.metadata().clone().unwrap();
@@ -96,7 +103,8 @@ fn forward_keeps_the_stages_asked_for() {
 fn one_tile_without_image_splitting() {
     let workspace = workspace();
     let prompt_tokens = |more: &[&str]| {
-        let base = ["generate", "--conversation", "chats.json", "--model", "checkpoint", "--max-new-tokens", "1", "--json"];
+        let base =
+            ["generate", "--conversation", "chats.json", "--model", "checkpoint", "--max-new-tokens", "1", "--json"];
         let line = workspace.succeeds(&[&base[..], more].concat()).lines().next().unwrap().to_owned();
         serde_json::from_str::<Value>(&line).unwrap()["prompt_tokens"].as_u64().unwrap()
     };

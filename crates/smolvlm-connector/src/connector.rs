@@ -52,9 +52,11 @@ pub fn pixel_shuffle(x: Tensor<3>, scale: usize) -> Result<Tensor<3>, Error> {
         return Err(Error::Grid { patches, scale });
     }
     let blocks = side / scale;
-    Ok(x.reshape([tiles, blocks, scale, blocks, scale, width])
-        .permute([0, 1, 3, 2, 4, 5])
-        .reshape([tiles, blocks * blocks, scale * scale * width]))
+    Ok(x.reshape([tiles, blocks, scale, blocks, scale, width]).permute([0, 1, 3, 2, 4, 5]).reshape([
+        tiles,
+        blocks * blocks,
+        scale * scale * width,
+    ]))
 }
 
 #[cfg(test)]

@@ -67,7 +67,10 @@ mod tests {
         let batch = TileBatch::new(&[vec![tiles(3, 2), tiles(1, 2)], vec![], vec![tiles(1, 2)]]).unwrap();
         assert_eq!(batch.shape, [3, 4, 3, 2, 2]);
         assert_eq!(batch.pixel_values.iter().map(|&value| value as f64).sum::<f64>(), 0.5 * (4 + 1) as f64 * 12.0);
-        assert_eq!(batch.pixel_attention_mask.chunks(16).map(|row| row.iter().sum::<i64>()).collect::<Vec<_>>(), [16, 0, 4]);
+        assert_eq!(
+            batch.pixel_attention_mask.chunks(16).map(|row| row.iter().sum::<i64>()).collect::<Vec<_>>(),
+            [16, 0, 4]
+        );
         assert_eq!((batch.rows, batch.cols), (vec![vec![1, 0], vec![], vec![0]], vec![vec![2, 0], vec![], vec![0]]));
     }
 

@@ -66,7 +66,8 @@ fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(ImageFormat, impl Image
 /// The size in a PNG file's header. The decoder looks further before it tells the size, and stumbles over what it finds in
 /// a file that is nothing but a huge promise.
 fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let header = bytes.get(..24).filter(|header| header.starts_with(b"\x89PNG\r\n\x1a\n") && &header[12..16] == b"IHDR")?;
+    let header =
+        bytes.get(..24).filter(|header| header.starts_with(b"\x89PNG\r\n\x1a\n") && &header[12..16] == b"IHDR")?;
     let number = |at: usize| header[at..at + 4].iter().fold(0, |number, &byte| number << 8 | u32::from(byte));
     Some((number(16), number(20)))
 }

@@ -113,9 +113,7 @@ impl ImageProcessor {
         });
         // The whole image is made from the stretched one, not from the original.
         let image = self.resize(image, whole)?;
-        last.par_chunks_mut(edge * edge)
-            .enumerate()
-            .for_each(|(channel, out)| self.copy(&image, (0, 0), channel, out));
+        last.par_chunks_mut(edge * edge).enumerate().for_each(|(channel, out)| self.copy(&image, (0, 0), channel, out));
         Ok(Tiles { pixels, tiles, edge, grid: plan.grid })
     }
 
@@ -192,7 +190,8 @@ mod tests {
     }
 
     fn gradient(height: u32, width: u32) -> Rgb {
-        let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [(x * 7) as u8, (y * 5) as u8, (x + y) as u8]));
+        let pixels =
+            (0..height).flat_map(|y| (0..width).flat_map(move |x| [(x * 7) as u8, (y * 5) as u8, (x + y) as u8]));
         Rgb::new(width, height, pixels.collect()).unwrap()
     }
 

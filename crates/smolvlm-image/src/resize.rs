@@ -66,7 +66,8 @@ pub(crate) fn resize_plane<'a>(
     let Some(filter) = Filter::new(resample)? else {
         return Ok(nearest(&image, height, width));
     };
-    let image = if image.width == width { image } else { horizontal(&image, &Weights::new(filter, image.width, width)) };
+    let image =
+        if image.width == width { image } else { horizontal(&image, &Weights::new(filter, image.width, width)) };
     Ok(if image.height == height { image } else { vertical(&image, &Weights::new(filter, image.height, height)) })
 }
 
@@ -174,7 +175,8 @@ mod tests {
         let data: Vec<u8> = rows.iter().flat_map(|row| row.iter().flat_map(|&v| [v; 3])).collect();
         let image = Rgb::new(rows[0].len() as u32, rows.len() as u32, data).unwrap();
         let out = resize(&image, size.0, size.1, Resample::Lanczos).unwrap();
-        let pixels: Vec<u8> = out.data().chunks_exact(3).inspect(|p| assert!(p[0] == p[1] && p[1] == p[2])).map(|p| p[0]).collect();
+        let pixels: Vec<u8> =
+            out.data().chunks_exact(3).inspect(|p| assert!(p[0] == p[1] && p[1] == p[2])).map(|p| p[0]).collect();
         pixels.chunks_exact(size.1 as usize).map(<[u8]>::to_vec).collect()
     }
 
@@ -183,7 +185,16 @@ mod tests {
     #[test]
     fn small_cases_as_torchvision_has_them() {
         assert_eq!(grey(&SAMPLE, (2, 2)), [[18, 175], [119, 94]]);
-        assert_eq!(grey(&SAMPLE, (5, 6)), [[9, 0, 28, 184, 255, 255], [0, 6, 49, 126, 199, 224], [28, 41, 66, 84, 109, 122], [183, 91, 36, 179, 119, 26], [255, 115, 10, 255, 155, 0]]);
+        assert_eq!(
+            grey(&SAMPLE, (5, 6)),
+            [
+                [9, 0, 28, 184, 255, 255],
+                [0, 6, 49, 126, 199, 224],
+                [28, 41, 66, 84, 109, 122],
+                [183, 91, 36, 179, 119, 26],
+                [255, 115, 10, 255, 155, 0]
+            ]
+        );
         assert_eq!(grey(&SAMPLE, (3, 4)), SAMPLE.map(<[u8]>::to_vec));
     }
 

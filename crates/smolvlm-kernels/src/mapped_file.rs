@@ -32,10 +32,7 @@ impl MappedFile {
         let path = path.as_ref();
         // Asked before opening: opening a pipe would wait for a writer.
         if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let file = File::open(path)?;
         #[expect(unsafe_code, reason = "mapping a file; see SAFETY")]
@@ -61,13 +58,8 @@ impl MappedFile {
             // SAFETY: the map is backed by a file and never written, so a dropped page is filled again from the same
             // file with the same bytes; no reference into it sees another value. The range lies inside the map. Pages
             // that reach over its ends are dropped too and come back in the same way.
-            let advised = unsafe {
-                self.map.unchecked_advise_range(
-                    memmap2::UncheckedAdvice::DontNeed,
-                    start,
-                    end - start,
-                )
-            };
+            let advised =
+                unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
             // Advice only: the bytes are right either way.
             drop(advised);
         }
@@ -109,12 +101,7 @@ mod tests {
             if line.contains('-') && line.contains(' ') && !line.starts_with(char::is_uppercase) {
                 inside = line.ends_with(path.to_str().unwrap());
             } else if inside && line.starts_with("Rss:") {
-                total += line
-                    .split_whitespace()
-                    .nth(1)
-                    .unwrap()
-                    .parse::<u64>()
-                    .unwrap();
+                total += line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
             }
         }
         total

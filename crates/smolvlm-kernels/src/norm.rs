@@ -90,7 +90,9 @@ mod tests {
         let x = || Tensor::<2>::from_data(X, &Device::flex());
         let layer = LayerNorm { weight: param(WEIGHT), bias: param(BIAS), eps: 1e-6 };
         let rms = RmsNorm { weight: param(WEIGHT), eps: 1e-5 };
-        for (found, centred, eps, bias) in [(layer.forward(x()), true, 1e-6, BIAS), (rms.forward(x()), false, 1e-5, [0.0; 4])] {
+        for (found, centred, eps, bias) in
+            [(layer.forward(x()), true, 1e-6, BIAS), (rms.forward(x()), false, 1e-5, [0.0; 4])]
+        {
             let found = found.into_data().try_to_vec::<f32>().unwrap();
             let wanted = X.iter().flat_map(|row| twin(row, centred, eps, bias));
             for (found, wanted) in found.iter().zip(wanted) {

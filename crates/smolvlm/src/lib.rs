@@ -20,6 +20,7 @@
 //! |---|---|---|
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
+//! | `http` | no | images by `http:` and `https:` URL in conversations |
 
 mod checkpoint;
 mod error;
@@ -40,16 +41,16 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use checkpoint::write_random_checkpoint;
 pub use config::Preset;
 pub use error::Error;
+pub use forward::{Forward, ForwardRequest};
 pub use generate::{FinishReason, SamplingParams};
 pub use generation::{Generation, Timings};
 pub use image::{Limits, Rgb};
-pub use forward::{Forward, ForwardRequest};
 pub use options::{Device, Dtype, Options};
-pub use progress::Progress;
 pub use processor::{Content, Conversation, ImageSource, Message};
-pub use checkpoint::write_random_checkpoint;
+pub use progress::Progress;
 pub use smolvlm::SmolVlm;
 pub use source::Source;
 pub use stream::{Event, Stream};

@@ -25,7 +25,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { device: Device::Auto, dtype: Dtype::Auto, threads: None, vision_batch: 1, image_splitting: None, limits: Limits::default() }
+        Self {
+            device: Device::Auto,
+            dtype: Dtype::Auto,
+            threads: None,
+            vision_batch: 1,
+            image_splitting: None,
+            limits: Limits::default(),
+        }
     }
 }
 

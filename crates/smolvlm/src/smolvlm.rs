@@ -114,11 +114,7 @@ impl SmolVlm {
     /// # Errors
     ///
     /// As [`chat`](Self::chat), and parameters out of range.
-    pub fn generate(
-        &self,
-        conversation: impl Into<Conversation>,
-        params: SamplingParams,
-    ) -> Result<Generation, Error> {
+    pub fn generate(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Generation, Error> {
         let mut answers = self.batch(&[conversation.into()], params)?;
         // One conversation in, one answer out.
         Ok(answers.swap_remove(0))

@@ -179,7 +179,9 @@ impl<'a> Client<'a> {
     /// What to do about a refusal. The hub refuses what does not exist, too, so as not to tell what is private.
     fn access_hint(&self, code: &str) -> &'static str {
         match (&self.options.token, code) {
-            (None, "GatedRepo") => "it is gated; accept its terms on its page and set HF_TOKEN to a token of that account",
+            (None, "GatedRepo") => {
+                "it is gated; accept its terms on its page and set HF_TOKEN to a token of that account"
+            }
             (None, _) => "it is private, gated or does not exist; check the spelling or set HF_TOKEN",
             (Some(_), "GatedRepo") => "it is gated; accept its terms on its page with the account of your HF_TOKEN",
             (Some(_), _) => "your HF_TOKEN is not valid or may not read it",

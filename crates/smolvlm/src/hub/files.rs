@@ -77,8 +77,16 @@ mod tests {
             assert!(is_wanted(wanted), "{wanted}");
         }
         for other in [
-            "README.md", ".gitattributes", "onnx/config.json", "onnx/model.onnx", "pytorch_model.bin", "vocab.json",
-            "chat_templates/../../x.jinja", "chat_templates/a/b.jinja", "chat_templates/x.txt", "../config.json",
+            "README.md",
+            ".gitattributes",
+            "onnx/config.json",
+            "onnx/model.onnx",
+            "pytorch_model.bin",
+            "vocab.json",
+            "chat_templates/../../x.jinja",
+            "chat_templates/a/b.jinja",
+            "chat_templates/x.txt",
+            "../config.json",
         ] {
             assert!(!is_wanted(other), "{other}");
         }
@@ -95,8 +103,14 @@ mod tests {
         let good = r#"{"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "a.safetensors"}}"#;
         assert_eq!(read(good).unwrap(), ["a.safetensors", "b.safetensors"]);
         for bad in [
-            "", "[]", "{}", r#"{"weight_map": {}}"#, r#"{"weight_map": {"x": 1}}"#, r#"{"weight_map": {"x": "a.bin"}}"#,
-            r#"{"weight_map": {"x": "../a.safetensors"}}"#, r#"{"weight_map": {"x": "/a.safetensors"}}"#,
+            "",
+            "[]",
+            "{}",
+            r#"{"weight_map": {}}"#,
+            r#"{"weight_map": {"x": 1}}"#,
+            r#"{"weight_map": {"x": "a.bin"}}"#,
+            r#"{"weight_map": {"x": "../a.safetensors"}}"#,
+            r#"{"weight_map": {"x": "/a.safetensors"}}"#,
         ] {
             assert!(read(bad).unwrap_err().contains(INDEX), "{bad}");
         }

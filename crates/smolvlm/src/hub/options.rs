@@ -161,9 +161,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let home_text = home.path().to_str().unwrap();
         let other = home.path().join("other");
-        let token = |variables: &[(&str, &str)]| {
-            options(&[&[("HF_HOME", home_text)], variables].concat(), None).unwrap().token
-        };
+        let token =
+            |variables: &[(&str, &str)]| options(&[&[("HF_HOME", home_text)], variables].concat(), None).unwrap().token;
         assert_eq!(token(&[]), None);
         fs::write(home.path().join("token"), "hf_file\n").unwrap();
         fs::write(&other, " hf_other \n").unwrap();
@@ -180,7 +179,8 @@ mod tests {
         let home = Some("/home/me");
         let plain = options(&[], home).unwrap();
         assert_eq!((plain.endpoint.as_str(), plain.offline), ("https://huggingface.co", false));
-        for (value, offline) in [("1", true), ("TRUE", true), ("on", true), ("Yes", true), ("0", false), ("no", false)] {
+        for (value, offline) in [("1", true), ("TRUE", true), ("on", true), ("Yes", true), ("0", false), ("no", false)]
+        {
             assert_eq!(options(&[("HF_HUB_OFFLINE", value)], home).unwrap().offline, offline, "{value}");
         }
         assert_eq!(options(&[("HF_ENDPOINT", "http://mirror/")], home).unwrap().endpoint, "http://mirror/");

@@ -92,8 +92,7 @@ impl Transfer<'_> {
     /// One connection, for what the part lacks.
     fn receive(&self, failed: &mut u32, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Failure> {
         let total = self.facts.size;
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(self.part).map_err(HubError::io(self.part))?;
+        let mut file = OpenOptions::new().create(true).append(true).open(self.part).map_err(HubError::io(self.part))?;
         let before = file.metadata().map_err(HubError::io(self.part))?.len();
         let mut done = before;
         if done > total {
