@@ -34,7 +34,7 @@ pub enum Command {
 /// Which checkpoint, and how it is run.
 #[derive(Debug, Args)]
 pub struct Model {
-    /// Checkpoint folder, or owner/name[@revision] on the Hugging Face hub
+    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny

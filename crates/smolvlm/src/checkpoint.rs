@@ -98,7 +98,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
     write("generation_config.json", preset.generation().to_json())?;
     random_processor(preset)?.save_tokenizer(folder)?;
     // The weights come last: a folder with weights is whole.
-    smolvlm_model::write_random_checkpoint(&model, seed, float, &folder.join("model.safetensors"))?;
+    smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join("model.safetensors"))?;
     Ok(())
 }
 

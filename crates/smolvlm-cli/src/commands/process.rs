@@ -21,7 +21,7 @@ pub fn run(args: &Process) -> Result<(), Failure> {
     if let Some(pixels) = batch.pixel_values() {
         let [rows, tiles, _, height, width] = pixels.shape;
         arrays.push(Array::f32("pixel_values", pixels.shape, &pixels.data));
-        let mask = pixels.mask.iter().map(|&bit| i64::from(bit));
+        let mask = pixels.mask.iter().copied();
         arrays.push(Array::i64("pixel_attention_mask", [rows, tiles, height, width], mask));
     }
     let prompts = batch.prompts.iter().enumerate().map(|(row, prompt)| (format!("prompt.{row}"), prompt.clone()));
