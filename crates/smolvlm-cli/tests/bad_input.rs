@@ -60,7 +60,7 @@ fn conversations_that_are_none() {
         (r#"[{"role":"user","content":"hello"}]"#, "text"),
         (r#"[{"role":"user","content":[{"type":"smell"}]}]"#, "smell"),
         (r#"[{"role":"user","content":[{"type":"image"}]}]"#, "image"),
-        (r#"[{"role":"user","content":[{"type":"text","text":"a <image> b"}]}]"#, "<image>"),
+        (r#"[{"role":"user","content":[{"type":"text","text":"a <image> b"}]}]"#, "placeholder"),
         (r#"[{"role":"user","content":[]}]"#, "content"),
         ("[]", "conversation"),
     ];
