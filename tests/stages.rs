@@ -12,8 +12,9 @@ use smolvlm_tests::{Case, Checkpoint, checkpoints};
 const TOLERANCE: f32 = 1e-5;
 /// In bf16, with 8 bits of mantissa through every layer: logits as close as the reference's own bf16 and f32 runs are.
 const BF16_COSINE: f64 = 0.999;
-/// And no logit further off than this.
-const BF16_LARGEST: f32 = 0.15;
+/// And no logit further off than this, relative to the root mean square of all; the reference's own two runs differ by
+/// 0.058 at most.
+const BF16_LARGEST: f64 = 0.1;
 
 struct Golden {
     bytes: Vec<u8>,
@@ -189,7 +190,8 @@ fn half_precision_logits() {
                 println!("{stage} in bf16: cosine {cosine:.6} {}", case.name);
                 assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
                 let worst = found.iter().zip(&wanted).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-                assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst}", case.name);
+                let size = (dot(&wanted, &wanted) / wanted.len() as f64).sqrt();
+                assert!(f64::from(worst) <= BF16_LARGEST * size, "{} {stage}: off by {worst}, size {size}", case.name);
             }
             compared += 1;
         }

@@ -1,9 +1,12 @@
 //! Requests to the hub, one attempt at a time or several.
 
 use super::{HubError, HubOptions};
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 /// Most redirects of one request.
@@ -58,6 +61,7 @@ impl<'a> Client<'a> {
             // A size counts the bytes of the file, not of its compressed form.
             .accept_encoding("identity")
             .user_agent(concat!("smolvlm/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(trusted(options.certificates.as_deref())?).build())
             .build()
             .into();
         Ok(Self { agent, options, endpoint, repo, revision })
@@ -189,6 +193,22 @@ impl<'a> Client<'a> {
     }
 }
 
+/// The certificates of a file, or Mozilla's.
+fn trusted(file: Option<&Path>) -> Result<RootCerts, HubError> {
+    let Some(path) = file else { return Ok(RootCerts::WebPki) };
+    let text = fs::read(path).map_err(HubError::io(path))?;
+    let certificates: Vec<_> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(HubError::InvalidOption { name: "SSL_CERT_FILE", reason: "names a file without certificates" });
+    }
+    Ok(RootCerts::from(certificates))
+}
+
 /// An attempt that may succeed next time.
 pub(super) fn transient(url: &str, message: impl ToString) -> Failure {
     Failure::Transient(HubError::Network { url: without_query(url), message: message.to_string() })
@@ -269,6 +289,11 @@ mod tests {
         options.token = Some("hf_\r\nx: y".to_owned());
         let error = Client::new(&options, "a/b", "main").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("HF_TOKEN") && !error.contains("hf_"), "{error}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        options = HubOptions::new("/cache");
+        options.certificates = Some(file.path().to_owned());
+        let error = Client::new(&options, "a/b", "main").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("SSL_CERT_FILE"), "{error}");
     }
 
     #[test]

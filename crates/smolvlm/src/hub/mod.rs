@@ -12,6 +12,7 @@
 //! | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | 1: no token is sent | |
 //! | `HF_HUB_OFFLINE` | 1: nothing is sent, only the cache is used | |
 //! | `HF_ENDPOINT` | address of the hub or a mirror | `https://huggingface.co` |
+//! | `SSL_CERT_FILE` | PEM certificates to trust | those that Mozilla trusts |
 //! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxy | |
 
 mod cache;

@@ -21,6 +21,8 @@ pub struct HubOptions {
     pub cache: PathBuf,
     /// Token sent to the endpoint, and to no other host that it redirects to.
     pub token: Option<String>,
+    /// File of PEM certificates to trust instead of Mozilla's, for networks that re-encrypt traffic.
+    pub certificates: Option<PathBuf>,
     /// Whether to use the cache alone and no network.
     pub offline: bool,
     /// Longest silence, in every phase of a request, before an attempt counts as failed. 10 seconds by default.
@@ -38,6 +40,7 @@ impl HubOptions {
             endpoint: ENDPOINT.to_owned(),
             cache: cache.into(),
             token: None,
+            certificates: None,
             offline: false,
             timeout: Duration::from_secs(10),
             attempts: 5,
@@ -97,6 +100,7 @@ impl HubOptions {
             Some(fs::read_to_string(path).ok()?.trim().to_owned())
         };
         let mut options = Self::new(cache);
+        options.certificates = set("SSL_CERT_FILE").map(PathBuf::from);
         options.offline = switch("HF_HUB_OFFLINE");
         if !switch("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
             options.token = text("HF_TOKEN").or_else(token_file).filter(|token| !token.is_empty());
@@ -116,6 +120,7 @@ impl fmt::Debug for HubOptions {
             .field("endpoint", &self.endpoint)
             .field("cache", &self.cache)
             .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("certificates", &self.certificates)
             .field("offline", &self.offline)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
@@ -183,6 +188,7 @@ mod tests {
         {
             assert_eq!(options(&[("HF_HUB_OFFLINE", value)], home).unwrap().offline, offline, "{value}");
         }
+        assert_eq!(options(&[("SSL_CERT_FILE", "/ca")], home).unwrap().certificates.as_deref(), Some(Path::new("/ca")));
         assert_eq!(options(&[("HF_ENDPOINT", "http://mirror/")], home).unwrap().endpoint, "http://mirror/");
     }
 
