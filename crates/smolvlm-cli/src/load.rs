@@ -9,6 +9,9 @@ use std::path::Path;
 /// A conversation file may hold images as base64, but not more than this.
 const LONGEST_CONVERSATION_FILE: u64 = 1 << 30;
 
+/// Unused tensors that are named one by one.
+const SHOWN_TENSORS: usize = 3;
+
 impl Model {
     /// Where the checkpoint comes from.
     pub fn source(&self) -> Result<Source, Failure> {
@@ -32,7 +35,15 @@ impl Model {
     /// Loads it, with a progress bar for downloads if stderr is a terminal.
     pub fn load(&self) -> Result<SmolVlm, Failure> {
         let source = self.source()?;
-        Ok(SmolVlm::load_with_progress(source, self.options(), &mut crate::output::download_bar())?)
+        let model = SmolVlm::load_with_progress(source, self.options(), &mut crate::output::download_bar())?;
+        let unused = &model.load_report().unexpected;
+        if !unused.is_empty() {
+            let shown = unused.iter().take(SHOWN_TENSORS).cloned().collect::<Vec<_>>().join(", ");
+            let more = unused.len().saturating_sub(SHOWN_TENSORS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            eprintln!("smolvlm: note: the checkpoint holds tensors that the model does not use: {shown}{more}");
+        }
+        Ok(model)
     }
 }
 

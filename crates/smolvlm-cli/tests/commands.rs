@@ -122,3 +122,15 @@ fn random_weights_are_the_same_for_the_same_seed() {
     assert!(first == weights("b", "1"));
     assert!(first != weights("c", "2"));
 }
+
+#[test]
+fn tensors_that_no_part_needs_are_mentioned_once() {
+    let workspace = Workspace::empty();
+    workspace.write("chat.json", br#"[{"role":"user","content":[{"type":"text","text":"hi"}]}]"#);
+    let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/legacy/model");
+    let args = ["generate", "--conversation", "chat.json", "--model", checkpoint, "--max-new-tokens", "1", "--json"];
+    let output = workspace.run(&args);
+    assert!(output.status.success());
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(notes.matches("embeddings.position_ids").count(), 1, "{notes}");
+}

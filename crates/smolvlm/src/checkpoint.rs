@@ -2,7 +2,7 @@
 
 use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
-use smolvlm_model::{SmolVlmModel, Weights};
+use smolvlm_model::{LoadReport, SmolVlmModel, Weights};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
@@ -66,10 +66,10 @@ impl Checkpoint {
         config: &ModelConfig,
         device: &burn::tensor::Device,
         dtype: FloatType,
-    ) -> Result<SmolVlmModel, Error> {
+    ) -> Result<(SmolVlmModel, LoadReport), Error> {
         Ok(match self {
-            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, dtype)?.0,
-            Self::Random(_) => SmolVlmModel::random(config, SEED, device, dtype)?,
+            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, dtype)?,
+            Self::Random(_) => (SmolVlmModel::random(config, SEED, device, dtype)?, LoadReport::default()),
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::{Dtype, Error, Generation, Options, Progress, Source, Stream};
 use burn::tensor::Tensor;
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::{ImageFeatures, ModelInputs, SmolVlmModel};
+use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel};
 use smolvlm_processor::{Batch, Conversation, Processor};
 
 /// Longest answer when neither the caller nor the checkpoint says.
@@ -17,6 +17,7 @@ pub struct SmolVlm {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
     pub(crate) model: SmolVlmModel,
+    report: LoadReport,
     generation: GenerationConfig,
     vision_batch: usize,
     threads: Option<rayon::ThreadPool>,
@@ -55,11 +56,12 @@ impl SmolVlm {
         }
         let dtype = options.dtype.on_device();
         let load = || checkpoint.model(&config, &device, dtype);
-        let model = match &threads {
+        let (model, report) = match &threads {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
-        Ok(Self { config, processor, model, generation, vision_batch: options.vision_batch.max(1), threads })
+        let vision_batch = options.vision_batch.max(1);
+        Ok(Self { config, processor, model, report, generation, vision_batch, threads })
     }
 
     /// Loads a checkpoint's processor alone. Needs no weights and no device.
@@ -88,6 +90,11 @@ impl SmolVlm {
     /// The network itself, for a loop of your own.
     pub fn model(&self) -> &SmolVlmModel {
         &self.model
+    }
+
+    /// What loading found besides the weights it used, such as stored tensors that no part of the model needs.
+    pub fn load_report(&self) -> &LoadReport {
+        &self.report
     }
 
     /// The sampling parameters that the checkpoint asks for: greedy, its end tokens, and at most 256 new tokens unless
