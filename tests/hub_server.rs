@@ -36,6 +36,7 @@ struct State {
     failures: HashMap<String, (u16, String, usize)>,
     slow: HashMap<String, (usize, Duration)>,
     silent: Option<String>,
+    stalls: HashMap<String, usize>,
     token: Option<String>,
     cdn_requests: usize,
     cdn_tokens: usize,
@@ -129,6 +130,11 @@ impl HubServer {
     /// Reads requests whose path holds this text and never answers.
     pub fn fall_silent(&self, path: &str) {
         self.state().silent = Some(path.to_owned());
+    }
+
+    /// Falls silent once in the middle of a file's contents, after so many bytes.
+    pub fn stall(&self, file: &str, after: usize) {
+        self.state().stalls.insert(file.to_owned(), after);
     }
 
     /// Answers those only who send this token.
@@ -315,19 +321,24 @@ impl Connection {
         if request.method == "HEAD" {
             return Ok(true);
         }
-        let (cut, (pieces, pause)) = {
+        let (cut, stalls, (pieces, pause)) = {
             let mut state = lock(&self.state);
-            let cut = state.cuts.get_mut(&name).and_then(Vec::pop);
+            let stall = state.stalls.remove(&name);
+            let cut = stall.or_else(|| state.cuts.get_mut(&name).and_then(Vec::pop));
             let sent = cut.unwrap_or(bytes.len() - from).min(bytes.len() - from);
             if !name.is_empty() {
                 state.served.entry(name.clone()).or_default().push(Served { from, bytes: sent });
             }
-            (cut.map(|_| sent), state.slow.get(&name).copied().unwrap_or((1, Duration::ZERO)))
+            (cut.map(|_| sent), stall.is_some(), state.slow.get(&name).copied().unwrap_or((1, Duration::ZERO)))
         };
         let end = cut.map_or(bytes.len(), |sent| from + sent);
         for piece in bytes[from..end].chunks((end - from).div_ceil(pieces).max(1)) {
             stream.write_all(piece)?;
             thread::sleep(pause);
+        }
+        if stalls {
+            // Until the client has enough.
+            stream.read_to_end(&mut Vec::new())?;
         }
         Ok(cut.is_none())
     }

@@ -23,6 +23,7 @@ mod names;
 mod options;
 mod snapshot;
 mod transfer;
+mod urls;
 
 pub use error::HubError;
 pub use options::HubOptions;
