@@ -35,6 +35,8 @@ impl<'m> Run<'m> {
         params: &SamplingParams,
     ) -> Result<Self, Error> {
         params.validate()?;
+        // Whoever names no end tokens means the checkpoint's.
+        let params = &params.clone().or_eos_of(owner.generation());
         let mut timings = Timings::default();
         let clock = Instant::now();
         let batch = owner.processor.process(conversations, &RenderOptions::answer())?;

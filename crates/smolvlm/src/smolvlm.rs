@@ -164,6 +164,10 @@ impl SmolVlm {
         self.on_threads(|| crate::forward::run(self, conversations, request))
     }
 
+    pub(crate) fn generation(&self) -> &GenerationConfig {
+        &self.generation
+    }
+
     /// Features of all images of a batch.
     pub(crate) fn image_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
         let images: Vec<&[f32]> = batch.tiles().map(|tiles| tiles.pixels.as_slice()).collect();

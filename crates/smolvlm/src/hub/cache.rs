@@ -6,6 +6,7 @@ use super::names::is_commit;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,17 +97,15 @@ impl RepoCache {
     pub(super) fn link(&self, commit: &str, name: &str, etag: &str) -> Result<(), HubError> {
         let path = self.snapshot(commit).join(name);
         make_parent(&path)?;
-        // What is in the way is a link whose target is gone.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(HubError::io(path)(error)),
-            _ => {}
+        if path.is_file() {
+            return Ok(());
         }
-        let linked = self.link_blob(name, etag, &path);
-        match linked {
-            // Another process was faster.
-            Err(_) if path.is_file() => Ok(()),
-            linked => linked.map_err(HubError::io(path)),
-        }
+        // Made elsewhere and moved in: whoever looks meanwhile sees the file or a dead link, never a gap.
+        static LINKS: AtomicU64 = AtomicU64::new(0);
+        let number = LINKS.fetch_add(1, Ordering::Relaxed);
+        let fresh = self.blob(&format!("{etag}.{}-{number}.link", std::process::id()));
+        self.link_blob(name, etag, &fresh).map_err(HubError::io(&fresh))?;
+        fs::rename(&fresh, &path).map_err(HubError::io(path))
     }
 
     /// A relative link, so that the cache can be moved.
