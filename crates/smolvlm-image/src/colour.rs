@@ -1,46 +1,53 @@
 //! Decoded pixels of any colour mode to 8-bit RGB, as Pillow does it.
 
 use crate::Rgb;
-use image::{ColorType, DynamicImage};
+use image::DynamicImage;
+use rayon::prelude::*;
 
-/// Converts to RGB: grey is repeated, transparency is laid over white, of 16 bits the upper 8 are kept.
+/// Converts to RGB: grey is repeated, transparency is laid over white, of 16 bits the upper 8 are kept, and floating point
+/// is clamped to 0..=1.
 pub(crate) fn to_rgb(image: DynamicImage) -> Rgb {
     let (width, height) = (image.width(), image.height());
-    let data = match (image.color(), image) {
-        (_, DynamicImage::ImageRgb8(pixels)) => pixels.into_raw(),
-        (_, DynamicImage::ImageLuma8(pixels)) => grey(pixels.as_raw().iter().copied()),
-        (_, DynamicImage::ImageLuma16(pixels)) => grey(pixels.as_raw().iter().map(upper)),
-        (_, DynamicImage::ImageRgb16(pixels)) => pixels.as_raw().iter().map(upper).collect(),
-        (ColorType::La16 | ColorType::Rgba16, image) => over_white(&upper_bits(image)),
-        (_, image) => over_white(&image.into_rgba8().into_raw()),
+    let data = match image {
+        DynamicImage::ImageRgb8(pixels) => pixels.into_raw(),
+        DynamicImage::ImageLuma8(pixels) => convert(pixels.as_raw(), |[grey]: &[u8; 1]| [*grey; 3]),
+        DynamicImage::ImageLumaA8(pixels) => convert(pixels.as_raw(), |[grey, alpha]| [over_white(*grey, *alpha); 3]),
+        DynamicImage::ImageRgba8(pixels) => {
+            convert(pixels.as_raw(), |[rgb @ .., alpha]: &[u8; 4]| rgb.map(|sample| over_white(sample, *alpha)))
+        }
+        DynamicImage::ImageLuma16(pixels) => convert(pixels.as_raw(), |[grey]: &[u16; 1]| [upper(*grey); 3]),
+        DynamicImage::ImageLumaA16(pixels) => {
+            convert(pixels.as_raw(), |[grey, alpha]| [over_white(upper(*grey), upper(*alpha)); 3])
+        }
+        DynamicImage::ImageRgb16(pixels) => convert(pixels.as_raw(), |rgb: &[u16; 3]| rgb.map(upper)),
+        DynamicImage::ImageRgba16(pixels) => convert(pixels.as_raw(), |[rgb @ .., alpha]: &[u16; 4]| {
+            rgb.map(|sample| over_white(upper(sample), upper(*alpha)))
+        }),
+        image => return to_rgb(image.into_rgba8().into()),
     };
-    // The decoder made as many pixels as it said.
-    Rgb::new(width, height, data).unwrap_or_else(|_| unreachable!("a decoded image has the size it names"))
+    Rgb::from_parts(width, height, data)
 }
 
-fn upper(sample: &u16) -> u8 {
+/// Converts pixels of `N` samples each.
+fn convert<T: Sync, const N: usize>(samples: &[T], pixel: impl Fn(&[T; N]) -> [u8; 3] + Sync) -> Vec<u8> {
+    const PIXELS: usize = 1 << 14;
+    let mut data = vec![0; samples.len() / N * 3];
+    data.par_chunks_mut(3 * PIXELS).zip(samples.par_chunks(N * PIXELS)).for_each(|(out, samples)| {
+        let pixels = out.as_chunks_mut().0.iter_mut().zip(samples.as_chunks().0);
+        pixels.for_each(|(out, samples)| *out = pixel(samples));
+    });
+    data
+}
+
+fn upper(sample: u16) -> u8 {
     (sample >> 8) as u8
 }
 
-fn grey(samples: impl Iterator<Item = u8>) -> Vec<u8> {
-    samples.flat_map(|sample| [sample; 3]).collect()
-}
-
-fn upper_bits(image: DynamicImage) -> Vec<u8> {
-    image.into_rgba16().as_raw().iter().map(upper).collect()
-}
-
 /// Pillow's `alpha_composite` over opaque white, in its fixed-point arithmetic (libImaging/AlphaComposite.c, Pillow 13).
-fn over_white(rgba: &[u8]) -> Vec<u8> {
-    rgba.chunks_exact(4)
-        .flat_map(|pixel| {
-            let alpha = u32::from(pixel[3]);
-            [pixel[0], pixel[1], pixel[2]].map(|sample| {
-                let sum = u32::from(sample) * (alpha << 7) + 255 * ((255 - alpha) << 7) + (0x80 << 7);
-                ((((sum >> 8) + sum) >> 8) >> 7) as u8
-            })
-        })
-        .collect()
+fn over_white(sample: u8, alpha: u8) -> u8 {
+    let (sample, alpha) = (u32::from(sample), u32::from(alpha));
+    let sum = sample * (alpha << 7) + 255 * ((255 - alpha) << 7) + (0x80 << 7);
+    ((((sum >> 8) + sum) >> 8) >> 7) as u8
 }
 
 #[cfg(test)]

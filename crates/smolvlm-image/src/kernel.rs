@@ -3,6 +3,7 @@
 use crate::Error;
 use smolvlm_config::Resample;
 use std::f64::consts::PI;
+use std::ops::Range;
 
 /// A resampling filter: its reach on either side and its shape.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +93,13 @@ impl Weights {
     /// Number of outputs.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// The inputs that a range of outputs is made of.
+    pub(crate) fn inputs(&self, outputs: Range<usize>) -> Range<usize> {
+        let spans = &self.spans[outputs];
+        let end = |&(first, start, end): &(usize, usize, usize)| first + end - start;
+        spans.first().map_or(0, |span| span.0)..spans.iter().map(end).max().unwrap_or(0)
     }
 
     /// First input and weights of an output.

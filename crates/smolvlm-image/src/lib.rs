@@ -18,19 +18,24 @@
 //!
 //! No tensor library is needed, and no result depends on the number of threads.
 
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod avx2;
 mod batch;
 mod colour;
 mod decode;
 mod error;
 mod jpeg;
 mod kernel;
+mod lanes;
 mod limits;
+mod orientation;
+mod passes;
 mod processor;
 mod resize;
 mod rgb;
 
 pub use batch::TileBatch;
-pub use decode::{decode, dimensions};
+pub use decode::{decode, decode_file, dimensions};
 pub use error::Error;
 pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};

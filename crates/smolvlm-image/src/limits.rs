@@ -1,5 +1,7 @@
 //! What an image may be at most.
 
+use crate::Error;
+
 /// What an image may be at most. All are checked before memory is allocated for pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -19,4 +21,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self { max_bytes: 256 << 20, max_width: 65_535, max_height: 65_535, max_pixels: 1 << 27, max_tiles: 1024 }
     }
+}
+
+pub(crate) fn check(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
+    if found > limit { Err(Error::Limit { what, found, limit }) } else { Ok(()) }
 }

@@ -1,12 +1,12 @@
 //! Images to tiles.
 
-use crate::decode::decode;
+use crate::decode::{decode, decode_file};
 use crate::kernel::Filter;
-use crate::resize::{Plane, resize_plane};
+use crate::limits::check;
+use crate::resize::{Plane, check_resize, resize_plane};
 use crate::{Error, Limits, Rgb};
 use rayon::prelude::*;
 use smolvlm_config::{ImageProcessorConfig, TileGrid, TilePlan};
-use std::io::Read;
 use std::path::Path;
 
 /// Turns images into the tiles that the vision encoder takes.
@@ -27,6 +27,24 @@ pub enum ImageInput<'a> {
     Bytes(&'a [u8]),
     /// Pixels.
     Decoded(&'a Rgb),
+}
+
+impl<'a> From<&'a Path> for ImageInput<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl<'a> From<&'a [u8]> for ImageInput<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a Rgb> for ImageInput<'a> {
+    fn from(image: &'a Rgb) -> Self {
+        Self::Decoded(image)
+    }
 }
 
 /// The tiles of one image.
@@ -81,11 +99,7 @@ impl ImageProcessor {
         match input {
             ImageInput::Decoded(image) => Ok(image.clone()),
             ImageInput::Bytes(bytes) => decode(bytes, &self.limits),
-            ImageInput::Path(path) => {
-                let bytes = read(path, self.limits.max_bytes)?;
-                decode(&bytes, &self.limits)
-                    .map_err(|source| Error::File { path: path.to_owned(), source: Box::new(source) })
-            }
+            ImageInput::Path(path) => decode_file(path, &self.limits),
         }
     }
 
@@ -97,7 +111,7 @@ impl ImageProcessor {
     /// [`Error::Config`] for an empty image, [`Error::Limit`] for more tiles or pixels than the limits allow.
     pub fn process(&self, image: &Rgb) -> Result<Tiles, Error> {
         let plan = TilePlan::new(image.height(), image.width(), &self.config)?;
-        self.check(&plan)?;
+        self.check(image, &plan)?;
         let whole = (plan.tile, plan.tile);
         let image = self.resize(Plane::new(image), plan.resized)?;
         let image = self.resize(image, plan.stretched)?;
@@ -107,13 +121,14 @@ impl ImageProcessor {
         let mut pixels = vec![0.0; tiles * tile];
         let (cut, last) = pixels.split_at_mut((tiles - 1) * tile);
         let cols = plan.grid.cols as usize;
-        cut.par_chunks_mut(edge * edge).enumerate().for_each(|(index, out)| {
-            let (index, channel) = (index / 3, index % 3);
-            self.copy(&image, (index / cols * edge, index % cols * edge), channel, out);
-        });
+        let cut = || {
+            cut.par_chunks_exact_mut(tile).enumerate().for_each(|(index, out)| {
+                self.copy(&image, (index / cols * edge, index % cols * edge), out);
+            });
+        };
         // The whole image is made from the stretched one, not from the original.
-        let image = self.resize(image, whole)?;
-        last.par_chunks_mut(edge * edge).enumerate().for_each(|(channel, out)| self.copy(&image, (0, 0), channel, out));
+        let whole = || self.resize(image.borrowed(), whole).map(|image| self.copy(&image, (0, 0), last));
+        rayon::join(cut, whole).1?;
         Ok(Tiles { pixels, tiles, edge, grid: plan.grid })
     }
 
@@ -122,29 +137,32 @@ impl ImageProcessor {
     }
 
     /// Whether the intermediate images and the tiles stay within the limits.
-    fn check(&self, plan: &TilePlan) -> Result<(), Error> {
-        let limit = self.limits.max_tiles as u64;
-        let found = plan.grid.tiles() as u64;
-        if found > limit {
-            return Err(Error::Limit { what: "the number of tiles", found, limit });
-        }
-        for (height, width) in [plan.resized, plan.stretched] {
-            let (found, limit) = (u64::from(height) * u64::from(width), self.limits.max_pixels);
-            if found > limit {
-                return Err(Error::Limit { what: "the resized image's number of pixels", found, limit });
-            }
+    fn check(&self, image: &Rgb, plan: &TilePlan) -> Result<(), Error> {
+        check("the number of tiles", plan.grid.tiles() as u64, self.limits.max_tiles as u64)?;
+        let tile = (plan.tile, plan.tile);
+        let mut height = image.height();
+        for (out_height, out_width) in [plan.resized, plan.stretched, tile] {
+            check_resize(height, (out_height, out_width), self.limits.max_pixels)?;
+            height = out_height;
         }
         Ok(())
     }
 
-    /// Copies one channel of a tile, `out` `[edge, edge]`, from its place in the image.
-    fn copy(&self, image: &Plane<'_>, (top, left): (usize, usize), channel: usize, out: &mut [f32]) {
-        let (edge, levels) = (out.len().isqrt(), &self.levels[channel]);
-        for (y, line) in out.chunks_exact_mut(edge).enumerate() {
+    /// Copies a tile, `out` `[3, edge, edge]`, from its place in the image.
+    fn copy(&self, image: &Plane<'_>, (top, left): (usize, usize), out: &mut [f32]) {
+        let plane = out.len() / 3;
+        let edge = plane.isqrt();
+        let [reds, greens, blues] = &self.levels;
+        let (red, rest) = out.split_at_mut(plane);
+        let (green, blue) = rest.split_at_mut(plane);
+        let lines = red.chunks_exact_mut(edge).zip(green.chunks_exact_mut(edge)).zip(blue.chunks_exact_mut(edge));
+        for (y, ((red, green), blue)) in lines.enumerate() {
             let start = ((top + y) * image.width + left) * 3;
-            let samples = image.data[start..start + edge * 3].chunks_exact(3);
-            for (value, sample) in line.iter_mut().zip(samples) {
-                *value = levels[usize::from(sample[channel])];
+            let (samples, _) = image.data[start..start + edge * 3].as_chunks::<3>();
+            for (((sample, red), green), blue) in samples.iter().zip(red).zip(green).zip(blue) {
+                *red = reds[usize::from(sample[0])];
+                *green = greens[usize::from(sample[1])];
+                *blue = blues[usize::from(sample[2])];
             }
         }
     }
@@ -163,20 +181,6 @@ fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
         (false, true) => (level - mean) / std,
         (false, false) => level,
     }
-}
-
-/// Reads a file of at most `limit` bytes.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    // One byte more than allowed, so that `decode` sees that it is too much.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

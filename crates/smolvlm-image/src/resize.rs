@@ -1,12 +1,10 @@
 //! 8-bit resizing, bit for bit as torchvision does it: horizontal pass, rounding to 8 bits, vertical pass.
-//!
-//! Both passes run over lanes that lie next to each other in memory, so the compiler turns their inner loops into vector
-//! code; `pulp` picks the widest instruction set at run time.
 
+//!
 use crate::kernel::{Filter, Weights};
-use crate::{Error, Rgb};
-use pulp::Arch;
-use rayon::prelude::*;
+use crate::limits::check;
+use crate::passes::{both, horizontal, vertical};
+use crate::{Error, Limits, Rgb};
 use smolvlm_config::Resample;
 use std::borrow::Cow;
 
@@ -24,30 +22,38 @@ impl<'a> Plane<'a> {
         let (height, width) = (image.height() as usize, image.width() as usize);
         Self { height, width, data: Cow::Borrowed(image.data()) }
     }
+
+    /// The same pixels, not copied.
+    pub(crate) fn borrowed(&self) -> Plane<'_> {
+        Plane { height: self.height, width: self.width, data: Cow::Borrowed(&self.data) }
+    }
 }
 
-const CHANNELS: usize = 3;
-/// Rows that the horizontal pass handles together: their samples of one column make one run of lanes.
-const ROWS: usize = 16;
-const LANES: usize = ROWS * CHANNELS;
-/// Bytes of a row that the vertical pass sums at once.
-const BLOCK: usize = 128;
+/// Channels of a pixel.
+pub(crate) const CHANNELS: usize = 3;
 
 /// Resizes an image to `height` x `width` pixels with one of the filters of the reference, in its 8-bit arithmetic. An axis
 /// that keeps its size is left alone.
 ///
 /// # Errors
 ///
-/// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for, [`Error::EmptyImage`] when a side is zero.
+/// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for, [`Error::EmptyImage`] when a side is zero,
+/// [`Error::Limit`] for more pixels than the default [`Limits`] allow.
 pub fn resize(image: &Rgb, height: u32, width: u32, filter: Resample) -> Result<Rgb, Error> {
     if let Some(&(height, width)) =
         [(image.height(), image.width()), (height, width)].iter().find(|(height, width)| *height == 0 || *width == 0)
     {
         return Err(Error::EmptyImage { height, width });
     }
-    let plane = Plane::new(image);
-    let out = resize_plane(plane, (height as usize, width as usize), filter)?;
+    check_resize(image.height(), (height, width), Limits::default().max_pixels)?;
+    let out = resize_plane(Plane::new(image), (height as usize, width as usize), filter)?;
     Rgb::new(width, height, out.data.into_owned())
+}
+
+/// Whether an image of `rows` rows can be resized to `height` x `width` without making more than `limit` pixels, the rows
+/// of the new width that come before the rows of the new height included.
+pub(crate) fn check_resize(rows: u32, (height, width): (u32, u32), limit: u64) -> Result<(), Error> {
+    check("the resized image's number of pixels", u64::from(rows.max(height)) * u64::from(width), limit)
 }
 
 /// Resizes to `height` x `width`. An axis that keeps its size is left alone.
@@ -66,107 +72,46 @@ pub(crate) fn resize_plane<'a>(
     let Some(filter) = Filter::new(resample)? else {
         return Ok(nearest(&image, height, width));
     };
-    let image =
-        if image.width == width { image } else { horizontal(&image, &Weights::new(filter, image.width, width)) };
-    Ok(if image.height == height { image } else { vertical(&image, &Weights::new(filter, image.height, height)) })
+    let across = || Weights::new(filter, image.width, width);
+    let down = || Weights::new(filter, image.height, height);
+    Ok(match (image.width == width, image.height == height) {
+        (false, false) => both(&image, &across(), &down()),
+        (false, true) => horizontal(&image, &across()),
+        _ => vertical(&image, &down()),
+    })
 }
 
-/// Resizes rows: transposes a band of rows into lanes per column, sums columns, and transposes back.
-fn horizontal<'a>(image: &Plane<'_>, weights: &Weights) -> Plane<'a> {
-    let (row, out_row) = (image.width * CHANNELS, weights.len() * CHANNELS);
-    let mut data = vec![0; image.height * out_row];
-    let arch = Arch::new();
-    data.par_chunks_mut(ROWS * out_row).zip(image.data.par_chunks(ROWS * row)).for_each_init(
-        || vec![0u8; image.width * LANES],
-        |lanes, (out, band)| {
-            arch.dispatch(
-                #[inline(always)]
-                || horizontal_band(band, row, lanes, out, out_row, weights),
-            );
-        },
-    );
-    Plane { height: image.height, width: weights.len(), data: Cow::Owned(data) }
-}
-
-#[inline(always)]
-fn horizontal_band(band: &[u8], row: usize, lanes: &mut [u8], out: &mut [u8], out_row: usize, weights: &Weights) {
-    for (index, samples) in band.chunks_exact(row).enumerate() {
-        let columns = lanes.chunks_exact_mut(LANES).zip(samples.chunks_exact(CHANNELS));
-        for (column, sample) in columns {
-            column[index * CHANNELS..][..CHANNELS].copy_from_slice(sample);
-        }
-    }
-    let (columns, _) = lanes.as_chunks::<LANES>();
-    for x in 0..weights.len() {
-        let (first, taps) = weights.of(x);
-        let mut sums = [1i32 << (weights.bits - 1); LANES];
-        for (column, &tap) in columns[first..].iter().zip(taps) {
-            for (sum, &sample) in sums.iter_mut().zip(column) {
-                *sum += i32::from(sample) * i32::from(tap);
-            }
-        }
-        let bytes = sums.map(|sum| (sum >> weights.bits).clamp(0, 255) as u8);
-        for (index, samples) in out.chunks_exact_mut(out_row).enumerate() {
-            samples[x * CHANNELS..][..CHANNELS].copy_from_slice(&bytes[index * CHANNELS..][..CHANNELS]);
-        }
-    }
-}
-
-/// Resizes columns: every output row is a weighted sum of input rows.
-fn vertical<'a>(image: &Plane<'_>, weights: &Weights) -> Plane<'a> {
-    let row = image.width * CHANNELS;
-    let mut data = vec![0; weights.len() * row];
-    let arch = Arch::new();
-    data.par_chunks_mut(row).enumerate().for_each(|(y, out)| {
-        let (first, taps) = weights.of(y);
-        arch.dispatch(
-            #[inline(always)]
-            || vertical_row(&image.data[first * row..], row, taps, weights.bits, out),
-        );
-    });
-    Plane { height: weights.len(), width: image.width, data: Cow::Owned(data) }
-}
-
-#[inline(always)]
-fn vertical_row(rows: &[u8], row: usize, taps: &[i16], bits: u32, out: &mut [u8]) {
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    for (index, block) in blocks.iter_mut().enumerate() {
-        let mut sums = [1i32 << (bits - 1); BLOCK];
-        for (samples, &tap) in rows.chunks_exact(row).zip(taps) {
-            for (sum, &sample) in sums.iter_mut().zip(&samples[index * BLOCK..][..BLOCK]) {
-                *sum += i32::from(sample) * i32::from(tap);
-            }
-        }
-        *block = sums.map(|sum| (sum >> bits).clamp(0, 255) as u8);
-    }
-    let start = row - rest.len();
-    for (offset, byte) in rest.iter_mut().enumerate() {
-        let samples = rows.chunks_exact(row).zip(taps);
-        let products = samples.map(|(samples, &tap)| i32::from(samples[start + offset]) * i32::from(tap));
-        *byte = ((products.sum::<i32>() + (1 << (bits - 1))) >> bits).clamp(0, 255) as u8;
-    }
-}
-
-/// Takes the sample at `floor((i + 0.5) * scale)` in f32: torch's `nearest-exact`, which is what the reference resizes with.
+/// Takes the nearest sample: torch's `nearest-exact`, which is what the reference resizes with.
 fn nearest<'a>(image: &Plane<'_>, height: usize, width: usize) -> Plane<'a> {
-    let sources = |input: usize, output: usize| {
-        let scale = input as f32 / output as f32;
-        (0..output).map(move |index| (((index as f32 + 0.5) * scale) as usize).min(input - 1))
-    };
     let row = image.width * CHANNELS;
     let mut data = Vec::with_capacity(height * width * CHANNELS);
-    for y in sources(image.height, height) {
+    let columns = nearest_samples(image.width, width, height + width);
+    for y in nearest_samples(image.height, height, height + width) {
         let samples = &image.data[y * row..][..row];
-        for x in sources(image.width, width) {
+        for x in &columns {
             data.extend_from_slice(&samples[x * CHANNELS..][..CHANNELS]);
         }
     }
     Plane { height, width, data: Cow::Owned(data) }
 }
 
+/// Which input each of `output` samples is: `floor((i + 0.5) * scale)` in f32. Where that falls between two inputs, the
+/// rounding decides, and torch rounds in two ways: its kernel for outputs of more than 128 rows and columns in total
+/// (`perimeter`) subtracts and adds a half (torch 2.15, `aten/src/ATen/native/cpu/UpSampleKernel.cpp`, measured with AVX2).
+fn nearest_samples(input: usize, output: usize, perimeter: usize) -> Vec<usize> {
+    let scale = input as f32 / output as f32;
+    let sample = |index: usize| {
+        let middle = index as f32 + 0.5;
+        let at = if perimeter <= 128 { middle * scale } else { middle.mul_add(scale, -0.5) + 0.5 };
+        (at as usize).min(input - 1)
+    };
+    (0..output).map(sample).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::resize;
+    use super::{nearest_samples, resize};
+    use crate::kernel::{Filter, Weights};
     use crate::{Error, Rgb};
     use smolvlm_config::Resample;
 
@@ -212,5 +157,87 @@ mod tests {
         let empty = Rgb::new(0, 9, Vec::new()).unwrap();
         assert!(matches!(resize(&empty, 4, 4, filter), Err(Error::EmptyImage { height: 9, width: 0 })));
         assert!(matches!(resize(&image, 4, 4, Resample::Box), Err(Error::Resample { .. })));
+    }
+
+    /// What the passes compute, said plainly: one output at a time.
+    fn plain(image: &Rgb, height: usize, width: usize, filter: Resample) -> Vec<u8> {
+        let filter = Filter::new(filter).unwrap().unwrap();
+        let pass = |samples: &[u8], input: usize, output: usize, stride: usize, run: usize| -> Vec<u8> {
+            if input == output {
+                return samples.to_vec();
+            }
+            let weights = Weights::new(filter, input, output);
+            let mut out = Vec::new();
+            for start in (0..samples.len() / stride).map(|line| line * stride) {
+                for index in 0..output {
+                    let (first, taps) = weights.of(index);
+                    for offset in 0..run {
+                        let sample = |tap: usize| i64::from(samples[start + (first + tap) * run + offset]);
+                        let sum: i64 =
+                            taps.iter().enumerate().map(|(tap, &weight)| i64::from(weight) * sample(tap)).sum();
+                        out.push(((sum + (1 << (weights.bits - 1))) >> weights.bits).clamp(0, 255) as u8);
+                    }
+                }
+            }
+            out
+        };
+        let (rows, columns) = (image.height() as usize, image.width() as usize);
+        let wide = pass(image.data(), columns, width, columns * 3, 3);
+        pass(&wide, rows, height, rows * width * 3, width * 3)
+    }
+
+    fn noise(height: u32, width: u32, mut state: u32) -> Rgb {
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        Rgb::new(width, height, (0..height * width * 3).map(|_| next()).collect()).unwrap()
+    }
+
+    #[test]
+    fn any_shape_comes_out_as_the_plain_sums_say() {
+        let sides = [1, 2, 3, 7, 16, 31, 33, 64, 85, 130, 300];
+        let mut seed = 0u32;
+        for filter in [Resample::Lanczos, Resample::Bicubic, Resample::Bilinear] {
+            for step in 0..120 {
+                let side = |shift: u32| sides[(step * 7 + shift * 3 + step / (shift + 2)) as usize % sides.len()];
+                let (height, width, out_height, out_width) = (side(0), side(1), side(2), side(3));
+                seed += 1;
+                let image = noise(height, width, seed);
+                let found = resize(&image, out_height, out_width, filter).unwrap();
+                let wanted = plain(&image, out_height as usize, out_width as usize, filter);
+                assert!(found.data() == wanted, "{height}x{width} to {out_height}x{out_width} with {filter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let image = noise(700, 500, 1);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| resize(&image, 300, 1100, Resample::Lanczos).unwrap())
+        };
+        let one = run(1);
+        assert!(run(2) == one && run(5) == one);
+    }
+
+    #[test]
+    fn nearest_rounds_as_torch_does() {
+        // torch 2.15, nearest-exact of uint8: where a sample falls between two, the size of the output decides.
+        assert_eq!(nearest_samples(2, 109, 112)[54], 0);
+        assert_eq!(nearest_samples(4, 82, 85)[20], 0);
+        assert_eq!(nearest_samples(2, 165, 167)[82], 1);
+        assert_eq!(nearest_samples(22, 1067, 1070)[48], 1);
+        assert_eq!(nearest_samples(4, 2, 4), [1, 3]);
+    }
+
+    #[test]
+    fn a_result_too_large_is_refused() {
+        let error = resize(&noise(2, 2, 1), u32::MAX, u32::MAX, Resample::Lanczos).unwrap_err();
+        assert!(matches!(error, Error::Limit { .. }), "{error}");
+        // 60000 rows of the new width would come before the one row that is asked for.
+        let error = resize(&noise(60_000, 1, 1), 1, 60_000, Resample::Lanczos).unwrap_err();
+        assert!(matches!(error, Error::Limit { found: 3_600_000_000, .. }), "{error}");
     }
 }

@@ -38,4 +38,10 @@ impl Rgb {
     pub fn data(&self) -> &[u8] {
         &self.data
     }
+
+    /// An image whose bytes are known to fit its size.
+    pub(crate) fn from_parts(width: u32, height: u32, data: Vec<u8>) -> Self {
+        debug_assert_eq!(data.len() as u64, 3 * u64::from(width) * u64::from(height));
+        Self { width, height, data }
+    }
 }

@@ -1,0 +1,118 @@
+//! The two inner loops of resizing, for the instruction set at hand: weighted sums of runs of bytes, and transposing.
+//!
+//! [`Portable`] is the plain statement of both, which compilers vectorise for a target's baseline; x86 with AVX2 has its own
+//! (`avx2.rs`). Their results are equal.
+
+/// Bytes that are handled at once.
+pub(crate) const BLOCK: usize = 32;
+/// Rows of a square that is transposed.
+pub(crate) const SQUARE: usize = 16;
+
+/// An instruction set.
+pub(crate) trait Lanes: Copy {
+    /// `sum(taps[k] * rows[k * stride + i])` for each `i` of a block, shifted right by `bits` after rounding, within 0..=255.
+    fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK];
+
+    /// Transposes two squares of 16 x 16 bytes that lie side by side.
+    fn transpose(self, squares: [[u8; BLOCK]; SQUARE]) -> [[u8; BLOCK]; SQUARE];
+}
+
+/// Work that is compiled for every instruction set.
+pub(crate) trait Work {
+    /// Does the work. To be marked `#[inline(always)]`: only then is it compiled for the instruction set of `lanes`.
+    fn run<L: Lanes>(self, lanes: L);
+}
+
+/// Runs `work` with the best instruction set of this processor.
+pub(crate) fn dispatch(work: impl Work) {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        struct With<W>(W, pulp::x86::V3);
+        impl<W: Work> pulp::NullaryFnOnce for With<W> {
+            type Output = ();
+            #[inline(always)]
+            fn call(self) {
+                self.0.run(self.1);
+            }
+        }
+        return simd.vectorize(With(work, simd));
+    }
+    work.run(Portable);
+}
+
+/// What the compiler makes of plain loops.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Lanes for Portable {
+    #[inline(always)]
+    fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK] {
+        let mut sums = [1i32 << (bits - 1); BLOCK];
+        for (row, &tap) in rows.chunks(stride).zip(taps) {
+            for (sum, &byte) in sums.iter_mut().zip(&row[..BLOCK]) {
+                *sum += i32::from(byte) * i32::from(tap);
+            }
+        }
+        sums.map(|sum| (sum >> bits).clamp(0, 255) as u8)
+    }
+
+    #[inline(always)]
+    fn transpose(self, squares: [[u8; BLOCK]; SQUARE]) -> [[u8; BLOCK]; SQUARE] {
+        let mut out = [[0; BLOCK]; SQUARE];
+        for (y, row) in squares.iter().enumerate() {
+            for (x, byte) in row.iter().enumerate() {
+                out[x % SQUARE][x / SQUARE * SQUARE + y] = *byte;
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK, Lanes, Portable, SQUARE, Work, dispatch};
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    /// Compares an instruction set with plain loops.
+    struct Compare;
+
+    impl Work for Compare {
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) {
+            let data = bytes(50 * 100);
+            // Weights of every sign, at both ends of their range, in even and odd numbers.
+            let taps: Vec<i16> =
+                (0..40).map(|k: i32| [i16::MAX, -900, 7000, i16::MIN / 4, 1][(k % 5) as usize]).collect();
+            for count in 1..40 {
+                for bits in [1, 14, 22] {
+                    let (found, wanted) = (
+                        lanes.weigh(&data[13..], 100, &taps[..count], bits),
+                        Portable.weigh(&data[13..], 100, &taps[..count], bits),
+                    );
+                    assert_eq!(found, wanted, "{count} taps of {bits} bits");
+                }
+            }
+            let squares: [[u8; BLOCK]; SQUARE] =
+                std::array::from_fn(|row| std::array::from_fn(|at| data[row * BLOCK + at]));
+            assert_eq!(lanes.transpose(squares), Portable.transpose(squares));
+            assert_eq!(lanes.transpose(lanes.transpose(squares)), squares);
+        }
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        dispatch(Compare);
+    }
+
+    #[test]
+    fn a_transposed_square_has_its_columns_as_rows() {
+        let mut squares = [[0; BLOCK]; SQUARE];
+        (squares[3][5], squares[3][SQUARE + 7]) = (1, 2);
+        let out = Portable.transpose(squares);
+        assert_eq!((out[5][3], out[7][SQUARE + 3]), (1, 2));
+        assert_eq!(out.as_flattened().iter().map(|&byte| u32::from(byte)).sum::<u32>(), 3);
+    }
+}

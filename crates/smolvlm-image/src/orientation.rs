@@ -1,0 +1,75 @@
+//! Turning an image upright.
+
+use crate::Rgb;
+use image::metadata::Orientation;
+use rayon::prelude::*;
+
+/// Whether rows become columns.
+pub(crate) fn is_turned(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
+}
+
+/// Turns and mirrors an image as its file asks for (EXIF 2.32, tag 0x0112).
+pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let turned = is_turned(orientation);
+    let (out_width, out_height) = if turned { (height, width) } else { (width, height) };
+    // Whether output columns and rows run backwards through the input.
+    let (back_x, back_y) = match orientation {
+        Orientation::NoTransforms => return image,
+        Orientation::FlipHorizontal => (true, false),
+        Orientation::Rotate180 => (true, true),
+        Orientation::FlipVertical => (false, true),
+        Orientation::Rotate90FlipH => (false, false),
+        Orientation::Rotate90 => (true, false),
+        Orientation::Rotate270FlipH => (true, true),
+        Orientation::Rotate270 => (false, true),
+    };
+    let (pixels, _) = image.data().as_chunks::<3>();
+    let mut data = vec![0; image.data().len()];
+    // Output rows of a band are written side by side: when rows become columns, their inputs lie next to each other.
+    const BAND: usize = 16;
+    data.par_chunks_mut(BAND * out_width * 3).enumerate().for_each(|(band, out)| {
+        let (out, _) = out.as_chunks_mut::<3>();
+        for x in 0..out_width {
+            let from_x = if back_x { out_width - 1 - x } else { x };
+            for row in 0..out.len() / out_width {
+                let y = band * BAND + row;
+                let from_y = if back_y { out_height - 1 - y } else { y };
+                out[row * out_width + x] =
+                    pixels[if turned { from_x * width + from_y } else { from_y * width + from_x }];
+            }
+        }
+    });
+    Rgb::from_parts(out_width as u32, out_height as u32, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apply;
+    use crate::Rgb;
+    use image::metadata::Orientation;
+
+    /// The reds of a 2 x 3 image `[[1, 2, 3], [4, 5, 6]]` after turning it, row by row.
+    fn turned(exif: u8) -> Vec<Vec<u8>> {
+        let data = (1..=6).flat_map(|red| [red, 0, 0]).collect();
+        let image = apply(Rgb::new(3, 2, data).unwrap(), Orientation::from_exif(exif).unwrap());
+        let reds: Vec<u8> = image.data().iter().copied().step_by(3).collect();
+        reds.chunks(image.width() as usize).map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn all_eight_ways() {
+        assert_eq!(turned(1), [[1, 2, 3], [4, 5, 6]]);
+        assert_eq!(turned(2), [[3, 2, 1], [6, 5, 4]]);
+        assert_eq!(turned(3), [[6, 5, 4], [3, 2, 1]]);
+        assert_eq!(turned(4), [[4, 5, 6], [1, 2, 3]]);
+        assert_eq!(turned(5), [[1, 4], [2, 5], [3, 6]]);
+        assert_eq!(turned(6), [[4, 1], [5, 2], [6, 3]]);
+        assert_eq!(turned(7), [[6, 3], [5, 2], [4, 1]]);
+        assert_eq!(turned(8), [[3, 6], [2, 5], [1, 4]]);
+    }
+}
