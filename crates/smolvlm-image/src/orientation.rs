@@ -29,18 +29,20 @@ pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
         Orientation::Rotate270 => (false, true),
     };
     let (pixels, _) = image.data().as_chunks::<3>();
+    // Squares, so that input and output both stay in cache when rows become columns.
+    const SIDE: usize = 64;
     let mut data = vec![0; image.data().len()];
-    // Output rows of a band are written side by side: when rows become columns, their inputs lie next to each other.
-    const BAND: usize = 16;
-    data.par_chunks_mut(BAND * out_width * 3).enumerate().for_each(|(band, out)| {
+    data.par_chunks_mut(SIDE * out_width * 3).enumerate().for_each(|(band, out)| {
         let (out, _) = out.as_chunks_mut::<3>();
-        for x in 0..out_width {
-            let from_x = if back_x { out_width - 1 - x } else { x };
-            for row in 0..out.len() / out_width {
-                let y = band * BAND + row;
+        for left in (0..out_width).step_by(SIDE) {
+            for (row, line) in out.chunks_exact_mut(out_width).enumerate() {
+                let y = band * SIDE + row;
                 let from_y = if back_y { out_height - 1 - y } else { y };
-                out[row * out_width + x] =
-                    pixels[if turned { from_x * width + from_y } else { from_y * width + from_x }];
+                let line = &mut line[left..out_width.min(left + SIDE)];
+                for (x, pixel) in (left..).zip(line) {
+                    let from_x = if back_x { out_width - 1 - x } else { x };
+                    *pixel = pixels[if turned { from_x * width + from_y } else { from_y * width + from_x }];
+                }
             }
         }
     });
@@ -71,5 +73,16 @@ mod tests {
         assert_eq!(turned(6), [[4, 1], [5, 2], [6, 3]]);
         assert_eq!(turned(7), [[6, 3], [5, 2], [4, 1]]);
         assert_eq!(turned(8), [[3, 6], [2, 5], [1, 4]]);
+    }
+
+    #[test]
+    fn turning_and_turning_back() {
+        let data = (0..130 * 70 * 3u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let image = Rgb::new(130, 70, data).unwrap();
+        for (there, back) in [(2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (7, 7), (8, 6)] {
+            let [there, back] = [there, back].map(|exif| Orientation::from_exif(exif).unwrap());
+            let turned = apply(image.clone(), there);
+            assert!(turned != image && apply(turned, back) == image, "{there:?}");
+        }
     }
 }
