@@ -1,6 +1,9 @@
 //! A decoded image.
 
-use crate::Error;
+use crate::colour::to_rgb;
+use crate::{Error, orientation};
+use image::metadata::Orientation;
+use image::{DynamicImage, RgbaImage};
 
 /// A decoded image: 8-bit RGB, interleaved, row by row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,24 @@ impl Rgb {
             return Err(Error::RgbSize { width, height, expected, found: data.len() });
         }
         Ok(Self { width, height, data })
+    }
+
+    /// An image from RGBA bytes, `[height, width, 4]`, with its transparency laid over white.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RgbSize`] when there are not `4 * width * height` bytes; the error counts those without alpha.
+    pub fn from_rgba(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
+        let found = data.len() / 4 * 3;
+        let expected = 3 * u64::from(width) * u64::from(height);
+        let pixels = RgbaImage::from_raw(width, height, data).ok_or(Error::RgbSize { width, height, expected, found })?;
+        Ok(to_rgb(DynamicImage::ImageRgba8(pixels)))
+    }
+
+    /// The image turned and mirrored as an EXIF orientation (1 to 8) asks for; any other number leaves it as it is.
+    #[must_use]
+    pub fn turned(self, exif: u8) -> Self {
+        orientation::apply(self, Orientation::from_exif(exif).unwrap_or(Orientation::NoTransforms))
     }
 
     /// Width in pixels.

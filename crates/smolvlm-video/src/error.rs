@@ -1,0 +1,101 @@
+//! The error type of this crate.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What can go wrong between a video and its frames.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is no video that can be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// There are no bytes.
+    #[error("the video is empty (0 bytes)")]
+    Empty,
+    /// There are no frames.
+    #[error("the video has no frames")]
+    NoFrames,
+    /// A file without moving pictures.
+    #[error("there is no video stream in it, only {found}")]
+    NoVideoStream {
+        /// What there is, such as `audio`.
+        found: String,
+    },
+    /// Containers cannot be read by this build.
+    #[error(
+        "this build reads animated GIF, WebP and PNG and folders of images only; \
+         for video containers enable the cargo feature `ffmpeg` (`video` of the command)"
+    )]
+    NeedsFfmpeg,
+    /// The video is damaged, or uses what its decoder does not know.
+    #[error("the video cannot be decoded: {message}")]
+    Decode {
+        /// What the decoder said.
+        message: String,
+    },
+    /// A frame that the index promises cannot be had.
+    #[error("frame {index} of {frames} cannot be decoded; the video is damaged or cut off")]
+    MissingFrame {
+        /// Its place in the order of showing, from 0.
+        index: usize,
+        /// Frames that the video should have.
+        frames: usize,
+    },
+    /// The video is larger than the limits allow.
+    #[error("{what} is {found}, more than the limit of {limit}")]
+    Limit {
+        /// What is too large, with its unit.
+        what: &'static str,
+        /// How large it is.
+        found: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// Time ran out.
+    #[error("the video was not decoded within {seconds} s; sample fewer frames, or raise the deadline")]
+    Deadline {
+        /// Seconds that were allowed.
+        seconds: f64,
+    },
+    /// A frame could not be decoded or resized.
+    #[error("frame {index}: {source}")]
+    Frame {
+        /// Its place in the order of showing, from 0.
+        index: usize,
+        /// The image crate's error.
+        source: smolvlm_image::Error,
+    },
+    /// The configuration cannot be used.
+    #[error("video processor: {source}")]
+    Processor {
+        /// The image crate's error.
+        source: smolvlm_image::Error,
+    },
+    /// A video processor that is not to resize. Frames could not be put into one tensor.
+    #[error("do_resize is false in the video processor's configuration; frames have to become tiles of one size")]
+    NotResized,
+}
+
+impl Error {
+    /// The same error about a file.
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+        match self {
+            named @ (Self::Io { .. } | Self::File { .. }) => named,
+            other => Self::File { path: path.to_owned(), source: Box::new(other) },
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What a video may be at most.
+
+use crate::Error;
+use std::time::{Duration, Instant};
+
+/// What a video may be at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bounds of each frame, and of each file of a frame list.
+    pub image: smolvlm_image::Limits,
+    /// Largest video file, in bytes. 32 GiB by default; files of containers are never read into memory.
+    pub max_bytes: u64,
+    /// Most frames of a video. 2^22 (four million, 19 hours at 60 frames a second) by default.
+    pub max_frames: usize,
+    /// Most frames that become tiles. 1024 by default; released settings sample at most 64.
+    pub max_sampled_frames: usize,
+    /// Time for finding and decoding the frames of one video. Five minutes by default.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            image: smolvlm_image::Limits::default(),
+            max_bytes: 32 << 30,
+            max_frames: 1 << 22,
+            max_sampled_frames: 1024,
+            deadline: Duration::from_secs(300),
+        }
+    }
+}
+
+pub(crate) fn check(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
+    if found > limit { Err(Error::Limit { what, found, limit }) } else { Ok(()) }
+}
+
+/// Time that runs out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    end: Option<Instant>,
+    allowed: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn after(allowed: Duration) -> Self {
+        // A time too far away to be counted never comes.
+        Self { end: Instant::now().checked_add(allowed), allowed }
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    pub(crate) fn check(self) -> Result<(), Error> {
+        if self.is_over() { Err(Error::Deadline { seconds: self.allowed.as_secs_f64() }) } else { Ok(()) }
+    }
+}

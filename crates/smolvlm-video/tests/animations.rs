@@ -1,0 +1,86 @@
+//! Animations and folders: no system library needed.
+
+mod support;
+
+use smolvlm_config::{Size, VideoProcessorConfig};
+use smolvlm_video::{Error, Limits, Ratio, VideoInput, VideoProcessor, open};
+use std::sync::Arc;
+use support::{clip, open_clip, read};
+
+#[test]
+fn animations_of_every_kind() {
+    for name in ["moving.gif", "moving.webp", "moving.apng"] {
+        let mut video = open_clip(name);
+        let metadata = *video.metadata();
+        assert_eq!((metadata.frames, metadata.height, metadata.width), (12, 24, 32), "{name}");
+        let (stamps, looks) = read(video.as_mut(), &[0, 5, 11]).unwrap();
+        assert_eq!(looks, [0, 5, 11], "{name}");
+        assert_eq!(stamps[0].time, Some(Ratio::whole(0)));
+        // GIF counts hundredths, WebP thousandths.
+        let last = stamps[2].time.unwrap().as_f64();
+        assert!((last - 11.0 / 8.0).abs() < 0.06, "{name}: {last}");
+        let (fps, duration) = (metadata.fps.unwrap().as_f64(), metadata.duration.unwrap().as_f64());
+        assert!((fps * duration - 12.0).abs() < 1e-9, "{name}");
+        // Asked again, it starts anew.
+        assert_eq!(read(video.as_mut(), &[3]).unwrap().1, [3], "{name}");
+    }
+}
+
+#[test]
+fn bytes_and_files_are_the_same() {
+    let bytes: Arc<[u8]> = std::fs::read(clip("moving.gif")).unwrap().into();
+    let mut video = open(VideoInput::Bytes(bytes), &Limits::default()).unwrap();
+    assert_eq!(video.metadata(), open_clip("moving.gif").metadata());
+    assert_eq!(read(video.as_mut(), &[7]).unwrap().1, [7]);
+}
+
+#[test]
+fn a_folder_is_a_video_of_all_its_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = open(VideoInput::Path(folder.path()), &Limits::default()).err().unwrap().to_string();
+    assert!(empty.contains("no frames"), "{empty}");
+    let still = std::fs::read(clip("../../golden/media/square.png")).unwrap();
+    for name in ["b10.png", "b9.png", "b11.png"] {
+        std::fs::write(folder.path().join(name), &still).unwrap();
+    }
+    let mut video = open(VideoInput::Path(folder.path()), &Limits::default()).unwrap();
+    assert_eq!((video.metadata().frames, video.metadata().fps), (3, None));
+    let config = VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() };
+    let tiles = VideoProcessor::new(config).unwrap().process(video.as_mut()).unwrap();
+    assert_eq!(tiles.pixels.len(), 3 * 3 * 16 * 16);
+    assert!(tiles.pixels.chunks(768).all(|tile| tile == &tiles.pixels[..768]));
+    // A single image is a video of one frame.
+    let still = open(VideoInput::Path(&folder.path().join("b9.png")), &Limits::default()).unwrap();
+    assert_eq!(still.metadata().frames, 1);
+}
+
+#[test]
+fn damage_is_an_error_or_a_picture() {
+    for name in ["moving.gif", "moving.webp", "moving.apng"] {
+        let whole = std::fs::read(clip(name)).unwrap();
+        for at in (0..whole.len()).step_by(3) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x55;
+            if let Ok(mut video) = open(VideoInput::Bytes(bytes.into()), &Limits::default()) {
+                let _ = read(video.as_mut(), &[video.metadata().frames - 1]);
+            }
+            let _ = open(VideoInput::Bytes(whole[..at].into()), &Limits::default());
+        }
+    }
+}
+
+#[test]
+fn limits_hold_for_animations() {
+    let with = |limits: Limits| open(VideoInput::Path(&clip("moving.webp")), &limits).map(|_| ()).unwrap_err();
+    let image = |max_pixels, max_bytes| smolvlm_image::Limits { max_pixels, max_bytes, ..Default::default() };
+    for limits in [
+        Limits { max_frames: 11, ..Limits::default() },
+        Limits { image: image(700, 1 << 20), ..Limits::default() },
+        Limits { image: image(1 << 20, 100), ..Limits::default() },
+    ] {
+        let error = with(limits.clone()).to_string();
+        assert!(error.contains("moving.webp"), "{limits:?}: {error}");
+    }
+    let slow = with(Limits { deadline: std::time::Duration::ZERO, ..Limits::default() });
+    assert!(matches!(slow, Error::File { source, .. } if matches!(*source, Error::Deadline { .. })));
+}

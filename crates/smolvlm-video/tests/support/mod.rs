@@ -1,0 +1,32 @@
+//! Clips of the corpus, and what their frames look like.
+
+use smolvlm_video::{Error, FrameSource, FrameStamp, Limits, VideoInput, open};
+use std::path::PathBuf;
+
+/// A file of the corpus, made by `tests/corpus/clips.sh`.
+pub fn clip(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/clips").join(name)
+}
+
+/// Opens a clip with the default limits.
+pub fn open_clip(name: &str) -> Box<dyn FrameSource> {
+    open(VideoInput::Path(&clip(name)), &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Which frame a picture is, by its grey: frame `k` has level `16 + 5 k` before its conversion to full range.
+pub fn seen(pixels: &[u8]) -> usize {
+    let mean = pixels.iter().map(|&level| f64::from(level)).sum::<f64>() / pixels.len() as f64;
+    // Video levels 16 to 235 become 0 to 255.
+    (mean * 219.0 / 255.0 / 5.0).round() as usize
+}
+
+/// Reads frames; gives their stamps and which frames they are by their looks.
+pub fn read(source: &mut dyn FrameSource, indices: &[usize]) -> Result<(Vec<FrameStamp>, Vec<usize>), Error> {
+    let (mut stamps, mut looks) = (Vec::new(), Vec::new());
+    source.read(indices, &mut |stamp, image| {
+        stamps.push(stamp);
+        looks.push(seen(image.data()));
+        Ok(())
+    })?;
+    Ok((stamps, looks))
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Makes clips/: small videos whose frame k is grey of level 16 + 5 k, so that a test sees which frame it got.
+# Made with ffmpeg 5.1.9 (libx264, libvpx). Usage: tests/corpus/clips.sh
+set -euo pipefail
+cd "$(dirname "$0")" && mkdir -p clips && cd clips
+
+grey() { # grey FRAMES RATE SIZE OPTIONS...
+  local frames=$1 rate=$2 size=$3
+  shift 3
+  ffmpeg -v error -y -f lavfi -i "color=black:s=$size:r=$rate,format=gray,geq=lum='16+5*N',format=yuv420p" \
+    -frames:v "$frames" -map_metadata -1 -fflags +bitexact -flags:v +bitexact -threads 1 "$@"
+}
+h264=(-c:v libx264 -qp 10 -bf 2 -g 10 -x264-params "sei=0")
+
+grey 40 8 64x48 "${h264[@]}" plain.mp4
+grey 40 8 64x48 "${h264[@]}" -f mpegts transport.ts
+grey 40 8 64x48 "${h264[@]}" raw.h264
+grey 40 30000/1001 64x48 "${h264[@]}" ntsc.mkv
+grey 40 8 64x48 -c:v mpeg4 -qscale:v 2 -bf 2 -g 10 packed.avi
+grey 40 8 64x48 -c:v libvpx -b:v 200k -auto-alt-ref 1 -lag-in-frames 16 -g 10 hidden-frames.webm
+grey 1 8 64x48 "${h264[@]}" one-frame.mp4
+grey 6 8 33x17 -c:v mjpeg -pix_fmt yuvj420p -q:v 2 odd.mkv
+grey 12 8 64x48 "${h264[@]}" -f matroska - | cat >live.mkv
+# Frames 5 and later come two seconds late; each frame keeps its own time.
+grey 10 8 64x48 -vf "setpts='PTS+gte(N,5)*2/TB'" -vsync vfr -c:v libx264 -qp 10 -bf 0 variable.mkv
+# The left half is dark, the right half bright; to be shown turned by a quarter.
+ffmpeg -v error -y -f lavfi -i "color=black:s=32x32:r=8[a];color=white:s=32x32:r=8[b];[a][b]hstack,format=yuv420p" \
+  -frames:v 3 -fflags +bitexact "${h264[@]}" upright.mp4
+ffmpeg -v error -y -display_rotation 90 -i upright.mp4 -c copy -fflags +bitexact turned.mp4 2>/dev/null ||
+  ffmpeg -v error -y -i upright.mp4 -c copy -metadata:s:v:0 rotate=90 -fflags +bitexact turned.mp4
+rm upright.mp4
+ffmpeg -v error -y -f lavfi -i "sine=440:d=0.3" -c:a aac -b:a 32k -fflags +bitexact sound.m4a
+ffmpeg -v error -y -i plain.mp4 -vf "fps=8,scale=32:24,format=rgb24" -frames:v 12 -fflags +bitexact moving.gif
+ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24" -frames:v 12 -lossless 1 -fflags +bitexact moving.webp
+ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=rgb24" -frames:v 12 -f apng -plays 0 -fflags +bitexact moving.apng
+ls -l
