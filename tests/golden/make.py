@@ -29,6 +29,7 @@ MEDIA, PROCESSING = "media", "processing"
 
 def build(out, only=None):
     from cases import Reference, write_cases
+    from cases_generation import write_generation_cases
     from cases_video import write_video_cases
     from checkpoints import CHECKPOINTS, recipe, write_checkpoint
     from media import write_media
@@ -48,6 +49,7 @@ def build(out, only=None):
             reference = Reference(out / name / "model", out, plan["dtype"])
             write_cases(out / name, reference, plan)
             write_video_cases(out / name, reference, plan)
+            write_generation_cases(out / name, reference, plan)
     if PROCESSING in wanted:
         write_processing(out / PROCESSING, out)
 
