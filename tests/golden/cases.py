@@ -226,29 +226,16 @@ def at(tensor, positions):
     return tensor.reshape(-1, tensor.shape[-1])[positions]
 
 
-def record(reference, plan, name):
-    """(case.json, tensors) of one case."""
-    conversations, overrides = CASES[name]
-    images = reference.images(conversations)
-    rendered = [reference.processor.apply_chat_template(c, add_generation_prompt=True) for c in conversations]
-    inputs = reference.inputs(rendered, images, overrides)
+def forward(reference, plan, inputs, levels, chosen, first_tokens):
+    """The stages of one pass over the whole prompt, sampled; it has to choose `first_tokens`."""
     mask = inputs["attention_mask"]
     position_ids = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 0)
-    grids = reference.grids(images, overrides)
-    levels = reference.tiles(inputs, grids, plan["tile"])
-
     with torch.no_grad(), Stages(reference.model) as seen:
         logits = reference.model(**inputs, position_ids=position_ids, use_cache=False).logits
-    generated, margin = reference.generate(inputs)
-    assert margin > SMALLEST_MARGIN, f"{plan['name']}/{name}: margin {margin:.2e}; choose another seed"
-    assert [row[0] for row in generated] == logits[:, -1].argmax(-1).tolist()
-    for row, ids in enumerate(generated if len(generated) > 1 else []):
-        alone, _ = reference.generate(reference.inputs(rendered[row : row + 1], images[row : row + 1], overrides))
-        assert alone == [ids], f"{plan['name']}/{name}: row {row} alone gives {alone[0]}, in the batch {ids}"
+    assert first_tokens == logits[:, -1].argmax(-1).tolist()
 
     hidden = sampled_positions(mask, HIDDEN_STRIDE, HIDDEN_TAIL, WHOLE_ROW)
     heads = sampled_positions(mask, LOGIT_STRIDE, LOGIT_TAIL)
-    chosen = sampled_tiles(len(levels), both_ends=name == "single-split")
     tensors = {
         "position_ids": position_ids,
         "positions": hidden,
@@ -266,6 +253,25 @@ def record(reference, plan, name):
         with torch.no_grad():
             low = reference.model_bf16(**inputs, position_ids=position_ids, use_cache=False).logits
         tensors["logits_bf16"] = at(low, heads).to(torch.float32)
+    return tensors
+
+
+def record(reference, plan, name):
+    """(case.json, tensors) of one case."""
+    conversations, overrides = CASES[name]
+    images = reference.images(conversations)
+    rendered = [reference.processor.apply_chat_template(c, add_generation_prompt=True) for c in conversations]
+    inputs = reference.inputs(rendered, images, overrides)
+    grids = reference.grids(images, overrides)
+    levels = reference.tiles(inputs, grids, plan["tile"])
+
+    generated, margin = reference.generate(inputs)
+    assert margin > SMALLEST_MARGIN, f"{plan['name']}/{name}: margin {margin:.2e}; choose another seed"
+    for row, ids in enumerate(generated if len(generated) > 1 else []):
+        alone, _ = reference.generate(reference.inputs(rendered[row : row + 1], images[row : row + 1], overrides))
+        assert alone == [ids], f"{plan['name']}/{name}: row {row} alone gives {alone[0]}, in the batch {ids}"
+    chosen = sampled_tiles(len(levels), both_ends=name == "single-split")
+    tensors = forward(reference, plan, inputs, levels, chosen, [row[0] for row in generated])
 
     case = {
         "conversations": conversations,
@@ -273,7 +279,7 @@ def record(reference, plan, name):
         "rendered": rendered,
         "prompts": reference.prompts(inputs),
         "input_ids": inputs["input_ids"].tolist(),
-        "attention_mask": mask.tolist(),
+        "attention_mask": inputs["attention_mask"].tolist(),
         "rows": grids[0],
         "cols": grids[1],
         "pixel_values_shape": list(inputs["pixel_values"].shape) if len(levels) else None,
@@ -288,8 +294,7 @@ def record(reference, plan, name):
     return case, tensors
 
 
-def write_cases(folder, golden_root, plan):
-    reference = Reference(folder / "model", golden_root, plan["dtype"])
+def write_cases(folder, reference, plan):
     for name in plan["cases"] or CASES:
         case, tensors = record(reference, plan, name)
         write_json(folder / name / "case.json", case)

@@ -28,7 +28,9 @@ MEDIA, PROCESSING = "media", "processing"
 
 
 def build(out, only=None):
-    from cases import write_cases
+    from cases import Reference, write_cases
+    from cases_generation import write_generation_cases
+    from cases_video import write_video_cases
     from checkpoints import CHECKPOINTS, recipe, write_checkpoint
     from media import write_media
     from processing import write_processing
@@ -44,7 +46,10 @@ def build(out, only=None):
         if name in CHECKPOINTS:
             plan = recipe(name)
             write_checkpoint(out / name / "model", plan)
-            write_cases(out / name, out, plan)
+            reference = Reference(out / name / "model", out, plan["dtype"])
+            write_cases(out / name, reference, plan)
+            write_video_cases(out / name, reference, plan)
+            write_generation_cases(out / name, reference, plan)
     if PROCESSING in wanted:
         write_processing(out / PROCESSING, out)
 

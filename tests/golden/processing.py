@@ -3,6 +3,7 @@
 import processing_image
 import processing_model
 import processing_text
+import processing_video
 
 
 def write_processing(folder, golden_root):
@@ -10,3 +11,4 @@ def write_processing(folder, golden_root):
     processing_image.write(folder, golden_root)
     processing_text.write(folder, golden_root)
     processing_model.write(folder, golden_root)
+    processing_video.write(folder, golden_root)
