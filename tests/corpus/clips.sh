@@ -30,7 +30,7 @@ ffmpeg -v error -y -display_rotation 90 -i upright.mp4 -c copy -fflags +bitexact
   ffmpeg -v error -y -i upright.mp4 -c copy -metadata:s:v:0 rotate=90 -fflags +bitexact turned.mp4
 rm upright.mp4
 ffmpeg -v error -y -f lavfi -i "sine=440:d=0.3" -c:a aac -b:a 32k -fflags +bitexact sound.m4a
-ffmpeg -v error -y -i plain.mp4 -vf "fps=8,scale=32:24,format=rgb24" -frames:v 12 -fflags +bitexact moving.gif
+ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=gray" -frames:v 12 -fflags +bitexact moving.gif
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24" -frames:v 12 -lossless 1 -fflags +bitexact moving.webp
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=rgb24" -frames:v 12 -f apng -plays 0 -fflags +bitexact moving.apng
 ls -l

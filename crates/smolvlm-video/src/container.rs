@@ -91,10 +91,7 @@ impl FrameSource for Container {
         let mut reader = open()?.looking_for(&targets, &self.index);
         for (&index, &target) in indices.iter().zip(&targets) {
             if !reader.find(target)? {
-                // A seek may have gone too far: some formats can only guess where a time is.
-                if !reader.has_sought {
-                    return Err(missing(index));
-                }
+                // Once more from the start, in case that seeking lost it.
                 reader = open()?.looking_for(&targets, &self.index).without_seeking();
                 if !reader.find(target)? {
                     return Err(missing(index));
@@ -125,10 +122,9 @@ struct Reader<'a> {
     /// The latest frame that was handed to the decoder and can be decoded without others.
     last_key: Option<i64>,
     has_ended: bool,
-    /// Packets that could not be read.
-    errors: usize,
     can_seek: bool,
-    has_sought: bool,
+    /// A packet that was read to see where a seek came out.
+    pending: Option<ffmpeg::Packet>,
     targets: &'a [i64],
     index: Option<&'a Index>,
     limits: &'a Limits,
@@ -186,9 +182,8 @@ impl<'a> Reader<'a> {
             decoded: 0,
             last_key: None,
             has_ended: false,
-            errors: 0,
             can_seek: true,
-            has_sought: false,
+            pending: None,
             targets: &[],
             index: None,
             limits,
@@ -220,7 +215,9 @@ impl<'a> Reader<'a> {
         if self.place.is_some_and(|place| place >= target) {
             return Ok(true);
         }
-        self.seek_towards(target);
+        if !self.seek_towards(target) {
+            return Ok(false);
+        }
         loop {
             self.deadline.check()?;
             while self.decoder.receive_frame(&mut self.frame).is_ok() {
@@ -238,28 +235,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Hands the next packet to the decoder, or the news that there is none.
-    fn feed(&mut self) {
-        let mut packet = ffmpeg::Packet::empty();
-        match packet.read(&mut self.input) {
-            Ok(()) if packet.stream() != self.stream => return,
-            Ok(()) => {}
-            Err(ffmpeg::Error::Eof | ffmpeg::Error::Exit) => {
-                self.has_ended = true;
-                // Fails only if the decoder has been told before.
-                let _ = self.decoder.send_eof();
-                return;
-            }
-            Err(_) => {
+    /// The next packet of the video; none at the end.
+    fn next_packet(&mut self) -> Option<ffmpeg::Packet> {
+        if let Some(packet) = self.pending.take() {
+            return Some(packet);
+        }
+        let mut errors = 0;
+        while errors < MOST_ERRORS {
+            let mut packet = ffmpeg::Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => return Some(packet),
+                Ok(()) => errors = 0,
+                Err(ffmpeg::Error::Eof | ffmpeg::Error::Exit) => return None,
                 // Damage: go on behind it, but not for ever.
-                self.errors += 1;
-                if self.errors > MOST_ERRORS {
-                    self.has_ended = true;
-                    let _ = self.decoder.send_eof();
-                }
-                return;
+                Err(_) => errors += 1,
             }
         }
+        None
+    }
+
+    /// Hands the next packet to the decoder, or the news that there is none.
+    fn feed(&mut self) {
+        let Some(packet) = self.next_packet() else {
+            self.has_ended = true;
+            // Fails only if the decoder has been told before.
+            let _ = self.decoder.send_eof();
+            return;
+        };
         if packet.is_key() {
             self.last_key = self.last_key.max(packet.pts());
         }
@@ -272,21 +274,36 @@ impl<'a> Reader<'a> {
         let _ = self.decoder.send_packet(&packet);
     }
 
-    /// Seeks if that leaves packets out.
-    fn seek_towards(&mut self, target: i64) {
-        let Some(key) = self.index.filter(|_| self.can_seek).and_then(|index| index.key_before(target)) else { return };
+    /// Seeks if that leaves packets out. False if it was tried and came out behind the target: some formats can only guess
+    /// where a time is.
+    fn seek_towards(&mut self, target: i64) -> bool {
+        let Some(index) = self.index.filter(|_| self.can_seek) else { return true };
+        let Some(key) = index.key_before(target) else { return true };
         if self.last_key.is_some_and(|last| key <= last) || self.is_next(key) {
-            return;
+            return true;
         }
+        let mut aim = Some(key);
+        for _ in 0..SEEKS {
+            let Some(time) = aim.and_then(|aim| self.microseconds(aim)) else { break };
+            if self.input.seek(time, ..time).is_err() {
+                break;
+            }
+            self.pending = None;
+            self.pending = self.next_packet();
+            if self.pending.as_ref().and_then(ffmpeg::Packet::pts).is_some_and(|found| found <= key) {
+                self.decoder.flush();
+                return true;
+            }
+            aim = aim.and_then(|aim| index.key_before(aim.checked_sub(1)?));
+        }
+        false
+    }
+
+    /// A time of the stream in millionths of a second, rounded up: a little before a frame would be the group before it.
+    fn microseconds(&self, time: i64) -> Option<i64> {
         let (num, den) = (i128::from(self.time_base.numerator()), i128::from(self.time_base.denominator().max(1)));
-        // Rounded up: a little before the frame would be the group before it. FFmpeg counts the end of the range in.
-        let time = i128::from(key) * num * MICROSECONDS;
-        let time = time.div_euclid(den) + i128::from(time.rem_euclid(den) != 0);
-        let Ok(time) = i64::try_from(time) else { return };
-        if self.input.seek(time, ..time).is_ok() {
-            self.decoder.flush();
-            self.has_sought = true;
-        }
+        let time = i128::from(time) * num * MICROSECONDS;
+        i64::try_from(time.div_euclid(den) + i128::from(time.rem_euclid(den) != 0)).ok()
     }
 
     /// Whether decoding starts at this frame anyway.
@@ -322,6 +339,9 @@ impl<'a> Reader<'a> {
         Ok(image.turned(self.exif))
     }
 }
+
+/// How often a seek is tried, each time a group of frames further ahead.
+const SEEKS: usize = 3;
 
 /// More threads hold more frames, each of which may have many megabytes.
 const MOST_THREADS: usize = 8;

@@ -126,7 +126,7 @@ mod tests {
         let video = VideoMetadata { frames: 3, fps: None, duration: None, height: 1, width: 1 };
         assert_eq!(FramePlan::new(&video, &VideoProcessorConfig::default()).indices, [0, 1, 2]);
         let nothing = VideoMetadata { frames: 0, fps: Some(Ratio::whole(30)), ..video };
-        assert_eq!(FramePlan::new(&nothing, &VideoProcessorConfig::default()).indices, []);
+        assert!(FramePlan::new(&nothing, &VideoProcessorConfig::default()).indices.is_empty());
     }
 
     /// Whatever the numbers, the plan ascends and stays within the video.

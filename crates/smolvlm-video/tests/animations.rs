@@ -62,7 +62,8 @@ fn damage_is_an_error_or_a_picture() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x55;
             if let Ok(mut video) = open(VideoInput::Bytes(bytes.into()), &Limits::default()) {
-                let _ = read(video.as_mut(), &[video.metadata().frames - 1]);
+                let last = video.metadata().frames - 1;
+                let _ = read(video.as_mut(), &[last]);
             }
             let _ = open(VideoInput::Bytes(whole[..at].into()), &Limits::default());
         }

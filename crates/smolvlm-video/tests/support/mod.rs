@@ -13,11 +13,10 @@ pub fn open_clip(name: &str) -> Box<dyn FrameSource> {
     open(VideoInput::Path(&clip(name)), &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Which frame a picture is, by its grey: frame `k` has level `16 + 5 k` before its conversion to full range.
+/// Which frame a picture is, by its grey: frame `k` has level `16 + 5 k`.
 pub fn seen(pixels: &[u8]) -> usize {
     let mean = pixels.iter().map(|&level| f64::from(level)).sum::<f64>() / pixels.len() as f64;
-    // Video levels 16 to 235 become 0 to 255.
-    (mean * 219.0 / 255.0 / 5.0).round() as usize
+    ((mean - 16.0) / 5.0).round() as usize
 }
 
 /// Reads frames; gives their stamps and which frames they are by their looks.
