@@ -55,13 +55,19 @@ pub struct TilePlan {
 }
 
 impl TilePlan {
-    /// Plans an image of `height` x `width` pixels.
+    /// Plans an image of `height` x `width` pixels, under the configuration's
+    /// [`resize_policy`](ImageProcessorConfig::resize_policy).
     ///
     /// # Errors
     ///
     /// [`Error::EmptyImage`] for a side of zero, [`Error::Invalid`] when `config` holds a size of zero, or when a side
     /// would come out larger than `u32` can hold.
     pub fn new(height: u32, width: u32, config: &ImageProcessorConfig) -> Result<TilePlan, Error> {
+        config.resize_policy.plan(height, width, config)
+    }
+
+    /// The reference's plan, whatever the policy.
+    pub(crate) fn faithful(height: u32, width: u32, config: &ImageProcessorConfig) -> Result<TilePlan, Error> {
         if height == 0 || width == 0 {
             return Err(Error::EmptyImage { height, width });
         }

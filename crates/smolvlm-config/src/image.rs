@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Resample, Size,
+    Error, Resample, ResizePolicy, Size,
     check::{MAX_TILE_EDGE, at_least_one, at_most, in_range},
     json::{EDGE, Kind, NUMBER, Node, TEXT},
 };
@@ -26,6 +26,8 @@ pub struct ImageProcessorConfig {
     pub do_image_splitting: bool,
     /// Edge of a tile in pixels.
     pub max_image_size: u32,
+    /// How far the tiles may depart from the reference's. Not a key of the reference, which ignores it.
+    pub resize_policy: ResizePolicy,
     /// Whether pixel values (0 to 255) are multiplied by `rescale_factor`.
     pub do_rescale: bool,
     /// What pixel values are multiplied by.
@@ -49,6 +51,7 @@ impl Default for ImageProcessorConfig {
             resample: Resample::Lanczos,
             do_image_splitting: true,
             max_image_size: 364,
+            resize_policy: ResizePolicy::Faithful,
             do_rescale: true,
             rescale_factor: 1.0 / 255.0,
             do_normalize: true,
@@ -91,6 +94,10 @@ impl ImageProcessorConfig {
             resample: Resample::read(node, "resample")?.unwrap_or(default.resample),
             do_image_splitting: node.get("do_image_splitting", SWITCH)?.unwrap_or(default.do_image_splitting),
             max_image_size: read_tile(node)?.unwrap_or(default.max_image_size),
+            resize_policy: match node.nullable("resize_policy", TEXT)? {
+                Some(name) => name.parse()?,
+                None => default.resize_policy,
+            },
             do_rescale: node.get("do_rescale", SWITCH)?.unwrap_or(default.do_rescale),
             rescale_factor: node.get("rescale_factor", NUMBER)?.unwrap_or(default.rescale_factor),
             do_normalize: node.get("do_normalize", SWITCH)?.unwrap_or(default.do_normalize),
@@ -101,7 +108,7 @@ impl ImageProcessorConfig {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        json!({
+        let mut value = json!({
             "image_processor_type": "SmolVLMImageProcessor",
             "do_convert_rgb": self.do_convert_rgb,
             "do_resize": self.do_resize,
@@ -115,7 +122,11 @@ impl ImageProcessorConfig {
             "image_mean": self.image_mean,
             "image_std": self.image_std,
             "do_pad": self.do_pad,
-        })
+        });
+        if let (Value::Object(map), true) = (&mut value, self.resize_policy != ResizePolicy::Faithful) {
+            map.insert("resize_policy".to_owned(), json!(self.resize_policy.to_string()));
+        }
+        value
     }
 
     /// Checks the values.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Error, ImageProcessorConfig, Resample, Size,
+    Error, ImageProcessorConfig, Resample, ResizePolicy, Size,
     check::non_negative,
     image::SWITCH,
     json::{COUNT, NUMBER, Node, TEXT},
@@ -110,6 +110,8 @@ impl VideoProcessorConfig {
             resample: self.resample,
             do_image_splitting: false,
             max_image_size: self.max_image_size,
+            // A frame is one tile in any case.
+            resize_policy: ResizePolicy::Faithful,
             do_rescale: self.do_rescale,
             rescale_factor: self.rescale_factor,
             do_normalize: self.do_normalize,

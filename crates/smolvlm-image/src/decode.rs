@@ -43,6 +43,16 @@ pub fn dimensions(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), Error> {
     Ok(if orientation::is_turned(file.orientation()) { (width, height) } else { (height, width) })
 }
 
+/// As [`dimensions`], of a file.
+///
+/// # Errors
+///
+/// [`Error::Io`] when it cannot be read; otherwise as [`dimensions`], within [`Error::File`].
+pub fn file_dimensions(path: &Path, limits: &Limits) -> Result<(u32, u32), Error> {
+    let bytes = read(path, limits.max_bytes)?;
+    dimensions(&bytes, limits).map_err(|source| Error::File { path: path.to_owned(), source: Box::new(source) })
+}
+
 /// A file whose header has been read and is within the limits.
 enum File<'a> {
     Jpeg(Box<Jpeg<'a>>),

@@ -47,7 +47,7 @@ mod resize;
 mod rgb;
 
 pub use batch::TileBatch;
-pub use decode::{decode, decode_file, dimensions};
+pub use decode::{decode, decode_file, dimensions, file_dimensions};
 pub use error::Error;
 pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};

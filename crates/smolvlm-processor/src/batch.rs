@@ -1,8 +1,7 @@
 //! Model inputs of a batch of prompts.
 
-use smolvlm_image::{TileBatch, Tiles};
-
 use crate::error::Error;
+use crate::plan::Media;
 
 /// Token ids and tiles of several prompts, in plain vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +17,9 @@ pub struct Batch {
     pub attention_mask: Vec<u8>,
     /// The expanded prompts that were tokenised.
     pub prompts: Vec<String>,
-    /// The tiles of each image of each row, unpadded, in the order of the prompt.
-    pub images: Vec<Vec<Tiles>>,
-    /// Edge of a tile in pixels; 0 without images.
+    /// The images and videos of each row, unpadded, in the order of the prompt.
+    pub media: Vec<Vec<Media>>,
+    /// Edge of a tile in pixels; 0 without images and videos.
     pub edge: usize,
 }
 
@@ -28,11 +27,13 @@ pub struct Batch {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PixelValues {
-    /// `[rows, most tiles of a row, 3, edge, edge]`.
+    /// `[rows, most tiles of a row, 3, edge, edge]`; in a batch with videos and no images, `[videos, most frames of a
+    /// video, 3, edge, edge]`.
     pub shape: [usize; 5],
     /// Pixels; rows with fewer tiles end in zeros.
     pub data: Vec<f32>,
-    /// 1 for each real pixel, 0 for padding; `[rows, most tiles of a row, edge, edge]`.
+    /// 1 for each real pixel, 0 for padding; `[rows, most tiles of a row, edge, edge]`. For videos the reference has 1
+    /// everywhere, and so has this.
     pub mask: Vec<i64>,
 }
 
@@ -41,7 +42,7 @@ impl Batch {
     pub(crate) fn new(
         rows: &[Vec<u32>],
         prompts: Vec<String>,
-        images: Vec<Vec<Tiles>>,
+        media: Vec<Vec<Media>>,
         pad: impl FnOnce() -> Result<u32, Error>,
     ) -> Result<Self, Error> {
         let len = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -54,18 +55,22 @@ impl Batch {
             attention_mask.extend(std::iter::repeat_n(0, padding));
             attention_mask.extend(std::iter::repeat_n(1, row.len()));
         }
-        let edge = images.iter().flatten().next().map_or(0, |tiles| tiles.edge);
-        Ok(Self { rows: rows.len(), len, input_ids, attention_mask, prompts, images, edge })
+        let mut edges = media.iter().flatten().map(Media::edge);
+        let edge = edges.next().unwrap_or(0);
+        if let Some(other) = edges.find(|&other| other != edge) {
+            return Err(Error::TileEdges { first: edge, other });
+        }
+        Ok(Self { rows: rows.len(), len, input_ids, attention_mask, prompts, media, edge })
     }
 
     /// Tiles of the whole batch.
     pub fn tile_count(&self) -> usize {
-        self.tiles().map(|tiles| tiles.tiles).sum()
+        self.all_media().map(Media::tiles).sum()
     }
 
-    /// The images of all rows, in the order in which their features enter the prompts.
-    pub fn tiles(&self) -> impl Iterator<Item = &Tiles> {
-        self.images.iter().flatten()
+    /// The images and videos of all rows, in the order in which their features enter the prompts.
+    pub fn all_media(&self) -> impl Iterator<Item = &Media> {
+        self.media.iter().flatten()
     }
 
     /// Tokens of a row without its padding; 0 for a row that does not exist.
@@ -75,9 +80,26 @@ impl Batch {
         mask.unwrap_or_default().iter().filter(|&&real| real == 1).count()
     }
 
-    /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images.
+    /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images and videos.
     pub fn pixel_values(&self) -> Option<PixelValues> {
-        let batch = TileBatch::new(&self.images).ok()?;
-        Some(PixelValues { shape: batch.shape, data: batch.pixel_values, mask: batch.pixel_attention_mask })
+        self.all_media().next()?;
+        let only_videos = self.all_media().all(|media| matches!(media, Media::Video(_)));
+        // The first axis counts samples for images, videos for videos.
+        let samples: Vec<&[Media]> = match only_videos {
+            true => self.media.iter().flat_map(|row| row.chunks(1)).collect(),
+            false => self.media.iter().map(Vec::as_slice).collect(),
+        };
+        let tiles = |sample: &&[Media]| sample.iter().map(Media::tiles).sum::<usize>();
+        let most = samples.iter().map(tiles).max()?;
+        let plane = self.edge * self.edge;
+        let mut data = Vec::with_capacity(samples.len() * most * 3 * plane);
+        let mut mask = Vec::with_capacity(samples.len() * most * plane);
+        for (count, sample) in (1..).zip(&samples) {
+            sample.iter().for_each(|media| data.extend_from_slice(media.pixels()));
+            mask.resize(data.len() / 3, 1);
+            data.resize(count * most * 3 * plane, 0.0);
+            mask.resize(count * most * plane, i64::from(only_videos));
+        }
+        Some(PixelValues { shape: [samples.len(), most, 3, self.edge, self.edge], data, mask })
     }
 }

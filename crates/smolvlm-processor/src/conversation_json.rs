@@ -3,19 +3,34 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
+use smolvlm_video::Ratio;
 
 use crate::error::{Error, Position, Problem};
-use crate::message::{Content, Conversation, ImageSource, Message};
+use crate::message::{Content, Conversation, Message};
+use crate::source::{FrameList, ImageSource, VideoSource};
 
-/// Keys under which an image item may carry its data (transformers 5.23.0, processing_utils.py).
-const IMAGE_KEYS: [&str; 4] = ["image", "url", "path", "base64"];
+/// Keys that say what kind of place a source is.
+const PLACES: [&str; 4] = ["url", "path", "base64", "bytes"];
+
+/// Keys under which an image item may carry its data (transformers 5.23.0, processing_utils.py), and OpenAI's.
+const IMAGE_KEYS: [&str; 6] = ["image", "image_url", "url", "path", "base64", "bytes"];
+
+/// Likewise for videos.
+const VIDEO_KEYS: [&str; 6] = ["video", "video_url", "url", "path", "base64", "bytes"];
 
 impl Conversation {
     /// Reads one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
     ///
-    /// Content items are `{"type": "text", "text": ..}`, `{"type": "image", "image" | "url" | "path" | "base64": ..}` and
-    /// OpenAI's `{"type": "image_url", "image_url": {"url": ..}}` (or the URL as a plain string). Keys with null values
-    /// count as absent; further keys of an item are ignored, further keys of a message go to the chat template.
+    /// Content items are
+    /// - `{"type": "text", "text": ..}`;
+    /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, with `bytes` in base64, too;
+    /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}`, with a list of frame images instead of a
+    ///   string if `video` (or `path`, ...) is one, and optionally its `"fps"`;
+    /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, the URL as a string or as an
+    ///   object with `url`.
+    ///
+    /// Keys with null values count as absent; further keys of an item are ignored, further keys of a message go to the
+    /// chat template.
     ///
     /// # Errors
     /// [`Error::Json`] with line and column, or [`Error::Conversation`] with the message and item index.
@@ -105,42 +120,79 @@ fn content(value: Value, at: Position) -> Result<Content, Error> {
         return Err(at.error(Problem::MissingType));
     };
     match item_type.as_str() {
-        Some("text") => match object.remove("text") {
+        Some("text" | "input_text") => match object.remove("text") {
             Some(Value::String(text)) => Ok(Content::Text(text)),
             Some(other) => Err(at.error(Problem::NotString { key: "text", found: kind(&other) })),
             None => Err(at.error(Problem::MissingText)),
         },
-        Some("image") => image(object, at).map(Content::Image),
-        Some("image_url") => image_url(object, at).map(Content::Image),
+        Some("image" | "image_url" | "input_image") => image(object, at).map(Content::Image),
+        Some("video" | "video_url" | "input_video") => video(object, at).map(Content::Video),
         Some(other) => Err(at.error(Problem::UnknownType { found: other.to_owned() })),
         None => Err(at.error(Problem::NotString { key: "type", found: kind(&item_type) })),
     }
 }
 
 fn image(mut object: Map<String, Value>, at: Position) -> Result<ImageSource, Error> {
-    let mut given = IMAGE_KEYS.into_iter().filter_map(|key| object.remove(key).map(|v| (key, v)));
-    let Some((key, value)) = given.next() else {
-        return Err(at.error(Problem::MissingImage));
-    };
-    if let Some((second, _)) = given.next() {
-        return Err(at.error(Problem::SeveralImages { first: key, second }));
-    }
-    let text = filled(key, value, at)?;
-    Ok(match key {
-        "path" => ImageSource::Path(PathBuf::from(text)),
-        "base64" => ImageSource::Base64(text),
-        _ => ImageSource::from(text),
-    })
+    let (key, value) = only_source(&mut object, &IMAGE_KEYS, at)?.ok_or_else(|| at.error(Problem::MissingImage))?;
+    image_source(key, value, at)
 }
 
-fn image_url(mut object: Map<String, Value>, at: Position) -> Result<ImageSource, Error> {
-    let value = match object.remove("image_url") {
-        Some(Value::Object(mut inner)) => inner.remove("url"),
-        other => other,
+fn image_source(key: &'static str, value: Value, at: Position) -> Result<ImageSource, Error> {
+    match located(key, value, at)?.ok_or_else(|| at.error(Problem::MissingImage))? {
+        ("path", text) => Ok(ImageSource::Path(PathBuf::from(text))),
+        ("base64" | "bytes", text) => Ok(ImageSource::Base64(text)),
+        (_, text) => Ok(ImageSource::from(text)),
+    }
+}
+
+fn video(mut object: Map<String, Value>, at: Position) -> Result<VideoSource, Error> {
+    let fps = match object.remove("fps") {
+        None => None,
+        Some(fps) => {
+            let fps = fps.as_f64().and_then(Ratio::from_f64).filter(|fps| fps.numerator() > 0);
+            Some(fps.ok_or_else(|| at.error(Problem::BadRate))?)
+        }
     };
+    let missing = || at.error(Problem::MissingVideo);
+    let (key, value) = only_source(&mut object, &VIDEO_KEYS, at)?.ok_or_else(missing)?;
+    if let Value::Array(frames) = value {
+        let images = frames.into_iter().map(|frame| image_source(key, frame, at));
+        let list = FrameList::new(images.collect::<Result<Vec<_>, _>>()?);
+        return Ok(FrameList { fps, ..list }.into());
+    }
+    match located(key, value, at)?.ok_or_else(missing)? {
+        ("path", text) => Ok(VideoSource::Path(PathBuf::from(text))),
+        ("base64" | "bytes", text) => Ok(VideoSource::Base64(text)),
+        (_, text) => Ok(VideoSource::from(text)),
+    }
+}
+
+/// The one source that an item gives.
+fn only_source(
+    object: &mut Map<String, Value>,
+    keys: &[&'static str],
+    at: Position,
+) -> Result<Option<(&'static str, Value)>, Error> {
+    let mut given = keys.iter().filter_map(|&key| object.remove(key).map(|value| (key, value)));
+    let first = given.next();
+    match (&first, given.next()) {
+        (Some((first, _)), Some((second, _))) => Err(at.error(Problem::SeveralSources { first, second })),
+        _ => Ok(first),
+    }
+}
+
+/// A source and the key that says what it is: itself a string, or an object with one of the keys for places. None for an
+/// object without any.
+fn located(key: &'static str, value: Value, at: Position) -> Result<Option<(&'static str, String)>, Error> {
     match value {
-        None | Some(Value::Null) => Err(at.error(Problem::MissingImage)),
-        Some(value) => Ok(ImageSource::from(filled("image_url", value, at)?)),
+        Value::Object(mut object) => {
+            object.retain(|_, value| !value.is_null());
+            match only_source(&mut object, &PLACES, at)? {
+                Some((key, value)) => Ok(Some((key, filled(key, value, at)?))),
+                None => Ok(None),
+            }
+        }
+        value => Ok(Some((key, filled(key, value, at)?))),
     }
 }
 

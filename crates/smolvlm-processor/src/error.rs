@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Everything that can go wrong between a conversation and model inputs.
 ///
-/// Sorted by who can mend it: the variants down to [`Error::ImageCount`] by whoever wrote the conversation, the `TooMany`
+/// Sorted by who can mend it: the variants down to [`Error::TooLong`] by whoever wrote the conversation, the `TooMany`
 /// and `TooLarge` ones by raising a limit, the rest by whoever prepared the checkpoint directory or runs the machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,28 +43,28 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
-    /// Base64 image data cannot be decoded.
-    #[error("{at}image data is not base64: {message}")]
+    /// Base64 data cannot be decoded.
+    #[error("{at}the data is not base64: {message}")]
     Base64 {
-        /// The image item.
+        /// The content item.
         at: Position,
         /// What the decoder met.
         message: String,
     },
-    /// An image URL cannot be understood.
-    #[error("{at}image URL {url:?} cannot be read: {reason}")]
+    /// A URL cannot be understood.
+    #[error("{at}URL {url:?} cannot be read: {reason}")]
     Url {
-        /// The image item.
+        /// The content item.
         at: Position,
         /// The URL, shortened.
         url: String,
         /// Why not.
         reason: String,
     },
-    /// An image could not be fetched over HTTP.
-    #[error("{at}image URL {url:?} could not be fetched: {reason}")]
+    /// An image or video could not be fetched over HTTP.
+    #[error("{at}URL {url:?} could not be fetched: {reason}")]
     Http {
-        /// The image item.
+        /// The content item.
         at: Position,
         /// The URL, shortened.
         url: String,
@@ -74,10 +74,18 @@ pub enum Error {
     /// An image could not be read, decoded or cut into tiles.
     #[error("{at}{source}")]
     Image {
-        /// The image item.
+        /// The content item.
         at: Position,
         /// The image crate's error.
         source: smolvlm_image::Error,
+    },
+    /// A video could not be read, decoded or sampled.
+    #[error("{at}{source}")]
+    Video {
+        /// The content item.
+        at: Position,
+        /// The video crate's error.
+        source: smolvlm_video::Error,
     },
     /// A prompt holds another number of image placeholders than its conversation holds images.
     ///
@@ -93,6 +101,27 @@ pub enum Error {
         images: usize,
         /// The first message (from 0) whose text contains the placeholder string.
         typed_in: Option<usize>,
+    },
+    /// A prompt holds another number of video placeholders than its conversation holds videos.
+    #[error("conversation {row}: the prompt holds {placeholders} video placeholder(s), {videos} video(s) were given{}",
+        typed_hint(*typed_in))]
+    VideoCount {
+        /// Row of the batch, from 0.
+        row: usize,
+        /// Placeholders in the rendered prompt.
+        placeholders: usize,
+        /// Videos of the conversation.
+        videos: usize,
+        /// The first message (from 0) whose text contains the placeholder string.
+        typed_in: Option<usize>,
+    },
+    /// Not even the newest message fits.
+    #[error("the prompt has {tokens} tokens without its older messages, {limit} fit; shorten the last message")]
+    TooLong {
+        /// Tokens of the shortest prompt.
+        tokens: usize,
+        /// Tokens that fit.
+        limit: usize,
     },
     /// A prompt would hold more image tokens than allowed.
     #[error("conversation {row}: the prompt needs {tokens} image tokens, the limit is {limit}")]
@@ -111,6 +140,14 @@ pub enum Error {
         tiles: usize,
         /// The limit.
         limit: usize,
+    },
+    /// Images and videos of the checkpoint have tiles of different sizes.
+    #[error("images and videos have tiles of {first} and {other} pixels; max_image_size must be the same for both")]
+    TileEdges {
+        /// Edge of the first tile.
+        first: usize,
+        /// Another edge.
+        other: usize,
     },
     /// A file or download is larger than allowed.
     #[error("{what} is larger than the limit of {limit} bytes")]
@@ -276,10 +313,10 @@ pub enum Problem {
         found: &'static str,
     },
     /// A content item without a type.
-    #[error("the content item has no \"type\"; known types are \"text\", \"image\" and \"image_url\"")]
+    #[error("the content item has no \"type\"; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\"")]
     MissingType,
     /// A content type that is not known.
-    #[error("unknown content type {found:?}; known types are \"text\", \"image\" and \"image_url\"")]
+    #[error("unknown content type {found:?}; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\"")]
     UnknownType {
         /// The type met.
         found: String,
@@ -290,9 +327,15 @@ pub enum Problem {
     /// An image item without data.
     #[error("the image item has no data; give one of \"image\", \"url\", \"path\" or \"base64\"")]
     MissingImage,
-    /// An image item with more than one source.
-    #[error("the image item gives both {first:?} and {second:?}; give one")]
-    SeveralImages {
+    /// A video item without data.
+    #[error("the video item has no data; give one of \"video\", \"url\", \"path\" or \"base64\"")]
+    MissingVideo,
+    /// A rate that is no number above zero.
+    #[error("\"fps\" must be a number of frames a second above 0")]
+    BadRate,
+    /// An item with more than one source.
+    #[error("the item gives both {first:?} and {second:?}; give one")]
+    SeveralSources {
         /// First key.
         first: &'static str,
         /// Second key.

@@ -1,72 +1,181 @@
-//! Image placeholders to the tokens of their tiles (transformers 5.23.0, processing_smolvlm.py).
+//! Placeholders to the tokens of tiles and frames (transformers 5.23.0, processing_smolvlm.py).
 
 use smolvlm_config::TileGrid;
 
 use crate::error::Error;
+use crate::plan::MediaPlan;
 use crate::tokenizer::SpecialTokens;
+use crate::video_prompt::{OUTRO, VideoWords};
 
 /// Longest prompt in bytes that expansion builds, whatever the token limit: a guard for absurd token strings.
 const MAX_BYTES: usize = 1 << 30;
 
-/// Replaces the placeholders of `text`, in order, by the blocks of `grids`.
-///
-/// `row` only names the prompt in errors; `max_tokens` bounds the image tokens of the prompt.
-pub(crate) fn expand(
-    text: &str,
-    grids: &[TileGrid],
-    special: &SpecialTokens,
-    image_seq_len: usize,
-    max_tokens: usize,
-    row: usize,
-) -> Result<String, Error> {
-    let placeholders = text.matches(special.image()).count();
-    if placeholders != grids.len() {
-        return Err(Error::ImageCount { row, placeholders, images: grids.len(), typed_in: None });
-    }
-    let tokens = image_tokens(grids, image_seq_len);
-    // The longest piece may repeat once a token, and a tile without tokens still has its markers.
-    let tiles = image_tokens(grids, 1);
-    let longest = special.image().len().max(special.fake_image().len() + 32);
-    let bytes = tokens.saturating_add(tiles).saturating_mul(longest);
-    if tokens > max_tokens || tiles > max_tokens || bytes > MAX_BYTES {
-        return Err(Error::TooManyTokens { row, tokens: tokens.max(tiles), limit: max_tokens });
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut parts = text.split(special.image());
-    out.push_str(parts.next().unwrap_or_default());
-    for (part, grid) in parts.zip(grids) {
-        push_image(&mut out, *grid, special, image_seq_len);
-        out.push_str(part);
-    }
-    Ok(out)
+/// What a placeholder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Image,
+    Video,
 }
 
-/// Image tokens of all images.
-pub(crate) fn image_tokens(grids: &[TileGrid], image_seq_len: usize) -> usize {
-    grids.iter().fold(0, |sum: usize, grid| sum.saturating_add(grid.image_tokens(image_seq_len)))
+/// A rendered prompt, cut at its placeholders.
+pub(crate) struct Placeholders<'t> {
+    head: &'t str,
+    /// Each placeholder with the text behind it.
+    parts: Vec<(Kind, &'t str)>,
 }
 
-fn push_image(out: &mut String, grid: TileGrid, special: &SpecialTokens, image_seq_len: usize) {
-    let (fake, features) = (special.fake_image(), special.image().repeat(image_seq_len));
-    if grid.is_split() {
-        for row in 1..=grid.rows {
-            for col in 1..=grid.cols {
-                out.push_str(&format!("{fake}<row_{row}_col_{col}>{features}"));
+impl<'t> Placeholders<'t> {
+    /// Finds the placeholders. The video placeholder is no token of its own, just text; it means something only where there
+    /// are videos.
+    pub(crate) fn find(text: &'t str, special: &SpecialTokens, has_videos: bool) -> Self {
+        let image = Some((Kind::Image, special.image()));
+        let video = has_videos.then(|| (Kind::Video, special.video()));
+        let tokens: Vec<_> = [image, video].into_iter().flatten().filter(|(_, token)| !token.is_empty()).collect();
+        let next = |text: &'t str| {
+            let places = tokens.iter().filter_map(|&(kind, token)| Some((text.find(token)?, kind, token.len())));
+            places.min_by_key(|&(at, ..)| at)
+        };
+        let mut pieces = Vec::new();
+        let (mut rest, mut kind) = (text, None);
+        loop {
+            let found = next(rest);
+            let (piece, behind) = match found {
+                Some((at, _, len)) => (&rest[..at], &rest[at + len..]),
+                None => (rest, ""),
+            };
+            pieces.push((kind, piece));
+            match found {
+                Some((_, found, _)) => (rest, kind) = (behind, Some(found)),
+                None => break,
+            }
+        }
+        let mut pieces = pieces.into_iter();
+        let head = pieces.next().map_or("", |(_, piece)| piece);
+        Self { head, parts: pieces.filter_map(|(kind, piece)| Some((kind?, piece))).collect() }
+    }
+
+    /// What the placeholders stand for, in order.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.parts.iter().map(|&(kind, _)| kind)
+    }
+
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.kinds().filter(|&found| found == kind).count()
+    }
+}
+
+/// How prompts are expanded.
+#[derive(Clone, Copy)]
+pub(crate) struct Expansion<'a> {
+    pub special: &'a SpecialTokens,
+    pub image_seq_len: usize,
+    /// Most image tokens of a prompt.
+    pub max_tokens: usize,
+    pub words: VideoWords,
+    /// Frames that every video announces; none for its own number.
+    pub announced: Option<usize>,
+}
+
+impl Expansion<'_> {
+    /// Replaces the placeholders of `text` by the blocks of `media`: images and videos each in their order.
+    ///
+    /// `row` only names the prompt in errors.
+    pub(crate) fn expand(&self, text: &str, media: &[MediaPlan], row: usize) -> Result<String, Error> {
+        let mut images = media.iter().filter(|plan| plan.frames().is_none());
+        let mut videos = media.iter().filter(|plan| plan.frames().is_some());
+        let (image_count, video_count) = (images.clone().count(), videos.clone().count());
+        let placeholders = Placeholders::find(text, self.special, video_count > 0);
+        check_counts(&placeholders, image_count, video_count, row, |_| None)?;
+        self.check_length(media, row)?;
+        let mut out = String::with_capacity(text.len());
+        out.push_str(placeholders.head);
+        for (kind, behind) in placeholders.parts {
+            let plan = match kind {
+                Kind::Image => images.next(),
+                Kind::Video => videos.next(),
+            };
+            match plan {
+                Some(MediaPlan::Image(grid)) => self.push_image(&mut out, *grid),
+                Some(MediaPlan::Video(video)) => {
+                    out.push_str(&self.words.intro(video, self.announced.unwrap_or(video.stamps.len())));
+                    for stamp in &video.stamps {
+                        out.push_str(&self.words.frame(stamp, video));
+                        self.push_image(&mut out, TileGrid::WHOLE);
+                    }
+                    out.push_str(OUTRO);
+                }
+                None => {}
+            }
+            out.push_str(behind);
+        }
+        Ok(out)
+    }
+
+    /// Image tokens of all media.
+    pub(crate) fn tokens(&self, media: &[MediaPlan]) -> usize {
+        let tokens = media.iter().map(|plan| plan.tiles().saturating_mul(self.image_seq_len));
+        tokens.fold(0, usize::saturating_add)
+    }
+
+    fn check_length(&self, media: &[MediaPlan], row: usize) -> Result<(), Error> {
+        let tokens = self.tokens(media);
+        let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
+        // The longest piece may repeat once a token, and a tile without tokens still has its markers.
+        let longest = self.special.image().len().max(self.special.fake_image().len() + 32);
+        let bytes = tokens.saturating_add(tiles).saturating_mul(longest);
+        if tokens > self.max_tokens || tiles > self.max_tokens || bytes > MAX_BYTES {
+            return Err(Error::TooManyTokens { row, tokens: tokens.max(tiles), limit: self.max_tokens });
+        }
+        Ok(())
+    }
+
+    fn push_image(&self, out: &mut String, grid: TileGrid) {
+        let (fake, features) = (self.special.fake_image(), self.special.image().repeat(self.image_seq_len));
+        if grid.is_split() {
+            for row in 1..=grid.rows {
+                for col in 1..=grid.cols {
+                    out.push_str(&format!("{fake}<row_{row}_col_{col}>{features}"));
+                }
+                out.push('\n');
             }
             out.push('\n');
         }
-        out.push('\n');
+        out.push_str(&format!("{fake}{}{features}{fake}", self.special.global_image()));
     }
-    out.push_str(&format!("{fake}{}{features}{fake}", special.global_image()));
+}
+
+/// Whether there is a placeholder for every image and video. `typed_in` finds the message whose text holds a placeholder
+/// that somebody typed.
+pub(crate) fn check_counts(
+    placeholders: &Placeholders<'_>,
+    images: usize,
+    videos: usize,
+    row: usize,
+    typed_in: impl Fn(Kind) -> Option<usize>,
+) -> Result<(), Error> {
+    let found = placeholders.count(Kind::Image);
+    if found != images {
+        return Err(Error::ImageCount { row, placeholders: found, images, typed_in: typed_in(Kind::Image) });
+    }
+    let found = placeholders.count(Kind::Video);
+    if found != videos {
+        return Err(Error::VideoCount { row, placeholders: found, videos, typed_in: typed_in(Kind::Video) });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smolvlm_video::{FrameStamp, Ratio, VideoMetadata, VideoPlan};
 
     fn run(text: &str, grids: &[(u32, u32)], seq: usize) -> Result<String, Error> {
-        let grids: Vec<_> = grids.iter().map(|&(rows, cols)| TileGrid { rows, cols }).collect();
-        expand(text, &grids, &SpecialTokens::default(), seq, 10_000, 3)
+        let grids: Vec<_> = grids.iter().map(|&(rows, cols)| MediaPlan::Image(TileGrid { rows, cols })).collect();
+        expansion(&SpecialTokens::default(), seq).expand(text, &grids, 3)
+    }
+
+    fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
+        Expansion { special, image_seq_len, max_tokens: 10_000, words: VideoWords::Own, announced: None }
     }
 
     #[test]
@@ -121,9 +230,50 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_placeholder_does_not_loop() {
+    fn an_empty_placeholder_stands_for_nothing() {
         let special: SpecialTokens = [("image_token", "")].into_iter().collect();
-        let result = expand("ab", &[TileGrid { rows: 0, cols: 0 }; 3], &special, 1, 100, 0);
-        assert!(result.is_ok());
+        let media = [MediaPlan::Image(TileGrid::WHOLE)];
+        let result = expansion(&special, 1).expand("ab", &media, 0);
+        assert!(matches!(result, Err(Error::ImageCount { placeholders: 0, images: 1, .. })));
+    }
+
+    fn video(frames: usize) -> MediaPlan {
+        let stamps = (0..frames).map(|index| FrameStamp { index: index * 8, time: None }).collect();
+        let metadata = VideoMetadata { frames: 40, fps: Some(Ratio::whole(8)), duration: None, height: 1, width: 1 };
+        MediaPlan::Video(VideoPlan { stamps, metadata })
+    }
+
+    #[test]
+    fn a_video_lists_its_frames() {
+        let special = SpecialTokens::default();
+        let block = "<fake_token_around_image><global-img><image><fake_token_around_image>";
+        let expected = format!(
+            "a You are provided the following series of two frames from a 0:00:01 [H:MM:SS] video.\n\
+             \nFrame from 00:00:{block}\nFrame from 00:01:{block}\n\n b"
+        );
+        assert_eq!(expansion(&special, 1).expand("a <video> b", &[video(2)], 0).unwrap(), expected);
+        let announced = Expansion { announced: Some(9), ..expansion(&special, 1) };
+        assert!(announced.expand("<video>", &[video(1)], 0).unwrap().contains("series of nine frames"));
+    }
+
+    #[test]
+    fn images_and_videos_mix_in_any_order() {
+        let special = SpecialTokens::default();
+        let image = MediaPlan::Image(TileGrid { rows: 1, cols: 2 });
+        let text = expansion(&special, 1).expand("1<video>2<image>3<video>4", &[image, video(1), video(2)], 0).unwrap();
+        let order: Vec<usize> =
+            ["1You", "series of one", "2<fake", "<row_1_col_2>", "3You", "series of two", "\n\n4"]
+                .iter()
+                .map(|piece| text.find(piece).unwrap_or_else(|| panic!("{piece} is missing in {text}")))
+                .collect();
+        assert!(order.is_sorted(), "{order:?}");
+        assert_eq!(text.matches("<image>").count(), 3 + 1 + 2);
+    }
+
+    #[test]
+    fn the_video_placeholder_is_text_where_there_is_no_video() {
+        assert_eq!(run("the <video> tag", &[], 1).unwrap(), "the <video> tag");
+        let result = expansion(&SpecialTokens::default(), 1).expand("<video><video>", &[video(1)], 5);
+        assert!(matches!(result, Err(Error::VideoCount { row: 5, placeholders: 2, videos: 1, .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! Images over HTTP.
+//! Images and videos over HTTP.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use ureq::Agent;
 
 use crate::error::{Error, Position};
 use crate::limits::ProcessorLimits;
-use crate::message::shorten;
+use crate::source::shorten;
 
 /// Longest headers of one response, in bytes.
 const MAX_HEADERS: usize = 64 << 10;
 
-/// Fetches a URL within the limits on size, time and redirects.
-pub(crate) fn get(url: &str, limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
-    let limit = limits.image.max_bytes;
+/// Fetches a URL of at most `limit` bytes within the limits on time and redirects.
+pub(crate) fn get(url: &str, limit: u64, limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
     let agent: Agent = Agent::config_builder()
         // Zero would mean no limit to the client.
         .timeout_global(Some(limits.http_timeout.max(Duration::from_millis(1))))

@@ -1,7 +1,7 @@
 //! Conversations to SmolVLM model inputs: chat template, tokenizer, prompt expansion, batches.
 //!
 //! A [`Conversation`] of [`Message`]s goes through the [`Processor`] and comes out as a [`Batch`]: token ids padded on the
-//! left, an attention mask, and the tiles of every image. Nothing here needs a tensor library, so the batch can feed any
+//! left, an attention mask, and the tiles of every image and video. Nothing here needs a tensor library, so the batch can feed any
 //! runtime; [`TextDeltas`] turns the ids it answers with back into text, piece by piece.
 //!
 //! ```
@@ -20,17 +20,22 @@
 //!
 //! Behaviour follows transformers 5.23.0 (`SmolVLMProcessor`), except that
 //! - message content given as a plain string is an error; the reference drops the text without a word;
-//! - an image item has exactly one source;
+//! - an image or video item has exactly one source;
+//! - images and videos mix in one conversation, in the order written, where the reference fails;
+//! - a video announces its own number of frames and its stream's times; [`VideoWords::Reference`] has the reference's;
+//! - without videos, `<video>` in a text is just text;
 //! - a row of a batch that needs padding gets it on the left, whatever the tokenizer's configuration says;
 //! - chat templates run with bounded work and nesting, and a `namespace` cannot hold another one.
 //!
 //! # Cargo features
 //!
-//! `http`: fetch `http:` and `https:` image URLs.
+//! - `http`: fetch `http:` and `https:` URLs.
+//! - `ffmpeg`: read video containers through the system's FFmpeg libraries; see [`smolvlm_video`].
 
 mod batch;
 mod conversation_json;
 mod error;
+mod estimate;
 mod expand;
 #[cfg(feature = "http")]
 mod http;
@@ -38,23 +43,32 @@ mod limits;
 mod media;
 mod message;
 mod namespace;
+mod plan;
 mod process;
 mod processor;
+mod source;
 mod synthetic;
 mod template;
 mod template_env;
 mod text_deltas;
 mod tokenizer;
+mod video_prompt;
+mod words;
 
 pub use batch::{Batch, PixelValues};
 pub use error::{Error, Position, Problem};
+pub use estimate::Estimate;
 pub use limits::ProcessorLimits;
-pub use message::{Content, Conversation, ImageSource, Message};
+pub use message::{Content, Conversation, Message};
+pub use plan::{Media, MediaPlan};
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
+pub use smolvlm_video::{Ratio, VideoPlan, VideoProcessor, VideoTiles};
+pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};
 pub use text_deltas::TextDeltas;
 pub use tokenizer::SpecialTokens;
 pub use tokenizers::Tokenizer;
+pub use video_prompt::VideoWords;

@@ -5,8 +5,12 @@ use std::time::Duration;
 /// Bounds for input that may come from anywhere. Every one ends in a typed error that names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessorLimits {
-    /// Bounds of each image; `max_bytes` also bounds downloads and base64 data.
+    /// Bounds of each image; `max_bytes` also bounds downloads and base64 data of images.
     pub image: smolvlm_image::Limits,
+    /// Bounds of each video.
+    pub video: smolvlm_video::Limits,
+    /// Largest video that is held in memory: downloads and base64 data. 1 GiB by default; files are not held.
+    pub max_video_bytes: u64,
     /// Largest tokenizer file, in bytes. 64 MiB by default; the released one has 3.5 MB.
     pub max_tokenizer_bytes: u64,
     /// Most image tokens in one prompt. 2^20 by default, far beyond any released context.
@@ -26,6 +30,8 @@ impl Default for ProcessorLimits {
     fn default() -> Self {
         Self {
             image: smolvlm_image::Limits::default(),
+            video: smolvlm_video::Limits::default(),
+            max_video_bytes: 1 << 30,
             max_tokenizer_bytes: 64 << 20,
             max_prompt_tokens: 1 << 20,
             max_batch_tiles: 2048,
@@ -36,9 +42,10 @@ impl Default for ProcessorLimits {
     }
 }
 
-/// Limits for images; the others at their defaults.
+/// Limits for images and the frames of videos; the others at their defaults.
 impl From<smolvlm_image::Limits> for ProcessorLimits {
     fn from(image: smolvlm_image::Limits) -> Self {
-        Self { image, ..Self::default() }
+        let video = smolvlm_video::Limits { image: image.clone(), ..smolvlm_video::Limits::default() };
+        Self { image, video, ..Self::default() }
     }
 }

@@ -1,11 +1,8 @@
 //! Messages and conversations, as a program writes them.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
-use smolvlm_image::Rgb;
+
+use crate::source::{ImageSource, VideoSource};
 
 /// One turn of a conversation.
 ///
@@ -60,6 +57,13 @@ impl Message {
         self.content.push(Content::Image(image.into()));
         self
     }
+
+    /// Appends a video.
+    #[must_use]
+    pub fn video(mut self, video: impl Into<VideoSource>) -> Self {
+        self.content.push(Content::Video(video.into()));
+        self
+    }
 }
 
 /// One item of a message.
@@ -70,102 +74,8 @@ pub enum Content {
     Text(String),
     /// An image.
     Image(ImageSource),
-}
-
-/// Where an image comes from.
-///
-/// Strings convert as follows: what starts with `data:`, `file:`, `http:` or `https:` is a URL, anything else a path.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum ImageSource {
-    /// A file. As in the reference, a path at which no file lies may also be the image itself in base64.
-    Path(PathBuf),
-    /// A `file:`, `data:`, `http:` or `https:` URL; the last two need the cargo feature `http`.
-    Url(String),
-    /// An encoded image file (PNG, JPEG, ...) in base64, with or without a `data:` prefix.
-    Base64(String),
-    /// An encoded image file (PNG, JPEG, ...).
-    Bytes(Vec<u8>),
-    /// Decoded pixels.
-    Decoded(Arc<Rgb>),
-}
-
-/// Data is shown by its size only.
-impl fmt::Debug for ImageSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Self::Url(url) => f.debug_tuple("Url").field(&shorten(url)).finish(),
-            Self::Base64(text) => write!(f, "Base64({} characters)", text.len()),
-            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::Decoded(rgb) => write!(f, "Decoded({}x{})", rgb.height(), rgb.width()),
-        }
-    }
-}
-
-/// Enough of a URL to know which one it is: a `data:` URL may be megabytes long.
-pub(crate) fn shorten(url: &str) -> String {
-    const KEPT: usize = 100;
-    match url.char_indices().nth(KEPT) {
-        Some((end, _)) => url.get(..end).map_or_else(String::new, |head| format!("{head}...")),
-        None => url.to_owned(),
-    }
-}
-
-/// The scheme of a URL that an [`ImageSource::Url`] may have, if the text starts with one.
-pub(crate) fn scheme(text: &str) -> Option<&'static str> {
-    ["data", "file", "http", "https"].into_iter().find(|scheme| {
-        let head = text.get(..scheme.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(scheme)) && text.as_bytes().get(scheme.len()) == Some(&b':')
-    })
-}
-
-impl From<&str> for ImageSource {
-    fn from(text: &str) -> Self {
-        Self::from(text.to_owned())
-    }
-}
-
-impl From<String> for ImageSource {
-    fn from(text: String) -> Self {
-        if scheme(&text).is_some() { Self::Url(text) } else { Self::Path(PathBuf::from(text)) }
-    }
-}
-
-impl From<&Path> for ImageSource {
-    fn from(path: &Path) -> Self {
-        Self::Path(path.to_owned())
-    }
-}
-
-impl From<PathBuf> for ImageSource {
-    fn from(path: PathBuf) -> Self {
-        Self::Path(path)
-    }
-}
-
-impl From<Vec<u8>> for ImageSource {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
-impl From<&[u8]> for ImageSource {
-    fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.to_vec())
-    }
-}
-
-impl From<Rgb> for ImageSource {
-    fn from(image: Rgb) -> Self {
-        Self::Decoded(Arc::new(image))
-    }
-}
-
-impl From<Arc<Rgb>> for ImageSource {
-    fn from(image: Arc<Rgb>) -> Self {
-        Self::Decoded(image)
-    }
+    /// A video.
+    Video(VideoSource),
 }
 
 /// Messages in order.
@@ -182,14 +92,15 @@ impl Conversation {
         Self { messages: messages.into_iter().collect() }
     }
 
-    /// The images in the order in which the prompt shows them, each with its message and item index.
-    pub(crate) fn images(&self) -> impl Iterator<Item = (usize, usize, &ImageSource)> {
-        self.messages.iter().enumerate().flat_map(|(index, message)| {
-            message.content.iter().enumerate().filter_map(move |(item, content)| match content {
-                Content::Image(source) => Some((index, item, source)),
-                Content::Text(_) => None,
-            })
-        })
+    /// Every content item with its message and item index.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (usize, usize, &Content)> {
+        let messages = self.messages.iter().enumerate();
+        messages.flat_map(|(index, message)| message.content.iter().enumerate().map(move |(item, c)| (index, item, c)))
+    }
+
+    /// Whether it shows a video.
+    pub(crate) fn has_video(&self) -> bool {
+        self.items().any(|(_, _, content)| matches!(content, Content::Video(_)))
     }
 
     /// The first message whose text contains `needle`.
@@ -229,34 +140,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_become_urls_or_paths() {
-        for url in ["data:image/png;base64,AA==", "file:///a.png", "http://h/a", "HTTPS://h/a"] {
-            assert!(matches!(ImageSource::from(url), ImageSource::Url(_)), "{url}");
-        }
-        for path in ["photo.jpg", "http_photo.png", "/tmp/data", "c:/x.png", "", "日本.png"] {
-            assert!(matches!(ImageSource::from(path), ImageSource::Path(_)), "{path}");
-        }
-    }
-
-    #[test]
-    fn debug_output_never_prints_the_data() {
-        let long = format!("data:image/png;base64,{}", "A".repeat(10_000));
-        for source in
-            [ImageSource::from(long), ImageSource::Base64("A".repeat(10_000)), ImageSource::from(vec![0_u8; 10_000])]
-        {
-            assert!(format!("{source:?}").len() < 200);
-        }
-    }
-
-    #[test]
-    fn images_are_listed_in_prompt_order() {
+    fn items_come_in_order() {
         let conversation = Conversation::from([
             Message::user().text("a").image("1.png"),
             Message::assistant().text("b"),
-            Message::user().image("2.png").image("3.png"),
+            Message::user().video("2.mp4").image("3.png"),
         ]);
-        let places: Vec<_> = conversation.images().map(|(m, i, _)| (m, i)).collect();
-        assert_eq!(places, [(0, 1), (2, 0), (2, 1)]);
+        let media = conversation.items().filter(|(_, _, content)| !matches!(content, Content::Text(_)));
+        assert_eq!(media.map(|(m, i, _)| (m, i)).collect::<Vec<_>>(), [(0, 1), (2, 0), (2, 1)]);
+        assert!(conversation.has_video());
         assert_eq!(conversation.message_with_text("b"), Some(1));
         assert_eq!(conversation.message_with_text("<image>"), None);
     }

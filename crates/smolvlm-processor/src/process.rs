@@ -1,21 +1,34 @@
 //! Conversations to a batch of model inputs.
 
-use smolvlm_config::TileGrid;
-use smolvlm_image::Tiles;
-
 use crate::batch::Batch;
 use crate::error::{Error, Position};
-use crate::expand::image_tokens;
-use crate::media;
-use crate::message::Conversation;
+use crate::expand::{Kind, Placeholders, check_counts};
+use crate::media::{load_image, open_video};
+use crate::message::{Content, Conversation};
+use crate::plan::{Media, MediaPlan};
 use crate::processor::Processor;
+use crate::source::{ImageSource, VideoSource};
 use crate::template::RenderOptions;
+use crate::video_prompt::VideoWords;
+
+/// An image or a video of a conversation, and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'c> {
+    pub at: Position,
+    pub source: Source<'c>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'c> {
+    Image(&'c ImageSource),
+    Video(&'c VideoSource),
+}
 
 impl Processor {
-    /// Model inputs of a batch of conversations, with any number of images each, padded on the left.
+    /// Model inputs of a batch of conversations, with any number of images and videos each, padded on the left.
     ///
-    /// Images are decoded and cut into tiles one after the other, so that only one is in memory besides the tiles. The
-    /// prompt is expanded from the very grids of the tiles, and the image tokens are counted once more after tokenising.
+    /// Media are decoded one after the other, so that only one is in memory besides the tiles. The prompt is expanded from
+    /// the very tiles and frames, and the image tokens are counted once more after tokenising.
     ///
     /// # Errors
     /// All of [`Error`]'s input and limit variants, with the conversation, message and item they are about.
@@ -24,64 +37,87 @@ impl Processor {
             return Err(Error::EmptyBatch);
         }
         let place = |row| Position::conversation((conversations.len() > 1).then_some(row));
-        // Render and count everything before the first image is touched: that is where mistakes show.
+        // Render and count everything before the first medium is touched: that is where mistakes show.
         let mut prompts = Vec::with_capacity(conversations.len());
+        let mut items = Vec::with_capacity(conversations.len());
         for (row, conversation) in conversations.iter().enumerate() {
             let text = self.render_at(conversation, options, place(row))?;
-            self.check_image_count(&text, conversation, row)?;
+            items.push(self.items_of(&text, conversation, row, place(row))?);
             prompts.push(text);
         }
-        let mut images = Vec::with_capacity(conversations.len());
         let mut tile_count = 0;
-        for (row, conversation) in conversations.iter().enumerate() {
-            images.push(self.load_images(conversation, place(row), &mut tile_count)?);
+        let mut media = Vec::with_capacity(conversations.len());
+        for items in items {
+            media.push(items.into_iter().map(|item| self.load(item, &mut tile_count)).collect::<Result<Vec<_>, _>>()?);
         }
+        let frames = media.iter().flatten().filter_map(|media| media.plan().frames());
+        let announced = frames.max().filter(|_| self.video_words() == VideoWords::Reference);
         let mut ids = Vec::with_capacity(conversations.len());
-        for (row, (prompt, images)) in prompts.iter_mut().zip(&images).enumerate() {
-            let grids: Vec<TileGrid> = images.iter().map(|tiles| tiles.grid).collect();
-            *prompt = self.expand_row(prompt, &grids, row)?;
-            ids.push(self.encode_checked(prompt, &grids, row)?);
+        for (row, (prompt, media)) in prompts.iter_mut().zip(&media).enumerate() {
+            let plans: Vec<MediaPlan> = media.iter().map(Media::plan).collect();
+            *prompt = self.expansion(announced).expand(prompt, &plans, row)?;
+            ids.push(self.encode_checked(prompt, &plans, row)?);
         }
-        Batch::new(&ids, prompts, images, || {
+        Batch::new(&ids, prompts, media, || {
             let missing = Error::MissingToken { name: "pad_token", token: String::new() };
             self.pad_token_id().ok_or(missing)
         })
     }
 
-    fn check_image_count(&self, text: &str, conversation: &Conversation, row: usize) -> Result<(), Error> {
-        let placeholders = text.matches(self.special_tokens().image()).count();
-        let images = conversation.images().count();
-        if placeholders == images {
-            return Ok(());
-        }
-        let typed_in = conversation.message_with_text(self.special_tokens().image());
-        Err(Error::ImageCount { row, placeholders, images, typed_in })
-    }
-
-    fn load_images(
+    /// The media of a conversation in the order in which its rendered prompt shows them.
+    pub(crate) fn items_of<'c>(
         &self,
-        conversation: &Conversation,
+        text: &str,
+        conversation: &'c Conversation,
+        row: usize,
         at: Position,
-        tile_count: &mut usize,
-    ) -> Result<Vec<Tiles>, Error> {
-        let mut all = Vec::new();
-        for (message, item, source) in conversation.images() {
+    ) -> Result<Vec<Item<'c>>, Error> {
+        let (mut images, mut videos) = (Vec::new(), Vec::new());
+        for (message, item, content) in conversation.items() {
             let at = at.message(message).item(item);
-            let image = media::load(source, self.image_processor(), self.limits(), at)?;
-            let tiles = self.image_processor().process(&image).map_err(|source| Error::Image { at, source })?;
-            *tile_count += tiles.tiles;
-            if *tile_count > self.limits().max_batch_tiles {
-                let limit = self.limits().max_batch_tiles;
-                return Err(Error::TooManyTiles { tiles: *tile_count, limit });
+            match content {
+                Content::Image(source) => images.push(Item { at, source: Source::Image(source) }),
+                Content::Video(source) => videos.push(Item { at, source: Source::Video(source) }),
+                Content::Text(_) => {}
             }
-            all.push(tiles);
         }
-        Ok(all)
+        let placeholders = Placeholders::find(text, self.special_tokens(), !videos.is_empty());
+        check_counts(&placeholders, images.len(), videos.len(), row, |kind| {
+            conversation.message_with_text(match kind {
+                Kind::Image => self.special_tokens().image(),
+                Kind::Video => self.special_tokens().video(),
+            })
+        })?;
+        let (mut images, mut videos) = (images.into_iter(), videos.into_iter());
+        let next = |kind| match kind {
+            Kind::Image => images.next(),
+            Kind::Video => videos.next(),
+        };
+        Ok(placeholders.kinds().filter_map(next).collect())
     }
 
-    fn encode_checked(&self, prompt: &str, grids: &[TileGrid], row: usize) -> Result<Vec<u32>, Error> {
+    fn load(&self, item: Item<'_>, tile_count: &mut usize) -> Result<Media, Error> {
+        let at = item.at;
+        let media = match item.source {
+            Source::Image(source) => {
+                let image = load_image(source, self.limits(), at)?;
+                let tiles = self.image_processor().process(&image);
+                Media::Image(tiles.map_err(|source| Error::Image { at, source })?)
+            }
+            Source::Video(source) => {
+                let mut video = open_video(source, self.limits(), at)?;
+                let tiles = self.video_processor().process(video.as_mut());
+                Media::Video(tiles.map_err(|source| Error::Video { at, source })?)
+            }
+        };
+        *tile_count += media.tiles();
+        let limit = self.limits().max_batch_tiles;
+        if *tile_count > limit { Err(Error::TooManyTiles { tiles: *tile_count, limit }) } else { Ok(media) }
+    }
+
+    pub(crate) fn encode_checked(&self, prompt: &str, media: &[MediaPlan], row: usize) -> Result<Vec<u32>, Error> {
         let ids = self.encode(prompt)?;
-        let needed = image_tokens(grids, self.config().image_seq_len);
+        let needed = self.expansion(None).tokens(media);
         let found = ids.iter().filter(|&&id| id == self.image_token_id()).count();
         if found == needed { Ok(ids) } else { Err(Error::ImageTokens { row, found, needed }) }
     }

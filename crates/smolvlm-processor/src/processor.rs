@@ -2,19 +2,22 @@
 
 use std::path::Path;
 
-use smolvlm_config::{ProcessorConfig, TileGrid};
+use smolvlm_config::ProcessorConfig;
 use smolvlm_image::ImageProcessor;
+use smolvlm_video::VideoProcessor;
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Position};
-use crate::expand::expand;
+use crate::expand::Expansion;
 use crate::limits::ProcessorLimits;
 use crate::message::Conversation;
-use crate::template::{ChatTemplate, RenderOptions};
+use crate::plan::MediaPlan;
+use crate::template::{ChatTemplate, RenderOptions, VIDEO_CHAT_TEMPLATE};
 use crate::text_deltas::TextDeltas;
 use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
+use crate::video_prompt::VideoWords;
 
-/// Chat template, tokenizer and image processor of one checkpoint.
+/// Chat template, tokenizer, image and video processor of one checkpoint.
 ///
 /// Needs the small files of a checkpoint only, no weights. All methods take `&self`; one processor serves many threads.
 ///
@@ -34,7 +37,10 @@ pub struct Processor {
     special: SpecialTokens,
     image_token_id: u32,
     template: Option<ChatTemplate>,
+    video_template: ChatTemplate,
     images: ImageProcessor,
+    videos: VideoProcessor,
+    video_words: VideoWords,
     limits: ProcessorLimits,
 }
 
@@ -88,16 +94,29 @@ impl Processor {
             .token_to_id(special.image())
             .ok_or_else(|| Error::MissingToken { name: "image_token", token: special.image().to_owned() })?;
         let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
-        let images = image_processor(&config, &limits)?;
-        Ok(Self { config, tokenizer, special, image_token_id, template, images, limits })
+        let video_template = ChatTemplate::new(VIDEO_CHAT_TEMPLATE, limits.template_fuel)?;
+        let (images, videos) = media_processors(&config, &limits)?;
+        let video_words = VideoWords::default();
+        Ok(Self {
+            config,
+            tokenizer,
+            special,
+            image_token_id,
+            template,
+            video_template,
+            images,
+            videos,
+            video_words,
+            limits,
+        })
     }
 
     /// Replaces the configuration; the chat template stays.
     ///
     /// # Errors
-    /// [`Error::Image`] for an image configuration that cannot be used.
+    /// [`Error::Image`] and [`Error::Video`] for a configuration that cannot be used.
     pub fn with_config(mut self, config: ProcessorConfig) -> Result<Self, Error> {
-        self.images = image_processor(&config, &self.limits)?;
+        (self.images, self.videos) = media_processors(&config, &self.limits)?;
         self.config = config;
         Ok(self)
     }
@@ -109,8 +128,17 @@ impl Processor {
         if let Some(template) = &mut self.template {
             template.set_fuel(limits.template_fuel);
         }
+        self.video_template.set_fuel(limits.template_fuel);
         self.images = self.images.with_limits(limits.image.clone());
+        self.videos = self.videos.with_limits(limits.video.clone());
         self.limits = limits;
+        self
+    }
+
+    /// Chooses what prompts say about videos.
+    #[must_use]
+    pub fn with_video_words(mut self, words: VideoWords) -> Self {
+        self.video_words = words;
         self
     }
 
@@ -134,7 +162,17 @@ impl Processor {
         &self.images
     }
 
-    /// The chat template, if there is one.
+    /// The video processor.
+    pub fn video_processor(&self) -> &VideoProcessor {
+        &self.videos
+    }
+
+    /// What prompts say about videos.
+    pub fn video_words(&self) -> VideoWords {
+        self.video_words
+    }
+
+    /// The chat template, if there is one. Conversations with videos use another one, as in the reference.
     pub fn template(&self) -> Option<&ChatTemplate> {
         self.template.as_ref()
     }
@@ -173,7 +211,8 @@ impl Processor {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Renders a conversation with the chat template. Each image is one placeholder still; see [`Processor::expand`].
+    /// Renders a conversation with the chat template. Each image and video is one placeholder still; see
+    /// [`Processor::expand`].
     ///
     /// # Errors
     /// [`Error::MissingTemplate`], and those of [`ChatTemplate::render`].
@@ -187,21 +226,32 @@ impl Processor {
         options: &RenderOptions,
         at: Position,
     ) -> Result<String, Error> {
-        let template = self.template.as_ref().ok_or(Error::MissingTemplate)?;
+        let template = match conversation.has_video() {
+            true => &self.video_template,
+            false => self.template.as_ref().ok_or(Error::MissingTemplate)?,
+        };
         template.render_at(conversation, &self.special, options, at)
     }
 
-    /// Replaces the image placeholders of a prompt, in order, by the tokens of their tiles.
+    /// Replaces the placeholders of a prompt by the tokens of the media that they stand for: images and videos each in
+    /// their order.
     ///
     /// # Errors
-    /// [`Error::ImageCount`] when there are not as many placeholders as grids, [`Error::TooManyTokens`].
-    pub fn expand(&self, text: &str, grids: &[TileGrid]) -> Result<String, Error> {
-        self.expand_row(text, grids, 0)
+    /// [`Error::ImageCount`] and [`Error::VideoCount`] when there are not as many placeholders as media,
+    /// [`Error::TooManyTokens`].
+    pub fn expand(&self, text: &str, media: &[MediaPlan]) -> Result<String, Error> {
+        self.expansion(None).expand(text, media, 0)
     }
 
-    pub(crate) fn expand_row(&self, text: &str, grids: &[TileGrid], row: usize) -> Result<String, Error> {
-        let limit = self.limits.max_prompt_tokens;
-        expand(text, grids, &self.special, self.config.image_seq_len, limit, row)
+    /// How prompts are expanded whose videos announce this number of frames, or their own.
+    pub(crate) fn expansion(&self, announced: Option<usize>) -> Expansion<'_> {
+        Expansion {
+            special: &self.special,
+            image_seq_len: self.config.image_seq_len,
+            max_tokens: self.limits.max_prompt_tokens,
+            words: self.video_words,
+            announced,
+        }
     }
 
     /// Token ids of a text. A text that starts with the bos token gets no special tokens from the tokenizer's
@@ -238,10 +288,14 @@ impl Processor {
     }
 }
 
-fn image_processor(config: &ProcessorConfig, limits: &ProcessorLimits) -> Result<ImageProcessor, Error> {
-    let images = ImageProcessor::new(config.image.clone());
-    let images = images.map_err(|source| Error::Image { at: Position::default(), source })?;
-    Ok(images.with_limits(limits.image.clone()))
+fn media_processors(
+    config: &ProcessorConfig,
+    limits: &ProcessorLimits,
+) -> Result<(ImageProcessor, VideoProcessor), Error> {
+    let at = Position::default();
+    let images = ImageProcessor::new(config.image.clone()).map_err(|source| Error::Image { at, source })?;
+    let videos = VideoProcessor::new(config.video.clone()).map_err(|source| Error::Video { at, source })?;
+    Ok((images.with_limits(limits.image.clone()), videos.with_limits(limits.video.clone())))
 }
 
 fn tokenizer_error(error: tokenizers::Error) -> Error {

@@ -7,8 +7,9 @@ use minijinja::{Environment, ErrorKind, Value};
 use serde_json::Map;
 
 use crate::error::{Error, Position, Problem};
-use crate::message::{Content, Conversation, ImageSource, Message, scheme};
+use crate::message::{Content, Conversation, Message};
 use crate::namespace::rewrite_assignments;
+use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template_env::environment;
 use crate::tokenizer::SpecialTokens;
 
@@ -18,6 +19,17 @@ pub const RELEASED_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages
 {% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
 {% for line in message['content'] %}\
 {% if line['type'] == 'text' %}{{line['text']}}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}\
+{% endfor %}<end_of_utterance>\n{% endfor %}\
+{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
+
+/// The template of conversations with videos: the released one, which knows none, with a branch for them. The reference
+/// uses it instead of any checkpoint's (transformers 5.23.0, processing_smolvlm.py, `apply_chat_template`).
+pub(crate) const VIDEO_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages %}\
+{{message['role'] | capitalize}}\
+{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
+{% for line in message['content'] %}\
+{% if line['type'] == 'text' %}{{line['text']}}{% elif line['type'] == 'image' %}{{ '<image>' }}\
+{% elif line['type'] == 'video' %}{{ '<video>' }}{% endif %}\
 {% endfor %}<end_of_utterance>\n{% endfor %}\
 {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
 
@@ -170,7 +182,7 @@ impl ChatTemplate {
         let items = conversation.messages.last().map(|message| message.content.iter().enumerate());
         let text = items.into_iter().flatten().rev().find_map(|(item, content)| match content {
             Content::Text(text) => Some((item, text.as_str())),
-            Content::Image(_) => None,
+            Content::Image(_) | Content::Video(_) => None,
         });
         text.ok_or_else(|| fail("the last message holds no text"))
     }
@@ -217,10 +229,14 @@ fn content_value(content: &Content, tagged: bool) -> Value {
         Content::Image(ImageSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
         Content::Image(ImageSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
         Content::Image(_) => ("image", Value::from("(image data)")),
+        Content::Video(VideoSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
+        Content::Video(VideoSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
+        Content::Video(_) => ("video", Value::from("(video data)")),
     };
     let kind = match content {
         Content::Text(_) => "text",
         Content::Image(_) => "image",
+        Content::Video(_) => "video",
     };
     Value::from_pairs([("type", Value::from(kind)), pair])
 }

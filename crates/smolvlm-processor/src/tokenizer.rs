@@ -55,6 +55,11 @@ impl SpecialTokens {
         self.get("image_token").unwrap_or("<image>")
     }
 
+    /// Stands for one video in a rendered prompt.
+    pub fn video(&self) -> &str {
+        self.get("video_token").unwrap_or("<video>")
+    }
+
     /// Stands before and after the tokens of a tile.
     pub fn fake_image(&self) -> &str {
         self.get("fake_image_token").unwrap_or("<fake_token_around_image>")

@@ -62,6 +62,11 @@ impl FrameSource for Animation {
         &self.metadata
     }
 
+    fn stamp(&self, index: usize) -> FrameStamp {
+        let time = self.starts.get(index).and_then(|&start| Ratio::new(start, MICROSECONDS));
+        FrameStamp { index, time }
+    }
+
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
         let deadline = Deadline::after(self.limits.deadline);
         let mut wanted = indices.iter().copied().peekable();
@@ -73,10 +78,9 @@ impl FrameSource for Animation {
             deadline.check()?;
             let frame = frame.map_err(decode_error)?;
             if wanted.next_if_eq(&index).is_some() {
-                let time = self.starts.get(index).and_then(|&start| Ratio::new(start, MICROSECONDS));
                 let pixels = frame.into_buffer();
                 let image = Rgb::from_rgba(pixels.width(), pixels.height(), pixels.into_raw());
-                sink(FrameStamp { index, time }, &image.map_err(|source| Error::Frame { index, source })?)?;
+                sink(index, &image.map_err(|source| Error::Frame { index, source })?)?;
             }
         }
         match wanted.next() {

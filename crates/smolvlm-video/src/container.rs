@@ -78,6 +78,10 @@ impl FrameSource for Container {
         &self.metadata
     }
 
+    fn stamp(&self, index: usize) -> FrameStamp {
+        FrameStamp { index, time: self.time(index) }
+    }
+
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
         let deadline = Deadline::after(self.limits.deadline);
         let open = || Reader::open(&self.bytes, &self.limits, deadline);
@@ -97,7 +101,7 @@ impl FrameSource for Container {
                     return Err(missing(index));
                 }
             }
-            sink(FrameStamp { index, time: self.time(index) }, &reader.image()?)?;
+            sink(index, &reader.image()?)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::limits::{Deadline, check};
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
-use smolvlm_image::{Rgb, decode, decode_file, dimensions};
+use smolvlm_image::{Rgb, decode, decode_file, dimensions, file_dimensions};
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,10 @@ impl FrameSource for Frames {
         &self.metadata
     }
 
+    fn stamp(&self, index: usize) -> FrameStamp {
+        FrameStamp { index, time: self.metadata.fps.and_then(|fps| fps.time_of(index as u64)) }
+    }
+
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
         let deadline = Deadline::after(self.limits.deadline);
         for &index in indices {
@@ -65,8 +69,7 @@ impl FrameSource for Frames {
             let missing = Error::MissingFrame { index, frames: self.images.len() };
             let image = self.images.get(index).ok_or(missing)?;
             let image = load(image, &self.limits.image).map_err(|source| Error::Frame { index, source })?;
-            let time = self.metadata.fps.and_then(|fps| fps.time_of(index as u64));
-            sink(FrameStamp { index, time }, &image)?;
+            sink(index, &image)?;
         }
         Ok(())
     }
@@ -83,7 +86,7 @@ fn load<'a>(image: &'a FrameImage, limits: &smolvlm_image::Limits) -> Result<Cow
 /// Height and width.
 fn size(image: &FrameImage, limits: &smolvlm_image::Limits) -> Result<(u32, u32), smolvlm_image::Error> {
     match image {
-        FrameImage::Path(path) => decode_file(path, limits).map(|image| (image.height(), image.width())),
+        FrameImage::Path(path) => file_dimensions(path, limits),
         FrameImage::Bytes(bytes) => dimensions(bytes, limits),
         FrameImage::Decoded(image) => Ok((image.height(), image.width())),
     }
@@ -159,7 +162,7 @@ mod tests {
         let mut times = Vec::new();
         for fps in [None, Ratio::new(5, 2)] {
             let mut video = Frames::new(images.clone(), fps, None, &Limits::default()).unwrap();
-            video.read(&[0, 4], &mut |stamp, _| Ok(times.push(stamp.time))).unwrap();
+            times.extend([0, 4].map(|index| video.stamp(index).time));
             assert!(matches!(video.read(&[5], &mut |_, _| Ok(())), Err(Error::MissingFrame { index: 5, frames: 5 })));
         }
         assert_eq!(times, [None, None, Some(Ratio::whole(0)), Ratio::new(8, 5)]);

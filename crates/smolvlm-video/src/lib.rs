@@ -10,8 +10,8 @@
 //! let processor = VideoProcessor::new(Preset::Smol256M.processor().video)?;
 //! let mut source = open(VideoInput::Path("clip.gif".as_ref()), &Limits::default())?;
 //! let video = processor.process(source.as_mut())?;
-//! for stamp in &video.stamps {
-//!     println!("frame {} at {} s", stamp.index, stamp.seconds(video.metadata.fps));
+//! for stamp in &video.plan.stamps {
+//!     println!("frame {} at {} s", stamp.index, stamp.seconds(video.plan.metadata.fps));
 //! }
 //! # Ok::<(), smolvlm_video::Error>(())
 //! ```
@@ -50,6 +50,6 @@ pub use frames::{FrameImage, Frames, frame_files};
 pub use limits::Limits;
 pub use open::{VideoInput, open};
 pub use plan::FramePlan;
-pub use processor::{VideoProcessor, VideoTiles};
+pub use processor::{VideoPlan, VideoProcessor, VideoTiles};
 pub use ratio::Ratio;
 pub use source::{FrameSink, FrameSource, FrameStamp, VideoMetadata};

@@ -13,17 +13,24 @@ pub struct VideoProcessor {
     limits: Limits,
 }
 
+/// Which frames of a video become tiles. Known before anything is decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoPlan {
+    /// The frames, and when they are shown.
+    pub stamps: Vec<FrameStamp>,
+    /// The whole video's.
+    pub metadata: VideoMetadata,
+}
+
 /// The sampled frames of a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoTiles {
     /// Pixel values, `[frames, 3, edge, edge]`.
     pub pixels: Vec<f32>,
-    /// Which frames these are, and when they are shown.
-    pub stamps: Vec<FrameStamp>,
     /// Edge of a tile in pixels.
     pub edge: usize,
-    /// The whole video's.
-    pub metadata: VideoMetadata,
+    /// Which frames these are.
+    pub plan: VideoPlan,
 }
 
 impl VideoProcessor {
@@ -68,13 +75,14 @@ impl VideoProcessor {
     /// # Errors
     ///
     /// [`Error::NoFrames`], and [`Error::Limit`] for more frames than the limits allow.
-    pub fn plan(&self, video: &VideoMetadata) -> Result<FramePlan, Error> {
-        let plan = FramePlan::new(video, &self.config);
-        if plan.indices.is_empty() {
+    pub fn plan(&self, source: &dyn FrameSource) -> Result<VideoPlan, Error> {
+        let metadata = *source.metadata();
+        let indices = FramePlan::new(&metadata, &self.config).indices;
+        if indices.is_empty() {
             return Err(Error::NoFrames);
         }
-        check("the number of sampled frames", plan.indices.len() as u64, self.limits.max_sampled_frames as u64)?;
-        Ok(plan)
+        check("the number of sampled frames", indices.len() as u64, self.limits.max_sampled_frames as u64)?;
+        Ok(VideoPlan { stamps: indices.into_iter().map(|index| source.stamp(index)).collect(), metadata })
     }
 
     /// Samples a video and makes a tile of every sampled frame (transformers 5.23.0, `SmolVLMVideoProcessor`): resize to
@@ -84,18 +92,16 @@ impl VideoProcessor {
     ///
     /// As [`plan`](Self::plan) and [`FrameSource::read`], and [`Error::Frame`].
     pub fn process(&self, source: &mut dyn FrameSource) -> Result<VideoTiles, Error> {
-        let metadata = *source.metadata();
-        let plan = self.plan(&metadata)?;
+        let plan = self.plan(source)?;
         let edge = self.config.max_image_size as usize;
-        let mut pixels = Vec::with_capacity(plan.indices.len() * 3 * edge * edge);
-        let mut stamps = Vec::with_capacity(plan.indices.len());
-        source.read(&plan.indices, &mut |stamp, image| {
-            let tile = self.frames.process(image).map_err(|source| Error::Frame { index: stamp.index, source })?;
+        let indices: Vec<usize> = plan.stamps.iter().map(|stamp| stamp.index).collect();
+        let mut pixels = Vec::with_capacity(indices.len() * 3 * edge * edge);
+        source.read(&indices, &mut |index, image| {
+            let tile = self.frames.process(image).map_err(|source| Error::Frame { index, source })?;
             pixels.extend_from_slice(&tile.pixels);
-            stamps.push(stamp);
             Ok(())
         })?;
-        Ok(VideoTiles { pixels, stamps, edge, metadata })
+        Ok(VideoTiles { pixels, edge, plan })
     }
 }
 
@@ -121,11 +127,11 @@ mod tests {
     fn every_sampled_frame_is_one_tile() {
         let processor = VideoProcessor::new(config()).unwrap();
         let video = processor.process(&mut video(90, Some(Ratio::whole(30)))).unwrap();
-        assert_eq!(video.stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>(), [0, 44, 89]);
+        assert_eq!(video.plan.stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>(), [0, 44, 89]);
         assert_eq!((video.edge, video.pixels.len()), (16, 3 * 3 * 16 * 16));
         let levels: Vec<f32> = video.pixels.chunks(768).map(|tile| tile[100] * 127.5 + 127.5).collect();
         assert_eq!(levels, [0.0, 44.0, 89.0]);
-        assert_eq!(video.metadata.duration, Some(Ratio::whole(3)));
+        assert_eq!(video.plan.metadata.duration, Some(Ratio::whole(3)));
     }
 
     #[test]

@@ -44,16 +44,19 @@ impl FrameStamp {
     }
 }
 
-/// Takes the wanted frames as they come.
-pub type FrameSink<'a> = dyn FnMut(FrameStamp, &Rgb) -> Result<(), Error> + 'a;
+/// Takes the wanted frames as they come: the index, and the picture.
+pub type FrameSink<'a> = dyn FnMut(usize, &Rgb) -> Result<(), Error> + 'a;
 
 /// A video that can be asked for some of its frames.
 pub trait FrameSource: Send {
     /// What is known without decoding.
     fn metadata(&self) -> &VideoMetadata;
 
-    /// Decodes the frames at `indices`, which must ascend and lie below the number of frames, and gives them to `sink` in
-    /// that order, upright, one at a time.
+    /// When the frame at `index` is shown; known without decoding.
+    fn stamp(&self, index: usize) -> FrameStamp;
+
+    /// Decodes the frames at `indices`, which must ascend and lie below the number of frames, and gives each with its index
+    /// to `sink`, in that order, upright, one at a time.
     ///
     /// # Errors
     ///

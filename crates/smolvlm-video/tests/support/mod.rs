@@ -21,11 +21,13 @@ pub fn seen(pixels: &[u8]) -> usize {
 
 /// Reads frames; gives their stamps and which frames they are by their looks.
 pub fn read(source: &mut dyn FrameSource, indices: &[usize]) -> Result<(Vec<FrameStamp>, Vec<usize>), Error> {
-    let (mut stamps, mut looks) = (Vec::new(), Vec::new());
-    source.read(indices, &mut |stamp, image| {
-        stamps.push(stamp);
+    let stamps = indices.iter().map(|&index| source.stamp(index)).collect();
+    let (mut given, mut looks) = (Vec::new(), Vec::new());
+    source.read(indices, &mut |index, image| {
+        given.push(index);
         looks.push(seen(image.data()));
         Ok(())
     })?;
+    assert_eq!(given, indices);
     Ok((stamps, looks))
 }
