@@ -9,7 +9,7 @@
 //! let params = SamplingParams::greedy().max_new_tokens(8).eos_token_ids([2]);
 //! params.validate()?;
 //! let mut sampler = Sampler::greedy();
-//! let mut stop = StopRule::new(&params, 100);
+//! let mut stop = StopRule::new(&params, 3, 100);
 //! let token = sampler.sample(&[0.1, -1.0, 3.5])?;
 //! assert_eq!(token, 2);
 //! assert_eq!(stop.observe(token), Some(FinishReason::Eos));
@@ -19,11 +19,16 @@
 //! Behaviour follows `GenerationMixin.generate` of transformers 5.23.0.
 
 mod error;
+mod loop_guard;
 mod params;
 mod sampler;
 mod stop;
+mod stop_strings;
 
 pub use error::Error;
+pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
 pub use sampler::Sampler;
+pub use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 pub use stop::{FinishReason, StopRule};
+pub use stop_strings::StopStrings;
