@@ -10,9 +10,10 @@
 //! params.validate()?;
 //! let mut sampler = Sampler::greedy();
 //! let mut stop = StopRule::new(&params, 3, 100);
-//! let token = sampler.sample(&[0.1, -1.0, 3.5])?;
-//! assert_eq!(token, 2);
-//! assert_eq!(stop.observe(token), Some(FinishReason::Eos));
+//! let prompt = [0, 1, 1];
+//! let choice = sampler.sample(&prompt, prompt.len(), &mut [0.1, -1.0, 3.5])?;
+//! assert_eq!(choice.token, 2);
+//! assert_eq!(stop.observe(choice.token), Some(FinishReason::Eos));
 //! # Ok::<(), smolvlm_generate::Error>(())
 //! ```
 //!
@@ -21,14 +22,19 @@
 mod error;
 mod loop_guard;
 mod params;
+mod processors;
+mod random;
+mod ranking;
 mod sampler;
+mod softmax;
 mod stop;
 mod stop_strings;
 
 pub use error::Error;
 pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
-pub use sampler::Sampler;
+pub use processors::LogitsProcessors;
+pub use sampler::{Choice, Sampler, TokenLogprobs};
 pub use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 pub use stop::{FinishReason, StopRule};
 pub use stop_strings::StopStrings;

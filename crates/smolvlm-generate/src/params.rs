@@ -239,6 +239,12 @@ impl SamplingParams {
     }
 }
 
+/// The number that a parameter was written as. 0.9 as f32 is a little less, and 1 - 0.9 must be what the reference, which
+/// calculates parameters in f64, takes for 0.1.
+pub(crate) fn as_written(parameter: f32) -> f64 {
+    parameter.to_string().parse().unwrap_or(f64::from(parameter))
+}
+
 impl Default for SamplingParams {
     /// [`greedy`](Self::greedy).
     fn default() -> Self {
@@ -333,6 +339,13 @@ mod tests {
         config.min_new_tokens = Some(0);
         let params = SamplingParams::from_config(&config);
         assert_eq!((params.limit(100), params.min_length), (Ok(30), 0));
+    }
+
+    #[test]
+    fn numbers_are_what_was_written() {
+        assert_eq!([0.9, 0.1, 1.0, -2.5e-8].map(as_written), [0.9, 0.1, 1.0, -2.5e-8]);
+        assert_ne!(f64::from(0.9_f32), 0.9);
+        assert_eq!(as_written(f32::INFINITY), f64::INFINITY);
     }
 
     #[test]
