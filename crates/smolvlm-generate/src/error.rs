@@ -56,6 +56,14 @@ pub enum Error {
         /// Length of the row.
         vocabulary: usize,
     },
+    /// Too few tokens for a beam search.
+    #[error("a beam search with these end tokens needs {needed} tokens to choose from, the model has {vocabulary}")]
+    Vocabulary {
+        /// Tokens the model has.
+        vocabulary: usize,
+        /// Tokens of which one is always left to go on with.
+        needed: usize,
+    },
     /// Logits of another size than the beams need.
     #[error("{found} logits were given for {beams} beams of {vocabulary} tokens")]
     BeamLogits {

@@ -1,7 +1,8 @@
 //! Token choice and stop rules for SmolVLM: logits rows in, tokens out. No tensor library.
 //!
 //! A generation loop asks a [`Sampler`] for the next token of a row of logits and a [`StopRule`] whether that token ends
-//! the text. [`SamplingParams`] says what both of them do. Tokens are chosen greedily.
+//! the text; [`StopStrings`] watch the decoded text. A [`BeamSearch`] takes the place of all three for several beams.
+//! [`SamplingParams`] says what all of them do.
 //!
 //! ```
 //! use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
@@ -19,6 +20,7 @@
 //!
 //! Behaviour follows `GenerationMixin.generate` of transformers 5.23.0.
 
+mod beam;
 mod error;
 mod loop_guard;
 mod params;
@@ -30,6 +32,7 @@ mod softmax;
 mod stop;
 mod stop_strings;
 
+pub use beam::{BeamSearch, BeamStep, Hypothesis};
 pub use error::Error;
 pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
