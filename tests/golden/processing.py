@@ -1,5 +1,6 @@
 """Goldens of single steps: one module per side of the pipeline."""
 
+import processing_generation
 import processing_image
 import processing_model
 import processing_text
@@ -10,3 +11,4 @@ def write_processing(folder, golden_root):
     processing_image.write(folder, golden_root)
     processing_text.write(folder, golden_root)
     processing_model.write(folder, golden_root)
+    processing_generation.write(folder)
