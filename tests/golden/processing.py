@@ -1,5 +1,6 @@
 """Goldens of single steps: one module per side of the pipeline."""
 
+import processing_generation
 import processing_image
 import processing_model
 import processing_text
@@ -12,3 +13,4 @@ def write_processing(folder, golden_root):
     processing_text.write(folder, golden_root)
     processing_model.write(folder, golden_root)
     processing_video.write(folder, golden_root)
+    processing_generation.write(folder)

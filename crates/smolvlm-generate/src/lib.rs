@@ -1,7 +1,8 @@
 //! Token choice and stop rules for SmolVLM: logits rows in, tokens out. No tensor library.
 //!
 //! A generation loop asks a [`Sampler`] for the next token of a row of logits and a [`StopRule`] whether that token ends
-//! the text. [`SamplingParams`] says what both of them do. Tokens are chosen greedily.
+//! the text; [`StopStrings`] watch the decoded text. A [`BeamSearch`] takes the place of all three for several beams.
+//! [`SamplingParams`] says what all of them do.
 //!
 //! ```
 //! use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
@@ -9,21 +10,34 @@
 //! let params = SamplingParams::greedy().max_new_tokens(8).eos_token_ids([2]);
 //! params.validate()?;
 //! let mut sampler = Sampler::greedy();
-//! let mut stop = StopRule::new(&params, 100);
-//! let token = sampler.sample(&[0.1, -1.0, 3.5])?;
-//! assert_eq!(token, 2);
-//! assert_eq!(stop.observe(token), Some(FinishReason::Eos));
+//! let mut stop = StopRule::new(&params, 3, 100);
+//! let prompt = [0, 1, 1];
+//! let choice = sampler.sample(&prompt, prompt.len(), &mut [0.1, -1.0, 3.5])?;
+//! assert_eq!(choice.token, 2);
+//! assert_eq!(stop.observe(choice.token), Some(FinishReason::Eos));
 //! # Ok::<(), smolvlm_generate::Error>(())
 //! ```
 //!
 //! Behaviour follows `GenerationMixin.generate` of transformers 5.23.0.
 
+mod beam;
 mod error;
+mod loop_guard;
 mod params;
+mod processors;
+mod random;
+mod ranking;
 mod sampler;
+mod softmax;
 mod stop;
+mod stop_strings;
 
+pub use beam::{BeamSearch, BeamStep, Hypothesis};
 pub use error::Error;
+pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
-pub use sampler::Sampler;
+pub use processors::LogitsProcessors;
+pub use sampler::{Choice, Sampler, TokenLogprobs};
+pub use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 pub use stop::{FinishReason, StopRule};
+pub use stop_strings::StopStrings;

@@ -1,21 +1,64 @@
 //! The next token of a row of logits.
 
-use crate::Error;
+use crate::random::Random;
+use crate::ranking::largest;
+use crate::softmax::Softmax;
+use crate::{Error, LogitsProcessors, SamplingParams};
 
-/// Chooses the next token of a row of logits: the likeliest one.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Sampler {}
+/// Chooses the next token of a row of logits: the likeliest one, or one drawn at random.
+#[derive(Debug)]
+pub struct Sampler {
+    processors: LogitsProcessors,
+    /// Only for drawn tokens.
+    random: Option<Random>,
+    logprobs: Option<usize>,
+    /// The logits as they came, where log-probabilities are asked for.
+    raw: Vec<f32>,
+}
+
+/// A chosen token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The token.
+    pub token: u32,
+    /// Its log-probabilities, where [`SamplingParams::logprobs`] asks for them.
+    pub logprob: Option<TokenLogprobs>,
+}
+
+/// Natural logarithms of the model's own probabilities: the log-softmax of the logits before any penalty, temperature
+/// or truncation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprobs {
+    /// Of the chosen token.
+    pub logprob: f32,
+    /// Of the likeliest tokens, the likeliest first; as many as were asked for.
+    pub top: Vec<(u32, f32)>,
+}
 
 impl Sampler {
-    /// A sampler that takes the likeliest token.
-    pub fn greedy() -> Self {
-        Self {}
+    /// The sampler that `params` ask for. `stream` is the number of the row in its batch: rows with different numbers
+    /// draw independently, and what a row draws depends on seed and stream only.
+    ///
+    /// `params` have passed [`validate`](SamplingParams::validate).
+    pub fn new(params: &SamplingParams, stream: u64) -> Self {
+        Self {
+            processors: LogitsProcessors::new(params),
+            random: params.do_sample.then(|| Random::new(params.seed, stream)),
+            logprobs: params.logprobs,
+            raw: Vec::new(),
+        }
     }
 
-    /// The index of the largest logit, the first one on ties, as torch's `argmax` has it.
+    /// A sampler that takes the likeliest token.
+    pub fn greedy() -> Self {
+        Self::new(&SamplingParams::greedy(), 0)
+    }
+
+    /// The token that follows `ids`: prompt and generated tokens of the row without padding, the first `prompt_len` of
+    /// them the prompt. The logits are changed on the way.
     ///
-    /// Logits that are NaN are passed over, where torch would take the first of them.
+    /// Greedily, it is the largest score, the first one on ties, as torch's `argmax` has it; drawn, it comes from the
+    /// softmax of the scores. Scores that are NaN are passed over, where torch takes the first of them or fails.
     ///
     /// # Shapes
     ///
@@ -23,20 +66,67 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`Error::NoNumber`] when the row is empty or every logit is NaN.
-    pub fn sample(&mut self, logits: &[f32]) -> Result<u32, Error> {
-        let mut best: Option<(u32, f32)> = None;
-        for (token, &logit) in (0..).zip(logits) {
-            // A comparison with NaN is false either way, so only the first number needs a look.
-            let better = match best {
-                Some((_, largest)) => logit > largest,
-                None => !logit.is_nan(),
-            };
-            if better {
-                best = Some((token, logit));
-            }
+    /// [`Error::NoNumber`] when the row is empty or every score is NaN, [`Error::NoToken`] when there is nothing to
+    /// draw from, and those of [`LogitsProcessors::apply`].
+    pub fn sample(&mut self, ids: &[u32], prompt_len: usize, logits: &mut [f32]) -> Result<Choice, Error> {
+        if self.logprobs.is_some() {
+            self.raw.clear();
+            self.raw.extend_from_slice(logits);
         }
-        best.map(|(token, _)| token).ok_or(Error::NoNumber { vocabulary: logits.len() })
+        self.processors.apply(ids, prompt_len, logits)?;
+        let token = match &mut self.random {
+            Some(random) => draw(logits, random)?,
+            None => likeliest(logits)?,
+        };
+        let logprob = self.logprobs.map(|top| token_logprobs(&self.raw, token, top));
+        Ok(Choice { token, logprob })
+    }
+}
+
+fn likeliest(scores: &[f32]) -> Result<u32, Error> {
+    let mut best: Option<(u32, f32)> = None;
+    for (token, &score) in (0..).zip(scores) {
+        // A comparison with NaN is false either way, so only the first number needs a look.
+        let better = match best {
+            Some((_, largest)) => score > largest,
+            None => !score.is_nan(),
+        };
+        if better {
+            best = Some((token, score));
+        }
+    }
+    best.map(|(token, _)| token).ok_or(Error::NoNumber { vocabulary: scores.len() })
+}
+
+fn draw(scores: &[f32], random: &mut Random) -> Result<u32, Error> {
+    let softmax = Softmax::of(scores.iter().copied());
+    let mut left = random.fraction() * softmax.sum();
+    let mut last = None;
+    for (token, &score) in (0..).zip(scores) {
+        let weight = if softmax.is_empty() { 0.0 } else { softmax.weight(score) };
+        if weight > 0.0 {
+            if left < weight {
+                return Ok(token);
+            }
+            left -= weight;
+            last = Some(token);
+        }
+    }
+    // Rounding may leave a little behind the last token.
+    last.ok_or_else(|| {
+        let vocabulary = scores.len();
+        let all_nan = scores.iter().all(|score| score.is_nan());
+        if all_nan { Error::NoNumber { vocabulary } } else { Error::NoToken { vocabulary } }
+    })
+}
+
+fn token_logprobs(raw: &[f32], token: u32, top: usize) -> TokenLogprobs {
+    let softmax = Softmax::of(raw.iter().copied());
+    let chosen = raw.get(token as usize).map_or(f32::NAN, |&logit| softmax.log_prob(logit));
+    let top = largest(raw.iter().copied(), top);
+    TokenLogprobs {
+        logprob: chosen,
+        top: top.iter().map(|token| (token.place as u32, softmax.log_prob(token.score))).collect(),
     }
 }
 
@@ -45,12 +135,20 @@ mod tests {
     use super::*;
 
     fn greedy(logits: &[f32]) -> Result<u32, Error> {
-        Sampler::greedy().sample(logits)
+        Sampler::greedy().sample(&[], 0, &mut logits.to_vec()).map(|choice| choice.token)
     }
+
+    fn drawn(params: &SamplingParams, stream: u64, logits: &[f32], count: usize) -> Vec<u32> {
+        let mut sampler = Sampler::new(params, stream);
+        let draw = |_| sampler.sample(&[1], 1, &mut logits.to_vec()).unwrap().token;
+        (0..count).map(draw).collect()
+    }
+
+    const ROW: [f32; 8] = [2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5];
 
     #[test]
     fn takes_the_first_of_the_largest() {
-        assert_eq!(greedy(&[2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5]), Ok(4));
+        assert_eq!(greedy(&ROW), Ok(4));
         assert_eq!(greedy(&[1.0, 1.0, 1.0, 0.0]), Ok(0));
         assert_eq!(greedy(&[-3.0, -1.0, -2.0, -1.0]), Ok(1));
         assert_eq!(greedy(&[-0.0, 0.0]), Ok(0));
@@ -76,5 +174,44 @@ mod tests {
         assert_eq!(greedy(&[f32::NAN; 3]), Err(Error::NoNumber { vocabulary: 3 }));
         assert_eq!(greedy(&[]), Err(Error::NoNumber { vocabulary: 0 }));
         assert!(greedy(&[f32::NAN; 3]).unwrap_err().to_string().contains("all 3 logits are NaN"));
+    }
+
+    #[test]
+    fn draws_repeat_with_seed_and_stream() {
+        let params = SamplingParams::sampling().seed(7);
+        assert_eq!(drawn(&params, 0, &ROW, 50), drawn(&params, 0, &ROW, 50));
+        assert_ne!(drawn(&params, 0, &ROW, 50), drawn(&params, 1, &ROW, 50));
+        assert_ne!(drawn(&params, 0, &ROW, 50), drawn(&params.clone().seed(8), 0, &ROW, 50));
+        let fresh = SamplingParams::sampling();
+        assert_ne!(drawn(&fresh, 0, &ROW, 50), drawn(&fresh, 0, &ROW, 50));
+    }
+
+    #[test]
+    fn nothing_impossible_is_drawn() {
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let params = SamplingParams::sampling().seed(1).top_k(0);
+        assert_eq!(drawn(&params, 0, &[-inf, 1.0, nan, -inf], 20), [1; 20]);
+        assert_eq!(drawn(&params, 0, &[5.0, inf, nan, -inf], 20), [1; 20]);
+        assert_eq!(drawn(&params, 0, &[f32::MIN, f32::MAX], 20), [1; 20]);
+        assert_eq!(drawn(&params, 0, &[-7.0], 20), [0; 20]);
+        let mut sampler = Sampler::new(&params, 0);
+        assert_eq!(sampler.sample(&[], 0, &mut [-inf, nan]), Err(Error::NoToken { vocabulary: 2 }));
+        assert_eq!(sampler.sample(&[], 0, &mut [nan, nan]), Err(Error::NoNumber { vocabulary: 2 }));
+        assert_eq!(sampler.sample(&[], 0, &mut []), Err(Error::NoNumber { vocabulary: 0 }));
+    }
+
+    #[test]
+    fn log_probabilities_are_the_models_own() {
+        let params = SamplingParams::greedy().repetition_penalty(2.0).logprobs(2);
+        let choice = Sampler::new(&params, 0).sample(&[4, 4], 1, &mut ROW.to_vec()).unwrap();
+        let logprobs = choice.logprob.unwrap();
+        assert_eq!(choice.token, 7);
+        assert!((logprobs.logprob + 1.318_312).abs() < 1e-6);
+        assert_eq!(logprobs.top.iter().map(|top| top.0).collect::<Vec<_>>(), [4, 7]);
+        assert!((logprobs.top[0].1 + 0.818_312).abs() < 1e-6);
+
+        let only_chosen = Sampler::new(&params.logprobs(0), 0).sample(&[], 0, &mut ROW.to_vec()).unwrap();
+        assert_eq!(only_chosen.logprob.unwrap().top, []);
+        assert_eq!(Sampler::greedy().sample(&[], 0, &mut ROW.to_vec()).unwrap().logprob, None);
     }
 }

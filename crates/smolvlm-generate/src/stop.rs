@@ -1,6 +1,6 @@
 //! When a text ends.
 
-use crate::SamplingParams;
+use crate::{SamplingParams, loop_guard::LoopWatch};
 use std::fmt;
 
 /// Why a text ended.
@@ -13,15 +13,27 @@ pub enum FinishReason {
     Length,
     /// Prompt and text together fill the model's context.
     Context,
+    /// One of the texts that were to end it appeared.
+    StopString,
+    /// The text repeats itself without end.
+    Repetition,
+    /// The time is over.
+    Time,
+    /// The caller wants no more of it.
+    Cancelled,
 }
 
 impl FinishReason {
-    /// One lower-case word: `eos`, `length` or `context`.
+    /// One lower-case word: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Eos => "eos",
             Self::Length => "length",
             Self::Context => "context",
+            Self::StopString => "stop_string",
+            Self::Repetition => "repetition",
+            Self::Time => "time",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -39,27 +51,37 @@ pub struct StopRule {
     /// Tokens until the text ends, and what it ends of.
     left: usize,
     at_end: FinishReason,
+    watch: Option<LoopWatch>,
 }
 
 impl StopRule {
-    /// The rule for a text that `params` ask for, where `room` is the number of tokens that the model's context still
-    /// holds behind the prompt.
+    /// The rule for a text that `params` ask for behind a prompt of `prompt_len` tokens, where `room` is the number of
+    /// tokens that the model's context still holds behind that prompt.
     ///
-    /// The end token counts: a text of `max_new_tokens` tokens may end in one.
-    pub fn new(params: &SamplingParams, room: usize) -> Self {
-        let at_end = if room < params.max_new_tokens { FinishReason::Context } else { FinishReason::Length };
-        Self { eos_token_ids: params.eos_token_ids.clone(), left: room.min(params.max_new_tokens), at_end }
+    /// The end token counts: a text of `max_new_tokens` tokens may end in one. A text that
+    /// [`limit`](SamplingParams::limit) refuses ends with its first token.
+    pub fn new(params: &SamplingParams, prompt_len: usize, room: usize) -> Self {
+        let limit = params.limit(prompt_len).unwrap_or(0);
+        let at_end = if room < limit { FinishReason::Context } else { FinishReason::Length };
+        Self {
+            eos_token_ids: params.eos_token_ids.clone(),
+            left: room.min(limit),
+            at_end,
+            watch: params.loop_guard.map(LoopWatch::new),
+        }
     }
 
-    /// Takes the next token in; says whether the text ends with it and why. An end token comes before the length.
+    /// Takes the next token in; says whether the text ends with it and why. An end token comes before the length, the
+    /// length before a repetition.
     pub fn observe(&mut self, token: u32) -> Option<FinishReason> {
         self.left = self.left.saturating_sub(1);
+        let looping = self.watch.as_mut().is_some_and(|watch| watch.observe(token));
         if self.eos_token_ids.contains(&token) {
             Some(FinishReason::Eos)
         } else if self.left == 0 {
             Some(self.at_end)
         } else {
-            None
+            looping.then_some(FinishReason::Repetition)
         }
     }
 }
@@ -67,9 +89,10 @@ impl StopRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LoopGuard;
 
     fn rule(max_new_tokens: usize, room: usize) -> StopRule {
-        StopRule::new(&SamplingParams::greedy().max_new_tokens(max_new_tokens).eos_token_ids([2, 9]), room)
+        StopRule::new(&SamplingParams::greedy().max_new_tokens(max_new_tokens).eos_token_ids([2, 9]), 100, room)
     }
 
     #[test]
@@ -103,13 +126,38 @@ mod tests {
 
     #[test]
     fn without_end_tokens_only_the_length_counts() {
-        let mut rule = StopRule::new(&SamplingParams::greedy().max_new_tokens(2), 5);
+        let mut rule = StopRule::new(&SamplingParams::greedy().max_new_tokens(2), 100, 5);
         assert_eq!([2, 9].map(|token| rule.observe(token)), [None, Some(FinishReason::Length)]);
     }
 
     #[test]
+    fn a_total_length_leaves_what_the_prompt_does_not_fill() {
+        let params = SamplingParams::greedy().max_length(102);
+        let mut rule = StopRule::new(&params, 100, 9);
+        assert_eq!([7, 7].map(|token| rule.observe(token)), [None, Some(FinishReason::Length)]);
+        let mut rule = StopRule::new(&params, 100, 1);
+        assert_eq!(rule.observe(7), Some(FinishReason::Context));
+        let mut full = StopRule::new(&params, 102, 9);
+        assert_eq!(full.observe(7), Some(FinishReason::Length));
+    }
+
+    #[test]
+    fn a_loop_ends_the_text_when_nothing_else_does() {
+        let guard = LoopGuard { max_period: 2, min_repeats: 2, min_tokens: 0 };
+        let params = SamplingParams::greedy().max_new_tokens(4).eos_token_ids([2]).loop_guard(guard);
+        let observed = |tokens: [u32; 4]| {
+            let mut rule = StopRule::new(&params, 1, 9);
+            tokens.map(|token| rule.observe(token))
+        };
+        assert_eq!(observed([7, 7, 3, 4])[..2], [None, Some(FinishReason::Repetition)]);
+        assert_eq!(observed([7, 8, 7, 8]), [None, None, None, Some(FinishReason::Length)]);
+        assert_eq!(observed([2, 2, 3, 4])[..2], [Some(FinishReason::Eos), Some(FinishReason::Eos)]);
+    }
+
+    #[test]
     fn reasons_have_names() {
-        let reasons = [FinishReason::Eos, FinishReason::Length, FinishReason::Context];
-        assert_eq!(reasons.map(|reason| reason.to_string()), ["eos", "length", "context"]);
+        use FinishReason::{Cancelled, Context, Eos, Length, Repetition, StopString, Time};
+        let names = [Eos, Length, Context, StopString, Repetition, Time, Cancelled].map(|reason| reason.to_string());
+        assert_eq!(names, ["eos", "length", "context", "stop_string", "repetition", "time", "cancelled"]);
     }
 }

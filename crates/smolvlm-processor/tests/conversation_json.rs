@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, mutated};
-use smolvlm_processor::{Content, Conversation, Error, ImageSource, Position, Problem};
+use smolvlm_processor::{Content, Conversation, Error, ImageSource, Position, Problem, Ratio, VideoSource};
 
 fn problem(json: &str) -> (Position, Problem) {
     match Conversation::from_json(json) {
@@ -73,7 +73,13 @@ fn wrong_items_are_named_with_their_index() {
         ("{}", Problem::MissingType),
         (r#"{"text": "hi"}"#, Problem::MissingType),
         (r#"{"type": 3}"#, Problem::NotString { key: "type", found: "a number" }),
-        (r#"{"type": "video", "path": "a.mp4"}"#, Problem::UnknownType { found: "video".to_owned() }),
+        (r#"{"type": "audio", "path": "a.mp3"}"#, Problem::UnknownType { found: "audio".to_owned() }),
+        (r#"{"type": "video"}"#, Problem::MissingVideo),
+        (r#"{"type": "video_url", "video_url": {}}"#, Problem::MissingVideo),
+        (r#"{"type": "video", "path": "a.mp4", "fps": 0}"#, Problem::BadRate),
+        (r#"{"type": "video", "path": "a.mp4", "fps": "x"}"#, Problem::BadRate),
+        (r#"{"type": "video", "video": ["a.png", 3]}"#, Problem::NotString { key: "video", found: "a number" }),
+        (r#"{"type": "video", "path": "a", "video": "b"}"#, Problem::SeveralSources { first: "video", second: "path" }),
         (r#"{"type": "text"}"#, Problem::MissingText),
         (r#"{"type": "text", "text": ["a"]}"#, Problem::NotString { key: "text", found: "a list" }),
         (r#"{"type": "image"}"#, Problem::MissingImage),
@@ -82,11 +88,12 @@ fn wrong_items_are_named_with_their_index() {
         (r#"{"type": "image_url", "image_url": {}}"#, Problem::MissingImage),
         (
             r#"{"type": "image_url", "image_url": {"url": 1}}"#,
-            Problem::NotString { key: "image_url", found: "a number" },
+            Problem::NotString { key: "url", found: "a number" },
         ),
         (r#"{"type": "image", "url": ""}"#, Problem::NotString { key: "url", found: "an empty string" }),
-        (r#"{"type": "image", "path": {"a": 1}}"#, Problem::NotString { key: "path", found: "an object" }),
-        (r#"{"type": "image", "path": "a", "url": "b"}"#, Problem::SeveralImages { first: "url", second: "path" }),
+        (r#"{"type": "image", "path": {"a": 1}}"#, Problem::MissingImage),
+        (r#"{"type": "image", "path": [1]}"#, Problem::NotString { key: "path", found: "a list" }),
+        (r#"{"type": "image", "path": "a", "url": "b"}"#, Problem::SeveralSources { first: "url", second: "path" }),
     ];
     for (item, wanted) in cases {
         let json = format!(r#"[{{"role": "user", "content": [{{"type": "text", "text": "x"}}, {item}]}}]"#);
@@ -94,8 +101,11 @@ fn wrong_items_are_named_with_their_index() {
         assert_eq!((at.conversation, at.message, at.item), (None, Some(0), Some(1)), "{item}");
         assert_eq!(found, wanted, "{item}");
     }
-    let unknown = Problem::UnknownType { found: "video".to_owned() }.to_string();
-    assert_eq!(unknown, r#"unknown content type "video"; known types are "text", "image" and "image_url""#);
+    let unknown = Problem::UnknownType { found: "audio".to_owned() }.to_string();
+    assert_eq!(
+        unknown,
+        r#"unknown content type "audio"; known types are "text", "image", "image_url", "video" and "video_url""#
+    );
 }
 
 #[test]
@@ -144,6 +154,48 @@ fn mutated_conversations_answer() {
         }
     }
     assert!(read > 100 && misshapen > 100, "{read} read, {misshapen} misshapen");
+}
+
+/// Every spelling that other programs use for an image or a video.
+#[test]
+fn every_spelling_is_understood() {
+    let item = |json: &str| {
+        let json = format!(r#"[{{"role": "user", "content": [{json}]}}]"#);
+        let mut conversation = Conversation::from_json(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+        conversation.messages.remove(0).content.remove(0)
+    };
+    for json in [
+        r#"{"type": "image", "image": "https://h/a"}"#,
+        r#"{"type": "image", "url": "https://h/a"}"#,
+        r#"{"type": "image", "image": {"url": "https://h/a"}}"#,
+        r#"{"type": "image_url", "image_url": {"url": "https://h/a", "detail": "low"}}"#,
+        r#"{"type": "image_url", "image_url": "https://h/a"}"#,
+        r#"{"type": "image", "image_url": "https://h/a"}"#,
+        r#"{"type": "input_image", "image_url": "https://h/a"}"#,
+    ] {
+        assert!(matches!(item(json), Content::Image(ImageSource::Url(url)) if url == "https://h/a"), "{json}");
+    }
+    for json in [r#"{"type": "image", "base64": "AAAA"}"#, r#"{"type": "image", "image": {"bytes": "AAAA"}}"#] {
+        assert!(matches!(item(json), Content::Image(ImageSource::Base64(text)) if text == "AAAA"), "{json}");
+    }
+    for json in [
+        r#"{"type": "video", "video": "https://h/a"}"#,
+        r#"{"type": "video", "url": "https://h/a"}"#,
+        r#"{"type": "video_url", "video_url": {"url": "https://h/a"}}"#,
+        r#"{"type": "input_video", "video_url": "https://h/a"}"#,
+    ] {
+        assert!(matches!(item(json), Content::Video(VideoSource::Url(url)) if url == "https://h/a"), "{json}");
+    }
+    assert!(matches!(item(r#"{"type": "video", "path": "a.mp4"}"#), Content::Video(VideoSource::Path(_))));
+    assert!(matches!(item(r#"{"type": "video", "bytes": "AAAA"}"#), Content::Video(VideoSource::Base64(_))));
+    assert!(matches!(item(r#"{"type": "input_text", "text": "a"}"#), Content::Text(text) if text == "a"));
+    match item(r#"{"type": "video", "video": ["a.png", {"url": "https://h/b"}], "fps": 2.5}"#) {
+        Content::Video(VideoSource::Frames(list)) => {
+            assert!(matches!(&list.images[..], [ImageSource::Path(_), ImageSource::Url(_)]));
+            assert_eq!(list.fps, Ratio::new(5, 2));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn an_image_is_fetched_and_redirects_are_followed() {
     for (path, reason) in [("/loop", "redirect"), ("/none", "404"), ("/away", "")] {
         let error = run(path).unwrap_err();
         assert!(matches!(&error, Error::Http { reason: found, .. } if found.contains(reason)), "{path}: {error}");
-        assert!(error.to_string().starts_with("message 0, item 0: image URL \"http://127.0.0.1"), "{error}");
+        assert!(error.to_string().starts_with("message 0, item 0: URL \"http://127.0.0.1"), "{error}");
     }
     assert!(matches!(run("/text"), Err(Error::Image { .. })));
     let none = ProcessorLimits { http_redirects: 0, ..ProcessorLimits::default() };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{SEQ, png, processor, processor_with};
 use smolvlm_processor::{
-    Conversation, Error, ImageSource, Message, Processor, ProcessorLimits, RELEASED_CHAT_TEMPLATE, RenderOptions, Rgb,
+    Conversation, Error, ImageSource, Media, MediaPlan, Message, Processor, ProcessorLimits, RELEASED_CHAT_TEMPLATE, RenderOptions, Rgb,
     SpecialTokens, TileGrid,
 };
 
@@ -27,9 +27,9 @@ fn one_image_and_a_question() {
     let processor = processor();
     let batch = processor.process(&[one(Message::user().image(png()).text("hi"))], &RenderOptions::answer()).unwrap();
     assert_eq!((batch.rows, batch.edge, batch.tile_count()), (1, 16, TILES));
-    assert_eq!(batch.images[0][0].grid, GRID);
+    assert_eq!(batch.media[0][0].plan(), MediaPlan::Image(GRID));
     let rendered = "<|im_start|>User:<image>hi<end_of_utterance>\nAssistant:";
-    assert_eq!(batch.prompts, [processor.expand(rendered, &[GRID]).unwrap()]);
+    assert_eq!(batch.prompts, [processor.expand(rendered, &[MediaPlan::Image(GRID)]).unwrap()]);
     assert_eq!(batch.input_ids, processor.encode(&batch.prompts[0]).unwrap());
     assert_eq!(batch.input_ids.len(), batch.len);
     assert!(batch.attention_mask.iter().all(|&real| real == 1));
@@ -64,11 +64,11 @@ fn mixed_rows_are_padded_on_the_left() {
         assert_eq!(ids[padding..], alone.input_ids);
         let mask = &batch.attention_mask[row * batch.len..][..batch.len];
         assert!(mask[..padding].iter().all(|&m| m == 0) && mask[padding..].iter().all(|&m| m == 1));
-        assert_eq!((batch.prompt_len(row), &batch.images[row]), (alone.len, &alone.images[0]));
+        assert_eq!((batch.prompt_len(row), &batch.media[row]), (alone.len, &alone.media[0]));
     }
-    assert_eq!(batch.images.iter().map(Vec::len).collect::<Vec<_>>(), [0, 2, 1]);
+    assert_eq!(batch.media.iter().map(Vec::len).collect::<Vec<_>>(), [0, 2, 1]);
     // 64 x 8 is one row of four tiles; square images are 4 x 4.
-    assert_eq!(batch.tiles().map(|tiles| tiles.tiles).collect::<Vec<_>>(), [5, 17, 17]);
+    assert_eq!(batch.all_media().map(Media::tiles).collect::<Vec<_>>(), [5, 17, 17]);
     assert_eq!((batch.prompt_len(3), batch.prompt_len(usize::MAX)), (0, 0));
 }
 
@@ -85,9 +85,9 @@ fn pixel_values_are_padded_as_in_the_reference() {
     assert_eq!(pixels.shape, [3, 10, 3, 16, 16]);
     let tile = 3 * 16 * 16;
     assert_eq!((pixels.data.len(), pixels.mask.len()), (3 * 10 * tile, 3 * 10 * tile / 3));
-    let both: Vec<f32> = batch.images[1].iter().flat_map(|tiles| tiles.pixels.clone()).collect();
+    let both: Vec<f32> = batch.media[1].iter().flat_map(|media| media.pixels().to_vec()).collect();
     assert_eq!(pixels.data[10 * tile..20 * tile], both);
-    assert_eq!(pixels.data[20 * tile..25 * tile], batch.images[2][0].pixels);
+    assert_eq!(pixels.data[20 * tile..25 * tile], *batch.media[2][0].pixels());
     let real = |tile: usize| pixels.mask[tile * 256..(tile + 1) * 256].iter().all(|&m| m == 1);
     assert_eq!((0..30).map(real).collect::<Vec<_>>(), [vec![false; 10], vec![true; 15], vec![false; 5]].concat());
     assert!(pixels.data[..10 * tile].iter().all(|&value| value == 0.0));
@@ -221,7 +221,7 @@ fn configuration_can_be_replaced() {
     config.image.do_image_splitting = false;
     let processor = processor().with_config(config).unwrap();
     let batch = processor.process(&[one(Message::user().image(png()))], &RenderOptions::answer()).unwrap();
-    assert_eq!((batch.tile_count(), batch.images[0][0].grid), (1, TileGrid::WHOLE));
+    assert_eq!((batch.tile_count(), batch.media[0][0].plan()), (1, MediaPlan::Image(TileGrid::WHOLE)));
     assert!(batch.prompts[0].contains("User:<fake_token_around_image><global-img>"));
 }
 

@@ -1,0 +1,161 @@
+//! Small searches whose result is known. Goldens of the reference are in `tests/goldens.rs`.
+
+use super::*;
+
+const EOS: u32 = 0;
+const OUT: f32 = f32::NEG_INFINITY;
+
+fn params(beams: usize) -> SamplingParams {
+    SamplingParams::greedy().num_beams(beams).eos_token_ids([EOS]).max_new_tokens(3)
+}
+
+fn going_on(_: &[u32]) -> Result<bool, Error> {
+    Ok(false)
+}
+
+/// Runs a search over a model whose logits depend on the generated tokens.
+fn search(mut search: BeamSearch, model: impl Fn(&[u32]) -> Vec<f32>) -> Vec<Hypothesis> {
+    let mut texts = vec![Vec::new(); search.beams()];
+    loop {
+        let logits: Vec<f32> = texts.iter().flat_map(|text| model(text)).collect();
+        match search.advance(&logits, &mut going_on).unwrap() {
+            BeamStep::Done => return search.finish(),
+            BeamStep::Continue { parents, tokens } => {
+                let grown = parents.iter().zip(&tokens).map(|(&parent, &token)| {
+                    let mut text: Vec<u32> = texts[parent].clone();
+                    text.push(token);
+                    text
+                });
+                texts = grown.collect();
+            }
+        }
+    }
+}
+
+fn logs(probs: &[f32]) -> Vec<f32> {
+    probs.iter().map(|prob| prob.ln()).collect()
+}
+
+/// The likeliest first token leads to unlikely texts.
+fn garden_path(text: &[u32]) -> Vec<f32> {
+    match text {
+        [] => logs(&[0.0, 0.6, 0.4]),
+        [1] => logs(&[0.4, 0.3, 0.3]),
+        _ => logs(&[1.0, 0.0, 0.0]),
+    }
+}
+
+#[test]
+fn beams_find_what_greedy_decoding_misses() {
+    let best = search(BeamSearch::new(&params(2), &[9], 3).unwrap(), garden_path);
+    assert_eq!(best.len(), 1);
+    assert_eq!((best[0].tokens.as_slice(), best[0].finish_reason), (&[2, EOS][..], FinishReason::Eos));
+    assert!((best[0].score - 0.4_f32.ln() / 2.0).abs() < 1e-6);
+}
+
+#[test]
+fn several_texts_come_best_first() {
+    let best = search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), garden_path);
+    assert_eq!(best.iter().map(|text| text.tokens.clone()).collect::<Vec<_>>(), [vec![2, EOS], vec![1, EOS]]);
+    assert!(best[0].score > best[1].score);
+}
+
+#[test]
+fn the_length_ends_all_texts() {
+    let best = search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), |_| vec![OUT, 1.0, 0.0]);
+    assert!(best.iter().all(|text| text.tokens.len() == 3 && text.finish_reason == FinishReason::Length));
+    assert_eq!(best[0].tokens, [1, 1, 1]);
+}
+
+#[test]
+fn the_first_step_continues_one_beam() {
+    let mut search = BeamSearch::new(&params(2), &[9], 4).unwrap();
+    let logits = [OUT, 1.0, 3.0, 2.0];
+    let step = search.advance(&[logits, logits].concat(), &mut going_on).unwrap();
+    assert_eq!(step, BeamStep::Continue { parents: vec![0, 0], tokens: vec![2, 3] });
+}
+
+#[test]
+fn the_caller_can_end_texts() {
+    let mut search = BeamSearch::new(&params(1), &[9], 4).unwrap();
+    let mut seen = Vec::new();
+    let mut stopped = |text: &[u32]| {
+        seen.push(text.to_vec());
+        Ok(text == [2])
+    };
+    let step = search.advance(&[OUT, 1.0, 3.0, 2.0], &mut stopped).unwrap();
+    assert_eq!(step, BeamStep::Done);
+    assert_eq!(seen, [[2], [3]]);
+    let best = search.finish();
+    assert_eq!((best[0].tokens.as_slice(), best[0].finish_reason), (&[2][..], FinishReason::StopString));
+}
+
+#[test]
+fn errors_of_the_caller_come_back() {
+    let mut search = BeamSearch::new(&params(1), &[9], 4).unwrap();
+    let error = Error::NoToken { vocabulary: 7 };
+    assert_eq!(search.advance(&[0.0; 4], &mut |_| Err(error.clone())), Err(error));
+}
+
+#[test]
+fn an_interrupted_search_ends_with_its_reason() {
+    let interrupted = |steps: usize| {
+        let mut search = BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap();
+        search.advance(&[OUT, 2.0, 1.0, OUT, 2.0, 1.0], &mut going_on).unwrap();
+        search.interrupt(FinishReason::Time);
+        for _ in 0..steps {
+            assert_eq!(search.advance(&[OUT, 2.0, 1.0, OUT, 2.0, 1.0], &mut going_on), Ok(BeamStep::Done));
+        }
+        search.finish().into_iter().map(|text| (text.tokens, text.finish_reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(interrupted(0), [(vec![1], FinishReason::Time), (vec![2], FinishReason::Time)]);
+    assert_eq!(interrupted(1), [(vec![1, 1], FinishReason::Time), (vec![1, 2], FinishReason::Time)]);
+}
+
+#[test]
+fn wrong_sizes_are_errors() {
+    let vocabulary = BeamSearch::new(&params(2).eos_token_ids([0, 1]), &[9], 2).map(|_| ());
+    assert_eq!(vocabulary, Err(Error::Vocabulary { vocabulary: 2, needed: 3 }));
+    assert_eq!(BeamSearch::new(&params(2), &[9], 1).map(|_| ()), Err(Error::Vocabulary { vocabulary: 1, needed: 2 }));
+    assert!(matches!(BeamSearch::new(&params(0), &[9], 9), Err(Error::Invalid { parameter: "num_beams", .. })));
+    assert!(matches!(BeamSearch::new(&params(1).max_length(1), &[9], 9), Err(Error::MaxLength { .. })));
+    let mut search = BeamSearch::new(&params(2), &[9], 3).unwrap();
+    let logits = search.advance(&[0.0; 5], &mut going_on);
+    assert_eq!(logits, Err(Error::BeamLogits { beams: 2, vocabulary: 3, found: 5 }));
+    assert_eq!(search.advance(&[f32::NAN; 6], &mut going_on), Err(Error::NoNumber { vocabulary: 3 }));
+}
+
+#[test]
+fn drawn_beams_follow_the_seed_and_the_stream() {
+    let params = params(2).do_sample(true).num_return_sequences(2).max_new_tokens(6);
+    let flat = |_: &[u32]| vec![0.0; 30];
+    let run =
+        |seed, stream| search(BeamSearch::new(&params.clone().seed(seed), &[9], 30).unwrap().stream(stream), flat);
+    assert_eq!(run(1, 0), run(1, 0));
+    assert_ne!(run(1, 0), run(1, 1));
+    assert_ne!(run(1, 0), run(2, 0));
+    assert!(run(1, 0).iter().all(|text| text.tokens.len() == 6 || text.tokens.ends_with(&[EOS])));
+}
+
+/// Of draws without replacement, the first follows the probabilities and the second those of what is left.
+#[test]
+fn draws_without_replacement_have_the_right_chances() {
+    let probs = [0.5_f32, 0.3, 0.2, 0.0];
+    let mut random = Random::new(Some(3), 0);
+    let mut counts = [[0_u32; 3]; 3];
+    let total = 100_000;
+    for _ in 0..total {
+        let drawn = draw(&logs(&probs), &mut random, 2);
+        counts[drawn[0].place][drawn[1].place] += 1;
+    }
+    let mut chi_square = 0.0;
+    for first in 0..3 {
+        for second in (0..3).filter(|&second| second != first) {
+            let expected = f64::from(probs[first] * probs[second] / (1.0 - probs[first])) * f64::from(total);
+            chi_square += (f64::from(counts[first][second]) - expected).powi(2) / expected;
+        }
+        assert_eq!(counts[first][first], 0);
+    }
+    // The 0.999 quantile for 5 degrees of freedom.
+    assert!(chi_square < 20.52, "{chi_square}");
+}

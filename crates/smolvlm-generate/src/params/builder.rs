@@ -1,0 +1,88 @@
+//! The chain of setters.
+
+use super::SamplingParams;
+use crate::LoopGuard;
+use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
+use std::time::Duration;
+
+/// One setter for each field: `plain` ones take its type, `optional` ones what is in its `Some`, `lists` the items.
+macro_rules! setters {
+    (@one $field:ident, $argument:ident: $type:ty, $value:expr) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+        #[must_use]
+        pub fn $field(mut self, $argument: $type) -> Self {
+            self.$field = $value;
+            self
+        }
+    };
+    (
+        plain { $($plain:ident: $plain_type:ty,)* }
+        optional { $($optional:ident: $optional_type:ty,)* }
+        lists { $($list:ident: $item:ty,)* }
+        tokens { $($tokens:ident,)* }
+    ) => {
+        $(setters!(@one $plain, value: $plain_type, value);)*
+        $(setters!(@one $optional, value: $optional_type, Some(value));)*
+        $(setters!(@one $list, items: impl IntoIterator<Item = impl Into<$item>>,
+            items.into_iter().map(Into::into).collect());)*
+        // Token ids are taken as they are, so that literals need no type.
+        $(setters!(@one $tokens, ids: impl IntoIterator<Item = u32>, ids.into_iter().collect());)*
+    };
+}
+
+impl SamplingParams {
+    /// Sets [`max_new_tokens`](#structfield.max_new_tokens) and unsets `max_length`, which it wins over.
+    #[must_use]
+    pub fn max_new_tokens(mut self, count: usize) -> Self {
+        self.max_new_tokens = count;
+        self.max_length = None;
+        self
+    }
+
+    setters! {
+        plain {
+            min_new_tokens: usize,
+            min_length: usize,
+            skip_special_tokens: bool,
+            do_sample: bool,
+            temperature: f32,
+            top_k: usize,
+            top_p: f32,
+            typical_p: f32,
+            epsilon_cutoff: f32,
+            eta_cutoff: f32,
+            repetition_penalty: f32,
+            no_repeat_ngram_size: usize,
+            remove_invalid_values: bool,
+            renormalize_logits: bool,
+            num_beams: usize,
+            length_penalty: f32,
+            early_stopping: EarlyStopping,
+            num_return_sequences: usize,
+        }
+        optional {
+            max_length: usize,
+            pad_token_id: u32,
+            seed: u64,
+            min_p: f32,
+            top_h: f32,
+            forced_bos_token_id: u32,
+            exponential_decay: ExponentialDecay,
+            max_time: Duration,
+            logprobs: usize,
+            loop_guard: LoopGuard,
+            prefill_chunk: usize,
+        }
+        lists {
+            stop_strings: String,
+            bad_words_ids: Vec<u32>,
+            sequence_bias: SequenceBias,
+        }
+        tokens {
+            eos_token_ids,
+            forced_eos_token_ids,
+            suppress_tokens,
+            begin_suppress_tokens,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What changes the scores of a row before a token is chosen.
+
+mod bans;
+mod lengths;
+mod penalties;
+mod truncation;
+mod values;
+
+use crate::{Error, SamplingParams};
+use std::fmt;
+
+/// The text that the next token is chosen for.
+#[derive(Debug, Clone, Copy)]
+struct Text<'a> {
+    /// Prompt and generated tokens, without padding.
+    ids: &'a [u32],
+    /// How many of them are the prompt.
+    prompt_len: usize,
+}
+
+/// One change of a row's scores. A token that is ruled out has the score minus infinity.
+trait LogitsProcessor: fmt::Debug + Send + Sync {
+    fn apply(&mut self, text: Text<'_>, scores: &mut [f32]);
+}
+
+/// The processors that parameters ask for, in the order in which the reference's `generate` runs them: biases,
+/// penalties, bans, lengths and forced tokens; then, for drawn tokens, temperature and truncation; normalisation last.
+#[derive(Debug)]
+pub struct LogitsProcessors {
+    list: Vec<Box<dyn LogitsProcessor>>,
+    /// Per parameter, the largest token that the model must have.
+    tokens: Vec<(&'static str, u32)>,
+}
+
+impl LogitsProcessors {
+    /// The processors of `params`; none of them is there for a parameter that changes nothing.
+    pub fn new(params: &SamplingParams) -> Self {
+        let mut new = Self { list: Vec::new(), tokens: Vec::new() };
+        new.add_penalties(params);
+        new.add_lengths(params);
+        if params.do_sample {
+            new.add_warpers(params);
+        }
+        if params.renormalize_logits {
+            new.list.push(Box::new(values::Renormalize));
+        }
+        new
+    }
+
+    /// Whether scores stay as they are.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Changes the scores of the token that follows `ids`: prompt and generated tokens of one row without padding,
+    /// the first `prompt_len` of them the prompt.
+    ///
+    /// # Shapes
+    ///
+    /// `scores`: `[vocabulary]`, logits or, in a beam search, log-probabilities.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Token`] for a biased, banned or forced token outside the vocabulary.
+    pub fn apply(&mut self, ids: &[u32], prompt_len: usize, scores: &mut [f32]) -> Result<(), Error> {
+        let vocabulary = scores.len();
+        for &(parameter, token) in &self.tokens {
+            if token as usize >= vocabulary {
+                return Err(Error::Token { parameter, token, vocabulary });
+            }
+        }
+        for processor in &mut self.list {
+            processor.apply(Text { ids, prompt_len }, scores);
+        }
+        Ok(())
+    }
+
+    fn add_penalties(&mut self, params: &SamplingParams) {
+        if !params.sequence_bias.is_empty() {
+            self.require("sequence_bias", params.sequence_bias.iter().flat_map(|bias| &bias.tokens));
+            self.list.push(Box::new(penalties::SequenceBiases::new(&params.sequence_bias)));
+        }
+        if params.repetition_penalty != 1.0 {
+            self.list.push(Box::new(penalties::Repetition::new(params.repetition_penalty)));
+        }
+        if params.no_repeat_ngram_size > 0 {
+            self.list.push(Box::new(bans::RepeatedNgrams { size: params.no_repeat_ngram_size }));
+        }
+        if !params.bad_words_ids.is_empty() {
+            self.require("bad_words_ids", params.bad_words_ids.iter().flatten());
+            self.list.push(Box::new(bans::BadWords::new(&params.bad_words_ids, &params.eos_token_ids)));
+        }
+    }
+
+    fn add_lengths(&mut self, params: &SamplingParams) {
+        let eos = &params.eos_token_ids;
+        if !eos.is_empty() && (params.min_length > 0 || params.min_new_tokens > 0) {
+            self.list.push(Box::new(lengths::Minimum::new(params)));
+        }
+        if let Some(token) = params.forced_bos_token_id {
+            self.require("forced_bos_token_id", [&token]);
+            self.list.push(Box::new(lengths::ForcedBos { token }));
+        }
+        if !params.forced_eos_token_ids.is_empty() {
+            self.require("forced_eos_token_id", &params.forced_eos_token_ids);
+            self.list.push(Box::new(lengths::ForcedEos::new(params)));
+        }
+        if params.remove_invalid_values {
+            self.list.push(Box::new(values::RemoveInvalid));
+        }
+        if let (Some(decay), false) = (params.exponential_decay, eos.is_empty()) {
+            self.require("eos_token_id", eos);
+            self.list.push(Box::new(penalties::LengthDecay::new(decay, eos)));
+        }
+        if !params.suppress_tokens.is_empty() {
+            self.list.push(Box::new(bans::Suppressed { tokens: params.suppress_tokens.clone() }));
+        }
+        if !params.begin_suppress_tokens.is_empty() {
+            let after_bos = params.forced_bos_token_id.is_some();
+            self.list.push(Box::new(bans::SuppressedFirst { tokens: params.begin_suppress_tokens.clone(), after_bos }));
+        }
+    }
+
+    fn add_warpers(&mut self, params: &SamplingParams) {
+        // A beam must be able to go on whatever ends the text.
+        let keep = if params.num_beams > 1 { params.eos_token_ids.len().max(1) + 1 } else { 1 };
+        if params.temperature != 1.0 {
+            self.list.push(Box::new(values::Temperature { temperature: params.temperature }));
+        }
+        if let Some(fraction) = params.top_h {
+            self.list.push(Box::new(truncation::TopH { fraction }));
+        }
+        if params.top_k > 0 {
+            self.list.push(Box::new(truncation::TopK { count: params.top_k.max(keep) }));
+        }
+        if params.top_p < 1.0 {
+            self.list.push(Box::new(truncation::TopP::new(params.top_p, keep)));
+        }
+        if let Some(fraction) = params.min_p {
+            self.list.push(Box::new(truncation::MinP { fraction, keep }));
+        }
+        if params.typical_p < 1.0 {
+            self.list.push(Box::new(truncation::Typical { mass: params.typical_p, keep }));
+        }
+        let cutoff = |cutoff: f32| cutoff > 0.0 && cutoff < 1.0;
+        if cutoff(params.epsilon_cutoff) {
+            self.list.push(Box::new(truncation::Epsilon { cutoff: params.epsilon_cutoff, keep }));
+        }
+        if cutoff(params.eta_cutoff) {
+            self.list.push(Box::new(truncation::Eta { cutoff: params.eta_cutoff, keep }));
+        }
+    }
+
+    fn require<'a>(&mut self, parameter: &'static str, tokens: impl IntoIterator<Item = &'a u32>) {
+        self.tokens.extend(tokens.into_iter().max().map(|&token| (parameter, token)));
+    }
+}
+
+/// Rules a token out; one that the model does not have is out already.
+fn ban(scores: &mut [f32], token: u32) {
+    if let Some(score) = scores.get_mut(token as usize) {
+        *score = f32::NEG_INFINITY;
+    }
+}
+
+/// Rules all tokens out but these, which get the score 0.
+fn force(scores: &mut [f32], tokens: &[u32]) {
+    scores.fill(f32::NEG_INFINITY);
+    for &token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = 0.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Scores that are raised or lowered.
+
+use super::{LogitsProcessor, Text};
+use smolvlm_config::{ExponentialDecay, SequenceBias};
+
+/// Adds to the score of the last token of a run when the text ends with the tokens before it.
+#[derive(Debug)]
+pub(super) struct SequenceBiases {
+    biases: Vec<SequenceBias>,
+}
+
+impl SequenceBiases {
+    /// Of several biases of one run, the last counts.
+    pub(super) fn new(all: &[SequenceBias]) -> Self {
+        let mut biases: Vec<SequenceBias> = Vec::with_capacity(all.len());
+        for bias in all {
+            match biases.iter_mut().find(|known| known.tokens == bias.tokens) {
+                Some(known) => known.bias = bias.bias,
+                None => biases.push(bias.clone()),
+            }
+        }
+        Self { biases }
+    }
+}
+
+impl LogitsProcessor for SequenceBiases {
+    fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
+        for SequenceBias { tokens, bias } in &self.biases {
+            if let Some((&last, prefix)) = tokens.split_last()
+                && text.ids.ends_with(prefix)
+                && let Some(score) = scores.get_mut(last as usize)
+            {
+                *score += *bias as f32;
+            }
+        }
+    }
+}
+
+/// Makes tokens that occurred in prompt or text less likely, each once.
+#[derive(Debug)]
+pub(super) struct Repetition {
+    penalty: f32,
+    penalised: Vec<f32>,
+}
+
+impl Repetition {
+    pub(super) fn new(penalty: f32) -> Self {
+        Self { penalty, penalised: Vec::new() }
+    }
+}
+
+impl LogitsProcessor for Repetition {
+    fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
+        // All scores are read before any is written, so that a token that occurred twice is penalised once.
+        let penalty = self.penalty;
+        self.penalised.clear();
+        self.penalised.extend(text.ids.iter().map(|&token| match scores.get(token as usize) {
+            Some(&score) if score < 0.0 => score * penalty,
+            Some(&score) => score / penalty,
+            None => f32::NAN,
+        }));
+        for (&token, &penalised) in text.ids.iter().zip(&self.penalised) {
+            if let Some(score) = scores.get_mut(token as usize) {
+                *score = penalised;
+            }
+        }
+    }
+}
+
+/// Raises the scores of end tokens the longer the text gets.
+#[derive(Debug)]
+pub(super) struct LengthDecay {
+    decay: ExponentialDecay,
+    eos: Vec<u32>,
+}
+
+impl LengthDecay {
+    pub(super) fn new(decay: ExponentialDecay, eos: &[u32]) -> Self {
+        let mut eos = eos.to_vec();
+        eos.sort_unstable();
+        eos.dedup();
+        Self { decay, eos }
+    }
+}
+
+impl LogitsProcessor for LengthDecay {
+    fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
+        let Some(late) = text.ids.len().checked_sub(text.prompt_len + self.decay.start).filter(|&late| late > 0) else {
+            return;
+        };
+        // A growth beyond the largest number would make NaN of a score of 0.
+        let growth = ((self.decay.factor.powf(late as f64) - 1.0) as f32).min(f32::MAX);
+        for &token in &self.eos {
+            if let Some(score) = scores.get_mut(token as usize)
+                && score.is_finite()
+            {
+                *score += score.abs() * growth;
+            }
+        }
+    }
+}
