@@ -76,12 +76,7 @@ impl SmolVlmModel {
         options: ForwardOptions,
     ) -> Result<ModelOutput, Error> {
         let embeds = self.merge(inputs)?;
-        let len = inputs.len();
-        let fits = |(row, &padding): (usize, &usize)| cache.position(row, len) == len - padding;
-        if cache.is_empty() && cache.rows() == inputs.padding.len() && !inputs.padding.iter().enumerate().all(fits) {
-            let message = format!("{:?} is not the padding that the cache was made for", inputs.padding);
-            return Err(Error::input("padding", message));
-        }
+        check_padding(inputs, cache)?;
         let output = self.text.forward(embeds, cache, options.hidden_states)?;
         let hidden = match options.logits {
             KeepLogits::All => output.last_hidden_state,
@@ -101,6 +96,36 @@ impl SmolVlmModel {
     pub fn prefill(&self, inputs: &ModelInputs, cache: &mut KvCache) -> Result<Vec<f32>, Error> {
         let output = self.forward(inputs, cache, ForwardOptions::default())?;
         Ok(HostTensor::read(output.logits)?.data)
+    }
+
+    /// [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of activations. Before
+    /// each chunk `goes_on` is asked; none if it says no, and the cache holds the chunks before that.
+    ///
+    /// # Errors
+    ///
+    /// As [`prefill`](Self::prefill).
+    pub fn prefill_in_chunks(
+        &self,
+        inputs: &ModelInputs,
+        cache: &mut KvCache,
+        chunk: usize,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<f32>>, Error> {
+        let embeds = self.merge(inputs)?;
+        check_padding(inputs, cache)?;
+        let (len, chunk) = (inputs.len(), chunk.max(1));
+        let mut start = 0;
+        loop {
+            if !goes_on() {
+                return Ok(None);
+            }
+            let tokens = chunk.min(len - start);
+            let hidden = self.text.forward(embeds.clone().narrow(1, start, tokens), cache, false)?.last_hidden_state;
+            start += tokens;
+            if start == len {
+                return Ok(Some(HostTensor::read(self.logits(hidden.narrow(1, tokens - 1, 1)))?.data));
+            }
+        }
     }
 
     /// Runs one more token of every row through the text model and gives the logits of the next ones,
@@ -125,4 +150,15 @@ impl SmolVlmModel {
             None => self.text.embed_tokens.project(hidden),
         }
     }
+}
+
+/// Whether an empty cache was made for the padding of these rows.
+fn check_padding(inputs: &ModelInputs, cache: &KvCache) -> Result<(), Error> {
+    let len = inputs.len();
+    let fits = |(row, &padding): (usize, &usize)| cache.position(row, len) == len - padding;
+    if cache.is_empty() && cache.rows() == inputs.padding.len() && !inputs.padding.iter().enumerate().all(fits) {
+        let message = format!("{:?} is not the padding that the cache was made for", inputs.padding);
+        return Err(Error::input("padding", message));
+    }
+    Ok(())
 }

@@ -55,7 +55,7 @@ impl Batch {
             attention_mask.extend(std::iter::repeat_n(0, padding));
             attention_mask.extend(std::iter::repeat_n(1, row.len()));
         }
-        let mut edges = media.iter().flatten().map(Media::edge);
+        let mut edges = media.iter().flatten().filter_map(Media::edge);
         let edge = edges.next().unwrap_or(0);
         if let Some(other) = edges.find(|&other| other != edge) {
             return Err(Error::TileEdges { first: edge, other });
@@ -80,9 +80,13 @@ impl Batch {
         mask.unwrap_or_default().iter().filter(|&&real| real == 1).count()
     }
 
-    /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images and videos.
+    /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images and videos, and
+    /// with known ones, which have no pixels.
     pub fn pixel_values(&self) -> Option<PixelValues> {
         self.all_media().next()?;
+        if self.all_media().any(|media| media.edge().is_none()) {
+            return None;
+        }
         let only_videos = self.all_media().all(|media| matches!(media, Media::Video(_)));
         // The first axis counts samples for images, videos for videos.
         let samples: Vec<&[Media]> = match only_videos {

@@ -84,6 +84,7 @@ impl Processor {
                 let plan = self.video_processor().plan(video.as_ref());
                 Ok(MediaPlan::Video(plan.map_err(|source| Error::Video { at, source })?))
             }
+            Source::Known(plan) => Ok(plan.clone()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::plan::MediaPlan;
 use crate::source::{ImageSource, VideoSource};
 
 /// One turn of a conversation.
@@ -76,6 +77,16 @@ pub enum Content {
     Image(ImageSource),
     /// A video.
     Video(VideoSource),
+    /// An image or video that was processed before, and whose features the caller has: it gets its place in the prompt, but
+    /// no pixels.
+    Known(MediaPlan),
+}
+
+impl Content {
+    /// Whether it is a video.
+    pub(crate) fn is_video(&self) -> bool {
+        matches!(self, Self::Video(_) | Self::Known(MediaPlan::Video(_)))
+    }
 }
 
 /// Messages in order.
@@ -100,7 +111,7 @@ impl Conversation {
 
     /// Whether it shows a video.
     pub(crate) fn has_video(&self) -> bool {
-        self.items().any(|(_, _, content)| matches!(content, Content::Video(_)))
+        self.items().any(|(_, _, content)| content.is_video())
     }
 
     /// The first message whose text contains `needle`.

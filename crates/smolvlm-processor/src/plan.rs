@@ -40,12 +40,15 @@ pub enum Media {
     Image(Tiles),
     /// A video: one tile a frame.
     Video(VideoTiles),
+    /// A medium that came as [`Content::Known`](crate::Content::Known): without pixels.
+    Known(MediaPlan),
 }
 
 impl Media {
-    /// Pixel values, `[tiles, 3, edge, edge]`.
+    /// Pixel values, `[tiles, 3, edge, edge]`; nothing for a known medium.
     pub fn pixels(&self) -> &[f32] {
         match self {
+            Self::Known(_) => &[],
             Self::Image(image) => &image.pixels,
             Self::Video(video) => &video.pixels,
         }
@@ -56,14 +59,16 @@ impl Media {
         match self {
             Self::Image(image) => image.tiles,
             Self::Video(video) => video.plan.stamps.len(),
+            Self::Known(plan) => plan.tiles(),
         }
     }
 
-    /// Edge of a tile in pixels.
-    pub fn edge(&self) -> usize {
+    /// Edge of a tile in pixels; none for a known medium.
+    pub fn edge(&self) -> Option<usize> {
         match self {
-            Self::Image(image) => image.edge,
-            Self::Video(video) => video.edge,
+            Self::Image(image) => Some(image.edge),
+            Self::Video(video) => Some(video.edge),
+            Self::Known(_) => None,
         }
     }
 
@@ -72,6 +77,7 @@ impl Media {
         match self {
             Self::Image(image) => MediaPlan::Image(image.grid),
             Self::Video(video) => MediaPlan::Video(video.plan.clone()),
+            Self::Known(plan) => plan.clone(),
         }
     }
 }

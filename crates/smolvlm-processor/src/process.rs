@@ -22,6 +22,7 @@ pub(crate) struct Item<'c> {
 pub(crate) enum Source<'c> {
     Image(&'c ImageSource),
     Video(&'c VideoSource),
+    Known(&'c MediaPlan),
 }
 
 impl Processor {
@@ -75,11 +76,13 @@ impl Processor {
         let (mut images, mut videos) = (Vec::new(), Vec::new());
         for (message, item, content) in conversation.items() {
             let at = at.message(message).item(item);
-            match content {
-                Content::Image(source) => images.push(Item { at, source: Source::Image(source) }),
-                Content::Video(source) => videos.push(Item { at, source: Source::Video(source) }),
-                Content::Text(_) => {}
-            }
+            let source = match content {
+                Content::Image(source) => Source::Image(source),
+                Content::Video(source) => Source::Video(source),
+                Content::Known(plan) => Source::Known(plan),
+                Content::Text(_) => continue,
+            };
+            if content.is_video() { &mut videos } else { &mut images }.push(Item { at, source });
         }
         let placeholders = Placeholders::find(text, self.special_tokens(), !videos.is_empty());
         check_counts(&placeholders, images.len(), videos.len(), row, |kind| {
@@ -109,6 +112,7 @@ impl Processor {
                 let tiles = self.video_processor().process(video.as_mut());
                 Media::Video(tiles.map_err(|source| Error::Video { at, source })?)
             }
+            Source::Known(plan) => Media::Known(plan.clone()),
         };
         *tile_count += media.tiles();
         let limit = self.limits().max_batch_tiles;

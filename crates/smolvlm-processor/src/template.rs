@@ -9,6 +9,7 @@ use serde_json::Map;
 use crate::error::{Error, Position, Problem};
 use crate::message::{Content, Conversation, Message};
 use crate::namespace::rewrite_assignments;
+use crate::plan::MediaPlan;
 use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template_env::environment;
 use crate::tokenizer::SpecialTokens;
@@ -182,7 +183,7 @@ impl ChatTemplate {
         let items = conversation.messages.last().map(|message| message.content.iter().enumerate());
         let text = items.into_iter().flatten().rev().find_map(|(item, content)| match content {
             Content::Text(text) => Some((item, text.as_str())),
-            Content::Image(_) | Content::Video(_) => None,
+            Content::Image(_) | Content::Video(_) | Content::Known(_) => None,
         });
         text.ok_or_else(|| fail("the last message holds no text"))
     }
@@ -231,12 +232,13 @@ fn content_value(content: &Content, tagged: bool) -> Value {
         Content::Image(_) => ("image", Value::from("(image data)")),
         Content::Video(VideoSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
         Content::Video(VideoSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
-        Content::Video(_) => ("video", Value::from("(video data)")),
+        Content::Video(_) | Content::Known(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
+        Content::Known(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
     };
     let kind = match content {
         Content::Text(_) => "text",
-        Content::Image(_) => "image",
-        Content::Video(_) => "video",
+        Content::Image(_) | Content::Known(MediaPlan::Image(_)) => "image",
+        Content::Video(_) | Content::Known(MediaPlan::Video(_)) => "video",
     };
     Value::from_pairs([("type", Value::from(kind)), pair])
 }

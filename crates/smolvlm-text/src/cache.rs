@@ -82,6 +82,39 @@ impl KvCache {
         }
     }
 
+    /// Goes on with these rows in this order: rows can be dropped, moved and repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Row`] for a row that does not exist; the cache is unchanged then.
+    pub fn select_rows(&mut self, rows: &[usize]) -> Result<(), Error> {
+        if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
+            return Err(Error::Row { row, rows: self.rows() });
+        }
+        if rows.iter().copied().eq(0..self.rows()) {
+            return Ok(());
+        }
+        self.padding = rows.iter().map(|&row| self.padding[row]).collect();
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        for layer in &mut self.layers {
+            layer.select_rows(&indices);
+        }
+        Ok(())
+    }
+
+    /// Makes room for `capacity` tokens a row, padding included, and keeps what is there. A cache never shrinks.
+    pub fn reserve(&mut self, config: &TextConfig, capacity: usize) {
+        if capacity <= self.capacity {
+            return;
+        }
+        let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
+        self.rotary = Rotary::new(&config.rope.inverse_frequencies(config.head_dim), capacity, &device, self.dtype);
+        self.capacity = capacity;
+        for layer in &mut self.layers {
+            layer.reserve(capacity);
+        }
+    }
+
     /// Position of token `index` of a row as the model counts: padding does not count and has position 0
     /// (transformers 5.23.0, `generate`: cumulative sum of the attention mask, less one).
     pub fn position(&self, row: usize, index: usize) -> usize {
@@ -130,6 +163,27 @@ impl LayerCache {
     /// Whether nothing was seen yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    fn select_rows(&mut self, rows: &[i32]) {
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows.to_vec(), [rows.len()]), &self.keys.device());
+        self.keys.inplace(|keys| keys.select(0, rows.clone()));
+        self.values.inplace(|values| values.select(0, rows));
+    }
+
+    fn reserve(&mut self, capacity: usize) {
+        let [rows, heads, _, width] = self.keys.dims();
+        let len = self.len;
+        let grow = |old: Tensor<4>| {
+            let fresh = Tensor::zeros([rows, heads, capacity, width], (&old.device(), old.dtype()));
+            fresh.slice_assign([0..rows, 0..heads, 0..len, 0..width], old.narrow(2, 0, len))
+        };
+        if len == 0 {
+            *self = Self::new([rows, heads, capacity, width], &self.keys.device(), self.keys.dtype());
+        } else {
+            self.keys.inplace(grow);
+            self.values.inplace(grow);
+        }
     }
 
     /// Adds keys and values of new tokens, `[B, kv_heads, T, head_dim]`, and gives those of all tokens.

@@ -40,4 +40,12 @@ pub enum Error {
         /// Width of the model.
         hidden: usize,
     },
+    /// A row that the cache does not have.
+    #[error("there is no row {row} in a cache of {rows} rows")]
+    Row {
+        /// The row asked for.
+        row: usize,
+        /// Rows of the cache.
+        rows: usize,
+    },
 }

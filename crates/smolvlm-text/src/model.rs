@@ -187,6 +187,36 @@ mod tests {
     }
 
     #[test]
+    fn rows_can_be_dropped_moved_and_repeated() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let mut cache = model.new_cache(&config(), &[0, 4], 10);
+        run(&model, &mut cache, &[&TOKENS, &[2, 2, 2, 2, 7, 21, 11, 4, 40]]);
+        let next = run(&model, &mut cache.clone(), &[&[1], &[33]]);
+        cache.select_rows(&[1, 0, 1]).unwrap();
+        assert_eq!(cache.rows(), 3);
+        let moved = run(&model, &mut cache, &[&[33], &[1], &[33]]);
+        assert_close(moved.clone().narrow(0, 1, 1), next.clone().narrow(0, 0, 1));
+        assert_close(moved.clone().narrow(0, 0, 1), next.clone().narrow(0, 1, 1));
+        assert_close(moved.narrow(0, 2, 1), next.narrow(0, 1, 1));
+        assert!(matches!(cache.select_rows(&[3]), Err(Error::Row { row: 3, rows: 3 })));
+        assert_eq!(cache.rows(), 3);
+    }
+
+    #[test]
+    fn a_cache_grows_and_keeps_what_it_holds() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let mut cache = model.new_cache(&config(), &[0], 5);
+        cache.reserve(&config(), 6);
+        run(&model, &mut cache, &[&TOKENS[..6]]);
+        cache.reserve(&config(), 3);
+        assert_eq!((cache.len(), cache.capacity()), (6, 6));
+        cache.reserve(&config(), 9);
+        let rest = run(&model, &mut cache, &[&TOKENS[6..]]);
+        let whole = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
+        assert_close(rest, whole.narrow(1, 6, 3));
+    }
+
+    #[test]
     fn what_does_not_fit_is_an_error() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 4);

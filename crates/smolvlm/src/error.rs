@@ -72,7 +72,7 @@ pub enum Error {
     /// The prompt leaves no room for an answer.
     #[error(
         "conversation {row} makes a prompt of {prompt} tokens, the model's context holds {context}; \
-         use fewer or unsplit images, or less text"
+         use fewer or unsplit images, fewer frames or less text, or let old messages be dropped (truncation)"
     )]
     PromptTooLong {
         /// Index of the conversation in the batch.
@@ -82,6 +82,12 @@ pub enum Error {
         /// Tokens the model was made for.
         context: usize,
     },
+    /// A stream or chat was asked for several answers, or for a beam search, which knows its answer only at the end.
+    #[error("a stream gives one answer and no beam search; set num_beams and num_return_sequences to 1, or use batch")]
+    OneAnswer,
+    /// The work was cancelled before there was anything to give.
+    #[error("cancelled")]
+    Cancelled,
     /// The thread pool could not be made.
     #[error("cannot start {threads} threads: {message}")]
     Threads {

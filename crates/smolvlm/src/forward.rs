@@ -2,8 +2,9 @@
 
 use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
+use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
-use smolvlm_processor::{Conversation, RenderOptions};
+use smolvlm_processor::Conversation;
 
 /// What a forward pass is to keep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct ForwardRequest {
 pub struct Forward {
     /// `[rows, positions, vocabulary]`; one position unless all were asked for.
     pub logits: HostTensor,
-    /// Connector output of all tiles, `[tiles * tokens a tile, hidden]`; none without images.
+    /// Connector output of all tiles, `[tiles * tokens a tile, hidden]`; none without images and videos.
     pub image_features: Option<HostTensor>,
     /// With stages: patch embeddings, then the output of each vision layer, then the final norm's, each
     /// `[tiles, patches, hidden]`.
@@ -31,8 +32,8 @@ pub struct Forward {
 }
 
 pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
-    let batch = owner.processor.process(conversations, &RenderOptions::answer())?;
-    let images = owner.image_features(&batch, request.stages)?;
+    let batch = owner.process(conversations, &SamplingParams::greedy())?;
+    let images = owner.staged_features(&batch, request.stages)?;
     let inputs = owner.inputs(&batch, images.as_ref().map(|images| images.features.clone()));
     let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
     let logits = if request.all_logits { KeepLogits::All } else { KeepLogits::Last };

@@ -1,6 +1,6 @@
 //! What a finished answer is.
 
-use smolvlm_generate::FinishReason;
+use smolvlm_generate::{FinishReason, TokenLogprobs};
 use std::time::Duration;
 
 /// A finished answer and how it came about.
@@ -14,8 +14,15 @@ pub struct Generation {
     pub token_ids: Vec<u32>,
     /// Tokens in the prompt, image tokens included, padding not.
     pub prompt_tokens: usize,
+    /// Of them, tokens that an earlier turn of a [`Chat`](crate::Chat) had left in memory.
+    pub cached_tokens: usize,
     /// Why the answer ended.
     pub finish_reason: FinishReason,
+    /// Log-probabilities of each new token, where [`SamplingParams::logprobs`](crate::SamplingParams::logprobs) asks for
+    /// them.
+    pub logprobs: Vec<TokenLogprobs>,
+    /// The text's score in a beam search.
+    pub score: Option<f32>,
     /// Where the time went. In a batch all rows share the same figures.
     pub timings: Timings,
 }

@@ -1,4 +1,4 @@
-//! SmolVLM vision-language models: load a checkpoint, ask about images, stream the answer.
+//! SmolVLM vision-language models: load a checkpoint, ask about images and videos, stream the answer.
 //!
 //! ```no_run
 //! use smolvlm::{Message, Options, SmolVlm, Source};
@@ -20,16 +20,23 @@
 //! |---|---|---|
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
-//! | `http` | no | images by `http:` and `https:` URL in conversations |
+//! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
+//! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
 
+mod beams;
+mod cancel;
+mod chat;
 mod checkpoint;
 mod error;
+mod features;
 mod forward;
 mod generation;
+mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod options;
 mod progress;
+mod row;
 mod run;
 mod smolvlm;
 mod source;
@@ -41,15 +48,20 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use cancel::Cancel;
+pub use chat::{Chat, ChatStream};
 pub use checkpoint::write_random_checkpoint;
-pub use config::Preset;
+pub use config::{Preset, ResizePolicy};
 pub use error::Error;
 pub use forward::{Forward, ForwardRequest};
-pub use generate::{FinishReason, SamplingParams};
+pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
-pub use image::{Limits, Rgb};
-pub use options::{Device, Dtype, Options};
-pub use processor::{Content, Conversation, ImageSource, Message};
+pub use hidden::HiddenStates;
+pub use image::Rgb;
+pub use options::{Device, Dtype, Options, Truncation};
+pub use processor::{
+    Content, Conversation, Estimate, FrameList, ImageSource, Message, ProcessorLimits, Ratio, VideoSource, VideoWords,
+};
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;
 pub use source::Source;

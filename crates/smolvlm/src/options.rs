@@ -1,7 +1,8 @@
 //! How a model is to be run.
 
 use crate::Error;
-use smolvlm_image::Limits;
+use smolvlm_config::ResizePolicy;
+use smolvlm_processor::{ProcessorLimits, VideoWords};
 use std::str::FromStr;
 
 /// How a model is to be run. `Options::default()` suits the machine it runs on.
@@ -19,8 +20,21 @@ pub struct Options {
     /// Whether images are split into tiles; none leaves it to the checkpoint. Without splitting every image is one
     /// tile: many times faster, but small print is lost.
     pub image_splitting: Option<bool>,
-    /// What an image may be at most; larger ones are refused before they are decoded.
-    pub limits: Limits,
+    /// How far images may depart from the reference's tiles to save time.
+    pub resize: ResizePolicy,
+    /// Frames a second to sample from videos; none leaves it to the checkpoint.
+    pub video_fps: Option<f64>,
+    /// Most frames to sample from a video; none leaves it to the checkpoint.
+    pub video_frames: Option<u32>,
+    /// What prompts say about videos.
+    pub video_words: VideoWords,
+    /// What happens to a conversation that is too long for the model's context.
+    pub truncation: Truncation,
+    /// Memory for the features of tiles seen last, so that the same picture is encoded once; 0 turns it off. 64 MiB by
+    /// default: a tile of the 256M model takes 144 KiB in f32.
+    pub feature_cache_bytes: usize,
+    /// What images and videos may be at most; larger ones are refused before they are decoded.
+    pub limits: ProcessorLimits,
 }
 
 impl Default for Options {
@@ -31,9 +45,26 @@ impl Default for Options {
             threads: None,
             vision_batch: 1,
             image_splitting: None,
-            limits: Limits::default(),
+            resize: ResizePolicy::default(),
+            video_fps: None,
+            video_frames: None,
+            video_words: VideoWords::default(),
+            truncation: Truncation::default(),
+            feature_cache_bytes: 64 << 20,
+            limits: ProcessorLimits::default(),
         }
     }
+}
+
+/// What happens to a conversation that is too long for the model's context. No image is ever cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Truncation {
+    /// An error with the numbers.
+    #[default]
+    Refuse,
+    /// The oldest messages are dropped, whole turns at a time; system messages at the start and the last message stay.
+    DropOldest,
 }
 
 /// Where a model runs.

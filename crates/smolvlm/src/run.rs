@@ -1,68 +1,91 @@
-//! The generation loop: a batch is prefilled once, then every step makes one token for each row.
+//! The generation loop: a batch is prefilled once, then every step makes one token for each row that is not finished.
 
-use crate::{Error, Generation, SmolVlm, Timings};
-use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
-use smolvlm_model::KvCache;
-use smolvlm_processor::{Batch, Conversation, RenderOptions, TextDeltas};
-use std::time::Instant;
+use crate::row::Row;
+use crate::{Cancel, Error, Generation, SmolVlm, Timings};
+use burn::tensor::Tensor;
+use smolvlm_generate::{FinishReason, SamplingParams};
+use smolvlm_model::{KvCache, ModelInputs};
+use smolvlm_processor::{Batch, Conversation};
+use std::time::{Duration, Instant};
 
 /// A batch on its way from prompts to answers.
 pub(crate) struct Run<'m> {
     owner: &'m SmolVlm,
-    cache: KvCache,
+    params: SamplingParams,
+    cancel: Cancel,
+    /// The inputs, until they are prefilled.
+    waiting: Option<(Batch, Prefix)>,
+    cache: Option<KvCache>,
     rows: Vec<Row<'m>>,
-    /// Logits of the next token, `[rows, vocabulary]`.
+    /// The rows that the cache holds: those that are not finished, but one at least.
+    active: Vec<usize>,
+    /// Logits of the next token, `[active rows, vocabulary]`.
     logits: Vec<f32>,
-    sampler: Sampler,
+    /// Features of each medium of the batch, once they are known.
+    pub(crate) features: Vec<Tensor<2>>,
+    cached_tokens: usize,
+    deadline: Option<Instant>,
     timings: Timings,
 }
 
-/// One conversation of the batch.
-struct Row<'m> {
-    prompt_tokens: usize,
-    tokens: Vec<u32>,
-    text: String,
-    deltas: TextDeltas<'m>,
-    stop: StopRule,
-    finished: Option<FinishReason>,
+/// What an earlier turn left of a prompt that goes on. Only for batches of one row.
+#[derive(Default)]
+pub(crate) struct Prefix {
+    /// Keys and values of the prompt's first tokens.
+    pub(crate) cache: Option<KvCache>,
+    /// How many tokens of the cache belong to this prompt.
+    pub(crate) tokens: usize,
+    /// Features of the media that the batch takes for known.
+    pub(crate) features: Vec<Tensor<2>>,
 }
 
 impl<'m> Run<'m> {
-    /// Processes the conversations, encodes their images and runs the prompts through the model.
-    pub(crate) fn start(
+    /// Processes the conversations; the model is not used yet.
+    pub(crate) fn new(
         owner: &'m SmolVlm,
         conversations: &[Conversation],
         params: &SamplingParams,
+        cancel: Cancel,
     ) -> Result<Self, Error> {
-        params.validate()?;
-        // Whoever names no end tokens means the checkpoint's.
-        let params = &params.clone().or_eos_of(owner.generation());
-        let mut timings = Timings::default();
+        let params = owner.completed(params)?;
         let clock = Instant::now();
-        let batch = owner.processor.process(conversations, &RenderOptions::answer())?;
-        let room = room_for_answer(owner, &batch)?;
-        timings.process = clock.elapsed();
+        let batch = owner.process(conversations, &params)?;
+        Self::of_batch(owner, batch, Prefix::default(), params, cancel, clock.elapsed())
+    }
 
-        let clock = Instant::now();
-        let features = owner.image_features(&batch, false)?.map(|images| images.features);
-        timings.vision = clock.elapsed();
-
-        let clock = Instant::now();
-        // The last token of an answer is never fed back, so it needs no place in the cache.
-        let inputs = owner.inputs(&batch, features);
-        let mut cache = owner.model.new_cache(&inputs.padding, batch.len + room.min(params.max_new_tokens) - 1);
-        let logits = owner.model.prefill(&inputs, &mut cache)?;
-        timings.prefill = clock.elapsed();
-
-        let rows = (0..batch.rows).map(|row| Row {
-            prompt_tokens: batch.prompt_len(row),
-            tokens: Vec::new(),
-            text: String::new(),
-            deltas: owner.processor.text_deltas(params.skip_special_tokens),
-            stop: StopRule::new(params, room),
-            finished: None,
-        });
-        Ok(Self { owner, cache, rows: rows.collect(), logits, sampler: Sampler::greedy(), timings })
+    /// A run of a processed batch; `process` is the time that it took.
+    pub(crate) fn of_batch(
+        owner: &'m SmolVlm,
+        batch: Batch,
+        prefix: Prefix,
+        params: SamplingParams,
+        cancel: Cancel,
+        process: Duration,
+    ) -> Result<Self, Error> {
+        let texts = params.num_return_sequences;
+        let mut rows = Vec::with_capacity(batch.rows * texts);
+        for row in 0..batch.rows {
+            for text in 0..texts {
+                let ids = owner.prompt_ids(&batch, row)?;
+                rows.push(Row::new(owner, &params, ids, &batch.prompts[row], row * texts + text)?);
+            }
+        }
+        // A time too far away to be counted never comes.
+        let deadline = params.max_time.and_then(|time| Instant::now().checked_add(time));
+        Ok(Self {
+            owner,
+            cancel,
+            waiting: Some((batch, prefix)),
+            cache: None,
+            active: (0..rows.len()).collect(),
+            rows,
+            logits: Vec::new(),
+            features: Vec::new(),
+            cached_tokens: 0,
+            deadline,
+            timings: Timings { process, ..Timings::default() },
+            params,
+        })
     }
 
     /// Whether every row has its answer.
@@ -72,59 +95,157 @@ impl<'m> Run<'m> {
 
     /// Makes one more token for every row that is not finished; gives each row's new text.
     pub(crate) fn step(&mut self) -> Result<Vec<Option<String>>, Error> {
+        if self.cancel.is_cancelled() {
+            return self.end(FinishReason::Cancelled);
+        }
         let clock = Instant::now();
-        if self.rows.iter().any(|row| !row.tokens.is_empty()) {
-            let tokens: Vec<u32> = self.rows.iter().map(|row| row.tokens.last().copied().unwrap_or_default()).collect();
-            self.logits = self.owner.model.decode(&tokens, &mut self.cache)?;
+        let first = self.waiting.is_some();
+        if let Some((batch, prefix)) = self.waiting.take() {
+            match self.prefill(batch, prefix) {
+                Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
+                other => other?,
+            }
+        } else if let Some(cache) = &mut self.cache {
+            let last = |&row: &usize| self.rows[row].ids().last().copied().unwrap_or_default();
+            let tokens: Vec<u32> = self.active.iter().map(last).collect();
+            self.logits = self.owner.model.decode(&tokens, cache)?;
             self.timings.decode_steps += 1;
         }
-        let vocabulary = self.logits.len() / self.rows.len();
-        let mut deltas = Vec::with_capacity(self.rows.len());
-        for (row, logits) in self.rows.iter_mut().zip(self.logits.chunks_exact(vocabulary)) {
-            deltas.push(if row.finished.is_none() { row.accept(self.sampler.sample(logits)?)? } else { None });
-        }
-        if self.timings.decode_steps == 0 {
-            self.timings.prefill += clock.elapsed();
+        let deltas = self.choose()?;
+        if first {
+            self.timings.prefill = clock.elapsed().saturating_sub(self.timings.vision);
         } else {
             self.timings.decode += clock.elapsed();
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let rest = self.end(FinishReason::Time)?;
+            return Ok(deltas.into_iter().zip(rest).map(|(delta, rest)| joined(delta, rest)).collect());
         }
         Ok(deltas)
     }
 
-    /// The answers, in the order of the conversations.
+    /// Encodes the media and runs the prompts through the model.
+    fn prefill(&mut self, batch: Batch, prefix: Prefix) -> Result<(), Error> {
+        let owner = self.owner;
+        let clock = Instant::now();
+        self.features = owner.media_features(&batch, &prefix.features, &self.cancel)?;
+        self.timings.vision = clock.elapsed();
+
+        let new_tokens = |row: &Row<'_>| {
+            let room = owner.config.text.max_position_embeddings.saturating_sub(row.prompt_len);
+            self.params.limit(row.prompt_len).map_or(1, |limit| limit.min(room))
+        };
+        // The last token of an answer is never fed back, so it needs no place in the cache.
+        let capacity = batch.len + self.rows.iter().map(new_tokens).max().unwrap_or(1) - 1;
+        let features = (!self.features.is_empty()).then(|| Tensor::cat(self.features.clone(), 0));
+        let (inputs, mut cache) = match prefix.cache {
+            Some(mut cache) => {
+                cache.truncate(prefix.tokens);
+                cache.reserve(&owner.config.text, capacity);
+                self.cached_tokens = prefix.tokens;
+                (owner.inputs_behind(&batch, features, prefix.tokens), cache)
+            }
+            None => {
+                let inputs = owner.inputs(&batch, features);
+                let cache = owner.model.new_cache(&inputs.padding, capacity);
+                (inputs, cache)
+            }
+        };
+        let chunk = self.params.prefill_chunk.unwrap_or(usize::MAX);
+        let logits = owner.model.prefill_in_chunks(&inputs, &mut cache, chunk, &mut || !self.cancel.is_cancelled())?;
+        self.logits = logits.ok_or(Error::Cancelled)?;
+        let texts = self.params.num_return_sequences;
+        if texts > 1 {
+            let repeated = |row| std::iter::repeat_n(row, texts);
+            cache.select_rows(&(0..batch.rows).flat_map(repeated).collect::<Vec<_>>())?;
+            let vocabulary = self.logits.len() / batch.rows;
+            self.logits = self.logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(texts)).collect();
+        }
+        self.cache = Some(cache);
+        Ok(())
+    }
+
+    /// Chooses the next token of every active row; rows that finish leave the cache, so that they cost nothing from here on.
+    fn choose(&mut self) -> Result<Vec<Option<String>>, Error> {
+        let mut deltas = vec![None; self.rows.len()];
+        let vocabulary = self.logits.len() / self.active.len().max(1);
+        for (&row, logits) in self.active.iter().zip(self.logits.chunks_exact_mut(vocabulary.max(1))) {
+            deltas[row] = self.rows[row].step(logits)?;
+        }
+        let going: Vec<usize> =
+            (0..self.active.len()).filter(|&place| self.rows[self.active[place]].finished.is_none()).collect();
+        if !going.is_empty() && going.len() < self.active.len() {
+            if let Some(cache) = &mut self.cache {
+                cache.select_rows(&going)?;
+            }
+            self.active = going.into_iter().map(|place| self.active[place]).collect();
+        }
+        Ok(deltas)
+    }
+
+    /// Ends all rows with what they have.
+    fn end(&mut self, reason: FinishReason) -> Result<Vec<Option<String>>, Error> {
+        self.rows.iter_mut().map(|row| row.end(reason)).collect()
+    }
+
+    /// What the next turn can go on with, after a run of one row: the cache, and the tokens that it holds.
+    pub(crate) fn take_cache(&mut self) -> Option<(KvCache, Vec<u32>)> {
+        let cache = self.cache.take()?;
+        let [row] = self.rows.as_slice() else { return None };
+        let ids = row.ids().get(..cache.len())?.to_vec();
+        Some((cache, ids))
+    }
+
+    /// The answers, in the order of the conversations, each with as many texts as were asked for.
     pub(crate) fn into_generations(self) -> Vec<Generation> {
-        let timings = self.timings;
+        let (timings, cached_tokens) = (self.timings, self.cached_tokens);
         let generation = |row: Row<'_>| Generation {
+            token_ids: row.tokens().to_vec(),
             text: row.text,
-            token_ids: row.tokens,
-            prompt_tokens: row.prompt_tokens,
+            prompt_tokens: row.prompt_len,
+            cached_tokens,
             finish_reason: row.finished.unwrap_or(FinishReason::Length),
+            logprobs: row.logprobs,
+            score: None,
             timings,
         };
         self.rows.into_iter().map(generation).collect()
     }
 }
 
-impl Row<'_> {
-    /// Takes a token in and gives the text that it completes.
-    fn accept(&mut self, token: u32) -> Result<Option<String>, Error> {
-        self.tokens.push(token);
-        self.finished = self.stop.observe(token);
-        let mut delta = self.deltas.push(token)?.unwrap_or_default();
-        if self.finished.is_some() {
-            delta.push_str(&self.deltas.finish()?.unwrap_or_default());
-        }
-        self.text.push_str(&delta);
-        Ok((!delta.is_empty()).then_some(delta))
+fn joined(delta: Option<String>, rest: Option<String>) -> Option<String> {
+    match (delta, rest) {
+        (Some(delta), Some(rest)) => Some(delta + &rest),
+        (delta, rest) => delta.or(rest),
     }
 }
 
-/// How many tokens the model's context holds behind the prompts.
-fn room_for_answer(owner: &SmolVlm, batch: &Batch) -> Result<usize, Error> {
-    let context = owner.config.text.max_position_embeddings;
-    if batch.len >= context {
-        let row = (0..batch.rows).find(|&row| batch.prompt_len(row) == batch.len).unwrap_or_default();
-        return Err(Error::PromptTooLong { row, prompt: batch.len, context });
+impl SmolVlm {
+    /// Checked parameters with the checkpoint's end tokens where the caller names none.
+    pub(crate) fn completed(&self, params: &SamplingParams) -> Result<SamplingParams, Error> {
+        let params = params.clone().or_eos_of(self.generation());
+        params.validate()?;
+        Ok(params)
     }
-    Ok(context - batch.len)
+
+    /// A row's prompt without its padding; an error if it leaves no room for an answer.
+    pub(crate) fn prompt_ids(&self, batch: &Batch, row: usize) -> Result<Vec<u32>, Error> {
+        let (prompt, context) = (batch.prompt_len(row), self.config.text.max_position_embeddings);
+        if prompt >= context {
+            return Err(Error::PromptTooLong { row, prompt, context });
+        }
+        Ok(batch.input_ids[(row + 1) * batch.len - prompt..(row + 1) * batch.len].to_vec())
+    }
+
+    /// The tokens of a batch of one row behind the first `start` ones, with the features that stand for them.
+    fn inputs_behind(&self, batch: &Batch, features: Option<Tensor<2>>, start: usize) -> ModelInputs {
+        let (before, behind) = batch.input_ids.split_at(start);
+        let image = self.config.image_token_id;
+        let seen = before.iter().filter(|&&id| id == image).count();
+        let features = features.and_then(|features| {
+            let rest = features.dims()[0].saturating_sub(seen);
+            (rest > 0).then(|| features.narrow(0, seen, rest))
+        });
+        ModelInputs { input_ids: behind.to_vec(), padding: vec![0], features }
+    }
 }

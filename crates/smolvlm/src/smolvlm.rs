@@ -1,13 +1,14 @@
 //! The model as a user holds it.
 
 use crate::forward::{Forward, ForwardRequest};
+use crate::features::FeatureCache;
 use crate::run::Run;
-use crate::{Dtype, Error, Generation, Options, Progress, Source, Stream};
+use crate::{Cancel, Chat, Dtype, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
 use burn::tensor::Tensor;
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel};
-use smolvlm_processor::{Batch, Conversation, Processor};
+use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
 
 /// Longest answer when neither the caller nor the checkpoint says.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
@@ -19,7 +20,9 @@ pub struct SmolVlm {
     pub(crate) model: SmolVlmModel,
     report: LoadReport,
     generation: GenerationConfig,
-    vision_batch: usize,
+    pub(crate) features: FeatureCache,
+    pub(crate) vision_batch: usize,
+    truncation: Truncation,
     threads: Option<rayon::ThreadPool>,
 }
 
@@ -60,8 +63,17 @@ impl SmolVlm {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
-        let vision_batch = options.vision_batch.max(1);
-        Ok(Self { config, processor, model, report, generation, vision_batch, threads })
+        Ok(Self {
+            config,
+            processor,
+            model,
+            report,
+            generation,
+            features: FeatureCache::new(options.feature_cache_bytes),
+            vision_batch: options.vision_batch.max(1),
+            truncation: options.truncation,
+            threads,
+        })
     }
 
     /// Loads a checkpoint's processor alone. Needs no weights and no device.
@@ -97,13 +109,13 @@ impl SmolVlm {
         &self.report
     }
 
-    /// The sampling parameters that the checkpoint asks for: greedy, its end tokens, and at most 256 new tokens unless
-    /// its `generation_config.json` says otherwise.
+    /// The sampling parameters that the checkpoint's `generation_config.json` asks for, with its end tokens; greedy and at
+    /// most 256 new tokens where it says nothing.
     pub fn sampling(&self) -> SamplingParams {
         let params = SamplingParams::from_config(&self.generation);
-        match self.generation.max_new_tokens {
-            Some(_) => params,
-            None => params.max_new_tokens(DEFAULT_MAX_NEW_TOKENS),
+        match (self.generation.max_new_tokens, self.generation.max_length) {
+            (None, None) => params.max_new_tokens(DEFAULT_MAX_NEW_TOKENS),
+            _ => params,
         }
     }
 
@@ -116,7 +128,7 @@ impl SmolVlm {
         self.generate(conversation, self.sampling())
     }
 
-    /// Answers a conversation.
+    /// Answers a conversation: with the best text, if parameters ask for several.
     ///
     /// # Errors
     ///
@@ -127,15 +139,19 @@ impl SmolVlm {
         Ok(answers.swap_remove(0))
     }
 
-    /// Answers several conversations at once: text only, with one image, with several, in any mix. Each answer is the
-    /// one that its conversation gets alone.
+    /// Answers several conversations at once: text only, with images, with videos, in any mix. Each answer is the one that
+    /// its conversation gets alone. With `num_return_sequences`, each conversation has that many answers, one after the
+    /// other.
     ///
     /// # Errors
     ///
     /// As [`generate`](Self::generate); messages name the conversation by its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
         self.on_threads(|| {
-            let mut run = Run::start(self, conversations, &params)?;
+            if params.num_beams > 1 {
+                return crate::beams::run(self, conversations, &params);
+            }
+            let mut run = Run::new(self, conversations, &params, Cancel::new())?;
             while !run.is_finished() {
                 run.step()?;
             }
@@ -147,11 +163,30 @@ impl SmolVlm {
     ///
     /// # Errors
     ///
-    /// As [`generate`](Self::generate); what goes wrong later comes out of the stream.
+    /// As [`generate`](Self::generate), and [`Error::OneAnswer`] for beams or several texts; what goes wrong later comes out
+    /// of the stream.
     pub fn stream(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Stream<'_>, Error> {
-        let conversation = conversation.into();
-        let run = self.on_threads(|| Run::start(self, &[conversation], &params))?;
-        Ok(Stream::new(self, run))
+        if params.num_beams > 1 || params.num_return_sequences > 1 {
+            return Err(Error::OneAnswer);
+        }
+        let (conversation, cancel) = (conversation.into(), Cancel::new());
+        let run = self.on_threads(|| Run::new(self, &[conversation], &params, cancel.clone()))?;
+        Ok(Stream::new(self, run, cancel))
+    }
+
+    /// Starts a conversation of several turns, with what has been said already, if anything.
+    pub fn start_chat(&self, history: impl Into<Conversation>) -> Chat<'_> {
+        Chat::new(self, history.into())
+    }
+
+    /// The last hidden states of conversations, padded on the left to one length while they run. Prompts end with the words
+    /// that ask for an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate`](Self::generate).
+    pub fn hidden_states(&self, conversations: &[Conversation]) -> Result<Vec<HiddenStates>, Error> {
+        self.on_threads(|| crate::hidden::run(self, conversations))
     }
 
     /// Runs the model once over the conversations, padded on the left to one length, and gives its logits and, on
@@ -168,13 +203,27 @@ impl SmolVlm {
         &self.generation
     }
 
-    /// Features of all images of a batch.
-    pub(crate) fn image_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
-        let images: Vec<&[f32]> = batch.tiles().map(|tiles| tiles.pixels.as_slice()).collect();
-        if images.is_empty() {
+    /// Model inputs of conversations, which the truncation policy may shorten first.
+    pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
+        let options = RenderOptions::answer();
+        if self.truncation == Truncation::Refuse {
+            return Ok(self.processor.process(conversations, &options)?);
+        }
+        let context = self.config.text.max_position_embeddings;
+        // Room for the answer, but not more than a quarter of the context.
+        let fits = context - params.limit(0).unwrap_or(1).min(context / 4);
+        let fit = |conversation| self.processor.fit(conversation, &options, fits);
+        let shorter = conversations.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.processor.process(&shorter, &options)?)
+    }
+
+    /// Features of all images and videos of a batch with the encoder's inner stages.
+    pub(crate) fn staged_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
+        let media: Vec<&[f32]> = batch.all_media().map(Media::pixels).collect();
+        if media.is_empty() {
             return Ok(None);
         }
-        Ok(self.model.image_features(&images, batch.edge, self.vision_batch, stages)?)
+        Ok(self.model.image_features(&media, batch.edge, self.vision_batch, stages)?)
     }
 
     /// A batch as the model takes it.

@@ -1,0 +1,142 @@
+//! Beam search over a batch.
+
+use crate::row::StopText;
+use crate::{Error, Generation, SmolVlm, Timings};
+use burn::tensor::Tensor;
+use smolvlm_generate::{BeamSearch, BeamStep, FinishReason, SamplingParams};
+use smolvlm_processor::Conversation;
+use std::time::Instant;
+
+/// One prompt's search.
+struct Search<'m> {
+    state: BeamSearch,
+    prompt_len: usize,
+    /// Whether the model's context ends before the length that was asked for.
+    fills_context: bool,
+    stop: Option<StopText<'m>>,
+    /// The token of each beam to feed next; none when the search is done.
+    tokens: Option<Vec<u32>>,
+}
+
+/// Answers conversations by beam search: `num_return_sequences` texts for each, the best first.
+pub(crate) fn run(
+    owner: &SmolVlm,
+    conversations: &[Conversation],
+    params: &SamplingParams,
+) -> Result<Vec<Generation>, Error> {
+    let params = owner.completed(params)?;
+    let mut timings = Timings::default();
+    let clock = Instant::now();
+    let deadline = params.max_time.and_then(|time| clock.checked_add(time));
+    let batch = owner.process(conversations, &params)?;
+    timings.process = clock.elapsed();
+
+    let clock = Instant::now();
+    let features = owner.media_features(&batch, &[], &crate::Cancel::new())?;
+    timings.vision = clock.elapsed();
+
+    let clock = Instant::now();
+    let context = owner.config.text.max_position_embeddings;
+    let mut searches = Vec::with_capacity(batch.rows);
+    let mut longest = 1;
+    for row in 0..batch.rows {
+        let prompt = owner.prompt_ids(&batch, row)?;
+        let (limit, room) = (params.limit(prompt.len())?, context - prompt.len());
+        longest = longest.max(limit.min(room));
+        let within = params.clone().max_new_tokens(limit.min(room));
+        let stop = !params.stop_strings.is_empty();
+        searches.push(Search {
+            state: BeamSearch::new(&within, &prompt, owner.config.text.vocab_size)?.stream(row as u64),
+            prompt_len: prompt.len(),
+            fills_context: room < limit,
+            stop: stop.then(|| StopText::new(owner, &params.stop_strings, &batch.prompts[row])),
+            tokens: Some(Vec::new()),
+        });
+    }
+    let inputs = owner.inputs(&batch, (!features.is_empty()).then(|| Tensor::cat(features, 0)));
+    let mut cache = owner.model.new_cache(&inputs.padding, batch.len + longest - 1);
+    let chunk = params.prefill_chunk.unwrap_or(usize::MAX);
+    let logits = owner.model.prefill_in_chunks(&inputs, &mut cache, chunk, &mut || true)?;
+    let beams = params.num_beams;
+    let vocabulary = owner.config.text.vocab_size;
+    let mut logits: Vec<f32> =
+        logits.unwrap_or_default().chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
+    cache.select_rows(&(0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)).collect::<Vec<_>>())?;
+    timings.prefill = clock.elapsed();
+
+    let clock = Instant::now();
+    loop {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            searches.iter_mut().for_each(|search| search.state.interrupt(FinishReason::Time));
+        }
+        // Rows of the cache lie search by search, those of finished ones are gone.
+        let mut rows = Vec::new();
+        let mut first = 0;
+        let going = searches.iter_mut().filter(|search| search.tokens.is_some());
+        for (search, logits) in going.zip(logits.chunks_exact(beams * vocabulary)) {
+            search.advance(logits, &mut |beam| rows.push(first + beam))?;
+            first += beams;
+        }
+        let tokens: Vec<u32> = searches.iter().flat_map(|search| search.tokens.iter().flatten().copied()).collect();
+        if tokens.is_empty() {
+            break;
+        }
+        cache.select_rows(&rows)?;
+        logits = owner.model.decode(&tokens, &mut cache)?;
+        timings.decode_steps += 1;
+    }
+    timings.decode = clock.elapsed();
+
+    let mut generations = Vec::new();
+    for search in searches {
+        for text in search.state.finish() {
+            let finish_reason = match text.finish_reason {
+                FinishReason::Length if search.fills_context => FinishReason::Context,
+                reason => reason,
+            };
+            generations.push(Generation {
+                text: owner.processor.decode(&text.tokens, params.skip_special_tokens)?,
+                token_ids: text.tokens,
+                prompt_tokens: search.prompt_len,
+                cached_tokens: 0,
+                finish_reason,
+                logprobs: Vec::new(),
+                score: Some(text.score),
+                timings,
+            });
+        }
+    }
+    Ok(generations)
+}
+
+impl Search<'_> {
+    /// Takes one step; names the beams to go on with.
+    fn advance(&mut self, logits: &[f32], keep: &mut dyn FnMut(usize)) -> Result<(), Error> {
+        let mut failed = None;
+        let stop = &self.stop;
+        // The text of a candidate is decoded anew: beams share no history that could be kept.
+        let mut stopped = |tokens: &[u32]| {
+            let Some(mut stop) = stop.clone() else { return Ok(false) };
+            let mut found = false;
+            for &token in tokens {
+                match stop.push(token) {
+                    Ok(ends_here) => found = ends_here,
+                    Err(error) => failed = Some(error),
+                }
+            }
+            Ok(found)
+        };
+        let step = self.state.advance(logits, &mut stopped)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.tokens = match step {
+            BeamStep::Continue { parents, tokens } => {
+                parents.into_iter().for_each(keep);
+                Some(tokens)
+            }
+            BeamStep::Done => None,
+        };
+        Ok(())
+    }
+}

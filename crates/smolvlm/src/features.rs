@@ -1,0 +1,172 @@
+//! Image features, each tile encoded once.
+
+use crate::{Cancel, Error, SmolVlm};
+use burn::tensor::Tensor;
+use sha2::{Digest, Sha256};
+use smolvlm_processor::{Batch, Media};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// What a tile's pixels are.
+type Key = [u8; 32];
+
+/// Features of the tiles seen last, by what the tiles show: the same picture in another question, and frames in which
+/// nothing moves, are encoded once.
+#[derive(Debug)]
+pub(crate) struct FeatureCache {
+    max_bytes: usize,
+    tiles: Mutex<Tiles>,
+}
+
+#[derive(Debug, Default)]
+struct Tiles {
+    entries: HashMap<Key, Entry>,
+    bytes: usize,
+    /// Counts the uses, so that the entry used longest ago can be found.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    features: Tensor<2>,
+    bytes: usize,
+    used: u64,
+}
+
+impl FeatureCache {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, tiles: Mutex::default() }
+    }
+
+    fn get(&self, key: &Key) -> Option<Tensor<2>> {
+        // A panic elsewhere leaves the entries whole: each is written in one go.
+        let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
+        tiles.clock += 1;
+        let used = tiles.clock;
+        let entry = tiles.entries.get_mut(key)?;
+        entry.used = used;
+        Some(entry.features.clone())
+    }
+
+    fn insert(&self, key: Key, features: Tensor<2>) {
+        let bytes = features.shape().num_elements() * features.dtype().size();
+        if bytes > self.max_bytes {
+            return;
+        }
+        let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
+        tiles.clock += 1;
+        let entry = Entry { features, bytes, used: tiles.clock };
+        let replaced = tiles.entries.insert(key, entry).map_or(0, |old| old.bytes);
+        tiles.bytes = tiles.bytes + bytes - replaced;
+        while tiles.bytes > self.max_bytes {
+            let oldest = tiles.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(&key, _)| key);
+            let Some(removed) = oldest.and_then(|key| tiles.entries.remove(&key)) else { break };
+            tiles.bytes -= removed.bytes;
+        }
+    }
+}
+
+impl SmolVlm {
+    /// Features of each medium of a batch, `[tiles * tokens a tile, hidden]`, in the order of the prompts. Those of known
+    /// media are taken from `known`, in their order.
+    pub(crate) fn media_features(
+        &self,
+        batch: &Batch,
+        known: &[Tensor<2>],
+        cancel: &Cancel,
+    ) -> Result<Vec<Tensor<2>>, Error> {
+        let mut known = known.iter();
+        let mut encoded: HashMap<Key, Tensor<2>> = HashMap::new();
+        // The keys of each medium's tiles, none for a known one.
+        let keys: Vec<Option<Vec<Key>>> = batch.all_media().map(|media| self.keys(media, batch.edge)).collect();
+        let mut fresh: Vec<(Key, &[f32])> = Vec::new();
+        for (media, keys) in batch.all_media().zip(&keys) {
+            let tiles = media.pixels().chunks_exact(self.tile_len(batch.edge));
+            for (key, pixels) in keys.iter().flatten().zip(tiles) {
+                if encoded.contains_key(key) || fresh.iter().any(|(other, _)| other == key) {
+                    continue;
+                }
+                match self.features.get(key) {
+                    Some(features) => drop(encoded.insert(*key, features)),
+                    None => fresh.push((*key, pixels)),
+                }
+            }
+        }
+        for group in fresh.chunks(self.vision_batch) {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let pixels: Vec<&[f32]> = group.iter().map(|(_, pixels)| *pixels).collect();
+            let Some(seen) = self.model.image_features(&pixels, batch.edge, self.vision_batch, false)? else { continue };
+            for ((key, _), features) in group.iter().zip(seen.features.chunk(group.len(), 0)) {
+                self.features.insert(*key, features.clone());
+                encoded.insert(*key, features);
+            }
+        }
+        let missing = || Error::Model(smolvlm_model::Error::Input {
+            what: "features",
+            message: "a medium that was processed before came without its features".to_owned(),
+        });
+        keys.iter()
+            .map(|keys| match keys {
+                None => known.next().cloned().ok_or_else(missing),
+                Some(keys) => {
+                    let tiles: Option<Vec<_>> = keys.iter().map(|key| encoded.get(key).cloned()).collect();
+                    tiles.filter(|tiles| !tiles.is_empty()).map(|tiles| Tensor::cat(tiles, 0)).ok_or_else(missing)
+                }
+            })
+            .collect()
+    }
+
+    fn tile_len(&self, edge: usize) -> usize {
+        (self.config.vision.num_channels * edge * edge).max(1)
+    }
+
+    fn keys(&self, media: &Media, edge: usize) -> Option<Vec<Key>> {
+        media.edge()?;
+        let key = |pixels: &[f32]| {
+            let mut hash = Sha256::new();
+            let mut bytes = [0; 4096];
+            for values in pixels.chunks(bytes.len() / 4) {
+                for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
+                    bytes.copy_from_slice(&value.to_le_bytes());
+                }
+                hash.update(&bytes[..values.len() * 4]);
+            }
+            hash.finalize().into()
+        };
+        Some(media.pixels().chunks_exact(self.tile_len(edge)).map(key).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FeatureCache;
+    use burn::tensor::{Device, Tensor};
+
+    #[test]
+    fn the_entry_used_longest_ago_goes_first() {
+        let features = |value: f32| Tensor::<2>::full([2, 8], value, &Device::flex());
+        // Room for three entries of 64 bytes.
+        let cache = FeatureCache::new(200);
+        for key in 0..3 {
+            cache.insert([key; 32], features(f32::from(key)));
+        }
+        assert!(cache.get(&[0; 32]).is_some());
+        cache.insert([3; 32], features(3.0));
+        let kept: Vec<bool> = (0..4).map(|key| cache.get(&[key; 32]).is_some()).collect();
+        assert_eq!(kept, [true, false, true, true]);
+        // The same key again takes no more room.
+        cache.insert([3; 32], features(4.0));
+        assert!(cache.get(&[0; 32]).is_some() && cache.get(&[2; 32]).is_some());
+        let value = cache.get(&[3; 32]).unwrap().max().into_scalar::<f32>();
+        assert_eq!(value, 4.0);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept() {
+        let cache = FeatureCache::new(63);
+        cache.insert([1; 32], Tensor::zeros([2, 8], &Device::flex()));
+        assert!(cache.get(&[1; 32]).is_none());
+    }
+}
