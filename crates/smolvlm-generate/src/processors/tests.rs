@@ -77,6 +77,9 @@ fn top_p() {
     assert_eq!(kept(&sampling().top_p(0.95), &ROW), [0, 1, 2, 4, 7]);
     assert_eq!(kept(&sampling().top_p(0.4), &[1.0, 1.0, 1.0, 0.0]), [1, 2]);
     assert_eq!(kept(&sampling().top_p(0.0), &ROW), [4]);
+    // Exactly the mass is enough, and 0.8 is four fifths.
+    assert_eq!(kept(&sampling().top_p(0.5), &[0.0, 0.0]), [1]);
+    assert_eq!(kept(&sampling().top_p(0.8), &[0.0; 5]), [1, 2, 3, 4]);
 }
 
 #[test]
@@ -93,6 +96,7 @@ fn typical_p() {
     assert_eq!(kept(&sampling().typical_p(0.2), &ROW), [7]);
     assert_eq!(kept(&sampling().typical_p(0.5), &ROW), [0, 4, 7]);
     assert_eq!(kept(&sampling().typical_p(0.9), &ROW), [0, 1, 4, 7]);
+    assert_eq!(kept(&sampling().typical_p(0.75), &[3.0_f32.ln(), 0.0]), [0], "exactly the mass is enough");
 }
 
 #[test]
