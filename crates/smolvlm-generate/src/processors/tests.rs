@@ -185,6 +185,7 @@ fn exponential_decay() {
     assert_eq!(scores(&decay(1).eos_token_ids([4, 4]))[4], 6.75);
     assert_eq!(scores(&decay(1).eos_token_ids([3]))[3], 0.25);
     assert_eq!(scores(&decay(3).eos_token_ids([4])), ROW);
+    assert_eq!(scores(&decay(usize::MAX).eos_token_ids([4])), ROW);
     assert_eq!(scores(&decay(1)), ROW);
     let huge = greedy().exponential_decay(ExponentialDecay { start: 0, factor: f64::MAX }).eos_token_ids([1, 5]);
     let scores = scores(&huge);
