@@ -90,6 +90,10 @@ impl BeamSearch {
     ///
     /// Those of [`SamplingParams::validate`] and [`SamplingParams::limit`], and [`Error::Vocabulary`] for a vocabulary
     /// that may leave no token but end tokens.
+    ///
+    /// # Panics
+    ///
+    /// When tokens are to be drawn without a seed and the operating system has no randomness to give.
     pub fn new(params: &SamplingParams, prompt: &[u32], vocabulary: usize) -> Result<Self, Error> {
         params.validate()?;
         let beams = params.num_beams;

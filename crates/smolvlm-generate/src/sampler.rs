@@ -40,6 +40,10 @@ impl Sampler {
     /// draw independently, and what a row draws depends on seed and stream only.
     ///
     /// `params` have passed [`validate`](SamplingParams::validate).
+    ///
+    /// # Panics
+    ///
+    /// When tokens are to be drawn without a seed and the operating system has no randomness to give.
     pub fn new(params: &SamplingParams, stream: u64) -> Self {
         Self {
             processors: LogitsProcessors::new(params),

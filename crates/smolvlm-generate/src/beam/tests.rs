@@ -70,9 +70,35 @@ fn the_length_ends_all_texts() {
 #[test]
 fn the_first_step_continues_one_beam() {
     let mut search = BeamSearch::new(&params(2), &[9], 4).unwrap();
-    let logits = [OUT, 1.0, 3.0, 2.0];
+    let logits = [OUT, 1.0, 5.0, 1.5];
     let step = search.advance(&[logits, logits].concat(), &mut going_on).unwrap();
     assert_eq!(step, BeamStep::Continue { parents: vec![0, 0], tokens: vec![2, 3] });
+}
+
+#[test]
+fn a_text_that_ends_behind_the_best_is_dropped() {
+    // The end token is third among the continuations of two beams, and better than anything that comes later.
+    let model =
+        |text: &[u32]| if text.is_empty() { logs(&[0.2, 0.4, 0.3, 0.1]) } else { logs(&[0.0, 0.1, 0.45, 0.45]) };
+    let params = params(2).length_penalty(0.0).max_new_tokens(2);
+    let best = search(BeamSearch::new(&params, &[9], 4).unwrap(), model);
+    assert_eq!(best[0].tokens.len(), 2);
+}
+
+#[test]
+fn impossible_texts_do_not_count_as_finished() {
+    let params = params(2).num_return_sequences(2);
+    let best = search(BeamSearch::new(&params, &[9], 3).unwrap(), |_| vec![0.0, OUT, OUT]);
+    assert_eq!((best[0].tokens.as_slice(), best[0].finish_reason), (&[EOS][..], FinishReason::Eos));
+    assert_ne!(best[1].finish_reason, FinishReason::Eos);
+}
+
+#[test]
+fn there_is_a_way_on_past_all_end_tokens() {
+    let params = params(1).eos_token_ids([0, 1]).early_stopping(EarlyStopping::WhenImpossible).length_penalty(2.0);
+    let mut search = BeamSearch::new(&params, &[9], 3).unwrap();
+    let step = search.advance(&logs(&[0.4, 0.35, 0.25]), &mut going_on);
+    assert_eq!(step, Ok(BeamStep::Continue { parents: vec![0], tokens: vec![2] }));
 }
 
 #[test]

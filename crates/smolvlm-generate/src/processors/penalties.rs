@@ -85,9 +85,8 @@ impl LengthDecay {
 
 impl LogitsProcessor for LengthDecay {
     fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
-        let Some(late) = text.ids.len().checked_sub(text.prompt_len + self.decay.start).filter(|&late| late > 0) else {
-            return;
-        };
+        let start = text.prompt_len.saturating_add(self.decay.start);
+        let Some(late) = text.ids.len().checked_sub(start).filter(|&late| late > 0) else { return };
         // A growth beyond the largest number would make NaN of a score of 0.
         let growth = ((self.decay.factor.powf(late as f64) - 1.0) as f32).min(f32::MAX);
         for &token in &self.eos {

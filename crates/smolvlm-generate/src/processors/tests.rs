@@ -77,6 +77,9 @@ fn top_p() {
     assert_eq!(kept(&sampling().top_p(0.95), &ROW), [0, 1, 2, 4, 7]);
     assert_eq!(kept(&sampling().top_p(0.4), &[1.0, 1.0, 1.0, 0.0]), [1, 2]);
     assert_eq!(kept(&sampling().top_p(0.0), &ROW), [4]);
+    // Exactly the mass is enough, and 0.8 is four fifths.
+    assert_eq!(kept(&sampling().top_p(0.5), &[0.0, 0.0]), [1]);
+    assert_eq!(kept(&sampling().top_p(0.8), &[0.0; 5]), [1, 2, 3, 4]);
 }
 
 #[test]
@@ -93,6 +96,7 @@ fn typical_p() {
     assert_eq!(kept(&sampling().typical_p(0.2), &ROW), [7]);
     assert_eq!(kept(&sampling().typical_p(0.5), &ROW), [0, 4, 7]);
     assert_eq!(kept(&sampling().typical_p(0.9), &ROW), [0, 1, 4, 7]);
+    assert_eq!(kept(&sampling().typical_p(0.75), &[3.0_f32.ln(), 0.0]), [0], "exactly the mass is enough");
 }
 
 #[test]
@@ -181,6 +185,7 @@ fn exponential_decay() {
     assert_eq!(scores(&decay(1).eos_token_ids([4, 4]))[4], 6.75);
     assert_eq!(scores(&decay(1).eos_token_ids([3]))[3], 0.25);
     assert_eq!(scores(&decay(3).eos_token_ids([4])), ROW);
+    assert_eq!(scores(&decay(usize::MAX).eos_token_ids([4])), ROW);
     assert_eq!(scores(&decay(1)), ROW);
     let huge = greedy().exponential_decay(ExponentialDecay { start: 0, factor: f64::MAX }).eos_token_ids([1, 5]);
     let scores = scores(&huge);
