@@ -1,6 +1,7 @@
 //! Beam search over a batch.
 
 use crate::row::StopText;
+use crate::run::select_rows;
 use crate::{Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
 use smolvlm_generate::{BeamSearch, BeamStep, FinishReason, SamplingParams};
@@ -61,7 +62,7 @@ pub(crate) fn run(
     let vocabulary = owner.config.text.vocab_size;
     let mut logits: Vec<f32> =
         logits.unwrap_or_default().chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
-    cache.select_rows(&(0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)).collect::<Vec<_>>())?;
+    select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
     timings.prefill = clock.elapsed();
 
     let clock = Instant::now();
@@ -81,7 +82,7 @@ pub(crate) fn run(
         if tokens.is_empty() {
             break;
         }
-        cache.select_rows(&rows)?;
+        select_rows(&mut cache, rows)?;
         logits = owner.model.decode(&tokens, &mut cache)?;
         timings.decode_steps += 1;
     }

@@ -58,7 +58,12 @@ impl Checkpoint {
         if let Some(splitting) = options.image_splitting {
             config.image.do_image_splitting = splitting;
         }
-        Ok(processor.with_config(config)?.with_limits(options.limits.clone()))
+        config.image.resize_policy = options.resize;
+        config.video.fps = options.video_fps.or(config.video.fps);
+        config.video.num_frames = options.video_frames.or(config.video.num_frames);
+        config.video.validate()?;
+        let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
+        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
     }
 
     pub(crate) fn model(

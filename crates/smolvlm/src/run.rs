@@ -156,8 +156,7 @@ impl<'m> Run<'m> {
         self.logits = logits.ok_or(Error::Cancelled)?;
         let texts = self.params.num_return_sequences;
         if texts > 1 {
-            let repeated = |row| std::iter::repeat_n(row, texts);
-            cache.select_rows(&(0..batch.rows).flat_map(repeated).collect::<Vec<_>>())?;
+            select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, texts)))?;
             let vocabulary = self.logits.len() / batch.rows;
             self.logits = self.logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(texts)).collect();
         }
@@ -176,7 +175,7 @@ impl<'m> Run<'m> {
             (0..self.active.len()).filter(|&place| self.rows[self.active[place]].finished.is_none()).collect();
         if !going.is_empty() && going.len() < self.active.len() {
             if let Some(cache) = &mut self.cache {
-                cache.select_rows(&going)?;
+                select_rows(cache, going.iter().copied())?;
             }
             self.active = going.into_iter().map(|place| self.active[place]).collect();
         }
@@ -211,6 +210,12 @@ impl<'m> Run<'m> {
         };
         self.rows.into_iter().map(generation).collect()
     }
+}
+
+/// Goes on with these rows of a cache.
+pub(crate) fn select_rows(cache: &mut KvCache, rows: impl IntoIterator<Item = usize>) -> Result<(), Error> {
+    let rows: Vec<usize> = rows.into_iter().collect();
+    Ok(cache.select_rows(&rows).map_err(smolvlm_model::Error::from)?)
 }
 
 fn joined(delta: Option<String>, rest: Option<String>) -> Option<String> {

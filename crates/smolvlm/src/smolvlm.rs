@@ -244,7 +244,7 @@ impl SmolVlm {
 impl Dtype {
     /// The format used when the weights lie on a CPU: `auto` is f32 there, since Burn's CPU backend converts every
     /// half-precision operand on every call.
-    fn on_device(self) -> FloatType {
+    pub(crate) fn on_device(self) -> FloatType {
         match self {
             Self::Auto | Self::F32 => FloatType::F32,
             Self::Bf16 => FloatType::Bf16,
