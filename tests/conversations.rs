@@ -1,21 +1,13 @@
 //! Conversations in, pixels, prompts and tokens out, equal to the reference: exactly.
 
 use serde_json::{Value, json};
-use smolvlm::processor::{Conversation, Processor, RenderOptions};
+use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, checkpoints, crc32, golden_root};
+use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, rows, with_absolute_paths};
 
-/// The case's conversations; paths in them are relative to `tests/golden`.
+/// The case's conversations.
 fn conversations(case: &Case) -> Vec<Conversation> {
-    let mut messages = case.expected["conversations"].clone();
-    let items =
-        messages.as_array_mut().unwrap().iter_mut().flat_map(|conversation| conversation.as_array_mut().unwrap());
-    for item in items.flat_map(|message| message["content"].as_array_mut().unwrap()) {
-        if let Some(path) = item["path"].as_str() {
-            item["path"] = json!(golden_root().join(path).to_string_lossy());
-        }
-    }
-    Conversation::many_from_json(&messages.to_string()).unwrap()
+    Conversation::many_from_json(&with_absolute_paths(&case.expected["conversations"]).to_string()).unwrap()
 }
 
 /// Whether the case changes the checkpoint's image splitting; cases change nothing else.
@@ -31,10 +23,6 @@ fn options(case: &Case) -> Options {
 
 fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {
     SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case), &mut |_| {}).unwrap()
-}
-
-fn rows<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<Vec<T>> {
-    serde_json::from_value(value.clone()).unwrap()
 }
 
 #[test]
@@ -56,31 +44,18 @@ fn prompts_ids_and_pixels() {
             let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
             assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
 
-            let grids = |side: fn(&smolvlm::config::TileGrid) -> u32| -> Vec<Vec<u32>> {
-                batch.images.iter().map(|row| row.iter().map(|tiles| side(&tiles.grid)).collect()).collect()
+            let grid = |media: &Media| match media.plan() {
+                MediaPlan::Image(grid) => grid,
+                other => panic!("{}: {other:?}", case.name),
+            };
+            let grids = |side: fn(&TileGrid) -> u32| -> Vec<Vec<u32>> {
+                batch.media.iter().map(|row| row.iter().map(|media| side(&grid(media))).collect()).collect()
             };
             assert_eq!(grids(|grid| grid.rows), rows::<u32>(&expected["rows"]), "{}", case.name);
             assert_eq!(grids(|grid| grid.cols), rows::<u32>(&expected["cols"]), "{}", case.name);
-            check_pixels(&case, &batch);
+            assert_pixels(&case, &batch);
         }
     }
-}
-
-/// The goldens keep u8 levels and have proven `(level - 127.5) / 127.5` equal to the reference's floats.
-fn check_pixels(case: &Case, batch: &smolvlm::processor::Batch) {
-    let levels = batch.tiles().flat_map(|tiles| &tiles.pixels).map(|&value| {
-        let level = (value * 127.5 + 127.5).round();
-        assert_eq!(value.to_bits(), ((level - 127.5) / 127.5).to_bits(), "{}: {value}", case.name);
-        level as u8
-    });
-    let levels: Vec<u8> = levels.collect();
-    let expected = &case.expected;
-    assert_eq!(u64::from(crc32(levels.iter().copied())), expected["pixels_crc32"].as_u64().unwrap(), "{}", case.name);
-    let shape = batch.pixel_values().map(|pixels| pixels.shape);
-    assert_eq!(json!(shape), expected["pixel_values_shape"], "{}", case.name);
-    let (tiles, edge) = (batch.tile_count(), batch.edge);
-    assert_eq!(levels.len(), tiles * 3 * edge * edge);
-    assert_eq!(expected["pixels_shape"][0], tiles, "{}", case.name);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Helpers shared by the integration tests: goldens found by folder.
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use smolvlm::processor::{Batch, Media};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,9 +48,26 @@ impl Checkpoint {
         self.folder.join("model")
     }
 
-    /// All its cases.
+    /// All its cases with images or text alone.
     pub fn cases(&self) -> Vec<Case> {
-        let found: Vec<Case> = folders(&self.folder)
+        let found = self.cases_below(&self.folder);
+        assert!(!found.is_empty(), "{} has no cases", self.name);
+        found
+    }
+
+    /// Its cases with videos; not every checkpoint has any.
+    pub fn video_cases(&self) -> Vec<Case> {
+        let folder = self.folder.join("video");
+        if folder.is_dir() { self.cases_below(&folder) } else { Vec::new() }
+    }
+
+    /// All its cases that record every stage.
+    pub fn all_cases(&self) -> Vec<Case> {
+        [self.cases(), self.video_cases()].concat()
+    }
+
+    fn cases_below(&self, parent: &Path) -> Vec<Case> {
+        folders(parent)
             .into_iter()
             .filter(|folder| folder.join("case.json").is_file())
             .map(|folder| Case {
@@ -56,10 +75,50 @@ impl Checkpoint {
                 expected: read_json(&folder.join("case.json")),
                 tensors: folder.join("expected.safetensors"),
             })
-            .collect();
-        assert!(!found.is_empty(), "{} has no cases", self.name);
-        found
+            .collect()
     }
+
+    /// Names and contents of its generation cases; not every checkpoint has any.
+    pub fn generation_cases(&self) -> Vec<(String, Value)> {
+        let Ok(entries) = fs::read_dir(self.folder.join("generation")) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        files.iter().map(|file| (format!("{}/{}", self.name, file_name(file)), read_json(file))).collect()
+    }
+}
+
+/// Conversations of a case as JSON, with the paths of their media made absolute; they are relative to `tests/golden`.
+pub fn with_absolute_paths(conversations: &Value) -> Value {
+    let mut conversations = conversations.clone();
+    let messages = conversations.as_array_mut().into_iter().flatten().filter_map(Value::as_array_mut).flatten();
+    for item in messages.filter_map(|message| message["content"].as_array_mut()).flatten() {
+        if let Some(path) = item["path"].as_str() {
+            item["path"] = golden_root().join(path).to_string_lossy().into();
+        }
+    }
+    conversations
+}
+
+/// Compares all pixels of a batch with a case's. The goldens keep u8 levels and have proven `(level - 127.5) / 127.5` equal to the reference's floats.
+pub fn assert_pixels(case: &Case, batch: &Batch) {
+    let levels = batch.all_media().flat_map(Media::pixels).map(|&value| {
+        let level = (value * 127.5 + 127.5).round();
+        assert_eq!(value.to_bits(), ((level - 127.5) / 127.5).to_bits(), "{}: {value}", case.name);
+        level as u8
+    });
+    let levels: Vec<u8> = levels.collect();
+    let expected = &case.expected;
+    assert_eq!(u64::from(crc32(levels.iter().copied())), expected["pixels_crc32"].as_u64().unwrap(), "{}", case.name);
+    let shape = batch.pixel_values().map(|pixels| pixels.shape);
+    assert_eq!(json!(shape), expected["pixel_values_shape"], "{}", case.name);
+    let (tiles, edge) = (batch.tile_count(), batch.edge);
+    assert_eq!(levels.len(), tiles * 3 * edge * edge);
+    assert_eq!(expected["pixels_shape"][0], tiles, "{}", case.name);
+}
+
+/// Rows of a batch in a golden.
+pub fn rows<T: DeserializeOwned>(value: &Value) -> Vec<Vec<T>> {
+    serde_json::from_value(value.clone()).unwrap()
 }
 
 /// A JSON file of the goldens.

@@ -92,7 +92,7 @@ fn rows(tensor: HostTensor, indices: &[usize]) -> HostTensor {
 fn vision_encoder_and_connector() {
     for checkpoint in checkpoints() {
         let model = load(&checkpoint, FloatType::F32);
-        for case in checkpoint.cases() {
+        for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let (shape, levels) = golden.levels("pixels");
             if levels.is_empty() {
@@ -143,7 +143,7 @@ fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
 fn text_model_and_logits() {
     for checkpoint in checkpoints() {
         let model = load(&checkpoint, FloatType::F32);
-        for case in checkpoint.cases() {
+        for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let inputs = inputs(&case, &golden, &model);
             let mut cache = model.new_cache(&inputs.padding, inputs.len());
@@ -170,7 +170,7 @@ fn half_precision_logits() {
     let mut compared = 0;
     for checkpoint in checkpoints() {
         let cases: Vec<Case> =
-            checkpoint.cases().into_iter().filter(|case| Golden::new(case).has("logits_bf16")).collect();
+            checkpoint.all_cases().into_iter().filter(|case| Golden::new(case).has("logits_bf16")).collect();
         if cases.is_empty() {
             continue;
         }
@@ -203,7 +203,7 @@ fn half_precision_logits() {
 fn every_way_to_fill_the_cache_gives_the_same_tokens() {
     for checkpoint in checkpoints() {
         let model = load(&checkpoint, FloatType::F32);
-        for case in checkpoint.cases() {
+        for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let inputs = inputs(&case, &golden, &model);
             if inputs.padding.len() > 1 {

@@ -276,4 +276,26 @@ mod tests {
         let result = expansion(&SpecialTokens::default(), 1).expand("<video><video>", &[video(1)], 5);
         assert!(matches!(result, Err(Error::VideoCount { row: 5, placeholders: 2, videos: 1, .. })));
     }
+
+    /// The reference's own words, for many numbers of frames, times and durations.
+    #[test]
+    fn the_words_are_the_references() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/processing/video_prompts.json");
+        let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let cases = cases.as_array().unwrap();
+        assert!(cases.len() > 100);
+        for case in cases {
+            let ratio = |key: &str| case[key].as_f64().and_then(Ratio::from_f64);
+            let indices = case["frames_indices"].as_array().unwrap();
+            let stamp = |index: &serde_json::Value| FrameStamp { index: index.as_u64().unwrap() as usize, time: None };
+            let metadata =
+                VideoMetadata { frames: 0, fps: ratio("fps"), duration: ratio("duration"), height: 1, width: 1 };
+            let video = VideoPlan { stamps: indices.iter().map(stamp).collect(), metadata };
+            let announced = case["announced"].as_u64().map(|count| count as usize);
+            let special = SpecialTokens::default();
+            let expansion = Expansion { words: VideoWords::Reference, announced, ..expansion(&special, 4) };
+            let text = expansion.expand("<video>", &[MediaPlan::Video(video)], 0).unwrap();
+            assert_eq!(text, case["text"].as_str().unwrap(), "{case}");
+        }
+    }
 }

@@ -52,7 +52,7 @@ pub struct FrameList {
     /// Frames a second. With it they are sampled like those of any other video. Without it they are all used, and the
     /// prompt counts their times at 24 frames a second, as the reference does.
     pub fps: Option<Ratio>,
-    /// Seconds that the whole video lasts; that of the frames if not given.
+    /// Seconds that the whole video lasts. Without it the prompt takes the time of the last frame for it.
     pub duration: Option<Ratio>,
 }
 

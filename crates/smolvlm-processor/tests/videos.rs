@@ -46,7 +46,7 @@ fn images_and_videos_enter_in_the_order_written() {
     let shapes: Vec<_> = batch.media[0].iter().map(|media| (matches!(media, Media::Video(_)), media.tiles())).collect();
     assert_eq!(shapes, [(true, 3), (false, 5), (true, 2), (false, 5)]);
     let prompt = &batch.prompts[0];
-    let places: Vec<_> = ["three frames from a 0:00:03", "<row_1_col_4>", "two frames from a 0:00:00", "<row_4_col_1>"]
+    let places: Vec<_> = ["three frames from a 0:00:02", "<row_1_col_4>", "two frames from a 0:00:00", "<row_4_col_1>"]
         .iter()
         .map(|words| prompt.find(words).unwrap_or_else(|| panic!("{words} is missing in {prompt}")))
         .collect();

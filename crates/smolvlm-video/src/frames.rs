@@ -32,7 +32,6 @@ pub struct Frames {
 
 impl Frames {
     /// A video of these frames. With `fps` they are sampled like any other video, without it they are all used.
-    /// `duration` is that of the frames at `fps` if not given.
     ///
     /// # Errors
     ///
@@ -47,7 +46,6 @@ impl Frames {
         let first = images.first().ok_or(Error::NoFrames)?;
         check("the number of frames", images.len() as u64, limits.max_frames as u64)?;
         let (height, width) = size(first, &limits.image).map_err(|source| Error::Frame { index: 0, source })?;
-        let duration = duration.or_else(|| fps?.time_of(images.len() as u64));
         let metadata = VideoMetadata { frames: images.len(), fps, duration, height, width };
         Ok(Self { images, metadata, limits: limits.clone() })
     }

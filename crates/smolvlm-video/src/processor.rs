@@ -131,7 +131,6 @@ mod tests {
         assert_eq!((video.edge, video.pixels.len()), (16, 3 * 3 * 16 * 16));
         let levels: Vec<f32> = video.pixels.chunks(768).map(|tile| tile[100] * 127.5 + 127.5).collect();
         assert_eq!(levels, [0.0, 44.0, 89.0]);
-        assert_eq!(video.plan.metadata.duration, Some(Ratio::whole(3)));
     }
 
     #[test]

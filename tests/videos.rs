@@ -1,0 +1,196 @@
+//! Videos against the reference: sampling, prompts, pixels and tokens, given the same decoded frames.
+
+use serde_json::{Value, json};
+use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
+use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
+use smolvlm_tests::{
+    Case, Checkpoint, assert_pixels, checkpoints, crc32, golden_root, lcg_bytes, read_json, rows,
+};
+use smolvlm_video::{FramePlan, VideoMetadata};
+
+/// Frames that the generator made by the same formula.
+fn frames(spec: &Value) -> FrameList {
+    let number = |key: &str| spec[key].as_u64().unwrap();
+    let ratio = |key: &str| spec[key].as_f64().and_then(Ratio::from_f64);
+    let (width, height) = (number("width") as u32, number("height") as u32);
+    let frame = |index| {
+        let data = lcg_bytes(number("seed") + index, (3 * width * height) as usize);
+        ImageSource::from(Rgb::new(width, height, data).unwrap())
+    };
+    let mut list = FrameList::new((0..number("frames")).map(frame));
+    list.fps = ratio("fps");
+    list.duration = ratio("duration");
+    list
+}
+
+fn conversations(case: &Case) -> Vec<Conversation> {
+    let message = |message: &Value| {
+        let start = Message::new(message["role"].as_str().unwrap());
+        message["content"].as_array().unwrap().iter().fold(start, |message, item| match item["type"].as_str().unwrap() {
+            "text" => message.text(item["text"].as_str().unwrap()),
+            "video" => message.video(frames(&item["frames"])),
+            other => panic!("{}: {other}", case.name),
+        })
+    };
+    rows::<Value>(&case.expected["conversations"])
+        .iter()
+        .map(|conversation| Conversation::new(conversation.iter().map(message)))
+        .collect()
+}
+
+/// What the case changes of the checkpoint's video processor. That frames are not sampled needs no option here: they have no
+/// rate then, or one that takes them all.
+fn options(case: &Case, words: VideoWords) -> Options {
+    let overrides = case.expected["video_processor"].as_object().unwrap();
+    assert!(overrides.keys().all(|key| ["fps", "num_frames", "do_sample_frames"].contains(&key.as_str())));
+    Options {
+        video_fps: overrides.get("fps").and_then(Value::as_f64),
+        video_frames: overrides.get("num_frames").and_then(Value::as_u64).map(|count| count as u32),
+        video_words: words,
+        ..Options::default()
+    }
+}
+
+fn processor(checkpoint: &Checkpoint, case: &Case, words: VideoWords) -> Processor {
+    SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case, words), &mut |_| {}).unwrap()
+}
+
+#[test]
+fn prompts_frames_and_pixels() {
+    let mut count = 0;
+    for checkpoint in checkpoints() {
+        for case in checkpoint.video_cases() {
+            count += 1;
+            let (expected, conversations) = (&case.expected, conversations(&case));
+            let reference = processor(&checkpoint, &case, VideoWords::Reference);
+            let rendered: Vec<String> = conversations
+                .iter()
+                .map(|conversation| reference.render(conversation, &RenderOptions::answer()).unwrap())
+                .collect();
+            assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
+            let batch = reference.process(&conversations, &RenderOptions::answer()).unwrap();
+            assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
+            let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
+            assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
+            let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
+            assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
+            let indices = batch.media.iter().map(|row| row.iter().map(|media| indices(&media.plan())).collect());
+            assert_eq!(json!(indices.collect::<Vec<Vec<_>>>()), expected["frames_indices"], "{}", case.name);
+            assert_pixels(&case, &batch);
+
+            // Our own words: every video says how many frames it has.
+            let own = processor(&checkpoint, &case, VideoWords::Own);
+            let batch = own.process(&conversations, &RenderOptions::answer()).unwrap();
+            assert_eq!(json!(batch.prompts), expected["prompts_own_count"], "{}", case.name);
+        }
+    }
+    assert!(count > 30, "only {count} video cases");
+}
+
+fn indices(plan: &MediaPlan) -> Vec<usize> {
+    match plan {
+        MediaPlan::Video(video) => video.stamps.iter().map(|stamp| stamp.index).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn greedy_tokens() {
+    for checkpoint in checkpoints() {
+        for case in checkpoint.video_cases() {
+            for (words, key) in [(VideoWords::Reference, "generated"), (VideoWords::Own, "generated_alone")] {
+                let model = SmolVlm::load(Source::directory(checkpoint.model()), options(&case, words)).unwrap();
+                let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
+                let params = model.sampling().max_new_tokens(limit);
+                let answers = model.batch(&conversations(&case), params.clone()).unwrap();
+                let tokens: Vec<&[u32]> = answers.iter().map(|answer| &*answer.token_ids).collect();
+                assert_eq!(json!(tokens), case.expected[key], "{} {key}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn sampling() {
+    let cases = read_json(&golden_root().join("processing/video_sampling.json"));
+    let cases = cases.as_array().unwrap();
+    assert!(cases.len() > 300);
+    for case in cases {
+        let number = |value: &Value| value.as_u64().unwrap();
+        let fps = Ratio::new(number(&case["F"][0]), number(&case["F"][1])).unwrap();
+        let video = VideoMetadata {
+            frames: number(&case["n"]) as usize,
+            fps: Some(fps),
+            duration: case["D"].as_f64().and_then(Ratio::from_f64),
+            height: 1,
+            width: 1,
+        };
+        let config = smolvlm::config::VideoProcessorConfig {
+            fps: case["fps"].as_f64(),
+            num_frames: Some(number(&case["num_frames"]) as u32),
+            skip_secs: case["skip_secs"].as_f64().unwrap(),
+            ..Default::default()
+        };
+        let found = FramePlan::new(&video, &config).indices;
+        if case["indices"].is_array() {
+            assert_eq!(json!(found), case["indices"], "{case}");
+            continue;
+        }
+        assert_eq!(json!(found.len()), case["count"], "{case}");
+        let ends = (&found[..8], &found[found.len() - 8..]);
+        assert_eq!((json!(ends.0), json!(ends.1)), (case["first"].clone(), case["last"].clone()), "{case}");
+        let bytes = found.iter().flat_map(|&index| (index as u32).to_le_bytes());
+        assert_eq!(json!(crc32(bytes)), case["crc32"], "{case}");
+    }
+}
+
+/// What no other runtime has: images and videos in one conversation, alone as in a batch with anything else.
+#[test]
+fn images_and_videos_together() {
+    let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
+    let model = SmolVlm::load(Source::directory(checkpoint.model()), Options::default()).unwrap();
+    let video = |frames: u64| {
+        json!({"seed": 3, "frames": frames, "width": 24, "height": 16, "fps": 8, "duration": frames as f64 / 8.0})
+    };
+    let image = golden_root().join("media/size-17x31.png");
+    let conversations = [
+        Conversation::from(
+            Message::user().video(frames(&video(24))).text("or").image(&*image).video(frames(&video(8))).text("?"),
+        ),
+        Conversation::from(Message::user().text("Only words.")),
+        Conversation::from(Message::user().image(&*image).text("One image.")),
+    ];
+    let params = SamplingParams::greedy().max_new_tokens(8);
+    let together = model.batch(&conversations, params.clone()).unwrap();
+    for (conversation, answer) in conversations.iter().zip(&together) {
+        let alone = model.generate(conversation.clone(), params.clone()).unwrap();
+        assert_eq!((&alone.token_ids, alone.prompt_tokens), (&answer.token_ids, answer.prompt_tokens));
+    }
+    // The order matters.
+    let swapped = Message::user().image(&*image).text("or").video(frames(&video(24))).video(frames(&video(8))).text("?");
+    let swapped = model.generate(swapped, params).unwrap();
+    assert_eq!(swapped.prompt_tokens, together[0].prompt_tokens);
+    assert_ne!(swapped.token_ids, together[0].token_ids);
+}
+
+/// The whole way from a file: nothing but the video's own frames.
+#[cfg(feature = "video")]
+#[test]
+fn a_container_and_its_frames_say_the_same() {
+    use smolvlm_video::{Limits, VideoInput, open};
+    use std::sync::{Arc, Mutex};
+    let path = golden_root().join("../corpus/clips/plain.mp4");
+    let mut source = open(VideoInput::Path(&path), &Limits::default()).unwrap();
+    let all: Vec<usize> = (0..source.metadata().frames).collect();
+    let images = Arc::new(Mutex::new(Vec::new()));
+    source.read(&all, &mut |_, image| Ok(images.lock().unwrap().push(ImageSource::from(image.clone())))).unwrap();
+    let list = FrameList::new(std::mem::take(&mut *images.lock().unwrap()));
+    let list = list.fps(Ratio::whole(8)).duration(Ratio::whole(5));
+    let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
+    let source = Source::directory(checkpoint.model());
+    let processor = SmolVlm::load_processor(source, &Options::default(), &mut |_| {}).unwrap();
+    let batch = |message: Message| processor.process(&[message.into()], &RenderOptions::answer()).unwrap();
+    let (file, frames) = (batch(Message::user().video(&*path)), batch(Message::user().video(list)));
+    assert_eq!(file.prompts, frames.prompts);
+    assert_eq!(file.media[0][0].pixels(), frames.media[0][0].pixels());
+}
