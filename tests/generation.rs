@@ -127,8 +127,11 @@ fn log_probabilities_of_every_token() {
 fn chunks_of_the_prompt_change_nothing() {
     let image = smolvlm_tests::golden_root().join("media/landscape.png");
     let model = load(&checkpoint("gqa-256m"), Options::default());
-    let conversations =
-        [Conversation::from(Message::user().image(&*image).text("What is it?")), question("Short"), question("Longer, this")];
+    let conversations = [
+        Conversation::from(Message::user().image(&*image).text("What is it?")),
+        question("Short"),
+        question("Longer, this"),
+    ];
     let params = SamplingParams::greedy().max_new_tokens(10);
     let whole = model.batch(&conversations, params.clone()).unwrap();
     for chunk in [1, 7, 64, 100_000] {
@@ -252,9 +255,7 @@ fn long_conversations_are_refused_or_lose_their_oldest_turns() {
 #[test]
 fn a_stream_has_one_answer() {
     let model = model();
-    for params in
-        [SamplingParams::greedy().num_beams(2), SamplingParams::sampling().num_return_sequences(2)]
-    {
+    for params in [SamplingParams::greedy().num_beams(2), SamplingParams::sampling().num_return_sequences(2)] {
         let error = model.stream(question("One"), params).err().unwrap().to_string();
         assert!(error.contains("use batch"), "{error}");
     }

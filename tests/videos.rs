@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
 use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
-use smolvlm_tests::{
-    Case, Checkpoint, assert_pixels, checkpoints, crc32, golden_root, lcg_bytes, read_json, rows,
-};
+use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, crc32, golden_root, lcg_bytes, read_json, rows};
 use smolvlm_video::{FramePlan, VideoMetadata};
 
 /// Frames that the generator made by the same formula.
@@ -26,10 +24,12 @@ fn frames(spec: &Value) -> FrameList {
 fn conversations(case: &Case) -> Vec<Conversation> {
     let message = |message: &Value| {
         let start = Message::new(message["role"].as_str().unwrap());
-        message["content"].as_array().unwrap().iter().fold(start, |message, item| match item["type"].as_str().unwrap() {
-            "text" => message.text(item["text"].as_str().unwrap()),
-            "video" => message.video(frames(&item["frames"])),
-            other => panic!("{}: {other}", case.name),
+        message["content"].as_array().unwrap().iter().fold(start, |message, item| {
+            match item["type"].as_str().unwrap() {
+                "text" => message.text(item["text"].as_str().unwrap()),
+                "video" => message.video(frames(&item["frames"])),
+                other => panic!("{}: {other}", case.name),
+            }
         })
     };
     rows::<Value>(&case.expected["conversations"])
@@ -149,9 +149,7 @@ fn sampling() {
 fn images_and_videos_together() {
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
     let model = SmolVlm::load(Source::directory(checkpoint.model()), Options::default()).unwrap();
-    let video = |frames: u64| {
-        json!({"seed": 3, "frames": frames, "width": 24, "height": 16, "fps": 8, "duration": frames as f64 / 8.0})
-    };
+    let video = |frames: u64| json!({"seed": 3, "frames": frames, "width": 24, "height": 16, "fps": 8, "duration": frames as f64 / 8.0});
     let image = golden_root().join("media/size-17x31.png");
     let conversations = [
         Conversation::from(
@@ -167,7 +165,8 @@ fn images_and_videos_together() {
         assert_eq!((&alone.token_ids, alone.prompt_tokens), (&answer.token_ids, answer.prompt_tokens));
     }
     // The order matters.
-    let swapped = Message::user().image(&*image).text("or").video(frames(&video(24))).video(frames(&video(8))).text("?");
+    let swapped =
+        Message::user().image(&*image).text("or").video(frames(&video(24))).video(frames(&video(8))).text("?");
     let swapped = model.generate(swapped, params).unwrap();
     assert_eq!(swapped.prompt_tokens, together[0].prompt_tokens);
     assert_ne!(swapped.token_ids, together[0].token_ids);

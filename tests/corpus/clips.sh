@@ -29,6 +29,12 @@ ffmpeg -v error -y -f lavfi -i "color=black:s=32x32:r=8[a];color=white:s=32x32:r
 ffmpeg -v error -y -display_rotation 90 -i upright.mp4 -c copy -fflags +bitexact turned.mp4 2>/dev/null ||
   ffmpeg -v error -y -i upright.mp4 -c copy -metadata:s:v:0 rotate=90 -fflags +bitexact turned.mp4
 rm upright.mp4
+# One colour, (200, 60, 30), in the matrices of standard and high definition.
+for matrix in bt470bg bt709 bt2020nc; do
+  ffmpeg -v error -y -f lavfi -i "color=0xC83C1E:s=32x32:r=8,format=rgb24" -frames:v 2 \
+    -vf "scale=out_color_matrix=$matrix,format=yuv420p" -colorspace "$matrix" -fflags +bitexact "${h264[@]}" \
+    "colour-$matrix.mp4"
+done
 ffmpeg -v error -y -f lavfi -i "sine=440:d=0.3" -c:a aac -b:a 32k -fflags +bitexact sound.m4a
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=gray" -frames:v 12 -fflags +bitexact moving.gif
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24" -frames:v 12 -lossless 1 -fflags +bitexact moving.webp

@@ -8,7 +8,8 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-config", &[]),
     ("smolvlm-image", &["smolvlm-config"]),
-    ("smolvlm-processor", &["smolvlm-config", "smolvlm-image"]),
+    ("smolvlm-video", &["smolvlm-config", "smolvlm-image"]),
+    ("smolvlm-processor", &["smolvlm-config", "smolvlm-image", "smolvlm-video"]),
     ("smolvlm-kernels", &[]),
     ("smolvlm-vision", &["smolvlm-config", "smolvlm-kernels"]),
     ("smolvlm-connector", &["smolvlm-config", "smolvlm-kernels"]),
@@ -30,7 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must not see Burn, directly or through others.
-const WITHOUT_BURN: &[&str] = &["smolvlm-config", "smolvlm-image", "smolvlm-processor", "smolvlm-generate"];
+const WITHOUT_BURN: &[&str] =
+    &["smolvlm-config", "smolvlm-image", "smolvlm-video", "smolvlm-processor", "smolvlm-generate"];
 
 /// Members that are not part of the product and may look at all of it.
 const OUTSIDE: &[&str] = &["xtask", "smolvlm-tests"];

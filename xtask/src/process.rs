@@ -1,7 +1,7 @@
 //! Running other programs from the workspace's root.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The workspace's root folder.
 pub fn root() -> PathBuf {
@@ -30,4 +30,19 @@ where
 /// Runs cargo with these words.
 pub fn cargo(words: &str) -> Result<(), String> {
     execute("cargo", words.split_whitespace())
+}
+
+/// The features that need a system library, where the machine has it: video containers need FFmpeg 5.1, and clang to make
+/// its bindings. Says so if they are left out.
+pub fn system_features() -> Vec<String> {
+    let succeeds = |program: &str, words: &[&str]| {
+        let status = Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let libraries = ["--exists", "libavcodec >= 59", "libavformat >= 59", "libavutil >= 57", "libswscale >= 6"];
+    if succeeds("pkg-config", &libraries) && succeeds("clang", &["--version"]) {
+        return vec!["--features".into(), "smolvlm-cli/video,smolvlm-tests/video,smolvlm-video/ffmpeg".into()];
+    }
+    eprintln!("> without video containers: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
+    Vec::new()
 }

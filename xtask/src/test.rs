@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::process::{cargo, execute};
+use crate::process::{cargo, execute, system_features};
 use std::process::{Command, Stdio};
 
 /// Runs every test of the workspace; `rest` goes to the test runner.
@@ -13,8 +13,13 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         .status()
         .is_ok_and(|status| status.success());
     let runner = if has_nextest { vec!["nextest", "run"] } else { vec!["test", "--all-targets"] };
-    let words = runner.into_iter().chain(["--workspace"]).map(String::from);
-    execute("cargo", words.chain(rest.iter().cloned()))?;
+    let features = system_features();
+    let words = runner.iter().copied().chain(["--workspace"]).map(String::from);
+    execute("cargo", words.chain(features.iter().cloned()).chain(rest.iter().cloned()))?;
+    if !features.is_empty() && rest.is_empty() {
+        // The crate without the library, too; it builds in seconds.
+        execute("cargo", runner.into_iter().chain(["--package", "smolvlm-video"]))?;
+    }
     // The examples in the documentation are tests, too; nextest leaves them out.
     cargo("test --workspace --doc --quiet")
 }

@@ -35,7 +35,8 @@ impl Rgb {
     pub fn from_rgba(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
         let found = data.len() / 4 * 3;
         let expected = 3 * u64::from(width) * u64::from(height);
-        let pixels = RgbaImage::from_raw(width, height, data).ok_or(Error::RgbSize { width, height, expected, found })?;
+        let pixels =
+            RgbaImage::from_raw(width, height, data).ok_or(Error::RgbSize { width, height, expected, found })?;
         Ok(to_rgb(DynamicImage::ImageRgba8(pixels)))
     }
 

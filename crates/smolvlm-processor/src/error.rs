@@ -313,10 +313,14 @@ pub enum Problem {
         found: &'static str,
     },
     /// A content item without a type.
-    #[error("the content item has no \"type\"; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\"")]
+    #[error(
+        "the content item has no \"type\"; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\""
+    )]
     MissingType,
     /// A content type that is not known.
-    #[error("unknown content type {found:?}; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\"")]
+    #[error(
+        "unknown content type {found:?}; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\""
+    )]
     UnknownType {
         /// The type met.
         found: String,

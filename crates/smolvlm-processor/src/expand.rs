@@ -261,11 +261,10 @@ mod tests {
         let special = SpecialTokens::default();
         let image = MediaPlan::Image(TileGrid { rows: 1, cols: 2 });
         let text = expansion(&special, 1).expand("1<video>2<image>3<video>4", &[image, video(1), video(2)], 0).unwrap();
-        let order: Vec<usize> =
-            ["1You", "series of one", "2<fake", "<row_1_col_2>", "3You", "series of two", "\n\n4"]
-                .iter()
-                .map(|piece| text.find(piece).unwrap_or_else(|| panic!("{piece} is missing in {text}")))
-                .collect();
+        let order: Vec<usize> = ["1You", "series of one", "2<fake", "<row_1_col_2>", "3You", "series of two", "\n\n4"]
+            .iter()
+            .map(|piece| text.find(piece).unwrap_or_else(|| panic!("{piece} is missing in {text}")))
+            .collect();
         assert!(order.is_sorted(), "{order:?}");
         assert_eq!(text.matches("<image>").count(), 3 + 1 + 2);
     }

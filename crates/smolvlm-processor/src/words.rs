@@ -1,12 +1,29 @@
 //! Whole numbers in English words.
 
 const SMALL: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const THOUSANDS: [&str; 7] =
-    ["", " thousand", " million", " billion", " trillion", " quadrillion", " quintillion"];
+const THOUSANDS: [&str; 7] = ["", " thousand", " million", " billion", " trillion", " quadrillion", " quintillion"];
 
 /// A number as the Python package num2words 0.5.14 writes it in English, which the reference uses: `twenty-one`,
 /// `one hundred and one`, `one thousand, two hundred and thirty-four`.

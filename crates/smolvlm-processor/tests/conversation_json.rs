@@ -86,10 +86,7 @@ fn wrong_items_are_named_with_their_index() {
         (r#"{"type": "image", "url": null}"#, Problem::MissingImage),
         (r#"{"type": "image_url"}"#, Problem::MissingImage),
         (r#"{"type": "image_url", "image_url": {}}"#, Problem::MissingImage),
-        (
-            r#"{"type": "image_url", "image_url": {"url": 1}}"#,
-            Problem::NotString { key: "url", found: "a number" },
-        ),
+        (r#"{"type": "image_url", "image_url": {"url": 1}}"#, Problem::NotString { key: "url", found: "a number" }),
         (r#"{"type": "image", "url": ""}"#, Problem::NotString { key: "url", found: "an empty string" }),
         (r#"{"type": "image", "path": {"a": 1}}"#, Problem::MissingImage),
         (r#"{"type": "image", "path": [1]}"#, Problem::NotString { key: "path", found: "a list" }),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use common::{SEQ, png, processor, processor_with};
 use smolvlm_processor::{
-    Conversation, Error, ImageSource, Media, MediaPlan, Message, Processor, ProcessorLimits, RELEASED_CHAT_TEMPLATE, RenderOptions, Rgb,
-    SpecialTokens, TileGrid,
+    Conversation, Error, ImageSource, Media, MediaPlan, Message, Processor, ProcessorLimits, RELEASED_CHAT_TEMPLATE,
+    RenderOptions, Rgb, SpecialTokens, TileGrid,
 };
 
 /// 3 x 2 pixels become 43 x 64, then 48 x 64: a grid of 3 x 4 tiles of 16 pixels, and the whole image.

@@ -125,7 +125,7 @@ fn estimates_are_exact() {
         config.image.resize_policy = policy;
         with_videos().with_config(config).unwrap()
     });
-    for round in 0..1000 {
+    for round in 0..10_000 {
         let processor = &processors[round % policies.len()];
         let messages = (0..=random.below(3)).map(|_| {
             let message = if random.below(3) == 0 { Message::assistant() } else { Message::user() };

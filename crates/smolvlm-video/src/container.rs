@@ -1,14 +1,14 @@
 //! Video containers, through FFmpeg.
 
+use crate::colour::{Converter, decode_error};
 use crate::display_matrix::exif_orientation;
 use crate::index::{Index, MOST_ERRORS};
 use crate::limits::{Deadline, check};
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::{packet::side_data, threading};
-use ffmpeg_next::format::{Pixel, context::Input, context::StreamIo};
+use ffmpeg_next::format::{context::Input, context::StreamIo};
 use ffmpeg_next::media::Type;
-use ffmpeg_next::software::scaling;
 use ffmpeg_next::{Dictionary, Discard, Rational, frame};
 use smolvlm_image::Rgb;
 use std::fs::File;
@@ -117,7 +117,7 @@ struct Reader<'a> {
     rate: Option<Ratio>,
     exif: u8,
     decoder: ffmpeg::decoder::Video,
-    scaler: Option<scaling::Context>,
+    converter: Converter,
     frame: frame::Video,
     /// The place of `frame`: its time, or its number in a stream without times.
     place: Option<i64>,
@@ -160,8 +160,8 @@ impl<'a> Reader<'a> {
         let Some(video) = video.filter(|stream| !stream.disposition().contains(cover)) else {
             return Err(Error::NoVideoStream { found: kinds(&input) });
         };
-        let mut context =
-            ffmpeg::codec::Context::from_parameters(video.parameters()).map_err(|error| in_time(decode_error(error)))?;
+        let mut context = ffmpeg::codec::Context::from_parameters(video.parameters())
+            .map_err(|error| in_time(decode_error(error)))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         context.set_threading(threading::Config { count: threads, ..threading::Config::kind(threading::Type::Frame) });
         let decoder = context.decoder().video().map_err(decode_error)?;
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
             exif: matrix.map_or(1, |matrix| exif_orientation(matrix.data())),
             decoder,
             input,
-            scaler: None,
+            converter: Converter::default(),
             frame: frame::Video::empty(),
             place: None,
             decoded: 0,
@@ -225,7 +225,8 @@ impl<'a> Reader<'a> {
         loop {
             self.deadline.check()?;
             while self.decoder.receive_frame(&mut self.frame).is_ok() {
-                let place = if self.has_times() { self.frame.pts().or(self.frame.timestamp()) } else { Some(self.decoded) };
+                let place =
+                    if self.has_times() { self.frame.pts().or(self.frame.timestamp()) } else { Some(self.decoded) };
                 self.decoded += 1;
                 self.place = place;
                 if place.is_some_and(|place| place >= target) {
@@ -315,32 +316,10 @@ impl<'a> Reader<'a> {
         self.last_key.is_none() && self.index.is_some_and(|index| index.keys.first() == Some(&key))
     }
 
-    /// The frame in RGB, upright. Converted as PyAV does it by default: bilinear chroma.
+    /// The frame in RGB, upright.
     fn image(&mut self) -> Result<Rgb, Error> {
-        let (format, width, height) = (self.frame.format(), self.frame.width(), self.frame.height());
-        check_size(width, height, self.limits)?;
-        if format == Pixel::None {
-            return Err(Error::Decode { message: "the frame has no pixel format".to_owned() });
-        }
-        let fits = |scaler: &&mut scaling::Context| {
-            let from = scaler.input();
-            (from.format, from.width, from.height) == (format, width, height)
-        };
-        let scaler = match self.scaler.as_mut().filter(fits) {
-            Some(scaler) => scaler,
-            None => {
-                let flags = scaling::Flags::BILINEAR;
-                let fresh = scaling::Context::get(format, width, height, Pixel::RGB24, width, height, flags);
-                self.scaler.insert(fresh.map_err(decode_error)?)
-            }
-        };
-        let mut rgb = frame::Video::empty();
-        scaler.run(&self.frame, &mut rgb).map_err(decode_error)?;
-        let row = width as usize * 3;
-        let lines = rgb.data(0).chunks(rgb.stride(0).max(1)).take(height as usize);
-        let data: Vec<u8> = lines.flat_map(|line| line.get(..row).unwrap_or_default()).copied().collect();
-        let image = Rgb::new(width, height, data).map_err(|source| Error::Processor { source })?;
-        Ok(image.turned(self.exif))
+        check_size(self.frame.width(), self.frame.height(), self.limits)?;
+        Ok(self.converter.rgb(&self.frame)?.turned(self.exif))
     }
 }
 
@@ -377,8 +356,4 @@ fn kinds(input: &Input) -> String {
 fn be_quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Fatal));
-}
-
-fn decode_error(error: ffmpeg::Error) -> Error {
-    Error::Decode { message: error.to_string().to_lowercase() }
 }

@@ -31,6 +31,8 @@
 
 mod animation;
 #[cfg(feature = "ffmpeg")]
+mod colour;
+#[cfg(feature = "ffmpeg")]
 mod container;
 #[cfg(feature = "ffmpeg")]
 mod display_matrix;

@@ -108,7 +108,10 @@ mod tests {
         assert_eq!((starts(1980), starts(1981)), (0, 30));
         assert_eq!(*indices(1981, 30.0, 1.0, 64).last().unwrap(), 1951);
         let long = indices(3600, 30.0, 1.0, 64);
-        assert_eq!((long.len(), &long[..6], &long[60..]), (64, &[30, 86, 142, 198, 254, 310][..], &[3401, 3457, 3513, 3570][..]));
+        assert_eq!(
+            (long.len(), &long[..6], &long[60..]),
+            (64, &[30, 86, 142, 198, 254, 310][..], &[3401, 3457, 3513, 3570][..])
+        );
         let slow = indices(2500, 2.5, 1.0, 64);
         assert_eq!((slow[0], *slow.last().unwrap()), (2, 2497));
     }

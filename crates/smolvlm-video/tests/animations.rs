@@ -85,3 +85,10 @@ fn limits_hold_for_animations() {
     let slow = with(Limits { deadline: std::time::Duration::ZERO, ..Limits::default() });
     assert!(matches!(slow, Error::File { source, .. } if matches!(*source, Error::Deadline { .. })));
 }
+
+#[cfg(not(feature = "ffmpeg"))]
+#[test]
+fn a_container_names_the_feature_that_reads_it() {
+    let error = open(VideoInput::Path(&clip("plain.mp4")), &Limits::default()).err().unwrap().to_string();
+    assert!(error.contains("plain.mp4") && error.contains("cargo feature `ffmpeg`"), "{error}");
+}

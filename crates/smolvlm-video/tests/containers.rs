@@ -78,6 +78,21 @@ fn odd_sizes_and_turned_frames() {
 }
 
 #[test]
+fn colours_follow_the_matrix_of_the_stream() {
+    for matrix in ["bt470bg", "bt709", "bt2020nc"] {
+        let mut video = open_clip(&format!("colour-{matrix}.mp4"));
+        let look = |_, image: &smolvlm_image::Rgb| {
+            for pixel in image.data().as_chunks::<3>().0 {
+                let far = pixel.iter().zip([200_u8, 60, 30]).map(|(found, wanted)| found.abs_diff(wanted)).max();
+                assert!(far <= Some(3), "{matrix}: {pixel:?}");
+            }
+            Ok(())
+        };
+        video.read(&[1], &mut { look }).unwrap();
+    }
+}
+
+#[test]
 fn a_header_may_lie_about_its_frames() {
     let mut bytes = std::fs::read(clip("packed.avi")).unwrap();
     // dwTotalFrames of the main header, and dwLength of the stream's.

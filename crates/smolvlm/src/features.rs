@@ -97,16 +97,20 @@ impl SmolVlm {
                 return Err(Error::Cancelled);
             }
             let pixels: Vec<&[f32]> = group.iter().map(|(_, pixels)| *pixels).collect();
-            let Some(seen) = self.model.image_features(&pixels, batch.edge, self.vision_batch, false)? else { continue };
+            let Some(seen) = self.model.image_features(&pixels, batch.edge, self.vision_batch, false)? else {
+                continue;
+            };
             for ((key, _), features) in group.iter().zip(seen.features.chunk(group.len(), 0)) {
                 self.features.insert(*key, features.clone());
                 encoded.insert(*key, features);
             }
         }
-        let missing = || Error::Model(smolvlm_model::Error::Input {
-            what: "features",
-            message: "a medium that was processed before came without its features".to_owned(),
-        });
+        let missing = || {
+            Error::Model(smolvlm_model::Error::Input {
+                what: "features",
+                message: "a medium that was processed before came without its features".to_owned(),
+            })
+        };
         keys.iter()
             .map(|keys| match keys {
                 None => known.next().cloned().ok_or_else(missing),

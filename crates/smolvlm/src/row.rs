@@ -53,7 +53,8 @@ impl<'m> Row<'m> {
             && stop.push(choice.token)?
         {
             // An end token has the last word: the text would have ended anyway.
-            self.finished = self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
+            self.finished =
+                self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
         }
         let mut delta = self.deltas.push(choice.token)?.unwrap_or_default();
         if self.finished.is_some() {

@@ -1,7 +1,7 @@
 //! The model as a user holds it.
 
-use crate::forward::{Forward, ForwardRequest};
 use crate::features::FeatureCache;
+use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
 use crate::{Cancel, Chat, Dtype, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
 use burn::tensor::Tensor;
