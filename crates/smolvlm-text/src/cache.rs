@@ -76,9 +76,37 @@ impl KvCache {
 
     /// Forgets all tokens after the first `len`; those that stay can be continued differently.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        self.set_len(self.len.min(len));
+    }
+
+    /// One cache of the first rows of several, which hold different numbers of tokens: the shorter ones get padding at their
+    /// start. None without any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheFull`] when the longest row does not fit the capacity.
+    pub fn stack(config: &TextConfig, rows: &[KvCache], capacity: usize) -> Result<Option<Self>, Error> {
+        let len = rows.iter().map(KvCache::len).max().unwrap_or(0);
+        if len > capacity {
+            return Err(Error::CacheFull { tokens: len, used: 0, capacity });
+        }
+        let Some(first) = rows.first() else { return Ok(None) };
+        let Some(device) = first.layers.first().map(|layer| layer.keys.device()) else { return Ok(None) };
+        let padding: Vec<usize> = rows.iter().map(|row| len - row.len()).collect();
+        let mut stacked = Self::new(config, &padding, capacity, &device, first.dtype);
+        for (row, (source, padding)) in rows.iter().zip(padding).enumerate() {
+            for (layer, from) in stacked.layers.iter_mut().zip(&source.layers) {
+                layer.put(row, padding, from);
+            }
+        }
+        stacked.set_len(len);
+        Ok(Some(stacked))
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.len = len;
         for layer in &mut self.layers {
-            layer.len = layer.len.min(len);
+            layer.len = len;
         }
     }
 
@@ -169,6 +197,15 @@ impl LayerCache {
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows.to_vec(), [rows.len()]), &self.keys.device());
         self.keys.inplace(|keys| keys.select(0, rows.clone()));
         self.values.inplace(|values| values.select(0, rows));
+    }
+
+    /// Takes the first row of another cache over into `row`, behind `padding` tokens.
+    fn put(&mut self, row: usize, padding: usize, from: &Self) {
+        let [_, heads, _, width] = self.keys.dims();
+        let place = [row..row + 1, 0..heads, padding..padding + from.len, 0..width];
+        let part = |source: &Tensor<4>| source.clone().narrow(0, 0, 1).narrow(2, 0, from.len);
+        self.keys.inplace(|cache| cache.slice_assign(place.clone(), part(&from.keys)));
+        self.values.inplace(|cache| cache.slice_assign(place, part(&from.values)));
     }
 
     fn reserve(&mut self, capacity: usize) {

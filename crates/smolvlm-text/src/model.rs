@@ -203,6 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn rows_run_alone_can_go_on_together() {
+        let model = TextModel::init(&config(), &Device::flex());
+        let rows: [&[i32]; 3] = [&TOKENS, &[7, 21, 11], &[4, 40, 5, 5, 6]];
+        let mut alone: Vec<KvCache> = rows
+            .map(|row| {
+                let mut cache = model.new_cache(&config(), &[0], 10);
+                run(&model, &mut cache, &[row]);
+                cache
+            })
+            .into();
+        let mut stacked = KvCache::stack(&config(), &alone, 10).unwrap().unwrap();
+        assert_eq!((stacked.rows(), stacked.len(), stacked.position(1, 8)), (3, 9, 2));
+        let together = run(&model, &mut stacked, &[&[1], &[2], &[3]]);
+        for (row, cache) in alone.iter_mut().enumerate() {
+            let next = run(&model, cache, &[&[row as i32 + 1]]);
+            assert_close(together.clone().narrow(0, row, 1), next);
+        }
+        assert!(matches!(KvCache::stack(&config(), &alone, 8), Err(Error::CacheFull { .. })));
+        assert!(KvCache::stack(&config(), &[], 8).unwrap().is_none());
+    }
+
+    #[test]
     fn a_cache_grows_and_keeps_what_it_holds() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 5);

@@ -1,17 +1,16 @@
-//! Eight ragged conversations as one batch and one by one: `cargo run --release --example ragged -- DIR [THREADS]`.
+//! Eight ragged conversations as one batch and one by one, with random weights of the 256M model:
+//! `cargo run --release --example ragged -- [THREADS]`.
 
-use smolvlm::{Conversation, Error, Message, Options, Rgb, SamplingParams, SmolVlm, Source};
+use smolvlm::{Conversation, Error, Message, Options, Preset, Rgb, SamplingParams, SmolVlm, Source};
 use std::time::Instant;
 
 const NEW_TOKENS: usize = 64;
 
 fn main() -> Result<(), Error> {
-    let mut args = std::env::args().skip(1);
-    let source = Source::directory(args.next().unwrap_or_default());
-    let threads = args.next().and_then(|threads| threads.parse().ok());
+    let threads = std::env::args().nth(1).and_then(|threads| threads.parse().ok());
     // Features are not remembered: both sides encode every image.
     let options = Options { threads, image_splitting: Some(false), feature_cache_bytes: 0, ..Options::default() };
-    let model = SmolVlm::load(source, options)?;
+    let model = SmolVlm::load(Source::random(Preset::Smol256M), options)?;
     let params = SamplingParams::greedy().max_new_tokens(NEW_TOKENS).eos_token_ids([u32::MAX]);
 
     let mut state = 1_u32;

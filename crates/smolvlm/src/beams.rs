@@ -2,8 +2,7 @@
 
 use crate::row::StopText;
 use crate::run::select_rows;
-use crate::{Error, Generation, SmolVlm, Timings};
-use burn::tensor::Tensor;
+use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{BeamSearch, BeamStep, FinishReason, SamplingParams};
 use smolvlm_processor::Conversation;
 use std::time::Instant;
@@ -26,6 +25,8 @@ pub(crate) fn run(
     params: &SamplingParams,
 ) -> Result<Vec<Generation>, Error> {
     let params = owner.completed(params)?;
+    // Nobody holds the switch: a search has nothing to give before its end.
+    let cancel = Cancel::new();
     let mut timings = Timings::default();
     let clock = Instant::now();
     let deadline = params.max_time.and_then(|time| clock.checked_add(time));
@@ -33,7 +34,7 @@ pub(crate) fn run(
     timings.process = clock.elapsed();
 
     let clock = Instant::now();
-    let features = owner.media_features(&batch, &[], &crate::Cancel::new())?;
+    let features = owner.media_features(&batch, &[], &cancel)?;
     timings.vision = clock.elapsed();
 
     let clock = Instant::now();
@@ -54,14 +55,11 @@ pub(crate) fn run(
             tokens: Some(Vec::new()),
         });
     }
-    let inputs = owner.inputs(&batch, (!features.is_empty()).then(|| Tensor::cat(features, 0)));
-    let mut cache = owner.model.new_cache(&inputs.padding, batch.len + longest - 1);
     let chunk = params.prefill_chunk.unwrap_or(usize::MAX);
-    let logits = owner.model.prefill_in_chunks(&inputs, &mut cache, chunk, &mut || true)?;
+    let (mut cache, logits) = owner.prefill(&batch, &features, batch.len + longest - 1, chunk, &cancel)?;
     let beams = params.num_beams;
     let vocabulary = owner.config.text.vocab_size;
-    let mut logits: Vec<f32> =
-        logits.unwrap_or_default().chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
+    let mut logits: Vec<f32> = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
     select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
     timings.prefill = clock.elapsed();
 

@@ -1,5 +1,6 @@
 //! What the model makes of a conversation, before any token is chosen.
 
+use crate::prefill::joined;
 use crate::{Cancel, Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
@@ -33,7 +34,7 @@ impl HiddenStates {
 pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation]) -> Result<Vec<HiddenStates>, Error> {
     let batch = owner.process(conversations, &SamplingParams::greedy())?;
     let features = owner.media_features(&batch, &[], &Cancel::new())?;
-    let inputs = owner.inputs(&batch, (!features.is_empty()).then(|| Tensor::cat(features, 0)));
+    let inputs = owner.inputs(&batch, joined(&features));
     let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
     let options = ForwardOptions { logits: KeepLogits::Last, hidden_states: true };
     let last = owner.model.forward(&inputs, &mut cache, options)?.hidden_states.pop();

@@ -36,6 +36,7 @@ mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod options;
+mod prefill;
 mod progress;
 mod row;
 mod run;

@@ -1,5 +1,6 @@
 //! The generation loop: a batch is prefilled once, then every step makes one token for each row that is not finished.
 
+use crate::prefill::joined;
 use crate::row::Row;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
@@ -119,7 +120,7 @@ impl<'m> Run<'m> {
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let rest = self.end(FinishReason::Time)?;
-            return Ok(deltas.into_iter().zip(rest).map(|(delta, rest)| joined(delta, rest)).collect());
+            return Ok(deltas.into_iter().zip(rest).map(|(delta, rest)| with_rest(delta, rest)).collect());
         }
         Ok(deltas)
     }
@@ -137,23 +138,19 @@ impl<'m> Run<'m> {
         };
         // The last token of an answer is never fed back, so it needs no place in the cache.
         let capacity = batch.len + self.rows.iter().map(new_tokens).max().unwrap_or(1) - 1;
-        let features = (!self.features.is_empty()).then(|| Tensor::cat(self.features.clone(), 0));
-        let (inputs, mut cache) = match prefix.cache {
+        let chunk = self.params.prefill_chunk.unwrap_or(usize::MAX);
+        let (mut cache, logits) = match prefix.cache {
             Some(mut cache) => {
                 cache.truncate(prefix.tokens);
                 cache.reserve(&owner.config.text, capacity);
                 self.cached_tokens = prefix.tokens;
-                (owner.inputs_behind(&batch, features, prefix.tokens), cache)
+                let inputs = owner.inputs_behind(&batch, joined(&self.features), prefix.tokens);
+                let logits = owner.run_prompts(&inputs, &mut cache, chunk, &self.cancel)?;
+                (cache, logits)
             }
-            None => {
-                let inputs = owner.inputs(&batch, features);
-                let cache = owner.model.new_cache(&inputs.padding, capacity);
-                (inputs, cache)
-            }
+            None => owner.prefill(&batch, &self.features, capacity, chunk, &self.cancel)?,
         };
-        let chunk = self.params.prefill_chunk.unwrap_or(usize::MAX);
-        let logits = owner.model.prefill_in_chunks(&inputs, &mut cache, chunk, &mut || !self.cancel.is_cancelled())?;
-        self.logits = logits.ok_or(Error::Cancelled)?;
+        self.logits = logits;
         let texts = self.params.num_return_sequences;
         if texts > 1 {
             select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, texts)))?;
@@ -218,7 +215,7 @@ pub(crate) fn select_rows(cache: &mut KvCache, rows: impl IntoIterator<Item = us
     Ok(cache.select_rows(&rows).map_err(smolvlm_model::Error::from)?)
 }
 
-fn joined(delta: Option<String>, rest: Option<String>) -> Option<String> {
+fn with_rest(delta: Option<String>, rest: Option<String>) -> Option<String> {
     match (delta, rest) {
         (Some(delta), Some(rest)) => Some(delta + &rest),
         (delta, rest) => delta.or(rest),
