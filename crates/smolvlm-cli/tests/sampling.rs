@@ -125,6 +125,28 @@ fn penalties_against_repetition() {
 }
 
 #[test]
+fn a_loop_ends_where_it_is_guarded_against() {
+    let workspace = Workspace::with_checkpoint();
+    workspace.write("square.png", &support::test_file("golden/media/square.png"));
+    let image = json!([{"role": "user", "content": [{"type": "image", "path": "square.png"}]}]);
+    workspace.write("chat.json", image.to_string().as_bytes());
+    // One token before all others, again and again.
+    let always = json!({"eos_token_id": 49279, "sequence_bias": [[[500], 1000.0]]});
+    workspace.write("checkpoint/generation_config.json", always.to_string().as_bytes());
+    let reason = |command: &[&str], more: &[&str]| {
+        let output = workspace.run(&[command, &["--model", "checkpoint", "--max-new-tokens", "150"], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        let times = String::from_utf8(output.stderr).unwrap();
+        times.split_once("ended by ").unwrap().1.split_once(')').unwrap().0.to_owned()
+    };
+    let (describe, generate) = (["describe", "square.png"], ["generate", "--conversation", "chat.json"]);
+    assert_eq!(reason(&describe, &[]), "repetition");
+    assert_eq!(reason(&describe, &["--no-loop-guard"]), "length");
+    assert_eq!(reason(&generate, &[]), "length");
+    assert_eq!(reason(&generate, &["--loop-guard"]), "repetition");
+}
+
+#[test]
 fn values_that_mean_nothing_are_refused_in_one_line() {
     let workspace = workspace();
     for (flags, name) in [
