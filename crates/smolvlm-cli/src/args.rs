@@ -1,13 +1,16 @@
 //! The command line's words.
 
+mod model;
+mod sampling;
+
+pub use model::Model;
+pub use sampling::Sampling;
+
 use clap::{Args, Parser, Subcommand};
-use smolvlm::{Device, Dtype, Preset};
+use smolvlm::{Dtype, Preset};
 use std::path::PathBuf;
 
-/// The checkpoint used when none is named: the smallest one that was released.
-const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
-
-/// Ask SmolVLM vision-language models about images.
+/// Ask SmolVLM vision-language models about images and videos.
 #[derive(Debug, Parser)]
 #[command(name = "smolvlm", version)]
 pub struct Cli {
@@ -19,53 +22,55 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what is in one or more images; the answer streams to stdout, timings go to stderr
+    /// Say what is in images and videos; the answer streams to stdout, timings go to stderr
     Describe(Describe),
+    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed
+    Chat(Chat),
     /// Continue conversations given as JSON
     Generate(Generate),
     /// Turn conversations into model inputs, without loading any weights
     Process(Process),
+    /// Count tiles, tokens and memory of conversations, without loading any weights
+    Estimate(Estimate),
     /// Run the model once over conversations and keep its logits and inner stages
     Forward(Forward),
     /// Write a checkpoint with random weights: for tests and timings where no real one can be had
     Random(Random),
 }
 
-/// Which checkpoint, and how it is run.
-#[derive(Debug, Args)]
-pub struct Model {
-    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
-    #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
-    pub model: String,
-    /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
-    #[arg(long, value_name = "PRESET", conflicts_with = "model")]
-    pub random: Option<Preset>,
-    /// Where to run: auto, flex or cpu
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
-    /// Number format: auto, f32, bf16 or f16
-    #[arg(long, default_value = "auto")]
-    pub dtype: Dtype,
-    /// Threads to use [default: one per core]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// One tile per image: much faster, but small print is lost
-    #[arg(long)]
-    pub no_image_splitting: bool,
-}
-
 /// `smolvlm describe`.
 #[derive(Debug, Args)]
 pub struct Describe {
-    /// Image files
+    /// Images, and videos (folders of frames, and what is named mp4, m4v, mov, mkv, webm, avi, ts, mpg, mpeg, gif or
+    /// apng): files or URLs, in the order in which the model sees them
     #[arg(required = true, value_name = "MEDIA")]
     pub media: Vec<String>,
-    /// What to ask
-    #[arg(long, default_value = "Can you describe this image?")]
-    pub prompt: String,
-    /// Longest answer, in tokens
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub max_new_tokens: usize,
+    /// What to ask [default: "Can you describe this image?", or "... video?" if the first medium is one]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Every medium is a video: for animated WebP and PNG
+    #[arg(long)]
+    pub as_video: bool,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    #[command(flatten)]
+    pub model: Model,
+}
+
+/// `smolvlm chat`.
+#[derive(Debug, Args)]
+pub struct Chat {
+    /// What the model is told first
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// JSON file with what has been said already, such as one that /save has written
+    #[arg(long, value_name = "FILE")]
+    pub conversation: Option<PathBuf>,
+    /// Timings on stderr after each answer, as on a terminal
+    #[arg(long)]
+    pub timings: bool,
+    #[command(flatten)]
+    pub sampling: Sampling,
     #[command(flatten)]
     pub model: Model,
 }
@@ -83,12 +88,12 @@ pub struct Conversations {
 pub struct Generate {
     #[command(flatten)]
     pub input: Conversations,
-    /// Longest answer, in tokens [default: the checkpoint's generation_config.json, else 256]
-    #[arg(long, value_name = "N")]
-    pub max_new_tokens: Option<usize>,
-    /// One JSON object per conversation and line: text, token_ids, prompt_tokens, finish_reason, timings
+    /// One JSON object per answer and line: text, token_ids, prompt_tokens, cached_tokens, finish_reason, timings; with
+    /// beams also score, with --logprobs also logprobs
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub sampling: Sampling,
     #[command(flatten)]
     pub model: Model,
 }
@@ -98,9 +103,25 @@ pub struct Generate {
 pub struct Process {
     #[command(flatten)]
     pub input: Conversations,
-    /// Safetensors file to write: input_ids, attention_mask, pixel_values, pixel_attention_mask
+    /// Safetensors file to write: input_ids, attention_mask, pixel_values, pixel_attention_mask. Its metadata has the
+    /// prompt of row R as prompt.R and, as JSON, the frames of the row's video N as video.R.N
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    #[command(flatten)]
+    pub model: Model,
+}
+
+/// `smolvlm estimate`.
+#[derive(Debug, Args)]
+pub struct Estimate {
+    #[command(flatten)]
+    pub input: Conversations,
+    /// Longest answer to make room for, in tokens
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_new_tokens: usize,
+    /// One JSON object per conversation and line
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub model: Model,
 }

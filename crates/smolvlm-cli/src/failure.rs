@@ -33,6 +33,15 @@ pub enum Failure {
         /// Why.
         message: String,
     },
+    /// A line that means nothing.
+    #[error(transparent)]
+    Line(#[from] crate::commands::chat::LineError),
+    /// Stdin cannot be read.
+    #[error("cannot read a line: {0}")]
+    Input(io::Error),
+    /// Ctrl-C cannot be taken over.
+    #[error("cannot take over Ctrl-C: {0}")]
+    Signal(ctrlc::Error),
     /// Stdout is gone or full.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),

@@ -2,7 +2,8 @@
 
 use crate::args::{Conversations, Model};
 use crate::failure::Failure;
-use smolvlm::{Conversation, Options, SmolVlm, Source};
+use smolvlm::processor::Processor;
+use smolvlm::{Conversation, SmolVlm, Source};
 use std::io::Read;
 use std::path::Path;
 
@@ -21,15 +22,10 @@ impl Model {
         })
     }
 
-    /// How it is to be run.
-    pub fn options(&self) -> Options {
-        Options {
-            device: self.device,
-            dtype: self.dtype,
-            threads: self.threads.map(usize::from),
-            image_splitting: self.no_image_splitting.then_some(false),
-            ..Options::default()
-        }
+    /// Loads its processor alone.
+    pub fn load_processor(&self) -> Result<Processor, Failure> {
+        let source = self.source()?;
+        Ok(SmolVlm::load_processor(source, &self.options(), &mut crate::output::download_bar())?)
     }
 
     /// Loads it, with a progress bar for downloads if stderr is a terminal.
@@ -50,11 +46,18 @@ impl Model {
 impl Conversations {
     /// Reads them all.
     pub fn read(&self) -> Result<Vec<Conversation>, Failure> {
-        let path = &self.conversation;
-        let text = read_text(path).map_err(|source| Failure::Read { path: path.clone(), source })?;
-        Conversation::many_from_json(&text)
-            .map_err(|source| Failure::Conversation { path: path.clone(), source: Box::new(source) })
+        read_with(&self.conversation, Conversation::many_from_json)
     }
+}
+
+/// Reads a file with one conversation.
+pub fn conversation(path: &Path) -> Result<Conversation, Failure> {
+    read_with(path, Conversation::from_json)
+}
+
+fn read_with<T>(path: &Path, parse: impl Fn(&str) -> Result<T, smolvlm::processor::Error>) -> Result<T, Failure> {
+    let text = read_text(path).map_err(|source| Failure::Read { path: path.into(), source })?;
+    parse(&text).map_err(|source| Failure::Conversation { path: path.into(), source: Box::new(source) })
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {

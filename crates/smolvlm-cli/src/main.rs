@@ -1,9 +1,12 @@
-//! The smolvlm command: describe images, run conversations, inspect every stage.
+//! The smolvlm command: describe images and videos, chat, run conversations, inspect every stage.
 
+mod answer;
 mod args;
 mod commands;
+mod conversation_json;
 mod failure;
 mod load;
+mod media;
 mod output;
 
 use args::{Cli, Command};
@@ -19,8 +22,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Describe(args) => commands::describe::run(&args),
+        Command::Chat(args) => commands::chat::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
         Command::Process(args) => commands::process::run(&args),
+        Command::Estimate(args) => commands::estimate::run(&args),
         Command::Forward(args) => commands::forward::run(&args),
         Command::Random(args) => commands::random::run(&args),
     };

@@ -1,9 +1,9 @@
-//! What commands leave behind: files that appear whole or not at all, timings, progress bars.
+//! What commands leave behind: files that appear whole or not at all, progress bars.
 
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, View};
-use smolvlm::{Progress, Timings};
+use smolvlm::Progress;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -52,19 +52,6 @@ pub fn write_arrays(path: &Path, arrays: &[Array], metadata: HashMap<String, Str
     let views = arrays.iter().map(|array| (array.name.as_str(), array));
     safetensors::serialize_to_file(views, Some(metadata), path)
         .map_err(|error| Failure::Write { path: path.to_path_buf(), message: error.to_string() })
-}
-
-/// Shows where the time of a request went, on stderr.
-pub fn print_timings(prompt_tokens: usize, new_tokens: usize, timings: &Timings) {
-    let seconds = |duration: std::time::Duration| duration.as_secs_f64();
-    let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();
-    eprintln!(
-        "{prompt_tokens} prompt tokens, {new_tokens} new; process {:.2} s, vision {:.2} s, prefill {:.2} s, decode {:.2} s{rate}",
-        seconds(timings.process),
-        seconds(timings.vision),
-        seconds(timings.prefill),
-        seconds(timings.decode),
-    );
 }
 
 /// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.

@@ -3,7 +3,7 @@
 mod support;
 
 use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Workspace, harbour};
 
 const CHATS: &str = r#"[
@@ -109,6 +109,23 @@ fn one_tile_without_image_splitting() {
         serde_json::from_str::<Value>(&line).unwrap()["prompt_tokens"].as_u64().unwrap()
     };
     assert!(prompt_tokens(&["--no-image-splitting"]) < prompt_tokens(&[]) / 2);
+}
+
+#[test]
+fn old_turns_are_dropped_when_asked_for() {
+    let workspace = workspace();
+    let text = |role: &str, text: &str| json!({"role": role, "content": [{"type": "text", "text": text}]});
+    let (question, answer) = (text("user", &"long ago ".repeat(1000)), text("assistant", "Yes."));
+    let last = text("user", "And now?");
+    workspace.write("long.json", json!([question, answer, last]).to_string().as_bytes());
+    workspace.write("short.json", json!([last]).to_string().as_bytes());
+    let args =
+        |chat: &'static str| ["generate", "--conversation", chat, "--model", "checkpoint", "--max-new-tokens", "5"];
+
+    let line = workspace.fails(&args("long.json"));
+    assert!(line.contains("8192"), "{line}");
+    let short = workspace.succeeds(&args("short.json"));
+    assert_eq!(workspace.succeeds(&[&args("long.json")[..], &["--truncate"]].concat()), short);
 }
 
 #[test]

@@ -2,33 +2,30 @@
 
 use crate::args::Describe;
 use crate::failure::Failure;
-use crate::output::print_timings;
-use smolvlm::{Event, Message};
-use std::io::Write;
+use crate::{answer, media};
+use smolvlm::{Content, Conversation, Message};
 
-/// Streams the answer to stdout, then the timings to stderr.
+/// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
+/// answers come one after the other.
 pub fn run(args: &Describe) -> Result<(), Failure> {
-    let message = args.media.iter().fold(Message::user(), |message, media| message.image(media.as_str()));
+    let mut message = Message::user();
+    message.content = args.media.iter().map(|medium| content(medium, args.as_video)).collect();
+    let prompt = args.prompt.as_deref().unwrap_or(match message.content.first() {
+        Some(Content::Video(_)) => "Can you describe this video?",
+        _ => "Can you describe this image?",
+    });
+    let conversation = Conversation::from(message.text(prompt));
     let model = args.model.load()?;
-    let params = model.sampling().max_new_tokens(args.max_new_tokens);
-
-    let mut stdout = std::io::stdout().lock();
-    let mut at_start = true;
-    for event in model.stream(message.text(args.prompt.as_str()), params)? {
-        match event? {
-            Event::Text(delta) => {
-                // Models put a blank in front of their answer.
-                let shown = if at_start { delta.trim_start() } else { &delta };
-                at_start &= shown.is_empty();
-                stdout.write_all(shown.as_bytes())?;
-                stdout.flush()?;
-            }
-            Event::Finished(generation) => {
-                writeln!(stdout)?;
-                print_timings(generation.prompt_tokens, generation.token_ids.len(), &generation.timings);
-            }
-            _ => {}
-        }
+    let params = args.sampling.params(&model, true)?;
+    if params.num_beams > 1 || params.num_return_sequences > 1 {
+        return answer::print(&model.batch(&[conversation], params)?);
+    }
+    if let Some(answer) = answer::stream(model.stream(conversation, params)?)? {
+        answer::print_timings(&answer);
     }
     Ok(())
+}
+
+fn content(medium: &str, as_video: bool) -> Content {
+    if as_video || media::is_video(medium) { media::video(medium) } else { media::image(medium) }
 }

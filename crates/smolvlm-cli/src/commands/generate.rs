@@ -1,40 +1,36 @@
 //! `smolvlm generate`: conversations in, answers out.
 
+use crate::answer;
 use crate::args::Generate;
 use crate::failure::Failure;
-use crate::output::print_timings;
 use serde_json::{Value, json};
-use smolvlm::Generation;
+use smolvlm::processor::Processor;
+use smolvlm::{Error, Generation};
 use std::io::Write;
 
 /// Answers all conversations as one batch and prints them in order.
 pub fn run(args: &Generate) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let model = args.model.load()?;
-    let mut params = model.sampling();
-    if let Some(limit) = args.max_new_tokens {
-        params = params.max_new_tokens(limit);
-    }
+    let params = args.sampling.params(&model, false)?;
     let answers = model.batch(&conversations, params)?;
-
+    if !args.json {
+        return answer::print(&answers);
+    }
     let mut stdout = std::io::stdout().lock();
     for answer in &answers {
-        if args.json {
-            writeln!(stdout, "{}", as_json(answer))?;
-        } else {
-            writeln!(stdout, "{}", answer.text())?;
-            print_timings(answer.prompt_tokens, answer.token_ids.len(), &answer.timings);
-        }
+        writeln!(stdout, "{}", as_json(answer, model.processor())?)?;
     }
     Ok(())
 }
 
-fn as_json(answer: &Generation) -> Value {
+fn as_json(answer: &Generation, processor: &Processor) -> Result<Value, Error> {
     let timings = &answer.timings;
-    json!({
+    let mut object = json!({
         "text": answer.text,
         "token_ids": answer.token_ids,
         "prompt_tokens": answer.prompt_tokens,
+        "cached_tokens": answer.cached_tokens,
         "finish_reason": answer.finish_reason.as_str(),
         "timings": {
             "process_s": timings.process.as_secs_f64(),
@@ -43,5 +39,26 @@ fn as_json(answer: &Generation) -> Value {
             "decode_s": timings.decode.as_secs_f64(),
             "decode_steps": timings.decode_steps,
         },
-    })
+    });
+    if let Some(score) = answer.score {
+        object["score"] = json!(score);
+    }
+    if !answer.logprobs.is_empty() {
+        object["logprobs"] = logprobs(answer, processor)?;
+    }
+    Ok(object)
+}
+
+/// Every token with its log-probability and those of its likeliest rivals.
+fn logprobs(answer: &Generation, processor: &Processor) -> Result<Value, Error> {
+    let token = |id: u32, logprob: f32| -> Result<Value, Error> {
+        Ok(json!({"token_id": id, "token": processor.decode(&[id], false)?, "logprob": logprob}))
+    };
+    let mut tokens = Vec::with_capacity(answer.logprobs.len());
+    for (&id, logprobs) in answer.token_ids.iter().zip(&answer.logprobs) {
+        let mut entry = token(id, logprobs.logprob)?;
+        entry["top"] = logprobs.top.iter().map(|&(id, logprob)| token(id, logprob)).collect::<Result<_, _>>()?;
+        tokens.push(entry);
+    }
+    Ok(tokens.into())
 }

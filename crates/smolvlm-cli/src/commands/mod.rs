@@ -1,6 +1,8 @@
 //! One file a command.
 
+pub mod chat;
 pub mod describe;
+pub mod estimate;
 pub mod forward;
 pub mod generate;
 pub mod process;

@@ -3,14 +3,15 @@
 use crate::args::Process;
 use crate::failure::Failure;
 use crate::output::{Array, write_arrays};
-use smolvlm::SmolVlm;
+use serde_json::{Value, json};
+use smolvlm::Ratio;
+use smolvlm::processor::{Batch, MediaPlan, VideoPlan};
 use std::collections::HashMap;
 
-/// Writes the inputs of the model in the reference's layout; prompts go to the file's metadata.
+/// Writes the inputs of the model in the reference's layout; prompts and the frames of videos go to the file's metadata.
 pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
-    let processor =
-        SmolVlm::load_processor(args.model.source()?, &args.model.options(), &mut crate::output::download_bar())?;
+    let processor = args.model.load_processor()?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
 
     let text_shape = [batch.rows, batch.len];
@@ -24,6 +25,30 @@ pub fn run(args: &Process) -> Result<(), Failure> {
         let mask = pixels.mask.iter().copied();
         arrays.push(Array::i64("pixel_attention_mask", [rows, tiles, height, width], mask));
     }
+    write_arrays(&args.out, &arrays, metadata(&batch))
+}
+
+/// The expanded prompt of each row, and the frames of its videos.
+fn metadata(batch: &Batch) -> HashMap<String, String> {
     let prompts = batch.prompts.iter().enumerate().map(|(row, prompt)| (format!("prompt.{row}"), prompt.clone()));
-    write_arrays(&args.out, &arrays, prompts.collect::<HashMap<_, _>>())
+    let videos = batch.media.iter().enumerate().flat_map(|(row, media)| {
+        let videos = media.iter().filter_map(|medium| match medium.plan() {
+            MediaPlan::Video(video) => Some(frames(&video)),
+            _ => None,
+        });
+        videos.enumerate().map(move |(index, frames)| (format!("video.{row}.{index}"), frames.to_string()))
+    });
+    prompts.chain(videos).collect()
+}
+
+/// Which frames of a video these are and when they are shown, in seconds, as far as its stream says.
+fn frames(video: &VideoPlan) -> Value {
+    let seconds = |time: Option<Ratio>| time.map(Ratio::as_f64);
+    json!({
+        "indices": video.stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>(),
+        "times": video.stamps.iter().map(|stamp| seconds(stamp.time)).collect::<Vec<_>>(),
+        "frames": video.metadata.frames,
+        "fps": seconds(video.metadata.fps),
+        "duration": seconds(video.metadata.duration),
+    })
 }

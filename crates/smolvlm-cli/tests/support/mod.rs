@@ -2,12 +2,18 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The demo's picture.
 pub fn harbour() -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/harbour.jpg")).unwrap()
+    test_file("corpus/harbour.jpg")
+}
+
+/// A file of the workspace's tests.
+pub fn test_file(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(name)).unwrap()
 }
 
 /// A scratch folder that goes away with the value.
@@ -55,13 +61,27 @@ impl Workspace {
         names
     }
 
-    /// Runs the binary in the folder, where no hub can be reached.
-    pub fn run(&self, args: &[&str]) -> Output {
+    /// The binary in the folder, where no hub can be reached.
+    pub fn command(&self, args: &[&str]) -> Command {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_smolvlm"));
         let mut command = Command::new(binary);
         command.args(args).current_dir(self.folder.path());
         command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.folder.path().join("hub"));
-        command.output().unwrap()
+        command
+    }
+
+    /// Runs the binary.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs the binary with these lines on stdin.
+    pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
     }
 
     /// Runs the binary, which must succeed, and returns its stdout.

@@ -1,0 +1,67 @@
+//! Answers as they are shown: the text on stdout, what it took on stderr.
+
+use crate::failure::Failure;
+use smolvlm::{Event, FinishReason, Generation};
+use std::io::Write;
+use std::time::Duration;
+
+/// Streams an answer to stdout and gives the whole of it; none if the stream ends without.
+pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Result<Option<Generation>, Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let mut at_start = true;
+    for event in events {
+        match event {
+            Ok(Event::Text(delta)) => {
+                // Models put a blank in front of their answer.
+                let shown = if at_start { delta.trim_start() } else { &delta };
+                at_start &= shown.is_empty();
+                stdout.write_all(shown.as_bytes())?;
+                stdout.flush()?;
+            }
+            Ok(Event::Finished(generation)) => {
+                writeln!(stdout)?;
+                return Ok(Some(generation));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if !at_start {
+                    writeln!(stdout)?;
+                }
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Prints answers that are there already.
+pub fn print(answers: &[Generation]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    for answer in answers {
+        writeln!(stdout, "{}", answer.text())?;
+        print_timings(answer);
+    }
+    Ok(())
+}
+
+/// Shows on stderr where the time of an answer went, and why it ended if it was not the model that ended it.
+pub fn print_timings(answer: &Generation) {
+    let timings = &answer.timings;
+    let cached = match answer.cached_tokens {
+        0 => String::new(),
+        tokens => format!(" ({tokens} cached)"),
+    };
+    let reason = match answer.finish_reason {
+        FinishReason::Eos => String::new(),
+        reason => format!(" (ended by {})", reason.as_str()),
+    };
+    let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();
+    let [process, vision, prefill, decode] =
+        [timings.process, timings.vision, timings.prefill, timings.decode].map(|time: Duration| time.as_secs_f64());
+    eprintln!(
+        "{} prompt tokens{cached}, {} new{reason}; \
+         process {process:.2} s, vision {vision:.2} s, prefill {prefill:.2} s, decode {decode:.2} s{rate}",
+        answer.prompt_tokens,
+        answer.token_ids.len(),
+    );
+}

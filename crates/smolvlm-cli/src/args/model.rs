@@ -1,0 +1,74 @@
+//! Which checkpoint, and how it is run.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use smolvlm::{Device, Dtype, Options, Preset, ResizePolicy, Truncation, VideoWords};
+
+/// The checkpoint used when none is named: the smallest one that was released.
+const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
+
+/// Which checkpoint, and how it is run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct Model {
+    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
+    #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
+    pub model: String,
+    /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
+    #[arg(long, value_name = "PRESET", conflicts_with = "model")]
+    pub random: Option<Preset>,
+    /// Where to run: auto, flex or cpu
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// Number format: auto, f32, bf16 or f16
+    #[arg(long, default_value = "auto")]
+    pub dtype: Dtype,
+    /// Threads to use [default: one per core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// One tile per image: much faster, but small print is lost
+    #[arg(long)]
+    pub no_image_splitting: bool,
+    /// How images get their tiles: faithful (as the reference), no-upscale (small images are not enlarged), max-tiles=N
+    /// or global-only
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub resize: ResizePolicy,
+    /// Frames a second to sample from videos [default: the checkpoint's]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub video_fps: Option<f64>,
+    /// Most frames to sample from a video [default: the checkpoint's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub video_frames: Option<u32>,
+    /// What prompts say about videos: each one's own frame count and times, or what the reference says in a batch
+    #[arg(long, default_value = "own", value_parser = video_words())]
+    pub video_words: VideoWords,
+    /// Drop the oldest turns of a conversation that is too long for the model, instead of refusing it. `process` and
+    /// `estimate` show every conversation whole
+    #[arg(long)]
+    pub truncate: bool,
+}
+
+fn video_words() -> impl TypedValueParser<Value = VideoWords> {
+    PossibleValuesParser::new(["own", "reference"]).map(|word| match word.as_str() {
+        "reference" => VideoWords::Reference,
+        _ => VideoWords::Own,
+    })
+}
+
+impl Model {
+    /// How the checkpoint is to be run.
+    pub fn options(&self) -> Options {
+        Options {
+            device: self.device,
+            dtype: self.dtype,
+            threads: self.threads.map(usize::from),
+            image_splitting: self.no_image_splitting.then_some(false),
+            resize: self.resize,
+            video_fps: self.video_fps,
+            video_frames: self.video_frames,
+            video_words: self.video_words,
+            truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
+            ..Options::default()
+        }
+    }
+}

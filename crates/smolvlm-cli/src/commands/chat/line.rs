@@ -1,0 +1,156 @@
+//! What a typed line means.
+
+/// What `/help` shows.
+pub const HELP: &str = "\
+/image PATH...  show images with the next message; quotes keep a path with blanks together
+/video PATH...  show videos with the next message
+/system TEXT    tell the model something as the system
+/history        what has been said
+/save FILE      write it as JSON, for `chat` and `generate --conversation`
+/reset          forget it, all but --system
+/quit           end, as Ctrl-D does
+Anything else is said to the model; a line that begins with a blank, too, whatever follows.";
+
+/// What a typed line means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing.
+    Empty,
+    /// A message to the model.
+    Say(String),
+    /// Images for the next message.
+    Images(Vec<String>),
+    /// Videos for the next message.
+    Videos(Vec<String>),
+    /// A message of the system.
+    System(String),
+    /// Write the history to a file.
+    Save(String),
+    /// Show the history.
+    History,
+    /// Forget the history.
+    Reset,
+    /// Show the commands.
+    Help,
+    /// End.
+    Quit,
+}
+
+/// Why a line means nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Looks like a command and is none.
+    #[error("there is no command {0}; /help lists them, a blank in front of the line sends it to the model")]
+    Unknown(String),
+    /// A command that lacks something, or has too much.
+    #[error("{command} needs {needed}")]
+    Arguments {
+        /// Which.
+        command: &'static str,
+        /// What belongs behind it.
+        needed: &'static str,
+    },
+    /// A quote that is not closed.
+    #[error("a quote is not closed: {0}")]
+    Quote(String),
+}
+
+/// Reads a line.
+pub fn parse(line: &str) -> Result<Line, LineError> {
+    let text = line.trim();
+    if text.is_empty() || !line.starts_with('/') {
+        return Ok(if text.is_empty() { Line::Empty } else { Line::Say(text.to_owned()) });
+    }
+    let (command, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim_start();
+    match command {
+        "/image" => Ok(Line::Images(paths("/image", rest)?)),
+        "/video" => Ok(Line::Videos(paths("/video", rest)?)),
+        "/system" if rest.is_empty() => Err(LineError::Arguments { command: "/system", needed: "a text" }),
+        "/system" => Ok(Line::System(rest.to_owned())),
+        "/save" => match <[String; 1]>::try_from(words(rest)?) {
+            Ok([path]) => Ok(Line::Save(path)),
+            Err(_) => Err(LineError::Arguments { command: "/save", needed: "one path" }),
+        },
+        "/history" => Ok(Line::History),
+        "/reset" => Ok(Line::Reset),
+        "/help" => Ok(Line::Help),
+        "/quit" => Ok(Line::Quit),
+        _ => Err(LineError::Unknown(command.to_owned())),
+    }
+}
+
+fn paths(command: &'static str, text: &str) -> Result<Vec<String>, LineError> {
+    let paths = words(text)?;
+    if paths.is_empty() { Err(LineError::Arguments { command, needed: "one path or more" }) } else { Ok(paths) }
+}
+
+/// Words between blanks; single or double quotes keep blanks in a word.
+fn words(text: &str) -> Result<Vec<String>, LineError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(open), _) if open == character => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (None, _) if character.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    if quote.is_some() {
+        return Err(LineError::Quote(text.to_owned()));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn lines_are_messages_or_commands() {
+        for (line, meaning) in [
+            ("", Line::Empty),
+            ("  \t", Line::Empty),
+            (" What is this? ", Line::Say("What is this?".into())),
+            (" /etc is a folder", Line::Say("/etc is a folder".into())),
+            ("/image a.png  b.png", Line::Images(strings(&["a.png", "b.png"]))),
+            ("/image \"my photo.jpg\" 'it''s'.png", Line::Images(strings(&["my photo.jpg", "its.png"]))),
+            (r"/video C:\clips\a.mp4", Line::Videos(strings(&[r"C:\clips\a.mp4"]))),
+            ("/system Be brief, don't fuss.", Line::System("Be brief, don't fuss.".into())),
+            ("/save 'a b.json'", Line::Save("a b.json".into())),
+            ("/history", Line::History),
+            ("/reset ", Line::Reset),
+            ("/help", Line::Help),
+            ("/quit", Line::Quit),
+        ] {
+            assert_eq!(parse(line), Ok(meaning), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_says_why() {
+        for (line, why) in [
+            ("/imag a.png", "/imag"),
+            ("/", "no command /"),
+            ("/image", "/image needs"),
+            ("/video ", "/video needs"),
+            ("/system", "/system needs"),
+            ("/save", "/save needs"),
+            ("/save a b", "/save needs one path"),
+            ("/image 'a b", "quote"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains('\n'), "{line:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `smolvlm estimate`: what a conversation costs, before anything is loaded.
+
+use crate::args::Estimate;
+use crate::failure::Failure;
+use crate::output::download_bar;
+use serde_json::{Value, json};
+use smolvlm::processor::MediaPlan;
+use smolvlm::{MemoryEstimate, RequestEstimate};
+use std::io::Write;
+
+/// Prints tiles, tokens and memory of each conversation by itself.
+pub fn run(args: &Estimate) -> Result<(), Failure> {
+    let conversations = args.input.read()?;
+    let (source, options) = (args.model.source()?, args.model.options());
+    let estimates = smolvlm::estimate(source, &options, &conversations, args.max_new_tokens, &mut download_bar())?;
+
+    let mut stdout = std::io::stdout().lock();
+    for (row, estimate) in estimates.iter().enumerate() {
+        if args.json {
+            writeln!(stdout, "{}", as_json(estimate))?;
+        } else {
+            writeln!(stdout, "conversation {row}")?;
+            for (name, value) in table(estimate) {
+                writeln!(stdout, "  {name:<16}{value}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stages of a request and their bytes.
+fn stages(memory: &MemoryEstimate) -> [(&'static str, u64); 6] {
+    [
+        ("weights", memory.weights),
+        ("pixels", memory.pixels),
+        ("vision", memory.vision),
+        ("cache", memory.cache),
+        ("prefill", memory.prefill),
+        ("peak", memory.peak()),
+    ]
+}
+
+fn table(estimate: &RequestEstimate) -> Vec<(String, String)> {
+    let prompt = &estimate.prompt;
+    let media = prompt.media.iter().enumerate().map(|(index, medium)| (format!("medium {index}"), in_words(medium)));
+    let counts = [
+        ("tiles", format!("{:>10} of {edge}x{edge} pixels", prompt.tiles, edge = prompt.edge)),
+        ("image tokens", format!("{:>10}", prompt.image_tokens)),
+        ("prompt tokens", format!("{:>10}", prompt.prompt_tokens)),
+    ];
+    let memory = stages(&estimate.memory).map(|(stage, bytes)| {
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        (format!("memory: {stage}"), format!("{mebibytes:>10.1} MiB"))
+    });
+    media.chain(counts.map(|(name, value)| (name.to_owned(), value))).chain(memory).collect()
+}
+
+fn in_words(medium: &MediaPlan) -> String {
+    match medium {
+        MediaPlan::Image(grid) if grid.tiles() == 1 => "image, 1 tile".to_owned(),
+        MediaPlan::Image(grid) => format!("image, {} tiles: {}x{} and the whole", grid.tiles(), grid.rows, grid.cols),
+        MediaPlan::Video(video) => format!("video, {} of {} frames", video.stamps.len(), video.metadata.frames),
+        _ => format!("{} tiles", medium.tiles()),
+    }
+}
+
+fn as_json(estimate: &RequestEstimate) -> Value {
+    let prompt = &estimate.prompt;
+    let medium = |medium: &MediaPlan| match medium {
+        MediaPlan::Image(grid) => {
+            json!({"type": "image", "rows": grid.rows, "cols": grid.cols, "tiles": grid.tiles()})
+        }
+        MediaPlan::Video(video) => {
+            let indices: Vec<usize> = video.stamps.iter().map(|stamp| stamp.index).collect();
+            json!({"type": "video", "indices": indices, "frames": video.metadata.frames, "tiles": indices.len()})
+        }
+        _ => json!({"tiles": medium.tiles()}),
+    };
+    json!({
+        "media": prompt.media.iter().map(medium).collect::<Vec<_>>(),
+        "tiles": prompt.tiles,
+        "edge": prompt.edge,
+        "image_tokens": prompt.image_tokens,
+        "prompt_tokens": prompt.prompt_tokens,
+        "memory_bytes": stages(&estimate.memory).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}

@@ -1,0 +1,173 @@
+//! Talking with the model over a pipe.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use support::{Workspace, test_file};
+
+const SETTINGS: [&str; 5] = ["--random", "tiny", "--max-new-tokens", "8", "--no-loop-guard"];
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::empty();
+    workspace.write("landscape.png", &test_file("golden/media/landscape.png"));
+    workspace
+}
+
+/// Runs a chat that must end well and gives what it wrote to stdout and stderr.
+fn chat(workspace: &Workspace, more: &[&str], lines: &str) -> (String, String) {
+    let output = workspace.run_with_input(&[&["chat"], &SETTINGS[..], more].concat(), lines.as_bytes());
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    (stdout, stderr)
+}
+
+/// What `generate` answers to messages.
+fn answer(workspace: &Workspace, messages: &[Value]) -> String {
+    workspace.write("asked.json", json!(messages).to_string().as_bytes());
+    let args = [&["generate", "--conversation", "asked.json", "--json"], &SETTINGS[..]].concat();
+    let answer: Value = serde_json::from_str(&workspace.succeeds(&args)).unwrap();
+    answer["text"].as_str().unwrap().trim_start().to_owned()
+}
+
+fn saved(workspace: &Workspace, name: &str) -> Vec<Value> {
+    serde_json::from_slice(&fs::read(workspace.path(name)).unwrap()).unwrap()
+}
+
+fn text(role: &str, text: &str) -> Value {
+    json!({"role": role, "content": [{"type": "text", "text": text}]})
+}
+
+#[test]
+fn turns_are_answered_as_generate_answers_the_whole_conversation() {
+    let workspace = workspace();
+    let lines = "/image landscape.png\nWhat is this?\n\nAnd what else?\n/save saved.json\n";
+    let (stdout, stderr) = chat(&workspace, &[], lines);
+    assert_eq!(stderr, "");
+
+    let messages = saved(&workspace, "saved.json");
+    let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
+    let shown = json!([{"type": "image", "path": "landscape.png"}, {"type": "text", "text": "What is this?"}]);
+    assert_eq!(messages[0]["content"], shown);
+
+    let answers = [answer(&workspace, &messages[..1]), answer(&workspace, &messages[..3])];
+    assert_eq!(stdout, format!("{}\n{}\n", answers[0], answers[1]));
+    assert_eq!(messages[3], text("assistant", &answers[1]));
+}
+
+#[test]
+fn a_chat_goes_on_where_a_saved_one_ended() {
+    let workspace = workspace();
+    chat(&workspace, &["--system", "Be brief."], "Hello\n/save saved.json\n");
+    let mut messages = saved(&workspace, "saved.json");
+    assert_eq!(messages[0], text("system", "Be brief."));
+
+    let (stdout, _) = chat(&workspace, &["--conversation", "saved.json"], "Go on.\n");
+    messages.push(text("user", "Go on."));
+    assert_eq!(stdout, answer(&workspace, &messages) + "\n");
+}
+
+#[test]
+fn a_wrong_line_is_told_in_one_line_and_the_chat_goes_on() {
+    let workspace = workspace();
+    workspace.write("letter.txt", b"no picture\n");
+    let lines =
+        "/nonsense\n/image no-such.png\n/image\n/save never.json\n/image letter.txt\nWhat?\nHello\n/save saved.json\n";
+    let (stdout, stderr) = chat(&workspace, &[], lines);
+    let errors: Vec<&str> = stderr.lines().collect();
+    let causes = ["/nonsense", "no-such.png", "/image needs", "never.json", "letter.txt"];
+    assert_eq!(errors.len(), causes.len(), "{stderr}");
+    for (error, cause) in errors.iter().zip(causes) {
+        assert!(error.starts_with("smolvlm: ") && error.contains(cause), "{error:?} does not say {cause:?}");
+    }
+    // The question with the broken image has left no trace.
+    let messages = saved(&workspace, "saved.json");
+    assert_eq!(messages[..1], [text("user", "Hello")]);
+    assert_eq!(stdout, answer(&workspace, &messages[..1]) + "\n");
+}
+
+#[test]
+fn a_line_that_is_no_text_is_passed_over() {
+    let workspace = workspace();
+    let args = [&["chat"], &SETTINGS[..]].concat();
+    let output = workspace.run_with_input(&args, b"\xff\xfe\nHello\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), answer(&workspace, &[text("user", "Hello")]) + "\n");
+}
+
+#[test]
+fn commands_without_an_answer_write_nothing_to_stdout() {
+    let workspace = workspace();
+    let (stdout, stderr) =
+        chat(&workspace, &[], "/help\n/system Be brief.\n/image landscape.png\n/history\n/quit\nHello\n");
+    assert_eq!(stdout, "");
+    assert!(stderr.contains("/save FILE") && stderr.ends_with("system: Be brief.\n"), "{stderr}");
+    assert_eq!(chat(&workspace, &[], ""), (String::new(), String::new()));
+}
+
+#[test]
+fn a_reset_forgets_all_but_the_system_message_given_at_the_start() {
+    let workspace = workspace();
+    let lines = "/image landscape.png\nHello\n/image landscape.png\n/reset\n/history\nHello\n";
+    let (stdout, stderr) = chat(&workspace, &["--system", "Be brief."], lines);
+    assert_eq!(stderr, "system: Be brief.\n");
+    let fresh = answer(&workspace, &[text("system", "Be brief."), text("user", "Hello")]);
+    assert!(stdout.ends_with(&format!("{fresh}\n")), "{stdout:?} does not end with {fresh:?}");
+}
+
+#[test]
+fn later_turns_reuse_what_was_computed() {
+    let workspace = workspace();
+    let (_, stderr) = chat(&workspace, &["--timings"], "/image landscape.png\nWhat?\nWhy?\n");
+    let times: Vec<&str> = stderr.lines().collect();
+    assert_eq!(times.len(), 2, "{stderr}");
+    assert!(!times[0].contains("cached") && times[1].contains(" cached)"), "{stderr}");
+}
+
+#[test]
+fn a_beam_search_is_refused_at_the_start() {
+    let workspace = workspace();
+    let line = workspace.fails(&["chat", "--random", "tiny", "--num-beams", "2"]);
+    assert!(line.contains("num_beams"), "{line}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_answer_and_not_the_chat() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{Command, Stdio};
+
+    // Far more tokens than there is time for.
+    const LONG: [&str; 5] = ["--min-new-tokens", "8000", "--max-new-tokens", "8000", "--no-loop-guard"];
+    let workspace = workspace();
+    let mut command = workspace.command(&[&["chat", "--random", "tiny", "--timings"], &LONG[..]].concat());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let interrupt = format!("kill -INT {}", child.id());
+
+    for turn in 0..2 {
+        writeln!(stdin, "Tell me everything.").unwrap();
+        let mut first = [0];
+        stdout.read_exact(&mut first).unwrap();
+        assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+        let times = stderr.next().unwrap();
+        assert!(times.contains("(ended by cancelled)"), "{times}");
+
+        // The partial answer is in the history, and it is what was printed.
+        writeln!(stdin, "/save saved.json\n/done").unwrap();
+        let done = stderr.next().unwrap();
+        assert!(done.contains("/done"), "{done}");
+        let messages = saved(&workspace, "saved.json");
+        assert_eq!(messages.len(), 2 * turn + 2);
+        let text = messages[2 * turn + 1]["content"][0]["text"].as_str().unwrap().to_owned() + "\n";
+        let mut printed = vec![0; text.len() - 1];
+        stdout.read_exact(&mut printed).unwrap();
+        assert_eq!([&first[..], &printed].concat(), text.as_bytes());
+    }
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
