@@ -177,13 +177,16 @@ fn images_and_videos_together() {
 #[test]
 fn a_container_and_its_frames_say_the_same() {
     use smolvlm_video::{Limits, VideoInput, open};
-    use std::sync::{Arc, Mutex};
     let path = golden_root().join("../corpus/clips/plain.mp4");
     let mut source = open(VideoInput::Path(&path), &Limits::default()).unwrap();
     let all: Vec<usize> = (0..source.metadata().frames).collect();
-    let images = Arc::new(Mutex::new(Vec::new()));
-    source.read(&all, &mut |_, image| Ok(images.lock().unwrap().push(ImageSource::from(image.clone())))).unwrap();
-    let list = FrameList::new(std::mem::take(&mut *images.lock().unwrap()));
+    let mut images = Vec::new();
+    let mut keep = |_, image: &Rgb| {
+        images.push(ImageSource::from(image.clone()));
+        Ok(())
+    };
+    source.read(&all, &mut keep).unwrap();
+    let list = FrameList::new(images);
     let list = list.fps(Ratio::whole(8)).duration(Ratio::whole(5));
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
     let source = Source::directory(checkpoint.model());

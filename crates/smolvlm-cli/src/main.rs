@@ -3,7 +3,6 @@
 mod answer;
 mod args;
 mod commands;
-mod conversation_json;
 mod failure;
 mod load;
 mod media;

@@ -85,7 +85,7 @@ pub enum Error {
         /// The content item.
         at: Position,
         /// The video crate's error.
-        source: smolvlm_video::Error,
+        source: Box<smolvlm_video::Error>,
     },
     /// A prompt holds another number of image placeholders than its conversation holds images.
     ///
@@ -325,6 +325,9 @@ pub enum Problem {
         /// The type met.
         found: String,
     },
+    /// Something that has no place in JSON.
+    #[error("decoded pixels, processed media and paths that are not text cannot be written as JSON")]
+    NotWritable,
     /// A text item without its text.
     #[error("the text item has no \"text\"")]
     MissingText,

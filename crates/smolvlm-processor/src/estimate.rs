@@ -82,7 +82,7 @@ impl Processor {
             Source::Video(source) => {
                 let video = open_video(source, self.limits(), at)?;
                 let plan = self.video_processor().plan(video.as_ref());
-                Ok(MediaPlan::Video(plan.map_err(|source| Error::Video { at, source })?))
+                Ok(MediaPlan::Video(plan.map_err(|source| Error::Video { at, source: Box::new(source) })?))
             }
             Source::Known(plan) => Ok(plan.clone()),
         }

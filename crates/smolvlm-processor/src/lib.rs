@@ -51,6 +51,7 @@ mod synthetic;
 mod template;
 mod template_env;
 mod text_deltas;
+mod to_json;
 mod tokenizer;
 mod video_prompt;
 mod words;

@@ -58,7 +58,7 @@ pub(crate) fn open_video(
     at: Position,
 ) -> Result<Box<dyn FrameSource>, Error> {
     let most = limits.max_video_bytes;
-    let video = |source| Error::Video { at, source };
+    let video = |source| Error::Video { at, source: Box::new(source) };
     let place = match source {
         VideoSource::Path(path) => Place::Path(Cow::Borrowed(path)),
         VideoSource::Bytes(bytes) => Place::Bytes(Cow::Borrowed(bytes)),

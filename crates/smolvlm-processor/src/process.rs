@@ -110,7 +110,7 @@ impl Processor {
             Source::Video(source) => {
                 let mut video = open_video(source, self.limits(), at)?;
                 let tiles = self.video_processor().process(video.as_mut());
-                Media::Video(tiles.map_err(|source| Error::Video { at, source })?)
+                Media::Video(tiles.map_err(|source| Error::Video { at, source: Box::new(source) })?)
             }
             Source::Known(plan) => Media::Known(plan.clone()),
         };

@@ -294,7 +294,8 @@ fn media_processors(
 ) -> Result<(ImageProcessor, VideoProcessor), Error> {
     let at = Position::default();
     let images = ImageProcessor::new(config.image.clone()).map_err(|source| Error::Image { at, source })?;
-    let videos = VideoProcessor::new(config.video.clone()).map_err(|source| Error::Video { at, source })?;
+    let videos =
+        VideoProcessor::new(config.video.clone()).map_err(|source| Error::Video { at, source: Box::new(source) })?;
     Ok((images.with_limits(limits.image.clone()), videos.with_limits(limits.video.clone())))
 }
 

@@ -7,7 +7,6 @@ mod line;
 pub use line::LineError;
 
 use crate::args;
-use crate::conversation_json;
 use crate::failure::Failure;
 use crate::{answer, load, media};
 use input::{Input, Read};
@@ -91,7 +90,7 @@ impl Session<'_> {
                 self.chat.push(Message::system().text(text));
                 Ok(())
             }
-            Line::Save(path) => conversation_json::save(self.chat.history(), Path::new(&path)),
+            Line::Save(path) => save(self.chat.history(), Path::new(&path)),
             Line::History => {
                 self.chat.history().messages.iter().for_each(show);
                 Ok(())
@@ -129,6 +128,11 @@ impl Session<'_> {
         self.attached.extend(contents);
         Ok(())
     }
+}
+
+fn save(conversation: &Conversation, path: &Path) -> Result<(), Failure> {
+    let text = conversation.to_json().map_err(Error::from)?;
+    std::fs::write(path, text).map_err(|error| Failure::Write { path: path.into(), message: error.to_string() })
 }
 
 fn must_exist(content: &Content) -> Result<(), Failure> {

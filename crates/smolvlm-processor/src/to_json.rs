@@ -1,23 +1,29 @@
-//! Conversations as the JSON that `--conversation` reads.
+//! Conversations written as the JSON that [`Conversation::from_json`] reads.
 
-use crate::failure::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use smolvlm::{Content, Conversation, FrameList, ImageSource, Message, VideoSource};
-use std::path::Path;
 
-/// Writes a conversation to a file. Files and URLs stay what they are; data that has no place of its own is written in
-/// base64.
-pub fn save(conversation: &Conversation, path: &Path) -> Result<(), Failure> {
-    let failed = |message: String| Failure::Write { path: path.into(), message };
-    if conversation.messages.is_empty() {
-        return Err(failed("nothing has been said yet, so there is nothing to save".to_owned()));
+use crate::error::{Error, Position, Problem};
+use crate::message::{Content, Conversation, Message};
+use crate::source::{FrameList, ImageSource, VideoSource};
+
+impl Conversation {
+    /// The JSON of this conversation: [`Conversation::from_json`] reads it back. Files and URLs stay what they are; bytes are
+    /// written in base64. The `duration` of a frame list has no key and is lost.
+    ///
+    /// # Errors
+    /// [`Error::Conversation`] for an empty conversation, and for decoded pixels, known media and paths that are not text.
+    pub fn to_json(&self) -> Result<String, Error> {
+        if self.messages.is_empty() {
+            return Err(Position::default().error(Problem::NoMessages));
+        }
+        let messages = self.messages.iter().enumerate().map(|(index, content)| {
+            message(content).ok_or_else(|| Position::default().message(index).error(Problem::NotWritable))
+        });
+        let messages = messages.collect::<Result<Vec<Value>, Error>>()?;
+        Ok(format!("{:#}\n", Value::from(messages)))
     }
-    let messages = conversation.messages.iter().map(message).collect::<Option<Vec<Value>>>();
-    let messages = messages.ok_or_else(|| failed("decoded pixels cannot be saved".to_owned()))?;
-    let text = format!("{:#}\n", Value::from(messages));
-    std::fs::write(path, text).map_err(|error| failed(error.to_string()))
 }
 
 /// A message; none if it holds what JSON cannot.
@@ -34,7 +40,7 @@ fn item(content: &Content) -> Option<Value> {
         Content::Text(text) => return Some(json!({"type": "text", "text": text})),
         Content::Image(source) => ("image", place(source)?),
         Content::Video(source) => ("video", video(source)?),
-        _ => return None,
+        Content::Known(_) => return None,
     };
     object.insert("type".to_owned(), kind.into());
     Some(object.into())
@@ -46,7 +52,7 @@ fn place(source: &ImageSource) -> Option<Map<String, Value>> {
         ImageSource::Url(url) => one("url", url.as_str()),
         ImageSource::Base64(data) => one("base64", data.as_str()),
         ImageSource::Bytes(bytes) => one("base64", STANDARD.encode(bytes)),
-        _ => return None,
+        ImageSource::Decoded(_) => return None,
     })
 }
 
@@ -62,7 +68,6 @@ fn video(source: &VideoSource) -> Option<Map<String, Value>> {
             object.extend(fps.map(|fps| ("fps".to_owned(), json!(fps.as_f64()))));
             object
         }
-        _ => return None,
     })
 }
 
@@ -89,8 +94,8 @@ mod tests {
             ]},
         ]);
         let conversation = Conversation::from_json(&value.to_string()).unwrap();
-        let written: Option<Vec<Value>> = conversation.messages.iter().map(message).collect();
-        assert_eq!(Value::from(written.unwrap()), value);
+        let written: Value = serde_json::from_str(&conversation.to_json().unwrap()).unwrap();
+        assert_eq!(written, value);
     }
 
     #[test]
@@ -99,5 +104,14 @@ mod tests {
         let value = message(&image).unwrap();
         assert_eq!(value["content"][0], json!({"type": "image", "base64": "AQID"}));
         assert_eq!(value["content"][1], json!({"type": "video", "base64": "BA=="}));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let pixels = smolvlm_image::Rgb::new(1, 1, vec![0; 3]).unwrap();
+        let conversation = Conversation::from([Message::user().text("a"), Message::user().image(pixels)]);
+        let error = conversation.to_json().unwrap_err().to_string();
+        assert!(error.starts_with("message 1: ") && error.contains("decoded"), "{error}");
+        assert!(Conversation::default().to_json().unwrap_err().to_string().contains("no message"));
     }
 }
