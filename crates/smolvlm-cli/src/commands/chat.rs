@@ -131,8 +131,9 @@ impl Session<'_> {
 }
 
 fn save(conversation: &Conversation, path: &Path) -> Result<(), Failure> {
-    let text = conversation.to_json().map_err(Error::from)?;
-    std::fs::write(path, text).map_err(|error| Failure::Write { path: path.into(), message: error.to_string() })
+    let failed = |message| Failure::Write { path: path.into(), message };
+    let text = conversation.to_json().map_err(|error| failed(error.to_string()))?;
+    std::fs::write(path, text).map_err(|error| failed(error.to_string()))
 }
 
 fn must_exist(content: &Content) -> Result<(), Failure> {
