@@ -1,4 +1,4 @@
-//! Images over HTTP, from a server in this process.
+//! Images and videos over HTTP, from a server in this process.
 #![cfg(feature = "http")]
 
 mod common;
@@ -57,6 +57,22 @@ fn an_image_is_fetched_and_redirects_are_followed() {
     assert!(matches!(run("/text"), Err(Error::Image { .. })));
     let none = ProcessorLimits { http_redirects: 0, ..ProcessorLimits::default() };
     assert!(matches!(fetch(&format!("{base}/moved"), none), Err(Error::Http { .. } | Error::Image { .. })));
+}
+
+#[test]
+fn a_video_is_fetched_within_its_own_limit() {
+    let gif = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/clips/moving.gif")).unwrap();
+    let size = gif.len() as u64;
+    let base = serve(move |_, connection| reply(connection, "200 OK", "", &gif));
+    let run = |max_video_bytes| {
+        let mut limits = ProcessorLimits { max_video_bytes, ..ProcessorLimits::default() };
+        // The bound of images is not that of videos.
+        limits.image.max_bytes = 10;
+        let question = Conversation::from(Message::user().video(format!("{base}/a.gif")));
+        processor_with(limits).process(&[question], &RenderOptions::answer())
+    };
+    assert!(run(size).unwrap().prompts[0].contains("[H:MM:SS] video"));
+    assert!(matches!(run(size - 1), Err(Error::TooLarge { limit, .. }) if limit == size - 1));
 }
 
 #[test]
