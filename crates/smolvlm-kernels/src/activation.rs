@@ -1,5 +1,6 @@
 //! Activation functions.
 
+use crate::exp::exp;
 use burn::tensor::{DType, Tensor, activation};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -22,20 +23,44 @@ impl Activation {
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let y = match self {
-            Self::GeluTanh => gelu_tanh(x),
+            Self::GeluTanh => fast(x, gelu_tanh_of).unwrap_or_else(gelu_tanh),
             Self::Gelu => activation::gelu(x),
-            Self::Silu => activation::sigmoid(x.clone()) * x,
+            Self::Silu => fast(x, silu_of).unwrap_or_else(|x| activation::sigmoid(x.clone()) * x),
             Self::Relu => activation::relu(x),
         };
         y.cast(dtype)
     }
 }
 
+const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+const CUBIC: f64 = 0.044715;
+
 /// Written as `z sigmoid(2u)`, which `0.5 z (1 + tanh(u))` equals: it does not cancel where `tanh(u)` is close to -1.
 fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
-    const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-    let slope = z.clone() * z.clone() * (TWICE_SQRT_2_OVER_PI * 0.044715) + TWICE_SQRT_2_OVER_PI;
+    let slope = z.clone() * z.clone() * (TWICE_SQRT_2_OVER_PI * CUBIC) + TWICE_SQRT_2_OVER_PI;
     activation::sigmoid(slope * z.clone()) * z
+}
+
+#[cfg(feature = "flex")]
+use crate::elementwise::map as fast;
+
+/// Every other backend has its own kernels for whole tensors.
+#[cfg(not(feature = "flex"))]
+fn fast<const D: usize>(x: Tensor<D>, _: impl Fn(f32) -> f32) -> Result<Tensor<D>, Tensor<D>> {
+    Err(x)
+}
+
+/// [`gelu_tanh`] of one value.
+#[inline(always)]
+fn gelu_tanh_of(z: f32) -> f32 {
+    let slope = z * z * (TWICE_SQRT_2_OVER_PI * CUBIC) as f32 + TWICE_SQRT_2_OVER_PI as f32;
+    z / (1.0 + exp(-slope * z))
+}
+
+/// `z sigmoid(z)` of one value.
+#[inline(always)]
+fn silu_of(z: f32) -> f32 {
+    z / (1.0 + exp(-z))
 }
 
 #[cfg(test)]

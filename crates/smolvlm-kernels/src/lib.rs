@@ -8,7 +8,10 @@
 
 mod activation;
 mod attention;
+#[cfg(feature = "flex")]
+mod elementwise;
 mod embedding;
+mod exp;
 mod linear;
 mod mapped_file;
 mod norm;

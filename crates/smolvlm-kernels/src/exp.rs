@@ -1,0 +1,52 @@
+//! The exponential function, for loops that are to be vectorised.
+
+/// `e^x` in a form that vectorises: no branch, no table, no call. Within 2e-7 of the true value, relative to it, from -87 to
+/// 88; smaller arguments give that of -87, larger ones infinity.
+///
+/// `x = n ln 2 + r`, and a polynomial for `e^r` (Cephes, `expf.c`).
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // Added and taken away again it rounds to a whole number, which stands in the lowest bits in between.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    const BIAS: u32 = 127 << 23;
+    let x = x.clamp(-87.0, 89.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 5.000_000_1e-1;
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(BIAS));
+    (p * r * r + r + 1.0) * power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+
+    #[test]
+    fn exp_is_close_over_its_whole_range() {
+        let mut worst = 0.0_f64;
+        for step in 0..=1_750_000 {
+            let x = -87.0 + step as f32 * 1e-4;
+            let wanted = f64::from(x).exp();
+            worst = worst.max((f64::from(exp(x)) / wanted - 1.0).abs());
+        }
+        assert!(worst < 2e-7, "{worst:e}");
+    }
+
+    #[test]
+    fn exp_at_its_ends() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!([exp(200.0), exp(f32::INFINITY)], [f32::INFINITY; 2]);
+        assert!(exp(f32::NAN).is_nan());
+        for small in [-88.0, -1e30, f32::NEG_INFINITY] {
+            assert_eq!(exp(small), exp(-87.0));
+        }
+    }
+}
