@@ -137,7 +137,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn open(bytes: &Bytes, limits: &'a Limits, deadline: Deadline) -> Result<Self, Error> {
-        be_quiet();
+        set_up();
         let in_time = |error| if deadline.is_over() { deadline.check().err().unwrap_or(error) } else { error };
         let mut options = Dictionary::new();
         // A playlist may name other files and addresses; none of them is opened.
@@ -352,8 +352,13 @@ fn kinds(input: &Input) -> String {
     if kinds.is_empty() { "nothing known".to_owned() } else { kinds.join(" and ") }
 }
 
-/// FFmpeg writes about damaged files to stderr. Whoever calls this crate hears of them by its errors.
-fn be_quiet() {
+/// FFmpeg's own preparations, which name its errors, and silence: it writes about damaged files to stderr, but whoever calls
+/// this crate hears of them by its errors.
+fn set_up() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Fatal));
+    ONCE.call_once(|| {
+        // Cannot fail in any release that this is built for; without it messages have no words.
+        let _ = ffmpeg::init();
+        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+    });
 }

@@ -72,7 +72,7 @@ pub enum Error {
     /// The prompt leaves no room for an answer.
     #[error(
         "conversation {row} makes a prompt of {prompt} tokens, the model's context holds {context}; \
-         use fewer or unsplit images, fewer frames or less text, or let old messages be dropped (truncation)"
+         use fewer or unsplit images, fewer frames or less text, or let its oldest messages be dropped (option truncation, --truncate)"
     )]
     PromptTooLong {
         /// Index of the conversation in the batch.
