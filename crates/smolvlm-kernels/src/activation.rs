@@ -23,9 +23,9 @@ impl Activation {
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let y = match self {
-            Self::GeluTanh => fast(x, gelu_tanh_of).unwrap_or_else(gelu_tanh),
+            Self::GeluTanh => map(x, gelu_tanh_of, gelu_tanh),
             Self::Gelu => activation::gelu(x),
-            Self::Silu => fast(x, silu_of).unwrap_or_else(|x| activation::sigmoid(x.clone()) * x),
+            Self::Silu => map(x, silu_of, |x| activation::sigmoid(x.clone()) * x),
             Self::Relu => activation::relu(x),
         };
         y.cast(dtype)
@@ -42,12 +42,16 @@ fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
 }
 
 #[cfg(feature = "flex")]
-use crate::elementwise::map as fast;
+use crate::elementwise::map;
 
-/// Every other backend has its own kernels for whole tensors.
+/// Other backends have their own kernels for whole tensors.
 #[cfg(not(feature = "flex"))]
-fn fast<const D: usize>(x: Tensor<D>, _: impl Fn(f32) -> f32) -> Result<Tensor<D>, Tensor<D>> {
-    Err(x)
+fn map<const D: usize>(
+    x: Tensor<D>,
+    _: impl Fn(f32) -> f32,
+    otherwise: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    otherwise(x)
 }
 
 /// [`gelu_tanh`] of one value.
