@@ -50,10 +50,7 @@ impl Container {
         if index.frames == 0 {
             return Err(Error::NoFrames);
         }
-        let seconds = |units: u64| {
-            let (num, den) = (reader.time_base.numerator(), reader.time_base.denominator());
-            Ratio::new(units.checked_mul(u64::try_from(num).ok()?)?, u64::try_from(den).ok()?)
-        };
+        let seconds = |units| seconds(units, reader.time_base);
         let counted = index.span().and_then(seconds).filter(|span| span.numerator() > 0);
         let duration = counted.or_else(|| seconds(u64::try_from(reader.duration).ok()?));
         let fps = reader.rate.or_else(|| {
@@ -68,8 +65,7 @@ impl Container {
     /// When a frame is shown, since the first one.
     fn time(&self, at: usize) -> Option<Ratio> {
         let since = self.index.times.get(at)?.checked_sub(*self.index.times.first()?)?;
-        let (num, den) = (self.time_base.numerator(), self.time_base.denominator());
-        Ratio::new(u64::try_from(since).ok()?.checked_mul(u64::try_from(num).ok()?)?, u64::try_from(den).ok()?)
+        seconds(u64::try_from(since).ok()?, self.time_base)
     }
 }
 
@@ -321,6 +317,12 @@ impl<'a> Reader<'a> {
         check_size(self.frame.width(), self.frame.height(), self.limits)?;
         Ok(self.converter.rgb(&self.frame)?.turned(self.exif))
     }
+}
+
+/// A span in units of a stream's time base.
+fn seconds(units: u64, time_base: Rational) -> Option<Ratio> {
+    let (num, den) = (u64::try_from(time_base.numerator()).ok()?, u64::try_from(time_base.denominator()).ok()?);
+    Ratio::new(units.checked_mul(num)?, den)
 }
 
 /// How often a seek is tried, each time a group of frames further ahead.

@@ -4,7 +4,7 @@ use crate::prefill::joined;
 use crate::{Cancel, Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
+use smolvlm_model::HostTensor;
 use smolvlm_processor::Conversation;
 
 /// The last layer's output for one conversation, after the final norm: what retrieval and robotics models build on.
@@ -36,15 +36,15 @@ pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation]) -> Result<Vec
     let features = owner.media_features(&batch, &[], &Cancel::new())?;
     let inputs = owner.inputs(&batch, joined(&features));
     let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
-    let options = ForwardOptions { logits: KeepLogits::Last, hidden_states: true };
-    let last = owner.model.forward(&inputs, &mut cache, options)?.hidden_states.pop();
+    // Neither the states of the other layers nor any logits are needed.
+    let output = owner.model.text.forward(owner.model.merge(&inputs)?, &mut cache, false);
+    let last = output.map_err(smolvlm_model::Error::from)?.last_hidden_state;
     let mut rows = Vec::with_capacity(batch.rows);
     for row in 0..batch.rows {
         let token_ids = owner.prompt_ids(&batch, row)?;
         let padding = batch.len - token_ids.len();
-        let states = last.clone().map(|last| last.narrow(0, row, 1).narrow(1, padding, token_ids.len()).flatten(0, 1));
-        let states = states.map(|states: Tensor<2>| HostTensor::read(states)).transpose()?;
-        let Some(states) = states else { continue };
+        let states: Tensor<2> = last.clone().narrow(0, row, 1).narrow(1, padding, token_ids.len()).flatten(0, 1);
+        let states = HostTensor::read(states)?;
         rows.push(HiddenStates { token_ids, states });
     }
     Ok(rows)
