@@ -1,11 +1,11 @@
 //! Conversations of several turns: what is reused changes no answer.
 
-use smolvlm::{Conversation, Event, FinishReason, Message, Options, SamplingParams, SmolVlm, Source};
-use smolvlm_tests::{checkpoints, golden_root};
+use smolvlm::{Conversation, Event, FinishReason, Message, SamplingParams, SmolVlm, Source};
+use smolvlm_tests::{checkpoints, exact, golden_root};
 
 fn model(name: &str) -> SmolVlm {
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == name).unwrap();
-    SmolVlm::load(Source::directory(checkpoint.model()), Options::default()).unwrap()
+    SmolVlm::load(Source::directory(checkpoint.model()), exact()).unwrap()
 }
 
 fn image(name: &str) -> std::path::PathBuf {

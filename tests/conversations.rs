@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, rows, with_absolute_paths};
+use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, exact, rows, with_absolute_paths};
 
 /// The case's conversations.
 fn conversations(case: &Case) -> Vec<Conversation> {
@@ -18,7 +18,7 @@ fn image_splitting(case: &Case) -> Option<bool> {
 }
 
 fn options(case: &Case) -> Options {
-    Options { image_splitting: image_splitting(case), ..Options::default() }
+    Options { image_splitting: image_splitting(case), ..exact() }
 }
 
 fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {

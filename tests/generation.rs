@@ -5,7 +5,7 @@ use smolvlm::config::GenerationConfig;
 use smolvlm::{
     Conversation, Event, FinishReason, Generation, LoopGuard, Message, Options, SamplingParams, SmolVlm, Source,
 };
-use smolvlm_tests::{Checkpoint, checkpoints, rows, with_absolute_paths};
+use smolvlm_tests::{Checkpoint, checkpoints, exact, rows, with_absolute_paths};
 
 /// Scores of beams are sums of log-probabilities over a dozen tokens, in f32.
 const SCORE_TOLERANCE: f64 = 2e-4;
@@ -19,7 +19,7 @@ fn load(checkpoint: &Checkpoint, options: Options) -> SmolVlm {
 }
 
 fn model() -> SmolVlm {
-    load(&checkpoint("gqa-256m"), Options { image_splitting: Some(false), ..Options::default() })
+    load(&checkpoint("gqa-256m"), Options { image_splitting: Some(false), ..exact() })
 }
 
 fn conversations(case: &Value) -> Vec<Conversation> {
@@ -41,7 +41,7 @@ fn greedy_and_beams_equal_the_reference() {
             if cases.is_empty() {
                 continue;
             }
-            let model = load(&checkpoint, Options { image_splitting: splitting, ..Options::default() });
+            let model = load(&checkpoint, Options { image_splitting: splitting, ..exact() });
             let file = GenerationConfig::from_directory(&checkpoint.model(), model.config()).unwrap();
             for (name, case) in cases {
                 count += 1;
@@ -126,7 +126,7 @@ fn log_probabilities_of_every_token() {
 #[test]
 fn chunks_of_the_prompt_change_nothing() {
     let image = smolvlm_tests::golden_root().join("media/landscape.png");
-    let model = load(&checkpoint("gqa-256m"), Options::default());
+    let model = load(&checkpoint("gqa-256m"), exact());
     let conversations = [
         Conversation::from(Message::user().image(&*image).text("What is it?")),
         question("Short"),
@@ -147,9 +147,9 @@ fn features_are_the_same_from_the_cache() {
     let image = smolvlm_tests::golden_root().join("media/landscape.png");
     let question = || Conversation::from(Message::user().image(&*image).text("What is it?"));
     let params = || SamplingParams::greedy().max_new_tokens(10);
-    let without = load(&checkpoint("gqa-256m"), Options { feature_cache_bytes: 0, ..Options::default() });
+    let without = load(&checkpoint("gqa-256m"), Options { feature_cache_bytes: 0, ..exact() });
     let expected = without.generate(question(), params()).unwrap().token_ids;
-    let model = load(&checkpoint("gqa-256m"), Options { vision_batch: 4, ..Options::default() });
+    let model = load(&checkpoint("gqa-256m"), Options { vision_batch: 4, ..exact() });
     for _ in 0..2 {
         let answers = model.batch(&[question(), question()], params()).unwrap();
         assert_eq!([&answers[0].token_ids, &answers[1].token_ids], [&expected, &expected]);
@@ -247,7 +247,7 @@ fn long_conversations_are_refused_or_lose_their_oldest_turns() {
     let context = model.config().text.max_position_embeddings;
     let error = model.generate(conversation.clone(), params.clone()).unwrap_err().to_string();
     assert!(error.contains(&format!("context holds {context}")), "{error}");
-    let options = Options { truncation: smolvlm::Truncation::DropOldest, ..Options::default() };
+    let options = Options { truncation: smolvlm::Truncation::DropOldest, ..exact() };
     let answer = load(&checkpoint("gqa-256m"), options).generate(conversation, params).unwrap();
     assert!(answer.prompt_tokens <= context - 4 && answer.prompt_tokens > context / 2, "{}", answer.prompt_tokens);
 }

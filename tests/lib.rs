@@ -3,8 +3,14 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use smolvlm::processor::{Batch, Media};
+use smolvlm::{Dtype, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Options in which every token is the reference's: f32, whatever is fastest here.
+pub fn exact() -> Options {
+    Options { dtype: Dtype::F32, ..Options::default() }
+}
 
 /// `tests/golden`.
 pub fn golden_root() -> PathBuf {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
 use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
-use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, crc32, golden_root, lcg_bytes, read_json, rows};
+use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows};
 use smolvlm_video::{FramePlan, VideoMetadata};
 
 /// Frames that the generator made by the same formula.
@@ -47,7 +47,7 @@ fn options(case: &Case, words: VideoWords) -> Options {
         video_fps: overrides.get("fps").and_then(Value::as_f64),
         video_frames: overrides.get("num_frames").and_then(Value::as_u64).map(|count| count as u32),
         video_words: words,
-        ..Options::default()
+        ..exact()
     }
 }
 
@@ -148,7 +148,7 @@ fn sampling() {
 #[test]
 fn images_and_videos_together() {
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
-    let model = SmolVlm::load(Source::directory(checkpoint.model()), Options::default()).unwrap();
+    let model = SmolVlm::load(Source::directory(checkpoint.model()), exact()).unwrap();
     let video = |frames: u64| json!({"seed": 3, "frames": frames, "width": 24, "height": 16, "fps": 8, "duration": frames as f64 / 8.0});
     let image = golden_root().join("media/size-17x31.png");
     let conversations = [
@@ -190,7 +190,7 @@ fn a_container_and_its_frames_say_the_same() {
     let list = list.fps(Ratio::whole(8)).duration(Ratio::whole(5));
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
     let source = Source::directory(checkpoint.model());
-    let processor = SmolVlm::load_processor(source, &Options::default(), &mut |_| {}).unwrap();
+    let processor = SmolVlm::load_processor(source, &exact(), &mut |_| {}).unwrap();
     let batch = |message: Message| processor.process(&[message.into()], &RenderOptions::answer()).unwrap();
     let (file, frames) = (batch(Message::user().video(&*path)), batch(Message::user().video(list)));
     assert_eq!(file.prompts, frames.prompts);

@@ -5,6 +5,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Linear;
+#[cfg(feature = "flex")]
+use smolvlm_kernels::{
+    cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, tensor_of},
+    linears,
+};
 
 /// Joins neighbouring patches and projects them to the width of the text model.
 #[derive(Module, Debug)]
@@ -31,8 +36,41 @@ impl Connector {
     ///
     /// [`Error::Grid`] when the patches are no square that the scale divides.
     pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, Error> {
+        #[cfg(feature = "flex")]
+        if let Some(packed) = self.proj.packed() {
+            return self.forward_packed(packed, x);
+        }
         Ok(self.proj.forward(pixel_shuffle(x, self.scale)?))
     }
+
+    /// Gathers the patches of each block as the product reads them.
+    #[cfg(feature = "flex")]
+    fn forward_packed(&self, packed: &PackedMatrix, x: Tensor<3>) -> Result<Tensor<3>, Error> {
+        let [tiles, patches, width] = x.dims();
+        let (scale, side) = (self.scale, block_side(patches, self.scale)?);
+        let blocks = side * side;
+        let values = HostValues::of(x);
+        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(packed.format()), Matrix::new());
+        rows.fill(&pool, tiles * blocks, scale * scale * width, |index, out| {
+            let (tile, row, column) = (index / blocks, index % blocks / side, index % side);
+            for (line, out) in out.chunks_exact_mut(scale * width).enumerate() {
+                let patch = (row * scale + line) * side * scale + column * scale;
+                out.copy_from_slice(&values[(tile * patches + patch) * width..][..scale * width]);
+            }
+        });
+        out.resize(tiles * blocks, packed.outputs());
+        linears(&pool, &rows, [(&self.proj, Output::store(&mut out))]);
+        Ok(tensor_of(&out, [tiles, blocks, packed.outputs()]))
+    }
+}
+
+/// Blocks along each side of a tile.
+fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
+    let side = patches.isqrt();
+    if scale == 0 || side * side != patches || !side.is_multiple_of(scale) {
+        return Err(Error::Grid { patches, scale });
+    }
+    Ok(side / scale)
 }
 
 /// Lays the features of each `scale` x `scale` block of patches side by side, rows of the block first
@@ -47,11 +85,7 @@ impl Connector {
 /// [`Error::Grid`] when the patches are no square that the scale divides.
 pub fn pixel_shuffle(x: Tensor<3>, scale: usize) -> Result<Tensor<3>, Error> {
     let [tiles, patches, width] = x.dims();
-    let side = patches.isqrt();
-    if scale == 0 || side * side != patches || !side.is_multiple_of(scale) {
-        return Err(Error::Grid { patches, scale });
-    }
-    let blocks = side / scale;
+    let blocks = block_side(patches, scale)?;
     Ok(x.reshape([tiles, blocks, scale, blocks, scale, width]).permute([0, 1, 3, 2, 4, 5]).reshape([
         tiles,
         blocks * blocks,

@@ -67,6 +67,69 @@ fn silu_of(z: f32) -> f32 {
     z / (1.0 + exp(-z))
 }
 
+/// `0.5 z (1 + erf(z / sqrt(2)))` of one value, with an error function that is off by at most 1.5e-7 (Abramowitz and Stegun,
+/// 7.1.26).
+#[cfg(feature = "flex")]
+#[inline(always)]
+fn gelu_of(z: f32) -> f32 {
+    let x = z.abs() * FRAC_1_SQRT_2 as f32;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let p = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
+    let erf = 1.0 - p * exp(-x * x);
+    0.5 * z * (1.0 + if z < 0.0 { -erf } else { erf })
+}
+
+#[cfg(feature = "flex")]
+mod slices {
+    use super::{Activation, gelu_of, gelu_tanh_of, silu_of};
+    #[cfg(target_arch = "x86_64")]
+    use crate::cpu::isa::{Isa, Level};
+    #[cfg(target_arch = "x86_64")]
+    use crate::cpu::micro::avx512_math;
+    use crate::cpu::isa::vectorised;
+
+    impl Activation {
+        /// Applies the function to every value.
+        #[allow(unsafe_code)]
+        pub(crate) fn apply(self, values: &mut [f32]) {
+            #[cfg(target_arch = "x86_64")]
+            if Isa::current().level == Level::Avx512 {
+                match self {
+                    // SAFETY: the processor has these instructions.
+                    Self::GeluTanh => return unsafe { avx512_math::gelu_tanh(values) },
+                    // SAFETY: likewise.
+                    Self::Silu => return unsafe { avx512_math::silu(values) },
+                    Self::Gelu | Self::Relu => {}
+                }
+            }
+            match self {
+                Self::GeluTanh => gelu_tanh(values),
+                Self::Gelu => gelu(values),
+                Self::Silu => silu(values),
+                Self::Relu => values.iter_mut().for_each(|value| *value = value.max(0.0)),
+            }
+        }
+    }
+
+    vectorised! {
+        fn gelu_tanh(values: &mut [f32]) {
+            values.iter_mut().for_each(|value| *value = gelu_tanh_of(*value));
+        }
+    }
+
+    vectorised! {
+        fn gelu(values: &mut [f32]) {
+            values.iter_mut().for_each(|value| *value = gelu_of(*value));
+        }
+    }
+
+    vectorised! {
+        fn silu(values: &mut [f32]) {
+            values.iter_mut().for_each(|value| *value = silu_of(*value));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Activation;

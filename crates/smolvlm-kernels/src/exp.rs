@@ -25,9 +25,30 @@ pub(crate) fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
+/// `2^x` for `x` up to 0, in the same manner: within 2e-7 of the true value, relative to it, down to -126; smaller arguments
+/// give 0, a NaN gives NaN.
+#[cfg(feature = "flex")]
+#[inline(always)]
+pub(crate) fn exp2<const FUSED: bool>(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    // e^(r ln 2) by Taylor, for r from -0.5 to 0.5.
+    const TERMS: [f32; 6] =
+        [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 2.402_265e-1, std::f32::consts::LN_2];
+    let clamped = if x < -127.0 { -127.0 } else { x };
+    let shifted = clamped + ROUND;
+    let r = clamped - (shifted - ROUND);
+    let mut p = TERMS[0];
+    for term in &TERMS[1..] {
+        p = if FUSED { p.mul_add(r, *term) } else { p * r + *term };
+    }
+    p = if FUSED { p.mul_add(r, 1.0) } else { p * r + 1.0 };
+    // 2^-127 has no bits here: it is 0.
+    p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::exp;
+    use super::{exp, exp2};
 
     #[test]
     fn exp_is_close_over_its_whole_range() {
@@ -38,6 +59,19 @@ mod tests {
             worst = worst.max((f64::from(exp(x)) / wanted - 1.0).abs());
         }
         assert!(worst < 2e-7, "{worst:e}");
+    }
+
+    #[test]
+    fn exp2_is_close_below_zero() {
+        for step in 0..=1_260_000 {
+            let x = -126.0 + step as f32 * 1e-4;
+            let wanted = f64::from(x).exp2();
+            let worst = (f64::from(exp2::<false>(x)) / wanted - 1.0).abs().max((f64::from(exp2::<true>(x)) / wanted - 1.0).abs());
+            assert!(worst < 2e-7, "{x}: {worst:e}");
+        }
+        assert_eq!(exp2::<true>(0.0), 1.0);
+        assert_eq!([exp2::<true>(-128.0), exp2::<false>(f32::NEG_INFINITY)], [0.0; 2]);
+        assert!(exp2::<true>(f32::NAN).is_nan());
     }
 
     #[test]

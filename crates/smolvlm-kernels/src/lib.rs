@@ -4,14 +4,17 @@
 //! computed in f32 whatever the type of the tensors, and rounded where transformers 5.23.0 rounds. Weights keep the
 //! layout that checkpoints store them in.
 //!
-//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`].
+//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`] and `cpu`.
 
 mod activation;
 mod attention;
 #[cfg(feature = "flex")]
+pub mod cpu;
+#[cfg(feature = "flex")]
 mod elementwise;
 mod embedding;
 mod exp;
+mod format;
 mod linear;
 mod mapped_file;
 mod norm;
@@ -20,7 +23,10 @@ mod rotary;
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
 pub use embedding::Embedding;
+pub use format::Format;
 pub use linear::Linear;
+#[cfg(feature = "flex")]
+pub use linear::{gated_linears, linears};
 pub use mapped_file::MappedFile;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::{Rotary, rotate};

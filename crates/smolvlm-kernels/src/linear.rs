@@ -1,35 +1,152 @@
-//! Linear layers with weights as checkpoints store them.
+//! Linear layers with weights as checkpoints store them, or packed.
 
+#[cfg(feature = "flex")]
+use crate::Activation;
+#[cfg(feature = "flex")]
+use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, gated_products, products, tensor_of};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use std::sync::Arc;
 
 /// `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the inputs, which is what
 /// matrix-vector products want, and nothing has to be transposed while loading.
+///
+/// On a CPU the weights can be packed: then they are no parameter any more and cannot be trained.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[out, in]`.
-    pub weight: Param<Tensor<2>>,
+    /// `[out, in]`, unless the weights are packed.
+    pub weight: Option<Param<Tensor<2>>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    #[cfg(feature = "flex")]
+    #[module(skip)]
+    packed: Option<Arc<PackedMatrix>>,
+    #[module(skip)]
+    shape: [usize; 2],
 }
 
 impl Linear {
     /// A layer with normally distributed weights of standard deviation `range` and a bias of zeros, if it has one.
     /// Nothing is allocated before the first use.
     pub fn init(input: usize, output: usize, bias: bool, range: f64, device: &Device) -> Self {
+        let weight = Initializer::Normal { mean: 0.0, std: range }.init([output, input], device);
+        Self::new(weight, bias.then(|| Initializer::Zeros.init([output], device)), [output, input])
+    }
+
+    /// A layer with this weight, `[out, in]`, and bias, `[out]`.
+    pub fn from_tensors(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
+        let shape = weight.dims();
+        Self::new(Param::from_tensor(weight), bias.map(Param::from_tensor), shape)
+    }
+
+    fn new(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>, shape: [usize; 2]) -> Self {
         Self {
-            weight: Initializer::Normal { mean: 0.0, std: range }.init([output, input], device),
-            bias: bias.then(|| Initializer::Zeros.init([output], device)),
+            weight: Some(weight),
+            bias,
+            #[cfg(feature = "flex")]
+            packed: None,
+            shape,
         }
+    }
+
+    /// Values that go in.
+    pub fn inputs(&self) -> usize {
+        self.shape[1]
+    }
+
+    /// Values that come out.
+    pub fn outputs(&self) -> usize {
+        self.shape[0]
     }
 
     /// # Shapes
     ///
-    /// `[.., in]` to `[.., out]`.
+    /// `[.., in]` to `[.., out]`; f32 where the weights are packed.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        #[cfg(feature = "flex")]
+        if let Some(packed) = &self.packed {
+            return self.forward_packed(packed, x);
+        }
+        match &self.weight {
+            Some(weight) => linear(x, weight.val(), self.bias.as_ref().map(Param::val)),
+            // Either there is a weight, or it was packed.
+            None => x,
+        }
     }
+}
+
+#[cfg(feature = "flex")]
+impl Linear {
+    /// Takes packed weights instead of the tensor.
+    ///
+    /// # Panics
+    ///
+    /// When the matrix is of another shape.
+    pub fn pack(&mut self, matrix: PackedMatrix) {
+        assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "a matrix of the layer's shape");
+        self.weight = None;
+        self.packed = Some(Arc::new(matrix));
+    }
+
+    /// The packed weights.
+    pub fn packed(&self) -> Option<&PackedMatrix> {
+        self.packed.as_deref()
+    }
+
+    fn packed_or_panic(&self) -> &PackedMatrix {
+        match &self.packed {
+            Some(packed) => packed,
+            None => panic!("a layer of {} inputs and {} outputs is not packed", self.shape[1], self.shape[0]),
+        }
+    }
+
+    /// The bias, where kernels can read it.
+    fn host_bias(&self) -> Option<HostValues> {
+        self.bias.as_ref().map(|bias| HostValues::of(bias.val()))
+    }
+
+    fn forward_packed<const D: usize>(&self, packed: &PackedMatrix, x: Tensor<D>) -> Tensor<D> {
+        let (mut shape, width) = (x.dims(), packed.inputs());
+        shape[D - 1] = packed.outputs();
+        let values = HostValues::of(x);
+        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(packed.format()), Matrix::new());
+        let count = values.len() / width.max(1);
+        rows.fill(&pool, count, width, |row, out| out.copy_from_slice(&values[row * width..][..width]));
+        out.resize(count, packed.outputs());
+        let bias = self.host_bias();
+        products(&pool, &rows, &[(packed, Output::store(&mut out).with_bias(bias.as_deref()))]);
+        tensor_of(&out, shape)
+    }
+}
+
+/// Layers with packed weights that share their inputs, as one parallel region.
+///
+/// # Panics
+///
+/// When the weights of a layer are not packed, or do not fit.
+#[cfg(feature = "flex")]
+pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<'_>); N]) {
+    let biases = layers.each_ref().map(|(layer, _)| layer.host_bias());
+    let mut biases = biases.iter();
+    let matrices = layers.map(|(layer, output)| {
+        let bias = biases.next().and_then(Option::as_deref);
+        (layer.packed_or_panic(), output.with_bias(bias))
+    });
+    products(pool, x, &matrices);
+}
+
+/// `activation(gate(x)) * up(x)` of layers with packed weights.
+///
+/// # Panics
+///
+/// As [`linears`].
+#[cfg(feature = "flex")]
+pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activation: Activation, output: &Output<'_>) {
+    let (gate_bias, up_bias) = (gate.host_bias(), up.host_bias());
+    let parts = [(gate.packed_or_panic(), gate_bias.as_deref()), (up.packed_or_panic(), up_bias.as_deref())];
+    gated_products(pool, x, parts, activation, output);
 }
 
 /// `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
@@ -49,19 +166,40 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 #[cfg(test)]
 mod tests {
     use super::Linear;
-    use burn::module::Param;
+    use crate::Format;
+    use crate::cpu::PackedMatrix;
     use burn::tensor::{Device, Tensor};
+
+    fn layer() -> Linear {
+        let device = Device::flex();
+        Linear::from_tensors(
+            Tensor::from_data([[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]], &device),
+            Some(Tensor::from_data([10.0, 20.0], &device)),
+        )
+    }
+
+    fn run(layer: &Linear) -> Vec<f32> {
+        let x = Tensor::<3>::from_data([[[1.0, 1.0, 1.0], [2.0, 0.0, -2.0]]], &Device::flex());
+        let y = layer.forward(x);
+        assert_eq!(y.dims(), [1, 2, 2]);
+        y.into_data().try_to_vec::<f32>().unwrap()
+    }
 
     #[test]
     fn weights_are_output_rows() {
-        let device = Device::flex();
-        let layer = Linear {
-            weight: Param::from_tensor(Tensor::from_data([[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]], &device)),
-            bias: Some(Param::from_tensor(Tensor::from_data([10.0, 20.0], &device))),
+        assert_eq!(run(&layer()), [16.0, 19.5, 6.0, 19.0]);
+    }
+
+    #[test]
+    fn packed_weights_are_the_same_matrix() {
+        let mut packed = layer();
+        let rows = [[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]];
+        let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
+            out.copy_from_slice(&rows[row]);
+            Ok(())
         };
-        let x = Tensor::<3>::from_data([[[1.0, 1.0, 1.0], [2.0, 0.0, -2.0]]], &device);
-        let y = layer.forward(x);
-        assert_eq!(y.dims(), [1, 2, 2]);
-        assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [16.0, 19.5, 6.0, 19.0]);
+        packed.pack(PackedMatrix::pack(2, 3, Format::F32, row).unwrap());
+        assert!(packed.weight.is_none());
+        assert_eq!(run(&packed), [16.0, 19.5, 6.0, 19.0]);
     }
 }

@@ -33,6 +33,12 @@ impl Rotary {
         (cut(&self.cos), cut(&self.sin))
     }
 
+    /// Cosines and sines where kernels can read them, `[positions, head_dim]`, both halves of a row alike.
+    #[cfg(feature = "flex")]
+    pub fn host(&self) -> [crate::cpu::HostValues; 2] {
+        [&self.cos, &self.sin].map(|table| crate::cpu::HostValues::of(table.clone()))
+    }
+
     /// Cosines and sines of a position for each token, `[B, T]`: two `[B, 1, T, head_dim]`.
     pub fn at(&self, positions: Tensor<2, Int>) -> (Tensor<4>, Tensor<4>) {
         let [batch, len] = positions.dims();

@@ -73,7 +73,7 @@ impl SmolVlmModel {
             let message = format!("{pixels} pixels and mask {mask:?} do not have the shape {:?}", tiles.shape);
             return Err(Error::input("tiles", message));
         }
-        let dtype = self.connector.proj.weight.val().dtype();
+        let dtype = self.text.norm.weight.val().dtype();
         let is_real = |tile: &[f32]| !tile.iter().all(|&value| rounds_to_zero(value, dtype));
         let mut real: Vec<usize> = tiles
             .pixels
@@ -111,7 +111,7 @@ impl SmolVlmModel {
         micro_batch: usize,
         hidden_states: bool,
     ) -> Result<Option<ImageFeatures>, Error> {
-        let weight = self.connector.proj.weight.val();
+        let weight = self.text.norm.weight.val();
         let (device, dtype) = (weight.device(), weight.dtype());
         let mut features = Vec::new();
         let mut states: Vec<Vec<Tensor<3>>> = Vec::new();

@@ -21,12 +21,15 @@
 
 mod convert;
 mod error;
+mod format;
 mod forward;
 mod header;
 mod host;
 mod images;
 mod merge;
 mod model;
+#[cfg(feature = "flex")]
+mod packed;
 mod place;
 mod random;
 mod resolve;
@@ -35,6 +38,7 @@ mod stored;
 mod weights;
 
 pub use error::{Error, Misshapen, WeightMismatch};
+pub use format::WeightFormat;
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};

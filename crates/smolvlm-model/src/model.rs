@@ -1,9 +1,14 @@
 //! The parts of the model, and how they get their weights.
 
+#[cfg(feature = "flex")]
+use crate::convert::widen;
 use crate::convert::{dtype, tensor_data};
+use crate::format::WeightFormat;
+#[cfg(feature = "flex")]
+use crate::place::RowSource;
 use crate::place::{TensorSource, place};
 use crate::random::RandomTensors;
-use crate::resolve::Plan;
+use crate::resolve::{Plan, Source};
 use crate::{Error, Weights};
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
@@ -57,24 +62,25 @@ impl SmolVlmModel {
         }
     }
 
-    /// Reads the weights of a checkpoint into `float`, tensor by tensor: at most the model in `float` and one tensor more
-    /// are in memory.
+    /// Reads the weights of a checkpoint into `format`, tensor by tensor: at most the model in that format and one tensor more
+    /// are in memory. A [`FloatType`] stands for tensors of that type; packed formats are for Burn's CPU backend.
     ///
     /// # Errors
     ///
     /// [`Error::WeightMismatch`] with everything that is missing or misshapen, [`Error::TensorType`] for tensors in a type
     /// that is not read, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
-    /// cannot compute in `float`; all before anything is loaded.
+    /// cannot compute in `format`; all before anything is loaded.
     pub fn load(
         config: &ModelConfig,
         weights: &Weights,
         device: &Device,
-        float: FloatType,
+        format: impl Into<WeightFormat>,
     ) -> Result<(Self, LoadReport), Error> {
-        check(config, device, float)?;
+        let format = format.into();
+        check(config, device, format)?;
         let plan = Plan::new(config, weights)?;
         let fresh = Self::with_head(config, !plan.tied, device);
-        let model = place(fresh, &Stored { weights, plan: &plan }, device, float)?;
+        let model = fresh.filled(&Stored { weights, plan: &plan }, device, format)?;
         let tying_overruled = config.tie_word_embeddings && !plan.tied;
         Ok((model, LoadReport { unexpected: plan.unexpected, tied: plan.tied, tying_overruled }))
     }
@@ -86,9 +92,23 @@ impl SmolVlmModel {
     ///
     /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device cannot compute in
     /// `float`.
-    pub fn random(config: &ModelConfig, seed: u64, device: &Device, float: FloatType) -> Result<Self, Error> {
-        check(config, device, float)?;
-        place(Self::init(config, device), &RandomTensors::new(config, seed), device, float)
+    pub fn random(
+        config: &ModelConfig,
+        seed: u64,
+        device: &Device,
+        format: impl Into<WeightFormat>,
+    ) -> Result<Self, Error> {
+        let format = format.into();
+        check(config, device, format)?;
+        Self::init(config, device).filled(&RandomTensors::new(config, seed), device, format)
+    }
+
+    fn filled(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
+        #[cfg(feature = "flex")]
+        if let WeightFormat::Packed(packed) = format {
+            return place(crate::packed::pack(self, source, packed)?, source, device, format);
+        }
+        place(self, source, device, format)
     }
 
     /// The configuration.
@@ -104,12 +124,18 @@ impl SmolVlmModel {
 }
 
 /// What can be wrong before there are any weights.
-fn check(config: &ModelConfig, device: &Device, float: FloatType) -> Result<(), Error> {
+fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<(), Error> {
     config.validate()?;
-    if device.supports_dtype(dtype(float)) {
-        Ok(())
-    } else {
-        Err(Error::Device(format!("{device:?} cannot compute in {}; use float32", float.name())))
+    match format {
+        WeightFormat::Tensors(float) if device.supports_dtype(dtype(float)) => Ok(()),
+        WeightFormat::Tensors(float) => {
+            Err(Error::Device(format!("{device:?} cannot compute in {}; use float32", float.name())))
+        }
+        #[cfg(feature = "flex")]
+        WeightFormat::Packed(_) if *device == Device::flex() => Ok(()),
+        WeightFormat::Packed(_) => {
+            Err(Error::Device(format!("weights are packed for the CPU (flex) only, not for {device:?}")))
+        }
     }
 }
 
@@ -119,12 +145,34 @@ struct Stored<'a> {
     plan: &'a Plan,
 }
 
+impl Stored<'_> {
+    fn source(&self, path: &str, shape: &[usize]) -> Result<&Source, Error> {
+        let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
+        source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))
+    }
+}
+
 impl TensorSource for Stored<'_> {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
-        let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
-        let source = source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))?;
+        let source = self.source(path, shape)?;
         let data = tensor_data(self.weights.bytes(&source.name), source.float, float, shape);
         self.weights.release(&source.name);
         Ok(data)
+    }
+    #[cfg(feature = "flex")]
+    fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
+        let source = self.source(path, shape)?;
+        let (bytes, float) = (self.weights.bytes(&source.name), source.float);
+        Ok(Box::new(move |row, out| {
+            let width = out.len() * float.bytes();
+            widen(&bytes[row * width..][..width], float, out);
+        }))
+    }
+
+    #[cfg(feature = "flex")]
+    fn release(&self, path: &str) {
+        if let Some(source) = self.plan.sources.get(path) {
+            self.weights.release(&source.name);
+        }
     }
 }

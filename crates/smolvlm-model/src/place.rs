@@ -6,12 +6,26 @@ use smolvlm_config::FloatType;
 
 use crate::convert::dtype;
 use crate::error::Error;
+use crate::format::WeightFormat;
+use crate::weights::EMBEDDINGS;
 
 /// Something that knows the values of every parameter.
 pub(crate) trait TensorSource {
     /// The values of the parameter at `path`, in the type `float` and of the shape `shape`.
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error>;
+
+    /// The rows of the parameter at `path`, which is of the shape `shape`.
+    #[cfg(feature = "flex")]
+    fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error>;
+
+    /// The rows of the parameter at `path` are not needed any more.
+    #[cfg(feature = "flex")]
+    fn release(&self, _path: &str) {}
 }
+
+/// Fills a slice with the row of a number.
+#[cfg(feature = "flex")]
+pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
 /// Replaces every float parameter of `module` by the tensor that `source` has for it.
 ///
@@ -25,9 +39,9 @@ pub(crate) fn place<M: Module>(
     module: M,
     source: &impl TensorSource,
     device: &Device,
-    float: FloatType,
+    format: WeightFormat,
 ) -> Result<M, Error> {
-    let mut placer = Placer { source, device, float, path: Vec::new(), error: None };
+    let mut placer = Placer { source, device, format, path: Vec::new(), error: None };
     let module = module.map(&mut placer);
     match placer.error {
         Some(error) => Err(error),
@@ -38,7 +52,7 @@ pub(crate) fn place<M: Module>(
 struct Placer<'a, S> {
     source: &'a S,
     device: &'a Device,
-    float: FloatType,
+    format: WeightFormat,
     path: Vec<String>,
     error: Option<Error>,
 }
@@ -57,11 +71,12 @@ impl<S: TensorSource> ModuleMapper for Placer<'_, S> {
             return param;
         }
         let path = self.path.join(".");
-        match self.source.tensor(&path, param.lazy_shape().as_slice(), self.float) {
+        let float = if path == EMBEDDINGS { self.format.embeddings() } else { self.format.activations() };
+        match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
             Ok(data) => {
                 // Weights live as long as the model: on devices with memory pools they get memory of their own.
                 let tensor = self.device.memory_persistent_allocations(data, |data| {
-                    Tensor::from_data(data, (self.device, dtype(self.float)))
+                    Tensor::from_data(data, (self.device, dtype(float)))
                 });
                 Param::initialized(param.id, tensor)
             }

@@ -12,6 +12,8 @@ use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::convert::{filled, to_bytes};
 use crate::error::Error;
+#[cfg(feature = "flex")]
+use crate::place::RowSource;
 use crate::place::TensorSource;
 use crate::weights::{TensorKind, TensorSpec, tensor_specs};
 
@@ -34,6 +36,13 @@ impl TensorSource for RandomTensors {
             Some(spec) if spec.shape == shape => Ok(draw(spec, self.seed, float)),
             _ => Err(Error::UnknownParameter(path.to_owned())),
         }
+    }
+
+    #[cfg(feature = "flex")]
+    fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
+        let data = self.tensor(path, shape, FloatType::F32)?;
+        let values = data.try_to_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+        Ok(Box::new(move |row, out| out.copy_from_slice(&values[row * out.len()..][..out.len()])))
     }
 }
 

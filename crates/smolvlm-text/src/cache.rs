@@ -8,9 +8,9 @@ use smolvlm_kernels::{AttentionMask, Rotary};
 /// Keys (after rotation) and values of one layer, `[B, kv_heads, capacity, head_dim]` each.
 #[derive(Debug, Clone)]
 pub struct LayerCache {
-    keys: Tensor<4>,
-    values: Tensor<4>,
-    len: usize,
+    pub(crate) keys: Tensor<4>,
+    pub(crate) values: Tensor<4>,
+    pub(crate) len: usize,
 }
 
 /// Keys and values of every layer, allocated once and written in place, with the rotary tables that go with them.
@@ -19,10 +19,11 @@ pub struct LayerCache {
 #[derive(Debug, Clone)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
-    rotary: Rotary,
-    padding: Vec<usize>,
-    capacity: usize,
+    pub(crate) rotary: Rotary,
+    pub(crate) padding: Vec<usize>,
+    pub(crate) capacity: usize,
     dtype: DType,
+    activations: DType,
     len: usize,
 }
 
@@ -36,15 +37,27 @@ pub(crate) struct Positions {
 impl KvCache {
     /// An empty cache for one row per entry of `padding`, each with room for `capacity` tokens, padding included.
     pub fn new(config: &TextConfig, padding: &[usize], capacity: usize, device: &Device, dtype: DType) -> Self {
+        Self::with_types(config, padding, capacity, device, [dtype; 2])
+    }
+
+    /// [`new`](Self::new) for keys and values of another type than that of the activations, which comes second.
+    fn with_types(
+        config: &TextConfig,
+        padding: &[usize],
+        capacity: usize,
+        device: &Device,
+        [dtype, activations]: [DType; 2],
+    ) -> Self {
         let capacity = capacity.max(1);
         let shape = [padding.len(), config.num_key_value_heads, capacity, config.head_dim];
         let layer = |_| LayerCache::new(shape, device, dtype);
         Self {
             layers: (0..config.num_hidden_layers).map(layer).collect(),
-            rotary: Rotary::new(&config.rope.inverse_frequencies(config.head_dim), capacity, device, dtype),
+            rotary: rotary(config, capacity, device, activations),
             padding: padding.to_vec(),
             capacity,
             dtype,
+            activations,
             len: 0,
         }
     }
@@ -93,7 +106,7 @@ impl KvCache {
         let Some(first) = rows.first() else { return Ok(None) };
         let Some(device) = first.layers.first().map(|layer| layer.keys.device()) else { return Ok(None) };
         let padding: Vec<usize> = rows.iter().map(|row| len - row.len()).collect();
-        let mut stacked = Self::new(config, &padding, capacity, &device, first.dtype);
+        let mut stacked = Self::with_types(config, &padding, capacity, &device, [first.dtype, first.activations]);
         for (row, (source, padding)) in rows.iter().zip(padding).enumerate() {
             for (layer, from) in stacked.layers.iter_mut().zip(&source.layers) {
                 layer.put(row, padding, from);
@@ -136,7 +149,7 @@ impl KvCache {
             return;
         }
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
-        self.rotary = Rotary::new(&config.rope.inverse_frequencies(config.head_dim), capacity, &device, self.dtype);
+        self.rotary = rotary(config, capacity, &device, self.activations);
         self.capacity = capacity;
         for layer in &mut self.layers {
             layer.reserve(capacity);
@@ -149,11 +162,17 @@ impl KvCache {
         index.saturating_sub(self.padding.get(row).copied().unwrap_or_default())
     }
 
-    /// Rotary tables and mask for the next `tokens` tokens.
-    pub(crate) fn positions(&self, tokens: usize, device: &Device) -> Result<Positions, Error> {
+    /// Whether every row can take `tokens` more.
+    pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Error> {
         if tokens > self.capacity - self.len {
             return Err(Error::CacheFull { tokens, used: self.len, capacity: self.capacity });
         }
+        Ok(())
+    }
+
+    /// Rotary tables and mask for the next `tokens` tokens.
+    pub(crate) fn positions(&self, tokens: usize, device: &Device) -> Result<Positions, Error> {
+        self.check_room(tokens)?;
         if self.padding.iter().all(|&padding| padding == 0) {
             let (cos, sin) = self.rotary.range(self.len, tokens);
             return Ok(Positions { cos, sin, mask: AttentionMask::Causal });
@@ -229,17 +248,32 @@ impl LayerCache {
         let (start, end) = (self.len, self.len + tokens);
         let place = [0..rows, 0..heads, start..end, 0..width];
         // `inplace` hands the only reference over, so the backend writes where the cache lies.
-        self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys));
-        self.values.inplace(|cache| cache.slice_assign(place, values));
+        let (stored, given) = (self.keys.dtype(), keys.dtype());
+        self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys.cast(stored)));
+        self.values.inplace(|cache| cache.slice_assign(place, values.cast(stored)));
         self.len = end;
-        (self.keys.clone().narrow(2, 0, end), self.values.clone().narrow(2, 0, end))
+        let seen = |cache: &Tensor<4>| cache.clone().narrow(2, 0, end).cast(given);
+        (seen(&self.keys), seen(&self.values))
     }
+}
+
+fn rotary(config: &TextConfig, positions: usize, device: &Device, dtype: DType) -> Rotary {
+    Rotary::new(&config.rope.inverse_frequencies(config.head_dim), positions, device, dtype)
 }
 
 impl TextModel {
     /// An empty cache that fits this model, on its device and in its type. See [`KvCache::new`].
     pub fn new_cache(&self, config: &TextConfig, padding: &[usize], capacity: usize) -> KvCache {
         let weight = self.norm.weight.val();
-        KvCache::new(config, padding, capacity, &weight.device(), weight.dtype())
+        KvCache::with_types(config, padding, capacity, &weight.device(), [self.cache_type(), weight.dtype()])
+    }
+
+    /// Type of the keys and values that the layers work with.
+    pub(crate) fn cache_type(&self) -> DType {
+        #[cfg(feature = "flex")]
+        if let Some(format) = self.packed() {
+            return crate::packed::cache_type(format);
+        }
+        self.norm.weight.val().dtype()
     }
 }

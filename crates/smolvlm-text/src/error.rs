@@ -25,7 +25,7 @@ pub enum Error {
         cache: DType,
         /// Layers of the cache.
         cache_layers: usize,
-        /// Type of the embeddings.
+        /// Type that the model keeps keys and values in.
         model: DType,
         /// Layers of the model.
         model_layers: usize,

@@ -44,7 +44,7 @@ pub struct TextMlp {
     /// Back.
     pub down_proj: Linear,
     #[module(skip)]
-    activation: Activation,
+    pub(crate) activation: Activation,
 }
 
 /// What every layer needs besides the hidden states.

@@ -8,6 +8,8 @@ mod cache;
 mod error;
 mod layer;
 mod model;
+#[cfg(feature = "flex")]
+mod packed;
 
 pub use cache::{KvCache, LayerCache};
 pub use error::Error;

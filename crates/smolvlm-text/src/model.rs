@@ -45,7 +45,9 @@ impl TextModel {
     ///
     /// `[B, T]` to `[B, T, hidden]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.embed_tokens.forward(ids)
+        let embeds = self.embed_tokens.forward(ids);
+        // The table may be kept in half precision where packed layers work in f32.
+        embeds.cast(self.norm.weight.val().dtype())
     }
 
     /// Runs the next tokens of every row through the layers; their keys and values join the cache.
@@ -62,9 +64,13 @@ impl TextModel {
         if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
             return Err(Error::Shape { found, rows: cache.rows(), hidden: width });
         }
-        let (model, model_layers, cache_layers) = (embeds.dtype(), self.layers.len(), cache.layers.len());
+        let (model, model_layers, cache_layers) = (self.cache_type(), self.layers.len(), cache.layers.len());
         if cache.dtype() != model || cache_layers != model_layers {
             return Err(Error::OtherModel { cache: cache.dtype(), cache_layers, model, model_layers });
+        }
+        #[cfg(feature = "flex")]
+        if let Some(format) = self.packed() {
+            return crate::packed::forward(self, format, embeds, cache, hidden_states);
         }
         let positions = cache.positions(found[1], &embeds.device())?;
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };

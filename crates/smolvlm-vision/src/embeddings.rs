@@ -11,10 +11,17 @@ use smolvlm_kernels::Embedding;
 /// The convolution that turns each patch into a vector, as a matrix product over unfolded patches.
 #[derive(Module, Debug)]
 pub struct PatchEmbedding {
-    /// `[hidden, channels, patch, patch]`.
-    pub weight: Param<Tensor<4>>,
+    /// `[hidden, channels, patch, patch]`, unless the weights are packed.
+    pub weight: Option<Param<Tensor<4>>>,
     /// `[hidden]`.
     pub bias: Param<Tensor<1>>,
+    /// Channels of a tile.
+    pub channels: usize,
+    /// Edge of a patch in pixels.
+    pub patch: usize,
+    #[cfg(feature = "flex")]
+    #[module(skip)]
+    pub(crate) packed: Option<std::sync::Arc<smolvlm_kernels::cpu::PackedMatrix>>,
 }
 
 /// Patch and position embeddings.
@@ -34,9 +41,14 @@ impl VisionEmbeddings {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
             patch_embedding: PatchEmbedding {
-                weight: Initializer::Normal { mean: 0.0, std }
-                    .init([hidden, config.num_channels, patch, patch], device),
+                weight: Some(
+                    Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
+                ),
                 bias: Initializer::Zeros.init([hidden], device),
+                channels: config.num_channels,
+                patch,
+                #[cfg(feature = "flex")]
+                packed: None,
             },
             position_embedding: Embedding::init(config.grid() * config.grid(), hidden, std, device),
             grid: config.grid(),
@@ -53,11 +65,7 @@ impl VisionEmbeddings {
     ///
     /// [`Error::TileShape`], [`Error::MaskShape`].
     pub fn forward(&self, tiles: Tensor<4>, mask: Option<&PatchMask>) -> Result<Tensor<3>, Error> {
-        let shape = self.patch_grid(tiles.dims())?;
-        let patches: usize = shape.iter().product();
-        if let Some(mask) = mask.filter(|mask| mask.shape != shape || mask.valid.len() != patches) {
-            return Err(Error::MaskShape { found: mask.shape, values: mask.valid.len(), expected: shape });
-        }
+        let shape = self.checked_grid(tiles.dims(), mask)?;
         let patches = self.patches(tiles, shape);
         let native = shape[1] == self.grid && shape[2] == self.grid;
         Ok(match mask.filter(|mask| !mask.is_full()) {
@@ -68,9 +76,18 @@ impl VisionEmbeddings {
         })
     }
 
-    /// Tiles, rows and columns of patches.
+    /// Tiles, rows and columns of patches, which the mask must have, too.
+    pub(crate) fn checked_grid(&self, found: [usize; 4], mask: Option<&PatchMask>) -> Result<[usize; 3], Error> {
+        let shape = self.patch_grid(found)?;
+        let patches: usize = shape.iter().product();
+        match mask.filter(|mask| mask.shape != shape || mask.valid.len() != patches) {
+            Some(mask) => Err(Error::MaskShape { found: mask.shape, values: mask.valid.len(), expected: shape }),
+            None => Ok(shape),
+        }
+    }
+
     fn patch_grid(&self, found: [usize; 4]) -> Result<[usize; 3], Error> {
-        let [_, channels, patch, _] = self.patch_embedding.weight.val().dims();
+        let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
         let [tiles, tile_channels, height, width] = found;
         if tiles == 0 || tile_channels != channels || height < patch || width < patch {
             return Err(Error::TileShape { found, channels, patch });
@@ -79,16 +96,21 @@ impl VisionEmbeddings {
     }
 
     fn patches(&self, tiles: Tensor<4>, [count, rows, columns]: [usize; 3]) -> Tensor<3> {
-        let weight = self.patch_embedding.weight.val();
-        let [hidden, channels, patch, _] = weight.dims();
+        let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
+        let bias = self.patch_embedding.bias.val();
+        let hidden = bias.dims()[0];
         let values = channels * patch * patch;
         let unfolded = tiles
             .slice([0..count, 0..channels, 0..rows * patch, 0..columns * patch])
             .reshape([count, channels, rows, patch, columns, patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([count * rows * columns, values]);
-        let product = unfolded.matmul(weight.reshape([hidden, values]).transpose());
-        (product + self.patch_embedding.bias.val().unsqueeze()).reshape([count, rows * columns, hidden])
+        let product = match &self.patch_embedding.weight {
+            Some(weight) => unfolded.matmul(weight.val().reshape([hidden, values]).transpose()),
+            // Either there is a weight, or it was packed and the encoder runs elsewhere.
+            None => Tensor::zeros([count * rows * columns, hidden], &bias.device()),
+        };
+        (product + bias.unsqueeze()).reshape([count, rows * columns, hidden])
     }
 
     fn positions(&self, mask: &PatchMask) -> Tensor<3> {
@@ -102,7 +124,7 @@ impl VisionEmbeddings {
 impl VisionEncoder {
     /// Rows and columns of patches in tiles of this height and width.
     pub fn patch_grid(&self, height: usize, width: usize) -> [usize; 2] {
-        let patch = self.embeddings.patch_embedding.weight.val().dims()[2];
+        let patch = self.embeddings.patch_embedding.patch;
         [height / patch, width / patch]
     }
 }

@@ -54,6 +54,10 @@ impl VisionEncoder {
         mask: Option<&PatchMask>,
         hidden_states: bool,
     ) -> Result<VisionOutput, Error> {
+        #[cfg(feature = "flex")]
+        if let Some(format) = self.packed() {
+            return crate::packed::forward(self, format, tiles, mask, hidden_states);
+        }
         let device = tiles.device();
         let mut x = self.embeddings.forward(tiles, mask)?;
         let mask = mask.filter(|mask| !mask.is_full()).map_or(AttentionMask::None, |mask| hide_invalid(mask, &device));

@@ -41,7 +41,7 @@ pub struct VisionMlp {
     /// Back.
     pub fc2: Linear,
     #[module(skip)]
-    activation: Activation,
+    pub(crate) activation: Activation,
 }
 
 impl EncoderLayer {

@@ -8,6 +8,8 @@ mod embeddings;
 mod encoder;
 mod error;
 mod layer;
+#[cfg(feature = "flex")]
+mod packed;
 mod position;
 
 pub use embeddings::{PatchEmbedding, VisionEmbeddings};

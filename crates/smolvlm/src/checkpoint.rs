@@ -2,7 +2,7 @@
 
 use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
-use smolvlm_model::{LoadReport, SmolVlmModel, Weights};
+use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat, Weights};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
@@ -70,11 +70,11 @@ impl Checkpoint {
         &self,
         config: &ModelConfig,
         device: &burn::tensor::Device,
-        dtype: FloatType,
+        format: WeightFormat,
     ) -> Result<(SmolVlmModel, LoadReport), Error> {
         Ok(match self {
-            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, dtype)?,
-            Self::Random(_) => (SmolVlmModel::random(config, SEED, device, dtype)?, LoadReport::default()),
+            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, format)?,
+            Self::Random(_) => (SmolVlmModel::random(config, SEED, device, format)?, LoadReport::default()),
         })
     }
 }
@@ -95,6 +95,10 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
         Dtype::F32 => FloatType::F32,
         Dtype::F16 => FloatType::F16,
         Dtype::Auto | Dtype::Bf16 => FloatType::Bf16,
+        Dtype::Q8 | Dtype::Q4 => {
+            let legal = "auto, f32, bf16 or f16: weights are stored in these and quantised when they are loaded";
+            return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
+        }
     };
     let mut model = preset.model();
     model.dtype = Some(float);

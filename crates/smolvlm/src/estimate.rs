@@ -1,7 +1,9 @@
 //! What a request costs, before any weight is loaded and any pixel decoded.
 
 use crate::{Error, Options, Progress, Source};
-use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_config::ModelConfig;
+use smolvlm_kernels::Format;
+use smolvlm_model::WeightFormat;
 use smolvlm_processor::{Conversation, Estimate, RenderOptions};
 
 /// What one conversation costs.
@@ -39,10 +41,22 @@ impl MemoryEstimate {
     }
 
     /// The memory of a request with this prompt and at most `new_tokens` tokens of answer.
-    fn new(config: &ModelConfig, float: FloatType, prompt: &Estimate, vision_batch: usize, new_tokens: usize) -> Self {
-        let bytes = float.bytes() as u64;
+    fn new(
+        config: &ModelConfig,
+        format: WeightFormat,
+        prompt: &Estimate,
+        vision_batch: usize,
+        new_tokens: usize,
+    ) -> Self {
+        // Packed layers keep the residual stream in f32, no matrix of scores, and the rest in half precision at least.
+        let (bytes, packed) = match format {
+            WeightFormat::Tensors(float) => (float.bytes() as u64, false),
+            WeightFormat::Packed(Format::F32) => (4, true),
+            WeightFormat::Packed(_) => (2, true),
+        };
         let product = |sizes: &[usize]| sizes.iter().fold(bytes, |product, &size| product.saturating_mul(size as u64));
         let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, &part| sum.saturating_add(part));
+        let scores = |sizes: &[usize]| if packed { 0 } else { product(sizes) };
         let (vision, text) = (&config.vision, &config.text);
         let tokens = prompt.prompt_tokens;
         let tiles = vision_batch.max(1).min(prompt.tiles);
@@ -51,23 +65,47 @@ impl MemoryEstimate {
         let tower = sum(&[
             product(&[8, patches, vision.hidden_size]),
             product(&[2, patches, vision.intermediate_size]),
-            product(&[vision.num_attention_heads, patches, vision.grid().pow(2)]),
+            scores(&[vision.num_attention_heads, patches, vision.grid().pow(2)]),
         ]);
         let keys = text.num_key_value_heads * text.head_dim;
         let prefill = sum(&[
             product(&[8, tokens, text.hidden_size]),
             product(&[3, tokens, text.intermediate_size]),
-            product(&[text.num_attention_heads, tokens, tokens]),
+            scores(&[text.num_attention_heads, tokens, tokens]),
             product(&[2, text.vocab_size]),
         ]);
         Self {
-            weights: (config.parameter_count() as u64).saturating_mul(bytes),
+            weights: weights(config, format),
             pixels: (prompt.tiles * vision.num_channels * 4) as u64 * (prompt.edge as u64).pow(2),
             vision: tower,
             cache: product(&[2, text.num_hidden_layers, keys, tokens + new_tokens]),
             prefill,
         }
     }
+}
+
+/// Memory of all weights.
+fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
+    let all = config.parameter_count() as u64;
+    let packed = match format {
+        WeightFormat::Tensors(float) => return all.saturating_mul(float.bytes() as u64),
+        WeightFormat::Packed(packed) => packed,
+    };
+    let text = &config.text;
+    let table = (text.vocab_size as u64).saturating_mul(text.hidden_size as u64);
+    let keys = text.num_key_value_heads * text.head_dim;
+    let queries = text.num_attention_heads * text.head_dim;
+    let layer = text.hidden_size * (2 * queries + 2 * keys + 3 * text.intermediate_size);
+    // Text layers and output projection; the rest but for the table of embeddings is vision.
+    let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64).saturating_add(table);
+    let vision = all.saturating_sub(decoder).saturating_sub(if config.tie_word_embeddings { 0 } else { table });
+    let (vision_format, table_bytes) = match packed {
+        Format::F32 => (packed, 4),
+        Format::Bf16 | Format::Q8 => (packed, 2),
+        Format::Q4 => (Format::Q8, 2),
+    };
+    let bytes = |values: u64, format: Format| (values as f64 * format.bits() / 8.0) as u64;
+    bytes(vision, vision_format) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 
 /// What conversations cost, each by itself: from the checkpoint's configuration and the headers of the media.
@@ -84,10 +122,10 @@ pub fn estimate(
 ) -> Result<Vec<RequestEstimate>, Error> {
     let checkpoint = source.open(progress)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-    let float = options.dtype.on_device();
+    let format = options.dtype.on_device(options.device);
     let one = |conversation| {
         let prompt = processor.estimate(conversation, &RenderOptions::answer())?;
-        let memory = MemoryEstimate::new(&config, float, &prompt, options.vision_batch, new_tokens);
+        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);
         Ok(RequestEstimate { prompt, memory })
     };
     conversations.iter().map(one).collect()

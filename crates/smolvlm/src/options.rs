@@ -1,7 +1,9 @@
 //! How a model is to be run.
 
 use crate::Error;
-use smolvlm_config::ResizePolicy;
+use smolvlm_config::{FloatType, ResizePolicy};
+use smolvlm_kernels::Format;
+use smolvlm_model::WeightFormat;
 use smolvlm_processor::{ProcessorLimits, VideoWords};
 use std::str::FromStr;
 
@@ -91,6 +93,10 @@ impl FromStr for Device {
 }
 
 impl Device {
+    fn is_cpu(self) -> bool {
+        matches!(self, Self::Auto | Self::Flex)
+    }
+
     /// Burn's device for this choice; an error if the build lacks its backend.
     pub(crate) fn resolve(self) -> Result<burn::tensor::Device, Error> {
         match self {
@@ -106,7 +112,8 @@ impl Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// What is fastest on the device without losing accuracy: f32 on a CPU, whatever the file holds.
+    /// What is fastest on the device without changing the weights of released checkpoints, which are bf16: bf16 on a CPU with
+    /// AVX512-BF16, f32 on others. [`SmolVlm::format`](crate::SmolVlm::format) tells which.
     #[default]
     Auto,
     /// 32-bit floats.
@@ -115,6 +122,10 @@ pub enum Dtype {
     Bf16,
     /// IEEE half floats.
     F16,
+    /// On a CPU: 8-bit weights with a scale for each output, times 8-bit activations with a scale for each token.
+    Q8,
+    /// On a CPU: text weights of 4 bits with a scale for 32 of them, times 8-bit activations; vision as in `Q8`.
+    Q4,
 }
 
 impl FromStr for Dtype {
@@ -126,7 +137,36 @@ impl FromStr for Dtype {
             "f32" | "float32" => Ok(Self::F32),
             "bf16" | "bfloat16" => Ok(Self::Bf16),
             "f16" | "float16" => Ok(Self::F16),
-            _ => Err(Error::Option { option: "dtype", value: text.into(), legal: "auto, f32, bf16 or f16" }),
+            "q8" | "int8" => Ok(Self::Q8),
+            "q4" | "int4" => Ok(Self::Q4),
+            _ => Err(Error::Option { option: "dtype", value: text.into(), legal: "auto, f32, bf16, f16, q8 or q4" }),
         }
     }
+}
+
+impl Dtype {
+    /// How weights are kept on a device. On Burn's CPU backend they are packed for kernels of our own, but for f16.
+    pub(crate) fn on_device(self, device: Device) -> WeightFormat {
+        match self {
+            Self::F16 => WeightFormat::Tensors(FloatType::F16),
+            Self::Q8 => WeightFormat::Packed(Format::Q8),
+            Self::Q4 => WeightFormat::Packed(Format::Q4),
+            _ if !device.is_cpu() => WeightFormat::Tensors(match self {
+                Self::Bf16 => FloatType::Bf16,
+                _ => FloatType::F32,
+            }),
+            Self::F32 => WeightFormat::Packed(Format::F32),
+            Self::Bf16 => WeightFormat::Packed(Format::Bf16),
+            Self::Auto => WeightFormat::Packed(fastest_exact()),
+        }
+    }
+}
+
+/// The format in which bf16 weights lose nothing and products are fastest.
+fn fastest_exact() -> Format {
+    #[cfg(feature = "flex")]
+    if smolvlm_kernels::cpu::Isa::current().bf16 {
+        return Format::Bf16;
+    }
+    Format::F32
 }

@@ -3,11 +3,11 @@
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
-use crate::{Cancel, Chat, Dtype, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
+use crate::{Cancel, Chat, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
 use burn::tensor::Tensor;
-use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
+use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel};
+use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
 
 /// Longest answer when neither the caller nor the checkpoint says.
@@ -18,6 +18,7 @@ pub struct SmolVlm {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
     pub(crate) model: SmolVlmModel,
+    format: WeightFormat,
     report: LoadReport,
     generation: GenerationConfig,
     pub(crate) features: FeatureCache,
@@ -57,8 +58,8 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let dtype = options.dtype.on_device();
-        let load = || checkpoint.model(&config, &device, dtype);
+        let format = options.dtype.on_device(options.device);
+        let load = || checkpoint.model(&config, &device, format);
         let (model, report) = match &threads {
             Some(pool) => pool.install(load)?,
             None => load()?,
@@ -67,6 +68,7 @@ impl SmolVlm {
             config,
             processor,
             model,
+            format,
             report,
             generation,
             features: FeatureCache::new(options.feature_cache_bytes),
@@ -102,6 +104,11 @@ impl SmolVlm {
     /// The network itself, for a loop of your own.
     pub fn model(&self) -> &SmolVlmModel {
         &self.model
+    }
+
+    /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.
+    pub fn format(&self) -> WeightFormat {
+        self.format
     }
 
     /// What loading found besides the weights it used, such as stored tensors that no part of the model needs.
@@ -237,18 +244,6 @@ impl SmolVlm {
         match &self.threads {
             Some(pool) => pool.install(work),
             None => work(),
-        }
-    }
-}
-
-impl Dtype {
-    /// The format used when the weights lie on a CPU: `auto` is f32 there, since Burn's CPU backend converts every
-    /// half-precision operand on every call.
-    pub(crate) fn on_device(self) -> FloatType {
-        match self {
-            Self::Auto | Self::F32 => FloatType::F32,
-            Self::Bf16 => FloatType::Bf16,
-            Self::F16 => FloatType::F16,
         }
     }
 }

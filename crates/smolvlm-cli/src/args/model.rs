@@ -20,7 +20,8 @@ pub struct Model {
     /// Where to run: auto, flex or cpu
     #[arg(long, default_value = "auto")]
     pub device: Device,
-    /// Number format: auto, f32, bf16 or f16
+    /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on a CPU that computes
+    /// in it, f32 on others
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
     /// Threads to use [default: one per core]

@@ -1,0 +1,322 @@
+//! Attention of many queries: scores, softmax and weighted values of a few queries at a time.
+//!
+//! Keys and values of a head are packed once, so that both products run in the innermost loops of matrix products. A task
+//! computes all scores of 12 queries, which fit the cache of a core, so no matrix of scores exists in memory (the aim of
+//! Dao et al. 2022, arXiv 2205.14135) and no running maximum is needed.
+
+use super::isa::vectorised;
+use super::matrix::Element;
+use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile};
+use super::output::Output;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::softmax::softmax;
+use super::words::{Line, Words};
+
+/// Queries that a task takes; it keeps the keys and values of its head in the cache meanwhile.
+const TASK: usize = 8 * ROWS;
+
+/// Sizes of attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Independent sequences.
+    pub batch: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head, a whole number of words.
+    pub width: usize,
+    /// Queries of each sequence.
+    pub queries: usize,
+    /// Keys and values of each sequence.
+    pub keys: usize,
+}
+
+/// Vectors of all heads: that of head `h` of token `t` of sequence `b` starts at `start + b * batch + t * token + h * head`.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads<'a, E> {
+    /// All values.
+    pub values: &'a [E],
+    /// Where the first vector starts.
+    pub start: usize,
+    /// From one sequence to the next.
+    pub batch: usize,
+    /// From one token to the next.
+    pub token: usize,
+    /// From one head to the next.
+    pub head: usize,
+}
+
+/// Which keys a query sees.
+#[derive(Debug, Clone, Copy)]
+pub enum Visible<'a> {
+    /// All.
+    All,
+    /// Those that are true, of each sequence `[batch, keys]`; at least one.
+    Keys(&'a [bool]),
+    /// The queries are the last tokens; each sees itself and those before it, but for the first ones of each sequence, which
+    /// are padding and see themselves alone.
+    Causal {
+        /// Padding tokens at the start of each sequence.
+        padding: &'a [usize],
+    },
+}
+
+impl<'a, E: Element> Heads<'a, E> {
+    /// The vectors of a head from token `first` on.
+    pub(crate) fn of(&self, batch: usize, head: usize, first: usize) -> &'a [E] {
+        &self.values[self.start + batch * self.batch + head * self.head + first * self.token..]
+    }
+}
+
+impl AttentionShape {
+    /// The keys that query `query` of a sequence sees, as a range.
+    pub(crate) fn range(&self, visible: &Visible<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
+        match visible {
+            Visible::All | Visible::Keys(_) => 0..self.keys,
+            Visible::Causal { padding } => {
+                let own = self.keys - self.queries + query;
+                padding[batch].min(own)..own + 1
+            }
+        }
+    }
+}
+
+/// Packed keys and values, kept from call to call.
+#[derive(Debug, Default)]
+pub struct AttentionScratch {
+    keys: Words,
+    values: Words,
+}
+
+/// `softmax(q k^T / sqrt(width)) v`, with softmax in f32, written to `out`: one row a query, `[heads * width]` values.
+///
+/// # Panics
+///
+/// When the sizes do not fit.
+pub fn attention<E: Element>(
+    pool: &Pool,
+    shape: AttentionShape,
+    [q, k, v]: [Heads<'_, E>; 3],
+    visible: Visible<'_>,
+    scratch: &mut AttentionScratch,
+    out: &Output<'_>,
+) {
+    let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
+    assert!(kv_heads > 0 && heads % kv_heads == 0 && width % E::STEP == 0, "heads {heads}, {kv_heads}, {width} wide");
+    let packing = Packing::new::<E>(shape);
+    scratch.keys.grow(batch * kv_heads * packing.keys() * 16);
+    scratch.values.grow(batch * kv_heads * packing.values() * 16);
+    let packed_keys = Shared::new(scratch.keys.values_mut::<Line>());
+    let packed_values = Shared::new(scratch.values.values_mut::<Line>());
+    pool.run(2 * batch * kv_heads, |task| {
+        let (index, what) = (task / 2, task % 2);
+        let (batch, head) = (index / kv_heads, index % kv_heads);
+        #[expect(unsafe_code, reason = "each task has its own head")]
+        // SAFETY: a head's keys or values are packed by one task.
+        unsafe {
+            if what == 0 {
+                let out = packed_keys.part(index * packing.keys(), packing.keys());
+                pack_keys(k.of(batch, head, 0), k.token, keys, width, bytemuck::cast_slice_mut(out));
+            } else {
+                let out = packed_values.part(index * packing.values(), packing.values());
+                pack_values(v.of(batch, head, 0), v.token, keys, width, bytemuck::cast_slice_mut(out));
+            }
+        }
+    });
+    let (packed_keys, packed_values) = (scratch.keys.values::<Line>(), scratch.values.values::<Line>());
+    let chunks = queries.div_ceil(TASK);
+    pool.run(batch * heads * chunks, |task| {
+        // The heaviest chunks of a causal mask come first, so that no thread waits for one at the end.
+        let chunk = chunks - 1 - task / (batch * heads);
+        let (batch, head) = (task % (batch * heads) / heads, task % heads);
+        let index = batch * kv_heads + head / (heads / kv_heads);
+        let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
+        let values = &packed_values[index * packing.values()..][..packing.values()];
+        let mut strip = Strip::<E>::new(shape, packing);
+        for first in (chunk * TASK..queries.min((chunk + 1) * TASK)).step_by(ROWS) {
+            let rows = ROWS.min(queries - first);
+            strip.run(&visible, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
+            for (panel, sums) in strip.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
+                let columns = COLUMNS.min(width - panel * COLUMNS);
+                let column = head * width + panel * COLUMNS;
+                #[expect(unsafe_code, reason = "each task has its own queries and head")]
+                // SAFETY: the rows of these queries and columns of this head are written by this task alone.
+                unsafe {
+                    out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
+                }
+            }
+        }
+    });
+}
+
+/// Sizes of packed keys and values of a head, in lines.
+#[derive(Debug, Clone, Copy)]
+struct Packing {
+    key_panels: usize,
+    key_steps: usize,
+    value_panels: usize,
+    value_steps: usize,
+}
+
+impl Packing {
+    fn new<E: Element>(shape: AttentionShape) -> Self {
+        Self {
+            key_panels: shape.keys.div_ceil(COLUMNS),
+            key_steps: shape.width / E::STEP,
+            value_panels: shape.width.div_ceil(COLUMNS),
+            // Whole panels of keys, so that weights and values end together.
+            value_steps: shape.keys.next_multiple_of(COLUMNS) / E::STEP,
+        }
+    }
+
+    fn keys(self) -> usize {
+        self.key_panels * self.key_steps * 2
+    }
+
+    fn values(self) -> usize {
+        self.value_panels * self.value_steps * 2
+    }
+}
+
+vectorised! {
+    /// Keys as columns: `[panel][step][32 keys]`.
+    fn pack_keys<E: Element>(keys: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
+        let steps = width / E::STEP;
+        for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
+            for column in 0..COLUMNS {
+                let key = panel * COLUMNS + column;
+                if key >= count {
+                    (0..steps).for_each(|step| out[step * COLUMNS + column] = 0);
+                    continue;
+                }
+                for (step, values) in keys[key * token..][..width].chunks_exact(E::STEP).enumerate() {
+                    out[step * COLUMNS + column] = word(values);
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Values as columns: `[panel][step][32 places of the head]`, where a step takes one key, or two.
+    fn pack_values<E: Element>(values: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
+        let steps = count.next_multiple_of(COLUMNS) / E::STEP;
+        for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
+            let first = panel * COLUMNS;
+            let columns = COLUMNS.min(width - first);
+            let row = |key: usize| if key < count { &values[key * token + first..][..columns] } else { &[] };
+            for (step, out) in out.chunks_exact_mut(COLUMNS).enumerate() {
+                out.fill(0);
+                for part in 0..E::STEP {
+                    for (out, value) in out.iter_mut().zip(row(step * E::STEP + part)) {
+                        *out |= bits(*value) << (16 * part);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The bits of one value, in the lower part of a word.
+#[inline(always)]
+fn bits<E: Element>(value: E) -> u32 {
+    let upper = value.wide().to_bits();
+    if E::STEP == 1 { upper } else { upper >> 16 }
+}
+
+#[inline(always)]
+fn word<E: Element>(values: &[E]) -> u32 {
+    values.iter().enumerate().fold(0, |word, (part, value)| word | bits(*value) << (16 * part))
+}
+
+/// A few queries on their way through attention.
+struct Strip<E> {
+    shape: AttentionShape,
+    packing: Packing,
+    /// `[ROWS, keys]`.
+    scores: Vec<f32>,
+    /// `[ROWS, keys]`, as words.
+    weights: Vec<u32>,
+    /// `[panels][ROWS, 32]`.
+    sums: Vec<f32>,
+    element: std::marker::PhantomData<E>,
+}
+
+impl<E: Element> Strip<E> {
+    fn new(shape: AttentionShape, packing: Packing) -> Self {
+        let keys = packing.key_panels * COLUMNS;
+        // A line more: rows do not all compete for the same places of the cache.
+        Self {
+            shape,
+            packing,
+            scores: vec![0.0; ROWS * (keys + 16)],
+            weights: vec![0; ROWS * (keys / E::STEP + 16)],
+            sums: vec![0.0; packing.value_panels * ROWS * COLUMNS],
+            element: std::marker::PhantomData,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "called once")]
+    fn run(
+        &mut self,
+        visible: &Visible<'_>,
+        batch: usize,
+        first: usize,
+        rows: usize,
+        q: &[E],
+        token: usize,
+        keys: &[Line],
+        values: &[Line],
+    ) {
+        let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
+        let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
+        // No query of the strip sees more keys than the last one.
+        let end = self.shape.range(visible, batch, first + rows - 1).end;
+        let panels = end.div_ceil(COLUMNS).min(key_panels);
+        let a = Operand { words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]), stride: token / E::STEP, rows };
+        for panel in 0..panels {
+            let out = Tile { sums: &mut self.scores[panel * COLUMNS..], stride: scores_stride };
+            tile::<E>(a, &keys[panel * key_steps * 2..][..key_steps * 2], key_steps, out);
+        }
+        let scale = std::f32::consts::LOG2_E / (self.shape.width as f32).sqrt();
+        let mut totals = [0.0; ROWS];
+        for row in 0..rows {
+            let scores = &mut self.scores[row * scores_stride..][..panels * COLUMNS];
+            let weights = &mut self.weights[row * weights_stride..][..panels * COLUMNS / E::STEP];
+            let weights: &mut [E] = bytemuck::cast_slice_mut(weights);
+            let seen = self.shape.range(visible, batch, first + row);
+            if let Visible::Keys(keys) = visible {
+                let keys = &keys[batch * self.shape.keys..][..self.shape.keys];
+                hide(&mut scores[..self.shape.keys], keys);
+            }
+            weights[..seen.start].fill(E::ZERO);
+            weights[seen.end..].fill(E::ZERO);
+            totals[row] = softmax(&scores[seen.clone()], scale, &mut weights[seen]);
+        }
+        let steps = panels * COLUMNS / E::STEP;
+        let a = Operand { words: &self.weights, stride: weights_stride, rows };
+        for panel in 0..value_panels {
+            let sums = &mut self.sums[panel * ROWS * COLUMNS..][..ROWS * COLUMNS];
+            tile::<E>(a, &values[panel * value_steps * 2..][..steps * 2], steps, Tile { sums, stride: COLUMNS });
+            for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
+                let factor = 1.0 / totals[row];
+                sums.iter_mut().for_each(|sum| *sum *= factor);
+            }
+        }
+    }
+}
+
+/// Products of some rows with a panel, both of elements `E`.
+fn tile<E: Element>(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    if E::STEP == 1 { f32_tile(a, panel, steps, out) } else { bf16_tile(a, panel, steps, out) }
+}
+
+fn hide(scores: &mut [f32], keys: &[bool]) {
+    for (score, &seen) in scores.iter_mut().zip(keys) {
+        if !seen {
+            *score = f32::NEG_INFINITY;
+        }
+    }
+}

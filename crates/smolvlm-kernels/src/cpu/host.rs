@@ -1,0 +1,78 @@
+//! Tensors of Burn's CPU backend as slices.
+
+use super::matrix::{Element, Matrix};
+use burn::backend::Flex;
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_flex::FlexTensor;
+
+/// A type of values that tensors hold and kernels compute with.
+pub trait Stored: Element + burn::tensor::Element {}
+impl<E: Element + burn::tensor::Element> Stored for E {}
+
+/// The f32 values of a tensor, where they lie.
+#[derive(Debug, Clone)]
+pub struct HostValues(FlexTensor);
+
+impl HostValues {
+    /// Values of a tensor on Burn's CPU backend, row-major. They are copied only if they are of another type or not in order.
+    ///
+    /// # Panics
+    ///
+    /// When the tensor is on another device: packed weights exist on this one only.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        Self(flex(tensor.cast(DType::F32)).to_contiguous())
+    }
+}
+
+impl std::ops::Deref for HostValues {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // Contiguous, so there is a slice.
+        self.0.as_slice().unwrap_or_default()
+    }
+}
+
+fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    match tensor.try_into_primitive::<Flex>() {
+        Ok(tensor) => tensor,
+        Err(error) => panic!("packed weights work with tensors on the CPU backend: {error:?}"),
+    }
+}
+
+/// Lets `change` write to the values of a tensor of type `E`: in place, if nobody else holds them.
+///
+/// # Panics
+///
+/// When the tensor is on another device or of another type.
+pub fn modify<E: Stored, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
+    let mut tensor = flex(tensor);
+    if !tensor.is_contiguous() || tensor.layout().start_offset() != 0 {
+        tensor = tensor.to_contiguous();
+    }
+    change(tensor.storage_mut::<E>());
+    Tensor::from_primitive::<Flex>(tensor)
+}
+
+/// The rows of a tensor, `[.., columns]`, as a matrix.
+///
+/// # Panics
+///
+/// As [`HostValues::of`].
+pub fn matrix_of<const D: usize>(tensor: Tensor<D>) -> Matrix<f32> {
+    let columns = tensor.dims()[D - 1];
+    let values = HostValues::of(tensor);
+    let mut matrix = Matrix::new();
+    matrix.resize(values.len() / columns.max(1), columns);
+    for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
+        matrix.row_mut(row).copy_from_slice(values);
+    }
+    matrix
+}
+
+/// A tensor on Burn's CPU backend with the rows of a matrix.
+pub fn tensor_of<const D: usize>(matrix: &Matrix<f32>, shape: [usize; D]) -> Tensor<D> {
+    let mut values = Vec::with_capacity(matrix.rows() * matrix.columns());
+    (0..matrix.rows()).for_each(|row| values.extend_from_slice(matrix.row(row)));
+    Tensor::from_data(TensorData::new(values, shape), &burn::tensor::Device::flex())
+}

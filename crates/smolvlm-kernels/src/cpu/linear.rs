@@ -1,0 +1,129 @@
+//! Products of activations with packed matrices.
+
+use super::isa::vectorised;
+use super::micro::{COLUMNS, ROWS, Tile};
+use super::output::{Output, add_bias, panel_bias};
+use super::packed::PackedMatrix;
+use super::pool::Pool;
+use super::rows::Rows;
+use crate::activation::Activation;
+use std::ops::Range;
+
+/// Bytes of activations that stay in the second level of the cache while panels pass by.
+const BLOCK_BYTES: usize = 320 << 10;
+
+/// Multiplies rows with several matrices, as one parallel region: a block of rows stays in the cache of a core while the
+/// panels of all matrices pass by.
+///
+/// # Panics
+///
+/// When activations and a matrix do not fit, or an output is too small.
+pub fn products(pool: &Pool, x: &Rows, matrices: &[(&PackedMatrix, Output<'_>)]) {
+    for (matrix, _) in matrices {
+        check(x, matrix);
+    }
+    let panels: usize = matrices.iter().map(|(matrix, _)| matrix.panels()).sum();
+    for_tasks(pool, x, panels, |rows, mut panel| {
+        for (matrix, output) in matrices {
+            if panel < matrix.panels() {
+                return panel_products(x, rows, matrix, panel, output);
+            }
+            panel -= matrix.panels();
+        }
+    });
+}
+
+fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Output<'_>) {
+    let column = panel * COLUMNS;
+    let columns = COLUMNS.min(matrix.outputs() - column);
+    let bias = output.panel_bias(column, columns);
+    let mut sums = Sums::ZERO;
+    for first in rows.clone().step_by(ROWS) {
+        let (a, q) = x.operand(first, rows.end);
+        matrix.tile(a, q, panel, sums.tile());
+        #[expect(unsafe_code, reason = "each task has its own rows and panel")]
+        // SAFETY: these rows and columns of the output are put by this task alone.
+        unsafe {
+            output.put([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
+        }
+    }
+}
+
+/// Multiplies rows with two matrices of one shape: `activation(x gate^T) * (x up^T)`.
+///
+/// # Panics
+///
+/// As [`products`].
+pub fn gated_products(
+    pool: &Pool,
+    x: &Rows,
+    [(gate, gate_bias), (up, up_bias)]: [(&PackedMatrix, Option<&[f32]>); 2],
+    activation: Activation,
+    output: &Output<'_>,
+) {
+    check(x, gate);
+    check(x, up);
+    assert_eq!(gate.outputs(), up.outputs(), "gate and up are of one shape");
+    for_tasks(pool, x, gate.panels(), |rows, panel| {
+        let column = panel * COLUMNS;
+        let columns = COLUMNS.min(gate.outputs() - column);
+        let [gate_bias, up_bias] = [gate_bias, up_bias].map(|bias| Some(panel_bias(bias?, column, columns)));
+        let (mut sums, mut factors) = (Sums::ZERO, Sums::ZERO);
+        for first in rows.clone().step_by(ROWS) {
+            let (a, q) = x.operand(first, rows.end);
+            gate.tile(a, q, panel, sums.tile());
+            up.tile(a, q, panel, factors.tile());
+            let used = a.rows * COLUMNS;
+            for (sums, bias) in [(&mut sums, &gate_bias), (&mut factors, &up_bias)] {
+                if let Some(bias) = bias {
+                    add_bias(&mut sums.0[..used], bias);
+                }
+            }
+            activation.apply(&mut sums.0[..used]);
+            multiply(&mut sums.0[..used], &factors.0);
+            #[expect(unsafe_code, reason = "each task has its own rows and panel")]
+            // SAFETY: these rows and columns of the output are put by this task alone.
+            unsafe {
+                output.put([first, column], [a.rows, columns], None, &mut sums.0);
+            }
+        }
+    });
+}
+
+vectorised! {
+    fn multiply(values: &mut [f32], factors: &[f32]) {
+        for (value, factor) in values.iter_mut().zip(factors) {
+            *value *= factor;
+        }
+    }
+}
+
+/// Sums of a tile.
+#[repr(C, align(64))]
+struct Sums([f32; ROWS * COLUMNS]);
+
+impl Sums {
+    const ZERO: Self = Self([0.0; ROWS * COLUMNS]);
+
+    fn tile(&mut self) -> Tile<'_> {
+        Tile { sums: &mut self.0, stride: COLUMNS }
+    }
+}
+
+fn check(x: &Rows, matrix: &PackedMatrix) {
+    assert_eq!(x.columns(), matrix.inputs(), "activations do not fit the matrix");
+    assert_eq!(x.format(), matrix.format(), "activations are in another format than the matrix");
+}
+
+/// A task for each block of rows and each panel, blocks first.
+fn for_tasks(pool: &Pool, x: &Rows, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
+    let strips = x.rows().div_ceil(ROWS);
+    let most = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
+    // Blocks of about the same size.
+    let blocks = strips.div_ceil(most).max(1);
+    let block = strips.div_ceil(blocks) * ROWS;
+    pool.run(blocks * panels, |index| {
+        let first = index / panels * block;
+        task(first..x.rows().min(first + block), index % panels);
+    });
+}

@@ -1,0 +1,141 @@
+//! Plain matrices of f32 or bf16 values.
+
+use super::half;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::words::Words;
+use ::half::bf16;
+use bytemuck::Pod;
+
+/// A type that attention and intermediate results are computed in.
+pub trait Element: Pod + Send + Sync + std::fmt::Debug + private::Sealed {
+    /// Zero.
+    const ZERO: Self;
+    /// Values in a word of 4 bytes.
+    const STEP: usize;
+    /// Rounded to this type.
+    fn narrow(value: f32) -> Self;
+    /// The value.
+    fn wide(self) -> f32;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for ::half::bf16 {}
+}
+
+impl Element for f32 {
+    const ZERO: Self = 0.0;
+    const STEP: usize = 1;
+
+    #[inline(always)]
+    fn narrow(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self
+    }
+}
+
+impl Element for bf16 {
+    const ZERO: Self = bf16::ZERO;
+    const STEP: usize = 2;
+
+    #[inline(always)]
+    fn narrow(value: f32) -> Self {
+        bf16::from_bits(half::round(value))
+    }
+
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        half::wide(self.to_bits())
+    }
+}
+
+/// Rows that a task fills.
+const TASK: usize = 16;
+
+/// Rows of values, each on cache lines of its own.
+#[derive(Debug, Default)]
+pub struct Matrix<E> {
+    words: Words,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    element: std::marker::PhantomData<E>,
+}
+
+impl<E: Element> Matrix<E> {
+    /// No rows yet.
+    pub fn new() -> Self {
+        Self { words: Words::default(), rows: 0, columns: 0, stride: 0, element: std::marker::PhantomData }
+    }
+
+    /// Takes a shape; the values are any that were there before, or zero. Memory is kept from shape to shape.
+    pub fn resize(&mut self, rows: usize, columns: usize) {
+        let line = 16 * E::STEP;
+        (self.rows, self.columns, self.stride) = (rows, columns, columns.next_multiple_of(line));
+        self.words.grow(rows * self.stride / E::STEP);
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Values from the start of one row to that of the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// All rows, with what lies between them.
+    pub fn values(&self) -> &[E] {
+        &self.words.values()[..self.rows * self.stride]
+    }
+
+    /// A row.
+    pub fn row(&self, row: usize) -> &[E] {
+        &self.words.values()[row * self.stride..][..self.columns]
+    }
+
+    /// A row.
+    pub fn row_mut(&mut self, row: usize) -> &mut [E] {
+        let (start, columns) = (row * self.stride, self.columns);
+        &mut self.words.values_mut()[start..][..columns]
+    }
+
+    /// Takes a shape, and the rows that `fill` writes.
+    pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [E]) + Sync) {
+        self.resize(rows, columns);
+        self.for_rows(pool, fill);
+    }
+
+    /// Changes every row.
+    pub fn for_rows(&mut self, pool: &Pool, change: impl Fn(usize, &mut [E]) + Sync) {
+        let (rows, columns, stride) = (self.rows, self.columns, self.stride);
+        let values = Shared::new(self.all_mut());
+        pool.run(rows.div_ceil(TASK), |task| {
+            for row in task * TASK..rows.min((task + 1) * TASK) {
+                #[expect(unsafe_code, reason = "each row belongs to one task")]
+                // SAFETY: rows are handed out once, and lie one after the other.
+                change(row, unsafe { values.part(row * stride, columns) });
+            }
+        });
+    }
+
+    pub(crate) fn words_mut(&mut self) -> &mut [u32] {
+        self.words.values_mut()
+    }
+
+    pub(crate) fn all_mut(&mut self) -> &mut [E] {
+        self.words.values_mut()
+    }
+}

@@ -1,0 +1,238 @@
+//! The loops for AVX-512, with BF16 and VNNI where products of pairs and quads are one instruction.
+//!
+//! A tile of 12 rows and 32 columns keeps 24 sums in registers; a step loads two vectors of weights and one word of each
+//! row. Only their definition of a product differs.
+
+use super::{GROUP_LINES, Operand, Quantised, ROWS, Tile};
+use crate::cpu::words::Line;
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpbf16_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+};
+
+/// Calls the instance of a kernel for the number of rows at hand.
+macro_rules! by_rows {
+    ($rows:expr, $kernel:ident $args:tt) => {
+        match $rows {
+            1 => $kernel::<1> $args,
+            2 => $kernel::<2> $args,
+            3 => $kernel::<3> $args,
+            4 => $kernel::<4> $args,
+            5 => $kernel::<5> $args,
+            6 => $kernel::<6> $args,
+            7 => $kernel::<7> $args,
+            8 => $kernel::<8> $args,
+            9 => $kernel::<9> $args,
+            10 => $kernel::<10> $args,
+            11 => $kernel::<11> $args,
+            _ => $kernel::<ROWS> $args,
+        }
+    };
+}
+
+#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+pub(super) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
+    unsafe { by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)) }
+}
+
+#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    // SAFETY: as for `f32_tile`.
+    unsafe { by_rows!(a.rows, bf16_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)) }
+}
+
+#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+pub(super) fn q8_tile(
+    a: Operand<'_>,
+    q: Quantised<'_>,
+    panel: &[Line],
+    scales: &[f32],
+    steps: usize,
+    out: Tile<'_>,
+) {
+    // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
+    unsafe { by_rows!(a.rows, q8_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, q, scales.as_ptr(), out.sums.as_mut_ptr(), out.stride)) }
+}
+
+#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+pub(super) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+    // Twice as many sums a row as the others, so half as many rows at a time.
+    let mut first = 0;
+    while first < a.rows {
+        let rows = (a.rows - first).min(ROWS / 2);
+        let words = a.words[first * a.stride..].as_ptr();
+        let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: as for `f32_tile`, for these rows; there is a zero for each row and group, a scale for each row.
+        unsafe { by_rows!(rows, q4_rows(words, a.stride, panel.as_ptr(), groups, zero, scale, sums, out.stride)) }
+        first += rows;
+    }
+}
+
+/// Both vectors of a step of a panel.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn weights(panel: *const Line, step: usize) -> [__m512i; 2] {
+    // SAFETY: the caller's panel has this step; lines are aligned.
+    unsafe { [_mm512_load_si512(panel.add(2 * step).cast()), _mm512_load_si512(panel.add(2 * step + 1).cast())] }
+}
+
+/// A word of every row at a step, in all lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn word(a: *const u32, stride: usize, row: usize, step: usize) -> __m512i {
+    // SAFETY: the caller's rows have this step.
+    unsafe { _mm512_set1_epi32(*a.add(row * stride + step) as i32) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn f32_rows<const R: usize>(a: *const u32, stride: usize, panel: *const Line, steps: usize, out: *mut f32, out_stride: usize) {
+    let mut sums = [[_mm512_setzero_ps(); 2]; R];
+    for step in 0..steps {
+        // SAFETY: the step is in panel and rows.
+        let [left, right] = unsafe { weights(panel, step) };
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: likewise.
+            let value = _mm512_castsi512_ps(unsafe { word(a, stride, row, step) });
+            sums[0] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(left), sums[0]);
+            sums[1] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(right), sums[1]);
+        }
+    }
+    // SAFETY: the tile has room for `R` rows.
+    unsafe { put(&sums, out, out_stride) };
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[allow(unsafe_code)]
+unsafe fn bf16_rows<const R: usize>(a: *const u32, stride: usize, panel: *const Line, steps: usize, out: *mut f32, out_stride: usize) {
+    use std::mem::transmute as bits;
+    let mut sums = [[_mm512_setzero_ps(); 2]; R];
+    for step in 0..steps {
+        // SAFETY: the step is in panel and rows; a vector of pairs is bits of the same size.
+        unsafe {
+            let [left, right] = weights(panel, step);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let pair = word(a, stride, row, step);
+                sums[0] = _mm512_dpbf16_ps(sums[0], bits(pair), bits(left));
+                sums[1] = _mm512_dpbf16_ps(sums[1], bits(pair), bits(right));
+            }
+        }
+    }
+    // SAFETY: the tile has room for `R` rows.
+    unsafe { put(&sums, out, out_stride) };
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[allow(unsafe_code)]
+unsafe fn q8_rows<const R: usize>(
+    a: *const u32,
+    stride: usize,
+    panel: *const Line,
+    steps: usize,
+    q: Quantised<'_>,
+    scales: *const f32,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let mut sums = [[_mm512_setzero_si512(); 2]; R];
+    for (sums, zero) in sums.iter_mut().zip(q.zero) {
+        *sums = [_mm512_set1_epi32(*zero); 2];
+    }
+    for step in 0..steps {
+        // SAFETY: the step is in panel and rows.
+        unsafe {
+            let [left, right] = weights(panel, step);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let quad = word(a, stride, row, step);
+                sums[0] = _mm512_dpbusd_epi32(sums[0], left, quad);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], right, quad);
+            }
+        }
+    }
+    // SAFETY: there are 32 scales.
+    let columns = unsafe { [0, 16].map(|first| std::ptr::read_unaligned(scales.add(first).cast::<__m512>())) };
+    let mut values = [[_mm512_setzero_ps(); 2]; R];
+    for row in 0..R {
+        let scale = _mm512_set1_ps(q.scale[row]);
+        for half in 0..2 {
+            let sum = _mm512_cvtepi32_ps(sums[row][half]);
+            values[row][half] = _mm512_mul_ps(sum, _mm512_mul_ps(scale, columns[half]));
+        }
+    }
+    // SAFETY: the tile has room for `R` rows.
+    unsafe { put(&values, out, out_stride) };
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[allow(unsafe_code)]
+unsafe fn q4_rows<const R: usize>(
+    a: *const u32,
+    stride: usize,
+    panel: *const Line,
+    groups: usize,
+    zero: *const i32,
+    scale: *const f32,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let nibble = _mm512_set1_epi32(0x0f0f_0f0f);
+    let mut values = [[_mm512_setzero_ps(); 2]; R];
+    for group in 0..groups {
+        // SAFETY: group and rows are those that the caller vouches for.
+        unsafe {
+            let lines = panel.add(group * GROUP_LINES);
+            let mut sums = [[_mm512_setzero_si512(); 2]; R];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                *sums = [_mm512_set1_epi32(*zero.add(row * groups + group)); 2];
+            }
+            for step in 0..4 {
+                let packed = weights(lines, step);
+                let first = packed.map(|packed| _mm512_and_si512(packed, nibble));
+                let second = packed.map(|packed| _mm512_and_si512(_mm512_srli_epi32::<4>(packed), nibble));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let quad = word(a, stride, row, group * 8 + step);
+                    let later = word(a, stride, row, group * 8 + step + 4);
+                    for half in 0..2 {
+                        sums[half] = _mm512_dpbusd_epi32(sums[half], first[half], quad);
+                        sums[half] = _mm512_dpbusd_epi32(sums[half], second[half], later);
+                    }
+                }
+            }
+            let packed = _mm512_load_si512(lines.add(GROUP_LINES - 1).cast());
+            // Scales of columns `c` and `c + 16` share a word.
+            let high = _mm512_and_si512(packed, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            let scales = [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(packed)), _mm512_castsi512_ps(high)];
+            for (values, sums) in values.iter_mut().zip(sums) {
+                for half in 0..2 {
+                    values[half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[half]), scales[half], values[half]);
+                }
+            }
+        }
+    }
+    for (row, values) in values.iter_mut().enumerate() {
+        // SAFETY: there is a scale for each row.
+        let scale = _mm512_set1_ps(unsafe { *scale.add(row) });
+        *values = values.map(|value| _mm512_mul_ps(value, scale));
+    }
+    // SAFETY: the caller has room for `R` rows.
+    unsafe { put(&values, out, out_stride) };
+}
+
+/// Writes the sums of `R` rows of 32 columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn put<const R: usize>(sums: &[[__m512; 2]; R], out: *mut f32, stride: usize) {
+    for (row, sums) in sums.iter().enumerate() {
+        // SAFETY: the caller has room for `R` rows.
+        unsafe {
+            _mm512_storeu_ps(out.add(stride * row), sums[0]);
+            _mm512_storeu_ps(out.add(stride * row + 16), sums[1]);
+        }
+    }
+}

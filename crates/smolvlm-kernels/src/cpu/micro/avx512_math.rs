@@ -1,0 +1,203 @@
+//! Softmax, activations and rounding for AVX-512, where powers of two take no integer arithmetic and a division can be had
+//! cheaper.
+//!
+//! What is written is the same as in [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation), to 3e-7.
+
+use std::arch::x86_64::{
+    __m512, __m512i, __mmask16, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
+    _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
+    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_reduce_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps, _mm512_storeu_si512,
+};
+use std::mem::transmute;
+
+/// Values of a vector.
+const LANES: usize = 16;
+
+/// `2^x`, within 2e-7 of the value: the whole part of `x`, rounded down, goes to the exponent; a minimax polynomial serves the
+/// rest.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn exp2(x: __m512) -> __m512 {
+    // The fraction above the next whole number below.
+    let r = _mm512_reduce_ps::<0x09>(x);
+    let p = _mm512_set1_ps(1.867_130_5e-3);
+    let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.017_03e-3));
+    let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.579_991_3e-2));
+    let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.401_644_4e-1));
+    let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931_513e-1));
+    let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0));
+    _mm512_scalef_ps(p, x)
+}
+
+/// `x / y`, for `y` from 1 to 2^126.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn divide(x: __m512, y: __m512) -> __m512 {
+    let guess = _mm512_rcp14_ps(y);
+    // One step of Newton's method.
+    let better = _mm512_mul_ps(guess, _mm512_fnmadd_ps(y, guess, _mm512_set1_ps(2.0)));
+    _mm512_mul_ps(x, better)
+}
+
+/// `z / (1 + 2^power)`. The power is cut off where the quotient vanishes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn gate(z: __m512, power: __m512) -> __m512 {
+    // The smaller one of a NaN and a number is the second operand, the NaN.
+    let power = _mm512_min_ps(_mm512_set1_ps(125.0), power);
+    divide(z, _mm512_add_ps(exp2(power), _mm512_set1_ps(1.0)))
+}
+
+/// Lanes of the values that are left.
+#[inline]
+fn mask(left: usize) -> __mmask16 {
+    if left >= LANES { __mmask16::MAX } else { (1 << left) - 1 }
+}
+
+/// Applies a function to every value.
+macro_rules! map {
+    ($(#[$meta:meta])* $name:ident, $value:ident => $result:expr) => {
+        $(#[$meta])*
+        #[target_feature(enable = "avx512f,avx512dq")]
+        #[allow(unsafe_code)]
+        pub(crate) fn $name(values: &mut [f32]) {
+            let (chunks, rest) = values.as_chunks_mut::<LANES>();
+            for values in chunks {
+                // SAFETY: a whole vector.
+                let $value = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+                let result = $result;
+                // SAFETY: likewise.
+                unsafe { _mm512_storeu_ps(values.as_mut_ptr(), result) };
+            }
+            let mask = mask(rest.len());
+            // SAFETY: the mask leaves out what lies behind the slice.
+            let $value = unsafe { _mm512_mask_loadu_ps(_mm512_setzero_ps(), mask, rest.as_ptr()) };
+            let result = $result;
+            // SAFETY: likewise.
+            unsafe { _mm512_mask_storeu_ps(rest.as_mut_ptr(), mask, result) };
+        }
+    };
+}
+
+map! {
+    /// `z sigmoid(2u)`, which `0.5 z (1 + tanh(u))` equals, with `u = sqrt(2/pi) (z + 0.044715 z^3)`.
+    gelu_tanh, z => {
+        // Minus 2 sqrt(2/pi) log2(e), and that times 0.044715.
+        let slope = _mm512_fmadd_ps(_mm512_mul_ps(z, z), _mm512_set1_ps(-0.102_943_24), _mm512_set1_ps(-2.302_208_2));
+        gate(z, _mm512_mul_ps(slope, z))
+    }
+}
+
+map! {
+    /// `z sigmoid(z)`.
+    silu, z => gate(z, _mm512_mul_ps(z, _mm512_set1_ps(-std::f32::consts::LOG2_E)))
+}
+
+/// Weights of a softmax before they are divided by their sum, which is returned: `2^(scale (score - largest))`. As f32, or
+/// with `HALF` as bf16.
+///
+/// # Safety
+///
+/// `out` must have room for as many values as there are scores.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
+    // SAFETY: the caller's room; see `softmax_with`.
+    unsafe {
+        softmax_with(scores, scale, |at, left, weights| put_bf16(weights, left, out.add(at)))
+    }
+}
+
+/// Rounds two vectors to bf16 and writes their first `left` values.
+///
+/// # Safety
+///
+/// There must be room for them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[allow(unsafe_code)]
+unsafe fn put_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
+    // SAFETY: a vector of bf16 is bits of the same size; the mask leaves out what is not left. A store with a mask takes
+    // many times as long as one without.
+    unsafe {
+        let both: __m512i = transmute(_mm512_cvtne2ps_pbh(second, first));
+        if left >= 2 * LANES {
+            _mm512_storeu_si512(out.cast(), both);
+        } else {
+            _mm512_mask_storeu_epi16(out.cast(), (1 << left) - 1, both);
+        }
+    }
+}
+
+/// See [`softmax_bf16`].
+///
+/// # Safety
+///
+/// As there.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f32 {
+    // SAFETY: the caller's room; see `softmax_with`.
+    unsafe {
+        softmax_with(scores, scale, |at, left, [first, second]| {
+            let out = out.add(at);
+            if left >= 2 * LANES {
+                _mm512_storeu_ps(out, first);
+                _mm512_storeu_ps(out.add(LANES), second);
+            } else {
+                _mm512_mask_storeu_ps(out, mask(left), first);
+                _mm512_mask_storeu_ps(out.add(LANES.min(left)), mask(left.saturating_sub(LANES)), second);
+            }
+        })
+    }
+}
+
+/// Hands two vectors of weights at a time to `put`, with their place and the number of values from there to the end.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+#[allow(unsafe_code)]
+unsafe fn softmax_with(scores: &[f32], scale: f32, put: impl Fn(usize, usize, [__m512; 2])) -> f32 {
+    let least = _mm512_set1_ps(f32::NEG_INFINITY);
+    // SAFETY: masks leave out what lies behind the slice.
+    let load = |scores: &[f32]| unsafe {
+        if scores.len() == 2 * LANES {
+            return [_mm512_loadu_ps(scores.as_ptr()), _mm512_loadu_ps(scores.as_ptr().add(LANES))];
+        }
+        let second = LANES.min(scores.len());
+        [
+            _mm512_mask_loadu_ps(least, mask(scores.len()), scores.as_ptr()),
+            _mm512_mask_loadu_ps(least, mask(scores.len() - second), scores.as_ptr().add(second)),
+        ]
+    };
+    let mut most = [least; 2];
+    for scores in scores.chunks(2 * LANES) {
+        let [first, second] = load(scores);
+        most = [_mm512_max_ps(most[0], first), _mm512_max_ps(most[1], second)];
+    }
+    let largest = _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
+    let (shift, scale) = (_mm512_set1_ps(-largest * scale), _mm512_set1_ps(scale));
+    let mut sums = [_mm512_setzero_ps(); 2];
+    for (chunk, values) in scores.chunks(2 * LANES).enumerate() {
+        let weights = load(values).map(|scores| exp2(_mm512_fmadd_ps(scores, scale, shift)));
+        sums = [_mm512_add_ps(sums[0], weights[0]), _mm512_add_ps(sums[1], weights[1])];
+        put(chunk * 2 * LANES, scores.len() - chunk * 2 * LANES, weights);
+    }
+    _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+}
+
+/// Rounds up to 32 values to bf16, to nearest, ties to even; what is too small for a normal number becomes zero.
+///
+/// # Safety
+///
+/// There must be 32 values, and room for `columns`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn narrow_row(values: *const f32, columns: usize, out: *mut u16) {
+    // SAFETY: the caller's values and room.
+    unsafe {
+        let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(LANES))];
+        put_bf16(pair, columns, out);
+    }
+}

@@ -1,0 +1,103 @@
+//! The innermost loops: products of a few rows with one panel of a packed matrix.
+//!
+//! All of them walk in steps. A step takes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of
+//! each of the panel's 32 columns, so a panel is `[steps][32 columns]` words. Sums of a row are the same whatever other
+//! rows are in the tile, which makes results independent of batches, chunks and threads.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_math;
+mod plain;
+
+use super::isa::{Isa, Level};
+use super::words::Line;
+
+/// Columns of a panel.
+pub(crate) const COLUMNS: usize = 32;
+/// Most rows of a tile.
+pub(crate) const ROWS: usize = 12;
+/// Inputs that share a scale in the 4-bit format.
+pub(crate) const GROUP: usize = 32;
+/// Lines that a group of a 4-bit panel takes: 32 columns of 32 values, and their 32 scales.
+pub(crate) const GROUP_LINES: usize = 9;
+
+/// Where the sums of a tile go: `rows` rows of 32 columns.
+#[derive(Debug)]
+pub(crate) struct Tile<'a> {
+    /// The sums.
+    pub(crate) sums: &'a mut [f32],
+    /// From one row to the next, 32 or more.
+    pub(crate) stride: usize,
+}
+
+/// Rows of activations as the kernels read them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    /// Words of all rows.
+    pub(crate) words: &'a [u32],
+    /// Words from one row to the next.
+    pub(crate) stride: usize,
+    /// Rows of the tile, at most [`ROWS`].
+    pub(crate) rows: usize,
+}
+
+impl Operand<'_> {
+    fn check(&self, steps: usize, panel: usize, panel_lines: usize, out: &Tile<'_>) {
+        assert!((1..=ROWS).contains(&self.rows), "a tile of {} rows", self.rows);
+        assert!(out.stride >= COLUMNS && out.sums.len() >= (self.rows - 1) * out.stride + COLUMNS, "no room for sums");
+        assert!(self.words.len() >= (self.rows - 1) * self.stride + steps, "rows end before their columns");
+        assert!(panel >= panel_lines, "a panel ends before its steps");
+    }
+}
+
+/// How rows of 8-bit activations stand for real numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantised<'a> {
+    /// Value of one, by row.
+    pub(crate) scale: &'a [f32],
+    /// What the unsigned weights add to every sum, negated: by row, or by row and group.
+    pub(crate) zero: &'a [i32],
+}
+
+/// Products of f32 rows with an f32 panel.
+pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    a.check(steps, panel.len(), 2 * steps, &out);
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current().level == Level::Avx512 {
+        return avx512::f32_tile(a, panel, steps, out);
+    }
+    plain::f32_tile(a, panel, steps, out);
+}
+
+/// Products of bf16 rows with a bf16 panel, summed in f32.
+pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    a.check(steps, panel.len(), 2 * steps, &out);
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current().bf16 {
+        return avx512::bf16_tile(a, panel, steps, out);
+    }
+    plain::bf16_tile(a, panel, steps, out);
+}
+
+/// Products of 8-bit rows with a panel of 8-bit weights, which are stored with 128 added.
+pub(crate) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
+    a.check(steps, panel.len(), 2 * steps, &out);
+    assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current().vnni {
+        return avx512::q8_tile(a, q, panel, scales, steps, out);
+    }
+    plain::q8_tile(a, q, panel, scales, steps, out);
+}
+
+/// Products of 8-bit rows with a panel of 4-bit weights in groups, which are stored with 8 added.
+pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+    a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
+    assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current().vnni {
+        return avx512::q4_tile(a, q, panel, groups, out);
+    }
+    plain::q4_tile(a, q, panel, groups, out);
+}

@@ -1,0 +1,165 @@
+//! The same loops in safe code, for every processor: compiled for each vector width, and the twins that the others are
+//! tested against.
+
+use super::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile};
+use crate::cpu::isa::vectorised;
+use crate::cpu::words::Line;
+
+/// Columns that are summed at once, so that the sums of [`STRIP`] rows stay in registers.
+const HALF: usize = COLUMNS / 2;
+/// Rows that are summed at once.
+const STRIP: usize = 4;
+
+/// Calls `sum` for each strip of rows and half of the columns.
+#[inline(always)]
+fn strips(rows: usize, mut sum: impl FnMut(usize, usize, usize)) {
+    for half in 0..2 {
+        for first in (0..rows).step_by(STRIP) {
+            sum(first, STRIP.min(rows - first), half);
+        }
+    }
+}
+
+vectorised! {
+    pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+        let mut out = out;
+        strips(a.rows, |first, count, half| {
+            let mut sums = [[0.0_f32; HALF]; STRIP];
+            // A strip that is not full repeats its last row; what that gives is dropped.
+            let rows: [&[u32]; STRIP] =
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
+            for step in 0..steps {
+                let weights: &[u32; HALF] = &panel[2 * step + half].0;
+                for row in 0..STRIP {
+                    let value = f32::from_bits(rows[row][step]);
+                    for column in 0..HALF {
+                        sums[row][column] = madd::<FUSED>(value, f32::from_bits(weights[column]), sums[row][column]);
+                    }
+                }
+            }
+            put(&sums, first, count, half, &mut out);
+        });
+    }
+}
+
+vectorised! {
+    pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+        let mut out = out;
+        strips(a.rows, |first, count, half| {
+            let mut sums = [[0.0_f32; HALF]; STRIP];
+            let rows: [&[u32]; STRIP] =
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
+            for step in 0..steps {
+                let weights: &[u32; HALF] = &panel[2 * step + half].0;
+                for row in 0..STRIP {
+                    let pair = rows[row][step];
+                    for column in 0..HALF {
+                        let sum = madd::<FUSED>(low(pair), low(weights[column]), sums[row][column]);
+                        sums[row][column] = madd::<FUSED>(high(pair), high(weights[column]), sum);
+                    }
+                }
+            }
+            put(&sums, first, count, half, &mut out);
+        });
+    }
+}
+
+vectorised! {
+    pub(crate) fn q8_tile(
+        a: Operand<'_>,
+        q: Quantised<'_>,
+        panel: &[Line],
+        scales: &[f32],
+        steps: usize,
+        out: Tile<'_>,
+    ) {
+        let mut out = out;
+        strips(a.rows, |first, count, half| {
+            let mut sums = [[0_i32; HALF]; STRIP];
+            let rows: [&[u32]; STRIP] =
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
+            for step in 0..steps {
+                for row in 0..STRIP {
+                    dot4(&mut sums[row], rows[row][step], &panel[2 * step + half].0);
+                }
+            }
+            let mut values = [[0.0; HALF]; STRIP];
+            for row in 0..count {
+                let (zero, scale) = (q.zero[first + row], q.scale[first + row]);
+                for column in 0..HALF {
+                    let sum = sums[row][column].wrapping_add(zero);
+                    values[row][column] = sum as f32 * (scale * scales[half * HALF + column]);
+                }
+            }
+            put(&values, first, count, half, &mut out);
+        });
+    }
+}
+
+vectorised! {
+    pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+        const STEPS: usize = GROUP / 4;
+        let mut out = out;
+        strips(a.rows, |first, count, half| {
+            let mut values = [[0.0_f32; HALF]; STRIP];
+            for group in 0..groups {
+                let lines = &panel[group * GROUP_LINES..][..GROUP_LINES];
+                let scales = &lines[GROUP_LINES - 1].0;
+                for row in 0..count {
+                    let words = &a.words[(first + row) * a.stride + group * STEPS..][..STEPS];
+                    let mut sums = [q.zero[(first + row) * groups + group]; HALF];
+                    for step in 0..STEPS / 2 {
+                        let packed = &lines[2 * step + half].0;
+                        dot4(&mut sums, words[step], &packed.map(|word| word & 0x0f0f_0f0f));
+                        dot4(&mut sums, words[step + STEPS / 2], &packed.map(|word| (word >> 4) & 0x0f0f_0f0f));
+                    }
+                    for column in 0..HALF {
+                        // Scales of columns `c` and `c + 16` share a word.
+                        let scale = if half == 0 { low(scales[column]) } else { high(scales[column]) };
+                        values[row][column] = madd::<FUSED>(sums[column] as f32, scale, values[row][column]);
+                    }
+                }
+            }
+            for row in 0..count {
+                values[row] = values[row].map(|value| value * q.scale[first + row]);
+            }
+            put(&values, first, count, half, &mut out);
+        });
+    }
+}
+
+#[inline(always)]
+fn put(sums: &[[f32; HALF]; STRIP], first: usize, count: usize, half: usize, out: &mut Tile<'_>) {
+    for row in 0..count {
+        out.sums[(first + row) * out.stride + half * HALF..][..HALF].copy_from_slice(&sums[row]);
+    }
+}
+
+/// Adds the product of four signed values with four unsigned weights, for each column.
+#[inline(always)]
+fn dot4(sums: &mut [i32; HALF], values: u32, weights: &[u32; HALF]) {
+    for byte in 0..4 {
+        let value = i32::from((values >> (8 * byte)) as u8 as i8);
+        for column in 0..HALF {
+            sums[column] += value * ((weights[column] >> (8 * byte)) & 0xff) as i32;
+        }
+    }
+}
+
+/// The bf16 in the lower half of a word.
+#[inline(always)]
+fn low(pair: u32) -> f32 {
+    f32::from_bits(pair << 16)
+}
+
+/// The bf16 in the upper half of a word.
+#[inline(always)]
+fn high(pair: u32) -> f32 {
+    f32::from_bits(pair & 0xffff_0000)
+}
+
+/// `a * b + c`, in one rounding only where the processor does that in one instruction: elsewhere it is a slow call.
+#[inline(always)]
+fn madd<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}

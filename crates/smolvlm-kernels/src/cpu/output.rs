@@ -1,0 +1,240 @@
+//! What becomes of the sums of a product.
+
+#[cfg(target_arch = "x86_64")]
+use super::isa::Isa;
+use super::isa::vectorised;
+use super::matrix::{Element, Matrix};
+#[cfg(target_arch = "x86_64")]
+use super::micro::avx512_math::narrow_row;
+use super::micro::COLUMNS;
+use super::shared::Shared;
+use crate::activation::Activation;
+
+/// A place for the results of a product, and what is done to them on the way: bias, activation, the sum with what is there.
+#[derive(Debug)]
+pub struct Output<'a> {
+    target: Target<'a>,
+    stride: usize,
+    first_column: usize,
+    bias: Option<&'a [f32]>,
+    activation: Option<Activation>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target<'a> {
+    Store32(Shared<'a, f32>),
+    Store16(Shared<'a, bf16>),
+    Add(Shared<'a, f32>),
+}
+
+use ::half::bf16;
+
+impl<'a> Output<'a> {
+    /// Overwrites a matrix.
+    pub fn store<E: Element>(matrix: &'a mut Matrix<E>) -> Self {
+        let stride = matrix.stride();
+        Self::to_words::<E>(matrix.words_mut(), stride)
+    }
+
+    /// Adds to a matrix.
+    pub fn add_to(matrix: &'a mut Matrix<f32>) -> Self {
+        let stride = matrix.stride();
+        Self::new(Target::Add(Shared::new(matrix.all_mut())), stride)
+    }
+
+    /// Overwrites rows of elements that are `stride` apart.
+    pub(crate) fn to_words<E: Element>(words: &'a mut [u32], stride: usize) -> Self {
+        let target = if E::STEP == 1 {
+            Target::Store32(Shared::new(bytemuck::cast_slice_mut(words)))
+        } else {
+            Target::Store16(Shared::new(bytemuck::cast_slice_mut(words)))
+        };
+        Self::new(target, stride)
+    }
+
+    fn new(target: Target<'a>, stride: usize) -> Self {
+        Self { target, stride, first_column: 0, bias: None, activation: None }
+    }
+
+    /// The same place, from a column on.
+    pub fn at_column(&self, column: usize) -> Self {
+        Self { target: self.target, first_column: self.first_column + column, ..*self }
+    }
+
+    /// Adds a bias to the sums first.
+    pub fn with_bias(self, bias: Option<&'a [f32]>) -> Self {
+        Self { bias, ..self }
+    }
+
+    /// Applies a function after that.
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Self { activation: Some(activation), ..self }
+    }
+
+    /// Writes `rows` rows of `columns` values, at most 32 of each row of `sums`, to where they belong.
+    ///
+    /// # Safety
+    ///
+    /// No other thread may write the same rows and columns at the same time.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn write(
+        &self,
+        [row, column]: [usize; 2],
+        [rows, columns]: [usize; 2],
+        sums: &[f32],
+        stride: usize,
+    ) {
+        let place = Place { start: row * self.stride + self.first_column + column, stride: self.stride, rows, columns };
+        // SAFETY: the caller's part, and nobody else's.
+        unsafe {
+            match self.target {
+                Target::Store32(out) => copy(sums, stride, place, out),
+                Target::Store16(out) => narrow(sums, stride, place, out),
+                Target::Add(out) => add(sums, stride, place, out),
+            }
+        }
+    }
+}
+
+/// Some rows and columns of an output.
+#[derive(Clone, Copy)]
+struct Place {
+    start: usize,
+    stride: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Place {
+    /// Calls `put` for each row, with its values and where they go.
+    ///
+    /// # Safety
+    ///
+    /// The place must be the caller's alone.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn rows<T>(self, sums: &[f32], stride: usize, out: Shared<'_, T>, put: impl Fn(&[f32], &mut [T])) {
+        for row in 0..self.rows {
+            // SAFETY: the caller's.
+            let out = unsafe { out.part(self.start + row * self.stride, self.columns) };
+            put(&sums[row * stride..][..self.columns], out);
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Place::rows`].
+#[allow(unsafe_code)]
+unsafe fn copy(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
+    // SAFETY: the caller's.
+    unsafe { place.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
+}
+
+/// # Safety
+///
+/// As [`Place::rows`].
+#[allow(unsafe_code)]
+unsafe fn narrow(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::current().bf16 && place.columns <= COLUMNS && stride >= COLUMNS {
+        // SAFETY: found on this processor; the place is the caller's.
+        return unsafe { narrow_rows(sums, stride, place, out) };
+    }
+    // SAFETY: the caller's.
+    unsafe { place.rows(sums, stride, out, narrow_to) }
+}
+
+/// # Safety
+///
+/// As [`Place::rows`]; at most 32 columns of sums that are at least 32 apart.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[allow(unsafe_code)]
+unsafe fn narrow_rows(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
+    assert!(sums.len() >= (place.rows - 1) * stride + COLUMNS, "32 sums a row");
+    for row in 0..place.rows {
+        // SAFETY: the row has 32 sums, which was just checked, and room that `part` checks.
+        unsafe {
+            let out = out.part(place.start + row * place.stride, place.columns);
+            narrow_row(sums.as_ptr().add(row * stride), place.columns, out.as_mut_ptr().cast());
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Place::rows`].
+#[allow(unsafe_code)]
+unsafe fn add(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
+    // SAFETY: the caller's.
+    unsafe { place.rows(sums, stride, out, add_to) }
+}
+
+impl Output<'_> {
+    /// What is added to the sums of a panel first.
+    pub(crate) fn panel_bias(&self, column: usize, columns: usize) -> Option<PanelBias> {
+        self.bias.map(|bias| panel_bias(bias, column, columns))
+    }
+
+    /// Finishes and writes the sums of a tile.
+    ///
+    /// # Safety
+    ///
+    /// As [`write`](Self::write).
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn put(
+        &self,
+        [row, column]: [usize; 2],
+        [rows, columns]: [usize; 2],
+        bias: Option<&PanelBias>,
+        sums: &mut [f32],
+    ) {
+        if let Some(bias) = bias {
+            add_bias(sums, bias);
+        }
+        if let Some(activation) = self.activation {
+            activation.apply(&mut sums[..rows * COLUMNS]);
+        }
+        // SAFETY: the caller's.
+        unsafe { self.write([row, column], [rows, columns], sums, COLUMNS) };
+    }
+}
+
+/// The bias of the columns of a panel; zeros behind the last one.
+pub(crate) type PanelBias = [f32; COLUMNS];
+
+pub(crate) fn panel_bias(bias: &[f32], column: usize, columns: usize) -> PanelBias {
+    let mut whole = [0.0; COLUMNS];
+    whole[..columns].copy_from_slice(&bias[column..][..columns]);
+    whole
+}
+
+vectorised! {
+    /// Adds a bias to rows of 32 sums.
+    pub(crate) fn add_bias(sums: &mut [f32], bias: &PanelBias) {
+        for row in sums.as_chunks_mut::<COLUMNS>().0 {
+            for (sum, bias) in row.iter_mut().zip(bias) {
+                *sum += bias;
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn narrow_to(values: &[f32], out: &mut [bf16]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = bf16::narrow(*value);
+        }
+    }
+}
+
+vectorised! {
+    fn add_to(sums: &[f32], out: &mut [f32]) {
+        // The usual width is one that the compiler knows.
+        if let (Ok(out), Ok(sums)) = (<&mut [f32; COLUMNS]>::try_from(&mut *out), <&[f32; COLUMNS]>::try_from(sums)) {
+            return out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+    }
+}

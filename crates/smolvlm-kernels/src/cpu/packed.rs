@@ -1,0 +1,226 @@
+//! Weight matrices in the layout of the kernels.
+
+use super::half;
+use crate::Format;
+use super::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::pool::Pool;
+use super::shared::Shared;
+use super::words::Line;
+
+/// A matrix `[outputs, inputs]`, cut into panels of 32 outputs. Outputs and inputs are filled up with zeros to whole panels
+/// and steps.
+#[derive(Debug)]
+pub struct PackedMatrix {
+    format: Format,
+    outputs: usize,
+    inputs: usize,
+    panel_lines: usize,
+    lines: Vec<Line>,
+    /// Of 8-bit weights: value of one, by output.
+    scales: Vec<f32>,
+}
+
+impl Format {
+    /// Values in a step of 4 bytes of a row.
+    pub(crate) fn step(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Q8 | Self::Q4 => 4,
+        }
+    }
+
+    /// Steps that `inputs` values take.
+    pub(crate) fn steps(self, inputs: usize) -> usize {
+        match self {
+            Self::Q4 => inputs.div_ceil(GROUP) * (GROUP / 4),
+            other => inputs.div_ceil(other.step()),
+        }
+    }
+
+    fn panel_lines(self, inputs: usize) -> usize {
+        match self {
+            Self::Q4 => inputs.div_ceil(GROUP) * GROUP_LINES,
+            other => 2 * other.steps(inputs),
+        }
+    }
+}
+
+impl PackedMatrix {
+    /// Packs a matrix whose rows, one an output, come from `row`: it fills the slice, of `inputs` values, with the row of
+    /// that number. Called from several threads, for each row once.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `row`.
+    pub fn pack<E: Send>(
+        outputs: usize,
+        inputs: usize,
+        format: Format,
+        row: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        let panels = outputs.div_ceil(COLUMNS);
+        let panel_lines = format.panel_lines(inputs);
+        let mut packed = Self {
+            format,
+            outputs,
+            inputs,
+            panel_lines,
+            lines: vec![Line::default(); panels * panel_lines],
+            scales: if format == Format::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() },
+        };
+        let failed = std::sync::Mutex::new(None);
+        let (lines, scales) = (Shared::new(&mut packed.lines), Shared::new(&mut packed.scales));
+        // Rows padded with zeros to whole steps and groups.
+        let width = format.steps(inputs) * format.step();
+        Pool::current().run(panels, |panel| {
+            #[expect(unsafe_code, reason = "each task has its own panel")]
+            // SAFETY: a panel is handed to the one task of its number.
+            let (lines, scales) = unsafe {
+                let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
+                (lines.part(panel * panel_lines, panel_lines), scales)
+            };
+            let mut values = vec![0.0_f32; COLUMNS * width];
+            for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
+                let output = panel * COLUMNS + column;
+                if output < outputs
+                    && let Err(error) = row(output, &mut values[..inputs])
+                {
+                    *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                    return;
+                }
+            }
+            pack_panel(format, &values, width, lines, scales);
+        });
+        match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(packed),
+        }
+    }
+
+    /// How the weights are stored.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Rows of the matrix: values that come out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Columns of the matrix: values that go in.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Memory of the weights.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// Number of panels.
+    pub(crate) fn panels(&self) -> usize {
+        self.outputs.div_ceil(COLUMNS)
+    }
+
+    /// Products of some rows with a panel.
+    pub(crate) fn tile(&self, a: Operand<'_>, quantised: Quantised<'_>, panel: usize, out: Tile<'_>) {
+        let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
+        match self.format {
+            Format::F32 => f32_tile(a, lines, self.panel_lines / 2, out),
+            Format::Bf16 => bf16_tile(a, lines, self.panel_lines / 2, out),
+            Format::Q8 => {
+                q8_tile(a, quantised, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
+            }
+            Format::Q4 => q4_tile(a, quantised, lines, self.panel_lines / GROUP_LINES, out),
+        }
+    }
+}
+
+/// Packs 32 rows of `width` values.
+fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], scales: &mut [f32]) {
+    let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
+    match format {
+        Format::F32 => {
+            for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
+                for (step, value) in row.iter().enumerate() {
+                    words[step * COLUMNS + column] = value.to_bits();
+                }
+            }
+        }
+        Format::Bf16 => {
+            for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
+                for (step, pair) in row.chunks_exact(2).enumerate() {
+                    words[step * COLUMNS + column] =
+                        u32::from(half::round(pair[0])) | u32::from(half::round(pair[1])) << 16;
+                }
+            }
+        }
+        Format::Q8 => {
+            for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
+                let scale = largest(row) / 127.0;
+                scales[column] = scale;
+                let inverse = inverse(scale);
+                for (step, quad) in row.chunks_exact(4).enumerate() {
+                    let byte = |value: f32| ((value * inverse).round_ties_even() as i32).clamp(-127, 127) + 128;
+                    words[step * COLUMNS + column] =
+                        u32::from_le_bytes([0, 1, 2, 3].map(|index| byte(quad[index]) as u8));
+                }
+            }
+        }
+        Format::Q4 => {
+            let group_words = GROUP_LINES * 16;
+            for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
+                for (group, values) in row.chunks_exact(GROUP).enumerate() {
+                    let words = &mut words[group * group_words..][..group_words];
+                    let (scale, nibbles) = quantise_group(values);
+                    let word = (GROUP_LINES - 1) * 16 + column % 16;
+                    words[word] |= u32::from(scale) << (16 * (column / 16));
+                    for step in 0..4 {
+                        let byte = |index: usize| nibbles[4 * step + index] | nibbles[16 + 4 * step + index] << 4;
+                        words[step * COLUMNS + column] = u32::from_le_bytes([0, 1, 2, 3].map(byte));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The largest absolute value; that of a NaN or infinity is infinity, so that it shows.
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most: f32, value| if value.is_finite() { most.max(value.abs()) } else { f32::INFINITY })
+}
+
+/// `1 / scale`; 0 for a row of nothing but zeros, and for one that cannot be scaled.
+fn inverse(scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// A bf16 scale and 4-bit values, with 8 added, for a group of weights: the scale with the least squared error among some
+/// that map the largest weight to 8 or close to it.
+fn quantise_group(values: &[f32]) -> (u16, [u8; GROUP]) {
+    let mut peak = 0.0_f32;
+    for &value in values {
+        if value.abs() > peak.abs() {
+            peak = value;
+        }
+    }
+    let mut best = (f32::INFINITY, 0_u16, [8; GROUP]);
+    for levels in [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5] {
+        let bits = half::round(peak / levels);
+        let scale = half::wide(bits);
+        let inverse = inverse(scale);
+        let mut nibbles = [8; GROUP];
+        let mut error = 0.0;
+        for (nibble, value) in nibbles.iter_mut().zip(values) {
+            let level = (value * inverse).round_ties_even().clamp(-8.0, 7.0);
+            error += (level * scale - value).powi(2);
+            *nibble = (level as i32 + 8) as u8;
+        }
+        if error < best.0 {
+            best = (error, bits, nibbles);
+        }
+    }
+    (best.1, best.2)
+}

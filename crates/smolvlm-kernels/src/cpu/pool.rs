@@ -1,0 +1,317 @@
+//! Threads that wait for work by spinning.
+//!
+//! A decoding step is some 150 parallel regions of a few microseconds each. Threads that sleep in between cost more than
+//! the work, so the threads of a [`Pool`] look for the next region for a while before they sleep.
+
+use std::cell::UnsafeCell;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// How long a thread looks for work before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(300);
+
+/// Some threads that work through regions of numbered tasks together with their caller.
+///
+/// Which thread runs which task is left to chance; tasks must not depend on each other.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    /// Held while a region runs.
+    busy: Mutex<()>,
+}
+
+/// In `state`: whether a region may be joined, the threads in it, and a count of regions.
+const OPEN: usize = 1;
+const MEMBER: usize = 2;
+const MEMBERS: usize = 0xfffe;
+const REGION: usize = 0x10000;
+
+type Task<'a> = &'a (dyn Fn(usize) + Sync);
+
+#[derive(Debug)]
+struct Shared {
+    state: Padded<AtomicUsize>,
+    next: Padded<AtomicUsize>,
+    job: Padded<Job>,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+    asleep: AtomicUsize,
+    door: Mutex<()>,
+    bell: Condvar,
+}
+
+/// On cache lines of its own: the counters are written by all threads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Padded<T>(T);
+
+/// What the open region does.
+struct Job(UnsafeCell<Option<(Task<'static>, usize)>>);
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
+}
+
+#[expect(unsafe_code, reason = "a cell that the protocol of `state` guards")]
+// SAFETY: the cell is written only by the holder of `busy` while no thread is a member of a region, and read only by
+// members, who joined after the write (the compare-and-swap on `state` acquires it).
+unsafe impl Sync for Job {}
+
+impl Pool {
+    /// A pool of `threads` threads, of which the caller of [`run`](Self::run) is one.
+    ///
+    /// # Errors
+    ///
+    /// When the system starts no more threads.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Padded::default(),
+            next: Padded::default(),
+            job: Padded(Job(UnsafeCell::new(None))),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            door: Mutex::new(()),
+            bell: Condvar::new(),
+        });
+        let mut pool = Self { shared, threads: Vec::new(), busy: Mutex::new(()) };
+        for number in 1..threads {
+            let shared = pool.shared.clone();
+            let name = format!("smolvlm-{number}");
+            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.work())?);
+        }
+        Ok(pool)
+    }
+
+    /// The pool for callers on this thread: as many threads as the current rayon pool has. Pools are kept. Where the
+    /// system starts no threads, the caller works alone.
+    pub fn current() -> Arc<Self> {
+        static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
+        let threads = rayon::current_num_threads();
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.iter().find(|pool| pool.threads() == threads) {
+            return pool.clone();
+        }
+        let pool = Arc::new(Self::new(threads).unwrap_or_else(|_| Self::alone()));
+        pools.push(pool.clone());
+        pool
+    }
+
+    fn alone() -> Self {
+        // Starts no thread, so it cannot fail; the error type still has to be dealt with.
+        Self::new(1).unwrap_or_else(|_| unreachable!("no thread is started"))
+    }
+
+    /// Threads that work, the caller included.
+    pub fn threads(&self) -> usize {
+        self.threads.len() + 1
+    }
+
+    /// Runs `task(0)` to `task(tasks - 1)`, each once, and returns when all are done. Inside a task, or while another
+    /// caller uses the pool, the caller does them all itself.
+    ///
+    /// # Panics
+    ///
+    /// When a task panics; the others are still run or dropped before that.
+    pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
+        if tasks <= 1 || self.threads.is_empty() {
+            return (0..tasks).for_each(task);
+        }
+        let _busy = match self.busy.try_lock() {
+            Ok(busy) => busy,
+            // A caller that panicked left nothing half done: its region was closed.
+            Err(TryLockError::Poisoned(busy)) => busy.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
+        };
+        self.shared.region(tasks, &task);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        {
+            let _door = self.shared.door.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.bell.notify_all();
+        }
+        for thread in self.threads.drain(..) {
+            // Threads catch the panics of tasks, so there is nothing to hand on.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Closes the region when it goes, also on the way of a panic, and waits for its members to leave.
+struct Closing<'a>(&'a Shared);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        // No more tasks for the members after a panic; after a normal end there are none left anyway.
+        self.0.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+        self.0.state.0.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut turns = 0_u32;
+        while self.0.state.0.load(Ordering::Acquire) & MEMBERS != 0 {
+            turns += 1;
+            if turns.is_multiple_of(4096) {
+                // There are more threads than processors: let the member finish.
+                std::thread::yield_now();
+            } else {
+                spin_loop();
+            }
+        }
+    }
+}
+
+impl Shared {
+    #[allow(unsafe_code)]
+    fn region(&self, tasks: usize, task: Task<'_>) {
+        #[expect(unsafe_code, reason = "the region ends before the borrow; see SAFETY")]
+        // SAFETY: the lifetime is only lengthened for the cell. Members call the task, and `Closing` waits until no
+        // member is left before this function returns or unwinds. Nobody else writes the cell: the caller holds `busy`.
+        unsafe {
+            *self.job.0.0.get() = Some((std::mem::transmute::<Task<'_>, Task<'static>>(task), tasks));
+        }
+        self.next.0.store(0, Ordering::Relaxed);
+        self.panicked.store(false, Ordering::Relaxed);
+        let closing = Closing(self);
+        // One more region, open, without members.
+        let state = self.state.0.load(Ordering::Relaxed);
+        self.state.0.store((state & !(REGION - 1)).wrapping_add(REGION) | OPEN, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) > 0 {
+            let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+            self.bell.notify_all();
+        }
+        self.help(tasks, task);
+        drop(closing);
+        if self.panicked.swap(false, Ordering::AcqRel) {
+            panic!("a task of a parallel region panicked");
+        }
+    }
+
+    /// Runs tasks until none is left.
+    fn help(&self, tasks: usize, task: Task<'_>) {
+        loop {
+            let index = self.next.0.fetch_add(1, Ordering::Relaxed);
+            if index >= tasks {
+                return;
+            }
+            task(index);
+        }
+    }
+
+    /// The life of a thread: joins regions as they open.
+    fn work(&self) {
+        let mut seen = 0;
+        while let Some(state) = self.next_region(seen) {
+            let joined = state + MEMBER;
+            if self.state.0.compare_exchange(state, joined, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            seen = state & !(REGION - 1);
+            #[expect(unsafe_code, reason = "a member reads the job; see `Job`")]
+            // SAFETY: this thread is a member of the region, so the caller does not touch the cell.
+            let job = unsafe { *self.job.0.0.get() };
+            if let Some((task, tasks)) = job
+                && catch_unwind(AssertUnwindSafe(|| self.help(tasks, task))).is_err()
+            {
+                self.panicked.store(true, Ordering::Release);
+            }
+            self.state.0.fetch_sub(MEMBER, Ordering::AcqRel);
+        }
+    }
+
+    /// The state of an open region other than the one seen last; none when the pool stops.
+    fn next_region(&self, seen: usize) -> Option<usize> {
+        let fresh = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
+        let mut since: Option<Instant> = None;
+        loop {
+            for _ in 0..256 {
+                let state = self.state.0.load(Ordering::Acquire);
+                if fresh(state) {
+                    return Some(state);
+                }
+                spin_loop();
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let start = *since.get_or_insert_with(Instant::now);
+            if start.elapsed() > PATIENCE {
+                let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+                self.asleep.fetch_add(1, Ordering::SeqCst);
+                // Looked at again after `asleep` says so: a caller that opens a region from here on rings the bell.
+                while !fresh(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
+                    door = self.bell.wait(door).unwrap_or_else(PoisonError::into_inner);
+                }
+                self.asleep.fetch_sub(1, Ordering::SeqCst);
+                since = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pool;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn every_task_runs_once() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads).unwrap();
+            assert_eq!(pool.threads(), threads);
+            for tasks in [0, 1, 2, 7, 1000] {
+                let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(tasks, |task| drop(counts[task].fetch_add(1, Ordering::Relaxed)));
+                assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn many_short_regions_and_sleep_in_between() {
+        let pool = Pool::new(3).unwrap();
+        let sum = AtomicUsize::new(0);
+        for round in 0..20_000 {
+            pool.run(4, |task| drop(sum.fetch_add(task, Ordering::Relaxed)));
+            if round % 5_000 == 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        assert_eq!(sum.into_inner(), 20_000 * 6);
+    }
+
+    #[test]
+    fn regions_inside_regions_and_from_several_callers() {
+        let (pool, sum) = (Pool::new(2).unwrap(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        pool.run(3, |_| pool.run(5, |task| drop(sum.fetch_add(task, Ordering::Relaxed))));
+                    }
+                });
+            }
+        });
+        assert_eq!(sum.into_inner(), 4 * 100 * 3 * 10);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(2).unwrap();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pool.run(50, |task| assert!(task != 30, "as planned"));
+        }));
+        assert!(result.is_err());
+        let sum = AtomicUsize::new(0);
+        pool.run(10, |task| drop(sum.fetch_add(task, Ordering::Relaxed)));
+        assert_eq!(sum.into_inner(), 45);
+    }
+}

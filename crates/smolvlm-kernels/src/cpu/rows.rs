@@ -1,0 +1,232 @@
+//! Activations, in the form that a matrix of some format takes.
+
+use super::half;
+use super::isa::vectorised;
+use super::matrix::{Element, Matrix};
+use super::micro::{GROUP, Operand, Quantised, ROWS};
+use super::output::Output;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::words::Words;
+use crate::Format;
+use ::half::bf16;
+
+/// Rows that a task converts.
+const TASK: usize = 16;
+
+/// A matrix of activations, one row a token, as the first operand of a product with a [`PackedMatrix`](super::PackedMatrix)
+/// of the same format.
+#[derive(Debug)]
+pub struct Rows {
+    format: Format,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    words: Words,
+    scale: Vec<f32>,
+    zero: Vec<i32>,
+    staged: Matrix<bf16>,
+}
+
+impl Rows {
+    /// No rows yet.
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            rows: 0,
+            columns: 0,
+            stride: 0,
+            words: Words::default(),
+            scale: Vec::new(),
+            zero: Vec::new(),
+            staged: Matrix::new(),
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// What matrices it can be multiplied with.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Takes `rows` rows of `columns` values, each of which `fill` writes.
+    pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
+        let steps = self.format.steps(columns);
+        self.set_shape(rows, columns, stride(steps));
+        let (format, stride, groups) = (self.format, self.stride, self.zeros());
+        let words = Shared::new(self.words.values_mut::<u32>());
+        let (scale, zero) = (Shared::new(&mut self.scale), Shared::new(&mut self.zero));
+        let width = steps * format.step();
+        pool.run(rows.div_ceil(TASK), |task| {
+            let mut values = vec![0.0; width];
+            for row in task * TASK..rows.min((task + 1) * TASK) {
+                fill(row, &mut values[..columns]);
+                #[expect(unsafe_code, reason = "each row belongs to one task")]
+                // SAFETY: rows are handed out once, and lie one after the other.
+                let (words, scale, zero) = unsafe {
+                    (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups))
+                };
+                match format {
+                    Format::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
+                    Format::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
+                    Format::Q8 | Format::Q4 => {
+                        scale[0] = quantise(&values, bytemuck::cast_slice_mut(words));
+                        zeros(format, bytemuck::cast_slice(words), zero);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Takes a shape and gives the place that a product, or attention, writes the rows to; [`settle`](Self::settle) comes
+    /// after that. 8-bit rows lie there in bf16 until then.
+    pub fn place(&mut self, rows: usize, columns: usize) -> Output<'_> {
+        match self.format {
+            Format::F32 => {
+                self.set_shape(rows, columns, stride(columns));
+                Output::to_words::<f32>(self.words.values_mut(), self.stride)
+            }
+            Format::Bf16 => {
+                let steps = self.format.steps(columns);
+                self.set_shape(rows, columns, stride(steps));
+                if columns % 2 == 1 {
+                    let (words, stride) = (self.words.values_mut::<u32>(), self.stride);
+                    (0..rows).for_each(|row| words[row * stride + steps - 1] = 0);
+                }
+                let stride = 2 * self.stride;
+                Output::to_words::<bf16>(self.words.values_mut(), stride)
+            }
+            Format::Q8 | Format::Q4 => {
+                self.staged.resize(rows, columns);
+                Output::store(&mut self.staged)
+            }
+        }
+    }
+
+    /// Ends what [`place`](Self::place) began.
+    pub fn settle(&mut self, pool: &Pool) {
+        if matches!(self.format, Format::Q8 | Format::Q4) {
+            let staged = std::mem::take(&mut self.staged);
+            self.fill(pool, staged.rows(), staged.columns(), |row, values| widen(staged.row(row), values));
+            self.staged = staged;
+        }
+    }
+
+    /// Entries of `zero` for a row.
+    fn zeros(&self) -> usize {
+        match self.format {
+            Format::F32 | Format::Bf16 => 0,
+            Format::Q8 => 1,
+            Format::Q4 => self.columns.div_ceil(GROUP),
+        }
+    }
+
+    fn set_shape(&mut self, rows: usize, columns: usize, stride: usize) {
+        (self.rows, self.columns, self.stride) = (rows, columns, stride);
+        self.words.grow(rows * stride);
+        let groups = self.zeros();
+        self.scale.resize(rows, 0.0);
+        self.zero.resize(rows * groups, 0);
+    }
+
+    /// The rows from `first` on, at most [`ROWS`] and none from `end` on, as the kernels take them.
+    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, Quantised<'_>) {
+        let rows = ROWS.min(end - first);
+        let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
+        let quantised = match self.format {
+            Format::F32 | Format::Bf16 => Quantised { scale: &[], zero: &[] },
+            Format::Q8 | Format::Q4 => {
+                Quantised { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
+            }
+        };
+        (operand, quantised)
+    }
+
+    /// Bytes of a row, for the choice of a block that fits the cache.
+    pub(crate) fn row_bytes(&self) -> usize {
+        4 * self.stride
+    }
+}
+
+/// Words from one row to the next: whole cache lines, and an odd number of them, so that the rows of a tile do not all
+/// compete for the same places of the cache.
+fn stride(steps: usize) -> usize {
+    (steps.div_ceil(16) | 1) * 16
+}
+
+vectorised! {
+    /// Rounds to bf16.
+    fn narrow(values: &[f32], out: &mut [u16]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = half::round(*value);
+        }
+    }
+}
+
+vectorised! {
+    /// Widens bf16.
+    fn widen(values: &[bf16], out: &mut [f32]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = value.wide();
+        }
+    }
+}
+
+vectorised! {
+    /// Values to whole numbers from -127 to 127; gives what one stands for. A row with a NaN or infinity becomes zeros with
+    /// a NaN for a scale, so that all its products are NaN.
+    fn quantise(values: &[f32], out: &mut [i8]) -> f32 {
+        const LANES: usize = 16;
+        // Added and taken away again it rounds to a whole number, which stands in the lowest bits in between.
+        const ROUND: f32 = 12_582_912.0;
+        let mut most = [0.0_f32; LANES];
+        let mut poison = [0.0_f32; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let size = chunk[lane].abs();
+                most[lane] = if size > most[lane] { size } else { most[lane] };
+                // Zero for every number, NaN for NaN and infinity.
+                poison[lane] += chunk[lane] * 0.0;
+            }
+        }
+        let mut largest = most.iter().fold(0.0_f32, |a, b| a.max(*b));
+        let mut sick = poison.iter().any(|lane| lane.is_nan());
+        for value in rest {
+            largest = largest.max(value.abs());
+            sick |= !value.is_finite();
+        }
+        let scale = largest / 127.0;
+        let inverse = 1.0 / scale;
+        if sick || !inverse.is_finite() {
+            out.fill(0);
+            return if sick { f32::NAN } else { 0.0 };
+        }
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = (value * inverse + ROUND).to_bits() as i8;
+        }
+        scale
+    }
+}
+
+/// What the amounts added to unsigned weights give in every sum, negated.
+fn zeros(format: Format, values: &[i8], zero: &mut [i32]) {
+    let sum = |values: &[i8]| values.iter().map(|&value| i32::from(value)).sum::<i32>();
+    match format {
+        Format::Q4 => {
+            for (zero, values) in zero.iter_mut().zip(values.chunks_exact(GROUP)) {
+                *zero = -8 * sum(values);
+            }
+        }
+        _ => zero[0] = -128 * sum(values),
+    }
+}

@@ -1,0 +1,39 @@
+//! How the weights of a loaded model are kept.
+
+use smolvlm_config::FloatType;
+use smolvlm_kernels::Format;
+
+/// How the weights of a loaded model are kept, and what it computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// As tensors of the device, for any backend; they can be trained.
+    Tensors(FloatType),
+    /// Packed for the kernels of the CPU. Activations are f32 outside of the layers. Vision weights have 8 bits where those of
+    /// the text model have 4; the patch embedding has 16 in both cases.
+    Packed(Format),
+}
+
+impl From<FloatType> for WeightFormat {
+    fn from(float: FloatType) -> Self {
+        Self::Tensors(float)
+    }
+}
+
+impl WeightFormat {
+    /// Type of the activations between the layers, and of norms and biases.
+    pub(crate) fn activations(self) -> FloatType {
+        match self {
+            Self::Tensors(float) => float,
+            Self::Packed(_) => FloatType::F32,
+        }
+    }
+
+    /// Type of the table of token embeddings.
+    pub(crate) fn embeddings(self) -> FloatType {
+        match self {
+            Self::Tensors(float) => float,
+            Self::Packed(Format::F32) => FloatType::F32,
+            Self::Packed(_) => FloatType::Bf16,
+        }
+    }
+}

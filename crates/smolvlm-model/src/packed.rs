@@ -1,0 +1,73 @@
+//! Weights packed for the kernels of the CPU, straight from where they are stored.
+
+use crate::place::TensorSource;
+use crate::weights::{EMBEDDINGS, LM_HEAD};
+use crate::{Error, SmolVlmModel};
+use smolvlm_kernels::cpu::PackedMatrix;
+use smolvlm_kernels::{Format, Linear};
+
+/// Formats of the parts of a model.
+struct Formats {
+    patches: Format,
+    vision: Format,
+    text: Format,
+}
+
+impl Formats {
+    fn new(format: Format) -> Self {
+        // Pixels have more to say than 8 bits of a row's own scale, and their matrix is small.
+        let patches = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
+        let vision = if format == Format::Q4 { Format::Q8 } else { format };
+        Self { patches, vision, text: format }
+    }
+}
+
+/// Packs every matrix of a fresh model. The other parameters stay as they are.
+///
+/// # Errors
+///
+/// Those of the source.
+pub(crate) fn pack(
+    mut model: SmolVlmModel,
+    source: &impl TensorSource,
+    format: Format,
+) -> Result<SmolVlmModel, Error> {
+    let Formats { patches, vision, text } = Formats::new(format);
+    let embedding = &mut model.vision.embeddings.patch_embedding;
+    let hidden = embedding.bias.lazy_shape()[0];
+    let shape = [hidden, embedding.channels, embedding.patch, embedding.patch];
+    embedding.pack(matrix(source, "vision.embeddings.patch_embedding.weight", &shape, patches)?);
+
+    let vision_linears = model.vision.linears_mut().into_iter().map(|(path, linear)| ("vision.", path, linear, vision));
+    let connector = ("", "connector.proj".to_owned(), &mut model.connector.proj, vision);
+    let text_linears = model.text.linears_mut().into_iter().map(|(path, linear)| ("text.", path, linear, text));
+    for (part, path, linear, format) in vision_linears.chain([connector]).chain(text_linears) {
+        let shape = [linear.outputs(), linear.inputs()];
+        linear.pack(matrix(source, &format!("{part}{path}.weight"), &shape, format)?);
+    }
+    // A table that serves as projection, too, is packed beside the table: rows are looked up in the one and multiplied in
+    // the other.
+    let (mut head, path) = match model.lm_head.take() {
+        Some(head) => (head, LM_HEAD),
+        None => {
+            let text = &model.config().text;
+            let device = model.text.norm.weight.lazy_device();
+            (Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, &device), EMBEDDINGS)
+        }
+    };
+    head.pack(matrix(source, path, &[head.outputs(), head.inputs()], text)?);
+    model.lm_head = Some(head);
+    Ok(model)
+}
+
+fn matrix(source: &impl TensorSource, path: &str, shape: &[usize], format: Format) -> Result<PackedMatrix, Error> {
+    let rows = source.rows(path, shape)?;
+    let inputs = shape[1..].iter().product();
+    let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {
+        rows(row, out);
+        Ok(())
+    });
+    drop(rows);
+    source.release(path);
+    matrix
+}

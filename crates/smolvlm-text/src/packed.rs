@@ -1,0 +1,271 @@
+//! The decoder on packed weights: every step over buffers of its own, which are kept from layer to layer.
+
+use crate::cache::{KvCache, LayerCache};
+use crate::layer::DecoderLayer;
+use crate::{Error, TextModel, TextOutput};
+use burn::tensor::{DType, Tensor};
+use half::bf16;
+use smolvlm_kernels::cpu::{
+    AttentionScratch, AttentionShape, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Stored, Visible,
+    attend_one, attention, matrix_of, modify, rms_norm, rotate, tensor_of,
+};
+use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears};
+
+impl TextModel {
+    /// The linear layers, with their paths below the model.
+    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
+            let named = [
+                ("self_attn.q_proj", &mut attention.q_proj),
+                ("self_attn.k_proj", &mut attention.k_proj),
+                ("self_attn.v_proj", &mut attention.v_proj),
+                ("self_attn.o_proj", &mut attention.o_proj),
+                ("mlp.gate_proj", &mut mlp.gate_proj),
+                ("mlp.up_proj", &mut mlp.up_proj),
+                ("mlp.down_proj", &mut mlp.down_proj),
+            ];
+            named.map(|(name, linear)| (format!("layers.{index}.{name}"), linear))
+        });
+        layers.collect()
+    }
+
+    /// The format of the layers' weights, if all of them are packed.
+    pub(crate) fn packed(&self) -> Option<Format> {
+        let packed = |linear: &Linear| linear.packed().map(PackedMatrix::format);
+        let format = packed(&self.layers.first()?.self_attn.q_proj)?;
+        let whole = |layer: &DecoderLayer| {
+            let (attention, mlp) = (&layer.self_attn, &layer.mlp);
+            let linears = [&attention.q_proj, &attention.k_proj, &attention.v_proj, &attention.o_proj];
+            let all = linears.into_iter().chain([&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj]);
+            all.into_iter().all(|linear| packed(linear) == Some(format))
+        };
+        self.layers.iter().all(whole).then_some(format)
+    }
+}
+
+/// Type of keys and values: half precision unless the weights are f32.
+pub(crate) fn cache_type(format: Format) -> DType {
+    match format {
+        Format::F32 => DType::F32,
+        Format::Bf16 | Format::Q8 | Format::Q4 => DType::BF16,
+    }
+}
+
+/// What [`TextModel::forward`] computes, for inputs that fit the cache's rows and the model.
+pub(crate) fn forward(
+    model: &TextModel,
+    format: Format,
+    embeds: Tensor<3>,
+    cache: &mut KvCache,
+    hidden_states: bool,
+) -> Result<TextOutput, Error> {
+    cache.check_room(embeds.dims()[1])?;
+    Ok(match cache_type(format) {
+        DType::F32 => run::<f32>(model, format, embeds, cache, hidden_states),
+        _ => run::<bf16>(model, format, embeds, cache, hidden_states),
+    })
+}
+
+fn run<E: Stored>(
+    model: &TextModel,
+    format: Format,
+    embeds: Tensor<3>,
+    cache: &mut KvCache,
+    hidden_states: bool,
+) -> TextOutput {
+    let shape = embeds.dims();
+    let [rows, tokens, hidden] = shape;
+    let pool = Pool::current();
+    let positions = (0..rows).flat_map(|row| (0..tokens).map(move |token| (row, token)));
+    let start = cache.len();
+    let [cos, sin] = cache.rotary.host();
+    let step = Step {
+        pool: &pool,
+        rows,
+        tokens,
+        start,
+        padding: &cache.padding.clone(),
+        capacity: cache.capacity,
+        positions: positions.map(|(row, token)| cache.position(row, start + token)).collect(),
+        cos,
+        sin,
+    };
+    let mut x = matrix_of(embeds);
+    let mut buffers = Buffers::<E>::new(format);
+    let mut kept = Vec::new();
+    for (layer, cache) in model.layers.iter().zip(&mut cache.layers) {
+        if hidden_states {
+            kept.push(tensor_of(&x, shape));
+        }
+        layer.run(&step, &mut x, cache, &mut buffers);
+    }
+    cache.advance(tokens);
+    let norm = Norm::of(&model.norm);
+    let mut out = Matrix::new();
+    out.fill(&pool, rows * tokens, hidden, |row, out| norm.apply(x.row(row), out));
+    let out: Tensor<3> = tensor_of(&out, shape);
+    if hidden_states {
+        kept.push(out.clone());
+    }
+    TextOutput { last_hidden_state: out, hidden_states: kept }
+}
+
+/// What is the same in all layers.
+struct Step<'a> {
+    pool: &'a Pool,
+    rows: usize,
+    tokens: usize,
+    /// Tokens in the cache before these.
+    start: usize,
+    padding: &'a [usize],
+    capacity: usize,
+    /// Position of each token of each row.
+    positions: Vec<usize>,
+    /// `[positions, head_dim]`, both halves alike.
+    cos: HostValues,
+    sin: HostValues,
+}
+
+/// Intermediate results, kept from layer to layer.
+struct Buffers<E> {
+    normed: Rows,
+    attended: Rows,
+    inner: Rows,
+    /// Queries, keys and values as they come out of the products.
+    projected: Matrix<f32>,
+    /// Queries, rotated.
+    queries: Matrix<E>,
+    scratch: AttentionScratch,
+}
+
+impl<E: Stored> Buffers<E> {
+    fn new(format: Format) -> Self {
+        let rows = || Rows::new(format);
+        Self {
+            normed: rows(),
+            attended: rows(),
+            inner: rows(),
+            projected: Matrix::new(),
+            queries: Matrix::new(),
+            scratch: AttentionScratch::default(),
+        }
+    }
+}
+
+/// A norm, where kernels can read it.
+struct Norm {
+    weight: HostValues,
+    eps: f32,
+}
+
+impl Norm {
+    fn of(norm: &RmsNorm) -> Self {
+        Self { weight: HostValues::of(norm.weight.val()), eps: norm.eps as f32 }
+    }
+
+    fn apply(&self, x: &[f32], out: &mut [f32]) {
+        rms_norm(x, &self.weight, self.eps, out);
+    }
+}
+
+impl DecoderLayer {
+    fn run<E: Stored>(&self, step: &Step<'_>, x: &mut Matrix<f32>, cache: &mut LayerCache, buffers: &mut Buffers<E>) {
+        let Buffers { normed, attended, inner, projected, queries, scratch } = buffers;
+        let (pool, rows, hidden) = (step.pool, x.rows(), x.columns());
+        let (attend, mlp) = (&self.self_attn, &self.mlp);
+        let width = attend.head_dim;
+        let (q_width, kv_width) = (attend.q_proj.outputs(), attend.k_proj.outputs());
+        let shape = AttentionShape {
+            batch: step.rows,
+            heads: q_width / width,
+            kv_heads: kv_width / width,
+            width,
+            queries: step.tokens,
+            keys: step.start + step.tokens,
+        };
+
+        let norm = Norm::of(&self.input_layernorm);
+        normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
+        projected.resize(rows, q_width + 2 * kv_width);
+        let output = Output::store(projected);
+        let parts = [(&attend.q_proj, 0), (&attend.k_proj, q_width), (&attend.v_proj, q_width + kv_width)];
+        linears(pool, normed, parts.map(|(linear, column)| (linear, output.at_column(column))));
+        step.rotate(projected, shape);
+        queries.fill(pool, rows, q_width, |row, out| narrow(&projected.row(row)[..q_width], out));
+
+        let out = attended.place(rows, q_width);
+        cache.keys.inplace(|keys| {
+            modify::<E, 4>(keys, |keys| {
+                cache.values.inplace(|values| {
+                    modify::<E, 4>(values, |values| {
+                        step.append(projected, shape, q_width, keys);
+                        step.append(projected, shape, q_width + kv_width, values);
+                        let q = Heads {
+                            values: queries.values(),
+                            start: 0,
+                            batch: step.tokens * queries.stride(),
+                            token: queries.stride(),
+                            head: width,
+                        };
+                        let stored = |values| Heads {
+                            values,
+                            start: 0,
+                            batch: shape.kv_heads * step.capacity * width,
+                            token: width,
+                            head: step.capacity * width,
+                        };
+                        let (qkv, visible) = ([q, stored(keys), stored(values)], Visible::Causal { padding: step.padding });
+                        if step.tokens == 1 {
+                            attend_one(pool, shape, qkv, visible, &out);
+                        } else {
+                            attention(pool, shape, qkv, visible, scratch, &out);
+                        }
+                    })
+                });
+            })
+        });
+        cache.len = shape.keys;
+        attended.settle(pool);
+        linears(pool, attended, [(&attend.o_proj, Output::add_to(x))]);
+
+        let norm = Norm::of(&self.post_attention_layernorm);
+        normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
+        let output = inner.place(rows, mlp.gate_proj.outputs());
+        gated_linears(pool, normed, &mlp.gate_proj, &mlp.up_proj, mlp.activation, &output);
+        inner.settle(pool);
+        linears(pool, inner, [(&mlp.down_proj, Output::add_to(x))]);
+    }
+}
+
+fn narrow<E: Stored>(values: &[f32], out: &mut [E]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = E::narrow(*value);
+    }
+}
+
+impl Step<'_> {
+    /// Turns queries and keys to their positions.
+    fn rotate(&self, projected: &mut Matrix<f32>, shape: AttentionShape) {
+        let (width, turned) = (shape.width, (shape.heads + shape.kv_heads) * shape.width);
+        projected.for_rows(self.pool, |row, values| {
+            let place = self.positions[row] * width;
+            let (cos, sin) = (&self.cos[place..][..width / 2], &self.sin[place..][..width / 2]);
+            values[..turned].chunks_exact_mut(width).for_each(|head| rotate(head, cos, sin));
+        });
+    }
+
+    /// Writes keys or values, which start at a column of the projected rows, behind those of earlier tokens.
+    fn append<E: Stored>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
+        let width = shape.width;
+        for row in 0..self.rows {
+            for token in 0..self.tokens {
+                let values = &projected.row(row * self.tokens + token)[column..];
+                for (head, values) in values.chunks_exact(width).take(shape.kv_heads).enumerate() {
+                    let place = ((row * shape.kv_heads + head) * self.capacity + self.start + token) * width;
+                    narrow(values, &mut cache[place..][..width]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The encoder on packed weights: every step over buffers of its own, which are kept from layer to layer.
+
+use crate::embeddings::{PatchEmbedding, VisionEmbeddings};
+use crate::layer::EncoderLayer;
+use crate::position::{PatchMask, position_ids};
+use crate::{Error, VisionEncoder, VisionOutput};
+use burn::tensor::Tensor;
+use half::bf16;
+use smolvlm_kernels::cpu::{
+    AttentionScratch, AttentionShape, Element, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Visible,
+    attention, layer_norm, products, tensor_of,
+};
+use smolvlm_kernels::{Format, LayerNorm, Linear, linears};
+use std::sync::Arc;
+
+impl PatchEmbedding {
+    /// Takes packed weights, `[hidden, channels * patch * patch]`, instead of the tensor.
+    pub fn pack(&mut self, matrix: PackedMatrix) {
+        self.weight = None;
+        self.packed = Some(Arc::new(matrix));
+    }
+}
+
+impl VisionEncoder {
+    /// The linear layers, with their paths below the encoder.
+    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
+            let named = [
+                ("self_attn.q_proj", &mut attention.q_proj),
+                ("self_attn.k_proj", &mut attention.k_proj),
+                ("self_attn.v_proj", &mut attention.v_proj),
+                ("self_attn.out_proj", &mut attention.out_proj),
+                ("mlp.fc1", &mut mlp.fc1),
+                ("mlp.fc2", &mut mlp.fc2),
+            ];
+            named.map(|(name, linear)| (format!("layers.{index}.{name}"), linear))
+        });
+        layers.collect()
+    }
+
+    /// The format of the layers' weights, if all of them are packed.
+    pub(crate) fn packed(&self) -> Option<Format> {
+        self.embeddings.patch_embedding.packed.as_ref()?;
+        let packed = |linear: &Linear| linear.packed().map(PackedMatrix::format);
+        let whole = |layer: &EncoderLayer| {
+            let attention = &layer.self_attn;
+            let linears = [&attention.q_proj, &attention.k_proj, &attention.v_proj, &attention.out_proj];
+            let format = packed(linears[0])?;
+            let all = linears.into_iter().chain([&layer.mlp.fc1, &layer.mlp.fc2]);
+            all.into_iter().all(|linear| packed(linear) == Some(format)).then_some(format)
+        };
+        let format = whole(self.layers.first()?)?;
+        self.layers.iter().all(|layer| whole(layer) == Some(format)).then_some(format)
+    }
+}
+
+/// What [`VisionEncoder::forward`] computes.
+pub(crate) fn forward(
+    encoder: &VisionEncoder,
+    format: Format,
+    tiles: Tensor<4>,
+    mask: Option<&PatchMask>,
+    hidden_states: bool,
+) -> Result<VisionOutput, Error> {
+    // Heads of bf16 are read in pairs.
+    let width = encoder.layers.first().map_or(0, |layer| layer.self_attn.q_proj.outputs() / layer.self_attn.heads);
+    if format == Format::F32 || width % 2 == 1 {
+        run::<f32>(encoder, format, tiles, mask, hidden_states)
+    } else {
+        run::<bf16>(encoder, format, tiles, mask, hidden_states)
+    }
+}
+
+/// `E` is the type of queries, keys and values.
+fn run<E: Element>(
+    encoder: &VisionEncoder,
+    format: Format,
+    tiles: Tensor<4>,
+    mask: Option<&PatchMask>,
+    hidden_states: bool,
+) -> Result<VisionOutput, Error> {
+    let grid = encoder.embeddings.checked_grid(tiles.dims(), mask)?;
+    let mask = mask.filter(|mask| !mask.is_full());
+    let (count, patches, hidden) = (grid[0], grid[1] * grid[2], encoder.post_layernorm.weight.val().dims()[0]);
+    let shape = [count, patches, hidden];
+    let pool = Pool::current();
+    let mut x = encoder.embeddings.embed(&pool, tiles, grid, mask);
+    let seen = mask.map(visible);
+    let mut buffers = Buffers::<E>::new(format);
+    let mut kept = Vec::new();
+    for layer in &encoder.layers {
+        if hidden_states {
+            kept.push(tensor_of(&x, shape));
+        }
+        layer.run(&pool, &mut x, [count, patches], seen.as_deref(), &mut buffers);
+    }
+    if hidden_states {
+        kept.push(tensor_of(&x, shape));
+    }
+    let mut out = Matrix::new();
+    let norm = Norm::of(&encoder.post_layernorm);
+    out.fill(&pool, count * patches, hidden, |row, out| norm.apply(x.row(row), out));
+    Ok(VisionOutput { last_hidden_state: tensor_of(&out, shape), hidden_states: kept })
+}
+
+/// The patches that are seen; in a tile without a single valid one all are, since a query that sees no key has no softmax.
+fn visible(mask: &PatchMask) -> Vec<bool> {
+    let tiles = mask.valid.chunks(mask.shape[1] * mask.shape[2]);
+    tiles.flat_map(|tile| tile.iter().map(|&valid| valid || !tile.contains(&true))).collect()
+}
+
+impl VisionEmbeddings {
+    fn embed(&self, pool: &Pool, tiles: Tensor<4>, grid: [usize; 3], mask: Option<&PatchMask>) -> Matrix<f32> {
+        let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
+        let [_, _, height, width] = tiles.dims();
+        let [count, rows, columns] = grid;
+        let pixels = HostValues::of(tiles);
+        let mut x = Matrix::new();
+        let Some(weight) = &self.patch_embedding.packed else { return x };
+        let mut patches = Rows::new(weight.format());
+        patches.fill(pool, count * rows * columns, channels * patch * patch, |index, out| {
+            let (tile, row, column) = (index / (rows * columns), index / columns % rows, index % columns);
+            for (line, out) in out.chunks_exact_mut(patch).enumerate() {
+                let (channel, line) = (line / patch, line % patch);
+                let start = ((tile * channels + channel) * height + row * patch + line) * width + column * patch;
+                out.copy_from_slice(&pixels[start..start + patch]);
+            }
+        });
+        // The product is added to the positions.
+        let table = HostValues::of(self.position_embedding.weight.val());
+        let hidden = weight.outputs();
+        let ids = match mask {
+            None if rows == self.grid && columns == self.grid => None,
+            None => Some(position_ids(&PatchMask::full(grid), self.grid)),
+            Some(mask) => Some(position_ids(mask, self.grid)),
+        };
+        x.fill(pool, count * rows * columns, hidden, |index, out| {
+            let id = ids.as_ref().map_or(index % (rows * columns), |ids| ids[index] as usize);
+            out.copy_from_slice(&table[id * hidden..][..hidden]);
+        });
+        let bias = HostValues::of(self.patch_embedding.bias.val());
+        products(pool, &patches, &[(weight, Output::add_to(&mut x).with_bias(Some(&bias)))]);
+        x
+    }
+}
+
+/// Intermediate results, kept from layer to layer.
+struct Buffers<E> {
+    normed: Rows,
+    attended: Rows,
+    inner: Rows,
+    heads: Matrix<E>,
+    scratch: AttentionScratch,
+}
+
+impl<E: Element> Buffers<E> {
+    fn new(format: Format) -> Self {
+        let rows = || Rows::new(format);
+        Self {
+            normed: rows(),
+            attended: rows(),
+            inner: rows(),
+            heads: Matrix::new(),
+            scratch: AttentionScratch::default(),
+        }
+    }
+}
+
+/// A layer norm, where kernels can read it.
+struct Norm {
+    weight: HostValues,
+    bias: HostValues,
+    eps: f32,
+}
+
+impl Norm {
+    fn of(norm: &LayerNorm) -> Self {
+        Self {
+            weight: HostValues::of(norm.weight.val()),
+            bias: HostValues::of(norm.bias.val()),
+            eps: norm.eps as f32,
+        }
+    }
+
+    fn apply(&self, x: &[f32], out: &mut [f32]) {
+        layer_norm(x, &self.weight, &self.bias, self.eps, out);
+    }
+}
+
+impl EncoderLayer {
+    fn run<E: Element>(
+        &self,
+        pool: &Pool,
+        x: &mut Matrix<f32>,
+        [tiles, patches]: [usize; 2],
+        seen: Option<&[bool]>,
+        buffers: &mut Buffers<E>,
+    ) {
+        let Buffers { normed, attended, inner, heads, scratch } = buffers;
+        let (rows, hidden) = (x.rows(), x.columns());
+        let (attend, mlp) = (&self.self_attn, &self.mlp);
+
+        let norm = Norm::of(&self.layer_norm1);
+        normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
+        heads.resize(rows, 3 * hidden);
+        let output = Output::store(heads);
+        let parts = [(&attend.q_proj, 0), (&attend.k_proj, hidden), (&attend.v_proj, 2 * hidden)];
+        linears(pool, normed, parts.map(|(linear, column)| (linear, output.at_column(column))));
+        let width = hidden / attend.heads;
+        let part = |start| Heads {
+            values: heads.values(),
+            start,
+            batch: patches * heads.stride(),
+            token: heads.stride(),
+            head: width,
+        };
+        let shape = AttentionShape {
+            batch: tiles,
+            heads: attend.heads,
+            kv_heads: attend.heads,
+            width,
+            queries: patches,
+            keys: patches,
+        };
+        let visible = seen.map_or(Visible::All, Visible::Keys);
+        let qkv = [part(0), part(hidden), part(2 * hidden)];
+        attention(pool, shape, qkv, visible, scratch, &attended.place(rows, hidden));
+        attended.settle(pool);
+        linears(pool, attended, [(&attend.out_proj, Output::add_to(x))]);
+
+        let norm = Norm::of(&self.layer_norm2);
+        normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
+        let output = inner.place(rows, mlp.fc1.outputs()).with_activation(mlp.activation);
+        linears(pool, normed, [(&mlp.fc1, output)]);
+        inner.settle(pool);
+        linears(pool, inner, [(&mlp.fc2, Output::add_to(x))]);
+    }
+}
