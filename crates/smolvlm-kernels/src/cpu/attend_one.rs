@@ -1,11 +1,17 @@
 //! Attention of one query a sequence, as decoding needs it: keys and values are read where they lie, once.
 
 use super::attention::{AttentionShape, Heads, Visible};
+#[cfg(target_arch = "x86_64")]
+use super::isa::Isa;
 use super::isa::vectorised;
 use super::matrix::Element;
+#[cfg(target_arch = "x86_64")]
+use super::micro::avx512_attend;
 use super::output::Output;
 use super::pool::Pool;
 use super::softmax::softmax;
+#[cfg(target_arch = "x86_64")]
+use bytemuck::cast_slice;
 
 /// What [`attention`](super::attention::attention) computes, for one query a sequence.
 ///
@@ -19,36 +25,65 @@ pub fn attend_one<E: Element>(
     visible: Visible<'_>,
     out: &Output<'_>,
 ) {
-    let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
+    let AttentionShape { batch, heads, kv_heads, width, queries, .. } = shape;
     assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query a sequence");
     assert!(!matches!(visible, Visible::Keys(_)), "a decoder hides no single keys");
     let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-    pool.run(batch * heads, |task| {
-        let (batch, head) = (task / heads, task % heads);
-        let kv_head = head / (heads / kv_heads);
+    // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads, more
+    // hands are worth more than that.
+    let group = heads / kv_heads;
+    let together = if batch * kv_heads >= pool.threads() { group } else { 1 };
+    pool.run(batch * heads / together, |task| {
+        let (batch, first) = (task * together / heads, task * together % heads);
         let seen = shape.range(&visible, batch, 0);
-        let query: Vec<f32> = q.of(batch, head, 0)[..width].iter().map(|value| value.wide()).collect();
+        let kv_head = first / group;
+        let (keys, values) = (k.of(batch, kv_head, seen.start), v.of(batch, kv_head, seen.start));
         let count = seen.len();
         let mut scores = vec![0.0; count];
-        let mut weights = vec![0.0_f32; count];
-        dots(&query, k.of(batch, kv_head, seen.start), k.token, &mut scores);
-        let total = softmax(&scores, scale, &mut weights);
+        let mut weights = vec![E::ZERO; together * count];
+        let mut factors = vec![0.0; together];
+        for (index, weights) in weights.chunks_exact_mut(count).enumerate() {
+            dots(&q.of(batch, first + index, 0)[..width], keys, k.token, &mut scores);
+            factors[index] = 1.0 / softmax(&scores, scale, weights);
+        }
         let mut sums = vec![0.0; width];
-        weighted(&weights, v.of(batch, kv_head, seen.start), v.token, &mut sums);
-        let factor = 1.0 / total;
-        sums.iter_mut().for_each(|sum| *sum *= factor);
-        debug_assert!(seen.end <= keys);
-        #[expect(unsafe_code, reason = "each task has its own sequence and head")]
-        // SAFETY: this row and these columns are written by this task alone.
-        unsafe {
-            out.write([batch, head * width], [1, width], &sums, width);
+        for (index, weights) in weights.chunks_exact(count).enumerate() {
+            sums.fill(0.0);
+            weighted(weights, values, v.token, &mut sums);
+            sums.iter_mut().for_each(|sum| *sum *= factors[index]);
+            #[expect(unsafe_code, reason = "each task has its own sequence and heads")]
+            // SAFETY: this row and these columns are written by this task alone.
+            unsafe {
+                out.write([batch, (first + index) * width], [1, width], &sums, width);
+            }
         }
     });
 }
 
+/// Products of a query with keys that are `token` values apart.
+#[allow(unsafe_code)]
+fn dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if E::STEP == 2 && Isa::current().bf16 && avx512_attend::fits(query.len()) {
+        // SAFETY: found on this processor.
+        return unsafe { avx512_attend::dots(cast_slice(query), cast_slice(keys), token, scores) };
+    }
+    plain_dots(query, keys, token, scores);
+}
+
+/// The sum of values that are `token` values apart, times their weights.
+#[allow(unsafe_code)]
+fn weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if E::STEP == 2 && Isa::current().bf16 && avx512_attend::fits(sums.len()) {
+        // SAFETY: found on this processor.
+        return unsafe { avx512_attend::weighted(cast_slice(weights), cast_slice(values), token, sums) };
+    }
+    plain_weighted(weights, values, token, sums);
+}
+
 vectorised! {
-    /// Products of a query with keys that are `token` values apart.
-    fn dots<E: Element>(query: &[f32], keys: &[E], token: usize, scores: &mut [f32]) {
+    fn plain_dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
         const LANES: usize = 16;
         let width = query.len();
         let (query_chunks, query_rest) = query.as_chunks::<LANES>();
@@ -58,8 +93,8 @@ vectorised! {
             let mut sums = [0.0_f32; LANES];
             for (query, key) in query_chunks.iter().zip(key_chunks) {
                 for lane in 0..LANES {
-                    let key = key[lane].wide();
-                    sums[lane] = if FUSED { query[lane].mul_add(key, sums[lane]) } else { query[lane] * key + sums[lane] };
+                    let (query, key) = (query[lane].wide(), key[lane].wide());
+                    sums[lane] = if FUSED { query.mul_add(key, sums[lane]) } else { query * key + sums[lane] };
                 }
             }
             let mut half = LANES / 2;
@@ -69,14 +104,13 @@ vectorised! {
                 }
                 half /= 2;
             }
-            *score = query_rest.iter().zip(key_rest).fold(sums[0], |sum, (query, key)| sum + query * key.wide());
+            *score = query_rest.iter().zip(key_rest).fold(sums[0], |sum, (query, key)| sum + query.wide() * key.wide());
         }
     }
 }
 
 vectorised! {
-    /// Adds weighted values, which are `token` values apart.
-    fn weighted<E: Element>(weights: &[f32], values: &[E], token: usize, sums: &mut [f32]) {
+    fn plain_weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
         const LANES: usize = 64;
         let width = sums.len();
         let (chunks, rest) = sums.as_chunks_mut::<LANES>();
@@ -84,7 +118,7 @@ vectorised! {
         for (chunk, sums) in chunks.iter_mut().enumerate() {
             let mut kept = *sums;
             for (number, weight) in weights.iter().enumerate() {
-                let value = &values[number * token + chunk * LANES..][..LANES];
+                let (weight, value) = (weight.wide(), &values[number * token + chunk * LANES..][..LANES]);
                 for lane in 0..LANES {
                     let value = value[lane].wide();
                     kept[lane] = if FUSED { weight.mul_add(value, kept[lane]) } else { weight * value + kept[lane] };
@@ -93,7 +127,7 @@ vectorised! {
             *sums = kept;
         }
         for (number, weight) in weights.iter().enumerate() {
-            let value = &values[number * token..][whole..width];
+            let (weight, value) = (weight.wide(), &values[number * token..][whole..width]);
             for (sum, value) in rest.iter_mut().zip(value) {
                 *sum += weight * value.wide();
             }

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Bytes of activations that stay in the second level of the cache while panels pass by.
 const BLOCK_BYTES: usize = 320 << 10;
 
+/// Parts that the panels are cut into for each thread, so that a thread that is held up does not hold up the others.
+const PARTS: usize = 3;
+
 /// Multiplies rows with several matrices, as one parallel region: a block of rows stays in the cache of a core while the
 /// panels of all matrices pass by.
 ///
@@ -115,15 +118,19 @@ fn check(x: &Rows, matrix: &PackedMatrix) {
     assert_eq!(x.format(), matrix.format(), "activations are in another format than the matrix");
 }
 
-/// A task for each block of rows and each panel, blocks first.
+/// Calls `task` for each block of rows and each panel, blocks first. Blocks keep their rows in the cache of a core; one block
+/// alone is few rows, and each thread walks through panels that lie one after the other in memory.
 fn for_tasks(pool: &Pool, x: &Rows, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
     let strips = x.rows().div_ceil(ROWS);
     let most = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
     // Blocks of about the same size.
     let blocks = strips.div_ceil(most).max(1);
     let block = strips.div_ceil(blocks) * ROWS;
-    pool.run(blocks * panels, |index| {
-        let first = index / panels * block;
-        task(first..x.rows().min(first + block), index % panels);
+    let parts = if strips > 1 { panels } else { panels.min(PARTS * pool.threads()) };
+    pool.run(blocks * parts, |index| {
+        let (first, part) = (index / parts * block, index % parts);
+        for panel in part * panels / parts..(part + 1) * panels / parts {
+            task(first..x.rows().min(first + block), panel);
+        }
     });
 }

@@ -3,6 +3,7 @@
 //! Burn's CPU backend converts half precision on every call, takes one value at a time through mathematics functions and
 //! allocates every result. What runs a model here works on memory of its own instead and meets Burn at both ends.
 
+mod arena;
 mod attend_one;
 mod attention;
 mod half;
@@ -33,3 +34,6 @@ pub use packed::PackedMatrix;
 pub use pool::Pool;
 pub use rotary::rotate;
 pub use rows::Rows;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Weight matrices in the layout of the kernels.
 
+use super::arena::Lines;
 use super::half;
 use crate::Format;
+use std::sync::{Mutex, PoisonError};
 use super::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
 use super::shared::Shared;
@@ -15,7 +17,7 @@ pub struct PackedMatrix {
     outputs: usize,
     inputs: usize,
     panel_lines: usize,
-    lines: Vec<Line>,
+    lines: Lines,
     /// Of 8-bit weights: value of one, by output.
     scales: Vec<f32>,
 }
@@ -61,40 +63,38 @@ impl PackedMatrix {
     ) -> Result<Self, E> {
         let panels = outputs.div_ceil(COLUMNS);
         let panel_lines = format.panel_lines(inputs);
-        let mut packed = Self {
-            format,
-            outputs,
-            inputs,
-            panel_lines,
-            lines: vec![Line::default(); panels * panel_lines],
-            scales: if format == Format::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() },
-        };
-        let failed = std::sync::Mutex::new(None);
-        let (lines, scales) = (Shared::new(&mut packed.lines), Shared::new(&mut packed.scales));
+        let mut scales = if format == Format::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() };
+        let failed = Mutex::new(None);
         // Rows padded with zeros to whole steps and groups.
         let width = format.steps(inputs) * format.step();
-        Pool::current().run(panels, |panel| {
-            #[expect(unsafe_code, reason = "each task has its own panel")]
-            // SAFETY: a panel is handed to the one task of its number.
-            let (lines, scales) = unsafe {
-                let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
-                (lines.part(panel * panel_lines, panel_lines), scales)
-            };
+        let pack = |panel: usize, lines: &mut [Line], scales: &mut [f32]| {
             let mut values = vec![0.0_f32; COLUMNS * width];
             for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
                 let output = panel * COLUMNS + column;
-                if output < outputs
-                    && let Err(error) = row(output, &mut values[..inputs])
-                {
-                    *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                    return;
+                if output < outputs {
+                    row(output, &mut values[..inputs])?;
                 }
             }
             pack_panel(format, &values, width, lines, scales);
+            Ok(())
+        };
+        let lines = Lines::filled(panels * panel_lines, |lines| {
+            let (lines, scales) = (Shared::new(lines), Shared::new(&mut scales));
+            Pool::current().run(panels, |panel| {
+                #[expect(unsafe_code, reason = "each task has its own panel")]
+                // SAFETY: a panel is handed to the one task of its number.
+                let (lines, scales) = unsafe {
+                    let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
+                    (lines.part(panel * panel_lines, panel_lines), scales)
+                };
+                if let Err(error) = pack(panel, lines, scales) {
+                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            });
         });
-        match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
-            None => Ok(packed),
+            None => Ok(Self { format, outputs, inputs, panel_lines, lines, scales }),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E])
 }
 
 vectorised! {
-    fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
+    pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
         const LANES: usize = 32;
         let mut most = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = scores.as_chunks::<LANES>();

@@ -7,8 +7,10 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_attend;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512_math;
-mod plain;
+pub(crate) mod plain;
 
 use super::isa::{Isa, Level};
 use super::words::Line;

@@ -1,0 +1,108 @@
+//! Memory for weights, on large pages where the system has them.
+//!
+//! A decoding step reads all weights of the text model once. On pages of 4 kB, looking up the pages is a good part of that.
+//! A matrix is smaller than a large page, so matrices share blocks of memory.
+
+use super::words::Line;
+use memmap2::{Advice, MmapMut};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of a block. Pages that nobody touched take no memory.
+const BLOCK: usize = 32 << 20;
+
+/// Lines of memory, filled by one call and read only after that.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    block: Arc<Block>,
+    range: Range<usize>,
+}
+
+#[derive(Debug)]
+struct Block {
+    /// Kept for its drop; `start` points into it.
+    _map: MmapMut,
+    start: *mut Line,
+}
+
+#[expect(unsafe_code, reason = "memory with parts of several owners")]
+// SAFETY: the pointer is that of the map, which may move between threads. Parts are handed out once and written before they
+// are shared; see `Lines`.
+unsafe impl Send for Block {}
+#[expect(unsafe_code, reason = "memory with parts of several owners")]
+// SAFETY: likewise.
+unsafe impl Sync for Block {}
+
+impl Lines {
+    /// Room for `count` lines of zeros, which `fill` may write to.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no memory left.
+    #[allow(unsafe_code)]
+    pub(crate) fn filled(count: usize, fill: impl FnOnce(&mut [Line])) -> Self {
+        static CURRENT: Mutex<Option<(Arc<Block>, usize)>> = Mutex::new(None);
+        let lines = {
+            let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = BLOCK / size_of::<Line>();
+            let (block, used) = match current.take() {
+                Some((block, used)) if used + count <= room => (block, used),
+                _ => (Arc::new(Block::new(count.max(room))), 0),
+            };
+            *current = Some((block.clone(), used + count));
+            Self { block, range: used..used + count }
+        };
+        // SAFETY: this part of the block was handed out just now, to this value alone, and is inside the block.
+        fill(unsafe { std::slice::from_raw_parts_mut(lines.block.start.add(lines.range.start), count) });
+        lines
+    }
+}
+
+impl std::ops::Deref for Lines {
+    type Target = [Line];
+
+    #[allow(unsafe_code)]
+    fn deref(&self) -> &[Line] {
+        // SAFETY: inside the block, and not written any more since `filled` returned.
+        unsafe { std::slice::from_raw_parts(self.block.start.add(self.range.start), self.range.len()) }
+    }
+}
+
+impl Block {
+    fn new(lines: usize) -> Self {
+        let bytes = lines * size_of::<Line>();
+        let mut map = match MmapMut::map_anon(bytes.max(1)) {
+            Ok(map) => map,
+            // As the standard library does when it gets no memory.
+            Err(error) => panic!("no memory for {bytes} bytes of weights: {error}"),
+        };
+        #[cfg(target_os = "linux")]
+        // A refusal costs speed and nothing else.
+        drop(map.advise(Advice::HugePage));
+        let start = map.as_mut_ptr().cast();
+        Self { _map: map, start }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK, Lines};
+    use crate::cpu::words::Line;
+
+    #[test]
+    fn parts_are_zero_aligned_and_apart() {
+        let sizes = [1, 1000, 0, BLOCK / 64, 3, BLOCK / 64 + 1, 7];
+        let filled = |value: u32| {
+            move |lines: &mut [Line]| {
+                assert!(lines.iter().all(|line| line.0 == [0; 16]));
+                lines.fill(Line([value; 16]));
+            }
+        };
+        let parts: Vec<Lines> = sizes.iter().zip(1..).map(|(&size, value)| Lines::filled(size, filled(value))).collect();
+        for ((part, size), value) in parts.iter().zip(sizes).zip(1..) {
+            assert_eq!(part.len(), size);
+            assert_eq!(part.as_ptr().align_offset(64), 0);
+            assert!(part.iter().all(|line| line.0 == [value; 16]));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Products of one query with keys, and of its weights with values, for AVX512-BF16.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _MM_HINT_T0, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_unpackhi_epi16, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_epi16, _mm512_unpacklo_pd, _mm512_unpacklo_ps, _mm_prefetch,
+};
+use std::mem::transmute;
+
+/// Values of a vector of bf16.
+const WIDE: usize = 32;
+/// Keys whose products are summed up together.
+const KEYS: usize = 16;
+
+/// How many keys or values ahead they are fetched: they come from memory.
+const AHEAD: usize = 24;
+
+/// Whether heads are whole vectors.
+pub(crate) fn fits(width: usize) -> bool {
+    width > 0 && width.is_multiple_of(WIDE)
+}
+
+/// Products of a query with keys that are `token` values apart.
+///
+/// # Panics
+///
+/// When the width of the query does not fit, or keys are missing.
+///
+/// # Safety
+///
+/// The processor must have AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mut [f32]) {
+    let width = query.len();
+    assert!(fits(width) && (scores.is_empty() || keys.len() >= (scores.len() - 1) * token + width), "keys are missing");
+    let mut first = 0;
+    for scores in scores.chunks_mut(KEYS) {
+        let mut sums = [_mm512_setzero_ps(); KEYS];
+        for (index, sum) in sums.iter_mut().take(scores.len()).enumerate() {
+            _mm_prefetch::<_MM_HINT_T0>(keys.as_ptr().wrapping_add((first + index + AHEAD) * token).cast());
+            for part in (0..width).step_by(WIDE) {
+                // SAFETY: inside the query and, as asserted, the keys; a vector of bf16 is bits of the same size.
+                *sum = unsafe {
+                    let key = _mm512_loadu_si512(keys.as_ptr().add((first + index) * token + part).cast());
+                    let query = _mm512_loadu_si512(query.as_ptr().add(part).cast());
+                    _mm512_dpbf16_ps(*sum, transmute::<__m512i, _>(query), transmute::<__m512i, _>(key))
+                };
+            }
+        }
+        let mut totals = [0.0; KEYS];
+        // SAFETY: room for a vector.
+        unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), add_up(sums)) };
+        scores.copy_from_slice(&totals[..scores.len()]);
+        first += KEYS;
+    }
+}
+
+/// The sum of each vector's lanes, in the order of the vectors.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn add_up(sums: [__m512; KEYS]) -> __m512 {
+    let [a, b, c, d] = [0, 4, 8, 12].map(|first| {
+        let pair = |i: usize| {
+            let (even, odd) = (sums[first + i], sums[first + i + 1]);
+            _mm512_add_ps(_mm512_unpacklo_ps(even, odd), _mm512_unpackhi_ps(even, odd))
+        };
+        let (left, right) = (pair(0), pair(2));
+        let (left, right) = (_mm512_castps_pd(left), _mm512_castps_pd(right));
+        let (low, high) = (_mm512_unpacklo_pd(left, right), _mm512_unpackhi_pd(left, right));
+        _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+    });
+    let across = |x, y| _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(x, y), _mm512_shuffle_f32x4::<0xdd>(x, y));
+    across(across(a, b), across(c, d))
+}
+
+/// The sum of values that are `token` values apart, times their weights.
+///
+/// # Panics
+///
+/// When the width of the sums does not fit, or values are missing.
+///
+/// # Safety
+///
+/// The processor must have AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn weighted(weights: &[u16], values: &[u16], token: usize, out: &mut [f32]) {
+    let (width, count) = (out.len(), weights.len());
+    assert!(fits(width) && (count == 0 || values.len() >= (count - 1) * token + width), "values are missing");
+    for (part, out) in out.chunks_exact_mut(WIDE).enumerate() {
+        // Two chains each, for pairs of values that come in turn.
+        let mut sums = [[_mm512_setzero_ps(); 2]; 2];
+        for pair in 0..count.div_ceil(2) {
+            let (one, two) = (2 * pair, 2 * pair + 1);
+            let row = |index: usize| {
+                // SAFETY: inside the values, as asserted.
+                unsafe { _mm512_loadu_si512(values.as_ptr().add(index * token + part * WIDE).cast()) }
+            };
+            for index in [one, two] {
+                let ahead = values.as_ptr().wrapping_add((index + AHEAD) * token + part * WIDE);
+                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+            }
+            let first = row(one);
+            let (second, weight) = match weights.get(two) {
+                Some(weight) => (row(two), *weight),
+                None => (_mm512_setzero_si512(), 0),
+            };
+            let weights = _mm512_set1_epi32((u32::from(weights[one]) | u32::from(weight) << 16) as i32);
+            let [low, high] = &mut sums[pair % 2];
+            // SAFETY: a vector of bf16 is bits of the same size.
+            unsafe {
+                let weights = transmute::<__m512i, _>(weights);
+                *low = _mm512_dpbf16_ps(*low, weights, transmute::<__m512i, _>(_mm512_unpacklo_epi16(first, second)));
+                *high = _mm512_dpbf16_ps(*high, weights, transmute::<__m512i, _>(_mm512_unpackhi_epi16(first, second)));
+            }
+        }
+        // Values lie in quarters: the first halves of eight in one vector, the second halves in the other.
+        let mut halves = [[0.0; 16]; 2];
+        for (half, halves) in halves.iter_mut().enumerate() {
+            // SAFETY: room for a vector.
+            unsafe { _mm512_storeu_ps(halves.as_mut_ptr(), _mm512_add_ps(sums[0][half], sums[1][half])) };
+        }
+        for (quarter, out) in out.chunks_exact_mut(8).enumerate() {
+            out[..4].copy_from_slice(&halves[0][4 * quarter..][..4]);
+            out[4..].copy_from_slice(&halves[1][4 * quarter..][..4]);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Attention of many queries and of one.
+
+use super::Numbers;
+use crate::cpu::{
+    AttentionScratch, AttentionShape, Element, Heads, Matrix, Output, Pool, Visible, attend_one, attention,
+};
+use half::bf16;
+
+/// The same in f64, query by query, as the definition reads.
+fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &dyn Fn(usize, usize, usize) -> bool) -> Vec<f64> {
+    let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
+    let at = |h: &Heads<'_, E>, b: usize, head: usize, token: usize| -> Vec<f64> {
+        h.of(b, head, token)[..width].iter().map(|value| f64::from(value.wide())).collect()
+    };
+    let mut out = Vec::new();
+    for b in 0..batch {
+        for query in 0..queries {
+            for head in 0..heads {
+                let (own, kv) = (at(&q, b, head, query), head / (heads / kv_heads));
+                let weights: Vec<f64> = (0..keys)
+                    .map(|key| {
+                        let dot: f64 = own.iter().zip(at(&k, b, kv, key)).map(|(a, b)| a * b).sum();
+                        if sees(b, query, key) { (dot / (width as f64).sqrt()).exp() } else { 0.0 }
+                    })
+                    .collect();
+                let total: f64 = weights.iter().sum();
+                let mut sums = vec![0.0; width];
+                for (key, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+                    sums.iter_mut().zip(at(&v, b, kv, key)).for_each(|(sum, value)| *sum += weight / total * value);
+                }
+                out.extend(sums);
+            }
+        }
+    }
+    out
+}
+
+fn check<E: Element>(tolerance: f64) {
+    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(11));
+    let mut scratch = AttentionScratch::default();
+    let shapes = [(1, 4, 4, 5, 5, 8), (2, 6, 2, 3, 9, 16), (1, 3, 1, 1, 17, 64), (1, 2, 1, 230, 300, 72), (3, 4, 2, 1, 33, 20)];
+    for (batch, heads, kv_heads, queries, keys, width) in shapes {
+        let shape = AttentionShape { batch, heads, kv_heads, width, queries, keys };
+        let mut random = |count: usize| -> Vec<E> { (0..count).map(|_| E::narrow(3.0 * numbers.value())).collect() };
+        // Queries lie token by token, keys and values head by head with room for more.
+        let room = keys + 3;
+        let (q, k, v) = (
+            random(batch * queries * heads * width),
+            random(batch * kv_heads * room * width),
+            random(batch * kv_heads * room * width),
+        );
+        let q = Heads { values: &q, start: 0, batch: queries * heads * width, token: heads * width, head: width };
+        let cached = |values| Heads { values, start: 0, batch: kv_heads * room * width, token: width, head: room * width };
+        let qkv = [q, cached(&k), cached(&v)];
+        let padding: Vec<usize> = (0..batch).map(|row| row % 3).collect();
+        let hidden: Vec<bool> = (0..batch * keys).map(|index| index % keys % 3 != 1 || index % 7 == 0).collect();
+        let own = |query: usize| keys - queries + query;
+        let causal = |b: usize, query: usize, key: usize| {
+            key == own(query) || (key >= padding[b] && key <= own(query) && own(query) >= padding[b])
+        };
+        let masks: [(Visible<'_>, &dyn Fn(usize, usize, usize) -> bool); 3] = [
+            (Visible::All, &|_, _, _| true),
+            (Visible::Causal { padding: &padding }, &causal),
+            (Visible::Keys(&hidden), &|b, _, key| hidden[b * keys + key]),
+        ];
+        for (visible, sees) in masks {
+            let wanted = twin(shape, qkv, sees);
+            let assert_close = |out: &Matrix<f32>| {
+                for (index, wanted) in wanted.iter().enumerate() {
+                    let found = out.row(index / (heads * width))[index % (heads * width)];
+                    assert!((f64::from(found) - wanted).abs() < tolerance, "{shape:?} {visible:?}: {found}, not {wanted}");
+                }
+            };
+            let mut out = Matrix::new();
+            out.resize(batch * queries, heads * width);
+            attention(&pool, shape, qkv, visible, &mut scratch, &Output::store(&mut out));
+            assert_close(&out);
+            if queries == 1 && !matches!(visible, Visible::Keys(_)) {
+                out.fill(&pool, batch, heads * width, |_, out| out.fill(f32::NAN));
+                attend_one(&pool, shape, qkv, visible, &Output::store(&mut out));
+                assert_close(&out);
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_in_f32() {
+    check::<f32>(2e-5);
+}
+
+#[test]
+fn attention_in_bf16() {
+    // Weights are rounded to 8 bits, values are up to 3.
+    check::<bf16>(0.015);
+}

@@ -1,0 +1,144 @@
+//! Products with packed matrices.
+
+use super::{Numbers, rounded_to_bf16};
+use crate::cpu::{Matrix, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use crate::{Activation, Format};
+
+const FORMATS: [Format; 4] = [Format::F32, Format::Bf16, Format::Q8, Format::Q4];
+
+fn packed(outputs: usize, inputs: usize, format: Format, weights: &[f32]) -> PackedMatrix {
+    let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
+        out.copy_from_slice(&weights[row * inputs..][..inputs]);
+        Ok(())
+    };
+    PackedMatrix::pack(outputs, inputs, format, row).unwrap()
+}
+
+fn activations(pool: &Pool, format: Format, inputs: usize, values: &[f32]) -> Rows {
+    let mut x = Rows::new(format);
+    x.fill(pool, values.len() / inputs, inputs, |row, out| out.copy_from_slice(&values[row * inputs..][..inputs]));
+    x
+}
+
+fn run(pool: &Pool, x: &Rows, matrix: &PackedMatrix) -> Vec<f32> {
+    let mut out = Matrix::new();
+    out.resize(x.rows(), matrix.outputs());
+    products(pool, x, &[(matrix, Output::store(&mut out))]);
+    (0..x.rows()).flat_map(|row| out.row(row).to_vec()).collect()
+}
+
+#[test]
+fn products_of_all_shapes_and_formats() {
+    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(7));
+    for _ in 0..40 {
+        let (rows, outputs, inputs) = (1 + numbers.below(40), 1 + numbers.below(100), 1 + numbers.below(150));
+        let (weights, values) = (numbers.values(outputs * inputs), numbers.values(rows * inputs));
+        for format in FORMATS {
+            let found = run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
+            // The error of a rounded value, that many times in a sum of random signs.
+            let (rounding, exact): (f64, fn(f32) -> f64) = match format {
+                Format::F32 => (1e-6, f64::from),
+                Format::Bf16 => (1e-6, rounded_to_bf16),
+                Format::Q8 => (0.5 / 127.0, f64::from),
+                Format::Q4 => (0.5 / 7.0, f64::from),
+            };
+            let tolerance = 6.0 * rounding * (inputs as f64).sqrt();
+            for row in 0..rows {
+                for output in 0..outputs {
+                    let pairs = values[row * inputs..].iter().zip(&weights[output * inputs..]).take(inputs);
+                    let wanted: f64 = pairs.map(|(value, weight)| exact(*value) * exact(*weight)).sum();
+                    let found = f64::from(found[row * outputs + output]);
+                    assert!((found - wanted).abs() <= tolerance, "{format:?} {rows} {outputs} {inputs}: {found} {wanted}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_threads_or_other_rows() {
+    let mut numbers = Numbers::new(8);
+    let (rows, outputs, inputs) = (300, 70, 1000);
+    let (weights, values) = (numbers.values(outputs * inputs), numbers.values(rows * inputs));
+    for format in FORMATS {
+        let matrix = packed(outputs, inputs, format, &weights);
+        let alone = Pool::new(1).unwrap();
+        let wanted = run(&alone, &activations(&alone, format, inputs, &values), &matrix);
+        for threads in [2, 3, 7] {
+            let pool = Pool::new(threads).unwrap();
+            assert_eq!(run(&pool, &activations(&pool, format, inputs, &values), &matrix), wanted, "{threads} threads");
+        }
+        for row in [0, 17, 299] {
+            let x = activations(&alone, format, inputs, &values[row * inputs..][..inputs]);
+            assert_eq!(run(&alone, &x, &matrix), wanted[row * outputs..][..outputs], "row {row} alone");
+        }
+    }
+}
+
+#[test]
+fn outputs_add_bias_function_and_residual() {
+    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(9));
+    let (rows, outputs, inputs) = (13, 45, 21);
+    let (gate, up, bias) = (numbers.values(outputs * inputs), numbers.values(outputs * inputs), numbers.values(outputs));
+    let x = activations(&pool, Format::F32, inputs, &numbers.values(rows * inputs));
+    let (gate, up) = (packed(outputs, inputs, Format::F32, &gate), packed(outputs, inputs, Format::F32, &up));
+    let (plain_gate, plain_up) = (run(&pool, &x, &gate), run(&pool, &x, &up));
+    let place = |row: usize, column: usize| row * outputs + column;
+
+    // Both matrices side by side, on top of what is there.
+    let mut sum = Matrix::<f32>::new();
+    sum.fill(&pool, rows, 2 * outputs, |row, out| out.fill(row as f32));
+    let output = Output::add_to(&mut sum);
+    let parts = [(&gate, output.at_column(0)), (&up, output.at_column(outputs).with_bias(Some(&bias)))];
+    products(&pool, &x, &parts);
+    // The gated product, as bf16 rows of the next one.
+    let mut inner = Rows::new(Format::Bf16);
+    let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
+    gated_products(&pool, &x, parts, Activation::Relu, &inner.place(rows, outputs));
+    inner.settle(&pool);
+    let (words, _) = inner.operand(0, rows);
+    for row in 0..rows.min(words.rows) {
+        for column in 0..outputs {
+            let (left, right) = (plain_gate[place(row, column)], plain_up[place(row, column)] + bias[column]);
+            assert!((sum.row(row)[column] - row as f32 - left).abs() < 1e-5);
+            assert!((sum.row(row)[outputs + column] - row as f32 - right).abs() < 1e-5);
+            let word = words.words[row * words.stride + column / 2] >> (16 * (column % 2));
+            let found = half::bf16::from_bits(word as u16).to_f32();
+            let wanted = left.max(0.0) * right;
+            assert!((found - wanted).abs() <= 0.004 * wanted.abs() + 1e-6, "{found} instead of {wanted}");
+        }
+    }
+}
+
+#[test]
+fn an_error_of_a_row_is_handed_on() {
+    let row = |row: usize, _: &mut [f32]| if row == 40 { Err("row 40") } else { Ok(()) };
+    assert_eq!(PackedMatrix::pack(64, 8, Format::Q8, row).err(), Some("row 40"));
+}
+
+#[test]
+fn four_bit_weights_keep_what_fits_and_lose_little_else() {
+    let mut numbers = Numbers::new(10);
+    let pool = Pool::new(1).unwrap();
+    // Whole multiples of a scale come back exactly.
+    let weights: Vec<f32> = (0..64).map(|index| [-8.0, 7.0, 3.0, -1.0][index % 4] * 0.5).collect();
+    let one = activations(&pool, Format::Q4, 64, &{
+        let mut one = vec![0.0; 64];
+        one[33] = 127.0;
+        one
+    });
+    assert_eq!(run(&pool, &one, &packed(1, 64, Format::Q4, &weights)), [127.0 * 3.5]);
+    // For a bell curve the error is some 7 % of the size of the weights.
+    let bell: Vec<f32> = (0..4096).map(|_| (0..6).map(|_| numbers.value()).sum::<f32>()).collect();
+    let matrix = packed(64, 64, Format::Q4, &bell);
+    let (mut error, mut size) = (0.0, 0.0);
+    for input in 0..64 {
+        let one = activations(&pool, Format::Q4, 64, &(0..64).map(|i| f32::from(u8::from(i == input))).collect::<Vec<_>>());
+        for (output, found) in run(&pool, &one, &matrix).into_iter().enumerate() {
+            error += (found - bell[output * 64 + input]).powi(2);
+            size += bell[output * 64 + input].powi(2);
+        }
+    }
+    let relative = (error / size).sqrt();
+    assert!((0.03..0.085).contains(&relative), "{relative}");
+}
