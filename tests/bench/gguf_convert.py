@@ -73,12 +73,13 @@ def text(checkpoint, path, config, dtype):
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     for name, weight in tensors(checkpoint):
         new = names.get_name(name.replace("text_model.", ""), (".weight",))
-        if "q_proj" in name:
-            weight = interleave(weight, config.num_attention_heads) if new else weight
-        elif "k_proj" in name:
-            weight = interleave(weight, config.num_key_value_heads) if new else weight
-        if new:
-            add(writer, new, weight, Type.Q8_0 if dtype == Type.Q4_0 and new == "output.weight" else dtype)
+        if new is None:
+            continue
+        if "attn_q" in new:
+            weight = interleave(weight, config.num_attention_heads)
+        if "attn_k" in new:
+            weight = interleave(weight, config.num_key_value_heads)
+        add(writer, new, weight, Type.Q8_0 if dtype == Type.Q4_0 and new == "output.weight" else dtype)
     finish(writer)
 
 

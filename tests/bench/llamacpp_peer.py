@@ -77,7 +77,7 @@ class LlamaCpp:
         batch = llama.llama_batch_init(rows * count, 0 if features is None else self.width, 1)
         batch.n_tokens = rows * count
         if features is None:
-            batch.token[: rows * count] = ids.flatten().tolist()
+            numpy.ctypeslib.as_array(batch.token, (rows * count,))[:] = ids.flatten()
         else:
             ctypes.memmove(batch.embd, numpy.ascontiguousarray(features, numpy.float32).ctypes.data, features.size * 4)
         for i in range(rows * count):

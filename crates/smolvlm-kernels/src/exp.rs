@@ -25,7 +25,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// `2^x` for `x` up to 0, in the same manner: within 2e-7 of the true value, relative to it, down to -126; smaller arguments
+/// `2^x` for `x` up to 0, in the same manner: within 3e-7 of the true value, relative to it, down to -126; smaller arguments
 /// give 0, a NaN gives NaN.
 #[cfg(feature = "flex")]
 #[inline(always)]
@@ -67,7 +67,7 @@ mod tests {
             let x = -126.0 + step as f32 * 1e-4;
             let wanted = f64::from(x).exp2();
             let worst = (f64::from(exp2::<false>(x)) / wanted - 1.0).abs().max((f64::from(exp2::<true>(x)) / wanted - 1.0).abs());
-            assert!(worst < 2e-7, "{x}: {worst:e}");
+            assert!(worst < 3e-7, "{x}: {worst:e}");
         }
         assert_eq!(exp2::<true>(0.0), 1.0);
         assert_eq!([exp2::<true>(-128.0), exp2::<false>(f32::NEG_INFINITY)], [0.0; 2]);

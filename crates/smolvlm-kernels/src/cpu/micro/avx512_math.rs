@@ -4,8 +4,8 @@
 //! What is written is the same as in [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation), to 3e-7.
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
-    _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
+    __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
+    _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps, _mm512_maskz_mul_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
     _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_reduce_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_storeu_ps, _mm512_storeu_si512,
 };
@@ -30,23 +30,18 @@ fn exp2(x: __m512) -> __m512 {
     _mm512_scalef_ps(p, x)
 }
 
-/// `x / y`, for `y` from 1 to 2^126.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn divide(x: __m512, y: __m512) -> __m512 {
-    let guess = _mm512_rcp14_ps(y);
-    // One step of Newton's method.
-    let better = _mm512_mul_ps(guess, _mm512_fnmadd_ps(y, guess, _mm512_set1_ps(2.0)));
-    _mm512_mul_ps(x, better)
-}
-
-/// `z / (1 + 2^power)`. The power is cut off where the quotient vanishes.
+/// `z / (1 + 2^power)`; zero where the power is too large for a quotient.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn gate(z: __m512, power: __m512) -> __m512 {
-    // The smaller one of a NaN and a number is the second operand, the NaN.
-    let power = _mm512_min_ps(_mm512_set1_ps(125.0), power);
-    divide(z, _mm512_add_ps(exp2(power), _mm512_set1_ps(1.0)))
+    let most = _mm512_set1_ps(125.0);
+    // The smaller one of a number and a NaN is the second operand, the NaN.
+    let below = _mm512_add_ps(exp2(_mm512_min_ps(most, power)), _mm512_set1_ps(1.0));
+    let guess = _mm512_rcp14_ps(below);
+    // One step of Newton's method.
+    let inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(below, guess, _mm512_set1_ps(2.0)));
+    // A NaN is not above the limit either.
+    _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, most), z, inverse)
 }
 
 /// Lanes of the values that are left.
