@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_micros(300);
 
 /// Some threads that work through regions of numbered tasks together with their caller.
 ///
-/// Which thread runs which task is left to chance; tasks must not depend on each other.
+/// Each thread starts with its own share of the numbers, the same in every region of as many tasks, and helps the others when
+/// it is through: so a thread meets the rows and weights again that it has in its cache. Tasks must not depend on each other.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -35,7 +36,8 @@ type Task<'a> = &'a (dyn Fn(usize) + Sync);
 #[derive(Debug)]
 struct Shared {
     state: Padded<AtomicUsize>,
-    next: Padded<AtomicUsize>,
+    /// By thread: how many tasks of its share were taken.
+    taken: Vec<Padded<AtomicUsize>>,
     job: Padded<Job>,
     panicked: AtomicBool,
     stop: AtomicBool,
@@ -72,7 +74,7 @@ impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Padded::default(),
-            next: Padded::default(),
+            taken: (0..threads.max(1)).map(|_| Padded::default()).collect(),
             job: Padded(Job(UnsafeCell::new(None))),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -84,7 +86,7 @@ impl Pool {
         for number in 1..threads {
             let shared = pool.shared.clone();
             let name = format!("smolvlm-{number}");
-            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.work())?);
+            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.work(number))?);
         }
         Ok(pool)
     }
@@ -153,7 +155,7 @@ struct Closing<'a>(&'a Shared);
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         // No more tasks for the members after a panic; after a normal end there are none left anyway.
-        self.0.next.0.store(usize::MAX / 2, Ordering::Relaxed);
+        self.0.taken.iter().for_each(|taken| taken.0.store(usize::MAX / 2, Ordering::Relaxed));
         self.0.state.0.fetch_and(!OPEN, Ordering::AcqRel);
         let mut turns = 0_u32;
         while self.0.state.0.load(Ordering::Acquire) & MEMBERS != 0 {
@@ -177,7 +179,7 @@ impl Shared {
         unsafe {
             *self.job.0.0.get() = Some((std::mem::transmute::<Task<'_>, Task<'static>>(task), tasks));
         }
-        self.next.0.store(0, Ordering::Relaxed);
+        self.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
         self.panicked.store(false, Ordering::Relaxed);
         let closing = Closing(self);
         // One more region, open, without members.
@@ -187,26 +189,33 @@ impl Shared {
             let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
             self.bell.notify_all();
         }
-        self.help(tasks, task);
+        self.help(0, tasks, task);
         drop(closing);
         if self.panicked.swap(false, Ordering::AcqRel) {
             panic!("a task of a parallel region panicked");
         }
     }
 
-    /// Runs tasks until none is left.
-    fn help(&self, tasks: usize, task: Task<'_>) {
-        loop {
-            let index = self.next.0.fetch_add(1, Ordering::Relaxed);
-            if index >= tasks {
-                return;
+    /// Runs tasks until none is left: those of thread `number` first.
+    fn help(&self, number: usize, tasks: usize, task: Task<'_>) {
+        let threads = self.taken.len();
+        let start = |thread: usize| thread * tasks / threads;
+        for thread in (number..threads).chain(0..number) {
+            let (first, taken) = (start(thread), &self.taken[thread].0);
+            let share = start(thread + 1) - first;
+            // Looked at before it is written to, which is cheap when there is nothing left.
+            while taken.load(Ordering::Relaxed) < share {
+                let next = taken.fetch_add(1, Ordering::Relaxed);
+                if next >= share {
+                    break;
+                }
+                task(first + next);
             }
-            task(index);
         }
     }
 
     /// The life of a thread: joins regions as they open.
-    fn work(&self) {
+    fn work(&self, number: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_region(seen) {
             let joined = state + MEMBER;
@@ -218,7 +227,7 @@ impl Shared {
             // SAFETY: this thread is a member of the region, so the caller does not touch the cell.
             let job = unsafe { *self.job.0.0.get() };
             if let Some((task, tasks)) = job
-                && catch_unwind(AssertUnwindSafe(|| self.help(tasks, task))).is_err()
+                && catch_unwind(AssertUnwindSafe(|| self.help(number, tasks, task))).is_err()
             {
                 self.panicked.store(true, Ordering::Release);
             }
