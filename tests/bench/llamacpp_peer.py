@@ -10,7 +10,7 @@ import measure
 import numpy
 from llama_cpp import mtmd_cpp as mtmd
 
-BATCH, MICRO_BATCH = 2048, 1024
+BATCH = 2048
 quiet = llama.llama_log_callback(lambda *_: None)
 
 
@@ -30,7 +30,7 @@ class LlamaCpp:
 
     def context(self, rows, length):
         params = llama.llama_context_default_params()
-        params.n_ctx, params.n_seq_max, params.n_batch, params.n_ubatch = rows * length, rows, BATCH, MICRO_BATCH
+        params.n_ctx, params.n_seq_max, params.n_batch = rows * length, rows, BATCH
         params.n_threads = params.n_threads_batch = self.threads
         return llama.llama_init_from_model(self.model, params)
 

@@ -9,13 +9,16 @@ import numpy
 import openvino as ov
 
 OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}   # cache of keys and values: u8 by default
-EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+OF_DTYPE = {
+    "f32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
+    "int8": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 128},   # a little faster than the default, 32
+}
 
 
 class OpenVino:
     def __init__(self, folder, dtype, threads):
         core = ov.Core()
-        options = OPTIONS | {"INFERENCE_NUM_THREADS": threads} | (EXACT if dtype == "f32" else {})
+        options = OPTIONS | {"INFERENCE_NUM_THREADS": threads} | OF_DTYPE.get(dtype, {})
         self.vision = core.compile_model(folder / "vision.xml", "CPU", options).create_infer_request()
         self.text = core.compile_model(folder / "text.xml", "CPU", options).create_infer_request()
         self.embeddings = numpy.load(folder / "embeddings.npy", mmap_mode="r")

@@ -36,6 +36,8 @@ pub enum Command {
     Forward(Forward),
     /// Write a checkpoint with random weights: for tests and timings where no real one can be had
     Random(Random),
+    /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster
+    Quantize(Quantize),
 }
 
 /// `smolvlm describe`.
@@ -159,6 +161,26 @@ pub struct Random {
     /// The same seed gives the same weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Replace the checkpoint that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `smolvlm quantize`.
+#[derive(Debug, Args)]
+pub struct Quantize {
+    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
+    #[arg(long, value_name = "DIR|HUB_ID", required_unless_present = "random")]
+    pub model: Option<String>,
+    /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
+    #[arg(long, value_name = "PRESET", conflicts_with = "model")]
+    pub random: Option<Preset>,
+    /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit ones in the rest
+    #[arg(long)]
+    pub dtype: Dtype,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
     /// Replace the checkpoint that is there
     #[arg(long)]
     pub force: bool,

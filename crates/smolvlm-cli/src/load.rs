@@ -1,6 +1,6 @@
 //! From the command line's words to a loaded model and conversations.
 
-use crate::args::{Conversations, Model};
+use crate::args::{Conversations, Model, Quantize};
 use crate::failure::Failure;
 use smolvlm::processor::Processor;
 use smolvlm::{Conversation, SmolVlm, Source};
@@ -40,6 +40,16 @@ impl Model {
             eprintln!("smolvlm: note: the checkpoint holds tensors that the model does not use: {shown}{more}");
         }
         Ok(model)
+    }
+}
+
+impl Quantize {
+    /// Where the checkpoint comes from.
+    pub fn source(&self) -> Result<Source, Failure> {
+        Ok(match (self.random, &self.model) {
+            (Some(preset), _) => Source::random(preset),
+            (None, model) => Source::parse(model.as_deref().unwrap_or_default())?,
+        })
     }
 }
 

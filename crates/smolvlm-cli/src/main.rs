@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Estimate(args) => commands::estimate::run(&args),
         Command::Forward(args) => commands::forward::run(&args),
         Command::Random(args) => commands::random::run(&args),
+        Command::Quantize(args) => commands::quantize::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,6 +54,15 @@ pub fn write_arrays(path: &Path, arrays: &[Array], metadata: HashMap<String, Str
         .map_err(|error| Failure::Write { path: path.to_path_buf(), message: error.to_string() })
 }
 
+/// An error if something is there that must not be overwritten.
+pub fn refuse_existing(path: &Path, force: bool) -> Result<(), Failure> {
+    if path.exists() && !force {
+        let message = "is there already; --force replaces it".to_owned();
+        return Err(Failure::Write { path: path.to_path_buf(), message });
+    }
+    Ok(())
+}
+
 /// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.
 pub fn download_bar() -> impl FnMut(Progress<'_>) {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")

@@ -20,6 +20,7 @@
 //! ```
 
 mod convert;
+mod encoding;
 mod error;
 mod format;
 mod forward;
@@ -31,6 +32,8 @@ mod model;
 #[cfg(feature = "flex")]
 mod packed;
 mod place;
+#[cfg(feature = "flex")]
+mod quantise;
 mod random;
 mod resolve;
 mod shards;
@@ -43,6 +46,8 @@ pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
+#[cfg(feature = "flex")]
+pub use quantise::{QuantisedSource, write_quantised_checkpoint};
 pub use random::write_random_checkpoint;
 pub use smolvlm_text::KvCache;
 pub use stored::Weights;

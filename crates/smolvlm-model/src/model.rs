@@ -1,17 +1,15 @@
 //! The parts of the model, and how they get their weights.
 
-#[cfg(feature = "flex")]
-use crate::convert::widen;
 use crate::convert::{dtype, tensor_data};
+use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
-#[cfg(feature = "flex")]
-use crate::place::RowSource;
-use crate::place::{TensorSource, place};
+use crate::place::{RowSource, TensorSource, place};
 use crate::random::RandomTensors;
 use crate::resolve::{Plan, Source};
 use crate::{Error, Weights};
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
+use rayon::prelude::*;
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::Connector;
 use smolvlm_kernels::Linear;
@@ -140,9 +138,9 @@ fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<
 }
 
 /// Tensors of a checkpoint, as the plan assigns them.
-struct Stored<'a> {
-    weights: &'a Weights,
-    plan: &'a Plan,
+pub(crate) struct Stored<'a> {
+    pub(crate) weights: &'a Weights,
+    pub(crate) plan: &'a Plan,
 }
 
 impl Stored<'_> {
@@ -155,21 +153,30 @@ impl Stored<'_> {
 impl TensorSource for Stored<'_> {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
         let source = self.source(path, shape)?;
-        let data = tensor_data(self.weights.bytes(&source.name), source.float, float, shape);
-        self.weights.release(&source.name);
+        let bytes = self.weights.bytes(&source.name);
+        let data = match source.encoding {
+            Encoding::Float(stored) => tensor_data(bytes, stored, float, shape),
+            encoding => {
+                let scales = self.weights.bytes(&scale_name(&source.name));
+                let inputs = shape.last().copied().unwrap_or(1).max(1);
+                let mut values = vec![0.0_f32; shape.iter().product()];
+                let rows = values.par_chunks_mut(inputs).enumerate();
+                rows.for_each(|(row, out)| encoding.read_row(bytes, scales, row, out));
+                let bytes: Vec<u8> = values.into_par_iter().flat_map_iter(f32::to_le_bytes).collect();
+                tensor_data(&bytes, FloatType::F32, float, shape)
+            }
+        };
+        self.release(path);
         Ok(data)
     }
-    #[cfg(feature = "flex")]
+
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
         let source = self.source(path, shape)?;
-        let (bytes, float) = (self.weights.bytes(&source.name), source.float);
-        Ok(Box::new(move |row, out| {
-            let width = out.len() * float.bytes();
-            widen(&bytes[row * width..][..width], float, out);
-        }))
+        let (bytes, encoding) = (self.weights.bytes(&source.name), source.encoding);
+        let scales = self.weights.bytes(&scale_name(&source.name));
+        Ok(Box::new(move |row, out| encoding.read_row(bytes, scales, row, out)))
     }
 
-    #[cfg(feature = "flex")]
     fn release(&self, path: &str) {
         if let Some(source) = self.plan.sources.get(path) {
             self.weights.release(&source.name);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::convert::{CHUNK, widen};
+use crate::encoding::{Encoding, scale_name};
 use crate::error::{Error, Misshapen, WeightMismatch};
 use crate::header::readable;
 use crate::stored::{Weights, float_type};
@@ -15,9 +16,9 @@ use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm
 pub(crate) struct Source {
     /// Name in the file.
     pub(crate) name: String,
-    /// Type in the file.
-    pub(crate) float: FloatType,
-    /// Shape, in the file and in the module.
+    /// How its values are written.
+    pub(crate) encoding: Encoding,
+    /// Shape of the values, which is that of the parameter.
     pub(crate) shape: Vec<usize>,
 }
 
@@ -67,6 +68,10 @@ impl Plan {
                 mismatch.missing.push(name);
                 continue;
             };
+            if let Some(encoding) = Encoding::of(weights, stored_name, &shape) {
+                sources.insert(module_path, Source { name: stored_name.to_owned(), encoding, shape });
+                continue;
+            }
             if stored.shape != shape {
                 mismatch.misshapen.push(Misshapen {
                     name: stored_name.to_owned(),
@@ -75,15 +80,12 @@ impl Plan {
                 });
                 continue;
             }
-            match float_type(stored.dtype) {
-                Some(float) => {
-                    let name = stored_name.to_owned();
-                    sources.insert(module_path, Source { name, float, shape });
-                }
-                None => wrong_type = Some((stored_name.to_owned(), stored.dtype)),
-            }
+            wrong_type = Some((stored_name.to_owned(), stored.dtype));
         }
         let mut used: HashSet<&str> = sources.values().map(|source| source.name.as_str()).collect();
+        let quantised = sources.values().filter(|source| !matches!(source.encoding, Encoding::Float(_)));
+        let scales: Vec<String> = quantised.map(|source| scale_name(&source.name)).collect();
+        used.extend(scales.iter().map(String::as_str));
         used.extend(mismatch.misshapen.iter().map(|tensor| tensor.name.as_str()));
         if tied {
             used.extend([LM_HEAD, TOKEN_EMBEDDINGS]);

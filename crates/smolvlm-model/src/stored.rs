@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
-use smolvlm_kernels::MappedFile;
+use smolvlm_kernels::{Format, MappedFile};
 
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
@@ -113,6 +113,16 @@ impl Weights {
             .filter(|(values, _)| *values > 0)
             .max_by_key(|(values, _)| *values)
             .map(|(_, float)| float)
+    }
+
+    /// Whether matrices are stored quantised, and how those of the text model are.
+    pub fn quantised(&self) -> Option<Format> {
+        let is_code = |dtype: Dtype| self.tensors.values().any(|(_, tensor)| tensor.dtype == dtype);
+        match (is_code(Dtype::U8), is_code(Dtype::I8)) {
+            (true, _) => Some(Format::Q4),
+            (false, true) => Some(Format::Q8),
+            (false, false) => None,
+        }
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&StoredTensor> {

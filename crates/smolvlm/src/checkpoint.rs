@@ -2,9 +2,16 @@
 
 use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
+#[cfg(feature = "flex")]
+use smolvlm_kernels::Format;
 use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat, Weights};
+#[cfg(feature = "flex")]
+use smolvlm_model::{QuantisedSource, write_quantised_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
+
+/// The file of the weights.
+const WEIGHTS: &str = "model.safetensors";
 
 /// The seed of [`Source::Random`].
 const SEED: u64 = 0;
@@ -66,16 +73,29 @@ impl Checkpoint {
         Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
     }
 
+    /// The model in the format asked for; automatically that is the file's own, if it is quantised.
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
-        device: &burn::tensor::Device,
-        format: WeightFormat,
-    ) -> Result<(SmolVlmModel, LoadReport), Error> {
-        Ok(match self {
-            Self::Directory(path) => SmolVlmModel::load(config, &Weights::open(path)?, device, format)?,
-            Self::Random(_) => (SmolVlmModel::random(config, SEED, device, format)?, LoadReport::default()),
-        })
+        options: &Options,
+    ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
+        let device = options.device.resolve()?;
+        let format = options.dtype.on_device(options.device);
+        match self {
+            Self::Directory(path) => {
+                let weights = Weights::open(path)?;
+                let format = match (options.dtype, weights.quantised()) {
+                    (Dtype::Auto, Some(quantised)) if options.device.is_cpu() => WeightFormat::Packed(quantised),
+                    _ => format,
+                };
+                let (model, report) = SmolVlmModel::load(config, &weights, &device, format)?;
+                Ok((model, report, format))
+            }
+            Self::Random(_) => {
+                let model = SmolVlmModel::random(config, SEED, &device, format)?;
+                Ok((model, LoadReport::default(), format))
+            }
+        }
     }
 }
 
@@ -86,11 +106,6 @@ impl Checkpoint {
 ///
 /// A folder or file that cannot be written.
 pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: &Path) -> Result<(), Error> {
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
-    };
-    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
     let float = match dtype {
         Dtype::F32 => FloatType::F32,
         Dtype::F16 => FloatType::F16,
@@ -100,14 +115,82 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
             return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
         }
     };
+    // The weights come last: a folder with weights is whole.
+    let model = write_small_files(preset, float, folder)?;
+    smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?;
+    Ok(())
+}
+
+/// Everything but the weights of a random checkpoint.
+fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<ModelConfig, Error> {
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
+    };
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
     let mut model = preset.model();
     model.dtype = Some(float);
     write("config.json", model.to_json())?;
     write("processor_config.json", preset.processor().to_json())?;
     write("generation_config.json", preset.generation().to_json())?;
     random_processor(preset)?.save_tokenizer(folder)?;
-    // The weights come last: a folder with weights is whole.
-    smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join("model.safetensors"))?;
+    Ok(model)
+}
+
+/// Writes a checkpoint folder with quantised matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
+/// smaller file that is loaded faster. The other files of the folder are copied.
+///
+/// # Errors
+///
+/// Another format, a source whose weights do not fit its configuration, a folder or file that cannot be written.
+#[cfg(feature = "flex")]
+pub fn quantize(
+    source: Source,
+    dtype: Dtype,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), Error> {
+    let format = match dtype {
+        Dtype::Q8 => Format::Q8,
+        Dtype::Q4 => Format::Q4,
+        _ => {
+            let value = format!("{dtype:?}").to_lowercase();
+            return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });
+        }
+    };
+    match source.open(progress)? {
+        Checkpoint::Random(preset) => {
+            let config = write_small_files(preset, FloatType::Bf16, folder)?;
+            let source = QuantisedSource::Random(SEED);
+            write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
+        }
+        Checkpoint::Directory(from) => {
+            let (config, weights) = (ModelConfig::from_directory(&from)?, Weights::open(&from)?);
+            copy_small_files(&from, folder)?;
+            let source = QuantisedSource::Weights(&weights);
+            write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the files of a checkpoint that are not weights.
+#[cfg(feature = "flex")]
+fn copy_small_files(from: &Path, to: &Path) -> Result<(), Error> {
+    let write = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Write { path, source }
+    };
+    std::fs::create_dir_all(to).map_err(write(to))?;
+    for entry in std::fs::read_dir(from).map_err(write(from))? {
+        let path = entry.map_err(write(from))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
+        if path.is_file() && !name.starts_with('.') && !heavy.iter().any(|end| name.ends_with(end)) {
+            let copy = to.join(&name);
+            std::fs::copy(&path, &copy).map_err(write(&copy))?;
+        }
+    }
     Ok(())
 }
 

@@ -52,6 +52,8 @@ pub use smolvlm_processor as processor;
 
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
+#[cfg(feature = "flex")]
+pub use checkpoint::quantize;
 pub use checkpoint::write_random_checkpoint;
 pub use config::{Preset, ResizePolicy};
 pub use error::Error;

@@ -93,7 +93,7 @@ impl FromStr for Device {
 }
 
 impl Device {
-    fn is_cpu(self) -> bool {
+    pub(crate) fn is_cpu(self) -> bool {
         matches!(self, Self::Auto | Self::Flex)
     }
 

@@ -48,7 +48,7 @@ impl SmolVlm {
         options: Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
-        let device = options.device.resolve()?;
+        options.device.resolve()?;
         let threads = options.threads.map(thread_pool).transpose()?;
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
@@ -58,9 +58,8 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let format = options.dtype.on_device(options.device);
-        let load = || checkpoint.model(&config, &device, format);
-        let (model, report) = match &threads {
+        let load = || checkpoint.model(&config, &options);
+        let (model, report, format) = match &threads {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };

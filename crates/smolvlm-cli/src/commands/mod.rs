@@ -6,4 +6,5 @@ pub mod estimate;
 pub mod forward;
 pub mod generate;
 pub mod process;
+pub mod quantize;
 pub mod random;

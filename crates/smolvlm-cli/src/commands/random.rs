@@ -5,9 +5,6 @@ use crate::failure::Failure;
 
 /// Writes a whole checkpoint folder with random weights.
 pub fn run(args: &Random) -> Result<(), Failure> {
-    if args.out.exists() && !args.force {
-        let message = "is there already; --force replaces it".to_owned();
-        return Err(Failure::Write { path: args.out.clone(), message });
-    }
+    crate::output::refuse_existing(&args.out, args.force)?;
     Ok(smolvlm::write_random_checkpoint(args.preset, args.dtype, args.seed, &args.out)?)
 }

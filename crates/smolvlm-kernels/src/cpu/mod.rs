@@ -16,6 +16,7 @@ mod norm;
 mod output;
 mod packed;
 mod pool;
+mod quantise;
 mod rotary;
 mod rows;
 mod shared;
@@ -30,8 +31,10 @@ pub use linear::{gated_products, products};
 pub use matrix::{Element, Matrix};
 pub use norm::{layer_norm, rms_norm};
 pub use output::Output;
+pub use micro::GROUP;
 pub use packed::PackedMatrix;
 pub use pool::Pool;
+pub use quantise::{dequantise_nibble, quantise_group, quantise_row};
 pub use rotary::rotate;
 pub use rows::Rows;
 

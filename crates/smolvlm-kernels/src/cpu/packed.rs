@@ -6,6 +6,7 @@ use crate::Format;
 use std::sync::{Mutex, PoisonError};
 use super::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
+use super::quantise::{quantise_group, quantise_row};
 use super::shared::Shared;
 use super::words::Line;
 
@@ -157,21 +158,18 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], 
             }
         }
         Format::Q8 => {
+            let mut codes = vec![0; width];
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
-                let scale = largest(row) / 127.0;
-                scales[column] = scale;
-                let inverse = inverse(scale);
-                for (step, quad) in row.chunks_exact(4).enumerate() {
-                    let byte = |value: f32| ((value * inverse).round_ties_even() as i32).clamp(-127, 127) + 128;
-                    words[step * COLUMNS + column] =
-                        u32::from_le_bytes([0, 1, 2, 3].map(|index| byte(quad[index]) as u8));
+                scales[column] = quantise_row(row, &mut codes);
+                for (step, quad) in codes.as_chunks::<4>().0.iter().enumerate() {
+                    words[step * COLUMNS + column] = u32::from_le_bytes(quad.map(|code| code as u8 ^ 0x80));
                 }
             }
         }
         Format::Q4 => {
             let group_words = GROUP_LINES * 16;
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
-                for (group, values) in row.chunks_exact(GROUP).enumerate() {
+                for (group, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
                     let words = &mut words[group * group_words..][..group_words];
                     let (scale, nibbles) = quantise_group(values);
                     let word = (GROUP_LINES - 1) * 16 + column % 16;
@@ -184,43 +182,4 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], 
             }
         }
     }
-}
-
-/// The largest absolute value; that of a NaN or infinity is infinity, so that it shows.
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most: f32, value| if value.is_finite() { most.max(value.abs()) } else { f32::INFINITY })
-}
-
-/// `1 / scale`; 0 for a row of nothing but zeros, and for one that cannot be scaled.
-fn inverse(scale: f32) -> f32 {
-    let inverse = 1.0 / scale;
-    if inverse.is_finite() { inverse } else { 0.0 }
-}
-
-/// A bf16 scale and 4-bit values, with 8 added, for a group of weights: the scale with the least squared error among some
-/// that map the largest weight to 8 or close to it.
-fn quantise_group(values: &[f32]) -> (u16, [u8; GROUP]) {
-    let mut peak = 0.0_f32;
-    for &value in values {
-        if value.abs() > peak.abs() {
-            peak = value;
-        }
-    }
-    let mut best = (f32::INFINITY, 0_u16, [8; GROUP]);
-    for levels in [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5] {
-        let bits = half::round(peak / levels);
-        let scale = half::wide(bits);
-        let inverse = inverse(scale);
-        let mut nibbles = [8; GROUP];
-        let mut error = 0.0;
-        for (nibble, value) in nibbles.iter_mut().zip(values) {
-            let level = (value * inverse).round_ties_even().clamp(-8.0, 7.0);
-            error += (level * scale - value).powi(2);
-            *nibble = (level as i32 + 8) as u8;
-        }
-        if error < best.0 {
-            best = (error, bits, nibbles);
-        }
-    }
-    (best.1, best.2)
 }

@@ -1,0 +1,83 @@
+//! Weights as whole numbers: which ones stand for a row, and what they stand for.
+
+use super::half;
+use super::micro::GROUP;
+
+/// 8-bit codes of a row; gives what one stands for. A row with a NaN or infinity becomes zeros of an infinite scale, which
+/// show as NaN in every product.
+pub fn quantise_row(row: &[f32], codes: &mut [i8]) -> f32 {
+    let scale = largest(row) / 127.0;
+    let inverse = inverse(scale);
+    for (code, value) in codes.iter_mut().zip(row) {
+        *code = ((value * inverse).round_ties_even() as i32).clamp(-127, 127) as i8;
+    }
+    scale
+}
+
+/// The largest absolute value; that of a NaN or infinity is infinity, so that it shows.
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most: f32, value| if value.is_finite() { most.max(value.abs()) } else { f32::INFINITY })
+}
+
+/// `1 / scale`; 0 for a row of nothing but zeros, and for one that cannot be scaled.
+fn inverse(scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// The bits of a bf16 scale and 4-bit codes, with 8 added, for a group of weights: the scale with the least squared error
+/// among some that map the largest weight to the largest codes. What it gives comes out again when it is quantised anew.
+pub fn quantise_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
+    const LEVELS: [f32; 8] = [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5];
+    let peak = values.iter().fold(0.0_f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
+    let level = |value: f32, inverse: f32| (value * inverse).round_ties_even().clamp(-8.0, 7.0);
+    let tried = LEVELS.map(|levels| {
+        let bits = half::round(peak / levels);
+        let (scale, inverse) = (half::wide(bits), inverse(half::wide(bits)));
+        let error: f32 = values.iter().map(|value| (level(*value, inverse) * scale - value).powi(2)).sum();
+        (error, bits)
+    });
+    let best = tried.into_iter().reduce(|best, next| if next.0 < best.0 { next } else { best });
+    let bits = best.map_or(0, |(_, bits)| bits);
+    let inverse = inverse(half::wide(bits));
+    (bits, values.map(|value| (level(value, inverse) as i32 + 8) as u8))
+}
+
+/// The value of a 4-bit code and the bits of its scale.
+pub fn dequantise_nibble(code: u8, scale: u16) -> f32 {
+    (f32::from(code) - 8.0) * half::wide(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GROUP, dequantise_nibble, quantise_group, quantise_row};
+    use crate::cpu::tests::Numbers;
+
+    #[test]
+    fn what_was_quantised_stays_as_it_is() {
+        let mut numbers = Numbers::new(12);
+        for _ in 0..2000 {
+            let size = 10f32.powi(numbers.below(12) as i32 - 8);
+            let values: [f32; GROUP] = std::array::from_fn(|_| numbers.value() * numbers.value() * size);
+            let (scale, codes) = quantise_group(&values);
+            let back = codes.map(|code| dequantise_nibble(code, scale));
+            let (again, same) = quantise_group(&back);
+            assert_eq!(same.map(|code| dequantise_nibble(code, again)), back);
+
+            let (mut codes, mut same) = ([0; GROUP], [0; GROUP]);
+            let scale = quantise_row(&values, &mut codes);
+            let again = quantise_row(&codes.map(|code| f32::from(code) * scale), &mut same);
+            assert_eq!(same, codes);
+            assert!((again / scale - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn zeros_and_sick_rows() {
+        assert_eq!(quantise_group(&[0.0; GROUP]).1, [8; GROUP]);
+        let mut codes = [1; 3];
+        assert_eq!((quantise_row(&[0.0; 3], &mut codes), codes), (0.0, [0; 3]));
+        assert_eq!(quantise_row(&[1.0, f32::NAN, 2.0], &mut codes), f32::INFINITY);
+        assert_eq!(codes, [0; 3]);
+    }
+}

@@ -1,0 +1,206 @@
+//! Writing checkpoints with quantised matrices.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+use safetensors::tensor::{Dtype, View};
+use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_kernels::Format;
+use smolvlm_kernels::cpu::{GROUP, quantise_group, quantise_row};
+
+use crate::convert::to_bytes;
+use crate::encoding::scale_name;
+use crate::model::Stored;
+use crate::place::TensorSource;
+use crate::random::RandomTensors;
+use crate::resolve::Plan;
+use crate::weights::{EMBEDDINGS, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
+use crate::{Error, Weights};
+
+/// Whose weights are quantised.
+#[derive(Debug)]
+pub enum QuantisedSource<'a> {
+    /// Those of a checkpoint.
+    Weights(&'a Weights),
+    /// Random ones, of this seed.
+    Random(u64),
+}
+
+/// Writes the weights as one safetensors file with quantised matrices: 8-bit ones in vision encoder and connector, 8-bit
+/// or, for [`Format::Q4`], 4-bit ones in the text model and the output projection. Patch embedding and token embeddings are
+/// bf16, the rest f32. What [`SmolVlmModel::load`](crate::SmolVlmModel::load) makes of the file in the packed format equals what it makes
+/// of the original. The file appears under its name once it is complete; one tensor at a time is held in memory.
+///
+/// # Errors
+///
+/// [`Error::Device`] for a format that is none of the two, those of loading, and [`Error::Io`] when the file cannot be written.
+pub fn write_quantised_checkpoint(
+    config: &ModelConfig,
+    source: &QuantisedSource<'_>,
+    format: Format,
+    path: impl AsRef<Path>,
+) -> Result<(), Error> {
+    if !matches!(format, Format::Q8 | Format::Q4) {
+        return Err(Error::Device(format!("{format:?} is no quantised format; choose 8 or 4 bits")));
+    }
+    config.validate()?;
+    match source {
+        QuantisedSource::Weights(weights) => {
+            let plan = Plan::new(config, weights)?;
+            let mut specs = tensor_specs(config);
+            if config.tie_word_embeddings && !plan.tied {
+                specs.push(lm_head_spec(config));
+            }
+            write(&specs, &Stored { weights, plan: &plan }, format, path.as_ref())
+        }
+        QuantisedSource::Random(seed) => {
+            write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
+        }
+    }
+}
+
+fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Format, path: &Path) -> Result<(), Error> {
+    // Values are made while the file is written, where nothing can be reported.
+    let failed = Mutex::new(None);
+    let entries = specs.iter().flat_map(|spec| {
+        let parts = match matrix_format(spec, format) {
+            Some(format) => vec![Part::Codes(format), Part::Scales(format)],
+            None => vec![Part::Values(kept_type(spec))],
+        };
+        parts.into_iter().map(|part| Entry::new(spec, source, part, &failed))
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let written = safetensors::serialize_to_file(entries.map(|entry| (entry.name(), entry)), Some(metadata), path);
+    let written = written.map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
+        error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => {
+            // Nobody should find half a model under this name; the first error is the one to report.
+            drop(std::fs::remove_file(path));
+            Err(error)
+        }
+        None => written,
+    }
+}
+
+/// The format of a matrix; none for what is not quantised.
+fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
+    let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
+    let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
+    is_matrix.then_some(if is_text { format } else { Format::Q8 })
+}
+
+/// The type of what is not quantised: the one that packed models keep it in.
+fn kept_type(spec: &TensorSpec) -> FloatType {
+    if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS { FloatType::Bf16 } else { FloatType::F32 }
+}
+
+/// Which part of a parameter a tensor of the file is.
+#[derive(Clone, Copy)]
+enum Part {
+    Values(FloatType),
+    Codes(Format),
+    Scales(Format),
+}
+
+/// A tensor of the file, which is made when it is written.
+struct Entry<'a, S> {
+    spec: &'a TensorSpec,
+    source: &'a S,
+    part: Part,
+    shape: Vec<usize>,
+    failed: &'a Mutex<Option<Error>>,
+}
+
+impl<'a, S: TensorSource + Sync> Entry<'a, S> {
+    fn new(spec: &'a TensorSpec, source: &'a S, part: Part, failed: &'a Mutex<Option<Error>>) -> Self {
+        let groups = spec.shape.last().map_or(0, |inputs| inputs.div_ceil(GROUP));
+        let shape = match part {
+            Part::Values(_) | Part::Codes(Format::Q8) => spec.shape.clone(),
+            Part::Codes(_) => vec![spec.shape[0], groups * GROUP / 2],
+            Part::Scales(Format::Q8) => vec![spec.shape[0]],
+            Part::Scales(_) => vec![spec.shape[0], groups],
+        };
+        Self { spec, source, part, shape, failed }
+    }
+
+    fn name(&self) -> String {
+        match self.part {
+            Part::Scales(_) => scale_name(&self.spec.name),
+            Part::Values(_) | Part::Codes(_) => self.spec.name.clone(),
+        }
+    }
+
+    fn made(&self) -> Result<Vec<u8>, Error> {
+        let (path, shape) = (&self.spec.module_path, &self.spec.shape);
+        let (codes, format) = match self.part {
+            Part::Values(float) => return Ok(to_bytes(self.source.tensor(path, shape, float)?)),
+            Part::Codes(format) => (true, format),
+            Part::Scales(format) => (false, format),
+        };
+        let rows = self.source.rows(path, shape)?;
+        let row = |index: usize| {
+            // Whole groups; zeros behind the last input.
+            let mut values = vec![0.0; shape[1].next_multiple_of(GROUP)];
+            rows(index, &mut values[..shape[1]]);
+            match format {
+                Format::Q8 => eight_bits(&values[..shape[1]], codes),
+                _ => four_bits(&values, codes),
+            }
+        };
+        Ok((0..shape[0]).into_par_iter().flat_map_iter(row).collect())
+    }
+}
+
+/// Codes or scale of a row.
+fn eight_bits(values: &[f32], codes: bool) -> Vec<u8> {
+    let mut out = vec![0; values.len()];
+    let scale = quantise_row(values, &mut out);
+    if codes { out.into_iter().map(|code| code as u8).collect() } else { scale.to_le_bytes().to_vec() }
+}
+
+/// Codes or scales of a row of whole groups.
+fn four_bits(values: &[f32], codes: bool) -> Vec<u8> {
+    let groups = values.as_chunks::<GROUP>().0.iter().map(quantise_group);
+    if codes {
+        groups.flat_map(|(_, codes)| (0..GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4)).collect()
+    } else {
+        groups.flat_map(|(scale, _)| scale.to_le_bytes()).collect()
+    }
+}
+
+impl<S: TensorSource + Sync> View for Entry<'_, S> {
+    fn dtype(&self) -> Dtype {
+        match self.part {
+            Part::Values(FloatType::F32) | Part::Scales(Format::Q8) => Dtype::F32,
+            Part::Values(_) | Part::Scales(_) => Dtype::BF16,
+            Part::Codes(Format::Q8) => Dtype::I8,
+            Part::Codes(_) => Dtype::U8,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.made().unwrap_or_else(|error| {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            vec![0; self.data_len()]
+        }))
+    }
+
+    fn data_len(&self) -> usize {
+        let size = match self.dtype() {
+            Dtype::F32 => 4,
+            Dtype::BF16 => 2,
+            _ => 1,
+        };
+        self.shape.iter().product::<usize>() * size
+    }
+}
