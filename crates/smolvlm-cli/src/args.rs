@@ -34,6 +34,8 @@ pub enum Command {
     Estimate(Estimate),
     /// Run the model once over conversations and keep its logits and inner stages
     Forward(Forward),
+    /// Time every stage of a model, and what this machine can do at most; the table goes to stdout
+    Bench(Bench),
     /// Write a checkpoint with random weights: for tests and timings where no real one can be had
     Random(Random),
     /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster
@@ -145,6 +147,33 @@ pub struct Forward {
     #[command(flatten)]
     pub model: Model,
 }
+
+/// `smolvlm bench`.
+#[derive(Debug, Args)]
+#[command(after_help = BENCH)]
+pub struct Bench {
+    /// Runs of each stage that count [default: 5, with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub runs: Option<u16>,
+    /// Leave out what takes long: more than 4 tiles at once, prompts of more than 94 tokens
+    #[arg(long)]
+    pub quick: bool,
+    /// One JSON object: stages in seconds or tokens/s, their shares, ceilings, peak_mb (Linux alone); null where
+    /// it was left out
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub model: Model,
+}
+
+/// What the figures of `smolvlm bench` are.
+const BENCH: &str = "\
+Figures are medians after one run that warms up, but loading is timed once; downloads do not count. Vision is seconds a \
+tile, with the connector. Decoding is tokens a second of all rows together, each behind 200 tokens. The question is about \
+a picture of 1024x768 pixels and has an answer of 64 tokens; peak memory is that of loading and answering it.
+
+Shares compare a stage with what this machine does at its best, measured in the same run: vision and prefill with its \
+arithmetic in the model's format, decoding with reading the text model's weights from memory, the answer with both in turn.";
 
 /// `smolvlm random`.
 #[derive(Debug, Args)]

@@ -33,6 +33,9 @@ pub enum Failure {
         /// Why.
         message: String,
     },
+    /// The picture of `bench` could not be made.
+    #[error(transparent)]
+    Picture(#[from] crate::commands::bench::PictureError),
     /// A line that means nothing.
     #[error(transparent)]
     Line(#[from] crate::commands::chat::LineError),

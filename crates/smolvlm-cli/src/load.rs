@@ -3,7 +3,7 @@
 use crate::args::{Conversations, Model, Quantize};
 use crate::failure::Failure;
 use smolvlm::processor::Processor;
-use smolvlm::{Conversation, SmolVlm, Source};
+use smolvlm::{Conversation, Options, SmolVlm, Source};
 use std::io::Read;
 use std::path::Path;
 
@@ -30,8 +30,13 @@ impl Model {
 
     /// Loads it, with a progress bar for downloads if stderr is a terminal.
     pub fn load(&self) -> Result<SmolVlm, Failure> {
+        self.load_with(self.options())
+    }
+
+    /// Loads it with other options than its own.
+    pub fn load_with(&self, options: Options) -> Result<SmolVlm, Failure> {
         let source = self.source()?;
-        let model = SmolVlm::load_with_progress(source, self.options(), &mut crate::output::download_bar())?;
+        let model = SmolVlm::load_with_progress(source, options, &mut crate::output::download_bar())?;
         let unused = &model.load_report().unexpected;
         if !unused.is_empty() {
             let shown = unused.iter().take(SHOWN_TENSORS).cloned().collect::<Vec<_>>().join(", ");

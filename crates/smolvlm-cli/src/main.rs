@@ -1,4 +1,4 @@
-//! The smolvlm command: describe images and videos, chat, run conversations, inspect every stage.
+//! The smolvlm command: describe images and videos, chat, run conversations, inspect and time every stage.
 
 mod answer;
 mod args;
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Process(args) => commands::process::run(&args),
         Command::Estimate(args) => commands::estimate::run(&args),
         Command::Forward(args) => commands::forward::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Random(args) => commands::random::run(&args),
         Command::Quantize(args) => commands::quantize::run(&args),
     };

@@ -4,10 +4,12 @@
 //! computed in f32 whatever the type of the tensors, and rounded where transformers 5.23.0 rounds. Weights keep the
 //! layout that checkpoints store them in.
 //!
-//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`] and `cpu`.
+//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`], `cpu`, and [`Ceilings`], which
+//! measures what the machine can do at most.
 
 mod activation;
 mod attention;
+mod ceiling;
 #[cfg(feature = "flex")]
 pub mod cpu;
 #[cfg(feature = "flex")]
@@ -22,6 +24,7 @@ mod rotary;
 
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
+pub use ceiling::Ceilings;
 pub use embedding::Embedding;
 pub use format::Format;
 pub use linear::Linear;

@@ -238,8 +238,9 @@ impl SmolVlm {
         ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
     }
 
-    /// Does work on this model's own threads.
-    pub(crate) fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    /// Does work on this model's own threads, those of [`Options::threads`]: what a loop of your own around
+    /// [`model`](Self::model) should run on.
+    pub fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         match &self.threads {
             Some(pool) => pool.install(work),
             None => work(),

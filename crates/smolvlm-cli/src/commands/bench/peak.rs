@@ -1,0 +1,23 @@
+//! Peak of resident memory.
+
+/// Most megabytes (MiB) that this process has had in memory so far; known on Linux alone.
+pub fn megabytes() -> Option<f64> {
+    high_water(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn high_water(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::high_water;
+
+    #[test]
+    fn the_line_of_the_peak_is_found() {
+        let status = "Name:\tsmolvlm\nVmPeak:\t  999 kB\nVmHWM:\t    1536 kB\nVmRSS:\t 5 kB\n";
+        assert_eq!(high_water(status), Some(1.5));
+        assert_eq!([high_water(""), high_water("VmHWM:"), high_water("VmHWM:\tmany kB")], [None; 3]);
+    }
+}

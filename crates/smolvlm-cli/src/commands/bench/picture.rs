@@ -1,0 +1,49 @@
+//! The picture that is asked about: always the same one, made here.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+/// Its size in pixels.
+pub const WIDTH: u32 = 1024;
+/// Its size in pixels.
+pub const HEIGHT: u32 = 768;
+
+const QUALITY: u8 = 90;
+
+/// The picture could not be written as a JPEG file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the picture: {0}")]
+pub struct PictureError(#[from] image::ImageError);
+
+/// The picture as a JPEG file. It has what photos have: soft slopes, edges, and grain.
+pub fn jpeg() -> Result<Vec<u8>, PictureError> {
+    let pixels: Vec<u8> = (0..HEIGHT).flat_map(|y| (0..WIDTH).flat_map(move |x| pixel(x, y))).collect();
+    let mut file = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut file, QUALITY);
+    encoder.write_image(&pixels, WIDTH, HEIGHT, ExtendedColorType::Rgb8)?;
+    Ok(file)
+}
+
+fn pixel(x: u32, y: u32) -> [u8; 3] {
+    let slope = [x * 160 / WIDTH, y * 160 / HEIGHT, (x + y) * 160 / (WIDTH + HEIGHT)];
+    let edge = if (x / 96 + y / 64).is_multiple_of(3) { 64 } else { 0 };
+    // A multiplicative hash of the place.
+    let grain = (x.wrapping_mul(0x9E37_79B9) ^ y.wrapping_mul(0x85EB_CA6B)).wrapping_mul(0xC2B2_AE35) >> 28;
+    slope.map(|value| (value + edge + grain) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEIGHT, WIDTH, jpeg, pixel};
+
+    #[test]
+    fn the_file_is_the_same_picture_every_time() {
+        let file = jpeg().unwrap();
+        assert_eq!(file, jpeg().unwrap());
+        let picture = image::load_from_memory(&file).unwrap().into_rgb8();
+        assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+        let off = |x, y| (i32::from(picture.get_pixel(x, y).0[1]) - i32::from(pixel(x, y)[1])).abs();
+        let mean: i32 = (0..HEIGHT).map(|y| off(y, y)).sum::<i32>() / HEIGHT as i32;
+        assert!(mean < 8, "{mean}");
+    }
+}

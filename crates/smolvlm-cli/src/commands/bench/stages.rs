@@ -1,0 +1,226 @@
+//! The stages themselves.
+
+use super::work::{self, Work};
+use super::{picture, progress};
+use crate::failure::Failure;
+use smolvlm::model::ModelInputs;
+use smolvlm::processor::{Batch, Media, RenderOptions};
+use smolvlm::{Conversation, Error, ImageSource, Message, SamplingParams, SmolVlm};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Tokens of the answer.
+const ANSWER: usize = 64;
+
+/// Tokens that every row has behind it when decoding is timed.
+const CONTEXT: usize = 200;
+
+/// Decode steps of a run.
+const STEPS: usize = 16;
+
+/// What was measured of a stage.
+pub struct Figure {
+    /// Its name in JSON.
+    pub key: &'static str,
+    /// What it is.
+    pub words: &'static str,
+    /// Seconds, or tokens a second; none if it was left out.
+    pub value: Option<f64>,
+    /// Whether the value is tokens a second.
+    pub is_rate: bool,
+    /// What has to be done in these seconds, or for a token.
+    pub work: Option<Work>,
+}
+
+impl Figure {
+    /// A figure in seconds.
+    pub fn seconds(key: &'static str, words: &'static str, value: Option<f64>, work: Option<Work>) -> Self {
+        Self { key, words, value, is_rate: false, work }
+    }
+
+    /// Seconds that the stage takes, or a token of it.
+    pub fn taken(&self) -> Option<f64> {
+        if self.is_rate { self.value.map(|rate| 1.0 / rate) } else { self.value }
+    }
+}
+
+/// Which of the inner stages are measured; the others are left out.
+pub struct Measures {
+    /// Most tiles at once.
+    tiles: usize,
+    /// Longest prompt.
+    prompt: usize,
+}
+
+impl Measures {
+    pub const ALL: Self = Self { tiles: usize::MAX, prompt: usize::MAX };
+    pub const QUICK: Self = Self { tiles: 4, prompt: 100 };
+}
+
+/// What the stages are measured on.
+pub struct Stages<'a> {
+    model: &'a SmolVlm,
+    runs: usize,
+    question: Conversation,
+    batch: Batch,
+}
+
+impl<'a> Stages<'a> {
+    /// Makes the picture and its tiles.
+    pub fn new(model: &'a SmolVlm, runs: usize) -> Result<Self, Failure> {
+        let image = ImageSource::Bytes(picture::jpeg()?);
+        let question = Conversation::from(Message::user().image(image).text("What is in this picture?"));
+        let batch = process(model, &question)?;
+        Ok(Self { model, runs, question, batch })
+    }
+
+    /// A JPEG file to tiles and tokens.
+    pub fn image(&self) -> Result<Figure, Error> {
+        progress("picture to tiles");
+        let seconds = self.median(|| process(self.model, &self.question).map(drop))?;
+        Ok(Figure::seconds("image_s", "1024x768 JPEG to tiles", seconds, None))
+    }
+
+    /// A question about the picture, from the file to the last token: time to the first token, and of it all.
+    pub fn answer(&self) -> Result<[Figure; 2], Error> {
+        let config = self.model.config();
+        let prompt = self.batch.prompt_len(0);
+        let (mut first, mut total) = (Vec::new(), Vec::new());
+        if self.has_room(prompt + ANSWER) {
+            progress("question and answer");
+            // End tokens are forbidden until the answer has its length.
+            let params = SamplingParams::greedy().max_new_tokens(ANSWER).min_new_tokens(ANSWER);
+            for run in 0..=self.runs {
+                let clock = Instant::now();
+                let answer = self.model.generate(self.question.clone(), params.clone())?;
+                // The first one warms up.
+                if run > 0 {
+                    total.push(clock.elapsed().as_secs_f64());
+                    first.push(answer.timings.first_token().as_secs_f64());
+                }
+            }
+        }
+        let tiles = work::tile(config, self.batch.edge) * self.batch.tile_count() as f64;
+        let start = tiles + work::prefill(&config.text, prompt);
+        let whole = start + work::step(&config.text) * (ANSWER - 1) as f64;
+        Ok([
+            Figure::seconds("first_token_s", "question to first token", middle(first), Some(start)),
+            Figure::seconds("total_s", "question to 64th token", middle(total), Some(whole)),
+        ])
+    }
+
+    /// Vision, prefill and decoding, one by one.
+    pub fn inner(&self, measures: &Measures) -> Result<Vec<Figure>, Error> {
+        let config = self.model.config();
+        let mut figures = Vec::new();
+        for (key, words, count) in [
+            ("tile_s", "vision, one tile", 1),
+            ("tiles4_s", "vision, each of 4 tiles", 4),
+            ("tiles13_s", "vision, each of 13 tiles", 13),
+            ("tiles17_s", "vision, each of 17 tiles", 17),
+        ] {
+            let seconds = if count <= measures.tiles { self.tiles(words, count)? } else { None };
+            let each = seconds.map(|seconds| seconds / count as f64);
+            figures.push(Figure::seconds(key, words, each, Some(work::tile(config, self.batch.edge))));
+        }
+        for (key, words, tokens) in [
+            ("prefill94_s", "prefill, 94 tokens", 94),
+            ("prefill900_s", "prefill, 900 tokens", 900),
+            ("prefill1200_s", "prefill, 1200 tokens", 1200),
+        ] {
+            let fits = tokens <= measures.prompt && self.has_room(tokens);
+            let seconds = if fits { self.prefill(words, tokens)? } else { None };
+            figures.push(Figure::seconds(key, words, seconds, Some(work::prefill(&config.text, tokens))));
+        }
+        for (key, words, rows) in
+            [("decode1_tokens_s", "decoding, 1 row", 1), ("decode8_tokens_s", "decoding, 8 rows", 8)]
+        {
+            let seconds = if self.has_room(CONTEXT + STEPS) { self.decode(words, rows)? } else { None };
+            let value = seconds.map(|seconds| rows as f64 / seconds);
+            // The rows of a step share what is read.
+            let work = work::step(&config.text) * (1.0 / rows as f64);
+            figures.push(Figure { key, words, value, is_rate: true, work: Some(work) });
+        }
+        Ok(figures)
+    }
+
+    /// Seconds of so many tiles at once through vision encoder and connector.
+    fn tiles(&self, words: &str, count: usize) -> Result<Option<f64>, Error> {
+        progress(words);
+        let edge = self.batch.edge;
+        let tile = self.model.config().vision.num_channels * edge * edge;
+        let media: Vec<&[f32]> = self.batch.all_media().map(Media::pixels).collect();
+        // The picture has fewer tiles in some checkpoints.
+        let tiles: Vec<&[f32]> = media.iter().flat_map(|pixels| pixels.chunks(tile)).cycle().take(count).collect();
+        self.median(|| {
+            let seen = self.model.model().image_features(&tiles, edge, count, false)?;
+            black_box(seen.map(|seen| seen.features.into_data()));
+            Ok(())
+        })
+    }
+
+    /// Seconds of a prompt of so many tokens.
+    fn prefill(&self, words: &str, tokens: usize) -> Result<Option<f64>, Error> {
+        progress(words);
+        let model = self.model.model();
+        let inputs = ModelInputs::text(&self.text(tokens));
+        self.median(|| {
+            black_box(model.prefill(&inputs, &mut model.new_cache(&inputs.padding, tokens))?);
+            Ok(())
+        })
+    }
+
+    /// Seconds of a decode step of so many rows.
+    fn decode(&self, words: &str, rows: usize) -> Result<Option<f64>, Error> {
+        progress(words);
+        let model = self.model.model();
+        let ids = self.text(CONTEXT);
+        let inputs = ModelInputs { input_ids: ids.repeat(rows), padding: vec![0; rows], features: None };
+        let next = vec![ids[0]; rows];
+        let mut cache = model.new_cache(&inputs.padding, CONTEXT + STEPS);
+        self.model.on_threads(|| model.prefill(&inputs, &mut cache))?;
+        let seconds = self.median(|| {
+            cache.truncate(CONTEXT);
+            for _ in 0..STEPS {
+                black_box(model.decode(&next, &mut cache)?);
+            }
+            Ok(())
+        })?;
+        Ok(seconds.map(|seconds| seconds / STEPS as f64))
+    }
+
+    /// Tokens that stand for themselves.
+    fn text(&self, count: usize) -> Vec<u32> {
+        let config = self.model.config();
+        let all = (0..config.text.vocab_size as u32).filter(|&id| id != config.image_token_id);
+        all.cycle().take(count).collect()
+    }
+
+    fn has_room(&self, tokens: usize) -> bool {
+        tokens <= self.model.config().text.max_position_embeddings
+    }
+
+    /// Median of the seconds that the runs take on the model's threads, after one that warms up; none without runs.
+    fn median(&self, mut work: impl FnMut() -> Result<(), Error> + Send) -> Result<Option<f64>, Error> {
+        self.model.on_threads(|| {
+            work()?;
+            let timed = |_| {
+                let clock = Instant::now();
+                work()?;
+                Ok(clock.elapsed().as_secs_f64())
+            };
+            Ok(middle((0..self.runs).map(timed).collect::<Result<_, Error>>()?))
+        })
+    }
+}
+
+fn process(model: &SmolVlm, question: &Conversation) -> Result<Batch, Error> {
+    let conversations = std::slice::from_ref(question);
+    Ok(model.on_threads(|| model.processor().process(conversations, &RenderOptions::answer()))?)
+}
+
+/// The median; none of nothing.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}

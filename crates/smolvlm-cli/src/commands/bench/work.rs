@@ -1,0 +1,141 @@
+//! What a stage has to do at least, counted from the configuration, and how long that takes a machine at its best.
+
+use smolvlm::config::{ModelConfig, TextConfig};
+use smolvlm::{Ceilings, Dtype};
+use std::ops::{Add, Mul};
+
+/// What a number format means for the machine.
+pub struct Format {
+    /// As `--dtype` has it.
+    pub name: &'static str,
+    /// Bits of a weight of the text model.
+    text_bits: f64,
+    /// Billions of operations a second in matrix products.
+    arithmetic: fn(&Ceilings) -> f64,
+}
+
+/// What a format means; none for one that is not known here, which has no shares then. A machine without instructions for
+/// the format's products makes them of f32 ones.
+pub fn format(dtype: Dtype) -> Option<Format> {
+    let f32: fn(&Ceilings) -> f64 = |ceilings| ceilings.fma_f32_gflops;
+    let bf16: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
+    let (name, text_bits, arithmetic) = match dtype {
+        // The library's choice on a CPU.
+        Dtype::Auto | Dtype::F32 => ("f32", 32.0, f32),
+        Dtype::Bf16 => ("bf16", 16.0, bf16),
+        Dtype::F16 => ("f16", 16.0, f32),
+        _ => return None,
+    };
+    Some(Format { name, text_bits, arithmetic })
+}
+
+/// What a stage has to do, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Operations of matrix products and attention; a multiply-add is two.
+    operations: f64,
+    /// Weights of the text model to read from memory.
+    weights: f64,
+}
+
+impl Work {
+    /// How long it takes a machine that does nothing but this, at its ceilings.
+    pub fn seconds(self, format: &Format, ceilings: &Ceilings) -> f64 {
+        let bytes = self.weights * format.text_bits / 8.0;
+        self.operations / (format.arithmetic)(ceilings) / 1e9 + bytes / ceilings.read_gbytes_s / 1e9
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { operations: self.operations + other.operations, weights: self.weights + other.weights }
+    }
+}
+
+impl Mul<f64> for Work {
+    type Output = Self;
+
+    fn mul(self, times: f64) -> Self {
+        Self { operations: self.operations * times, weights: self.weights * times }
+    }
+}
+
+/// One tile through vision encoder and connector.
+pub fn tile(config: &ModelConfig, edge: usize) -> Work {
+    let vision = &config.vision;
+    let [hidden, inner, layers] =
+        [vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers].map(|size| size as f64);
+    let patches = edge.checked_div(vision.patch_size).unwrap_or(0).pow(2) as f64;
+    let values = (vision.num_channels * vision.patch_size.pow(2)) as f64;
+    let layer = 4.0 * hidden * hidden + 2.0 * hidden * inner;
+    // Each patch meets every patch, once in the scores and once in the sums.
+    let attention = 2.0 * patches * patches * hidden;
+    // Folding patches widens them as much as it makes them fewer.
+    let connector = hidden * config.text.hidden_size as f64;
+    let products = patches * (values * hidden + layers * layer + connector) + layers * attention;
+    Work { operations: 2.0 * products, weights: 0.0 }
+}
+
+/// A prompt of some tokens through the text model, with the logits of the last one.
+pub fn prefill(config: &TextConfig, tokens: usize) -> Work {
+    let count = tokens as f64;
+    // Each token meets itself and those before it.
+    let pairs = count * (count + 1.0) / 2.0;
+    let width = (config.num_attention_heads * config.head_dim) as f64;
+    let attention = config.num_hidden_layers as f64 * 2.0 * pairs * width;
+    Work { operations: 2.0 * (count * layers(config) + attention + projection(config)), weights: 0.0 }
+}
+
+/// One decode step, for however many rows: all layers and the output projection, without the table of embeddings. Keys and
+/// values do not count.
+pub fn step(config: &TextConfig) -> Work {
+    Work { operations: 0.0, weights: layers(config) + projection(config) }
+}
+
+/// Weights of all decoder layers.
+fn layers(config: &TextConfig) -> f64 {
+    let heads = 2 * (config.num_attention_heads + config.num_key_value_heads) * config.head_dim;
+    (config.num_hidden_layers * config.hidden_size) as f64 * (heads + 3 * config.intermediate_size) as f64
+}
+
+/// Weights of the output projection.
+fn projection(config: &TextConfig) -> f64 {
+    (config.vocab_size * config.hidden_size) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Work, format, prefill, step, tile};
+    use smolvlm::{Ceilings, Dtype, Preset};
+
+    const CEILINGS: Ceilings =
+        Ceilings { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
+
+    #[test]
+    fn the_256m_model_counted_by_hand() {
+        let config = Preset::Smol256M.model();
+        // 1024 patches: 12 layers of 7,077,888 weights, 16 * 16 * 3 values in, 576 * 768 * 16 / 16 out; 12 times attention.
+        let products =
+            1024.0 * (12.0 * 7_077_888.0 + 768.0 * 768.0 + 576.0 * 768.0) + 12.0 * 2.0 * 1024.0 * 1024.0 * 768.0;
+        assert_eq!(tile(&config, 512), Work { operations: 2.0 * products, weights: 0.0 });
+        // 30 layers: queries and output 576 * 576, keys and values 576 * 192, three matrices of 576 * 1536.
+        let layers = 30.0 * (2.0 * 331_776.0 + 2.0 * 110_592.0 + 3.0 * 884_736.0);
+        let projection = 49_280.0 * 576.0;
+        assert_eq!(step(&config.text), Work { operations: 0.0, weights: layers + projection });
+        let attention = 30.0 * 2.0 * 3.0 * 576.0;
+        let expected = 2.0 * (2.0 * layers + attention + projection);
+        assert_eq!(prefill(&config.text, 2), Work { operations: expected, weights: 0.0 });
+    }
+
+    #[test]
+    fn seconds_are_operations_and_bytes_at_the_ceilings() {
+        let work = Work { operations: 100e9, weights: 0.0 } + Work { operations: 0.0, weights: 2.5e9 } * 2.0;
+        let seconds = |dtype| work.seconds(&format(dtype).unwrap(), &CEILINGS);
+        assert_eq!([seconds(Dtype::F32), seconds(Dtype::Auto)], [3.0; 2]);
+        assert_eq!([seconds(Dtype::Bf16), seconds(Dtype::F16)], [1.5, 2.0]);
+        let plain = Ceilings { dot_bf16_gflops: None, ..CEILINGS };
+        assert_eq!(work.seconds(&format(Dtype::Bf16).unwrap(), &plain), 2.0);
+    }
+}

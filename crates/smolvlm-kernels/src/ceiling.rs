@@ -1,0 +1,56 @@
+//! What this machine can do at most, measured: what the time of a stage is to be compared with.
+
+mod arithmetic;
+mod bandwidth;
+mod stopwatch;
+/// Instructions that only some processors have.
+#[cfg_attr(target_arch = "x86_64", path = "ceiling/x86.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "ceiling/other.rs")]
+mod wide;
+
+/// What this machine can do at most with some threads. A multiply-add counts as two operations; 1 G is 1e9.
+///
+/// Arithmetic is measured in registers, with the widest instructions that the processor has for the format: no program that
+/// fetches its operands from somewhere gets there. Formats without such an instruction have no ceiling of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ceilings {
+    /// f32 multiply-adds.
+    pub fma_f32_gflops: f64,
+    /// Products of bf16 values, summed in f32.
+    pub dot_bf16_gflops: Option<f64>,
+    /// Products of 8-bit integers, summed in 32 bits.
+    pub dot_int8_gops: Option<f64>,
+    /// Bytes read from memory in order.
+    pub read_gbytes_s: f64,
+}
+
+impl Ceilings {
+    /// Measures them with this many threads; with one for 0, and with one a core for more than cores. Takes a second or two
+    /// and 512 MiB of memory. The best of many short repeats counts, so that other work on the machine matters little.
+    pub fn measure(threads: usize) -> Self {
+        // More threads than cores do no more, only one after the other.
+        let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+        let threads = threads.clamp(1, cores);
+        Self {
+            fma_f32_gflops: arithmetic::fma_f32(threads),
+            dot_bf16_gflops: arithmetic::dot_bf16(threads),
+            dot_int8_gops: arithmetic::dot_int8(threads),
+            read_gbytes_s: bandwidth::read(threads),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ceilings;
+
+    #[test]
+    fn every_machine_has_ceilings() {
+        // No threads are taken for one.
+        let ceilings = Ceilings::measure(0);
+        let [bf16, int8] = [ceilings.dot_bf16_gflops, ceilings.dot_int8_gops].map(|rate| rate.unwrap_or(1.0));
+        for rate in [ceilings.fma_f32_gflops, bf16, int8, ceilings.read_gbytes_s] {
+            assert!(rate.is_finite() && rate > 0.0, "{ceilings:?}");
+        }
+    }
+}
