@@ -1,10 +1,14 @@
 //! Every stage of the model against the reference, each fed with the reference's own input to that stage.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype as Stored;
 use serde_json::Value;
 use smolvlm::config::{FloatType, ModelConfig};
-use smolvlm::model::{ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, Weights};
+use smolvlm::model::{
+    Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat, Weights,
+};
+use smolvlm::{Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, checkpoints};
 
 /// In f32, no value of a stage is further from the reference than this, relative to the largest value of the stage. Sums
@@ -15,6 +19,12 @@ const BF16_COSINE: f64 = 0.999;
 /// And no logit further off than this, relative to the root mean square of all; the reference's own two runs differ by
 /// 0.058 at most.
 const BF16_LARGEST: f64 = 0.1;
+/// With 8-bit weights and activations.
+const Q8_COSINE: f64 = 0.99;
+/// With 4-bit weights in the text model.
+const Q4_COSINE: f64 = 0.9;
+/// Features of images in bf16 and 8 bits.
+const FEATURES_COSINE: f64 = 0.99;
 
 struct Golden {
     bytes: Vec<u8>,
@@ -37,7 +47,7 @@ impl Golden {
     fn floats(&self, name: &str) -> HostTensor {
         let file = self.file();
         let view = file.tensor(name).unwrap();
-        assert_eq!(view.dtype(), Dtype::F32, "{name}");
+        assert_eq!(view.dtype(), Stored::F32, "{name}");
         let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         HostTensor { shape: view.shape().to_vec(), data }
     }
@@ -45,7 +55,7 @@ impl Golden {
     fn integers(&self, name: &str) -> Vec<usize> {
         let file = self.file();
         let view = file.tensor(name).unwrap();
-        assert_eq!(view.dtype(), Dtype::I64, "{name}");
+        assert_eq!(view.dtype(), Stored::I64, "{name}");
         view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as usize).collect()
     }
 
@@ -67,10 +77,10 @@ impl Golden {
     }
 }
 
-fn load(checkpoint: &Checkpoint, float: FloatType) -> SmolVlmModel {
+fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> SmolVlmModel {
     let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();
     let weights = Weights::open(checkpoint.model()).unwrap();
-    let (model, report) = SmolVlmModel::load(&config, &weights, &Device::flex(), float).unwrap();
+    let (model, report) = SmolVlmModel::load(&config, &weights, &Device::flex(), format).unwrap();
     // Old exports hold a buffer that no model needs any more.
     let needless = |name: &String| name.ends_with("embeddings.position_ids");
     assert!(report.unexpected.iter().all(needless), "{}: {:?}", checkpoint.name, report.unexpected);
@@ -88,10 +98,22 @@ fn rows(tensor: HostTensor, indices: &[usize]) -> HostTensor {
     HostTensor { shape: vec![indices.len(), width], data }
 }
 
+/// f32 as tensors of the backend, and packed for the kernels of the CPU.
+const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
+
+/// Every checkpoint in each of these formats.
+fn models<const N: usize>(formats: [WeightFormat; N]) -> impl Iterator<Item = (Checkpoint, SmolVlmModel)> {
+    checkpoints().into_iter().flat_map(move |checkpoint| {
+        formats.map(|format| {
+            let model = load(&checkpoint, format);
+            (checkpoint.clone(), model)
+        })
+    })
+}
+
 #[test]
 fn vision_encoder_and_connector() {
-    for checkpoint in checkpoints() {
-        let model = load(&checkpoint, FloatType::F32);
+    for (checkpoint, model) in models(EXACT) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let (shape, levels) = golden.levels("pixels");
@@ -141,8 +163,7 @@ fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
 
 #[test]
 fn text_model_and_logits() {
-    for checkpoint in checkpoints() {
-        let model = load(&checkpoint, FloatType::F32);
+    for (checkpoint, model) in models(EXACT) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let inputs = inputs(&case, &golden, &model);
@@ -165,44 +186,119 @@ fn text_model_and_logits() {
     }
 }
 
+/// Cosine of two vectors, and their largest difference relative to the root mean square of the second.
+fn compared(found: &[f32], wanted: &[f32]) -> (f64, f64) {
+    assert_eq!(found.len(), wanted.len());
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let cosine = dot(found, wanted) / (dot(found, found) * dot(wanted, wanted)).sqrt();
+    let worst = found.iter().zip(wanted).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+    (cosine, f64::from(worst) / (dot(wanted, wanted) / wanted.len() as f64).sqrt())
+}
+
+/// The logits of a case at the positions that its golden has, from the reference's image features.
+fn golden_logits(model: &SmolVlmModel, case: &Case, golden: &Golden) -> Vec<f32> {
+    let inputs = inputs(case, golden, model);
+    let mut cache = model.new_cache(&inputs.padding, inputs.len());
+    let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
+    let logits = read(model.forward(&inputs, &mut cache, options).unwrap().logits);
+    rows(logits, &golden.integers("logit_positions")).data
+}
+
 #[test]
 fn half_precision_logits() {
-    let mut compared = 0;
-    for checkpoint in checkpoints() {
-        let cases: Vec<Case> =
-            checkpoint.all_cases().into_iter().filter(|case| Golden::new(case).has("logits_bf16")).collect();
-        if cases.is_empty() {
-            continue;
-        }
-        let model = load(&checkpoint, FloatType::Bf16);
-        for case in &cases {
-            let golden = Golden::new(case);
-            let inputs = inputs(case, &golden, &model);
-            let mut cache = model.new_cache(&inputs.padding, inputs.len());
-            let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
-            let logits = read(model.forward(&inputs, &mut cache, options).unwrap().logits);
-            let found = rows(logits, &golden.integers("logit_positions")).data;
-            for stage in ["logits_bf16", "logits"] {
-                let wanted = golden.floats(stage).data;
-                let dot =
-                    |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-                let cosine = dot(&found, &wanted) / (dot(&found, &found) * dot(&wanted, &wanted)).sqrt();
-                println!("{stage} in bf16: cosine {cosine:.6} {}", case.name);
-                assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
-                let worst = found.iter().zip(&wanted).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-                let size = (dot(&wanted, &wanted) / wanted.len() as f64).sqrt();
-                assert!(f64::from(worst) <= BF16_LARGEST * size, "{} {stage}: off by {worst}, size {size}", case.name);
+    let mut count = 0;
+    for (checkpoint, model) in models([WeightFormat::Tensors(FloatType::Bf16), WeightFormat::Packed(Format::Bf16)]) {
+        for case in checkpoint.all_cases() {
+            let golden = Golden::new(&case);
+            if !golden.has("logits_bf16") {
+                continue;
             }
-            compared += 1;
+            let found = golden_logits(&model, &case, &golden);
+            for stage in ["logits_bf16", "logits"] {
+                let (cosine, worst) = compared(&found, &golden.floats(stage).data);
+                println!("{stage} in bf16: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+                assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
+                assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst} of the root mean square", case.name);
+            }
+            count += 1;
         }
     }
-    assert!(compared > 0, "no golden has bf16 logits");
+    assert!(count > 0, "no golden has bf16 logits");
+}
+
+/// Logits of quantised weights point where those of f32 point. The bounds are what the least favourable of the tiny random
+/// checkpoints allows: their rows are a tenth as long as those of real models, so rounding averages out less.
+#[test]
+fn quantised_logits() {
+    for (format, bound) in [(Format::Q8, Q8_COSINE), (Format::Q4, Q4_COSINE)] {
+        for (checkpoint, model) in models([WeightFormat::Packed(format)]) {
+            for case in checkpoint.all_cases() {
+                let golden = Golden::new(&case);
+                let (cosine, worst) = compared(&golden_logits(&model, &case, &golden), &golden.floats("logits").data);
+                println!("logits in {format:?}: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+                assert!(cosine > bound, "{} {format:?}: cosine {cosine}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn quantised_features_of_images() {
+    for (checkpoint, model) in models([WeightFormat::Packed(Format::Bf16), WeightFormat::Packed(Format::Q8)]) {
+        for case in checkpoint.all_cases() {
+            let golden = Golden::new(&case);
+            let (shape, levels) = golden.levels("pixels");
+            if levels.is_empty() {
+                continue;
+            }
+            let pixels: Vec<f32> = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5).collect();
+            let seen = model.image_features(&[&pixels], shape[3], 2, false).unwrap().unwrap();
+            let all = golden.floats("connector_out");
+            let (tokens, width) = (all.shape[1], all.shape[2]);
+            let chosen = golden.integers("vision_tiles");
+            let wanted = chosen.iter().flat_map(|tile| &all.data[tile * tokens * width..][..tokens * width]);
+            let wanted: Vec<f32> = wanted.copied().collect();
+            let (cosine, worst) = compared(&read(seen.features).data, &wanted);
+            println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+            assert!(cosine > FEATURES_COSINE, "{}: cosine {cosine}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_quantised_checkpoint_is_what_loading_would_make() {
+    for (dtype, format) in [(Dtype::Q8, Format::Q8), (Dtype::Q4, Format::Q4)] {
+        for checkpoint in checkpoints() {
+            let folder = tempfile::tempdir().unwrap();
+            let (small, source) = (folder.path().join("small"), Source::directory(checkpoint.model()));
+            smolvlm::quantize(source, dtype, &small, &mut |_| {}).unwrap();
+            let loaded = SmolVlm::load(Source::directory(&small), Options::default()).unwrap();
+            assert_eq!(loaded.format(), WeightFormat::Packed(format), "{}", checkpoint.name);
+            assert!(loaded.load_report().unexpected.is_empty(), "{}", checkpoint.name);
+            let direct = load(&checkpoint, WeightFormat::Packed(format));
+            let prompt = ModelInputs::text(&[1, 5, 9, 3]);
+            let tile: Vec<f32> = {
+                let edge = loaded.config().vision.image_size;
+                (0..3 * edge * edge).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect()
+            };
+            let run = |model: &SmolVlmModel| {
+                let edge = loaded.config().vision.image_size;
+                let features = read(model.image_features(&[&tile], edge, 1, false).unwrap().unwrap().features).data;
+                (features, model.prefill(&prompt, &mut model.new_cache(&[0], 4)).unwrap())
+            };
+            assert_eq!(run(loaded.model()), run(&direct), "{} {format:?}", checkpoint.name);
+            // In another format it is what its whole numbers stand for.
+            let wide = Options { dtype: Dtype::F32, ..Options::default() };
+            let wide = SmolVlm::load(Source::directory(&small), wide).unwrap();
+            let (cosine, _) = compared(&run(wide.model()).1, &run(&direct).1);
+            assert!(cosine > Q8_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
+        }
+    }
 }
 
 #[test]
 fn every_way_to_fill_the_cache_gives_the_same_tokens() {
-    for checkpoint in checkpoints() {
-        let model = load(&checkpoint, FloatType::F32);
+    for (checkpoint, model) in models(EXACT) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let inputs = inputs(&case, &golden, &model);

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
 use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
-use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows};
+use smolvlm_tests::{
+    Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows,
+};
 use smolvlm_video::{FramePlan, VideoMetadata};
 
 /// Frames that the generator made by the same formula.

@@ -15,15 +15,16 @@ DTYPES = {
     "openvino": ["f32", "bf16", "int8", "int4"],
     "llama.cpp": ["f32", "bf16", "int8", "int4"],
 }
+OURS = {"f32": "f32", "bf16": "bf16", "int8": "q8", "int4": "q4"}
 STAGES = {
     "load_s": "load, s",
     "tile_s": "one tile, s",
-    "tiles13_s": "13 tiles, s",
+    "tiles13_s": "each of 13 tiles, s",
     "prefill900_s": "prefill of 900 tokens, s",
     "decode1_tokens_s": "decoding, 1 row, tokens/s",
     "decode8_tokens_s": "decoding, 8 rows, tokens/s",
-    "first_token_s": "13 tiles to first token, s",
-    "total_s": "13 tiles to 64 tokens, s",
+    "first_token_s": "question to first token, s",
+    "total_s": "question to 64th token, s",
     "peak_mb": "peak memory, MB",
 }
 
@@ -33,7 +34,7 @@ def arguments():
     parser.add_argument("smolvlm", help="our command")
     parser.add_argument("checkpoint", type=Path, help="folder of the checkpoint that all run")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--dtypes", nargs="+", default=["f32", "bf16", "int8", "int4"])
+    parser.add_argument("--dtypes", nargs="+", default=list(OURS), choices=OURS)
     parser.add_argument("--peers", nargs="*", choices=SCRIPTS, default=list(SCRIPTS))
     parser.add_argument("--rounds", type=int, default=1, help="ours and the peers in turn so many times; medians")
     parser.add_argument("--python", default=sys.executable, help="the Python that has requirements.txt")
@@ -52,8 +53,8 @@ def last_json(command):
 
 
 def ours(options, dtype):
-    command = [options.smolvlm, "bench", "--model", options.checkpoint, "--dtype", dtype, "--threads", options.threads]
-    figures = last_json([str(word) for word in [*command, "--json"]])
+    command = [options.smolvlm, "bench", "--json", "--model", options.checkpoint]
+    figures = last_json([str(word) for word in [*command, "--dtype", OURS[dtype], "--threads", options.threads]])
     return figures.get("stages", {}) | {"peak_mb": figures.get("peak_mb")}
 
 

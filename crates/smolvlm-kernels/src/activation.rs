@@ -82,11 +82,11 @@ fn gelu_of(z: f32) -> f32 {
 #[cfg(feature = "flex")]
 mod slices {
     use super::{Activation, gelu_of, gelu_tanh_of, silu_of};
+    use crate::cpu::isa::vectorised;
     #[cfg(target_arch = "x86_64")]
     use crate::cpu::isa::{Isa, Level};
     #[cfg(target_arch = "x86_64")]
     use crate::cpu::micro::avx512_math;
-    use crate::cpu::isa::vectorised;
 
     impl Activation {
         /// Applies the function to every value.

@@ -66,7 +66,9 @@ mod tests {
         for step in 0..=1_260_000 {
             let x = -126.0 + step as f32 * 1e-4;
             let wanted = f64::from(x).exp2();
-            let worst = (f64::from(exp2::<false>(x)) / wanted - 1.0).abs().max((f64::from(exp2::<true>(x)) / wanted - 1.0).abs());
+            let worst = (f64::from(exp2::<false>(x)) / wanted - 1.0)
+                .abs()
+                .max((f64::from(exp2::<true>(x)) / wanted - 1.0).abs());
             assert!(worst < 3e-7, "{x}: {worst:e}");
         }
         assert_eq!(exp2::<true>(0.0), 1.0);

@@ -49,6 +49,7 @@ pub use model::{LoadReport, SmolVlmModel};
 #[cfg(feature = "flex")]
 pub use quantise::{QuantisedSource, write_quantised_checkpoint};
 pub use random::write_random_checkpoint;
+pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;
 pub use stored::Weights;
 pub use weights::{TensorKind, TensorSpec, tensor_specs};

@@ -27,11 +27,7 @@ impl Formats {
 /// # Errors
 ///
 /// Those of the source.
-pub(crate) fn pack(
-    mut model: SmolVlmModel,
-    source: &impl TensorSource,
-    format: Format,
-) -> Result<SmolVlmModel, Error> {
+pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: Format) -> Result<SmolVlmModel, Error> {
     let Formats { patches, vision, text } = Formats::new(format);
     let embedding = &mut model.vision.embeddings.patch_embedding;
     let hidden = embedding.bias.lazy_shape()[0];

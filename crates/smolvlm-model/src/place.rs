@@ -72,9 +72,9 @@ impl<S: TensorSource> ModuleMapper for Placer<'_, S> {
         match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
             Ok(data) => {
                 // Weights live as long as the model: on devices with memory pools they get memory of their own.
-                let tensor = self.device.memory_persistent_allocations(data, |data| {
-                    Tensor::from_data(data, (self.device, dtype(float)))
-                });
+                let tensor = self
+                    .device
+                    .memory_persistent_allocations(data, |data| Tensor::from_data(data, (self.device, dtype(float))));
                 Param::initialized(param.id, tensor)
             }
             Err(error) => {

@@ -168,7 +168,9 @@ fn eight_bits(values: &[f32], codes: bool) -> Vec<u8> {
 fn four_bits(values: &[f32], codes: bool) -> Vec<u8> {
     let groups = values.as_chunks::<GROUP>().0.iter().map(quantise_group);
     if codes {
-        groups.flat_map(|(_, codes)| (0..GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4)).collect()
+        groups
+            .flat_map(|(_, codes)| (0..GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
+            .collect()
     } else {
         groups.flat_map(|(scale, _)| scale.to_le_bytes()).collect()
     }

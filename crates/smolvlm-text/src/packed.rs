@@ -215,7 +215,8 @@ impl DecoderLayer {
                             token: width,
                             head: step.capacity * width,
                         };
-                        let (qkv, visible) = ([q, stored(keys), stored(values)], Visible::Causal { padding: step.padding });
+                        let (qkv, visible) =
+                            ([q, stored(keys), stored(values)], Visible::Causal { padding: step.padding });
                         if step.tokens == 1 {
                             attend_one(pool, shape, qkv, visible, &out);
                         } else {

@@ -176,11 +176,7 @@ struct Norm {
 
 impl Norm {
     fn of(norm: &LayerNorm) -> Self {
-        Self {
-            weight: HostValues::of(norm.weight.val()),
-            bias: HostValues::of(norm.bias.val()),
-            eps: norm.eps as f32,
-        }
+        Self { weight: HostValues::of(norm.weight.val()), bias: HostValues::of(norm.bias.val()), eps: norm.eps as f32 }
     }
 
     fn apply(&self, x: &[f32], out: &mut [f32]) {

@@ -98,7 +98,8 @@ mod tests {
                 lines.fill(Line([value; 16]));
             }
         };
-        let parts: Vec<Lines> = sizes.iter().zip(1..).map(|(&size, value)| Lines::filled(size, filled(value))).collect();
+        let parts: Vec<Lines> =
+            sizes.iter().zip(1..).map(|(&size, value)| Lines::filled(size, filled(value))).collect();
         for ((part, size), value) in parts.iter().zip(sizes).zip(1..) {
             assert_eq!(part.len(), size);
             assert_eq!(part.as_ptr().align_offset(64), 0);

@@ -275,7 +275,11 @@ impl<E: Element> Strip<E> {
         // No query of the strip sees more keys than the last one.
         let end = self.shape.range(visible, batch, first + rows - 1).end;
         let panels = end.div_ceil(COLUMNS).min(key_panels);
-        let a = Operand { words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]), stride: token / E::STEP, rows };
+        let a = Operand {
+            words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
+            stride: token / E::STEP,
+            rows,
+        };
         for panel in 0..panels {
             let out = Tile { sums: &mut self.scores[panel * COLUMNS..], stride: scores_stride };
             tile::<E>(a, &keys[panel * key_steps * 2..][..key_steps * 2], key_steps, out);

@@ -25,13 +25,13 @@ mod words;
 
 pub use attend_one::attend_one;
 pub use attention::{AttentionScratch, AttentionShape, Heads, Visible, attention};
-pub use isa::{Isa, Level};
 pub use host::{HostValues, Stored, matrix_of, modify, tensor_of};
+pub use isa::{Isa, Level};
 pub use linear::{gated_products, products};
 pub use matrix::{Element, Matrix};
+pub use micro::GROUP;
 pub use norm::{layer_norm, rms_norm};
 pub use output::Output;
-pub use micro::GROUP;
 pub use packed::PackedMatrix;
 pub use pool::Pool;
 pub use quantise::{dequantise_nibble, quantise_group, quantise_row};

@@ -4,9 +4,9 @@
 use super::isa::Isa;
 use super::isa::vectorised;
 use super::matrix::{Element, Matrix};
+use super::micro::COLUMNS;
 #[cfg(target_arch = "x86_64")]
 use super::micro::avx512_math::narrow_row;
-use super::micro::COLUMNS;
 use super::shared::Shared;
 use crate::activation::Activation;
 

@@ -2,13 +2,13 @@
 
 use super::arena::Lines;
 use super::half;
-use crate::Format;
-use std::sync::{Mutex, PoisonError};
 use super::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
 use super::quantise::{quantise_group, quantise_row};
 use super::shared::Shared;
 use super::words::Line;
+use crate::Format;
+use std::sync::{Mutex, PoisonError};
 
 /// A matrix `[outputs, inputs]`, cut into panels of 32 outputs. Outputs and inputs are filled up with zeros to whole panels
 /// and steps.

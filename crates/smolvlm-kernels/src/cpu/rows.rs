@@ -72,9 +72,8 @@ impl Rows {
                 fill(row, &mut values[..columns]);
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
                 // SAFETY: rows are handed out once, and lie one after the other.
-                let (words, scale, zero) = unsafe {
-                    (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups))
-                };
+                let (words, scale, zero) =
+                    unsafe { (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups)) };
                 match format {
                     Format::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
                     Format::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),

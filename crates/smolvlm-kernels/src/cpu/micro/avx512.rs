@@ -6,9 +6,9 @@
 use super::{GROUP_LINES, Operand, Quantised, ROWS, Tile};
 use crate::cpu::words::Line;
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_dpbf16_ps,
-    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm_prefetch,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
+    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
 /// Calls the instance of a kernel for the number of rows at hand.
@@ -34,26 +34,40 @@ macro_rules! by_rows {
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
 pub(super) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
     // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
-    unsafe { by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)) }
+    unsafe {
+        by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride))
+    }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
 pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`.
-    unsafe { by_rows!(a.rows, bf16_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)) }
+    unsafe {
+        by_rows!(
+            a.rows,
+            bf16_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)
+        )
+    }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q8_tile(
-    a: Operand<'_>,
-    q: Quantised<'_>,
-    panel: &[Line],
-    scales: &[f32],
-    steps: usize,
-    out: Tile<'_>,
-) {
+pub(super) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
-    unsafe { by_rows!(a.rows, q8_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, q, scales.as_ptr(), out.sums.as_mut_ptr(), out.stride)) }
+    unsafe {
+        by_rows!(
+            a.rows,
+            q8_rows(
+                a.words.as_ptr(),
+                a.stride,
+                panel.as_ptr(),
+                steps,
+                q,
+                scales.as_ptr(),
+                out.sums.as_mut_ptr(),
+                out.stride
+            )
+        )
+    }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
@@ -106,7 +120,14 @@ unsafe fn word(a: *const u32, stride: usize, row: usize, step: usize) -> __m512i
 
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
-unsafe fn f32_rows<const R: usize>(a: *const u32, stride: usize, panel: *const Line, steps: usize, out: *mut f32, out_stride: usize) {
+unsafe fn f32_rows<const R: usize>(
+    a: *const u32,
+    stride: usize,
+    panel: *const Line,
+    steps: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {
         fetch::<R>(panel, step);
@@ -125,7 +146,14 @@ unsafe fn f32_rows<const R: usize>(a: *const u32, stride: usize, panel: *const L
 
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(unsafe_code)]
-unsafe fn bf16_rows<const R: usize>(a: *const u32, stride: usize, panel: *const Line, steps: usize, out: *mut f32, out_stride: usize) {
+unsafe fn bf16_rows<const R: usize>(
+    a: *const u32,
+    stride: usize,
+    panel: *const Line,
+    steps: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
     use std::mem::transmute as bits;
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {

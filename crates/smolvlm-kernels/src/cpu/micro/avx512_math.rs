@@ -4,10 +4,11 @@
 //! What is written is the same as in [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation), to 3e-7.
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps,
-    _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps, _mm512_maskz_mul_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
-    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_reduce_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_ps, _mm512_storeu_si512,
+    __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps,
+    _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps, _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps,
+    _mm512_maskz_mul_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps, _mm512_reduce_add_ps,
+    _mm512_reduce_max_ps, _mm512_reduce_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
@@ -99,9 +100,7 @@ map! {
 #[allow(unsafe_code)]
 pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
     // SAFETY: the caller's room; see `softmax_with`.
-    unsafe {
-        softmax_with(scores, scale, |at, left, weights| put_bf16(weights, left, out.add(at)))
-    }
+    unsafe { softmax_with(scores, scale, |at, left, weights| put_bf16(weights, left, out.add(at))) }
 }
 
 /// Rounds two vectors to bf16 and writes their first `left` values.

@@ -73,7 +73,10 @@ fn activations_of_every_length_and_size() {
             activation.apply(&mut found);
             for (found, z) in found.iter().zip(&values) {
                 let wanted = function(f64::from(*z));
-                assert!((f64::from(*found) - wanted).abs() <= 1e-6 * wanted.abs() + 1e-6, "{activation:?} of {z}: {found}");
+                assert!(
+                    (f64::from(*found) - wanted).abs() <= 1e-6 * wanted.abs() + 1e-6,
+                    "{activation:?} of {z}: {found}"
+                );
             }
         }
     }

@@ -7,7 +7,11 @@ use crate::cpu::{
 use half::bf16;
 
 /// The same in f64, query by query, as the definition reads.
-fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &dyn Fn(usize, usize, usize) -> bool) -> Vec<f64> {
+fn twin<E: Element>(
+    shape: AttentionShape,
+    [q, k, v]: [Heads<'_, E>; 3],
+    sees: &dyn Fn(usize, usize, usize) -> bool,
+) -> Vec<f64> {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     let at = |h: &Heads<'_, E>, b: usize, head: usize, token: usize| -> Vec<f64> {
         h.of(b, head, token)[..width].iter().map(|value| f64::from(value.wide())).collect()
@@ -38,7 +42,8 @@ fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &
 fn check<E: Element>(tolerance: f64) {
     let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(11));
     let mut scratch = AttentionScratch::default();
-    let shapes = [(1, 4, 4, 5, 5, 8), (2, 6, 2, 3, 9, 16), (1, 3, 1, 1, 17, 64), (1, 2, 1, 230, 300, 72), (3, 4, 2, 1, 33, 20)];
+    let shapes =
+        [(1, 4, 4, 5, 5, 8), (2, 6, 2, 3, 9, 16), (1, 3, 1, 1, 17, 64), (1, 2, 1, 230, 300, 72), (3, 4, 2, 1, 33, 20)];
     for (batch, heads, kv_heads, queries, keys, width) in shapes {
         let shape = AttentionShape { batch, heads, kv_heads, width, queries, keys };
         let mut random = |count: usize| -> Vec<E> { (0..count).map(|_| E::narrow(3.0 * numbers.value())).collect() };
@@ -50,7 +55,8 @@ fn check<E: Element>(tolerance: f64) {
             random(batch * kv_heads * room * width),
         );
         let q = Heads { values: &q, start: 0, batch: queries * heads * width, token: heads * width, head: width };
-        let cached = |values| Heads { values, start: 0, batch: kv_heads * room * width, token: width, head: room * width };
+        let cached =
+            |values| Heads { values, start: 0, batch: kv_heads * room * width, token: width, head: room * width };
         let qkv = [q, cached(&k), cached(&v)];
         let padding: Vec<usize> = (0..batch).map(|row| row % 3).collect();
         let hidden: Vec<bool> = (0..batch * keys).map(|index| index % keys % 3 != 1 || index % 7 == 0).collect();
@@ -68,7 +74,10 @@ fn check<E: Element>(tolerance: f64) {
             let assert_close = |out: &Matrix<f32>| {
                 for (index, wanted) in wanted.iter().enumerate() {
                     let found = out.row(index / (heads * width))[index % (heads * width)];
-                    assert!((f64::from(found) - wanted).abs() < tolerance, "{shape:?} {visible:?}: {found}, not {wanted}");
+                    assert!(
+                        (f64::from(found) - wanted).abs() < tolerance,
+                        "{shape:?} {visible:?}: {found}, not {wanted}"
+                    );
                 }
             };
             let mut out = Matrix::new();

@@ -34,7 +34,8 @@ fn products_of_all_shapes_and_formats() {
         let (rows, outputs, inputs) = (1 + numbers.below(40), 1 + numbers.below(100), 1 + numbers.below(150));
         let (weights, values) = (numbers.values(outputs * inputs), numbers.values(rows * inputs));
         for format in FORMATS {
-            let found = run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
+            let found =
+                run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
             // The error of a rounded value, that many times in a sum of random signs.
             let (rounding, exact): (f64, fn(f32) -> f64) = match format {
                 Format::F32 => (1e-6, f64::from),
@@ -48,7 +49,10 @@ fn products_of_all_shapes_and_formats() {
                     let pairs = values[row * inputs..].iter().zip(&weights[output * inputs..]).take(inputs);
                     let wanted: f64 = pairs.map(|(value, weight)| exact(*value) * exact(*weight)).sum();
                     let found = f64::from(found[row * outputs + output]);
-                    assert!((found - wanted).abs() <= tolerance, "{format:?} {rows} {outputs} {inputs}: {found} {wanted}");
+                    assert!(
+                        (found - wanted).abs() <= tolerance,
+                        "{format:?} {rows} {outputs} {inputs}: {found} {wanted}"
+                    );
                 }
             }
         }
@@ -79,7 +83,8 @@ fn results_do_not_depend_on_threads_or_other_rows() {
 fn outputs_add_bias_function_and_residual() {
     let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(9));
     let (rows, outputs, inputs) = (13, 45, 21);
-    let (gate, up, bias) = (numbers.values(outputs * inputs), numbers.values(outputs * inputs), numbers.values(outputs));
+    let (gate, up, bias) =
+        (numbers.values(outputs * inputs), numbers.values(outputs * inputs), numbers.values(outputs));
     let x = activations(&pool, Format::F32, inputs, &numbers.values(rows * inputs));
     let (gate, up) = (packed(outputs, inputs, Format::F32, &gate), packed(outputs, inputs, Format::F32, &up));
     let (plain_gate, plain_up) = (run(&pool, &x, &gate), run(&pool, &x, &up));
@@ -133,7 +138,8 @@ fn four_bit_weights_keep_what_fits_and_lose_little_else() {
     let matrix = packed(64, 64, Format::Q4, &bell);
     let (mut error, mut size) = (0.0, 0.0);
     for input in 0..64 {
-        let one = activations(&pool, Format::Q4, 64, &(0..64).map(|i| f32::from(u8::from(i == input))).collect::<Vec<_>>());
+        let one =
+            activations(&pool, Format::Q4, 64, &(0..64).map(|i| f32::from(u8::from(i == input))).collect::<Vec<_>>());
         for (output, found) in run(&pool, &one, &matrix).into_iter().enumerate() {
             error += (found - bell[output * 64 + input]).powi(2);
             size += bell[output * 64 + input].powi(2);

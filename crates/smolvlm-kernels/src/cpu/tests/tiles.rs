@@ -115,7 +115,8 @@ fn four_bit_tiles_equal_their_twins() {
             let (groups, extra) = (1 + numbers.below(9), numbers.below(9));
             let stride = groups * GROUP / 4 + extra;
             let words: Vec<u32> = (0..rows * stride).map(|_| numbers.below(1 << 31) as u32).collect();
-            let mut panel = lines(&(0..groups * GROUP_LINES * 16).map(|_| numbers.below(1 << 31) as u32).collect::<Vec<_>>());
+            let mut panel =
+                lines(&(0..groups * GROUP_LINES * 16).map(|_| numbers.below(1 << 31) as u32).collect::<Vec<_>>());
             for group in panel.chunks_exact_mut(GROUP_LINES) {
                 let mut bits = || u32::from(half::bf16::from_f32(numbers.value()).to_bits());
                 group[GROUP_LINES - 1].0.fill_with(|| bits() | bits() << 16);
