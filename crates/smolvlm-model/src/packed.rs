@@ -59,8 +59,13 @@ pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: 
 fn matrix(source: &impl TensorSource, path: &str, shape: &[usize], format: Format) -> Result<PackedMatrix, Error> {
     let rows = source.rows(path, shape)?;
     let inputs = shape[1..].iter().product();
+    // The table is kept in bf16 unless all is f32, and what is multiplied is what is looked up.
+    let rounded = path == EMBEDDINGS && format != Format::F32;
     let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {
         rows(row, out);
+        if rounded {
+            out.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+        }
         Ok(())
     });
     drop(rows);
