@@ -24,8 +24,10 @@ const Q8_COSINE: f64 = 0.998;
 /// With 4-bit weights in the text model; the least measured is 0.896, on a checkpoint of random numbers, which round worse
 /// than trained ones.
 const Q4_COSINE: f64 = 0.88;
-/// Features of images in bf16 and 8 bits.
-const FEATURES_COSINE: f64 = 0.99;
+/// The same quantised weights with activations of 8 bits and of f32.
+const ACTIVATIONS_COSINE: f64 = 0.99;
+/// Features of images in bf16 and 8 bits; the least measured is 0.9999.
+const FEATURES_COSINE: f64 = 0.999;
 
 struct Golden {
     bytes: Vec<u8>,
@@ -292,7 +294,7 @@ fn a_quantised_checkpoint_is_what_loading_would_make() {
             let wide = Options { dtype: Dtype::F32, ..Options::default() };
             let wide = SmolVlm::load(Source::directory(&small), wide).unwrap();
             let (cosine, _) = compared(&run(wide.model()).1, &run(&direct).1);
-            assert!(cosine > Q8_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
+            assert!(cosine > ACTIVATIONS_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
         }
     }
 }
