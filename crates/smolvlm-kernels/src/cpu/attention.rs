@@ -286,7 +286,7 @@ impl<E: Element> Strip<E> {
         }
         let scale = std::f32::consts::LOG2_E / (self.shape.width as f32).sqrt();
         let mut totals = [0.0; ROWS];
-        for row in 0..rows {
+        for (row, total) in totals.iter_mut().enumerate().take(rows) {
             let scores = &mut self.scores[row * scores_stride..][..panels * COLUMNS];
             let weights = &mut self.weights[row * weights_stride..][..panels * COLUMNS / E::STEP];
             let weights: &mut [E] = bytemuck::cast_slice_mut(weights);
@@ -297,7 +297,7 @@ impl<E: Element> Strip<E> {
             }
             weights[..seen.start].fill(E::ZERO);
             weights[seen.end..].fill(E::ZERO);
-            totals[row] = softmax(&scores[seen.clone()], scale, &mut weights[seen]);
+            *total = softmax(&scores[seen.clone()], scale, &mut weights[seen]);
         }
         let steps = panels * COLUMNS / E::STEP;
         let a = Operand { words: &self.weights, stride: weights_stride, rows };

@@ -278,7 +278,9 @@ mod tests {
             assert_eq!(pool.threads(), threads);
             for tasks in [0, 1, 2, 7, 1000] {
                 let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-                pool.run(tasks, |task| drop(counts[task].fetch_add(1, Ordering::Relaxed)));
+                pool.run(tasks, |task| {
+                    let _ = counts[task].fetch_add(1, Ordering::Relaxed);
+                });
                 assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
             }
         }
@@ -289,7 +291,9 @@ mod tests {
         let pool = Pool::new(3).unwrap();
         let sum = AtomicUsize::new(0);
         for round in 0..20_000 {
-            pool.run(4, |task| drop(sum.fetch_add(task, Ordering::Relaxed)));
+            pool.run(4, |task| {
+                let _ = sum.fetch_add(task, Ordering::Relaxed);
+            });
             if round % 5_000 == 0 {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -304,7 +308,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        pool.run(3, |_| pool.run(5, |task| drop(sum.fetch_add(task, Ordering::Relaxed))));
+                        pool.run(3, |_| {
+                            pool.run(5, |task| {
+                                let _ = sum.fetch_add(task, Ordering::Relaxed);
+                            })
+                        });
                     }
                 });
             }
@@ -320,7 +328,9 @@ mod tests {
         }));
         assert!(result.is_err());
         let sum = AtomicUsize::new(0);
-        pool.run(10, |task| drop(sum.fetch_add(task, Ordering::Relaxed)));
+        pool.run(10, |task| {
+            let _ = sum.fetch_add(task, Ordering::Relaxed);
+        });
         assert_eq!(sum.into_inner(), 45);
     }
 }

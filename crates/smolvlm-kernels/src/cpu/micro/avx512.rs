@@ -6,7 +6,7 @@
 use super::{GROUP_LINES, Operand, Quantised, ROWS, Tile};
 use crate::cpu::words::Line;
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
+    __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
     _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
@@ -109,6 +109,15 @@ fn fetch<const R: usize>(panel: *const Line, step: usize) {
     }
 }
 
+/// A vector of words as pairs of bf16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+pub(super) fn pairs(words: __m512i) -> __m512bh {
+    // SAFETY: bits of the same size, and any bits are values.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(words) }
+}
+
 /// A word of every row at a step, in all lanes.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -154,7 +163,6 @@ unsafe fn bf16_rows<const R: usize>(
     out: *mut f32,
     out_stride: usize,
 ) {
-    use std::mem::transmute as bits;
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {
         fetch::<R>(panel, step);
@@ -163,8 +171,8 @@ unsafe fn bf16_rows<const R: usize>(
             let [left, right] = weights(panel, step);
             for (row, sums) in sums.iter_mut().enumerate() {
                 let pair = word(a, stride, row, step);
-                sums[0] = _mm512_dpbf16_ps(sums[0], bits(pair), bits(left));
-                sums[1] = _mm512_dpbf16_ps(sums[1], bits(pair), bits(right));
+                sums[0] = _mm512_dpbf16_ps(sums[0], pairs(pair), pairs(left));
+                sums[1] = _mm512_dpbf16_ps(sums[1], pairs(pair), pairs(right));
             }
         }
     }
@@ -174,6 +182,7 @@ unsafe fn bf16_rows<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
+#[expect(clippy::too_many_arguments, reason = "what a loop over registers needs, and no more")]
 unsafe fn q8_rows<const R: usize>(
     a: *const u32,
     stride: usize,
@@ -216,6 +225,7 @@ unsafe fn q8_rows<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
+#[expect(clippy::too_many_arguments, reason = "what a loop over registers needs, and no more")]
 unsafe fn q4_rows<const R: usize>(
     a: *const u32,
     stride: usize,

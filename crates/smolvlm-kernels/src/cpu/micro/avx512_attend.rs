@@ -1,12 +1,12 @@
 //! Products of one query with keys, and of its weights with values, for AVX512-BF16.
 
+use super::avx512::pairs;
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_dpbf16_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_dpbf16_ps,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
     _mm512_storeu_ps, _mm512_unpackhi_epi16, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_epi16,
     _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
-use std::mem::transmute;
 
 /// Values of a vector of bf16.
 const WIDE: usize = 32;
@@ -45,7 +45,7 @@ pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mu
                 *sum = unsafe {
                     let key = _mm512_loadu_si512(keys.as_ptr().add((first + index) * token + part).cast());
                     let query = _mm512_loadu_si512(query.as_ptr().add(part).cast());
-                    _mm512_dpbf16_ps(*sum, transmute::<__m512i, _>(query), transmute::<__m512i, _>(key))
+                    _mm512_dpbf16_ps(*sum, pairs(query), pairs(key))
                 };
             }
         }
@@ -109,12 +109,9 @@ pub(crate) unsafe fn weighted(weights: &[u16], values: &[u16], token: usize, out
             };
             let weights = _mm512_set1_epi32((u32::from(weights[one]) | u32::from(weight) << 16) as i32);
             let [low, high] = &mut sums[pair % 2];
-            // SAFETY: a vector of bf16 is bits of the same size.
-            unsafe {
-                let weights = transmute::<__m512i, _>(weights);
-                *low = _mm512_dpbf16_ps(*low, weights, transmute::<__m512i, _>(_mm512_unpacklo_epi16(first, second)));
-                *high = _mm512_dpbf16_ps(*high, weights, transmute::<__m512i, _>(_mm512_unpackhi_epi16(first, second)));
-            }
+            let weights = pairs(weights);
+            *low = _mm512_dpbf16_ps(*low, weights, pairs(_mm512_unpacklo_epi16(first, second)));
+            *high = _mm512_dpbf16_ps(*high, weights, pairs(_mm512_unpackhi_epi16(first, second)));
         }
         // Values lie in quarters: the first halves of eight in one vector, the second halves in the other.
         let mut halves = [[0.0; 16]; 2];

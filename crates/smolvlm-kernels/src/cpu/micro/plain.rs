@@ -1,6 +1,11 @@
 //! The same loops in safe code, for every processor: compiled for each vector width, and the twins that the others are
 //! tested against.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "rows and columns are indices of several arrays, of sizes known to the compiler"
+)]
+
 use super::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile};
 use crate::cpu::isa::vectorised;
 use crate::cpu::words::Line;

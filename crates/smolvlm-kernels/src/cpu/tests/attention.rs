@@ -6,12 +6,11 @@ use crate::cpu::{
 };
 use half::bf16;
 
+/// Whether, of a sequence, a query sees a key.
+type Sees<'a> = dyn Fn(usize, usize, usize) -> bool + 'a;
+
 /// The same in f64, query by query, as the definition reads.
-fn twin<E: Element>(
-    shape: AttentionShape,
-    [q, k, v]: [Heads<'_, E>; 3],
-    sees: &dyn Fn(usize, usize, usize) -> bool,
-) -> Vec<f64> {
+fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &Sees<'_>) -> Vec<f64> {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     let at = |h: &Heads<'_, E>, b: usize, head: usize, token: usize| -> Vec<f64> {
         h.of(b, head, token)[..width].iter().map(|value| f64::from(value.wide())).collect()
@@ -64,7 +63,7 @@ fn check<E: Element>(tolerance: f64) {
         let causal = |b: usize, query: usize, key: usize| {
             key == own(query) || (key >= padding[b] && key <= own(query) && own(query) >= padding[b])
         };
-        let masks: [(Visible<'_>, &dyn Fn(usize, usize, usize) -> bool); 3] = [
+        let masks: [(Visible<'_>, &Sees<'_>); 3] = [
             (Visible::All, &|_, _, _| true),
             (Visible::Causal { padding: &padding }, &causal),
             (Visible::Keys(&hidden), &|b, _, key| hidden[b * keys + key]),
