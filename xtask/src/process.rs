@@ -15,12 +15,23 @@ where
     I: IntoIterator<Item = S>,
     S: Into<String>,
 {
+    execute_with(&[], program, args)
+}
+
+/// [`execute`] with some environment variables set.
+pub fn execute_with<I, S>(variables: &[(&str, &str)], program: impl AsRef<Path>, args: I) -> Result<(), String>
+where
+    I: IntoIterator<Item = S>,
+    S: Into<String>,
+{
     let program = program.as_ref();
     let args: Vec<String> = args.into_iter().map(Into::into).collect();
-    let shown = format!("{} {}", program.display(), args.join(" "));
+    let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    let shown = format!("{set}{} {}", program.display(), args.join(" "));
     eprintln!("> {shown}");
     let status = Command::new(program)
         .args(&args)
+        .envs(variables.iter().copied())
         .current_dir(root())
         .status()
         .map_err(|error| format!("cannot start {}: {error}", program.display()))?;

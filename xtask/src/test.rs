@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::process::{cargo, execute, system_features};
+use crate::process::{cargo, execute, execute_with, system_features};
 use std::process::{Command, Stdio};
 
 /// Runs every test of the workspace; `rest` goes to the test runner.
@@ -16,6 +16,15 @@ pub fn run(rest: &[String]) -> Result<(), String> {
     let features = system_features();
     let words = runner.iter().copied().chain(["--workspace"]).map(String::from);
     execute("cargo", words.chain(features.iter().cloned()).chain(rest.iter().cloned()))?;
+    if rest.is_empty() {
+        // The kernels and the goldens as processors without the newest instructions run them.
+        for isa in ["avx512", "avx2", "baseline"] {
+            let words =
+                runner.iter().copied().chain(["--workspace", "--lib", "--test", "stages", "--test", "conversations"]);
+            let words = words.filter(|word| *word != "--all-targets").map(String::from);
+            execute_with(&[("SMOLVLM_ISA", isa)], "cargo", words.chain(features.iter().cloned()))?;
+        }
+    }
     if !features.is_empty() && rest.is_empty() {
         // The crate without the library, too; it builds in seconds.
         execute("cargo", runner.into_iter().chain(["--package", "smolvlm-video"]))?;
