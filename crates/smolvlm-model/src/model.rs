@@ -3,7 +3,9 @@
 use crate::convert::{dtype, tensor_data};
 use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
-use crate::place::{RowSource, TensorSource, place};
+#[cfg(feature = "flex")]
+use crate::place::RowSource;
+use crate::place::{TensorSource, place};
 use crate::random::RandomTensors;
 use crate::resolve::{Plan, Source};
 use crate::{Error, Weights};
@@ -170,6 +172,7 @@ impl TensorSource for Stored<'_> {
         Ok(data)
     }
 
+    #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
         let source = self.source(path, shape)?;
         let (bytes, encoding) = (self.weights.bytes(&source.name), source.encoding);

@@ -15,6 +15,7 @@ pub(crate) trait TensorSource {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error>;
 
     /// The rows of the parameter at `path`, which is of the shape `shape`.
+    #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error>;
 
     /// The rows of the parameter at `path` are not needed any more.
@@ -22,6 +23,7 @@ pub(crate) trait TensorSource {
 }
 
 /// Fills a slice with the row of a number.
+#[cfg(feature = "flex")]
 pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
 /// Replaces every float parameter of `module` by the tensor that `source` has for it.

@@ -12,7 +12,9 @@ use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::convert::{filled, to_bytes};
 use crate::error::Error;
-use crate::place::{RowSource, TensorSource};
+#[cfg(feature = "flex")]
+use crate::place::RowSource;
+use crate::place::TensorSource;
 use crate::weights::{TensorKind, TensorSpec, tensor_specs};
 
 /// Draws the tensors of a model from a seed.
@@ -36,6 +38,7 @@ impl TensorSource for RandomTensors {
         }
     }
 
+    #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
         let data = self.tensor(path, shape, FloatType::F32)?;
         let values = data.try_to_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
