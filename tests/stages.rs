@@ -55,6 +55,22 @@ impl Golden {
         HostTensor { shape: view.shape().to_vec(), data }
     }
 
+    /// The pixel values of all tiles, and the edge of a tile; none without images.
+    fn pixels(&self) -> Option<(Vec<f32>, usize)> {
+        let (shape, levels) = self.levels("pixels");
+        let pixels = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5);
+        (!levels.is_empty()).then(|| (pixels.collect(), shape[3]))
+    }
+
+    /// Image features of the chosen tiles, which are those that ours are; the golden has those of all.
+    fn features(&self) -> HostTensor {
+        let all = self.floats("connector_out");
+        let (tokens, width) = (all.shape[1], all.shape[2]);
+        let chosen = self.integers("vision_tiles");
+        let chosen: Vec<usize> = chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
+        rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &chosen)
+    }
+
     fn integers(&self, name: &str) -> Vec<usize> {
         let file = self.file();
         let view = file.tensor(name).unwrap();
@@ -119,24 +135,14 @@ fn vision_encoder_and_connector() {
     for (checkpoint, model) in models(EXACT) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
-            let (shape, levels) = golden.levels("pixels");
-            if levels.is_empty() {
-                continue;
-            }
-            let pixels: Vec<f32> = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5).collect();
-            let seen = model.image_features(&[&pixels], shape[3], 1, true).unwrap().unwrap();
+            let Some((pixels, edge)) = golden.pixels() else { continue };
+            let seen = model.image_features(&[&pixels], edge, 1, true).unwrap().unwrap();
             let state = |index: usize| read(seen.vision_hidden_states[index].clone());
             golden.assert_close("vision_embeddings", &state(0));
             golden.assert_close("vision_layer_0", &state(1));
             golden.assert_close("vision_last_hidden_state", &state(seen.vision_hidden_states.len() - 1));
 
-            // The golden has the features of all tiles; ours are those of the chosen ones.
-            let all = golden.floats("connector_out");
-            let (tokens, width) = (all.shape[1], all.shape[2]);
-            let chosen = golden.integers("vision_tiles");
-            let wanted: Vec<usize> =
-                chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
-            let wanted = rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &wanted);
+            let wanted = golden.features();
             let found = read(seen.features);
             assert_eq!(found.shape, wanted.shape, "{}", case.name);
             let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
@@ -250,18 +256,9 @@ fn quantised_features_of_images() {
     for (checkpoint, model) in models([WeightFormat::Packed(Format::Bf16), WeightFormat::Packed(Format::Q8)]) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
-            let (shape, levels) = golden.levels("pixels");
-            if levels.is_empty() {
-                continue;
-            }
-            let pixels: Vec<f32> = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5).collect();
-            let seen = model.image_features(&[&pixels], shape[3], 2, false).unwrap().unwrap();
-            let all = golden.floats("connector_out");
-            let (tokens, width) = (all.shape[1], all.shape[2]);
-            let chosen = golden.integers("vision_tiles");
-            let wanted = chosen.iter().flat_map(|tile| &all.data[tile * tokens * width..][..tokens * width]);
-            let wanted: Vec<f32> = wanted.copied().collect();
-            let (cosine, worst) = compared(&read(seen.features).data, &wanted);
+            let Some((pixels, edge)) = golden.pixels() else { continue };
+            let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
+            let (cosine, worst) = compared(&read(seen.features).data, &golden.features().data);
             println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
             assert!(cosine > FEATURES_COSINE, "{}: cosine {cosine}", case.name);
         }

@@ -13,6 +13,9 @@ pub enum Format {
     Q4,
 }
 
+/// Inputs that share a scale in the 4-bit format.
+pub const GROUP: usize = 32;
+
 impl Format {
     /// Memory of a matrix in this format, in bits a weight, without the scales of whole rows.
     pub fn bits(self) -> f64 {

@@ -26,10 +26,10 @@ pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
 pub use ceiling::Ceilings;
 pub use embedding::Embedding;
-pub use format::Format;
+pub use format::{Format, GROUP};
 pub use linear::Linear;
 #[cfg(feature = "flex")]
-pub use linear::{gated_linears, linears};
+pub use linear::{gated_linears, linears, packed_format};
 pub use mapped_file::MappedFile;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::{Rotary, rotate};

@@ -1,9 +1,9 @@
 //! Linear layers with weights as checkpoints store them, or packed.
 
 #[cfg(feature = "flex")]
-use crate::Activation;
-#[cfg(feature = "flex")]
 use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, gated_products, products, tensor_of};
+#[cfg(feature = "flex")]
+use crate::{Activation, Format};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
@@ -119,6 +119,14 @@ impl Linear {
         products(&pool, &rows, &[(packed, Output::store(&mut out).with_bias(bias.as_deref()))]);
         tensor_of(&out, shape)
     }
+}
+
+/// The format of layers that all have packed weights of the same one.
+#[cfg(feature = "flex")]
+pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option<Format> {
+    let mut formats = layers.into_iter().map(|layer| layer.packed().map(PackedMatrix::format));
+    let first = formats.next()??;
+    formats.all(|format| format == Some(first)).then_some(first)
 }
 
 /// Layers with packed weights that share their inputs, as one parallel region.

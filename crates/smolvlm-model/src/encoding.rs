@@ -13,12 +13,10 @@
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
+use smolvlm_kernels::GROUP;
 
 use crate::convert::widen;
 use crate::stored::{Weights, float_type};
-
-/// Inputs that share a scale in 4-bit matrices.
-const GROUP: usize = 32;
 
 /// How the values of a stored tensor are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

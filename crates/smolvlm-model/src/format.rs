@@ -13,6 +13,11 @@ pub enum WeightFormat {
     Packed(Format),
 }
 
+/// The format of vision encoder and connector where the text model has this one: 4 bits are for text alone.
+pub fn vision_format(text: Format) -> Format {
+    if text == Format::Q4 { Format::Q8 } else { text }
+}
+
 impl From<FloatType> for WeightFormat {
     fn from(float: FloatType) -> Self {
         Self::Tensors(float)

@@ -22,6 +22,7 @@
 mod convert;
 mod encoding;
 mod error;
+mod file;
 mod format;
 mod forward;
 mod header;
@@ -41,7 +42,7 @@ mod stored;
 mod weights;
 
 pub use error::{Error, Misshapen, WeightMismatch};
-pub use format::WeightFormat;
+pub use format::{WeightFormat, vision_format};
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};

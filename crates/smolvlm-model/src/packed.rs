@@ -1,26 +1,11 @@
 //! Weights packed for the kernels of the CPU, straight from where they are stored.
 
+use crate::format::vision_format;
 use crate::place::TensorSource;
 use crate::weights::{EMBEDDINGS, LM_HEAD};
 use crate::{Error, SmolVlmModel};
 use smolvlm_kernels::cpu::PackedMatrix;
 use smolvlm_kernels::{Format, Linear};
-
-/// Formats of the parts of a model.
-struct Formats {
-    patches: Format,
-    vision: Format,
-    text: Format,
-}
-
-impl Formats {
-    fn new(format: Format) -> Self {
-        // Pixels have more to say than 8 bits of a row's own scale, and their matrix is small.
-        let patches = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
-        let vision = if format == Format::Q4 { Format::Q8 } else { format };
-        Self { patches, vision, text: format }
-    }
-}
 
 /// Packs every matrix of a fresh model. The other parameters stay as they are.
 ///
@@ -28,7 +13,9 @@ impl Formats {
 ///
 /// Those of the source.
 pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: Format) -> Result<SmolVlmModel, Error> {
-    let Formats { patches, vision, text } = Formats::new(format);
+    let (vision, text) = (vision_format(format), format);
+    // Pixels have more to say than 8 bits of a row's own scale, and their matrix is small.
+    let patches = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
     let embedding = &mut model.vision.embeddings.patch_embedding;
     let hidden = embedding.bias.lazy_shape()[0];
     let shape = [hidden, embedding.channels, embedding.patch, embedding.patch];

@@ -1,18 +1,19 @@
 //! Writing checkpoints with quantised matrices.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_kernels::Format;
-use smolvlm_kernels::cpu::{GROUP, quantise_group, quantise_row};
+use smolvlm_kernels::cpu::{quantise_group, quantise_row};
+use smolvlm_kernels::{Format, GROUP};
 
 use crate::convert::to_bytes;
 use crate::encoding::scale_name;
+use crate::file::write_file;
+use crate::format::vision_format;
 use crate::model::Stored;
 use crate::place::TensorSource;
 use crate::random::RandomTensors;
@@ -72,12 +73,7 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
         };
         parts.into_iter().map(|part| Entry::new(spec, source, part, &failed))
     });
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let written = safetensors::serialize_to_file(entries.map(|entry| (entry.name(), entry)), Some(metadata), path);
-    let written = written.map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
-        error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
-    });
+    let written = write_file(entries.map(|entry| (entry.name(), entry)), path);
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => {
             // Nobody should find half a model under this name; the first error is the one to report.
@@ -92,7 +88,7 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
 fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
     let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
     let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
-    is_matrix.then_some(if is_text { format } else { Format::Q8 })
+    is_matrix.then_some(if is_text { format } else { vision_format(format) })
 }
 
 /// The type of what is not quantised: the one that packed models keep it in.

@@ -12,6 +12,7 @@ use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::convert::{filled, to_bytes};
 use crate::error::Error;
+use crate::file::write_file;
 #[cfg(feature = "flex")]
 use crate::place::RowSource;
 use crate::place::TensorSource;
@@ -63,12 +64,7 @@ pub fn write_random_checkpoint(
     let path = path.as_ref();
     let specs = tensor_specs(config);
     let tensors = specs.iter().map(|spec| (spec.name.as_str(), Drawn { spec, seed, float }));
-    // What transformers writes, and asks for when it reads.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
-        error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
-    })
+    write_file(tensors, path)
 }
 
 /// A tensor that is drawn when it is written.

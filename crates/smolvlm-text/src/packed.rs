@@ -6,10 +6,10 @@ use crate::{Error, TextModel, TextOutput};
 use burn::tensor::{DType, Tensor};
 use half::bf16;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Stored, Visible,
-    attend_one, attention, matrix_of, modify, rms_norm, rotate, tensor_of,
+    AttentionScratch, AttentionShape, Heads, HostValues, Matrix, Output, Pool, Rows, Stored, Visible, attend_one,
+    attention, matrix_of, modify, rms_norm, rotate, tensor_of,
 };
-use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears};
+use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears, packed_format};
 
 impl TextModel {
     /// The linear layers, with their paths below the model.
@@ -32,15 +32,10 @@ impl TextModel {
 
     /// The format of the layers' weights, if all of them are packed.
     pub(crate) fn packed(&self) -> Option<Format> {
-        let packed = |linear: &Linear| linear.packed().map(PackedMatrix::format);
-        let format = packed(&self.layers.first()?.self_attn.q_proj)?;
-        let whole = |layer: &DecoderLayer| {
-            let (attention, mlp) = (&layer.self_attn, &layer.mlp);
-            let linears = [&attention.q_proj, &attention.k_proj, &attention.v_proj, &attention.o_proj];
-            let all = linears.into_iter().chain([&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj]);
-            all.into_iter().all(|linear| packed(linear) == Some(format))
-        };
-        self.layers.iter().all(whole).then_some(format)
+        packed_format(self.layers.iter().flat_map(|DecoderLayer { self_attn, mlp, .. }| {
+            let attention = [&self_attn.q_proj, &self_attn.k_proj, &self_attn.v_proj, &self_attn.o_proj];
+            attention.into_iter().chain([&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj])
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Element, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Visible,
     attention, layer_norm, products, tensor_of,
 };
-use smolvlm_kernels::{Format, LayerNorm, Linear, linears};
+use smolvlm_kernels::{Format, LayerNorm, Linear, linears, packed_format};
 use std::sync::Arc;
 
 impl PatchEmbedding {
@@ -42,16 +42,9 @@ impl VisionEncoder {
     /// The format of the layers' weights, if all of them are packed.
     pub(crate) fn packed(&self) -> Option<Format> {
         self.embeddings.patch_embedding.packed.as_ref()?;
-        let packed = |linear: &Linear| linear.packed().map(PackedMatrix::format);
-        let whole = |layer: &EncoderLayer| {
-            let attention = &layer.self_attn;
-            let linears = [&attention.q_proj, &attention.k_proj, &attention.v_proj, &attention.out_proj];
-            let format = packed(linears[0])?;
-            let all = linears.into_iter().chain([&layer.mlp.fc1, &layer.mlp.fc2]);
-            all.into_iter().all(|linear| packed(linear) == Some(format)).then_some(format)
-        };
-        let format = whole(self.layers.first()?)?;
-        self.layers.iter().all(|layer| whole(layer) == Some(format)).then_some(format)
+        packed_format(self.layers.iter().flat_map(|EncoderLayer { self_attn, mlp, .. }| {
+            [&self_attn.q_proj, &self_attn.k_proj, &self_attn.v_proj, &self_attn.out_proj, &mlp.fc1, &mlp.fc2]
+        }))
     }
 }
 

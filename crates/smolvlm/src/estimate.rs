@@ -3,7 +3,7 @@
 use crate::{Error, Options, Progress, Source};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Format;
-use smolvlm_model::WeightFormat;
+use smolvlm_model::{WeightFormat, vision_format};
 use smolvlm_processor::{Conversation, Estimate, RenderOptions};
 
 /// What one conversation costs.
@@ -99,13 +99,9 @@ fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     // Text layers and output projection; the rest but for the table of embeddings is vision.
     let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64).saturating_add(table);
     let vision = all.saturating_sub(decoder).saturating_sub(if config.tie_word_embeddings { 0 } else { table });
-    let (vision_format, table_bytes) = match packed {
-        Format::F32 => (packed, 4),
-        Format::Bf16 | Format::Q8 => (packed, 2),
-        Format::Q4 => (Format::Q8, 2),
-    };
+    let table_bytes = if packed == Format::F32 { 4 } else { 2 };
     let bytes = |values: u64, format: Format| (values as f64 * format.bits() / 8.0) as u64;
-    bytes(vision, vision_format) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
+    bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 
 /// What conversations cost, each by itself: from the checkpoint's configuration and the headers of the media.

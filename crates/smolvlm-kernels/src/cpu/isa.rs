@@ -66,19 +66,6 @@ impl Isa {
         };
         Self { level: self.level.min(level), bf16: false, vnni: false }
     }
-
-    /// The name of the best instructions for bf16 weights and for 8-bit weights, for people.
-    pub fn name(self) -> &'static str {
-        match (self.level, self.bf16, self.vnni) {
-            (Level::Avx512, true, true) => "AVX-512 with BF16 and VNNI",
-            (Level::Avx512, true, false) => "AVX-512 with BF16",
-            (Level::Avx512, false, true) => "AVX-512 with VNNI",
-            (Level::Avx512, false, false) => "AVX-512",
-            (Level::Avx2, ..) => "AVX2",
-            (Level::Baseline, ..) if cfg!(target_arch = "aarch64") => "NEON",
-            (Level::Baseline, ..) => "baseline instructions",
-        }
-    }
 }
 
 /// Defines a function whose plain loops are compiled for each vector width; the one at hand is called. In its body, the

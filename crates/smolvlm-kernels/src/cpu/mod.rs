@@ -29,12 +29,11 @@ pub use host::{HostValues, Stored, matrix_of, modify, tensor_of};
 pub use isa::{Isa, Level};
 pub use linear::{gated_products, products};
 pub use matrix::{Element, Matrix};
-pub use micro::GROUP;
 pub use norm::{layer_norm, rms_norm};
 pub use output::Output;
 pub use packed::PackedMatrix;
 pub use pool::Pool;
-pub use quantise::{dequantise_nibble, quantise_group, quantise_row};
+pub use quantise::{quantise_group, quantise_row};
 pub use rotary::rotate;
 pub use rows::Rows;
 

@@ -9,6 +9,7 @@ use super::micro::COLUMNS;
 use super::micro::avx512_math::narrow_row;
 use super::shared::Shared;
 use crate::activation::Activation;
+use ::half::bf16;
 
 /// A place for the results of a product, and what is done to them on the way: bias, activation, the sum with what is there.
 #[derive(Debug)]
@@ -26,8 +27,6 @@ enum Target<'a> {
     Store16(Shared<'a, bf16>),
     Add(Shared<'a, f32>),
 }
-
-use ::half::bf16;
 
 impl<'a> Output<'a> {
     /// Overwrites a matrix.

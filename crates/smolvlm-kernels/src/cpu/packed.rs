@@ -2,12 +2,12 @@
 
 use super::arena::Lines;
 use super::half;
-use super::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{COLUMNS, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
 use super::quantise::{quantise_group, quantise_row};
 use super::shared::Shared;
 use super::words::Line;
-use crate::Format;
+use crate::{Format, GROUP};
 use std::sync::{Mutex, PoisonError};
 
 /// A matrix `[outputs, inputs]`, cut into panels of 32 outputs. Outputs and inputs are filled up with zeros to whole panels
@@ -112,11 +112,6 @@ impl PackedMatrix {
     /// Columns of the matrix: values that go in.
     pub fn inputs(&self) -> usize {
         self.inputs
-    }
-
-    /// Memory of the weights.
-    pub fn bytes(&self) -> usize {
-        self.lines.len() * size_of::<Line>() + self.scales.len() * size_of::<f32>()
     }
 
     /// Number of panels.

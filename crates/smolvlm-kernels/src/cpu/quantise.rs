@@ -1,7 +1,7 @@
 //! Weights as whole numbers: which ones stand for a row, and what they stand for.
 
 use super::half;
-use super::micro::GROUP;
+use crate::GROUP;
 
 /// 8-bit codes of a row; gives what one stands for. A row with a NaN or infinity becomes zeros of an infinite scale, which
 /// show as NaN in every product.
@@ -43,15 +43,16 @@ pub fn quantise_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
     (bits, values.map(|value| (level(value, inverse) as i32 + 8) as u8))
 }
 
-/// The value of a 4-bit code and the bits of its scale.
-pub fn dequantise_nibble(code: u8, scale: u16) -> f32 {
-    (f32::from(code) - 8.0) * half::wide(scale)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{GROUP, dequantise_nibble, quantise_group, quantise_row};
+    use super::{half, quantise_group, quantise_row};
+    use crate::GROUP;
     use crate::cpu::tests::Numbers;
+
+    /// The value of a 4-bit code and the bits of its scale.
+    fn value(code: u8, scale: u16) -> f32 {
+        (f32::from(code) - 8.0) * half::wide(scale)
+    }
 
     #[test]
     fn what_was_quantised_stays_as_it_is() {
@@ -60,9 +61,9 @@ mod tests {
             let size = 10f32.powi(numbers.below(12) as i32 - 8);
             let values: [f32; GROUP] = std::array::from_fn(|_| numbers.value() * numbers.value() * size);
             let (scale, codes) = quantise_group(&values);
-            let back = codes.map(|code| dequantise_nibble(code, scale));
+            let back = codes.map(|code| value(code, scale));
             let (again, same) = quantise_group(&back);
-            assert_eq!(same.map(|code| dequantise_nibble(code, again)), back);
+            assert_eq!(same.map(|code| value(code, again)), back);
 
             let (mut codes, mut same) = ([0; GROUP], [0; GROUP]);
             let scale = quantise_row(&values, &mut codes);

@@ -3,12 +3,12 @@
 use super::half;
 use super::isa::vectorised;
 use super::matrix::{Element, Matrix};
-use super::micro::{GROUP, Operand, Quantised, ROWS};
+use super::micro::{Operand, Quantised, ROWS};
 use super::output::Output;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::words::Words;
-use crate::Format;
+use crate::{Format, GROUP};
 use ::half::bf16;
 
 /// Rows that a task converts.

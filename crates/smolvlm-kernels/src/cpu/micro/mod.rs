@@ -14,13 +14,12 @@ pub(crate) mod plain;
 
 use super::isa::{Isa, Level};
 use super::words::Line;
+use crate::GROUP;
 
 /// Columns of a panel.
 pub(crate) const COLUMNS: usize = 32;
 /// Most rows of a tile.
 pub(crate) const ROWS: usize = 12;
-/// Inputs that share a scale in the 4-bit format.
-pub const GROUP: usize = 32;
 /// Lines that a group of a 4-bit panel takes: 32 columns of 32 values, and their 32 scales.
 pub(crate) const GROUP_LINES: usize = 9;
 

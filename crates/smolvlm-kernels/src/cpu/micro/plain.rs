@@ -6,7 +6,8 @@
     reason = "rows and columns are indices of several arrays, of sizes known to the compiler"
 )]
 
-use super::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, Tile};
+use super::{COLUMNS, GROUP_LINES, Operand, Quantised, Tile};
+use crate::GROUP;
 use crate::cpu::isa::vectorised;
 use crate::cpu::words::Line;
 

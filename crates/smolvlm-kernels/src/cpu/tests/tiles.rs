@@ -1,7 +1,8 @@
 //! The innermost loops of every instruction set at hand.
 
 use super::Numbers;
-use crate::cpu::micro::{COLUMNS, GROUP, GROUP_LINES, Operand, Quantised, ROWS, Tile, bf16_tile, f32_tile, plain};
+use crate::GROUP;
+use crate::cpu::micro::{COLUMNS, GROUP_LINES, Operand, Quantised, ROWS, Tile, bf16_tile, f32_tile, plain};
 use crate::cpu::micro::{q4_tile, q8_tile};
 use crate::cpu::words::Line;
 
