@@ -5,6 +5,8 @@
 //! rows are in the tile, which makes results independent of batches, chunks and threads.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512_attend;
@@ -65,8 +67,10 @@ pub(crate) struct Quantised<'a> {
 pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().level == Level::Avx512 {
-        return avx512::f32_tile(a, panel, steps, out);
+    match Isa::current().level {
+        Level::Avx512 => return avx512::f32_tile(a, panel, steps, out),
+        Level::Avx2 => return avx2::f32_tile(a, panel, steps, out),
+        Level::Baseline => {}
     }
     plain::f32_tile(a, panel, steps, out);
 }
@@ -75,8 +79,10 @@ pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'
 pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().bf16 {
-        return avx512::bf16_tile(a, panel, steps, out);
+    match Isa::current() {
+        Isa { bf16: true, .. } => return avx512::bf16_tile(a, panel, steps, out),
+        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::bf16_tile(a, panel, steps, out),
+        Isa { level: Level::Baseline, .. } => {}
     }
     plain::bf16_tile(a, panel, steps, out);
 }
@@ -86,8 +92,10 @@ pub(crate) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: 
     a.check(steps, panel.len(), 2 * steps, &out);
     assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().vnni {
-        return avx512::q8_tile(a, q, panel, scales, steps, out);
+    match Isa::current() {
+        Isa { vnni: true, .. } => return avx512::q8_tile(a, q, panel, scales, steps, out),
+        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::q8_tile(a, q, panel, scales, steps, out),
+        Isa { level: Level::Baseline, .. } => {}
     }
     plain::q8_tile(a, q, panel, scales, steps, out);
 }
@@ -97,8 +105,10 @@ pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: 
     a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
     assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().vnni {
-        return avx512::q4_tile(a, q, panel, groups, out);
+    match Isa::current() {
+        Isa { vnni: true, .. } => return avx512::q4_tile(a, q, panel, groups, out),
+        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::q4_tile(a, q, panel, groups, out),
+        Isa { level: Level::Baseline, .. } => {}
     }
     plain::q4_tile(a, q, panel, groups, out);
 }

@@ -16,20 +16,23 @@ const HALF: usize = COLUMNS / 2;
 /// Rows that are summed at once.
 const STRIP: usize = 4;
 
-/// Calls `sum` for each strip of rows and half of the columns.
-#[inline(always)]
-fn strips(rows: usize, mut sum: impl FnMut(usize, usize, usize)) {
-    for half in 0..2 {
-        for first in (0..rows).step_by(STRIP) {
-            sum(first, STRIP.min(rows - first), half);
+/// Runs a body for each half of the columns and each strip of rows: its first row and how many it has. Not a function with a
+/// closure, which would be compiled for the least vectors.
+macro_rules! strips {
+    ($rows:expr, |$first:ident, $count:ident, $half:ident| $body:block) => {
+        for $half in 0..2 {
+            for $first in (0..$rows).step_by(STRIP) {
+                let $count = STRIP.min($rows - $first);
+                $body
+            }
         }
-    }
+    };
 }
 
 vectorised! {
     pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
         let mut out = out;
-        strips(a.rows, |first, count, half| {
+        strips!(a.rows, |first, count, half| {
             let mut sums = [[0.0_f32; HALF]; STRIP];
             // A strip that is not full repeats its last row; what that gives is dropped.
             let rows: [&[u32]; STRIP] =
@@ -51,7 +54,7 @@ vectorised! {
 vectorised! {
     pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
         let mut out = out;
-        strips(a.rows, |first, count, half| {
+        strips!(a.rows, |first, count, half| {
             let mut sums = [[0.0_f32; HALF]; STRIP];
             let rows: [&[u32]; STRIP] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
@@ -80,7 +83,7 @@ vectorised! {
         out: Tile<'_>,
     ) {
         let mut out = out;
-        strips(a.rows, |first, count, half| {
+        strips!(a.rows, |first, count, half| {
             let mut sums = [[0_i32; HALF]; STRIP];
             let rows: [&[u32]; STRIP] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
@@ -106,7 +109,7 @@ vectorised! {
     pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
         const STEPS: usize = GROUP / 4;
         let mut out = out;
-        strips(a.rows, |first, count, half| {
+        strips!(a.rows, |first, count, half| {
             let mut values = [[0.0_f32; HALF]; STRIP];
             for group in 0..groups {
                 let lines = &panel[group * GROUP_LINES..][..GROUP_LINES];
