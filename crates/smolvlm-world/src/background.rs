@@ -33,7 +33,7 @@ enum Pattern {
 }
 
 /// How far the background keeps from every shape's colour, in [`distance`].
-const CONTRAST: f32 = 95.0;
+const CONTRAST: f32 = 105.0;
 
 /// How far its brightness keeps from that of text printed on it.
 const TEXT_CONTRAST: f32 = 95.0;

@@ -13,14 +13,14 @@ use crate::scene::grain;
 /// Two to five labelled bars of clearly different heights.
 pub(crate) struct Chart {
     pub bars: Vec<Bar>,
-    font: Font,
+    pub font: Font,
     /// How high labels are, in pixels.
-    text: f32,
+    pub text: f32,
     /// Where the bars stand, in pixels from the top.
-    floor: f32,
+    pub floor: f32,
     axis: bool,
     background: Background,
-    grain: Grain,
+    pub grain: Grain,
 }
 
 /// One bar.

@@ -20,8 +20,8 @@ pub(crate) struct Clip {
     /// What does, as it is before.
     pub actor: Item,
     pub event: Event,
-    background: Background,
-    grain: Grain,
+    pub background: Background,
+    pub grain: Grain,
 }
 
 /// What happens.

@@ -39,6 +39,8 @@ mod shape;
 mod shapes;
 mod split;
 mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use corpus::vocabulary_corpus;

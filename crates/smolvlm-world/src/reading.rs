@@ -59,12 +59,11 @@ impl Reading {
         }
         let colour = random.pick(&Colour::ALL);
         let sign = random.percent(40).then(|| {
-            let pad = random.range(2.5, 4.0);
+            let pad = random.range(2.0, 3.5);
             let edges = [left - pad, top - pad, left + block.width + pad, top + block.height + pad];
             (edges, sign_colour(random, colour))
         });
-        let mut colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
-        colours.extend(sign.map(|(_, rgb)| rgb));
+        let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
         let text = if sign.is_none() { Some(colour.rgb()) } else { None };
         let background = Background::new(random, &colours, text);
         Self { words, font, height, starts, colour, sign, items, background, grain: grain(random, false) }
@@ -76,6 +75,8 @@ impl Reading {
             canvas.figure(item.figure(), item.rgb());
         }
         if let Some(([left, top, right, bottom], rgb)) = self.sign {
+            // A frame shows the sign on any background.
+            canvas.rectangle(left - 1.0, top - 1.0, right + 1.0, bottom + 1.0, self.colour.rgb());
             canvas.rectangle(left, top, right, bottom, rgb);
         }
         for (word, &(left, top)) in self.words.iter().zip(&self.starts) {

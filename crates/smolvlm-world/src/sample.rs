@@ -43,8 +43,7 @@ pub fn sample(kind: Kind, split: Split, index: u64) -> Sample {
     loop {
         let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
         let mut facts = story.facts(&mut random);
-        facts.retain(|fact| fact.kind == kind && !fact.aside);
-        if let Some(fact) = take(&mut random, &mut facts, kind) {
+        if let Some(fact) = take(&mut random, &mut facts, kind, false) {
             return Sample { turns: vec![fact.ask(&mut random)], media: story.media() };
         }
     }
@@ -67,24 +66,28 @@ pub(crate) fn talk(split: Split, index: u64) -> (Story, Vec<Turn>) {
     let story = Story::new(&mut random, split, family, None);
     let mut facts = story.facts(&mut random);
     let mut turns: Vec<Turn> = Vec::new();
-    for _ in 0..random.between(2, 6) {
-        let mut kinds: Vec<Kind> = facts.iter().map(|fact| fact.kind).collect();
+    for turn in 0..random.between(2, 6) {
+        // What the picture is there for is always asked.
+        let main = facts.iter().filter(|fact| turn > 0 || !fact.aside);
+        let mut kinds: Vec<Kind> = main.map(|fact| fact.kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
         if kinds.is_empty() {
             break;
         }
         let kind = random.pick(&kinds);
-        turns.extend(take(&mut random, &mut facts, kind).map(|fact| fact.ask(&mut random)));
+        turns.extend(take(&mut random, &mut facts, kind, turn > 0).map(|fact| fact.ask(&mut random)));
     }
     random.shuffle(&mut turns);
     (story, turns)
 }
 
-/// Takes one of a kind out: each sort of question is as likely, however many things it can be asked about.
-fn take(random: &mut Random, facts: &mut Vec<Fact>, kind: Kind) -> Option<Fact> {
+/// Takes one of a kind out, one that is asked `aside` only if so told. Each sort of question is as likely, however many
+/// things it can be asked about.
+fn take(random: &mut Random, facts: &mut Vec<Fact>, kind: Kind, aside: bool) -> Option<Fact> {
+    let fits = |fact: &Fact| fact.kind == kind && (aside || !fact.aside);
     let mut sorts: Vec<&'static [&'static str]> = Vec::new();
-    for fact in facts.iter().filter(|fact| fact.kind == kind) {
+    for fact in facts.iter().filter(|fact| fits(fact)) {
         if !sorts.contains(&fact.forms) {
             sorts.push(fact.forms);
         }
@@ -93,7 +96,7 @@ fn take(random: &mut Random, facts: &mut Vec<Fact>, kind: Kind) -> Option<Fact> 
         return None;
     }
     let sort = random.pick(&sorts);
-    let of_sort = |fact: &Fact| fact.kind == kind && fact.forms == sort;
+    let of_sort = |fact: &Fact| fits(fact) && fact.forms == sort;
     let indices: Vec<usize> = (0..facts.len()).filter(|&index| of_sort(&facts[index])).collect();
     Some(facts.swap_remove(random.pick(&indices)))
 }
