@@ -1,0 +1,80 @@
+//! The colours that have names.
+
+/// A colour with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Colour {
+    Red,
+    Green,
+    Blue,
+    Yellow,
+    Orange,
+    Purple,
+    Pink,
+    Brown,
+    Black,
+    White,
+}
+
+impl Colour {
+    /// All of them, in the order that [`held_out`](crate::held_out::is_held_out) counts them.
+    pub const ALL: [Self; 10] = [
+        Self::Red,
+        Self::Green,
+        Self::Blue,
+        Self::Yellow,
+        Self::Orange,
+        Self::Purple,
+        Self::Pink,
+        Self::Brown,
+        Self::Black,
+        Self::White,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Red => "red",
+            Self::Green => "green",
+            Self::Blue => "blue",
+            Self::Yellow => "yellow",
+            Self::Orange => "orange",
+            Self::Purple => "purple",
+            Self::Pink => "pink",
+            Self::Brown => "brown",
+            Self::Black => "black",
+            Self::White => "white",
+        }
+    }
+
+    /// Its typical red, green and blue, 0 to 255. What is drawn differs by [`TINT`] at most.
+    pub fn rgb(self) -> Rgb {
+        match self {
+            Self::Red => [215.0, 25.0, 35.0],
+            Self::Green => [35.0, 150.0, 55.0],
+            Self::Blue => [35.0, 75.0, 220.0],
+            Self::Yellow => [245.0, 222.0, 40.0],
+            Self::Orange => [245.0, 130.0, 20.0],
+            Self::Purple => [125.0, 40.0, 165.0],
+            Self::Pink => [250.0, 145.0, 195.0],
+            Self::Brown => [122.0, 72.0, 30.0],
+            Self::Black => [14.0, 14.0, 16.0],
+            Self::White => [244.0, 244.0, 244.0],
+        }
+    }
+}
+
+/// How far a drawn shape's colour may be from the typical one, in each of red, green and blue.
+pub(crate) const TINT: f32 = 10.0;
+
+/// Red, green and blue, 0 to 255.
+pub(crate) type Rgb = [f32; 3];
+
+/// How different two colours look, roughly: green counts most, blue least.
+pub(crate) fn distance(a: Rgb, b: Rgb) -> f32 {
+    let [red, green, blue] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+    ((2.0 * red * red + 4.0 * green * green + 2.0 * blue * blue) / 3.0).sqrt()
+}
+
+/// How bright a colour looks, 0 to 255.
+pub(crate) fn luma(rgb: Rgb) -> f32 {
+    0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+}

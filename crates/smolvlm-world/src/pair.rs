@@ -1,0 +1,92 @@
+//! Two stills of one scene, with one thing changed.
+
+use crate::background::Background;
+use crate::colour::{Colour, Rgb};
+use crate::fact::{Fact, sentence};
+use crate::kind::Kind;
+use crate::picture::Medium;
+use crate::place::Place;
+use crate::random::Random;
+use crate::scene::{Item, Scene, Wish, with_article};
+use crate::scene_facts;
+use crate::shape::Shape;
+use crate::split::Split;
+
+/// Two stills, the second with one thing changed.
+pub(crate) struct Pair {
+    pub first: Scene,
+    pub second: Scene,
+    difference: String,
+}
+
+impl Pair {
+    pub fn new(random: &mut Random, split: Split) -> Self {
+        let count = random.between(2, 4);
+        let wish = Wish { width: 128, height: 128, count, radius: (9.0, 19.0), places: &Place::ALL, split };
+        let mut first = Scene::new(random, wish);
+        let mut second = first.clone();
+        // What is held out stays, that both pictures show it.
+        let free: Vec<usize> = (0..count).filter(|&index| !first.items[index].is_held_out()).collect();
+        let changed = random.pick(&free);
+        let before = first.items[changed];
+        let others: Vec<Item> = first.items.iter().copied().filter(|item| item.place != before.place).collect();
+        let difference = match random.below(4) {
+            0 => {
+                let after = before.repaint(random, &others, &Colour::ALL, &[before.shape]);
+                second.items[changed] = after;
+                format!("The {} is now {}.", before.name(), after.colour.name())
+            }
+            1 => {
+                let after = before.repaint(random, &others, &[before.colour], &Shape::ALL);
+                second.items[changed] = after;
+                format!("The {} is now {}.", before.name(), with_article(after.shape.name()))
+            }
+            2 => {
+                second.items.remove(changed);
+                format!("The {} is gone.", before.name())
+            }
+            _ => {
+                first.items.remove(changed);
+                format!("There is a new {}.", before.name())
+            }
+        };
+        let colours: Vec<Rgb> = first.items.iter().chain(&second.items).map(Item::rgb).collect();
+        first.background = Background::new(random, &colours, None);
+        second.background = first.background;
+        second.grain.seed = random.word();
+        Self { first, second, difference }
+    }
+
+    pub fn media(&self) -> Vec<Medium> {
+        vec![Medium::Image(self.first.draw()), Medium::Image(self.second.draw())]
+    }
+
+    pub fn facts(&self) -> Vec<Fact> {
+        let mut facts = vec![Fact::new(Kind::Difference, DIFFERENCE, &[], &self.difference[..])];
+        for (which, scene) in [("first", &self.first), ("second", &self.second)] {
+            let items = &scene.items;
+            facts.push(Fact::new(Kind::Count, COUNT, &[which], items.len().to_string()).aside());
+            facts.push(Fact::new(Kind::Describe, DESCRIBE, &[which], scene_facts::description(items)).aside());
+            for (index, item) in items.iter().enumerate() {
+                let (colour, shape, place) = (item.colour.name(), item.shape.name(), item.place.phrase());
+                if items.iter().filter(|other| other.shape == item.shape).count() == 1 {
+                    let fact = Fact::new(Kind::Colour, COLOUR, &[shape, which], sentence(colour));
+                    facts.push(fact.about(index).aside());
+                }
+                let fact = Fact::new(Kind::Place, PLACE, &[&item.name(), which], sentence(place));
+                facts.push(fact.about(index).aside());
+            }
+        }
+        facts
+    }
+}
+
+const DIFFERENCE: &[&str] = &[
+    "What is different in the second picture?",
+    "What has changed in the second picture?",
+    "What is the difference between the pictures?",
+];
+const COUNT: &[&str] = &["How many shapes are in the {} picture?", "Count the shapes in the {} picture."];
+const DESCRIBE: &[&str] = &["Describe the {} picture.", "What is in the {} picture?"];
+const COLOUR: &[&str] = &["What colour is the {} in the {} picture?"];
+const PLACE: &[&str] = &["Where is the {} in the {} picture?"];

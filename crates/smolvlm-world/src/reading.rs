@@ -1,0 +1,191 @@
+//! Stills of printed text.
+
+use crate::background::Background;
+use crate::canvas::Grain;
+use crate::colour::{Colour, Rgb, luma};
+use crate::fact::{Fact, sentence};
+use crate::font::Font;
+use crate::kind::Kind;
+use crate::picture::Medium;
+use crate::place::Place;
+use crate::random::Random;
+use crate::scene::{Item, Scene, Wish, grain};
+use crate::scene_facts;
+use crate::split::Split;
+
+/// One or two words or numbers, maybe on a sign, maybe with shapes above or below.
+pub(crate) struct Reading {
+    pub words: Vec<String>,
+    pub font: Font,
+    /// How high capital letters are, in pixels.
+    pub height: f32,
+    /// Where the words start, left and top.
+    pub starts: Vec<(f32, f32)>,
+    pub colour: Colour,
+    /// The sign's left, top, right and bottom edge and its colour.
+    pub sign: Option<([f32; 4], Rgb)>,
+    pub items: Vec<Item>,
+    pub background: Background,
+    pub grain: Grain,
+}
+
+const SIZE: usize = 128;
+
+/// The largest text that is small: lost in the global view, readable in the tiles.
+pub(crate) const SMALL: (f32, f32) = (6.0, 9.0);
+
+impl Reading {
+    pub fn new(random: &mut Random, split: Split) -> Self {
+        let count = if random.percent(25) { 2 } else { 1 };
+        let words: Vec<String> = (0..count).map(|_| word(random, split)).collect();
+        let font = random.pick(&Font::ALL);
+        let with_shapes = split == Split::HeldOut || random.percent(35);
+        // With shapes, the text has one of three rows for itself.
+        let row = random.below(3);
+        let space = if with_shapes { band(row) } else { (4.0, SIZE as f32 - 4.0) };
+        let large = !with_shapes && words.len() == 1 && random.percent(25);
+        let height = if large { random.range(9.0, 16.0) } else { random.range(SMALL.0, SMALL.1) };
+        let block = Block::new(random, font, &words, height);
+        let left = random.range(6.0, SIZE as f32 - 6.0 - block.width);
+        let top = random.range(space.0 + 5.0, space.1 - 5.0 - block.height);
+        let starts = block.starts.iter().map(|(x, y)| (left + x, top + y)).collect();
+
+        let mut items = Vec::new();
+        if with_shapes {
+            let places: Vec<Place> = Place::ALL.into_iter().filter(|place| place.row != row).collect();
+            let count = random.between(1, 3);
+            let wish = Wish { width: SIZE, height: SIZE, count, radius: (8.0, 12.0), places: &places, split };
+            items = Scene::new(random, wish).items;
+        }
+        let colour = random.pick(&Colour::ALL);
+        let sign = random.percent(40).then(|| {
+            let pad = random.range(2.0, 3.5);
+            let edges = [left - pad, top - pad, left + block.width + pad, top + block.height + pad];
+            (edges, sign_colour(random, colour))
+        });
+        let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
+        let text = if sign.is_none() { Some(colour.rgb()) } else { None };
+        let background = Background::new(random, &colours, text);
+        Self { words, font, height, starts, colour, sign, items, background, grain: grain(random, false) }
+    }
+
+    pub fn media(&self) -> Vec<Medium> {
+        let mut canvas = self.background.canvas(SIZE, SIZE);
+        for item in &self.items {
+            canvas.figure(item.figure(), item.rgb());
+        }
+        if let Some(([left, top, right, bottom], rgb)) = self.sign {
+            // A frame shows the sign on any background.
+            canvas.rectangle(left - 1.0, top - 1.0, right + 1.0, bottom + 1.0, self.colour.rgb());
+            canvas.rectangle(left, top, right, bottom, rgb);
+        }
+        for (word, &(left, top)) in self.words.iter().zip(&self.starts) {
+            self.font.print(&mut canvas, word, left, top, self.height, self.colour.rgb());
+        }
+        vec![Medium::Image(canvas.finish(self.grain))]
+    }
+
+    pub fn facts(&self) -> Vec<Fact> {
+        let forms = if self.sign.is_some() { READ_SIGN } else { READ };
+        let mut facts = vec![
+            Fact::new(Kind::Read, forms, &[], self.words.join(" ")),
+            Fact::new(Kind::Colour, TEXT_COLOUR, &[], sentence(self.colour.name())).aside(),
+        ];
+        if let [word] = &self.words[..]
+            && word.len() > 1
+        {
+            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+            let (first, last, count) =
+                if digits { (FIRST_DIGIT, LAST_DIGIT, DIGITS) } else { (FIRST_LETTER, LAST_LETTER, LETTERS) };
+            facts.push(Fact::new(Kind::Read, first, &[], &word[..1]).aside());
+            facts.push(Fact::new(Kind::Read, last, &[], &word[word.len() - 1..]).aside());
+            facts.push(Fact::new(Kind::Count, count, &[], word.len().to_string()).aside());
+        }
+        facts.extend(scene_facts::each(&self.items).into_iter().map(Fact::aside));
+        facts
+    }
+}
+
+/// Lines of words, from a left top corner at (0, 0).
+struct Block {
+    width: f32,
+    height: f32,
+    starts: Vec<(f32, f32)>,
+}
+
+impl Block {
+    fn new(random: &mut Random, font: Font, words: &[String], height: f32) -> Self {
+        let widths: Vec<f32> = words.iter().map(|word| font.width(word, height)).collect();
+        let widest = widths.iter().copied().fold(0.0, f32::max);
+        let gap = height * random.range(0.8, 1.2);
+        let in_line = widths.iter().sum::<f32>() + gap * (widths.len() - 1) as f32;
+        if in_line < SIZE as f32 - 16.0 && random.percent(60) {
+            let mut left = 0.0;
+            let mut starts = Vec::new();
+            for width in widths {
+                starts.push((left, 0.0));
+                left += width + gap;
+            }
+            return Self { width: in_line, height, starts };
+        }
+        let step = height * random.range(1.4, 1.7);
+        let starts = (0..words.len()).map(|line| (0.0, step * line as f32)).collect();
+        Self { width: widest, height: height + step * (words.len() - 1) as f32, starts }
+    }
+}
+
+/// The first and the last row of pixels of a row of places.
+fn band(row: usize) -> (f32, f32) {
+    let third = SIZE as f32 / 3.0;
+    (third * row as f32, third * (row + 1) as f32)
+}
+
+/// A random word of 1 to 6 capital letters or number of 1 to 4 digits.
+fn word(random: &mut Random, split: Split) -> String {
+    loop {
+        let word = match random.below(10) {
+            0..3 => number(random),
+            3..6 => (0..random.between(1, 6)).map(|_| random.pick(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ") as char).collect(),
+            _ => syllables(random),
+        };
+        if split.may_print(&word) {
+            return word;
+        }
+    }
+}
+
+fn number(random: &mut Random) -> String {
+    let digits = random.between(1, 4);
+    let low = if digits == 1 { 0 } else { 10_usize.pow(digits as u32 - 1) };
+    random.between(low, 10_usize.pow(digits as u32) - 1).to_string()
+}
+
+/// Consonants and vowels in turn.
+fn syllables(random: &mut Random) -> String {
+    let (length, first) = (random.between(2, 6), random.below(2));
+    let letter = |at: usize| {
+        random.pick(if (at + first).is_multiple_of(2) { b"BCDFGHJKLMNPQRSTVWXYZ" } else { b"AEIOU" as &[u8] })
+    };
+    (0..length).map(letter).map(char::from).collect()
+}
+
+/// A plain colour that text of this colour can be read on.
+fn sign_colour(random: &mut Random, text: Colour) -> Rgb {
+    loop {
+        let level = random.range(10.0, 250.0);
+        let rgb = [(); 3].map(|()| (level + random.range(-25.0, 25.0)).clamp(0.0, 255.0));
+        if (luma(rgb) - luma(text.rgb())).abs() > 100.0 {
+            return rgb;
+        }
+    }
+}
+
+const READ: &[&str] = &["Read the text.", "What does the text say?", "What is written here?"];
+const READ_SIGN: &[&str] = &["Read the text.", "What does the sign say?", "What is written here?", "Read the sign."];
+const TEXT_COLOUR: &[&str] = &["What colour is the text?", "Which colour is the text?"];
+const FIRST_LETTER: &[&str] = &["What is the first letter?", "Which letter is first?"];
+const LAST_LETTER: &[&str] = &["What is the last letter?", "Which letter is last?"];
+const LETTERS: &[&str] = &["How many letters are there?", "Count the letters."];
+const FIRST_DIGIT: &[&str] = &["What is the first digit?", "Which digit is first?"];
+const LAST_DIGIT: &[&str] = &["What is the last digit?", "Which digit is last?"];
+const DIGITS: &[&str] = &["How many digits are there?", "Count the digits."];

@@ -1,0 +1,112 @@
+//! Samples: something to look at, questions and answers.
+
+use crate::fact::Fact;
+use crate::kind::Kind;
+use crate::picture::Medium;
+use crate::random::Random;
+use crate::split::Split;
+use crate::story::{Family, Story};
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// What it is about.
+    pub kind: Kind,
+    /// The question, in ASCII.
+    pub question: String,
+    /// The one right answer, in ASCII: words and phrases as a sentence, numbers and printed text as they are.
+    pub answer: String,
+}
+
+/// Something to look at and a conversation about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Stills and clips; they come first in the first message.
+    pub media: Vec<Medium>,
+    /// Questions and answers, at least one.
+    pub turns: Vec<Turn>,
+}
+
+/// Seeds of lessons. Those of single questions are the kinds' numbers.
+const LESSONS: u64 = 1000;
+
+/// A question of a kind, the same for the same arguments.
+///
+/// With [`Split::HeldOut`], [`Describe`](Kind::Describe), [`Colour`](Kind::Colour), [`Shape`](Kind::Shape) and
+/// [`Place`](Kind::Place) ask about a held-out combination of colour, shape and place;
+/// [`Count`](Kind::Count), [`Relation`](Kind::Relation), [`Read`](Kind::Read) and [`Difference`](Kind::Difference) have
+/// one in the picture, as have [`Change`](Kind::Change) and [`Appear`](Kind::Appear) if anything but the changing shape
+/// is in the clip. [`Motion`](Kind::Motion), [`Chart`](Kind::Chart) and [`Text`](Kind::Text) have no places: there the
+/// split only has seeds of its own.
+pub fn sample(kind: Kind, split: Split, index: u64) -> Sample {
+    let mut random = split.random(kind as u64, index);
+    loop {
+        let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
+        let mut facts = story.facts(&mut random);
+        if let Some(fact) = take(&mut random, &mut facts, kind, false) {
+            return Sample { turns: vec![fact.ask(&mut random)], media: story.media() };
+        }
+    }
+}
+
+/// Several questions about one thing to look at, the same for the same arguments: 2 to 6, of different kinds where there
+/// are such, in random order.
+///
+/// Of 100 lessons, 45 show shapes, 20 printed text, 8 a bar chart, 10 two pictures, 12 a clip, and 5 nothing. With
+/// [`Split::HeldOut`] all show shapes, one of them held out.
+pub fn lesson(split: Split, index: u64) -> Sample {
+    let (story, turns) = talk(split, index);
+    Sample { media: story.media(), turns }
+}
+
+/// A lesson that is not drawn yet.
+pub(crate) fn talk(split: Split, index: u64) -> (Story, Vec<Turn>) {
+    let mut random = split.random(LESSONS, index);
+    let family = Family::any(&mut random, split);
+    let story = Story::new(&mut random, split, family, None);
+    let mut facts = story.facts(&mut random);
+    let mut turns: Vec<Turn> = Vec::new();
+    for turn in 0..random.between(2, 6) {
+        // What the picture is there for is always asked.
+        let main = facts.iter().filter(|fact| turn > 0 || !fact.aside);
+        let mut kinds: Vec<Kind> = main.map(|fact| fact.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.is_empty() {
+            break;
+        }
+        let kind = random.pick(&kinds);
+        turns.extend(take(&mut random, &mut facts, kind, turn > 0).map(|fact| fact.ask(&mut random)));
+    }
+    random.shuffle(&mut turns);
+    (story, turns)
+}
+
+/// Takes one of a kind out, one that is asked `aside` only if so told. Each sort of question is as likely, however many
+/// things it can be asked about.
+fn take(random: &mut Random, facts: &mut Vec<Fact>, kind: Kind, aside: bool) -> Option<Fact> {
+    let fits = |fact: &Fact| fact.kind == kind && (aside || !fact.aside);
+    let mut sorts: Vec<&'static [&'static str]> = Vec::new();
+    for fact in facts.iter().filter(|fact| fits(fact)) {
+        if !sorts.contains(&fact.forms) {
+            sorts.push(fact.forms);
+        }
+    }
+    if sorts.is_empty() {
+        return None;
+    }
+    let sort = random.pick(&sorts);
+    let of_sort = |fact: &Fact| fits(fact) && fact.forms == sort;
+    let indices: Vec<usize> = (0..facts.len()).filter(|&index| of_sort(&facts[index])).collect();
+    Some(facts.swap_remove(random.pick(&indices)))
+}
+
+/// Whether an answer is the right one: upper and lower case, blanks around it and a full stop at the end do not count,
+/// everything else does.
+pub fn is_right(turn: &Turn, answer: &str) -> bool {
+    let bare = |text: &str| {
+        let text = text.trim();
+        text.strip_suffix('.').unwrap_or(text).trim_end().to_ascii_lowercase()
+    };
+    bare(&turn.answer) == bare(answer)
+}

@@ -1,0 +1,217 @@
+//! Coloured shapes at places.
+
+use crate::background::Background;
+use crate::canvas::{Figure, Grain};
+use crate::colour::{Colour, Rgb, TINT};
+use crate::held_out::is_held_out;
+use crate::picture::Picture;
+use crate::place::Place;
+use crate::random::Random;
+use crate::shape::{REACH, Shape};
+use crate::split::Split;
+
+/// Some shapes in front of something.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    pub width: usize,
+    pub height: usize,
+    /// At different places, in reading order.
+    pub items: Vec<Item>,
+    pub background: Background,
+    pub grain: Grain,
+}
+
+/// A shape in a scene.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    pub colour: Colour,
+    pub shape: Shape,
+    pub place: Place,
+    /// The colour as drawn minus the typical one.
+    pub tint: Rgb,
+    /// The middle, in pixels.
+    pub x: f32,
+    pub y: f32,
+    pub radius: f32,
+    pub turn: f32,
+}
+
+/// What a scene has to be like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub width: usize,
+    pub height: usize,
+    pub count: usize,
+    /// Smallest and largest radius of a shape.
+    pub radius: (f32, f32),
+    /// Where shapes may be; as many as there are shapes, or more.
+    pub places: &'a [Place],
+    pub split: Split,
+}
+
+impl Item {
+    /// "red circle"
+    pub fn name(&self) -> String {
+        format!("{} {}", self.colour.name(), self.shape.name())
+    }
+
+    /// "a red circle"
+    pub fn with_article(&self) -> String {
+        with_article(&self.name())
+    }
+
+    pub fn is_held_out(&self) -> bool {
+        is_held_out(self.colour, self.shape, self.place)
+    }
+
+    pub fn rgb(&self) -> Rgb {
+        let typical = self.colour.rgb();
+        [0, 1, 2].map(|channel| typical[channel] + self.tint[channel])
+    }
+
+    pub fn figure(&self) -> Figure {
+        Figure { shape: self.shape, x: self.x, y: self.y, radius: self.radius, turn: self.turn }
+    }
+
+    /// A colour and shape that nothing of `others` has and that `split` may show here.
+    pub fn repaint(self, random: &mut Random, others: &[Self], colours: &[Colour], shapes: &[Shape]) -> Self {
+        loop {
+            let shape = random.pick(shapes);
+            let next = Self {
+                colour: random.pick(colours),
+                shape,
+                turn: random.range(-shape.most_turn(), shape.most_turn()),
+                ..self
+            };
+            let same = |other: &Self| other.colour == next.colour && other.shape == next.shape;
+            let unchanged = same(&self);
+            if !unchanged && !next.is_held_out() && !others.iter().any(same) {
+                return next;
+            }
+        }
+    }
+}
+
+impl Scene {
+    /// A scene that is as wished. One of [`Split::HeldOut`] has exactly one held-out item, others have none.
+    pub fn new(random: &mut Random, wish: Wish<'_>) -> Self {
+        let painted = paint(random, wish);
+        let items = arrange(random, wish, painted);
+        let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
+        let background = Background::new(random, &colours, None);
+        let grain = grain(random, true);
+        Self { width: wish.width, height: wish.height, items, background, grain }
+    }
+
+    /// Draws it.
+    pub fn draw(&self) -> Picture {
+        let mut canvas = self.background.canvas(self.width, self.height);
+        for item in &self.items {
+            canvas.figure(item.figure(), item.rgb());
+        }
+        canvas.finish(self.grain)
+    }
+}
+
+/// Light noise on most pictures, blur on some that can bear it.
+pub(crate) fn grain(random: &mut Random, may_blur: bool) -> Grain {
+    let noise = if random.percent(70) { random.range(1.0, 8.0) } else { 0.0 };
+    Grain { noise, blur: may_blur && random.percent(15), seed: random.word() }
+}
+
+/// "a star", "an orange star"
+pub(crate) fn with_article(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+/// How many shapes a still has.
+pub(crate) fn any_count(random: &mut Random) -> usize {
+    random.pick(&[1, 2, 2, 3, 3, 3, 4, 4, 5])
+}
+
+/// Colours, shapes and places for the items, in reading order.
+fn paint(random: &mut Random, wish: Wish<'_>) -> Vec<(Colour, Shape, Place)> {
+    // Few colours or shapes in one picture make for more to count.
+    let colours = if random.percent(30) { 2 } else { Colour::ALL.len() };
+    let colours = random.choose(&Colour::ALL, colours);
+    let shapes = if random.percent(25) { 2 } else { Shape::ALL.len() };
+    let shapes = random.choose(&Shape::ALL, shapes);
+    let mut places = random.choose(wish.places, wish.count);
+    let mut painted: Vec<(Colour, Shape, Place)> = Vec::with_capacity(wish.count);
+    if wish.split == Split::HeldOut {
+        // Every place has held-out combinations among all colours and shapes.
+        while painted.is_empty() {
+            let (colour, shape) = (random.pick(&Colour::ALL), random.pick(&Shape::ALL));
+            if is_held_out(colour, shape, places[0]) {
+                painted.push((colour, shape, places[0]));
+            }
+        }
+        places.remove(0);
+    }
+    for place in places {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // Two colours and two shapes may not do for five items.
+            let (colour, shape) = if tries < 8 {
+                (random.pick(&colours), random.pick(&shapes))
+            } else {
+                (random.pick(&Colour::ALL), random.pick(&Shape::ALL))
+            };
+            if !is_held_out(colour, shape, place) && !painted.iter().any(|other| (other.0, other.1) == (colour, shape))
+            {
+                painted.push((colour, shape, place));
+                break;
+            }
+        }
+    }
+    painted.sort_by_key(|item| item.2);
+    painted
+}
+
+/// Gives the items positions and sizes such that nothing overlaps or leaves the picture.
+fn arrange(random: &mut Random, wish: Wish<'_>, painted: Vec<(Colour, Shape, Place)>) -> Vec<Item> {
+    let (low, high) = wish.radius;
+    let tint = |random: &mut Random| [(); 3].map(|()| random.range(-TINT, TINT));
+    let mut items: Vec<Item> = painted
+        .into_iter()
+        .map(|(colour, shape, place)| {
+            let turn = random.range(-shape.most_turn(), shape.most_turn());
+            Item { colour, shape, place, tint: tint(random), x: 0.0, y: 0.0, radius: random.range(low, high), turn }
+        })
+        .collect();
+    let wanted: Vec<f32> = items.iter().map(|item| item.radius).collect();
+    // Every try is smaller and closer to the middles of the cells. The last fits whatever the items are: cells are
+    // farther apart than the smallest shapes are wide.
+    for freedom in [1.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0] {
+        for (item, wanted) in items.iter_mut().zip(&wanted) {
+            item.radius = low + (wanted - low) * freedom;
+            item.x = position(random, wish.width, item.place.column, item.radius, freedom);
+            item.y = position(random, wish.height, item.place.row, item.radius, freedom);
+        }
+        if !overlap(&items) {
+            break;
+        }
+    }
+    items
+}
+
+/// A coordinate in a cell of three, near the cell's middle and far enough from the border.
+fn position(random: &mut Random, size: usize, cell: usize, radius: f32, freedom: f32) -> f32 {
+    let size = size as f32;
+    let middle = size * (2 * cell + 1) as f32 / 6.0;
+    let margin = (REACH * radius + 1.0).min(size / 2.0);
+    let jitter = freedom * size / 16.0;
+    (middle + random.range(-jitter, jitter)).clamp(margin, size - margin)
+}
+
+fn overlap(items: &[Item]) -> bool {
+    items.iter().enumerate().any(|(index, a)| {
+        items[..index].iter().any(|b| {
+            let (dx, dy) = (a.x - b.x, a.y - b.y);
+            let apart = REACH * (a.radius + b.radius) + 2.0;
+            dx * dx + dy * dy < apart * apart
+        })
+    })
+}

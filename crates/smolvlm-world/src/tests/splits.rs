@@ -1,0 +1,120 @@
+//! Splits have nothing in common that they should not.
+
+use std::collections::HashSet;
+
+use crate::colour::Colour;
+use crate::held_out::is_held_out;
+use crate::kind::Kind;
+use crate::picture::Medium;
+use crate::place::Place;
+use crate::reading::Reading;
+use crate::sample::{Sample, lesson, sample};
+use crate::scene::Item;
+use crate::shape::Shape;
+use crate::split::Split;
+use crate::story::{Family, Story};
+
+fn stills(story: &Story) -> Vec<&[Item]> {
+    match story {
+        Story::Shapes(shapes) => vec![&shapes.0.items],
+        Story::Reading(reading) => vec![&reading.items],
+        Story::Pair(pair) => vec![&pair.first.items, &pair.second.items],
+        Story::Chart(_) | Story::Clip(_) | Story::Words => Vec::new(),
+    }
+}
+
+#[test]
+fn one_in_twelve_is_held_out() {
+    let mut count = 0;
+    for shape in Shape::ALL {
+        for colour in Colour::ALL {
+            let places = Place::ALL.into_iter().filter(|&place| is_held_out(colour, shape, place)).count();
+            assert!(places <= 1, "{colour:?} {shape:?}");
+            count += places;
+        }
+    }
+    assert_eq!(count, 60);
+}
+
+#[test]
+fn held_out_stays_out() {
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        for index in 0..5000 {
+            let (story, _) = crate::sample::talk(split, index);
+            let mut items = stills(&story).concat();
+            if let Story::Clip(clip) = &story {
+                items.clone_from(&clip.others);
+            }
+            // The rows that a journey passes are not places.
+            let journey = matches!(&story, Story::Clip(clip) if matches!(clip.event, crate::clip::Event::Move { .. }));
+            assert!(journey || !items.iter().any(Item::is_held_out), "{split:?} {index}");
+        }
+    }
+}
+
+#[test]
+fn held_out_samples_show_it() {
+    for family in [Family::Shapes, Family::Reading, Family::Pair] {
+        for index in 0..1000 {
+            let mut random = Split::HeldOut.random(87, index);
+            let story = Story::new(&mut random, Split::HeldOut, family, None);
+            for items in stills(&story) {
+                assert_eq!(items.iter().filter(|item| item.is_held_out()).count(), 1, "{family:?} {index}");
+            }
+        }
+    }
+}
+
+/// Questions about one shape are about the held-out one: its colour, shape and place are in question and answer as far
+/// as that kind asks for them.
+#[test]
+fn held_out_questions_are_about_it() {
+    for kind in [Kind::Colour, Kind::Shape, Kind::Place] {
+        for index in 0..300 {
+            let mut random = Split::HeldOut.random(kind as u64, index);
+            let story = Story::new(&mut random, Split::HeldOut, Family::Shapes, Some(kind));
+            let Story::Shapes(shapes) = &story else { panic!("not shapes") };
+            let item = shapes.0.items.iter().find(|item| item.is_held_out()).unwrap();
+            let turn = &sample(kind, Split::HeldOut, index).turns[0];
+            let answer = match kind {
+                Kind::Colour => item.colour.name(),
+                Kind::Shape => item.shape.name(),
+                _ => item.place.phrase(),
+            };
+            assert!(crate::is_right(turn, answer), "{turn:?} {item:?}");
+        }
+    }
+}
+
+fn pixels(sample: &Sample) -> Vec<u8> {
+    let stills = sample.media.iter().flat_map(|medium| match medium {
+        Medium::Image(picture) => vec![&picture.rgb],
+        Medium::Video { frames, .. } => frames.iter().map(|frame| &frame.rgb).collect(),
+    });
+    stills.flatten().copied().collect()
+}
+
+#[test]
+fn no_picture_twice() {
+    let mut seen = HashSet::new();
+    for split in Split::ALL {
+        for index in 0..150 {
+            let lesson = lesson(split, index);
+            assert!(lesson.media.is_empty() || seen.insert(pixels(&lesson)), "{split:?} {index}");
+            for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::Text) {
+                assert!(seen.insert(pixels(&sample(kind, split, index))), "{kind} {split:?} {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_words_belong_to_one_split() {
+    let words = |split: Split| -> HashSet<String> {
+        let words = (0..4000).flat_map(|index| Reading::new(&mut split.random(88, index), split).words);
+        words.filter(|word| word.len() > 2).collect()
+    };
+    let [train, validation, test] = [Split::Train, Split::Validation, Split::Test].map(words);
+    assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+    assert!(train.is_disjoint(&words(Split::HeldOut)) && train.len() > 1500, "{}", train.len());
+}

@@ -1,0 +1,169 @@
+//! Whole samples: determinism, form, files.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use crate::corpus::vocabulary_corpus;
+use crate::jsonl::write_jsonl;
+use crate::kind::Kind;
+use crate::picture::{Medium, Picture};
+use crate::sample::{Sample, Turn, lesson, sample};
+use crate::split::Split;
+use crate::story::{MIX, Story};
+
+fn hash(mut hash: u64, bytes: &[u8]) -> u64 {
+    for &byte in bytes {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+fn pictures(sample: &Sample) -> Vec<&Picture> {
+    let pictures = sample.media.iter().flat_map(|medium| match medium {
+        Medium::Image(picture) => vec![picture],
+        Medium::Video { frames, .. } => frames.iter().collect(),
+    });
+    pictures.collect()
+}
+
+/// Trained models and reported figures belong to one version of the world. Change the version in
+/// [`Split::random`](crate::Split) with these.
+#[test]
+fn the_world_stays_as_it_is() {
+    let mut found = [0xcbf2_9ce4_8422_2325; 2];
+    for index in 0..40 {
+        let single = Kind::ALL.map(|kind| sample(kind, Split::Test, index));
+        for sample in single.iter().chain([&lesson(Split::Train, index)]) {
+            for Turn { question, answer, .. } in &sample.turns {
+                found[0] = hash(hash(found[0], question.as_bytes()), answer.as_bytes());
+            }
+            for picture in pictures(sample) {
+                found[1] = hash(found[1], &picture.rgb);
+            }
+        }
+    }
+    assert_eq!(found, [0, 0], "{found:#x?}");
+}
+
+#[test]
+fn samples_have_their_form() {
+    for split in Split::ALL {
+        for index in 0..200 {
+            for kind in Kind::ALL {
+                let sample = sample(kind, split, index);
+                assert!(sample.turns.len() == 1 && sample.turns[0].kind == kind);
+                well_formed(&sample);
+            }
+            let lesson = lesson(split, index);
+            assert!((2..=6).contains(&lesson.turns.len()), "{index}: {:?}", lesson.turns);
+            let questions: HashSet<&str> = lesson.turns.iter().map(|turn| &turn.question[..]).collect();
+            assert_eq!(questions.len(), lesson.turns.len());
+            well_formed(&lesson);
+        }
+    }
+}
+
+fn well_formed(sample: &Sample) {
+    for picture in pictures(sample) {
+        let sizes = [(128, 128), (128, 96), (96, 128), (64, 64)];
+        assert!(sizes.contains(&(picture.width, picture.height)));
+        assert_eq!(picture.rgb.len(), 3 * picture.width * picture.height);
+    }
+    for Turn { question, answer, .. } in &sample.turns {
+        assert!(question.is_ascii() && question.len() < 80 && question.ends_with(['?', '.']), "{question}");
+        assert!(!question.contains(['{', '}']), "{question}");
+        assert!(answer.is_ascii() && (1..=200).contains(&answer.len()) && answer.trim() == answer, "{answer}");
+        let verbatim = answer.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+        let sentence = answer.starts_with(|first: char| first.is_ascii_uppercase()) && answer.ends_with('.');
+        assert!(verbatim != sentence, "{answer}");
+    }
+}
+
+#[test]
+fn lessons_are_mixed_as_documented() {
+    let mut counts = [0; MIX.len()];
+    for index in 0..5000 {
+        let family = match crate::sample::talk(Split::Train, index).0 {
+            Story::Shapes(_) => 0,
+            Story::Reading(_) => 1,
+            Story::Chart(_) => 2,
+            Story::Pair(_) => 3,
+            Story::Clip(_) => 4,
+            Story::Words => 5,
+        };
+        counts[family] += 1;
+    }
+    for (count, (family, weight)) in counts.into_iter().zip(MIX) {
+        assert!((50 * weight).abs_diff(count) < 120, "{family:?}: {count}");
+    }
+}
+
+/// No answer is so frequent that saying it always would look like skill.
+#[test]
+fn guessing_does_not_pay() {
+    for kind in Kind::ALL {
+        let mut answers: HashMap<String, usize> = HashMap::new();
+        for index in 0..500 {
+            *answers.entry(sample(kind, Split::Test, index).turns.remove(0).answer).or_default() += 1;
+        }
+        let most = answers.values().max().copied().unwrap_or_default();
+        assert!(most < 200, "{kind}: {most} of 500");
+    }
+}
+
+#[test]
+fn kinds_have_names() {
+    for kind in Kind::ALL {
+        assert_eq!(kind.as_str().parse::<Kind>().unwrap(), kind);
+    }
+    let error = "Colour".parse::<Kind>().unwrap_err().to_string();
+    assert!(error.contains("\"Colour\"") && error.contains("describe, count, colour"), "{error}");
+}
+
+#[test]
+fn the_corpus_has_no_printed_words() {
+    let texts: Vec<String> = vocabulary_corpus(2000).collect();
+    assert!(texts.iter().any(|text| text.contains("The ") && text.contains(" is now ")));
+    let printed = |text: &str| text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    assert!(!texts.iter().any(|text| printed(text)));
+}
+
+#[test]
+fn files_are_conversations() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples: Vec<Sample> = [Kind::Difference, Kind::Motion, Kind::Text]
+        .into_iter()
+        .map(|kind| sample(kind, Split::Test, 3))
+        .chain([lesson(Split::Test, 0)])
+        .collect();
+    assert_eq!(write_jsonl(folder.path(), samples.clone()).unwrap(), samples.len());
+    let text = fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), samples.len());
+    for (line, sample) in text.lines().zip(&samples) {
+        let messages: serde_json::Value = serde_json::from_str(line).unwrap();
+        let messages = messages.as_array().unwrap();
+        assert_eq!(messages.len(), 2 * sample.turns.len());
+        for (two, turn) in messages.chunks(2).zip(&sample.turns) {
+            assert!(two[0]["role"] == "user" && two[1]["role"] == "assistant");
+            let content = two[0]["content"].as_array().unwrap();
+            assert_eq!(content[content.len() - 1], serde_json::json!({"type": "text", "text": turn.question}));
+            assert_eq!(two[1]["content"], serde_json::json!([{"type": "text", "text": turn.answer}]));
+        }
+        let content = messages[0]["content"].as_array().unwrap();
+        assert_eq!(content.len(), sample.media.len() + 1);
+        for (item, medium) in content.iter().zip(&sample.media) {
+            let (paths, pictures) = match medium {
+                Medium::Image(picture) => (vec![&item["path"]], vec![picture]),
+                Medium::Video { frames, fps } => {
+                    assert!(item["type"] == "video" && item["fps"] == *fps);
+                    (item["path"].as_array().unwrap().iter().collect(), frames.iter().collect())
+                }
+            };
+            assert_eq!(paths.len(), pictures.len());
+            for (path, picture) in paths.into_iter().zip(pictures) {
+                let read = image::open(path.as_str().unwrap()).unwrap().into_rgb8();
+                assert!(read.as_raw() == &picture.rgb && read.width() as usize == picture.width);
+            }
+        }
+    }
+}
