@@ -1,0 +1,1 @@
+//! Training SmolVLM: from nothing, in full, or with LoRA adapters.
