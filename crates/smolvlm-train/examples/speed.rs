@@ -4,7 +4,7 @@
 //! cargo run --release -p smolvlm-train --example speed -- 6
 //! ```
 
-use smolvlm_config::{ModelConfig, Preset};
+use smolvlm_config::{ModelConfig, Preset, Size};
 use smolvlm_processor::{Message, Processor, RELEASED_CHAT_TEMPLATE, Rgb, synthetic_tokenizer};
 use smolvlm_train::{Example, Generated, Observer, StepMetrics, TrainConfig, Trainer, initial_model};
 use std::error::Error;
@@ -22,7 +22,8 @@ fn config() -> ModelConfig {
     let vision = &mut config.vision;
     (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 512, 4);
     (vision.num_attention_heads, vision.image_size, vision.patch_size) = (4, 64, 8);
-    config.scale_factor = 2;
+    (config.scale_factor, config.tie_word_embeddings) = (2, true);
+    (config.text.vocab_size, config.image_token_id) = (600, 510);
     config
 }
 
@@ -39,12 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let steps = std::env::args().nth(1).and_then(|steps| steps.parse().ok()).unwrap_or(6);
     let config = config();
     let mut processing = Preset::Tiny.processor();
-    processing.image.max_image_size = smolvlm_config::SizeRule::LongestEdge(64);
+    (processing.image.size, processing.image.max_image_size) = (Size::LongestEdge(128), 64);
+    processing.image_seq_len = 16;
     let tokenizer = synthetic_tokenizer(config.text.vocab_size)?;
     let processor = Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?;
     let samples = Generated::new(|index: u64| {
         let pixels = (0..128 * 128 * 3).map(|value: u64| (value.wrapping_mul(index + 7) >> 3) as u8).collect();
-        let question = match Rgb::new(pixels, 128, 128) {
+        let question = match Rgb::new(128, 128, pixels) {
             Ok(image) => Message::user().image(image).text("what is seen in the picture, and where is it?"),
             Err(_) => Message::user().text("nothing"),
         };
