@@ -24,6 +24,10 @@ pub enum AttentionMask {
 ///
 /// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result is that of `q`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    #[cfg(feature = "autodiff")]
+    if let Some(out) = crate::grad::attention(&q, &k, &v, mask) {
+        return out;
+    }
     let native = shares_key_heads(&q.device());
     if q.dims()[1] == k.dims()[1] || native { equal_heads(q, k, v, mask) } else { grouped(q, k, v, mask) }
 }
@@ -52,7 +56,8 @@ fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Te
 /// fall back to, multiplies head by head and panics.
 #[cfg(feature = "flex")]
 fn shares_key_heads(device: &Device) -> bool {
-    *device == Device::flex()
+    // Burn's graph of gradients records the generic attention.
+    *device == Device::flex() && !device.is_autodiff()
 }
 
 #[cfg(not(feature = "flex"))]

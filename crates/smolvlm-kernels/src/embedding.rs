@@ -27,7 +27,7 @@ impl Embedding {
         let [batch, len] = ids.dims();
         let weight = self.weight.val();
         let width = weight.dims()[1];
-        weight.select(0, ids.reshape([batch * len])).reshape([batch, len, width])
+        rows(weight, ids.reshape([batch * len])).reshape([batch, len, width])
     }
 
     /// The other way round: products with every row, for output projections that share the table.
@@ -38,6 +38,23 @@ impl Embedding {
     pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
         linear(x, self.weight.val(), None)
     }
+}
+
+/// Rows of a table.
+///
+/// # Shapes
+///
+/// `[ids, width]` and `[n]` to `[n, width]`.
+///
+/// # Panics
+///
+/// When an id is none of the table's, on most devices; on others the row means nothing.
+pub fn rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if let Some(rows) = crate::grad::rows(&table, &ids) {
+        return rows;
+    }
+    table.select(0, ids)
 }
 
 #[cfg(test)]

@@ -12,11 +12,14 @@ mod attention;
 mod ceiling;
 #[cfg(feature = "flex")]
 pub mod cpu;
+mod cross_entropy;
 #[cfg(feature = "flex")]
 mod elementwise;
 mod embedding;
 mod exp;
 mod format;
+#[cfg(feature = "autodiff")]
+mod grad;
 mod linear;
 mod mapped_file;
 mod norm;
@@ -25,7 +28,8 @@ mod rotary;
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
 pub use ceiling::Ceilings;
-pub use embedding::Embedding;
+pub use cross_entropy::cross_entropy;
+pub use embedding::{Embedding, rows};
 pub use format::{Format, GROUP};
 pub use linear::Linear;
 #[cfg(feature = "flex")]

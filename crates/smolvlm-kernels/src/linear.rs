@@ -159,6 +159,10 @@ pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activati
 
 /// `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    #[cfg(feature = "autodiff")]
+    if let Some(y) = crate::grad::linear(&x, &weight, bias.as_ref()) {
+        return y;
+    }
     let mut shape = x.dims();
     let [output, input] = weight.dims();
     let rows: usize = shape[..D - 1].iter().product();

@@ -30,6 +30,10 @@ impl LayerNorm {
         let dtype = x.dtype();
         let wide = |tensor: Tensor<1>| tensor.cast(DType::F32);
         let (weight, bias) = (wide(self.weight.val()), wide(self.bias.val()));
+        #[cfg(feature = "autodiff")]
+        if let Some(y) = crate::grad::layer_norm(&x, &weight, &bias, self.eps) {
+            return y;
+        }
         module::layer_norm(x.cast(DType::F32), weight, Some(bias), self.eps).cast(dtype)
     }
 }
@@ -56,6 +60,10 @@ impl RmsNorm {
     ///
     /// `[.., width]` to the same.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "autodiff")]
+        if let Some(y) = crate::grad::rms_norm(&x, &self.weight.val(), self.eps) {
+            return y;
+        }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let scale = (x.clone().square().mean_dim(D - 1) + self.eps).sqrt().recip();

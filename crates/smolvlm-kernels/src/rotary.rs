@@ -58,6 +58,10 @@ impl Rotary {
 ///
 /// `x` `[B, heads, T, head_dim]`, `cos` and `sin` `[B or 1, 1, T, head_dim]`.
 pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "autodiff")]
+    if let Some(turned) = crate::grad::rotate(&x, &cos, &sin) {
+        return turned;
+    }
     let half = x.dims()[3] / 2;
     let (left, right) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
     x * cos + Tensor::cat(vec![right.neg(), left], 3) * sin

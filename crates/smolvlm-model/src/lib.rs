@@ -37,6 +37,7 @@ mod place;
 mod quantise;
 mod random;
 mod resolve;
+mod save;
 mod shards;
 mod stored;
 mod weights;

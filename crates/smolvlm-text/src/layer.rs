@@ -87,8 +87,8 @@ impl DecoderLayer {
 
     /// # Shapes
     ///
-    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens.
-    pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: &mut LayerCache) -> Tensor<3> {
+    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens. Without a cache the tokens see each other alone.
+    pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), context, cache);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
     }
@@ -113,11 +113,14 @@ impl SelfAttention {
 
     /// # Shapes
     ///
-    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens.
-    pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: &mut LayerCache) -> Tensor<3> {
+    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens. Without a cache the tokens see each other alone.
+    pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [rows, tokens, _] = x.dims();
         let (queries, keys, values) = self.project(x, context.cos, context.sin);
-        let (keys, values) = cache.extend(keys, values);
+        let (keys, values) = match cache {
+            Some(cache) => cache.extend(keys, values),
+            None => (keys, values),
+        };
         let out = attention(queries, keys, values, context.mask);
         let width = out.dims()[1] * self.head_dim;
         self.o_proj.forward(out.swap_dims(1, 2).reshape([rows, tokens, width]))
@@ -129,8 +132,8 @@ impl TextMlp {
     ///
     /// `[B, T, hidden]` to the same.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = self.activation.forward(self.gate_proj.forward(x.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone());
+        self.down_proj.forward(self.activation.gate(gate, self.up_proj.forward(x)))
     }
 }
 

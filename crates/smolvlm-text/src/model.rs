@@ -6,7 +6,7 @@ use crate::layer::{DecoderLayer, LayerContext};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;
-use smolvlm_kernels::{Embedding, RmsNorm};
+use smolvlm_kernels::{AttentionMask, Embedding, RmsNorm, Rotary};
 
 /// A llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
 #[derive(Module, Debug)]
@@ -80,7 +80,7 @@ impl TextModel {
             if hidden_states {
                 kept.push(x.clone());
             }
-            x = layer.forward(x, context, cache);
+            x = layer.forward(x, context, Some(cache));
         }
         cache.advance(found[1]);
         let x = self.norm.forward(x);
@@ -88,6 +88,21 @@ impl TextModel {
             kept.push(x.clone());
         }
         Ok(TextOutput { last_hidden_state: x, hidden_states: kept })
+    }
+
+    /// Runs whole rows through the layers without a cache: what training needs. Rows may end in padding, which no token
+    /// before it sees. Weights must not be packed.
+    ///
+    /// # Shapes
+    ///
+    /// `[B, T, hidden]` to the same.
+    pub fn forward_whole(&self, config: &TextConfig, embeds: Tensor<3>) -> Tensor<3> {
+        let (device, tokens) = (embeds.device(), embeds.dims()[1]);
+        let frequencies = config.rope.inverse_frequencies(config.head_dim);
+        let (cos, sin) = Rotary::new(&frequencies, tokens, &device, embeds.dtype()).range(0, tokens);
+        let context = LayerContext { cos: &cos, sin: &sin, mask: &AttentionMask::Causal };
+        let x = self.layers.iter().fold(embeds, |x, layer| layer.forward(x, context, None));
+        self.norm.forward(x)
     }
 }
 
@@ -173,7 +188,7 @@ mod tests {
         for (start, len) in [(0, 6), (6, 3)] {
             let (cos, sin) = rotary.range(start, len);
             let context = LayerContext { cos: &cos, sin: &sin, mask: &AttentionMask::Causal };
-            let part = model.layers[0].forward(x.clone().narrow(1, start, len), context, &mut cache);
+            let part = model.layers[0].forward(x.clone().narrow(1, start, len), context, Some(&mut cache));
             x = x.slice_assign([0..1, start..start + len, 0..24], part);
         }
         assert_eq!(cache.len(), 9);

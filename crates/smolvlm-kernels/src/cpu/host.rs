@@ -24,6 +24,22 @@ impl HostValues {
     }
 }
 
+#[cfg(feature = "autodiff")]
+impl HostValues {
+    /// Shape of the tensor.
+    pub(crate) fn shape(&self) -> burn::tensor::Shape {
+        self.0.layout().shape().clone()
+    }
+}
+
+/// Values of an f32 tensor; copied only if they are not in order.
+#[cfg(feature = "autodiff")]
+impl From<FlexTensor> for HostValues {
+    fn from(tensor: FlexTensor) -> Self {
+        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+    }
+}
+
 impl std::ops::Deref for HostValues {
     type Target = [f32];
 

@@ -1,0 +1,138 @@
+//! Activation functions, alone and as gates.
+
+use super::{record, recorded, tensor};
+use crate::Activation;
+use crate::activation::value_and_slope;
+use crate::cpu::HostValues;
+use crate::cpu::isa::vectorised;
+use burn::backend::Flex;
+use burn::tensor::Tensor;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops};
+use rayon::prelude::*;
+
+/// Values that one task takes.
+const CHUNK: usize = 1 << 14;
+
+/// See [`Activation::forward`].
+pub(crate) fn activate<const D: usize>(function: Activation, x: &Tensor<D>) -> Option<Tensor<D>> {
+    let x = recorded(x)?;
+    let state = Alone { x: x.primitive().clone().into(), function };
+    let mut out = state.x.to_vec();
+    out.par_chunks_mut(CHUNK).for_each(|values| function.apply(values));
+    let out = tensor(out, state.x.shape());
+    Some(record(AloneStep, [x.node()], state, out))
+}
+
+/// See [`Activation::gate`].
+pub(crate) fn gate<const D: usize>(function: Activation, gate: &Tensor<D>, x: &Tensor<D>) -> Option<Tensor<D>> {
+    let (gate, x) = (recorded(gate)?, recorded(x)?);
+    let state = Gate { gate: gate.primitive().clone().into(), x: x.primitive().clone().into(), function };
+    let mut out = state.gate.to_vec();
+    out.par_chunks_mut(CHUNK).zip(state.x.par_chunks(CHUNK)).for_each(|(out, x)| {
+        function.apply(out);
+        multiply(out, x);
+    });
+    let out = tensor(out, state.x.shape());
+    Some(record(GateStep, [gate.node(), x.node()], state, out))
+}
+
+#[derive(Debug)]
+struct AloneStep;
+
+#[derive(Debug, Clone)]
+struct Alone {
+    x: HostValues,
+    function: Activation,
+}
+
+impl Backward<Flex, 1> for AloneStep {
+    type State = Alone;
+
+    fn backward(self, ops: Ops<Alone, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let Alone { x, function } = &ops.state;
+        let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
+        let [Some(parent)] = ops.parents else { return };
+        let mut dx = vec![0.0; x.len()];
+        dx.par_chunks_mut(CHUNK)
+            .zip(x.par_chunks(CHUNK))
+            .zip(dy.par_chunks(CHUNK))
+            .for_each(|((dx, x), dy)| alone_backward(*function, x, dy, dx));
+        grads.register::<Flex>(parent.id, tensor(dx, x.shape()));
+    }
+}
+
+#[derive(Debug)]
+struct GateStep;
+
+#[derive(Debug, Clone)]
+struct Gate {
+    gate: HostValues,
+    x: HostValues,
+    function: Activation,
+}
+
+impl Backward<Flex, 2> for GateStep {
+    type State = Gate;
+
+    fn backward(self, ops: Ops<Gate, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let Gate { gate, x, function } = &ops.state;
+        let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
+        let (mut d_gate, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let out = d_gate.par_chunks_mut(CHUNK).zip(dx.par_chunks_mut(CHUNK));
+        let given = gate.par_chunks(CHUNK).zip(x.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
+        out.zip(given)
+            .for_each(|((d_gate, dx), ((gate, x), dy))| gate_backward(*function, gate, x, dy, d_gate, dx));
+        for (parent, gradient) in ops.parents.into_iter().zip([d_gate, dx]) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, tensor(gradient, x.shape()));
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn multiply(values: &mut [f32], factors: &[f32]) {
+        values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+    }
+}
+
+vectorised! {
+    fn alone_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        // One loop a function, so that each is vectorised.
+        macro_rules! each {
+            ($kind:expr) => {
+                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                    *dx = value_and_slope($kind, *x).1 * dy;
+                }
+            };
+        }
+        match function {
+            Activation::GeluTanh => each!(Activation::GeluTanh),
+            Activation::Gelu => each!(Activation::Gelu),
+            Activation::Silu => each!(Activation::Silu),
+            Activation::Relu => each!(Activation::Relu),
+        }
+    }
+}
+
+vectorised! {
+    fn gate_backward(function: Activation, gate: &[f32], x: &[f32], dy: &[f32], d_gate: &mut [f32], dx: &mut [f32]) {
+        macro_rules! each {
+            ($kind:expr) => {
+                for ((((d_gate, dx), gate), x), dy) in d_gate.iter_mut().zip(dx).zip(gate).zip(x).zip(dy) {
+                    let (value, slope) = value_and_slope($kind, *gate);
+                    *d_gate = dy * x * slope;
+                    *dx = dy * value;
+                }
+            };
+        }
+        match function {
+            Activation::GeluTanh => each!(Activation::GeluTanh),
+            Activation::Gelu => each!(Activation::Gelu),
+            Activation::Silu => each!(Activation::Silu),
+            Activation::Relu => each!(Activation::Relu),
+        }
+    }
+}

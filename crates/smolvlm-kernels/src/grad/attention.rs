@@ -1,0 +1,292 @@
+//! Scaled dot-product attention: a few queries at a time, with the scores computed anew on the way back (Dao et al. 2022,
+//! arXiv 2205.14135), so that no layer keeps the scores of all pairs.
+
+use super::product::{View, product};
+use super::{Recorded, record, recorded, tensor};
+use crate::AttentionMask;
+use crate::cpu::isa::vectorised;
+use crate::exp::exp;
+use burn::backend::Flex;
+use burn::tensor::Tensor;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops};
+use burn_flex::{FlexTensor, Layout};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Queries whose scores are in memory at a time.
+const BLOCK: usize = 64;
+
+/// See [`attention`](crate::attention).
+pub(crate) fn attention(
+    q: &Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    mask: &AttentionMask,
+) -> Option<Tensor<4>> {
+    let ([batch, heads, queries, width], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
+    let (q, k, v) = (recorded(q)?, recorded(k)?, recorded(v)?);
+    let sizes = Sizes { batch, heads, kv_heads, queries, keys, width };
+    let seen = match mask {
+        AttentionMask::None => Seen::All,
+        AttentionMask::Causal => Seen::Causal,
+        AttentionMask::Hidden(hidden) => {
+            let hidden = hidden.clone().expand([batch, 1, queries, keys]).into_data();
+            Seen::Listed(hidden.iter::<bool>().map(|hidden| !hidden).collect())
+        }
+    };
+    let part = |x: &Recorded| Heads::of(x.primitive().clone());
+    let mut state = State { sizes, q: part(&q), k: part(&k), v: part(&v), seen, out: None, log_sums: Arc::default() };
+    let (out, log_sums) = state.forward();
+    let out = sizes.tensor(out, queries, heads);
+    state.out = Some(Heads::of(out.clone()));
+    state.log_sums = Arc::new(log_sums);
+    Some(record(Step, [q.node(), k.node(), v.node()], state, out))
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    heads: usize,
+    kv_heads: usize,
+    queries: usize,
+    keys: usize,
+    width: usize,
+}
+
+impl Sizes {
+    /// `[batch, heads, tokens, width]` of values that lie token by token, as the layers around an attention want them.
+    fn tensor(&self, values: Vec<f32>, tokens: usize, heads: usize) -> FlexTensor {
+        tensor(values, [self.batch, tokens, heads, self.width]).permute(&[0, 2, 1, 3])
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.width as f32).sqrt()
+    }
+}
+
+/// Heads of a tensor `[batch, heads, tokens, width]` in whatever order they lie.
+#[derive(Debug, Clone)]
+struct Heads {
+    tensor: FlexTensor,
+    strides: [usize; 3],
+}
+
+impl Heads {
+    fn of(tensor: FlexTensor) -> Self {
+        let ordered = |layout: &Layout| layout.strides()[3] == 1 && layout.strides().iter().all(|&stride| stride >= 0);
+        let tensor = if ordered(tensor.layout()) { tensor } else { tensor.to_contiguous() };
+        let strides = tensor.layout().strides();
+        let strides = [strides[0], strides[1], strides[2]].map(|stride| stride.unsigned_abs());
+        Self { tensor, strides }
+    }
+
+    /// Tokens `start..start + tokens` of a head.
+    fn view(&self, batch: usize, head: usize, start: usize, [tokens, width]: [usize; 2]) -> View<'_> {
+        let offset = self.tensor.layout().start_offset()
+            + batch * self.strides[0]
+            + head * self.strides[1]
+            + start * self.strides[2];
+        View::new(&self.tensor.storage::<f32>()[offset..], [tokens, width], [self.strides[2], 1])
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Seen {
+    All,
+    Causal,
+    /// Which keys each query sees, `[batch, queries, keys]`.
+    Listed(Arc<[bool]>),
+}
+
+#[derive(Debug)]
+struct Step;
+
+#[derive(Debug, Clone)]
+struct State {
+    sizes: Sizes,
+    q: Heads,
+    k: Heads,
+    v: Heads,
+    seen: Seen,
+    out: Option<Heads>,
+    /// Logarithm of the sum of each query's powers, `[batch, heads, queries]`.
+    log_sums: Arc<Vec<f32>>,
+}
+
+impl State {
+    /// Keys that any of the queries before `end` sees.
+    fn keys_before(&self, end: usize) -> usize {
+        let Sizes { queries, keys, .. } = self.sizes;
+        if matches!(self.seen, Seen::Causal) { (end + keys).saturating_sub(queries).clamp(1, keys) } else { keys }
+    }
+
+    /// Scores of a block of queries, with those of hidden keys far below the others.
+    fn scores(&self, [batch, head]: [usize; 2], [start, rows]: [usize; 2], keys: usize, scores: &mut [f32]) {
+        let Sizes { heads, kv_heads, queries, keys: all_keys, width, .. } = self.sizes;
+        let kv = head / (heads / kv_heads);
+        let (q, k) = (self.q.view(batch, head, start, [rows, width]), self.k.view(batch, kv, 0, [keys, width]));
+        product(scores, keys, q, k.transposed(), self.sizes.scale(), false);
+        for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
+            let query = start + row;
+            match &self.seen {
+                Seen::All => {}
+                Seen::Causal => {
+                    let end = (query + 1 + all_keys).saturating_sub(queries).min(keys);
+                    scores[end..].fill(f32::MIN);
+                }
+                Seen::Listed(seen) => {
+                    let seen = &seen[(batch * queries + query) * all_keys..][..keys];
+                    scores.iter_mut().zip(seen).filter(|(_, seen)| !**seen).for_each(|(score, _)| *score = f32::MIN);
+                }
+            }
+        }
+    }
+
+    /// Outputs, token by token, and the logarithm of the sum of each query's powers.
+    fn forward(&self) -> (Vec<f32>, Vec<f32>) {
+        let Sizes { batch, heads, kv_heads, queries, width, .. } = self.sizes;
+        let stride = heads * width;
+        let mut out = vec![0.0; batch * queries * stride];
+        let mut log_sums = vec![0.0; batch * heads * queries];
+        let rows = out.par_chunks_mut(queries * stride).zip(log_sums.par_chunks_mut(heads * queries));
+        rows.enumerate().for_each(|(batch, (out, log_sums))| {
+            let mut buffer = vec![0.0; BLOCK.min(queries) * self.sizes.keys];
+            for (head, log_sums) in log_sums.chunks_exact_mut(queries).enumerate() {
+                let kv = head / (heads / kv_heads);
+                for (block, log_sums) in log_sums.chunks_mut(BLOCK).enumerate() {
+                    let (start, rows) = (block * BLOCK, log_sums.len());
+                    let keys = self.keys_before(start + rows);
+                    let scores = &mut buffer[..rows * keys];
+                    self.scores([batch, head], [start, rows], keys, scores);
+                    softmax(scores, log_sums);
+                    let v = self.v.view(batch, kv, 0, [keys, width]);
+                    let out = &mut out[start * stride + head * width..];
+                    product(out, stride, View::rows(scores, [rows, keys]), v, 1.0, false);
+                }
+            }
+        });
+        (out, log_sums)
+    }
+
+    /// Gradients of queries, keys and values, token by token.
+    fn backward(&self, d_out: &Heads) -> [Vec<f32>; 3] {
+        let Sizes { batch, heads, kv_heads, queries, keys, width } = self.sizes;
+        let (q_stride, kv_stride, scale) = (heads * width, kv_heads * width, self.sizes.scale());
+        let mut dq = vec![0.0; batch * queries * q_stride];
+        let mut dk = vec![0.0; batch * keys * kv_stride];
+        let mut dv = vec![0.0; batch * keys * kv_stride];
+        let parts = dq
+            .par_chunks_mut(queries * q_stride)
+            .zip(dk.par_chunks_mut(keys * kv_stride))
+            .zip(dv.par_chunks_mut(keys * kv_stride));
+        parts.enumerate().for_each(|(batch, ((dq, dk), dv))| {
+            let size = BLOCK.min(queries) * keys;
+            let (mut weights, mut slopes) = (vec![0.0; size], vec![0.0; size]);
+            let mut means = vec![0.0; BLOCK.min(queries)];
+            for head in 0..heads {
+                let kv = head / (heads / kv_heads);
+                for start in (0..queries).step_by(BLOCK) {
+                    let rows = BLOCK.min(queries - start);
+                    let keys = self.keys_before(start + rows);
+                    let (weights, slopes) = (&mut weights[..rows * keys], &mut slopes[..rows * keys]);
+                    self.scores([batch, head], [start, rows], keys, weights);
+                    let log_sums = &self.log_sums[(batch * heads + head) * queries + start..][..rows];
+                    powers(weights, log_sums);
+                    let d_view = d_out.view(batch, head, start, [rows, width]);
+                    let weight_view = View::rows(weights, [rows, keys]);
+                    product(&mut dv[kv * width..], kv_stride, weight_view.transposed(), d_view, 1.0, true);
+                    product(slopes, keys, d_view, self.v.view(batch, kv, 0, [keys, width]).transposed(), 1.0, false);
+                    if let Some(out) = &self.out {
+                        let out = out.view(batch, head, start, [rows, width]);
+                        for (row, mean) in means[..rows].iter_mut().enumerate() {
+                            *mean = out.row(row).iter().zip(d_view.row(row)).map(|(out, d_out)| out * d_out).sum();
+                        }
+                    }
+                    combine(weights, &means[..rows], slopes);
+                    let slope_view = View::rows(slopes, [rows, keys]);
+                    let k = self.k.view(batch, kv, 0, [keys, width]);
+                    product(&mut dq[start * q_stride + head * width..], q_stride, slope_view, k, scale, false);
+                    let q = self.q.view(batch, head, start, [rows, width]);
+                    product(&mut dk[kv * width..], kv_stride, slope_view.transposed(), q, scale, true);
+                }
+            }
+        });
+        [dq, dk, dv]
+    }
+}
+
+impl Backward<Flex, 3> for Step {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let Sizes { heads, kv_heads, queries, keys, .. } = ops.state.sizes;
+        let d_out = Heads::of(grads.consume::<Flex>(&ops.node));
+        let gradients = ops.state.backward(&d_out);
+        let shapes = [(queries, heads), (keys, kv_heads), (keys, kv_heads)];
+        for ((parent, gradient), (tokens, heads)) in ops.parents.into_iter().zip(gradients).zip(shapes) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, ops.state.sizes.tensor(gradient, tokens, heads));
+            }
+        }
+    }
+}
+
+const LANES: usize = 16;
+
+vectorised! {
+    /// Each row of scores, one for an entry of `log_sums`, to weights that sum to one.
+    fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
+        let keys = scores.len() / log_sums.len().max(1);
+        for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
+            let mut most = [f32::MIN; LANES];
+            let (chunks, rest) = row.as_chunks::<LANES>();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+                }
+            }
+            let largest = most.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
+            let mut sums = [0.0_f32; LANES];
+            let (chunks, rest) = row.as_chunks_mut::<LANES>();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    chunk[lane] = exp(chunk[lane] - largest);
+                    sums[lane] += chunk[lane];
+                }
+            }
+            let mut sum = sums.iter().sum::<f32>();
+            for value in rest {
+                *value = exp(*value - largest);
+                sum += *value;
+            }
+            let factor = 1.0 / sum;
+            row.iter_mut().for_each(|value| *value *= factor);
+            *log_sum = largest + sum.ln();
+        }
+    }
+}
+
+vectorised! {
+    /// Scores to the weights that they had, from the logarithm of each row's sum.
+    fn powers(scores: &mut [f32], log_sums: &[f32]) {
+        let keys = scores.len() / log_sums.len().max(1);
+        for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
+            row.iter_mut().for_each(|value| *value = exp(*value - log_sum));
+        }
+    }
+}
+
+vectorised! {
+    /// Gradients of weights to gradients of scores, given the mean gradient of each row.
+    fn combine(weights: &[f32], means: &[f32], slopes: &mut [f32]) {
+        let keys = weights.len() / means.len().max(1);
+        let rows = slopes.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));
+        for ((slopes, weights), mean) in rows.zip(means) {
+            for (slope, weight) in slopes.iter_mut().zip(weights) {
+                *slope = (*slope - mean) * weight;
+            }
+        }
+    }
+}

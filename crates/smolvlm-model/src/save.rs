@@ -1,0 +1,99 @@
+//! Writing the weights of a model.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, View};
+use smolvlm_config::FloatType;
+
+use crate::convert::{dtype, to_bytes};
+use crate::error::Error;
+use crate::file::write_file;
+use crate::model::SmolVlmModel;
+use crate::weights::{LM_HEAD, lm_head_spec, tensor_specs};
+
+impl SmolVlmModel {
+    /// Writes the weights, rounded to `float`, as one safetensors file under the names of the released checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written, [`Error::Device`].
+    pub fn save(&self, float: FloatType, path: impl AsRef<Path>) -> Result<(), Error> {
+        let mut reader = Reader { float, path: Vec::new(), tensors: HashMap::new(), error: None };
+        self.visit(&mut reader);
+        if let Some(error) = reader.error {
+            return Err(error);
+        }
+        let mut specs = tensor_specs(self.config());
+        // A projection of its own overrules a configuration that ties it.
+        specs.retain(|spec| spec.name != LM_HEAD);
+        if self.lm_head.is_some() {
+            specs.push(lm_head_spec(self.config()));
+        }
+        let mut tensors = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let data = reader.tensors.remove(&spec.module_path);
+            let data = data.filter(|data| data.shape().as_slice() == spec.shape);
+            let data = data.ok_or_else(|| Error::UnknownParameter(spec.module_path.clone()))?;
+            tensors.push((spec.name, Values { float, shape: spec.shape, bytes: to_bytes(data) }));
+        }
+        write_file(tensors, path.as_ref())
+    }
+}
+
+struct Reader {
+    float: FloatType,
+    path: Vec<String>,
+    tensors: HashMap<String, TensorData>,
+    error: Option<Error>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        match param.val().inner().cast(dtype(self.float)).try_into_data() {
+            Ok(data) => {
+                self.tensors.insert(self.path.join("."), data);
+            }
+            Err(error) => self.error = Some(Error::Device(error.to_string())),
+        }
+    }
+}
+
+struct Values {
+    float: FloatType,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for Values {
+    fn dtype(&self) -> Dtype {
+        match self.float {
+            FloatType::F32 => Dtype::F32,
+            FloatType::Bf16 => Dtype::BF16,
+            FloatType::F16 => Dtype::F16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}

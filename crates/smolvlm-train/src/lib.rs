@@ -1,0 +1,47 @@
+//! Training SmolVLM: from nothing or from a checkpoint, on the CPU.
+//!
+//! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and learns what the assistant says in them.
+//! Each step is shared among threads, sample by sample; the next batch is rendered, tokenised and cut into tiles meanwhile.
+//!
+//! ```
+//! use smolvlm_config::Preset;
+//! use smolvlm_processor::{Message, Processor, RELEASED_CHAT_TEMPLATE, synthetic_tokenizer};
+//! use smolvlm_train::{Example, TrainConfig, Trainer, initial_model};
+//!
+//! let preset = Preset::Tiny;
+//! let tokenizer = synthetic_tokenizer(preset.model().text.vocab_size)?;
+//! let processor = Processor::new(preset.processor(), tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?;
+//! let samples = vec![Example::answer(Message::user().text("1 + 1?"), "2")];
+//!
+//! let config = TrainConfig { steps: 3, batch_size: 1, learning_rate: 1e-3, ..TrainConfig::default() };
+//! let trained = Trainer::new(config)?.run(initial_model(&preset.model(), 0)?, &processor, &samples, None, &mut ())?;
+//! assert!(trained.loss.is_finite());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod dataset;
+mod error;
+mod metrics;
+mod optimizer;
+mod order;
+mod parameters;
+mod prefetch;
+mod random;
+mod sample;
+mod schedule;
+mod step;
+mod targets;
+mod trainer;
+mod workers;
+
+pub use checkpoint::latest_checkpoint;
+pub use config::{Policy, TrainConfig};
+pub use dataset::{Dataset, Example, Generated};
+pub use error::{Error, SampleError};
+pub use metrics::{EvalMetrics, Observer, StepMetrics};
+pub use parameters::initial_model;
+pub use sample::Sample;
+pub use schedule::Schedule;
+pub use trainer::{Trained, Trainer, evaluate};

@@ -1,0 +1,244 @@
+//! The parameters of a model by number, in the order in which the module holds them.
+
+use crate::Error;
+use crate::random::Random;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use smolvlm_config::ModelConfig;
+use smolvlm_kernels::cpu::{HostValues, modify};
+use smolvlm_model::{SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
+use std::collections::HashMap;
+
+/// What training knows about a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parameter {
+    /// Name in the checkpoint.
+    pub(crate) name: String,
+    pub(crate) len: usize,
+    /// Whether it is learnt.
+    pub(crate) learnt: bool,
+    /// Whether it shrinks by weight decay.
+    pub(crate) decays: bool,
+}
+
+/// All parameters in the module's order.
+///
+/// # Errors
+///
+/// [`Error::NoSuchParameter`] for a pattern that matches none.
+pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<Parameter>, Error> {
+    let specs = specs_by_path(model.config());
+    let mut lister = Lister { path: Vec::new(), found: Vec::new() };
+    model.visit(&mut lister);
+    let mut parameters: Vec<Parameter> = lister
+        .found
+        .into_iter()
+        .map(|(path, len)| {
+            let spec = specs.get(&path);
+            let kind = spec.map_or(TensorKind::Weight, |spec| spec.kind);
+            let name = spec.map_or(path, |spec| spec.name.clone());
+            Parameter { name, len, learnt: true, decays: kind == TensorKind::Weight }
+        })
+        .collect();
+    for pattern in freeze {
+        let mut any = false;
+        for parameter in parameters.iter_mut().filter(|parameter| matches(pattern, &parameter.name)) {
+            parameter.learnt = false;
+            any = true;
+        }
+        if !any {
+            let example = parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default();
+            return Err(Error::NoSuchParameter { pattern: pattern.clone(), example });
+        }
+    }
+    Ok(parameters)
+}
+
+fn specs_by_path(config: &ModelConfig) -> HashMap<String, TensorSpec> {
+    let mut untied = config.clone();
+    untied.tie_word_embeddings = false;
+    tensor_specs(&untied).into_iter().map(|spec| (spec.module_path.clone(), spec)).collect()
+}
+
+/// Whether a name is what a pattern describes; `*` stands for anything.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+struct Lister {
+    path: Vec<String>,
+    found: Vec<(String, usize)>,
+}
+
+impl ModuleVisitor for Lister {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.join("."), param.lazy_shape().num_elements()));
+    }
+}
+
+/// A copy of the model that shares its values and records gradients of the parameters that are learnt.
+pub(crate) fn recording(model: &SmolVlmModel, parameters: &[Parameter], gradients: bool) -> SmolVlmModel {
+    struct Recorder<'a> {
+        learnt: std::slice::Iter<'a, Parameter>,
+        gradients: bool,
+    }
+    impl ModuleMapper for Recorder<'_> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let learnt = self.learnt.next().is_some_and(|parameter| parameter.learnt) && self.gradients;
+            let values = param.val().inner().autodiff();
+            // The graphs of several threads stay apart, since each has leaves of its own.
+            let leaf = if learnt { values.require_grad() } else { values };
+            Param::initialized(param.id, leaf).set_require_grad(learnt)
+        }
+    }
+    model.clone().map(&mut Recorder { learnt: parameters.iter(), gradients })
+}
+
+/// Adds the gradients of a recorded model to sums; parameters without one add nothing.
+pub(crate) fn add_gradients(model: &SmolVlmModel, gradients: &mut Gradients, sums: &mut [Vec<f32>]) {
+    struct Collector<'a> {
+        gradients: &'a mut Gradients,
+        sums: std::slice::IterMut<'a, Vec<f32>>,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(sum) = self.sums.next() else { return };
+            let Some(gradient) = param.val().grad_remove(self.gradients) else { return };
+            let gradient = HostValues::of(gradient);
+            if sum.is_empty() {
+                sum.extend_from_slice(&gradient);
+            } else {
+                sum.iter_mut().zip(&gradient[..]).for_each(|(sum, value)| *sum += value);
+            }
+        }
+    }
+    model.visit(&mut Collector { gradients, sums: sums.iter_mut() });
+}
+
+/// Changes the values of every parameter in place; `change` is given its number.
+pub(crate) fn change(model: SmolVlmModel, change: impl FnMut(usize, &mut [f32])) -> SmolVlmModel {
+    struct Changer<F> {
+        change: F,
+        next: usize,
+    }
+    impl<F: FnMut(usize, &mut [f32])> ModuleMapper for Changer<F> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let number = self.next;
+            self.next += 1;
+            let (id, values, _) = param.consume();
+            Param::initialized(id, modify::<f32, D>(values, |values| (self.change)(number, values)))
+        }
+    }
+    model.map(&mut Changer { change, next: 0 })
+}
+
+/// A model to be trained from nothing: matrices and embeddings normally distributed with the configuration's deviation,
+/// those that end a residual branch smaller by the root of twice the depth (Radford et al. 2019, "Language models are
+/// unsupervised multitask learners"), the patch embedding and the connector by their inputs (LeCun et al. 1998, "Efficient
+/// backprop"); biases are zero, scales one.
+///
+/// # Errors
+///
+/// A configuration that contradicts itself.
+pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Error> {
+    struct Drawer {
+        path: Vec<String>,
+        specs: HashMap<String, TensorSpec>,
+        depths: [usize; 2],
+        ranges: [f64; 2],
+        seed: u64,
+        next: u64,
+    }
+    impl Drawer {
+        fn deviation(&self, path: &str, spec: &TensorSpec) -> f64 {
+            let vision = path.starts_with("vision.");
+            let (depth, range) = (self.depths[usize::from(vision)], self.ranges[usize::from(vision)]);
+            let inputs: usize = spec.shape.iter().skip(1).product();
+            if path.contains("patch_embedding") || path.starts_with("connector.") {
+                1.0 / (inputs as f64).sqrt()
+            } else if ["o_proj.weight", "down_proj.weight", "out_proj.weight", "fc2.weight"]
+                .iter()
+                .any(|end| path.ends_with(end))
+            {
+                range / (2.0 * depth as f64).sqrt()
+            } else {
+                range
+            }
+        }
+    }
+    impl ModuleMapper for Drawer {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let path = self.path.join(".");
+            let Some(spec) = self.specs.get(&path) else { return param };
+            let len = spec.elements();
+            let values = match spec.kind {
+                TensorKind::Bias => vec![0.0; len],
+                TensorKind::Scale => vec![1.0; len],
+                TensorKind::Weight | TensorKind::Embedding => {
+                    let deviation = self.deviation(&path, spec) as f32;
+                    let mut random = Random::new(self.seed, self.next);
+                    let mut values: Vec<f32> = (0..len.div_ceil(2)).flat_map(|_| random.normal_pair()).collect();
+                    values.truncate(len);
+                    values.iter_mut().for_each(|value| *value *= deviation);
+                    values
+                }
+            };
+            self.next += 1;
+            let data = TensorData::new(values, spec.shape.clone());
+            Param::initialized(param.id, Tensor::from_data(data, &Device::flex()))
+        }
+    }
+    config.validate().map_err(smolvlm_model::Error::from)?;
+    let mut drawer = Drawer {
+        path: Vec::new(),
+        specs: specs_by_path(config),
+        depths: [config.text.num_hidden_layers, config.vision.num_hidden_layers],
+        ranges: [config.text.initializer_range, config.vision.initializer_range],
+        seed,
+        next: 0,
+    };
+    Ok(SmolVlmModel::init(config, &Device::flex()).map(&mut drawer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        let name = "model.text_model.layers.3.mlp.up_proj.weight";
+        for pattern in ["*", name, "model.text_model.*", "*.weight", "*layers.*.mlp.*", "model*3*weight", "*proj*"] {
+            assert!(matches(pattern, name), "{pattern}");
+        }
+        for pattern in ["", "model", "text_model.*", "*.bias", "*layers.4*", "*weight*mlp*", "*.weight.x"] {
+            assert!(!matches(pattern, name), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Conversations to token ids, targets and tiles.
+
+use crate::targets::spoken;
+use crate::{Example, SampleError};
+use smolvlm_processor::{Media, MediaPlan, Processor, RenderOptions};
+
+/// A conversation as the model sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Whether each token is learnt. The first one never is, since nothing comes before it.
+    pub learnt: Vec<bool>,
+    /// Tiles of its images and videos in the order of the prompt, `[tiles, 3, edge, edge]`.
+    pub pixels: Vec<f32>,
+    /// Number of tiles.
+    pub tiles: usize,
+    /// Edge of a tile in pixels; 0 without tiles.
+    pub edge: usize,
+}
+
+impl Sample {
+    /// Processes a conversation: template, tokenizer, tiles, and which tokens are learnt.
+    ///
+    /// # Errors
+    ///
+    /// Those of the processor, and all other variants of [`SampleError`] but that for reading. `limit` is the largest number
+    /// of tokens.
+    pub fn new(processor: &Processor, example: &Example, limit: usize) -> Result<Self, SampleError> {
+        let conversation = std::slice::from_ref(&example.conversation);
+        let batch = processor.process(conversation, &RenderOptions::plain())?;
+        if batch.len > limit {
+            return Err(SampleError::TooLong { tokens: batch.len, limit });
+        }
+        let prompt = batch.prompts.first().map(String::as_str).unwrap_or_default();
+        let plans: Vec<MediaPlan> = batch.all_media().map(Media::plan).collect();
+        let spans = spoken(processor, &example.conversation, prompt, &plans)?;
+        let offsets = offsets(processor, prompt, &batch.input_ids)?;
+        let image = processor.image_token_id();
+        let learnt = offsets.iter().zip(&batch.input_ids).enumerate().map(|(index, (&start, &id))| {
+            index > 0 && id != image && spans.iter().any(|span| span.contains(&start))
+        });
+        let learnt: Vec<bool> = learnt.collect();
+        if !learnt.contains(&true) {
+            return Err(SampleError::NoTarget);
+        }
+        let pixels = batch.all_media().flat_map(|media| media.pixels().iter().copied()).collect();
+        Ok(Self { learnt, pixels, tiles: batch.tile_count(), edge: batch.edge, ids: batch.input_ids })
+    }
+
+    /// Tokens that are learnt.
+    pub fn targets(&self) -> usize {
+        self.learnt.iter().filter(|learnt| **learnt).count()
+    }
+}
+
+/// Where each token starts in the prompt, in bytes.
+fn offsets(processor: &Processor, prompt: &str, ids: &[u32]) -> Result<Vec<usize>, SampleError> {
+    // Whether the post-processor adds tokens is the processor's rule; what it gave tells which it was.
+    for add_special in [false, true] {
+        if let Ok(encoding) = processor.tokenizer().encode(prompt, add_special)
+            && encoding.get_ids() == ids
+        {
+            return Ok(encoding.get_offsets().iter().map(|offset| offset.0).collect());
+        }
+    }
+    Err(SampleError::Offsets)
+}
