@@ -1,0 +1,50 @@
+//! The sizes of the demo's model: what a few hours on two processor cores can teach.
+
+use smolvlm_config::{GenerationConfig, ModelConfig, Preset, ProcessorConfig, Size};
+use smolvlm_processor::{Processor, RELEASED_CHAT_TEMPLATE};
+use std::error::Error;
+use tokenizers::Tokenizer;
+
+/// Pixels of a tile's edge.
+const TILE: u32 = 64;
+
+/// 64-pixel tiles of 8-pixel patches: 16 tokens a tile. Twelve layers in all, 2.6 million parameters.
+pub fn model(tokenizer: &Tokenizer) -> Result<ModelConfig, Box<dyn Error>> {
+    let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("the tokenizer lacks {token}"));
+    let mut config = Preset::Tiny.model();
+    let vision = &mut config.vision;
+    (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 512, 6);
+    (vision.num_attention_heads, vision.image_size, vision.patch_size) = (4, TILE as usize, 8);
+    let text = &mut config.text;
+    (text.hidden_size, text.intermediate_size, text.num_hidden_layers) = (128, 384, 6);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 32);
+    (text.vocab_size, text.max_position_embeddings) = (tokenizer.get_vocab_size(true), 2048);
+    text.bos_token_id = Some(id("<|im_start|>")?);
+    text.eos_token_ids = vec![id("<end_of_utterance>")?];
+    text.pad_token_id = Some(id("<|im_end|>")?);
+    (config.scale_factor, config.tie_word_embeddings) = (2, true);
+    (config.image_token_id, config.pad_token_id) = (id("<image>")?, text.pad_token_id);
+    config.validate()?;
+    Ok(config)
+}
+
+/// Stills become four tiles and a view of the whole, frames of clips one tile each.
+pub fn processor(tokenizer: Tokenizer) -> Result<Processor, Box<dyn Error>> {
+    let mut config: ProcessorConfig = Preset::Tiny.processor();
+    (config.image.size, config.image.max_image_size) = (Size::LongestEdge(2 * TILE), TILE);
+    (config.video.size, config.video.max_image_size) = (Size::LongestEdge(TILE), TILE);
+    config.image_seq_len = 16;
+    config.chat_template = None;
+    Ok(Processor::new(config, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?)
+}
+
+/// Answers end with the utterance and are short.
+pub fn generation(config: &ModelConfig) -> GenerationConfig {
+    GenerationConfig {
+        bos_token_id: config.text.bos_token_id,
+        eos_token_ids: config.text.eos_token_ids.clone(),
+        pad_token_id: config.text.pad_token_id,
+        max_new_tokens: Some(96),
+        ..Preset::Tiny.generation()
+    }
+}
