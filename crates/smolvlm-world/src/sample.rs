@@ -37,7 +37,8 @@ const LESSONS: u64 = 1000;
 /// [`Count`](Kind::Count), [`Relation`](Kind::Relation), [`Read`](Kind::Read) and [`Difference`](Kind::Difference) have
 /// one in the picture, as have [`Change`](Kind::Change) and [`Appear`](Kind::Appear) if anything but the changing shape
 /// is in the clip. [`Motion`](Kind::Motion), [`Chart`](Kind::Chart) and [`Text`](Kind::Text) have no places: there the
-/// split only has seeds of its own.
+/// split only has seeds of its own. Questions of [`Text`](Kind::Text) come from one pool of some hundreds, so that most of
+/// a test's have been in training.
 pub fn sample(kind: Kind, split: Split, index: u64) -> Sample {
     let mut random = split.random(kind as u64, index);
     loop {
