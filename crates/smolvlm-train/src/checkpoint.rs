@@ -1,5 +1,6 @@
 //! Checkpoints: a model that anything can load, and what training needs to go on as if it had never stopped.
 
+use crate::lora::{has_adapters, save_adapters};
 use crate::Error;
 use crate::optimizer::Moments;
 use crate::parameters::Parameter;
@@ -29,8 +30,11 @@ pub(crate) struct State {
     pub(crate) seed: u64,
 }
 
-/// Writes the model with the processor's files into `folder`, which must exist.
-pub(crate) fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Result<(), Error> {
+/// Writes the model with the processor's files into `folder`, which must exist; of a model with adapters these alone.
+fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Result<(), Error> {
+    if has_adapters(model) {
+        return save_adapters(model, None, folder);
+    }
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| Error::io(path, source))

@@ -65,6 +65,14 @@ pub enum Error {
         /// What does not fit.
         message: String,
     },
+    /// Adapter files do not fit this model, or hold what is not supported.
+    #[error("{}: {message}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -23,10 +23,14 @@ mod checkpoint;
 mod config;
 mod dataset;
 mod error;
+mod jsonl;
+mod lora;
 mod metrics;
 mod optimizer;
 mod order;
 mod parameters;
+#[cfg(feature = "plot")]
+mod plot;
 mod prefetch;
 mod random;
 mod sample;
@@ -40,8 +44,12 @@ pub use checkpoint::latest_checkpoint;
 pub use config::{Policy, TrainConfig};
 pub use dataset::{Dataset, Example, Generated};
 pub use error::{Error, SampleError};
+pub use jsonl::JsonLines;
+pub use lora::{LoraConfig, load_adapters, merge_adapters, save_adapters};
 pub use metrics::{EvalMetrics, Observer, StepMetrics};
 pub use parameters::initial_model;
+#[cfg(feature = "plot")]
+pub use plot::plot_metrics;
 pub use sample::Sample;
 pub use schedule::Schedule;
 pub use trainer::{Trained, Trainer, evaluate};
