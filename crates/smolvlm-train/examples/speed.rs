@@ -53,7 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         Example::answer(question, "a large red circle is at the upper left of a small blue square")
     });
-    let training = TrainConfig { steps, micro_batch: micro_batch as usize, learning_rate: 1e-3, warmup: 2, ..TrainConfig::default() };
+    let training = TrainConfig {
+        steps,
+        micro_batch: micro_batch as usize,
+        learning_rate: 1e-3,
+        warmup: 2,
+        ..TrainConfig::default()
+    };
     Trainer::new(training)?.run(initial_model(&config, 0)?, &processor, &samples, None, &mut Print)?;
     Ok(())
 }

@@ -71,7 +71,8 @@ impl Dataset for JsonLines {
     }
 
     fn get(&self, index: u64) -> Result<Example, SampleError> {
-        let (start, len, _) = self.line(index).ok_or_else(|| SampleError::Read(format!("there is no sample {index}")))?;
+        let (start, len, _) =
+            self.line(index).ok_or_else(|| SampleError::Read(format!("there is no sample {index}")))?;
         let text = self.read(start, len).map_err(|error| SampleError::Read(error.to_string()))?;
         let text = match serde_json::from_str::<Value>(&text) {
             Ok(Value::Object(object)) => match object.get("messages") {

@@ -167,7 +167,9 @@ pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmMo
         Some(Value::Array(list)) => !list.is_empty(),
         Some(_) => true,
     };
-    for key in ["use_dora", "fan_in_fan_out", "alpha_pattern", "modules_to_save", "lora_bias", "trainable_token_indices"] {
+    for key in
+        ["use_dora", "fan_in_fan_out", "alpha_pattern", "modules_to_save", "lora_bias", "trainable_token_indices"]
+    {
         if set(key) {
             return Err(wrong(format!("{key} is not supported")));
         }
@@ -205,7 +207,11 @@ pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmMo
         used += 2;
     }
     if used == 0 || used != tensors.len() {
-        return Err(wrong(format!("{} of {} tensors are no matrices of adapters", tensors.len() - used, tensors.len())));
+        return Err(wrong(format!(
+            "{} of {} tensors are no matrices of adapters",
+            tensors.len() - used,
+            tensors.len()
+        )));
     }
     drop(layers);
     Ok(model)

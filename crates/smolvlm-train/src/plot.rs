@@ -38,12 +38,14 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
             .y_label_area_size(48)
             .build_cartesian_2d(0.0..last, 0.0..most * 1.05)?;
         chart.configure_mesh().x_desc("step").draw()?;
-        chart.draw_series(LineSeries::new(train.iter().copied(), BLUE))?.label("training").legend(|(x, y)| {
-            plotters::element::PathElement::new([(x, y), (x + 16, y)], BLUE)
-        });
-        chart.draw_series(LineSeries::new(eval.iter().copied(), RED))?.label("evaluation").legend(|(x, y)| {
-            plotters::element::PathElement::new([(x, y), (x + 16, y)], RED)
-        });
+        chart
+            .draw_series(LineSeries::new(train.iter().copied(), BLUE))?
+            .label("training")
+            .legend(|(x, y)| plotters::element::PathElement::new([(x, y), (x + 16, y)], BLUE));
+        chart
+            .draw_series(LineSeries::new(eval.iter().copied(), RED))?
+            .label("evaluation")
+            .legend(|(x, y)| plotters::element::PathElement::new([(x, y), (x + 16, y)], RED));
         chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).border_style(BLACK).draw()?;
         area.present()?;
         Ok(())

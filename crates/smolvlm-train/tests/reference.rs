@@ -38,7 +38,8 @@ fn examples(record: &Value) -> Vec<Example> {
 }
 
 fn check(folder: &Path) {
-    let record: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("training/training.json")).unwrap()).unwrap();
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("training/training.json")).unwrap()).unwrap();
     let number = |key: &str| record["options"][key].as_f64().unwrap();
     let list = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<f64>>();
     let betas = list(&record["options"]["betas"]);
@@ -86,7 +87,11 @@ fn check(folder: &Path) {
     for (name, wanted) in expected.tensors() {
         let found = values(saved.tensor(&name).unwrap().data());
         for (found, wanted) in found.iter().step_by(stride).zip(values(wanted.data())) {
-            assert!(near(f64::from(*found), f64::from(wanted)), "{}: {name}: {found} instead of {wanted}", folder.display());
+            assert!(
+                near(f64::from(*found), f64::from(wanted)),
+                "{}: {name}: {found} instead of {wanted}",
+                folder.display()
+            );
         }
     }
 }

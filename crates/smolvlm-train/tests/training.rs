@@ -3,10 +3,10 @@
 mod common;
 
 use common::{Losses, model, moved, processor, samples, training, weights};
-use smolvlm_model::{SmolVlmModel, Weights};
-use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_model::{SmolVlmModel, Weights};
 use smolvlm_processor::{Message, Processor};
+use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint};
 
 fn run(config: TrainConfig, model: SmolVlmModel) -> (SmolVlmModel, Vec<f64>) {
     let mut losses = Losses::default();
@@ -108,7 +108,8 @@ fn an_interrupted_run_goes_on_exactly() {
     // Everything comes from the checkpoint, the processor, too.
     let processor = Processor::from_directory(&checkpoint).unwrap();
     let mut second = Losses::default();
-    let trained = trainer().resume(&checkpoint).run(load(&checkpoint), &processor, &samples(), None, &mut second).unwrap();
+    let trained =
+        trainer().resume(&checkpoint).run(load(&checkpoint), &processor, &samples(), None, &mut second).unwrap();
     assert_eq!([first.losses, second.losses].concat(), wanted);
     assert_eq!(weights(&trained.model), weights(&straight));
     assert_eq!(trained.steps, 6);

@@ -23,7 +23,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub fn run(args: &Train) -> Result<(), Failure> {
     let base = folder(&args.model)?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
-    let (processor, resumed) = (Processor::from_directory(&base).map_err(smolvlm::Error::from)?, latest_checkpoint(&args.out)?);
+    let (processor, resumed) =
+        (Processor::from_directory(&base).map_err(smolvlm::Error::from)?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
     let model = match whole {
         Some(checkpoint) => load(checkpoint)?,
@@ -44,7 +45,8 @@ pub fn run(args: &Train) -> Result<(), Failure> {
         eprintln!("smolvlm: goes on from {}", checkpoint.display());
         trainer = trainer.resume(checkpoint);
     }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let mut bar = Bar(ProgressBar::new(args.steps).with_style(style));
     let eval = eval.as_ref().map(|eval| eval as &dyn Dataset);
     let trained = trainer.run(model, &processor, &data, eval, &mut bar)?;

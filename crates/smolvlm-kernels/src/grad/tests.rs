@@ -25,7 +25,10 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 }
 
 /// Backward from a weighted sum of the results, so that no two of them have the same gradient.
-fn finish<const D: usize>(y: Tensor<D>, gradients: impl Fn(&burn::tensor::Gradients) -> Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+fn finish<const D: usize>(
+    y: Tensor<D>,
+    gradients: impl Fn(&burn::tensor::Gradients) -> Vec<Vec<f32>>,
+) -> Vec<Vec<f32>> {
     let count = y.dims().iter().product::<usize>();
     let weights: Vec<f32> = (0..count).map(|index| ((index * 7919) % 101) as f32 / 50.0 - 1.0).collect();
     let weights = Tensor::<1>::from_data(TensorData::new(weights, [count]), &y.device()).reshape(y.dims());
