@@ -6,7 +6,9 @@ use serde_json::Value;
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_model::{SmolVlmModel, Weights};
 use smolvlm_processor::{Content, Conversation, ImageSource, Processor};
-use smolvlm_train::{Example, Observer, StepMetrics, TrainConfig, Trainer};
+use smolvlm_train::{
+    Example, Observer, StepMetrics, TrainConfig, Trainer, evaluate, load_adapters, merge_adapters, save_adapters,
+};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +40,7 @@ fn examples(record: &Value) -> Vec<Example> {
 }
 
 fn check(folder: &Path) {
-    let record: Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("training/training.json")).unwrap()).unwrap();
+    let record = read(&folder.join("training/training.json"));
     let number = |key: &str| record["options"][key].as_f64().unwrap();
     let list = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<f64>>();
     let betas = list(&record["options"]["betas"]);
@@ -94,6 +95,46 @@ fn check(folder: &Path) {
             );
         }
     }
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn an_adapter_of_peft_does_what_it_does_there_and_is_written_back() {
+    let (checkpoint, adapter) = (golden().join("gqa-256m/model"), golden().join("adapter"));
+    let model_config = ModelConfig::from_directory(&checkpoint).unwrap();
+    let weights = Weights::open(&checkpoint).unwrap();
+    let (model, _) = SmolVlmModel::load(&model_config, &weights, &Device::flex(), FloatType::F32).unwrap();
+    let processor = Processor::from_directory(&checkpoint).unwrap();
+    let examples = examples(&read(&golden().join("gqa-256m/training/training.json")));
+    let wanted = read(&adapter.join("loss.json"));
+    let assert_loss = |model: &SmolVlmModel, which: &str| {
+        let found = evaluate(model, &processor, &examples, &TrainConfig::default()).unwrap().eval_loss;
+        let wanted = wanted[which].as_f64().unwrap();
+        assert!((found - wanted).abs() < 1e-4, "{which}: {found} instead of {wanted}");
+    };
+    assert_loss(&model, "base");
+    let adapted = load_adapters(model, &adapter).unwrap();
+    assert_loss(&adapted, "adapted");
+    assert_loss(&merge_adapters(adapted.clone()), "adapted");
+
+    let folder = tempfile::tempdir().unwrap();
+    save_adapters(&adapted, Some("gqa-256m"), folder.path()).unwrap();
+    let bytes =
+        [&adapter, folder.path()].map(|folder| std::fs::read(folder.join("adapter_model.safetensors")).unwrap());
+    let [theirs, ours] = bytes.each_ref().map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    assert_eq!(ours.len(), theirs.len());
+    for (name, theirs) in theirs.tensors() {
+        let ours = ours.tensor(&name).unwrap();
+        assert_eq!((ours.shape(), ours.data()), (theirs.shape(), theirs.data()), "{name}");
+    }
+    let [theirs, ours] = [&adapter, folder.path()].map(|folder| read(&folder.join("adapter_config.json")));
+    for key in ["r", "peft_type", "bias", "base_model_name_or_path", "fan_in_fan_out", "task_type"] {
+        assert_eq!(ours[key], theirs[key], "{key}");
+    }
+    assert_eq!(ours["lora_alpha"].as_f64(), theirs["lora_alpha"].as_f64());
 }
 
 #[test]
