@@ -33,7 +33,7 @@ pub enum Error {
         /// File and line that it comes from.
         origin: Option<String>,
         /// What is wrong with it.
-        source: SampleError,
+        source: Box<SampleError>,
     },
     /// Only bad samples in a row.
     #[error("{skipped} samples in a row cannot be used; the last one: {last}")]

@@ -1,13 +1,12 @@
 //! Three steps of training against transformers: losses, gradient norms, changed weights.
 
-use burn::tensor::Device;
 use safetensors::SafeTensors;
 use serde_json::Value;
-use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{SmolVlmModel, Weights};
+use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::{Content, Conversation, ImageSource, Processor};
 use smolvlm_train::{
-    Example, Observer, StepMetrics, TrainConfig, Trainer, evaluate, load_adapters, merge_adapters, save_adapters,
+    Example, Observer, StepMetrics, TrainConfig, Trainer, evaluate, load_adapters, load_model, merge_adapters,
+    save_adapters,
 };
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -62,9 +61,7 @@ fn check(folder: &Path) {
         ..TrainConfig::default()
     };
     let checkpoint = folder.join("model");
-    let model_config = ModelConfig::from_directory(&checkpoint).unwrap();
-    let weights = Weights::open(&checkpoint).unwrap();
-    let (model, _) = SmolVlmModel::load(&model_config, &weights, &Device::flex(), FloatType::F32).unwrap();
+    let model = load_model(&checkpoint).unwrap();
     let processor = Processor::from_directory(&checkpoint).unwrap();
     let mut kept = Kept::default();
     let trained = Trainer::new(config).unwrap().run(model, &processor, &examples, None, &mut kept).unwrap();
@@ -104,9 +101,7 @@ fn read(path: &Path) -> Value {
 #[test]
 fn an_adapter_of_peft_does_what_it_does_there_and_is_written_back() {
     let (checkpoint, adapter) = (golden().join("gqa-256m/model"), golden().join("adapter"));
-    let model_config = ModelConfig::from_directory(&checkpoint).unwrap();
-    let weights = Weights::open(&checkpoint).unwrap();
-    let (model, _) = SmolVlmModel::load(&model_config, &weights, &Device::flex(), FloatType::F32).unwrap();
+    let model = load_model(&checkpoint).unwrap();
     let processor = Processor::from_directory(&checkpoint).unwrap();
     let examples = examples(&read(&golden().join("gqa-256m/training/training.json")));
     let wanted = read(&adapter.join("loss.json"));

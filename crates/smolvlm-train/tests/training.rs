@@ -3,10 +3,9 @@
 mod common;
 
 use common::{Losses, model, moved, processor, samples, training, weights};
-use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{SmolVlmModel, Weights};
+use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::{Message, Processor};
-use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint};
+use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint, load_model};
 
 fn run(config: TrainConfig, model: SmolVlmModel) -> (SmolVlmModel, Vec<f64>) {
     let mut losses = Losses::default();
@@ -89,12 +88,6 @@ fn frozen_parameters_keep_every_bit() {
     assert!(error.to_string().contains("model.vision_model."), "{error}");
 }
 
-fn load(folder: &std::path::Path) -> SmolVlmModel {
-    let config = ModelConfig::from_directory(folder).unwrap();
-    let weights = Weights::open(folder).unwrap();
-    SmolVlmModel::load(&config, &weights, &burn::tensor::Device::flex(), FloatType::F32).unwrap().0
-}
-
 #[test]
 fn an_interrupted_run_goes_on_exactly() {
     let (straight, wanted) = run(TrainConfig { batch_size: 3, ..training() }, model());
@@ -108,8 +101,10 @@ fn an_interrupted_run_goes_on_exactly() {
     // Everything comes from the checkpoint, the processor, too.
     let processor = Processor::from_directory(&checkpoint).unwrap();
     let mut second = Losses::default();
-    let trained =
-        trainer().resume(&checkpoint).run(load(&checkpoint), &processor, &samples(), None, &mut second).unwrap();
+    let trained = trainer()
+        .resume(&checkpoint)
+        .run(load_model(&checkpoint).unwrap(), &processor, &samples(), None, &mut second)
+        .unwrap();
     assert_eq!([first.losses, second.losses].concat(), wanted);
     assert_eq!(weights(&trained.model), weights(&straight));
     assert_eq!(trained.steps, 6);
@@ -172,7 +167,7 @@ fn a_loss_that_is_no_number_stops_or_is_skipped() {
     };
     let error = Trainer::new(wild.clone()).unwrap().run(model(), &processor(), &samples(), None, &mut ()).unwrap_err();
     assert!(matches!(error, Error::NotFinite { .. }), "{error}");
-    load(&latest_checkpoint(folder.path()).unwrap().unwrap());
+    load_model(&latest_checkpoint(folder.path()).unwrap().unwrap()).unwrap();
     let mut heard = Losses::default();
     let skip = TrainConfig { bad_steps: Policy::Skip, output: None, ..wild };
     Trainer::new(skip).unwrap().run(model(), &processor(), &samples(), None, &mut heard).unwrap();

@@ -4,12 +4,11 @@ use crate::args::{Eval, Train};
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm::Source;
-use smolvlm::config::{FloatType, ModelConfig};
-use smolvlm::model::{SmolVlmModel, Weights};
+use smolvlm::config::ModelConfig;
 use smolvlm::processor::Processor;
 use smolvlm_train::{
     Dataset, EvalMetrics, JsonLines, Observer, StepMetrics, Trainer, evaluate, initial_model, latest_checkpoint,
-    load_adapters, plot_metrics,
+    load_adapters, load_model, plot_metrics,
 };
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -27,12 +26,12 @@ pub fn run(args: &Train) -> Result<(), Failure> {
         (Processor::from_directory(&base).map_err(smolvlm::Error::from)?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
     let model = match whole {
-        Some(checkpoint) => load(checkpoint)?,
+        Some(checkpoint) => load_model(checkpoint)?,
         None if args.from_nothing => {
             let config = ModelConfig::from_directory(&base).map_err(smolvlm::Error::from)?;
             initial_model(&config, args.seed)?
         }
-        None => load(&base)?,
+        None => load_model(&base)?,
     };
     let model = match (args.lora(), &resumed) {
         (None, _) => model,
@@ -62,7 +61,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 pub fn eval(args: &Eval) -> Result<(), Failure> {
     let base = folder(&args.model)?;
     let processor = Processor::from_directory(&base).map_err(smolvlm::Error::from)?;
-    let model = load(&base)?;
+    let model = load_model(&base)?;
     let model = match &args.adapters {
         Some(adapters) => load_adapters(model, adapters)?,
         None => model,
@@ -84,14 +83,6 @@ fn folder(model: &str) -> Result<PathBuf, Failure> {
         }
         _ => Err(Failure::Write { path: model.into(), message: "is no checkpoint folder".to_owned() }),
     }
-}
-
-/// The weights of a folder, as numbers that can be trained.
-fn load(folder: &Path) -> Result<SmolVlmModel, Failure> {
-    let config = ModelConfig::from_directory(folder).map_err(smolvlm::Error::from)?;
-    let weights = Weights::open(folder).map_err(smolvlm::Error::from)?;
-    let device = smolvlm::Device::Flex.resolve()?;
-    Ok(SmolVlmModel::load(&config, &weights, &device, FloatType::F32).map_err(smolvlm::Error::from)?.0)
 }
 
 /// A bar on stderr, if that is a terminal.
