@@ -30,6 +30,7 @@ MEDIA, PROCESSING = "media", "processing"
 def build(out, only=None):
     from cases import Reference, write_cases
     from cases_generation import write_generation_cases
+    from cases_training import CHECKPOINTS as TRAINED, write_training_case
     from cases_video import write_video_cases
     from checkpoints import CHECKPOINTS, recipe, write_checkpoint
     from media import write_media
@@ -50,6 +51,8 @@ def build(out, only=None):
             write_cases(out / name, reference, plan)
             write_video_cases(out / name, reference, plan)
             write_generation_cases(out / name, reference, plan)
+            if name in TRAINED:
+                write_training_case(out / name / "training", out / name / "model", out)
     if PROCESSING in wanted:
         write_processing(out / PROCESSING, out)
 

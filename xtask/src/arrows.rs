@@ -27,7 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-generate",
         ],
     ),
-    ("smolvlm-cli", &["smolvlm"]),
+    ("smolvlm-train", &["smolvlm-config", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
+    ("smolvlm-cli", &["smolvlm", "smolvlm-train"]),
 ];
 
 /// Crates that must not see Burn, directly or through others.

@@ -2,9 +2,13 @@
 
 mod model;
 mod sampling;
+#[cfg(feature = "train")]
+mod train;
 
 pub use model::Model;
 pub use sampling::Sampling;
+#[cfg(feature = "train")]
+pub use train::{Eval, Train};
 
 use clap::{Args, Parser, Subcommand};
 use smolvlm::{Dtype, Preset};
@@ -40,6 +44,12 @@ pub enum Command {
     Random(Random),
     /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster
     Quantize(Quantize),
+    /// Train a checkpoint, or LoRA adapters for it, on conversations; the folder of the last checkpoint goes to stdout
+    #[cfg(feature = "train")]
+    Train(Train),
+    /// The loss of a checkpoint on conversations
+    #[cfg(feature = "train")]
+    Eval(Eval),
 }
 
 /// `smolvlm describe`.

@@ -9,6 +9,10 @@ pub enum Failure {
     /// The model said no.
     #[error(transparent)]
     Model(#[from] smolvlm::Error),
+    /// Training failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] smolvlm_train::Error),
     /// A file could not be read.
     #[error("{}: {source}", path.display())]
     Read {

@@ -29,6 +29,10 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Random(args) => commands::random::run(&args),
         Command::Quantize(args) => commands::quantize::run(&args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => commands::train::run(&args),
+        #[cfg(feature = "train")]
+        Command::Eval(args) => commands::train::eval(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

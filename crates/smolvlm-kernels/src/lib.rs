@@ -31,7 +31,7 @@ pub use ceiling::Ceilings;
 pub use cross_entropy::cross_entropy;
 pub use embedding::{Embedding, rows};
 pub use format::{Format, GROUP};
-pub use linear::Linear;
+pub use linear::{Adapter, Linear};
 #[cfg(feature = "flex")]
 pub use linear::{gated_linears, linears, packed_format};
 pub use mapped_file::MappedFile;

@@ -25,6 +25,35 @@ pub struct Linear {
     packed: Option<Arc<PackedMatrix>>,
     #[module(skip)]
     shape: [usize; 2],
+    /// A change of low rank that is learnt instead of the weight.
+    pub adapter: Option<Adapter>,
+}
+
+/// A low-rank change of a linear layer, `scale up down` (Hu et al. 2022, arXiv 2106.09685).
+#[derive(Module, Debug)]
+pub struct Adapter {
+    /// `[rank, in]`.
+    pub down: Param<Tensor<2>>,
+    /// `[out, rank]`.
+    pub up: Param<Tensor<2>>,
+    /// Factor of the product.
+    pub scale: f64,
+}
+
+impl Adapter {
+    /// What it adds to the outputs of its layer, given their inputs.
+    ///
+    /// # Shapes
+    ///
+    /// `[.., in]` to `[.., out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        linear(linear(x, self.down.val(), None) * self.scale, self.up.val(), None)
+    }
+
+    /// What it adds to the weight of its layer, `[out, in]`.
+    pub fn weight(&self) -> Tensor<2> {
+        self.up.val().matmul(self.down.val()) * self.scale
+    }
 }
 
 impl Linear {
@@ -48,6 +77,7 @@ impl Linear {
             #[cfg(feature = "flex")]
             packed: None,
             shape,
+            adapter: None,
         }
     }
 
@@ -69,24 +99,26 @@ impl Linear {
         if let Some(packed) = &self.packed {
             return self.forward_packed(packed, x);
         }
-        match &self.weight {
-            Some(weight) => linear(x, weight.val(), self.bias.as_ref().map(Param::val)),
-            // Either there is a weight, or it was packed.
-            None => x,
+        // Either there is a weight, or it was packed.
+        let Some(weight) = &self.weight else { return x };
+        let bias = self.bias.as_ref().map(Param::val);
+        match &self.adapter {
+            None => linear(x, weight.val(), bias),
+            Some(adapter) => linear(x.clone(), weight.val(), bias) + adapter.forward(x),
         }
     }
 }
 
 #[cfg(feature = "flex")]
 impl Linear {
-    /// Takes packed weights instead of the tensor.
+    /// Takes packed weights instead of the tensor, and of an adapter.
     ///
     /// # Panics
     ///
     /// When the matrix is of another shape.
     pub fn pack(&mut self, matrix: PackedMatrix) {
         assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "a matrix of the layer's shape");
-        self.weight = None;
+        (self.weight, self.adapter) = (None, None);
         self.packed = Some(Arc::new(matrix));
     }
 

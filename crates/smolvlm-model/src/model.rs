@@ -111,6 +111,16 @@ impl SmolVlmModel {
         place(self, source, device, format)
     }
 
+    /// The linear layers, with their paths below the model.
+    #[cfg(feature = "flex")]
+    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let vision = self.vision.linears_mut().into_iter().map(|(path, linear)| (format!("vision.{path}"), linear));
+        let connector = ("connector.proj".to_owned(), &mut self.connector.proj);
+        let text = self.text.linears_mut().into_iter().map(|(path, linear)| (format!("text.{path}"), linear));
+        let head = self.lm_head.as_mut().map(|head| ("lm_head".to_owned(), head));
+        vision.chain([connector]).chain(text).chain(head).collect()
+    }
+
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config

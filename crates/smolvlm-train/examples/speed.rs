@@ -37,7 +37,8 @@ impl Observer for Print {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let steps = std::env::args().nth(1).and_then(|steps| steps.parse().ok()).unwrap_or(6);
+    let number = |at, default| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (steps, micro_batch) = (number(1, 6), number(2, TrainConfig::default().micro_batch as u64));
     let config = config();
     let mut processing = Preset::Tiny.processor();
     (processing.image.size, processing.image.max_image_size) = (Size::LongestEdge(128), 64);
@@ -52,7 +53,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         Example::answer(question, "a large red circle is at the upper left of a small blue square")
     });
-    let training = TrainConfig { steps, learning_rate: 1e-3, warmup: 2, ..TrainConfig::default() };
+    let training = TrainConfig {
+        steps,
+        micro_batch: micro_batch as usize,
+        learning_rate: 1e-3,
+        warmup: 2,
+        ..TrainConfig::default()
+    };
     Trainer::new(training)?.run(initial_model(&config, 0)?, &processor, &samples, None, &mut Print)?;
     Ok(())
 }

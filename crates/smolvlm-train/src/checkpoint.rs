@@ -1,6 +1,7 @@
 //! Checkpoints: a model that anything can load, and what training needs to go on as if it had never stopped.
 
 use crate::Error;
+use crate::lora::{has_adapters, save_adapters};
 use crate::optimizer::Moments;
 use crate::parameters::Parameter;
 use safetensors::tensor::{Dtype, TensorView};
@@ -29,8 +30,11 @@ pub(crate) struct State {
     pub(crate) seed: u64,
 }
 
-/// Writes the model with the processor's files into `folder`, which must exist.
-pub(crate) fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Result<(), Error> {
+/// Writes the model with the processor's files into `folder`, which must exist; of a model with adapters these alone.
+fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Result<(), Error> {
+    if has_adapters(model) {
+        return save_adapters(model, None, folder);
+    }
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| Error::io(path, source))
@@ -144,7 +148,10 @@ pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Ve
             let name = format!("{}.{kind}", parameter.name);
             let tensor = tensors.tensor(&name).ok().filter(|tensor| tensor.data().len() == 4 * parameter.len);
             let tensor = tensor.ok_or_else(|| {
-                let message = format!("{name} is not there with {} values: another model, or other frozen parameters", parameter.len);
+                let message = format!(
+                    "{name} is not there with {} values: another model, or other frozen parameters",
+                    parameter.len
+                );
                 wrong(path.clone(), message)
             })?;
             Ok(tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())

@@ -29,7 +29,7 @@ pub struct TrainConfig {
     /// Samples a step.
     pub batch_size: usize,
     /// Most samples that a worker holds at a time; a batch is worked off in as many pieces as that needs, with the same
-    /// result up to rounding. Smaller ones take less memory.
+    /// result up to rounding. Small ones take less memory, and no longer on small models: their results stay in the cache.
     pub micro_batch: usize,
     /// The largest learning rate.
     pub learning_rate: f64,
@@ -77,7 +77,7 @@ impl Default for TrainConfig {
         Self {
             steps: 1000,
             batch_size: 32,
-            micro_batch: 16,
+            micro_batch: 4,
             learning_rate: 1e-4,
             final_rate: 0.1,
             warmup: 50,

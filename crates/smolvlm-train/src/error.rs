@@ -33,7 +33,7 @@ pub enum Error {
         /// File and line that it comes from.
         origin: Option<String>,
         /// What is wrong with it.
-        source: SampleError,
+        source: Box<SampleError>,
     },
     /// Only bad samples in a row.
     #[error("{skipped} samples in a row cannot be used; the last one: {last}")]
@@ -63,6 +63,14 @@ pub enum Error {
         /// The checkpoint or a file of it.
         path: PathBuf,
         /// What does not fit.
+        message: String,
+    },
+    /// Adapter files do not fit this model, or hold what is not supported.
+    #[error("{}: {message}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         message: String,
     },
     /// A file could not be read or written.

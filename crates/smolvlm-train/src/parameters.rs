@@ -30,14 +30,16 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
     let specs = specs_by_path(model.config());
     let mut lister = Lister { path: Vec::new(), found: Vec::new() };
     model.visit(&mut lister);
+    // Where there are adapters, nothing else is learnt.
+    let adapted = lister.found.iter().any(|(path, _)| adapter_name(&specs, path).is_some());
     let mut parameters: Vec<Parameter> = lister
         .found
         .into_iter()
-        .map(|(path, len)| {
-            let spec = specs.get(&path);
-            let kind = spec.map_or(TensorKind::Weight, |spec| spec.kind);
-            let name = spec.map_or(path, |spec| spec.name.clone());
-            Parameter { name, len, learnt: true, decays: kind == TensorKind::Weight }
+        .map(|(path, len)| match (specs.get(&path), adapter_name(&specs, &path)) {
+            (Some(spec), _) => {
+                Parameter { name: spec.name.clone(), len, learnt: !adapted, decays: spec.kind == TensorKind::Weight }
+            }
+            (None, name) => Parameter { name: name.unwrap_or(path), len, learnt: true, decays: true },
         })
         .collect();
     for pattern in freeze {
@@ -54,7 +56,24 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
     Ok(parameters)
 }
 
-fn specs_by_path(config: &ModelConfig) -> HashMap<String, TensorSpec> {
+/// The name of an adapter's matrix, from its path below the model.
+fn adapter_name(specs: &HashMap<String, TensorSpec>, path: &str) -> Option<String> {
+    let (layer, matrix) = path.rsplit_once(".adapter.")?;
+    Some(format!("{}.{}", module_name(specs, layer)?, if matrix == "down" { DOWN } else { UP }))
+}
+
+/// The name of a linear layer in the checkpoint, from its path below the model.
+pub(crate) fn module_name(specs: &HashMap<String, TensorSpec>, path: &str) -> Option<String> {
+    specs.get(&format!("{path}.weight"))?.name.strip_suffix(".weight").map(str::to_owned)
+}
+
+/// Names of an adapter's matrices below its layer.
+pub(crate) const DOWN: &str = "lora_A.weight";
+/// See [`DOWN`].
+pub(crate) const UP: &str = "lora_B.weight";
+
+/// Tensors of a checkpoint by the path of their parameter, with the output projection.
+pub(crate) fn specs_by_path(config: &ModelConfig) -> HashMap<String, TensorSpec> {
     let mut untied = config.clone();
     untied.tie_word_embeddings = false;
     tensor_specs(&untied).into_iter().map(|spec| (spec.module_path.clone(), spec)).collect()

@@ -3,7 +3,7 @@
 use crate::order::Order;
 use crate::{Dataset, Error, Policy, Sample};
 use smolvlm_processor::Processor;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 
 /// Samples of one step.
 pub(crate) struct Batch {
@@ -28,7 +28,7 @@ const MOST_SKIPPED: u64 = 10_000;
 impl Source<'_> {
     /// The sample of a number.
     pub(crate) fn sample(&self, index: u64) -> Result<Sample, Error> {
-        let fail = |origin: Option<String>| move |source| Error::Sample { index, origin, source };
+        let fail = |origin: Option<String>| move |source| Error::Sample { index, origin, source: Box::new(source) };
         let example = self.dataset.get(index).map_err(|source| fail(self.dataset.origin(index))(source))?;
         Sample::new(self.processor, &example, self.limit).map_err(fail(example.origin))
     }
@@ -76,9 +76,4 @@ impl Source<'_> {
             }
         }
     }
-}
-
-/// A channel that holds one batch besides the one that is being made.
-pub(crate) fn channel() -> (SyncSender<Result<Batch, Error>>, Receiver<Result<Batch, Error>>) {
-    sync_channel(1)
 }

@@ -26,6 +26,11 @@ impl Random {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
+    /// A number from -1 to 1.
+    pub(crate) fn symmetric(&mut self) -> f32 {
+        ((self.next() >> 40) as f32 / (1_u32 << 23) as f32) - 1.0
+    }
+
     /// Two independent numbers from the standard normal distribution (Box and Muller 1958).
     pub(crate) fn normal_pair(&mut self) -> [f32; 2] {
         // From above zero to one, so that the logarithm is finite.

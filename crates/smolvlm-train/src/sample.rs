@@ -37,9 +37,10 @@ impl Sample {
         let spans = spoken(processor, &example.conversation, prompt, &plans)?;
         let offsets = offsets(processor, prompt, &batch.input_ids)?;
         let image = processor.image_token_id();
-        let learnt = offsets.iter().zip(&batch.input_ids).enumerate().map(|(index, (&start, &id))| {
-            index > 0 && id != image && spans.iter().any(|span| span.contains(&start))
-        });
+        let learnt =
+            offsets.iter().zip(&batch.input_ids).enumerate().map(|(index, (&start, &id))| {
+                index > 0 && id != image && spans.iter().any(|span| span.contains(&start))
+            });
         let learnt: Vec<bool> = learnt.collect();
         if !learnt.contains(&true) {
             return Err(SampleError::NoTarget);

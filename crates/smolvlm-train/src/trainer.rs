@@ -5,7 +5,7 @@ use crate::metrics::MetricsFile;
 use crate::optimizer::{AdamW, Moments, Update};
 use crate::order::Order;
 use crate::parameters::{Parameter, change, parameters};
-use crate::prefetch::{Batch, Source, channel};
+use crate::prefetch::{Batch, Source};
 use crate::workers::Workers;
 use crate::{Dataset, Error, EvalMetrics, Observer, Policy, Sample, StepMetrics, TrainConfig};
 use rayon::prelude::*;
@@ -13,26 +13,22 @@ use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::Processor;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 /// Trains models.
 ///
 /// ```no_run
-/// use smolvlm_config::{FloatType, ModelConfig};
-/// use smolvlm_model::{SmolVlmModel, Weights};
 /// use smolvlm_processor::{Message, Processor};
-/// use smolvlm_train::{Example, TrainConfig, Trainer};
-/// use burn::tensor::Device;
+/// use smolvlm_train::{Example, TrainConfig, Trainer, load_model};
 ///
 /// let folder = std::path::Path::new("SmolVLM2-256M-Video-Instruct");
-/// let config = ModelConfig::from_directory(folder)?;
-/// let (model, _) = SmolVlmModel::load(&config, &Weights::open(folder)?, &Device::flex(), FloatType::F32)?;
 /// let processor = Processor::from_directory(folder)?;
 /// let question = Message::user().image("cat.jpg").text("Who is this?");
 /// let samples = vec![Example::answer(question, "That is Minka.")];
 ///
 /// let config = TrainConfig { steps: 20, batch_size: 1, output: Some("minka".into()), ..TrainConfig::default() };
-/// let trained = Trainer::new(config)?.run(model, &processor, &samples, None, &mut ())?;
+/// let trained = Trainer::new(config)?.run(load_model(folder)?, &processor, &samples, None, &mut ())?;
 /// println!("loss {}", trained.loss);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -107,7 +103,8 @@ impl Trainer {
         let (state, training) = (run.state, source(dataset));
         let left = config.steps.saturating_sub(state.step);
         model = std::thread::scope(|scope| {
-            let (sender, batches) = channel();
+            // One batch waits while the next one is made.
+            let (sender, batches) = sync_channel(1);
             scope.spawn(move || training.fill(order, state.position, config.batch_size, left, &sender));
             // The other thread ends when nobody wants its batches: when this block is left.
             while run.state.step < config.steps {

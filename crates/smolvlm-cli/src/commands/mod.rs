@@ -9,3 +9,5 @@ pub mod generate;
 pub mod process;
 pub mod quantize;
 pub mod random;
+#[cfg(feature = "train")]
+pub mod train;

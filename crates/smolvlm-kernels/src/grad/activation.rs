@@ -82,8 +82,7 @@ impl Backward<Flex, 2> for GateStep {
         let (mut d_gate, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         let out = d_gate.par_chunks_mut(CHUNK).zip(dx.par_chunks_mut(CHUNK));
         let given = gate.par_chunks(CHUNK).zip(x.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-        out.zip(given)
-            .for_each(|((d_gate, dx), ((gate, x), dy))| gate_backward(*function, gate, x, dy, d_gate, dx));
+        out.zip(given).for_each(|((d_gate, dx), ((gate, x), dy))| gate_backward(*function, gate, x, dy, d_gate, dx));
         for (parent, gradient) in ops.parents.into_iter().zip([d_gate, dx]) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, tensor(gradient, x.shape()));

@@ -19,12 +19,7 @@ use std::sync::Arc;
 const BLOCK: usize = 64;
 
 /// See [`attention`](crate::attention).
-pub(crate) fn attention(
-    q: &Tensor<4>,
-    k: &Tensor<4>,
-    v: &Tensor<4>,
-    mask: &AttentionMask,
-) -> Option<Tensor<4>> {
+pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([batch, heads, queries, width], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
     let (q, k, v) = (recorded(q)?, recorded(k)?, recorded(v)?);
     let sizes = Sizes { batch, heads, kv_heads, queries, keys, width };

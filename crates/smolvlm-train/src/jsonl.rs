@@ -1,0 +1,147 @@
+//! Conversations from a file with one a line.
+
+use crate::{Dataset, Error, Example, SampleError};
+use serde_json::Value;
+use smolvlm_processor::{Content, Conversation, ImageSource, VideoSource};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Longest line that is read, in bytes: images may be in it as base64.
+const LONGEST_LINE: u64 = 1 << 28;
+
+/// A file with one conversation a line: a list of messages as [`Conversation::from_json`] takes it, or an object that has
+/// such a list as `messages`. Paths are relative to the file's folder; empty lines do not count.
+///
+/// Only where lines begin is kept in memory.
+#[derive(Debug)]
+pub struct JsonLines {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// Start, length and number (counted from one) of each line.
+    lines: Vec<(u64, u64, u64)>,
+}
+
+impl JsonLines {
+    /// Opens a file and finds its lines; none is parsed yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let fail = |source| Error::io(&path, source);
+        let mut reader = BufReader::new(File::open(&path).map_err(fail)?);
+        let (mut lines, mut start, mut buffer) = (Vec::new(), 0, Vec::new());
+        for number in 1.. {
+            buffer.clear();
+            let read = reader.read_until(b'\n', &mut buffer).map_err(fail)? as u64;
+            if read == 0 {
+                break;
+            }
+            if !buffer.trim_ascii().is_empty() {
+                lines.push((start, read, number));
+            }
+            start += read;
+        }
+        Ok(Self { file: Mutex::new(reader.into_inner()), path, lines })
+    }
+
+    fn line(&self, index: u64) -> Option<(u64, u64, u64)> {
+        self.lines.get(usize::try_from(index).ok()?).copied()
+    }
+
+    fn read(&self, start: u64, len: u64) -> std::io::Result<String> {
+        if len > LONGEST_LINE {
+            return Err(std::io::Error::other(format!("a line of {len} bytes, the limit is {LONGEST_LINE}")));
+        }
+        // A thread that panicked with the lock left nothing half done: each use seeks anew.
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start))?;
+        let mut text = String::new();
+        (&mut *file).take(len).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl Dataset for JsonLines {
+    fn len(&self) -> Option<u64> {
+        Some(self.lines.len() as u64)
+    }
+
+    fn get(&self, index: u64) -> Result<Example, SampleError> {
+        let (start, len, _) =
+            self.line(index).ok_or_else(|| SampleError::Read(format!("there is no sample {index}")))?;
+        let text = self.read(start, len).map_err(|error| SampleError::Read(error.to_string()))?;
+        let text = match serde_json::from_str::<Value>(&text) {
+            Ok(Value::Object(object)) => match object.get("messages") {
+                Some(messages) => messages.to_string(),
+                None => return Err(SampleError::Read("an object without \"messages\"".to_owned())),
+            },
+            // What is wrong with anything else is told by what reads conversations.
+            _ => text,
+        };
+        let mut conversation = Conversation::from_json(&text)?;
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let contents = conversation.messages.iter_mut().flat_map(|message| &mut message.content);
+        contents.for_each(|content| place(content, folder));
+        let example = Example::new(conversation);
+        Ok(match self.origin(index) {
+            Some(origin) => example.from_place(origin),
+            None => example,
+        })
+    }
+
+    fn origin(&self, index: u64) -> Option<String> {
+        let (_, _, number) = self.line(index)?;
+        Some(format!("{}, line {number}", self.path.display()))
+    }
+}
+
+/// Makes relative paths start from a folder.
+fn place(content: &mut Content, folder: &Path) {
+    let image = |source: &mut ImageSource| {
+        if let ImageSource::Path(path) = source {
+            // What is no file there may be an image in base64, which the path is left to be.
+            let there = folder.join(&*path);
+            if path.is_relative() && (path.as_os_str().len() < 256 || there.exists()) {
+                *path = there;
+            }
+        }
+    };
+    match content {
+        Content::Image(source) => image(source),
+        Content::Video(VideoSource::Path(path)) if path.is_relative() => *path = folder.join(&*path),
+        Content::Video(VideoSource::Frames(frames)) => frames.images.iter_mut().for_each(image),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JsonLines;
+    use crate::Dataset;
+    use smolvlm_processor::{Content, ImageSource};
+
+    #[test]
+    fn lines_are_conversations_and_paths_start_at_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.jsonl");
+        let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]}]"#;
+        std::fs::write(&path, format!("{message}\n\n{{\"messages\":{message}}}\nnonsense\n{{}}")).unwrap();
+        let lines = JsonLines::open(&path).unwrap();
+        assert_eq!(lines.len(), Some(4));
+        for index in 0..2 {
+            let example = lines.get(index).unwrap();
+            let Content::Image(ImageSource::Path(image)) = &example.conversation.messages[0].content[0] else {
+                panic!("an image with a path")
+            };
+            assert_eq!(*image, folder.path().join("a.png"));
+        }
+        assert_eq!(lines.get(1).unwrap().origin, Some(format!("{}, line 3", path.display())));
+        assert!(lines.get(2).unwrap_err().to_string().contains("line 1"));
+        assert!(lines.get(3).unwrap_err().to_string().contains("messages"));
+        assert!(lines.get(4).is_err());
+    }
+}

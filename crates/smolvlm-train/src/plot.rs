@@ -1,0 +1,54 @@
+//! A picture of the losses.
+
+use crate::Error;
+use plotters::prelude::{
+    BLACK, BLUE, ChartBuilder, IntoDrawingArea, IntoFont, LineSeries, RED, SVGBackend, SeriesLabelPosition, WHITE,
+};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Draws the losses of a metrics file, as training writes it, over the steps as an SVG picture.
+///
+/// # Errors
+///
+/// [`Error::Io`] for files that cannot be read or written, or hold no losses.
+pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
+    let text = fs::read_to_string(metrics).map_err(|source| Error::io(metrics, source))?;
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let series = |key: &str| -> Vec<(f64, f64)> {
+        let points = lines.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?)));
+        points.collect()
+    };
+    let (train, eval) = (series("loss"), series("eval_loss"));
+    let all = || train.iter().chain(&eval);
+    let fail = |path: &Path, message: String| Error::io(path, std::io::Error::other(message));
+    let last = all().map(|point| point.0).fold(1.0, f64::max);
+    let most = all().map(|point| point.1).fold(0.0, f64::max);
+    if all().next().is_none() || most <= 0.0 {
+        return Err(fail(metrics, "it holds no losses".to_owned()));
+    }
+    let draw = || -> Result<(), Box<dyn std::error::Error>> {
+        let area = SVGBackend::new(picture, (900, 500)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption("loss", ("sans-serif", 22).into_font())
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(48)
+            .build_cartesian_2d(0.0..last, 0.0..most * 1.05)?;
+        chart.configure_mesh().x_desc("step").draw()?;
+        chart
+            .draw_series(LineSeries::new(train.iter().copied(), BLUE))?
+            .label("training")
+            .legend(|(x, y)| plotters::element::PathElement::new([(x, y), (x + 16, y)], BLUE));
+        chart
+            .draw_series(LineSeries::new(eval.iter().copied(), RED))?
+            .label("evaluation")
+            .legend(|(x, y)| plotters::element::PathElement::new([(x, y), (x + 16, y)], RED));
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).border_style(BLACK).draw()?;
+        area.present()?;
+        Ok(())
+    };
+    draw().map_err(|error| fail(picture, error.to_string()))
+}

@@ -1,0 +1,78 @@
+//! Which tokens of a conversation are learnt.
+
+mod common;
+
+use common::{picture, processor};
+use smolvlm_processor::{FrameList, Message, Processor, synthetic_tokenizer};
+use smolvlm_train::{Example, Sample, SampleError};
+
+/// Runs of learnt tokens as text.
+fn learnt(processor: &Processor, example: &Example) -> Vec<String> {
+    let sample = Sample::new(processor, example, 10_000).unwrap();
+    assert_eq!(sample.ids.len(), sample.learnt.len());
+    let mut runs: Vec<Vec<u32>> = Vec::new();
+    let mut last = false;
+    for (id, learnt) in sample.ids.iter().zip(&sample.learnt) {
+        match (last, *learnt, runs.last_mut()) {
+            (true, true, Some(run)) => run.push(*id),
+            (_, true, _) => runs.push(vec![*id]),
+            _ => {}
+        }
+        last = *learnt;
+    }
+    runs.iter().map(|run| processor.decode(run, false).unwrap()).collect()
+}
+
+#[test]
+fn every_turn_of_the_assistant_with_its_end() {
+    let conversation = Example::new([
+        Message::system().text("Be brief."),
+        Message::user().image(picture([1, 2, 3])).text("What is it? User: or Assistant: no"),
+        Message::assistant().text("A cat."),
+        Message::user().text("Sure?<end_of_utterance>"),
+        Message::assistant().text("Yes, Größe 3 — ünïcode."),
+    ]);
+    let wanted = [" A cat.<end_of_utterance>", " Yes, Größe 3 — ünïcode.<end_of_utterance>"];
+    assert_eq!(learnt(&processor(), &conversation), wanted);
+}
+
+#[test]
+fn videos_and_several_images() {
+    let frames = FrameList::new([picture([9, 9, 9]), picture([8, 8, 8])]);
+    let conversation = Example::new([
+        Message::user().video(frames).text("And this one?").image(picture([7, 7, 7])),
+        Message::assistant().text("Grey"),
+        Message::user().image(picture([6, 6, 6])).text("This?"),
+        Message::assistant().text("Grey, too"),
+    ]);
+    assert_eq!(learnt(&processor(), &conversation), [" Grey<end_of_utterance>", " Grey, too<end_of_utterance>"]);
+}
+
+#[test]
+fn a_conversation_may_start_with_the_assistant() {
+    let conversation = Example::new([Message::assistant().text("Hello."), Message::user().text("Hi")]);
+    // The token that starts every prompt is never learnt: nothing comes before it.
+    assert_eq!(learnt(&processor(), &conversation), ["Assistant: Hello.<end_of_utterance>"]);
+}
+
+#[test]
+fn templates_of_another_kind() {
+    let template = "{% for m in messages %}[{{ m.role }}]{% for c in m.content %}{{ c.text }}{% endfor %}<|im_end|>\
+                    {% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+    let with = |template: &str| {
+        let config = processor().config().clone();
+        Processor::new(config, synthetic_tokenizer(400).unwrap(), Some(template.to_owned())).unwrap()
+    };
+    let conversation = Example::new([
+        Message::user().text("a"),
+        Message::assistant().text("b"),
+        Message::user().text("c"),
+        Message::assistant().text("d"),
+    ]);
+    // Without the known end of a turn, all that the template writes for one is learnt.
+    assert_eq!(learnt(&with(template), &conversation), ["b<|im_end|>", "d<|im_end|>"]);
+    // A template that treats the last message differently cannot be taken apart.
+    let last = "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m.content[0].text }}{% endfor %}";
+    let error = Sample::new(&with(last), &conversation, 1000).unwrap_err();
+    assert!(matches!(error, SampleError::Template { messages: 2 }), "{error}");
+}
