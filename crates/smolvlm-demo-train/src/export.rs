@@ -1,13 +1,15 @@
 //! The checkpoint as it is shipped.
 
-use crate::{design, train};
+use crate::design;
 use smolvlm_config::FloatType;
+use smolvlm_processor::Processor;
+use smolvlm_train::load_model;
 use std::error::Error;
 use std::path::Path;
 
 /// Writes a folder in the layout of the released checkpoints, weights in bf16.
 pub fn run(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    let (model, processor) = train::open(from)?;
+    let (model, processor) = (load_model(from)?, Processor::from_directory(from)?);
     let mut config = model.config().clone();
     config.dtype = Some(FloatType::Bf16);
     std::fs::create_dir_all(to)?;

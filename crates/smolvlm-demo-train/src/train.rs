@@ -1,18 +1,15 @@
 //! A training run.
 
 use crate::{design, lessons, vocabulary};
-use burn::tensor::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{SmolVlmModel, Weights};
 use smolvlm_processor::Processor;
-use smolvlm_train::{Dataset, Error as TrainError, EvalMetrics, Example, Observer, SampleError, StepMetrics};
-use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint};
+use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, SampleError, StepMetrics};
+use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model};
 use smolvlm_world::{Split, lesson};
 use std::error::Error;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Options of training.
@@ -106,7 +103,7 @@ pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     let trainer = Trainer::new(config)?;
     let checkpoint = latest_checkpoint(&args.out)?;
     let (model, processor) = match checkpoint.as_deref().or(args.from.as_deref()) {
-        Some(folder) => open(folder)?,
+        Some(folder) => (load_model(folder)?, Processor::from_directory(folder)?),
         None => {
             let tokenizer = vocabulary::train().map_err(|error| error.to_string())?;
             (initial_model(&design::model(&tokenizer)?, 0)?, design::processor(tokenizer)?)
@@ -124,19 +121,8 @@ pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     let mut watch = Watch { bar: ProgressBar::new(args.steps).with_style(style), end, loss: None };
     let training = Lessons { split: Split::Train, first: args.first };
     let validation = Lessons { split: Split::Validation, first: 0 };
-    let trained = trainer.run(model, &processor, &training, Some(&validation), &mut watch).map_err(explain)?;
+    let trained = trainer.run(model, &processor, &training, Some(&validation), &mut watch)?;
     watch.bar.finish();
     eprintln!("{} steps, loss {:.4}", trained.steps, trained.loss);
     Ok(())
-}
-
-fn explain(error: TrainError) -> Box<dyn Error> {
-    error.into()
-}
-
-/// A checkpoint's model and processor.
-pub fn open(folder: &Path) -> Result<(SmolVlmModel, Processor), Box<dyn Error>> {
-    let config = ModelConfig::from_directory(folder)?;
-    let (model, _) = SmolVlmModel::load(&config, &Weights::open(folder)?, &Device::flex(), FloatType::F32)?;
-    Ok((model, Processor::from_directory(folder)?))
 }
