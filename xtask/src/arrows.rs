@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-text", &["smolvlm-config", "smolvlm-kernels"]),
     ("smolvlm-model", &["smolvlm-config", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"]),
     ("smolvlm-generate", &["smolvlm-config"]),
+    ("smolvlm-demo", &[]),
     (
         "smolvlm",
         &[
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-kernels",
             "smolvlm-model",
             "smolvlm-generate",
+            "smolvlm-demo",
         ],
     ),
     ("smolvlm-train", &["smolvlm-config", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
@@ -33,8 +35,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that must not see Burn, directly or through others.
-const WITHOUT_BURN: &[&str] =
-    &["smolvlm-config", "smolvlm-image", "smolvlm-video", "smolvlm-processor", "smolvlm-generate", "smolvlm-world"];
+const WITHOUT_BURN: &[&str] = &[
+    "smolvlm-config",
+    "smolvlm-image",
+    "smolvlm-video",
+    "smolvlm-processor",
+    "smolvlm-generate",
+    "smolvlm-demo",
+    "smolvlm-world",
+];
 
 /// Members that are not part of the product and may look at all of it.
 const OUTSIDE: &[&str] = &["xtask", "smolvlm-tests", "smolvlm-demo-train"];

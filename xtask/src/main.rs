@@ -6,13 +6,15 @@ mod demo;
 mod golden;
 mod process;
 mod test;
+mod train_demo;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask <task>
 
-  demo     build the release binary, make a small random checkpoint, describe a picture with it
+  demo     build the release binary, ask the small trained model about pictures and a clip
+  train-demo   train that model anew from nothing, for hours; goes on where it was interrupted (--minutes N ends it sooner)
   test     every test of the workspace, as CI runs them
   golden   rebuild the goldens with the reference implementation and compare (--write replaces them)
   check    format, clippy, docs, and the arrows between crates
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match task.as_deref() {
         Some("demo") => demo::run(&rest),
+        Some("train-demo") => train_demo::run(&rest),
         Some("test") => test::run(&rest),
         Some("golden") => golden::run(&rest),
         Some("check") => check::run(),

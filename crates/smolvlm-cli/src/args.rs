@@ -65,6 +65,9 @@ pub struct Describe {
     /// Every medium is a video: for animated WebP and PNG
     #[arg(long)]
     pub as_video: bool,
+    /// Draw what the model sees first, if stderr is a terminal
+    #[arg(long)]
+    pub show: bool,
     #[command(flatten)]
     pub sampling: Sampling,
     #[command(flatten)]
@@ -208,7 +211,7 @@ pub struct Random {
 /// `smolvlm quantize`.
 #[derive(Debug, Args)]
 pub struct Quantize {
-    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
+    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID", required_unless_present = "random")]
     pub model: Option<String>,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny

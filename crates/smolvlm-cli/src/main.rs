@@ -7,6 +7,7 @@ mod failure;
 mod load;
 mod media;
 mod output;
+mod show;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -28,10 +28,12 @@ pub fn model(tokenizer: &Tokenizer) -> Result<ModelConfig, Box<dyn Error>> {
     Ok(config)
 }
 
-/// Stills become four tiles and a view of the whole, frames of clips one tile each.
-pub fn processor(tokenizer: Tokenizer) -> Result<Processor, Box<dyn Error>> {
+/// With `split`, stills become four tiles and a view of the whole, otherwise the view only; frames of clips one tile each.
+pub fn processor(tokenizer: Tokenizer, split: bool) -> Result<Processor, Box<dyn Error>> {
     let mut config: ProcessorConfig = Preset::Tiny.processor();
-    (config.image.size, config.image.max_image_size) = (Size::LongestEdge(2 * TILE), TILE);
+    let edge = if split { 2 * TILE } else { TILE };
+    (config.image.size, config.image.max_image_size) = (Size::LongestEdge(edge), TILE);
+    config.image.do_image_splitting = split;
     (config.video.size, config.video.max_image_size) = (Size::LongestEdge(TILE), TILE);
     config.image_seq_len = 16;
     config.chat_template = None;

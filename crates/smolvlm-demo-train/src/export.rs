@@ -1,14 +1,18 @@
 //! The checkpoint as it is shipped.
 
 use crate::design;
+use crate::stage::Stage;
 use smolvlm_config::FloatType;
-use smolvlm_processor::Processor;
-use smolvlm_train::load_model;
+use smolvlm_processor::{Processor, RELEASED_CHAT_TEMPLATE};
+use smolvlm_train::{latest_checkpoint, load_model};
 use std::error::Error;
 use std::path::Path;
 
-/// Writes a folder in the layout of the released checkpoints, weights in bf16.
-pub fn run(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+/// Writes the newest checkpoint of a training run as a folder in the layout of the released ones, weights in bf16.
+pub fn run(out: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    let newest = |stage: Stage| latest_checkpoint(&out.join(stage.name()));
+    let from = newest(Stage::Far)?.or(newest(Stage::Near)?);
+    let from = &from.ok_or_else(|| format!("{} holds no checkpoint of training", out.display()))?;
     let (model, processor) = (load_model(from)?, Processor::from_directory(from)?);
     let mut config = model.config().clone();
     config.dtype = Some(FloatType::Bf16);
@@ -16,6 +20,7 @@ pub fn run(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::write(to.join("config.json"), config.to_json())?;
     std::fs::write(to.join("generation_config.json"), design::generation(&config).to_json())?;
     std::fs::write(to.join("processor_config.json"), processor.config().to_json())?;
+    std::fs::write(to.join("chat_template.jinja"), RELEASED_CHAT_TEMPLATE)?;
     processor.save_tokenizer(to)?;
     model.save(FloatType::Bf16, to.join("model.safetensors"))?;
     Ok(())

@@ -4,6 +4,7 @@ mod design;
 mod export;
 mod lessons;
 mod score;
+mod stage;
 mod train;
 mod vocabulary;
 
@@ -28,9 +29,9 @@ struct Cli {
 enum Command {
     /// Train, from nothing or from where the last run in the same folder ended
     Train(train::Train),
-    /// Write a checkpoint of training in bf16, as it is shipped
+    /// Write the newest checkpoint of training in bf16, as it is shipped
     Export {
-        /// Folder of a checkpoint
+        /// Folder that training wrote to
         from: PathBuf,
         /// Folder to write
         to: PathBuf,

@@ -1,33 +1,37 @@
 //! A training run.
 
+use crate::stage::Stage;
 use crate::{design, lessons, vocabulary};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm_processor::Processor;
 use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, SampleError, StepMetrics};
 use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model};
-use smolvlm_world::{Split, lesson};
+use smolvlm_world::Split;
 use std::error::Error;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Options of training.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Folder of checkpoints and metrics; what is there already is continued
+    /// Folder of checkpoints and metrics, one for each stage; what is there already is continued
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
-    /// Steps in all
-    #[arg(long, default_value_t = 30_000)]
+    /// Steps of the first stage
+    #[arg(long, default_value_t = 6000)]
+    near_steps: u64,
+    /// Steps of the second stage
+    #[arg(long, default_value_t = 12_000)]
     steps: u64,
     /// Lessons a step
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 16)]
     batch: usize,
     /// Largest learning rate
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, default_value_t = 1.5e-3)]
     rate: f64,
-    /// Start with the weights of this checkpoint folder instead of random ones
+    /// Start the second stage with the weights of this checkpoint folder instead of the first stage's
     #[arg(long)]
     from: Option<PathBuf>,
     /// The first lesson: another one for a run that goes on from another's weights
@@ -38,8 +42,9 @@ pub struct Train {
     minutes: Option<u64>,
 }
 
-/// Lessons of a split, without end.
+/// Lessons of a stage and a split, without end.
 struct Lessons {
+    stage: Stage,
     split: Split,
     first: u64,
 }
@@ -50,7 +55,7 @@ impl Dataset for Lessons {
     }
 
     fn get(&self, index: u64) -> Result<Example, SampleError> {
-        let conversation = lessons::conversation(lesson(self.split, self.first + index), true);
+        let conversation = lessons::conversation(self.stage.lesson(self.split, self.first + index), true);
         Ok(Example::new(conversation.map_err(|error| SampleError::Read(error.to_string()))?))
     }
 }
@@ -82,10 +87,31 @@ impl Observer for Watch {
     }
 }
 
-/// Trains from the newest checkpoint, from another checkpoint's weights, or from nothing.
+/// Trains both stages, each from its newest checkpoint, from the stage before or from nothing.
 pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
+    let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let mut from = args.from.clone();
+    if from.is_none() {
+        match stage(args, Stage::Near, None, end)? {
+            Some(checkpoint) => from = Some(checkpoint),
+            None => return Ok(()),
+        }
+    }
+    stage(args, Stage::Far, from.as_deref(), end)?;
+    Ok(())
+}
+
+/// Trains one stage; gives its last checkpoint if it came to its end.
+fn stage(
+    args: &Train,
+    stage: Stage,
+    from: Option<&Path>,
+    end: Option<Instant>,
+) -> Result<Option<PathBuf>, Box<dyn Error>> {
+    let out = args.out.join(stage.name());
+    let steps = if stage == Stage::Near { args.near_steps } else { args.steps };
     let config = TrainConfig {
-        steps: args.steps,
+        steps,
         batch_size: args.batch,
         micro_batch: 8,
         learning_rate: args.rate,
@@ -94,35 +120,32 @@ pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
         betas: [0.9, 0.98],
         weight_decay: 0.05,
         shuffle: false,
-        output: Some(args.out.clone()),
+        output: Some(out.clone()),
         save_every: 250,
         eval_every: 500,
         eval_samples: 128,
         ..TrainConfig::default()
     };
-    let trainer = Trainer::new(config)?;
-    let checkpoint = latest_checkpoint(&args.out)?;
-    let (model, processor) = match checkpoint.as_deref().or(args.from.as_deref()) {
-        Some(folder) => (load_model(folder)?, Processor::from_directory(folder)?),
+    let mut trainer = Trainer::new(config)?;
+    let checkpoint = latest_checkpoint(&out)?;
+    let (model, tokenizer) = match checkpoint.as_deref().or(from) {
+        Some(folder) => (load_model(folder)?, Processor::from_directory(folder)?.tokenizer().clone()),
         None => {
             let tokenizer = vocabulary::train().map_err(|error| error.to_string())?;
-            (initial_model(&design::model(&tokenizer)?, 0)?, design::processor(tokenizer)?)
+            (initial_model(&design::model(&tokenizer)?, 0)?, tokenizer)
         }
     };
-    let trainer = match checkpoint {
-        Some(folder) => {
-            eprintln!("goes on from {}", folder.display());
-            trainer.resume(folder)
-        }
-        None => trainer,
-    };
+    let processor = design::processor(tokenizer, stage == Stage::Far)?;
+    if let Some(folder) = checkpoint {
+        eprintln!("goes on from {}", folder.display());
+        trainer = trainer.resume(folder);
+    }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?;
-    let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    let mut watch = Watch { bar: ProgressBar::new(args.steps).with_style(style), end, loss: None };
-    let training = Lessons { split: Split::Train, first: args.first };
-    let validation = Lessons { split: Split::Validation, first: 0 };
+    let mut watch = Watch { bar: ProgressBar::new(steps).with_style(style), end, loss: None };
+    let training = Lessons { stage, split: Split::Train, first: args.first };
+    let validation = Lessons { stage, split: Split::Validation, first: 0 };
     let trained = trainer.run(model, &processor, &training, Some(&validation), &mut watch)?;
     watch.bar.finish();
-    eprintln!("{} steps, loss {:.4}", trained.steps, trained.loss);
-    Ok(())
+    eprintln!("{}: {} steps, loss {:.4}", stage.name(), trained.steps, trained.loss);
+    Ok(if trained.steps >= steps { latest_checkpoint(&out)? } else { None })
 }

@@ -1,6 +1,8 @@
 //! The weight files of a checkpoint, opened but not read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
@@ -21,8 +23,34 @@ const INDEX: &str = "model.safetensors.index.json";
 /// gets it here.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<MappedFile>,
+    files: Vec<Bytes>,
     tensors: BTreeMap<String, (usize, StoredTensor)>,
+}
+
+/// The bytes of a safetensors file.
+#[derive(Debug)]
+enum Bytes {
+    Mapped(MappedFile),
+    Memory(Cow<'static, [u8]>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(file) => file,
+            Self::Memory(bytes) => bytes,
+        }
+    }
+}
+
+impl Bytes {
+    fn release(&self, range: Range<usize>) {
+        if let Self::Mapped(file) = self {
+            file.release(range);
+        }
+    }
 }
 
 impl Weights {
@@ -73,18 +101,36 @@ impl Weights {
 
     fn open_files(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut weights = Self { files: Vec::with_capacity(paths.len()), tensors: BTreeMap::new() };
-        for (position, path) in paths.iter().enumerate() {
+        for path in paths {
             let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
-            for (name, tensor) in read_header(&file, path)? {
-                let name = canonical(name);
-                if weights.tensors.contains_key(&name) {
-                    return Err(Error::DuplicateTensor { path: path.clone(), name: readable(&name) });
-                }
-                weights.tensors.insert(name, (position, tensor));
-            }
-            weights.files.push(file);
+            weights.add(Bytes::Mapped(file), path)?;
         }
         Ok(weights)
+    }
+
+    /// The weights in the bytes of a safetensors file, such as one that is part of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for what is no such file; they call it
+    /// `model.safetensors`.
+    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
+        let mut weights = Self { files: Vec::with_capacity(1), tensors: BTreeMap::new() };
+        weights.add(Bytes::Memory(bytes.into()), Path::new(SINGLE))?;
+        Ok(weights)
+    }
+
+    /// Adds the tensors of a file; `path` is for errors.
+    fn add(&mut self, file: Bytes, path: &Path) -> Result<(), Error> {
+        for (name, tensor) in read_header(&file, path)? {
+            let name = canonical(name);
+            if self.tensors.contains_key(&name) {
+                return Err(Error::DuplicateTensor { path: path.to_owned(), name: readable(&name) });
+            }
+            self.tensors.insert(name, (self.files.len(), tensor));
+        }
+        self.files.push(file);
+        Ok(())
     }
 
     /// Names of all stored tensors, sorted.

@@ -70,6 +70,6 @@ pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};
 pub use text_deltas::TextDeltas;
-pub use tokenizer::SpecialTokens;
+pub use tokenizer::{SpecialTokens, tokenizer_from_json};
 pub use tokenizers::Tokenizer;
 pub use video_prompt::VideoWords;

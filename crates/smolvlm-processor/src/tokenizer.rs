@@ -106,7 +106,14 @@ impl TokenizerFiles {
     }
 }
 
-/// Builds the tokenizer of a `tokenizer.json`; its own truncation and padding are switched off, as the reference does.
+/// The tokenizer in the text of a `tokenizer.json`. Its own truncation and padding are switched off, as the reference does.
+///
+/// # Errors
+/// [`Error::Tokenizer`] for a text that is none.
+pub fn tokenizer_from_json(text: &str) -> Result<Tokenizer, Error> {
+    parse_tokenizer(text.as_bytes()).map_err(|message| Error::Tokenizer { message })
+}
+
 fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
     // The library panics on JSON that is not a tokenizer in some ways (0.23.2, normalizers/mod.rs, `expect`).

@@ -46,7 +46,7 @@ pub use config::{Policy, TrainConfig};
 pub use dataset::{Dataset, Example, Generated};
 pub use error::{Error, SampleError};
 pub use jsonl::JsonLines;
-pub use load::load_model;
+pub use load::{load_model, load_weights};
 pub use lora::{LoraConfig, load_adapters, merge_adapters, save_adapters};
 pub use metrics::{EvalMetrics, Observer, StepMetrics};
 pub use parameters::initial_model;

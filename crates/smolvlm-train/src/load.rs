@@ -13,6 +13,14 @@ use std::path::Path;
 /// A folder that cannot be read, or whose weights do not fit its configuration.
 pub fn load_model(folder: &Path) -> Result<SmolVlmModel, Error> {
     let config = ModelConfig::from_directory(folder).map_err(smolvlm_model::Error::from)?;
-    let weights = Weights::open(folder)?;
-    Ok(SmolVlmModel::load(&config, &weights, &Device::flex(), FloatType::F32)?.0)
+    load_weights(&config, &Weights::open(folder)?)
+}
+
+/// As [`load_model`], of weights that are open already.
+///
+/// # Errors
+///
+/// Weights that do not fit the configuration.
+pub fn load_weights(config: &ModelConfig, weights: &Weights) -> Result<SmolVlmModel, Error> {
+    Ok(SmolVlmModel::load(config, weights, &Device::flex(), FloatType::F32)?.0)
 }

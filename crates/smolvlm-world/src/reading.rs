@@ -27,9 +27,13 @@ pub(crate) struct Reading {
     pub items: Vec<Item>,
     pub background: Background,
     pub grain: Grain,
+    /// Pixels of an edge.
+    pub size: usize,
 }
 
-const SIZE: usize = 128;
+/// Pixels of a whole still's edge, and of one that has little room beside the text.
+const WHOLE: usize = 128;
+const CLOSE: usize = 64;
 
 /// The largest text that is small: lost in the global view, readable in the tiles.
 pub(crate) const SMALL: (f32, f32) = (6.0, 9.0);
@@ -42,19 +46,47 @@ impl Reading {
         let with_shapes = split == Split::HeldOut || random.percent(35);
         // With shapes, the text has one of three rows for itself.
         let row = random.below(3);
-        let space = if with_shapes { band(row) } else { (4.0, SIZE as f32 - 4.0) };
+        let space = if with_shapes { band(row) } else { (4.0, WHOLE as f32 - 4.0) };
         let large = !with_shapes && words.len() == 1 && random.percent(25);
         let height = if large { random.range(9.0, 16.0) } else { random.range(SMALL.0, SMALL.1) };
-        let block = Block::new(random, font, &words, height);
-        let left = random.range(6.0, SIZE as f32 - 6.0 - block.width);
+        let block = Block::new(random, font, &words, height, WHOLE as f32 - 16.0);
+        Self::place(random, split, (words, font, height, block), with_shapes.then_some(row), space, WHOLE)
+    }
+
+    /// Small text in a still so small that nothing else has room.
+    pub fn close(random: &mut Random, split: Split) -> Self {
+        let size = CLOSE as f32;
+        loop {
+            let count = if random.percent(25) { 2 } else { 1 };
+            let words: Vec<String> = (0..count).map(|_| word(random, split)).collect();
+            let font = random.pick(&Font::ALL);
+            let height = random.range(SMALL.0, SMALL.1);
+            let block = Block::new(random, font, &words, height, size - 6.0);
+            if block.width <= size - 6.0 {
+                return Self::place(random, split, (words, font, height, block), None, (-2.0, size + 2.0), CLOSE);
+            }
+        }
+    }
+
+    /// Puts lines of words into `space` from top to bottom, and shapes into the other rows than `row`, if there is one.
+    fn place(
+        random: &mut Random,
+        split: Split,
+        (words, font, height, block): (Vec<String>, Font, f32, Block),
+        row: Option<usize>,
+        space: (f32, f32),
+        size: usize,
+    ) -> Self {
+        let margin = if size == WHOLE { 6.0 } else { 3.0 };
+        let left = random.range(margin, size as f32 - margin - block.width);
         let top = random.range(space.0 + 5.0, space.1 - 5.0 - block.height);
         let starts = block.starts.iter().map(|(x, y)| (left + x, top + y)).collect();
 
         let mut items = Vec::new();
-        if with_shapes {
+        if let Some(row) = row {
             let places: Vec<Place> = Place::ALL.into_iter().filter(|place| place.row != row).collect();
             let count = random.between(1, 3);
-            let wish = Wish { width: SIZE, height: SIZE, count, radius: (8.0, 12.0), places: &places, split };
+            let wish = Wish { width: size, height: size, count, radius: (8.0, 12.0), places: &places, split };
             items = Scene::new(random, wish).items;
         }
         let colour = random.pick(&Colour::ALL);
@@ -66,11 +98,11 @@ impl Reading {
         let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
         let text = if sign.is_none() { Some(colour.rgb()) } else { None };
         let background = Background::new(random, &colours, text);
-        Self { words, font, height, starts, colour, sign, items, background, grain: grain(random, false) }
+        Self { words, font, height, starts, colour, sign, items, background, grain: grain(random, false), size }
     }
 
     pub fn media(&self) -> Vec<Medium> {
-        let mut canvas = self.background.canvas(SIZE, SIZE);
+        let mut canvas = self.background.canvas(self.size, self.size);
         for item in &self.items {
             canvas.figure(item.figure(), item.rgb());
         }
@@ -114,12 +146,13 @@ struct Block {
 }
 
 impl Block {
-    fn new(random: &mut Random, font: Font, words: &[String], height: f32) -> Self {
+    /// Words in one line where they are narrower than `room`, or under each other.
+    fn new(random: &mut Random, font: Font, words: &[String], height: f32, room: f32) -> Self {
         let widths: Vec<f32> = words.iter().map(|word| font.width(word, height)).collect();
         let widest = widths.iter().copied().fold(0.0, f32::max);
         let gap = height * random.range(0.8, 1.2);
         let in_line = widths.iter().sum::<f32>() + gap * (widths.len() - 1) as f32;
-        if in_line < SIZE as f32 - 16.0 && random.percent(60) {
+        if in_line < room && random.percent(60) {
             let mut left = 0.0;
             let mut starts = Vec::new();
             for width in widths {
@@ -136,7 +169,7 @@ impl Block {
 
 /// The first and the last row of pixels of a row of places.
 fn band(row: usize) -> (f32, f32) {
-    let third = SIZE as f32 / 3.0;
+    let third = WHOLE as f32 / 3.0;
     (third * row as f32, third * (row + 1) as f32)
 }
 

@@ -4,6 +4,8 @@ use crate::fact::Fact;
 use crate::kind::Kind;
 use crate::picture::Medium;
 use crate::random::Random;
+use crate::reading::Reading;
+use crate::shapes::Shapes;
 use crate::split::Split;
 use crate::story::{Family, Story};
 
@@ -29,6 +31,10 @@ pub struct Sample {
 
 /// Seeds of lessons. Those of single questions are the kinds' numbers.
 const LESSONS: u64 = 1000;
+/// Seeds of close-ups.
+const CLOSE_UPS: u64 = 1001;
+/// Seeds of single shapes.
+const LONE_SHAPES: u64 = 1002;
 
 /// A question of a kind, the same for the same arguments.
 ///
@@ -60,12 +66,35 @@ pub fn lesson(split: Split, index: u64) -> Sample {
     Sample { media: story.media(), turns }
 }
 
+/// A lesson about small printed text in a still of 64x64 pixels, the same for the same arguments: what one tile of a
+/// larger still may show.
+pub fn close_up(split: Split, index: u64) -> Sample {
+    let mut random = split.random(CLOSE_UPS, index);
+    let story = Story::Reading(Reading::close(&mut random, split));
+    let turns = ask(&mut random, &story);
+    Sample { media: story.media(), turns }
+}
+
+/// A lesson about a single shape in a still of 64x64 pixels, the same for the same arguments.
+pub fn lone_shape(split: Split, index: u64) -> Sample {
+    let mut random = split.random(LONE_SHAPES, index);
+    let story = Story::Shapes(Shapes::lone(&mut random, split));
+    let turns = ask(&mut random, &story);
+    Sample { media: story.media(), turns }
+}
+
 /// A lesson that is not drawn yet.
 pub(crate) fn talk(split: Split, index: u64) -> (Story, Vec<Turn>) {
     let mut random = split.random(LESSONS, index);
     let family = Family::any(&mut random, split);
     let story = Story::new(&mut random, split, family, None);
-    let mut facts = story.facts(&mut random);
+    let turns = ask(&mut random, &story);
+    (story, turns)
+}
+
+/// Several questions in random order.
+fn ask(random: &mut Random, story: &Story) -> Vec<Turn> {
+    let mut facts = story.facts(random);
     let mut turns: Vec<Turn> = Vec::new();
     for turn in 0..random.between(2, 6) {
         // What the picture is there for is always asked.
@@ -77,10 +106,10 @@ pub(crate) fn talk(split: Split, index: u64) -> (Story, Vec<Turn>) {
             break;
         }
         let kind = random.pick(&kinds);
-        turns.extend(take(&mut random, &mut facts, kind, turn > 0).map(|fact| fact.ask(&mut random)));
+        turns.extend(take(random, &mut facts, kind, turn > 0).map(|fact| fact.ask(random)));
     }
     random.shuffle(&mut turns);
-    (story, turns)
+    turns
 }
 
 /// Takes one of a kind out, one that is asked `aside` only if so told. Each sort of question is as likely, however many

@@ -22,6 +22,12 @@ impl Shapes {
         Self(Scene::new(random, wish))
     }
 
+    /// One shape, large in a small still.
+    pub fn lone(random: &mut Random, split: Split) -> Self {
+        let wish = Wish { width: 64, height: 64, count: 1, radius: (6.0, 14.0), places: &Place::ALL, split };
+        Self(Scene::new(random, wish))
+    }
+
     pub fn media(&self) -> Vec<Medium> {
         vec![Medium::Image(self.0.draw())]
     }

@@ -19,6 +19,8 @@ const SEED: u64 = 0;
 /// A source that has been found.
 pub(crate) enum Checkpoint {
     Directory(PathBuf),
+    #[cfg(feature = "demo")]
+    Demo,
     Random(Preset),
 }
 
@@ -28,6 +30,10 @@ impl Source {
         match self {
             Self::Directory(path) => Ok(Checkpoint::Directory(path)),
             Self::Random(preset) => Ok(Checkpoint::Random(preset)),
+            #[cfg(feature = "demo")]
+            Self::Demo => Ok(Checkpoint::Demo),
+            #[cfg(not(feature = "demo"))]
+            Self::Demo => Err(Error::NoDemo),
             #[cfg(feature = "hub")]
             Self::Hub { repo, revision } => {
                 Ok(Checkpoint::Directory(crate::hub::download(&repo, revision.as_deref(), progress)?))
@@ -45,6 +51,8 @@ impl Checkpoint {
     pub(crate) fn config(&self) -> Result<ModelConfig, Error> {
         Ok(match self {
             Self::Directory(path) => ModelConfig::from_directory(path)?,
+            #[cfg(feature = "demo")]
+            Self::Demo => ModelConfig::from_json(smolvlm_demo::CONFIG)?,
             Self::Random(preset) => preset.model(),
         })
     }
@@ -52,6 +60,8 @@ impl Checkpoint {
     pub(crate) fn generation(&self, config: &ModelConfig) -> Result<GenerationConfig, Error> {
         Ok(match self {
             Self::Directory(path) => GenerationConfig::from_directory(path, config)?,
+            #[cfg(feature = "demo")]
+            Self::Demo => GenerationConfig::from_json(smolvlm_demo::GENERATION_CONFIG)?,
             Self::Random(preset) => preset.generation(),
         })
     }
@@ -59,6 +69,8 @@ impl Checkpoint {
     pub(crate) fn processor(&self, options: &Options) -> Result<Processor, Error> {
         let processor = match self {
             Self::Directory(path) => Processor::from_directory(path)?,
+            #[cfg(feature = "demo")]
+            Self::Demo => demo_processor()?,
             Self::Random(preset) => random_processor(*preset)?,
         };
         let mut config = processor.config().clone();
@@ -81,9 +93,14 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         let device = options.device.resolve()?;
         let format = options.dtype.on_device(options.device);
-        match self {
-            Self::Directory(path) => {
-                let weights = Weights::open(path)?;
+        let weights = match self {
+            Self::Directory(path) => Some(Weights::open(path)?),
+            #[cfg(feature = "demo")]
+            Self::Demo => Some(Weights::from_bytes(smolvlm_demo::WEIGHTS)?),
+            Self::Random(_) => None,
+        };
+        match weights {
+            Some(weights) => {
                 let format = match (options.dtype, weights.quantised()) {
                     (Dtype::Auto, Some(quantised)) if options.device.is_cpu() => WeightFormat::Packed(quantised),
                     _ => format,
@@ -91,7 +108,7 @@ impl Checkpoint {
                 let (model, report) = SmolVlmModel::load(config, &weights, &device, format)?;
                 Ok((model, report, format))
             }
-            Self::Random(_) => {
+            None => {
                 let model = SmolVlmModel::random(config, SEED, &device, format)?;
                 Ok((model, LoadReport::default(), format))
             }
@@ -164,6 +181,13 @@ pub fn quantize(
             let source = QuantisedSource::Random(SEED);
             write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
         }
+        #[cfg(feature = "demo")]
+        Checkpoint::Demo => {
+            let weights = Weights::from_bytes(smolvlm_demo::WEIGHTS)?;
+            smolvlm_demo::write(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+            let config = ModelConfig::from_json(smolvlm_demo::CONFIG)?;
+            write_quantised_checkpoint(&config, &QuantisedSource::Weights(&weights), format, folder.join(WEIGHTS))?;
+        }
         Checkpoint::Directory(from) => {
             let (config, weights) = (ModelConfig::from_directory(&from)?, Weights::open(&from)?);
             copy_small_files(&from, folder)?;
@@ -192,6 +216,13 @@ fn copy_small_files(from: &Path, to: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(feature = "demo")]
+fn demo_processor() -> Result<Processor, Error> {
+    let config = ProcessorConfig::from_json(smolvlm_demo::PROCESSOR_CONFIG)?;
+    let tokenizer = smolvlm_processor::tokenizer_from_json(smolvlm_demo::TOKENIZER)?;
+    Ok(Processor::new(config, tokenizer, Some(smolvlm_demo::CHAT_TEMPLATE.to_owned()))?)
 }
 
 fn random_processor(preset: Preset) -> Result<Processor, Error> {

@@ -19,6 +19,7 @@
 //! | feature | default | what it gives |
 //! |---|---|---|
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
+//! | `demo` | no | [`Source::Demo`]: a small trained model that is part of the program, 5 MB |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
@@ -45,6 +46,8 @@ mod source;
 mod stream;
 
 pub use smolvlm_config as config;
+#[cfg(feature = "demo")]
+pub use smolvlm_demo as demo;
 pub use smolvlm_generate as generate;
 pub use smolvlm_image as image;
 pub use smolvlm_model as model;

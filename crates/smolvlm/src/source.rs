@@ -17,6 +17,9 @@ pub enum Source {
         /// Branch, tag or commit; none means `main`.
         revision: Option<String>,
     },
+    /// The small trained model that comes with this crate's feature `demo`: it answers questions about drawn pictures, and
+    /// needs no network.
+    Demo,
     /// Random weights and a synthetic tokenizer at a preset's real size, made in memory: for timing, not for answers.
     Random(Preset),
 }
@@ -32,13 +35,18 @@ impl Source {
         Self::Hub { repo: repo.into(), revision: None }
     }
 
+    /// The trained model of the feature `demo`.
+    pub fn demo() -> Self {
+        Self::Demo
+    }
+
     /// Random weights at a preset's size.
     pub fn random(preset: Preset) -> Self {
         Self::Random(preset)
     }
 
-    /// What a user most likely means by one word: a folder if there is one of that name, else a hub repository
-    /// `owner/name`, optionally `owner/name@revision`.
+    /// What a user most likely means by one word: a folder if there is one of that name, else [`Demo`](Self::Demo) for
+    /// `demo`, else a hub repository `owner/name`, optionally `owner/name@revision`.
     ///
     /// # Errors
     ///
@@ -46,6 +54,9 @@ impl Source {
     pub fn parse(text: &str) -> Result<Self, Error> {
         if Path::new(text).is_dir() {
             return Ok(Self::directory(text));
+        }
+        if text == "demo" {
+            return Ok(Self::Demo);
         }
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision.to_owned())),
@@ -70,6 +81,7 @@ mod tests {
     fn a_word_is_a_folder_or_a_repository() {
         assert_eq!(Source::parse("src").unwrap(), Source::directory("src"));
         assert_eq!(Source::parse("owner/name").unwrap(), Source::hub("owner/name"));
+        assert_eq!(Source::parse("demo").unwrap(), Source::demo());
         let pinned = Source::Hub { repo: "owner/name".into(), revision: Some("v1".into()) };
         assert_eq!(Source::parse("owner/name@v1").unwrap(), pinned);
         for wrong in ["", "nowhere", "./no/such", "/no/such", "a/b/c", "a/"] {

@@ -11,7 +11,8 @@ const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
+    /// Checkpoint folder; demo, a small trained model that needs no network; or owner/name or owner/name@revision on the
+    /// Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny

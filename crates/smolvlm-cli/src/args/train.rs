@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// `smolvlm train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
+    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub model: String,
     /// Start from fresh weights instead of the checkpoint's: its folder needs config.json and the tokenizer's files only

@@ -2,7 +2,7 @@
 
 use crate::args::Describe;
 use crate::failure::Failure;
-use crate::{answer, media};
+use crate::{answer, media, show};
 use smolvlm::{Content, Conversation, Message};
 
 /// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
@@ -17,6 +17,9 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
     let conversation = Conversation::from(message.text(prompt));
     let model = args.model.load()?;
     let params = args.sampling.params(&model, true)?;
+    if args.show {
+        show::media(&model, &conversation)?;
+    }
     if params.num_beams > 1 || params.num_return_sequences > 1 {
         return answer::print(&model.batch(&[conversation], params)?);
     }

@@ -3,12 +3,13 @@
 use crate::args::{Eval, Train};
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use smolvlm::Source;
 use smolvlm::config::ModelConfig;
+use smolvlm::model::{SmolVlmModel, Weights};
 use smolvlm::processor::Processor;
+use smolvlm::{Options, SmolVlm, Source};
 use smolvlm_train::{
     Dataset, EvalMetrics, JsonLines, Observer, StepMetrics, Trainer, evaluate, initial_model, latest_checkpoint,
-    load_adapters, load_model, plot_metrics,
+    load_adapters, load_model, load_weights, plot_metrics,
 };
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -20,18 +21,14 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Trains a checkpoint.
 pub fn run(args: &Train) -> Result<(), Failure> {
-    let base = folder(&args.model)?;
+    let base = Base::find(&args.model)?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
-    let (processor, resumed) =
-        (Processor::from_directory(&base).map_err(smolvlm::Error::from)?, latest_checkpoint(&args.out)?);
+    let (processor, resumed) = (base.processor()?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
     let model = match whole {
         Some(checkpoint) => load_model(checkpoint)?,
-        None if args.from_nothing => {
-            let config = ModelConfig::from_directory(&base).map_err(smolvlm::Error::from)?;
-            initial_model(&config, args.seed)?
-        }
-        None => load_model(&base)?,
+        None if args.from_nothing => initial_model(&base.config()?, args.seed)?,
+        None => base.model()?,
     };
     let model = match (args.lora(), &resumed) {
         (None, _) => model,
@@ -59,9 +56,8 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 
 /// Prints the loss of a checkpoint.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
-    let base = folder(&args.model)?;
-    let processor = Processor::from_directory(&base).map_err(smolvlm::Error::from)?;
-    let model = load_model(&base)?;
+    let base = Base::find(&args.model)?;
+    let (processor, model) = (base.processor()?, base.model()?);
     let model = match &args.adapters {
         Some(adapters) => load_adapters(model, adapters)?,
         None => model,
@@ -72,16 +68,54 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The folder of a checkpoint, downloaded if need be.
-fn folder(model: &str) -> Result<PathBuf, Failure> {
-    match Source::parse(model)? {
-        Source::Directory(path) => Ok(path),
-        #[cfg(feature = "hub")]
-        Source::Hub { repo, revision } => {
-            let mut bar = crate::output::download_bar();
-            Ok(smolvlm::hub::download(&repo, revision.as_deref(), &mut bar).map_err(smolvlm::Error::from)?)
+/// The checkpoint that training starts from.
+enum Base {
+    Folder(PathBuf),
+    #[cfg(feature = "demo")]
+    Demo,
+}
+
+impl Base {
+    /// Finds it; downloads it if need be.
+    fn find(model: &str) -> Result<Self, Failure> {
+        match Source::parse(model)? {
+            Source::Directory(path) => Ok(Self::Folder(path)),
+            #[cfg(feature = "demo")]
+            Source::Demo => Ok(Self::Demo),
+            #[cfg(feature = "hub")]
+            Source::Hub { repo, revision } => {
+                let mut bar = crate::output::download_bar();
+                let folder = smolvlm::hub::download(&repo, revision.as_deref(), &mut bar);
+                Ok(Self::Folder(folder.map_err(smolvlm::Error::from)?))
+            }
+            _ => Err(Failure::Write { path: model.into(), message: "is no checkpoint folder".to_owned() }),
         }
-        _ => Err(Failure::Write { path: model.into(), message: "is no checkpoint folder".to_owned() }),
+    }
+
+    fn processor(&self) -> Result<Processor, smolvlm::Error> {
+        let source = match self {
+            Self::Folder(folder) => Source::directory(folder),
+            #[cfg(feature = "demo")]
+            Self::Demo => Source::demo(),
+        };
+        SmolVlm::load_processor(source, &Options::default(), &mut |_| {})
+    }
+
+    fn config(&self) -> Result<ModelConfig, smolvlm::Error> {
+        Ok(match self {
+            Self::Folder(folder) => ModelConfig::from_directory(folder)?,
+            #[cfg(feature = "demo")]
+            Self::Demo => ModelConfig::from_json(smolvlm::demo::CONFIG)?,
+        })
+    }
+
+    fn model(&self) -> Result<SmolVlmModel, Failure> {
+        let weights = match self {
+            Self::Folder(folder) => Weights::open(folder),
+            #[cfg(feature = "demo")]
+            Self::Demo => Weights::from_bytes(smolvlm::demo::WEIGHTS),
+        };
+        Ok(load_weights(&self.config()?, &weights.map_err(smolvlm::Error::from)?)?)
     }
 }
 

@@ -1,0 +1,79 @@
+//! A small trained SmolVLM, compiled into the program: 2.6 million parameters that see coloured shapes, printed words, bar
+//! charts, pairs of pictures and short clips. What it can and cannot do, how it was trained and what it scores stands in its
+//! model card, `checkpoint/README.md`.
+//!
+//! The crate `smolvlm` loads it as `Source::demo()`. [`write`] makes the folder that other programs load:
+//!
+//! ```
+//! let folder = std::env::temp_dir().join(format!("smolvlm-demo-{}", std::process::id()));
+//! smolvlm_demo::write(&folder)?;
+//! assert!(folder.join("config.json").exists());
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::io;
+use std::path::Path;
+
+macro_rules! files {
+    ($($name:ident $path:literal $what:literal),* $(,)?) => {
+        $(
+            #[doc = $what]
+            pub const $name: &str = include_str!(concat!("../checkpoint/", $path));
+        )*
+
+        /// Names and contents of the checkpoint's files but for the weights.
+        pub const FILES: &[(&str, &str)] = &[$(($path, $name)),*];
+    };
+}
+
+files! {
+    CONFIG "config.json" "The model's configuration.",
+    GENERATION_CONFIG "generation_config.json" "How answers are generated.",
+    PROCESSOR_CONFIG "processor_config.json" "How pictures and clips are processed.",
+    CHAT_TEMPLATE "chat_template.jinja" "The chat template.",
+    TOKENIZER "tokenizer.json" "The tokenizer.",
+    TOKENIZER_CONFIG "tokenizer_config.json" "Its special tokens.",
+    MODEL_CARD "README.md" "The model card.",
+}
+
+/// Name of the weights' file.
+pub const WEIGHTS_NAME: &str = "model.safetensors";
+
+/// The weights, a safetensors file in bf16.
+pub static WEIGHTS: &[u8] = include_bytes!("../checkpoint/model.safetensors");
+
+/// Writes the checkpoint to a folder, which is made if need be, in the layout of Hugging Face checkpoints.
+///
+/// # Errors
+///
+/// Those of writing.
+pub fn write(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in FILES {
+        std::fs::write(folder.join(name), text)?;
+    }
+    // The weights come last: a folder with weights is whole.
+    std::fs::write(folder.join(WEIGHTS_NAME), WEIGHTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| (path.file_name().unwrap().to_string_lossy().into(), std::fs::read(path).unwrap())).collect()
+    }
+
+    #[test]
+    fn writes_the_whole_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        super::write(folder.path()).unwrap();
+        let shipped = contents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoint"));
+        assert!(contents(folder.path()) == shipped);
+        let bytes: usize = shipped.values().map(Vec::len).sum();
+        assert!(bytes <= 8_000_000, "{bytes} bytes");
+    }
+}
