@@ -18,11 +18,11 @@ config = SmolVLMConfig(
     tie_word_embeddings=True,
     pad_token_id=2,
     text_config=dict(
-        model_type="llama", vocab_size=600, hidden_size=192, intermediate_size=512, num_hidden_layers=6,
-        num_attention_heads=6, num_key_value_heads=3, head_dim=32, pad_token_id=2, tie_word_embeddings=True,
+        model_type="llama", vocab_size=640, hidden_size=128, intermediate_size=384, num_hidden_layers=6,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=32, pad_token_id=2, tie_word_embeddings=True,
     ),
     vision_config=dict(
-        hidden_size=128, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4, image_size=64, patch_size=8,
+        hidden_size=128, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4, image_size=64, patch_size=8,
     ),
 )
 model = SmolVLMForConditionalGeneration._from_config(config, attn_implementation="sdpa").float().train()

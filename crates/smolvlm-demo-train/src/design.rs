@@ -24,6 +24,7 @@ pub fn model(tokenizer: &Tokenizer) -> Result<ModelConfig, Box<dyn Error>> {
     text.pad_token_id = Some(id("<|im_end|>")?);
     (config.scale_factor, config.tie_word_embeddings) = (2, true);
     (config.image_token_id, config.pad_token_id) = (id("<image>")?, text.pad_token_id);
+    config.generation = generation(&config);
     config.validate()?;
     Ok(config)
 }

@@ -3,6 +3,7 @@
 mod design;
 mod export;
 mod lessons;
+mod questions;
 mod score;
 mod stage;
 mod train;
@@ -36,6 +37,14 @@ enum Command {
         /// Folder to write
         to: PathBuf,
     },
+    /// Write the first test questions of every kind, with their pictures, as JSON lines
+    Questions {
+        /// Folder to write
+        to: PathBuf,
+        /// Questions of each kind
+        #[arg(long, default_value_t = 16)]
+        of_each: u64,
+    },
     /// Ask new questions of every kind and count the right answers
     Score(score::Score),
 }
@@ -44,6 +53,7 @@ fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Export { from, to } => export::run(&from, &to),
+        Command::Questions { to, of_each } => questions::run(&to, of_each),
         Command::Score(args) => score::run(&args),
     };
     match done {

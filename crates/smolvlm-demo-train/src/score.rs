@@ -21,6 +21,9 @@ pub struct Score {
     /// Number formats, as in the command line's `--dtype`
     #[arg(long, num_args = 1.., default_values_t = ["f32".to_owned()])]
     dtype: Vec<String>,
+    /// Stills as one tile, without those that show small text
+    #[arg(long)]
+    no_image_splitting: bool,
     /// Show answers that are wrong, at most so many a kind
     #[arg(long, default_value_t = 0)]
     show: usize,
@@ -32,7 +35,8 @@ pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
     let rows: Vec<(Kind, Split)> = rows.chain(HELD_OUT.map(|kind| (kind, Split::HeldOut))).collect();
     let mut columns = Vec::new();
     for dtype in &args.dtype {
-        let options = Options { dtype: dtype.parse::<Dtype>()?, ..Options::default() };
+        let image_splitting = args.no_image_splitting.then_some(false);
+        let options = Options { dtype: dtype.parse::<Dtype>()?, image_splitting, ..Options::default() };
         let model = SmolVlm::load(Source::directory(&args.checkpoint), options)?;
         let column = rows.iter().map(|(kind, split)| right(&model, *kind, *split, args));
         columns.push(column.collect::<Result<Vec<u64>, _>>()?);

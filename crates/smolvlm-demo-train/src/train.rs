@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm_processor::Processor;
 use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, SampleError, StepMetrics};
-use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model};
+use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model, plot_metrics};
 use smolvlm_world::Split;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -146,6 +146,7 @@ fn stage(
     let validation = Lessons { stage, split: Split::Validation, first: 0 };
     let trained = trainer.run(model, &processor, &training, Some(&validation), &mut watch)?;
     watch.bar.finish();
+    plot_metrics(&out.join("metrics.jsonl"), &out.join("loss.svg"))?;
     eprintln!("{}: {} steps, loss {:.4}", stage.name(), trained.steps, trained.loss);
     Ok(if trained.steps >= steps { latest_checkpoint(&out)? } else { None })
 }

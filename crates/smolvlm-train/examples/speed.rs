@@ -17,13 +17,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn config() -> ModelConfig {
     let mut config = Preset::Tiny.model();
     let text = &mut config.text;
-    (text.hidden_size, text.intermediate_size, text.num_hidden_layers) = (192, 512, 6);
-    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (6, 3, 32);
+    (text.hidden_size, text.intermediate_size, text.num_hidden_layers) = (128, 384, 6);
+    (text.num_attention_heads, text.num_key_value_heads, text.head_dim) = (4, 2, 32);
     let vision = &mut config.vision;
-    (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 512, 4);
+    (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 512, 6);
     (vision.num_attention_heads, vision.image_size, vision.patch_size) = (4, 64, 8);
     (config.scale_factor, config.tie_word_embeddings) = (2, true);
-    (config.text.vocab_size, config.image_token_id) = (600, 510);
+    (config.text.vocab_size, config.image_token_id) = (640, 510);
     config
 }
 

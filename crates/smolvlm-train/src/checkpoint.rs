@@ -7,7 +7,7 @@ use crate::parameters::Parameter;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use smolvlm_config::FloatType;
+use smolvlm_config::{FloatType, GenerationConfig};
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::Processor;
 use std::fs;
@@ -42,6 +42,9 @@ fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Re
     let mut config = model.config().clone();
     config.dtype = Some(FloatType::F32);
     config.tie_word_embeddings = model.lm_head.is_none();
+    // As the released checkpoints have it: parameters of generation in a file of their own.
+    let generation = std::mem::replace(&mut config.generation, GenerationConfig::default());
+    write("generation_config.json", generation.to_json())?;
     write("config.json", config.to_json())?;
     write("processor_config.json", processor.config().to_json())?;
     processor.save_tokenizer(folder)?;

@@ -2,17 +2,19 @@
 
 use crate::Error;
 use burn::tensor::Device;
-use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_model::{SmolVlmModel, Weights};
 use std::path::Path;
 
-/// The model of a checkpoint folder, in f32 on the CPU, with weights that are not packed.
+/// The model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration has the
+/// generation parameters of `generation_config.json`, which checkpoints of training pass on.
 ///
 /// # Errors
 ///
 /// A folder that cannot be read, or whose weights do not fit its configuration.
 pub fn load_model(folder: &Path) -> Result<SmolVlmModel, Error> {
-    let config = ModelConfig::from_directory(folder).map_err(smolvlm_model::Error::from)?;
+    let mut config = ModelConfig::from_directory(folder).map_err(smolvlm_model::Error::from)?;
+    config.generation = GenerationConfig::from_directory(folder, &config).map_err(smolvlm_model::Error::from)?;
     load_weights(&config, &Weights::open(folder)?)
 }
 

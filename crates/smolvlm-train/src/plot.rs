@@ -5,10 +5,15 @@ use plotters::prelude::{
     BLACK, BLUE, ChartBuilder, IntoDrawingArea, IntoFont, LineSeries, RED, SVGBackend, SeriesLabelPosition, WHITE,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Draws the losses of a metrics file, as training writes it, over the steps as an SVG picture.
+/// Points of a curve. Longer ones are drawn as means of neighbours.
+const POINTS: usize = 400;
+
+/// Draws the losses of a metrics file, as training writes it, over the steps as an SVG picture. Of steps that an
+/// interrupted run has done twice, the later one counts.
 ///
 /// # Errors
 ///
@@ -17,8 +22,10 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
     let text = fs::read_to_string(metrics).map_err(|source| Error::io(metrics, source))?;
     let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let series = |key: &str| -> Vec<(f64, f64)> {
-        let points = lines.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?)));
-        points.collect()
+        let points = lines.iter().filter_map(|line| Some((line.get("step")?.as_u64()?, line.get(key)?.as_f64()?)));
+        let points: BTreeMap<u64, f64> = points.collect();
+        let points: Vec<(f64, f64)> = points.into_iter().map(|(step, loss)| (step as f64, loss)).collect();
+        means(&points, points.len().div_ceil(POINTS).max(1))
     };
     let (train, eval) = (series("loss"), series("eval_loss"));
     let all = || train.iter().chain(&eval);
@@ -51,4 +58,13 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
         Ok(())
     };
     draw().map_err(|error| fail(picture, error.to_string()))
+}
+
+/// Means of every `count` points.
+fn means(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
+    let mean = |points: &[(f64, f64)]| {
+        let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
+    };
+    points.chunks(count).map(mean).collect()
 }

@@ -3,7 +3,7 @@
 use crate::args::{Eval, Train};
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use smolvlm::config::ModelConfig;
+use smolvlm::config::{GenerationConfig, ModelConfig};
 use smolvlm::model::{SmolVlmModel, Weights};
 use smolvlm::processor::Processor;
 use smolvlm::{Options, SmolVlm, Source};
@@ -101,12 +101,19 @@ impl Base {
         SmolVlm::load_processor(source, &Options::default(), &mut |_| {})
     }
 
+    /// The configuration, with the generation parameters that the trained model is to have.
     fn config(&self) -> Result<ModelConfig, smolvlm::Error> {
-        Ok(match self {
+        let mut config = match self {
             Self::Folder(folder) => ModelConfig::from_directory(folder)?,
             #[cfg(feature = "demo")]
             Self::Demo => ModelConfig::from_json(smolvlm::demo::CONFIG)?,
-        })
+        };
+        config.generation = match self {
+            Self::Folder(folder) => GenerationConfig::from_directory(folder, &config)?,
+            #[cfg(feature = "demo")]
+            Self::Demo => GenerationConfig::from_json(smolvlm::demo::GENERATION_CONFIG)?,
+        };
+        Ok(config)
     }
 
     fn model(&self) -> Result<SmolVlmModel, Failure> {

@@ -1,0 +1,59 @@
+//! The demo's trained model against the reference, and against itself in other number formats: what random weights cannot
+//! show is whether a model still sees.
+
+use serde_json::{Value, json};
+use smolvlm::{Conversation, Dtype, Options, SamplingParams, SmolVlm, Source};
+use smolvlm_tests::{crc32, exact, golden_root, read_json};
+use smolvlm_world::{Kind, Split, sample, write_jsonl};
+use tempfile::TempDir;
+
+/// Questions of each kind in the golden.
+const OF_EACH: u64 = 16;
+/// Conversations in a batch.
+const BATCH: usize = 8;
+
+/// The first questions of every kind; their pictures lie in the folder.
+fn questions(of_each: u64) -> (TempDir, Vec<Conversation>) {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = Kind::ALL.into_iter().flat_map(|kind| (0..of_each).map(move |index| sample(kind, Split::Test, index)));
+    write_jsonl(folder.path(), samples).unwrap();
+    let lines = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
+    let question = |line: &str| {
+        let messages: Value = serde_json::from_str(line).unwrap();
+        Conversation::from_json(&json!([messages[0]]).to_string()).unwrap()
+    };
+    (folder, lines.lines().map(question).collect())
+}
+
+fn answers(model: &SmolVlm, questions: &[Conversation]) -> Vec<String> {
+    let params = SamplingParams { do_sample: false, ..model.sampling() };
+    let batch = |questions| model.batch(questions, params.clone()).unwrap();
+    questions.chunks(BATCH).flat_map(batch).map(|answer| answer.text().to_owned()).collect()
+}
+
+#[test]
+fn answers_as_the_reference_does() {
+    let golden = read_json(&golden_root().join("demo/answers.json"));
+    let weights = u64::from(crc32(smolvlm::demo::WEIGHTS.iter().copied()));
+    assert_eq!(golden["weights_crc32"], weights, "answers of another checkpoint; make them anew with tests/golden/demo.py");
+    let expected: Vec<(String, String)> = serde_json::from_value(golden["answers"].clone()).unwrap();
+    let (_folder, questions) = questions(OF_EACH);
+    assert_eq!(questions.len(), expected.len());
+    let model = SmolVlm::load(Source::demo(), exact()).unwrap();
+    for (answer, (question, expected)) in answers(&model, &questions).iter().zip(&expected) {
+        assert_eq!(answer, expected, "{question}");
+    }
+}
+
+/// Most answers are the same in every format. Which differ is a matter of near-ties: a model this small has many.
+#[test]
+fn sees_in_every_format() {
+    let (_folder, questions) = questions(4);
+    let exact = answers(&SmolVlm::load(Source::demo(), exact()).unwrap(), &questions);
+    for (dtype, least) in [(Dtype::Bf16, 0.9), (Dtype::Q8, 0.85), (Dtype::Q4, 0.6)] {
+        let model = SmolVlm::load(Source::demo(), Options { dtype, ..Options::default() }).unwrap();
+        let same = answers(&model, &questions).iter().zip(&exact).filter(|(a, b)| a == b).count();
+        println!("{dtype:?}: {same} of {} answers as in f32", questions.len());
+        assert!(same as f64 >= least * questions.len() as f64, "{dtype:?}: {same} of {}", questions.len());
+    }
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""What transformers answers with the demo's checkpoint, in float32 and greedily, to questions of the procedural world.
+
+    cargo run --release -p smolvlm-demo-train -- questions target/demo-questions --of-each 16
+    python demo.py ../../target/demo-questions --write      rewrites demo/answers.json
+    python demo.py ../../target/demo-questions              compares with it; exit status 1 on a difference
+"""
+
+import argparse
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from common import versions
+
+HERE = Path(__file__).resolve().parent
+CHECKPOINT = HERE.parent.parent / "crates" / "smolvlm-demo" / "checkpoint"
+ANSWERS = HERE / "demo" / "answers.json"
+
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def asked(line):
+    """The first message, with frames as arrays, and what is known about them."""
+    content, metadata = [], []
+    for item in json.loads(line)[0]["content"]:
+        if item["type"] == "image":
+            content.append({"type": "image", "image": Image.open(item["path"])})
+        elif item["type"] == "video":
+            frames, fps = item["path"], item["fps"]
+            content.append({"type": "video", "video": np.stack([read(path) for path in frames])})
+            metadata.append({"total_num_frames": len(frames), "fps": fps, "duration": len(frames) / fps})
+        else:
+            content.append(item)
+    return [{"role": "user", "content": content}], metadata
+
+
+@torch.no_grad()
+def answers(questions):
+    processor = AutoProcessor.from_pretrained(CHECKPOINT)
+    model = AutoModelForImageTextToText.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
+    found = []
+    for line in questions.read_text().splitlines():
+        messages, metadata = asked(line)
+        inputs = processor.apply_chat_template(
+            messages,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"video_metadata": metadata} if metadata else {},
+        )
+        ids = model.generate(**inputs, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+        found.append([messages[0]["content"][-1]["text"], processor.decode(ids, skip_special_tokens=True)])
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("questions", type=Path, help="folder that `questions` has written")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    found = answers(arguments.questions / "samples.jsonl")
+    crc32 = zlib.crc32((CHECKPOINT / "model.safetensors").read_bytes())
+    if arguments.write:
+        ANSWERS.parent.mkdir(exist_ok=True)
+        lines = ",\n".join("  " + json.dumps(pair) for pair in found)
+        head = f'{{"versions": {json.dumps(versions())},\n"weights_crc32": {crc32},\n"answers": [\n'
+        ANSWERS.write_text(f"{head}{lines}\n]}}\n")
+        return 0
+    expected = json.loads(ANSWERS.read_text())
+    different = [pair for pair in zip(expected["answers"], found) if pair[0] != pair[1]]
+    for pair in different:
+        print(pair)
+    print(f"{len(different)} of {len(found)} differ")
+    return 1 if different or len(found) != len(expected["answers"]) or crc32 != expected["weights_crc32"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
