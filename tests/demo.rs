@@ -2,7 +2,7 @@
 //! show is whether a model still sees.
 
 use serde_json::{Value, json};
-use smolvlm::{Conversation, Dtype, Options, SamplingParams, SmolVlm, Source};
+use smolvlm::{Conversation, Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{crc32, exact, golden_root, read_json};
 use smolvlm_world::{Kind, Split, sample, write_jsonl};
 use tempfile::TempDir;
@@ -26,8 +26,7 @@ fn questions(of_each: u64) -> (TempDir, Vec<Conversation>) {
 }
 
 fn answers(model: &SmolVlm, questions: &[Conversation]) -> Vec<String> {
-    let params = SamplingParams { do_sample: false, ..model.sampling() };
-    let batch = |questions| model.batch(questions, params.clone()).unwrap();
+    let batch = |questions| model.batch(questions, model.sampling()).unwrap();
     questions.chunks(BATCH).flat_map(batch).map(|answer| answer.text().to_owned()).collect()
 }
 

@@ -22,6 +22,9 @@ pub fn model(tokenizer: &Tokenizer) -> Result<ModelConfig, Box<dyn Error>> {
     text.bos_token_id = Some(id("<|im_start|>")?);
     text.eos_token_ids = vec![id("<end_of_utterance>")?];
     text.pad_token_id = Some(id("<|im_end|>")?);
+    // One over the root of the width: the customary 0.02 is meant for wide models. The vision encoder starts as little more
+    // than its patch embedding, see `Stage::Words`.
+    (vision.initializer_range, text.initializer_range) = (0.02, 0.088);
     (config.scale_factor, config.tie_word_embeddings) = (2, true);
     (config.image_token_id, config.pad_token_id) = (id("<image>")?, text.pad_token_id);
     config.generation = generation(&config);

@@ -10,8 +10,10 @@ use std::path::Path;
 
 /// Writes the newest checkpoint of a training run as a folder in the layout of the released ones, weights in bf16.
 pub fn run(out: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    let newest = |stage: Stage| latest_checkpoint(&out.join(stage.name()));
-    let from = newest(Stage::Far)?.or(newest(Stage::Near)?);
+    let mut from = None;
+    for stage in Stage::ALL {
+        from = latest_checkpoint(&out.join(stage.name()))?.or(from);
+    }
     let from = &from.ok_or_else(|| format!("{} holds no checkpoint of training", out.display()))?;
     let (model, processor) = (load_model(from)?, Processor::from_directory(from)?);
     let mut config = model.config().clone();

@@ -5,6 +5,9 @@ use smolvlm_world::{Kind, Sample, Split, close_up, lesson, lone_shape};
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// The text model alone, on what random weights make of the pictures. While it learns what sentences look like it would
+    /// otherwise teach the vision encoder to say the same about every picture.
+    Words,
     /// One tile a still, at a third of the cost: shapes in the view of the whole, text in close-ups. Begins with many single
     /// shapes: an answer about one of several says little to a model that cannot see yet.
     Near,
@@ -16,20 +19,30 @@ pub enum Stage {
 const FIRST_SIGHT: u64 = 50_000;
 
 impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Words, Self::Near, Self::Far];
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Words => "words",
             Self::Near => "near",
             Self::Far => "far",
         }
     }
 
+    /// Parameters that stay as they are.
+    pub fn frozen(self) -> Vec<String> {
+        let all = ["model.vision_model.*", "model.connector.*"];
+        if self == Self::Words { all.map(str::to_owned).to_vec() } else { Vec::new() }
+    }
+
     /// A lesson, the same for the same arguments.
     pub fn lesson(self, split: Split, index: u64) -> Sample {
         match (self, index % 6) {
-            (Self::Near, 0..3) if index < FIRST_SIGHT => lone_shape(split, index),
-            (Self::Near, 3 | 5) => close_up(split, index),
-            (Self::Near, _) => like(split, index, |sample| !reads(sample)),
+            (Self::Words | Self::Near, 0..3) if index < FIRST_SIGHT => lone_shape(split, index),
+            (Self::Words | Self::Near, 3 | 5) => close_up(split, index),
+            (Self::Words | Self::Near, _) => like(split, index, |sample| !reads(sample)),
             (Self::Far, 0 | 3) => like(split, index, reads),
             (Self::Far, _) => lesson(split, index),
         }

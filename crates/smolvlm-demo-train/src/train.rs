@@ -19,19 +19,16 @@ pub struct Train {
     /// Folder of checkpoints and metrics, one for each stage; what is there already is continued
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
-    /// Steps of the first stage
-    #[arg(long, default_value_t = 6000)]
-    near_steps: u64,
-    /// Steps of the second stage
-    #[arg(long, default_value_t = 12_000)]
-    steps: u64,
+    /// Steps of the stages: words, near, far
+    #[arg(long, num_args = 3, default_values_t = [400, 6000, 12_000])]
+    steps: Vec<u64>,
     /// Lessons a step
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 32)]
     batch: usize,
     /// Largest learning rate
-    #[arg(long, default_value_t = 1.5e-3)]
+    #[arg(long, default_value_t = 1e-3)]
     rate: f64,
-    /// Start the second stage with the weights of this checkpoint folder instead of the first stage's
+    /// Start the last stage with the weights of this checkpoint folder instead of the other stages'
     #[arg(long)]
     from: Option<PathBuf>,
     /// The first lesson: another one for a run that goes on from another's weights
@@ -87,29 +84,29 @@ impl Observer for Watch {
     }
 }
 
-/// Trains both stages, each from its newest checkpoint, from the stage before or from nothing.
+/// Trains all stages, each from its newest checkpoint, from the stage before or from nothing.
 pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let mut from = args.from.clone();
-    if from.is_none() {
-        match stage(args, Stage::Near, None, end)? {
-            Some(checkpoint) => from = Some(checkpoint),
-            None => return Ok(()),
+    let stages = if from.is_some() { &[Stage::Far][..] } else { &Stage::ALL };
+    for (stage, steps) in stages.iter().rev().zip(args.steps.iter().rev()).rev() {
+        from = train(args, *stage, *steps, from.as_deref(), end)?;
+        if from.is_none() {
+            break;
         }
     }
-    stage(args, Stage::Far, from.as_deref(), end)?;
     Ok(())
 }
 
 /// Trains one stage; gives its last checkpoint if it came to its end.
-fn stage(
+fn train(
     args: &Train,
     stage: Stage,
+    steps: u64,
     from: Option<&Path>,
     end: Option<Instant>,
 ) -> Result<Option<PathBuf>, Box<dyn Error>> {
     let out = args.out.join(stage.name());
-    let steps = if stage == Stage::Near { args.near_steps } else { args.steps };
     let config = TrainConfig {
         steps,
         batch_size: args.batch,
@@ -117,6 +114,7 @@ fn stage(
         learning_rate: args.rate,
         final_rate: 0.02,
         warmup: 200,
+        freeze: stage.frozen(),
         betas: [0.9, 0.98],
         weight_decay: 0.05,
         shuffle: false,
