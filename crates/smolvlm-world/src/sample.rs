@@ -66,8 +66,8 @@ pub fn lesson(split: Split, index: u64) -> Sample {
     Sample { media: story.media(), turns }
 }
 
-/// A lesson about small printed text in a still of 64x64 pixels, the same for the same arguments: what one tile of a
-/// larger still may show.
+/// A lesson of 1 to 6 questions about small printed text in a still of 64x64 pixels, the same for the same arguments: what
+/// one tile of a larger still may show.
 pub fn close_up(split: Split, index: u64) -> Sample {
     let mut random = split.random(CLOSE_UPS, index);
     let story = Story::Reading(Reading::close(&mut random, split));
@@ -75,7 +75,7 @@ pub fn close_up(split: Split, index: u64) -> Sample {
     Sample { media: story.media(), turns }
 }
 
-/// A lesson about a single shape in a still of 64x64 pixels, the same for the same arguments.
+/// A lesson of 1 to 6 questions about a single shape in a still of 64x64 pixels, the same for the same arguments.
 pub fn lone_shape(split: Split, index: u64) -> Sample {
     let mut random = split.random(LONE_SHAPES, index);
     let story = Story::Shapes(Shapes::lone(&mut random, split));

@@ -7,7 +7,7 @@ use crate::corpus::vocabulary_corpus;
 use crate::jsonl::write_jsonl;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
-use crate::sample::{Sample, Turn, lesson, sample};
+use crate::sample::{Sample, Turn, close_up, lesson, lone_shape, sample};
 use crate::split::Split;
 use crate::story::{MIX, Story};
 
@@ -54,11 +54,16 @@ fn samples_have_their_form() {
                 assert!(sample.turns.len() == 1 && sample.turns[0].kind == kind);
                 well_formed(&sample);
             }
-            let lesson = lesson(split, index);
-            assert!((2..=6).contains(&lesson.turns.len()), "{index}: {:?}", lesson.turns);
-            let questions: HashSet<&str> = lesson.turns.iter().map(|turn| &turn.question[..]).collect();
-            assert_eq!(questions.len(), lesson.turns.len());
-            well_formed(&lesson);
+            for (lesson, small) in
+                [(lesson(split, index), false), (close_up(split, index), true), (lone_shape(split, index), true)]
+            {
+                let least = if small { 1 } else { 2 };
+                assert!((least..=6).contains(&lesson.turns.len()), "{index}: {:?}", lesson.turns);
+                let questions: HashSet<&str> = lesson.turns.iter().map(|turn| &turn.question[..]).collect();
+                assert_eq!(questions.len(), lesson.turns.len());
+                assert!(!small || pictures(&lesson)[0].width == 64);
+                well_formed(&lesson);
+            }
         }
     }
 }
