@@ -1,7 +1,7 @@
 //! Answers as they are shown: the text on stdout, what it took on stderr.
 
 use crate::failure::Failure;
-use smolvlm::{Event, FinishReason, Generation};
+use smolvlm::{Event, FinishReason, Generation, SmolVlm};
 use std::io::Write;
 use std::time::Duration;
 
@@ -35,17 +35,17 @@ pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Re
 }
 
 /// Prints answers that are there already.
-pub fn print(answers: &[Generation]) -> Result<(), Failure> {
+pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     for answer in answers {
         writeln!(stdout, "{}", answer.text())?;
-        print_timings(answer);
+        print_timings(model, answer);
     }
     Ok(())
 }
 
-/// Shows on stderr where the time of an answer went, and why it ended if it was not the model that ended it.
-pub fn print_timings(answer: &Generation) {
+/// Shows on stderr where the time of an answer went, in which number format, and why it ended if it was not the model that ended it.
+pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     let timings = &answer.timings;
     let cached = match answer.cached_tokens {
         0 => String::new(),
@@ -60,8 +60,9 @@ pub fn print_timings(answer: &Generation) {
         [timings.process, timings.vision, timings.prefill, timings.decode].map(|time: Duration| time.as_secs_f64());
     eprintln!(
         "{} prompt tokens{cached}, {} new{reason}; \
-         process {process:.2} s, vision {vision:.2} s, prefill {prefill:.2} s, decode {decode:.2} s{rate}",
+         process {process:.2} s, vision {vision:.2} s, prefill {prefill:.2} s, decode {decode:.2} s{rate}; {}",
         answer.prompt_tokens,
         answer.token_ids.len(),
+        model.format(),
     );
 }

@@ -27,6 +27,8 @@ fn describe_answers_on_stdout_and_times_on_stderr() {
     assert!(String::from_utf8(output.stdout).unwrap().ends_with('\n'));
     let times = String::from_utf8(output.stderr).unwrap();
     assert!(times.contains("prompt tokens") && times.contains("prefill"), "{times}");
+    // What `auto` is here.
+    assert!(times.trim_end().ends_with("; f32") || times.trim_end().ends_with("; bf16"), "{times}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{answer, load, media};
 use input::{Input, Read};
 use interrupt::Interrupt;
 use line::Line;
-use smolvlm::{Chat, Content, Conversation, Error, ImageSource, Message, SamplingParams, VideoSource};
+use smolvlm::{Chat, Content, Conversation, Error, ImageSource, Message, SamplingParams, SmolVlm, VideoSource};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let interrupt = Interrupt::install(at_terminal).map_err(Failure::Signal)?;
     let shows_timings = at_terminal || args.timings;
     let mut session =
-        Session { chat: model.start_chat(history), system, attached: Vec::new(), params, interrupt, shows_timings };
+        Session { model: &model, chat: model.start_chat(history), system, attached: Vec::new(), params, interrupt, shows_timings };
     loop {
         let outcome = match input.read() {
             Ok(Read::Line(line)) => match line::parse(&line) {
@@ -65,6 +65,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
 
 /// A chat and what the next message will need.
 struct Session<'m> {
+    model: &'m SmolVlm,
     chat: Chat<'m>,
     system: Option<Message>,
     /// Images and videos for the next message.
@@ -116,7 +117,7 @@ impl Session<'_> {
         self.interrupt.attach(stream.cancel_handle());
         let answer = answer::stream(stream)?;
         if self.shows_timings {
-            answer.iter().for_each(answer::print_timings);
+            answer.iter().for_each(|answer| answer::print_timings(self.model, answer));
         }
         Ok(())
     }

@@ -21,10 +21,10 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
         show::media(&model, &conversation)?;
     }
     if params.num_beams > 1 || params.num_return_sequences > 1 {
-        return answer::print(&model.batch(&[conversation], params)?);
+        return answer::print(&model, &model.batch(&[conversation], params)?);
     }
     if let Some(answer) = answer::stream(model.stream(conversation, params)?)? {
-        answer::print_timings(&answer);
+        answer::print_timings(&model, &answer);
     }
     Ok(())
 }

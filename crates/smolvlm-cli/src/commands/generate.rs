@@ -15,7 +15,7 @@ pub fn run(args: &Generate) -> Result<(), Failure> {
     let params = args.sampling.params(&model, false)?;
     let answers = model.batch(&conversations, params)?;
     if !args.json {
-        return answer::print(&answers);
+        return answer::print(&model, &answers);
     }
     let mut stdout = std::io::stdout().lock();
     for answer in &answers {
