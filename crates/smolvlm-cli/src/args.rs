@@ -40,6 +40,8 @@ pub enum Command {
     Forward(Forward),
     /// Time every stage of a model, and what this machine can do at most; the table goes to stdout
     Bench(Bench),
+    /// List the devices that this build can use on this machine
+    Devices,
     /// Write a checkpoint with random weights: for tests and timings where no real one can be had
     Random(Random),
     /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Estimate(args) => commands::estimate::run(&args),
         Command::Forward(args) => commands::forward::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Devices => commands::devices::run(),
         Command::Random(args) => commands::random::run(&args),
         Command::Quantize(args) => commands::quantize::run(&args),
         #[cfg(feature = "train")]

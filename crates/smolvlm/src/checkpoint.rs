@@ -1,6 +1,7 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
-use crate::{Dtype, Error, Options, Progress, Source};
+use crate::device::Found;
+use crate::{Device, Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
@@ -89,10 +90,10 @@ impl Checkpoint {
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
-        options: &Options,
+        dtype: Dtype,
+        found: &Found,
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
-        let device = options.device.resolve()?;
-        let format = options.dtype.on_device(options.device);
+        let (device, format) = (&found.handle, dtype.on(found)?);
         let weights = match self {
             Self::Directory(path) => Some(Weights::open(path)?),
             #[cfg(feature = "demo")]
@@ -101,15 +102,17 @@ impl Checkpoint {
         };
         match weights {
             Some(weights) => {
-                let format = match (options.dtype, weights.quantised()) {
-                    (Dtype::Auto, Some(quantised)) if options.device.is_cpu() => WeightFormat::Packed(quantised),
+                let format = match (dtype, weights.quantised()) {
+                    (Dtype::Auto, Some(quantised)) if found.info.device == Device::Flex => {
+                        WeightFormat::Packed(quantised)
+                    }
                     _ => format,
                 };
-                let (model, report) = SmolVlmModel::load(config, &weights, &device, format)?;
+                let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
             None => {
-                let model = SmolVlmModel::random(config, SEED, &device, format)?;
+                let model = SmolVlmModel::random(config, SEED, device, format)?;
                 Ok((model, LoadReport::default(), format))
             }
         }

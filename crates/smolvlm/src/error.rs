@@ -1,6 +1,6 @@
 //! What can go wrong between a checkpoint and an answer.
 
-use crate::Device;
+use crate::{Device, Dtype};
 
 /// What can go wrong between a checkpoint and an answer. Messages are one line and say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +49,25 @@ pub enum Error {
     #[error("this build has no feature `demo`, whose model `demo` is; rebuild with it, or give a folder or a hub repository")]
     NoDemo,
     /// This build lacks the device's backend.
-    #[error("this build has no backend for device {device:?}; rebuild with the feature `flex`")]
+    #[error("this build has no backend for device {device}; rebuild with its cargo feature, or take another device")]
     NoBackend {
         /// The device asked for.
+        device: Device,
+    },
+    /// The build has the backend, the machine no such device.
+    #[error("there is no device {device}: {found} of its kind are there; `smolvlm devices` lists them")]
+    NoDevice {
+        /// The device asked for.
+        device: Device,
+        /// How many of that kind there are.
+        found: usize,
+    },
+    /// The device does not compute in the number format.
+    #[error("device {device} does not compute in {dtype}; take auto or f32 (q8 and q4 are for flex)")]
+    NoDtype {
+        /// The format asked for.
+        dtype: Dtype,
+        /// The device.
         device: Device,
     },
     /// An option's value is not legal.

@@ -118,7 +118,7 @@ pub fn estimate(
 ) -> Result<Vec<RequestEstimate>, Error> {
     let checkpoint = source.open(progress)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-    let format = options.dtype.on_device(options.device);
+    let format = options.dtype.on(&options.device.find()?)?;
     let one = |conversation| {
         let prompt = processor.estimate(conversation, &RenderOptions::answer())?;
         let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);

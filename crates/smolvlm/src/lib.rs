@@ -28,6 +28,7 @@ mod beams;
 mod cancel;
 mod chat;
 mod checkpoint;
+mod device;
 mod error;
 mod estimate;
 mod features;
@@ -59,6 +60,7 @@ pub use chat::{Chat, ChatStream};
 pub use checkpoint::quantize;
 pub use checkpoint::write_random_checkpoint;
 pub use config::{Preset, ResizePolicy};
+pub use device::{Device, DeviceInfo, auto_device, devices};
 pub use error::Error;
 pub use estimate::{MemoryEstimate, RequestEstimate, estimate};
 pub use forward::{Forward, ForwardRequest};
@@ -66,7 +68,7 @@ pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
 pub use hidden::HiddenStates;
 pub use image::Rgb;
-pub use options::{Device, Dtype, Options, Truncation};
+pub use options::{Dtype, Options, Truncation};
 pub use processor::{
     Content, Conversation, Estimate, FrameList, ImageSource, Message, ProcessorLimits, Ratio, VideoSource, VideoWords,
 };

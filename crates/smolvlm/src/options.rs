@@ -1,10 +1,13 @@
 //! How a model is to be run.
 
-use crate::Error;
+use crate::device::Found;
+use crate::{Device, Error};
+use burn::tensor::DType;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
 use smolvlm_model::WeightFormat;
 use smolvlm_processor::{ProcessorLimits, VideoWords};
+use std::fmt;
 use std::str::FromStr;
 
 /// How a model is to be run. `Options::default()` suits the machine it runs on.
@@ -69,45 +72,6 @@ pub enum Truncation {
     DropOldest,
 }
 
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Device {
-    /// The best device that this build has.
-    #[default]
-    Auto,
-    /// Burn's pure Rust CPU backend (feature `flex`).
-    Flex,
-}
-
-impl FromStr for Device {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "flex" | "cpu" => Ok(Self::Flex),
-            _ => Err(Error::Option { option: "device", value: text.into(), legal: "auto, flex or cpu" }),
-        }
-    }
-}
-
-impl Device {
-    pub(crate) fn is_cpu(self) -> bool {
-        matches!(self, Self::Auto | Self::Flex)
-    }
-
-    /// Burn's device for this choice; an error if the build lacks its backend.
-    pub(crate) fn resolve(self) -> Result<burn::tensor::Device, Error> {
-        match self {
-            #[cfg(feature = "flex")]
-            Self::Auto | Self::Flex => Ok(burn::tensor::Device::flex()),
-            #[cfg(not(feature = "flex"))]
-            Self::Auto | Self::Flex => Err(Error::NoBackend { device: self }),
-        }
-    }
-}
-
 /// Number format of weights and arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -144,21 +108,49 @@ impl FromStr for Dtype {
     }
 }
 
+/// As [`Dtype::from_str`] reads it.
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        })
+    }
+}
+
 impl Dtype {
-    /// How weights are kept on a device. On Burn's CPU backend they are packed for kernels of our own, but for f16.
-    pub(crate) fn on_device(self, device: Device) -> WeightFormat {
-        match self {
-            Self::F16 => WeightFormat::Tensors(FloatType::F16),
-            Self::Q8 => WeightFormat::Packed(Format::Q8),
-            Self::Q4 => WeightFormat::Packed(Format::Q4),
-            _ if !device.is_cpu() => WeightFormat::Tensors(match self {
-                Self::Bf16 => FloatType::Bf16,
-                _ => FloatType::F32,
-            }),
-            Self::F32 => WeightFormat::Packed(Format::F32),
-            Self::Bf16 => WeightFormat::Packed(Format::Bf16),
-            Self::Auto => WeightFormat::Packed(fastest_exact()),
-        }
+    /// How weights are kept on a device. On Flex they are packed for kernels of our own, but for f16; elsewhere they are
+    /// tensors of a type that the device computes in, if it does.
+    pub(crate) fn on(self, found: &Found) -> Result<WeightFormat, Error> {
+        let device = found.info.device;
+        let tensors = |float: FloatType| {
+            let dtype = match float {
+                FloatType::Bf16 => DType::BF16,
+                FloatType::F16 => DType::F16,
+                FloatType::F32 => DType::F32,
+            };
+            let computes = device != Device::NdArray || float == FloatType::F32;
+            (computes && found.handle.supports_dtype(dtype)).then_some(WeightFormat::Tensors(float))
+        };
+        let format = match (device, self) {
+            (Device::Flex, Self::F32) => Some(WeightFormat::Packed(Format::F32)),
+            (Device::Flex, Self::Bf16) => Some(WeightFormat::Packed(Format::Bf16)),
+            (Device::Flex, Self::Auto) => Some(WeightFormat::Packed(fastest_exact())),
+            (Device::Flex, Self::Q8) => Some(WeightFormat::Packed(Format::Q8)),
+            (Device::Flex, Self::Q4) => Some(WeightFormat::Packed(Format::Q4)),
+            (_, Self::Q8 | Self::Q4) => None,
+            (_, Self::F32) => tensors(FloatType::F32),
+            (_, Self::Bf16) => tensors(FloatType::Bf16),
+            (_, Self::F16) => tensors(FloatType::F16),
+            // A processor converts bf16 back and forth for every product.
+            (Device::CubeCpu, Self::Auto) => tensors(FloatType::F32),
+            (_, Self::Auto) => tensors(FloatType::Bf16).or_else(|| tensors(FloatType::F32)),
+        };
+        format.ok_or(Error::NoDtype { dtype: self, device })
     }
 }
 

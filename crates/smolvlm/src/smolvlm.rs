@@ -3,7 +3,7 @@
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
-use crate::{Cancel, Chat, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
+use crate::{Cancel, Chat, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
 use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
@@ -18,6 +18,7 @@ pub struct SmolVlm {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
     pub(crate) model: SmolVlmModel,
+    device: DeviceInfo,
     format: WeightFormat,
     report: LoadReport,
     generation: GenerationConfig,
@@ -48,7 +49,8 @@ impl SmolVlm {
         options: Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
-        options.device.resolve()?;
+        let device = options.device.find()?;
+        options.dtype.on(&device)?;
         let threads = options.threads.map(thread_pool).transpose()?;
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
@@ -58,7 +60,7 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let load = || checkpoint.model(&config, &options);
+        let load = || checkpoint.model(&config, options.dtype, &device);
         let (model, report, format) = match &threads {
             Some(pool) => pool.install(load)?,
             None => load()?,
@@ -67,6 +69,7 @@ impl SmolVlm {
             config,
             processor,
             model,
+            device: device.info,
             format,
             report,
             generation,
@@ -103,6 +106,11 @@ impl SmolVlm {
     /// The network itself, for a loop of your own.
     pub fn model(&self) -> &SmolVlmModel {
         &self.model
+    }
+
+    /// Where it runs, which [`Device::Auto`](crate::Device::Auto) leaves to the machine.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.device
     }
 
     /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.

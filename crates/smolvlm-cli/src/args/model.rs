@@ -18,7 +18,8 @@ pub struct Model {
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
-    /// Where to run: auto, flex or cpu
+    /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
+    /// `smolvlm devices` lists what is there
     #[arg(long, default_value = "auto")]
     pub device: Device,
     /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on a CPU that computes

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod chat;
 pub mod describe;
+pub mod devices;
 pub mod estimate;
 pub mod forward;
 pub mod generate;
