@@ -15,7 +15,8 @@ const BATCH: usize = 8;
 /// The first questions of every kind; their pictures lie in the folder.
 fn questions(of_each: u64) -> (TempDir, Vec<Conversation>) {
     let folder = tempfile::tempdir().unwrap();
-    let samples = Kind::ALL.into_iter().flat_map(|kind| (0..of_each).map(move |index| sample(kind, Split::Test, index)));
+    let samples =
+        Kind::ALL.into_iter().flat_map(|kind| (0..of_each).map(move |index| sample(kind, Split::Test, index)));
     write_jsonl(folder.path(), samples).unwrap();
     let lines = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let question = |line: &str| {
@@ -34,7 +35,10 @@ fn answers(model: &SmolVlm, questions: &[Conversation]) -> Vec<String> {
 fn answers_as_the_reference_does() {
     let golden = read_json(&golden_root().join("demo/answers.json"));
     let weights = u64::from(crc32(smolvlm::demo::WEIGHTS.iter().copied()));
-    assert_eq!(golden["weights_crc32"], weights, "answers of another checkpoint; make them anew with tests/golden/demo.py");
+    assert_eq!(
+        golden["weights_crc32"], weights,
+        "answers of another checkpoint; make them anew with tests/golden/demo.py"
+    );
     let expected: Vec<(String, String)> = serde_json::from_value(golden["answers"].clone()).unwrap();
     let (_folder, questions) = questions(OF_EACH);
     assert_eq!(questions.len(), expected.len());

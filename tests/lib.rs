@@ -1,5 +1,9 @@
 //! Helpers shared by the integration tests: goldens found by folder.
 
+mod expected;
+
+pub use expected::{Golden, tensor_rows};
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use smolvlm::processor::{Batch, Media};

@@ -1,15 +1,13 @@
 //! Every stage of the model against the reference, each fed with the reference's own input to that stage.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype as Stored;
 use serde_json::Value;
 use smolvlm::config::{FloatType, ModelConfig};
 use smolvlm::model::{
     Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat, Weights,
 };
 use smolvlm::{Dtype, Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, checkpoints};
+use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows};
 
 /// In f32, no value of a stage is further from the reference than this, relative to the largest value of the stage. Sums
 /// are taken in another order than in torch, and errors grow through the layers; measured are 2e-6 at most.
@@ -29,73 +27,6 @@ const ACTIVATIONS_COSINE: f64 = 0.99;
 /// Features of images in bf16 and 8 bits; the least measured is 0.9999.
 const FEATURES_COSINE: f64 = 0.999;
 
-struct Golden {
-    bytes: Vec<u8>,
-    name: String,
-}
-
-impl Golden {
-    fn new(case: &Case) -> Self {
-        Self { bytes: std::fs::read(&case.tensors).unwrap(), name: case.name.clone() }
-    }
-
-    fn file(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.bytes).unwrap()
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.file().names().contains(&name)
-    }
-
-    fn floats(&self, name: &str) -> HostTensor {
-        let file = self.file();
-        let view = file.tensor(name).unwrap();
-        assert_eq!(view.dtype(), Stored::F32, "{name}");
-        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        HostTensor { shape: view.shape().to_vec(), data }
-    }
-
-    /// The pixel values of all tiles, and the edge of a tile; none without images.
-    fn pixels(&self) -> Option<(Vec<f32>, usize)> {
-        let (shape, levels) = self.levels("pixels");
-        let pixels = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5);
-        (!levels.is_empty()).then(|| (pixels.collect(), shape[3]))
-    }
-
-    /// Image features of the chosen tiles, which are those that ours are; the golden has those of all.
-    fn features(&self) -> HostTensor {
-        let all = self.floats("connector_out");
-        let (tokens, width) = (all.shape[1], all.shape[2]);
-        let chosen = self.integers("vision_tiles");
-        let chosen: Vec<usize> = chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
-        rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &chosen)
-    }
-
-    fn integers(&self, name: &str) -> Vec<usize> {
-        let file = self.file();
-        let view = file.tensor(name).unwrap();
-        assert_eq!(view.dtype(), Stored::I64, "{name}");
-        view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as usize).collect()
-    }
-
-    fn levels(&self, name: &str) -> (Vec<usize>, Vec<u8>) {
-        let file = self.file();
-        let view = file.tensor(name).unwrap();
-        (view.shape().to_vec(), view.data().to_vec())
-    }
-
-    /// Compares a stage with its golden; the error is relative to the golden's largest value.
-    fn assert_close(&self, stage: &str, found: &HostTensor) {
-        let wanted = self.floats(stage);
-        assert_eq!(found.shape, wanted.shape, "{} {stage}", self.name);
-        let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
-        let worst = found.data.iter().zip(&wanted.data).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-        // With --no-capture this is the table of docs/parity.md.
-        println!("{stage} {:.1e} {}", worst / largest, self.name);
-        assert!(worst <= TOLERANCE * largest, "{} {stage}: off by {worst}, largest value {largest}", self.name);
-    }
-}
-
 fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> SmolVlmModel {
     let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();
     let weights = Weights::open(checkpoint.model()).unwrap();
@@ -108,13 +39,6 @@ fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> SmolVlmMode
 
 fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
     HostTensor::read(tensor).unwrap()
-}
-
-/// Rows of the last axis, by flat index of the axes before it.
-fn rows(tensor: HostTensor, indices: &[usize]) -> HostTensor {
-    let width = *tensor.shape.last().unwrap();
-    let data = indices.iter().flat_map(|index| tensor.data[index * width..][..width].to_vec()).collect();
-    HostTensor { shape: vec![indices.len(), width], data }
 }
 
 /// f32 as tensors of the backend, and packed for the kernels of the CPU.
@@ -138,9 +62,9 @@ fn vision_encoder_and_connector() {
             let Some((pixels, edge)) = golden.pixels() else { continue };
             let seen = model.image_features(&[&pixels], edge, 1, true).unwrap().unwrap();
             let state = |index: usize| read(seen.vision_hidden_states[index].clone());
-            golden.assert_close("vision_embeddings", &state(0));
-            golden.assert_close("vision_layer_0", &state(1));
-            golden.assert_close("vision_last_hidden_state", &state(seen.vision_hidden_states.len() - 1));
+            golden.assert_close(TOLERANCE, "vision_embeddings", &state(0));
+            golden.assert_close(TOLERANCE, "vision_layer_0", &state(1));
+            golden.assert_close(TOLERANCE, "vision_last_hidden_state", &state(seen.vision_hidden_states.len() - 1));
 
             let wanted = golden.features();
             let found = read(seen.features);
@@ -186,11 +110,15 @@ fn text_model_and_logits() {
             let options = ForwardOptions { logits: KeepLogits::All, hidden_states: true };
             let output = model.forward(&inputs, &mut cache, options).unwrap();
             let chosen = golden.integers("positions");
-            let state = |index: usize| rows(read(output.hidden_states[index].clone()), &chosen);
-            golden.assert_close("inputs_embeds", &state(0));
-            golden.assert_close("text_layer_0", &state(1));
-            golden.assert_close("text_norm_out", &state(output.hidden_states.len() - 1));
-            golden.assert_close("logits", &rows(read(output.logits), &golden.integers("logit_positions")));
+            let state = |index: usize| tensor_rows(read(output.hidden_states[index].clone()), &chosen);
+            golden.assert_close(TOLERANCE, "inputs_embeds", &state(0));
+            golden.assert_close(TOLERANCE, "text_layer_0", &state(1));
+            golden.assert_close(TOLERANCE, "text_norm_out", &state(output.hidden_states.len() - 1));
+            golden.assert_close(
+                TOLERANCE,
+                "logits",
+                &tensor_rows(read(output.logits), &golden.integers("logit_positions")),
+            );
         }
     }
 }
@@ -210,7 +138,7 @@ fn golden_logits(model: &SmolVlmModel, case: &Case, golden: &Golden) -> Vec<f32>
     let mut cache = model.new_cache(&inputs.padding, inputs.len());
     let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
     let logits = read(model.forward(&inputs, &mut cache, options).unwrap().logits);
-    rows(logits, &golden.integers("logit_positions")).data
+    tensor_rows(logits, &golden.integers("logit_positions")).data
 }
 
 #[test]

@@ -24,7 +24,9 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;
     }
     eprintln!();
-    eprintln!("This model has 2.6 million parameters and knows drawn shapes, printed words, bar charts and short clips of");
+    eprintln!(
+        "This model has 2.6 million parameters and knows drawn shapes, printed words, bar charts and short clips of"
+    );
     eprintln!("shapes, nothing else. For photographs, name a released model, which is downloaded once:");
     eprintln!("  target/release/smolvlm describe photo.jpg --model HuggingFaceTB/SmolVLM2-256M-Video-Instruct");
     Ok(())

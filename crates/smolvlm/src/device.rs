@@ -31,7 +31,8 @@ pub enum Device {
 }
 
 /// What [`Device::from_str`] reads.
-const LEGAL: &str = "auto, cpu, flex, ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1";
+const LEGAL: &str =
+    "auto, cpu, flex, ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1";
 
 impl FromStr for Device {
     type Err = Error;
@@ -139,8 +140,7 @@ impl Device {
 
 /// Whether a device may be chosen without being asked for.
 fn suits(info: &DeviceInfo) -> bool {
-    let graphics =
-        matches!(info.device, Device::Vulkan(_) | Device::Metal(_) | Device::WebGpu(_) | Device::Wgpu(_));
+    let graphics = matches!(info.device, Device::Vulkan(_) | Device::Metal(_) | Device::WebGpu(_) | Device::Wgpu(_));
     !(graphics && info.software)
 }
 

@@ -46,7 +46,9 @@ pub enum Error {
         repo: String,
     },
     /// This build lacks the trained model of the feature `demo`.
-    #[error("this build has no feature `demo`, whose model `demo` is; rebuild with it, or give a folder or a hub repository")]
+    #[error(
+        "this build has no feature `demo`, whose model `demo` is; rebuild with it, or give a folder or a hub repository"
+    )]
     NoDemo,
     /// This build lacks the device's backend.
     #[error("this build has no backend for device {device}; rebuild with its cargo feature, or take another device")]

@@ -37,8 +37,15 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     }
     let interrupt = Interrupt::install(at_terminal).map_err(Failure::Signal)?;
     let shows_timings = at_terminal || args.timings;
-    let mut session =
-        Session { model: &model, chat: model.start_chat(history), system, attached: Vec::new(), params, interrupt, shows_timings };
+    let mut session = Session {
+        model: &model,
+        chat: model.start_chat(history),
+        system,
+        attached: Vec::new(),
+        params,
+        interrupt,
+        shows_timings,
+    };
     loop {
         let outcome = match input.read() {
             Ok(Read::Line(line)) => match line::parse(&line) {

@@ -1,0 +1,95 @@
+//! The goldens on every device that this build can use on this machine: Flex always, others with the cargo features of their
+//! names. `cargo xtask parity` keeps what is printed here in `docs/parity.md`.
+
+use serde_json::Value;
+use smolvlm::{Conversation, Device, DeviceInfo, Dtype, Error, ForwardRequest, Options, SmolVlm, Source};
+use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows, with_absolute_paths};
+use std::collections::BTreeMap;
+
+/// How far logits and image features may be from the reference's, relative to the largest of them. Products are summed in
+/// another order than in torch; bf16 keeps 8 bits of every weight and, on tensors, of every result.
+fn tolerance(dtype: Dtype) -> f32 {
+    if dtype == Dtype::F32 { 2e-5 } else { 0.06 }
+}
+
+/// The largest errors of a device.
+#[derive(Default)]
+struct Errors {
+    features: f32,
+    logits: f32,
+    cases: usize,
+}
+
+#[test]
+fn goldens() {
+    let devices = smolvlm::devices();
+    assert!(devices.iter().any(|info| info.device == Device::Flex));
+    for info in devices {
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            match errors(&info, dtype) {
+                Ok(errors) => println!(
+                    "| {} | {} | {dtype} | {:.1e} | {:.1e} | {} |",
+                    info.device, info.name, errors.features, errors.logits, errors.cases
+                ),
+                Err(Error::NoDtype { .. }) => assert!(dtype != Dtype::F32, "{} has no f32", info.device),
+                Err(error) => panic!("{}: {error}", info.device),
+            }
+        }
+    }
+}
+
+fn errors(info: &DeviceInfo, dtype: Dtype) -> Result<Errors, Error> {
+    let mut errors = Errors::default();
+    for checkpoint in checkpoints() {
+        for (splitting, cases) in by_splitting(&checkpoint) {
+            let options = Options { device: info.device, dtype, image_splitting: splitting, ..Options::default() };
+            let model = SmolVlm::load(Source::directory(checkpoint.model()), options)?;
+            assert_eq!(model.device(), info);
+            for case in cases {
+                check(&model, &case, dtype, &mut errors);
+            }
+        }
+    }
+    Ok(errors)
+}
+
+/// Cases by what they change of the checkpoint's image splitting.
+fn by_splitting(checkpoint: &Checkpoint) -> BTreeMap<Option<bool>, Vec<Case>> {
+    let mut found: BTreeMap<Option<bool>, Vec<Case>> = BTreeMap::new();
+    for case in checkpoint.cases() {
+        let splitting = case.expected["image_processor"]["do_image_splitting"].as_bool();
+        found.entry(splitting).or_default().push(case);
+    }
+    found
+}
+
+fn check(model: &SmolVlm, case: &Case, dtype: Dtype, errors: &mut Errors) {
+    let conversations = with_absolute_paths(&case.expected["conversations"]).to_string();
+    let conversations = Conversation::many_from_json(&conversations).unwrap();
+    let request = ForwardRequest { all_logits: true, ..ForwardRequest::default() };
+    let seen = model.forward(&conversations, request).unwrap();
+    let golden = Golden::new(case);
+    let logits = tensor_rows(seen.logits, &golden.integers("logit_positions"));
+    let worst = difference(&logits.data, &golden.floats("logits").data);
+    errors.logits = errors.logits.max(worst);
+    assert!(worst <= tolerance(dtype), "{}: logits off by {worst}", case.name);
+    if let Some(features) = seen.image_features {
+        let worst = difference(&features.data, &golden.floats("connector_out").data);
+        errors.features = errors.features.max(worst);
+        assert!(worst <= tolerance(dtype), "{}: image features off by {worst}", case.name);
+    }
+    if dtype == Dtype::F32 {
+        let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
+        let answers = model.batch(&conversations, model.sampling().max_new_tokens(limit)).unwrap();
+        let tokens: Value = answers.iter().map(|answer| answer.token_ids.clone()).collect();
+        assert_eq!(tokens, case.expected["generated"], "{}", case.name);
+    }
+    errors.cases += 1;
+}
+
+/// The largest difference, relative to the largest value wanted.
+fn difference(found: &[f32], wanted: &[f32]) -> f32 {
+    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    assert_eq!(found.len(), wanted.len());
+    found.iter().zip(wanted).fold(0.0, |worst: f32, (a, b)| worst.max((a - b).abs())) / largest
+}

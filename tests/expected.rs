@@ -1,0 +1,85 @@
+//! The tensors that a golden case expects.
+
+use crate::Case;
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype as Stored;
+use smolvlm::model::HostTensor;
+
+/// The tensors of a golden case.
+pub struct Golden {
+    bytes: Vec<u8>,
+    name: String,
+}
+
+impl Golden {
+    /// Those of a case.
+    pub fn new(case: &Case) -> Self {
+        Self { bytes: std::fs::read(&case.tensors).unwrap(), name: case.name.clone() }
+    }
+
+    fn file(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).unwrap()
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.file().names().contains(&name)
+    }
+
+    /// A tensor of floats.
+    pub fn floats(&self, name: &str) -> HostTensor {
+        let file = self.file();
+        let view = file.tensor(name).unwrap();
+        assert_eq!(view.dtype(), Stored::F32, "{name}");
+        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        HostTensor { shape: view.shape().to_vec(), data }
+    }
+
+    /// The pixel values of all tiles, and the edge of a tile; none without images.
+    pub fn pixels(&self) -> Option<(Vec<f32>, usize)> {
+        let (shape, levels) = self.levels("pixels");
+        let pixels = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5);
+        (!levels.is_empty()).then(|| (pixels.collect(), shape[3]))
+    }
+
+    /// Image features of the chosen tiles, which are those that ours are; the golden has those of all.
+    pub fn features(&self) -> HostTensor {
+        let all = self.floats("connector_out");
+        let (tokens, width) = (all.shape[1], all.shape[2]);
+        let chosen = self.integers("vision_tiles");
+        let chosen: Vec<usize> = chosen.iter().flat_map(|tile| (0..tokens).map(move |i| tile * tokens + i)).collect();
+        tensor_rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &chosen)
+    }
+
+    /// A tensor of indices.
+    pub fn integers(&self, name: &str) -> Vec<usize> {
+        let file = self.file();
+        let view = file.tensor(name).unwrap();
+        assert_eq!(view.dtype(), Stored::I64, "{name}");
+        view.data().as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as usize).collect()
+    }
+
+    fn levels(&self, name: &str) -> (Vec<usize>, Vec<u8>) {
+        let file = self.file();
+        let view = file.tensor(name).unwrap();
+        (view.shape().to_vec(), view.data().to_vec())
+    }
+
+    /// Compares a stage with its golden; the error is relative to the golden's largest value.
+    pub fn assert_close(&self, tolerance: f32, stage: &str, found: &HostTensor) {
+        let wanted = self.floats(stage);
+        assert_eq!(found.shape, wanted.shape, "{} {stage}", self.name);
+        let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let worst = found.data.iter().zip(&wanted.data).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        // With --no-capture this is the table of docs/parity.md.
+        println!("{stage} {:.1e} {}", worst / largest, self.name);
+        assert!(worst <= tolerance * largest, "{} {stage}: off by {worst}, largest value {largest}", self.name);
+    }
+}
+
+/// Rows of the last axis, by flat index of the axes before it.
+pub fn tensor_rows(tensor: HostTensor, indices: &[usize]) -> HostTensor {
+    let width = *tensor.shape.last().unwrap();
+    let data = indices.iter().flat_map(|index| tensor.data[index * width..][..width].to_vec()).collect();
+    HostTensor { shape: vec![indices.len(), width], data }
+}
