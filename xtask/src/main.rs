@@ -4,6 +4,7 @@ mod arrows;
 mod check;
 mod demo;
 mod golden;
+mod parity;
 mod process;
 mod test;
 mod train_demo;
@@ -17,6 +18,7 @@ cargo xtask <task>
   train-demo   train that model anew from nothing, for hours; goes on where it was interrupted (--minutes N ends it sooner)
   test     every test of the workspace, as CI runs them
   golden   rebuild the goldens with the reference implementation and compare (--write replaces them)
+  parity   measure the errors of every device on the goldens, write them to docs/parity.md
   check    format, clippy, docs, and the arrows between crates
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some("train-demo") => train_demo::run(&rest),
         Some("test") => test::run(&rest),
         Some("golden") => golden::run(&rest),
+        Some("parity") => parity::run(&rest),
         Some("check") => check::run(),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");

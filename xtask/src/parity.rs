@@ -1,0 +1,54 @@
+//! `cargo xtask parity`: the measured errors of every device, as `docs/parity.md` shows them.
+
+use crate::process::root;
+use std::process::Command;
+
+const PAGE: &str = "docs/parity.md";
+/// What the table stands between.
+const MARKS: [&str; 2] = ["<!-- written by `cargo xtask parity` -->\n", "<!-- end -->\n"];
+const HEAD: &str = "\
+| device | name | dtype | image features | logits | cases |
+|---|---|---|---|---|---|
+";
+
+/// Runs the goldens on all devices and puts the table into its place; `rest` is features of the build besides Flex, such as
+/// `wgpu,ndarray`.
+pub fn run(rest: &[String]) -> Result<(), String> {
+    let features = match rest {
+        [] => "ndarray,wgpu",
+        [features] => features,
+        other => return Err(format!("parity takes a list of features, not {other:?}")),
+    };
+    let words =
+        ["test", "--package", "smolvlm-tests", "--test", "devices", "--features", features, "--", "--nocapture"];
+    eprintln!("> cargo {}", words.join(" "));
+    let output = Command::new("cargo").args(words).current_dir(root()).output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(format!("the goldens do not hold:\n{text}{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let rows: String = text.lines().filter(|line| line.starts_with("| ")).map(|line| format!("{line}\n")).collect();
+    let page = root().join(PAGE);
+    let old = std::fs::read_to_string(&page).map_err(|error| format!("{PAGE}: {error}"))?;
+    let new = replaced(&old, &format!("{HEAD}{rows}")).ok_or_else(|| format!("{PAGE} lacks the marks of the table"))?;
+    std::fs::write(&page, new).map_err(|error| format!("{PAGE}: {error}"))
+}
+
+/// A page with another table between the marks.
+fn replaced(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(MARKS[0])?;
+    let (_, after) = rest.split_once(MARKS[1])?;
+    Some(format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARKS, replaced};
+
+    #[test]
+    fn only_the_table_changes() {
+        let page = format!("a\n{}old\n{}b\n", MARKS[0], MARKS[1]);
+        assert_eq!(replaced(&page, "new\n").unwrap(), page.replace("old", "new"));
+        assert!(replaced("no marks", "new").is_none());
+    }
+}
