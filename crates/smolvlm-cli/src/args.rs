@@ -184,7 +184,8 @@ pub struct Bench {
 /// What the figures of `smolvlm bench` are.
 const BENCH: &str = "\
 Figures are medians after one run that warms up, but loading is timed once; downloads do not count. Vision is seconds a \
-tile, with the connector. Decoding is tokens a second of all rows together, each behind 200 tokens. The question is about \
+tile, with the connector. Decoding is tokens a second of all rows together, each behind 200 tokens. 64 tiles and 64 rows are \
+for GPUs alone. The question is about \
 a picture of 1024x768 pixels and has an answer of 64 tokens; peak memory is that of loading and answering it.
 
 Shares compare a stage with what this machine does at its best, measured in the same run: vision and prefill with its \

@@ -5,8 +5,9 @@ mod support;
 use serde_json::Value;
 use support::Workspace;
 
-const STAGES: [&str; 13] = [
+const STAGES: [&str; 15] = [
     "decode1_tokens_s",
+    "decode64_tokens_s",
     "decode8_tokens_s",
     "first_token_s",
     "image_s",
@@ -18,11 +19,12 @@ const STAGES: [&str; 13] = [
     "tiles13_s",
     "tiles17_s",
     "tiles4_s",
+    "tiles64_s",
     "total_s",
 ];
 
 /// What `--quick` leaves out.
-const SLOW: [&str; 4] = ["prefill1200_s", "prefill900_s", "tiles13_s", "tiles17_s"];
+const SLOW: [&str; 6] = ["decode64_tokens_s", "prefill1200_s", "prefill900_s", "tiles13_s", "tiles17_s", "tiles64_s"];
 
 const NOT_SHARED: [&str; 2] = ["image_s", "load_s"];
 
@@ -34,7 +36,9 @@ fn keys(object: &Value) -> Vec<&str> {
 fn quick_json_has_every_key() {
     let line = Workspace::empty().succeeds(&["bench", "--random", "tiny", "--quick", "--json", "--threads", "2"]);
     let report: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((report["model"].as_str(), report["dtype"].as_str()), (Some("random tiny"), Some("f32")));
+    assert_eq!((report["model"].as_str(), report["device"].as_str()), (Some("random tiny"), Some("flex")));
+    // What `auto` is here.
+    assert!(matches!(report["dtype"].as_str(), Some("f32" | "bf16")), "{report}");
     assert_eq!((report["threads"].as_u64(), report["runs"].as_u64()), (Some(2), Some(1)));
     assert_eq!(keys(&report["stages"]), STAGES);
     assert_eq!(keys(&report["share"]), STAGES.into_iter().filter(|key| !NOT_SHARED.contains(key)).collect::<Vec<_>>());
@@ -58,7 +62,7 @@ fn the_table_names_every_stage_even_where_the_context_is_too_short() {
     json["text_config"]["max_position_embeddings"] = 100.into();
     std::fs::write(&config, json.to_string()).unwrap();
     let table = workspace.succeeds(&["bench", "--model", "checkpoint", "--quick", "--dtype", "bf16"]);
-    assert!(table.starts_with("checkpoint, bf16, "), "{table}");
+    assert!(table.starts_with("checkpoint, bf16, flex, "), "{table}");
     for (stage, is_measured) in [
         ("load", true),
         ("1024x768 JPEG", true),

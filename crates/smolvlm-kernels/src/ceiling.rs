@@ -2,13 +2,16 @@
 
 mod arithmetic;
 mod bandwidth;
+mod device;
 mod stopwatch;
 /// Instructions that only some processors have.
 #[cfg_attr(target_arch = "x86_64", path = "ceiling/x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "ceiling/other.rs")]
 mod wide;
 
-/// What this machine can do at most with some threads. A multiply-add counts as two operations; 1 G is 1e9.
+use burn::tensor::{DType, Device};
+
+/// What this machine, or a device of it, can do at most. A multiply-add counts as two operations; 1 G is 1e9.
 ///
 /// Arithmetic is measured in registers, with the widest instructions that the processor has for the format: no program that
 /// fetches its operands from somewhere gets there. Formats without such an instruction have no ceiling of their own.
@@ -20,11 +23,22 @@ pub struct Ceilings {
     pub dot_bf16_gflops: Option<f64>,
     /// Products of 8-bit integers, summed in 32 bits.
     pub dot_int8_gops: Option<f64>,
-    /// Bytes read from memory in order.
+    /// Bytes moved from or to memory in order.
     pub read_gbytes_s: f64,
 }
 
 impl Ceilings {
+    /// Measures a device by large products of matrices and by copying, as Burn does them; none if it fails. Takes some
+    /// seconds, and up to 512 MiB of the device's memory.
+    pub fn of_device(device: &Device) -> Option<Self> {
+        Some(Self {
+            fma_f32_gflops: device::product(device, DType::F32)?,
+            dot_bf16_gflops: device::product(device, DType::BF16),
+            dot_int8_gops: None,
+            read_gbytes_s: device::copy(device)?,
+        })
+    }
+
     /// Measures them with this many threads; with one for 0, and with one a core for more than cores. Takes a second or two
     /// and 512 MiB of memory. The best of many short repeats counts, so that other work on the machine matters little.
     pub fn measure(threads: usize) -> Self {
@@ -43,6 +57,13 @@ impl Ceilings {
 #[cfg(test)]
 mod tests {
     use super::Ceilings;
+    use burn::tensor::Device;
+
+    #[test]
+    fn devices_have_ceilings() {
+        let ceilings = Ceilings::of_device(&Device::flex()).unwrap();
+        assert!(ceilings.fma_f32_gflops > 0.0 && ceilings.read_gbytes_s > 0.0, "{ceilings:?}");
+    }
 
     #[test]
     fn every_machine_has_ceilings() {

@@ -3,7 +3,10 @@
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
-use crate::{Cancel, Chat, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream, Truncation};
+use crate::{
+    Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
+    Truncation,
+};
 use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
@@ -19,6 +22,7 @@ pub struct SmolVlm {
     pub(crate) processor: Processor,
     pub(crate) model: SmolVlmModel,
     device: DeviceInfo,
+    handle: burn::tensor::Device,
     format: WeightFormat,
     report: LoadReport,
     generation: GenerationConfig,
@@ -70,6 +74,7 @@ impl SmolVlm {
             processor,
             model,
             device: device.info,
+            handle: device.handle,
             format,
             report,
             generation,
@@ -111,6 +116,16 @@ impl SmolVlm {
     /// Where it runs, which [`Device::Auto`](crate::Device::Auto) leaves to the machine.
     pub fn device(&self) -> &DeviceInfo {
         &self.device
+    }
+
+    /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`Ceilings`]; none if it fails.
+    pub fn ceilings(&self) -> Option<Ceilings> {
+        if self.device.device != Device::Flex {
+            return Ceilings::of_device(&self.handle);
+        }
+        let threads =
+            self.threads.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads);
+        Some(Ceilings::measure(threads))
     }
 
     /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.

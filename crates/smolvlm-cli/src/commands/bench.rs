@@ -10,7 +10,7 @@ pub use picture::PictureError;
 
 use crate::args::Bench;
 use crate::failure::Failure;
-use smolvlm::{Ceilings, Options};
+use smolvlm::{Ceilings, Device, Options};
 use stages::{Figure, Measures, Stages};
 use std::io::Write;
 use std::num::NonZero;
@@ -22,12 +22,14 @@ const RUNS: usize = 5;
 /// All that was found out.
 struct Report {
     model: String,
-    format: Option<work::Format>,
+    device: String,
+    dtype: String,
+    format: work::Format,
     threads: usize,
     runs: usize,
     figures: Vec<Figure>,
     peak_mb: Option<f64>,
-    ceilings: Ceilings,
+    ceilings: Option<Ceilings>,
 }
 
 /// Times the stages, then the machine, and prints both.
@@ -49,19 +51,25 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     let (image, answer) = (stages.image()?, stages.answer()?);
     // Before stages that take more at once than an answer does, and before the ceilings take their buffer.
     let peak_mb = peak::megabytes();
-    let measures = if args.quick { Measures::QUICK } else { Measures::ALL };
+    let measures = match model.device().device {
+        _ if args.quick => Measures::QUICK,
+        Device::Flex => Measures::CPU,
+        _ => Measures::GPU,
+    };
     let mut figures = vec![load, image];
     figures.extend(stages.inner(&measures)?);
     figures.extend(answer);
     progress("ceilings of this machine");
     let report = Report {
         model: args.model.random.map_or_else(|| args.model.model.clone(), |preset| format!("random {preset}")),
-        format: work::format(args.model.dtype),
+        device: model.device().device.to_string(),
+        dtype: model.format().to_string(),
+        format: work::format(model.format()),
         threads,
         runs,
         figures,
         peak_mb,
-        ceilings: Ceilings::measure(threads),
+        ceilings: model.ceilings(),
     };
     let mut stdout = std::io::stdout().lock();
     let shown = if args.json { table::as_json(&report).to_string() } else { table::as_text(&report) };
@@ -72,7 +80,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
 impl Report {
     /// How much of what the machine can do a stage does; none for stages that are neither arithmetic nor weights.
     fn share(&self, figure: &Figure) -> Option<f64> {
-        let least = figure.work?.seconds(self.format.as_ref()?, &self.ceilings);
+        let least = figure.work?.seconds(&self.format, self.ceilings.as_ref()?);
         Some(least / figure.taken()?)
     }
 }

@@ -50,11 +50,14 @@ pub struct Measures {
     tiles: usize,
     /// Longest prompt.
     prompt: usize,
+    /// Most rows at once.
+    rows: usize,
 }
 
 impl Measures {
-    pub const ALL: Self = Self { tiles: usize::MAX, prompt: usize::MAX };
-    pub const QUICK: Self = Self { tiles: 4, prompt: 100 };
+    pub const CPU: Self = Self { tiles: 17, prompt: usize::MAX, rows: 8 };
+    pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX };
+    pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8 };
 }
 
 /// What the stages are measured on.
@@ -118,6 +121,7 @@ impl<'a> Stages<'a> {
             ("tiles4_s", "vision, each of 4 tiles", 4),
             ("tiles13_s", "vision, each of 13 tiles", 13),
             ("tiles17_s", "vision, each of 17 tiles", 17),
+            ("tiles64_s", "vision, each of 64 tiles", 64),
         ] {
             let seconds = if count <= measures.tiles { self.tiles(words, count)? } else { None };
             let each = seconds.map(|seconds| seconds / count as f64);
@@ -132,10 +136,13 @@ impl<'a> Stages<'a> {
             let seconds = if fits { self.prefill(words, tokens)? } else { None };
             figures.push(Figure::seconds(key, words, seconds, Some(work::prefill(&config.text, tokens))));
         }
-        for (key, words, rows) in
-            [("decode1_tokens_s", "decoding, 1 row", 1), ("decode8_tokens_s", "decoding, 8 rows", 8)]
-        {
-            let seconds = if self.has_room(CONTEXT + STEPS) { self.decode(words, rows)? } else { None };
+        for (key, words, rows) in [
+            ("decode1_tokens_s", "decoding, 1 row", 1),
+            ("decode8_tokens_s", "decoding, 8 rows", 8),
+            ("decode64_tokens_s", "decoding, 64 rows", 64),
+        ] {
+            let fits = rows <= measures.rows && self.has_room(CONTEXT + STEPS);
+            let seconds = if fits { self.decode(words, rows)? } else { None };
             let value = seconds.map(|seconds| rows as f64 / seconds);
             // The rows of a step share what is read.
             let work = work::step(&config.text) * (1.0 / rows as f64);

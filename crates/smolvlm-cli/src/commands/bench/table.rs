@@ -2,6 +2,7 @@
 
 use super::Report;
 use serde_json::{Map, Value, json};
+use smolvlm::Ceilings;
 
 /// One object. What was left out is null.
 pub fn as_json(report: &Report) -> Value {
@@ -9,19 +10,20 @@ pub fn as_json(report: &Report) -> Value {
     let stages: Map<String, Value> = report.figures.iter().map(|figure| entry(figure.key, figure.value)).collect();
     let worked = report.figures.iter().filter(|figure| figure.work.is_some());
     let share: Map<String, Value> = worked.map(|figure| entry(figure.key, report.share(figure))).collect();
-    let ceilings = &report.ceilings;
+    let ceilings = |of: fn(&Ceilings) -> Option<f64>| report.ceilings.as_ref().and_then(of);
     let mut object = json!({
         "model": report.model,
-        "dtype": report.format.as_ref().map(|format| format.name),
+        "device": report.device,
+        "dtype": report.dtype,
         "threads": report.threads,
         "runs": report.runs,
         "stages": stages,
         "share": share,
         "ceilings": {
-            "fma_f32_gflops": ceilings.fma_f32_gflops,
-            "dot_bf16_gflops": ceilings.dot_bf16_gflops,
-            "dot_int8_gops": ceilings.dot_int8_gops,
-            "read_gbytes_s": ceilings.read_gbytes_s,
+            "fma_f32_gflops": ceilings(|of| Some(of.fma_f32_gflops)),
+            "dot_bf16_gflops": ceilings(|of| of.dot_bf16_gflops),
+            "dot_int8_gops": ceilings(|of| of.dot_int8_gops),
+            "read_gbytes_s": ceilings(|of| Some(of.read_gbytes_s)),
         },
     });
     if let Some(peak) = report.peak_mb {
@@ -32,10 +34,10 @@ pub fn as_json(report: &Report) -> Value {
 
 /// A line a stage: what it takes, and its share of what the machine can do. What was left out is a dash.
 pub fn as_text(report: &Report) -> String {
-    let Report { model, threads, runs, ceilings, .. } = report;
-    let dtype = report.format.as_ref().map_or("another format", |format| format.name);
-    let title =
-        format!("{model}, {dtype}, {threads} threads: medians of {runs}, and shares of what this machine can do");
+    let Report { model, device, dtype, threads, runs, .. } = report;
+    let title = format!(
+        "{model}, {dtype}, {device}, {threads} threads: medians of {runs}, and shares of what this machine can do"
+    );
     let mut lines = vec![title, String::new()];
     for figure in &report.figures {
         let value = match figure.value {
@@ -49,10 +51,12 @@ pub fn as_text(report: &Report) -> String {
     if let Some(peak) = report.peak_mb {
         lines.push(format!("{:<28}{peak:>10.0} MB", "peak memory up to the answer"));
     }
-    let mut best = vec![format!("f32 {:.0} GFLOP/s", ceilings.fma_f32_gflops)];
-    best.extend(ceilings.dot_bf16_gflops.map(|rate| format!("bf16 {rate:.0} GFLOP/s")));
-    best.extend(ceilings.dot_int8_gops.map(|rate| format!("int8 {rate:.0} GOP/s")));
-    best.push(format!("memory {:.1} GB/s", ceilings.read_gbytes_s));
-    lines.extend([String::new(), format!("this machine: {}", best.join(", "))]);
+    if let Some(ceilings) = &report.ceilings {
+        let mut best = vec![format!("f32 {:.0} GFLOP/s", ceilings.fma_f32_gflops)];
+        best.extend(ceilings.dot_bf16_gflops.map(|rate| format!("bf16 {rate:.0} GFLOP/s")));
+        best.extend(ceilings.dot_int8_gops.map(|rate| format!("int8 {rate:.0} GOP/s")));
+        best.push(format!("memory {:.1} GB/s", ceilings.read_gbytes_s));
+        lines.extend([String::new(), format!("{device} here: {}", best.join(", "))]);
+    }
     lines.join("\n")
 }

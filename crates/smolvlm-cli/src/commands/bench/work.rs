@@ -1,32 +1,31 @@
 //! What a stage has to do at least, counted from the configuration, and how long that takes a machine at its best.
 
-use smolvlm::config::{ModelConfig, TextConfig};
-use smolvlm::{Ceilings, Dtype};
+use smolvlm::Ceilings;
+use smolvlm::config::{FloatType, ModelConfig, TextConfig};
+use smolvlm::model::{Format as Packing, WeightFormat};
 use std::ops::{Add, Mul};
 
 /// What a number format means for the machine.
 pub struct Format {
-    /// As `--dtype` has it.
-    pub name: &'static str,
     /// Bits of a weight of the text model.
     text_bits: f64,
     /// Billions of operations a second in matrix products.
     arithmetic: fn(&Ceilings) -> f64,
 }
 
-/// What a format means; none for one that is not known here, which has no shares then. A machine without instructions for
-/// the format's products makes them of f32 ones.
-pub fn format(dtype: Dtype) -> Option<Format> {
+/// What a format means. A machine without instructions for the format's products makes them of f32 ones.
+pub fn format(format: WeightFormat) -> Format {
     let f32: fn(&Ceilings) -> f64 = |ceilings| ceilings.fma_f32_gflops;
     let bf16: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
-    let (name, text_bits, arithmetic) = match dtype {
-        // The library's choice on a CPU.
-        Dtype::Auto | Dtype::F32 => ("f32", 32.0, f32),
-        Dtype::Bf16 => ("bf16", 16.0, bf16),
-        Dtype::F16 => ("f16", 16.0, f32),
-        _ => return None,
+    let int8: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_int8_gops.unwrap_or(ceilings.fma_f32_gflops);
+    let (text_bits, arithmetic) = match format {
+        WeightFormat::Tensors(FloatType::F32) | WeightFormat::Packed(Packing::F32) => (32.0, f32),
+        WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) | WeightFormat::Packed(Packing::Bf16) => (16.0, bf16),
+        WeightFormat::Packed(Packing::Q8) => (8.0, int8),
+        // A scale of 16 bits for 32 weights.
+        WeightFormat::Packed(Packing::Q4) => (4.5, int8),
     };
-    Some(Format { name, text_bits, arithmetic })
+    Format { text_bits, arithmetic }
 }
 
 /// What a stage has to do, one after the other.
@@ -107,8 +106,10 @@ fn projection(config: &TextConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Work, format, prefill, step, tile};
-    use smolvlm::{Ceilings, Dtype, Preset};
+    use super::{Packing, Work, format, prefill, step, tile};
+    use smolvlm::config::FloatType;
+    use smolvlm::model::WeightFormat;
+    use smolvlm::{Ceilings, Preset};
 
     const CEILINGS: Ceilings =
         Ceilings { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
@@ -132,10 +133,10 @@ mod tests {
     #[test]
     fn seconds_are_operations_and_bytes_at_the_ceilings() {
         let work = Work { operations: 100e9, weights: 0.0 } + Work { operations: 0.0, weights: 2.5e9 } * 2.0;
-        let seconds = |dtype| work.seconds(&format(dtype).unwrap(), &CEILINGS);
-        assert_eq!([seconds(Dtype::F32), seconds(Dtype::Auto)], [3.0; 2]);
-        assert_eq!([seconds(Dtype::Bf16), seconds(Dtype::F16)], [1.5, 2.0]);
+        let seconds = |kept| work.seconds(&format(kept), &CEILINGS);
+        assert_eq!([WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Packing::F32)].map(seconds), [3.0; 2]);
+        assert_eq!([Packing::Bf16, Packing::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
         let plain = Ceilings { dot_bf16_gflops: None, ..CEILINGS };
-        assert_eq!(work.seconds(&format(Dtype::Bf16).unwrap(), &plain), 2.0);
+        assert_eq!(work.seconds(&format(WeightFormat::Packed(Packing::Bf16)), &plain), 2.0);
     }
 }
