@@ -1,6 +1,6 @@
 //! What is taught first, and what then.
 
-use smolvlm_world::{Kind, Sample, Split, close_up, lesson, lone_shape};
+use smolvlm_world::{Kind, Sample, Split, close_up, lone_shape, long_lesson};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub enum Stage {
 
 /// Lessons until which every other one is about a single shape.
 const FIRST_SIGHT: u64 = 50_000;
+
+/// Most questions of a lesson.
+const QUESTIONS: usize = 12;
 
 impl Stage {
     /// All of them, in order.
@@ -44,7 +47,7 @@ impl Stage {
             (Self::Words | Self::Near, 3 | 5) => close_up(split, index),
             (Self::Words | Self::Near, _) => like(split, index, |sample| !reads(sample)),
             (Self::Far, 0 | 3) => like(split, index, reads),
-            (Self::Far, _) => lesson(split, index),
+            (Self::Far, _) => long_lesson(split, index, QUESTIONS),
         }
     }
 }
@@ -58,7 +61,7 @@ fn like(split: Split, index: u64, wanted: impl Fn(&Sample) -> bool) -> Sample {
     const OTHERS: u64 = 1 << 40;
     let mut index = index;
     loop {
-        let sample = lesson(split, index);
+        let sample = long_lesson(split, index, QUESTIONS);
         if wanted(&sample) {
             return sample;
         }

@@ -29,6 +29,8 @@ pub struct Sample {
     pub turns: Vec<Turn>,
 }
 
+/// Most questions of a lesson.
+pub(crate) const USUAL: usize = 6;
 /// Seeds of lessons. Those of single questions are the kinds' numbers.
 const LESSONS: u64 = 1000;
 /// Seeds of close-ups.
@@ -62,7 +64,14 @@ pub fn sample(kind: Kind, split: Split, index: u64) -> Sample {
 /// Of 100 lessons, 45 show shapes, 20 printed text, 8 a bar chart, 10 two pictures, 12 a clip, and 5 nothing. With
 /// [`Split::HeldOut`] all show shapes, one of them held out.
 pub fn lesson(split: Split, index: u64) -> Sample {
-    let (story, turns) = talk(split, index);
+    let (story, turns) = talk(split, index, USUAL);
+    Sample { media: story.media(), turns }
+}
+
+/// As [`lesson`], with up to `most` questions (2 or more) about what the lesson of the same number shows: looking costs more
+/// than asking.
+pub fn long_lesson(split: Split, index: u64, most: usize) -> Sample {
+    let (story, turns) = talk(split, index, most);
     Sample { media: story.media(), turns }
 }
 
@@ -71,7 +80,7 @@ pub fn lesson(split: Split, index: u64) -> Sample {
 pub fn close_up(split: Split, index: u64) -> Sample {
     let mut random = split.random(CLOSE_UPS, index);
     let story = Story::Reading(Reading::close(&mut random, split));
-    let turns = ask(&mut random, &story);
+    let turns = ask(&mut random, &story, USUAL);
     Sample { media: story.media(), turns }
 }
 
@@ -79,24 +88,24 @@ pub fn close_up(split: Split, index: u64) -> Sample {
 pub fn lone_shape(split: Split, index: u64) -> Sample {
     let mut random = split.random(LONE_SHAPES, index);
     let story = Story::Shapes(Shapes::lone(&mut random, split));
-    let turns = ask(&mut random, &story);
+    let turns = ask(&mut random, &story, USUAL);
     Sample { media: story.media(), turns }
 }
 
 /// A lesson that is not drawn yet.
-pub(crate) fn talk(split: Split, index: u64) -> (Story, Vec<Turn>) {
+pub(crate) fn talk(split: Split, index: u64, most: usize) -> (Story, Vec<Turn>) {
     let mut random = split.random(LESSONS, index);
     let family = Family::any(&mut random, split);
     let story = Story::new(&mut random, split, family, None);
-    let turns = ask(&mut random, &story);
+    let turns = ask(&mut random, &story, most);
     (story, turns)
 }
 
-/// Several questions in random order.
-fn ask(random: &mut Random, story: &Story) -> Vec<Turn> {
+/// Several questions in random order, 2 to `most` if there are as many.
+fn ask(random: &mut Random, story: &Story, most: usize) -> Vec<Turn> {
     let mut facts = story.facts(random);
     let mut turns: Vec<Turn> = Vec::new();
-    for turn in 0..random.between(2, 6) {
+    for turn in 0..random.between(2, most) {
         // What the picture is there for is always asked.
         let main = facts.iter().filter(|fact| turn > 0 || !fact.aside);
         let mut kinds: Vec<Kind> = main.map(|fact| fact.kind).collect();

@@ -40,7 +40,7 @@ fn one_in_twelve_is_held_out() {
 fn held_out_stays_out() {
     for split in [Split::Train, Split::Validation, Split::Test] {
         for index in 0..5000 {
-            let (story, _) = crate::sample::talk(split, index);
+            let (story, _) = crate::sample::talk(split, index, 6);
             let mut items = stills(&story).concat();
             if let Story::Clip(clip) = &story {
                 items.clone_from(&clip.others);

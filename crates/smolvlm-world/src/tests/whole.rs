@@ -7,7 +7,7 @@ use crate::corpus::vocabulary_corpus;
 use crate::jsonl::write_jsonl;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
-use crate::sample::{Sample, Turn, close_up, lesson, lone_shape, sample};
+use crate::sample::{Sample, Turn, close_up, lesson, lone_shape, long_lesson, sample};
 use crate::split::Split;
 use crate::story::{MIX, Story};
 
@@ -85,10 +85,20 @@ fn well_formed(sample: &Sample) {
 }
 
 #[test]
+fn long_lessons_show_the_same_and_ask_more() {
+    let turns = |sample: &Sample| sample.turns.len();
+    let pairs: Vec<_> =
+        (0..100).map(|index| (lesson(Split::Train, index), long_lesson(Split::Train, index, 12))).collect();
+    assert!(pairs.iter().all(|(short, long)| short.media == long.media && turns(long) <= 12));
+    let sum = |of: fn(&(Sample, Sample)) -> usize| pairs.iter().map(of).sum::<usize>();
+    assert!(sum(|pair| pair.1.turns.len()) > 3 * sum(|pair| pair.0.turns.len()) / 2);
+}
+
+#[test]
 fn lessons_are_mixed_as_documented() {
     let mut counts = [0; MIX.len()];
     for index in 0..5000 {
-        let family = match crate::sample::talk(Split::Train, index).0 {
+        let family = match crate::sample::talk(Split::Train, index, 6).0 {
             Story::Shapes(_) => 0,
             Story::Reading(_) => 1,
             Story::Chart(_) => 2,

@@ -1,0 +1,97 @@
+"""The stages of `smolvlm bench --device cuda` in transformers on a GPU, in bf16 with SDPA attention:
+
+    python gpu_peer.py CHECKPOINT [--compile] [--device cuda]
+
+The last line is a JSON object with the keys of README.md, and `tiles64_s`, `decode64_tokens_s`, `images_s` (questions about a
+picture of 13 tiles answered in 64 tokens, a second) and `peak_mb` of the GPU's memory. `--compile` compiles the decode step
+with a cache of fixed size, as transformers recommends."""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
+from transformers import AutoModelForImageTextToText, StaticCache
+
+import measure
+
+TILE_COUNTS, ROW_COUNTS = (1, 13, 64), (1, 8, 64)
+
+
+class Gpu:
+    def __init__(self, checkpoint, device, compiled):
+        model = AutoModelForImageTextToText.from_pretrained(
+            checkpoint, dtype=torch.bfloat16, attn_implementation="sdpa"
+        )
+        self.device, self.compiled, self.model = device, compiled, model.eval().to(device)
+        edge = model.config.vision_config.image_size
+        self.tiles = torch.rand(1, max(TILE_COUNTS), 3, edge, edge, device=device).mul(2).sub(1).bfloat16()
+        self.forward = torch.compile(self.model.forward, mode="reduce-overhead") if compiled else self.model
+
+    def wait(self):
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    @torch.inference_mode()
+    def see(self, tiles):
+        seen = torch.cat(tuple(self.model.get_image_features(self.tiles[:, :tiles]).pooler_output))
+        self.wait()
+        return seen
+
+    @torch.inference_mode()
+    def start(self, rows, length, features=None):
+        vocabulary = self.model.config.text_config.vocab_size
+        ids = (torch.arange(length, device=self.device) % min(1000, vocabulary // 2) + 3).repeat(rows, 1)
+        inputs = {"input_ids": ids}
+        if features is not None:
+            inputs = {"inputs_embeds": self.model.get_input_embeddings()(ids)}
+            features = features.reshape(-1, features.shape[-1])
+            inputs["inputs_embeds"][0, : len(features)] = features
+        if self.compiled:
+            room = length + measure.NEW_TOKENS
+            inputs["past_key_values"] = StaticCache(config=self.model.config.text_config, max_cache_len=room)
+        out = self.model(**inputs, use_cache=True, logits_to_keep=1)
+        self.cache, self.length = out.past_key_values, length
+        tokens = out.logits.argmax(-1)
+        self.wait()
+        return tokens
+
+    @torch.inference_mode()
+    def step(self, tokens):
+        inputs = {"input_ids": tokens, "past_key_values": self.cache, "use_cache": True}
+        if self.compiled:
+            inputs["cache_position"] = torch.tensor([self.length], device=self.device)
+        tokens = self.forward(**inputs).logits.argmax(-1)
+        self.length += 1
+        # The host needs the token to say whether the answer ends.
+        tokens.cpu()
+        return tokens.clone()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cuda")
+    arguments = parser.parse_args()
+    peer = Gpu(arguments.checkpoint, arguments.device, arguments.compile)
+    figures = {"peer": "transformers", "dtype": "bf16", "device": arguments.device, "compile": arguments.compile}
+    figures |= {
+        f"tile{'' if n == 1 else f's{n}'}_s": measure.median(lambda: peer.see(n), measure.LONG_RUNS) / n
+        for n in TILE_COUNTS
+    }
+    figures["prefill900_s"] = measure.median(lambda: peer.start(1, measure.PREFILL))
+    figures |= {f"decode{rows}_tokens_s": measure.decode_rate(peer, rows) for rows in ROW_COUNTS}
+    answers = [measure.answer(peer) for _ in range(measure.LONG_RUNS + 1)][1:]
+    figures["first_token_s"], figures["total_s"] = (statistics.median(column) for column in zip(*answers))
+    figures["images_s"] = 1 / figures["total_s"]
+    if arguments.device.startswith("cuda"):
+        figures["peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
+    print(json.dumps({key: round(v, 5) if isinstance(v, float) else v for key, v in figures.items()}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
