@@ -5,7 +5,7 @@ use crate::{design, lessons, vocabulary};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm_processor::Processor;
-use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, SampleError, StepMetrics};
+use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, Optimizer, SampleError, StepMetrics};
 use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model, plot_metrics};
 use smolvlm_world::Split;
 use std::error::Error;
@@ -111,6 +111,7 @@ fn train(
         steps,
         batch_size: args.batch,
         micro_batch: 8,
+        optimizer: Optimizer::Muon,
         learning_rate: args.rate,
         final_rate: 0.02,
         warmup: 200,

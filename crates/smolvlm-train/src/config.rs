@@ -15,6 +15,18 @@ pub enum Policy {
     Skip,
 }
 
+/// How weights are changed by gradients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+    #[default]
+    AdamW,
+    /// Muon for matrices, AdamW for the rest (Jordan et al. 2024; step sizes of Liu et al. 2025, arXiv 2502.16982): for
+    /// training from nothing.
+    Muon,
+}
+
 /// How a model is trained.
 ///
 /// ```
@@ -31,6 +43,8 @@ pub struct TrainConfig {
     /// Most samples that a worker holds at a time; a batch is worked off in as many pieces as that needs, with the same
     /// result up to rounding. Small ones take less memory, and no longer on small models: their results stay in the cache.
     pub micro_batch: usize,
+    /// How weights are changed by gradients.
+    pub optimizer: Optimizer,
     /// The largest learning rate.
     pub learning_rate: f64,
     /// The learning rate at the end, as a share of the largest one.
@@ -78,6 +92,7 @@ impl Default for TrainConfig {
             steps: 1000,
             batch_size: 32,
             micro_batch: 4,
+            optimizer: Optimizer::AdamW,
             learning_rate: 1e-4,
             final_rate: 0.1,
             warmup: 50,

@@ -27,6 +27,7 @@ mod jsonl;
 mod load;
 mod lora;
 mod metrics;
+mod muon;
 mod optimizer;
 mod order;
 mod parameters;
@@ -42,7 +43,7 @@ mod trainer;
 mod workers;
 
 pub use checkpoint::latest_checkpoint;
-pub use config::{Policy, TrainConfig};
+pub use config::{Optimizer, Policy, TrainConfig};
 pub use dataset::{Dataset, Example, Generated};
 pub use error::{Error, SampleError};
 pub use jsonl::JsonLines;

@@ -19,6 +19,8 @@ pub(crate) struct Parameter {
     pub(crate) learnt: bool,
     /// Whether it shrinks by weight decay.
     pub(crate) decays: bool,
+    /// Outputs of a matrix of the model, as rows of its values; none for everything else.
+    pub(crate) outputs: Option<usize>,
 }
 
 /// All parameters in the module's order.
@@ -37,9 +39,11 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
         .into_iter()
         .map(|(path, len)| match (specs.get(&path), adapter_name(&specs, &path)) {
             (Some(spec), _) => {
-                Parameter { name: spec.name.clone(), len, learnt: !adapted, decays: spec.kind == TensorKind::Weight }
+                let decays = spec.kind == TensorKind::Weight;
+                let outputs = spec.shape.first().copied().filter(|_| decays);
+                Parameter { name: spec.name.clone(), len, learnt: !adapted, decays, outputs }
             }
-            (None, name) => Parameter { name: name.unwrap_or(path), len, learnt: true, decays: true },
+            (None, name) => Parameter { name: name.unwrap_or(path), len, learnt: true, decays: true, outputs: None },
         })
         .collect();
     for pattern in freeze {

@@ -7,7 +7,7 @@ use crate::order::Order;
 use crate::parameters::{Parameter, change, parameters};
 use crate::prefetch::{Batch, Source};
 use crate::workers::Workers;
-use crate::{Dataset, Error, EvalMetrics, Observer, Policy, Sample, StepMetrics, TrainConfig};
+use crate::{Dataset, Error, EvalMetrics, Observer, Optimizer, Policy, Sample, StepMetrics, TrainConfig, muon};
 use rayon::prelude::*;
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::Processor;
@@ -265,10 +265,22 @@ impl<'a> Run<'a> {
     /// The model moves through, so that its values have one holder and change where they lie.
     fn update(&mut self, model: SmolVlmModel, gradients: &[Vec<f32>], rate: f64, scale: f32) -> SmolVlmModel {
         let (optimizer, parameters, moments) = (self.optimizer, &self.parameters, &mut self.moments);
+        let with_muon = self.config.optimizer == Optimizer::Muon;
+        let all = parameters.par_iter().zip(moments.par_iter_mut()).zip(gradients);
+        let steps: Vec<Option<Vec<f32>>> = all
+            .map(|((parameter, moments), gradient)| {
+                let rows = parameter.outputs.filter(|_| with_muon && parameter.learnt && !gradient.is_empty())?;
+                Some(muon::step(gradient, scale, &mut moments.mean, rows))
+            })
+            .collect();
+        let keep = (1.0 - rate * optimizer.weight_decay) as f32;
         let step = self.state.updates;
         change(model, |number, values| {
             let (Some(parameter), Some(gradient)) = (parameters.get(number), gradients.get(number)) else { return };
-            if let Some(moments) = moments.get_mut(number).filter(|_| parameter.learnt && !gradient.is_empty()) {
+            if let Some(Some(step)) = steps.get(number) {
+                let changes = values.iter_mut().zip(step);
+                changes.for_each(|(value, step)| *value = *value * keep - rate as f32 * step);
+            } else if let Some(moments) = moments.get_mut(number).filter(|_| parameter.learnt && !gradient.is_empty()) {
                 optimizer.update(values, gradient, moments, Update { step, rate, scale, decays: parameter.decays });
             }
         })

@@ -1,0 +1,90 @@
+//! Muon: steps that turn a matrix in all directions alike, whatever size the gradient has in each (Jordan et al. 2024,
+//! <https://kellerjordan.github.io/posts/muon/>). Directions that few samples speak for are learnt sooner than with AdamW.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Share of the earlier mean in a step's.
+const MOMENTUM: f32 = 0.95;
+/// Iterations towards an orthogonal matrix, and the polynomial of each: coefficients of x, x^3 and x^5.
+const ITERATIONS: usize = 5;
+const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
+/// Root mean square of a step at rate 1, as large as AdamW's usually is, so that rate and decay mean the same (Liu et al.
+/// 2025, arXiv 2502.16982).
+const STEP: f32 = 0.2;
+
+/// Adds a gradient, multiplied with `scale`, to its running mean, and gives the step to subtract at rate 1, for a matrix of
+/// `rows` outputs.
+pub(crate) fn step(gradient: &[f32], scale: f32, mean: &mut [f32], rows: usize) -> Vec<f32> {
+    let blend = |a: f32, b: f32| a + MOMENTUM * (b - a);
+    let ahead = gradient.iter().zip(mean).map(|(gradient, mean)| {
+        let gradient = gradient * scale;
+        *mean = blend(gradient, *mean);
+        // Nesterov's: as if the next step had begun.
+        blend(gradient, *mean)
+    });
+    let columns = gradient.len() / rows.max(1);
+    let size = STEP * (rows.max(columns) as f32).sqrt();
+    let mut step = orthogonal(ahead.collect(), [rows, columns]);
+    step.iter_mut().for_each(|value| *value *= size);
+    step
+}
+
+/// About the nearest matrix whose singular values are 1: between 0.7 and 1.2, unless those given are tiny.
+fn orthogonal(values: Vec<f32>, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
+    if norm == 0.0 || !norm.is_finite() {
+        return vec![0.0; values.len()];
+    }
+    let x = Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), (&Device::flex(), DType::F32));
+    // The products of a wide matrix with itself are small.
+    let tall = rows > columns;
+    let mut x = (if tall { x.transpose() } else { x }).div_scalar(norm);
+    for _ in 0..ITERATIONS {
+        let square = x.clone().matmul(x.clone().transpose());
+        let fourth = square.clone().matmul(square.clone());
+        let rest = square.mul_scalar(POLYNOMIAL[1]).add(fourth.mul_scalar(POLYNOMIAL[2]));
+        x = x.clone().mul_scalar(POLYNOMIAL[0]).add(rest.matmul(x));
+    }
+    let x = if tall { x.transpose() } else { x };
+    x.into_data().try_to_vec::<f32>().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{orthogonal, step};
+
+    fn noise(len: usize) -> Vec<f32> {
+        (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+
+    #[test]
+    fn rows_become_nearly_orthogonal() {
+        for [rows, columns] in [[8, 40], [40, 8], [16, 16]] {
+            let found = orthogonal(noise(rows * columns), [rows, columns]);
+            let (short, at) =
+                (
+                    rows.min(columns),
+                    |i: usize, k: usize| {
+                        if rows <= columns { found[i * columns + k] } else { found[k * columns + i] }
+                    },
+                );
+            let dot = |a: usize, b: usize| (0..rows.max(columns)).map(|k| at(a, k) * at(b, k)).sum::<f32>();
+            let trace: f32 = (0..short).map(|i| dot(i, i)).sum();
+            assert!((0.6..1.35).contains(&(trace / short as f32)), "{rows} x {columns}: {trace}");
+            if rows != columns {
+                assert!((0..short).all(|a| (0..a).all(|b| dot(a, b).abs() < 0.3)), "{rows} x {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_direction_of_a_gradient_counts() {
+        let gradient = noise(6 * 10);
+        let (mut small, mut large) = (vec![0.0; 60], vec![0.0; 60]);
+        let (a, b) = (step(&gradient, 1e-3, &mut small, 6), step(&gradient, 1e3, &mut large, 6));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-3), "{a:?} {b:?}");
+        let square = a.iter().map(|value| value * value).sum::<f32>() / 60.0;
+        assert!((0.1..0.3).contains(&square.sqrt()), "{square}");
+        assert_eq!(step(&[0.0; 60], 1.0, &mut vec![0.0; 60], 6), [0.0; 60]);
+    }
+}
