@@ -28,7 +28,7 @@ fn questions(of_each: u64) -> (TempDir, Vec<Conversation>) {
 
 fn answers(model: &SmolVlm, questions: &[Conversation]) -> Vec<String> {
     let batch = |questions| model.batch(questions, model.sampling()).unwrap();
-    questions.chunks(BATCH).flat_map(batch).map(|answer| answer.text().to_owned()).collect()
+    questions.chunks(BATCH).flat_map(batch).map(|answer| answer.text).collect()
 }
 
 #[test]
@@ -43,9 +43,10 @@ fn answers_as_the_reference_does() {
     let (_folder, questions) = questions(OF_EACH);
     assert_eq!(questions.len(), expected.len());
     let model = SmolVlm::load(Source::demo(), exact()).unwrap();
-    for (answer, (question, expected)) in answers(&model, &questions).iter().zip(&expected) {
-        assert_eq!(answer, expected, "{question}");
-    }
+    let found = answers(&model, &questions);
+    let pairs = found.iter().zip(&expected);
+    let different: Vec<_> = pairs.filter(|(answer, (_, expected))| *answer != expected).collect();
+    assert!(different.is_empty(), "{} of {}: {different:#?}", different.len(), found.len());
 }
 
 /// Most answers are the same in every format. Which differ is a matter of near-ties: a model this small has many.

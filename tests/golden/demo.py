@@ -42,7 +42,9 @@ def asked(line):
         elif item["type"] == "video":
             frames, fps = item["path"], item["fps"]
             content.append({"type": "video", "video": np.stack([read(path) for path in frames])})
-            metadata.append({"total_num_frames": len(frames), "fps": fps, "duration": len(frames) / fps})
+            # Nothing says how long the last frame is seen.
+            known = {"total_num_frames": len(frames), "fps": fps, "duration": None}
+            metadata.append({**known, "frames_indices": list(range(len(frames)))})
         else:
             content.append(item)
     return [{"role": "user", "content": content}], metadata
@@ -61,7 +63,7 @@ def answers(questions):
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            processor_kwargs={"video_metadata": metadata} if metadata else {},
+            processor_kwargs={"video_metadata": metadata, "do_sample_frames": False} if metadata else {},
         )
         ids = model.generate(**inputs, do_sample=False)[0, inputs["input_ids"].shape[1] :]
         found.append([messages[0]["content"][-1]["text"], processor.decode(ids, skip_special_tokens=True)])

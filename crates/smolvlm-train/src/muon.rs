@@ -52,9 +52,11 @@ fn orthogonal(values: Vec<f32>, [rows, columns]: [usize; 2]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::{orthogonal, step};
+    use crate::random::Random;
 
     fn noise(len: usize) -> Vec<f32> {
-        (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+        let mut random = Random::new(1, 0);
+        (0..len.div_ceil(2)).flat_map(|_| random.normal_pair()).take(len).collect()
     }
 
     #[test]
