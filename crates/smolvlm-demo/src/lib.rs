@@ -2,7 +2,7 @@
 //! charts, pairs of pictures and short clips. What it can and cannot do, how it was trained and what it scores stands in its
 //! model card, `checkpoint/README.md`.
 //!
-//! The crate `smolvlm` loads it as `Source::demo()`. [`write`] makes the folder that other programs load:
+//! The crate `smolvlm` loads it as `Source::demo()`. [`write()`] makes the folder that other programs load:
 //!
 //! ```
 //! let folder = std::env::temp_dir().join(format!("smolvlm-demo-{}", std::process::id()));

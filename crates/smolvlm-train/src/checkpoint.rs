@@ -7,7 +7,7 @@ use crate::parameters::Parameter;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
-use smolvlm_config::{FloatType, GenerationConfig};
+use smolvlm_config::FloatType;
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::Processor;
 use std::fs;
@@ -43,7 +43,7 @@ fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Re
     config.dtype = Some(FloatType::F32);
     config.tie_word_embeddings = model.lm_head.is_none();
     // As the released checkpoints have it: parameters of generation in a file of their own.
-    let generation = std::mem::replace(&mut config.generation, GenerationConfig::default());
+    let generation = std::mem::take(&mut config.generation);
     write("generation_config.json", generation.to_json())?;
     write("config.json", config.to_json())?;
     write("processor_config.json", processor.config().to_json())?;
