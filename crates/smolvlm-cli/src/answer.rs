@@ -44,7 +44,8 @@ pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows on stderr where the time of an answer went, in which number format, and why it ended if it was not the model that ended it.
+/// Shows on stderr where the time of an answer went, in which number format, and why it ended if it was not the model that
+/// ended it.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     let timings = &answer.timings;
     let cached = match answer.cached_tokens {

@@ -49,12 +49,19 @@ pub static WEIGHTS: &[u8] = include_bytes!("../checkpoint/model.safetensors");
 ///
 /// Those of writing.
 pub fn write(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for (name, text) in FILES {
-        std::fs::write(folder.join(name), text)?;
-    }
+    write_small_files(folder)?;
     // The weights come last: a folder with weights is whole.
     std::fs::write(folder.join(WEIGHTS_NAME), WEIGHTS)
+}
+
+/// As [`write()`], without the weights.
+///
+/// # Errors
+///
+/// Those of writing.
+pub fn write_small_files(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    FILES.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
 }
 
 #[cfg(test)]

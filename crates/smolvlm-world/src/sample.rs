@@ -64,8 +64,7 @@ pub fn sample(kind: Kind, split: Split, index: u64) -> Sample {
 /// Of 100 lessons, 45 show shapes, 20 printed text, 8 a bar chart, 10 two pictures, 12 a clip, and 5 nothing. With
 /// [`Split::HeldOut`] all show shapes, one of them held out.
 pub fn lesson(split: Split, index: u64) -> Sample {
-    let (story, turns) = talk(split, index, USUAL);
-    Sample { media: story.media(), turns }
+    long_lesson(split, index, USUAL)
 }
 
 /// As [`lesson`], with up to `most` questions (2 or more) about what the lesson of the same number shows: looking costs more

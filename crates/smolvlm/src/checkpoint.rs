@@ -1,7 +1,6 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
-use crate::device::Found;
-use crate::{Device, Dtype, Error, Options, Progress, Source};
+use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
@@ -86,14 +85,15 @@ impl Checkpoint {
         Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
     }
 
-    /// The model in the format asked for; automatically that is the file's own, if it is quantised.
+    /// The model in the format that `dtype` means on the device; packed weights are automatically in the file's own, if it is
+    /// quantised.
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
         dtype: Dtype,
-        found: &Found,
+        format: WeightFormat,
+        device: &burn::tensor::Device,
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
-        let (device, format) = (&found.handle, dtype.on(found)?);
         let weights = match self {
             Self::Directory(path) => Some(Weights::open(path)?),
             #[cfg(feature = "demo")]
@@ -102,10 +102,8 @@ impl Checkpoint {
         };
         match weights {
             Some(weights) => {
-                let format = match (dtype, weights.quantised()) {
-                    (Dtype::Auto, Some(quantised)) if found.info.device == Device::Flex => {
-                        WeightFormat::Packed(quantised)
-                    }
+                let format = match (dtype, format, weights.quantised()) {
+                    (Dtype::Auto, WeightFormat::Packed(_), Some(quantised)) => WeightFormat::Packed(quantised),
                     _ => format,
                 };
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
@@ -187,7 +185,7 @@ pub fn quantize(
         #[cfg(feature = "demo")]
         Checkpoint::Demo => {
             let weights = Weights::from_bytes(smolvlm_demo::WEIGHTS)?;
-            smolvlm_demo::write(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+            smolvlm_demo::write_small_files(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
             let config = ModelConfig::from_json(smolvlm_demo::CONFIG)?;
             write_quantised_checkpoint(&config, &QuantisedSource::Weights(&weights), format, folder.join(WEIGHTS))?;
         }

@@ -96,27 +96,18 @@ pub(crate) struct Found {
 
 /// Everything that this build can use on this machine, in the order in which [`Device::Auto`] prefers it.
 pub fn devices() -> Vec<DeviceInfo> {
-    all().into_iter().map(|found| found.info).collect()
-}
-
-/// What [`Device::Auto`] is here; none if this build has no backend.
-pub fn auto_device() -> Option<DeviceInfo> {
-    Device::Auto.find().ok().map(|found| found.info)
+    KINDS.iter().flat_map(|kind| kind()).map(|found| found.info).collect()
 }
 
 /// Kinds of devices, the best first, each with its list.
 const KINDS: [fn() -> Vec<Found>; 8] = [cuda, metal, vulkan, webgpu, wgpu, flex, ndarray, cube_cpu];
-
-fn all() -> Vec<Found> {
-    KINDS.iter().flat_map(|kind| kind()).collect()
-}
 
 impl Device {
     /// The device itself; an error if the build lacks its backend, or the machine such a device.
     pub(crate) fn find(self) -> Result<Found, Error> {
         if self == Self::Auto {
             // Kind by kind: asking a graphics interface takes time.
-            let best = KINDS.iter().find_map(|kind| kind().into_iter().find(|found| suits(&found.info)));
+            let best = KINDS.iter().find_map(|kind| kind().into_iter().find(|found| found.info.suits_auto()));
             return best.ok_or(Error::NoBackend { device: self });
         }
         let kind: fn() -> Vec<Found> = match self {
@@ -138,10 +129,13 @@ impl Device {
     }
 }
 
-/// Whether a device may be chosen without being asked for.
-fn suits(info: &DeviceInfo) -> bool {
-    let graphics = matches!(info.device, Device::Vulkan(_) | Device::Metal(_) | Device::WebGpu(_) | Device::Wgpu(_));
-    !(graphics && info.software)
+impl DeviceInfo {
+    /// Whether [`Device::Auto`] may be this device: it is the first of [`devices`] that may.
+    pub fn suits_auto(&self) -> bool {
+        let graphics =
+            matches!(self.device, Device::Vulkan(_) | Device::Metal(_) | Device::WebGpu(_) | Device::Wgpu(_));
+        !(graphics && self.software)
+    }
 }
 
 fn flex() -> Vec<Found> {
@@ -209,7 +203,7 @@ fn enumerate(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::{Device, DeviceInfo, suits};
+    use super::{Device, DeviceInfo};
 
     #[test]
     fn devices_are_read_as_they_are_shown() {
@@ -238,8 +232,9 @@ mod tests {
     #[test]
     fn software_that_draws_is_never_chosen() {
         let info = |device, software| DeviceInfo { device, name: String::new(), software };
-        assert!(suits(&info(Device::Wgpu(0), false)) && suits(&info(Device::Flex, true)));
-        assert!(!suits(&info(Device::Wgpu(0), true)) && !suits(&info(Device::Vulkan(1), true)));
+        let suits = |device, software| info(device, software).suits_auto();
+        assert!(suits(Device::Wgpu(0), false) && suits(Device::Flex, true));
+        assert!(!suits(Device::Wgpu(0), true) && !suits(Device::Vulkan(1), true));
     }
 
     #[cfg(feature = "flex")]

@@ -60,7 +60,7 @@ pub use chat::{Chat, ChatStream};
 pub use checkpoint::quantize;
 pub use checkpoint::write_random_checkpoint;
 pub use config::{Preset, ResizePolicy};
-pub use device::{Device, DeviceInfo, auto_device, devices};
+pub use device::{Device, DeviceInfo, devices};
 pub use error::Error;
 pub use estimate::{MemoryEstimate, RequestEstimate, estimate};
 pub use forward::{Forward, ForwardRequest};

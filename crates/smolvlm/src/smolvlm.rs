@@ -54,7 +54,7 @@ impl SmolVlm {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
         let device = options.device.find()?;
-        options.dtype.on(&device)?;
+        let format = options.dtype.on(&device)?;
         let threads = options.threads.map(thread_pool).transpose()?;
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
@@ -64,7 +64,7 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let load = || checkpoint.model(&config, options.dtype, &device);
+        let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = match &threads {
             Some(pool) => pool.install(load)?,
             None => load()?,
