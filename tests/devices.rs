@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use smolvlm::{Conversation, Device, DeviceInfo, Dtype, Error, ForwardRequest, Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows, with_absolute_paths};
+use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, relative_error, tensor_rows, with_absolute_paths};
 use std::collections::BTreeMap;
 
 /// How far logits and image features may be from the reference's, relative to the largest of them. Products are summed in
@@ -70,11 +70,11 @@ fn check(model: &SmolVlm, case: &Case, dtype: Dtype, errors: &mut Errors) {
     let seen = model.forward(&conversations, request).unwrap();
     let golden = Golden::new(case);
     let logits = tensor_rows(seen.logits, &golden.integers("logit_positions"));
-    let worst = difference(&logits.data, &golden.floats("logits").data);
+    let worst = relative_error(&logits.data, &golden.floats("logits").data);
     errors.logits = errors.logits.max(worst);
     assert!(worst <= tolerance(dtype), "{}: logits off by {worst}", case.name);
     if let Some(features) = seen.image_features {
-        let worst = difference(&features.data, &golden.floats("connector_out").data);
+        let worst = relative_error(&features.data, &golden.floats("connector_out").data);
         errors.features = errors.features.max(worst);
         assert!(worst <= tolerance(dtype), "{}: image features off by {worst}", case.name);
     }
@@ -85,11 +85,4 @@ fn check(model: &SmolVlm, case: &Case, dtype: Dtype, errors: &mut Errors) {
         assert_eq!(tokens, case.expected["generated"], "{}", case.name);
     }
     errors.cases += 1;
-}
-
-/// The largest difference, relative to the largest value wanted.
-fn difference(found: &[f32], wanted: &[f32]) -> f32 {
-    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    assert_eq!(found.len(), wanted.len());
-    found.iter().zip(wanted).fold(0.0, |worst: f32, (a, b)| worst.max((a - b).abs())) / largest
 }

@@ -2,7 +2,7 @@
 
 mod expected;
 
-pub use expected::{Golden, tensor_rows};
+pub use expected::{Golden, relative_error, tensor_rows};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -2,32 +2,30 @@
 
 use crate::process::{cargo, execute, root};
 
-/// Builds the release binary, makes a small random checkpoint and asks it about a picture of this repository.
+/// What is shown, and what is asked about it.
+const QUESTIONS: &[(&[&str], &str)] = &[
+    (&["shapes.png"], "Describe the picture."),
+    (&["sign.png"], "What does the sign say?"),
+    (&["before.png", "after.png"], "What is different in the second picture?"),
+    (&["clip.gif"], "Which way does the SHAPE move?"),
+];
+
+/// Builds the release binary and asks the model that comes with it about pictures and a clip of this repository.
 pub fn run(rest: &[String]) -> Result<(), String> {
     if !rest.is_empty() {
         return Err(format!("demo takes no words, not {rest:?}"));
     }
     cargo("build --release --package smolvlm-cli")?;
     let binary = root().join("target/release/smolvlm");
-    let checkpoint = root().join("target/demo-checkpoint");
-    let checkpoint = checkpoint.to_string_lossy();
-    execute(&binary, ["random", "--preset", "tiny", "--out", &checkpoint, "--force"])?;
+    for (media, question) in QUESTIONS {
+        eprintln!("\n{question}");
+        let media = media.iter().map(|name| format!("tests/corpus/world/{name}"));
+        let words = ["--model", "demo", "--show", "--prompt", question].map(str::to_owned);
+        execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;
+    }
     eprintln!();
-    eprintln!("This checkpoint is RANDOM: nobody has trained it, so its answer is noise in the shape of an answer.");
-    eprintln!("Every step is the real one: decoding, tiling, vision encoder, text model. For words that mean");
-    eprintln!("something, name a released model: --model HuggingFaceTB/SmolVLM2-256M-Video-Instruct");
-    eprintln!();
-    execute(
-        &binary,
-        [
-            "describe",
-            "tests/corpus/harbour.jpg",
-            "--model",
-            &checkpoint,
-            "--prompt",
-            "What is in this picture?",
-            "--max-new-tokens",
-            "32",
-        ],
-    )
+    eprintln!("This model knows drawn shapes, printed words, bar charts and short clips of shapes, nothing else.");
+    eprintln!("For photographs, name a released one, which is downloaded once:");
+    eprintln!("  target/release/smolvlm describe photo.jpg --model HuggingFaceTB/SmolVLM2-256M-Video-Instruct");
+    Ok(())
 }

@@ -14,12 +14,12 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <task>
 
-  demo     build the release binary, make a small random checkpoint, describe a picture with it
-  train-demo   train the model of smolvlm-demo anew from nothing, for hours; goes on where it was interrupted
-  test     every test of the workspace, as CI runs them
-  golden   rebuild the goldens with the reference implementation and compare (--write replaces them)
-  parity   measure the errors of every device on the goldens, write them to docs/parity.md
-  check    format, clippy, docs, and the arrows between crates
+  demo        build the release binary, ask the model that comes with it about pictures and a clip
+  train-demo  train that model anew from nothing, for hours; goes on where it was interrupted
+  test        every test of the workspace, as CI runs them
+  golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
+  parity      measure the errors of every device on the goldens, write them to docs/parity.md
+  check       format, clippy, docs, and the arrows between crates
 ";
 
 fn main() -> ExitCode {

@@ -95,6 +95,18 @@ fn a_checkpoint_that_is_none() {
 }
 
 #[test]
+fn weights_that_the_device_cannot_hold() {
+    let workspace = Workspace::with_checkpoint();
+    let file = format!("{}/config.json", workspace.checkpoint());
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    config["text_config"]["intermediate_size"] = 1_000_000_000.into();
+    fs::write(&file, config.to_string()).unwrap();
+    let picture = workspace.write("harbour.jpg", &harbour());
+    let line = workspace.fails(&["describe", &picture, "--model", &workspace.checkpoint(), "--device", "flex"]);
+    assert!(line.contains("the weights need") && line.contains("flex") && line.contains("GB"), "{line}");
+}
+
+#[test]
 fn truncated_weights() {
     let workspace = Workspace::with_checkpoint();
     let weights = format!("{}/model.safetensors", workspace.checkpoint());

@@ -32,6 +32,14 @@ fn describe_answers_on_stdout_and_times_on_stderr() {
 }
 
 #[test]
+fn devices_says_what_there_is_and_what_auto_takes() {
+    let lines = Workspace::empty().succeeds(&["devices"]);
+    let flex = lines.lines().find(|line| line.starts_with("flex ")).unwrap();
+    assert!(flex.contains(" GB "), "{flex}");
+    assert_eq!(lines.matches("(auto)").count(), 1, "{lines}");
+}
+
+#[test]
 fn generate_gives_one_json_object_a_conversation() {
     let workspace = workspace();
     let args = ["generate", "--conversation", "chats.json", "--model", "checkpoint", "--max-new-tokens", "3", "--json"];

@@ -39,7 +39,7 @@ pub struct ModelConfig {
     pub vision: VisionConfig,
     /// The text decoder.
     pub text: TextConfig,
-    /// Generation parameters found in `config.json`, used when there is no `generation_config.json`.
+    /// Generation parameters: those found in `config.json`, until what read it puts those of `generation_config.json` here.
     pub generation: GenerationConfig,
 }
 

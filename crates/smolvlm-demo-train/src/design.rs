@@ -45,7 +45,7 @@ pub fn processor(tokenizer: Tokenizer, split: bool) -> Result<Processor, Box<dyn
 }
 
 /// Answers end with the utterance and are short.
-pub fn generation(config: &ModelConfig) -> GenerationConfig {
+fn generation(config: &ModelConfig) -> GenerationConfig {
     GenerationConfig {
         bos_token_id: config.text.bos_token_id,
         eos_token_ids: config.text.eos_token_ids.clone(),

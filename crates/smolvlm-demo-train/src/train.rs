@@ -125,8 +125,11 @@ fn train(
         eval_samples: 128,
         ..TrainConfig::default()
     };
-    let mut trainer = Trainer::new(config)?;
     let checkpoint = latest_checkpoint(&out)?;
+    if checkpoint.as_deref().is_some_and(|folder| folder.ends_with(format!("checkpoint-{steps}"))) {
+        return Ok(checkpoint);
+    }
+    let mut trainer = Trainer::new(config)?;
     let (model, tokenizer) = match checkpoint.as_deref().or(from) {
         Some(folder) => (load_model(folder)?, Processor::from_directory(folder)?.tokenizer().clone()),
         None => {

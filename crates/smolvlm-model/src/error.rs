@@ -109,9 +109,28 @@ pub enum Error {
     /// The device failed, or cannot do what was asked.
     #[error("device: {0}")]
     Device(String),
+    /// The device has no memory left.
+    #[error(
+        "device: {0}; a shorter conversation, fewer tiles or conversations at once or a smaller number format need less"
+    )]
+    OutOfMemory(String),
 }
 
 impl Error {
+    /// What a device says of its failure, as one line: without the trace of calls behind it.
+    pub(crate) fn device(failure: &impl std::fmt::Display) -> Self {
+        let text = failure.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.to_lowercase().starts_with("backtrace"));
+        let said: Vec<&str> = lines.filter(|line| !line.is_empty() && *line != "Caused by:").collect();
+        let said = said.join(", ");
+        let lower = said.to_lowercase();
+        if ["out of memory", "out of device memory", "out-of-memory"].iter().any(|words| lower.contains(words)) {
+            Self::OutOfMemory(said)
+        } else {
+            Self::Device(said)
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
@@ -204,6 +223,16 @@ fn list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_device_says_is_one_line() {
+        let launch = "An out-of-memory error happened during launch\nCaused by:\n  no page left\nBacktrace\n  0: main";
+        let error = Error::device(&launch);
+        assert!(matches!(&error, Error::OutOfMemory(said)
+            if said == "An out-of-memory error happened during launch, no page left"));
+        assert!(error.to_string().contains("need less"));
+        assert!(matches!(Error::device(&"The device is lost\n\n"), Error::Device(said) if said == "The device is lost"));
+    }
 
     #[test]
     fn long_shapes_are_counted() {

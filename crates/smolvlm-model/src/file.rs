@@ -22,5 +22,10 @@ where
     safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
         error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
-    })
+    })?;
+    // It was a temporary file, which nobody else may read.
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .map_err(|error| Error::io(path, error))?;
+    Ok(())
 }

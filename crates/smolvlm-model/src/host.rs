@@ -17,10 +17,10 @@ impl HostTensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] when the device failed, now or in any operation before.
+    /// [`Error::Device`] or [`Error::OutOfMemory`] when the device failed, now or in any operation before.
     pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Self, Error> {
         let shape = tensor.dims().to_vec();
-        let data = tensor.cast(DType::F32).try_into_data().map_err(|error| Error::Device(error.to_string()))?;
+        let data = tensor.cast(DType::F32).try_into_data().map_err(|error| Error::device(&error))?;
         let data = data.try_to_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
         Ok(Self { shape, data })
     }

@@ -65,7 +65,7 @@ impl ModuleVisitor for Reader {
             Ok(data) => {
                 self.tensors.insert(self.path.join("."), data);
             }
-            Err(error) => self.error = Some(Error::Device(error.to_string())),
+            Err(error) => self.error = Some(Error::device(&error)),
         }
     }
 }

@@ -30,17 +30,19 @@ pub(crate) struct State {
     pub(crate) seed: u64,
 }
 
-/// Writes the model with the processor's files into `folder`, which must exist; of a model with adapters these alone.
-fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Result<(), Error> {
-    if has_adapters(model) {
-        return save_adapters(model, None, folder);
-    }
+/// Writes a model without adapters, its weights rounded to `float`, with the processor's files into `folder`, which must
+/// exist, in the layout of the released checkpoints.
+///
+/// # Errors
+///
+/// [`Error::Io`] when a file cannot be written, [`Error::Model`] when weights are packed.
+pub fn save_model(model: &SmolVlmModel, processor: &Processor, float: FloatType, folder: &Path) -> Result<(), Error> {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| Error::io(path, source))
     };
     let mut config = model.config().clone();
-    config.dtype = Some(FloatType::F32);
+    config.dtype = Some(float);
     config.tie_word_embeddings = model.lm_head.is_none();
     // As the released checkpoints have it: parameters of generation in a file of their own.
     let generation = std::mem::take(&mut config.generation);
@@ -49,7 +51,7 @@ fn write_model(model: &SmolVlmModel, processor: &Processor, folder: &Path) -> Re
     write("processor_config.json", processor.config().to_json())?;
     processor.save_tokenizer(folder)?;
     // The weights come last: a folder with weights is whole.
-    model.save(FloatType::F32, folder.join("model.safetensors"))?;
+    model.save(float, folder.join("model.safetensors"))?;
     Ok(())
 }
 
@@ -72,7 +74,11 @@ pub(crate) fn save(
     write_moments(parameters, moments, &partial.join(MOMENTS))?;
     let text = serde_json::to_string_pretty(&state).map_err(|error| Error::io(partial.join(STATE), error.into()))?;
     fs::write(partial.join(STATE), text).map_err(|source| Error::io(partial.join(STATE), source))?;
-    write_model(model, processor, &partial)?;
+    if has_adapters(model) {
+        save_adapters(model, None, &partial)?;
+    } else {
+        save_model(model, processor, FloatType::F32, &partial)?;
+    }
     for entry in fs::read_dir(&partial).map_err(|source| Error::io(&partial, source))? {
         let path = entry.map_err(|source| Error::io(&partial, source))?.path();
         fs::File::open(&path).and_then(|file| file.sync_all()).map_err(|source| Error::io(&path, source))?;

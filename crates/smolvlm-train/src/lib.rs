@@ -42,7 +42,7 @@ mod targets;
 mod trainer;
 mod workers;
 
-pub use checkpoint::latest_checkpoint;
+pub use checkpoint::{latest_checkpoint, save_model};
 pub use config::{Optimizer, Policy, TrainConfig};
 pub use dataset::{Dataset, Example, Generated};
 pub use error::{Error, SampleError};

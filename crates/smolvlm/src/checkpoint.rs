@@ -16,17 +16,28 @@ const WEIGHTS: &str = "model.safetensors";
 /// The seed of [`Source::Random`].
 const SEED: u64 = 0;
 
-/// A source that has been found.
-pub(crate) enum Checkpoint {
+/// A source that has been found: its parts, for those who want them one by one. [`SmolVlm::load`](crate::SmolVlm::load) is
+/// all of them at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checkpoint {
+    /// A folder.
     Directory(PathBuf),
+    /// The trained model that is part of the program.
     #[cfg(feature = "demo")]
     Demo,
+    /// Random weights of a size.
     Random(Preset),
 }
 
 impl Source {
     /// Finds the source, downloading it if need be.
-    pub(crate) fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+    ///
+    /// # Errors
+    ///
+    /// The hub's; [`Error::NoHub`] and [`Error::NoDemo`] when the build lacks what the source needs. Folders are not looked
+    /// into yet.
+    pub fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
         match self {
             Self::Directory(path) => Ok(Checkpoint::Directory(path)),
             Self::Random(preset) => Ok(Checkpoint::Random(preset)),
@@ -48,16 +59,23 @@ impl Source {
 }
 
 impl Checkpoint {
-    pub(crate) fn config(&self) -> Result<ModelConfig, Error> {
-        Ok(match self {
+    /// The model's configuration, with its generation parameters.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing or wrong.
+    pub fn config(&self) -> Result<ModelConfig, Error> {
+        let mut config = match self {
             Self::Directory(path) => ModelConfig::from_directory(path)?,
             #[cfg(feature = "demo")]
             Self::Demo => ModelConfig::from_json(smolvlm_demo::CONFIG)?,
             Self::Random(preset) => preset.model(),
-        })
+        };
+        config.generation = self.generation(&config)?;
+        Ok(config)
     }
 
-    pub(crate) fn generation(&self, config: &ModelConfig) -> Result<GenerationConfig, Error> {
+    fn generation(&self, config: &ModelConfig) -> Result<GenerationConfig, Error> {
         Ok(match self {
             Self::Directory(path) => GenerationConfig::from_directory(path, config)?,
             #[cfg(feature = "demo")]
@@ -66,7 +84,12 @@ impl Checkpoint {
         })
     }
 
-    pub(crate) fn processor(&self, options: &Options) -> Result<Processor, Error> {
+    /// The processor, with what the options say of images and videos.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing or wrong, options that contradict each other.
+    pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
         let processor = match self {
             Self::Directory(path) => Processor::from_directory(path)?,
             #[cfg(feature = "demo")]
@@ -85,6 +108,20 @@ impl Checkpoint {
         Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
     }
 
+    /// The weights; none of a random model.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing or wrong.
+    pub fn weights(&self) -> Result<Option<Weights>, Error> {
+        Ok(match self {
+            Self::Directory(path) => Some(Weights::open(path)?),
+            #[cfg(feature = "demo")]
+            Self::Demo => Some(Weights::from_bytes(smolvlm_demo::WEIGHTS)?),
+            Self::Random(_) => None,
+        })
+    }
+
     /// The model in the format that `dtype` means on the device; packed weights are automatically in the file's own, if it is
     /// quantised.
     pub(crate) fn model(
@@ -94,13 +131,7 @@ impl Checkpoint {
         format: WeightFormat,
         device: &burn::tensor::Device,
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
-        let weights = match self {
-            Self::Directory(path) => Some(Weights::open(path)?),
-            #[cfg(feature = "demo")]
-            Self::Demo => Some(Weights::from_bytes(smolvlm_demo::WEIGHTS)?),
-            Self::Random(_) => None,
-        };
-        match weights {
+        match self.weights()? {
             Some(weights) => {
                 let format = match (dtype, format, weights.quantised()) {
                     (Dtype::Auto, WeightFormat::Packed(_), Some(quantised)) => WeightFormat::Packed(quantised),

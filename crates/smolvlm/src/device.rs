@@ -86,6 +86,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// It is a processor's work that it does, not a graphics card's.
     pub software: bool,
+    /// Bytes that it can hold at most, as far as it says.
+    pub memory: Option<u64>,
 }
 
 /// A device with Burn's handle on it.
@@ -163,7 +165,17 @@ fn cube_cpu() -> Vec<Found> {
 
 #[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
 fn processor(device: Device, handle: burn::tensor::Device, name: &str) -> Found {
-    Found { info: DeviceInfo { device, name: name.to_owned(), software: true }, handle }
+    let info = DeviceInfo { device, name: name.to_owned(), software: true, memory: main_memory() };
+    Found { info, handle }
+}
+
+/// The machine's memory, or what this process may have of it.
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+fn main_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    Some(system.total_memory().min(limit)).filter(|bytes| *bytes > 0)
 }
 
 macro_rules! enumerated {
@@ -196,9 +208,21 @@ fn enumerate(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec
         let name = identity.as_ref().map_or_else(|| "unnamed".to_owned(), |identity| identity.name.clone());
         // No card behind it: a rasteriser in software.
         let software = identity.is_none_or(|identity| identity.physical.is_none());
-        Found { info: DeviceInfo { device: device(index), name, software }, handle }
+        let memory = card_memory(&handle);
+        Found { info: DeviceInfo { device: device(index), name, software, memory }, handle }
     });
     found.collect()
+}
+
+/// What the driver lets a program have of a card's memory.
+#[cfg(any(feature = "cuda", feature = "metal", feature = "vulkan", feature = "webgpu", feature = "wgpu"))]
+fn card_memory(handle: &burn::tensor::Device) -> Option<u64> {
+    match handle.as_dispatch() {
+        burn::backend::DispatchDevice::Cube(device) => device.client().properties().memory.max_memory(),
+        // Processors' backends, which the build may have as well.
+        #[allow(unreachable_patterns)]
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -231,7 +255,7 @@ mod tests {
 
     #[test]
     fn software_that_draws_is_never_chosen() {
-        let info = |device, software| DeviceInfo { device, name: String::new(), software };
+        let info = |device, software| DeviceInfo { device, name: String::new(), software, memory: None };
         let suits = |device, software| info(device, software).suits_auto();
         assert!(suits(Device::Wgpu(0), false) && suits(Device::Flex, true));
         assert!(!suits(Device::Wgpu(0), true) && !suits(Device::Vulkan(1), true));
@@ -240,7 +264,10 @@ mod tests {
     #[cfg(feature = "flex")]
     #[test]
     fn what_is_missing_is_said() {
-        assert_eq!(Device::Flex.find().unwrap().info.device, Device::Flex);
+        let flex = Device::Flex.find().unwrap().info;
+        assert_eq!(flex.device, Device::Flex);
+        // No machine that builds this has less.
+        assert!(flex.memory.unwrap() > 256 << 20);
         #[cfg(not(feature = "cuda"))]
         {
             let error = Device::Cuda(0).find().err().unwrap().to_string();

@@ -72,6 +72,20 @@ pub enum Error {
         /// The device.
         device: Device,
     },
+    /// The device cannot hold the weights.
+    #[error(
+        "the weights need {:.1} GB and device {device} holds {:.1} GB; take a smaller model, a smaller number format or \
+         another device",
+        *needs as f64 / 1e9, *has as f64 / 1e9
+    )]
+    TooLarge {
+        /// The device.
+        device: Device,
+        /// Bytes of the weights in the number format asked for.
+        needs: u64,
+        /// Bytes that the device holds.
+        has: u64,
+    },
     /// An option's value is not legal.
     #[error("'{value}' is no {option}; it can be {legal}")]
     Option {

@@ -84,8 +84,8 @@ impl MemoryEstimate {
     }
 }
 
-/// Memory of all weights.
-fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
+/// Memory of all weights, in bytes.
+pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     let all = config.parameter_count() as u64;
     let packed = match format {
         WeightFormat::Tensors(float) => return all.saturating_mul(float.bytes() as u64),

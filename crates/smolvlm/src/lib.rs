@@ -58,7 +58,7 @@ pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]
 pub use checkpoint::quantize;
-pub use checkpoint::write_random_checkpoint;
+pub use checkpoint::{Checkpoint, write_random_checkpoint};
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
 pub use error::Error;

@@ -5,7 +5,7 @@ use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
 use crate::{
     Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
-    Truncation,
+    Truncation, estimate,
 };
 use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
@@ -25,7 +25,6 @@ pub struct SmolVlm {
     handle: burn::tensor::Device,
     format: WeightFormat,
     report: LoadReport,
-    generation: GenerationConfig,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     truncation: Truncation,
@@ -59,10 +58,13 @@ impl SmolVlm {
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
-        let generation = checkpoint.generation(&config)?;
         let (prompt, model) = (processor.config().image_seq_len, config.image_seq_len());
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
+        }
+        let needs = estimate::weights(&config, format);
+        if let Some(has) = device.info.memory.filter(|has| needs > *has) {
+            return Err(Error::TooLarge { device: device.info.device, needs, has });
         }
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = match &threads {
@@ -77,7 +79,6 @@ impl SmolVlm {
             handle: device.handle,
             format,
             report,
-            generation,
             features: FeatureCache::new(options.feature_cache_bytes),
             vision_batch: options.vision_batch.max(1),
             truncation: options.truncation,
@@ -141,8 +142,8 @@ impl SmolVlm {
     /// The sampling parameters that the checkpoint's `generation_config.json` asks for, with its end tokens; greedy and at
     /// most 256 new tokens where it says nothing.
     pub fn sampling(&self) -> SamplingParams {
-        let params = SamplingParams::from_config(&self.generation);
-        match (self.generation.max_new_tokens, self.generation.max_length) {
+        let params = SamplingParams::from_config(&self.config.generation);
+        match (self.config.generation.max_new_tokens, self.config.generation.max_length) {
             (None, None) => params.max_new_tokens(DEFAULT_MAX_NEW_TOKENS),
             _ => params,
         }
@@ -229,7 +230,7 @@ impl SmolVlm {
     }
 
     pub(crate) fn generation(&self) -> &GenerationConfig {
-        &self.generation
+        &self.config.generation
     }
 
     /// Model inputs of conversations, which the truncation policy may shorten first.

@@ -3,17 +3,15 @@
 use crate::args::{Eval, Train};
 use crate::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use smolvlm::config::{GenerationConfig, ModelConfig};
-use smolvlm::model::{SmolVlmModel, Weights};
-use smolvlm::processor::Processor;
-use smolvlm::{Options, SmolVlm, Source};
+use smolvlm::model::SmolVlmModel;
+use smolvlm::{Checkpoint, Options, Source};
 use smolvlm_train::{
     Dataset, EvalMetrics, JsonLines, Observer, StepMetrics, Trainer, evaluate, initial_model, latest_checkpoint,
     load_adapters, load_model, load_weights, plot_metrics,
 };
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by Ctrl-C: training ends after the step, with a checkpoint.
@@ -21,14 +19,14 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Trains a checkpoint.
 pub fn run(args: &Train) -> Result<(), Failure> {
-    let base = Base::find(&args.model)?;
+    let base = find(&args.model)?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
-    let (processor, resumed) = (base.processor()?, latest_checkpoint(&args.out)?);
+    let (processor, resumed) = (base.processor(&Options::default())?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
     let model = match whole {
         Some(checkpoint) => load_model(checkpoint)?,
         None if args.from_nothing => initial_model(&base.config()?, args.seed)?,
-        None => base.model()?,
+        None => model(&base, args.seed)?,
     };
     let model = match (args.lora(), &resumed) {
         (None, _) => model,
@@ -56,8 +54,9 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 
 /// Prints the loss of a checkpoint.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
-    let base = Base::find(&args.model)?;
-    let (processor, model) = (base.processor()?, base.model()?);
+    let base = find(&args.model)?;
+    // The seed is never used: what is evaluated has weights.
+    let (processor, model) = (base.processor(&Options::default())?, model(&base, 0)?);
     let model = match &args.adapters {
         Some(adapters) => load_adapters(model, adapters)?,
         None => model,
@@ -68,62 +67,19 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The checkpoint that training starts from.
-enum Base {
-    Folder(PathBuf),
-    #[cfg(feature = "demo")]
-    Demo,
+/// The checkpoint that training starts from; it is downloaded if need be.
+fn find(model: &str) -> Result<Checkpoint, Failure> {
+    let mut bar = crate::output::download_bar();
+    Ok(Source::parse(model)?.open(&mut bar)?)
 }
 
-impl Base {
-    /// Finds it; downloads it if need be.
-    fn find(model: &str) -> Result<Self, Failure> {
-        match Source::parse(model)? {
-            Source::Directory(path) => Ok(Self::Folder(path)),
-            #[cfg(feature = "demo")]
-            Source::Demo => Ok(Self::Demo),
-            #[cfg(feature = "hub")]
-            Source::Hub { repo, revision } => {
-                let mut bar = crate::output::download_bar();
-                let folder = smolvlm::hub::download(&repo, revision.as_deref(), &mut bar);
-                Ok(Self::Folder(folder.map_err(smolvlm::Error::from)?))
-            }
-            _ => Err(Failure::Write { path: model.into(), message: "is no checkpoint folder".to_owned() }),
-        }
-    }
-
-    fn processor(&self) -> Result<Processor, smolvlm::Error> {
-        let source = match self {
-            Self::Folder(folder) => Source::directory(folder),
-            #[cfg(feature = "demo")]
-            Self::Demo => Source::demo(),
-        };
-        SmolVlm::load_processor(source, &Options::default(), &mut |_| {})
-    }
-
-    /// The configuration, with the generation parameters that the trained model is to have.
-    fn config(&self) -> Result<ModelConfig, smolvlm::Error> {
-        let mut config = match self {
-            Self::Folder(folder) => ModelConfig::from_directory(folder)?,
-            #[cfg(feature = "demo")]
-            Self::Demo => ModelConfig::from_json(smolvlm::demo::CONFIG)?,
-        };
-        config.generation = match self {
-            Self::Folder(folder) => GenerationConfig::from_directory(folder, &config)?,
-            #[cfg(feature = "demo")]
-            Self::Demo => GenerationConfig::from_json(smolvlm::demo::GENERATION_CONFIG)?,
-        };
-        Ok(config)
-    }
-
-    fn model(&self) -> Result<SmolVlmModel, Failure> {
-        let weights = match self {
-            Self::Folder(folder) => Weights::open(folder),
-            #[cfg(feature = "demo")]
-            Self::Demo => Weights::from_bytes(smolvlm::demo::WEIGHTS),
-        };
-        Ok(load_weights(&self.config()?, &weights.map_err(smolvlm::Error::from)?)?)
-    }
+/// Its model, to be trained.
+fn model(checkpoint: &Checkpoint, seed: u64) -> Result<SmolVlmModel, Failure> {
+    let config = checkpoint.config()?;
+    Ok(match checkpoint.weights()? {
+        Some(weights) => load_weights(&config, &weights)?,
+        None => initial_model(&config, seed)?,
+    })
 }
 
 /// A bar on stderr, if that is a terminal.
