@@ -43,17 +43,34 @@ pub fn cargo(words: &str) -> Result<(), String> {
     execute("cargo", words.split_whitespace())
 }
 
-/// The features that need a system library, where the machine has it: video containers need FFmpeg 5.1, and clang to make
-/// its bindings. Says so if they are left out.
-pub fn system_features() -> Vec<String> {
-    let succeeds = |program: &str, words: &[&str]| {
-        let status = Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    let libraries = ["--exists", "libavcodec >= 59", "libavformat >= 59", "libavutil >= 57", "libswscale >= 6"];
-    if succeeds("pkg-config", &libraries) && succeeds("clang", &["--version"]) {
-        return vec!["--features".into(), "smolvlm-cli/video,smolvlm-tests/video,smolvlm-video/ffmpeg".into()];
+/// Features of the build that runs everything the machine can run, as words for cargo. Says what is left out.
+pub fn features() -> Vec<String> {
+    let mut features = vec!["smolvlm-tests/ndarray"];
+    if has_ffmpeg() {
+        features.extend(["smolvlm-cli/video", "smolvlm-tests/video", "smolvlm-video/ffmpeg"]);
+    } else {
+        eprintln!("> without video containers: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
     }
-    eprintln!("> without video containers: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
-    Vec::new()
+    if has_graphics() {
+        features.push("smolvlm-tests/wgpu");
+    } else {
+        eprintln!("> without graphics devices: there is no Vulkan loader (libvulkan.so.1)");
+    }
+    vec!["--features".to_owned(), features.join(",")]
+}
+
+fn output(program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(words).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Video containers need FFmpeg 5.1, and clang to make its bindings.
+fn has_ffmpeg() -> bool {
+    let libraries = ["--exists", "libavcodec >= 59", "libavformat >= 59", "libavutil >= 57", "libswscale >= 6"];
+    output("pkg-config", &libraries).is_some() && output("clang", &["--version"]).is_some()
+}
+
+/// Elsewhere than on Linux a graphics interface is part of the system.
+fn has_graphics() -> bool {
+    !cfg!(target_os = "linux") || output("ldconfig", &["-p"]).is_some_and(|list| list.contains("libvulkan.so.1"))
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::process::{cargo, execute, execute_with, system_features};
+use crate::process::{execute, execute_with, features};
 use std::process::{Command, Stdio};
 
 /// Values of `SMOLVLM_ISA` that hide something that this processor has.
@@ -28,7 +28,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         .status()
         .is_ok_and(|status| status.success());
     let runner = if has_nextest { vec!["nextest", "run"] } else { vec!["test", "--all-targets"] };
-    let features = system_features();
+    let features = features();
     let words = runner.iter().copied().chain(["--workspace"]).map(String::from);
     execute("cargo", words.chain(features.iter().cloned()).chain(rest.iter().cloned()))?;
     if rest.is_empty() {
@@ -41,10 +41,11 @@ pub fn run(rest: &[String]) -> Result<(), String> {
             execute_with(&[("SMOLVLM_ISA", isa)], "cargo", words.chain(features.iter().cloned()))?;
         }
     }
-    if !features.is_empty() && rest.is_empty() {
+    if rest.is_empty() {
         // The crate without the library, too; it builds in seconds.
         execute("cargo", runner.into_iter().chain(["--package", "smolvlm-video"]))?;
     }
     // The examples in the documentation are tests, too; nextest leaves them out.
-    cargo("test --workspace --doc --quiet")
+    let words = ["test", "--workspace", "--doc", "--quiet"].map(String::from);
+    execute("cargo", words.into_iter().chain(features))
 }
