@@ -1,6 +1,6 @@
 //! What is taught first, and what then.
 
-use smolvlm_world::{Kind, Sample, Split, close_up, lone_shape, long_lesson};
+use smolvlm_world::{Kind, Sample, Split, close_up, lesson_about, lone_shape, long_lesson};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,19 @@ const FIRST_SIGHT: u64 = 50_000;
 
 /// Most questions of a lesson.
 const QUESTIONS: usize = 12;
+
+/// What lessons of the last stage are about, and how many of 20 are: more of what is hard, which is reading and telling which
+/// way things move.
+const FAR: [(Kind, usize); 8] = [
+    (Kind::Read, 5),
+    (Kind::Describe, 5),
+    (Kind::Motion, 3),
+    (Kind::Difference, 2),
+    (Kind::Chart, 2),
+    (Kind::Change, 1),
+    (Kind::Appear, 1),
+    (Kind::Text, 1),
+];
 
 impl Stage {
     /// All of them, in order.
@@ -45,24 +58,25 @@ impl Stage {
         match (self, index % 6) {
             (Self::Words | Self::Near, 0..3) if index < FIRST_SIGHT => lone_shape(split, index),
             (Self::Words | Self::Near, 3 | 5) => close_up(split, index),
-            (Self::Words | Self::Near, _) => like(split, index, |sample| !reads(sample)),
-            (Self::Far, 0 | 3) => like(split, index, reads),
-            (Self::Far, _) => long_lesson(split, index, QUESTIONS),
+            (Self::Words | Self::Near, _) => far_sighted(split, index),
+            (Self::Far, _) => lesson_about(far_kind(index), split, index, QUESTIONS),
         }
     }
 }
 
-fn reads(sample: &Sample) -> bool {
-    sample.turns.iter().any(|turn| turn.kind == Kind::Read)
+/// The kinds of [`FAR`] in turn.
+fn far_kind(index: u64) -> Kind {
+    let turns: Vec<Kind> = FAR.iter().flat_map(|&(kind, times)| std::iter::repeat_n(kind, times)).collect();
+    turns[(index % turns.len() as u64) as usize]
 }
 
-/// The lesson of a number, or another one instead that is wanted.
-fn like(split: Split, index: u64, wanted: impl Fn(&Sample) -> bool) -> Sample {
+/// The lesson of a number, or another one instead that shows no printed text: a whole page is too small in one tile.
+fn far_sighted(split: Split, index: u64) -> Sample {
     const OTHERS: u64 = 1 << 40;
     let mut index = index;
     loop {
         let sample = long_lesson(split, index, QUESTIONS);
-        if wanted(&sample) {
+        if sample.turns.iter().all(|turn| turn.kind != Kind::Read) {
             return sample;
         }
         index += OTHERS;

@@ -37,6 +37,8 @@ const LESSONS: u64 = 1000;
 const CLOSE_UPS: u64 = 1001;
 /// Seeds of single shapes.
 const LONE_SHAPES: u64 = 1002;
+/// Seeds of lessons about a kind, plus the kind's number.
+const LESSONS_ABOUT: u64 = 2000;
 
 /// A question of a kind, the same for the same arguments.
 ///
@@ -71,6 +73,15 @@ pub fn lesson(split: Split, index: u64) -> Sample {
 /// than asking.
 pub fn long_lesson(split: Split, index: u64, most: usize) -> Sample {
     let (story, turns) = talk(split, index, most);
+    Sample { media: story.media(), turns }
+}
+
+/// Several questions, up to `most` (2 or more), about what questions of a kind are asked about, the same for the same
+/// arguments: a lesson whose subject is chosen. A clip has the kind's event.
+pub fn lesson_about(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
+    let mut random = split.random(LESSONS_ABOUT + kind as u64, index);
+    let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
+    let turns = ask(&mut random, &story, most);
     Sample { media: story.media(), turns }
 }
 
