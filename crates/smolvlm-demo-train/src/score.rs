@@ -29,7 +29,14 @@ pub struct Score {
     show: usize,
 }
 
-/// Prints a table with a row for each kind and a column for each format.
+/// Answers to the questions of a kind.
+struct Answered {
+    right: usize,
+    texts: Vec<String>,
+}
+
+/// Prints a table with a row for each kind and a column for each format; the last row counts the answers that are the first
+/// format's, word for word.
 pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
     let rows = Kind::ALL.into_iter().map(|kind| (kind, Split::Test));
     let rows: Vec<(Kind, Split)> = rows.chain(HELD_OUT.map(|kind| (kind, Split::HeldOut))).collect();
@@ -38,23 +45,34 @@ pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
         let image_splitting = args.no_image_splitting.then_some(false);
         let options = Options { dtype: dtype.parse::<Dtype>()?, image_splitting, ..Options::default() };
         let model = SmolVlm::load(Source::directory(&args.checkpoint), options)?;
-        let column = rows.iter().map(|(kind, split)| right(&model, *kind, *split, args));
-        columns.push(column.collect::<Result<Vec<u64>, _>>()?);
+        let column = rows.iter().map(|(kind, split)| ask(&model, *kind, *split, args));
+        columns.push(column.collect::<Result<Vec<Answered>, _>>()?);
     }
     println!("| {} of each kind | {} |", args.questions, args.dtype.join(" | "));
     println!("|---|{}", "---|".repeat(columns.len()));
     for (index, (kind, split)) in rows.iter().enumerate() {
         let what = if *split == Split::HeldOut { ", held out" } else { "" };
-        let share = |column: &Vec<u64>| format!("{:.1} %", 100.0 * column[index] as f64 / args.questions as f64);
+        let share = |column: &Vec<Answered>| percent(column[index].right, column[index].texts.len());
         println!("| {}{what} | {} |", kind.as_str(), columns.iter().map(share).collect::<Vec<_>>().join(" | "));
     }
+    let texts = |column: &[Answered]| -> Vec<String> { column.iter().flat_map(|kind| kind.texts.clone()).collect() };
+    let first = columns.first().map(|column| texts(column)).unwrap_or_default();
+    let same = columns.iter().map(|column| {
+        let same = texts(column).iter().zip(&first).filter(|(text, first)| text == first).count();
+        percent(same, first.len())
+    });
+    println!("| same answer as in {} | {} |", args.dtype[0], same.collect::<Vec<_>>().join(" | "));
     Ok(())
 }
 
-/// How many questions of a kind are answered rightly.
-fn right(model: &SmolVlm, kind: Kind, split: Split, args: &Score) -> Result<u64, Box<dyn Error>> {
+fn percent(part: usize, whole: usize) -> String {
+    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+/// Asks all questions of a kind.
+fn ask(model: &SmolVlm, kind: Kind, split: Split, args: &Score) -> Result<Answered, Box<dyn Error>> {
     const BATCH: u64 = 8;
-    let (mut right, mut shown) = (0, 0);
+    let (mut found, mut shown) = (Answered { right: 0, texts: Vec::new() }, 0);
     for start in (0..args.questions).step_by(BATCH as usize) {
         let (mut turns, mut conversations): (Vec<Turn>, Vec<_>) = (Vec::new(), Vec::new());
         for index in start..args.questions.min(start + BATCH) {
@@ -66,12 +84,13 @@ fn right(model: &SmolVlm, kind: Kind, split: Split, args: &Score) -> Result<u64,
         for (turn, answer) in turns.iter().zip(answers) {
             let answer = answer.text();
             if is_right(turn, answer) {
-                right += 1;
+                found.right += 1;
             } else if shown < args.show {
                 shown += 1;
                 eprintln!("{}: {} {:?}, not {:?}", kind.as_str(), turn.question, answer, turn.answer);
             }
+            found.texts.push(answer.to_owned());
         }
     }
-    Ok(right)
+    Ok(found)
 }
