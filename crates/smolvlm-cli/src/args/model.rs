@@ -20,7 +20,7 @@ pub struct Model {
     pub random: Option<Preset>,
     /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
     /// `smolvlm devices` lists what is there
-    #[arg(long, default_value = "auto")]
+    #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto")]
     pub device: Device,
     /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on a CPU that computes
     /// in it, f32 on others

@@ -67,6 +67,8 @@ impl Workspace {
         let mut command = Command::new(binary);
         command.args(args).current_dir(self.folder.path());
         command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.folder.path().join("hub"));
+        // Looking for graphics cards takes time, and some drivers talk.
+        command.env("SMOLVLM_DEVICE", "cpu");
         command
     }
 
