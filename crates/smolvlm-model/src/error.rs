@@ -231,7 +231,9 @@ mod tests {
         assert!(matches!(&error, Error::OutOfMemory(said)
             if said == "An out-of-memory error happened during launch, no page left"));
         assert!(error.to_string().contains("need less"));
-        assert!(matches!(Error::device(&"The device is lost\n\n"), Error::Device(said) if said == "The device is lost"));
+        assert!(
+            matches!(Error::device(&"The device is lost\n\n"), Error::Device(said) if said == "The device is lost")
+        );
     }
 
     #[test]
