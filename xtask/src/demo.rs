@@ -4,10 +4,10 @@ use crate::process::{cargo, execute, root};
 
 /// What is shown, and what is asked about it.
 const QUESTIONS: &[(&[&str], &str)] = &[
-    (&["shapes.png"], "Describe the picture."),
-    (&["sign.png"], "What does the sign say?"),
+    (&["shapes.png"], "Describe this picture."),
+    (&["chart.png"], "Which bar is the tallest?"),
     (&["before.png", "after.png"], "What is different in the second picture?"),
-    (&["clip.gif"], "Which way does the SHAPE move?"),
+    (&["clip.gif"], "Which way does the blue square move?"),
 ];
 
 /// Builds the release binary and asks the model that comes with it about pictures and a clip of this repository.
