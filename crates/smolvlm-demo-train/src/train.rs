@@ -20,7 +20,7 @@ pub struct Train {
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
     /// Steps of the stages: words, near, far
-    #[arg(long, num_args = 3, default_values_t = [400, 6000, 12_000])]
+    #[arg(long, num_args = 3, default_values_t = [300, 6000, 4000])]
     steps: Vec<u64>,
     /// Lessons a step
     #[arg(long, default_value_t = 32)]
