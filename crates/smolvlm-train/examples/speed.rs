@@ -23,7 +23,7 @@ fn config() -> ModelConfig {
     (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (128, 512, 6);
     (vision.num_attention_heads, vision.image_size, vision.patch_size) = (4, 64, 8);
     (config.scale_factor, config.tie_word_embeddings) = (2, true);
-    (config.text.vocab_size, config.image_token_id) = (640, 510);
+    config.text.vocab_size = 640;
     config
 }
 
@@ -39,12 +39,13 @@ impl Observer for Print {
 fn main() -> Result<(), Box<dyn Error>> {
     let number = |at, default| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (steps, micro_batch) = (number(1, 6), number(2, TrainConfig::default().micro_batch as u64));
-    let config = config();
+    let mut config = config();
     let mut processing = Preset::Tiny.processor();
     (processing.image.size, processing.image.max_image_size) = (Size::LongestEdge(128), 64);
     processing.image_seq_len = 16;
     let tokenizer = synthetic_tokenizer(config.text.vocab_size)?;
     let processor = Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?;
+    config.image_token_id = processor.image_token_id();
     let samples = Generated::new(|index: u64| {
         let pixels = (0..128 * 128 * 3).map(|value: u64| (value.wrapping_mul(index + 7) >> 3) as u8).collect();
         let question = match Rgb::new(128, 128, pixels) {
@@ -55,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let training = TrainConfig {
         steps,
+        batch_size: 32,
         micro_batch: micro_batch as usize,
         learning_rate: 1e-3,
         warmup: 2,
