@@ -18,7 +18,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
     cargo("build --release --package smolvlm-cli")?;
     let binary = root().join("target/release/smolvlm");
     for (media, question) in QUESTIONS {
-        eprintln!("\n{question}");
+        eprintln!();
         let media = media.iter().map(|name| format!("tests/corpus/world/{name}"));
         let words = ["--model", "demo", "--show", "--prompt", question].map(str::to_owned);
         execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;

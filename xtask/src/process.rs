@@ -59,15 +59,16 @@ pub fn features() -> Vec<String> {
     vec!["--features".to_owned(), features.join(",")]
 }
 
-fn output(program: &str, words: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(words).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+/// Whether a program is there and succeeds with these words; shows nothing.
+pub fn succeeds(program: &str, words: &[&str]) -> bool {
+    let status = Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// Video containers need FFmpeg 5.1, and clang to make its bindings.
 fn has_ffmpeg() -> bool {
     let libraries = ["--exists", "libavcodec >= 59", "libavformat >= 59", "libavutil >= 57", "libswscale >= 6"];
-    output("pkg-config", &libraries).is_some() && output("clang", &["--version"]).is_some()
+    succeeds("pkg-config", &libraries) && succeeds("clang", &["--version"])
 }
 
 /// Elsewhere than on Linux a graphics interface is part of the system.

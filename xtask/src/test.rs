@@ -1,7 +1,6 @@
 //! `cargo xtask test`: what CI runs.
 
-use crate::process::{execute, execute_with, features};
-use std::process::{Command, Stdio};
+use crate::process::{execute, execute_with, features, succeeds};
 
 /// Values of `SMOLVLM_ISA` that hide something that this processor has.
 fn narrower() -> Vec<&'static str> {
@@ -21,12 +20,7 @@ fn narrower() -> Vec<&'static str> {
 /// Runs every test of the workspace; `rest` goes to the test runner.
 pub fn run(rest: &[String]) -> Result<(), String> {
     // nextest runs each test in its own process, in parallel across crates; plain cargo is the fallback.
-    let has_nextest = Command::new("cargo")
-        .args(["nextest", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
+    let has_nextest = succeeds("cargo", &["nextest", "--version"]);
     let runner = if has_nextest { vec!["nextest", "run"] } else { vec!["test", "--all-targets"] };
     let features = features();
     let words = runner.iter().copied().chain(["--workspace"]).map(String::from);
