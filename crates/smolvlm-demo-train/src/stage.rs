@@ -1,6 +1,6 @@
 //! What is taught first, and what then.
 
-use smolvlm_world::{Kind, Sample, Split, close_up, lesson_about, lone_shape, long_lesson};
+use smolvlm_world::{Kind, Sample, Split, close_up, few_characters, lesson_about, lone_shape, long_lesson};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,11 @@ pub enum Stage {
     Near,
     /// Everything, stills as four tiles and the whole, with more to read.
     Far,
+    /// One tile a still again: a few characters, small and large, words in close-ups, and some of all that is known. Whole pages
+    /// alone teach how long words are, not how letters look.
+    Letters,
+    /// As far, with even more to read and what is still hard.
+    Review,
 }
 
 /// Lessons until which every other one is about a single shape.
@@ -21,9 +26,11 @@ const FIRST_SIGHT: u64 = 50_000;
 /// Most questions of a lesson.
 const QUESTIONS: usize = 12;
 
-/// What lessons of the last stage are about, and how many of 20 are: more of what is hard, which is reading and telling which
-/// way things move.
-const FAR: [(Kind, usize); 8] = [
+/// What lessons are about, and how often in turn.
+type Syllabus = [(Kind, usize)];
+
+/// Lessons of [`Stage::Far`]: more of what is hard, which is reading and telling which way things move.
+const FAR: &Syllabus = &[
     (Kind::Read, 5),
     (Kind::Describe, 5),
     (Kind::Motion, 3),
@@ -34,9 +41,24 @@ const FAR: [(Kind, usize); 8] = [
     (Kind::Text, 1),
 ];
 
+/// Lessons of [`Stage::Review`].
+const REVIEW: &Syllabus = &[
+    (Kind::Read, 14),
+    (Kind::Describe, 10),
+    (Kind::Motion, 3),
+    (Kind::Difference, 3),
+    (Kind::Chart, 5),
+    (Kind::Change, 3),
+    (Kind::Appear, 1),
+    (Kind::Text, 1),
+];
+
+/// The first lesson of the stages that come back to what earlier ones taught: none is seen again.
+const ANEW: u64 = 1 << 32;
+
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Words, Self::Near, Self::Far];
+    pub const ALL: [Self; 5] = [Self::Words, Self::Near, Self::Far, Self::Letters, Self::Review];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -44,6 +66,8 @@ impl Stage {
             Self::Words => "words",
             Self::Near => "near",
             Self::Far => "far",
+            Self::Letters => "letters",
+            Self::Review => "review",
         }
     }
 
@@ -53,20 +77,33 @@ impl Stage {
         if self == Self::Words { all.map(str::to_owned).to_vec() } else { Vec::new() }
     }
 
+    /// Whether stills become several tiles.
+    pub fn splits(self) -> bool {
+        matches!(self, Self::Far | Self::Review)
+    }
+
     /// A lesson, the same for the same arguments.
     pub fn lesson(self, split: Split, index: u64) -> Sample {
-        match (self, index % 6) {
-            (Self::Words | Self::Near, 0..3) if index < FIRST_SIGHT => lone_shape(split, index),
-            (Self::Words | Self::Near, 3 | 5) => close_up(split, index),
-            (Self::Words | Self::Near, _) => far_sighted(split, index),
-            (Self::Far, _) => lesson_about(far_kind(index), split, index, QUESTIONS),
+        match self {
+            Self::Words | Self::Near => match index % 6 {
+                0..3 if index < FIRST_SIGHT => lone_shape(split, index),
+                3 | 5 => close_up(split, index),
+                _ => far_sighted(split, index),
+            },
+            Self::Far => lesson_about(turn(FAR, index), split, index, QUESTIONS),
+            Self::Letters => match index % 6 {
+                0..3 => few_characters(split, index),
+                3 | 4 => close_up(split, ANEW + index),
+                _ => far_sighted(split, ANEW + index),
+            },
+            Self::Review => lesson_about(turn(REVIEW, index), split, ANEW + index, QUESTIONS),
         }
     }
 }
 
-/// The kinds of [`FAR`] in turn.
-fn far_kind(index: u64) -> Kind {
-    let turns: Vec<Kind> = FAR.iter().flat_map(|&(kind, times)| std::iter::repeat_n(kind, times)).collect();
+/// What a lesson of a number is about.
+fn turn(syllabus: &Syllabus, index: u64) -> Kind {
+    let turns: Vec<Kind> = syllabus.iter().flat_map(|&(kind, times)| std::iter::repeat_n(kind, times)).collect();
     turns[(index % turns.len() as u64) as usize]
 }
 

@@ -55,17 +55,35 @@ impl Reading {
 
     /// Small text in a still so small that nothing else has room.
     pub fn close(random: &mut Random, split: Split) -> Self {
-        let size = CLOSE as f32;
         loop {
             let count = if random.percent(25) { 2 } else { 1 };
-            let words: Vec<String> = (0..count).map(|_| word(random, split)).collect();
-            let font = random.pick(&Font::ALL);
-            let height = random.range(SMALL.0, SMALL.1);
-            let block = Block::new(random, font, &words, height, size - 6.0);
-            if block.width <= size - 6.0 {
-                return Self::place(random, split, (words, font, height, block), None, (-2.0, size + 2.0), CLOSE);
+            let words = (0..count).map(|_| word(random, split)).collect();
+            if let Some(reading) = Self::fill(random, split, words, SMALL) {
+                return reading;
             }
         }
+    }
+
+    /// One to three characters, small or large, in such a still.
+    pub fn characters(random: &mut Random, split: Split) -> Self {
+        loop {
+            let word = word(random, split);
+            if word.len() <= 3
+                && let Some(reading) = Self::fill(random, split, vec![word], (SMALL.0, 24.0))
+            {
+                return reading;
+            }
+        }
+    }
+
+    /// Words in a small still, if they are not too wide.
+    fn fill(random: &mut Random, split: Split, words: Vec<String>, heights: (f32, f32)) -> Option<Self> {
+        let size = CLOSE as f32;
+        let font = random.pick(&Font::ALL);
+        let height = random.range(heights.0, heights.1);
+        let block = Block::new(random, font, &words, height, size - 6.0);
+        let fits = block.width <= size - 6.0;
+        fits.then(|| Self::place(random, split, (words, font, height, block), None, (-2.0, size + 2.0), CLOSE))
     }
 
     /// Puts lines of words into `space` from top to bottom, and shapes into the other rows than `row`, if there is one.

@@ -37,6 +37,8 @@ const LESSONS: u64 = 1000;
 const CLOSE_UPS: u64 = 1001;
 /// Seeds of single shapes.
 const LONE_SHAPES: u64 = 1002;
+/// Seeds of a few characters.
+const CHARACTERS: u64 = 1003;
 /// Seeds of lessons about a kind, plus the kind's number.
 const LESSONS_ABOUT: u64 = 2000;
 
@@ -90,6 +92,15 @@ pub fn lesson_about(kind: Kind, split: Split, index: u64, most: usize) -> Sample
 pub fn close_up(split: Split, index: u64) -> Sample {
     let mut random = split.random(CLOSE_UPS, index);
     let story = Story::Reading(Reading::close(&mut random, split));
+    let turns = ask(&mut random, &story, USUAL);
+    Sample { media: story.media(), turns }
+}
+
+/// A lesson of 1 to 6 questions about one to three printed characters, small or large, in a still of 64x64 pixels, the same for
+/// the same arguments.
+pub fn few_characters(split: Split, index: u64) -> Sample {
+    let mut random = split.random(CHARACTERS, index);
+    let story = Story::Reading(Reading::characters(&mut random, split));
     let turns = ask(&mut random, &story, USUAL);
     Sample { media: story.media(), turns }
 }

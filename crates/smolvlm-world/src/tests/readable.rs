@@ -46,11 +46,13 @@ fn text_fits() {
 fn text_fits_in_close_ups() {
     for index in 0..2000 {
         let split = Split::ALL[index as usize % 4];
-        let reading = Reading::close(&mut split.random(87, index), split);
-        assert!(reading.size == 64 && reading.items.is_empty());
-        for (word, &(left, top)) in reading.words.iter().zip(&reading.starts) {
-            let (right, bottom) = (left + reading.font.width(word, reading.height), top + reading.height);
-            assert!(left >= 0.0 && top >= 0.0 && right <= 64.0 && bottom <= 64.0, "{index}: {word}");
+        let random = &mut split.random(87, index);
+        for reading in [Reading::close(random, split), Reading::characters(random, split)] {
+            assert!(reading.size == 64 && reading.items.is_empty());
+            for (word, &(left, top)) in reading.words.iter().zip(&reading.starts) {
+                let (right, bottom) = (left + reading.font.width(word, reading.height), top + reading.height);
+                assert!(left >= 0.0 && top >= 0.0 && right <= 64.0 && bottom <= 64.0, "{index}: {word}");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::corpus::vocabulary_corpus;
 use crate::jsonl::write_jsonl;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
-use crate::sample::{Sample, Turn, close_up, lesson, lone_shape, long_lesson, sample};
+use crate::sample::{Sample, Turn, close_up, few_characters, lesson, lone_shape, long_lesson, sample};
 use crate::split::Split;
 use crate::story::{MIX, Story};
 
@@ -54,9 +54,12 @@ fn samples_have_their_form() {
                 assert!(sample.turns.len() == 1 && sample.turns[0].kind == kind);
                 well_formed(&sample);
             }
-            for (lesson, small) in
-                [(lesson(split, index), false), (close_up(split, index), true), (lone_shape(split, index), true)]
-            {
+            for (lesson, small) in [
+                (lesson(split, index), false),
+                (close_up(split, index), true),
+                (few_characters(split, index), true),
+                (lone_shape(split, index), true),
+            ] {
                 let least = if small { 1 } else { 2 };
                 assert!((least..=6).contains(&lesson.turns.len()), "{index}: {:?}", lesson.turns);
                 let questions: HashSet<&str> = lesson.turns.iter().map(|turn| &turn.question[..]).collect();
