@@ -64,12 +64,14 @@ impl Reading {
         }
     }
 
-    /// One to three characters, small or large, in such a still.
+    /// One to three characters, small or large, in such a still; most often one.
     pub fn characters(random: &mut Random, split: Split) -> Self {
         loop {
-            let word = word(random, split);
-            if word.len() <= 3
-                && let Some(reading) = Self::fill(random, split, vec![word], (SMALL.0, 24.0))
+            let count = random.pick(&[1, 1, 1, 1, 2, 3]);
+            let set: &[u8] = if random.percent(25) { b"0123456789" } else { LETTERS };
+            let word: String = (0..count).map(|_| random.pick(set) as char).collect();
+            if split.may_print(&word)
+                && let Some(reading) = Self::fill(random, split, vec![word], (SMALL.0, 28.0))
             {
                 return reading;
             }
@@ -146,7 +148,7 @@ impl Reading {
         {
             let digits = word.bytes().all(|byte| byte.is_ascii_digit());
             let (first, last, count) =
-                if digits { (FIRST_DIGIT, LAST_DIGIT, DIGITS) } else { (FIRST_LETTER, LAST_LETTER, LETTERS) };
+                if digits { (FIRST_DIGIT, LAST_DIGIT, DIGIT_COUNT) } else { (FIRST_LETTER, LAST_LETTER, LETTER_COUNT) };
             facts.push(Fact::new(Kind::Read, first, &[], &word[..1]).aside());
             facts.push(Fact::new(Kind::Read, last, &[], &word[word.len() - 1..]).aside());
             facts.push(Fact::new(Kind::Count, count, &[], word.len().to_string()).aside());
@@ -191,12 +193,14 @@ fn band(row: usize) -> (f32, f32) {
     (third * row as f32, third * (row + 1) as f32)
 }
 
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 /// A random word of 1 to 6 capital letters or number of 1 to 4 digits.
 fn word(random: &mut Random, split: Split) -> String {
     loop {
         let word = match random.below(10) {
             0..3 => number(random),
-            3..6 => (0..random.between(1, 6)).map(|_| random.pick(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ") as char).collect(),
+            3..6 => (0..random.between(1, 6)).map(|_| random.pick(LETTERS) as char).collect(),
             _ => syllables(random),
         };
         if split.may_print(&word) {
@@ -236,7 +240,7 @@ const READ_SIGN: &[&str] = &["Read the text.", "What does the sign say?", "What 
 const TEXT_COLOUR: &[&str] = &["What colour is the text?", "Which colour is the text?"];
 const FIRST_LETTER: &[&str] = &["What is the first letter?", "Which letter is first?"];
 const LAST_LETTER: &[&str] = &["What is the last letter?", "Which letter is last?"];
-const LETTERS: &[&str] = &["How many letters are there?", "Count the letters."];
+const LETTER_COUNT: &[&str] = &["How many letters are there?", "Count the letters."];
 const FIRST_DIGIT: &[&str] = &["What is the first digit?", "Which digit is first?"];
 const LAST_DIGIT: &[&str] = &["What is the last digit?", "Which digit is last?"];
-const DIGITS: &[&str] = &["How many digits are there?", "Count the digits."];
+const DIGIT_COUNT: &[&str] = &["How many digits are there?", "Count the digits."];
