@@ -3,7 +3,7 @@
 use crate::lessons;
 use clap::Args;
 use smolvlm::{Dtype, Options, SamplingParams, SmolVlm, Source};
-use smolvlm_world::{Kind, Split, Turn, is_right, sample};
+use smolvlm_world::{Kind, Sample, Split, Turn, close_up, few_characters, is_right, sample};
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct Score {
     /// Number formats, as in the command line's `--dtype`
     #[arg(long, num_args = 1.., default_values_t = ["f32".to_owned()])]
     dtype: Vec<String>,
-    /// Stills as one tile, without those that show small text
+    /// Stills as one tile; what there is to read comes from close-ups
     #[arg(long)]
     no_image_splitting: bool,
     /// Show answers that are wrong, at most so many a kind
@@ -29,31 +29,70 @@ pub struct Score {
     show: usize,
 }
 
-/// Answers to the questions of a kind.
+/// Questions of a row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Row {
+    New(Kind),
+    HeldOut(Kind),
+    /// To be read in one tile.
+    CloseUp,
+    FewCharacters,
+}
+
+/// Answers to the questions of a row.
 struct Answered {
     right: usize,
     texts: Vec<String>,
 }
 
+impl Row {
+    /// All rows of a table.
+    fn all(no_image_splitting: bool) -> Vec<Self> {
+        let small = [Self::CloseUp, Self::FewCharacters];
+        let kinds = Kind::ALL.into_iter().filter(|&kind| kind != Kind::Read || !no_image_splitting).map(Self::New);
+        let rows = kinds.chain(HELD_OUT.map(Self::HeldOut));
+        if no_image_splitting { rows.chain(small).collect() } else { rows.collect() }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::New(kind) => kind.as_str().to_owned(),
+            Self::HeldOut(kind) => format!("{}, held out", kind.as_str()),
+            Self::CloseUp => "read, close-ups".to_owned(),
+            Self::FewCharacters => "read, one to three characters".to_owned(),
+        }
+    }
+
+    /// A question.
+    fn sample(self, index: u64) -> Sample {
+        let mut lesson = match self {
+            Self::New(kind) => return sample(kind, Split::Test, index),
+            Self::HeldOut(kind) => return sample(kind, Split::HeldOut, index),
+            Self::CloseUp => close_up(Split::Test, index),
+            Self::FewCharacters => few_characters(Split::Test, index),
+        };
+        lesson.turns.retain(|turn| turn.kind == Kind::Read);
+        lesson
+    }
+}
+
 /// Prints a table with a row for each kind and a column for each format; the last row counts the answers that are the first
 /// format's, word for word.
 pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
-    let rows = Kind::ALL.into_iter().map(|kind| (kind, Split::Test));
-    let rows: Vec<(Kind, Split)> = rows.chain(HELD_OUT.map(|kind| (kind, Split::HeldOut))).collect();
+    let rows = Row::all(args.no_image_splitting);
     let mut columns = Vec::new();
     for dtype in &args.dtype {
         let image_splitting = args.no_image_splitting.then_some(false);
         let options = Options { dtype: dtype.parse::<Dtype>()?, image_splitting, ..Options::default() };
         let model = SmolVlm::load(Source::directory(&args.checkpoint), options)?;
-        let column = rows.iter().map(|(kind, split)| ask(&model, *kind, *split, args));
+        let column = rows.iter().map(|&row| ask(&model, row, args));
         columns.push(column.collect::<Result<Vec<Answered>, _>>()?);
     }
     println!("| {} of each kind | {} |", args.questions, args.dtype.join(" | "));
     println!("|---|{}", "---|".repeat(columns.len()));
-    for (index, (kind, split)) in rows.iter().enumerate() {
-        let what = if *split == Split::HeldOut { ", held out" } else { "" };
+    for (index, row) in rows.iter().enumerate() {
         let share = |column: &Vec<Answered>| percent(column[index].right, column[index].texts.len());
-        println!("| {}{what} | {} |", kind.as_str(), columns.iter().map(share).collect::<Vec<_>>().join(" | "));
+        println!("| {} | {} |", row.name(), columns.iter().map(share).collect::<Vec<_>>().join(" | "));
     }
     let texts = |column: &[Answered]| -> Vec<String> { column.iter().flat_map(|kind| kind.texts.clone()).collect() };
     let first = columns.first().map(|column| texts(column)).unwrap_or_default();
@@ -69,14 +108,14 @@ fn percent(part: usize, whole: usize) -> String {
     format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
-/// Asks all questions of a kind.
-fn ask(model: &SmolVlm, kind: Kind, split: Split, args: &Score) -> Result<Answered, Box<dyn Error>> {
+/// Asks all questions of a row.
+fn ask(model: &SmolVlm, row: Row, args: &Score) -> Result<Answered, Box<dyn Error>> {
     const BATCH: u64 = 8;
     let (mut found, mut shown) = (Answered { right: 0, texts: Vec::new() }, 0);
     for start in (0..args.questions).step_by(BATCH as usize) {
         let (mut turns, mut conversations): (Vec<Turn>, Vec<_>) = (Vec::new(), Vec::new());
         for index in start..args.questions.min(start + BATCH) {
-            let sample = sample(kind, split, index);
+            let sample = row.sample(index);
             turns.extend(sample.turns.first().cloned());
             conversations.push(lessons::conversation(sample, false)?);
         }
@@ -87,7 +126,7 @@ fn ask(model: &SmolVlm, kind: Kind, split: Split, args: &Score) -> Result<Answer
                 found.right += 1;
             } else if shown < args.show {
                 shown += 1;
-                eprintln!("{}: {} {:?}, not {:?}", kind.as_str(), turn.question, answer, turn.answer);
+                eprintln!("{}: {} {:?}, not {:?}", row.name(), turn.question, answer, turn.answer);
             }
             found.texts.push(answer.to_owned());
         }

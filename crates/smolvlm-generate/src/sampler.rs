@@ -58,6 +58,12 @@ impl Sampler {
         Self::new(&SamplingParams::greedy(), 0)
     }
 
+    /// Whether [`sample`](Self::sample) takes the likeliest token of the logits as they come, so that nobody needs to look at
+    /// the others.
+    pub fn takes_likeliest(&self) -> bool {
+        self.random.is_none() && self.logprobs.is_none() && self.processors.is_empty()
+    }
+
     /// The token that follows `ids`: prompt and generated tokens of the row without padding, the first `prompt_len` of
     /// them the prompt. The logits are changed on the way.
     ///
@@ -157,6 +163,15 @@ mod tests {
         assert_eq!(greedy(&[-3.0, -1.0, -2.0, -1.0]), Ok(1));
         assert_eq!(greedy(&[-0.0, 0.0]), Ok(0));
         assert_eq!(greedy(&[f32::MAX, f32::INFINITY, f32::INFINITY]), Ok(1));
+    }
+
+    #[test]
+    fn others_than_the_likeliest_matter_to_some() {
+        let takes = |params: SamplingParams| Sampler::new(&params, 0).takes_likeliest();
+        assert!(takes(SamplingParams::greedy()));
+        assert!(!takes(SamplingParams::sampling()));
+        assert!(!takes(SamplingParams::greedy().logprobs(0)));
+        assert!(!takes(SamplingParams::greedy().repetition_penalty(1.1)));
     }
 
     #[test]

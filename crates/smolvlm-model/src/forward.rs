@@ -1,7 +1,7 @@
 //! Tokens to logits.
 
 use crate::{Error, HostTensor, SmolVlmModel};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, Transaction};
 use smolvlm_text::KvCache;
 
 /// The prompts of a batch, padded on the left to one length.
@@ -137,6 +137,23 @@ impl SmolVlmModel {
     pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
         let inputs = ModelInputs { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None };
         self.prefill(&inputs, cache)
+    }
+
+    /// As [`decode`](Self::decode), and gives the likeliest next token of each row with its logit: all that leaves the
+    /// device, where `decode` reads the logits of the whole vocabulary. Among equals it is the one that the backend finds.
+    /// A row that holds no number has no likeliest token: its logit is NaN or negative infinity.
+    ///
+    /// # Errors
+    ///
+    /// As [`prefill`](Self::prefill).
+    pub fn decode_likeliest(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
+        let inputs = ModelInputs { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None };
+        let logits = self.forward(&inputs, cache, ForwardOptions::default())?.logits;
+        let (logit, token) = logits.max_dim_with_indices(2);
+        let read = Transaction::default().register(logit.cast(DType::F32)).register(token).try_execute();
+        let read = read.map_err(|error| Error::device(&error))?;
+        let [logit, token] = &read[..] else { return Err(Error::Device("nothing was read back".to_owned())) };
+        Ok(token.iter::<u32>().zip(logit.iter::<f32>()).collect())
     }
 
     /// Logits of hidden states.

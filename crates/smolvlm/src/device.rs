@@ -105,6 +105,11 @@ pub fn devices() -> Vec<DeviceInfo> {
 const KINDS: [fn() -> Vec<Found>; 8] = [cuda, metal, vulkan, webgpu, wgpu, flex, ndarray, cube_cpu];
 
 impl Device {
+    /// Whether the processor itself does the work, in main memory.
+    pub fn is_processor(self) -> bool {
+        matches!(self, Self::Flex | Self::NdArray | Self::CubeCpu)
+    }
+
     /// The device itself; an error if the build lacks its backend, or the machine such a device.
     pub(crate) fn find(self) -> Result<Found, Error> {
         if self == Self::Auto {

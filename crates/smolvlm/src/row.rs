@@ -1,7 +1,7 @@
 //! One text on its way through the generation loop.
 
 use crate::{Error, SmolVlm};
-use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::TextDeltas;
 
 /// One text on its way through the generation loop.
@@ -43,9 +43,19 @@ impl<'m> Row<'m> {
         })
     }
 
-    /// Chooses the next token; gives the text that it completes.
+    /// Whether it goes on with the likeliest token, whatever the other logits are.
+    pub(crate) fn takes_likeliest(&self) -> bool {
+        self.sampler.takes_likeliest()
+    }
+
+    /// Chooses the next token from the logits of all; gives the text that it completes.
     pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Option<String>, Error> {
         let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
+        self.push(choice)
+    }
+
+    /// Goes on with a chosen token; gives the text that it completes.
+    pub(crate) fn push(&mut self, choice: Choice) -> Result<Option<String>, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob);
         self.finished = self.stop.observe(choice.token);

@@ -4,7 +4,7 @@ use crate::prefill::joined;
 use crate::row::Row;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
-use smolvlm_generate::{FinishReason, SamplingParams};
+use smolvlm_generate::{Choice, FinishReason, SamplingParams};
 use smolvlm_model::{KvCache, ModelInputs};
 use smolvlm_processor::{Batch, Conversation};
 use std::time::{Duration, Instant};
@@ -20,13 +20,20 @@ pub(crate) struct Run<'m> {
     rows: Vec<Row<'m>>,
     /// The rows that the cache holds: those that are not finished, but one at least.
     active: Vec<usize>,
-    /// Logits of the next token, `[active rows, vocabulary]`.
-    logits: Vec<f32>,
+    next: Next,
     /// Features of each medium of the batch, once they are known.
     pub(crate) features: Vec<Tensor<2>>,
     cached_tokens: usize,
     deadline: Option<Instant>,
     timings: Timings,
+}
+
+/// What is known of the next token of the active rows.
+enum Next {
+    /// Logits of all tokens, `[active rows, vocabulary]`.
+    Logits(Vec<f32>),
+    /// The likeliest token of each row, and its logit.
+    Likeliest(Vec<(u32, f32)>),
 }
 
 /// What an earlier turn left of a prompt that goes on. Only for batches of one row.
@@ -80,7 +87,7 @@ impl<'m> Run<'m> {
             cache: None,
             active: (0..rows.len()).collect(),
             rows,
-            logits: Vec::new(),
+            next: Next::Logits(Vec::new()),
             features: Vec::new(),
             cached_tokens: 0,
             deadline,
@@ -109,7 +116,14 @@ impl<'m> Run<'m> {
         } else if let Some(cache) = &mut self.cache {
             let last = |&row: &usize| self.rows[row].ids().last().copied().unwrap_or_default();
             let tokens: Vec<u32> = self.active.iter().map(last).collect();
-            self.logits = self.owner.model.decode(&tokens, cache)?;
+            let model = &self.owner.model;
+            // Nothing else needs to leave the device.
+            let likeliest = !self.owner.device().device.is_processor() && self.rows.iter().all(Row::takes_likeliest);
+            self.next = if likeliest {
+                Next::Likeliest(model.decode_likeliest(&tokens, cache)?)
+            } else {
+                Next::Logits(model.decode(&tokens, cache)?)
+            };
             self.timings.decode_steps += 1;
         }
         let deltas = self.choose()?;
@@ -139,7 +153,7 @@ impl<'m> Run<'m> {
         // The last token of an answer is never fed back, so it needs no place in the cache.
         let capacity = batch.len + self.rows.iter().map(new_tokens).max().unwrap_or(1) - 1;
         let chunk = self.params.prefill_chunk.unwrap_or(usize::MAX);
-        let (mut cache, logits) = match prefix.cache {
+        let (mut cache, mut logits) = match prefix.cache {
             Some(mut cache) => {
                 cache.truncate(prefix.tokens);
                 cache.reserve(&owner.config.text, capacity);
@@ -150,13 +164,13 @@ impl<'m> Run<'m> {
             }
             None => owner.prefill(&batch, &self.features, capacity, chunk, &self.cancel)?,
         };
-        self.logits = logits;
         let texts = self.params.num_return_sequences;
         if texts > 1 {
             select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, texts)))?;
-            let vocabulary = self.logits.len() / batch.rows;
-            self.logits = self.logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(texts)).collect();
+            let vocabulary = logits.len() / batch.rows;
+            logits = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(texts)).collect();
         }
+        self.next = Next::Logits(logits);
         self.cache = Some(cache);
         Ok(())
     }
@@ -164,9 +178,22 @@ impl<'m> Run<'m> {
     /// Chooses the next token of every active row; rows that finish leave the cache, so that they cost nothing from here on.
     fn choose(&mut self) -> Result<Vec<Option<String>>, Error> {
         let mut deltas = vec![None; self.rows.len()];
-        let vocabulary = self.logits.len() / self.active.len().max(1);
-        for (&row, logits) in self.active.iter().zip(self.logits.chunks_exact_mut(vocabulary.max(1))) {
-            deltas[row] = self.rows[row].step(logits)?;
+        match &mut self.next {
+            Next::Logits(logits) => {
+                let vocabulary = logits.len() / self.active.len().max(1);
+                for (&row, logits) in self.active.iter().zip(logits.chunks_exact_mut(vocabulary.max(1))) {
+                    deltas[row] = self.rows[row].step(logits)?;
+                }
+            }
+            Next::Likeliest(tokens) => {
+                for (&row, &(token, logit)) in self.active.iter().zip(tokens.iter()) {
+                    if logit.is_nan() || logit == f32::NEG_INFINITY {
+                        let vocabulary = self.owner.config.text.vocab_size;
+                        return Err(smolvlm_generate::Error::NoNumber { vocabulary }.into());
+                    }
+                    deltas[row] = self.rows[row].push(Choice { token, logprob: None })?;
+                }
+            }
         }
         let going: Vec<usize> =
             (0..self.active.len()).filter(|&place| self.rows[self.active[place]].finished.is_none()).collect();

@@ -189,7 +189,12 @@ impl<'a> Stages<'a> {
         let seconds = self.median(|| {
             cache.truncate(CONTEXT);
             for _ in 0..STEPS {
-                black_box(model.decode(&next, &mut cache)?);
+                // As greedy generation does it.
+                if self.model.device().device.is_processor() {
+                    black_box(model.decode(&next, &mut cache)?);
+                } else {
+                    black_box(model.decode_likeliest(&next, &mut cache)?);
+                }
             }
             Ok(())
         })?;
