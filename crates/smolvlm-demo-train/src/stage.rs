@@ -1,6 +1,6 @@
 //! What is taught first, and what then.
 
-use smolvlm_world::{Kind, Sample, Split, close_up, few_characters, lesson_about, lone_shape, long_lesson};
+use smolvlm_world::{Kind, Sample, Split, close_up, drill, few_characters, lesson_about, lone_shape, long_lesson};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Stage {
     /// One tile a still again: a few characters, small and large, words in close-ups, and some of all that is known. Whole pages
     /// alone teach how long words are, not how letters look.
     Letters,
-    /// As far, with even more to read and what is still hard.
+    /// As far, with even more to read, and drills of what is still hard.
     Review,
 }
 
@@ -43,17 +43,21 @@ const FAR: &Syllabus = &[
 
 /// Lessons of [`Stage::Review`].
 const REVIEW: &Syllabus = &[
-    (Kind::Read, 14),
-    (Kind::Describe, 10),
-    (Kind::Motion, 3),
+    (Kind::Read, 13),
+    (Kind::Describe, 3),
+    (Kind::Place, 4),
+    (Kind::Colour, 2),
+    (Kind::Count, 2),
+    (Kind::Relation, 2),
+    (Kind::Chart, 4),
     (Kind::Difference, 3),
-    (Kind::Chart, 5),
-    (Kind::Change, 3),
+    (Kind::Motion, 3),
+    (Kind::Change, 2),
     (Kind::Appear, 1),
     (Kind::Text, 1),
 ];
 
-/// The first lesson of the stages that come back to what earlier ones taught: none is seen again.
+/// The first lesson of a stage that comes back to what an earlier one taught: none is seen again.
 const ANEW: u64 = 1 << 32;
 
 impl Stage {
@@ -96,7 +100,7 @@ impl Stage {
                 3 | 4 => close_up(split, ANEW + index),
                 _ => far_sighted(split, ANEW + index),
             },
-            Self::Review => lesson_about(turn(REVIEW, index), split, ANEW + index, QUESTIONS),
+            Self::Review => drill(turn(REVIEW, index), split, index, QUESTIONS),
         }
     }
 }

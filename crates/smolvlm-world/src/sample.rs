@@ -41,6 +41,8 @@ const LONE_SHAPES: u64 = 1002;
 const CHARACTERS: u64 = 1003;
 /// Seeds of lessons about a kind, plus the kind's number.
 const LESSONS_ABOUT: u64 = 2000;
+/// Seeds of drills, plus the kind's number.
+const DRILLS: u64 = 3000;
 
 /// A question of a kind, the same for the same arguments.
 ///
@@ -83,7 +85,15 @@ pub fn long_lesson(split: Split, index: u64, most: usize) -> Sample {
 pub fn lesson_about(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
     let mut random = split.random(LESSONS_ABOUT + kind as u64, index);
     let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
-    let turns = ask(&mut random, &story, most);
+    let turns = ask(&mut random, &story, most, None);
+    Sample { media: story.media(), turns }
+}
+
+/// As [`lesson_about`], and every other question is of the kind, as long as there are such.
+pub fn drill(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
+    let mut random = split.random(DRILLS + kind as u64, index);
+    let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
+    let turns = ask(&mut random, &story, most, Some(kind));
     Sample { media: story.media(), turns }
 }
 
@@ -92,7 +102,7 @@ pub fn lesson_about(kind: Kind, split: Split, index: u64, most: usize) -> Sample
 pub fn close_up(split: Split, index: u64) -> Sample {
     let mut random = split.random(CLOSE_UPS, index);
     let story = Story::Reading(Reading::close(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL);
+    let turns = ask(&mut random, &story, USUAL, None);
     Sample { media: story.media(), turns }
 }
 
@@ -101,7 +111,7 @@ pub fn close_up(split: Split, index: u64) -> Sample {
 pub fn few_characters(split: Split, index: u64) -> Sample {
     let mut random = split.random(CHARACTERS, index);
     let story = Story::Reading(Reading::characters(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL);
+    let turns = ask(&mut random, &story, USUAL, None);
     Sample { media: story.media(), turns }
 }
 
@@ -109,7 +119,7 @@ pub fn few_characters(split: Split, index: u64) -> Sample {
 pub fn lone_shape(split: Split, index: u64) -> Sample {
     let mut random = split.random(LONE_SHAPES, index);
     let story = Story::Shapes(Shapes::lone(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL);
+    let turns = ask(&mut random, &story, USUAL, None);
     Sample { media: story.media(), turns }
 }
 
@@ -118,12 +128,12 @@ pub(crate) fn talk(split: Split, index: u64, most: usize) -> (Story, Vec<Turn>) 
     let mut random = split.random(LESSONS, index);
     let family = Family::any(&mut random, split);
     let story = Story::new(&mut random, split, family, None);
-    let turns = ask(&mut random, &story, most);
+    let turns = ask(&mut random, &story, most, None);
     (story, turns)
 }
 
-/// Several questions in random order, 2 to `most` if there are as many.
-fn ask(random: &mut Random, story: &Story, most: usize) -> Vec<Turn> {
+/// Several questions in random order, 2 to `most` if there are as many; half of them of the kind that is `drilled`.
+fn ask(random: &mut Random, story: &Story, most: usize, drilled: Option<Kind>) -> Vec<Turn> {
     let mut facts = story.facts(random);
     let mut turns: Vec<Turn> = Vec::new();
     for turn in 0..random.between(2, most) {
@@ -135,7 +145,10 @@ fn ask(random: &mut Random, story: &Story, most: usize) -> Vec<Turn> {
         if kinds.is_empty() {
             break;
         }
-        let kind = random.pick(&kinds);
+        let kind = match drilled {
+            Some(drilled) if kinds.contains(&drilled) && random.percent(50) => drilled,
+            _ => random.pick(&kinds),
+        };
         turns.extend(take(random, &mut facts, kind, turn > 0).map(|fact| fact.ask(random)));
     }
     random.shuffle(&mut turns);

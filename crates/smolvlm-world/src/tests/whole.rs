@@ -7,7 +7,7 @@ use crate::corpus::vocabulary_corpus;
 use crate::jsonl::write_jsonl;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
-use crate::sample::{Sample, Turn, close_up, few_characters, lesson, lone_shape, long_lesson, sample};
+use crate::sample::{Sample, Turn, close_up, drill, few_characters, lesson, lone_shape, long_lesson, sample};
 use crate::split::Split;
 use crate::story::{MIX, Story};
 
@@ -59,6 +59,7 @@ fn samples_have_their_form() {
                 (close_up(split, index), true),
                 (few_characters(split, index), true),
                 (lone_shape(split, index), true),
+                (drill(Kind::Place, split, index, 6), false),
             ] {
                 let least = if small { 1 } else { 2 };
                 assert!((least..=6).contains(&lesson.turns.len()), "{index}: {:?}", lesson.turns);
