@@ -23,6 +23,9 @@ pub enum Stage {
 /// Lessons until which every other one is about a single shape.
 const FIRST_SIGHT: u64 = 50_000;
 
+/// Lessons of [`Stage::Letters`] until which half are about a few characters.
+const FIRST_LETTERS: u64 = 208_000;
+
 /// Most questions of a lesson.
 const QUESTIONS: usize = 12;
 
@@ -96,9 +99,10 @@ impl Stage {
             },
             Self::Far => lesson_about(turn(FAR, index), split, index, QUESTIONS),
             Self::Letters => match index % 6 {
-                0..3 => few_characters(split, index),
-                3 | 4 => close_up(split, ANEW + index),
-                _ => far_sighted(split, ANEW + index),
+                0 => far_sighted(split, ANEW + index),
+                1 => few_characters(split, index),
+                2 | 3 if index < FIRST_LETTERS => few_characters(split, index),
+                _ => close_up(split, ANEW + index),
             },
             Self::Review => drill(turn(REVIEW, index), split, index, QUESTIONS),
         }
