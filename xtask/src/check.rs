@@ -4,7 +4,7 @@ use crate::arrows;
 use crate::process::{cargo, execute_with, features};
 
 /// Backends that the tests' build lacks: of other systems, or with a compiler that their builds download.
-const OTHER_BACKENDS: &str = "cuda,cpu,vulkan,metal,webgpu,persistence";
+const OTHER_BACKENDS: &str = "cuda,cpu,vulkan,metal,webgpu,fusion,persistence";
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {
