@@ -20,7 +20,7 @@ pub struct Train {
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
     /// Steps of the stages: words, near, far, letters, review
-    #[arg(long, num_args = 5, default_values_t = [300, 6000, 4000, 9000, 6500])]
+    #[arg(long, num_args = 5, default_values_t = [300, 6000, 4000, 9000, 5500])]
     steps: Vec<u64>,
     /// Lessons a step
     #[arg(long, default_value_t = 32)]
