@@ -24,7 +24,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;
     }
     eprintln!();
-    eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them; it cannot read.");
+    eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them; it hardly reads.");
     eprintln!("For photographs, name a released one, which is downloaded once:");
     eprintln!("  target/release/smolvlm describe photo.jpg --model HuggingFaceTB/SmolVLM2-256M-Video-Instruct");
     Ok(())
