@@ -21,6 +21,9 @@ pub struct Score {
     /// Number formats, as in the command line's `--dtype`
     #[arg(long, num_args = 1.., default_values_t = ["f32".to_owned()])]
     dtype: Vec<String>,
+    /// Only rows whose names begin so
+    #[arg(long, default_value = "")]
+    only: String,
     /// Stills as one tile; what there is to read comes from close-ups
     #[arg(long)]
     no_image_splitting: bool,
@@ -79,7 +82,8 @@ impl Row {
 /// Prints a table with a row for each kind and a column for each format; the last row counts the answers that are the first
 /// format's, word for word.
 pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
-    let rows = Row::all(args.no_image_splitting);
+    let mut rows = Row::all(args.no_image_splitting);
+    rows.retain(|row| row.name().starts_with(&args.only));
     let mut columns = Vec::new();
     for dtype in &args.dtype {
         let image_splitting = args.no_image_splitting.then_some(false);

@@ -197,11 +197,18 @@ const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// A random word of 1 to 6 capital letters or number of 1 to 4 digits.
 fn word(random: &mut Random, split: Split) -> String {
+    let style = random.below(10);
+    // Every split has words of all lengths equally often, though it may print more of the short ones.
+    let length = match style {
+        0..3 => random.between(1, 4),
+        3..6 => random.between(1, 6),
+        _ => random.between(2, 6),
+    };
     loop {
-        let word = match random.below(10) {
-            0..3 => number(random),
-            3..6 => (0..random.between(1, 6)).map(|_| random.pick(LETTERS) as char).collect(),
-            _ => syllables(random),
+        let word = match style {
+            0..3 => number(random, length),
+            3..6 => (0..length).map(|_| random.pick(LETTERS) as char).collect(),
+            _ => syllables(random, length),
         };
         if split.may_print(&word) {
             return word;
@@ -209,15 +216,14 @@ fn word(random: &mut Random, split: Split) -> String {
     }
 }
 
-fn number(random: &mut Random) -> String {
-    let digits = random.between(1, 4);
+fn number(random: &mut Random, digits: usize) -> String {
     let low = if digits == 1 { 0 } else { 10_usize.pow(digits as u32 - 1) };
     random.between(low, 10_usize.pow(digits as u32) - 1).to_string()
 }
 
 /// Consonants and vowels in turn.
-fn syllables(random: &mut Random) -> String {
-    let (length, first) = (random.between(2, 6), random.below(2));
+fn syllables(random: &mut Random, length: usize) -> String {
+    let first = random.below(2);
     let letter = |at: usize| {
         random.pick(if (at + first).is_multiple_of(2) { b"BCDFGHJKLMNPQRSTVWXYZ" } else { b"AEIOU" as &[u8] })
     };

@@ -118,3 +118,19 @@ fn long_words_belong_to_one_split() {
     assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
     assert!(train.is_disjoint(&words(Split::HeldOut)) && train.len() > 1500, "{}", train.len());
 }
+
+#[test]
+fn every_letter_starts_words_of_every_split() {
+    for first in 'A'..='Z' {
+        let words = ('A'..='Z').flat_map(|second| ('A'..='Z').map(move |third| format!("{first}{second}{third}")));
+        let mut counts = [0; 3];
+        for word in words {
+            let splits = [Split::Train, Split::Validation, Split::Test];
+            splits.iter().zip(&mut counts).for_each(|(split, count)| *count += usize::from(split.may_print(&word)));
+        }
+        // Of 676, in parts of 6, 1 and 1.
+        assert!(counts[0] > 450 && counts[1] > 50 && counts[2] > 50, "{first}: {counts:?}");
+    }
+    let numbers = (100..1000).filter(|number| Split::Train.may_print(&number.to_string())).count();
+    assert!((600..750).contains(&numbers), "{numbers} of 900");
+}
