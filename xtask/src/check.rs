@@ -15,9 +15,8 @@ pub fn run() -> Result<(), String> {
     // Once more without what features add, where that is quick.
     cargo("clippy --package smolvlm-video --package smolvlm-processor --quiet -- --deny warnings")?;
     // As documentation they are built without the download, which is enough to check types.
-    let words = "clippy --package smolvlm --quiet --features";
-    let words = words.split_whitespace().chain([OTHER_BACKENDS, "--", "--deny", "warnings"]);
-    execute_with(&[("DOCS_RS", "1")], "cargo", words)?;
+    let words = format!("clippy --package smolvlm --quiet --features {OTHER_BACKENDS} -- --deny warnings");
+    execute_with(&[("DOCS_RS", "1")], "cargo", words.split_whitespace())?;
     // RUSTDOCFLAGS would rebuild nothing else; cargo passes it to rustdoc alone.
     cargo(&format!("--config build.rustdocflags=[\"--deny=warnings\"] doc --workspace --no-deps --quiet {features}"))
 }

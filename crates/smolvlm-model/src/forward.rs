@@ -51,6 +51,11 @@ impl ModelInputs {
         Self { input_ids: ids.to_vec(), padding: vec![0], features: None }
     }
 
+    /// One more token of every row.
+    fn next_tokens(tokens: &[u32]) -> Self {
+        Self { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None }
+    }
+
     /// Tokens of each row, padding included.
     pub fn len(&self) -> usize {
         self.input_ids.len() / self.padding.len().max(1)
@@ -135,8 +140,7 @@ impl SmolVlmModel {
     ///
     /// As [`prefill`](Self::prefill).
     pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
-        let inputs = ModelInputs { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None };
-        self.prefill(&inputs, cache)
+        self.prefill(&ModelInputs::next_tokens(tokens), cache)
     }
 
     /// As [`decode`](Self::decode), and gives the likeliest next token of each row with its logit: all that leaves the
@@ -147,8 +151,7 @@ impl SmolVlmModel {
     ///
     /// As [`prefill`](Self::prefill).
     pub fn decode_likeliest(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
-        let inputs = ModelInputs { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None };
-        let logits = self.forward(&inputs, cache, ForwardOptions::default())?.logits;
+        let logits = self.forward(&ModelInputs::next_tokens(tokens), cache, ForwardOptions::default())?.logits;
         let (logit, token) = logits.max_dim_with_indices(2);
         let read = Transaction::default().register(logit.cast(DType::F32)).register(token).try_execute();
         let read = read.map_err(|error| Error::device(&error))?;

@@ -85,16 +85,14 @@ pub fn long_lesson(split: Split, index: u64, most: usize) -> Sample {
 pub fn lesson_about(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
     let mut random = split.random(LESSONS_ABOUT + kind as u64, index);
     let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
-    let turns = ask(&mut random, &story, most, None);
-    Sample { media: story.media(), turns }
+    converse(&mut random, &story, most, None)
 }
 
 /// As [`lesson_about`], and every other question is of the kind, as long as there are such.
 pub fn drill(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
     let mut random = split.random(DRILLS + kind as u64, index);
     let story = Story::new(&mut random, split, Family::of(kind), Some(kind));
-    let turns = ask(&mut random, &story, most, Some(kind));
-    Sample { media: story.media(), turns }
+    converse(&mut random, &story, most, Some(kind))
 }
 
 /// A lesson of 1 to 6 questions about small printed text in a still of 64x64 pixels, the same for the same arguments: what
@@ -102,8 +100,7 @@ pub fn drill(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
 pub fn close_up(split: Split, index: u64) -> Sample {
     let mut random = split.random(CLOSE_UPS, index);
     let story = Story::Reading(Reading::close(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL, None);
-    Sample { media: story.media(), turns }
+    converse(&mut random, &story, USUAL, None)
 }
 
 /// A lesson of 1 to 6 questions about one to three printed characters, small or large, in a still of 64x64 pixels, the same for
@@ -111,15 +108,19 @@ pub fn close_up(split: Split, index: u64) -> Sample {
 pub fn few_characters(split: Split, index: u64) -> Sample {
     let mut random = split.random(CHARACTERS, index);
     let story = Story::Reading(Reading::characters(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL, None);
-    Sample { media: story.media(), turns }
+    converse(&mut random, &story, USUAL, None)
 }
 
 /// A lesson of 1 to 6 questions about a single shape in a still of 64x64 pixels, the same for the same arguments.
 pub fn lone_shape(split: Split, index: u64) -> Sample {
     let mut random = split.random(LONE_SHAPES, index);
     let story = Story::Shapes(Shapes::lone(&mut random, split));
-    let turns = ask(&mut random, &story, USUAL, None);
+    converse(&mut random, &story, USUAL, None)
+}
+
+/// A lesson about a story.
+fn converse(random: &mut Random, story: &Story, most: usize, drilled: Option<Kind>) -> Sample {
+    let turns = ask(random, story, most, drilled);
     Sample { media: story.media(), turns }
 }
 
