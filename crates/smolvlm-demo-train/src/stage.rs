@@ -1,6 +1,7 @@
 //! What is taught first, and what then.
 
-use smolvlm_world::{Kind, Sample, Split, close_up, drill, few_characters, lesson_about, lone_shape, long_lesson};
+use smolvlm_world::{Kind, Sample, Split, close_lines, close_up, drill, few_characters, lesson_about};
+use smolvlm_world::{lone_shape, long_lesson, page};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub enum Stage {
     Letters,
     /// As far, with even more to read, and drills of what is still hard.
     Review,
+    /// One tile a still: many words in lines. A picture costs the same with one word in it as with ten.
+    Lines,
+    /// As far: many words in lines that cross the borders of tiles, and drills as in review.
+    Pages,
 }
 
 /// Lessons until which every other one is about a single shape.
@@ -65,7 +70,8 @@ const ANEW: u64 = 1 << 32;
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [Self::Words, Self::Near, Self::Far, Self::Letters, Self::Review];
+    pub const ALL: [Self; 7] =
+        [Self::Words, Self::Near, Self::Far, Self::Letters, Self::Review, Self::Lines, Self::Pages];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -75,6 +81,8 @@ impl Stage {
             Self::Far => "far",
             Self::Letters => "letters",
             Self::Review => "review",
+            Self::Lines => "lines",
+            Self::Pages => "pages",
         }
     }
 
@@ -86,7 +94,7 @@ impl Stage {
 
     /// Whether stills become several tiles.
     pub fn splits(self) -> bool {
-        matches!(self, Self::Far | Self::Review)
+        matches!(self, Self::Far | Self::Review | Self::Pages)
     }
 
     /// A lesson, the same for the same arguments.
@@ -105,6 +113,14 @@ impl Stage {
                 _ => close_up(split, ANEW + index),
             },
             Self::Review => drill(turn(REVIEW, index), split, index, QUESTIONS),
+            Self::Lines => match index % 6 {
+                0 => far_sighted(split, 2 * ANEW + index),
+                1 => few_characters(split, ANEW + index),
+                2 => close_up(split, 2 * ANEW + index),
+                _ => close_lines(split, index),
+            },
+            Self::Pages if index.is_multiple_of(3) => page(split, index),
+            Self::Pages => drill(turn(REVIEW, index), split, ANEW + index, QUESTIONS),
         }
     }
 }

@@ -19,8 +19,8 @@ pub struct Train {
     /// Folder of checkpoints and metrics, one for each stage; what is there already is continued
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
-    /// Steps of the stages: words, near, far, letters, review
-    #[arg(long, num_args = 5, default_values_t = [300, 6000, 4000, 9000, 5500])]
+    /// Steps of the stages: words, near, far, letters, review, lines, pages
+    #[arg(long, num_args = 7, default_values_t = [300, 6000, 4000, 9000, 5500, 16000, 3000])]
     steps: Vec<u64>,
     /// Lessons a step
     #[arg(long, default_value_t = 32)]
@@ -88,7 +88,7 @@ impl Observer for Watch {
 pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let mut from = args.from.clone();
-    let stages = if from.is_some() { &[Stage::Review][..] } else { &Stage::ALL };
+    let stages = if from.is_some() { &[Stage::Pages][..] } else { &Stage::ALL };
     for (stage, steps) in stages.iter().rev().zip(args.steps.iter().rev()).rev() {
         from = train(args, *stage, *steps, from.as_deref(), end)?;
         if from.is_none() {

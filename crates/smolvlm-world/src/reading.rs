@@ -13,7 +13,7 @@ use crate::scene::{Item, Scene, Wish, grain};
 use crate::scene_facts;
 use crate::split::Split;
 
-/// One or two words or numbers, maybe on a sign, maybe with shapes above or below.
+/// Words or numbers, most often one or two, maybe on a sign, maybe with shapes above or below.
 pub(crate) struct Reading {
     pub words: Vec<String>,
     pub font: Font,
@@ -66,14 +66,28 @@ impl Reading {
 
     /// One to three characters, small or large, in such a still; most often one.
     pub fn characters(random: &mut Random, split: Split) -> Self {
+        let count = random.pick(&[1, 1, 1, 1, 2, 3]);
+        let set: &[u8] = if random.percent(25) { b"0123456789" } else { LETTERS };
         loop {
-            let count = random.pick(&[1, 1, 1, 1, 2, 3]);
-            let set: &[u8] = if random.percent(25) { b"0123456789" } else { LETTERS };
             let word: String = (0..count).map(|_| random.pick(set) as char).collect();
             if split.may_print(&word)
                 && let Some(reading) = Self::fill(random, split, vec![word], (SMALL.0, 28.0))
             {
                 return reading;
+            }
+        }
+    }
+
+    /// Small text in lines, as much as there is room for and at most 12 words, in a still of 64 or 128 pixels.
+    pub fn lines(random: &mut Random, split: Split, close: bool) -> Self {
+        let size = if close { CLOSE } else { WHOLE };
+        let edge = size as f32;
+        loop {
+            let (font, height) = (random.pick(&Font::ALL), random.range(SMALL.0, SMALL.1));
+            let words: Vec<String> = (0..random.between(2, 12)).map(|_| word(random, split)).collect();
+            let (words, block) = Block::lines(random, font, words, height, edge - 12.0);
+            if !words.is_empty() {
+                return Self::place(random, split, (words, font, height, block), None, (-2.0, edge + 2.0), size);
             }
         }
     }
@@ -184,6 +198,31 @@ impl Block {
         let step = height * random.range(1.4, 1.7);
         let starts = (0..words.len()).map(|line| (0.0, step * line as f32)).collect();
         Self { width: widest, height: height + step * (words.len() - 1) as f32, starts }
+    }
+
+    /// Words one after the other, in a new line where one would reach out of `room`; those that are wider or would be in a line
+    /// below `room` are left out.
+    fn lines(random: &mut Random, font: Font, words: Vec<String>, height: f32, room: f32) -> (Vec<String>, Self) {
+        let gap = height * random.range(0.8, 1.2);
+        let step = height * random.range(1.4, 1.7);
+        let (mut left, mut top) = (0.0, 0.0);
+        let mut block = Self { width: 0.0, height: 0.0, starts: Vec::new() };
+        let mut printed = Vec::new();
+        for word in words {
+            let width = font.width(&word, height);
+            if left + width > room {
+                (left, top) = (0.0, top + step);
+            }
+            if width > room || top + height > room {
+                continue;
+            }
+            block.starts.push((left, top));
+            block.width = block.width.max(left + width);
+            block.height = top + height;
+            left += width + gap;
+            printed.push(word);
+        }
+        (printed, block)
     }
 }
 

@@ -39,6 +39,9 @@ const CLOSE_UPS: u64 = 1001;
 const LONE_SHAPES: u64 = 1002;
 /// Seeds of a few characters.
 const CHARACTERS: u64 = 1003;
+/// Seeds of lines of text, close and on pages.
+const LINES: u64 = 1004;
+const PAGES: u64 = 1005;
 /// Seeds of lessons about a kind, plus the kind's number.
 const LESSONS_ABOUT: u64 = 2000;
 /// Seeds of drills, plus the kind's number.
@@ -108,6 +111,21 @@ pub fn close_up(split: Split, index: u64) -> Sample {
 pub fn few_characters(split: Split, index: u64) -> Sample {
     let mut random = split.random(CHARACTERS, index);
     let story = Story::Reading(Reading::characters(&mut random, split));
+    converse(&mut random, &story, USUAL, None)
+}
+
+/// A lesson of 1 to 6 questions about small text in lines, one to twelve words that are all to be read, in a still of 64x64
+/// pixels, the same for the same arguments.
+pub fn close_lines(split: Split, index: u64) -> Sample {
+    let mut random = split.random(LINES, index);
+    let story = Story::Reading(Reading::lines(&mut random, split, true));
+    converse(&mut random, &story, USUAL, None)
+}
+
+/// As [`close_lines`], in a still of 128x128 pixels.
+pub fn page(split: Split, index: u64) -> Sample {
+    let mut random = split.random(PAGES, index);
+    let story = Story::Reading(Reading::lines(&mut random, split, false));
     converse(&mut random, &story, USUAL, None)
 }
 

@@ -7,7 +7,9 @@ use crate::corpus::vocabulary_corpus;
 use crate::jsonl::write_jsonl;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
-use crate::sample::{Sample, Turn, close_up, drill, few_characters, lesson, lone_shape, long_lesson, sample};
+use crate::sample::{
+    Sample, Turn, close_lines, close_up, drill, few_characters, lesson, lone_shape, long_lesson, page, sample,
+};
 use crate::split::Split;
 use crate::story::{MIX, Story};
 
@@ -58,6 +60,7 @@ fn samples_have_their_form() {
                 (lesson(split, index), false),
                 (close_up(split, index), true),
                 (few_characters(split, index), true),
+                (close_lines(split, index), true),
                 (lone_shape(split, index), true),
                 (drill(Kind::Place, split, index, 6), false),
             ] {
