@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the main job on a fresh machine.
 
-use crate::process::{cargo, execute, root};
+use crate::process::{cargo, execute, release_binary};
 
 /// What is shown, and what is asked about it.
 const QUESTIONS: &[(&[&str], &str)] = &[
@@ -16,7 +16,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         return Err(format!("demo takes no words, not {rest:?}"));
     }
     cargo("build --release --package smolvlm-cli")?;
-    let binary = root().join("target/release/smolvlm");
+    let binary = release_binary("smolvlm");
     for (media, question) in QUESTIONS {
         eprintln!();
         let media = media.iter().map(|name| format!("tests/corpus/world/{name}"));
@@ -26,6 +26,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
     eprintln!();
     eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them; it hardly reads.");
     eprintln!("For photographs, name a released one, which is downloaded once:");
-    eprintln!("  target/release/smolvlm describe photo.jpg --model HuggingFaceTB/SmolVLM2-256M-Video-Instruct");
+    let model = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
+    eprintln!("  {} describe photo.jpg --model {model}", binary.display());
     Ok(())
 }

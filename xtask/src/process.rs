@@ -9,6 +9,12 @@ pub fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
+/// Where cargo puts a release binary of that name.
+pub fn release_binary(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    root().join(target).join("release").join(name)
+}
+
 /// Runs a program in the workspace's root, showing the command first; an error if it does not succeed.
 pub fn execute<I, S>(program: impl AsRef<Path>, args: I) -> Result<(), String>
 where

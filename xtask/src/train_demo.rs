@@ -1,6 +1,6 @@
 //! `cargo xtask train-demo`: the demo's checkpoint from nothing.
 
-use crate::process::{execute, execute_with, root};
+use crate::process::{execute, execute_with, release_binary};
 
 /// Where training keeps its checkpoints.
 const OUT: &str = "target/demo-train";
@@ -12,7 +12,7 @@ const KEEP_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 /// Trains, writes the checkpoint to its place and scores it; `rest` goes to the training.
 pub fn run(rest: &[String]) -> Result<(), String> {
     execute("cargo", ["build", "--release", "--package", "smolvlm-demo-train"])?;
-    let binary = root().join("target/release/smolvlm-demo-train");
+    let binary = release_binary("smolvlm-demo-train");
     let words = ["train", "--out", OUT].map(str::to_owned);
     execute_with(&[KEEP_MEMORY], &binary, words.into_iter().chain(rest.iter().cloned()))?;
     execute(&binary, ["export", OUT, CHECKPOINT])?;

@@ -49,7 +49,7 @@ pub use jsonl::write_jsonl;
 pub use kind::Kind;
 pub use picture::{Medium, Picture};
 pub use sample::{
-    Sample, Turn, close_lines, close_up, drill, few_characters, is_right, lesson, lesson_about, lone_shape, long_lesson,
-    page, sample,
+    Sample, Turn, close_lines, close_up, drill, few_characters, is_right, lesson, lesson_about, lone_shape,
+    long_lesson, page, sample,
 };
 pub use split::Split;

@@ -1,5 +1,7 @@
 //! Printed text: inside the picture, readable there and lost at half its size.
 
+use std::collections::HashSet;
+
 use crate::canvas::Canvas;
 use crate::colour::Rgb;
 use crate::font::Font;
@@ -43,18 +45,31 @@ fn text_fits() {
 }
 
 #[test]
-fn text_fits_in_close_ups() {
+fn text_fits_in_close_ups_and_pages() {
+    let (mut most, mut lines) = (0, 0);
     for index in 0..2000 {
         let split = Split::ALL[index as usize % 4];
         let random = &mut split.random(87, index);
-        for reading in [Reading::close(random, split), Reading::characters(random, split)] {
-            assert!(reading.size == 64 && reading.items.is_empty());
+        let close =
+            [Reading::close(random, split), Reading::characters(random, split), Reading::lines(random, split, true)];
+        for (reading, size) in
+            close.into_iter().map(|reading| (reading, 64)).chain([(Reading::lines(random, split, false), 128)])
+        {
+            assert!(reading.size == size && reading.items.is_empty() && !reading.words.is_empty());
+            let edge = size as f32;
+            let mut before = (0.0, 0.0);
             for (word, &(left, top)) in reading.words.iter().zip(&reading.starts) {
                 let (right, bottom) = (left + reading.font.width(word, reading.height), top + reading.height);
-                assert!(left >= 0.0 && top >= 0.0 && right <= 64.0 && bottom <= 64.0, "{index}: {word}");
+                assert!(left >= 0.0 && top >= 0.0 && right <= edge && bottom <= edge, "{index}: {word}");
+                // In reading order, and apart.
+                assert!(top > before.1 + 2.0 || left > before.0 + 3.0, "{index}: {word}");
+                before = (right, bottom);
             }
+            let tops = reading.starts.iter().map(|start| start.1.to_bits()).collect::<HashSet<_>>();
+            (most, lines) = (most.max(reading.words.len()), lines.max(tops.len()));
         }
     }
+    assert!(most == 12 && lines > 3, "{most} words, {lines} lines");
 }
 
 #[test]
