@@ -21,7 +21,7 @@ pub enum Stage {
     Review,
     /// One tile a still: many words in lines. A picture costs the same with one word in it as with ten.
     Lines,
-    /// As far: many words in lines that cross the borders of tiles, and drills as in review.
+    /// As far: a third is many words in lines that cross the borders of tiles, the rest drills.
     Pages,
 }
 
@@ -61,6 +61,22 @@ const REVIEW: &Syllabus = &[
     (Kind::Difference, 3),
     (Kind::Motion, 3),
     (Kind::Change, 2),
+    (Kind::Appear, 1),
+    (Kind::Text, 1),
+];
+
+/// Lessons of [`Stage::Pages`] that are not about lines of text: more of what was right least often.
+const PAGES: &Syllabus = &[
+    (Kind::Read, 9),
+    (Kind::Describe, 4),
+    (Kind::Place, 3),
+    (Kind::Colour, 2),
+    (Kind::Count, 3),
+    (Kind::Relation, 3),
+    (Kind::Chart, 4),
+    (Kind::Difference, 5),
+    (Kind::Motion, 3),
+    (Kind::Change, 4),
     (Kind::Appear, 1),
     (Kind::Text, 1),
 ];
@@ -120,7 +136,7 @@ impl Stage {
                 _ => close_lines(split, index),
             },
             Self::Pages if index.is_multiple_of(3) => page(split, index),
-            Self::Pages => drill(turn(REVIEW, index), split, ANEW + index, QUESTIONS),
+            Self::Pages => drill(turn(PAGES, index), split, ANEW + index, QUESTIONS),
         }
     }
 }

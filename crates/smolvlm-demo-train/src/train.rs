@@ -20,7 +20,7 @@ pub struct Train {
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
     /// Steps of the stages: words, near, far, letters, review, lines, pages
-    #[arg(long, num_args = 7, default_values_t = [300, 6000, 4000, 9000, 5500, 16000, 3000])]
+    #[arg(long, num_args = 7, default_values_t = [300, 6000, 4000, 9000, 5500, 12000, 6000])]
     steps: Vec<u64>,
     /// Lessons a step
     #[arg(long, default_value_t = 32)]

@@ -207,26 +207,20 @@ pub fn quantize(
             return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });
         }
     };
-    match source.open(progress)? {
+    let checkpoint = source.open(progress)?;
+    let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
+    match &checkpoint {
         Checkpoint::Random(preset) => {
-            let config = write_small_files(preset, FloatType::Bf16, folder)?;
-            let source = QuantisedSource::Random(SEED);
-            write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
+            write_small_files(*preset, FloatType::Bf16, folder)?;
         }
         #[cfg(feature = "demo")]
         Checkpoint::Demo => {
-            let weights = Weights::from_bytes(smolvlm_demo::WEIGHTS)?;
             smolvlm_demo::write_small_files(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
-            let config = ModelConfig::from_json(smolvlm_demo::CONFIG)?;
-            write_quantised_checkpoint(&config, &QuantisedSource::Weights(&weights), format, folder.join(WEIGHTS))?;
         }
-        Checkpoint::Directory(from) => {
-            let (config, weights) = (ModelConfig::from_directory(&from)?, Weights::open(&from)?);
-            copy_small_files(&from, folder)?;
-            let source = QuantisedSource::Weights(&weights);
-            write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
-        }
+        Checkpoint::Directory(from) => copy_small_files(from, folder)?,
     }
+    let source = weights.as_ref().map_or(QuantisedSource::Random(SEED), QuantisedSource::Weights);
+    write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
     Ok(())
 }
 
