@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use smolvlm::{Conversation, Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{crc32, exact, golden_root, read_json};
-use smolvlm_world::{Kind, Split, sample, write_jsonl};
+use smolvlm_world::{Kind, Split, is_right, sample, write_jsonl};
 use tempfile::TempDir;
 
 /// Questions of each kind in the golden.
@@ -12,11 +12,10 @@ const OF_EACH: u64 = 16;
 /// Conversations in a batch.
 const BATCH: usize = 8;
 
-/// The first questions of every kind; their pictures lie in the folder.
-fn questions(of_each: u64) -> (TempDir, Vec<Conversation>) {
+/// The first questions of these kinds; their pictures lie in the folder.
+fn questions(kinds: &[Kind], of_each: u64) -> (TempDir, Vec<Conversation>) {
     let folder = tempfile::tempdir().unwrap();
-    let samples =
-        Kind::ALL.into_iter().flat_map(|kind| (0..of_each).map(move |index| sample(kind, Split::Test, index)));
+    let samples = kinds.iter().flat_map(|&kind| (0..of_each).map(move |index| sample(kind, Split::Test, index)));
     write_jsonl(folder.path(), samples).unwrap();
     let lines = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let question = |line: &str| {
@@ -40,7 +39,7 @@ fn answers_as_the_reference_does() {
         "answers of another checkpoint; make them anew with tests/golden/demo.py"
     );
     let expected: Vec<(String, String)> = serde_json::from_value(golden["answers"].clone()).unwrap();
-    let (_folder, questions) = questions(OF_EACH);
+    let (_folder, questions) = questions(&Kind::ALL, OF_EACH);
     assert_eq!(questions.len(), expected.len());
     let model = SmolVlm::load(Source::demo(), exact()).unwrap();
     let found = answers(&model, &questions);
@@ -52,7 +51,7 @@ fn answers_as_the_reference_does() {
 /// Most answers are the same in every format. Which differ is a matter of near-ties: a model this small has many.
 #[test]
 fn sees_in_every_format() {
-    let (_folder, questions) = questions(4);
+    let (_folder, questions) = questions(&Kind::ALL, 4);
     let exact = answers(&SmolVlm::load(Source::demo(), exact()).unwrap(), &questions);
     for (dtype, least) in [(Dtype::Bf16, 0.9), (Dtype::Q8, 0.85), (Dtype::Q4, 0.6)] {
         let model = SmolVlm::load(Source::demo(), Options { dtype, ..Options::default() }).unwrap();
@@ -60,4 +59,19 @@ fn sees_in_every_format() {
         println!("{dtype:?}: {same} of {} answers as in f32", questions.len());
         assert!(same as f64 >= least * questions.len() as f64, "{dtype:?}: {same} of {}", questions.len());
     }
+}
+
+/// Printed words are small: in a view of the whole alone they are lost.
+#[test]
+fn reads_in_tiles() {
+    const WORDS: u64 = 48;
+    let (_folder, questions) = questions(&[Kind::Read], WORDS);
+    let asked: Vec<_> = (0..WORDS).map(|index| sample(Kind::Read, Split::Test, index).turns.remove(0)).collect();
+    let [tiles, whole] = [true, false].map(|splitting| {
+        let options = Options { image_splitting: Some(splitting), ..exact() };
+        let found = answers(&SmolVlm::load(Source::demo(), options).unwrap(), &questions);
+        asked.iter().zip(&found).filter(|(turn, answer)| is_right(turn, answer)).count()
+    });
+    println!("read of {WORDS}: {tiles} in tiles, {whole} in a view of the whole");
+    assert!(tiles > 36 && whole < 12, "{tiles} in tiles, {whole} in a view of the whole");
 }

@@ -5,6 +5,7 @@ use crate::process::{cargo, execute, release_binary};
 /// What is shown, and what is asked about it.
 const QUESTIONS: &[(&[&str], &str)] = &[
     (&["shapes.png"], "Describe this picture."),
+    (&["sign.png"], "Read the sign."),
     (&["chart.png"], "Which bar is the tallest?"),
     (&["before.png", "after.png"], "What is different in the second picture?"),
     (&["clip.gif"], "Which way does the blue square move?"),
@@ -24,7 +25,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;
     }
     eprintln!();
-    eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them; it hardly reads.");
+    eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them, and reads short words.");
     eprintln!("For photographs, name a released one, which is downloaded once:");
     let model = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
     eprintln!("  {} describe photo.jpg --model {model}", binary.display());

@@ -11,8 +11,9 @@ use image::{Delay, Frame, RgbaImage};
 use smolvlm_world::{Kind, Medium, Picture, Split, sample};
 
 /// Test samples and the names of their files.
-const SAMPLES: [(Kind, u64, &[&str]); 4] = [
+const SAMPLES: [(Kind, u64, &[&str]); 5] = [
     (Kind::Describe, 0, &["shapes.png"]),
+    (Kind::Read, 9, &["sign.png"]),
     (Kind::Chart, 10, &["chart.png"]),
     (Kind::Difference, 2, &["before.png", "after.png"]),
     (Kind::Motion, 0, &["clip.gif"]),
