@@ -62,6 +62,7 @@ fn samples_have_their_form() {
                 (few_characters(split, index), true),
                 (close_lines(split, index), true),
                 (lone_shape(split, index), true),
+                (page(split, index), false),
                 (drill(Kind::Place, split, index, 6), false),
             ] {
                 let least = if small { 1 } else { 2 };
