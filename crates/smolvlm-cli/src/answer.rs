@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use smolvlm::{Event, FinishReason, Generation, SmolVlm};
 use std::io::Write;
-use std::time::Duration;
 
 /// Streams an answer to stdout and gives the whole of it; none if the stream ends without.
 pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Result<Option<Generation>, Failure> {
@@ -57,11 +56,10 @@ pub fn print_timings(model: &SmolVlm, answer: &Generation) {
         reason => format!(" (ended by {})", reason.as_str()),
     };
     let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();
-    let [process, vision, prefill, decode] =
-        [timings.process, timings.vision, timings.prefill, timings.decode].map(|time: Duration| time.as_secs_f64());
+    let [process, vision, prefill, decode] = [timings.process, timings.vision, timings.prefill, timings.decode];
     eprintln!(
         "{} prompt tokens{cached}, {} new{reason}; \
-         process {process:.2} s, vision {vision:.2} s, prefill {prefill:.2} s, decode {decode:.2} s{rate}; {}",
+         process {process:.2?}, vision {vision:.2?}, prefill {prefill:.2?}, decode {decode:.2?}{rate}; {}",
         answer.prompt_tokens,
         answer.token_ids.len(),
         model.format(),
