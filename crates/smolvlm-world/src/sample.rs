@@ -101,38 +101,34 @@ pub fn drill(kind: Kind, split: Split, index: u64, most: usize) -> Sample {
 /// A lesson of 1 to 6 questions about small printed text in a still of 64x64 pixels, the same for the same arguments: what
 /// one tile of a larger still may show.
 pub fn close_up(split: Split, index: u64) -> Sample {
-    let mut random = split.random(CLOSE_UPS, index);
-    let story = Story::Reading(Reading::close(&mut random, split));
-    converse(&mut random, &story, USUAL, None)
+    short_lesson(split.random(CLOSE_UPS, index), |random| Story::Reading(Reading::close(random, split)))
 }
 
 /// A lesson of 1 to 6 questions about one to three printed characters, small or large, in a still of 64x64 pixels, the same for
 /// the same arguments.
 pub fn few_characters(split: Split, index: u64) -> Sample {
-    let mut random = split.random(CHARACTERS, index);
-    let story = Story::Reading(Reading::characters(&mut random, split));
-    converse(&mut random, &story, USUAL, None)
+    short_lesson(split.random(CHARACTERS, index), |random| Story::Reading(Reading::characters(random, split)))
 }
 
 /// A lesson of 1 to 6 questions about small text in lines, one to twelve words that are all to be read, in a still of 64x64
 /// pixels, the same for the same arguments.
 pub fn close_lines(split: Split, index: u64) -> Sample {
-    let mut random = split.random(LINES, index);
-    let story = Story::Reading(Reading::lines(&mut random, split, true));
-    converse(&mut random, &story, USUAL, None)
+    short_lesson(split.random(LINES, index), |random| Story::Reading(Reading::lines(random, split, true)))
 }
 
 /// As [`close_lines`], in a still of 128x128 pixels.
 pub fn page(split: Split, index: u64) -> Sample {
-    let mut random = split.random(PAGES, index);
-    let story = Story::Reading(Reading::lines(&mut random, split, false));
-    converse(&mut random, &story, USUAL, None)
+    short_lesson(split.random(PAGES, index), |random| Story::Reading(Reading::lines(random, split, false)))
 }
 
 /// A lesson of 1 to 6 questions about a single shape in a still of 64x64 pixels, the same for the same arguments.
 pub fn lone_shape(split: Split, index: u64) -> Sample {
-    let mut random = split.random(LONE_SHAPES, index);
-    let story = Story::Shapes(Shapes::lone(&mut random, split));
+    short_lesson(split.random(LONE_SHAPES, index), |random| Story::Shapes(Shapes::lone(random, split)))
+}
+
+/// A lesson of the usual length about the story that is told first.
+fn short_lesson(mut random: Random, story: impl FnOnce(&mut Random) -> Story) -> Sample {
+    let story = story(&mut random);
     converse(&mut random, &story, USUAL, None)
 }
 
