@@ -1,5 +1,6 @@
 //! Why a command failed, in one line.
 
+use smolvlm::model::Error as DeviceError;
 use std::io;
 use std::path::PathBuf;
 
@@ -52,4 +53,31 @@ pub enum Failure {
     /// Stdout is gone or full.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// Of a device, what its backend said first says more than what failed because of it.
+    pub fn with_first_cause(self, cause: Option<&str>) -> Self {
+        match (self, cause) {
+            (Self::Model(smolvlm::Error::Model(DeviceError::Device(_))), Some(cause)) => {
+                Self::Model(DeviceError::device(&cause).into())
+            }
+            (failure, _) => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cause_is_told() {
+        let device = |said: &str| Failure::Model(DeviceError::Device(said.to_owned()).into());
+        let told = device("bytes were never written").with_first_cause(Some("wgpu error: Out of Memory")).to_string();
+        assert!(told.contains("Out of Memory") && told.contains("need less") && !told.contains("bytes"), "{told}");
+        assert_eq!(device("it is lost").with_first_cause(None).to_string(), "device: it is lost");
+        let other = Failure::Model(smolvlm::Error::Cancelled).with_first_cause(Some("wgpu error"));
+        assert_eq!(other.to_string(), "cancelled");
+    }
 }

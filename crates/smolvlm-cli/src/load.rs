@@ -37,6 +37,11 @@ impl Model {
     pub fn load_with(&self, options: Options) -> Result<SmolVlm, Failure> {
         let source = self.source()?;
         let model = SmolVlm::load_with_progress(source, options, &mut crate::output::download_bar())?;
+        let device = model.device().device;
+        if device.is_processor() && !model.passed_over().is_empty() {
+            let reasons: Vec<String> = model.passed_over().iter().map(ToString::to_string).collect();
+            eprintln!("smolvlm: note: auto falls back to {device}: {}", reasons.join("; "));
+        }
         let unused = &model.load_report().unexpected;
         if !unused.is_empty() {
             let shown = unused.iter().take(SHOWN_TENSORS).cloned().collect::<Vec<_>>().join(", ");

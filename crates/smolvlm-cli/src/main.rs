@@ -7,6 +7,7 @@ mod failure;
 mod load;
 mod media;
 mod output;
+mod panics;
 mod show;
 
 use args::{Cli, Command};
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    panics::keep_those_of_backends();
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Describe(args) => commands::describe::run(&args),
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough (`smolvlm ... | head`): nothing to complain about.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("smolvlm: {failure}");
+            eprintln!("smolvlm: {}", failure.with_first_cause(panics::first_of_backends()));
             ExitCode::FAILURE
         }
     }

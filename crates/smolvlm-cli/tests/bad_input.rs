@@ -107,6 +107,21 @@ fn weights_that_the_device_cannot_hold() {
 }
 
 #[test]
+fn devices_that_are_not_there() {
+    let workspace = Workspace::with_checkpoint();
+    let picture = workspace.write("harbour.jpg", &harbour());
+    for device in ["cuda:999", "metal:999", "gpu"] {
+        // The checkpoint is not there either: the device is looked at before anything is downloaded.
+        for model in [workspace.checkpoint(), "nobody/nothing".to_owned()] {
+            let output = workspace.run(&["describe", &picture, "--model", &model, "--device", device]);
+            assert!(!output.status.success());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(device), "{said}");
+        }
+    }
+}
+
+#[test]
 fn truncated_weights() {
     let workspace = Workspace::with_checkpoint();
     let weights = format!("{}/model.safetensors", workspace.checkpoint());

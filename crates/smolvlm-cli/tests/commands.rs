@@ -35,8 +35,26 @@ fn describe_answers_on_stdout_and_times_on_stderr() {
 fn devices_says_what_there_is_and_what_auto_takes() {
     let lines = Workspace::empty().succeeds(&["devices"]);
     let flex = lines.lines().find(|line| line.starts_with("flex ")).unwrap();
-    assert!(flex.contains(" GB "), "{flex}");
+    assert_eq!(flex.matches(" GB ").count(), 2, "memory, and what of it is free: {flex}");
     assert_eq!(lines.matches("(auto)").count(), 1, "{lines}");
+}
+
+#[test]
+fn auto_says_when_it_falls_back() {
+    let workspace = workspace();
+    let devices = workspace.succeeds(&["devices"]);
+    let best = devices.lines().next().unwrap();
+    let args = ["describe", "harbour.jpg", "--model", "checkpoint", "--max-new-tokens", "1", "--no-image-splitting"];
+    // 8-bit weights are for Flex, whatever cards there are.
+    let output = workspace.run(&[&args[..], &["--device", "auto", "--dtype", "q8"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    // A build without graphics cards has nothing to fall back from.
+    if !best.starts_with("flex ") {
+        assert!(said.contains("auto falls back to flex") && said.contains(&best[..best.find(' ').unwrap()]), "{said}");
+    }
+    let output = workspace.run(&[&args[..], &["--device", "flex"]].concat());
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("falls back"), "flex was asked for");
 }
 
 #[test]

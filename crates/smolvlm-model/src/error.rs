@@ -117,11 +117,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a device says of its failure, as one line: without the trace of calls behind it.
-    pub(crate) fn device(failure: &impl std::fmt::Display) -> Self {
+    /// What a device says of its failure, as one line: without the trace of calls behind it, and without the list of work that
+    /// was not done because of it.
+    pub fn device(failure: &impl std::fmt::Display) -> Self {
         let text = failure.to_string();
         let lines = text.lines().map(str::trim).take_while(|line| !line.to_lowercase().starts_with("backtrace"));
-        let said: Vec<&str> = lines.filter(|line| !line.is_empty() && *line != "Caused by:").collect();
+        let follows = ["skipped `", "Caused by:", "Several failures", "No backtrace", "Asked at:"];
+        let says = |line: &&str| {
+            !(line.is_empty()
+                || line.contains("older skip record")
+                || follows.iter().any(|start| line.starts_with(start)))
+        };
+        let mut said: Vec<&str> = lines.filter(says).collect();
+        said.dedup();
         let said = said.join(", ");
         let lower = said.to_lowercase();
         if ["out of memory", "out of device memory", "out-of-memory"].iter().any(|words| lower.contains(words)) {
@@ -231,8 +239,12 @@ mod tests {
         assert!(matches!(&error, Error::OutOfMemory(said)
             if said == "An out-of-memory error happened during launch, no page left"));
         assert!(error.to_string().contains("need less"));
+        let several = "An error happened\nCaused by:\n  Several failures at once\n  The bytes were never written\n  \
+                       skipped `Matmul`: it needed memory 3\n  (545 older skip record(s) were dropped)\n  Asked at:\n";
+        assert!(matches!(Error::device(&several), Error::Device(said)
+            if said == "An error happened, The bytes were never written"));
         assert!(
-            matches!(Error::device(&"The device is lost\n\n"), Error::Device(said) if said == "The device is lost")
+            matches!(Error::device(&"The device is lost\nThe device is lost\n\n"), Error::Device(said) if said == "The device is lost")
         );
     }
 

@@ -64,6 +64,14 @@ pub enum Error {
         /// How many of that kind there are.
         found: usize,
     },
+    /// A graphics interface without a card behind it, which [`Device::Auto`] does not take.
+    #[error("device {device} ({name}) draws in software; ask for it by name if you want it")]
+    Software {
+        /// The device.
+        device: Device,
+        /// What it calls itself.
+        name: String,
+    },
     /// The device does not compute in the number format.
     #[error("device {device} does not compute in {dtype}; take auto or f32 (q8 and q4 are for flex)")]
     NoDtype {
@@ -74,9 +82,10 @@ pub enum Error {
     },
     /// The device cannot hold the weights.
     #[error(
-        "the weights need {:.1} GB and device {device} holds {:.1} GB; take a smaller model, a smaller number format or \
+        "the weights need {:.1} GB and device {device} holds {:.1} GB{}; take a smaller model, a smaller number format or \
          another device",
-        *needs as f64 / 1e9, *has as f64 / 1e9
+        *needs as f64 / 1e9, *holds as f64 / 1e9,
+        free.map_or_else(String::new, |free| format!(", {:.1} GB of them free", free as f64 / 1e9))
     )]
     TooLarge {
         /// The device.
@@ -84,7 +93,9 @@ pub enum Error {
         /// Bytes of the weights in the number format asked for.
         needs: u64,
         /// Bytes that the device holds.
-        has: u64,
+        holds: u64,
+        /// Bytes of them that are free, as far as it says.
+        free: Option<u64>,
     },
     /// An option's value is not legal.
     #[error("'{value}' is no {option}; it can be {legal}")]

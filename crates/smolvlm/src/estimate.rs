@@ -1,5 +1,6 @@
 //! What a request costs, before any weight is loaded and any pixel decoded.
 
+use crate::device::Choice;
 use crate::{Error, Options, Progress, Source};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Format;
@@ -118,7 +119,7 @@ pub fn estimate(
 ) -> Result<Vec<RequestEstimate>, Error> {
     let checkpoint = source.open(progress)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-    let format = options.dtype.on(&options.device.find()?)?;
+    let format = Choice::new(options.device, options.dtype)?.format;
     let one = |conversation| {
         let prompt = processor.estimate(conversation, &RenderOptions::answer())?;
         let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);

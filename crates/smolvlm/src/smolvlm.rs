@@ -1,5 +1,6 @@
 //! The model as a user holds it.
 
+use crate::device::{Choice, guarded};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
@@ -22,6 +23,7 @@ pub struct SmolVlm {
     pub(crate) processor: Processor,
     pub(crate) model: SmolVlmModel,
     device: DeviceInfo,
+    passed_over: Vec<Error>,
     handle: burn::tensor::Device,
     format: WeightFormat,
     report: LoadReport,
@@ -52,8 +54,8 @@ impl SmolVlm {
         options: Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
-        let device = options.device.find()?;
-        let format = options.dtype.on(&device)?;
+        // What cannot be had at all is said before anything is downloaded.
+        let choice = Choice::new(options.device, options.dtype)?;
         let threads = options.threads.map(thread_pool).transpose()?;
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
@@ -62,20 +64,24 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let needs = estimate::weights(&config, format);
-        if let Some(has) = device.info.memory.filter(|has| needs > *has) {
-            return Err(Error::TooLarge { device: device.info.device, needs, has });
-        }
+        let Choice { found: device, format, passed_over, .. } =
+            choice.that_holds(|format| estimate::weights(&config, format))?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
-        let (model, report, format) = match &threads {
-            Some(pool) => pool.install(load)?,
-            None => load()?,
-        };
+        let (model, report, format) = guarded(device.info.device, || {
+            let loaded = match &threads {
+                Some(pool) => pool.install(load),
+                None => load(),
+            };
+            // Cards copy later: that there is no room is to be said now.
+            device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
+            loaded
+        })?;
         Ok(Self {
             config,
             processor,
             model,
             device: device.info,
+            passed_over,
             handle: device.handle,
             format,
             report,
@@ -119,10 +125,16 @@ impl SmolVlm {
         &self.device
     }
 
+    /// Why it is none of the devices that [`Device::Auto`](crate::Device::Auto) would rather take, the best first: they are not
+    /// there, draw in software, do not compute in the number format or cannot hold the weights.
+    pub fn passed_over(&self) -> &[Error] {
+        &self.passed_over
+    }
+
     /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`Ceilings`]; none if it fails.
     pub fn ceilings(&self) -> Option<Ceilings> {
         if self.device.device != Device::Flex {
-            return Ceilings::of_device(&self.handle);
+            return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
         }
         let threads =
             self.threads.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads);
@@ -263,12 +275,20 @@ impl SmolVlm {
     }
 
     /// Does work on this model's own threads, those of [`Options::threads`]: what a loop of your own around
-    /// [`model`](Self::model) should run on.
-    pub fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        match &self.threads {
+    /// [`model`](Self::model) should run in.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work; a graphics card's backend that panics is one as well.
+    pub fn on_threads<T, E>(&self, work: impl FnOnce() -> Result<T, E> + Send) -> Result<T, E>
+    where
+        T: Send,
+        E: From<smolvlm_model::Error> + Send,
+    {
+        guarded(self.device.device, || match &self.threads {
             Some(pool) => pool.install(work),
             None => work(),
-        }
+        })
     }
 }
 

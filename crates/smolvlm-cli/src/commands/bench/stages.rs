@@ -228,7 +228,7 @@ impl<'a> Stages<'a> {
 
 fn process(model: &SmolVlm, question: &Conversation) -> Result<Batch, Error> {
     let conversations = std::slice::from_ref(question);
-    Ok(model.on_threads(|| model.processor().process(conversations, &RenderOptions::answer()))?)
+    model.on_threads(|| Ok(model.processor().process(conversations, &RenderOptions::answer())?))
 }
 
 /// The median; none of nothing.

@@ -1,0 +1,103 @@
+//! The devices of this machine, kind by kind.
+
+use super::{Device, DeviceInfo, guarded, memory};
+use crate::Error;
+use std::mem::discriminant;
+
+/// A device with Burn's handle on it.
+pub(crate) struct Found {
+    pub(crate) info: DeviceInfo,
+    pub(crate) handle: burn::tensor::Device,
+}
+
+/// A kind of devices whose backend this build has.
+pub(super) struct Kind {
+    /// Number 0 of them.
+    pub(super) first: Device,
+    list: fn() -> Vec<Found>,
+}
+
+impl Kind {
+    /// This machine's, by number; an error if their driver fails. Asking a graphics interface takes time.
+    pub(super) fn devices(&self) -> Result<Vec<Found>, Error> {
+        guarded(self.first, || Ok((self.list)()))
+    }
+}
+
+/// The kinds of this build, the best first.
+pub(super) const KINDS: &[Kind] = &[
+    #[cfg(feature = "cuda")]
+    Kind { first: Device::Cuda(0), list: || cards(burn::tensor::DeviceType::Cuda, Device::Cuda) },
+    #[cfg(feature = "metal")]
+    Kind { first: Device::Metal(0), list: || cards(burn::tensor::DeviceType::Metal, Device::Metal) },
+    #[cfg(feature = "vulkan")]
+    Kind { first: Device::Vulkan(0), list: || cards(burn::tensor::DeviceType::Vulkan, Device::Vulkan) },
+    #[cfg(feature = "webgpu")]
+    Kind { first: Device::WebGpu(0), list: || cards(burn::tensor::DeviceType::WebGpu, Device::WebGpu) },
+    #[cfg(feature = "wgpu")]
+    Kind { first: Device::Wgpu(0), list: || cards(burn::tensor::DeviceType::Wgpu, Device::Wgpu) },
+    #[cfg(feature = "flex")]
+    Kind { first: Device::Flex, list: || processor(Device::Flex, burn::tensor::Device::flex(), "Burn's Flex") },
+    // Deprecated in favour of Flex, and kept for those who ask for it.
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated)]
+    Kind { first: Device::NdArray, list: || processor(Device::NdArray, burn::tensor::Device::ndarray(), "ndarray") },
+    #[cfg(feature = "cpu")]
+    Kind { first: Device::CubeCpu, list: || processor(Device::CubeCpu, burn::tensor::Device::cpu(), "CubeCL") },
+];
+
+impl Device {
+    /// The device itself; an error if the build lacks its backend, or the machine such a device.
+    pub(super) fn find(self) -> Result<Found, Error> {
+        let kind = KINDS.iter().find(|kind| discriminant(&kind.first) == discriminant(&self));
+        let mut found = kind.ok_or(Error::NoBackend { device: self })?.devices()?;
+        match found.iter().position(|found| found.info.device == self) {
+            Some(position) => Ok(found.swap_remove(position)),
+            None => Err(Error::NoDevice { device: self, found: found.len() }),
+        }
+    }
+}
+
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+fn processor(device: Device, handle: burn::tensor::Device, backend: &str) -> Vec<Found> {
+    let (memory, free) = memory::main();
+    let name = format!("this processor, {backend}");
+    vec![Found { info: DeviceInfo { device, name, software: true, memory, free }, handle }]
+}
+
+#[cfg(any(feature = "cuda", feature = "metal", feature = "vulkan", feature = "webgpu", feature = "wgpu"))]
+fn cards(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec<Found> {
+    let found = burn::tensor::Device::enumerate(kind).into_iter().enumerate();
+    let found = found.map(|(index, handle)| {
+        let device = device(index);
+        let identity = handle.identity();
+        let name = identity.as_ref().map_or_else(|| "unnamed".to_owned(), |identity| identity.name.clone());
+        // A graphics interface without a card behind it: a rasteriser in software.
+        let physical = identity.is_some_and(|identity| identity.physical.is_some());
+        let software = !matches!(device, Device::Cuda(_)) && !physical;
+        let (memory, free) = memory::of_card(device, &handle);
+        Found { info: DeviceInfo { device, name, software, memory, free }, handle }
+    });
+    found.collect()
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use crate::Device;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert_eq!(Device::Flex.find().unwrap().info.device, Device::Flex);
+        #[cfg(not(feature = "cuda"))]
+        {
+            let error = Device::Cuda(0).find().err().unwrap().to_string();
+            assert!(error.contains("cuda:0") && error.contains("feature"), "{error}");
+        }
+        // More than any machine has.
+        #[cfg(feature = "wgpu")]
+        {
+            let error = Device::Wgpu(999).find().err().unwrap().to_string();
+            assert!(error.contains("wgpu:999") && error.contains("smolvlm devices"), "{error}");
+        }
+    }
+}

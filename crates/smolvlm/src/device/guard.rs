@@ -1,0 +1,34 @@
+//! Panics of a backend, as errors.
+
+use crate::Device;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Does work on a device. Backends for cards panic about drivers that fail and memory that runs out: these panics are errors. One
+/// on a processor is a fault of ours and goes on.
+pub(crate) fn guarded<T, E: From<smolvlm_model::Error>>(
+    device: Device,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    if device.is_processor() {
+        return work();
+    }
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(smolvlm_model::Error::device(&text.unwrap_or("the backend failed without a word")).into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smolvlm_model::Error;
+
+    #[test]
+    fn panics_of_backends_are_errors() {
+        let full = || -> Result<(), Error> { panic!("out of device memory allocating {} bytes", 5) };
+        let error = guarded(Device::Cuda(0), full).unwrap_err();
+        assert!(matches!(&error, Error::OutOfMemory(said) if said.contains("allocating 5 bytes")), "{error}");
+        assert!(catch_unwind(|| guarded(Device::Flex, full)).is_err(), "a fault of ours");
+        assert_eq!(guarded::<_, Error>(Device::Wgpu(1), || Ok(3)).unwrap(), 3);
+    }
+}
