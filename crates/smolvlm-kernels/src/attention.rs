@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Device, Tensor, module};
 
 /// Which keys a query may see.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one mask serves a whole forward pass; boxing it would gain nothing")]
+#[allow(clippy::large_enum_variant, reason = "one mask serves a whole forward pass; boxing it would gain nothing")]
 pub enum AttentionMask {
     /// All of them.
     None,

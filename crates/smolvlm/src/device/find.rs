@@ -1,6 +1,6 @@
 //! The devices of this machine, kind by kind.
 
-use super::{Device, DeviceInfo, guarded, memory};
+use super::{Device, DeviceInfo, guarded};
 use crate::Error;
 use std::mem::discriminant;
 
@@ -60,7 +60,7 @@ impl Device {
 
 #[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
 fn processor(device: Device, handle: burn::tensor::Device, backend: &str) -> Vec<Found> {
-    let (memory, free) = memory::main();
+    let (memory, free) = super::memory::main();
     let name = format!("this processor, {backend}");
     vec![Found { info: DeviceInfo { device, name, software: true, memory, free }, handle }]
 }
@@ -75,7 +75,7 @@ fn cards(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec<Fou
         // A graphics interface without a card behind it: a rasteriser in software.
         let physical = identity.is_some_and(|identity| identity.physical.is_some());
         let software = !matches!(device, Device::Cuda(_)) && !physical;
-        let (memory, free) = memory::of_card(device, &handle);
+        let (memory, free) = super::memory::of_card(device, &handle);
         Found { info: DeviceInfo { device, name, software, memory, free }, handle }
     });
     found.collect()
