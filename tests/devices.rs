@@ -28,8 +28,13 @@ fn goldens() {
         for dtype in [Dtype::F32, Dtype::Bf16] {
             match errors(&info, dtype) {
                 Ok(errors) => println!(
-                    "| {} | {} | {dtype} | {:.1e} | {:.1e} | {} |",
-                    info.device, info.name, errors.features, errors.logits, errors.cases
+                    "| {} | {} | {dtype} | {:.0e} | {:.1e} | {:.1e} | {} |",
+                    info.device,
+                    info.name,
+                    tolerance(dtype),
+                    errors.features,
+                    errors.logits,
+                    errors.cases
                 ),
                 Err(Error::NoDtype { .. }) => assert!(dtype != Dtype::F32, "{} has no f32", info.device),
                 Err(error) => panic!("{}: {error}", info.device),

@@ -1,28 +1,25 @@
 //! `cargo xtask parity`: the measured errors of every device, as `docs/parity.md` shows them.
 
-use crate::process::root;
+use crate::process::{features, root};
 use std::process::Command;
 
 const PAGE: &str = "docs/parity.md";
 /// What the table stands between.
 const MARKS: [&str; 2] = ["<!-- written by `cargo xtask parity` -->\n", "<!-- end -->\n"];
 const HEAD: &str = "\
-| device | name | dtype | image features | logits | cases |
-|---|---|---|---|---|---|
+| device | name | dtype | tolerated | image features | logits | cases |
+|---|---|---|---|---|---|---|
 ";
 
-/// Runs the goldens on all devices and puts the table into its place; `rest` is features of the build besides Flex, such as
-/// `wgpu,ndarray`.
+/// Runs the goldens on all devices that the tests' build can use and puts the table into its place. `rest` is further backends,
+/// such as `cuda`.
 pub fn run(rest: &[String]) -> Result<(), String> {
-    let features = match rest {
-        [] => "ndarray,wgpu",
-        [features] => features,
-        other => return Err(format!("parity takes a list of features, not {other:?}")),
-    };
-    let words =
-        ["test", "--package", "smolvlm-tests", "--test", "devices", "--features", features, "--", "--nocapture"];
+    let mut words: Vec<String> = ["test", "--workspace", "--test", "devices"].map(str::to_owned).into();
+    words.extend(features());
+    words.extend(rest.iter().map(|backend| format!("--features=smolvlm/{backend},smolvlm/fusion")));
+    words.extend(["--", "--nocapture"].map(str::to_owned));
     eprintln!("> cargo {}", words.join(" "));
-    let output = Command::new("cargo").args(words).current_dir(root()).output().map_err(|error| error.to_string())?;
+    let output = Command::new("cargo").args(&words).current_dir(root()).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         return Err(format!("the goldens do not hold:\n{text}{}", String::from_utf8_lossy(&output.stderr)));

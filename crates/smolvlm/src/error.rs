@@ -57,7 +57,7 @@ pub enum Error {
         device: Device,
     },
     /// The build has the backend, the machine no such device.
-    #[error("there is no device {device}: {found} of its kind are there; `smolvlm devices` lists them")]
+    #[error("there is no device {device}: {}; `smolvlm devices` lists what there is", of_a_kind(*found))]
     NoDevice {
         /// The device asked for.
         device: Device,
@@ -142,4 +142,11 @@ pub enum Error {
         /// The system's reason.
         message: String,
     },
+}
+
+fn of_a_kind(found: usize) -> String {
+    match found {
+        0 => "no driver says that it has one".to_owned(),
+        found => format!("there are {found} of its kind, counted from 0"),
+    }
 }
