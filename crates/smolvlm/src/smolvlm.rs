@@ -68,13 +68,10 @@ impl SmolVlm {
             choice.that_holds(|format| estimate::weights(&config, format))?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
-            let loaded = match &threads {
-                Some(pool) => pool.install(load),
-                None => load(),
-            };
+            let loaded = on_pool(threads.as_ref(), load)?;
             // Cards copy later: that there is no room is to be said now.
             device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
-            loaded
+            Ok::<_, Error>(loaded)
         })?;
         Ok(Self {
             config,
@@ -285,10 +282,15 @@ impl SmolVlm {
         T: Send,
         E: From<smolvlm_model::Error> + Send,
     {
-        guarded(self.device.device, || match &self.threads {
-            Some(pool) => pool.install(work),
-            None => work(),
-        })
+        guarded(self.device.device, || on_pool(self.threads.as_ref(), work))
+    }
+}
+
+/// Does work on a pool's threads, or on rayon's own without one.
+fn on_pool<T: Send>(pool: Option<&rayon::ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
+    match pool {
+        Some(pool) => pool.install(work),
+        None => work(),
     }
 }
 
