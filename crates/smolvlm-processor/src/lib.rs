@@ -30,7 +30,7 @@
 //! # Cargo features
 //!
 //! - `http`: fetch `http:` and `https:` URLs.
-//! - `ffmpeg`: read video containers through the system's FFmpeg libraries; see [`smolvlm_video`].
+//! - `ffmpeg`: read video containers through the system's FFmpeg libraries instead of its programs; see [`smolvlm_video`].
 
 mod batch;
 mod conversation_json;
@@ -60,12 +60,13 @@ pub use batch::{Batch, PixelValues};
 pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use limits::ProcessorLimits;
+pub use media::media_kind;
 pub use message::{Content, Conversation, Message};
 pub use plan::{Media, MediaPlan};
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
-pub use smolvlm_video::{Ratio, VideoPlan, VideoProcessor, VideoTiles};
+pub use smolvlm_video::{MediaKind, Ratio, VideoNote, VideoPlan, VideoProcessor, VideoTiles};
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};

@@ -1,6 +1,7 @@
 //! Sources to images and videos.
 
 use std::borrow::Cow;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
-use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput};
+use smolvlm_video::{FrameImage, FrameSource, Frames, MediaKind, VideoInput};
 
 use crate::error::{Error, Position};
 use crate::limits::ProcessorLimits;
@@ -84,6 +85,27 @@ pub(crate) fn open_video(
     opened.map_err(video)
 }
 
+/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
+/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known.
+pub fn media_kind(place: &str) -> MediaKind {
+    let at = Position::default();
+    let kind = match scheme(place) {
+        Some("data") => {
+            let bytes = data_url(place, ProcessorLimits::default().max_video_bytes, at).ok();
+            let is_video = || place.get(5..11).is_some_and(|kind| kind.eq_ignore_ascii_case("video/"));
+            bytes.and_then(|bytes| kind_of_bytes(&bytes)).or_else(|| is_video().then_some(MediaKind::Video))
+        }
+        Some("file") => file_path(place, at).ok().and_then(|path| MediaKind::of_path(&path)),
+        Some(_) => place.split(['?', '#']).next().and_then(MediaKind::of_name),
+        None => MediaKind::of_path(Path::new(place)),
+    };
+    kind.unwrap_or(MediaKind::Image)
+}
+
+fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
+    MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
+}
+
 fn image_place<'a>(source: &'a ImageSource, limits: &ProcessorLimits, at: Position) -> Result<Place<'a>, Error> {
     let most = limits.image.max_bytes;
     match source {
@@ -118,14 +140,13 @@ fn url_place<'a>(url: &str, most: u64, limits: &ProcessorLimits, at: Position) -
 /// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
 /// image file; otherwise the missing file is what the caller should hear about.
 fn inline_image(path: &Path, most: u64, at: Position) -> Option<Vec<u8>> {
-    const SIGNATURES: [&[u8]; 7] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
     const SHORTEST: usize = 32;
     let text = path.to_str()?;
     if text.len() < SHORTEST || path.exists() {
         return None;
     }
     let bytes = base64_bytes(text, most, at).ok()?;
-    SIGNATURES.iter().any(|signature| bytes.starts_with(signature)).then_some(bytes)
+    kind_of_bytes(&bytes).is_some().then_some(bytes)
 }
 
 fn base64_bytes(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> {
@@ -208,4 +229,60 @@ use crate::http::get as http;
 #[cfg(not(feature = "http"))]
 fn http(url: &str, _most: u64, _limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
     Err(url_error(url, at, "this build cannot fetch over HTTP; enable the cargo feature `http`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::media_kind;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use smolvlm_video::MediaKind;
+
+    const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
+
+    #[test]
+    fn names_tell_videos_from_images() {
+        for video in [
+            "a.mp4",
+            "dir.png/B.MKV",
+            "moving.gif",
+            "a.apng",
+            "src",
+            "HTTPS://host/clip.webm?size=x.png",
+            "https://host/clip.mov#t=3",
+            "file:///tmp/no-such-file.avi",
+            "data:video/mp4;base64,AAAA",
+        ] {
+            assert_eq!(media_kind(video), MediaKind::Video, "{video}");
+        }
+        for image in [
+            "a.jpg",
+            "mp4",
+            "a.mp4.png",
+            "moving.webp",
+            "a.png?x.mp4.jpg",
+            "https://host/photo.jpg?next=clip.mp4",
+            "https://host/src",
+            "data:image/png;base64,AAAA",
+            "data:",
+            "",
+        ] {
+            assert_eq!(media_kind(image), MediaKind::Image, "{image}");
+        }
+    }
+
+    #[test]
+    fn content_says_more_than_a_name() {
+        for (name, kind) in [
+            ("clips/moving.webp", MediaKind::Video),
+            ("clips/raw.h264", MediaKind::Video),
+            ("harbour.jpg", MediaKind::Image),
+        ] {
+            let path = format!("{CORPUS}/{name}");
+            let data = STANDARD.encode(std::fs::read(&path).unwrap());
+            assert_eq!(media_kind(&path), kind, "{name}");
+            assert_eq!(media_kind(&format!("file://{path}")), kind, "{name}");
+            assert_eq!(media_kind(&format!("data:image/png;base64,{data}")), kind, "{name}");
+        }
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) fn run(
     timings.decode = clock.elapsed();
 
     let mut generations = Vec::new();
-    for search in searches {
+    for (row, search) in searches.into_iter().enumerate() {
         for text in search.state.finish() {
             let finish_reason = match text.finish_reason {
                 FinishReason::Length if search.fills_context => FinishReason::Context,
@@ -101,6 +101,7 @@ pub(crate) fn run(
                 finish_reason,
                 logprobs: Vec::new(),
                 score: Some(text.score),
+                notes: batch.notes(row),
                 timings,
             });
         }

@@ -105,7 +105,9 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
-        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
+        let mut limits = options.limits.clone();
+        limits.video.threads = limits.video.threads.or(options.threads);
+        Ok(processor.with_limits(limits).with_video_words(options.video_words))
     }
 
     /// The weights; none of a random model.
