@@ -218,16 +218,22 @@ impl Reader {
 
     /// Decodes the next frame. False at the end.
     fn next_frame(&mut self, is_wanted: impl Fn(Option<i64>) -> bool) -> Result<bool, Error> {
+        let mut errors = 0;
         loop {
             self.deadline.check()?;
-            if self.decoder.receive_frame(&mut self.frame).is_ok() {
-                self.decoded += 1;
-                return Ok(true);
+            match self.decoder.receive_frame(&mut self.frame) {
+                Ok(()) => {
+                    self.decoded += 1;
+                    return Ok(true);
+                }
+                Err(ffmpeg::Error::Eof) => return Ok(false),
+                // A decoder with several threads tells of packets that it could not decode among its last frames.
+                Err(_) if self.has_ended => errors += 1,
+                Err(_) => self.feed(&is_wanted)?,
             }
-            if self.has_ended {
+            if errors > MAX_ERRORS {
                 return Ok(false);
             }
-            self.feed(&is_wanted)?;
         }
     }
 

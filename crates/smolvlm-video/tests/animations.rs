@@ -97,7 +97,8 @@ fn cut_off_animations_give_their_whole_frames() {
             let Ok(mut video) = open(VideoInput::Bytes(whole[..end].into()), &Limits::default()) else { continue };
             let frames = video.metadata().frames;
             assert!((before..=most).contains(&frames), "{name} {end}");
-            if frames > 1 {
+            // The last bytes of all belong to no frame.
+            if frames > 1 && frames < most {
                 assert_eq!(video.notes().len(), 1, "{name} {end}");
                 assert!(read(video.as_mut(), &[0, frames - 1]).is_ok(), "{name} {end}");
             }

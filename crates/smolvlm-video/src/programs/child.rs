@@ -178,7 +178,14 @@ fn error_message(line: &str) -> Option<String> {
     let (_, message) = line.split_once("[error] ").or_else(|| line.split_once("[fatal] "))?;
     let message =
         message.rsplit_once(": ").filter(|(before, _)| before.starts_with("file:")).map_or(message, |(_, m)| m);
-    Some(message.trim().to_lowercase()).filter(|message| !message.is_empty())
+    let message = message.trim().to_lowercase();
+    if message.starts_with("unrecognized option") {
+        return Some("the installed FFmpeg is too old; version 5.1 or newer is needed".to_owned());
+    }
+    if message.starts_with("format not on whitelist") {
+        return Some("files of this format may name other files, which are not opened".to_owned());
+    }
+    Some(message).filter(|message| !message.is_empty())
 }
 
 #[cfg(test)]
@@ -192,6 +199,8 @@ mod tests {
         assert_eq!(message("[mov,mp4 @ 0x55] [error] Moov atom not found"), "moov atom not found");
         assert_eq!(message("[error] file:a: b.mp4: Invalid data found"), "invalid data found");
         assert_eq!(message("[info] Stream mapping:"), "");
+        assert!(message("[fatal] Unrecognized option 'fps_mode'.").contains("5.1 or newer"));
+        assert!(message("[hls @ 0x5] [error] Format not on whitelist 'mov'").contains("other files"));
     }
 
     #[test]
