@@ -36,6 +36,16 @@ pub(super) fn is_wanted(name: &str) -> bool {
     REQUIRED.contains(&name) || OPTIONAL.contains(&name) || name.strip_prefix(TEMPLATES).is_some_and(template)
 }
 
+/// Whether a file may belong to a checkpoint.
+pub(super) fn is_part(name: &str) -> bool {
+    is_wanted(name) || name == INDEX || is_weights(name)
+}
+
+/// Whether a file can hold weights, or some of them.
+fn is_weights(name: &str) -> bool {
+    is_component(name) && name.ends_with(".safetensors")
+}
+
 /// The first file that a folder lacks to be a checkpoint, if any.
 pub(super) fn missing(folder: &Path) -> Option<String> {
     // A link whose target is gone does not exist.
@@ -60,7 +70,7 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>, HubError> {
     let json: Value = serde_json::from_slice(&text).map_err(|_| invalid("it is no JSON"))?;
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| invalid("it has no weight_map"))?;
     let name = |value: &Value| {
-        let name = value.as_str().filter(|name| is_component(name) && name.ends_with(".safetensors"));
+        let name = value.as_str().filter(|name| is_weights(name));
         name.map(str::to_owned).ok_or_else(|| invalid("its weight_map names something that is no .safetensors file"))
     };
     let shards: BTreeSet<String> = map.values().map(name).collect::<Result<_, _>>()?;
