@@ -8,7 +8,7 @@ use futures::StreamExt;
 use hf_hub::repository::RepoTreeEntry;
 use hf_hub::repository::download::HFByteStream;
 use hf_hub::{HFClient, HFRepository, RepoTypeModel, split_id};
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Certificate, Url};
 use std::collections::BTreeMap;
 use std::fs;
@@ -169,15 +169,21 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Follows redirects, but not for ever and never from https to http. reqwest sends the token to no other host.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error("too many redirects");
+/// Follows redirects within limits. reqwest itself sends the token to no other host.
+fn redirect(attempt: Attempt<'_>) -> Action {
+    match refused(attempt.previous(), attempt.url()) {
+        Some(reason) => attempt.error(reason),
+        None => attempt.follow(),
     }
-    if attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https") {
-        return attempt.error("it redirects to an address that is not encrypted");
+}
+
+/// Why a redirect is not followed, if it is not: chains end, and never lead from https to http.
+fn refused(previous: &[Url], next: &Url) -> Option<&'static str> {
+    if previous.len() > MAX_REDIRECTS {
+        return Some("too many redirects");
     }
-    attempt.follow()
+    let encrypted = |url: &Url| url.scheme() == "https";
+    (!encrypted(next) && previous.iter().any(encrypted)).then_some("it redirects to an address that is not encrypted")
 }
 
 /// The certificates of a file.
@@ -195,7 +201,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, HubError> {
 mod tests {
     use super::*;
 
-    fn refused(options: &HubOptions) -> String {
+    fn problem(options: &HubOptions) -> String {
         Client::new(options, "a/b", "main").err().map(|error| error.to_string()).unwrap_or_default()
     }
 
@@ -203,14 +209,25 @@ mod tests {
     fn settings_are_checked() {
         let mut options = HubOptions::new("/cache");
         options.endpoint = "hub.co".to_owned();
-        assert!(refused(&options).contains("HF_ENDPOINT"));
+        assert!(problem(&options).contains("HF_ENDPOINT"));
         options = HubOptions::new("/cache");
         options.token = Some("hf_\r\nx: y".to_owned());
-        let error = refused(&options);
+        let error = problem(&options);
         assert!(error.contains("HF_TOKEN") && !error.contains("hf_"), "{error}");
         let file = tempfile::NamedTempFile::new().unwrap();
         options = HubOptions::new("/cache");
         options.certificates = Some(file.path().to_owned());
-        assert!(refused(&options).contains("SSL_CERT_FILE"));
+        assert!(problem(&options).contains("SSL_CERT_FILE"));
+    }
+
+    #[test]
+    fn redirects_stay_encrypted_and_end() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (http, https) = (url("http://hub.co/a"), url("https://hub.co/a"));
+        for (previous, next, followed) in [(&http, &http, true), (&http, &https, true), (&https, &https, true), (&https, &http, false)] {
+            assert_eq!(refused(std::slice::from_ref(previous), next).is_none(), followed, "{previous} {next}");
+        }
+        assert!(refused(&vec![http.clone(); MAX_REDIRECTS], &http).is_none());
+        assert!(refused(&vec![http.clone(); MAX_REDIRECTS + 1], &http).is_some());
     }
 }

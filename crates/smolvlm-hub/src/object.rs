@@ -38,8 +38,7 @@ impl Object {
         if self.oid.len() == 64 {
             return self.oid == sha256;
         }
-        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {}\n", self.size);
-        self.large && git_id(pointer.as_bytes()) == self.oid
+        self.large && git_id(&pointer(sha256, self.size)) == self.oid
     }
 
     /// Whether contents are named by their SHA-256 in the cache instead of by their git id.
@@ -68,11 +67,16 @@ async fn digest(mut file: File, mut hash: impl Digest) -> io::Result<String> {
     let mut buffer = vec![0; BUFFER];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hex(hash.finalize())),
             bytes => hash.update(&buffer[..bytes]),
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// What git stores for a large file.
+fn pointer(sha256: &str, size: u64) -> Vec<u8> {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n").into_bytes()
 }
 
 /// What git hashes before a file's contents.
@@ -82,11 +86,11 @@ fn git_prefix(size: u64) -> String {
 
 /// Id of the git object with these contents.
 fn git_id(contents: &[u8]) -> String {
-    hex(&Sha1::new_with_prefix(git_prefix(contents.len() as u64)).chain_update(contents).finalize())
+    hex(Sha1::new_with_prefix(git_prefix(contents.len() as u64)).chain_update(contents).finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
+fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
+    let mut text = String::new();
     for byte in bytes {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -140,7 +144,7 @@ mod tests {
         assert_eq!(verify(git, 3, false).as_deref(), Some(git));
         assert_eq!(verify(sha256, 3, true).as_deref(), Some(sha256));
         assert_eq!(verify(sha256, 3, false).as_deref(), Some(sha256));
-        let pointer = git_id(format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize 3\n").as_bytes());
+        let pointer = git_id(&pointer(sha256, 3));
         assert_eq!(verify(&pointer, 3, true).as_deref(), Some(sha256));
         assert_eq!(verify(&pointer, 3, false), None);
         assert_eq!(verify(git, 4, false), None);

@@ -29,18 +29,20 @@ impl Transfer<'_> {
     pub(super) async fn run(&self, attempts: u32) -> Result<String, HubError> {
         make_parent(self.part)?;
         let mut broken = false;
-        let run = async |failed: &mut u32| {
-            self.receive(failed).await?;
-            if let Some(etag) = self.object.verify(self.part).await.map_err(HubError::io(self.part))? {
-                return Ok(etag);
-            }
-            fs::remove_file(self.part).map_err(HubError::io(self.part))?;
-            let Object { oid, size, .. } = self.object;
-            let error = HubError::Corrupt { file: self.name.to_owned(), size: *size, oid: oid.clone() };
-            // The beginning may have been somebody else's, so a whole new one is worth a try.
-            Err(if std::mem::replace(&mut broken, true) { Failure::Final(error) } else { Failure::Transient(error) })
-        };
-        self.client.retry(attempts.max(2), run).await
+        self.client.retry(attempts, async |failed: &mut u32| self.attempt(failed, &mut broken).await).await
+    }
+
+    /// Fetches what the part lacks and verifies the whole. What is broken is thrown away; that it was is noted.
+    async fn attempt(&self, failed: &mut u32, broken: &mut bool) -> Result<String, Failure> {
+        self.receive(failed).await?;
+        if let Some(etag) = self.object.verify(self.part).await.map_err(HubError::io(self.part))? {
+            return Ok(etag);
+        }
+        fs::remove_file(self.part).map_err(HubError::io(self.part))?;
+        let Object { oid, size, .. } = self.object;
+        let error = HubError::Corrupt { file: self.name.to_owned(), size: *size, oid: oid.clone() };
+        // The beginning may have been somebody else's, so a whole new one is worth a try.
+        Err(if std::mem::replace(broken, true) { Failure::Final(error) } else { Failure::Transient(error) })
     }
 
     /// One connection, for what the part lacks.

@@ -105,18 +105,18 @@ mod tests {
 
     #[test]
     fn work_that_waits_or_reports_without_end_can_be_cancelled() {
-        let waits = run(&mut |_| ControlFlow::Break(()), async |_: &Reporter| {
+        let waits: Result<(), HubError> = run(&mut |_| ControlFlow::Break(()), async |_: &Reporter| {
             std::future::pending::<()>().await;
             Ok(())
         });
         assert!(matches!(waits, Err(HubError::Cancelled)));
-        let reports = run(&mut |_| ControlFlow::Break(()), async |reporter: &Reporter| {
+        let reports: Result<(), HubError> = run(&mut |_| ControlFlow::Break(()), async |reporter: &Reporter| {
             loop {
                 reporter.progress("file", 0, 1);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        assert!(matches!(reports, Err::<(), _>(HubError::Cancelled)));
+        assert!(matches!(reports, Err(HubError::Cancelled)));
     }
 
     #[test]

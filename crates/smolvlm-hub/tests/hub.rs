@@ -504,3 +504,158 @@ fn names_that_could_leave_the_cache_are_refused_before_anything_is_sent() {
     assert_eq!(server.take_requests().len(), 0);
     assert!(cache.path().read_dir().unwrap().next().is_none());
 }
+
+#[test]
+fn a_full_cache_serves_when_the_hub_refuses_or_something_else_answers() {
+    for (status, code) in [
+        (401, ""),
+        (401, "RepoNotFound"),
+        (403, "GatedRepo"),
+        (404, "RepoNotFound"),
+        (404, "RevisionNotFound"),
+        (404, ""),
+        (407, ""),
+        (418, ""),
+        (500, ""),
+        (200, "page"),
+        (401, "page"),
+        (403, "page"),
+        (404, "page"),
+        (407, "page"),
+    ] {
+        let (server, cache) = (server(), cache());
+        let options = options(&server, &cache);
+        let folder = fetch(&options).unwrap();
+        match code {
+            "page" => server.show_page("/", status),
+            code => server.fail("/", status, code, 100),
+        }
+        let (result, notes) = fetch_noted(&options);
+        assert_eq!(result.unwrap(), folder, "{status} {code}");
+        assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]) && !notes[0].contains('\n'), "{notes:?}");
+
+        let mut empty = options.clone();
+        let other = self::cache();
+        empty.cache = other.path().to_owned();
+        let (result, notes) = fetch_noted(&empty);
+        assert!(result.is_err() && notes.is_empty(), "{status} {code}: an empty cache does not serve");
+    }
+}
+
+#[test]
+fn a_full_cache_serves_when_a_newer_commit_cannot_be_fetched() {
+    for path in ["/tree/", "/resolve/", "/cdn/"] {
+        let (server, cache) = (server(), cache());
+        let mut options = options(&server, &cache);
+        options.attempts = 2;
+        let folder = fetch(&options).unwrap();
+        server.set_commit(OTHER_COMMIT);
+        server.set_file("config.json", b"{}");
+        server.set_file("model.safetensors", b"new");
+        server.show_page(path, 200);
+        let (result, notes) = fetch_noted(&options);
+        assert_eq!(result.unwrap(), folder, "{path}");
+        assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]), "{path}: {notes:?}");
+        assert_eq!(fs::read_to_string(in_cache(&cache, "refs/main")).unwrap(), COMMIT);
+    }
+}
+
+#[test]
+fn a_page_of_a_proxy_never_becomes_a_file() {
+    let long = PAGE.repeat(50_000);
+    for path in ["/resolve/", "/resolve-cache/", "/cdn/"] {
+        // Shorter than the weights, as long, and longer.
+        for weights in [long.clone(), vec![1; PAGE.len()], vec![1; 10]] {
+            let cache = cache();
+            let mut repository = checkpoint();
+            repository.retain(|(name, _)| *name != "model.safetensors");
+            repository.push(("model.safetensors", weights));
+            let server = HubServer::start(REPO, repository);
+            let mut options = options(&server, &cache);
+            options.attempts = 3;
+            server.show_page(path, 200);
+            let error = fetch(&options).unwrap_err();
+            assert!(matches!(error, HubError::Network { .. } | HubError::Corrupt { .. }), "{path}: {error}");
+            for (name, bytes) in files(cache.path()) {
+                assert!(!bytes.starts_with(b"<!DOCTYPE"), "{path}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_files_are_verified_as_well() {
+    let (server, cache) = (server(), cache());
+    server.corrupt("tokenizer.json");
+    let error = fetch(&options(&server, &cache)).unwrap_err();
+    assert!(matches!(&error, HubError::Corrupt { file, .. } if file == "tokenizer.json"), "{error}");
+    assert!(!in_cache(&cache, &format!("snapshots/{COMMIT}/tokenizer.json")).exists());
+}
+
+#[test]
+fn without_links_files_are_in_the_folder_itself() {
+    let (server, cache) = (server(), cache());
+    let mut options = options(&server, &cache);
+    options.symlinks = false;
+    let folder = fetch(&options).unwrap();
+    assert_eq!(files(&folder), wanted());
+    assert!(files(&in_cache(&cache, "blobs")).is_empty());
+    assert!(!folder.join("model.safetensors").is_symlink());
+    server.take_requests();
+    assert_eq!(fetch(&options).unwrap(), folder);
+    assert_eq!(server.take_requests().len(), 1, "what is there is not fetched again");
+    options.offline = true;
+    assert_eq!(fetch(&options).unwrap(), folder);
+}
+
+#[test]
+fn a_download_can_be_cancelled_and_resumed() {
+    let (server, cache) = (server(), cache());
+    server.slow_down("model.safetensors", 30, Duration::from_millis(100));
+    let options = options(&server, &cache);
+    let cancelled = options.download(REPO, None, &mut |event| match event {
+        Event::Progress { file: "model.safetensors", done: 1.., .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(cancelled, Err(HubError::Cancelled)));
+    server.slow_down("model.safetensors", 1, Duration::ZERO);
+    assert_eq!(files(&fetch(&options).unwrap()), wanted());
+    let served = server.served("model.safetensors");
+    assert!(served.len() == 2 && served[1].from > 0, "{served:?}");
+}
+
+#[test]
+fn a_silent_hub_can_be_left_at_once() {
+    let (server, cache) = (server(), cache());
+    server.fall_silent("/api/");
+    let mut options = options(&server, &cache);
+    options.timeout = Duration::from_secs(60);
+    let clock = Instant::now();
+    let cancelled = options.download(REPO, None, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(cancelled, Err(HubError::Cancelled)));
+    assert!(clock.elapsed() < Duration::from_secs(5), "{:?}", clock.elapsed());
+}
+
+/// `/sys` can be written by nobody, not even by the administrator.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cache_that_cannot_be_written_serves_if_it_is_full() {
+    let server = server();
+    let mut options = HubOptions::new("/sys/smolvlm");
+    options.endpoint = server.url();
+    let error = fetch(&options).unwrap_err();
+    assert!(matches!(error, HubError::ReadOnly { .. }) && error.to_string().contains("HF_HUB_CACHE"), "{error}");
+
+    let cache = cache();
+    let options = self::options(&server, &cache);
+    let folder = fetch(&options).unwrap();
+    fs::remove_dir_all(cache.path().join(".locks")).unwrap();
+    std::os::unix::fs::symlink("/sys", cache.path().join(".locks")).unwrap();
+    let (result, notes) = fetch_noted(&options);
+    assert_eq!((result.unwrap(), notes.len()), (folder.clone(), 0));
+    server.set_commit(OTHER_COMMIT);
+    server.set_file("config.json", b"{}");
+    let (result, notes) = fetch_noted(&options);
+    assert_eq!(result.unwrap(), folder);
+    assert!(notes.len() == 1 && notes[0].contains("cannot write"), "{notes:?}");
+}

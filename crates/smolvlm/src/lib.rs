@@ -36,9 +36,12 @@ mod device;
 mod error;
 mod estimate;
 mod features;
+mod folder;
 mod forward;
 mod generation;
 mod hidden;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod options;
 mod prefill;
 mod progress;
@@ -52,8 +55,6 @@ pub use smolvlm_config as config;
 #[cfg(feature = "demo")]
 pub use smolvlm_demo as demo;
 pub use smolvlm_generate as generate;
-#[cfg(feature = "hub")]
-pub use smolvlm_hub as hub;
 pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
