@@ -357,9 +357,9 @@ fn passing_trouble_is_sat_out() {
 fn an_unexpected_answer_is_no_checkpoint() {
     for (listing, problem) in [
         ("<html>Welcome to our network</html>", "no description of a repository"),
-        (r#"{"siblings": []}"#, "names no commit"),
-        (r#"{"sha": "../../../../etc", "siblings": []}"#, "names no commit"),
-        (&format!(r#"{{"sha": "{COMMIT}"}}"#), "lists no files"),
+        (r#"{"id": "a/b", "siblings": []}"#, "names no commit"),
+        (r#"{"id": "a/b", "sha": "../../../../etc", "siblings": []}"#, "names no commit"),
+        (&format!(r#"{{"id": "a/b", "sha": "{COMMIT}"}}"#), "lists no files"),
     ] {
         let (server, cache) = (server(), cache());
         server.set_listing(listing);
@@ -654,8 +654,21 @@ fn a_cache_that_cannot_be_written_serves_if_it_is_full() {
     let (result, notes) = fetch_noted(&options);
     assert_eq!((result.unwrap(), notes.len()), (folder.clone(), 0));
     server.set_commit(OTHER_COMMIT);
-    server.set_file("config.json", b"{}");
+    server.set_file("config.json", b"{\"new\": 1}");
     let (result, notes) = fetch_noted(&options);
     assert_eq!(result.unwrap(), folder);
     assert!(notes.len() == 1 && notes[0].contains("cannot write"), "{notes:?}");
+}
+
+#[test]
+fn an_adapter_is_fetched_without_the_model_it_is_for() {
+    let adapter = vec![
+        ("README.md", b"# An adapter".to_vec()),
+        ("adapter_config.json", b"{}".to_vec()),
+        ("adapter_model.safetensors", b"weights".to_vec()),
+        ("optimizer.pt", b"state".to_vec()),
+    ];
+    let (server, cache) = (HubServer::start(REPO, adapter), cache());
+    let folder = fetch(&options(&server, &cache)).unwrap();
+    assert_eq!(files(&folder).into_keys().collect::<Vec<_>>(), ["adapter_config.json", "adapter_model.safetensors"]);
 }
