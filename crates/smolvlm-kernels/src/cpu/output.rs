@@ -84,7 +84,8 @@ impl<'a> Output<'a> {
     /// When it is not.
     pub(crate) fn check(&self, rows: usize, columns: usize) {
         assert_eq!([self.rows, self.columns], [rows, columns], "an output of another shape than the results");
-        assert!(self.bias.is_none_or(|bias| bias.len() == columns), "a bias of another length than the results");
+        let biases = self.bias.map_or(columns, <[f32]>::len);
+        assert_eq!(biases, columns, "a bias of another length than the results");
     }
 
     /// Adds a bias to the sums first.
