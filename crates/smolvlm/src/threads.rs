@@ -7,8 +7,9 @@ use std::panic::resume_unwind;
 
 /// Threads that one model computes with. Calls from several threads take turns, first come, first served.
 pub(crate) struct Threads {
-    /// Those of Burn's operations; rayon's global ones without a limit.
-    rayon: Option<rayon::ThreadPool>,
+    /// Those of Burn's operations.
+    rayon: rayon::ThreadPool,
+    is_limited: bool,
     /// Those of the kernels.
     #[cfg(feature = "flex")]
     kernels: std::sync::Arc<smolvlm_kernels::cpu::Pool>,
@@ -23,22 +24,22 @@ thread_local! {
 impl Threads {
     /// Starts `limit` threads, or as many as there are processors.
     pub(crate) fn new(limit: Option<usize>) -> Result<Self, Error> {
-        let rayon = limit.map(pool).transpose()?;
+        let threads = limit.unwrap_or_else(rayon::current_num_threads);
         Ok(Self {
+            rayon: pool(threads)?,
+            is_limited: limit.is_some(),
             #[cfg(feature = "flex")]
             kernels: {
-                let threads = count(rayon.as_ref());
                 let pool = smolvlm_kernels::cpu::Pool::new(threads);
                 std::sync::Arc::new(pool.map_err(|error| Error::Threads { threads, message: error.to_string() })?)
             },
-            rayon,
             turn: FairMutex::new(()),
         })
     }
 
     /// How many work at once.
     pub(crate) fn count(&self) -> usize {
-        count(self.rayon.as_ref())
+        self.rayon.current_num_threads()
     }
 
     /// Does work of the model when its turn has come, and gives up the turn after it. Work inside work keeps the turn.
@@ -56,21 +57,19 @@ impl Threads {
                 #[cfg(not(feature = "flex"))]
                 work()
             };
-            match &self.rayon {
-                // Only one request at a time is in the pool, so what its threads steal is part of that request.
-                Some(pool) => pool.install(work),
-                None => work(),
-            }
+            // Only one request at a time is in the pool, so what its threads steal is part of that request.
+            self.rayon.install(work)
         })
     }
 
-    /// Fetches, decodes and resizes media, beside the work of other requests. Each call has threads of its own: one request
-    /// may wait for a server, and in a shared pool others would wait on its stack.
+    /// Fetches, decodes and resizes media, beside the work of other requests. A call shares no pool with others: one request
+    /// may wait for a server, and others would wait on its stack.
     pub(crate) fn prepare<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-        match &self.rayon {
-            Some(limited) => Ok(pool(limited.current_num_threads())?.install(work)),
-            None => Ok(apart(work)),
+        if !self.is_limited && !is_rayon_thread() {
+            return Ok(work());
         }
+        let pool = pool(self.count())?;
+        Ok(apart(|| pool.install(work)))
     }
 }
 
@@ -86,15 +85,15 @@ impl Drop for Outer {
 /// Does work on a thread that is none of rayon's: one of rayon's that waits runs other work meanwhile, and would run the next
 /// request on the stack of this one.
 fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    if rayon::current_thread_index().is_none() {
+    if !is_rayon_thread() {
         return work();
     }
     let joined = std::thread::scope(|scope| scope.spawn(work).join());
     joined.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-fn count(pool: Option<&rayon::ThreadPool>) -> usize {
-    pool.map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+fn is_rayon_thread() -> bool {
+    rayon::current_thread_index().is_some()
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
@@ -122,13 +121,10 @@ mod tests {
         for limit in [None, Some(2)] {
             let (threads, inside) = (Threads::new(limit).unwrap(), AtomicUsize::new(0));
             (0..64).into_par_iter().for_each(|_| {
-                threads.compute(|| {
-                    alone(&inside, || {
-                        // Waits for parts that other threads take, which is where rayon looks for other work.
-                        let sum: u64 = (0..64_u64).into_par_iter().map(|value| value * value).sum();
-                        assert_eq!(sum, 85_344);
-                    });
-                });
+                // Waits for parts that other threads take, which is where rayon looks for other work.
+                let sum = || (0..64_u64).into_par_iter().map(|value| value * value).sum::<u64>();
+                assert_eq!(threads.prepare(sum).unwrap(), 85_344);
+                threads.compute(|| alone(&inside, || assert_eq!(sum(), 85_344)));
             });
         }
     }
