@@ -44,8 +44,7 @@ fn answers_of_requests_at_once_are_those_of_requests_alone() {
     let conversations = conversations(&checkpoint);
     for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
         let model = load(&checkpoint, dtype);
-        let alone: Vec<Vec<u32>> =
-            conversations.iter().map(|conversation| answer(&model, 0, conversation)).collect();
+        let alone: Vec<Vec<u32>> = conversations.iter().map(|conversation| answer(&model, 0, conversation)).collect();
         let model = &model;
         std::thread::scope(|scope| {
             for caller in 0..4 {

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "flex")]
 use crate::cpu::{HostValues, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use crate::weight::Weight;
 #[cfg(feature = "flex")]
 use crate::{Activation, Format};
-use crate::weight::Weight;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};

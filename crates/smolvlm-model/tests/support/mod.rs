@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{Error, LoadReport, SmolVlmModel, Weights, write_random_checkpoint};
+use smolvlm_model::{Error, LoadReport, ParameterPath, SmolVlmModel, Weights, write_random_checkpoint};
 
 pub const SEED: u64 = 42;
 pub const HEAD: &str = "lm_head.weight";
