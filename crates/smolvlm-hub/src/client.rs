@@ -1,6 +1,6 @@
 //! Requests to the hub about one revision of one repository, through hf-hub.
 
-use super::failure::{Failure, Subject};
+use super::failure::{Failure, Subject, root};
 use super::names;
 use super::object::Object;
 use super::{HubError, HubOptions};
@@ -11,6 +11,7 @@ use hf_hub::{HFClient, HFRepository, RepoTypeModel, split_id};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Certificate, Url};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
@@ -61,16 +62,7 @@ impl<'a> Client<'a> {
         if let Some(file) = &options.certificates {
             http = http.tls_certs_only(certificates(file)?);
         }
-        let tls = |error: &dyn std::error::Error| {
-            let mut reason = format!("cannot be made to work: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                reason = format!("{reason}: {cause}");
-                source = cause.source();
-            }
-            let reason = format!("{reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE");
-            HubError::InvalidOption { name: "TLS", reason }
-        };
+        let tls = |error: &(dyn Error + 'static)| HubError::Tls { reason: root(error) };
         let client = HFClient::builder()
             .client(http.build().map_err(|error| tls(&error))?)
             .endpoint(options.endpoint.trim_end_matches('/'))

@@ -31,6 +31,12 @@ pub enum HubError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No encrypted connection can be made, because there is nothing to check certificates against.
+    #[error("cannot make encrypted connections: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
     /// The hub has no such repository.
     #[error("the hub has no repository {repo}; check the spelling")]
     RepoNotFound {

@@ -133,7 +133,7 @@ impl Subject<'_> {
 }
 
 /// The innermost cause of an error, which says what happened without saying where.
-fn root(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -36,9 +36,14 @@ pub(super) fn download(
         });
     }
     worker::run(events, async |reporter: &Reporter| {
-        let client = Client::new(options, repo, revision)?;
-        let download = Download { options, client, cache: &cache, reporter, repo, revision };
-        match (download.run(complete.is_some()).await, complete) {
+        let result = match Client::new(options, repo, revision) {
+            Ok(client) => {
+                let download = Download { options, client, cache: &cache, reporter, repo, revision };
+                download.run(complete.is_some()).await
+            }
+            Err(error) => Err(error),
+        };
+        match (result, complete) {
             (Err(error), Some(complete)) if error.leaves_the_cache() => {
                 let commit = cached.unwrap_or_default().chars().take(SHOWN_COMMIT).collect::<String>();
                 reporter.note(format!("{error}; using {repo} as it is in the cache, commit {commit}"));
