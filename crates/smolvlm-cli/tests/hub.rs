@@ -96,7 +96,9 @@ fn a_mistyped_folder_is_no_request() {
     let workspace = Workspace::empty();
     let server = HubServer::start(REPO, Vec::new());
     std::fs::create_dir_all(workspace.path("models/smolvlm-256m")).unwrap();
-    for typo in ["models/smolvlm-256", "models", "modles", "models/", "smolvlm-256m", "models/smolvlm-256m/model.safetensors"] {
+    for typo in
+        ["models/smolvlm-256", "models", "modles", "models/", "smolvlm-256m", "models/smolvlm-256m/model.safetensors"]
+    {
         let output = command(&workspace, &server, typo).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{typo}");
         let error = stderr(&output);

@@ -48,9 +48,8 @@ impl<'a> Client<'a> {
         let invalid = |name, reason: &str| HubError::InvalidOption { name, reason: reason.to_owned() };
         let endpoint = Url::parse(options.endpoint.trim_end_matches('/')).ok();
         let endpoint = endpoint.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        let endpoint = endpoint.ok_or_else(|| {
-            invalid("HF_ENDPOINT", "must be an address that begins with https:// or http://")
-        })?;
+        let endpoint = endpoint
+            .ok_or_else(|| invalid("HF_ENDPOINT", "must be an address that begins with https:// or http://"))?;
         if options.token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(invalid("HF_TOKEN", "holds a character no token has"));
         }
@@ -129,7 +128,8 @@ impl<'a> Client<'a> {
         let mut entries = pin!(entries.map_err(|error| subject.failure(error))?);
         let mut objects = BTreeMap::new();
         while let Some(entry) = self.in_time(entries.next()).await? {
-            let RepoTreeEntry::File { path, oid, size, lfs, .. } = entry.map_err(|error| subject.failure(error))? else {
+            let RepoTreeEntry::File { path, oid, size, lfs, .. } = entry.map_err(|error| subject.failure(error))?
+            else {
                 continue;
             };
             if wanted(&path) {
@@ -216,7 +216,9 @@ mod tests {
     fn redirects_stay_encrypted_and_end() {
         let url = |text: &str| Url::parse(text).unwrap();
         let (http, https) = (url("http://hub.co/a"), url("https://hub.co/a"));
-        for (previous, next, followed) in [(&http, &http, true), (&http, &https, true), (&https, &https, true), (&https, &http, false)] {
+        for (previous, next, followed) in
+            [(&http, &http, true), (&http, &https, true), (&https, &https, true), (&https, &http, false)]
+        {
             assert_eq!(refused(std::slice::from_ref(previous), next).is_none(), followed, "{previous} {next}");
         }
         assert!(refused(&vec![http.clone(); MAX_REDIRECTS], &http).is_none());

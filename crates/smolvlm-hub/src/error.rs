@@ -32,7 +32,9 @@ pub enum HubError {
         reason: String,
     },
     /// No encrypted connection can be made, because there is nothing to check certificates against.
-    #[error("cannot make encrypted connections: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE")]
+    #[error(
+        "cannot make encrypted connections: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE"
+    )]
     Tls {
         /// What is wrong.
         reason: String,

@@ -28,7 +28,8 @@ pub(crate) fn check(folder: &Path, groups: &[&[&str]]) -> Result<(), Error> {
     } else if let Some(inner) = inner(folder) {
         format!("; did you mean {}?", inner.display())
     } else if model.is_empty() {
-        "; a model saved without its processor lacks them: copy them from the checkpoint that it was trained from".to_owned()
+        "; a model saved without its processor lacks them: copy them from the checkpoint that it was trained from"
+            .to_owned()
     } else {
         String::new()
     };
@@ -38,7 +39,9 @@ pub(crate) fn check(folder: &Path, groups: &[&[&str]]) -> Result<(), Error> {
 
 /// The last folder in a folder that has a configuration, by name: training keeps its checkpoints so.
 fn inner(folder: &Path) -> Option<PathBuf> {
-    let whole = |folder: &PathBuf| MODEL.iter().chain(PROCESSOR).all(|group| group.iter().any(|name| folder.join(name).is_file()));
+    let whole = |folder: &PathBuf| {
+        MODEL.iter().chain(PROCESSOR).all(|group| group.iter().any(|name| folder.join(name).is_file()))
+    };
     folders(folder).filter(whole).max_by_key(|path| (path.as_os_str().len(), path.clone()))
 }
 
@@ -87,7 +90,9 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("abc", "acb", 2)] {
+        for (a, b, expected) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("abc", "acb", 2)]
+        {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }
@@ -111,7 +116,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let error = |folder: &Path, groups| check(folder, groups).unwrap_err().to_string();
         let both = error(root.path(), PROCESSOR);
-        assert!(both.contains("tokenizer.json, preprocessor_config.json or processor_config.json, config.json"), "{both}");
+        assert!(
+            both.contains("tokenizer.json, preprocessor_config.json or processor_config.json, config.json"),
+            "{both}"
+        );
         assert!(error(&root.path().join("none"), MODEL).contains("no such folder"));
 
         fs::write(root.path().join("config.json"), "{}").unwrap();

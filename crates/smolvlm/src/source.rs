@@ -85,9 +85,11 @@ impl Source {
             }
             _ => {
                 let most = text.chars().count().div_ceil(4).max(TYPOS_OF_REPOSITORY);
-                refuse(folder::similar(path, most).map_or_else(String::new, |similar| {
-                    format!("; did you mean the folder {}?", similar.display())
-                }))
+                refuse(
+                    folder::similar(path, most).map_or_else(String::new, |similar| {
+                        format!("; did you mean the folder {}?", similar.display())
+                    }),
+                )
             }
         }
     }

@@ -442,7 +442,8 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
 
 /// What git stores for a large file.
 fn pointer(bytes: &[u8]) -> Vec<u8> {
-    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n", sha256(bytes), bytes.len()).into_bytes()
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n", sha256(bytes), bytes.len())
+        .into_bytes()
 }
 
 /// The name of a file's git object: of the file itself, or of the pointer to it.
