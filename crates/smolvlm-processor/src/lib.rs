@@ -37,13 +37,21 @@ mod conversation_json;
 mod error;
 mod estimate;
 mod expand;
+mod files;
+mod fit;
 #[cfg(feature = "http")]
 mod http;
+mod inline;
+#[cfg(feature = "http")]
+mod jpeg_header;
 mod limits;
 mod media;
 mod message;
 mod namespace;
+mod network;
 mod plan;
+mod policy;
+mod prepare;
 mod process;
 mod processor;
 mod source;
@@ -51,9 +59,13 @@ mod synthetic;
 mod template;
 mod template_env;
 mod text_deltas;
+#[cfg(feature = "http")]
+mod tls;
 mod to_json;
 mod tokenizer;
 mod video_prompt;
+#[cfg(feature = "http")]
+mod web;
 mod words;
 
 pub use batch::{Batch, PixelValues};
@@ -61,7 +73,10 @@ pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use limits::ProcessorLimits;
 pub use message::{Content, Conversation, Message};
+pub use network::Network;
 pub use plan::{Media, MediaPlan};
+pub use policy::{AddressRule, HostPattern, MediaPolicy, MediaScheme};
+pub use prepare::Prepared;
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
