@@ -12,6 +12,7 @@ use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput, frame_files};
 use crate::error::{Error, Position};
 use crate::files::{confined, file_path, nameless_image, nameless_video};
 use crate::inline::{base64, data_url, image_in_path};
+use crate::jpeg_header;
 use crate::limits::ProcessorLimits;
 use crate::plan::{Media, MediaPlan};
 use crate::policy::MediaPolicy;
@@ -180,7 +181,7 @@ impl<'a> Opener<'a> {
             redirects: self.limits.http_redirects,
             // A time too far away to be counted is a year away.
             deadline: start.checked_add(left).unwrap_or(start + Duration::from_secs(365 * 24 * 3600)),
-            is_enough: &|bytes| header_only && crate::jpeg_header::is_complete(bytes),
+            is_enough: &|bytes| header_only && jpeg_header::is_complete(bytes),
             at,
         };
         let result = download.fetch(url);
@@ -247,7 +248,10 @@ impl File<'_> {
     fn dimensions(&self, limits: &ProcessorLimits, at: Position) -> Result<(u32, u32), Error> {
         let size = match self {
             Self::Decoded(image) => Ok((image.height(), image.width())),
-            Self::Path { path, .. } => file_dimensions(path, &limits.image),
+            Self::Path { path, .. } => {
+                let from_header = jpeg_header::of_file(path).and_then(|header| dimensions(&header, &limits.image).ok());
+                from_header.map_or_else(|| file_dimensions(path, &limits.image), Ok)
+            }
             Self::Bytes(bytes) => dimensions(bytes, &limits.image),
         };
         size.map_err(|source| self.image_error(source, at))
