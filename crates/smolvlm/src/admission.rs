@@ -20,20 +20,23 @@ impl SmolVlm {
     /// Refuses prompts that leave no room for an answer, and more sequences than the memory holds.
     pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
         let context = self.config.text.max_position_embeddings;
-        let mut longest = 0;
+        let (mut longest, mut new_tokens) = (0, 0);
         for row in 0..prepared.rows() {
             let prompt = prepared.prompt_tokens(row);
             if prompt >= context {
                 return Err(Error::PromptTooLong { row, prompt, context });
             }
-            longest = longest.max(prompt.saturating_add(params.limit(prompt)?).min(context));
+            longest = longest.max(prompt);
+            new_tokens = new_tokens.max(params.limit(prompt).unwrap_or(1).min(context - prompt));
         }
+        // Shorter prompts are padded, so every sequence takes this much.
+        let tokens = longest.saturating_add(new_tokens);
         let texts = params.num_beams.max(params.num_return_sequences);
         let sequences = prepared.rows().saturating_mul(texts);
-        let needs = sequence_bytes(&self.config, self.format(), sequences, longest);
+        let needs = sequence_bytes(&self.config, self.format(), sequences, tokens);
         match self.free_memory() {
             Some(free) if needs > free => {
-                Err(Error::TooManySequences { sequences, tokens: longest, device: self.device().device, needs, free })
+                Err(Error::TooManySequences { sequences, tokens, device: self.device().device, needs, free })
             }
             _ => Ok(()),
         }
