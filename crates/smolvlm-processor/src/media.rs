@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
@@ -29,7 +28,8 @@ pub(crate) struct Opener<'a> {
     /// Bytes of encoded media in memory so far.
     bytes: u64,
     /// Time of downloads so far.
-    waited: Duration,
+    #[cfg(feature = "http")]
+    waited: std::time::Duration,
 }
 
 /// An image or video that was opened once: enough for its header, and for its pixels later.
@@ -57,7 +57,14 @@ pub(crate) enum File<'c> {
 impl<'a> Opener<'a> {
     pub(crate) fn new(processor: &'a Processor, headers_only: bool) -> Self {
         let (policy, limits) = (processor.media_policy(), processor.limits());
-        Self { policy, limits, headers_only, bytes: 0, waited: Duration::ZERO }
+        Self {
+            policy,
+            limits,
+            headers_only,
+            bytes: 0,
+            #[cfg(feature = "http")]
+            waited: std::time::Duration::ZERO,
+        }
     }
 
     /// Opens a medium. Of videos the index is read, of images nothing that is not in memory already.
@@ -171,7 +178,7 @@ impl<'a> Opener<'a> {
 
     #[cfg(feature = "http")]
     fn download(&mut self, url: &str, limit: u64, header_only: bool, at: Position) -> Result<Vec<u8>, Error> {
-        use std::time::Instant;
+        use std::time::{Duration, Instant};
         let (total, start) = (Duration::from_secs(self.policy.max_total_seconds), Instant::now());
         let left = total.saturating_sub(self.waited).min(self.limits.http_timeout);
         let room = self.policy.max_total_bytes.saturating_sub(self.bytes);
