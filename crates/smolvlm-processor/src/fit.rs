@@ -15,6 +15,9 @@ use crate::processor::Processor;
 use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template::RenderOptions;
 
+/// Message and item of a medium in the whole conversation.
+type Place = (usize, usize);
+
 /// The longest end of a conversation that fits.
 pub(crate) struct Fitted<'a> {
     /// First message that is kept after the system messages at the start.
@@ -59,8 +62,8 @@ impl Processor {
         let text = self.render_at(&light, options, at)?;
         self.items_of(&text, &light, 0, at)?;
 
-        let mut opened: BTreeMap<(usize, usize), Planned<'a>> = BTreeMap::new();
-        let mut best: Option<(usize, String, Vec<(usize, usize)>)> = None;
+        let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
+        let mut best: Option<(usize, String, Vec<Place>)> = None;
         let starts = starts(conversation);
         let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
         let mut tries_whole = whole.is_some();
@@ -81,7 +84,7 @@ impl Processor {
             let original = |item: &Item<'_>| {
                 Some((*indices.get(item.at.message.unwrap_or_default())?, item.at.item.unwrap_or_default()))
             };
-            let order: Vec<(usize, usize)> = items.iter().filter_map(original).collect();
+            let order: Vec<Place> = items.iter().filter_map(original).collect();
             let plans: Vec<MediaPlan> =
                 order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
             let tokens = self.count_tokens(&text, &plans, max_tokens)?;
