@@ -109,6 +109,24 @@ pub enum Error {
         /// Bytes of them that are free, as far as it says.
         free: Option<u64>,
     },
+    /// The sequences of a request do not fit into memory.
+    #[error(
+        "{sequences} sequence(s) of up to {tokens} tokens need {:.1} GB for keys, values and logits, and device {device} has \
+         {:.1} GB left; lower num_beams, num_return_sequences or max_new_tokens, or send fewer conversations at once",
+        *needs as f64 / 1e9, *free as f64 / 1e9
+    )]
+    TooManySequences {
+        /// Conversations times beams or texts.
+        sequences: usize,
+        /// Tokens of the longest one, prompt and answer.
+        tokens: usize,
+        /// The device.
+        device: Device,
+        /// Bytes they need.
+        needs: u64,
+        /// Bytes that are left besides the weights.
+        free: u64,
+    },
     /// An option's value is not legal.
     #[error("'{value}' is no {option}; it can be {legal}")]
     Option {
