@@ -1,7 +1,7 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
 use crate::options::format_of;
-use crate::{Dtype, Error, Options, Progress, Source};
+use crate::{Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
@@ -66,6 +66,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong.
     pub fn config(&self) -> Result<ModelConfig, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::MODEL)?;
+        }
         let mut config = match self {
             Self::Directory(path) => ModelConfig::from_directory(path)?,
             #[cfg(feature = "demo")]
@@ -91,6 +94,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong, options that contradict each other.
     pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::PROCESSOR)?;
+        }
         let processor = match self {
             Self::Directory(path) => Processor::from_directory(path)?,
             #[cfg(feature = "demo")]

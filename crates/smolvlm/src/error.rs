@@ -7,10 +7,22 @@ use crate::{Device, Dtype};
 #[non_exhaustive]
 pub enum Error {
     /// A model name that is neither a folder nor a hub repository.
-    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name")]
+    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name{advice}")]
     Source {
         /// What was given.
         text: String,
+        /// What may have been meant.
+        advice: String,
+    },
+    /// A checkpoint folder without files that every checkpoint has.
+    #[error("{}: no complete checkpoint, it lacks {missing}{advice}", folder.display())]
+    Incomplete {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The files.
+        missing: String,
+        /// What may have been meant, or what to do.
+        advice: String,
     },
     /// The checkpoint's configuration files.
     #[error(transparent)]

@@ -37,6 +37,7 @@ mod device;
 mod error;
 mod estimate;
 mod features;
+mod folder;
 mod forward;
 mod generation;
 mod hidden;
