@@ -292,13 +292,8 @@ pub enum Problem {
     /// A message without content.
     #[error("the message has no \"content\"")]
     MissingContent,
-    /// Content written as a plain string. SmolVLM templates print nothing for it, silently.
-    #[error(
-        "\"content\" is a string, which SmolVLM's chat template would drop; write [{{\"type\": \"text\", \"text\": \"...\"}}]"
-    )]
-    StringContent,
     /// Content that is neither a list nor a string.
-    #[error("\"content\" must be a list of items, found {found}")]
+    #[error("\"content\" must be a string or a list of items, found {found}")]
     ContentNotList {
         /// JSON type met.
         found: &'static str,

@@ -8,6 +8,7 @@ use crate::message::Conversation;
 use crate::plan::MediaPlan;
 use crate::process::{Item, Source};
 use crate::processor::Processor;
+use crate::prompt::Prompt;
 use crate::template::RenderOptions;
 
 /// What a conversation costs. Exact: a batch of this conversation alone has these tokens and tiles.
@@ -34,10 +35,10 @@ impl Processor {
     /// As [`Processor::process`], except for damage beyond the headers.
     pub fn estimate(&self, conversation: &Conversation, options: &RenderOptions) -> Result<Estimate, Error> {
         let at = Position::default();
-        let text = self.render_at(conversation, options, at)?;
-        let items = self.items_of(&text, conversation, 0, at)?;
+        let prompt = self.render_at(conversation, options, at)?;
+        let items = self.items_of(&prompt, conversation, 0, at)?;
         let media = items.into_iter().map(|item| self.plan(item)).collect::<Result<Vec<_>, _>>()?;
-        self.estimate_planned(&text, media)
+        self.estimate_planned(&prompt, media)
     }
 
     /// A conversation that makes a prompt of at most `max_tokens` tokens: the given one without as many of its oldest
@@ -88,9 +89,9 @@ impl Processor {
         }
     }
 
-    fn estimate_planned(&self, text: &str, media: Vec<MediaPlan>) -> Result<Estimate, Error> {
+    fn estimate_planned(&self, prompt: &Prompt, media: Vec<MediaPlan>) -> Result<Estimate, Error> {
         let expansion = self.expansion(None);
-        let prompt = expansion.expand(text, &media, 0)?;
+        let prompt = expansion.expand(prompt, &media, 0)?;
         let prompt_tokens = self.encode_checked(&prompt, &media, 0)?.len();
         let tiles = media.iter().map(MediaPlan::tiles).sum();
         let edge = self.image_processor().config().max_image_size as usize;

@@ -7,6 +7,7 @@ use crate::media::{load_image, open_video};
 use crate::message::{Content, Conversation};
 use crate::plan::{Media, MediaPlan};
 use crate::processor::Processor;
+use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource};
 use crate::template::RenderOptions;
 use crate::video_prompt::VideoWords;
@@ -42,9 +43,9 @@ impl Processor {
         let mut prompts = Vec::with_capacity(conversations.len());
         let mut items = Vec::with_capacity(conversations.len());
         for (row, conversation) in conversations.iter().enumerate() {
-            let text = self.render_at(conversation, options, place(row))?;
-            items.push(self.items_of(&text, conversation, row, place(row))?);
-            prompts.push(text);
+            let prompt = self.render_at(conversation, options, place(row))?;
+            items.push(self.items_of(&prompt, conversation, row, place(row))?);
+            prompts.push(prompt);
         }
         let mut tile_count = 0;
         let mut media = Vec::with_capacity(conversations.len());
@@ -59,6 +60,7 @@ impl Processor {
             *prompt = self.expansion(announced).expand(prompt, &plans, row)?;
             ids.push(self.encode_checked(prompt, &plans, row)?);
         }
+        let prompts = prompts.iter().map(Prompt::to_string).collect();
         Batch::new(&ids, prompts, media, || {
             let missing = Error::MissingToken { name: "pad_token", token: String::new() };
             self.pad_token_id().ok_or(missing)
@@ -68,7 +70,7 @@ impl Processor {
     /// The media of a conversation in the order in which its rendered prompt shows them.
     pub(crate) fn items_of<'c>(
         &self,
-        text: &str,
+        prompt: &Prompt,
         conversation: &'c Conversation,
         row: usize,
         at: Position,
@@ -84,7 +86,7 @@ impl Processor {
             };
             if content.is_video() { &mut videos } else { &mut images }.push(Item { at, source });
         }
-        let placeholders = Placeholders::find(text, self.special_tokens(), !videos.is_empty());
+        let placeholders = Placeholders::find(prompt, self.special_tokens(), !videos.is_empty());
         check_counts(&placeholders, images.len(), videos.len(), row, |kind| {
             conversation.message_with_text(match kind {
                 Kind::Image => self.special_tokens().image(),
@@ -119,8 +121,8 @@ impl Processor {
         if *tile_count > limit { Err(Error::TooManyTiles { tiles: *tile_count, limit }) } else { Ok(media) }
     }
 
-    pub(crate) fn encode_checked(&self, prompt: &str, media: &[MediaPlan], row: usize) -> Result<Vec<u32>, Error> {
-        let ids = self.encode(prompt)?;
+    pub(crate) fn encode_checked(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<Vec<u32>, Error> {
+        let ids = self.encode_prompt(prompt)?;
         let needed = self.expansion(None).tokens(media);
         let found = ids.iter().filter(|&&id| id == self.image_token_id()).count();
         if found == needed { Ok(ids) } else { Err(Error::ImageTokens { row, found, needed }) }

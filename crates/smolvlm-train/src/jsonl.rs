@@ -2,6 +2,7 @@
 
 use crate::{Dataset, Error, Example, SampleError};
 use serde_json::Value;
+use smolvlm_config::without_byte_order_mark;
 use smolvlm_processor::{Content, Conversation, ImageSource, VideoSource};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -40,7 +41,8 @@ impl JsonLines {
             if read == 0 {
                 break;
             }
-            if !buffer.trim_ascii().is_empty() {
+            let line = buffer.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&buffer);
+            if !line.trim_ascii().is_empty() {
                 lines.push((start, read, number));
             }
             start += read;
@@ -74,13 +76,14 @@ impl Dataset for JsonLines {
         let (start, len, _) =
             self.line(index).ok_or_else(|| SampleError::Read(format!("there is no sample {index}")))?;
         let text = self.read(start, len).map_err(|error| SampleError::Read(error.to_string()))?;
-        let text = match serde_json::from_str::<Value>(&text) {
+        let text = without_byte_order_mark(&text);
+        let text = match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(object)) => match object.get("messages") {
                 Some(messages) => messages.to_string(),
                 None => return Err(SampleError::Read("an object without \"messages\"".to_owned())),
             },
             // What is wrong with anything else is told by what reads conversations.
-            _ => text,
+            _ => text.to_owned(),
         };
         let mut conversation = Conversation::from_json(&text)?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
