@@ -1,6 +1,7 @@
 //! The bytes that single tokens add to a text.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tokenizers::{Decoder, Tokenizer};
@@ -8,11 +9,15 @@ use tokenizers::{Decoder, Tokenizer};
 /// A text before a token, which keeps decoders from trimming the token's blank.
 const PREFIX: &str = "abcdef";
 
+/// The bytes that the characters of byte-level vocabularies stand for.
+static BYTES: LazyLock<BTreeMap<char, u8>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect());
+
 /// How a vocabulary spells bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Spelling {
     /// One character a byte.
-    ByteLevel(BTreeMap<char, u8>),
+    ByteLevel,
     /// `<0xNN>` for bytes that are part of a character; all else as text.
     ByteFallback,
     /// As text.
@@ -35,7 +40,7 @@ impl<'a> TokenBytes<'a> {
         let spelling = if has_type(&decoder, "ByteFallback") {
             Spelling::ByteFallback
         } else if has_type(&decoder, "ByteLevel") {
-            Spelling::ByteLevel((0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect())
+            Spelling::ByteLevel
         } else {
             Spelling::Text
         };
@@ -47,8 +52,8 @@ impl<'a> TokenBytes<'a> {
     /// The bytes of a token, special or not; none for an unknown id.
     pub fn get(&self, id: u32) -> Option<Vec<u8>> {
         let token = self.tokenizer.id_to_token(id)?;
-        let bytes = match &self.spelling {
-            Spelling::ByteLevel(bytes) => token.chars().map(|c| bytes.get(&c).copied()).collect(),
+        let bytes = match self.spelling {
+            Spelling::ByteLevel => token.chars().map(|c| BYTES.get(&c).copied()).collect(),
             Spelling::ByteFallback => fallback_byte(&token).map(|byte| vec![byte]),
             Spelling::Text => None,
         };

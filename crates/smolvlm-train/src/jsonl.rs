@@ -131,8 +131,11 @@ mod tests {
     fn lines_are_conversations_and_paths_start_at_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.jsonl");
-        let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]}]"#;
-        std::fs::write(&path, format!("{message}\n\n{{\"messages\":{message}}}\nnonsense\n{{}}")).unwrap();
+        let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]},
+            {"role":"assistant","content":"c"}]"#
+            .replace('\n', "");
+        let text = format!("\u{feff}{message}\n\n{{\"messages\":{message}}}\nnonsense\n{{}}\n\u{feff}\n");
+        std::fs::write(&path, text).unwrap();
         let lines = JsonLines::open(&path).unwrap();
         assert_eq!(lines.len(), Some(4));
         for index in 0..2 {
@@ -141,6 +144,7 @@ mod tests {
                 panic!("an image with a path")
             };
             assert_eq!(*image, folder.path().join("a.png"));
+            assert_eq!(example.conversation.messages[1].as_string(), Some("c"));
         }
         assert_eq!(lines.get(1).unwrap().origin, Some(format!("{}, line 3", path.display())));
         assert!(lines.get(2).unwrap_err().to_string().contains("line 1"));
