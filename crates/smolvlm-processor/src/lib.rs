@@ -39,13 +39,21 @@ mod encode;
 mod error;
 mod estimate;
 mod expand;
+mod files;
+mod fit;
 #[cfg(feature = "http")]
 mod http;
+mod inline;
+#[cfg(feature = "http")]
+mod jpeg_header;
 mod limits;
 mod media;
 mod message;
 mod namespace;
+mod network;
 mod plan;
+mod policy;
+mod prepare;
 mod process;
 mod processor;
 mod prompt;
@@ -57,10 +65,14 @@ mod template;
 mod template_env;
 mod template_value;
 mod text_deltas;
+#[cfg(feature = "http")]
+mod tls;
 mod to_json;
 mod token_bytes;
 mod tokenizer;
 mod video_prompt;
+#[cfg(feature = "http")]
+mod web;
 mod words;
 
 pub use batch::{Batch, PixelValues};
@@ -68,7 +80,10 @@ pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use limits::ProcessorLimits;
 pub use message::{Content, Conversation, Message};
+pub use network::Network;
 pub use plan::{Media, MediaPlan};
+pub use policy::{AddressRule, HostPattern, MediaPolicy, MediaScheme};
+pub use prepare::Prepared;
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};

@@ -15,6 +15,7 @@ use crate::expand::Expansion;
 use crate::limits::ProcessorLimits;
 use crate::message::Conversation;
 use crate::plan::MediaPlan;
+use crate::policy::MediaPolicy;
 use crate::prompt::Prompt;
 use crate::spans::{cut_spans, span_marks};
 use crate::template::{ChatTemplate, RenderOptions, VIDEO_CHAT_TEMPLATE};
@@ -49,6 +50,7 @@ pub struct Processor {
     videos: VideoProcessor,
     video_words: VideoWords,
     limits: ProcessorLimits,
+    media_policy: MediaPolicy,
 }
 
 impl Processor {
@@ -115,6 +117,7 @@ impl Processor {
             videos,
             video_words,
             limits,
+            media_policy: MediaPolicy::default(),
         })
     }
 
@@ -142,6 +145,13 @@ impl Processor {
         self
     }
 
+    /// Replaces the policy for media: which files, hosts and data conversations may name.
+    #[must_use]
+    pub fn with_media_policy(mut self, policy: MediaPolicy) -> Self {
+        self.media_policy = policy;
+        self
+    }
+
     /// Chooses what prompts say about videos.
     #[must_use]
     pub fn with_video_words(mut self, words: VideoWords) -> Self {
@@ -157,6 +167,11 @@ impl Processor {
     /// The limits.
     pub fn limits(&self) -> &ProcessorLimits {
         &self.limits
+    }
+
+    /// The policy for media.
+    pub fn media_policy(&self) -> &MediaPolicy {
+        &self.media_policy
     }
 
     /// The tokenizer.
