@@ -146,7 +146,7 @@ pub(crate) fn write_files(
     write("tokenizer_config.json", format!("{:#}\n", Value::Object(config)))
 }
 
-/// Named tokens as transformers 5.23.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
+/// Named tokens as transformers 5.24.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
 /// key, the entries of a dict `extra_special_tokens`, and, for files without `added_tokens_decoder`, the map file's.
 fn special_tokens(config: &Map<String, Value>, map: Option<&Map<String, Value>>) -> SpecialTokens {
     let mut named = BTreeMap::new();
