@@ -7,6 +7,7 @@ The loss is that of the training case: the mean over the assistants' tokens of i
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,11 @@ def write_adapter(folder, root):
     model.eval().save_pretrained(folder)
     (folder / "adapter_model.safetensors").chmod(0o644)
     (folder / "README.md").unlink(missing_ok=True)
+    # A set, which PEFT writes in another order each time.
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True))
     write_json(folder / "loss.json", {"base": loss_of(base(root), root), "adapted": loss_of(model, root)})
 
 
