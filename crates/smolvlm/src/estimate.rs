@@ -117,7 +117,7 @@ pub fn estimate(
     new_tokens: usize,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<RequestEstimate>, Error> {
-    let checkpoint = source.open(progress)?;
+    let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
     let format = Choice::new(options.device, options.dtype)?.format;
     let one = |conversation| {

@@ -28,6 +28,7 @@
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
 
+mod adapter;
 mod beams;
 mod cancel;
 mod chat;
@@ -43,6 +44,7 @@ mod hidden;
 pub mod hub;
 mod options;
 mod prefill;
+mod prefix;
 mod progress;
 mod row;
 mod run;
@@ -58,6 +60,7 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use adapter::Adapter;
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]

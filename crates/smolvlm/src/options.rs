@@ -1,7 +1,7 @@
 //! How a model is to be run.
 
 use crate::device::Found;
-use crate::{Device, Error};
+use crate::{Adapter, Device, Error};
 use burn::tensor::DType;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
@@ -17,6 +17,8 @@ pub struct Options {
     pub device: Device,
     /// Number format of the weights and of the arithmetic.
     pub dtype: Dtype,
+    /// LoRA adapters to merge into the weights, in this order.
+    pub adapters: Vec<Adapter>,
     /// Threads for image processing and for CPU devices; none means one per core.
     pub threads: Option<usize>,
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
@@ -47,6 +49,7 @@ impl Default for Options {
         Self {
             device: Device::Auto,
             dtype: Dtype::Auto,
+            adapters: Vec::new(),
             threads: None,
             vision_batch: 1,
             image_splitting: None,
