@@ -393,8 +393,9 @@ pub enum Problem {
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {
-    typed_in
-        .map_or_else(String::new, |message| format!("; the text of message {message} contains the placeholder itself"))
+    typed_in.map_or_else(String::new, |message| {
+        format!("; the text of message {message} contains the placeholder itself, which sanitize_control_tokens takes for text")
+    })
 }
 
 fn line_hint(line: Option<usize>) -> String {

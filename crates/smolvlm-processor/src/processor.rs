@@ -51,6 +51,7 @@ pub struct Processor {
     video_words: VideoWords,
     limits: ProcessorLimits,
     media_policy: MediaPolicy,
+    sanitizes: bool,
 }
 
 impl Processor {
@@ -118,6 +119,7 @@ impl Processor {
             video_words,
             limits,
             media_policy: MediaPolicy::default(),
+            sanitizes: false,
         })
     }
 
@@ -149,6 +151,13 @@ impl Processor {
     #[must_use]
     pub fn with_media_policy(mut self, policy: MediaPolicy) -> Self {
         self.media_policy = policy;
+        self
+    }
+
+    /// Takes control tokens in conversations for plain characters, whatever [`RenderOptions::sanitize_control_tokens`] says.
+    #[must_use]
+    pub fn sanitizing_control_tokens(mut self, sanitizes: bool) -> Self {
+        self.sanitizes = sanitizes;
         self
     }
 
@@ -251,7 +260,7 @@ impl Processor {
     ) -> Result<Prompt, Error> {
         let template = self.template_of(conversation)?;
         let view = View::new(conversation, &self.special, options);
-        if !options.sanitize_control_tokens {
+        if !options.sanitize_control_tokens && !self.sanitizes {
             return Ok(template.render_view(view, at)?.into());
         }
         // Where there are videos, their placeholder means something without being a token.

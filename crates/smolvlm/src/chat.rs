@@ -10,7 +10,8 @@ use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message,
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A conversation of several turns. What the model has read stays in memory: a new turn costs its own images and tokens
+/// A conversation of several turns. Control tokens in messages and answers are plain characters
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). What the model has read stays in memory: a new turn costs its own images and tokens
 /// only. Answers are those that the whole conversation would get anew.
 pub struct Chat<'m> {
     owner: &'m SmolVlm,
@@ -99,9 +100,11 @@ impl<'m> Chat<'m> {
         let clock = Instant::now();
         let asked = self.with(message.clone());
         let (owner, processor) = (self.owner, &self.owner.processor);
+        // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
+        let options = RenderOptions::answer().sanitized();
         let (shown, batch) = owner.on_threads(|| -> Result<_, Error> {
-            let shown = owner.fitted(&asked, &params)?;
-            let batch = processor.process(std::slice::from_ref(&shown), &RenderOptions::answer())?;
+            let shown = owner.fitted(&asked, &params, &options)?;
+            let batch = processor.process(std::slice::from_ref(&shown), &options)?;
             Ok((shown, batch))
         })?;
         let places = places(&asked, &shown, &batch);
