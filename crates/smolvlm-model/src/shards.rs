@@ -83,6 +83,12 @@ mod tests {
     }
 
     #[test]
+    fn skips_a_byte_order_mark() {
+        let files = parse("\u{feff}{\"weight_map\":{\"a\":\"1.safetensors\"}}").unwrap();
+        assert_eq!(files["1.safetensors"], ["a"]);
+    }
+
+    #[test]
     fn refuses_files_elsewhere() {
         for file in ["../x", "/etc/passwd", "a/../../x", "..", ".", "", "./x", r"..\\x", "C:x", r"\\\\host\\x"] {
             let error = parse(&format!(r#"{{"weight_map":{{"a":"{file}"}}}}"#)).unwrap_err();

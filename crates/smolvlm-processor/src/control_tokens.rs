@@ -1,9 +1,13 @@
 //! Control tokens that somebody typed, told apart from those that the chat template writes
 //! (transformers 5.24.0, utils/chat_template_utils.py, `mark_control_tokens`).
 
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::error::Error;
 use crate::prompt::{Piece, Prompt};
 
 /// Stands before a typed control token in a rendered prompt.
@@ -15,52 +19,38 @@ const END: char = '\u{f0001}';
 /// Tokens with a meaning beyond their characters: those that must not be typed.
 #[derive(Debug)]
 pub(crate) struct ControlTokens {
-    /// Longest first, so that a token goes before those that it contains.
-    tokens: Vec<String>,
-    /// Whether a token starts with that byte.
-    starts: [bool; 256],
+    tokens: BTreeSet<String>,
+    /// Finds them in a text; a token goes before those that it contains.
+    finder: AhoCorasick,
 }
 
 impl ControlTokens {
     /// The special tokens of a tokenizer, and those of its other added tokens that the chat template contains, blanks left
     /// out. `placeholder` is one more, for what means something without being a token.
-    pub(crate) fn new(tokenizer: &Tokenizer, template: &str, placeholder: Option<&str>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] for more tokens than can be looked for.
+    pub(crate) fn new(tokenizer: &Tokenizer, template: &str, placeholder: Option<&str>) -> Result<Self, Error> {
         let added = tokenizer.get_added_tokens_decoder();
         let of_template = |token: &str| template.contains(token) && !token.trim().is_empty();
         let control = added.values().filter(|token| token.special || of_template(&token.content));
         let contents = control.map(|token| token.content.as_str()).chain(placeholder);
-        let mut tokens: Vec<String> = contents.filter(|token| !token.is_empty()).map(str::to_owned).collect();
-        tokens.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        let mut starts = [false; 256];
-        for token in &tokens {
-            if let Some(start) = token.bytes().next().and_then(|byte| starts.get_mut(usize::from(byte))) {
-                *start = true;
-            }
-        }
-        Self { tokens, starts }
+        let tokens: BTreeSet<String> = contents.filter(|token| !token.is_empty()).map(str::to_owned).collect();
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&tokens);
+        let finder = finder.map_err(|error| Error::Tokenizer { message: error.to_string() })?;
+        Ok(Self { tokens, finder })
     }
 
     /// The text with marks around every control token. Marks that are in it already are dropped: nobody can forge one.
     pub(crate) fn mark(&self, text: &str) -> String {
         let text = text.replace([START, END], "");
         let mut out = String::with_capacity(text.len());
-        let (mut kept, mut at) = (0, 0);
-        while let Some(&byte) = text.as_bytes().get(at) {
-            let rest = if self.starts[usize::from(byte)] { text.get(at..) } else { None };
-            let token = rest.and_then(|rest| self.tokens.iter().find(|token| rest.starts_with(token.as_str())));
-            match token {
-                Some(token) => {
-                    out.push_str(&text[kept..at]);
-                    out.push(START);
-                    out.push_str(token);
-                    out.push(END);
-                    at += token.len();
-                    kept = at;
-                }
-                None => at += 1,
-            }
-        }
-        out.push_str(&text[kept..]);
+        self.finder.replace_all_with(&text, &mut out, |_, token, out| {
+            out.push(START);
+            out.push_str(token);
+            out.push(END);
+            true
+        });
         out
     }
 
@@ -86,7 +76,7 @@ impl ControlTokens {
             let after = &rest[at..];
             let typed = after.strip_prefix(START).and_then(|after| {
                 let (token, behind) = after.split_once(END)?;
-                self.tokens.iter().any(|known| known == token).then_some((token, behind))
+                self.tokens.contains(token).then_some((token, behind))
             });
             rest = match typed {
                 Some((token, behind)) => {

@@ -265,7 +265,7 @@ impl Processor {
         }
         // Where there are videos, their placeholder means something without being a token.
         let video = conversation.has_video().then(|| self.special.video());
-        let tokens = ControlTokens::new(&self.tokenizer, template.source(), video);
+        let tokens = ControlTokens::new(&self.tokenizer, template.source(), video)?;
         let text = template.render_view(View { control_tokens: Some(&tokens), ..view }, at)?;
         Ok(tokens.cut(&text))
     }
