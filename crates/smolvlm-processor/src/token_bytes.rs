@@ -44,7 +44,7 @@ impl<'a> TokenBytes<'a> {
         } else {
             Spelling::Text
         };
-        let prefix = tokenizer.encode_fast(PREFIX, false);
+        let prefix = tokenizer.encode(PREFIX, false);
         let prefix = prefix.map(|prefix| prefix.get_tokens().to_vec()).unwrap_or_default();
         Self { tokenizer, spelling, prefix }
     }
