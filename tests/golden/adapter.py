@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A LoRA adapter as PEFT writes it, and the loss with it; or the loss with an adapter of ours.
+"""LoRA adapters as PEFT writes them, and losses and answers with them; or the loss with an adapter of ours.
 
     pip install -r requirements.txt peft==0.21.2
-    python adapter.py --write          rewrites adapter/
+    python adapter.py --write          rewrites adapter/ and adapters/
     python adapter.py --loss DIR       the loss of the checkpoint gqa-256m with the adapter in DIR, as PEFT computes it
 
-The loss is that of the training case: the mean over the assistants' tokens of its conversations.
+Answers are greedy tokens and the logits of the first one; see cases_adapters.py. The loss is that of the training case:
+the mean over the assistants' tokens of its conversations.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from cases_adapters import write_adapters
 from cases_training import CONVERSATIONS, inputs_of
 from common import write_json
 
@@ -59,6 +61,7 @@ def write():
     (HERE / "adapter" / "adapter_model.safetensors").chmod(0o644)
     (HERE / "adapter" / "README.md").unlink(missing_ok=True)
     write_json(HERE / "adapter" / "loss.json", {"base": loss_of(base()), "adapted": loss_of(model)})
+    write_adapters(HERE)
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,5 +1,6 @@
 """LoRA adapters in the forms that PEFT writes them, and what the model answers with them, alone and combined."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,7 @@ ADAPTERS = {
         "gqa-256m",
         dict(r=3, lora_alpha=2, target_modules=["embed_tokens", "position_embedding", "q_proj"]),
     ),
+    "table": ("gqa-256m", dict(r=1, lora_alpha=2, target_modules=["embed_tokens"])),
     # On one of two tied matrices.
     "tied-head": ("tied", dict(r=2, lora_alpha=3, target_modules=["lm_head", "v_proj"])),
     "tied-embeddings": ("tied", dict(r=2, lora_alpha=3, target_modules=["embed_tokens"])),
@@ -57,6 +59,8 @@ COMBINED = {
     "two": [("adapter", 0.5), ("adapters/patterns", -0.75)],
     "three": [("adapter", 1.0), ("adapters/patterns", 0.25), ("adapters/tables", 2.0)],
     "one": [("adapter", -1.5)],
+    # PEFT saves the table that both change along with their matrices.
+    "same-table": [("adapters/tables", 0.5), ("adapters/table", 1.0)],
 }
 
 
@@ -121,8 +125,7 @@ def write_adapters(golden):
         randomize(model)
         model.peft_config["default"].base_model_name_or_path = f"../../{checkpoint}/model"
         model.eval().save_pretrained(folder / name)
-        (folder / name / "adapter_model.safetensors").chmod(0o644)
-        (folder / name / "README.md").unlink(missing_ok=True)
+        tidy(folder / name)
         model = adapted(golden, checkpoint, f"adapters/{name}")
         records[name] = expected(golden, checkpoint, model, [(f"adapters/{name}", 1.0)])
     for name, adapters in COMBINED.items():
@@ -134,6 +137,15 @@ def write_adapters(golden):
         model.set_adapter("sum")
         records[name] = expected(golden, "gqa-256m", model.eval(), adapters)
     write_json(folder / "expected.json", records | {"versions": versions()})
+
+
+def tidy(folder):
+    """The same bytes in every run: PEFT keeps the names of the layers in a set."""
+    (folder / "adapter_model.safetensors").chmod(0o644)
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"target_modules": sorted(config["target_modules"])}, indent=2) + "\n")
 
 
 def adapted(golden, checkpoint, adapter):
