@@ -79,7 +79,11 @@ fn an_adapter_folder_stands_for_its_base_model_with_it() {
         if let [pair] = case["adapters"].as_array().unwrap().as_slice()
             && pair[0].as_str().unwrap().starts_with("adapters/")
         {
-            check(&load(Source::directory(adapter(pair[0].as_str().unwrap()).folder), vec![], Dtype::F32), &name, &case);
+            check(
+                &load(Source::directory(adapter(pair[0].as_str().unwrap()).folder), vec![], Dtype::F32),
+                &name,
+                &case,
+            );
         }
     }
 }

@@ -1,8 +1,6 @@
 //! Conversations of several turns: what is reused changes no answer.
 
-use smolvlm::{
-    Conversation, Event, FinishReason, Message, Options, Rgb, SamplingParams, SmolVlm, Source, Truncation,
-};
+use smolvlm::{Conversation, Event, FinishReason, Message, Options, Rgb, SamplingParams, SmolVlm, Source, Truncation};
 use smolvlm_tests::{checkpoints, exact, golden_root, lcg_bytes};
 
 fn model(name: &str) -> SmolVlm {
@@ -128,7 +126,8 @@ fn noise(seed: u64) -> Rgb {
 #[test]
 fn the_second_of_two_pictures_is_not_answered_from_the_first() {
     let params = SamplingParams::greedy().max_new_tokens(10);
-    let ask = |picture| Message::user().image(&*image(["", "square.png", "landscape.png"][picture])).text("What is this?");
+    let ask =
+        |picture| Message::user().image(&*image(["", "square.png", "landscape.png"][picture])).text("What is this?");
     let [model, _] = with_context(2048);
     let tokens = model.generate(ask(1), params.clone()).unwrap().prompt_tokens;
     // Room for one question and its answer, not for two.

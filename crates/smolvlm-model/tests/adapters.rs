@@ -57,7 +57,9 @@ fn the_product_is_added_to_its_layer_alone() {
     for (stored_as, weight) in [("", 1.0), (".default", -0.25)] {
         let adapter = plain();
         let [down, up] = ["A", "B"].map(|kind| values(&adapter[&format!("{PREFIX}{QUERY}.lora_{kind}.weight")]));
-        let renamed = adapter.iter().map(|(name, tensor)| (name.replace(".weight", &format!("{stored_as}.weight")), tensor.clone()));
+        let renamed = adapter
+            .iter()
+            .map(|(name, tensor)| (name.replace(".weight", &format!("{stored_as}.weight")), tensor.clone()));
         let after = parameters(&merged(&base, CONFIG, &renamed.collect(), weight).unwrap());
         for (path, data) in &after {
             if path != "text.layers.0.self_attn.q_proj.weight" {
@@ -132,7 +134,13 @@ fn tensors_that_do_not_fit_are_errors() {
         (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[47], 0)), "does not fit"),
         // There is nothing that the bias could be added to.
         (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[48], 0)), "no bias"),
-        (with(&format!("{PREFIX}model.text_model.embed_tokens.token_adapter.trainable_tokens_delta"), floats(&[1, 48], 0)), "plain LoRA"),
+        (
+            with(
+                &format!("{PREFIX}model.text_model.embed_tokens.token_adapter.trainable_tokens_delta"),
+                floats(&[1, 48], 0),
+            ),
+            "plain LoRA",
+        ),
         (matrices("model.text_model.layers.9.self_attn.q_proj", [48, 48], 2).into(), "another model"),
         (matrices("model.text_model.norm", [48, 48], 2).into(), "another model"),
         (matrices("model.text_model.embed_tokens", [96, 48], 2).into(), "another model"),
