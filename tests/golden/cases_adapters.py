@@ -1,7 +1,6 @@
 """LoRA adapters in the forms that PEFT writes them, and what the model answers with them, alone and combined."""
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -9,7 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from cases import MAX_NEW_TOKENS, SMALLEST_MARGIN, message, image, text
+from cases import MAX_NEW_TOKENS, SMALLEST_MARGIN, image, message, text
 from common import f32_list, versions, write_json
 
 CONVERSATION = [message("user", image("size-17x31.png"), text("What is it?"))]
@@ -115,9 +114,7 @@ def expected(golden, checkpoint, model, adapters):
     return {"checkpoint": checkpoint, "adapters": adapters, "answers": answers}
 
 
-def write_adapters(golden):
-    folder = golden / "adapters"
-    shutil.rmtree(folder, ignore_errors=True)
+def write_adapters(folder, golden):
     records = {"adapter": expected(golden, "gqa-256m", adapted(golden, "gqa-256m", "adapter"), [("adapter", 1.0)])}
     for seed, (name, (checkpoint, options)) in enumerate(ADAPTERS.items()):
         torch.manual_seed(seed)

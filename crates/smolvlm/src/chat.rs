@@ -10,7 +10,8 @@ use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message}
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A conversation of several turns. What the model has read stays in memory: a new turn costs its own images and tokens
+/// A conversation of several turns. Control tokens in messages and answers are plain characters
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). What the model has read stays in memory: a new turn costs its own images and tokens
 /// only. Answers are those that the whole conversation would get anew.
 pub struct Chat<'m> {
     owner: &'m SmolVlm,
@@ -98,8 +99,10 @@ impl<'m> Chat<'m> {
         }
         let clock = Instant::now();
         let asked = self.with(message.clone());
+        // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
+        let options = RenderOptions::answer().sanitized();
         let owner = self.owner;
-        let batch = owner.on_threads(|| owner.process(std::slice::from_ref(&asked), &params))?;
+        let batch = owner.on_threads(|| owner.process_with(std::slice::from_ref(&asked), &params, &options))?;
         let places = places(&asked, &batch);
         let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
         let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));

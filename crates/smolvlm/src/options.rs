@@ -37,6 +37,10 @@ pub struct Options {
     pub video_words: VideoWords,
     /// What happens to a conversation that is too long for the model's context.
     pub truncation: Truncation,
+    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the texts of conversations are plain characters. Off by
+    /// default, as in the reference, where they then mean what the template's own mean; a [`Chat`](crate::Chat) always takes
+    /// them for characters.
+    pub sanitize_control_tokens: bool,
     /// Memory for the features of tiles seen last, so that the same picture is encoded once; 0 turns it off. 64 MiB by
     /// default: a tile of the 256M model takes 144 KiB in f32.
     pub feature_cache_bytes: usize,
@@ -58,6 +62,7 @@ impl Default for Options {
             video_frames: None,
             video_words: VideoWords::default(),
             truncation: Truncation::default(),
+            sanitize_control_tokens: false,
             feature_cache_bytes: 64 << 20,
             limits: ProcessorLimits::default(),
         }

@@ -244,16 +244,25 @@ impl SmolVlm {
 
     /// Model inputs of conversations, which the truncation policy may shorten first.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        let options = RenderOptions::answer();
+        self.process_with(conversations, params, &RenderOptions::answer())
+    }
+
+    /// [`process`](Self::process) with other words around the conversations.
+    pub(crate) fn process_with(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Batch, Error> {
         if self.truncation == Truncation::Refuse {
-            return Ok(self.processor.process(conversations, &options)?);
+            return Ok(self.processor.process(conversations, options)?);
         }
         let context = self.config.text.max_position_embeddings;
         // Room for the answer, but not more than a quarter of the context.
         let fits = context - params.limit(0).unwrap_or(1).min(context / 4);
-        let fit = |conversation| self.processor.fit(conversation, &options, fits);
+        let fit = |conversation| self.processor.fit(conversation, options, fits);
         let shorter = conversations.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.processor.process(&shorter, &options)?)
+        Ok(self.processor.process(&shorter, options)?)
     }
 
     /// Features of all images and videos of a batch with the encoder's inner stages.

@@ -53,6 +53,10 @@ pub struct Model {
     /// `estimate` show every conversation whole
     #[arg(long)]
     pub truncate: bool,
+    /// Take control tokens in texts, such as <image> and <end_of_utterance>, for plain characters. `describe` and `chat` always
+    /// do
+    #[arg(long)]
+    pub sanitize_control_tokens: bool,
 }
 
 fn video_words() -> impl TypedValueParser<Value = VideoWords> {
@@ -75,6 +79,7 @@ impl Model {
             video_fps: self.video_fps,
             video_frames: self.video_frames,
             video_words: self.video_words,
+            sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             ..Options::default()
         }
