@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-GENERATED = ("media", "processing", "adapter", "examples")
+GENERATED = ("media", "processing", "adapter", "adapters", "examples")
 # Made only where the questions are at hand.
 DEMO = "demo"
 TOLERANCE = 1e-4  # absolute, and relative to the expected value

@@ -27,12 +27,13 @@ warnings.filterwarnings("ignore")
 import torch
 
 HERE = Path(__file__).resolve().parent
-MEDIA, PROCESSING, ADAPTER, EXAMPLES, DEMO = "media", "processing", "adapter", "examples", "demo"
+MEDIA, PROCESSING, ADAPTER, ADAPTERS, EXAMPLES, DEMO = "media", "processing", "adapter", "adapters", "examples", "demo"
 
 
 def build(out, only=None, questions=None):
     from adapter import write_adapter
     from cases import Reference, write_cases
+    from cases_adapters import write_adapters
     from cases_generation import write_generation_cases
     from cases_training import CHECKPOINTS as TRAINED, write_training_case
     from cases_video import write_video_cases
@@ -44,7 +45,7 @@ def build(out, only=None, questions=None):
 
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
-    names = [MEDIA, PROCESSING, *CHECKPOINTS, ADAPTER, EXAMPLES] + ([DEMO] if questions else [])
+    names = [MEDIA, PROCESSING, *CHECKPOINTS, ADAPTER, ADAPTERS, EXAMPLES] + ([DEMO] if questions else [])
     wanted = [n for n in names if only is None or n in only]
     for name in wanted:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -64,6 +65,8 @@ def build(out, only=None, questions=None):
         write_processing(out / PROCESSING, out)
     if ADAPTER in wanted:
         write_adapter(out / ADAPTER, out)
+    if ADAPTERS in wanted:
+        write_adapters(out / ADAPTERS, out)
     if EXAMPLES in wanted:
         write_examples(out / EXAMPLES, out)
     if DEMO in wanted:

@@ -1,9 +1,9 @@
 //! Checkpoints: a model that anything can load, and what training needs to go on as if it had never stopped.
 
-use crate::{Error, TrainConfig};
 use crate::lora::{has_adapters, save_adapters};
 use crate::optimizer::Moments;
 use crate::parameters::Parameter;
+use crate::{Error, TrainConfig};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};

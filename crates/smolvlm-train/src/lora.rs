@@ -5,8 +5,8 @@ use crate::parameters::{DOWN, UP, matches, module_name, specs_by_path};
 use crate::random::Random;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::serialize_to_file;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use smolvlm_kernels::{Adapter, Linear};
 use smolvlm_model::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, HostTensor, LoraLayer, PEFT_PREFIX, PeftAdapter, SmolVlmModel};
@@ -165,7 +165,9 @@ pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmMo
         let found = [down.len() / rank, up.len() / rank];
         if found != [layer.inputs(), layer.outputs()] {
             let [inputs, outputs] = found;
-            return Err(wrong(format!("{name} is for {inputs} inputs and {outputs} outputs, which does not fit the layer")));
+            return Err(wrong(format!(
+                "{name} is for {inputs} inputs and {outputs} outputs, which does not fit the layer"
+            )));
         }
         layer.adapter = Some(adapter(down, up, rank, scale));
     }

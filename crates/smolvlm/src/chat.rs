@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::stream::next_event;
 use crate::{Cancel, Error, Event, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
-use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
+use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -99,15 +99,11 @@ impl<'m> Chat<'m> {
         }
         let clock = Instant::now();
         let asked = self.with(message.clone());
-        let (owner, processor) = (self.owner, &self.owner.processor);
         // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
         let options = RenderOptions::answer().sanitized();
-        let (shown, batch) = owner.on_threads(|| -> Result<_, Error> {
-            let shown = owner.fitted(&asked, &params, &options)?;
-            let batch = processor.process(std::slice::from_ref(&shown), &options)?;
-            Ok((shown, batch))
-        })?;
-        let places = places(&asked, &shown, &batch);
+        let owner = self.owner;
+        let batch = owner.on_threads(|| owner.process_with(std::slice::from_ref(&asked), &params, &options))?;
+        let places = places(&asked, &batch);
         let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
         let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
@@ -131,14 +127,12 @@ impl<'m> Chat<'m> {
     }
 }
 
-/// Where each medium of a prompt stands in the conversation, in the order of the prompt. `shown` is the part of the
-/// conversation that the prompt shows: messages are missing after its first ones, those of the system.
-fn places(asked: &Conversation, shown: &Conversation, batch: &Batch) -> Vec<Place> {
+/// Where each medium of a prompt stands in the conversation, in the order of the prompt. A prompt shows images and videos each
+/// in the conversation's order; truncation leaves out the oldest after the system messages at the start.
+fn places(asked: &Conversation, batch: &Batch) -> Vec<Place> {
     let first = asked.messages.iter().take_while(|message| message.role == "system").count();
-    let dropped = asked.messages.len() - shown.messages.len();
     let (mut images, mut videos) = (Vec::new(), Vec::new());
-    for (index, message) in shown.messages.iter().enumerate() {
-        let index = if index < first { index } else { index + dropped };
+    for (index, message) in asked.messages.iter().enumerate() {
         for (item, content) in message.content.iter().enumerate() {
             match content {
                 Content::Image(_) | Content::Known(MediaPlan::Image(_)) => images.push((index, item)),
@@ -147,13 +141,16 @@ fn places(asked: &Conversation, shown: &Conversation, batch: &Batch) -> Vec<Plac
             }
         }
     }
-    // Prompts show images and videos each in the conversation's order.
-    let (mut images, mut videos) = (images.into_iter(), videos.into_iter());
-    let place = |media: &Media| match media.plan() {
-        MediaPlan::Video(_) => videos.next(),
-        _ => images.next(),
+    let is_video = |media: &Media| matches!(media.plan(), MediaPlan::Video(_));
+    let shown = |mut places: Vec<Place>, count: usize| {
+        let stay = places.iter().filter(|(message, _)| *message < first).count();
+        let end = (stay + places.len().saturating_sub(count)).min(places.len());
+        places.drain(stay..end);
+        places.into_iter()
     };
-    batch.all_media().filter_map(place).collect()
+    let count = batch.all_media().filter(|media| is_video(media)).count();
+    let (mut images, mut videos) = (shown(images, batch.all_media().count() - count), shown(videos, count));
+    batch.all_media().filter_map(|media| if is_video(media) { videos.next() } else { images.next() }).collect()
 }
 
 /// The answer to a message of a [`Chat`] while it is made: an iterator of events, like [`Stream`](crate::Stream).

@@ -244,29 +244,25 @@ impl SmolVlm {
 
     /// Model inputs of conversations, which the truncation policy may shorten first.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        let options = RenderOptions::answer();
-        if self.truncation == Truncation::Refuse {
-            return Ok(self.processor.process(conversations, &options)?);
-        }
-        let shorter = conversations.iter().map(|conversation| self.fitted(conversation, params, &options));
-        Ok(self.processor.process(&shorter.collect::<Result<Vec<_>, _>>()?, &options)?)
+        self.process_with(conversations, params, &RenderOptions::answer())
     }
 
-    /// A conversation without the messages that the truncation policy drops: those after its system messages at the start,
-    /// up to some other one.
-    pub(crate) fn fitted(
+    /// [`process`](Self::process) with other words around the conversations.
+    pub(crate) fn process_with(
         &self,
-        conversation: &Conversation,
+        conversations: &[Conversation],
         params: &SamplingParams,
         options: &RenderOptions,
-    ) -> Result<Conversation, Error> {
+    ) -> Result<Batch, Error> {
         if self.truncation == Truncation::Refuse {
-            return Ok(conversation.clone());
+            return Ok(self.processor.process(conversations, options)?);
         }
         let context = self.config.text.max_position_embeddings;
         // Room for the answer, but not more than a quarter of the context.
         let fits = context - params.limit(0).unwrap_or(1).min(context / 4);
-        Ok(self.processor.fit(conversation, options, fits)?)
+        let fit = |conversation| self.processor.fit(conversation, options, fits);
+        let shorter = conversations.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.processor.process(&shorter, options)?)
     }
 
     /// Features of all images and videos of a batch with the encoder's inner stages.

@@ -189,7 +189,8 @@ impl Patterns {
         }
         let compiled = pairs.iter().map(|(pattern, value)| {
             let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"));
-            let regex = regex.map_err(|_| format!("{key} {:?} is not a pattern that is understood", readable(pattern)))?;
+            let regex =
+                regex.map_err(|_| format!("{key} {:?} is not a pattern that is understood", readable(pattern)))?;
             if value.is_finite() { Ok((regex, *value)) } else { Err(format!("{key} holds {value}")) }
         });
         compiled.collect::<Result<_, String>>().map(Self)

@@ -89,14 +89,16 @@ impl PeftAdapter {
         let (mut parts, mut replaced) = (BTreeMap::<String, BTreeMap<Part, StoredTensor>>::new(), BTreeMap::new());
         for (key, tensor) in read_header(&file, &path)? {
             if float_type(tensor.dtype).is_none() {
-                return Err(wrong(format!("{} is stored as {}; it can be F32, BF16 or F16", readable(&key), tensor.dtype)));
+                return Err(wrong(format!(
+                    "{} is stored as {}; it can be F32, BF16 or F16",
+                    readable(&key),
+                    tensor.dtype
+                )));
             }
             let name = key.strip_prefix(PEFT_PREFIX);
             let name = name.ok_or_else(|| wrong(format!("{} does not begin with {PEFT_PREFIX}", readable(&key))))?;
             let repeated = match PARTS.iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, *part))) {
-                Some((module, part)) => {
-                    parts.entry(module.to_owned()).or_default().insert(part, tensor).is_some()
-                }
+                Some((module, part)) => parts.entry(module.to_owned()).or_default().insert(part, tensor).is_some(),
                 None if is_other_method(name) => {
                     return Err(wrong(format!("{} is no part of a plain LoRA adapter", readable(&key))));
                 }
@@ -136,9 +138,8 @@ impl PeftAdapter {
     ///
     /// [`Error::Adapter`] when the adapter changes anything else: tables, convolutions, biases, or whole modules.
     pub fn into_linear_layers(self) -> Result<BTreeMap<String, LoraLayer>, Error> {
-        let other = self.layers.iter().find(|(_, layer)| {
-            layer.is_embedding || layer.bias.is_some() || layer.shape.len() != 2
-        });
+        let other =
+            self.layers.iter().find(|(_, layer)| layer.is_embedding || layer.bias.is_some() || layer.shape.len() != 2);
         let other = other.map(|(module, _)| module).or_else(|| self.replaced.keys().next());
         match other {
             Some(name) => {
@@ -157,7 +158,8 @@ impl PeftAdapter {
 
 /// Whether a name belongs to another method than plain LoRA: DoRA's magnitudes, single tokens, and the like.
 fn is_other_method(name: &str) -> bool {
-    name.split('.').any(|part| part.starts_with("lora_") || part == "token_adapter" || part.contains("trainable_tokens"))
+    name.split('.')
+        .any(|part| part.starts_with("lora_") || part == "token_adapter" || part.contains("trainable_tokens"))
 }
 
 enum Fault {
@@ -235,7 +237,11 @@ fn values(file: &MappedFile, tensor: &StoredTensor) -> Result<Vec<f32>, String> 
     };
     let mut values = vec![0.0; bytes.len() / float.bytes()];
     widen(bytes, float, &mut values);
-    if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err("it holds a value that is not finite".to_owned()) }
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err("it holds a value that is not finite".to_owned())
+    }
 }
 
 /// A matrix of so many rows with rows and columns exchanged.
