@@ -59,9 +59,7 @@ impl ControlTokens {
         match value {
             Value::String(text) => self.mark(text).into(),
             Value::Array(items) => items.iter().map(|item| self.mark_json(item)).collect(),
-            Value::Object(object) => {
-                object.iter().map(|(key, value)| (key.clone(), self.mark_json(value))).collect()
-            }
+            Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), self.mark_json(value))).collect(),
             other => other.clone(),
         }
     }

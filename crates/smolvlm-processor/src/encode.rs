@@ -1,8 +1,8 @@
 //! Token ids of prompts that hold typed control tokens.
 
 use tokenizers::{
-    Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Token,
-    Tokenizer,
+    Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    Token, Tokenizer,
 };
 
 use crate::error::Error;

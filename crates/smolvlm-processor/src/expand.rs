@@ -292,7 +292,10 @@ mod tests {
         assert_eq!(expanded.pieces.len(), 5);
         assert_eq!((&expanded.pieces[0], &expanded.pieces[4]), (&typed("<image>"), &typed("<video>")));
         assert_eq!(expanded.to_string().matches("<image>").count(), 3);
-        assert!(matches!(expansion(&special, 1).expand(&prompt, &[], 0), Err(Error::ImageCount { placeholders: 1, .. })));
+        assert!(matches!(
+            expansion(&special, 1).expand(&prompt, &[], 0),
+            Err(Error::ImageCount { placeholders: 1, .. })
+        ));
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Prepared<'_> {
             let plans: Vec<Vec<MediaPlan>> = media.iter().map(|row| row.iter().map(Media::plan).collect()).collect();
             self.write_prompts(&plans)?;
         }
-        let (prompts, ids): (Vec<_>, Vec<_>) = self.rows.into_iter().map(|row| (row.prompt.to_string(), row.ids)).unzip();
+        let (prompts, ids): (Vec<_>, Vec<_>) =
+            self.rows.into_iter().map(|row| (row.prompt.to_string(), row.ids)).unzip();
         Batch::new(&ids, prompts, media, || {
             let missing = Error::MissingToken { name: "pad_token", token: String::new() };
             processor.pad_token_id().ok_or(missing)

@@ -6,7 +6,8 @@ use crate::message::Conversation;
 
 /// Two characters of a private-use plane that no text of the conversation holds.
 pub(crate) fn span_marks(conversation: &Conversation) -> [char; 2] {
-    let mut free = ('\u{f0002}'..='\u{ffffd}').filter(|c| conversation.message_with_text(c.encode_utf8(&mut [0; 4])).is_none());
+    let mut free =
+        ('\u{f0002}'..='\u{ffffd}').filter(|c| conversation.message_with_text(c.encode_utf8(&mut [0; 4])).is_none());
     [free.next(), free.next()].map(Option::unwrap_or_default)
 }
 

@@ -45,10 +45,7 @@ fn rewritten(tag: &str) -> Option<String> {
 }
 
 /// The marker of whitespace control at one end of a tag, and the rest.
-fn trim_marker<'a>(
-    text: &'a str,
-    strip: impl Fn(&'a str, &'static str) -> Option<&'a str>,
-) -> (&'static str, &'a str) {
+fn trim_marker<'a>(text: &'a str, strip: impl Fn(&'a str, &'static str) -> Option<&'a str>) -> (&'static str, &'a str) {
     ["-", "+"].into_iter().find_map(|marker| strip(text, marker).map(|rest| (marker, rest))).unwrap_or(("", text))
 }
 

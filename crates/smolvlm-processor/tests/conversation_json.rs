@@ -50,7 +50,10 @@ fn what_is_wrong_is_named_with_its_place() {
         (r#"[{"role": "user"}]"#, r#"message 0: the message has no "content""#),
         (r#"[{"role": "user", "content": null}]"#, r#"message 0: the message has no "content""#),
         (r#"[{"role": "user", "content": []}]"#, r#"message 0: "content" is empty; give at least one item"#),
-        (r#"[{"role": "user", "content": {}}]"#, r#"message 0: "content" must be a string or a list of items, found an object"#),
+        (
+            r#"[{"role": "user", "content": {}}]"#,
+            r#"message 0: "content" must be a string or a list of items, found an object"#,
+        ),
     ];
     for (json, wanted) in cases {
         assert_eq!(Conversation::from_json(json).unwrap_err().to_string(), wanted, "{json}");
@@ -65,7 +68,8 @@ fn a_string_is_one_text_item() {
         assert!(matches!(&message.content[..], [Content::Text(text)] if text == "hi"), "{message:?}");
         assert_eq!((message.as_string(), message.extra["name"].as_str()), (Some("hi"), Some("x")));
     }
-    let listed = r#"[[{"role": "user", "content": [{"type": "text", "text": "hi"}]}], [{"role": "user", "content": ""}]]"#;
+    let listed =
+        r#"[[{"role": "user", "content": [{"type": "text", "text": "hi"}]}], [{"role": "user", "content": ""}]]"#;
     let batch = Conversation::many_from_json(listed).unwrap();
     assert_eq!((batch[0].messages[0].as_string(), batch[1].messages[0].as_string()), (None, Some("")));
 }

@@ -75,7 +75,8 @@ fn spans_of_the_assistant() {
         compared += 1;
     }
     assert!(compared >= 5);
-    let plain = processor(None).assistant_spans(&conversation(&cases("control_tokens.json")[0]), &RenderOptions::plain(), &[]);
+    let plain =
+        processor(None).assistant_spans(&conversation(&cases("control_tokens.json")[0]), &RenderOptions::plain(), &[]);
     assert_eq!(plain.unwrap(), None);
 }
 

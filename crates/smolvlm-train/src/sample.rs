@@ -37,10 +37,11 @@ impl Sample {
         let spoken = Spoken::find(processor, &example.conversation, prompt, &plans)?;
         let offsets = offsets(processor, prompt, &batch.input_ids)?;
         let image = processor.image_token_id();
-        let learnt =
-            offsets.iter().zip(&batch.input_ids).enumerate().map(|(index, (&offsets, &id))| {
-                index > 0 && id != image && spoken.holds(offsets)
-            });
+        let learnt = offsets
+            .iter()
+            .zip(&batch.input_ids)
+            .enumerate()
+            .map(|(index, (&offsets, &id))| index > 0 && id != image && spoken.holds(offsets));
         let learnt: Vec<bool> = learnt.collect();
         if !learnt.contains(&true) {
             return Err(SampleError::NoTarget);

@@ -166,7 +166,9 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
-        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words)
+        Ok(processor
+            .with_limits(options.limits.clone())
+            .with_video_words(options.video_words)
             .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 
