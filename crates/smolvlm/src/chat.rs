@@ -102,7 +102,7 @@ impl<'m> Chat<'m> {
         // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
         let options = RenderOptions::answer().sanitized();
         let owner = self.owner;
-        let batch = owner.on_threads(|| owner.process_with(std::slice::from_ref(&asked), &params, &options))?;
+        let batch = owner.process_with(std::slice::from_ref(&asked), &params, &options)?;
         let places = places(&asked, &batch);
         let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
         let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));

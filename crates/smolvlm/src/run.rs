@@ -27,6 +27,7 @@ pub(crate) struct Run<'m> {
     next: Next,
     /// Features of each medium of the batch, once they are known.
     pub(crate) features: Vec<MediaFeatures>,
+    has_features: bool,
     cached_tokens: usize,
     deadline: Option<Instant>,
     timings: Timings,
@@ -84,6 +85,7 @@ impl<'m> Run<'m> {
             rows,
             next: Next::Logits(Vec::new()),
             features: Vec::new(),
+            has_features: false,
             cached_tokens: 0,
             deadline,
             timings: Timings { process, ..Timings::default() },
@@ -102,15 +104,25 @@ impl<'m> Run<'m> {
         self.rows.iter().all(|row| row.finished.is_some())
     }
 
-    /// Makes one more token for every row that is not finished; gives each row's new text.
+    /// Makes one more token for every row that is not finished; gives each row's new text. The first step encodes the media
+    /// and makes none, so that other requests wait for no more than one part of this one.
     pub(crate) fn step(&mut self) -> Result<Vec<Option<String>>, Error> {
         if self.cancel.is_cancelled() {
             return self.end(FinishReason::Cancelled);
         }
         let clock = Instant::now();
+        if let Some((batch, known)) = self.waiting.as_ref().filter(|_| !self.has_features) {
+            match self.owner.media_features(batch, known, &self.cancel) {
+                Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
+                other => self.features = other?,
+            }
+            self.has_features = true;
+            self.timings.vision = clock.elapsed();
+            return Ok(vec![None; self.rows.len()]);
+        }
         let first = self.waiting.is_some();
-        if let Some((batch, known)) = self.waiting.take() {
-            match self.prefill(&batch, &known) {
+        if let Some((batch, _)) = self.waiting.take() {
+            match self.prefill(&batch) {
                 Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
                 other => other?,
             }
@@ -129,7 +141,7 @@ impl<'m> Run<'m> {
         }
         let deltas = self.choose()?;
         if first {
-            self.timings.prefill = clock.elapsed().saturating_sub(self.timings.vision);
+            self.timings.prefill = clock.elapsed();
         } else {
             self.timings.decode += clock.elapsed();
         }
@@ -140,13 +152,9 @@ impl<'m> Run<'m> {
         Ok(deltas)
     }
 
-    /// Encodes the media and runs the prompts through the model.
-    fn prefill(&mut self, batch: &Batch, known: &[MediaFeatures]) -> Result<(), Error> {
+    /// Runs the prompts through the model.
+    fn prefill(&mut self, batch: &Batch) -> Result<(), Error> {
         let owner = self.owner;
-        let clock = Instant::now();
-        self.features = owner.media_features(batch, known, &self.cancel)?;
-        self.timings.vision = clock.elapsed();
-
         let new_tokens = |row: &Row<'_>| {
             let room = owner.config.text.max_position_embeddings.saturating_sub(row.prompt_len);
             self.params.limit(row.prompt_len).map_or(1, |limit| limit.min(room))
