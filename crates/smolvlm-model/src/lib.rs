@@ -19,6 +19,7 @@
 //! # Ok::<(), smolvlm_model::Error>(())
 //! ```
 
+mod adapter;
 mod convert;
 mod encoding;
 mod error;
@@ -43,6 +44,7 @@ mod shards;
 mod stored;
 mod weights;
 
+pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter, PeftConfig};
 pub use error::{Error, Misshapen, WeightMismatch};
 pub use format::{WeightFormat, vision_format};
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};

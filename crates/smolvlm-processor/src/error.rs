@@ -331,13 +331,8 @@ pub enum Problem {
     /// A message without content.
     #[error("the message has no \"content\"")]
     MissingContent,
-    /// Content written as a plain string. SmolVLM templates print nothing for it, silently.
-    #[error(
-        "\"content\" is a string, which SmolVLM's chat template would drop; write [{{\"type\": \"text\", \"text\": \"...\"}}]"
-    )]
-    StringContent,
     /// Content that is neither a list nor a string.
-    #[error("\"content\" must be a list of items, found {found}")]
+    #[error("\"content\" must be a string or a list of items, found {found}")]
     ContentNotList {
         /// JSON type met.
         found: &'static str,
@@ -398,8 +393,9 @@ pub enum Problem {
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {
-    typed_in
-        .map_or_else(String::new, |message| format!("; the text of message {message} contains the placeholder itself"))
+    typed_in.map_or_else(String::new, |message| {
+        format!("; the text of message {message} contains the placeholder itself, which sanitize_control_tokens takes for text")
+    })
 }
 
 fn line_hint(line: Option<usize>) -> String {

@@ -12,6 +12,7 @@ use crate::plan::MediaPlan;
 use crate::prepare::Planned;
 use crate::process::{Item, Source};
 use crate::processor::Processor;
+use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template::RenderOptions;
 
@@ -22,7 +23,7 @@ type Place = (usize, usize);
 pub(crate) struct Fitted<'a> {
     /// First message that is kept after the system messages at the start.
     start: usize,
-    pub text: String,
+    pub text: Prompt,
     /// In the order of the placeholders in `text`.
     pub media: Vec<Planned<'a>>,
 }
@@ -63,7 +64,7 @@ impl Processor {
         self.items_of(&text, &light, 0, at)?;
 
         let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
-        let mut best: Option<(usize, String, Vec<Place>)> = None;
+        let mut best: Option<(usize, Prompt, Vec<Place>)> = None;
         let starts = starts(conversation);
         let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
         let mut tries_whole = whole.is_some();
@@ -107,7 +108,7 @@ impl Processor {
     }
 
     /// Tokens of an expanded prompt; those of its media alone, where they are too many already.
-    fn count_tokens(&self, text: &str, plans: &[MediaPlan], max_tokens: usize) -> Result<usize, Error> {
+    fn count_tokens(&self, text: &Prompt, plans: &[MediaPlan], max_tokens: usize) -> Result<usize, Error> {
         let expansion = self.expansion(None);
         match expansion.tokens(plans) {
             tokens if tokens > max_tokens => Ok(tokens),
@@ -165,7 +166,8 @@ fn without_data(message: &Message) -> Message {
         Content::Video(VideoSource::Path(_) | VideoSource::Url(_)) => content.clone(),
         Content::Video(_) => video_data(),
     });
-    Message { role: message.role.clone(), content: content.collect(), extra: message.extra.clone() }
+    let (role, is_string) = (message.role.clone(), message.is_string);
+    Message { role, is_string, content: content.collect(), extra: message.extra.clone() }
 }
 
 fn image_data() -> Content {

@@ -26,8 +26,8 @@
 //!
 //! # Differences from the reference
 //!
-//! Behaviour follows transformers 5.23.0 (`SmolVLMProcessor`), except that
-//! - message content given as a plain string is an error; the reference drops the text without a word;
+//! Behaviour follows transformers 5.24.0 (`SmolVLMProcessor`), except that
+//! - message content given as a plain string is one text item for a template that would drop strings, as the released one;
 //! - an image or video item has exactly one source;
 //! - images and videos mix in one conversation, in the order written, where the reference fails;
 //! - a video announces its own number of frames and its stream's times; [`VideoWords::Reference`] has the reference's;
@@ -41,7 +41,9 @@
 //! - `ffmpeg`: read video containers through the system's FFmpeg libraries; see [`smolvlm_video`].
 
 mod batch;
+mod control_tokens;
 mod conversation_json;
+mod encode;
 mod error;
 mod estimate;
 mod expand;
@@ -62,14 +64,19 @@ mod policy;
 mod prepare;
 mod process;
 mod processor;
+mod prompt;
 mod source;
+mod spans;
 mod synthetic;
+mod tags;
 mod template;
 mod template_env;
+mod template_value;
 mod text_deltas;
 #[cfg(feature = "http")]
 mod tls;
 mod to_json;
+mod token_bytes;
 mod tokenizer;
 mod video_prompt;
 #[cfg(feature = "http")]
@@ -94,6 +101,7 @@ pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};
 pub use text_deltas::TextDeltas;
+pub use token_bytes::TokenBytes;
 pub use tokenizer::{SpecialTokens, tokenizer_from_json};
 pub use tokenizers::Tokenizer;
 pub use video_prompt::VideoWords;

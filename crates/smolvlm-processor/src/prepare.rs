@@ -8,6 +8,7 @@ use crate::message::Conversation;
 use crate::plan::{Media, MediaPlan};
 use crate::process::Item;
 use crate::processor::Processor;
+use crate::prompt::Prompt;
 use crate::template::RenderOptions;
 use crate::video_prompt::VideoWords;
 
@@ -34,11 +35,11 @@ pub struct Prepared<'a> {
 /// One conversation.
 pub(crate) struct Row<'a> {
     /// The rendered conversation, with one placeholder for each medium.
-    pub text: String,
+    pub text: Prompt,
     /// In the order of the placeholders.
     pub media: Vec<Planned<'a>>,
     /// The expanded prompt and its tokens.
-    prompt: String,
+    prompt: Prompt,
     ids: Vec<u32>,
 }
 
@@ -183,7 +184,8 @@ impl Prepared<'_> {
             let plans: Vec<Vec<MediaPlan>> = media.iter().map(|row| row.iter().map(Media::plan).collect()).collect();
             self.write_prompts(&plans)?;
         }
-        let (prompts, ids): (Vec<_>, Vec<_>) = self.rows.into_iter().map(|row| (row.prompt, row.ids)).unzip();
+        let (prompts, ids): (Vec<_>, Vec<_>) =
+            self.rows.into_iter().map(|row| (row.prompt.to_string(), row.ids)).unzip();
         Batch::new(&ids, prompts, media, || {
             let missing = Error::MissingToken { name: "pad_token", token: String::new() };
             processor.pad_token_id().ok_or(missing)
@@ -203,8 +205,8 @@ impl Prepared<'_> {
 }
 
 impl<'a> Row<'a> {
-    fn new(text: String, media: Vec<Planned<'a>>) -> Self {
-        Self { text, media, prompt: String::new(), ids: Vec::new() }
+    fn new(text: Prompt, media: Vec<Planned<'a>>) -> Self {
+        Self { text, media, prompt: String::new().into(), ids: Vec::new() }
     }
 
     fn plans(&self) -> Vec<MediaPlan> {

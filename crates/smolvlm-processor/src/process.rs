@@ -6,6 +6,7 @@ use crate::expand::{Kind, Placeholders, check_counts};
 use crate::message::{Content, Conversation};
 use crate::plan::MediaPlan;
 use crate::processor::Processor;
+use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource};
 use crate::template::RenderOptions;
 
@@ -51,7 +52,7 @@ impl Processor {
     /// The media of a conversation in the order in which its rendered prompt shows them.
     pub(crate) fn items_of<'c>(
         &self,
-        text: &str,
+        prompt: &Prompt,
         conversation: &'c Conversation,
         row: usize,
         at: Position,
@@ -62,7 +63,7 @@ impl Processor {
             let Some(source) = Source::of(content) else { continue };
             if content.is_video() { &mut videos } else { &mut images }.push(Item { at, source });
         }
-        let placeholders = Placeholders::find(text, self.special_tokens(), !videos.is_empty());
+        let placeholders = Placeholders::find(prompt, self.special_tokens(), !videos.is_empty());
         check_counts(&placeholders, images.len(), videos.len(), row, |kind| {
             conversation.message_with_text(match kind {
                 Kind::Image => self.special_tokens().image(),
@@ -77,8 +78,8 @@ impl Processor {
         Ok(placeholders.kinds().filter_map(next).collect())
     }
 
-    pub(crate) fn encode_checked(&self, prompt: &str, media: &[MediaPlan], row: usize) -> Result<Vec<u32>, Error> {
-        let ids = self.encode(prompt)?;
+    pub(crate) fn encode_checked(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<Vec<u32>, Error> {
+        let ids = self.encode_prompt(prompt)?;
         let needed = self.expansion(None).tokens(media);
         let found = ids.iter().filter(|&&id| id == self.image_token_id()).count();
         if found == needed { Ok(ids) } else { Err(Error::ImageTokens { row, found, needed }) }

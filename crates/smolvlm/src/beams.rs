@@ -117,24 +117,17 @@ pub(crate) fn run(
 impl Search<'_> {
     /// Takes one step; names the beams to go on with.
     fn advance(&mut self, logits: &[f32], keep: &mut dyn FnMut(usize)) -> Result<(), Error> {
-        let mut failed = None;
         let stop = &self.stop;
-        // The text of a candidate is decoded anew: beams share no history that could be kept.
+        // The tokens of a candidate are gone through anew: beams share no history that could be kept.
         let mut stopped = |tokens: &[u32]| {
             let Some(mut stop) = stop.clone() else { return Ok(false) };
             let mut found = false;
             for &token in tokens {
-                match stop.push(token) {
-                    Ok(ends_here) => found = ends_here,
-                    Err(error) => failed = Some(error),
-                }
+                found = stop.push(token);
             }
             Ok(found)
         };
         let step = self.state.advance(logits, &mut stopped)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
         self.tokens = match step {
             BeamStep::Continue { parents, tokens } => {
                 parents.into_iter().for_each(keep);

@@ -51,6 +51,32 @@ pub enum Error {
     #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
+    /// A folder with an adapter alone, whose base model cannot be found.
+    #[error(
+        "{}: an adapter {}; give its base model with --model and this folder with --adapter (Options::adapters)",
+        folder.display(),
+        base.as_ref().map_or_else(
+            || "that names no base model".to_owned(),
+            |base| format!("of '{base}', which is neither a folder here nor a hub repository")
+        )
+    )]
+    AdapterBase {
+        /// The adapter's folder.
+        folder: std::path::PathBuf,
+        /// What its configuration names.
+        base: Option<String>,
+    },
+    /// Adapters whose base models are adapters, and so on without end.
+    #[error("{}: its base model is an adapter of an adapter, more than {limit} deep", folder.display())]
+    AdapterDepth {
+        /// The folder of the last adapter that was looked at.
+        folder: std::path::PathBuf,
+        /// Adapters that may follow each other.
+        limit: usize,
+    },
+    /// Adapters for a model without weights.
+    #[error("random weights cannot be adapted; give the adapter's base model")]
+    AdapterOfRandom,
     /// This build cannot reach the hub.
     #[error("'{repo}' is on the hub, and this build has no feature `hub`; give a checkpoint folder")]
     NoHub {

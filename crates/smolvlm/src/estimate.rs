@@ -140,7 +140,7 @@ pub fn estimate(
     new_tokens: usize,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<RequestEstimate>, Error> {
-    let checkpoint = source.open(progress)?;
+    let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
     // A folder without weights has a cost all the same.
     let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantised());

@@ -28,6 +28,7 @@
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
 
+mod adapter;
 mod admission;
 mod beams;
 mod cancel;
@@ -45,6 +46,7 @@ mod hidden;
 pub mod hub;
 mod options;
 mod prefill;
+mod prefix;
 mod progress;
 mod row;
 mod run;
@@ -61,6 +63,7 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use adapter::Adapter;
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]

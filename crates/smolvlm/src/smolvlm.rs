@@ -59,7 +59,7 @@ impl SmolVlm {
         // What cannot be had at all is said before anything is downloaded.
         let choice = Choice::new(options.device, options.dtype)?;
         let threads = Threads::new(options.threads)?;
-        let checkpoint = source.open(progress)?;
+        let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
         let (prompt, model) = (processor.config().image_seq_len, config.image_seq_len());
@@ -103,7 +103,7 @@ impl SmolVlm {
         options: &Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Processor, Error> {
-        source.open(progress)?.processor(options)
+        source.open(progress)?.with_adapters(&options.adapters)?.processor(options)
     }
 
     /// The checkpoint's configuration.
@@ -245,16 +245,30 @@ impl SmolVlm {
     /// Model inputs of conversations, which the truncation policy may shorten first. What is too long or too much is refused
     /// before any pixel is decoded.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        self.threads.prepare(|| self.process_here(conversations, params))?
+        self.process_with(conversations, params, &RenderOptions::answer())
     }
 
-    fn process_here(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        let options = RenderOptions::answer();
+    /// [`process`](Self::process) with other words around the conversations.
+    pub(crate) fn process_with(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Batch, Error> {
+        self.threads.prepare(|| self.process_here(conversations, params, options))?
+    }
+
+    fn process_here(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Batch, Error> {
         let prepared = match self.truncation {
-            Truncation::Refuse => self.processor.prepare(conversations, &options)?,
+            Truncation::Refuse => self.processor.prepare(conversations, options)?,
             Truncation::DropOldest => {
                 let fits = prompt_limit(self.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
-                self.processor.prepare_fitting(conversations, &options, fits)?
+                self.processor.prepare_fitting(conversations, options, fits)?
             }
         };
         self.admit(&prepared, params)?;
