@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::stream::next_event;
 use crate::{Cancel, Error, Event, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
-use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message};
+use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
