@@ -16,6 +16,9 @@ use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template::RenderOptions;
 
+/// Message and item of a medium in the whole conversation.
+type Place = (usize, usize);
+
 /// The longest end of a conversation that fits.
 pub(crate) struct Fitted<'a> {
     /// First message that is kept after the system messages at the start.
@@ -45,7 +48,8 @@ impl Processor {
         Ok(Conversation::new(kept.filter_map(|index| conversation.messages.get(index).cloned())))
     }
 
-    /// Goes from the last turn to the first, so that only media that may fit are opened, each once.
+    /// Goes from the last turn to the first, so that only media that may fit are opened, each once. Where nothing has to be
+    /// downloaded the whole is tried before that: mostly it fits.
     pub(crate) fn fitted<'a>(
         &self,
         conversation: &'a Conversation,
@@ -59,18 +63,20 @@ impl Processor {
         let text = self.render_at(&light, options, at)?;
         self.items_of(&text, &light, 0, at)?;
 
-        let mut opened: BTreeMap<(usize, usize), Planned<'a>> = BTreeMap::new();
-        let mut tiles = 0;
-        let mut best: Option<(usize, Prompt, Vec<(usize, usize)>)> = None;
-        for start in starts(conversation).into_iter().rev() {
+        let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
+        let mut best: Option<(usize, Prompt, Vec<Place>)> = None;
+        let starts = starts(conversation);
+        let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
+        let mut tries_whole = whole.is_some();
+        for start in whole.into_iter().chain(starts.into_iter().rev()) {
             let indices: Vec<usize> = kept_messages(conversation, start).collect();
-            for (message, item, content) in conversation.items().filter(|(message, ..)| indices.contains(message)) {
+            let is_kept = |message: usize| message >= start || message < system_messages(conversation);
+            for (message, item, content) in conversation.items().filter(|&(message, ..)| is_kept(message)) {
                 if let Some(source) = Source::of(content)
                     && !opened.contains_key(&(message, item))
                 {
                     let item_at = at.message(message).item(item);
-                    let planned = self.open_planned(Item { at: item_at, source }, &mut tiles, opener)?;
-                    opened.insert((message, item), planned);
+                    opened.insert((message, item), self.open_planned(Item { at: item_at, source }, opener)?);
                 }
             }
             let kept = Conversation::new(indices.iter().filter_map(|&index| light.messages.get(index).cloned()));
@@ -79,17 +85,23 @@ impl Processor {
             let original = |item: &Item<'_>| {
                 Some((*indices.get(item.at.message.unwrap_or_default())?, item.at.item.unwrap_or_default()))
             };
-            let order: Vec<(usize, usize)> = items.iter().filter_map(original).collect();
+            let order: Vec<Place> = items.iter().filter_map(original).collect();
             let plans: Vec<MediaPlan> =
                 order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
             let tokens = self.count_tokens(&text, &plans, max_tokens)?;
             if tokens > max_tokens {
+                if std::mem::take(&mut tries_whole) {
+                    continue;
+                }
                 if best.is_none() {
                     return Err(Error::TooLong { tokens, limit: max_tokens });
                 }
                 break;
             }
             best = Some((start, text, order));
+            if tries_whole {
+                break;
+            }
         }
         let (start, text, order) = best.ok_or(Error::TooLong { tokens: 0, limit: max_tokens })?;
         Ok(Fitted { start, text, media: order.iter().filter_map(|place| opened.remove(place)).collect() })
@@ -103,6 +115,21 @@ impl Processor {
             _ => Ok(self.encode_checked(&expansion.expand(text, plans, 0)?, plans, 0)?.len()),
         }
     }
+}
+
+/// Whether a medium is on another machine.
+fn has_downloads(conversation: &Conversation) -> bool {
+    conversation.items().any(|(_, _, content)| match content {
+        Content::Image(ImageSource::Url(url)) | Content::Video(VideoSource::Url(url)) => is_download(url),
+        Content::Video(VideoSource::Frames(list)) => {
+            list.images.iter().any(|image| matches!(image, ImageSource::Url(url) if is_download(url)))
+        }
+        _ => false,
+    })
+}
+
+fn is_download(url: &str) -> bool {
+    matches!(scheme(url), Some("http" | "https"))
 }
 
 /// System messages at the start.

@@ -36,7 +36,7 @@ pub(crate) struct Download<'a> {
 impl Download<'_> {
     /// Fetches a URL.
     pub(crate) fn fetch(&self, text: &str) -> Result<Vec<u8>, Error> {
-        self.fetch_with(text, || DefaultResolver::default())
+        self.fetch_with(text, DefaultResolver::default)
     }
 
     /// Redirects are followed here and not by the client, so that one parser reads every URL.

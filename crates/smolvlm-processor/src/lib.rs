@@ -16,6 +16,14 @@
 //! # Ok::<(), smolvlm_processor::Error>(())
 //! ```
 //!
+//! # Untrusted conversations
+//!
+//! A conversation can name files and addresses. [`Conversation::from_json_untrusted`] accepts only media that are data inside
+//! the conversation; [`Processor::with_media_policy`] sets which files, hosts and addresses a program opens, see
+//! [`MediaPolicy`]. [`ProcessorLimits`] bound the size of each medium, and [`Processor::prepare`] counts a prompt before any
+//! pixel is decoded. `https:` servers are checked against the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these
+//! variables are set.
+//!
 //! # Differences from the reference
 //!
 //! Behaviour follows transformers 5.24.0 (`SmolVLMProcessor`), except that
@@ -44,7 +52,6 @@ mod fit;
 #[cfg(feature = "http")]
 mod http;
 mod inline;
-#[cfg(feature = "http")]
 mod jpeg_header;
 mod limits;
 mod media;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
@@ -12,6 +11,7 @@ use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput, frame_files};
 use crate::error::{Error, Position};
 use crate::files::{confined, file_path, nameless_image, nameless_video};
 use crate::inline::{base64, data_url, image_in_path};
+use crate::jpeg_header;
 use crate::limits::ProcessorLimits;
 use crate::plan::{Media, MediaPlan};
 use crate::policy::MediaPolicy;
@@ -28,7 +28,8 @@ pub(crate) struct Opener<'a> {
     /// Bytes of encoded media in memory so far.
     bytes: u64,
     /// Time of downloads so far.
-    waited: Duration,
+    #[cfg(feature = "http")]
+    waited: std::time::Duration,
 }
 
 /// An image or video that was opened once: enough for its header, and for its pixels later.
@@ -56,7 +57,14 @@ pub(crate) enum File<'c> {
 impl<'a> Opener<'a> {
     pub(crate) fn new(processor: &'a Processor, headers_only: bool) -> Self {
         let (policy, limits) = (processor.media_policy(), processor.limits());
-        Self { policy, limits, headers_only, bytes: 0, waited: Duration::ZERO }
+        Self {
+            policy,
+            limits,
+            headers_only,
+            bytes: 0,
+            #[cfg(feature = "http")]
+            waited: std::time::Duration::ZERO,
+        }
     }
 
     /// Opens a medium. Of videos the index is read, of images nothing that is not in memory already.
@@ -170,7 +178,7 @@ impl<'a> Opener<'a> {
 
     #[cfg(feature = "http")]
     fn download(&mut self, url: &str, limit: u64, header_only: bool, at: Position) -> Result<Vec<u8>, Error> {
-        use std::time::Instant;
+        use std::time::{Duration, Instant};
         let (total, start) = (Duration::from_secs(self.policy.max_total_seconds), Instant::now());
         let left = total.saturating_sub(self.waited).min(self.limits.http_timeout);
         let room = self.policy.max_total_bytes.saturating_sub(self.bytes);
@@ -180,7 +188,7 @@ impl<'a> Opener<'a> {
             redirects: self.limits.http_redirects,
             // A time too far away to be counted is a year away.
             deadline: start.checked_add(left).unwrap_or(start + Duration::from_secs(365 * 24 * 3600)),
-            is_enough: &|bytes| header_only && crate::jpeg_header::is_complete(bytes),
+            is_enough: &|bytes| header_only && jpeg_header::is_complete(bytes),
             at,
         };
         let result = download.fetch(url);
@@ -247,7 +255,10 @@ impl File<'_> {
     fn dimensions(&self, limits: &ProcessorLimits, at: Position) -> Result<(u32, u32), Error> {
         let size = match self {
             Self::Decoded(image) => Ok((image.height(), image.width())),
-            Self::Path { path, .. } => file_dimensions(path, &limits.image),
+            Self::Path { path, .. } => {
+                let from_header = jpeg_header::of_file(path).and_then(|header| dimensions(&header, &limits.image).ok());
+                from_header.map_or_else(|| file_dimensions(path, &limits.image), Ok)
+            }
             Self::Bytes(bytes) => dimensions(bytes, &limits.image),
         };
         size.map_err(|source| self.image_error(source, at))

@@ -1,7 +1,9 @@
 //! IP networks, and which addresses belong to the public internet.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+#[cfg(any(test, feature = "http"))]
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -22,10 +24,12 @@ impl Network {
         (prefix <= bits(address)).then_some(Self { address, prefix })
     }
 
+    #[cfg(any(test, feature = "http"))]
     const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Self {
         Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
     }
 
+    #[cfg(any(test, feature = "http"))]
     const fn v6(a: u16, b: u16, prefix: u8) -> Self {
         Self { address: IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix }
     }
@@ -86,6 +90,7 @@ impl fmt::Display for Network {
 
 /// IPv4 ranges that are not part of the public internet (IANA, IPv4 Special-Purpose Address Registry), multicast, and the
 /// address of Azure's host agent, which serves metadata.
+#[cfg(any(test, feature = "http"))]
 const SPECIAL_V4: [Network; 16] = [
     Network::v4(0, 0, 0, 0, 8),
     Network::v4(10, 0, 0, 0, 8),
@@ -107,10 +112,12 @@ const SPECIAL_V4: [Network; 16] = [
 
 /// The only IPv6 range that is assigned for public use. Loopback, unique local, link-local, multicast, IPv4-compatible and
 /// NAT64 (`64:ff9b::/96`) addresses are all outside.
+#[cfg(any(test, feature = "http"))]
 const GLOBAL_V6: Network = Network::v6(0x2000, 0, 3);
 
 /// Parts of [`GLOBAL_V6`] that are not public, or reach IPv4 addresses: protocol assignments with Teredo, documentation,
 /// 6to4, documentation, and the former 6bone (IANA, IPv6 Special-Purpose Address Registry).
+#[cfg(any(test, feature = "http"))]
 const SPECIAL_V6: [Network; 5] = [
     Network::v6(0x2001, 0, 23),
     Network::v6(0x2001, 0x0db8, 32),
@@ -120,6 +127,7 @@ const SPECIAL_V6: [Network; 5] = [
 ];
 
 /// Whether an address is one of the public internet.
+#[cfg(any(test, feature = "http"))]
 pub(crate) fn is_public(address: IpAddr) -> bool {
     let address = address.to_canonical();
     let in_any = |networks: &[Network]| networks.iter().any(|network| network.contains(address));

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Position};
 use crate::message::{Content, Conversation};
-use crate::network::{Network, is_public};
+use crate::network::Network;
+#[cfg(any(test, feature = "http"))]
+use crate::network::is_public;
 use crate::source::{ImageSource, VideoSource, scheme};
 
 /// Which images and videos a conversation may name, and how many.
@@ -209,6 +211,7 @@ impl MediaPolicy {
     }
 
     /// Whether a connection may go to an address.
+    #[cfg(any(test, feature = "http"))]
     pub(crate) fn allows_address(&self, address: IpAddr) -> bool {
         match self.addresses {
             AddressRule::Any => true,
@@ -217,6 +220,7 @@ impl MediaPolicy {
     }
 
     /// Whether a host may be asked, given as a URL writes it, without brackets.
+    #[cfg(any(test, feature = "http"))]
     pub(crate) fn allows_host(&self, host: &str) -> bool {
         let Some(patterns) = &self.hosts else { return true };
         let host = normalize(host);

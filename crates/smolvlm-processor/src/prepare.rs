@@ -64,8 +64,8 @@ impl Processor {
     }
 
     /// [`prepare`](Self::prepare) of conversations without as many of their oldest messages as it takes for prompts of at
-    /// most `max_tokens` tokens, as [`fit`](Self::fit) does. Media of messages that are dropped are not opened, but for the
-    /// oldest one that was tried.
+    /// most `max_tokens` tokens, as [`fit`](Self::fit) does. Media of messages that are dropped are not downloaded, but for
+    /// those of the last one that was tried.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
@@ -77,9 +77,12 @@ impl Processor {
     ) -> Result<Prepared<'a>, Error> {
         let mut opener = Opener::new(self, false);
         self.check_all(conversations)?;
-        let mut rows = Vec::with_capacity(conversations.len());
+        let (mut rows, mut tiles) = (Vec::with_capacity(conversations.len()), 0);
         for (row, conversation) in conversations.iter().enumerate() {
             let fitted = self.fitted(conversation, options, max_tokens, place(conversations, row), &mut opener)?;
+            for medium in &fitted.media {
+                tiles = self.add_tiles(tiles, &medium.plan)?;
+            }
             rows.push(Row::new(fitted.text, fitted.media));
         }
         self.planned(rows)
@@ -102,8 +105,13 @@ impl Processor {
         let mut tiles = 0;
         let mut rows = Vec::with_capacity(conversations.len());
         for (text, items) in texts {
-            let media = items.into_iter().map(|item| self.open_planned(item, &mut tiles, opener));
-            rows.push(Row::new(text, media.collect::<Result<_, Error>>()?));
+            let mut media = Vec::with_capacity(items.len());
+            for item in items {
+                let planned = self.open_planned(item, opener)?;
+                tiles = self.add_tiles(tiles, &planned.plan)?;
+                media.push(planned);
+            }
+            rows.push(Row::new(text, media));
         }
         self.planned(rows)
     }
@@ -116,23 +124,18 @@ impl Processor {
         rows.try_for_each(|(row, conversation)| self.media_policy().check_at(conversation, place(conversations, row)))
     }
 
-    /// Opens a medium and plans it; `tiles` counts those of the batch.
-    pub(crate) fn open_planned<'a>(
-        &self,
-        item: Item<'a>,
-        tiles: &mut usize,
-        opener: &mut Opener<'_>,
-    ) -> Result<Planned<'a>, Error> {
+    /// Opens a medium and plans it.
+    pub(crate) fn open_planned<'a>(&self, item: Item<'a>, opener: &mut Opener<'_>) -> Result<Planned<'a>, Error> {
         let at = item.at;
         let opened = opener.open(item.source, at)?;
         let plan = opened.plan(self, at)?;
-        *tiles = tiles.saturating_add(plan.tiles());
-        let limit = self.limits().max_batch_tiles;
-        if *tiles > limit {
-            Err(Error::TooManyTiles { tiles: *tiles, limit })
-        } else {
-            Ok(Planned { at, opened, plan })
-        }
+        Ok(Planned { at, opened, plan })
+    }
+
+    /// Tiles of a batch, with those of one more medium.
+    fn add_tiles(&self, tiles: usize, plan: &MediaPlan) -> Result<usize, Error> {
+        let (tiles, limit) = (tiles.saturating_add(plan.tiles()), self.limits().max_batch_tiles);
+        if tiles > limit { Err(Error::TooManyTiles { tiles, limit }) } else { Ok(tiles) }
     }
 
     fn planned<'a>(&'a self, rows: Vec<Row<'a>>) -> Result<Prepared<'a>, Error> {

@@ -82,7 +82,7 @@ impl fmt::Debug for ImageSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Self::Url(url) => f.debug_tuple("Url").field(&origin(url)).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(&shorten(url)).finish(),
             Self::Base64(text) => write!(f, "Base64({} characters)", text.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Decoded(rgb) => write!(f, "Decoded({}x{})", rgb.height(), rgb.width()),
@@ -95,7 +95,7 @@ impl fmt::Debug for VideoSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Self::Url(url) => f.debug_tuple("Url").field(&origin(url)).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(&shorten(url)).finish(),
             Self::Base64(text) => write!(f, "Base64({} characters)", text.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Frames(frames) => write!(f, "Frames({} frames)", frames.images.len()),
@@ -103,7 +103,16 @@ impl fmt::Debug for VideoSource {
     }
 }
 
-/// What errors and debug output show of a URL: scheme, host and port. Paths and queries often are secrets, and a `data:` URL
+/// Enough of a URL to know which one it is: a `data:` URL may be megabytes long.
+fn shorten(url: &str) -> String {
+    const KEPT: usize = 100;
+    match url.char_indices().nth(KEPT) {
+        Some((end, _)) => url.get(..end).map_or_else(String::new, |head| format!("{head}...")),
+        None => url.to_owned(),
+    }
+}
+
+/// What errors show of a URL: scheme, host and port. Paths and queries often are secrets, and a `data:` URL
 /// may be megabytes long.
 pub(crate) fn origin(url: &str) -> String {
     const MAX_CHARS: usize = 100;

@@ -12,8 +12,9 @@ pub(crate) fn parse(text: &str, at: Position) -> Result<Url, Error> {
     let wrong = |reason: &str| Error::url(text, at, reason);
     let text = text.trim_matches(' ');
     plain(text).map_err(wrong)?;
-    if !text.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//")) {
-        return Err(wrong("the scheme must be followed by //"));
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    if authority.is_empty() || authority.starts_with('/') {
+        return Err(wrong("the scheme must be followed by :// and a host"));
     }
     supported(Url::parse(text).map_err(|error| wrong(&error.to_string()))?).map_err(wrong)
 }
@@ -93,6 +94,7 @@ mod tests {
             "http://127.0.0.1\\@example.com/",
             "http:\\\\example.com",
             "http:/example.com",
+            "http:///example.com",
             "http:example.com",
             "http://exa\tmple.com/",
             "http://a/\n",

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{png, processor};
-use smolvlm_processor::{Conversation, Error, Message, RenderOptions};
+use common::{png, processor, processor_with};
+use smolvlm_processor::{Conversation, Error, Message, ProcessorLimits, RenderOptions};
 
 /// A header of a PNG of 3 x 2 pixels, and nothing that could be decoded.
 fn header_only() -> Vec<u8> {
@@ -59,6 +59,19 @@ fn fitting_is_the_same_as_fit_and_process() {
         }
     }
     assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [2, 4, 6]);
+}
+
+#[test]
+fn what_is_dropped_takes_no_tiles() {
+    let turn = || [Message::user().image(png()).text("What?"), Message::assistant().text("a")];
+    let conversations = [Conversation::new((0..3).flat_map(|_| turn()).take(5))];
+    let limits = ProcessorLimits { max_batch_tiles: 2 * 13, ..ProcessorLimits::default() };
+    let (processor, options) = (processor_with(limits), RenderOptions::answer());
+    assert!(matches!(processor.prepare(&conversations, &options), Err(Error::TooManyTiles { tiles: 39, limit: 26 })));
+    let error = processor.prepare_fitting(&conversations, &options, 10_000).err().unwrap();
+    assert!(matches!(error, Error::TooManyTiles { tiles: 39, .. }), "{error}");
+    let batch = processor.prepare_fitting(&conversations, &options, 2 * 13 * 4 + 150).unwrap().load().unwrap();
+    assert_eq!(batch.media[0].len(), 2);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
 use crate::adapter::base_source;
-use crate::{Adapter, Dtype, Error, Options, Progress, Source};
+use crate::options::format_of;
+use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
@@ -123,6 +124,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong.
     pub fn config(&self) -> Result<ModelConfig, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::MODEL)?;
+        }
         let mut config = match self {
             Self::Adapted { base, .. } => return base.config(),
             Self::Directory(path) => ModelConfig::from_directory(path)?,
@@ -150,6 +154,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong, options that contradict each other.
     pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::PROCESSOR)?;
+        }
         let processor = match self {
             Self::Adapted { base, processor: None, .. } => return base.processor(options),
             Self::Directory(path) | Self::Adapted { processor: Some(path), .. } => Processor::from_directory(path)?,
@@ -166,7 +173,10 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
-        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words)
+        Ok(processor
+            .with_limits(options.limits.clone())
+            .with_media_policy(options.media_policy.clone())
+            .with_video_words(options.video_words)
             .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 
@@ -201,10 +211,7 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
-                let format = match (dtype, format, weights.quantised()) {
-                    (Dtype::Auto, WeightFormat::Packed(_), Some(quantised)) => WeightFormat::Packed(quantised),
-                    _ => format,
-                };
+                let format = format_of(dtype, format, weights.quantised());
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
