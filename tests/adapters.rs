@@ -66,7 +66,7 @@ fn check(model: &SmolVlm, name: &str, case: &Value) {
 #[test]
 fn answers_are_those_of_peft() {
     let cases = cases();
-    assert!(cases.len() >= 12);
+    assert!(cases.len() >= 14);
     for (name, case) in cases {
         let source = Source::directory(model_folder(case["checkpoint"].as_str().unwrap()));
         check(&load(source, adapters(&case), Dtype::F32), &name, &case);
