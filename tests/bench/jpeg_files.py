@@ -67,7 +67,7 @@ def by_pillow(rng):
     if mode in ("RGB", "YCbCr"):
         options["subsampling"] = rng.randrange(3)
     if mode == "RGB" and rng.random() < 0.15:
-        options["keep_rgb"] = True
+        options |= {"keep_rgb": True, "subsampling": 0}
     options["progressive"] = rng.random() < 0.35
     options["optimize"] = rng.random() < 0.3
     if rng.random() < 0.2:
@@ -75,7 +75,10 @@ def by_pillow(rng):
     if rng.random() < 0.1:
         options["qtables"] = [[rng.randint(1, 255) for _ in range(64)] for _ in range(2)]
     out = io.BytesIO()
-    image.save(out, "JPEG", **options)
+    try:
+        image.save(out, "JPEG", **options)
+    except OSError:  # more data than Pillow has a buffer for
+        return by_pillow(rng)
     return out.getvalue()
 
 

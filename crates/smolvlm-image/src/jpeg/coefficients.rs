@@ -78,8 +78,7 @@ impl Coefficients {
         [upper, up, y, down, lower].map(|y| {
             let line = &self.blocks[grid.start + y * grid.columns..][..info.units_x];
             let last = info.units_x - 1;
-            [x.saturating_sub(2), x.saturating_sub(1), x, last.min(x + 1), last.min(x + 2)]
-                .map(|x| line[x][0].into())
+            [x.saturating_sub(2), x.saturating_sub(1), x, last.min(x + 1), last.min(x + 2)].map(|x| line[x][0].into())
         })
     }
 }

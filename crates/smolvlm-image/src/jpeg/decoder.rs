@@ -37,8 +37,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u8>, JpegError> {
     };
     let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
     frame.lay_out()?;
-    let color = Color::new(&frame, headers.color).ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
-    let mut decoder = Decoder { source, headers, frame, color };
+    let color =
+        Color::new(&frame, headers.color).ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
+    let decoder = Decoder { source, headers, frame, color };
     if decoder.frame.process == Process::Lossless {
         return lossless::decode(decoder, scan);
     }

@@ -52,7 +52,8 @@ impl Table {
                     }
                     if length <= LOOK {
                         let first = (code as usize) << (LOOK - length);
-                        table.look[first..first + (1 << (LOOK - length))].fill((length as u16) << 8 | u16::from(*symbol));
+                        table.look[first..first + (1 << (LOOK - length))]
+                            .fill((length as u16) << 8 | u16::from(*symbol));
                     }
                     code += 1;
                 }

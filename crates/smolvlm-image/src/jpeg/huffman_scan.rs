@@ -46,12 +46,13 @@ impl HuffmanScan {
             Part::DcRefine => (false, false),
             Part::AcFirst | Part::AcRefine => (false, true),
         };
-        let find = |specs: &[Option<HuffmanSpec>; 4], number: u8, kind, typical: fn(bool) -> HuffmanSpec| {
-            match (specs.get(usize::from(number)), number) {
-                (Some(Some(spec)), _) => Ok(spec.clone()),
-                (_, 0 | 1) if part == Part::All => Ok(typical(number == 1)),
-                _ => Err(JpegError::MissingTable(kind, number)),
-            }
+        let find = |specs: &[Option<HuffmanSpec>; 4], number: u8, kind, typical: fn(bool) -> HuffmanSpec| match (
+            specs.get(usize::from(number)),
+            number,
+        ) {
+            (Some(Some(spec)), _) => Ok(spec.clone()),
+            (_, 0 | 1) if part == Part::All => Ok(typical(number == 1)),
+            _ => Err(JpegError::MissingTable(kind, number)),
         };
         for slot in &scan.slots {
             if needs_dc {
@@ -131,9 +132,8 @@ impl HuffmanScan {
         if self.bits.starved {
             return Ok(());
         }
-        let fast = !self.restarts.are_used()
-            && source.marker == 0
-            && source.remaining() >= BLOCK_BYTES * layout.slot_of.len();
+        let fast =
+            !self.restarts.are_used() && source.marker == 0 && source.remaining() >= BLOCK_BYTES * layout.slot_of.len();
         if fast && self.fast(source, layout, blocks, places) {
             return Ok(());
         }

@@ -63,9 +63,7 @@ impl Samples for Portable {
     #[inline(always)]
     fn inverse_transform(self, block: &Block, steps: &Block) -> [[u8; SIDE]; SIDE] {
         let mut rows = [[0i16; SIDE]; SIDE];
-        for (value, (&coefficient, &step)) in
-            rows.as_flattened_mut().iter_mut().zip(block.iter().zip(steps))
-        {
+        for (value, (&coefficient, &step)) in rows.as_flattened_mut().iter_mut().zip(block.iter().zip(steps)) {
             *value = coefficient.wrapping_mul(step);
         }
         let rows = if block[SIDE..].iter().all(|&coefficient| coefficient == 0) {
@@ -109,9 +107,8 @@ fn pass(rows: [[i16; SIDE]; SIDE], shift: i32) -> [[i16; SIDE]; SIDE] {
             dot(input[5], input[3], factors::INNER[0]).wrapping_add(shared[1]),
             dot(input[7], input[1], factors::OUTER[0]).wrapping_add(shared[0]),
         ];
-        let round = |sum: i32| {
-            (sum.wrapping_add(1 << (shift - 1)) >> shift).clamp(i16::MIN.into(), i16::MAX.into()) as i16
-        };
+        let round =
+            |sum: i32| (sum.wrapping_add(1 << (shift - 1)) >> shift).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         for (at, (&even, &odd)) in evens.iter().zip(&odds).enumerate() {
             out[at][column] = round(even.wrapping_add(odd));
             out[SIDE - 1 - at][column] = round(even.wrapping_sub(odd));
@@ -123,4 +120,47 @@ fn pass(rows: [[i16; SIDE]; SIDE], shift: i32) -> [[i16; SIDE]; SIDE] {
 #[inline(always)]
 fn transpose(rows: [[i16; SIDE]; SIDE]) -> [[i16; SIDE]; SIDE] {
     std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIXELS, SIDE, Samples};
+    use crate::lanes::{Lanes, Portable, Work, dispatch};
+
+    /// Compares an instruction set with plain loops, on blocks of every kind up to the largest numbers.
+    struct Compare;
+
+    impl Work for Compare {
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) {
+            let mut state = 1u32;
+            let mut random = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 16) as i16
+            };
+            for round in 0..4000 {
+                let (shift, filled) = (round % 16, [1, SIDE, 20, SIDE * SIDE][round as usize / 16 % 4]);
+                let mut block = [0; SIDE * SIDE];
+                block[..filled].fill_with(|| random() >> shift);
+                let steps = std::array::from_fn(|_| if round % 3 == 0 { 1 } else { random() >> (round % 5 * 3) });
+                let found = lanes.inverse_transform(&block, &steps);
+                assert_eq!(found, Portable.inverse_transform(&block, &steps), "{block:?} {steps:?}");
+            }
+            let channels = std::array::from_fn(|channel| std::array::from_fn(|at| (channel * PIXELS + at) as u8));
+            assert_eq!(lanes.interleave(channels), Portable.interleave(channels));
+        }
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        dispatch(Compare);
+    }
+
+    #[test]
+    fn a_block_of_one_coefficient_is_flat() {
+        let mut block = [0; SIDE * SIDE];
+        block[0] = -30;
+        // An eighth of -30 * 5, from the middle of the range.
+        assert_eq!(Portable.inverse_transform(&block, &[5; SIDE * SIDE]), [[128 - 19; SIDE]; SIDE]);
+    }
 }

@@ -77,7 +77,8 @@ fn read(
     }
     let mut differences = Differences::new(tables, frame, scan, &layout)?;
     let mut restarts = Restarts::new((interval / layout.columns) as u32);
-    let mut lines: Vec<Line> = scan.slots.iter().map(|slot| Line::new(frame.components[slot.component].units_x)).collect();
+    let mut lines: Vec<Line> =
+        scan.slots.iter().map(|slot| Line::new(frame.components[slot.component].units_x)).collect();
     for row in 0..frame.mcu_rows() {
         for inner in 0..layout.rows(frame, scan, row) {
             let mut fresh = false;
@@ -127,9 +128,11 @@ impl Differences {
             let spec = tables.dc.get(usize::from(number)).and_then(Option::as_ref);
             Table::new(spec.ok_or(JpegError::MissingTable("Huffman", number))?, Some(MAX_CATEGORY))
         };
-        let rows = scan.slots.iter().zip(&layout.units).map(|(slot, &(across, _))| {
-            vec![vec![0; layout.columns * across]; frame.components[slot.component].v]
-        });
+        let rows = scan
+            .slots
+            .iter()
+            .zip(&layout.units)
+            .map(|(slot, &(across, _))| vec![vec![0; layout.columns * across]; frame.components[slot.component].v]);
         Ok(Self {
             bits: Bits::default(),
             tables: scan.slots.iter().map(|slot| table(slot.dc)).collect::<Result<_, _>>()?,

@@ -51,7 +51,14 @@ impl Output {
 
     /// Transforms a block and stores its samples.
     #[inline(always)]
-    pub(crate) fn block<L: Samples>(&mut self, lanes: L, component: usize, at: (usize, usize), block: &Block, steps: &Block) {
+    pub(crate) fn block<L: Samples>(
+        &mut self,
+        lanes: L,
+        component: usize,
+        at: (usize, usize),
+        block: &Block,
+        steps: &Block,
+    ) {
         self.planes[component].put(at.0, at.1, &lanes.inverse_transform(block, steps));
     }
 

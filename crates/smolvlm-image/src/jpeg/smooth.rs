@@ -25,13 +25,8 @@ const BLIND: [[[i32; 5]; 5]; 9] = [
 ];
 
 /// Weights for the DC coefficient itself where no AC coefficient is known.
-const MEAN: [[i32; 5]; 5] = [
-    [-2, -6, -8, -6, -2],
-    [-6, 6, 42, 6, -6],
-    [-8, 42, 152, 42, -8],
-    [-6, 6, 42, 6, -6],
-    [-2, -6, -8, -6, -2],
-];
+const MEAN: [[i32; 5]; 5] =
+    [[-2, -6, -8, -6, -2], [-6, 6, 42, 6, -6], [-8, 42, 152, 42, -8], [-6, 6, 42, 6, -6], [-2, -6, -8, -6, -2]];
 
 /// Weights where some AC coefficients are known; only the first five are estimated then.
 #[rustfmt::skip]
