@@ -62,12 +62,11 @@ impl Headers {
     /// Reads segments up to a scan or the end of the image.
     pub(crate) fn read(&mut self, source: &mut Source<'_>) -> Result<Event, Halt> {
         loop {
+            if !self.started {
+                self.start(source)?;
+            }
             if source.marker == 0 {
-                if self.started {
-                    source.find_marker()?;
-                } else {
-                    self.start(source)?;
-                }
+                source.find_marker()?;
             }
             match source.marker {
                 0xc0 | 0xc1 => self.frame(source, Process::Sequential, false)?,
