@@ -70,7 +70,7 @@ impl<'a> File<'a> {
             check_size(width, height, limits)?;
         }
         let file = if format == ImageFormat::Jpeg {
-            File::Jpeg(Box::new(Jpeg::open(bytes).map_err(|message| decode_error(format, &message))?))
+            File::Jpeg(Box::new(Jpeg::open(bytes).map_err(|error| decode_error(format, &error.to_string()))?))
         } else {
             let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
             // The decoder's own memory: pixels of up to 16 bits and four channels, and its working space.
@@ -109,7 +109,8 @@ impl<'a> File<'a> {
         let (width, height) = self.size();
         match self {
             File::Jpeg(jpeg) => {
-                let data = jpeg.pixels().map_err(|message| decode_error(ImageFormat::Jpeg, &message))?;
+                let pixels = jpeg.pixels();
+                let data = pixels.map_err(|error| decode_error(ImageFormat::Jpeg, &error.to_string()))?;
                 Rgb::new(width, height, data)
             }
             File::Other(format, decoder) => {

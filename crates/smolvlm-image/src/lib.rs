@@ -22,9 +22,8 @@
 //! truncated or damaged are errors, never half an image, and so is anything over the [`Limits`], before memory is taken.
 //! TIFF files with a palette, floating-point grey or CCITT group 3 compression cannot be read.
 //!
-//! All formats but lossy JPEG give Pillow's pixels exactly. JPEG decoders round differently: against libjpeg-turbo
-//! 3.2, which Pillow uses, photographs differ by 0.01 levels on average without chroma subsampling and by 0.05 to 0.4
-//! with it; a few pixels differ by up to 5 levels.
+//! JPEG files give the very pixels that libjpeg-turbo 3.2 gives, which Pillow uses: every coding, sampling factor and color
+//! space that Pillow reads, with the same repair of damaged data.
 //!
 //! # Threads
 //!
