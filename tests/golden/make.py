@@ -34,6 +34,7 @@ def build(out, only=None):
     from cases_video import write_video_cases
     from checkpoints import CHECKPOINTS, recipe, write_checkpoint
     from media import write_media
+    from processing_decoders import DECODERS, write_decoder_media
     from processing import write_processing
 
     torch.set_num_threads(1)
@@ -43,6 +44,7 @@ def build(out, only=None):
         shutil.rmtree(out / name, ignore_errors=True)
     if MEDIA in wanted:
         write_media(out / MEDIA)
+        write_decoder_media(out / MEDIA / DECODERS)
     for name in wanted:
         if name in CHECKPOINTS:
             plan = recipe(name)

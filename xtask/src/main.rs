@@ -2,6 +2,7 @@
 
 mod arrows;
 mod check;
+mod decoders;
 mod demo;
 mod golden;
 mod parity;
@@ -18,6 +19,7 @@ cargo xtask <task>
   train-demo  train that model anew from nothing, for hours; goes on where it was interrupted
   test        every test of the workspace, as CI runs them
   golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
+  decoders    compare image decoders with Pillow's on random files, a few minutes
   parity      measure the errors of every device on the goldens, write them to docs/parity.md
   check       format, clippy, docs, and the arrows between crates
 ";
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some("train-demo") => train_demo::run(&rest),
         Some("test") => test::run(&rest),
         Some("golden") => golden::run(&rest),
+        Some("decoders") => decoders::run(&rest),
         Some("parity") => parity::run(&rest),
         Some("check") => check::run(),
         None | Some("help" | "--help" | "-h") => {
