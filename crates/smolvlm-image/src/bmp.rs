@@ -234,7 +234,9 @@ fn palette_color(stored: &[u8], header: &Header) -> Result<Color, String> {
     let colors = stored.chunks_exact(header.color_bytes).take(count).map(|color| [color[2], color[1], color[0]]);
     let bits = if count <= 2 { 1 } else { 8 };
     let ramp = gray_table(bits, false);
-    let is_ramp = stored.len() >= count * header.color_bytes && count <= 256 && colors.clone().zip(ramp.iter()).all(|(a, b)| a == *b);
+    let is_ramp = stored.len() >= count * header.color_bytes
+        && count <= 256
+        && colors.clone().zip(ramp.iter()).all(|(a, b)| a == *b);
     if is_ramp && u16::from(bits) == header.bits {
         return Ok(Color::Table(ramp));
     }

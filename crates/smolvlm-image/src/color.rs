@@ -68,11 +68,6 @@ pub(crate) struct RowFormat {
 }
 
 impl RowFormat {
-    /// Gray values of up to 8 bits, scaled to 0..=255.
-    pub(crate) fn gray(bits: u8, inverted: bool) -> Self {
-        Self { samples: Samples::Bits(bits), channels: 1, color: Color::Table(gray_table(bits, inverted)) }
-    }
-
     /// Bits of a pixel.
     pub(crate) fn bits(&self) -> usize {
         let sample = match self.samples {
@@ -112,9 +107,9 @@ impl RowFormat {
                 out[..length].copy_from_slice(&samples[..length]);
             }
             Color::Rgb => pixels.for_each(|(pixel, rgb)| rgb.copy_from_slice(&pixel[..3])),
-            Color::RgbKeyed(key) => pixels.for_each(|(pixel, rgb)| {
-                if pixel == key { *rgb = [255; 3] } else { rgb.copy_from_slice(pixel) }
-            }),
+            Color::RgbKeyed(key) => {
+                pixels.for_each(|(pixel, rgb)| if pixel == key { *rgb = [255; 3] } else { rgb.copy_from_slice(pixel) })
+            }
             Color::Places(places) => pixels.for_each(|(pixel, rgb)| *rgb = places.map(|place| pixel[place])),
             &Color::Rgba([r, g, b, alpha]) => pixels.for_each(|(pixel, rgb)| {
                 *rgb = [r, g, b].map(|place| over_white(pixel[place], pixel[alpha]));
@@ -216,7 +211,7 @@ fn ycbcr(luma: u8, cb: u8, cr: u8) -> [u8; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Color, Number, RowFormat, Samples, over_white};
+    use super::{Color, Number, RowFormat, Samples, gray_table, over_white};
 
     fn convert(samples: Samples, channels: usize, color: Color, row: &[u8], pixels: usize) -> Vec<u8> {
         let mut out = vec![7; 3 * pixels];
@@ -236,17 +231,17 @@ mod tests {
     #[test]
     fn samples_of_every_width() {
         let gray = |bits, row: &[u8], pixels: usize| {
-            let mut out = vec![7; 3 * pixels];
-            RowFormat::gray(bits, false).convert(row, &mut Vec::new(), &mut out);
-            out.into_iter().step_by(3).collect::<Vec<_>>()
+            let table = Color::Table(gray_table(bits, false));
+            convert(Samples::Bits(bits), 1, table, row, pixels).into_iter().step_by(3).collect::<Vec<_>>()
         };
         assert_eq!(gray(1, &[0b0101_0000], 4), [0, 255, 0, 255]);
         assert_eq!(gray(2, &[0b0001_1011], 4), [0, 85, 170, 255]);
         assert_eq!(gray(4, &[0x1f, 0x20], 3), [17, 255, 34]);
         // What a row is too short for stays.
         assert_eq!(gray(8, &[9], 2), [9, 7]);
-        let table = || RowFormat::gray(8, false).color;
-        let gray = |samples, row: &[u8]| convert(samples, 1, table(), row, 2).into_iter().step_by(3).collect::<Vec<_>>();
+        let table = || Color::Table(gray_table(8, false));
+        let gray =
+            |samples, row: &[u8]| convert(samples, 1, table(), row, 2).into_iter().step_by(3).collect::<Vec<_>>();
         assert_eq!(gray(Samples::Sixteen { big_endian: false }, &[0xff, 0x12, 0, 0xff]), [0x12, 0xff]);
         assert_eq!(gray(Samples::Twelve, &[0x12, 0x34, 0x56]), [0x12, 0x45]);
         assert_eq!(gray(Samples::Clipped(Number::I16, true), &[0xff, 0xff, 0, 200]), [0, 200]);

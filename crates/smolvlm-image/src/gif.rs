@@ -1,7 +1,8 @@
 //! The first frame of GIF files (GIF89a), as Pillow 13 reads it.
 
 use crate::color::{Color, RowFormat, Samples, gray_table};
-use weezl::{BitOrder, LzwStatus, decode};
+use crate::lzw::{Codes, Lzw};
+use std::io::{ErrorKind, Read};
 
 /// A GIF file whose first frame has been found.
 pub(crate) struct Gif<'a> {
@@ -105,12 +106,19 @@ impl<'a> Gif<'a> {
             rgb.as_chunks_mut().0.fill(outside);
         }
         let format = RowFormat { samples: Samples::Bits(8), channels: 1, color: Color::Table(colors) };
-        let mut indices = Indices::new(&self.frame)?;
+        let code_bits = self.frame.code_bits;
+        if code_bits > 11 {
+            return Err(format!("codes of {code_bits} bits are unknown"));
+        }
+        let mut indices = Lzw::new(Blocks { rest: self.frame.data, block: [].iter() }, Codes::Gif(code_bits));
         let mut row = vec![0; width];
         let order: &[(usize, usize)] =
             if self.frame.interlaced { &[(0, 8), (4, 8), (2, 4), (1, 2)] } else { &[(0, 1)] };
         for y in order.iter().flat_map(|&(start, step)| (start..height).step_by(step)) {
-            indices.read(&mut row)?;
+            indices.read_exact(&mut row).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => TRUNCATED.to_owned(),
+                _ => format!("the compressed pixels are damaged: {error}"),
+            })?;
             let line = &mut rgb[3 * ((top + y) * self.width + left)..][..3 * width];
             format.convert(&row, &mut Vec::new(), line);
         }
@@ -118,40 +126,22 @@ impl<'a> Gif<'a> {
     }
 }
 
-/// The decompressed indices of a frame.
-struct Indices<'a> {
-    data: &'a [u8],
-    block: &'a [u8],
-    state: decode::Decoder,
+/// The bytes of sub-blocks. Like Pillow, an empty one ends nothing: pixels that are missing are.
+struct Blocks<'a> {
+    rest: &'a [u8],
+    block: std::slice::Iter<'a, u8>,
 }
 
-impl<'a> Indices<'a> {
-    fn new(frame: &Frame<'a>) -> Result<Self, String> {
-        if !(1..=11).contains(&frame.code_bits) {
-            return Err(format!("codes of {} bits are unknown", frame.code_bits));
-        }
-        Ok(Self { data: frame.data, block: &[], state: decode::Decoder::new(BitOrder::Lsb, frame.code_bits) })
-    }
+impl Iterator for Blocks<'_> {
+    type Item = u8;
 
-    /// Decompresses until `row` is full.
-    fn read(&mut self, mut row: &mut [u8]) -> Result<(), String> {
-        while !row.is_empty() {
-            let result = self.state.decode_bytes(self.block, row);
-            self.block = &self.block[result.consumed_in..];
-            row = &mut row[result.consumed_out..];
-            match result.status.map_err(|_| "the compressed pixels are damaged")? {
-                LzwStatus::Ok => {}
-                LzwStatus::NoProgress => {
-                    self.block = take_block(&mut self.data)?;
-                    if self.block.is_empty() {
-                        return Err(TRUNCATED.into());
-                    }
-                }
-                LzwStatus::Done if row.is_empty() => {}
-                LzwStatus::Done => return Err("the pixels end too early".into()),
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            if let Some(&byte) = self.block.next() {
+                return Some(byte);
             }
+            self.block = take_block(&mut self.rest).ok()?.iter();
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! JPEG files, with the decoder in its strict mode: left alone, it paints what is damaged or missing grey, where the
 //! reference refuses a file that ends early.
 
-use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -30,11 +29,6 @@ impl<'a> Jpeg<'a> {
     /// Width and height in pixels, as stored.
     pub(crate) fn size(&self) -> (u32, u32) {
         self.decoder.info().map_or((0, 0), |info| (info.width.into(), info.height.into()))
-    }
-
-    /// How the image is to be turned.
-    pub(crate) fn orientation(&self) -> Option<Orientation> {
-        self.decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif))
     }
 
     /// Decodes to interleaved RGB; the error is a message.

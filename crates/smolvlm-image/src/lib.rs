@@ -43,6 +43,7 @@ mod jpeg;
 mod kernel;
 mod lanes;
 mod limits;
+mod lzw;
 mod orientation;
 mod passes;
 mod png;

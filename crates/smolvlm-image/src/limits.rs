@@ -33,7 +33,12 @@ impl Limits {
     /// Refuses an image that is too large.
     pub(crate) fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
         self.check_pixels("the image's number of pixels", u64::from(width) * u64::from(height))?;
-        check("the image's width in pixels", width.into(), self.max_width.into(), "--max-image-side or Limits::max_width")?;
+        check(
+            "the image's width in pixels",
+            width.into(),
+            self.max_width.into(),
+            "--max-image-side or Limits::max_width",
+        )?;
         let raise = "--max-image-side or Limits::max_height";
         check("the image's height in pixels", height.into(), self.max_height.into(), raise)
     }

@@ -32,7 +32,9 @@ impl<'a> Webp<'a> {
                 b"XMP " if metadata.xmp.is_none() => metadata.xmp = Some(Cow::Borrowed(data)),
                 b"VP8 " => frames.push(data),
                 b"ANMF" => frames.extend(
-                    chunks(data.get(16..).unwrap_or_default()).filter(|(kind, _)| *kind == b"VP8 ").map(|(_, data)| data),
+                    chunks(data.get(16..).unwrap_or_default())
+                        .filter(|(kind, _)| *kind == b"VP8 ")
+                        .map(|(_, data)| data),
                 ),
                 _ => {}
             }

@@ -178,7 +178,11 @@ mod tests {
     #[test]
     fn xmp_counts_only_without_a_tag() {
         let xmp = Some(Cow::Borrowed(&b"<a tiff:Orientation=\"8\"/>"[..]));
-        let with = |exif: Option<&[u8]>| Metadata { exif: exif.map(|exif| exif.to_vec().into()), raw_profile: None, xmp: xmp.clone() };
+        let with = |exif: Option<&[u8]>| Metadata {
+            exif: exif.map(|exif| exif.to_vec().into()),
+            raw_profile: None,
+            xmp: xmp.clone(),
+        };
         assert_eq!(with(None).orientation(), Orientation::from_exif(8));
         assert_eq!(with(Some(b"no EXIF data")).orientation(), Orientation::from_exif(8));
         assert_eq!(with(Some(&exif(3, 1, &[3, 0]))).orientation(), Orientation::from_exif(3));
@@ -192,14 +196,17 @@ mod tests {
     fn a_raw_profile_is_hexadecimal() {
         let hex: String = exif(3, 1, &[6, 0]).iter().map(|byte| format!("{byte:02x}")).collect();
         let profile = format!("\nexif\n      26\n{}\n{}\n", &hex[..20], &hex[20..]);
-        let of = |profile: &str| Metadata { raw_profile: Some(profile.as_bytes().into()), ..Metadata::default() }.orientation();
+        let of = |profile: &str| {
+            Metadata { raw_profile: Some(profile.as_bytes().into()), ..Metadata::default() }.orientation()
+        };
         assert_eq!(of(&profile), Orientation::from_exif(6));
         assert_eq!(of(&profile.replace("49", "4x")), Orientation::default());
     }
 
     #[test]
     fn a_jpegs_segments_up_to_the_first_scan() {
-        let segment = |code: u8, data: &[u8]| [&[0xff, code], &(data.len() as u16 + 2).to_be_bytes()[..], data].concat();
+        let segment =
+            |code: u8, data: &[u8]| [&[0xff, code], &(data.len() as u16 + 2).to_be_bytes()[..], data].concat();
         let (first, rest) = (exif(3, 1, &[6, 0]), [1, 2]);
         let parts = [
             vec![0xff, 0xd8, 0xff],

@@ -31,7 +31,8 @@ struct Header {
 impl<'a> Png<'a> {
     /// Width and height that the header says, without a look at anything else; `None` if the file does not begin with one.
     pub(crate) fn header_size(bytes: &[u8]) -> Option<(u32, u32)> {
-        let header = bytes.get(..24).filter(|header| header.starts_with(chunks::SIGNATURE) && &header[12..16] == b"IHDR")?;
+        let header =
+            bytes.get(..24).filter(|header| header.starts_with(chunks::SIGNATURE) && &header[12..16] == b"IHDR")?;
         let [.., a, b, c, d, e, f, g, h] = *header else { return None };
         Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
     }

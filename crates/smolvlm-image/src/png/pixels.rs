@@ -8,8 +8,6 @@ use flate2::{Decompress, FlushDecompress, Status};
 const PASSES: [(usize, usize, usize, usize); 7] =
     [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
 
-const DAMAGED: &str = "the compressed pixels are damaged";
-
 /// Decodes to interleaved RGB.
 pub(super) fn decode(
     width: usize,
@@ -33,7 +31,8 @@ pub(super) fn decode(
             let mut rows = Rows::new(format.row_bytes(columns), bytes);
             for y in (top..height).step_by(step_y) {
                 format.convert(rows.next(&mut inflate)?, &mut scratch, pixels);
-                let places = rgb[3 * width * y..][..3 * width].as_chunks_mut::<3>().0[left..].iter_mut().step_by(step_x);
+                let places =
+                    rgb[3 * width * y..][..3 * width].as_chunks_mut::<3>().0[left..].iter_mut().step_by(step_x);
                 places.zip(pixels.as_chunks().0).for_each(|(place, pixel)| *place = *pixel);
             }
         }
@@ -62,21 +61,15 @@ impl Inflate<'_> {
     fn read(&mut self, row: &mut [u8]) -> Result<(), String> {
         let mut filled = 0;
         while filled < row.len() && !self.ended {
-            let Some((piece, rest)) = self.data.split_first() else { return Err("the file is truncated".into()) };
-            if self.at == piece.len() {
-                (self.data, self.at) = (rest, 0);
-                continue;
-            }
-            let (read, written) = (self.state.total_in(), self.state.total_out());
-            let status = self.state.decompress(&piece[self.at..], &mut row[filled..], FlushDecompress::None);
-            let status = status.map_err(|_| DAMAGED)?;
-            self.at += (self.state.total_in() - read) as usize;
-            filled += (self.state.total_out() - written) as usize;
+            let (status, written) = self.step(&mut row[filled..])?;
+            filled += written;
             if status == Status::StreamEnd && filled < row.len() {
                 if filled > 0 {
                     return Err("the pixels end within a row".into());
                 }
                 self.ended = true;
+            } else if written == 0 && self.data.is_empty() {
+                return Err("the file is truncated".into());
             }
         }
         if self.ended {
@@ -87,16 +80,26 @@ impl Inflate<'_> {
 
     /// Compares the checksum at the end of the stream, if it is there. What follows the pixels is ignored.
     fn finish(mut self) -> Result<(), String> {
-        let mut at = self.at;
-        for piece in if self.ended { &[] } else { self.data } {
-            let before = self.state.total_out();
-            let status = self.state.decompress(&piece[at..], &mut [0], FlushDecompress::None);
-            if status.map_err(|_| DAMAGED)? == Status::StreamEnd || self.state.total_out() > before {
-                break;
-            }
-            at = 0;
+        while !self.ended && !self.data.is_empty() {
+            let (status, written) = self.step(&mut [0])?;
+            self.ended = status == Status::StreamEnd || written > 0;
         }
         Ok(())
+    }
+
+    /// Decompresses what one piece, or what has been read of the pieces before, has for `out`. Tells how many bytes that is.
+    fn step(&mut self, out: &mut [u8]) -> Result<(Status, usize), String> {
+        let piece = self.data.first().copied().unwrap_or_default();
+        let (read, written) = (self.state.total_in(), self.state.total_out());
+        let status = self.state.decompress(&piece[self.at..], out, FlushDecompress::None);
+        let status = status.map_err(|_| "the compressed pixels are damaged")?;
+        self.at += (self.state.total_in() - read) as usize;
+        let written = (self.state.total_out() - written) as usize;
+        // A piece is done with when it is empty and nothing of it is held back.
+        if self.at == piece.len() && written < out.len() {
+            (self.data, self.at) = (self.data.get(1..).unwrap_or_default(), 0);
+        }
+        Ok((status, written))
     }
 }
 

@@ -3,9 +3,9 @@
 use super::{fax, tag};
 use crate::color::{Number, RowFormat, Samples};
 use crate::jpeg::Jpeg;
+use crate::lzw::{Codes, Lzw};
 use crate::orientation::Directory;
-use std::io::{self, Cursor, Error, ErrorKind, Read};
-use weezl::{BitOrder, LzwStatus, decode};
+use std::io::{self, Cursor, Read};
 
 /// How the bytes of strips and tiles become rows.
 pub(super) struct Coding<'a> {
@@ -87,13 +87,11 @@ impl<'a> Coding<'a> {
                 };
                 Box::new(Cursor::new(fax::decode(*kind, data, width, rows)?))
             }
-            Compression::Lzw => Box::new(Lzw {
-                source: io::BufReader::new(source),
-                state: decode::Decoder::with_tiff_size_switch(BitOrder::Msb, 8),
-            }),
-            Compression::Jpeg(tables, transform) => {
-                Box::new(Cursor::new(jpeg(tables, *transform, data, width, rows)?))
+            Compression::Lzw if self.reversed => {
+                Box::new(Lzw::new(data.iter().map(|byte| byte.reverse_bits()), Codes::Tiff))
             }
+            Compression::Lzw => Box::new(Lzw::new(data.iter().copied(), Codes::Tiff)),
+            Compression::Jpeg(tables, transform) => Box::new(Cursor::new(jpeg(tables, *transform, data, width, rows)?)),
             Compression::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
             Compression::PackBits => Box::new(PackBits { source: io::BufReader::new(source), run: Run::Copy(0) }),
             Compression::Zstandard => {
@@ -132,26 +130,6 @@ impl Read for Reversed<'_> {
     }
 }
 
-struct Lzw<R> {
-    source: R,
-    state: decode::Decoder,
-}
-
-impl<R: io::BufRead> Read for Lzw<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let data = self.source.fill_buf()?;
-            let at_end = data.is_empty();
-            let result = self.state.decode_bytes(data, out);
-            self.source.consume(result.consumed_in);
-            let status = result.status.map_err(|error| Error::new(ErrorKind::InvalidData, error.to_string()))?;
-            if result.consumed_out > 0 || out.is_empty() || at_end || matches!(status, LzwStatus::Done) {
-                return Ok(result.consumed_out);
-            }
-        }
-    }
-}
-
 /// Run lengths of bytes (TIFF 6.0, section 9).
 struct PackBits<R> {
     source: R,
@@ -176,7 +154,7 @@ impl<R: Read> Read for PackBits<R> {
                 count @ 0.. => Run::Copy(count as usize + 1),
                 count => {
                     self.source.read_exact(&mut byte)?;
-                    Run::Repeat(byte[0], 1 - isize::from(count) as usize)
+                    Run::Repeat(byte[0], 1 + usize::from(count.unsigned_abs()))
                 }
             };
         }
@@ -211,7 +189,9 @@ impl Predictor {
     /// Compressions that have no predictor ignore it.
     pub(super) fn read(number: u64, coding: &Coding<'_>, bits: u64) -> Result<Self, String> {
         match (number, &coding.compression, bits) {
-            (_, Compression::None | Compression::Fax(_) | Compression::Jpeg(..) | Compression::PackBits, _) => Ok(Self::None),
+            (_, Compression::None | Compression::Fax(_) | Compression::Jpeg(..) | Compression::PackBits, _) => {
+                Ok(Self::None)
+            }
             (0 | 1, ..) => Ok(Self::None),
             (2, _, 8 | 16 | 32) => Ok(Self::Horizontal),
             (3, _, 32) => Ok(Self::FloatingPoint),

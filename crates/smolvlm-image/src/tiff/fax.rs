@@ -168,9 +168,8 @@ impl BitReader for Bits<'_> {
         if bits > 16 || self.at >= 8 * self.data.len() {
             return None;
         }
-        let bytes = (0..3).fold(0, |bytes, next| {
-            bytes << 8 | u32::from(self.data.get(self.at / 8 + next).copied().unwrap_or(0))
-        });
+        let bytes = (0..3)
+            .fold(0, |bytes, next| bytes << 8 | u32::from(self.data.get(self.at / 8 + next).copied().unwrap_or(0)));
         Some(((bytes << (8 + self.at % 8)) as u64 >> (32 - bits)) as u16)
     }
 
@@ -210,7 +209,8 @@ mod tests {
         for kind in [Kind::RunLengths, Kind::Group3, Kind::Group3TwoDimensional, Kind::Group4] {
             assert!(decode(kind, &[], 8, 1).is_err(), "{kind:?}");
             for seed in 0..500u32 {
-                let data: Vec<u8> = (0..40).map(|at| (seed.wrapping_mul(2_654_435_761).rotate_left(at) >> 13) as u8).collect();
+                let data: Vec<u8> =
+                    (0..40).map(|at| (seed.wrapping_mul(2_654_435_761).rotate_left(at) >> 13) as u8).collect();
                 let _ = decode(kind, &data, 70, 40);
             }
         }

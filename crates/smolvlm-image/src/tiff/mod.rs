@@ -79,7 +79,12 @@ impl<'a> Tiff<'a> {
             None => {
                 let offsets = directory.unsigned(tag::TILE_OFFSETS).ok_or("neither strips nor tiles are listed")?;
                 let [width, height] = [tag::TILE_WIDTH, tag::TILE_HEIGHT].map(side);
-                (width.ok_or("the tiles have no width")?, height.ok_or("the tiles have no height")?, offsets, tag::TILE_COUNTS)
+                (
+                    width.ok_or("the tiles have no width")?,
+                    height.ok_or("the tiles have no height")?,
+                    offsets,
+                    tag::TILE_COUNTS,
+                )
             }
         };
         let counts = if coding.is_raw() { None } else { directory.unsigned(counts) };
@@ -154,7 +159,9 @@ impl<'a> Tiff<'a> {
                 self.predictor.undo(&mut row, plane);
                 if planes > 1 {
                     let places = interleaved.chunks_exact_mut(sample_bytes).skip(at).step_by(planes);
-                    places.zip(row.chunks_exact(sample_bytes)).for_each(|(place, sample)| place.copy_from_slice(sample));
+                    places
+                        .zip(row.chunks_exact(sample_bytes))
+                        .for_each(|(place, sample)| place.copy_from_slice(sample));
                 }
             }
             let stored = if planes == 1 { &row } else { &interleaved };
@@ -171,7 +178,8 @@ impl Chunks {
     fn data<'a>(&self, bytes: &'a [u8], index: usize, only: bool) -> Result<&'a [u8], String> {
         let index = if only { self.offsets.len().saturating_sub(1) } else { index };
         let offset = *self.offsets.get(index).ok_or("strips or tiles are missing")?;
-        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or("the file is truncated")?;
+        let rest =
+            usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or("the file is truncated")?;
         let Some(counts) = &self.counts else { return Ok(rest) };
         let count = counts.get(index).and_then(|&count| usize::try_from(count).ok()).ok_or("sizes are missing")?;
         Ok(rest.get(..count).unwrap_or(rest))
