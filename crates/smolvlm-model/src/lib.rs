@@ -32,6 +32,7 @@ mod merge;
 mod model;
 #[cfg(feature = "flex")]
 mod packed;
+mod parameter_path;
 mod place;
 #[cfg(feature = "flex")]
 mod quantise;
@@ -48,6 +49,7 @@ pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
+pub use parameter_path::ParameterPath;
 #[cfg(feature = "flex")]
 pub use quantise::{QuantisedSource, write_quantised_checkpoint};
 pub use random::write_random_checkpoint;

@@ -94,10 +94,7 @@ pub(crate) fn has_adapters(model: &SmolVlmModel) -> bool {
 #[must_use]
 pub fn merge_adapters(mut model: SmolVlmModel) -> SmolVlmModel {
     for (_, layer) in model.linears_mut() {
-        if let (Some(adapter), Some(weight)) = (layer.adapter.take(), &mut layer.weight) {
-            let merged = weight.val() + adapter.weight();
-            *weight = Param::initialized(weight.id, merged);
-        }
+        layer.merge_adapter();
     }
     model
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(
     timings.process = clock.elapsed();
 
     let clock = Instant::now();
-    let features = owner.media_features(&batch, &[], &cancel)?;
+    let features = owner.on_threads(|| owner.media_features(&batch, &[], &cancel))?;
     timings.vision = clock.elapsed();
 
     let clock = Instant::now();
@@ -56,11 +56,15 @@ pub(crate) fn run(
         });
     }
     let chunk = params.prefill_chunk.unwrap_or(usize::MAX);
-    let (mut cache, logits) = owner.prefill(&batch, &features, batch.len + longest - 1, chunk, &cancel)?;
+    let capacity = batch.len + longest - 1;
     let beams = params.num_beams;
+    let (mut cache, logits) = owner.on_threads(|| {
+        let (mut cache, logits) = owner.prefill(&batch, &features, capacity, chunk, &cancel)?;
+        select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
+        Ok::<_, Error>((cache, logits))
+    })?;
     let vocabulary = owner.config.text.vocab_size;
     let mut logits: Vec<f32> = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
-    select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
     timings.prefill = clock.elapsed();
 
     let clock = Instant::now();
@@ -80,8 +84,10 @@ pub(crate) fn run(
         if tokens.is_empty() {
             break;
         }
-        select_rows(&mut cache, rows)?;
-        logits = owner.model.decode(&tokens, &mut cache)?;
+        logits = owner.on_threads(|| {
+            select_rows(&mut cache, rows)?;
+            Ok::<_, Error>(owner.model.decode(&tokens, &mut cache)?)
+        })?;
         timings.decode_steps += 1;
     }
     timings.decode = clock.elapsed();

@@ -82,7 +82,7 @@ impl<'m> Chat<'m> {
         let mut asked = self.known.clone();
         asked.messages.push(message.clone());
         let clock = Instant::now();
-        let batch = self.owner.on_threads(|| self.owner.process(std::slice::from_ref(&asked), &params))?;
+        let batch = self.owner.process(std::slice::from_ref(&asked), &params)?;
         let plans = plans(&batch);
         let prefix = self.prefix(&batch);
         let cancel = Cancel::new();

@@ -49,6 +49,7 @@ mod run;
 mod smolvlm;
 mod source;
 mod stream;
+mod threads;
 
 pub use smolvlm_config as config;
 #[cfg(feature = "demo")]

@@ -23,6 +23,7 @@ pub(crate) struct Run<'m> {
     next: Next,
     /// Features of each medium of the batch, once they are known.
     pub(crate) features: Vec<Tensor<2>>,
+    has_features: bool,
     cached_tokens: usize,
     deadline: Option<Instant>,
     timings: Timings,
@@ -89,6 +90,7 @@ impl<'m> Run<'m> {
             rows,
             next: Next::Logits(Vec::new()),
             features: Vec::new(),
+            has_features: false,
             cached_tokens: 0,
             deadline,
             timings: Timings { process, ..Timings::default() },
@@ -101,12 +103,22 @@ impl<'m> Run<'m> {
         self.rows.iter().all(|row| row.finished.is_some())
     }
 
-    /// Makes one more token for every row that is not finished; gives each row's new text.
+    /// Makes one more token for every row that is not finished; gives each row's new text. The first step encodes the media
+    /// and makes none, so that other requests wait for no more than one part of this one.
     pub(crate) fn step(&mut self) -> Result<Vec<Option<String>>, Error> {
         if self.cancel.is_cancelled() {
             return self.end(FinishReason::Cancelled);
         }
         let clock = Instant::now();
+        if let Some((batch, prefix)) = self.waiting.as_ref().filter(|_| !self.has_features) {
+            match self.owner.media_features(batch, &prefix.features, &self.cancel) {
+                Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
+                other => self.features = other?,
+            }
+            self.has_features = true;
+            self.timings.vision = clock.elapsed();
+            return Ok(vec![None; self.rows.len()]);
+        }
         let first = self.waiting.is_some();
         if let Some((batch, prefix)) = self.waiting.take() {
             match self.prefill(batch, prefix) {
@@ -128,7 +140,7 @@ impl<'m> Run<'m> {
         }
         let deltas = self.choose()?;
         if first {
-            self.timings.prefill = clock.elapsed().saturating_sub(self.timings.vision);
+            self.timings.prefill = clock.elapsed();
         } else {
             self.timings.decode += clock.elapsed();
         }
@@ -139,13 +151,9 @@ impl<'m> Run<'m> {
         Ok(deltas)
     }
 
-    /// Encodes the media and runs the prompts through the model.
+    /// Runs the prompts through the model.
     fn prefill(&mut self, batch: Batch, prefix: Prefix) -> Result<(), Error> {
         let owner = self.owner;
-        let clock = Instant::now();
-        self.features = owner.media_features(&batch, &prefix.features, &self.cancel)?;
-        self.timings.vision = clock.elapsed();
-
         let new_tokens = |row: &Row<'_>| {
             let room = owner.config.text.max_position_embeddings.saturating_sub(row.prompt_len);
             self.params.limit(row.prompt_len).map_or(1, |limit| limit.min(room))

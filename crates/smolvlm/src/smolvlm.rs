@@ -4,6 +4,7 @@ use crate::device::{Choice, guarded};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::run::Run;
+use crate::threads::Threads;
 use crate::{
     Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
     Truncation, estimate,
@@ -30,7 +31,7 @@ pub struct SmolVlm {
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     truncation: Truncation,
-    threads: Option<rayon::ThreadPool>,
+    threads: Threads,
 }
 
 impl SmolVlm {
@@ -56,7 +57,7 @@ impl SmolVlm {
     ) -> Result<Self, Error> {
         // What cannot be had at all is said before anything is downloaded.
         let choice = Choice::new(options.device, options.dtype)?;
-        let threads = options.threads.map(thread_pool).transpose()?;
+        let threads = Threads::new(options.threads)?;
         let checkpoint = source.open(progress)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
@@ -68,7 +69,7 @@ impl SmolVlm {
             choice.that_holds(|format| estimate::weights(&config, format))?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
-            let loaded = on_pool(threads.as_ref(), load)?;
+            let loaded = threads.compute(load)?;
             // Cards copy later: that there is no room is to be said now.
             device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
             Ok::<_, Error>(loaded)
@@ -133,9 +134,7 @@ impl SmolVlm {
         if self.device.device != Device::Flex {
             return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
         }
-        let threads =
-            self.threads.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads);
-        Some(Ceilings::measure(threads))
+        Some(Ceilings::measure(self.threads.count()))
     }
 
     /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.
@@ -186,16 +185,14 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate); messages name the conversation by its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
-        self.on_threads(|| {
-            if params.num_beams > 1 {
-                return crate::beams::run(self, conversations, &params);
-            }
-            let mut run = Run::new(self, conversations, &params, Cancel::new())?;
-            while !run.is_finished() {
-                run.step()?;
-            }
-            Ok(run.into_generations())
-        })
+        if params.num_beams > 1 {
+            return crate::beams::run(self, conversations, &params);
+        }
+        let mut run = Run::new(self, conversations, &params, Cancel::new())?;
+        while !run.is_finished() {
+            self.on_threads(|| run.step())?;
+        }
+        Ok(run.into_generations())
     }
 
     /// Answers a conversation piece by piece.
@@ -209,7 +206,7 @@ impl SmolVlm {
             return Err(Error::OneAnswer);
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
-        let run = self.on_threads(|| Run::new(self, &[conversation], &params, cancel.clone()))?;
+        let run = Run::new(self, &[conversation], &params, cancel.clone())?;
         Ok(Stream::new(self, run, cancel))
     }
 
@@ -225,7 +222,7 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate).
     pub fn hidden_states(&self, conversations: &[Conversation]) -> Result<Vec<HiddenStates>, Error> {
-        self.on_threads(|| crate::hidden::run(self, conversations))
+        crate::hidden::run(self, conversations)
     }
 
     /// Runs the model once over the conversations, padded on the left to one length, and gives its logits and, on
@@ -235,7 +232,7 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate).
     pub fn forward(&self, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
-        self.on_threads(|| crate::forward::run(self, conversations, request))
+        crate::forward::run(self, conversations, request)
     }
 
     pub(crate) fn generation(&self) -> &GenerationConfig {
@@ -244,6 +241,10 @@ impl SmolVlm {
 
     /// Model inputs of conversations, which the truncation policy may shorten first.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
+        self.threads.prepare(|| self.process_here(conversations, params))?
+    }
+
+    fn process_here(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
         let options = RenderOptions::answer();
         if self.truncation == Truncation::Refuse {
             return Ok(self.processor.process(conversations, &options)?);
@@ -271,8 +272,9 @@ impl SmolVlm {
         ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
     }
 
-    /// Does work on this model's own threads, those of [`Options::threads`]: what a loop of your own around
-    /// [`model`](Self::model) should run in.
+    /// Does work on this model's own threads, those of [`Options::threads`]: what each forward pass of a loop of your own
+    /// around [`model`](Self::model) should run in. Calls from several threads take turns in the order in which they come, so
+    /// work must not wait for such a call of another thread.
     ///
     /// # Errors
     ///
@@ -282,21 +284,6 @@ impl SmolVlm {
         T: Send,
         E: From<smolvlm_model::Error> + Send,
     {
-        guarded(self.device.device, || on_pool(self.threads.as_ref(), work))
+        guarded(self.device.device, || self.threads.compute(work))
     }
-}
-
-/// Does work on a pool's threads, or on rayon's own without one.
-fn on_pool<T: Send>(pool: Option<&rayon::ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
-    match pool {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
-}
-
-fn thread_pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|error| Error::Threads { threads, message: error.to_string() })
 }
