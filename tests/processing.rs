@@ -103,8 +103,8 @@ fn colour_modes_and_containers() {
     }
 }
 
-/// JPEG and lossy WebP leave the inverse transform and the interpolation of colour to the decoder: levels by which ours may
-/// differ from the reference's, at most and on average.
+/// JPEG leaves the inverse transform and the interpolation of colour to the decoder: levels by which ours may differ from
+/// the reference's, at most and on average.
 const LOSSY_WORST: u8 = 8;
 const LOSSY_MEAN: f64 = 1.0;
 

@@ -432,7 +432,10 @@ def tiff(rng, folder, index, largest=70, programs=True):
         order = "<"  # Pillow reads no big-endian BigTIFF
     samples = tiff_samples(rng, channels, bits, kind, largest)
     height, width, _ = samples.shape
-    planar = channels > 1 and rng.random() < 0.25 and bits in (8, 16)
+    # Pillow misreads planes of 16 bits that are not compressed, of palettes, and of a fourth sample without a meaning.
+    planes_are_known = bits == 8 or (bits == 16 and programs)
+    planes_are_known &= photometric != 3 and (photometric, channels, extra) != (2, 4, ())
+    planar = channels > 1 and rng.random() < 0.25 and planes_are_known
     tiled = rng.random() < 0.25
     chunk_height, chunk_width = (16 * int(rng.integers(1, 4)) for _ in range(2)) if tiled else (int(rng.integers(1, height + 1)), width)
     padded = np.zeros((-(-height // chunk_height) * chunk_height, -(-width // chunk_width) * chunk_width, channels), samples.dtype)
@@ -463,6 +466,8 @@ def tiff(rng, folder, index, largest=70, programs=True):
     places = (324, 325) if tiled else (273, 279)
     path.write_bytes(TiffWriter(order, big).write(tags, chunks, *places))
     coding = "none" if reversed_bits or not programs else pick(rng, "none", "none", *COMPRESSIONS)
+    # It also takes compressed signed samples for big-endian ones where the file is.
+    coding = "none" if kind == 2 else "lzw" if coding == "none" and planar and bits == 16 else coding
     name = f"tiff_{photometric}_{channels}x{bits}{'f' if kind == 3 else 's' if kind == 2 else ''}"
     name += "_e" + "".join(map(str, extra)) if extra else ""
     out = folder / f"{name}_{coding}{'_planar' if planar else ''}-{index}.tif"

@@ -234,7 +234,7 @@ def mode_cases(golden_root):
     cases, tensors = [], {}
     for path in sorted((golden_root / "media" / MODES).iterdir()):
         mode, rgb = decoded(path)
-        lossy = path.suffix == ".jpg" or path.name == "lossy.webp"
+        lossy = path.suffix == ".jpg"
         cases.append(
             {
                 "file": f"media/{MODES}/{path.name}",
