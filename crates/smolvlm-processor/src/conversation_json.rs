@@ -7,6 +7,7 @@ use smolvlm_video::Ratio;
 
 use crate::error::{Error, Position, Problem};
 use crate::message::{Content, Conversation, Message};
+use crate::policy::MediaPolicy;
 use crate::source::{FrameList, ImageSource, VideoSource};
 
 /// Keys that say what kind of place a source is.
@@ -41,6 +42,18 @@ impl Conversation {
             return Err(at.error(Problem::SeveralConversations));
         }
         conversation(value, at)
+    }
+
+    /// Reads a conversation that may be anybody's: as [`Conversation::from_json`], but images and videos can only be data
+    /// inside the text (`data:` URLs, base64), as [`MediaPolicy::untrusted`] says. Other policies can be
+    /// [checked](MediaPolicy::check) after [`Conversation::from_json`], which opens nothing.
+    ///
+    /// # Errors
+    /// As [`Conversation::from_json`], [`Error::NotAllowed`], [`Error::TooManyMedia`].
+    pub fn from_json_untrusted(text: &str) -> Result<Self, Error> {
+        let conversation = Self::from_json(text)?;
+        MediaPolicy::untrusted().check(&conversation)?;
+        Ok(conversation)
     }
 
     /// Reads a batch: one list of messages (a batch of one) or a list of such lists.

@@ -16,6 +16,14 @@
 //! # Ok::<(), smolvlm_processor::Error>(())
 //! ```
 //!
+//! # Untrusted conversations
+//!
+//! A conversation can name files and addresses. [`Conversation::from_json_untrusted`] accepts only media that are data inside
+//! the conversation; [`Processor::with_media_policy`] sets which files, hosts and addresses a program opens, see
+//! [`MediaPolicy`]. [`ProcessorLimits`] bound the size of each medium, and [`Processor::prepare`] counts a prompt before any
+//! pixel is decoded. `https:` servers are checked against the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these
+//! variables are set.
+//!
 //! # Differences from the reference
 //!
 //! Behaviour follows transformers 5.23.0 (`SmolVLMProcessor`), except that
@@ -37,13 +45,20 @@ mod conversation_json;
 mod error;
 mod estimate;
 mod expand;
+mod files;
+mod fit;
 #[cfg(feature = "http")]
 mod http;
+mod inline;
+mod jpeg_header;
 mod limits;
 mod media;
 mod message;
 mod namespace;
+mod network;
 mod plan;
+mod policy;
+mod prepare;
 mod process;
 mod processor;
 mod source;
@@ -51,9 +66,13 @@ mod synthetic;
 mod template;
 mod template_env;
 mod text_deltas;
+#[cfg(feature = "http")]
+mod tls;
 mod to_json;
 mod tokenizer;
 mod video_prompt;
+#[cfg(feature = "http")]
+mod web;
 mod words;
 
 pub use batch::{Batch, PixelValues};
@@ -61,7 +80,10 @@ pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use limits::ProcessorLimits;
 pub use message::{Content, Conversation, Message};
+pub use network::Network;
 pub use plan::{Media, MediaPlan};
+pub use policy::{AddressRule, HostPattern, MediaPolicy, MediaScheme};
+pub use prepare::Prepared;
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};

@@ -12,6 +12,7 @@ use crate::expand::Expansion;
 use crate::limits::ProcessorLimits;
 use crate::message::Conversation;
 use crate::plan::MediaPlan;
+use crate::policy::MediaPolicy;
 use crate::template::{ChatTemplate, RenderOptions, VIDEO_CHAT_TEMPLATE};
 use crate::text_deltas::TextDeltas;
 use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
@@ -42,6 +43,7 @@ pub struct Processor {
     videos: VideoProcessor,
     video_words: VideoWords,
     limits: ProcessorLimits,
+    media_policy: MediaPolicy,
 }
 
 impl Processor {
@@ -108,6 +110,7 @@ impl Processor {
             videos,
             video_words,
             limits,
+            media_policy: MediaPolicy::default(),
         })
     }
 
@@ -135,6 +138,13 @@ impl Processor {
         self
     }
 
+    /// Replaces the policy for media: which files, hosts and data conversations may name.
+    #[must_use]
+    pub fn with_media_policy(mut self, policy: MediaPolicy) -> Self {
+        self.media_policy = policy;
+        self
+    }
+
     /// Chooses what prompts say about videos.
     #[must_use]
     pub fn with_video_words(mut self, words: VideoWords) -> Self {
@@ -150,6 +160,11 @@ impl Processor {
     /// The limits.
     pub fn limits(&self) -> &ProcessorLimits {
         &self.limits
+    }
+
+    /// The policy for media.
+    pub fn media_policy(&self) -> &MediaPolicy {
+        &self.media_policy
     }
 
     /// The tokenizer.

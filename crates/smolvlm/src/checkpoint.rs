@@ -1,6 +1,7 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
-use crate::{Dtype, Error, Options, Progress, Source};
+use crate::options::format_of;
+use crate::{Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
@@ -65,6 +66,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong.
     pub fn config(&self) -> Result<ModelConfig, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::MODEL)?;
+        }
         let mut config = match self {
             Self::Directory(path) => ModelConfig::from_directory(path)?,
             #[cfg(feature = "demo")]
@@ -90,6 +94,9 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong, options that contradict each other.
     pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::PROCESSOR)?;
+        }
         let processor = match self {
             Self::Directory(path) => Processor::from_directory(path)?,
             #[cfg(feature = "demo")]
@@ -105,7 +112,10 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
-        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
+        Ok(processor
+            .with_limits(options.limits.clone())
+            .with_media_policy(options.media_policy.clone())
+            .with_video_words(options.video_words))
     }
 
     /// The weights; none of a random model.
@@ -133,10 +143,7 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
-                let format = match (dtype, format, weights.quantised()) {
-                    (Dtype::Auto, WeightFormat::Packed(_), Some(quantised)) => WeightFormat::Packed(quantised),
-                    _ => format,
-                };
+                let format = format_of(dtype, format, weights.quantised());
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }

@@ -7,10 +7,22 @@ use crate::{Device, Dtype};
 #[non_exhaustive]
 pub enum Error {
     /// A model name that is neither a folder nor a hub repository.
-    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name")]
+    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name{advice}")]
     Source {
         /// What was given.
         text: String,
+        /// What may have been meant.
+        advice: String,
+    },
+    /// A checkpoint folder without files that every checkpoint has.
+    #[error("{}: no complete checkpoint, it lacks {missing}{advice}", folder.display())]
+    Incomplete {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The files.
+        missing: String,
+        /// What may have been meant, or what to do.
+        advice: String,
     },
     /// The checkpoint's configuration files.
     #[error(transparent)]
@@ -96,6 +108,24 @@ pub enum Error {
         holds: u64,
         /// Bytes of them that are free, as far as it says.
         free: Option<u64>,
+    },
+    /// The sequences of a request do not fit into memory.
+    #[error(
+        "{sequences} sequence(s) of up to {tokens} tokens need {:.1} GB for keys, values and logits, and device {device} has \
+         {:.1} GB left; lower num_beams, num_return_sequences or max_new_tokens, or send fewer conversations at once",
+        *needs as f64 / 1e9, *free as f64 / 1e9
+    )]
+    TooManySequences {
+        /// Conversations times beams or texts.
+        sequences: usize,
+        /// Tokens of the longest one, prompt and answer.
+        tokens: usize,
+        /// The device.
+        device: Device,
+        /// Bytes they need.
+        needs: u64,
+        /// Bytes that are left besides the weights.
+        free: u64,
     },
     /// An option's value is not legal.
     #[error("'{value}' is no {option}; it can be {legal}")]

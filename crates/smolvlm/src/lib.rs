@@ -28,6 +28,7 @@
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
 
+mod admission;
 mod beams;
 mod cancel;
 mod chat;
@@ -36,6 +37,7 @@ mod device;
 mod error;
 mod estimate;
 mod features;
+mod folder;
 mod forward;
 mod generation;
 mod hidden;
@@ -75,7 +77,8 @@ pub use hidden::HiddenStates;
 pub use image::Rgb;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    Content, Conversation, Estimate, FrameList, ImageSource, Message, ProcessorLimits, Ratio, VideoSource, VideoWords,
+    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
+    Message, Network, ProcessorLimits, Ratio, VideoSource, VideoWords,
 };
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;

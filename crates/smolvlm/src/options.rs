@@ -6,7 +6,7 @@ use burn::tensor::DType;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
 use smolvlm_model::WeightFormat;
-use smolvlm_processor::{ProcessorLimits, VideoWords};
+use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoWords};
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +38,8 @@ pub struct Options {
     /// Memory for the features of tiles seen last, so that the same picture is encoded once; 0 turns it off. 64 MiB by
     /// default: a tile of the 256M model takes 144 KiB in f32.
     pub feature_cache_bytes: usize,
+    /// Which files, hosts and data conversations may name; all of them by default.
+    pub media_policy: MediaPolicy,
     /// What images and videos may be at most; larger ones are refused before they are decoded.
     pub limits: ProcessorLimits,
 }
@@ -56,6 +58,7 @@ impl Default for Options {
             video_words: VideoWords::default(),
             truncation: Truncation::default(),
             feature_cache_bytes: 64 << 20,
+            media_policy: MediaPolicy::default(),
             limits: ProcessorLimits::default(),
         }
     }
@@ -151,6 +154,14 @@ impl Dtype {
             (_, Self::Auto) => tensors(FloatType::Bf16).or_else(|| tensors(FloatType::F32)),
         };
         format.ok_or(Error::NoDtype { dtype: self, device })
+    }
+}
+
+/// The format that weights get: [`Dtype::Auto`] keeps the format of a quantized checkpoint where the device packs weights.
+pub(crate) fn format_of(dtype: Dtype, format: WeightFormat, quantized: Option<Format>) -> WeightFormat {
+    match (dtype, format, quantized) {
+        (Dtype::Auto, WeightFormat::Packed(_), Some(quantized)) => WeightFormat::Packed(quantized),
+        _ => format,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::device::{Choice, guarded};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
+use crate::options::format_of;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
@@ -65,8 +66,10 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let Choice { found: device, format, passed_over, .. } =
-            choice.that_holds(|format| estimate::weights(&config, format))?;
+        // A quantized checkpoint is admitted by its own size.
+        let quantized = checkpoint.weights()?.and_then(|weights| weights.quantised());
+        let size = |format| estimate::weights(&config, format_of(options.dtype, format, quantized));
+        let Choice { found: device, format, passed_over, .. } = choice.that_holds(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
             let loaded = threads.compute(load)?;
@@ -239,22 +242,23 @@ impl SmolVlm {
         &self.config.generation
     }
 
-    /// Model inputs of conversations, which the truncation policy may shorten first.
+    /// Model inputs of conversations, which the truncation policy may shorten first. What is too long or too much is refused
+    /// before any pixel is decoded.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
         self.threads.prepare(|| self.process_here(conversations, params))?
     }
 
     fn process_here(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
         let options = RenderOptions::answer();
-        if self.truncation == Truncation::Refuse {
-            return Ok(self.processor.process(conversations, &options)?);
-        }
-        let context = self.config.text.max_position_embeddings;
-        // Room for the answer, but not more than a quarter of the context.
-        let fits = context - params.limit(0).unwrap_or(1).min(context / 4);
-        let fit = |conversation| self.processor.fit(conversation, &options, fits);
-        let shorter = conversations.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.processor.process(&shorter, &options)?)
+        let prepared = match self.truncation {
+            Truncation::Refuse => self.processor.prepare(conversations, &options)?,
+            Truncation::DropOldest => {
+                let fits = prompt_limit(self.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
+                self.processor.prepare_fitting(conversations, &options, fits)?
+            }
+        };
+        self.admit(&prepared, params)?;
+        Ok(prepared.load()?)
     }
 
     /// Features of all images and videos of a batch with the encoder's inner stages.
@@ -286,4 +290,9 @@ impl SmolVlm {
     {
         guarded(self.device.device, || self.threads.compute(work))
     }
+}
+
+/// Longest prompt that truncation leaves: there is room for the answer, but not more than a quarter of the context.
+pub(crate) fn prompt_limit(context: usize, new_tokens: usize) -> usize {
+    context - new_tokens.min(context / 4)
 }

@@ -1,11 +1,14 @@
 //! Downloads from the hub, against a stand-in of it on this machine.
 
-mod hub_server;
+// Other targets use other parts of it.
+#[allow(dead_code)]
+mod server;
 
-use hub_server::{COMMIT, HubServer, OTHER_COMMIT, sha256};
-use smolvlm::hub::{HubError, HubOptions};
+use server::{COMMIT, HubServer, OTHER_COMMIT, PAGE, object_id, sha256};
+use smolvlm_hub::{Event, HubError, HubOptions};
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -44,7 +47,23 @@ fn options(server: &HubServer, cache: &TempDir) -> HubOptions {
 }
 
 fn fetch(options: &HubOptions) -> Result<PathBuf, HubError> {
-    options.download(REPO, None, &mut |_| {})
+    download(options, REPO, None)
+}
+
+fn download(options: &HubOptions, repo: &str, revision: Option<&str>) -> Result<PathBuf, HubError> {
+    options.download(repo, revision, &mut |_| ControlFlow::Continue(()))
+}
+
+/// A download with its notes.
+fn fetch_noted(options: &HubOptions) -> (Result<PathBuf, HubError>, Vec<String>) {
+    let mut notes = Vec::new();
+    let result = options.download(REPO, None, &mut |event| {
+        if let Event::Note(text) = event {
+            notes.push(text.to_owned());
+        }
+        ControlFlow::Continue(())
+    });
+    (result, notes)
 }
 
 fn cache() -> TempDir {
@@ -86,8 +105,11 @@ fn fetches_a_checkpoint_and_nothing_else() {
     let (server, cache) = (server(), cache());
     let mut events: Vec<(String, u64, u64)> = Vec::new();
     let folder = options(&server, &cache)
-        .download(REPO, None, &mut |progress| {
-            events.push((progress.file.to_owned(), progress.done, progress.total));
+        .download(REPO, None, &mut |event| {
+            if let Event::Progress { file, done, total } = event {
+                events.push((file.to_owned(), done, total));
+            }
+            ControlFlow::Continue(())
         })
         .unwrap();
 
@@ -142,13 +164,13 @@ fn revisions_are_branches_tags_and_commits() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
     for revision in ["v1.0", "refs/pr/1", COMMIT] {
-        let folder = options.download(REPO, Some(revision), &mut |_| {}).unwrap();
+        let folder = download(&options, REPO, Some(revision)).unwrap();
         assert_eq!(files(&folder), wanted(), "{revision}");
     }
     assert!(server.take_requests().contains(&format!("GET /api/models/{REPO}/revision/refs%2Fpr%2F1")));
     assert!(in_cache(&cache, "refs/refs/pr/1").is_file());
     assert!(!in_cache(&cache, "refs").join(COMMIT).exists());
-    let error = options.download(REPO, Some("nowhere"), &mut |_| {}).unwrap_err();
+    let error = download(&options, REPO, Some("nowhere")).unwrap_err();
     assert!(matches!(&error, HubError::RevisionNotFound { revision, .. } if revision == "nowhere"), "{error}");
 }
 
@@ -207,8 +229,11 @@ fn a_later_process_goes_on_with_what_is_there() {
     assert!(!in_cache(&cache, "refs/main").exists(), "nor must its revision look fetched");
 
     let mut first = None;
-    let again = options.download(REPO, None, &mut |progress| {
-        first = first.or((progress.file == "model.safetensors").then_some(progress.done));
+    let again = options.download(REPO, None, &mut |event| {
+        if let Event::Progress { file: "model.safetensors", done, .. } = event {
+            first = first.or(Some(done));
+        }
+        ControlFlow::Continue(())
     });
     assert_eq!(files(&again.unwrap()), wanted());
     let served = server.served("model.safetensors");
@@ -235,7 +260,7 @@ fn a_host_that_cannot_resume_is_asked_from_the_start_and_not_for_ever() {
 fn weights_that_are_not_the_announced_ones_are_refused() {
     let (server, first) = (server(), cache());
     // The beginning of something else, as long as a part of the real file.
-    let part = format!("blobs/{}.incomplete", sha256(&wanted()["model.safetensors"]));
+    let part = format!("blobs/{}.incomplete", object_id("model.safetensors", &wanted()["model.safetensors"]));
     fs::create_dir_all(in_cache(&first, "blobs")).unwrap();
     fs::write(in_cache(&first, &part), vec![7; 500_000]).unwrap();
     assert_eq!(files(&fetch(&options(&server, &first)).unwrap()), wanted(), "a new start mends it");
@@ -287,7 +312,7 @@ fn gated_repositories_say_what_to_do() {
 fn what_is_not_there_is_named() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
-    let error = options.download("owner/other", None, &mut |_| {}).unwrap_err();
+    let error = download(&options, "owner/other", None).unwrap_err();
     assert!(matches!(&error, HubError::RepoNotFound { repo } if repo == "owner/other"), "{error}");
 
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
@@ -308,7 +333,7 @@ fn what_is_not_there_is_named() {
 fn a_repository_that_moved_is_found() {
     let (server, cache) = (server(), cache());
     server.moved_from("Owner/old");
-    let folder = options(&server, &cache).download("Owner/old", None, &mut |_| {}).unwrap();
+    let folder = download(&options(&server, &cache), "Owner/old", None).unwrap();
     assert_eq!(files(&folder), wanted());
     assert!(folder.starts_with(cache.path().join("models--Owner--old")));
 }
@@ -331,10 +356,10 @@ fn passing_trouble_is_sat_out() {
 #[test]
 fn an_unexpected_answer_is_no_checkpoint() {
     for (listing, problem) in [
-        ("<html>Welcome to our network</html>", "no JSON"),
-        (r#"{"siblings": []}"#, "names no commit"),
-        (r#"{"sha": "../../../../etc", "siblings": []}"#, "names no commit"),
-        (&format!(r#"{{"sha": "{COMMIT}"}}"#), "lists no files"),
+        ("<html>Welcome to our network</html>", "no description of a repository"),
+        (r#"{"id": "a/b", "siblings": []}"#, "names no commit"),
+        (r#"{"id": "a/b", "sha": "../../../../etc", "siblings": []}"#, "names no commit"),
+        (&format!(r#"{{"id": "a/b", "sha": "{COMMIT}"}}"#), "lists no files"),
     ] {
         let (server, cache) = (server(), cache());
         server.set_listing(listing);
@@ -360,7 +385,7 @@ fn offline_a_full_cache_suffices() {
     server.take_requests();
     options.offline = true;
     assert_eq!(fetch(&options).unwrap(), folder);
-    assert_eq!(options.download(REPO, Some(COMMIT), &mut |_| {}).unwrap(), folder);
+    assert_eq!(download(&options, REPO, Some(COMMIT)).unwrap(), folder);
     assert_eq!(server.take_requests().len(), 0);
 }
 
@@ -380,7 +405,7 @@ fn offline_the_missing_file_is_named() {
     fs::remove_file(fs::canonicalize(folder.join("model.safetensors")).unwrap()).unwrap();
     let error = fetch(&options).unwrap_err();
     assert!(matches!(&error, HubError::Offline { missing, .. } if missing == "model.safetensors"), "{error}");
-    let error = options.download(REPO, Some("other"), &mut |_| {}).unwrap_err();
+    let error = download(&options, REPO, Some("other")).unwrap_err();
     assert!(matches!(&error, HubError::Offline { revision, .. } if revision == "other"), "{error}");
     // A link whose target is gone is mended.
     options.offline = false;
@@ -469,13 +494,181 @@ fn names_that_could_leave_the_cache_are_refused_before_anything_is_sent() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
     for repo in ["../..", "owner", "owner/../name", "/owner/name", "owner/na me", ""] {
-        let error = options.download(repo, None, &mut |_| {}).unwrap_err();
+        let error = download(&options, repo, None).unwrap_err();
         assert!(matches!(error, HubError::InvalidRepoId { .. }), "{repo}: {error}");
     }
     for revision in ["../../x", "/x", ""] {
-        let error = options.download(REPO, Some(revision), &mut |_| {}).unwrap_err();
+        let error = download(&options, REPO, Some(revision)).unwrap_err();
         assert!(matches!(error, HubError::InvalidRevision { .. }), "{revision}: {error}");
     }
     assert_eq!(server.take_requests().len(), 0);
     assert!(cache.path().read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn a_full_cache_serves_when_the_hub_refuses_or_something_else_answers() {
+    for (status, code) in [
+        (401, ""),
+        (401, "RepoNotFound"),
+        (403, "GatedRepo"),
+        (404, "RepoNotFound"),
+        (404, "RevisionNotFound"),
+        (404, ""),
+        (407, ""),
+        (418, ""),
+        (500, ""),
+        (200, "page"),
+        (401, "page"),
+        (403, "page"),
+        (404, "page"),
+        (407, "page"),
+    ] {
+        let (server, cache) = (server(), cache());
+        let options = options(&server, &cache);
+        let folder = fetch(&options).unwrap();
+        match code {
+            "page" => server.show_page("/", status),
+            code => server.fail("/", status, code, 100),
+        }
+        let (result, notes) = fetch_noted(&options);
+        assert_eq!(result.unwrap(), folder, "{status} {code}");
+        assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]) && !notes[0].contains('\n'), "{notes:?}");
+
+        let mut empty = options.clone();
+        let other = self::cache();
+        empty.cache = other.path().to_owned();
+        let (result, notes) = fetch_noted(&empty);
+        assert!(result.is_err() && notes.is_empty(), "{status} {code}: an empty cache does not serve");
+    }
+}
+
+#[test]
+fn a_full_cache_serves_when_a_newer_commit_cannot_be_fetched() {
+    for path in ["/tree/", "/resolve/", "/cdn/"] {
+        let (server, cache) = (server(), cache());
+        let mut options = options(&server, &cache);
+        options.attempts = 2;
+        let folder = fetch(&options).unwrap();
+        server.set_commit(OTHER_COMMIT);
+        server.set_file("config.json", b"{}");
+        server.set_file("model.safetensors", b"new");
+        server.show_page(path, 200);
+        let (result, notes) = fetch_noted(&options);
+        assert_eq!(result.unwrap(), folder, "{path}");
+        assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]), "{path}: {notes:?}");
+        assert_eq!(fs::read_to_string(in_cache(&cache, "refs/main")).unwrap(), COMMIT);
+    }
+}
+
+#[test]
+fn a_page_of_a_proxy_never_becomes_a_file() {
+    let long = PAGE.repeat(50_000);
+    for path in ["/resolve/", "/resolve-cache/", "/cdn/"] {
+        // Shorter than the weights, as long, and longer.
+        for weights in [long.clone(), vec![1; PAGE.len()], vec![1; 10]] {
+            let cache = cache();
+            let mut repository = checkpoint();
+            repository.retain(|(name, _)| *name != "model.safetensors");
+            repository.push(("model.safetensors", weights));
+            let server = HubServer::start(REPO, repository);
+            let mut options = options(&server, &cache);
+            options.attempts = 3;
+            server.show_page(path, 200);
+            let error = fetch(&options).unwrap_err();
+            assert!(matches!(error, HubError::Network { .. } | HubError::Corrupt { .. }), "{path}: {error}");
+            for (name, bytes) in files(cache.path()) {
+                assert!(!bytes.starts_with(b"<!DOCTYPE"), "{path}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn small_files_are_verified_as_well() {
+    let (server, cache) = (server(), cache());
+    server.corrupt("tokenizer.json");
+    let error = fetch(&options(&server, &cache)).unwrap_err();
+    assert!(matches!(&error, HubError::Corrupt { file, .. } if file == "tokenizer.json"), "{error}");
+    assert!(!in_cache(&cache, &format!("snapshots/{COMMIT}/tokenizer.json")).exists());
+}
+
+#[test]
+fn without_links_files_are_in_the_folder_itself() {
+    let (server, cache) = (server(), cache());
+    let mut options = options(&server, &cache);
+    options.symlinks = false;
+    let folder = fetch(&options).unwrap();
+    assert_eq!(files(&folder), wanted());
+    assert!(files(&in_cache(&cache, "blobs")).is_empty());
+    assert!(!folder.join("model.safetensors").is_symlink());
+    server.take_requests();
+    assert_eq!(fetch(&options).unwrap(), folder);
+    assert_eq!(server.take_requests().len(), 1, "what is there is not fetched again");
+    options.offline = true;
+    assert_eq!(fetch(&options).unwrap(), folder);
+}
+
+#[test]
+fn a_download_can_be_cancelled_and_resumed() {
+    let (server, cache) = (server(), cache());
+    server.slow_down("model.safetensors", 30, Duration::from_millis(100));
+    let options = options(&server, &cache);
+    let cancelled = options.download(REPO, None, &mut |event| match event {
+        Event::Progress { file: "model.safetensors", done: 1.., .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(cancelled, Err(HubError::Cancelled)));
+    server.slow_down("model.safetensors", 1, Duration::ZERO);
+    assert_eq!(files(&fetch(&options).unwrap()), wanted());
+    let served = server.served("model.safetensors");
+    assert!(served.len() == 2 && served[1].from > 0, "{served:?}");
+}
+
+#[test]
+fn a_silent_hub_can_be_left_at_once() {
+    let (server, cache) = (server(), cache());
+    server.fall_silent("/api/");
+    let mut options = options(&server, &cache);
+    options.timeout = Duration::from_secs(60);
+    let clock = Instant::now();
+    let cancelled = options.download(REPO, None, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(cancelled, Err(HubError::Cancelled)));
+    assert!(clock.elapsed() < Duration::from_secs(5), "{:?}", clock.elapsed());
+}
+
+/// `/sys` can be written by nobody, not even by the administrator.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cache_that_cannot_be_written_serves_if_it_is_full() {
+    let server = server();
+    let mut options = HubOptions::new("/sys/smolvlm");
+    options.endpoint = server.url();
+    let error = fetch(&options).unwrap_err();
+    assert!(matches!(error, HubError::ReadOnly { .. }) && error.to_string().contains("HF_HUB_CACHE"), "{error}");
+
+    let cache = cache();
+    let options = self::options(&server, &cache);
+    let folder = fetch(&options).unwrap();
+    fs::remove_dir_all(cache.path().join(".locks")).unwrap();
+    std::os::unix::fs::symlink("/sys", cache.path().join(".locks")).unwrap();
+    let (result, notes) = fetch_noted(&options);
+    assert_eq!((result.unwrap(), notes.len()), (folder.clone(), 0));
+    server.set_commit(OTHER_COMMIT);
+    server.set_file("config.json", b"{\"new\": 1}");
+    let (result, notes) = fetch_noted(&options);
+    assert_eq!(result.unwrap(), folder);
+    assert!(notes.len() == 1 && notes[0].contains("cannot write"), "{notes:?}");
+}
+
+#[test]
+fn an_adapter_is_fetched_without_the_model_it_is_for() {
+    let adapter = vec![
+        ("README.md", b"# An adapter".to_vec()),
+        ("adapter_config.json", b"{}".to_vec()),
+        ("adapter_model.safetensors", b"weights".to_vec()),
+        ("optimizer.pt", b"state".to_vec()),
+    ];
+    let (server, cache) = (HubServer::start(REPO, adapter), cache());
+    let folder = fetch(&options(&server, &cache)).unwrap();
+    assert_eq!(files(&folder).into_keys().collect::<Vec<_>>(), ["adapter_config.json", "adapter_model.safetensors"]);
 }

@@ -1,10 +1,10 @@
 //! Where the hub and its cache are.
 
-use super::HubError;
-use crate::Progress;
+use super::{Event, HubError};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,10 +21,13 @@ pub struct HubOptions {
     pub cache: PathBuf,
     /// Token sent to the endpoint, and to no other host that it redirects to.
     pub token: Option<String>,
-    /// File of PEM certificates to trust instead of Mozilla's, for networks that re-encrypt traffic.
+    /// File of PEM certificates to trust instead of the system's, for networks that re-encrypt traffic.
     pub certificates: Option<PathBuf>,
     /// Whether to use the cache alone and no network.
     pub offline: bool,
+    /// Whether to link files of a revision to their contents. Where links cannot be made, or with `false`, the revision's
+    /// folder holds the contents themselves.
+    pub symlinks: bool,
     /// Longest silence, in every phase of a request, before an attempt counts as failed. 10 seconds by default.
     pub timeout: Duration,
     /// Attempts in a row without a new byte before giving up. 5 by default, at least 1.
@@ -42,6 +45,7 @@ impl HubOptions {
             token: None,
             certificates: None,
             offline: false,
+            symlinks: true,
             timeout: Duration::from_secs(10),
             attempts: 5,
             pause: Duration::from_millis(500),
@@ -57,15 +61,15 @@ impl HubOptions {
         Self::from_variables(|name| std::env::var_os(name), std::env::home_dir())
     }
 
-    /// Fetches a checkpoint's files, those that are not in the cache yet, and gives the folder they are in.
+    /// Fetches a checkpoint's files, those that are not in the cache yet, and returns the folder they are in.
     ///
-    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id; none means `main`. `progress` is told of
-    /// every file that is fetched, with its bytes so far, the ones that an earlier attempt left included.
+    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id; none means `main`. `events` is called on this
+    /// thread, at least ten times a second but for slow calls of its own; [`Break`](ControlFlow::Break) cancels.
     ///
-    /// Broken connections are resumed where they ended, also those of an earlier process. Weights are checked against
-    /// the SHA-256 that the hub announces, other files against their size; only whole files get their name in the
-    /// cache. Processes that fetch the same file take turns. If the hub cannot be reached and the cache holds the
-    /// revision, as it was last seen, the cache is used.
+    /// Broken connections are resumed where they ended, also those of an earlier process. Every file is verified by the id
+    /// of its git object, large ones by their SHA-256; only what was verified gets a name in the cache. Processes that
+    /// fetch the same file take turns. If the cache holds the revision as it was last seen and the hub cannot be reached,
+    /// refuses or answers something else, or the cache cannot be written, the cache is used with a [`Note`](Event::Note).
     ///
     /// # Errors
     ///
@@ -74,9 +78,9 @@ impl HubOptions {
         &self,
         repo: &str,
         revision: Option<&str>,
-        progress: &mut dyn FnMut(Progress<'_>),
+        events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<PathBuf, HubError> {
-        super::snapshot::download(self, repo, revision.unwrap_or("main"), progress)
+        super::snapshot::download(self, repo, revision.unwrap_or("main"), events)
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>, user: Option<PathBuf>) -> Result<Self, HubError> {
@@ -88,11 +92,12 @@ impl HubOptions {
 
         let home = folder("HF_HOME").or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")));
         let home = home.or_else(|| Some(user.as_ref()?.join(".cache").join("huggingface")));
-        let cache = folder("HF_HUB_CACHE").or_else(|| Some(home.as_ref()?.join("hub")));
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
+        let cache = cache.or_else(|| Some(home.as_ref()?.join("hub")));
         let Some(cache) = cache else {
             return Err(HubError::InvalidOption {
                 name: "HF_HOME",
-                reason: "is not set and there is no home folder; set it to a folder for downloads",
+                reason: "is not set and there is no home folder; set it to a folder for downloads".to_owned(),
             });
         };
         let token_file = || {
@@ -101,9 +106,13 @@ impl HubOptions {
         };
         let mut options = Self::new(cache);
         options.certificates = set("SSL_CERT_FILE").map(PathBuf::from);
-        options.offline = switch("HF_HUB_OFFLINE");
+        // huggingface_hub looks at the second only if the first is unset.
+        options.offline =
+            if set("HF_HUB_OFFLINE").is_some() { switch("HF_HUB_OFFLINE") } else { switch("TRANSFORMERS_OFFLINE") };
+        options.symlinks = !switch("HF_HUB_DISABLE_SYMLINKS");
         if !switch("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
-            options.token = text("HF_TOKEN").or_else(token_file).filter(|token| !token.is_empty());
+            let token = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
+            options.token = token.or_else(token_file).filter(|token| !token.is_empty());
         }
         if let Some(endpoint) = text("HF_ENDPOINT") {
             options.endpoint = endpoint;
@@ -122,6 +131,7 @@ impl fmt::Debug for HubOptions {
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("certificates", &self.certificates)
             .field("offline", &self.offline)
+            .field("symlinks", &self.symlinks)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
             .field("pause", &self.pause)

@@ -16,6 +16,9 @@ pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Another one.
 pub const OTHER_COMMIT: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
+/// What a proxy shows instead.
+pub const PAGE: &[u8] = b"<!DOCTYPE html><html><body>Sign in to use this network</body></html>";
+
 /// Contents sent by one answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Served {
@@ -34,10 +37,12 @@ struct State {
     served: HashMap<String, Vec<Served>>,
     cuts: HashMap<String, Vec<usize>>,
     failures: HashMap<String, (u16, String, usize)>,
+    pages: HashMap<String, u16>,
     slow: HashMap<String, (usize, Duration)>,
     silent: Option<String>,
     stalls: HashMap<String, usize>,
     token: Option<String>,
+    tokens: usize,
     cdn_requests: usize,
     cdn_tokens: usize,
     listing: Option<String>,
@@ -122,6 +127,11 @@ impl HubServer {
         self.state().failures[path].2
     }
 
+    /// Answers requests whose path holds this text with a page of HTML, as proxies do.
+    pub fn show_page(&self, path: &str, status: u16) {
+        self.state().pages.insert(path.to_owned(), status);
+    }
+
     /// Sends contents in pieces with a pause after each.
     pub fn slow_down(&self, file: &str, pieces: usize, pause: Duration) {
         self.state().slow.insert(file.to_owned(), (pieces, pause));
@@ -140,6 +150,11 @@ impl HubServer {
     /// Answers those only who send this token.
     pub fn require_token(&self, token: &str) {
         self.state().token = Some(token.to_owned());
+    }
+
+    /// Requests that held a token.
+    pub fn tokens(&self) -> usize {
+        self.state().tokens
     }
 
     /// Requests that the other host got.
@@ -257,6 +272,7 @@ impl Connection {
 
     fn answer(&self, state: &mut State, request: &Request) -> Answer {
         let path = request.path.as_str();
+        state.tokens += usize::from(request.headers.contains_key("authorization"));
         let cdn = path.starts_with("/cdn/");
         if cdn {
             state.cdn_requests += 1;
@@ -268,6 +284,9 @@ impl Connection {
                 *times -= 1;
                 return Answer::error(*status, code);
             }
+        }
+        if let Some((_, &status)) = state.pages.iter().find(|(text, _)| path.contains(text.as_str())) {
+            return Answer { contents: Some((String::new(), PAGE.to_vec(), 0)), ..Answer::new(status) };
         }
         if let Some(token) = &state.token
             && !cdn
@@ -281,9 +300,12 @@ impl Connection {
             return Answer::redirect(path.replace(old.as_str(), &state.repo));
         }
         let listing = format!("/api/models/{}/revision/", state.repo);
+        let tree = format!("/api/models/{}/tree/{}?", state.repo, state.commit);
         let resolve = format!("/{}/resolve/{}/", state.repo, state.commit);
         if let Some(revision) = path.strip_prefix(&listing) {
-            list(state, revision)
+            describe(state, revision)
+        } else if path.starts_with(&tree) {
+            list(state)
         } else if path.starts_with("/api/models/") {
             Answer::error(404, "RepoNotFound")
         } else if let Some(file) = path.strip_prefix(&resolve) {
@@ -300,12 +322,13 @@ impl Connection {
         let Some(bytes) = state.files.get(file) else { return Answer::error(404, "EntryNotFound") };
         let answer = if state.circle {
             Answer::redirect(path)
-        } else if file.ends_with(".safetensors") {
+        } else if is_large(file) {
             Answer::redirect(format!("http://localhost:{}/cdn/{file}?Signature=secret", self.port))
                 .with("X-Linked-Etag", format!("\"{}\"", sha256(bytes)))
                 .with("X-Linked-Size", bytes.len())
         } else {
             Answer::redirect(format!("/api/resolve-cache/{file}?etag=x"))
+                .with("X-Linked-Etag", format!("\"{}\"", git_id(bytes)))
         };
         answer.with("X-Repo-Commit", &state.commit)
     }
@@ -344,7 +367,28 @@ impl Connection {
     }
 }
 
-fn list(state: &State, revision: &str) -> Answer {
+/// The git objects of the commit: a pointer for each `.safetensors` file.
+fn list(state: &State) -> Answer {
+    let entry = |(path, bytes): (&String, &Vec<u8>)| {
+        if !is_large(path) {
+            return json!({"type": "file", "oid": git_id(bytes), "size": bytes.len(), "path": path});
+        }
+        let (size, sha256) = (bytes.len(), sha256(bytes));
+        let pointer = pointer(bytes);
+        let lfs = json!({"oid": sha256, "size": size, "pointerSize": pointer.len()});
+        json!({"type": "file", "oid": git_id(&pointer), "size": size, "lfs": lfs, "path": path})
+    };
+    let mut entries: Vec<_> = state.files.iter().map(entry).collect();
+    entries.push(json!({"type": "directory", "oid": COMMIT, "size": 0, "path": "onnx"}));
+    let text = serde_json::Value::from(entries).to_string();
+    Answer { contents: Some((String::new(), text.into_bytes(), 0)), ..Answer::new(200) }
+}
+
+fn is_large(file: &str) -> bool {
+    file.ends_with(".safetensors")
+}
+
+fn describe(state: &State, revision: &str) -> Answer {
     if revision == "nowhere" {
         return Answer::error(404, "RevisionNotFound");
     }
@@ -357,14 +401,14 @@ fn list(state: &State, revision: &str) -> Answer {
 fn contents(state: &State, request: &Request, file: &str) -> Answer {
     let Some(bytes) = state.files.get(file) else { return Answer::error(404, "EntryNotFound") };
     let mut bytes = bytes.clone();
-    let etag = format!("\"{}\"", &sha256(&bytes)[..40]);
+    let etag = format!("\"{}\"", git_id(&bytes));
     if state.corrupt.as_deref() == Some(file) {
         bytes[0] ^= 1;
     }
     let range = request.headers.get("range").filter(|_| !state.ignore_ranges);
     let answer = match range {
         Some(range) => {
-            let from: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+            let from: usize = range.strip_prefix("bytes=").unwrap().split('-').next().unwrap().parse().unwrap();
             if from >= bytes.len() {
                 return Answer::new(416).with("Content-Range", format_args!("bytes */{}", bytes.len()));
             }
@@ -373,6 +417,8 @@ fn contents(state: &State, request: &Request, file: &str) -> Answer {
         }
         None => Answer { contents: Some((file.to_owned(), bytes, 0)), ..Answer::new(200) },
     };
+    // Another host knows nothing of repositories.
+    let answer = if request.path.starts_with("/cdn/") { answer } else { answer.with("X-Repo-Commit", &state.commit) };
     answer.with("ETag", etag)
 }
 
@@ -394,8 +440,27 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     }
 }
 
+/// What git stores for a large file.
+fn pointer(bytes: &[u8]) -> Vec<u8> {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n", sha256(bytes), bytes.len()).into_bytes()
+}
+
+/// The name of a file's git object: of the file itself, or of the pointer to it.
+pub fn object_id(file: &str, bytes: &[u8]) -> String {
+    if is_large(file) { git_id(&pointer(bytes)) } else { git_id(bytes) }
+}
+
+fn git_id(bytes: &[u8]) -> String {
+    use sha1::Digest;
+    hex(&sha1::Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize())
+}
+
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha2::Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,11 +1,10 @@
 //! Which names may become part of a path or a URL.
 
 use super::HubError;
-use std::fmt::Write;
 
 /// Longest owner or name the hub allows.
 const MAX_NAME: usize = 96;
-/// Longest revision, etag or file name; file systems allow 255 bytes in one component.
+/// Longest revision or file name; file systems allow 255 bytes in one component.
 const MAX_COMPONENT: usize = 200;
 
 /// Checks `owner/name` by the hub's own rules (huggingface_hub, `validate_repo_id`), with an owner required.
@@ -45,29 +44,20 @@ pub(super) fn check_revision(revision: &str) -> Result<(), HubError> {
 
 /// Whether a text is a full commit id.
 pub(super) fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    is_hex(text, 40)
 }
 
-/// Whether a text from the hub can be one component of a path here: a file name or an etag.
+/// Whether a text is a number of so many hexadecimal digits, in lower case.
+pub(super) fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// Whether a text from the hub can be one component of a path here.
 pub(super) fn is_component(text: &str) -> bool {
     (1..=MAX_COMPONENT).contains(&text.len())
         && !text.starts_with('.')
         && !text.ends_with('.')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
-}
-
-/// Writes a text as one segment of a URL: everything but letters, digits and `-._~` is encoded, `/` too.
-pub(super) fn url_segment(text: &str) -> String {
-    let mut segment = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(segment, "%{byte:02X}");
-        }
-    }
-    segment
 }
 
 /// A text fit for a one-line message.
@@ -118,12 +108,5 @@ mod tests {
         }
         assert!(is_commit(&"0a".repeat(20)));
         assert!(!is_commit(&"0A".repeat(20)) && !is_commit("main") && !is_commit(&"0".repeat(39)));
-    }
-
-    #[test]
-    fn url_segments() {
-        assert_eq!(url_segment("refs/pr/1"), "refs%2Fpr%2F1");
-        assert_eq!(url_segment("v1.0-rc_2~x"), "v1.0-rc_2~x");
-        assert_eq!(url_segment("ö #?%"), "%C3%B6%20%23%3F%25");
     }
 }

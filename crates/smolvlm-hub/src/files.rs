@@ -11,7 +11,9 @@ use std::path::Path;
 /// Files without which nothing can be loaded; weights come on top.
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 /// Files that are fetched if the repository has them.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 10] = [
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     "chat_template.jinja",
     "chat_template.json",
     "generation_config.json",
@@ -21,6 +23,10 @@ const OPTIONAL: [&str; 8] = [
     "tokenizer_config.json",
     "video_preprocessor_config.json",
 ];
+/// Configuration of a PEFT adapter.
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// Weights of a PEFT adapter.
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// Folder of named chat templates.
 const TEMPLATES: &str = "chat_templates/";
 /// Weights in one file.
@@ -36,13 +42,28 @@ pub(super) fn is_wanted(name: &str) -> bool {
     REQUIRED.contains(&name) || OPTIONAL.contains(&name) || name.strip_prefix(TEMPLATES).is_some_and(template)
 }
 
-/// The first file that a folder lacks to be a checkpoint, if any.
+/// Whether a file may belong to a checkpoint.
+pub(super) fn is_part(name: &str) -> bool {
+    is_wanted(name) || name == INDEX || is_weights(name)
+}
+
+/// Whether a file can hold weights, or some of them.
+fn is_weights(name: &str) -> bool {
+    is_component(name) && name.ends_with(".safetensors")
+}
+
+/// The first file that a folder lacks to be a checkpoint or an adapter, if any.
 pub(super) fn missing(folder: &Path) -> Option<String> {
     // A link whose target is gone does not exist.
-    if let Some(name) = REQUIRED.into_iter().find(|name| !folder.join(name).is_file()) {
+    let has = |name: &str| folder.join(name).is_file();
+    // An adapter alone names the checkpoint that it is for.
+    if has(ADAPTER_CONFIG) && !has("config.json") {
+        return (!has(ADAPTER_WEIGHTS)).then(|| ADAPTER_WEIGHTS.to_owned());
+    }
+    if let Some(name) = REQUIRED.into_iter().find(|name| !has(name)) {
         return Some(name.to_owned());
     }
-    if folder.join(WEIGHTS).is_file() {
+    if has(WEIGHTS) {
         return None;
     }
     match shards(&folder.join(INDEX)) {
@@ -60,7 +81,7 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>, HubError> {
     let json: Value = serde_json::from_slice(&text).map_err(|_| invalid("it is no JSON"))?;
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| invalid("it has no weight_map"))?;
     let name = |value: &Value| {
-        let name = value.as_str().filter(|name| is_component(name) && name.ends_with(".safetensors"));
+        let name = value.as_str().filter(|name| is_weights(name));
         name.map(str::to_owned).ok_or_else(|| invalid("its weight_map names something that is no .safetensors file"))
     };
     let shards: BTreeSet<String> = map.values().map(name).collect::<Result<_, _>>()?;
@@ -131,5 +152,14 @@ mod tests {
         assert_eq!(missing().as_deref(), Some("2.safetensors"));
         write("2.safetensors", "");
         assert_eq!(missing(), None);
+    }
+
+    #[test]
+    fn an_adapter_alone_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(ADAPTER_CONFIG), "{}").unwrap();
+        assert_eq!(missing(folder.path()).as_deref(), Some(ADAPTER_WEIGHTS));
+        std::fs::write(folder.path().join(ADAPTER_WEIGHTS), "").unwrap();
+        assert_eq!(missing(folder.path()), None);
     }
 }

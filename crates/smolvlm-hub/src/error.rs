@@ -1,6 +1,6 @@
 //! What can go wrong with the hub.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// What can go wrong between a repository of the hub and a folder here. Messages are one line and say what to do.
@@ -29,7 +29,7 @@ pub enum HubError {
         /// The setting, by its environment variable.
         name: &'static str,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// The hub has no such repository.
     #[error("the hub has no repository {repo}; check the spelling")]
@@ -66,7 +66,11 @@ pub enum HubError {
         hint: &'static str,
     },
     /// The network may not be used, and the cache lacks a file.
-    #[error("{repo} at revision '{revision}': {missing} is not in {} and the hub is switched off; unset HF_HUB_OFFLINE to fetch it", cache.display())]
+    #[error(
+        "{repo} at revision '{revision}': {missing} is not in {} and the hub is switched off; unset HF_HUB_OFFLINE and \
+         TRANSFORMERS_OFFLINE to fetch it",
+        cache.display()
+    )]
     Offline {
         /// The repository.
         repo: String,
@@ -94,20 +98,40 @@ pub enum HubError {
         message: String,
     },
     /// The bytes of a file are not those that the hub announced.
-    #[error("{file} arrived broken: its SHA-256 is {found}, the hub announced {expected}")]
+    #[error(
+        "{file} arrived broken: its {size} bytes are not those of the hub's git object {oid}; a proxy may have replaced \
+         them, try again or use another network"
+    )]
     Corrupt {
         /// The file.
         file: String,
-        /// The announced hash.
-        expected: String,
-        /// The hash of what arrived.
-        found: String,
+        /// Bytes of the file, as announced.
+        size: u64,
+        /// Id of the git object that was announced.
+        oid: String,
     },
     /// Another process holds a file of the cache without making progress.
     #[error("another process holds {}; end it or wait for it", path.display())]
     Locked {
         /// The lock.
         path: PathBuf,
+    },
+    /// The cache lacks a file and cannot be written.
+    #[error("cannot write to the hub's cache: {}: {source}; set HF_HOME or HF_HUB_CACHE to a folder that can be written", path.display())]
+    ReadOnly {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The caller cancelled the download. What has arrived is kept.
+    #[error("cancelled")]
+    Cancelled,
+    /// The runtime of the download cannot be started.
+    #[error("cannot start a download: {source}")]
+    Runtime {
+        /// What the operating system says.
+        source: io::Error,
     },
     /// A file or folder of the cache cannot be read or written.
     #[error("{}: {source}", path.display())]
@@ -120,9 +144,17 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// An [`HubError::Io`] at a path, for `map_err`.
+    /// An error of the file system at a path, for `map_err`.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| match source.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => Self::ReadOnly { path, source },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// Whether a complete cache serves as well: nothing the user must set right stands in the way.
+    pub(super) fn leaves_the_cache(&self) -> bool {
+        !matches!(self, Self::Cancelled | Self::InvalidOption { .. })
     }
 }
