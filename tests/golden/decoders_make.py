@@ -432,9 +432,10 @@ def tiff(rng, folder, index, largest=70, programs=True):
         order = "<"  # Pillow reads no big-endian BigTIFF
     samples = tiff_samples(rng, channels, bits, kind, largest)
     height, width, _ = samples.shape
-    # Pillow misreads planes of 16 bits that are not compressed, of palettes, and of a fourth sample without a meaning.
+    # Pillow misreads planes of 16 bits that are not compressed, of gray or palettes with alpha, and of a fourth sample
+    # without a meaning.
     planes_are_known = bits == 8 or (bits == 16 and programs)
-    planes_are_known &= photometric != 3 and (photometric, channels, extra) != (2, 4, ())
+    planes_are_known &= photometric not in (1, 3) and (photometric, channels, extra) != (2, 4, ())
     planar = channels > 1 and rng.random() < 0.25 and planes_are_known
     tiled = rng.random() < 0.25
     chunk_height, chunk_width = (16 * int(rng.integers(1, 4)) for _ in range(2)) if tiled else (int(rng.integers(1, height + 1)), width)

@@ -1,5 +1,7 @@
 """What our decoders are to give for a file: Pillow's pixels, upright, transparency laid over white, 8-bit RGB."""
 
+import io
+
 import numpy as np
 from PIL import Image, ImageOps
 from transformers.image_transforms import convert_to_rgb
@@ -17,8 +19,8 @@ def over_white(levels, alpha):
 
 def reference(path):
     """u8 [height, width, 3]. Of 16-bit gray values, which Pillow clips to 255, the upper 8 bits are kept (12-bit ones
-    likewise)."""
-    picture = Image.open(path)
+    likewise). Read from memory: of some turned TIFF files Pillow maps the pixels into memory with sides exchanged."""
+    picture = Image.open(io.BytesIO(path.read_bytes()))
     picture.load()
     bits = picture.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if hasattr(picture, "tag_v2") else 16
     picture = ImageOps.exif_transpose(picture)

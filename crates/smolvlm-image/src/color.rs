@@ -202,9 +202,10 @@ fn inked(ink: u8, black: u8) -> u8 {
     (rest - ((product + (product >> 8)) >> 8)) as u8
 }
 
-/// JFIF's conversion with 6 bits of fraction (libImaging/ConvertYCbCr.c, Pillow 13), whose tables are rounded.
+/// JFIF's conversion with 6 bits of fraction (libImaging/ConvertYCbCr.c, Pillow 13), whose table entries are truncated
+/// after adding a half, negative ones too.
 fn ycbcr(luma: u8, cb: u8, cr: u8) -> [u8; 3] {
-    let part = |factor: f64, chroma: u8| (factor * 64.0 * (f64::from(chroma) - 128.0)).round() as i32;
+    let part = |factor: f64, chroma: u8| (factor * 64.0 * (f64::from(chroma) - 128.0) + 0.5) as i32;
     let level = |sum: i32| (i32::from(luma) + (sum >> 6)).clamp(0, 255) as u8;
     [level(part(1.402, cr)), level(part(-0.34414, cb) + part(-0.71414, cr)), level(part(1.772, cb))]
 }
@@ -226,6 +227,13 @@ mod tests {
         assert_eq!([over_white(10, 255), over_white(10, 0)], [10, 255]);
         let pixels = convert(Samples::Bits(8), 3, Color::RgbKeyed([1, 2, 3]), &[1, 2, 3, 1, 2, 4], 2);
         assert_eq!(pixels, [255, 255, 255, 1, 2, 4]);
+    }
+
+    #[test]
+    fn chroma_is_rounded_as_pillows_tables_are() {
+        // Entries of its tables: R_Cr[0] = -11484, B_Cb[0] = -14515, G_Cb[0] + G_Cr[0] = 2819 + 5850.
+        assert_eq!(convert(Samples::Bits(8), 3, Color::YCbCr, &[255, 0, 0], 1), [75, 255, 28]);
+        assert_eq!(convert(Samples::Bits(8), 3, Color::YCbCr, &[7, 128, 128], 1), [7, 7, 7]);
     }
 
     #[test]

@@ -23,8 +23,8 @@
 //! or damaged are errors, never half an image, and so is anything over the [`Limits`], before memory is allocated.
 //!
 //! TIFF: bilevel to 32 bits, palettes, gray or color with alpha, CMYK; strips, tiles and planes; PackBits, LZW, Deflate,
-//! Zstandard, CCITT groups 3 and 4, JPEG; BigTIFF. Not read: CIELAB, YCbCr compressed with anything but JPEG, CMYK
-//! compressed with JPEG, old-style JPEG, LZMA, LERC, WebP, SGILog and ThunderScan.
+//! Zstandard, CCITT groups 3 and 4, JPEG of gray, RGB and YCbCr; BigTIFF. Not read: CIELAB, YCbCr compressed with anything
+//! but JPEG, CMYK compressed with JPEG, old-style JPEG, LZMA, LERC, WebP, SGILog and ThunderScan.
 //!
 //! # Threads
 //!

@@ -90,9 +90,12 @@ impl Layout {
         if rgb {
             return (RowFormat { samples: Samples::Bits(8), channels: 3, color: Color::Rgb }, None);
         }
-        // The floating-point predictor leaves the most significant byte first.
+        // The floating-point predictor leaves the most significant byte first; libtiff writes and reads big-endian files the
+        // other way around.
         let samples = match samples {
-            Samples::Clipped(number, _) if predictor == Predictor::FloatingPoint => Samples::Clipped(number, true),
+            Samples::Clipped(number, big_endian) if predictor == Predictor::FloatingPoint => {
+                Samples::Clipped(number, !big_endian)
+            }
             samples => samples,
         };
         let plane = RowFormat { samples, channels: 1, color: Color::Rgb };
