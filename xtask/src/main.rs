@@ -2,6 +2,7 @@
 
 mod arrows;
 mod check;
+mod decoders;
 mod demo;
 mod golden;
 mod jpeg;
@@ -20,6 +21,7 @@ cargo xtask <task>
   test        every test of the workspace, as CI runs them
   golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
   jpeg        compare decoded JPEG files with Pillow's pixels, 10,000 random ones or --files N
+  decoders    compare image decoders with Pillow's on random files, a few minutes
   parity      measure the errors of every device on the goldens, write them to docs/parity.md
   check       format, clippy, docs, and the arrows between crates
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("golden") => golden::run(&rest),
         Some("jpeg") => jpeg::run(&rest),
+        Some("decoders") => decoders::run(&rest),
         Some("parity") => parity::run(&rest),
         Some("check") => check::run(),
         None | Some("help" | "--help" | "-h") => {

@@ -8,8 +8,6 @@ use super::error::JpegError;
 pub(crate) struct Facts {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// EXIF data without its identifier; several segments are joined.
-    pub(crate) exif: Option<Vec<u8>>,
     /// First bytes of the ICC segment that sorts first.
     icc: Option<Vec<u8>>,
 }
@@ -78,11 +76,6 @@ impl Facts {
         match code {
             0xe0 if data.starts_with(b"JFIF") && data.len() < 7 => return Err(DAMAGED),
             0xee if data.starts_with(b"Adobe") && data.len() < 7 => return Err(DAMAGED),
-            0xe1 => {
-                if let Some(exif) = data.strip_prefix(b"Exif\0\0") {
-                    self.exif.get_or_insert_default().extend(exif);
-                }
-            }
             0xe2 if data.starts_with(b"ICC_PROFILE\0") => {
                 let start = data[..data.len().min(14)].to_vec();
                 self.icc = Some(self.icc.take().map_or(start.clone(), |icc| icc.min(start)));

@@ -36,7 +36,6 @@ mod upsample;
 
 pub(crate) use error::JpegError;
 use header::Facts;
-use image::metadata::Orientation;
 pub(crate) use lanes::Samples;
 
 /// A JPEG file whose header has been read.
@@ -58,11 +57,6 @@ impl<'a> Jpeg<'a> {
     /// Width and height in pixels, as stored.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.facts.width, self.facts.height)
-    }
-
-    /// How the image is to be turned.
-    pub(crate) fn orientation(&self) -> Option<Orientation> {
-        self.facts.exif.as_deref().and_then(Orientation::from_exif_chunk)
     }
 
     /// Decodes to interleaved RGB.

@@ -1,33 +1,50 @@
 //! Turning an image upright.
 
+mod directory;
+mod metadata;
+
+pub(crate) use directory::{Directory, Header};
+pub(crate) use metadata::{Metadata, of_directory, of_jpeg, of_xmp};
+
 use crate::Rgb;
-use image::metadata::Orientation;
 use rayon::prelude::*;
 
-/// Whether rows become columns.
-pub(crate) fn is_turned(orientation: Orientation) -> bool {
-    matches!(
-        orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    )
+/// How stored pixels become the upright image (EXIF 2.32, tag 0x0112); the default leaves them as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Orientation {
+    /// Whether rows become columns.
+    pub(crate) transposed: bool,
+    /// Whether the columns of the output run backwards through the input.
+    back_x: bool,
+    /// Whether the rows of the output run backwards through the input.
+    back_y: bool,
 }
 
-/// Turns and mirrors an image as its file asks for (EXIF 2.32, tag 0x0112).
+impl Orientation {
+    /// The orientation of an EXIF value, 1 to 8; any other number leaves pixels as they are.
+    pub(crate) fn from_exif(value: u8) -> Self {
+        let (transposed, back_x, back_y) = match value {
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, true, false),
+            7 => (true, true, true),
+            8 => (true, false, true),
+            _ => (false, false, false),
+        };
+        Self { transposed, back_x, back_y }
+    }
+}
+
+/// Turns and mirrors an image.
 pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
+    if orientation == Orientation::default() {
+        return image;
+    }
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let turned = is_turned(orientation);
+    let Orientation { transposed: turned, back_x, back_y } = orientation;
     let (out_width, out_height) = if turned { (height, width) } else { (width, height) };
-    // Whether output columns and rows run backwards through the input.
-    let (back_x, back_y) = match orientation {
-        Orientation::NoTransforms => return image,
-        Orientation::FlipHorizontal => (true, false),
-        Orientation::Rotate180 => (true, true),
-        Orientation::FlipVertical => (false, true),
-        Orientation::Rotate90FlipH => (false, false),
-        Orientation::Rotate90 => (true, false),
-        Orientation::Rotate270FlipH => (true, true),
-        Orientation::Rotate270 => (false, true),
-    };
     let (pixels, _) = image.data().as_chunks::<3>();
     // Squares, so that input and output both stay in cache when rows become columns.
     const SIDE: usize = 64;
@@ -51,14 +68,13 @@ pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
 
 #[cfg(test)]
 mod tests {
-    use super::apply;
+    use super::{Orientation, apply};
     use crate::Rgb;
-    use image::metadata::Orientation;
 
     /// The reds of a 2 x 3 image `[[1, 2, 3], [4, 5, 6]]` after turning it, row by row.
     fn turned(exif: u8) -> Vec<Vec<u8>> {
         let data = (1..=6).flat_map(|red| [red, 0, 0]).collect();
-        let image = apply(Rgb::new(3, 2, data).unwrap(), Orientation::from_exif(exif).unwrap());
+        let image = apply(Rgb::new(3, 2, data).unwrap(), Orientation::from_exif(exif));
         let reds: Vec<u8> = image.data().iter().copied().step_by(3).collect();
         reds.chunks(image.width() as usize).map(<[u8]>::to_vec).collect()
     }
@@ -80,7 +96,7 @@ mod tests {
         let data = (0..130 * 70 * 3u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let image = Rgb::new(130, 70, data).unwrap();
         for (there, back) in [(2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (7, 7), (8, 6)] {
-            let [there, back] = [there, back].map(|exif| Orientation::from_exif(exif).unwrap());
+            let [there, back] = [there, back].map(Orientation::from_exif);
             let turned = apply(image.clone(), there);
             assert!(turned != image && apply(turned, back) == image, "{there:?}");
         }
