@@ -1,6 +1,7 @@
 //! Answers as they are shown: the text on stdout, what it took on stderr.
 
 use crate::failure::Failure;
+use crate::media;
 use smolvlm::{Event, FinishReason, Generation, SmolVlm};
 use std::io::Write;
 
@@ -43,9 +44,10 @@ pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows on stderr where the time of an answer went, in which number format, and why it ended if it was not the model that
+/// Shows on stderr the notes on the media of an answer, where the time of an answer went, in which number format, and why it ended if it was not the model that
 /// ended it.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
+    media::print_notes(&answer.notes);
     let timings = &answer.timings;
     let cached = match answer.cached_tokens {
         0 => String::new(),

@@ -43,6 +43,9 @@ fn as_json(answer: &Generation, processor: &Processor) -> Result<Value, Error> {
     if let Some(score) = answer.score {
         object["score"] = json!(score);
     }
+    if !answer.notes.is_empty() {
+        object["notes"] = json!(answer.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
     if !answer.logprobs.is_empty() {
         object["logprobs"] = logprobs(answer, processor)?;
     }

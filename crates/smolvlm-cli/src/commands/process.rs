@@ -2,6 +2,7 @@
 
 use crate::args::Process;
 use crate::failure::Failure;
+use crate::media;
 use crate::output::{Array, write_arrays};
 use serde_json::{Value, json};
 use smolvlm::Ratio;
@@ -13,6 +14,8 @@ pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let processor = args.model.load_processor()?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
+
+    (0..batch.rows).for_each(|row| media::print_notes(&batch.notes(row)));
 
     let text_shape = [batch.rows, batch.len];
     let mut arrays = vec![
