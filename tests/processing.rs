@@ -92,21 +92,10 @@ fn colour_modes_and_containers() {
         let image = processor.load(ImageInput::Path(&golden_root().join(file))).unwrap();
         assert_eq!((image.height(), image.width()), (number(&case["height"]), number(&case["width"])), "{file}");
         let expected = pixels.tensor(file.rsplit('/').next().unwrap()).unwrap();
-        let differences: Vec<u8> = image.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).collect();
-        let worst = differences.iter().copied().max().unwrap();
-        let mean = differences.iter().map(|&level| f64::from(level)).sum::<f64>() / differences.len() as f64;
-        if case["lossy"].as_bool().unwrap() {
-            assert!(worst <= LOSSY_WORST && mean <= LOSSY_MEAN, "{file}: {worst} levels off, {mean:.2} on average");
-        } else {
-            assert_eq!(worst, 0, "{file}");
-        }
+        let worst = image.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert_eq!(worst, 0, "{file}");
     }
 }
-
-/// JPEG and lossy WebP leave the inverse transform and the interpolation of colour to the decoder: levels by which ours may
-/// differ from the reference's, at most and on average.
-const LOSSY_WORST: u8 = 8;
-const LOSSY_MEAN: f64 = 1.0;
 
 #[test]
 fn pixel_values() {
@@ -183,8 +172,12 @@ fn chat_templates() {
         };
         let found = Conversation::from_json(&messages.to_string())
             .and_then(|conversation| processor.render(&conversation, &options));
+        if case["name"] == "content given as a string is lost" {
+            assert_eq!(found.unwrap(), "<|im_start|>User: hello<end_of_utterance>\nAssistant:");
+            continue;
+        }
         // What the reference loses without a word, or cannot render, is an error here.
-        let names = ["unknown content type ignored", "content given as a string is lost", "video first"];
+        let names = ["unknown content type ignored", "video first"];
         if case.get("error").is_some() || names.contains(&case["name"].as_str().unwrap()) {
             assert!(found.is_err(), "{case}");
         } else {

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-model", &["smolvlm-config", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"]),
     ("smolvlm-generate", &["smolvlm-config"]),
     ("smolvlm-demo", &[]),
+    ("smolvlm-hub", &[]),
     (
         "smolvlm",
         &[
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-model",
             "smolvlm-generate",
             "smolvlm-demo",
+            "smolvlm-hub",
         ],
     ),
     ("smolvlm-train", &["smolvlm-config", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
@@ -42,6 +44,7 @@ const WITHOUT_BURN: &[&str] = &[
     "smolvlm-processor",
     "smolvlm-generate",
     "smolvlm-demo",
+    "smolvlm-hub",
     "smolvlm-world",
 ];
 

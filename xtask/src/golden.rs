@@ -1,24 +1,35 @@
 //! `cargo xtask golden`: goldens against the reference implementation.
 
-use crate::process::{execute, root};
-use std::path::Path;
+use crate::process::{cargo, execute, root};
+use std::path::{Path, PathBuf};
 
-/// Makes a Python environment with the pinned packages (once, under `target/`), then rebuilds the goldens and
-/// compares them with the committed ones; with `--write` it replaces them.
+/// Where the demo's questions go.
+const QUESTIONS: &str = "target/demo-questions";
+
+/// Makes a Python environment with the pinned packages (once, under `target/`) and the demo's questions, then rebuilds all
+/// goldens and compares them with the committed ones; with `--write` it replaces them.
 pub fn run(rest: &[String]) -> Result<(), String> {
     let write = match rest {
         [] => false,
         [flag] if flag == "--write" => true,
         other => return Err(format!("golden takes nothing or --write, not {other:?}")),
     };
+    let python = python()?;
+    cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;
+    let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
+    execute(&python, ["tests/golden/make.py", "--questions", QUESTIONS].iter().chain(mode).copied())
+}
+
+/// The Python of the environment with the pinned packages, made if it is missing.
+pub fn python() -> Result<PathBuf, String> {
     let environment = root().join("target/golden-python");
     let python = environment.join("bin/python");
     if !python.exists() {
         execute("python3", ["-m".into(), "venv".into(), text(&environment)])?;
-        execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
     }
-    let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
-    execute(&python, ["tests/golden/make.py"].iter().chain(mode).copied())
+    // Does nothing where all are there; brings an environment of earlier pins up to date.
+    execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
+    Ok(python)
 }
 
 fn text(path: &Path) -> String {

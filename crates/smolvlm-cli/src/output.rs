@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype, View};
 use smolvlm::Progress;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 /// One array of a safetensors file, little endian.
@@ -63,22 +64,29 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.
+/// Shows downloads on a terminal, where `indicatif` draws, and notes on stderr.
 pub fn download_bar() -> impl FnMut(Progress<'_>) {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let mut current: Option<(String, ProgressBar)> = None;
-    move |progress| {
-        let same = current.as_ref().is_some_and(|(file, _)| file == progress.file);
-        if !same {
-            let bar = ProgressBar::new(progress.total).with_style(style.clone());
-            current = Some((progress.file.to_owned(), bar.with_message(progress.file.to_owned())));
-        }
-        if let Some((_, bar)) = &current {
-            bar.set_position(progress.done);
-            if progress.done >= progress.total {
-                bar.finish();
+    move |progress| match progress {
+        Progress::Download { file, done, total } => {
+            let same = current.as_ref().is_some_and(|(shown, _)| shown == file);
+            if !same {
+                let bar = ProgressBar::new(total).with_style(style.clone());
+                current = Some((file.to_owned(), bar.with_message(file.to_owned())));
+            }
+            if let Some((_, bar)) = &current {
+                bar.set_position(done);
+                if done >= total {
+                    bar.finish();
+                }
             }
         }
+        Progress::Note(text) => {
+            // A note that cannot be written is no reason to fail.
+            let _ = writeln!(std::io::stderr(), "smolvlm: note: {text}");
+        }
+        _ => {}
     }
 }

@@ -28,6 +28,8 @@
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the libraries of FFmpeg 5.1 or newer instead of its programs |
 
+mod adapter;
+mod admission;
 mod beams;
 mod cancel;
 mod chat;
@@ -36,6 +38,7 @@ mod device;
 mod error;
 mod estimate;
 mod features;
+mod folder;
 mod forward;
 mod generation;
 mod hidden;
@@ -43,12 +46,14 @@ mod hidden;
 pub mod hub;
 mod options;
 mod prefill;
+mod prefix;
 mod progress;
 mod row;
 mod run;
 mod smolvlm;
 mod source;
 mod stream;
+mod threads;
 
 pub use smolvlm_config as config;
 #[cfg(feature = "demo")]
@@ -58,6 +63,7 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use adapter::Adapter;
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]
@@ -74,7 +80,8 @@ pub use hidden::HiddenStates;
 pub use image::Rgb;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    Content, Conversation, Estimate, FrameList, ImageSource, Message, ProcessorLimits, Ratio, VideoSource, VideoWords,
+    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
+    Message, Network, ProcessorLimits, Ratio, VideoSource, VideoWords,
 };
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Device, Dtype, Options, Preset, ResizePolicy, Truncation, VideoWords};
+use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoWords};
 
 /// The checkpoint used when none is named: the smallest one that was released.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -11,13 +11,17 @@ const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// Checkpoint folder; demo, a small trained model that needs no network; or owner/name or owner/name@revision on the
-    /// Hugging Face hub
+    /// Checkpoint folder, or an adapter's folder that names its base model; demo, a small trained model that needs no
+    /// network; or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
+    /// LoRA adapter to merge into the weights: a folder that PEFT or `smolvlm train --lora` wrote, with a weight other than 1
+    /// as DIR=WEIGHT; may be given several times
+    #[arg(long, value_name = "DIR[=WEIGHT]")]
+    pub adapter: Vec<Adapter>,
     /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
     /// `smolvlm devices` lists what is there
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto")]
@@ -45,10 +49,20 @@ pub struct Model {
     /// What prompts say about videos: each one's own frame count and times, or what the reference says in a batch
     #[arg(long, default_value = "own", value_parser = video_words())]
     pub video_words: VideoWords,
+    /// Most pixels of an image or a frame, width times height [default: 178956970]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_image_pixels: Option<u64>,
+    /// Largest width and height of an image or a frame [default: 1048576]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_image_side: Option<u32>,
     /// Drop the oldest turns of a conversation that is too long for the model, instead of refusing it. `process` and
     /// `estimate` show every conversation whole
     #[arg(long)]
     pub truncate: bool,
+    /// Take control tokens in texts, such as <image> and <end_of_utterance>, for plain characters. `describe` and `chat` always
+    /// do
+    #[arg(long)]
+    pub sanitize_control_tokens: bool,
 }
 
 fn video_words() -> impl TypedValueParser<Value = VideoWords> {
@@ -64,14 +78,28 @@ impl Model {
         Options {
             device: self.device,
             dtype: self.dtype,
+            adapters: self.adapter.clone(),
             threads: self.threads.map(usize::from),
             image_splitting: self.no_image_splitting.then_some(false),
             resize: self.resize,
             video_fps: self.video_fps,
             video_frames: self.video_frames,
             video_words: self.video_words,
+            sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
+            limits: self.limits(),
             ..Options::default()
         }
+    }
+
+    /// What media may be at most.
+    fn limits(&self) -> ProcessorLimits {
+        let mut limits = ProcessorLimits::default();
+        for image in [&mut limits.image, &mut limits.video.image] {
+            image.max_pixels = self.max_image_pixels.unwrap_or(image.max_pixels);
+            image.max_width = self.max_image_side.unwrap_or(image.max_width);
+            image.max_height = self.max_image_side.unwrap_or(image.max_height);
+        }
+        limits
     }
 }

@@ -3,7 +3,7 @@
 use crate::args::Describe;
 use crate::failure::Failure;
 use crate::{answer, media, show};
-use smolvlm::{Content, Conversation, Message};
+use smolvlm::{Content, Conversation, Message, Options};
 
 /// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
 /// answers come one after the other.
@@ -15,7 +15,8 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
         _ => "Can you describe this image?",
     });
     let conversation = Conversation::from(message.text(prompt));
-    let model = args.model.load()?;
+    let options = Options { sanitize_control_tokens: true, ..args.model.options() };
+    let model = args.model.load_with(options)?;
     let params = args.sampling.params(&model, true)?;
     if args.show {
         show::media(&model, &conversation)?;

@@ -7,5 +7,5 @@ use crate::failure::Failure;
 pub fn run(args: &Quantize) -> Result<(), Failure> {
     crate::output::refuse_existing(&args.out, args.force)?;
     let source = args.source()?;
-    Ok(smolvlm::quantize(source, args.dtype, &args.out, &mut crate::output::download_bar())?)
+    Ok(smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?)
 }
