@@ -159,7 +159,7 @@ fn data_url(url: &str, most: u64, at: Position) -> Result<Vec<u8>, Error> {
 }
 
 /// `file:///path` or `file://localhost/path`, percent-decoded.
-fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
+pub(crate) fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
     let rest = url.split_once(':').map_or("", |(_, rest)| rest);
     let path = match rest.strip_prefix("//") {
         Some(rest) => {

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde_json::{Value, json};
+use smolvlm_files::OutputFile;
 use smolvlm_kernels::{Adapter, Linear};
 use smolvlm_model::{HostTensor, SmolVlmModel};
 use std::collections::BTreeMap;
@@ -147,7 +148,9 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(&error.to_string()))?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    serialize_to_file(views, Some(metadata), &path).map_err(|error| wrong(&error.to_string()))
+    let draft = OutputFile::resolve(&path).and_then(|output| output.draft()).map_err(|error| Error::io(&path, error))?;
+    serialize_to_file(views, Some(metadata), draft.path()).map_err(|error| wrong(&error.to_string()))?;
+    draft.commit().map_err(|error| Error::io(&path, error))
 }
 
 /// Gives a model the adapters of a folder, as this crate or PEFT wrote it.

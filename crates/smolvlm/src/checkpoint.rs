@@ -1,5 +1,8 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
+#[cfg(feature = "flex")]
+use crate::is_checkpoint_file;
+use crate::checkpoint_folder::{WEIGHTS, replace};
 use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
@@ -9,9 +12,6 @@ use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat, Weights};
 use smolvlm_model::{QuantisedSource, write_quantised_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
-
-/// The file of the weights.
-const WEIGHTS: &str = "model.safetensors";
 
 /// The seed of [`Source::Random`].
 const SEED: u64 = 0;
@@ -149,11 +149,12 @@ impl Checkpoint {
 }
 
 /// Writes a checkpoint folder at a preset's size with random weights and a synthetic tokenizer, in the layout of the
-/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16.
+/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16. A checkpoint in the
+/// folder is replaced, all of its files: those for which [`is_checkpoint_file`](crate::is_checkpoint_file) is true.
 ///
 /// # Errors
 ///
-/// A folder or file that cannot be written.
+/// A folder or file that cannot be written; the folder is then as it was.
 pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: &Path) -> Result<(), Error> {
     let float = match dtype {
         Dtype::F32 => FloatType::F32,
@@ -164,10 +165,10 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
             return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
         }
     };
-    // The weights come last: a folder with weights is whole.
-    let model = write_small_files(preset, float, folder)?;
-    smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?;
-    Ok(())
+    replace(folder, |folder| {
+        let model = write_small_files(preset, float, folder)?;
+        Ok(smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?)
+    })
 }
 
 /// Everything but the weights of a random checkpoint.
@@ -176,7 +177,6 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
     };
-    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
     let mut model = preset.model();
     model.dtype = Some(float);
     write("config.json", model.to_json())?;
@@ -187,11 +187,13 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
 }
 
 /// Writes a checkpoint folder with quantised matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
-/// smaller file that is loaded faster. The other files of the folder are copied.
+/// smaller file that is loaded faster. The other files of the folder are copied. A checkpoint in the folder is replaced, as
+/// by [`write_random_checkpoint`].
 ///
 /// # Errors
 ///
-/// Another format, a source whose weights do not fit its configuration, a folder or file that cannot be written.
+/// Another format, a source whose weights do not fit its configuration, the source's own folder, a folder or file that
+/// cannot be written; the folder is then as it was.
 #[cfg(feature = "flex")]
 pub fn quantize(
     source: Source,
@@ -208,37 +210,51 @@ pub fn quantize(
         }
     };
     let checkpoint = source.open(progress)?;
-    let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
-    match &checkpoint {
-        Checkpoint::Random(preset) => {
-            write_small_files(*preset, FloatType::Bf16, folder)?;
-        }
-        #[cfg(feature = "demo")]
-        Checkpoint::Demo => {
-            smolvlm_demo::write_small_files(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
-        }
-        Checkpoint::Directory(from) => copy_small_files(from, folder)?,
+    if let Checkpoint::Directory(from) = &checkpoint
+        && smolvlm_files::is_same_file(from, folder)
+    {
+        let source = std::io::Error::other("is the checkpoint that is read; choose another folder");
+        return Err(Error::Write { path: folder.into(), source });
     }
+    let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
     let source = weights.as_ref().map_or(QuantisedSource::Random(SEED), QuantisedSource::Weights);
-    write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
-    Ok(())
+    replace(folder, |scratch| {
+        match &checkpoint {
+            Checkpoint::Random(preset) => {
+                write_small_files(*preset, FloatType::Bf16, scratch)?;
+            }
+            #[cfg(feature = "demo")]
+            Checkpoint::Demo => {
+                smolvlm_demo::write_small_files(scratch)
+                    .map_err(|source| Error::Write { path: folder.into(), source })?;
+            }
+            Checkpoint::Directory(from) => copy_small_files(from, scratch, folder)?,
+        }
+        Ok(write_quantised_checkpoint(&config, &source, format, scratch.join(WEIGHTS))?)
+    })
 }
 
-/// Copies the files of a checkpoint that are not weights.
+/// Copies the files of a checkpoint that are not weights to `to`, whose files will be those of `folder`: nothing there that
+/// is not part of a checkpoint is replaced.
 #[cfg(feature = "flex")]
-fn copy_small_files(from: &Path, to: &Path) -> Result<(), Error> {
+fn copy_small_files(from: &Path, to: &Path, folder: &Path) -> Result<(), Error> {
     let write = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
-    std::fs::create_dir_all(to).map_err(write(to))?;
+    let is_free = |path: &Path| !path.exists() || is_checkpoint_file(path);
     for entry in std::fs::read_dir(from).map_err(write(from))? {
         let path = entry.map_err(write(from))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
-        if path.is_file() && !name.starts_with('.') && !heavy.iter().any(|end| name.ends_with(end)) {
+        if path.is_file() && !name.starts_with('.')
+            && !heavy.iter().any(|end| name.ends_with(end))
+            && is_free(&folder.join(&name))
+        {
+            // A copy with the source's mode could be read-only.
             let copy = to.join(&name);
-            std::fs::copy(&path, &copy).map_err(write(&copy))?;
+            let mut file = std::fs::File::create(&copy).map_err(write(&copy))?;
+            std::io::copy(&mut std::fs::File::open(&path).map_err(write(&path))?, &mut file).map_err(write(&copy))?;
         }
     }
     Ok(())

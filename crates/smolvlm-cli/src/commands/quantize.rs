@@ -5,7 +5,7 @@ use crate::failure::Failure;
 
 /// Writes a checkpoint folder with quantised matrices.
 pub fn run(args: &Quantize) -> Result<(), Failure> {
-    crate::output::refuse_existing(&args.out, args.force)?;
+    crate::output::check_folder(&args.out, args.force)?;
     let source = args.source()?;
     Ok(smolvlm::quantize(source, args.dtype, &args.out, &mut crate::output::download_bar())?)
 }
