@@ -36,7 +36,7 @@ impl OutputFile {
     pub fn draft(&self) -> io::Result<Draft> {
         let mut builder = Builder::new();
         builder.prefix(".smolvlm-");
-        let anywhere = || Ok((Builder::new().tempfile()?.into_temp_path(), None));
+        let anywhere = || -> io::Result<_> { Ok((Builder::new().tempfile()?.into_temp_path(), None)) };
         let (path, permissions) = match &self.0 {
             Target::Stream(_) | Target::Stdout => anywhere()?,
             Target::File { path, permissions } => {
@@ -140,4 +140,45 @@ fn umasked<'b>(builder: &'b mut Builder<'static, 'static>) -> &'b mut Builder<'s
 #[cfg(not(unix))]
 fn umasked<'b>(builder: &'b mut Builder<'static, 'static>) -> &'b mut Builder<'static, 'static> {
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OutputFile, write};
+    use std::fs;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_draft_that_is_dropped_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, "old").unwrap();
+        let draft = OutputFile::resolve(&path).unwrap().draft().unwrap();
+        fs::write(draft.path(), "half").unwrap();
+        drop(draft);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn paths_that_are_no_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |name: &str| write(&folder.path().join(name), "").map_err(|error| error.kind());
+        assert_eq!(kind(""), Err(ErrorKind::IsADirectory));
+        assert_eq!(kind("new/"), Err(ErrorKind::IsADirectory));
+        assert_eq!(kind("no/such"), Err(ErrorKind::NotFound));
+        kind("file").unwrap();
+        assert_eq!(kind("file/below"), Err(ErrorKind::NotADirectory));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", folder.path().join("b")).unwrap();
+        assert!(write(&folder.path().join("a"), "").is_err());
+    }
 }
