@@ -17,14 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-text", &["smolvlm-config", "smolvlm-kernels"]),
     (
         "smolvlm-model",
-        &[
-            "smolvlm-config",
-            "smolvlm-files",
-            "smolvlm-kernels",
-            "smolvlm-vision",
-            "smolvlm-connector",
-            "smolvlm-text",
-        ],
+        &["smolvlm-config", "smolvlm-files", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"],
     ),
     ("smolvlm-generate", &["smolvlm-config"]),
     ("smolvlm-demo", &[]),

@@ -13,10 +13,18 @@ fn describe(media: &[&str]) -> String {
 
 #[test]
 fn a_picture_is_described_without_a_question() {
-    assert_eq!(describe(&["shapes.png"]), "A green cross on the left.\n");
+    let shapes = "An orange triangle at the top, a green star on the left, an orange heart in the centre, \
+                  a green diamond at the bottom right.\n";
+    assert_eq!(describe(&["shapes.png"]), shapes);
 }
 
 #[test]
 fn two_pictures_are_compared() {
     assert_eq!(describe(&["before.png", "after.png"]), "The white cross is now orange.\n");
+}
+
+#[test]
+fn a_clip_is_described() {
+    let answer = describe(&["clip.gif"]);
+    assert!(answer.starts_with("A blue square"), "{answer}");
 }

@@ -144,7 +144,8 @@ mod unix {
         assert!(files(&workspace, "checkpoint") == before);
         let small = files(&workspace, "snapshot");
         assert_eq!(small.len(), before.len());
-        let weights = |files: &[(String, Vec<u8>)]| files.iter().find(|file| file.0.ends_with("tensors")).unwrap().1.len();
+        let weights =
+            |files: &[(String, Vec<u8>)]| files.iter().find(|file| file.0.ends_with("tensors")).unwrap().1.len();
         assert!(weights(&small) < weights(&before));
     }
 

@@ -49,7 +49,10 @@ fn what_only_sampling_uses_switches_it_on_unless_greedy_is_asked_for() {
     }
     assert_eq!(tokens(&workspace, &["--do-sample", "--seed", "3"]), tokens(&workspace, &["--seed", "3"]));
     assert_eq!(tokens(&workspace, &["--do-sample", "--top-k", "1"]), likeliest);
-    assert_eq!(tokens(&workspace, &["--temperature", "0", "--do-sample", "--seed", "3", "--top-p", "0.999"]), likeliest);
+    assert_eq!(
+        tokens(&workspace, &["--temperature", "0", "--do-sample", "--seed", "3", "--top-p", "0.999"]),
+        likeliest
+    );
 }
 
 #[test]

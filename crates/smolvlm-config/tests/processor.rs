@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use smolvlm_config::{
-    DefaultPrompts, Error, ImageProcessorConfig, Preset, ProcessorConfig, Resample, Size, TilePlan, VideoProcessorConfig,
+    DefaultPrompts, Error, ImageProcessorConfig, Preset, ProcessorConfig, Resample, Size, TilePlan,
+    VideoProcessorConfig,
 };
 
 /// A checkpoint directory with these files.

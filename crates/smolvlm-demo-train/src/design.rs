@@ -45,7 +45,7 @@ pub fn processor(tokenizer: Tokenizer, split: bool) -> Result<Processor, Box<dyn
     config.default_prompts = DefaultPrompts {
         image: Some("Describe the picture.".to_owned()),
         images: Some("What is different in the second picture?".to_owned()),
-        video: Some("What moves?".to_owned()),
+        video: Some("What do you see?".to_owned()),
     };
     Ok(Processor::new(config, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?)
 }

@@ -96,9 +96,7 @@ impl Draft {
                     File::open(&draft)?.sync_all()?;
                 }
                 match draft.persist(&path) {
-                    Err(error) if replaced.is_some() && is_mount(&error.error) => {
-                        copy(&error.path, truncated(&path)?)
-                    }
+                    Err(error) if replaced.is_some() && is_mount(&error.error) => copy(&error.path, truncated(&path)?),
                     persisted => persisted.map_err(|error| error.error),
                 }
             }

@@ -148,7 +148,8 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(&error.to_string()))?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let draft = OutputFile::resolve(&path).and_then(|output| output.draft()).map_err(|error| Error::io(&path, error))?;
+    let draft =
+        OutputFile::resolve(&path).and_then(|output| output.draft()).map_err(|error| Error::io(&path, error))?;
     serialize_to_file(views, Some(metadata), draft.path()).map_err(|error| wrong(&error.to_string()))?;
     draft.commit().map_err(|error| Error::io(&path, error))
 }

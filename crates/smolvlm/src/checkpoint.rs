@@ -1,8 +1,8 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
+use crate::checkpoint_folder::{WEIGHTS, replace};
 #[cfg(feature = "flex")]
 use crate::is_checkpoint_file;
-use crate::checkpoint_folder::{WEIGHTS, replace};
 use crate::{Dtype, Error, Options, Progress, Source};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
@@ -247,7 +247,8 @@ fn copy_small_files(from: &Path, to: &Path, folder: &Path) -> Result<(), Error> 
         let path = entry.map_err(write(from))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
-        if path.is_file() && !name.starts_with('.')
+        if path.is_file()
+            && !name.starts_with('.')
             && !heavy.iter().any(|end| name.ends_with(end))
             && is_free(&folder.join(&name))
         {

@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_a_checkpoints() {
-        for name in ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin.index.json"] {
+        for name in
+            ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin.index.json"]
+        {
             assert!(is_checkpoint_file(Path::new(name)), "{name}");
         }
         for name in ["notes.txt", "my.safetensors", "config.json.bak", "model.py", "README.md"] {

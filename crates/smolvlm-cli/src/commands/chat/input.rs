@@ -53,9 +53,7 @@ impl Input {
                 Err(ReadlineError::Io(error)) => Err(error),
                 Err(error) => Err(io::Error::other(error)),
             },
-            Self::Pipe => {
-                Ok(read_line(&mut io::stdin().lock())?.map_or(Read::End, Read::Line))
-            }
+            Self::Pipe => Ok(read_line(&mut io::stdin().lock())?.map_or(Read::End, Read::Line)),
         }
     }
 }

@@ -105,7 +105,8 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
                 word.get_or_insert_default().extend(characters.next());
             }
             (None, '~') if word.is_none() && is_home(characters.peek()) => {
-                word = Some(std::env::home_dir().map_or_else(|| "~".into(), |home| home.to_string_lossy().into_owned()));
+                word =
+                    Some(std::env::home_dir().map_or_else(|| "~".into(), |home| home.to_string_lossy().into_owned()));
             }
             (None, _) if character.is_whitespace() => words.extend(word.take()),
             _ => word.get_or_insert_default().push(character),

@@ -59,7 +59,8 @@ impl Queue {
         let (sender, entries) = sync_channel(1);
         thread::spawn(move || {
             let ending = path.extension().and_then(|ending| ending.to_str());
-            let is_lines = ending.is_some_and(|ending| ["jsonl", "ndjson"].iter().any(|e| e.eq_ignore_ascii_case(ending)));
+            let is_lines =
+                ending.is_some_and(|ending| ["jsonl", "ndjson"].iter().any(|e| e.eq_ignore_ascii_case(ending)));
             for (index, item) in Items::new(open(), is_lines).enumerate() {
                 let bytes = item.as_ref().map_or(0, |item| item.text.as_ref().map_or(0, Vec::len));
                 let conversation = match item {
