@@ -28,9 +28,10 @@ pub struct Cli {
 pub enum Command {
     /// Say what is in images and videos; the answer streams to stdout, timings go to stderr
     Describe(Describe),
-    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed
+    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed. Lines of a pipe that
+    /// fail are exit code 1
     Chat(Chat),
-    /// Continue conversations given as JSON
+    /// Answer conversations given as JSON, batch by batch. One that has no answer is a line on stderr and exit code 1
     Generate(Generate),
     /// Turn conversations into model inputs, without loading any weights
     Process(Process),

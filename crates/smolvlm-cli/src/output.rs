@@ -95,26 +95,26 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::Write { path: path.to_owned(), message: error.to_string() }
 }
 
-/// Refuses a checkpoint folder that holds something, unless it is to be replaced; says what of it stays.
-pub fn check_folder(folder: &Path, force: bool) -> Result<(), Failure> {
+/// Refuses a checkpoint folder that holds something, unless it is to be replaced. Returns what of it will stay.
+pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> {
     let names: Vec<OsString> = match std::fs::read_dir(folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(folder, error)),
     };
     if !names.is_empty() && !force {
         let message = "is there already; --force replaces it".to_owned();
         return Err(Failure::Write { path: folder.to_path_buf(), message });
     }
-    let kept: Vec<String> = names
-        .iter()
-        .filter(|name| !smolvlm::is_checkpoint_file(&folder.join(name)))
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect();
+    let kept = names.iter().filter(|name| !smolvlm::is_checkpoint_file(&folder.join(name)));
+    Ok(kept.map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// Says what is in a checkpoint's folder beside it.
+pub fn note_kept(folder: &Path, kept: &[String]) {
     if !kept.is_empty() {
         say::note(format_args!("{} keeps what is not the checkpoint's: {}", folder.display(), kept.join(", ")));
     }
-    Ok(())
 }
 
 /// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.
