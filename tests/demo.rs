@@ -36,7 +36,7 @@ fn answers_as_the_reference_does() {
     let weights = u64::from(crc32(smolvlm::demo::WEIGHTS.iter().copied()));
     assert_eq!(
         golden["weights_crc32"], weights,
-        "answers of another checkpoint; make them anew with tests/golden/demo.py"
+        "answers of another checkpoint; make them anew with `cargo xtask golden --write`"
     );
     let expected: Vec<(String, String)> = serde_json::from_value(golden["answers"].clone()).unwrap();
     let (_folder, questions) = questions(&Kind::ALL, OF_EACH);

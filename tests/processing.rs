@@ -183,8 +183,12 @@ fn chat_templates() {
         };
         let found = Conversation::from_json(&messages.to_string())
             .and_then(|conversation| processor.render(&conversation, &options));
+        if case["name"] == "content given as a string is lost" {
+            assert_eq!(found.unwrap(), "<|im_start|>User: hello<end_of_utterance>\nAssistant:");
+            continue;
+        }
         // What the reference loses without a word, or cannot render, is an error here.
-        let names = ["unknown content type ignored", "content given as a string is lost", "video first"];
+        let names = ["unknown content type ignored", "video first"];
         if case.get("error").is_some() || names.contains(&case["name"].as_str().unwrap()) {
             assert!(found.is_err(), "{case}");
         } else {

@@ -52,16 +52,16 @@ class Gpu:
             inputs["inputs_embeds"][0, : len(features)] = features
         if self.compiled:
             room = length + measure.NEW_TOKENS
-            inputs["past_key_values"] = StaticCache(config=self.model.config.text_config, max_cache_len=room)
+            inputs["cache"] = StaticCache(config=self.model.config.text_config, max_cache_len=room)
         out = self.model(**inputs, use_cache=True, logits_to_keep=1)
-        self.cache, self.length = out.past_key_values, length
+        self.cache, self.length = out.cache, length
         tokens = out.logits.argmax(-1)
         self.wait()
         return tokens
 
     @torch.inference_mode()
     def step(self, tokens):
-        inputs = {"input_ids": tokens, "past_key_values": self.cache, "use_cache": True}
+        inputs = {"input_ids": tokens, "cache": self.cache, "use_cache": True}
         if self.compiled:
             inputs["cache_position"] = torch.tensor([self.length], device=self.device)
         tokens = self.forward(**inputs).logits.argmax(-1)

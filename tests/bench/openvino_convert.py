@@ -59,7 +59,7 @@ class Text(torch.nn.Module):
         keys = torch.arange(past[0].shape[2] + embeddings.shape[1])
         mask = torch.where(keys <= positions[:, None, :, None], 0.0, torch.finfo(torch.float32).min)
         hidden = self.model(
-            inputs_embeds=embeddings, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True
+            inputs_embeds=embeddings, position_ids=positions, attention_mask=mask, cache=cache, use_cache=True
         ).last_hidden_state
         return (self.head(hidden[:, -1:]), *cache.tensors)
 

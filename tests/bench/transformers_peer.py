@@ -31,12 +31,12 @@ class Transformers:
             features = features.reshape(-1, features.shape[-1])
             inputs["inputs_embeds"][0, : len(features)] = features
         out = self.model(**inputs, use_cache=True, logits_to_keep=1)
-        self.cache = out.past_key_values
+        self.cache = out.cache
         return out.logits.argmax(-1)
 
     @torch.inference_mode()
     def step(self, tokens):
-        return self.model(input_ids=tokens, past_key_values=self.cache, use_cache=True).logits.argmax(-1)
+        return self.model(input_ids=tokens, cache=self.cache, use_cache=True).logits.argmax(-1)
 
 
 measure.main("transformers", Transformers)

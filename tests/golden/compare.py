@@ -7,14 +7,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-GENERATED = ("media", "processing")
+GENERATED = ("media", "processing", "adapter", "adapters", "examples")
+# Made only where the questions are at hand.
+DEMO = "demo"
 TOLERANCE = 1e-4  # absolute, and relative to the expected value
 BF16_TOLERANCE = 0.15  # absolute: bfloat16 logits of about 10 are 0.06 apart
 
 
-def generated_files(root):
+def generated_files(root, with_demo):
     """Relative paths of everything the generator owns below `root`."""
-    folders = [root / name for name in GENERATED] + [model.parent for model in root.glob("*/model")]
+    names = GENERATED + ((DEMO,) if with_demo else ())
+    folders = [root / name for name in names] + [model.parent for model in root.glob("*/model")]
     return {p.relative_to(root) for folder in folders for p in folder.rglob("*") if p.is_file()}
 
 
@@ -72,7 +75,8 @@ def difference(path, left, right):
     if path.parts[0] == "media":
         return picture_difference(a, b)
     if path.suffix == ".safetensors":
-        return tensor_difference(load_file(a), load_file(b), exact="model" in path.parts)
+        exact = "model" in path.parts or path.parts[0] == "adapter"
+        return tensor_difference(load_file(a), load_file(b), exact)
     if path.suffix == ".json":
         return json_difference(json.loads(a.read_text()), json.loads(b.read_text()))
     return None if a.read_bytes() == b.read_bytes() else "bytes differ"
@@ -80,7 +84,8 @@ def difference(path, left, right):
 
 def differences(committed: Path, rebuilt: Path):
     """One line per file that is missing, too many or different."""
-    have, want = generated_files(committed), generated_files(rebuilt)
+    with_demo = (rebuilt / DEMO).is_dir()
+    have, want = (generated_files(root, with_demo) for root in (committed, rebuilt))
     out = [f"{path}: missing" for path in sorted(want - have)]
     out += [f"{path}: not made by the generator" for path in sorted(have - want)]
     for path in sorted(have & want):

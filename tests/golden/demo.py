@@ -1,21 +1,12 @@
-#!/usr/bin/env python3
 """What transformers answers with the demo's checkpoint, in float32 and greedily, to questions of the procedural world.
 
     cargo run --release -p smolvlm-demo-train -- questions target/demo-questions --of-each 16
-    python demo.py ../../target/demo-questions --write      rewrites demo/answers.json
-    python demo.py ../../target/demo-questions              compares with it; exit status 1 on a difference
+    python make.py --out . --only demo --questions ../../target/demo-questions
 """
 
-import argparse
 import json
-import os
-import sys
 import zlib
 from pathlib import Path
-
-sys.dont_write_bytecode = True
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import numpy as np
 import torch
@@ -26,7 +17,6 @@ from common import versions
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE.parent.parent / "crates" / "smolvlm-demo" / "checkpoint"
-ANSWERS = HERE / "demo" / "answers.json"
 
 
 def read(path):
@@ -70,26 +60,10 @@ def answers(questions):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("questions", type=Path, help="folder that `questions` has written")
-    parser.add_argument("--write", action="store_true")
-    arguments = parser.parse_args()
-    found = answers(arguments.questions / "samples.jsonl")
+def write_answers(folder, questions):
+    found = answers(questions / "samples.jsonl")
     crc32 = zlib.crc32((CHECKPOINT / "model.safetensors").read_bytes())
-    if arguments.write:
-        ANSWERS.parent.mkdir(exist_ok=True)
-        lines = ",\n".join("  " + json.dumps(pair) for pair in found)
-        head = f'{{"versions": {json.dumps(versions())},\n"weights_crc32": {crc32},\n"answers": [\n'
-        ANSWERS.write_text(f"{head}{lines}\n]}}\n")
-        return 0
-    expected = json.loads(ANSWERS.read_text())
-    different = [pair for pair in zip(expected["answers"], found) if pair[0] != pair[1]]
-    for pair in different:
-        print(pair)
-    print(f"{len(different)} of {len(found)} differ")
-    return 1 if different or len(found) != len(expected["answers"]) or crc32 != expected["weights_crc32"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    lines = ",\n".join("  " + json.dumps(pair) for pair in found)
+    head = f'{{"versions": {json.dumps(versions())},\n"weights_crc32": {crc32},\n"answers": [\n'
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "answers.json").write_text(f"{head}{lines}\n]}}\n")

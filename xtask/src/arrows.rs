@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("smolvlm-generate", &["smolvlm-config"]),
     ("smolvlm-demo", &[]),
+    ("smolvlm-hub", &[]),
     (
         "smolvlm",
         &[
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-model",
             "smolvlm-generate",
             "smolvlm-demo",
+            "smolvlm-hub",
         ],
     ),
     ("smolvlm-train", &["smolvlm-config", "smolvlm-files", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
@@ -48,6 +50,7 @@ const WITHOUT_BURN: &[&str] = &[
     "smolvlm-processor",
     "smolvlm-generate",
     "smolvlm-demo",
+    "smolvlm-hub",
     "smolvlm-world",
 ];
 

@@ -1,10 +1,13 @@
 //! `cargo xtask golden`: goldens against the reference implementation.
 
-use crate::process::{execute, root};
+use crate::process::{cargo, execute, root};
 use std::path::Path;
 
-/// Makes a Python environment with the pinned packages (once, under `target/`), then rebuilds the goldens and
-/// compares them with the committed ones; with `--write` it replaces them.
+/// Where the demo's questions go.
+const QUESTIONS: &str = "target/demo-questions";
+
+/// Makes a Python environment with the pinned packages (once, under `target/`) and the demo's questions, then rebuilds all
+/// goldens and compares them with the committed ones; with `--write` it replaces them.
 pub fn run(rest: &[String]) -> Result<(), String> {
     let write = match rest {
         [] => false,
@@ -15,10 +18,12 @@ pub fn run(rest: &[String]) -> Result<(), String> {
     let python = environment.join("bin/python");
     if !python.exists() {
         execute("python3", ["-m".into(), "venv".into(), text(&environment)])?;
-        execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
     }
+    // Does nothing where all are there; brings an environment of earlier pins up to date.
+    execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
+    cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;
     let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
-    execute(&python, ["tests/golden/make.py"].iter().chain(mode).copied())
+    execute(&python, ["tests/golden/make.py", "--questions", QUESTIONS].iter().chain(mode).copied())
 }
 
 fn text(path: &Path) -> String {

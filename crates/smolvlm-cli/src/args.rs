@@ -11,7 +11,7 @@ pub use sampling::Sampling;
 pub use train::{Eval, Train};
 
 use clap::{Args, Parser, Subcommand};
-use smolvlm::{Dtype, Preset};
+use smolvlm::{Adapter, Dtype, Preset};
 use std::path::PathBuf;
 
 /// Ask SmolVLM vision-language models about images and videos.
@@ -236,6 +236,9 @@ pub struct Quantize {
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
+    /// LoRA adapter to merge first, with a weight other than 1 as DIR=WEIGHT; may be given several times
+    #[arg(long, value_name = "DIR[=WEIGHT]")]
+    pub adapter: Vec<Adapter>,
     /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit ones in the rest
     #[arg(long)]
     pub dtype: Dtype,

@@ -70,6 +70,7 @@ impl ArrayFile {
         let mut inputs = Inputs::default();
         inputs.add(&args.0.conversation);
         inputs.add_model(&args.1.source()?);
+        args.1.adapter.iter().for_each(|adapter| inputs.add(&adapter.folder));
         conversations.iter().for_each(|conversation| inputs.add_media(conversation));
         inputs.refuse(path)?;
         let output = OutputFile::resolve(path).map_err(|error| failed(path, error))?;
@@ -117,22 +118,26 @@ pub fn note_kept(folder: &Path, kept: &[String]) {
     }
 }
 
-/// Shows downloads on a terminal; `indicatif` draws nothing when stderr is none.
+/// Shows downloads on a terminal, where `indicatif` draws, and notes on stderr.
 pub fn download_bar() -> impl FnMut(Progress<'_>) {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let mut current: Option<(String, ProgressBar)> = None;
-    move |progress| {
-        let same = current.as_ref().is_some_and(|(file, _)| file == progress.file);
-        if !same {
-            let bar = ProgressBar::new(progress.total).with_style(style.clone());
-            current = Some((progress.file.to_owned(), bar.with_message(progress.file.to_owned())));
-        }
-        if let Some((_, bar)) = &current {
-            bar.set_position(progress.done);
-            if progress.done >= progress.total {
-                bar.finish();
+    move |progress| match progress {
+        Progress::Download { file, done, total } => {
+            let same = current.as_ref().is_some_and(|(shown, _)| shown == file);
+            if !same {
+                let bar = ProgressBar::new(total).with_style(style.clone());
+                current = Some((file.to_owned(), bar.with_message(file.to_owned())));
+            }
+            if let Some((_, bar)) = &current {
+                bar.set_position(done);
+                if done >= total {
+                    bar.finish();
+                }
             }
         }
+        Progress::Note(text) => say::note(text),
+        _ => {}
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     json::{self, Node},
 };
 
-/// New tokens when neither `max_new_tokens` nor `max_length` is set (transformers 5.23.0).
+/// New tokens when neither `max_new_tokens` nor `max_length` is set (transformers 5.24.0).
 pub const DEFAULT_MAX_NEW_TOKENS: usize = 20;
 
 /// Parameters of text generation, as `generation_config.json` holds them.
@@ -101,7 +101,7 @@ pub struct GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// What transformers 5.23.0 uses for parameters that nobody set. The length is not among them, see
+    /// What transformers 5.24.0 uses for parameters that nobody set. The length is not among them, see
     /// [`DEFAULT_MAX_NEW_TOKENS`].
     pub fn defaults() -> Self {
         GenerationConfig {

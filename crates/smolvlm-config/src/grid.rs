@@ -1,6 +1,6 @@
 //! Tile geometry: which sizes an image goes through and how many tiles it becomes.
 //!
-//! The arithmetic follows transformers 5.23.0 (`image_processing_smolvlm.py`): divisions and products in `f64`, in the
+//! The arithmetic follows transformers 5.24.0 (`image_processing_smolvlm.py`): divisions and products in `f64`, in the
 //! same order, truncated toward zero. Exact arithmetic would differ: a 75x512 image at a longest edge of 1536 becomes
 //! 224x1536 here and there, and 226x1536 in exact arithmetic.
 

@@ -10,7 +10,7 @@ use crate::{
 
 /// How an image becomes tiles of pixel values.
 ///
-/// `Default` holds the class defaults of transformers 5.23.0 (`SmolVLMImageProcessor`), which no released model uses
+/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMImageProcessor`), which no released model uses
 /// unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageProcessorConfig {
@@ -62,7 +62,7 @@ impl Default for ImageProcessorConfig {
     }
 }
 
-/// A switch: null turns it off, as in transformers 5.23.0.
+/// A switch: null turns it off, as in transformers 5.24.0.
 pub(crate) const SWITCH: Kind<bool> =
     Kind { expected: "true or false", convert: |value| if value.is_null() { Some(false) } else { value.as_bool() } };
 

@@ -124,14 +124,18 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The text after the UTF-8 byte order mark that some editors put first.
+pub fn without_byte_order_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
 /// Parses a document.
 pub(crate) fn parse(text: &str, what: &str) -> Result<Value, Error> {
-    // Some editors on Windows put a byte order mark first.
-    serde_json::from_str(text.trim_start_matches('\u{feff}'))
+    serde_json::from_str(without_byte_order_mark(text))
         .map_err(|error| Error::Parse { what: what.to_owned(), message: error.to_string() })
 }
 
-/// Reads a text file of at most [`MAX_FILE_BYTES`], `None` when it does not exist.
+/// Reads a text file of at most [`MAX_FILE_BYTES`], without its byte order mark; `None` when it does not exist.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
@@ -150,6 +154,8 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     if read > MAX_FILE_BYTES {
         return Err(Error::TooLarge { path: path.to_owned(), bytes: read, limit: MAX_FILE_BYTES });
     }
+    let mark = text.len() - without_byte_order_mark(&text).len();
+    text.drain(..mark);
     Ok(Some(text))
 }
 

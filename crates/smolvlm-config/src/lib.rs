@@ -18,7 +18,7 @@
 //! # Ok::<(), smolvlm_config::Error>(())
 //! ```
 //!
-//! Behaviour follows transformers 5.23.0. Where that version would fail later, inside a model or processor, reading
+//! Behaviour follows transformers 5.24.0. Where that version would fail later, inside a model or processor, reading
 //! fails here.
 
 mod activation;
@@ -51,7 +51,7 @@ pub use generation::{DEFAULT_MAX_NEW_TOKENS, GenerationConfig};
 pub use generation_parts::{CacheImplementation, EarlyStopping, ExponentialDecay, SequenceBias, Watermarking};
 pub use grid::{MAX_LONGEST_EDGE, TileGrid, TilePlan};
 pub use image::ImageProcessorConfig;
-pub use json::MAX_FILE_BYTES;
+pub use json::{MAX_FILE_BYTES, without_byte_order_mark};
 pub use model::ModelConfig;
 pub use preset::Preset;
 pub use processor::ProcessorConfig;

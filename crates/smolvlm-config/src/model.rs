@@ -19,7 +19,7 @@ const MAX_PARAMETERS: u128 = 1 << 40;
 
 /// Configuration of a SmolVLM model, as `config.json` holds it.
 ///
-/// `Default` holds the class defaults of transformers 5.23.0 (`SmolVLMConfig`). They do not fit together (a grid of 7
+/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMConfig`). They do not fit together (a grid of 7
 /// patches cannot be shuffled by 2), so [`ModelConfig::validate`] refuses them until sizes are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
@@ -134,7 +134,7 @@ impl ModelConfig {
         })
     }
 
-    /// The `config.json` of this configuration, in the spelling of transformers 5.23. Reading it gives an equal value,
+    /// The `config.json` of this configuration, in the spelling of transformers 5.24. Reading it gives an equal value,
     /// for every configuration that came from a file.
     pub fn to_json(&self) -> String {
         let mut value = json!({

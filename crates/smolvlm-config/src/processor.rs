@@ -95,7 +95,7 @@ impl ProcessorConfig {
     }
 
     /// Gathers the configuration from a checkpoint directory. The first place that has a part wins
-    /// (transformers 5.23.0, `processing_utils.py`):
+    /// (transformers 5.24.0, `processing_utils.py`):
     ///
     /// | part | places |
     /// |---|---|

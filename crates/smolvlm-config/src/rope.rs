@@ -61,7 +61,7 @@ impl RopeParameters {
     }
 
     /// Radians per position of each of the `head_dim / 2` rotated pairs, rounded to `f32` after each step like the
-    /// reference (transformers 5.23.0, `modeling_llama.py` and `modeling_rope_utils.py`).
+    /// reference (transformers 5.24.0, `modeling_llama.py` and `modeling_rope_utils.py`).
     pub fn inverse_frequencies(&self, head_dim: usize) -> Vec<f32> {
         let theta = f64::from(self.theta() as f32);
         let plain = (0..head_dim / 2).map(|i| {

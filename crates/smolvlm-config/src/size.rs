@@ -28,7 +28,7 @@ pub enum Size {
 impl Size {
     /// Reads `{"longest_edge"}`, `{"height", "width"}`, `[height, width]` or one length for a square.
     ///
-    /// `longest_edge` may come with `shortest_edge`, which has no effect then, as in transformers 5.23.0.
+    /// `longest_edge` may come with `shortest_edge`, which has no effect then, as in transformers 5.24.0.
     pub(crate) fn read(node: &Node<'_>, key: &str) -> Result<Option<Self>, Error> {
         const EXPECTED: &str = "an object with longest_edge or height and width, a list [height, width], or an integer, all from 1 to 2147483647";
         let Some(value) = node.value(key) else {

@@ -16,7 +16,7 @@ const MAX_POSITIONS: usize = 1 << 24;
 
 /// Shape and constants of the text decoder, a llama.
 ///
-/// `Default` holds the class defaults of transformers 5.23.0 (`LlamaConfig`).
+/// `Default` holds the class defaults of transformers 5.24.0 (`LlamaConfig`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextConfig {
     /// Number of rows of the embedding and of the output matrix.

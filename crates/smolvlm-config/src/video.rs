@@ -11,7 +11,7 @@ use crate::{
 
 /// How a video becomes frames, and a frame pixel values. Frames are never split: each one is a tile.
 ///
-/// `Default` holds the class defaults of transformers 5.23.0 (`SmolVLMVideoProcessor`).
+/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMVideoProcessor`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoProcessorConfig {
     /// Whether frames with other colour modes, or transparency, are converted to RGB.

@@ -10,7 +10,7 @@ use crate::{
 
 /// Shape and constants of the vision encoder.
 ///
-/// `Default` holds the class defaults of transformers 5.23.0 (`SmolVLMVisionConfig`). Released files rely on them:
+/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMVisionConfig`). Released files rely on them:
 /// those of the 256M and 500M models leave out layers, intermediate size, activation, epsilon and channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VisionConfig {

@@ -77,7 +77,7 @@ fn full_config() -> GenerationConfig {
 #[test]
 fn every_key() {
     assert_eq!(read(full()).unwrap(), full_config());
-    assert_eq!(read(json!({"unknown": {}, "transformers_version": "5.23.0"})).unwrap(), GenerationConfig::default());
+    assert_eq!(read(json!({"unknown": {}, "transformers_version": "5.24.0"})).unwrap(), GenerationConfig::default());
     let nulls: Value = full().as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();
     assert_eq!(read(nulls).unwrap(), GenerationConfig::default());
 }

@@ -1,4 +1,4 @@
-//! Tile geometry against the sizes that the reference processor gave (transformers 5.23.0, torchvision backend).
+//! Tile geometry against the sizes that the reference processor gave (transformers 5.24.0, torchvision backend).
 
 use smolvlm_config::{Error, ImageProcessorConfig, Preset, Size, TileGrid, TilePlan};
 

@@ -165,7 +165,7 @@ fn rotary_spellings() {
 fn rotary_frequencies_of_the_reference() {
     let bits =
         |rope: RopeParameters| -> Vec<u32> { rope.inverse_frequencies(64).into_iter().map(f32::to_bits).collect() };
-    // LlamaRotaryEmbedding.inv_freq of transformers 5.23.0 with torch 2.15.0, head_dim 64.
+    // LlamaRotaryEmbedding.inv_freq of transformers 5.24.0 with torch 2.15.0, head_dim 64.
     #[rustfmt::skip]
     let plain = [
         0x3f800000, 0x3f32a506, 0x3ef953cf, 0x3eadfcff, 0x3e72d423, 0x3e297409, 0x3dec7fd6, 0x3da50956,

@@ -74,7 +74,7 @@ fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
 }
 
 /// Lays the features of each `scale` x `scale` block of patches side by side, rows of the block first
-/// (transformers 5.23.0, `SmolVLMConnector.pixel_shuffle`).
+/// (transformers 5.24.0, `SmolVLMConnector.pixel_shuffle`).
 ///
 /// # Shapes
 ///

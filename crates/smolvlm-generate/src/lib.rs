@@ -1,7 +1,7 @@
 //! Token choice and stop rules for SmolVLM: logits rows in, tokens out. No tensor library.
 //!
 //! A generation loop asks a [`Sampler`] for the next token of a row of logits and a [`StopRule`] whether that token ends
-//! the text; [`StopStrings`] watch the decoded text. A [`BeamSearch`] takes the place of all three for several beams.
+//! the text; [`StopStrings`] watch the bytes of the tokens. A [`BeamSearch`] takes the place of all three for several beams.
 //! [`SamplingParams`] says what all of them do.
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! # Ok::<(), smolvlm_generate::Error>(())
 //! ```
 //!
-//! Behaviour follows `GenerationMixin.generate` of transformers 5.23.0.
+//! Behaviour follows `GenerationMixin.generate` of transformers 5.24.0.
 
 mod beam;
 mod error;

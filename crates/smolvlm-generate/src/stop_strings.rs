@@ -1,10 +1,11 @@
 //! Texts that end a text.
 
 /// Finds out whether a stop string ends inside the newest piece of a text, as the reference's `StopStringCriteria` has
-/// it.
+/// it (transformers 5.24.0, generation/stopping_criteria.py).
 ///
-/// The piece may hold more than the stop string's end, and a stop string may begin anywhere before it, in the prompt
-/// too. One that ended in an earlier piece, or in the prompt, does not count.
+/// Pieces are the bytes of single tokens, which may hold part of a character. A piece may hold more than the stop string's
+/// end, and a stop string may begin anywhere before it, in the prompt too. One that ended in an earlier piece, or in the
+/// prompt, does not count.
 #[derive(Debug, Clone)]
 pub struct StopStrings {
     stops: Vec<String>,
@@ -13,20 +14,20 @@ pub struct StopStrings {
 }
 
 impl StopStrings {
-    /// Looks for any of `stops` behind a prompt whose text ends with `prompt_tail`. Empty ones are passed over.
+    /// Looks for any of `stops` after a prompt whose bytes end with `prompt_tail`. Empty ones are passed over.
     ///
     /// Only as many bytes of the prompt are of use as the longest stop string has.
-    pub fn new(stops: &[String], prompt_tail: &str) -> Self {
+    pub fn new(stops: &[String], prompt_tail: &[u8]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        let mut new = Self { stops, tail: prompt_tail.as_bytes().to_vec() };
+        let mut new = Self { stops, tail: prompt_tail.to_vec() };
         new.forget();
         new
     }
 
-    /// Takes the next piece of text in, such as that of one token; says whether a stop string ends inside it.
-    pub fn push(&mut self, delta: &str) -> bool {
+    /// Takes the bytes of the next token in; says whether a stop string ends inside them.
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
         let before = self.tail.len();
-        self.tail.extend_from_slice(delta.as_bytes());
+        self.tail.extend_from_slice(bytes);
         let found = self.stops.iter().any(|stop| {
             // From here on, a match ends behind the old text.
             let from = (before + 1).saturating_sub(stop.len());
@@ -34,6 +35,11 @@ impl StopStrings {
         });
         self.forget();
         found
+    }
+
+    /// Goes on behind something that no stop string reaches across, such as a token that the tokenizer does not know.
+    pub fn interrupt(&mut self) {
+        self.tail.clear();
     }
 
     fn forget(&mut self) {
@@ -47,13 +53,13 @@ mod tests {
     use super::*;
 
     fn stops(stops: &[&str], prompt_tail: &str) -> StopStrings {
-        StopStrings::new(&stops.iter().map(ToString::to_string).collect::<Vec<_>>(), prompt_tail)
+        StopStrings::new(&stops.iter().map(ToString::to_string).collect::<Vec<_>>(), prompt_tail.as_bytes())
     }
 
     /// The number of pieces after which a stop string ended.
     fn stopped_after(strings: &[&str], prompt_tail: &str, pieces: &[&str]) -> Option<usize> {
         let mut rule = stops(strings, prompt_tail);
-        pieces.iter().position(|piece| rule.push(piece)).map(|place| place + 1)
+        pieces.iter().position(|piece| rule.push(piece.as_bytes())).map(|place| place + 1)
     }
 
     #[test]
@@ -71,9 +77,9 @@ mod tests {
     fn an_earlier_end_does_not_count() {
         assert_eq!(stopped_after(&["stop"], "stop", &["at", "op", ""]), None);
         let mut rule = stops(&["stop", "longer than that"], "");
-        assert!(rule.push("stop"));
-        assert!(!rule.push("at"));
-        assert!(!rule.push(""));
+        assert!(rule.push(b"stop"));
+        assert!(!rule.push(b"at"));
+        assert!(!rule.push(b""));
     }
 
     #[test]
@@ -95,6 +101,26 @@ mod tests {
     }
 
     #[test]
+    fn a_character_may_come_in_parts() {
+        let snowman = "\u{2603}".as_bytes();
+        let mut rule = stops(&["\u{2603}", "."], "");
+        assert_eq!(snowman.chunks(1).map(|part| rule.push(part)).collect::<Vec<_>>(), [false, false, true]);
+        // The end of a stop string counts although the token goes on with part of a character.
+        assert!(rule.push(&[b'.', snowman[0]]));
+        // What decodes to a replacement character is not one.
+        let mut rule = stops(&["\u{fffd}"], "");
+        assert!(!rule.push(&snowman[1..]) && !rule.push(b"x"));
+    }
+
+    #[test]
+    fn nothing_reaches_across_an_interruption() {
+        let mut rule = stops(&["stop"], "");
+        assert!(!rule.push(b"sto"));
+        rule.interrupt();
+        assert!(!rule.push(b"p") && rule.push(b"stop"));
+    }
+
+    #[test]
     fn nothing_to_look_for_is_never_found() {
         assert_eq!(stopped_after(&[], "a", &["a", "b"]), None);
         assert_eq!(stopped_after(&[""], "a", &["a", "b"]), None);
@@ -104,7 +130,7 @@ mod tests {
     fn the_tail_is_bounded() {
         let mut rule = stops(&["abc"], &"x".repeat(1000));
         assert_eq!(rule.tail.len(), 2);
-        assert!(!rule.push(&"y".repeat(1000)));
+        assert!(!rule.push(&[b'y'; 1000]));
         assert_eq!(rule.tail, b"yy");
     }
 }

@@ -24,6 +24,7 @@ mod linear;
 mod mapped_file;
 mod norm;
 mod rotary;
+mod weight;
 
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
@@ -37,3 +38,6 @@ pub use linear::{gated_linears, linears, packed_format};
 pub use mapped_file::MappedFile;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::{Rotary, rotate};
+#[cfg(feature = "flex")]
+pub use weight::Packed;
+pub use weight::Weight;

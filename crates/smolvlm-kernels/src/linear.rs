@@ -1,31 +1,25 @@
 //! Linear layers with weights as checkpoints store them, or packed.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, gated_products, products, tensor_of};
+use crate::cpu::{HostValues, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use crate::weight::Weight;
 #[cfg(feature = "flex")]
 use crate::{Activation, Format};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-#[cfg(feature = "flex")]
-use std::sync::Arc;
 
 /// `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the inputs, which is what
 /// matrix-vector products want, and nothing has to be transposed while loading.
-///
-/// On a CPU the weights can be packed: then they are no parameter any more and cannot be trained.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[out, in]`, unless the weights are packed.
-    pub weight: Option<Param<Tensor<2>>>,
+    /// `[out, in]`.
+    pub weight: Weight<2>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
-    #[cfg(feature = "flex")]
-    #[module(skip)]
-    packed: Option<Arc<PackedMatrix>>,
     #[module(skip)]
     shape: [usize; 2],
-    /// A change of low rank that is learnt instead of the weight.
+    /// A trainable low-rank update of the weight.
     pub adapter: Option<Adapter>,
 }
 
@@ -71,14 +65,7 @@ impl Linear {
     }
 
     fn new(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>, shape: [usize; 2]) -> Self {
-        Self {
-            weight: Some(weight),
-            bias,
-            #[cfg(feature = "flex")]
-            packed: None,
-            shape,
-            adapter: None,
-        }
+        Self { weight: Weight::Tensor(weight), bias, shape, adapter: None }
     }
 
     /// Values that go in.
@@ -95,40 +82,49 @@ impl Linear {
     ///
     /// `[.., in]` to `[.., out]`; f32 where the weights are packed.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        #[cfg(feature = "flex")]
-        if let Some(packed) = &self.packed {
-            return self.forward_packed(packed, x);
-        }
-        // Either there is a weight, or it was packed.
-        let Some(weight) = &self.weight else { return x };
         let bias = self.bias.as_ref().map(Param::val);
-        match &self.adapter {
-            None => linear(x, weight.val(), bias),
-            Some(adapter) => linear(x.clone(), weight.val(), bias) + adapter.forward(x),
+        let update = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
+        let y = match &self.weight {
+            Weight::Tensor(weight) => linear(x, weight.val(), bias),
+            #[cfg(feature = "flex")]
+            Weight::Packed(packed) => packed.forward(x, bias),
+        };
+        match update {
+            Some(update) => y + update,
+            None => y,
+        }
+    }
+
+    /// Adds the update of an adapter to the weight and removes the adapter. Packed weights keep theirs.
+    pub fn merge_adapter(&mut self) {
+        match (&mut self.weight, self.adapter.take()) {
+            (Weight::Tensor(weight), Some(adapter)) => {
+                *weight = Param::initialized(weight.id, weight.val() + adapter.weight());
+            }
+            (_, adapter) => self.adapter = adapter,
         }
     }
 }
 
 #[cfg(feature = "flex")]
 impl Linear {
-    /// Takes packed weights instead of the tensor, and of an adapter.
+    /// Replaces the weight, and an adapter, by packed weights.
     ///
     /// # Panics
     ///
     /// When the matrix is of another shape.
     pub fn pack(&mut self, matrix: PackedMatrix) {
         assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "a matrix of the layer's shape");
-        (self.weight, self.adapter) = (None, None);
-        self.packed = Some(Arc::new(matrix));
+        (self.weight, self.adapter) = (Weight::packed(matrix), None);
     }
 
     /// The packed weights.
     pub fn packed(&self) -> Option<&PackedMatrix> {
-        self.packed.as_deref()
+        self.weight.matrix()
     }
 
     fn packed_or_panic(&self) -> &PackedMatrix {
-        match &self.packed {
+        match self.packed() {
             Some(packed) => packed,
             None => panic!("a layer of {} inputs and {} outputs is not packed", self.shape[1], self.shape[0]),
         }
@@ -138,25 +134,15 @@ impl Linear {
     fn host_bias(&self) -> Option<HostValues> {
         self.bias.as_ref().map(|bias| HostValues::of(bias.val()))
     }
-
-    fn forward_packed<const D: usize>(&self, packed: &PackedMatrix, x: Tensor<D>) -> Tensor<D> {
-        let (mut shape, width) = (x.dims(), packed.inputs());
-        shape[D - 1] = packed.outputs();
-        let values = HostValues::of(x);
-        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(packed.format()), Matrix::new());
-        let count = values.len() / width.max(1);
-        rows.fill(&pool, count, width, |row, out| out.copy_from_slice(&values[row * width..][..width]));
-        out.resize(count, packed.outputs());
-        let bias = self.host_bias();
-        products(&pool, &rows, &[(packed, Output::store(&mut out).with_bias(bias.as_deref()))]);
-        tensor_of(&out, shape)
-    }
 }
 
-/// The format of layers that all have packed weights of the same one.
+/// The format of layers that all have packed weights of the same one, and no adapters.
 #[cfg(feature = "flex")]
 pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option<Format> {
-    let mut formats = layers.into_iter().map(|layer| layer.packed().map(PackedMatrix::format));
+    let mut formats = layers.into_iter().map(|layer| match layer.adapter {
+        Some(_) => None,
+        None => layer.packed().map(PackedMatrix::format),
+    });
     let first = formats.next()??;
     formats.all(|format| format == Some(first)).then_some(first)
 }
@@ -174,7 +160,7 @@ pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<
         let bias = biases.next().and_then(Option::as_deref);
         (layer.packed_or_panic(), output.with_bias(bias))
     });
-    products(pool, x, &matrices);
+    products(pool, x, matrices);
 }
 
 /// `activation(gate(x)) * up(x)` of layers with packed weights.
@@ -183,7 +169,7 @@ pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<
 ///
 /// As [`linears`].
 #[cfg(feature = "flex")]
-pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activation: Activation, output: &Output<'_>) {
+pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activation: Activation, output: Output<'_>) {
     let (gate_bias, up_bias) = (gate.host_bias(), up.host_bias());
     let parts = [(gate.packed_or_panic(), gate_bias.as_deref()), (up.packed_or_panic(), up_bias.as_deref())];
     gated_products(pool, x, parts, activation, output);
@@ -209,9 +195,10 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 
 #[cfg(test)]
 mod tests {
-    use super::Linear;
+    use super::{Adapter, Linear, packed_format};
     use crate::Format;
     use crate::cpu::PackedMatrix;
+    use burn::module::Param;
     use burn::tensor::{Device, Tensor};
 
     fn layer() -> Linear {
@@ -243,7 +230,16 @@ mod tests {
             Ok(())
         };
         packed.pack(PackedMatrix::pack(2, 3, Format::F32, row).unwrap());
-        assert!(packed.weight.is_none());
+        assert_eq!(packed.packed().map(PackedMatrix::format), Some(Format::F32));
         assert_eq!(run(&packed), [16.0, 19.5, 6.0, 19.0]);
+        // An adapter counts on packed weights, too.
+        let device = Device::flex();
+        packed.adapter = Some(Adapter {
+            down: Param::from_tensor(Tensor::from_data([[1.0, 0.0, 0.0]], &device)),
+            up: Param::from_tensor(Tensor::from_data([[1.0], [2.0]], &device)),
+            scale: 0.5,
+        });
+        assert_eq!(run(&packed), [16.5, 20.5, 7.0, 21.0]);
+        assert_eq!(packed_format([&packed]), None);
     }
 }

@@ -48,6 +48,14 @@ pub enum Error {
         /// The name, with the prefix.
         name: String,
     },
+    /// An adapter that does not fit the model, or holds what is not supported.
+    #[error("{}: {message}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A tensor is stored in a type that is not read.
     #[error("tensor {name} is stored as {dtype}; weights can be F32, BF16 or F16")]
     TensorType {

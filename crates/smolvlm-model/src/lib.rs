@@ -19,6 +19,7 @@
 //! # Ok::<(), smolvlm_model::Error>(())
 //! ```
 
+mod adapter;
 mod convert;
 mod encoding;
 mod error;
@@ -32,6 +33,7 @@ mod merge;
 mod model;
 #[cfg(feature = "flex")]
 mod packed;
+mod parameter_path;
 mod place;
 #[cfg(feature = "flex")]
 mod quantise;
@@ -42,12 +44,14 @@ mod shards;
 mod stored;
 mod weights;
 
+pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter, PeftConfig};
 pub use error::{Error, Misshapen, WeightMismatch};
 pub use format::{WeightFormat, vision_format};
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
+pub use parameter_path::ParameterPath;
 #[cfg(feature = "flex")]
 pub use quantise::{QuantisedSource, write_quantised_checkpoint};
 pub use random::write_random_checkpoint;

@@ -1,6 +1,6 @@
 //! The parts of the model, and how they get their weights.
 
-use crate::convert::{dtype, tensor_data};
+use crate::convert::{dtype, filled, tensor_data};
 use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
 #[cfg(feature = "flex")]
@@ -160,22 +160,31 @@ impl Stored<'_> {
         let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
         source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))
     }
+
+    /// Fills a slice with a row of a tensor, with what adapters add to it.
+    fn row_reader<'a>(&'a self, source: &'a Source) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
+        let (codes, scales) = (self.weights.bytes(&source.name), self.weights.bytes(&scale_name(&source.name)));
+        let changes = self.weights.changes(&source.name);
+        move |row, out| {
+            source.encoding.read_row(codes, scales, row, out);
+            changes.iter().for_each(|change| change.add_row(row, out));
+        }
+    }
 }
 
 impl TensorSource for Stored<'_> {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
         let source = self.source(path, shape)?;
-        let bytes = self.weights.bytes(&source.name);
         let data = match source.encoding {
-            Encoding::Float(stored) => tensor_data(bytes, stored, float, shape),
-            encoding => {
-                let scales = self.weights.bytes(&scale_name(&source.name));
-                let inputs = shape.last().copied().unwrap_or(1).max(1);
+            Encoding::Float(stored) if self.weights.changes(&source.name).is_empty() => {
+                tensor_data(self.weights.bytes(&source.name), stored, float, shape)
+            }
+            _ => {
+                let row_len = shape.iter().skip(1).product::<usize>().max(1);
                 let mut values = vec![0.0_f32; shape.iter().product()];
-                let rows = values.par_chunks_mut(inputs).enumerate();
-                rows.for_each(|(row, out)| encoding.read_row(bytes, scales, row, out));
-                let bytes: Vec<u8> = values.into_par_iter().flat_map_iter(f32::to_le_bytes).collect();
-                tensor_data(&bytes, FloatType::F32, float, shape)
+                let read_row = self.row_reader(source);
+                values.par_chunks_mut(row_len).enumerate().for_each(|(row, out)| read_row(row, out));
+                filled(values.len(), float, shape, |start, out| out.copy_from_slice(&values[start..][..out.len()]))
             }
         };
         self.release(path);
@@ -184,10 +193,7 @@ impl TensorSource for Stored<'_> {
 
     #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
-        let source = self.source(path, shape)?;
-        let (bytes, encoding) = (self.weights.bytes(&source.name), source.encoding);
-        let scales = self.weights.bytes(&scale_name(&source.name));
-        Ok(Box::new(move |row, out| encoding.read_row(bytes, scales, row, out)))
+        Ok(Box::new(self.row_reader(self.source(path, shape)?)))
     }
 
     fn release(&self, path: &str) {

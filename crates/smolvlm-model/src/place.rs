@@ -7,6 +7,7 @@ use smolvlm_config::FloatType;
 use crate::convert::dtype;
 use crate::error::Error;
 use crate::format::WeightFormat;
+use crate::parameter_path::ParameterPath;
 use crate::weights::EMBEDDINGS;
 
 /// Something that knows the values of every parameter.
@@ -40,7 +41,7 @@ pub(crate) fn place<M: Module>(
     device: &Device,
     format: WeightFormat,
 ) -> Result<M, Error> {
-    let mut placer = Placer { source, device, format, path: Vec::new(), error: None };
+    let mut placer = Placer { source, device, format, path: ParameterPath::default(), error: None };
     let module = module.map(&mut placer);
     match placer.error {
         Some(error) => Err(error),
@@ -52,24 +53,24 @@ struct Placer<'a, S> {
     source: &'a S,
     device: &'a Device,
     format: WeightFormat,
-    path: Vec<String>,
+    path: ParameterPath,
     error: Option<Error>,
 }
 
 impl<S: TensorSource> ModuleMapper for Placer<'_, S> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if self.error.is_some() {
             return param;
         }
-        let path = self.path.join(".");
+        let path = self.path.to_string();
         let float = if path == EMBEDDINGS { self.format.embeddings() } else { self.format.activations() };
         match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
             Ok(data) => {

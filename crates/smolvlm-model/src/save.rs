@@ -13,6 +13,7 @@ use crate::convert::{dtype, to_bytes};
 use crate::error::Error;
 use crate::file::write_file;
 use crate::model::SmolVlmModel;
+use crate::parameter_path::ParameterPath;
 use crate::weights::{LM_HEAD, lm_head_spec, tensor_specs};
 
 impl SmolVlmModel {
@@ -22,7 +23,7 @@ impl SmolVlmModel {
     ///
     /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written, [`Error::Device`].
     pub fn save(&self, float: FloatType, path: impl AsRef<Path>) -> Result<(), Error> {
-        let mut reader = Reader { float, path: Vec::new(), tensors: HashMap::new(), error: None };
+        let mut reader = Reader { float, path: ParameterPath::default(), tensors: HashMap::new(), error: None };
         self.visit(&mut reader);
         if let Some(error) = reader.error {
             return Err(error);
@@ -46,24 +47,24 @@ impl SmolVlmModel {
 
 struct Reader {
     float: FloatType,
-    path: Vec<String>,
+    path: ParameterPath,
     tensors: HashMap<String, TensorData>,
     error: Option<Error>,
 }
 
 impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match param.val().inner().cast(dtype(self.float)).try_into_data() {
             Ok(data) => {
-                self.tensors.insert(self.path.join("."), data);
+                self.tensors.insert(self.path.to_string(), data);
             }
             Err(error) => self.error = Some(Error::device(&error)),
         }

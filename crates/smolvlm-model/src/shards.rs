@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
+use smolvlm_config::without_byte_order_mark;
 
 use crate::error::Error;
 use crate::header::readable;
@@ -33,7 +34,7 @@ pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>,
     if text.len() as u64 > MAX_INDEX {
         return Err(invalid(format!("it is longer than {MAX_INDEX} bytes")));
     }
-    let parsed: Index = serde_json::from_str(&text)
+    let parsed: Index = serde_json::from_str(without_byte_order_mark(&text))
         .map_err(|error| invalid(format!("not a list of weight files: {}", readable(&error.to_string()))))?;
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, file) in parsed.weight_map {
@@ -79,6 +80,12 @@ mod tests {
         .unwrap();
         assert_eq!(files["1.safetensors"], ["a", "c"]);
         assert_eq!(files["2.safetensors"], ["b"]);
+    }
+
+    #[test]
+    fn skips_a_byte_order_mark() {
+        let files = parse("\u{feff}{\"weight_map\":{\"a\":\"1.safetensors\"}}").unwrap();
+        assert_eq!(files["1.safetensors"], ["a"]);
     }
 
     #[test]

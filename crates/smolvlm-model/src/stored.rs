@@ -9,6 +9,7 @@ use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::{Format, MappedFile};
 
+use crate::adapter::Change;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
 use crate::shards::shard_files;
@@ -23,15 +24,23 @@ const INDEX: &str = "model.safetensors.index.json";
 /// gets it here.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<Bytes>,
-    tensors: BTreeMap<String, (usize, StoredTensor)>,
+    pub(crate) files: Vec<Bytes>,
+    pub(crate) tensors: BTreeMap<String, (usize, StoredTensor)>,
+    /// What adapters add to the values of stored tensors.
+    pub(crate) changes: BTreeMap<String, Vec<Change>>,
 }
 
 /// The bytes of a safetensors file.
 #[derive(Debug)]
-enum Bytes {
+pub(crate) enum Bytes {
     Mapped(MappedFile),
     Memory(Cow<'static, [u8]>),
+}
+
+impl From<MappedFile> for Bytes {
+    fn from(file: MappedFile) -> Self {
+        Self::Mapped(file)
+    }
 }
 
 impl Deref for Bytes {
@@ -100,12 +109,16 @@ impl Weights {
     }
 
     fn open_files(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut weights = Self { files: Vec::with_capacity(paths.len()), tensors: BTreeMap::new() };
+        let mut weights = Self::of_files(paths.len());
         for path in paths {
             let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
             weights.add(Bytes::Mapped(file), path)?;
         }
         Ok(weights)
+    }
+
+    fn of_files(count: usize) -> Self {
+        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), changes: BTreeMap::new() }
     }
 
     /// The weights in the bytes of a safetensors file, such as one that is part of the program.
@@ -115,7 +128,7 @@ impl Weights {
     /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for what is no such file; they call it
     /// `model.safetensors`.
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
-        let mut weights = Self { files: Vec::with_capacity(1), tensors: BTreeMap::new() };
+        let mut weights = Self::of_files(1);
         weights.add(Bytes::Memory(bytes.into()), Path::new(SINGLE))?;
         Ok(weights)
     }
@@ -183,6 +196,11 @@ impl Weights {
             .unwrap_or_default()
     }
 
+    /// What adapters add to a stored tensor.
+    pub(crate) fn changes(&self, name: &str) -> &[Change] {
+        self.changes.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Gives the memory of a stored tensor back; it can still be read.
     pub(crate) fn release(&self, name: &str) {
         if let Some((file, tensor)) = self.tensors.get(name)
@@ -204,7 +222,7 @@ pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
 }
 
 /// A stored name with the prefix that all names but the output projection's carry.
-fn canonical(name: String) -> String {
+pub(crate) fn canonical(name: String) -> String {
     let bare = ["text_model.", "vision_model.", "connector."];
     if name != LM_HEAD && bare.iter().any(|start| name.starts_with(start)) { format!("{PREFIX}{name}") } else { name }
 }

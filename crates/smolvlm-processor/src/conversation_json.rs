@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
+use smolvlm_config::without_byte_order_mark;
 use smolvlm_video::Ratio;
 
 use crate::error::{Error, Position, Problem};
 use crate::message::{Content, Conversation, Message};
+use crate::policy::MediaPolicy;
 use crate::source::{FrameList, ImageSource, VideoSource};
 
 /// Keys that say what kind of place a source is.
 const PLACES: [&str; 4] = ["url", "path", "base64", "bytes"];
 
-/// Keys under which an image item may carry its data (transformers 5.23.0, processing_utils.py), and OpenAI's.
+/// Keys under which an image item may carry its data (transformers 5.24.0, processing_utils.py), and OpenAI's.
 const IMAGE_KEYS: [&str; 6] = ["image", "image_url", "url", "path", "base64", "bytes"];
 
 /// Likewise for videos.
@@ -21,7 +23,7 @@ const VIDEO_KEYS: [&str; 6] = ["video", "video_url", "url", "path", "base64", "b
 impl Conversation {
     /// Reads one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
     ///
-    /// Content items are
+    /// Content is a list of items or a string, which stands for one text item ([`Message::is_string`]). Items are
     /// - `{"type": "text", "text": ..}`;
     /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, with `bytes` in base64, too;
     /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}`, with a list of frame images instead of a
@@ -43,6 +45,18 @@ impl Conversation {
         conversation(value, at)
     }
 
+    /// Reads a conversation that may be anybody's: as [`Conversation::from_json`], but images and videos can only be data
+    /// inside the text (`data:` URLs, base64), as [`MediaPolicy::untrusted`] says. Other policies can be
+    /// [checked](MediaPolicy::check) after [`Conversation::from_json`], which opens nothing.
+    ///
+    /// # Errors
+    /// As [`Conversation::from_json`], [`Error::NotAllowed`], [`Error::TooManyMedia`].
+    pub fn from_json_untrusted(text: &str) -> Result<Self, Error> {
+        let conversation = Self::from_json(text)?;
+        MediaPolicy::untrusted().check(&conversation)?;
+        Ok(conversation)
+    }
+
     /// Reads a batch: one list of messages (a batch of one) or a list of such lists.
     ///
     /// # Errors
@@ -60,7 +74,7 @@ impl Conversation {
 }
 
 fn parse(text: &str) -> Result<Value, Error> {
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(without_byte_order_mark(text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         // serde_json appends the place to its message; the variant carries it already.
         let message = error.to_string();
@@ -97,17 +111,17 @@ fn message(value: Value, at: Position) -> Result<Message, Error> {
         None => return Err(at.error(Problem::MissingRole)),
     };
     let items = match object.remove("content") {
+        Some(Value::String(text)) => return Ok(Message { extra: object, ..Message::new(role).string(text) }),
         Some(Value::Array(items)) if items.is_empty() => {
             return Err(at.error(Problem::EmptyContent));
         }
         Some(Value::Array(items)) => items,
-        Some(Value::String(_)) => return Err(at.error(Problem::StringContent)),
         Some(other) => return Err(at.error(Problem::ContentNotList { found: kind(&other) })),
         None => return Err(at.error(Problem::MissingContent)),
     };
     let items = items.into_iter().enumerate();
     let content = items.map(|(index, value)| content(value, at.item(index)));
-    Ok(Message { role, content: content.collect::<Result<_, _>>()?, extra: object })
+    Ok(Message { content: content.collect::<Result<_, _>>()?, extra: object, ..Message::new(role) })
 }
 
 fn content(value: Value, at: Position) -> Result<Content, Error> {

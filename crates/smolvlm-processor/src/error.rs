@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::source::origin;
+
 /// Everything that can go wrong between a conversation and model inputs.
 ///
 /// Sorted by who can mend it: the variants down to [`Error::TooLong`] by whoever wrote the conversation, the `TooMany`
@@ -56,7 +58,7 @@ pub enum Error {
     Url {
         /// The content item.
         at: Position,
-        /// The URL, shortened.
+        /// Scheme and host of the URL.
         url: String,
         /// Why not.
         reason: String,
@@ -66,10 +68,37 @@ pub enum Error {
     Http {
         /// The content item.
         at: Position,
-        /// The URL, shortened.
+        /// Scheme and host of the URL.
         url: String,
         /// Status, time limit, refused connection and so on.
         reason: String,
+    },
+    /// The [`MediaPolicy`](crate::MediaPolicy) does not allow a medium.
+    #[error("{at}{what} is not allowed here: {reason}")]
+    NotAllowed {
+        /// The content item.
+        at: Position,
+        /// Kind of source, or scheme and host of the URL.
+        what: String,
+        /// What is allowed, or why this is not.
+        reason: String,
+    },
+    /// A conversation with more images, videos and frames of frame lists than the
+    /// [`MediaPolicy`](crate::MediaPolicy) allows.
+    #[error("{at}more than {limit} images and videos in one conversation; send fewer, or raise max_media")]
+    TooManyMedia {
+        /// The first content item that is too much.
+        at: Position,
+        /// The limit.
+        limit: usize,
+    },
+    /// A value of a [`MediaPolicy`](crate::MediaPolicy) cannot be read.
+    #[error("{value:?} is not {legal}")]
+    PolicyValue {
+        /// What was given.
+        value: String,
+        /// What it can be.
+        legal: &'static str,
     },
     /// An image could not be read, decoded or cut into tiles.
     #[error("{at}{source}")]
@@ -213,6 +242,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(crate) fn url(url: &str, at: Position, reason: &str) -> Self {
+        Self::Url { at, url: origin(url), reason: reason.to_owned() }
+    }
+
+    pub(crate) fn unknown_scheme(url: &str, at: Position) -> Self {
+        Self::url(url, at, "known schemes are data:, file:, http: and https:")
+    }
+}
+
 /// A place in a conversation; all counts are from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -292,13 +331,8 @@ pub enum Problem {
     /// A message without content.
     #[error("the message has no \"content\"")]
     MissingContent,
-    /// Content written as a plain string. SmolVLM templates print nothing for it, silently.
-    #[error(
-        "\"content\" is a string, which SmolVLM's chat template would drop; write [{{\"type\": \"text\", \"text\": \"...\"}}]"
-    )]
-    StringContent,
     /// Content that is neither a list nor a string.
-    #[error("\"content\" must be a list of items, found {found}")]
+    #[error("\"content\" must be a string or a list of items, found {found}")]
     ContentNotList {
         /// JSON type met.
         found: &'static str,
@@ -359,8 +393,9 @@ pub enum Problem {
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {
-    typed_in
-        .map_or_else(String::new, |message| format!("; the text of message {message} contains the placeholder itself"))
+    typed_in.map_or_else(String::new, |message| {
+        format!("; the text of message {message} contains the placeholder itself, which sanitize_control_tokens takes for text")
+    })
 }
 
 fn line_hint(line: Option<usize>) -> String {

@@ -1,12 +1,9 @@
 //! What a conversation costs, from the headers of its files alone.
 
-use smolvlm_config::TilePlan;
-
-use crate::error::{Error, Position};
-use crate::media::{image_size, open_video};
+use crate::error::Error;
+use crate::media::Opener;
 use crate::message::Conversation;
 use crate::plan::MediaPlan;
-use crate::process::{Item, Source};
 use crate::processor::Processor;
 use crate::template::RenderOptions;
 
@@ -28,72 +25,20 @@ pub struct Estimate {
 
 impl Processor {
     /// Counts the tiles and tokens of a conversation without decoding any pixel: of images only the headers are read, of
-    /// video containers the packets' times. What is given by URL is fetched, though.
+    /// video containers the packets' times. What is given by URL is fetched: of a JPEG image as far as its header goes,
+    /// anything else whole.
     ///
     /// # Errors
     /// As [`Processor::process`], except for damage beyond the headers.
     pub fn estimate(&self, conversation: &Conversation, options: &RenderOptions) -> Result<Estimate, Error> {
-        let at = Position::default();
-        let text = self.render_at(conversation, options, at)?;
-        let items = self.items_of(&text, conversation, 0, at)?;
-        let media = items.into_iter().map(|item| self.plan(item)).collect::<Result<Vec<_>, _>>()?;
-        self.estimate_planned(&text, media)
+        let conversations = std::slice::from_ref(conversation);
+        let prepared = self.prepare_with(conversations, options, &mut Opener::new(self, true))?;
+        prepared.estimates().pop().ok_or(Error::EmptyBatch)
     }
 
-    /// A conversation that makes a prompt of at most `max_tokens` tokens: the given one without as many of its oldest
-    /// messages as it takes. A message is kept or dropped whole, so no image is ever cut; system messages at the start stay,
-    /// and so does the last message.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`] when the last message is too long by itself; otherwise as [`Processor::estimate`].
-    pub fn fit(
-        &self,
-        conversation: &Conversation,
-        options: &RenderOptions,
-        max_tokens: usize,
-    ) -> Result<Conversation, Error> {
-        let first = conversation.messages.iter().take_while(|message| message.role == "system").count();
-        let mut kept = conversation.clone();
-        loop {
-            let tokens = self.estimate(&kept, options)?.prompt_tokens;
-            if tokens <= max_tokens {
-                return Ok(kept);
-            }
-            // A conversation goes on with what the user said, not with an answer to something that is gone.
-            let is_start = |index: usize| kept.messages.get(index).is_some_and(|message| message.role == "user");
-            let last = kept.messages.len().saturating_sub(1);
-            let end = (first + 1..last).find(|&index| is_start(index)).unwrap_or(last);
-            if end <= first {
-                return Err(Error::TooLong { tokens, limit: max_tokens });
-            }
-            kept.messages.drain(first..end);
-        }
-    }
-
-    fn plan(&self, item: Item<'_>) -> Result<MediaPlan, Error> {
-        let at = item.at;
-        match item.source {
-            Source::Image(source) => {
-                let (height, width) = image_size(source, self.limits(), at)?;
-                let plan = TilePlan::new(height, width, self.image_processor().config());
-                let plan = plan.map_err(|error| Error::Image { at, source: error.into() })?;
-                Ok(MediaPlan::Image(plan.grid))
-            }
-            Source::Video(source) => {
-                let video = open_video(source, self.limits(), at)?;
-                let plan = self.video_processor().plan(video.as_ref());
-                Ok(MediaPlan::Video(plan.map_err(|source| Error::Video { at, source: Box::new(source) })?))
-            }
-            Source::Known(plan) => Ok(plan.clone()),
-        }
-    }
-
-    fn estimate_planned(&self, text: &str, media: Vec<MediaPlan>) -> Result<Estimate, Error> {
-        let expansion = self.expansion(None);
-        let prompt = expansion.expand(text, &media, 0)?;
-        let prompt_tokens = self.encode_checked(&prompt, &media, 0)?.len();
-        let tiles = media.iter().map(MediaPlan::tiles).sum();
+    pub(crate) fn estimate_of(&self, media: Vec<MediaPlan>, prompt_tokens: usize) -> Estimate {
+        let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
         let edge = self.image_processor().config().max_image_size as usize;
-        Ok(Estimate { tiles, edge, image_tokens: expansion.tokens(&media), prompt_tokens, media })
+        Estimate { tiles, edge, image_tokens: self.expansion(None).tokens(&media), prompt_tokens, media }
     }
 }

@@ -1,9 +1,10 @@
-//! Placeholders to the tokens of tiles and frames (transformers 5.23.0, processing_smolvlm.py).
+//! Placeholders to the tokens of tiles and frames (transformers 5.24.0, processing_smolvlm.py).
 
 use smolvlm_config::TileGrid;
 
 use crate::error::Error;
 use crate::plan::MediaPlan;
+use crate::prompt::{Piece, Prompt};
 use crate::tokenizer::SpecialTokens;
 use crate::video_prompt::{OUTRO, VideoWords};
 
@@ -19,15 +20,22 @@ pub(crate) enum Kind {
 
 /// A rendered prompt, cut at its placeholders.
 pub(crate) struct Placeholders<'t> {
-    head: &'t str,
-    /// Each placeholder with the text behind it.
-    parts: Vec<(Kind, &'t str)>,
+    parts: Vec<Part<'t>>,
+}
+
+enum Part<'t> {
+    Text(&'t str),
+    /// A control token that was typed: no placeholder, whatever it says.
+    Typed(&'t str),
+    Placeholder(Kind),
+    /// The end of a piece of the prompt.
+    End,
 }
 
 impl<'t> Placeholders<'t> {
     /// Finds the placeholders. The video placeholder is no token of its own, just text; it means something only where there
     /// are videos.
-    pub(crate) fn find(text: &'t str, special: &SpecialTokens, has_videos: bool) -> Self {
+    pub(crate) fn find(prompt: &'t Prompt, special: &SpecialTokens, has_videos: bool) -> Self {
         let image = Some((Kind::Image, special.image()));
         let video = has_videos.then(|| (Kind::Video, special.video()));
         let tokens: Vec<_> = [image, video].into_iter().flatten().filter(|(_, token)| !token.is_empty()).collect();
@@ -35,28 +43,30 @@ impl<'t> Placeholders<'t> {
             let places = tokens.iter().filter_map(|&(kind, token)| Some((text.find(token)?, kind, token.len())));
             places.min_by_key(|&(at, ..)| at)
         };
-        let mut pieces = Vec::new();
-        let (mut rest, mut kind) = (text, None);
-        loop {
-            let found = next(rest);
-            let (piece, behind) = match found {
-                Some((at, _, len)) => (&rest[..at], &rest[at + len..]),
-                None => (rest, ""),
+        let mut parts = Vec::new();
+        for piece in &prompt.pieces {
+            let mut rest = match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::Typed(token) => {
+                    parts.push(Part::Typed(token));
+                    continue;
+                }
             };
-            pieces.push((kind, piece));
-            match found {
-                Some((_, found, _)) => (rest, kind) = (behind, Some(found)),
-                None => break,
+            while let Some((at, kind, len)) = next(rest) {
+                parts.extend([Part::Text(&rest[..at]), Part::Placeholder(kind)]);
+                rest = &rest[at + len..];
             }
+            parts.extend([Part::Text(rest), Part::End]);
         }
-        let mut pieces = pieces.into_iter();
-        let head = pieces.next().map_or("", |(_, piece)| piece);
-        Self { head, parts: pieces.filter_map(|(kind, piece)| Some((kind?, piece))).collect() }
+        Self { parts }
     }
 
     /// What the placeholders stand for, in order.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
-        self.parts.iter().map(|&(kind, _)| kind)
+        self.parts.iter().filter_map(|part| match part {
+            Part::Placeholder(kind) => Some(*kind),
+            Part::Text(_) | Part::Typed(_) | Part::End => None,
+        })
     }
 
     pub(crate) fn count(&self, kind: Kind) -> usize {
@@ -77,22 +87,34 @@ pub(crate) struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// Replaces the placeholders of `text` by the blocks of `media`: images and videos each in their order.
+    /// Replaces the placeholders of a prompt by the blocks of `media`: images and videos each in their order.
     ///
     /// `row` only names the prompt in errors.
-    pub(crate) fn expand(&self, text: &str, media: &[MediaPlan], row: usize) -> Result<String, Error> {
+    pub(crate) fn expand(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<Prompt, Error> {
         let mut images = media.iter().filter(|plan| plan.frames().is_none());
         let mut videos = media.iter().filter(|plan| plan.frames().is_some());
         let (image_count, video_count) = (images.clone().count(), videos.clone().count());
-        let placeholders = Placeholders::find(text, self.special, video_count > 0);
+        let placeholders = Placeholders::find(prompt, self.special, video_count > 0);
         check_counts(&placeholders, image_count, video_count, row, |_| None)?;
         self.check_length(media, row)?;
-        let mut out = String::with_capacity(text.len());
-        out.push_str(placeholders.head);
-        for (kind, behind) in placeholders.parts {
-            let plan = match kind {
-                Kind::Image => images.next(),
-                Kind::Video => videos.next(),
+        let mut pieces = Vec::with_capacity(prompt.pieces.len());
+        let mut out = String::new();
+        for part in placeholders.parts {
+            let plan = match part {
+                Part::Text(text) => {
+                    out.push_str(text);
+                    continue;
+                }
+                Part::Typed(token) => {
+                    pieces.push(Piece::Typed(token.to_owned()));
+                    continue;
+                }
+                Part::End => {
+                    pieces.push(Piece::Text(std::mem::take(&mut out)));
+                    continue;
+                }
+                Part::Placeholder(Kind::Image) => images.next(),
+                Part::Placeholder(Kind::Video) => videos.next(),
             };
             match plan {
                 Some(MediaPlan::Image(grid)) => self.push_image(&mut out, *grid),
@@ -106,9 +128,8 @@ impl Expansion<'_> {
                 }
                 None => {}
             }
-            out.push_str(behind);
         }
-        Ok(out)
+        Ok(Prompt { pieces })
     }
 
     /// Image tokens of all media.
@@ -171,7 +192,11 @@ mod tests {
 
     fn run(text: &str, grids: &[(u32, u32)], seq: usize) -> Result<String, Error> {
         let grids: Vec<_> = grids.iter().map(|&(rows, cols)| MediaPlan::Image(TileGrid { rows, cols })).collect();
-        expansion(&SpecialTokens::default(), seq).expand(text, &grids, 3)
+        expand(&expansion(&SpecialTokens::default(), seq), text, &grids, 3)
+    }
+
+    fn expand(expansion: &Expansion<'_>, text: &str, media: &[MediaPlan], row: usize) -> Result<String, Error> {
+        Ok(expansion.expand(&text.to_owned().into(), media, row)?.to_string())
     }
 
     fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
@@ -233,7 +258,7 @@ mod tests {
     fn an_empty_placeholder_stands_for_nothing() {
         let special: SpecialTokens = [("image_token", "")].into_iter().collect();
         let media = [MediaPlan::Image(TileGrid::WHOLE)];
-        let result = expansion(&special, 1).expand("ab", &media, 0);
+        let result = expand(&expansion(&special, 1), "ab", &media, 0);
         assert!(matches!(result, Err(Error::ImageCount { placeholders: 0, images: 1, .. })));
     }
 
@@ -251,16 +276,34 @@ mod tests {
             "a You are provided the following series of two frames from a 0:00:01 [H:MM:SS] video.\n\
              \nFrame from 00:00:{block}\nFrame from 00:01:{block}\n\n b"
         );
-        assert_eq!(expansion(&special, 1).expand("a <video> b", &[video(2)], 0).unwrap(), expected);
+        assert_eq!(expand(&expansion(&special, 1), "a <video> b", &[video(2)], 0).unwrap(), expected);
         let announced = Expansion { announced: Some(9), ..expansion(&special, 1) };
-        assert!(announced.expand("<video>", &[video(1)], 0).unwrap().contains("series of nine frames"));
+        assert!(expand(&announced, "<video>", &[video(1)], 0).unwrap().contains("series of nine frames"));
+    }
+
+    #[test]
+    fn what_was_typed_is_no_placeholder() {
+        let pieces = ["<image>", "<video>", "b"].map(|text| Piece::Text(text.to_owned())).to_vec();
+        let typed = |text: &str| Piece::Typed(text.to_owned());
+        let prompt = Prompt { pieces: [vec![typed("<image>")], pieces, vec![typed("<video>")]].concat() };
+        let special = SpecialTokens::default();
+        let image = MediaPlan::Image(TileGrid::WHOLE);
+        let expanded = expansion(&special, 1).expand(&prompt, &[image, video(1)], 0).unwrap();
+        assert_eq!(expanded.pieces.len(), 5);
+        assert_eq!((&expanded.pieces[0], &expanded.pieces[4]), (&typed("<image>"), &typed("<video>")));
+        assert_eq!(expanded.to_string().matches("<image>").count(), 3);
+        assert!(matches!(
+            expansion(&special, 1).expand(&prompt, &[], 0),
+            Err(Error::ImageCount { placeholders: 1, .. })
+        ));
     }
 
     #[test]
     fn images_and_videos_mix_in_any_order() {
         let special = SpecialTokens::default();
         let image = MediaPlan::Image(TileGrid { rows: 1, cols: 2 });
-        let text = expansion(&special, 1).expand("1<video>2<image>3<video>4", &[image, video(1), video(2)], 0).unwrap();
+        let media = [image, video(1), video(2)];
+        let text = expand(&expansion(&special, 1), "1<video>2<image>3<video>4", &media, 0).unwrap();
         let order: Vec<usize> = ["1You", "series of one", "2<fake", "<row_1_col_2>", "3You", "series of two", "\n\n4"]
             .iter()
             .map(|piece| text.find(piece).unwrap_or_else(|| panic!("{piece} is missing in {text}")))
@@ -272,7 +315,8 @@ mod tests {
     #[test]
     fn the_video_placeholder_is_text_where_there_is_no_video() {
         assert_eq!(run("the <video> tag", &[], 1).unwrap(), "the <video> tag");
-        let result = expansion(&SpecialTokens::default(), 1).expand("<video><video>", &[video(1)], 5);
+        let special = SpecialTokens::default();
+        let result = expand(&expansion(&special, 1), "<video><video>", &[video(1)], 5);
         assert!(matches!(result, Err(Error::VideoCount { row: 5, placeholders: 2, videos: 1, .. })));
     }
 
@@ -293,7 +337,7 @@ mod tests {
             let announced = case["announced"].as_u64().map(|count| count as usize);
             let special = SpecialTokens::default();
             let expansion = Expansion { words: VideoWords::Reference, announced, ..expansion(&special, 4) };
-            let text = expansion.expand("<video>", &[MediaPlan::Video(video)], 0).unwrap();
+            let text = expand(&expansion, "<video>", &[MediaPlan::Video(video)], 0).unwrap();
             assert_eq!(text, case["text"].as_str().unwrap(), "{case}");
         }
     }

@@ -1,211 +1,285 @@
-//! Sources to images and videos.
+//! Sources to opened media: the one place where files, URLs and inline data are read, and where the policy is enforced.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
-use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput};
+use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput, frame_files};
 
 use crate::error::{Error, Position};
+use crate::files::{confined, file_path, nameless_image, nameless_video};
+use crate::inline::{base64, data_url, image_in_path};
+use crate::jpeg_header;
 use crate::limits::ProcessorLimits;
-use crate::source::{ImageSource, VideoSource, scheme, shorten};
+use crate::plan::{Media, MediaPlan};
+use crate::policy::MediaPolicy;
+use crate::process::Source;
+use crate::processor::Processor;
+use crate::source::{FrameList, ImageSource, VideoSource, scheme};
 
-/// Standard base64; padding may be missing, as it often is in hand-made URLs.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// Where a file is, once URLs are fetched and base64 is decoded.
-enum Place<'a> {
-    Path(Cow<'a, Path>),
-    Bytes(Cow<'a, [u8]>),
-    Decoded(&'a Arc<Rgb>),
+/// Opens the media of one batch within the policy, and counts what they take.
+pub(crate) struct Opener<'a> {
+    policy: &'a MediaPolicy,
+    limits: &'a ProcessorLimits,
+    /// Whether only headers are wanted, so that a download may end with them.
+    headers_only: bool,
+    /// Bytes of encoded media in memory so far.
+    bytes: u64,
+    /// Time of downloads so far.
+    #[cfg(feature = "http")]
+    waited: std::time::Duration,
 }
 
-/// A decoded image, owned unless the source already held one.
-pub(crate) fn load_image<'a>(
-    source: &'a ImageSource,
-    limits: &ProcessorLimits,
-    at: Position,
-) -> Result<Cow<'a, Rgb>, Error> {
-    let image = match image_place(source, limits, at)? {
-        Place::Decoded(image) => return Ok(Cow::Borrowed(image)),
-        Place::Path(path) => smolvlm_image::decode_file(&path, &limits.image),
-        Place::Bytes(bytes) => smolvlm_image::decode(&bytes, &limits.image),
-    };
-    image.map(Cow::Owned).map_err(|source| Error::Image { at, source })
+/// An image or video that was opened once: enough for its header, and for its pixels later.
+pub(crate) enum Opened<'c> {
+    Image(File<'c>),
+    Video {
+        frames: Box<dyn FrameSource>,
+        /// Whether errors may name files.
+        names_files: bool,
+    },
+    Known(&'c MediaPlan),
 }
 
-/// Height and width of an image, from its header.
-pub(crate) fn image_size(source: &ImageSource, limits: &ProcessorLimits, at: Position) -> Result<(u32, u32), Error> {
-    let size = match image_place(source, limits, at)? {
-        Place::Decoded(image) => Ok((image.height(), image.width())),
-        Place::Path(path) => file_dimensions(&path, &limits.image),
-        Place::Bytes(bytes) => dimensions(&bytes, &limits.image),
-    };
-    size.map_err(|source| Error::Image { at, source })
+/// An encoded image or video, after URLs were fetched and base64 was decoded; or decoded pixels.
+pub(crate) enum File<'c> {
+    Path {
+        path: Cow<'c, Path>,
+        /// Whether errors may name it.
+        is_named: bool,
+    },
+    Bytes(Cow<'c, [u8]>),
+    Decoded(&'c Arc<Rgb>),
 }
 
-/// Opens a video; nothing is decoded yet.
-pub(crate) fn open_video(
-    source: &VideoSource,
-    limits: &ProcessorLimits,
-    at: Position,
-) -> Result<Box<dyn FrameSource>, Error> {
-    let most = limits.max_video_bytes;
-    let video = |source| Error::Video { at, source: Box::new(source) };
-    let place = match source {
-        VideoSource::Path(path) => Place::Path(Cow::Borrowed(path)),
-        VideoSource::Bytes(bytes) => Place::Bytes(Cow::Borrowed(bytes)),
-        VideoSource::Base64(text) => base64_place(text, most, at)?,
-        VideoSource::Url(url) => url_place(url, most, limits, at)?,
-        VideoSource::Frames(list) => {
-            let image = |source: &ImageSource| {
-                Ok(match image_place(source, limits, at)? {
-                    Place::Path(path) => FrameImage::Path(path.into_owned()),
-                    Place::Bytes(bytes) => FrameImage::Bytes(bytes.into()),
-                    Place::Decoded(image) => FrameImage::Decoded(image.clone()),
-                })
-            };
-            let images = list.images.iter().map(image).collect::<Result<_, Error>>()?;
-            return Ok(Box::new(Frames::new(images, list.fps, list.duration, &limits.video).map_err(video)?));
+impl<'a> Opener<'a> {
+    pub(crate) fn new(processor: &'a Processor, headers_only: bool) -> Self {
+        let (policy, limits) = (processor.media_policy(), processor.limits());
+        Self {
+            policy,
+            limits,
+            headers_only,
+            bytes: 0,
+            #[cfg(feature = "http")]
+            waited: std::time::Duration::ZERO,
         }
-    };
-    let opened = match place {
-        Place::Path(path) => smolvlm_video::open(VideoInput::Path(&path), &limits.video),
-        Place::Bytes(bytes) => smolvlm_video::open(VideoInput::Bytes(bytes.into()), &limits.video),
-        Place::Decoded(_) => return Err(video(smolvlm_video::Error::NoFrames)),
-    };
-    opened.map_err(video)
-}
-
-fn image_place<'a>(source: &'a ImageSource, limits: &ProcessorLimits, at: Position) -> Result<Place<'a>, Error> {
-    let most = limits.image.max_bytes;
-    match source {
-        ImageSource::Decoded(image) => Ok(Place::Decoded(image)),
-        ImageSource::Path(path) => Ok(match inline_image(path, most, at) {
-            Some(bytes) => Place::Bytes(Cow::Owned(bytes)),
-            None => Place::Path(Cow::Borrowed(path)),
-        }),
-        ImageSource::Bytes(bytes) => Ok(Place::Bytes(Cow::Borrowed(bytes))),
-        ImageSource::Base64(text) => base64_place(text, most, at),
-        ImageSource::Url(url) => url_place(url, most, limits, at),
     }
-}
 
-fn base64_place<'a>(text: &str, most: u64, at: Position) -> Result<Place<'a>, Error> {
-    let bytes = match scheme(text) {
-        Some("data") => data_url(text, most, at)?,
-        _ => base64_bytes(text, most, at)?,
-    };
-    Ok(Place::Bytes(Cow::Owned(bytes)))
-}
-
-fn url_place<'a>(url: &str, most: u64, limits: &ProcessorLimits, at: Position) -> Result<Place<'a>, Error> {
-    match scheme(url) {
-        Some("data") => Ok(Place::Bytes(Cow::Owned(data_url(url, most, at)?))),
-        Some("file") => Ok(Place::Path(Cow::Owned(file_path(url, at)?))),
-        Some("http" | "https") => Ok(Place::Bytes(Cow::Owned(http(url, most, limits, at)?))),
-        _ => Err(url_error(url, at, "known schemes are data:, file:, http: and https:")),
+    /// Opens a medium. Of videos the index is read, of images nothing that is not in memory already.
+    pub(crate) fn open<'c>(&mut self, source: Source<'c>, at: Position) -> Result<Opened<'c>, Error> {
+        match source {
+            Source::Image(source) => self.image(source, at).map(Opened::Image),
+            Source::Video(source) => self.video(source, at),
+            Source::Known(plan) => Ok(Opened::Known(plan)),
+        }
     }
-}
 
-/// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
-/// image file; otherwise the missing file is what the caller should hear about.
-fn inline_image(path: &Path, most: u64, at: Position) -> Option<Vec<u8>> {
-    const SIGNATURES: [&[u8]; 7] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
-    const SHORTEST: usize = 32;
-    let text = path.to_str()?;
-    if text.len() < SHORTEST || path.exists() {
-        return None;
+    fn image<'c>(&mut self, source: &'c ImageSource, at: Position) -> Result<File<'c>, Error> {
+        self.policy.check_image(source, at)?;
+        let limit = self.limits.image.max_bytes;
+        let file = match source {
+            ImageSource::Decoded(image) => return Ok(File::Decoded(image)),
+            ImageSource::Path(path) if self.policy.folders.is_none() => match image_in_path(path, limit, at) {
+                Some(bytes) => File::Bytes(bytes.into()),
+                None => self.path(Cow::Borrowed(path), at)?,
+            },
+            ImageSource::Path(path) => self.path(Cow::Borrowed(path), at)?,
+            ImageSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(bytes)),
+            ImageSource::Base64(text) => File::Bytes(base64(text, limit, at)?.into()),
+            ImageSource::Url(url) => self.url(url, limit, self.headers_only, at)?,
+        };
+        self.counted(file)
     }
-    let bytes = base64_bytes(text, most, at).ok()?;
-    SIGNATURES.iter().any(|signature| bytes.starts_with(signature)).then_some(bytes)
-}
 
-fn base64_bytes(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> {
-    let spaces = text.bytes().filter(u8::is_ascii_whitespace).count();
-    if (text.len() - spaces) as u64 / 4 * 3 > limit {
-        return Err(Error::TooLarge { what: format!("{at}base64 data"), limit });
-    }
-    let text = match spaces {
-        0 => Cow::Borrowed(text.as_bytes()),
-        _ => text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect(),
-    };
-    BASE64.decode(text).map_err(|error| Error::Base64 { at, message: error.to_string() })
-}
-
-/// `data:[type][;parameters][;base64],data` (RFC 2397). The type is not believed: the image decoder looks for itself.
-fn data_url(url: &str, most: u64, at: Position) -> Result<Vec<u8>, Error> {
-    let parts = url.split_once(':').and_then(|(_, rest)| rest.split_once(','));
-    let Some((header, data)) = parts else {
-        return Err(url_error(url, at, "a data: URL needs a comma before its data"));
-    };
-    let is_base64 = header.rsplit(';').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("base64"));
-    let data = match data.contains('%') {
-        true => Cow::Owned(percent_decode(data, url, at)?),
-        false => Cow::Borrowed(data.as_bytes()),
-    };
-    if is_base64 {
-        let text = std::str::from_utf8(&data).map_err(|_| url_error(url, at, "is not text"))?;
-        return base64_bytes(text, most, at);
-    }
-    Ok(data.into_owned())
-}
-
-/// `file:///path` or `file://localhost/path`, percent-decoded.
-pub(crate) fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
-    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
-    let path = match rest.strip_prefix("//") {
-        Some(rest) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            if !(host.is_empty() || host.eq_ignore_ascii_case("localhost")) {
-                return Err(url_error(url, at, "a file: URL cannot name another host"));
+    fn video<'c>(&mut self, source: &'c VideoSource, at: Position) -> Result<Opened<'c>, Error> {
+        self.policy.check_video(source, at)?;
+        let limit = self.limits.max_video_bytes;
+        let file = match source {
+            VideoSource::Path(path) => self.path(Cow::Borrowed(path), at)?,
+            VideoSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(bytes)),
+            VideoSource::Base64(text) => File::Bytes(base64(text, limit, at)?.into()),
+            VideoSource::Url(url) => self.url(url, limit, false, at)?,
+            VideoSource::Frames(list) => return self.frame_list(list, at),
+        };
+        let video = |source| Error::Video { at, source: Box::new(source) };
+        match self.counted(file)? {
+            File::Path { path, is_named: false } => self.confined_video(&path, at),
+            File::Path { path, .. } => {
+                let frames = smolvlm_video::open(VideoInput::Path(&path), &self.limits.video).map_err(video)?;
+                Ok(Opened::Video { frames, names_files: true })
             }
-            path
-        }
-        None => rest,
-    };
-    let path =
-        String::from_utf8(percent_decode(path, url, at)?).map_err(|_| url_error(url, at, "the path is not UTF-8"))?;
-    if path.is_empty() || path.contains('\0') {
-        return Err(url_error(url, at, "the path is empty or holds a zero byte"));
-    }
-    // `file:///C:/x.png` names `C:/x.png`.
-    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
-    Ok(PathBuf::from(if drive { path.trim_start_matches('/') } else { path.as_str() }))
-}
-
-fn percent_decode(text: &str, url: &str, at: Position) -> Result<Vec<u8>, Error> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
-        match (digit(), digit()) {
-            (Some(high), Some(low)) => out.push((high * 16 + low) as u8),
-            _ => return Err(url_error(url, at, "% must be followed by two hexadecimal digits")),
+            File::Bytes(bytes) => {
+                let frames = smolvlm_video::open(VideoInput::Bytes(bytes.into()), &self.limits.video);
+                Ok(Opened::Video { frames: frames.map_err(video)?, names_files: true })
+            }
+            File::Decoded(_) => Err(video(smolvlm_video::Error::NoFrames)),
         }
     }
-    Ok(out)
+
+    fn frame_list<'c>(&mut self, list: &FrameList, at: Position) -> Result<Opened<'c>, Error> {
+        let mut names_files = true;
+        let mut images = Vec::with_capacity(list.images.len());
+        for source in &list.images {
+            images.push(match self.image(source, at)? {
+                File::Path { path, is_named } => {
+                    names_files &= is_named;
+                    FrameImage::Path(path.into_owned())
+                }
+                File::Bytes(bytes) => FrameImage::Bytes(bytes.into()),
+                File::Decoded(image) => FrameImage::Decoded(image.clone()),
+            });
+        }
+        self.frames(images, list, names_files, at)
+    }
+
+    /// A video inside the allowed folders. Of a folder of frames every file must be inside as well.
+    fn confined_video<'c>(&mut self, path: &Path, at: Position) -> Result<Opened<'c>, Error> {
+        let video = |source| Error::Video { at, source: Box::new(nameless_video(source)) };
+        if !path.is_dir() {
+            let frames = smolvlm_video::open(VideoInput::Path(path), &self.limits.video).map_err(video)?;
+            return Ok(Opened::Video { frames, names_files: false });
+        }
+        let folders = self.policy.folders.as_deref().unwrap_or_default();
+        let files = frame_files(path, &self.limits.video).map_err(video)?;
+        let images = files.iter().map(|file| confined(file, folders, at).map(FrameImage::Path));
+        let images = images.collect::<Result<Vec<_>, Error>>()?;
+        self.frames(images, &FrameList::new::<PathBuf>([]), false, at)
+    }
+
+    fn frames<'c>(
+        &self,
+        images: Vec<FrameImage>,
+        list: &FrameList,
+        names_files: bool,
+        at: Position,
+    ) -> Result<Opened<'c>, Error> {
+        let frames = Frames::new(images, list.fps, list.duration, &self.limits.video);
+        let frames = frames.map_err(|source| video_error(source, names_files, at))?;
+        Ok(Opened::Video { frames: Box::new(frames), names_files })
+    }
+
+    fn path<'c>(&self, path: Cow<'c, Path>, at: Position) -> Result<File<'c>, Error> {
+        Ok(match &self.policy.folders {
+            None => File::Path { path, is_named: true },
+            Some(folders) => File::Path { path: confined(&path, folders, at)?.into(), is_named: false },
+        })
+    }
+
+    fn url<'c>(&mut self, url: &str, limit: u64, header_only: bool, at: Position) -> Result<File<'c>, Error> {
+        match scheme(url) {
+            Some("data") => Ok(File::Bytes(data_url(url, limit, at)?.into())),
+            Some("file") => self.path(Cow::Owned(file_path(url, at)?), at),
+            Some("http" | "https") => Ok(File::Bytes(self.download(url, limit, header_only, at)?.into())),
+            _ => Err(Error::unknown_scheme(url, at)),
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn download(&mut self, url: &str, limit: u64, header_only: bool, at: Position) -> Result<Vec<u8>, Error> {
+        use std::time::{Duration, Instant};
+        let (total, start) = (Duration::from_secs(self.policy.max_total_seconds), Instant::now());
+        let left = total.saturating_sub(self.waited).min(self.limits.http_timeout);
+        let room = self.policy.max_total_bytes.saturating_sub(self.bytes);
+        let download = crate::http::Download {
+            policy: self.policy,
+            limit: limit.min(room),
+            redirects: self.limits.http_redirects,
+            // A time too far away to be counted is a year away.
+            deadline: start.checked_add(left).unwrap_or(start + Duration::from_secs(365 * 24 * 3600)),
+            is_enough: &|bytes| header_only && jpeg_header::is_complete(bytes),
+            at,
+        };
+        let result = download.fetch(url);
+        self.waited += start.elapsed();
+        match result {
+            Err(Error::TooLarge { .. }) if room < limit => Err(self.too_many_bytes()),
+            result => result,
+        }
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn download(&mut self, url: &str, _: u64, _: bool, at: Position) -> Result<Vec<u8>, Error> {
+        Err(Error::url(url, at, "this build cannot fetch over HTTP; enable the cargo feature `http`"))
+    }
+
+    fn counted<'c>(&mut self, file: File<'c>) -> Result<File<'c>, Error> {
+        if let File::Bytes(bytes) = &file {
+            self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        }
+        if self.bytes > self.policy.max_total_bytes { Err(self.too_many_bytes()) } else { Ok(file) }
+    }
+
+    fn too_many_bytes(&self) -> Error {
+        Error::TooLarge { what: "the sum of all media".to_owned(), limit: self.policy.max_total_bytes }
+    }
 }
 
-fn url_error(url: &str, at: Position, reason: &str) -> Error {
-    Error::Url { at, url: shorten(url), reason: reason.to_owned() }
+impl Opened<'_> {
+    /// What stands for it in the prompt, from the header.
+    pub(crate) fn plan(&self, processor: &Processor, at: Position) -> Result<MediaPlan, Error> {
+        match self {
+            Self::Known(plan) => Ok((*plan).clone()),
+            Self::Image(file) => {
+                let (height, width) = file.dimensions(processor.limits(), at)?;
+                let plan = TilePlan::new(height, width, processor.image_processor().config());
+                Ok(MediaPlan::Image(plan.map_err(|error| Error::Image { at, source: error.into() })?.grid))
+            }
+            Self::Video { frames, names_files } => {
+                let plan = processor.video_processor().plan(frames.as_ref());
+                plan.map(MediaPlan::Video).map_err(|source| video_error(source, *names_files, at))
+            }
+        }
+    }
+
+    /// Its tiles.
+    pub(crate) fn load(self, processor: &Processor, at: Position) -> Result<Media, Error> {
+        match self {
+            Self::Known(plan) => Ok(Media::Known(plan.clone())),
+            Self::Image(file) => {
+                let image = file.decode(processor.limits(), at)?;
+                let tiles = processor.image_processor().process(&image);
+                tiles.map(Media::Image).map_err(|source| Error::Image { at, source })
+            }
+            Self::Video { mut frames, names_files } => {
+                let tiles = processor.video_processor().process(frames.as_mut());
+                tiles.map(Media::Video).map_err(|source| video_error(source, names_files, at))
+            }
+        }
+    }
 }
 
-#[cfg(feature = "http")]
-use crate::http::get as http;
+impl File<'_> {
+    /// Height and width.
+    fn dimensions(&self, limits: &ProcessorLimits, at: Position) -> Result<(u32, u32), Error> {
+        let size = match self {
+            Self::Decoded(image) => Ok((image.height(), image.width())),
+            Self::Path { path, .. } => {
+                let from_header = jpeg_header::of_file(path).and_then(|header| dimensions(&header, &limits.image).ok());
+                from_header.map_or_else(|| file_dimensions(path, &limits.image), Ok)
+            }
+            Self::Bytes(bytes) => dimensions(bytes, &limits.image),
+        };
+        size.map_err(|source| self.image_error(source, at))
+    }
 
-#[cfg(not(feature = "http"))]
-fn http(url: &str, _most: u64, _limits: &ProcessorLimits, at: Position) -> Result<Vec<u8>, Error> {
-    Err(url_error(url, at, "this build cannot fetch over HTTP; enable the cargo feature `http`"))
+    /// Pixels, owned unless the source held them.
+    fn decode(&self, limits: &ProcessorLimits, at: Position) -> Result<Cow<'_, Rgb>, Error> {
+        let image = match self {
+            Self::Decoded(image) => return Ok(Cow::Borrowed(image)),
+            Self::Path { path, .. } => smolvlm_image::decode_file(path, &limits.image),
+            Self::Bytes(bytes) => smolvlm_image::decode(bytes, &limits.image),
+        };
+        image.map(Cow::Owned).map_err(|source| self.image_error(source, at))
+    }
+
+    fn image_error(&self, source: smolvlm_image::Error, at: Position) -> Error {
+        let is_hidden = matches!(self, Self::Path { is_named: false, .. });
+        Error::Image { at, source: if is_hidden { nameless_image(source) } else { source } }
+    }
+}
+
+fn video_error(source: smolvlm_video::Error, names_files: bool, at: Position) -> Error {
+    Error::Video { at, source: Box::new(if names_files { source } else { nameless_video(source) }) }
 }

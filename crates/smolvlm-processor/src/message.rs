@@ -20,6 +20,9 @@ pub struct Message {
     pub role: String,
     /// What is said and shown, in order.
     pub content: Vec<Content>,
+    /// Whether `content`, one text, was given as a plain string: a chat template that prints strings gets the string. For all
+    /// others, and with more than the one text, it is a list of items.
+    pub is_string: bool,
     /// Further keys of the message that a chat template can read (`name`, `tool_calls`, ...). SmolVLM's reads none.
     pub extra: Map<String, Value>,
 }
@@ -27,7 +30,7 @@ pub struct Message {
 impl Message {
     /// An empty message of any role.
     pub fn new(role: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Vec::new(), extra: Map::new() }
+        Self { role: role.into(), content: Vec::new(), is_string: false, extra: Map::new() }
     }
 
     /// An empty message of role `user`.
@@ -43,6 +46,30 @@ impl Message {
     /// An empty message of role `system`.
     pub fn system() -> Self {
         Self::new("system")
+    }
+
+    /// Replaces the content by a plain string, as `{"role": .., "content": ".."}` has it.
+    ///
+    /// ```
+    /// use smolvlm_processor::{Conversation, Message};
+    /// let json = r#"[{"role": "user", "content": "Who are you?"}]"#;
+    /// let read = Conversation::from_json(json)?;
+    /// assert_eq!(read.messages[0].as_string(), Message::user().string("Who are you?").as_string());
+    /// # Ok::<(), smolvlm_processor::Error>(())
+    /// ```
+    #[must_use]
+    pub fn string(mut self, text: impl Into<String>) -> Self {
+        self.content = vec![Content::Text(text.into())];
+        self.is_string = true;
+        self
+    }
+
+    /// The plain string that the content is; none for a list of items.
+    pub fn as_string(&self) -> Option<&str> {
+        match &*self.content {
+            [Content::Text(text)] if self.is_string => Some(text),
+            _ => None,
+        }
     }
 
     /// Appends text.
@@ -162,5 +189,12 @@ mod tests {
         assert!(conversation.has_video());
         assert_eq!(conversation.message_with_text("b"), Some(1));
         assert_eq!(conversation.message_with_text("<image>"), None);
+    }
+
+    #[test]
+    fn a_string_with_more_items_is_a_list() {
+        assert_eq!(Message::user().string("a").as_string(), Some("a"));
+        assert_eq!(Message::user().text("a").as_string(), None);
+        assert_eq!(Message::user().string("a").text("b").as_string(), None);
     }
 }

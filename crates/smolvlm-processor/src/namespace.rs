@@ -3,9 +3,8 @@
 //! The engine's own namespace can hold itself, or lists nested as deep as the template cares to loop, and printing or
 //! dropping such a value overflows the stack. Templates come with checkpoints, so that must be an error instead. This
 //! namespace checks what it is given. The engine assigns only to its own type, so `{% set ns.x = value %}` is rewritten to
-//! a method call before the template is compiled.
+//! a method call before the template is compiled (tags.rs).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +15,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 const MAX_DEPTH: usize = 8;
 
 /// The method that `{% set ns.x = value %}` becomes.
-const ASSIGN: &str = "_assign";
+pub(crate) const ASSIGN: &str = "_assign";
 
 #[derive(Debug, Default)]
 struct Namespace(Mutex<BTreeMap<Arc<str>, Value>>);
@@ -83,81 +82,8 @@ fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error
     }
 }
 
-/// Rewrites `{% set name.attribute = value %}` tags to method calls; everything else, line breaks included, stays.
-pub(crate) fn rewrite_assignments(source: &str) -> Cow<'_, str> {
-    if !source.contains("namespace") {
-        return Cow::Borrowed(source);
-    }
-    let mut out = String::with_capacity(source.len() + 64);
-    let mut rest = source;
-    while let Some((before, tag, after)) = next_tag(rest) {
-        out.push_str(before);
-        match assignment(tag) {
-            Some(call) => out.push_str(&call),
-            None => out.push_str(tag),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// Splits at the next `{% .. %}`, `{{ .. }}`, `{# .. #}` or raw block; `None` when there is no whole one left.
-fn next_tag(source: &str) -> Option<(&str, &str, &str)> {
-    let mut from = 0;
-    let (start, close) = loop {
-        let start = from + source.get(from..)?.find('{')?;
-        match source.as_bytes().get(start + 1) {
-            Some(b'%') => break (start, "%}"),
-            Some(b'{') => break (start, "}}"),
-            Some(b'#') => break (start, "#}"),
-            _ => from = start + 1,
-        }
-    };
-    let body = source.get(start + 2..)?;
-    let mut length = match close {
-        "#}" => body.find(close)?,
-        _ => end_outside_strings(body, close)?,
-    } + close.len();
-    if close == "%}" && words(body.get(..length)?).next() == Some("raw") {
-        // Nothing inside a raw block is a tag: pass over it whole.
-        let end = body.match_indices("{%").find_map(|(at, _)| {
-            let tag = body.get(at..)?;
-            (words(tag.get(2..)?).next()? == "endraw").then_some(at + tag.find("%}")? + 2)
-        })?;
-        length = end;
-    }
-    let end = start + 2 + length;
-    Some((source.get(..start)?, source.get(start..end)?, source.get(end..)?))
-}
-
-fn words(tag: &str) -> impl Iterator<Item = &str> {
-    tag.trim_start_matches(['-', '+']).split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
-}
-
-/// Where `close` begins, strings left out.
-fn end_outside_strings(body: &str, close: &str) -> Option<usize> {
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in body.char_indices() {
-        match quote {
-            Some(_) if escaped => escaped = false,
-            Some(_) if c == '\\' => escaped = true,
-            Some(q) if c == q => quote = None,
-            Some(_) => {}
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None if body.get(at..)?.starts_with(close) => return Some(at),
-            None => {}
-        }
-    }
-    None
-}
-
-/// The method call for one `{% set a.b = value %}` tag; `None` for any other tag.
-fn assignment(tag: &str) -> Option<String> {
-    let inner = tag.strip_prefix("{%")?.strip_suffix("%}")?;
-    let (open, inner) = trim_marker(inner, str::strip_prefix, ["-", "+"]);
-    let (close, inner) = trim_marker(inner, str::strip_suffix, ["-", "+"]);
+/// The method call for the statement ` set a.b = value `; `None` for any other statement.
+pub(crate) fn assignment(inner: &str) -> Option<String> {
     let statement = inner.trim_start().strip_prefix("set")?;
     let (target, value) = statement.split_once('=')?;
     let (name, attribute) = target.split_once('.')?;
@@ -168,39 +94,5 @@ fn assignment(tag: &str) -> Option<String> {
     }
     // Line breaks before the value stay, so that error messages keep naming the right line.
     let breaks = "\n".repeat(inner.split_once('=')?.0.matches('\n').count());
-    Some(format!("{{%{open}{breaks} do {name}.{ASSIGN}(\"{attribute}\", ({value})) {close}%}}"))
-}
-
-fn trim_marker<'a>(
-    text: &'a str,
-    strip: impl Fn(&'a str, &'static str) -> Option<&'a str>,
-    markers: [&'static str; 2],
-) -> (&'static str, &'a str) {
-    markers.into_iter().find_map(|marker| strip(text, marker).map(|rest| (marker, rest))).unwrap_or(("", text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_dotted_assignments_are_rewritten() {
-        let cases = [
-            ("{% set x = 1 %}", "{% set x = 1 %}"),
-            ("{% set ns.x = 1 %}", "{% do ns._assign(\"x\", ( 1 )) %}"),
-            ("{%- set ns.x = a == b -%}", "{%- do ns._assign(\"x\", ( a == b )) -%}"),
-            ("{% set ns.x = '%}' %}", "{% do ns._assign(\"x\", ( '%}' )) %}"),
-            ("{% set\nns.x = 1 %}", "{%\n do ns._assign(\"x\", ( 1 )) %}"),
-            ("{# {% set ns.x = 1 %} #}", "{# {% set ns.x = 1 %} #}"),
-            ("{% raw %}{% set ns.x = 1 %}{% endraw %}", "{% raw %}{% set ns.x = 1 %}{% endraw %}"),
-            ("{{ '{% set ns.x = 1 %}' }}", "{{ '{% set ns.x = 1 %}' }}"),
-            ("{% if a.b == 1 %}", "{% if a.b == 1 %}"),
-            ("{% set ns.x %}", "{% set ns.x %}"),
-            ("{ {% set ns.x = 1", "{ {% set ns.x = 1"),
-        ];
-        for (source, wanted) in cases {
-            let prefix = "{# namespace #}";
-            assert_eq!(rewrite_assignments(&format!("{prefix}{source}")), format!("{prefix}{wanted}"));
-        }
-    }
+    Some(format!("{breaks} do {name}.{ASSIGN}(\"{attribute}\", ({value})) "))
 }

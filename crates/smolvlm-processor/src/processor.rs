@@ -1,5 +1,6 @@
 //! The processor: conversations in, model inputs out.
 
+use std::ops::Range;
 use std::path::Path;
 
 use smolvlm_config::ProcessorConfig;
@@ -7,13 +8,20 @@ use smolvlm_image::ImageProcessor;
 use smolvlm_video::VideoProcessor;
 use tokenizers::Tokenizer;
 
+use crate::control_tokens::ControlTokens;
+use crate::encode::encode_pieces;
 use crate::error::{Error, Position};
 use crate::expand::Expansion;
 use crate::limits::ProcessorLimits;
 use crate::message::Conversation;
 use crate::plan::MediaPlan;
+use crate::policy::MediaPolicy;
+use crate::prompt::Prompt;
+use crate::spans::{cut_spans, span_marks};
 use crate::template::{ChatTemplate, RenderOptions, VIDEO_CHAT_TEMPLATE};
+use crate::template_value::View;
 use crate::text_deltas::TextDeltas;
+use crate::token_bytes::TokenBytes;
 use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
 use crate::video_prompt::VideoWords;
 
@@ -42,6 +50,8 @@ pub struct Processor {
     videos: VideoProcessor,
     video_words: VideoWords,
     limits: ProcessorLimits,
+    media_policy: MediaPolicy,
+    sanitizes: bool,
 }
 
 impl Processor {
@@ -108,6 +118,8 @@ impl Processor {
             videos,
             video_words,
             limits,
+            media_policy: MediaPolicy::default(),
+            sanitizes: false,
         })
     }
 
@@ -135,6 +147,20 @@ impl Processor {
         self
     }
 
+    /// Replaces the policy for media: which files, hosts and data conversations may name.
+    #[must_use]
+    pub fn with_media_policy(mut self, policy: MediaPolicy) -> Self {
+        self.media_policy = policy;
+        self
+    }
+
+    /// Takes control tokens in conversations for plain characters, whatever [`RenderOptions::sanitize_control_tokens`] says.
+    #[must_use]
+    pub fn sanitizing_control_tokens(mut self, sanitizes: bool) -> Self {
+        self.sanitizes = sanitizes;
+        self
+    }
+
     /// Chooses what prompts say about videos.
     #[must_use]
     pub fn with_video_words(mut self, words: VideoWords) -> Self {
@@ -150,6 +176,11 @@ impl Processor {
     /// The limits.
     pub fn limits(&self) -> &ProcessorLimits {
         &self.limits
+    }
+
+    /// The policy for media.
+    pub fn media_policy(&self) -> &MediaPolicy {
+        &self.media_policy
     }
 
     /// The tokenizer.
@@ -212,12 +243,13 @@ impl Processor {
     }
 
     /// Renders a conversation with the chat template. Each image and video is one placeholder still; see
-    /// [`Processor::expand`].
+    /// [`Processor::expand`]. A text cannot tell typed control tokens from the template's, so
+    /// [`RenderOptions::sanitize_control_tokens`] changes nothing here.
     ///
     /// # Errors
     /// [`Error::MissingTemplate`], and those of [`ChatTemplate::render`].
     pub fn render(&self, conversation: &Conversation, options: &RenderOptions) -> Result<String, Error> {
-        self.render_at(conversation, options, Position::default())
+        Ok(self.render_at(conversation, options, Position::default())?.to_string())
     }
 
     pub(crate) fn render_at(
@@ -225,12 +257,45 @@ impl Processor {
         conversation: &Conversation,
         options: &RenderOptions,
         at: Position,
-    ) -> Result<String, Error> {
-        let template = match conversation.has_video() {
-            true => &self.video_template,
-            false => self.template.as_ref().ok_or(Error::MissingTemplate)?,
-        };
-        template.render_at(conversation, &self.special, options, at)
+    ) -> Result<Prompt, Error> {
+        let template = self.template_of(conversation)?;
+        let view = View::new(conversation, &self.special, options);
+        if !options.sanitize_control_tokens && !self.sanitizes {
+            return Ok(template.render_view(view, at)?.into());
+        }
+        // Where there are videos, their placeholder means something without being a token.
+        let video = conversation.has_video().then(|| self.special.video());
+        let tokens = ControlTokens::new(&self.tokenizer, template.source(), video)?;
+        let text = template.render_view(View { control_tokens: Some(&tokens), ..view }, at)?;
+        Ok(tokens.cut(&text))
+    }
+
+    fn template_of(&self, conversation: &Conversation) -> Result<&ChatTemplate, Error> {
+        match conversation.has_video() {
+            true => Ok(&self.video_template),
+            false => self.template.as_ref().ok_or(Error::MissingTemplate),
+        }
+    }
+
+    /// The expanded prompt of a conversation and the stretches of it, in bytes, that the chat template marks as the assistant's
+    /// by `{% generation %}` blocks; none if it has no such blocks. `media` are those of the conversation, in order.
+    ///
+    /// # Errors
+    /// Those of [`Processor::render`] and [`Processor::expand`].
+    pub fn assistant_spans(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+        media: &[MediaPlan],
+    ) -> Result<Option<(String, Vec<Range<usize>>)>, Error> {
+        let template = self.template_of(conversation)?;
+        if !template.marks_answers() {
+            return Ok(None);
+        }
+        let marks = span_marks(conversation);
+        let view = View { span_marks: Some(marks), ..View::new(conversation, &self.special, options) };
+        let text = template.render_view(view, Position::default())?;
+        Ok(Some(cut_spans(&self.expand(&text, media)?, marks)))
     }
 
     /// Replaces the placeholders of a prompt by the tokens of the media that they stand for: images and videos each in
@@ -240,7 +305,7 @@ impl Processor {
     /// [`Error::ImageCount`] and [`Error::VideoCount`] when there are not as many placeholders as media,
     /// [`Error::TooManyTokens`].
     pub fn expand(&self, text: &str, media: &[MediaPlan]) -> Result<String, Error> {
-        self.expansion(None).expand(text, media, 0)
+        Ok(self.expansion(None).expand(&text.to_owned().into(), media, 0)?.to_string())
     }
 
     /// How prompts are expanded whose videos announce this number of frames, or their own.
@@ -255,14 +320,32 @@ impl Processor {
     }
 
     /// Token ids of a text. A text that starts with the bos token gets no special tokens from the tokenizer's
-    /// post-processor (transformers 5.23.0, processing_utils.py, `apply_chat_template`).
+    /// post-processor (transformers 5.24.0, processing_utils.py, `apply_chat_template`).
     ///
     /// # Errors
     /// [`Error::Tokenizer`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let add_special = !self.special.get("bos_token").is_some_and(|bos| text.starts_with(bos));
-        let encoding = self.tokenizer.encode_fast(text, add_special);
+        let encoding = self.tokenizer.encode_fast(text, self.adds_special(text));
         Ok(encoding.map_err(tokenizer_error)?.get_ids().to_vec())
+    }
+
+    /// Token ids of a prompt: pieces of text with their special tokens, what was typed without, as the reference has them
+    /// (transformers 5.24.0, utils/chat_template_utils.py, `encode_marked_chat`).
+    pub(crate) fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
+        match prompt.as_text() {
+            Some(text) => self.encode(text),
+            None => encode_pieces(&self.tokenizer, &prompt.pieces, self.adds_special(&prompt.to_string())),
+        }
+    }
+
+    /// Whether the tokenizer's post-processor adds its special tokens to a text.
+    fn adds_special(&self, text: &str) -> bool {
+        !self.special.get("bos_token").is_some_and(|bos| text.starts_with(bos))
+    }
+
+    /// The bytes that tokens add to a text.
+    pub fn token_bytes(&self) -> TokenBytes<'_> {
+        TokenBytes::new(&self.tokenizer)
     }
 
     /// Text of token ids. Unknown ids have none; with `skip_special_tokens`, special tokens have none either.
@@ -299,6 +382,6 @@ fn media_processors(
     Ok((images.with_limits(limits.image.clone()), videos.with_limits(limits.video.clone())))
 }
 
-fn tokenizer_error(error: tokenizers::Error) -> Error {
+pub(crate) fn tokenizer_error(error: tokenizers::Error) -> Error {
     Error::Tokenizer { message: error.to_string() }
 }

@@ -8,7 +8,7 @@ use smolvlm_image::Rgb;
 use smolvlm_video::Ratio;
 
 use crate::error::Position;
-use crate::media::file_path;
+use crate::files::file_path;
 
 /// Where an image comes from.
 ///
@@ -107,12 +107,27 @@ impl fmt::Debug for VideoSource {
 }
 
 /// Enough of a URL to know which one it is: a `data:` URL may be megabytes long.
-pub(crate) fn shorten(url: &str) -> String {
+fn shorten(url: &str) -> String {
     const KEPT: usize = 100;
     match url.char_indices().nth(KEPT) {
         Some((end, _)) => url.get(..end).map_or_else(String::new, |head| format!("{head}...")),
         None => url.to_owned(),
     }
+}
+
+/// What errors show of a URL: scheme, host and port. Paths and queries often are secrets, and a `data:` URL
+/// may be megabytes long.
+pub(crate) fn origin(url: &str) -> String {
+    const MAX_CHARS: usize = 100;
+    let Some(scheme @ ("http" | "https")) = scheme(url) else {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_scheme = (1..=10).contains(&scheme.len()) && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        return if is_scheme { format!("{scheme}:") } else { String::new() };
+    };
+    let rest = url.get(scheme.len() + 1..).unwrap_or_default().trim_start_matches(['/', '\\']);
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{}", host.chars().take(MAX_CHARS).collect::<String>())
 }
 
 /// The scheme of a URL that an [`ImageSource::Url`] may have, if the text starts with one.
@@ -220,6 +235,23 @@ mod tests {
         }
         for path in ["photo.jpg", "http_photo.png", "/tmp/data", "c:/x.png", "", "日本.png"] {
             assert!(matches!(ImageSource::from(path), ImageSource::Path(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn urls_are_shown_without_their_secrets() {
+        for (url, shown) in [
+            ("https://user:secret@example.com:8080/path?token=1#f", "https://example.com:8080"),
+            ("HTTP://example.com", "http://example.com"),
+            ("http://example.com?token=1", "http://example.com"),
+            ("http://a\\@b/secret", "http://a"),
+            ("file:///home/me/a.png", "file:"),
+            ("data:image/png;base64,AAAA", "data:"),
+            ("ftp://h/a.png", "ftp:"),
+            ("a secret: that is no URL", ""),
+            ("secret", ""),
+        ] {
+            assert_eq!(origin(url), shown, "{url}");
         }
     }
 

@@ -8,6 +8,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::Error;
+use crate::token_bytes::byte_char;
 
 /// Ids 0, 1 and 2.
 const LOW: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -71,17 +72,6 @@ fn image_tokens() -> Vec<String> {
     }
     tokens.extend(["<fake_token_around_image>".to_owned(), "<image>".to_owned()]);
     tokens
-}
-
-/// The printable character that byte-level vocabularies write for a byte: itself where it is visible, else one from
-/// U+0100 on (GPT-2, encoder.py, `bytes_to_unicode`).
-fn byte_char(byte: u8) -> char {
-    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if visible(byte) {
-        return char::from(byte);
-    }
-    let index = (0..byte).filter(|&other| !visible(other)).count() as u32;
-    char::from_u32(0x100 + index).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// An invented word with a leading space: two syllables, or three from ten thousand on.

@@ -1,17 +1,17 @@
 //! The chat template: conversations to prompt text.
 
+use std::collections::BTreeSet;
 use std::thread;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind, Value};
+use minijinja::{Environment, ErrorKind};
 use serde_json::Map;
+use smolvlm_config::without_byte_order_mark;
 
 use crate::error::{Error, Position, Problem};
-use crate::message::{Content, Conversation, Message};
-use crate::namespace::rewrite_assignments;
-use crate::plan::MediaPlan;
-use crate::source::{ImageSource, VideoSource, scheme};
+use crate::message::{Content, Conversation};
+use crate::tags::{GENERATION, rewrite_tags};
 use crate::template_env::environment;
+use crate::template_value::{CONTINUE_TAG, StringForm, View, probe};
 use crate::tokenizer::SpecialTokens;
 
 /// The chat template of the released SmolVLM and SmolVLM2 checkpoints.
@@ -23,15 +23,16 @@ pub const RELEASED_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages
 {% endfor %}<end_of_utterance>\n{% endfor %}\
 {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
 
-/// The template of conversations with videos: the released one, which knows none, with a branch for them. The reference
-/// uses it instead of any checkpoint's (transformers 5.23.0, processing_smolvlm.py, `apply_chat_template`).
+/// The template of conversations with videos: the released one with branches for videos and strings. The reference uses it
+/// instead of any checkpoint's (transformers 5.24.0, processing_smolvlm.py, `apply_chat_template`).
 pub(crate) const VIDEO_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages %}\
 {{message['role'] | capitalize}}\
+{% if message['content'] is string %}{{': ' + message['content']}}{% else %}\
 {% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
 {% for line in message['content'] %}\
 {% if line['type'] == 'text' %}{{line['text']}}{% elif line['type'] == 'image' %}{{ '<image>' }}\
 {% elif line['type'] == 'video' %}{{ '<video>' }}{% endif %}\
-{% endfor %}<end_of_utterance>\n{% endfor %}\
+{% endfor %}{% endif %}<end_of_utterance>\n{% endfor %}\
 {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
 
 const NAME: &str = "chat_template";
@@ -45,9 +46,8 @@ const COMPILE_STACK: usize = 128 << 20;
 /// Templates up to this length (the released one, for instance) compile on the caller's stack.
 const SHORT_BYTES: usize = 512;
 
-/// Appended to the text that `continue_final_message` continues, then cut off together with all that follows. The
-/// reference's string, since a template may trim its trailing space and the reference then trims the text, too.
-const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
+/// Roles whose strings are probed one by one when a template fails on all of them together.
+const MAX_PROBED_ROLES: usize = 8;
 
 /// How a conversation is rendered.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,22 +59,39 @@ pub struct RenderOptions {
     pub continue_final_message: bool,
     /// Further template variables (`tools`, `documents`, ...); they take precedence over special tokens.
     pub variables: Map<String, serde_json::Value>,
+    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the strings of a conversation and in `variables` are
+    /// plain characters. Without it they mean what the template's own mean, as in the reference, where this is off, too.
+    ///
+    /// [`Processor::process`](crate::Processor::process), `estimate` and `fit` heed it; a prompt as text cannot show it.
+    pub sanitize_control_tokens: bool,
 }
 
 impl RenderOptions {
     /// Ask for an answer to the last message.
     pub fn answer() -> Self {
-        Self { add_generation_prompt: true, continue_final_message: false, variables: Map::new() }
+        Self { add_generation_prompt: true, ..Self::plain() }
     }
 
     /// Go on with the text of the last message.
     pub fn continue_final() -> Self {
-        Self { add_generation_prompt: false, continue_final_message: true, variables: Map::new() }
+        Self { continue_final_message: true, ..Self::plain() }
     }
 
     /// Only render the messages.
     pub fn plain() -> Self {
-        Self { add_generation_prompt: false, continue_final_message: false, variables: Map::new() }
+        Self {
+            add_generation_prompt: false,
+            continue_final_message: false,
+            variables: Map::new(),
+            sanitize_control_tokens: false,
+        }
+    }
+
+    /// Takes control tokens in the conversation's strings for plain characters.
+    #[must_use]
+    pub fn sanitized(mut self) -> Self {
+        self.sanitize_control_tokens = true;
+        self
     }
 }
 
@@ -91,6 +108,7 @@ impl Default for RenderOptions {
 pub struct ChatTemplate {
     env: Environment<'static>,
     source: String,
+    marks_answers: bool,
 }
 
 impl ChatTemplate {
@@ -104,7 +122,9 @@ impl ChatTemplate {
             let message = format!("{} bytes long, the limit is {MAX_BYTES}", source.len());
             return Err(Error::Template { line: None, message });
         }
-        let code = rewrite_assignments(source).into_owned();
+        let source = without_byte_order_mark(source);
+        let code = rewrite_tags(source).into_owned();
+        let marks_answers = code.contains(&format!("call {GENERATION}()"));
         let compile = move || {
             let mut env = environment(fuel)?;
             env.add_template_owned(NAME, code)?;
@@ -118,12 +138,17 @@ impl ChatTemplate {
             let thread = thread.map_err(|error| failed(format!("cannot be compiled: {error}")))?;
             thread.join().map_err(|_| failed("the template engine panicked".to_owned()))?
         };
-        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned() })
+        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned(), marks_answers })
     }
 
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether it marks what the assistant says by `{% generation %}` blocks.
+    pub fn marks_answers(&self) -> bool {
+        self.marks_answers
     }
 
     /// Sets the bound of [`ChatTemplate::new`] anew.
@@ -142,16 +167,11 @@ impl ChatTemplate {
         special: &SpecialTokens,
         options: &RenderOptions,
     ) -> Result<String, Error> {
-        self.render_at(conversation, special, options, Position::default())
+        self.render_view(View::new(conversation, special, options), Position::default())
     }
 
-    pub(crate) fn render_at(
-        &self,
-        conversation: &Conversation,
-        special: &SpecialTokens,
-        options: &RenderOptions,
-        at: Position,
-    ) -> Result<String, Error> {
+    pub(crate) fn render_view(&self, view: View<'_>, at: Position) -> Result<String, Error> {
+        let View { conversation, options, .. } = view;
         if options.add_generation_prompt && options.continue_final_message {
             return Err(Error::ConflictingOptions);
         }
@@ -164,13 +184,52 @@ impl ChatTemplate {
         }
         let continued =
             if options.continue_final_message { Some(self.continued_text(conversation, at)?) } else { None };
-        let context = self.context(conversation, special, options, continued.map(|(item, _)| item));
-        let template = self.env.get_template(NAME).map_err(template_error)?;
-        let text = template.render(context).map_err(template_error)?;
+        let view = View { tagged_item: continued.map(|(item, _)| item), ..view };
+        let text = self.run(&view, &self.string_forms(&view))?;
         match continued {
             None => Ok(text),
             Some((_, last)) => cut_after_final_text(text, last, at),
         }
+    }
+
+    fn run(&self, view: &View<'_>, forms: &[StringForm]) -> Result<String, Error> {
+        let template = self.env.get_template(NAME).map_err(template_error)?;
+        template.render(view.context(forms)).map_err(template_error)
+    }
+
+    /// How the template gets the content of each message that was given as a string: as a string where it prints strings, as
+    /// a list of one text item where it would drop them. That is found out by rendering.
+    fn string_forms(&self, view: &View<'_>) -> Vec<StringForm> {
+        let messages = view.conversation.messages.iter().enumerate();
+        let strings = messages.filter(|(_, message)| message.as_string().is_some());
+        let strings: Vec<(usize, &str)> = strings.map(|(index, message)| (index, message.role.as_str())).collect();
+        let mut forms = vec![StringForm::List; view.conversation.messages.len()];
+        let of_role = |wanted: Option<&str>| -> Vec<usize> {
+            let fits = |role: &str| wanted.is_none_or(|wanted| wanted == role);
+            strings.iter().filter(|(_, role)| fits(role)).map(|(index, _)| *index).collect()
+        };
+        if !strings.is_empty() && !self.probe(view, &of_role(None), &mut forms) {
+            // It may take strings of some roles only, such as the system's.
+            let roles: BTreeSet<&str> = strings.iter().map(|(_, role)| *role).collect();
+            for role in roles.into_iter().take(MAX_PROBED_ROLES) {
+                self.probe(view, &of_role(Some(role)), &mut forms);
+            }
+        }
+        forms
+    }
+
+    /// Finds out which of some strings the template prints; false if it fails on them.
+    fn probe(&self, view: &View<'_>, strings: &[usize], forms: &mut [StringForm]) -> bool {
+        let form = |index| if strings.contains(&index) { StringForm::Probe } else { StringForm::List };
+        let probed: Vec<StringForm> = (0..forms.len()).map(form).collect();
+        let Ok(text) = self.run(&View { tagged_item: None, ..*view }, &probed) else { return false };
+        let text = text.to_lowercase();
+        for (index, form) in forms.iter_mut().enumerate() {
+            if strings.contains(&index) && text.contains(&probe(index)) {
+                *form = StringForm::String;
+            }
+        }
+        true
     }
 
     /// The last text item of the last message: its index and text.
@@ -187,63 +246,9 @@ impl ChatTemplate {
         });
         text.ok_or_else(|| fail("the last message holds no text"))
     }
-
-    fn context(
-        &self,
-        conversation: &Conversation,
-        special: &SpecialTokens,
-        options: &RenderOptions,
-        tagged_item: Option<usize>,
-    ) -> Value {
-        let last = conversation.messages.len().saturating_sub(1);
-        let messages = conversation
-            .messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| message_value(message, tagged_item.filter(|_| index == last)));
-        let mut context = vec![("tools".to_owned(), Value::from(())), ("documents".to_owned(), Value::from(()))];
-        context.extend(special.iter().map(|(name, token)| (name.to_owned(), Value::from(token))));
-        let variables = options.variables.iter();
-        context.extend(variables.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
-        context.push(("messages".to_owned(), messages.collect()));
-        let prompt = Value::from(options.add_generation_prompt);
-        context.push(("add_generation_prompt".to_owned(), prompt));
-        Value::from_pairs(context)
-    }
 }
 
-/// The message as the template sees it; further keys follow `role` and `content`.
-fn message_value(message: &Message, tagged_item: Option<usize>) -> Value {
-    let content = message.content.iter().enumerate();
-    let content: Value = content.map(|(item, content)| content_value(content, tagged_item == Some(item))).collect();
-    let mut pairs = vec![("role", Value::from(message.role.as_str())), ("content", content)];
-    let extra = message.extra.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content"));
-    pairs.extend(extra.map(|(key, value)| (key.as_str(), Value::from(Serde(value)))));
-    Value::from_pairs(pairs)
-}
-
-/// A content item as the template sees it. Templates ask which media keys are there; data itself is kept from them.
-fn content_value(content: &Content, tagged: bool) -> Value {
-    let pair = match content {
-        Content::Text(text) if tagged => ("text", Value::from(format!("{text}{CONTINUE_TAG}"))),
-        Content::Text(text) => ("text", Value::from(text.as_str())),
-        Content::Image(ImageSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
-        Content::Image(ImageSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
-        Content::Image(_) => ("image", Value::from("(image data)")),
-        Content::Video(VideoSource::Path(path)) => ("path", Value::from(path.to_string_lossy())),
-        Content::Video(VideoSource::Url(url)) if scheme(url) != Some("data") => ("url", Value::from(url.as_str())),
-        Content::Video(_) | Content::Known(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
-        Content::Known(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
-    };
-    let kind = match content {
-        Content::Text(_) => "text",
-        Content::Image(_) | Content::Known(MediaPlan::Image(_)) => "image",
-        Content::Video(_) | Content::Known(MediaPlan::Video(_)) => "video",
-    };
-    Value::from_pairs([("type", Value::from(kind)), pair])
-}
-
-/// The reference's cut (transformers 5.23.0, utils/chat_template_utils.py, render_jinja_template).
+/// The reference's cut (transformers 5.24.0, utils/chat_template_utils.py, render_jinja_template).
 fn cut_after_final_text(mut text: String, last: &str, at: Position) -> Result<String, Error> {
     let tag = CONTINUE_TAG.trim_end();
     let cut = text.rfind(tag).filter(|_| text.contains(last.trim()));

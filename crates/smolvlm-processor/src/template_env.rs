@@ -1,4 +1,4 @@
-//! The template engine, set up as transformers sets up Jinja2 (5.23.0, utils/chat_template_utils.py).
+//! The template engine, set up as transformers sets up Jinja2 (5.24.0, utils/chat_template_utils.py).
 
 use chrono::Local;
 use minijinja::syntax::SyntaxConfig;
@@ -7,6 +7,10 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
 use crate::namespace::namespace;
+use crate::tags::GENERATION;
+
+/// The variable that holds what stands before and after the text of every `{% generation %}` block, or nothing.
+pub(crate) const SPAN_MARKS: &str = "_span_marks";
 
 /// Nesting at which `tojson` gives up; recursion must end before the stack does.
 const MAX_JSON_DEPTH: usize = 128;
@@ -25,7 +29,20 @@ pub(crate) fn environment(fuel: u64) -> Result<Environment<'static>, Error> {
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", strftime_now);
     env.add_function("namespace", namespace);
+    env.add_function(GENERATION, generation);
     Ok(env)
+}
+
+/// The text of a `{% generation %}` block, which is a call block of this function.
+fn generation(state: &mut State<'_, '_>, values: Kwargs) -> Result<String, Error> {
+    let block: Value = values.get("caller")?;
+    let text = block.call(state, &[])?.to_string();
+    state.consume_fuel(text.len() as u64 / 64)?;
+    let marks = state.lookup(SPAN_MARKS).unwrap_or_default();
+    match (marks.get_item_by_index(0), marks.get_item_by_index(1)) {
+        (Ok(start), Ok(end)) if marks.is_true() => Ok(format!("{start}{text}{end}")),
+        _ => Ok(text),
+    }
 }
 
 fn raise_exception(message: &str) -> Result<Value, Error> {

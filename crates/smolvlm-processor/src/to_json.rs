@@ -29,9 +29,12 @@ impl Conversation {
 /// A message; none if it holds what JSON cannot.
 fn message(message: &Message) -> Option<Value> {
     let mut object = message.extra.clone();
-    let content = message.content.iter().map(item).collect::<Option<Vec<Value>>>()?;
+    let content: Value = match message.as_string() {
+        Some(text) => text.into(),
+        None => message.content.iter().map(item).collect::<Option<Vec<Value>>>()?.into(),
+    };
     object.insert("role".to_owned(), message.role.clone().into());
-    object.insert("content".to_owned(), content.into());
+    object.insert("content".to_owned(), content);
     Some(object.into())
 }
 
@@ -83,6 +86,7 @@ mod tests {
     fn what_was_read_is_written_the_same() {
         let value = json!([
             {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+            {"role": "user", "content": "Who are you?"},
             {"role": "user", "name": "Ada", "content": [
                 {"type": "image", "path": "a.png"},
                 {"type": "image", "url": "https://host/b.png"},

@@ -115,6 +115,7 @@ pub fn tokenizer_from_json(text: &str) -> Result<Tokenizer, Error> {
 }
 
 fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
+    let bytes = after_byte_order_mark(bytes);
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
     // The library panics on JSON that is not a tokenizer in some ways (0.23.2, normalizers/mod.rs, `expect`).
     let tokenizer = panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
@@ -145,7 +146,7 @@ pub(crate) fn write_files(
     write("tokenizer_config.json", format!("{:#}\n", Value::Object(config)))
 }
 
-/// Named tokens as transformers 5.23.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
+/// Named tokens as transformers 5.24.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
 /// key, the entries of a dict `extra_special_tokens`, and, for files without `added_tokens_decoder`, the map file's.
 fn special_tokens(config: &Map<String, Value>, map: Option<&Map<String, Value>>) -> SpecialTokens {
     let mut named = BTreeMap::new();
@@ -190,9 +191,13 @@ fn read_object(path: &Path, max_bytes: u64) -> Result<Option<Map<String, Value>>
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(after_byte_order_mark(&bytes))
         .map(Some)
         .map_err(|error| Error::File { path: path.to_owned(), message: error.to_string() })
+}
+
+fn after_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
 /// Reads a file of at most `limit` bytes.

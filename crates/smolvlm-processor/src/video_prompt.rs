@@ -1,4 +1,4 @@
-//! The words around a video's frames (transformers 5.23.0, processing_smolvlm.py, `replace_video_token`).
+//! The words around a video's frames (transformers 5.24.0, processing_smolvlm.py, `replace_video_token`).
 
 use smolvlm_video::{FrameStamp, VideoPlan};
 

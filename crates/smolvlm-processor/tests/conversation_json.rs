@@ -50,7 +50,10 @@ fn what_is_wrong_is_named_with_its_place() {
         (r#"[{"role": "user"}]"#, r#"message 0: the message has no "content""#),
         (r#"[{"role": "user", "content": null}]"#, r#"message 0: the message has no "content""#),
         (r#"[{"role": "user", "content": []}]"#, r#"message 0: "content" is empty; give at least one item"#),
-        (r#"[{"role": "user", "content": {}}]"#, r#"message 0: "content" must be a list of items, found an object"#),
+        (
+            r#"[{"role": "user", "content": {}}]"#,
+            r#"message 0: "content" must be a string or a list of items, found an object"#,
+        ),
     ];
     for (json, wanted) in cases {
         assert_eq!(Conversation::from_json(json).unwrap_err().to_string(), wanted, "{json}");
@@ -58,12 +61,24 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
-fn string_content_is_refused_with_the_right_spelling() {
-    let json = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "user", "content": "hi"}]"#;
-    let (at, found) = problem(json);
-    assert_eq!((at.message, found), (Some(1), Problem::StringContent));
-    let message = Conversation::from_json(json).unwrap_err().to_string();
-    assert!(message.contains(r#"[{"type": "text", "text": "..."}]"#), "{message}");
+fn a_string_is_one_text_item() {
+    for role in ["user", "system", "assistant", "tool"] {
+        let json = format!(r#"[{{"role": "{role}", "content": "hi", "name": "x"}}]"#);
+        let message = Conversation::from_json(&json).unwrap().messages.remove(0);
+        assert!(matches!(&message.content[..], [Content::Text(text)] if text == "hi"), "{message:?}");
+        assert_eq!((message.as_string(), message.extra["name"].as_str()), (Some("hi"), Some("x")));
+    }
+    let listed =
+        r#"[[{"role": "user", "content": [{"type": "text", "text": "hi"}]}], [{"role": "user", "content": ""}]]"#;
+    let batch = Conversation::many_from_json(listed).unwrap();
+    assert_eq!((batch[0].messages[0].as_string(), batch[1].messages[0].as_string()), (None, Some("")));
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let json = "\u{feff}[{\"role\": \"user\", \"content\": \"hi\"}]";
+    assert_eq!(Conversation::from_json(json).unwrap().messages[0].as_string(), Some("hi"));
+    assert_eq!(Conversation::many_from_json(json).unwrap().len(), 1);
 }
 
 #[test]

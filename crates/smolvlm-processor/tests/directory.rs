@@ -47,6 +47,25 @@ fn templates_are_taken_in_order() {
 }
 
 #[test]
+fn byte_order_marks_are_skipped() {
+    let dir = checkpoint();
+    let marked = |name: &str, text: &str| write(dir.path(), name, &format!("\u{feff}{text}"));
+    marked("tokenizer.json", &common::tokenizer().to_string(false).unwrap());
+    marked("tokenizer_config.json", r#"{"image_token": "<global-img>"}"#);
+    marked("processor_config.json", r#"{"image_seq_len": 4}"#);
+    marked("chat_template.jinja", "jinja");
+    let processor = Processor::from_directory(dir.path()).unwrap();
+    assert_eq!(render(&processor).unwrap(), "jinja");
+    assert_eq!(processor.image_token_id(), 600 - 128);
+    let template = Some("\u{feff}given".to_owned());
+    let given = Processor::new(common::config(), common::tokenizer(), template).unwrap();
+    assert_eq!(render(&given).unwrap(), "given");
+    assert!(smolvlm_processor::tokenizer_from_json("\u{feff}{}").is_err());
+    let tokenizer = format!("\u{feff}{}", common::tokenizer().to_string(false).unwrap());
+    assert!(smolvlm_processor::tokenizer_from_json(&tokenizer).is_ok());
+}
+
+#[test]
 fn special_tokens_follow_the_tokenizer_config() {
     let dir = checkpoint();
     let processor = Processor::from_directory(dir.path()).unwrap();

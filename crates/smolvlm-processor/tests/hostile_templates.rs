@@ -16,6 +16,8 @@ fn endless_work_ends() {
     let loops = [
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
+        "{% macro f() %}{% generation %}{{ f() }}{% endgeneration %}{% endmacro %}{{ f() }}",
+        "{% macro f() %}{% call f() %}{% generation %}{{ caller() }}{% endgeneration %}{% endcall %}{% endmacro %}{{ f() }}",
         "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
         "{% set t = messages[0].content[1].text %}{% for i in range(100000) %}{{ t }}{% endfor %}",
         "{% set ns = namespace(t='ab') %}{% for i in range(100000) %}{% set ns.t = ns.t + ns.t %}{% endfor %}",
@@ -71,6 +73,7 @@ fn long_chains_do_not_overflow_the_stack() {
         ("{% if a %}", "{% elif b %}", "{% endif %}"),
         ("", "{% if a %}", ""),
         ("", "{% for a in a %}", ""),
+        ("", "{% generation %}", ""),
         ("{{ ", "(", "}}"),
         ("{{ ", "[", "}}"),
         ("{{ ", "{1:", "}}"),
@@ -79,6 +82,14 @@ fn long_chains_do_not_overflow_the_stack() {
         let template = format!("{head}{}{tail}", unit.repeat(length / unit.len()));
         // Errors are as good as text; what counts is that there is an answer.
         drop(print(&template));
+    }
+    // The engine's recursion ends before the stack does.
+    for depth in [10, 100, 400, 900] {
+        let nested = format!("{}x{}", "{% generation %}".repeat(depth), "{% endgeneration %}".repeat(depth));
+        match print(&nested) {
+            Ok(text) => assert_eq!(text, "x"),
+            Err(error) => assert!(depth >= 100 && matches!(error, Error::Template { .. }), "{depth}: {error}"),
+        }
     }
     assert!(matches!(print(&"x".repeat(40_000)), Err(Error::Template { line: None, .. })));
 }

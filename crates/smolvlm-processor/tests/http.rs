@@ -3,34 +3,14 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::server::{reply, serve};
 use common::{png, processor_with};
 use smolvlm_processor::{Batch, Conversation, Error, Message, ProcessorLimits, RenderOptions};
-
-/// Answers every request by `answer(path, connection)`; gives the base URL.
-fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
-            let mut request = [0; 2048];
-            let length = connection.read(&mut request).unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..length]).into_owned();
-            answer(request.split(' ').nth(1).unwrap_or("/"), &mut connection);
-        }
-    });
-    format!("http://{address}")
-}
-
-fn reply(connection: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
-    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
-    drop(connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body)));
-}
 
 fn fetch(url: &str, limits: ProcessorLimits) -> Result<Batch, Error> {
     processor_with(limits).process(&[Conversation::from(Message::user().image(url))], &RenderOptions::answer())
@@ -90,6 +70,26 @@ fn size_and_time_are_bounded() {
             drop(connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1"));
             thread::sleep(Duration::from_secs(20));
         }
+        // A byte from time to time, for ever.
+        "/drip" => {
+            let mut going = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").is_ok();
+            while going {
+                thread::sleep(Duration::from_millis(20));
+                going = connection.write_all(b"1").is_ok();
+            }
+        }
+        "/drip-headers" => {
+            let mut going = connection.write_all(b"HTTP/1.1 200 OK\r\nX: ").is_ok();
+            while going {
+                thread::sleep(Duration::from_millis(20));
+                going = connection.write_all(b"1").is_ok();
+            }
+        }
+        // Half a million redirects, each of them quick.
+        path if path.starts_with("/r") => {
+            thread::sleep(Duration::from_millis(100));
+            reply(connection, "302 Found", &format!("Location: {path}1\r\n"), b"");
+        }
         _ => reply(connection, "200 OK", "", &vec![0; 100_000]),
     });
     let mut limits = ProcessorLimits { http_timeout: Duration::from_millis(500), ..ProcessorLimits::default() };
@@ -98,18 +98,22 @@ fn size_and_time_are_bounded() {
         let error = fetch(&format!("{base}{path}"), limits.clone()).unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 10_000, .. }), "{path}: {error}");
     }
-    let start = Instant::now();
-    let error = fetch(&format!("{base}/slow"), limits).unwrap_err();
-    assert!(matches!(error, Error::Http { .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(10));
+    limits.http_redirects = 1000;
+    for path in ["/slow", "/drip", "/drip-headers", "/r"] {
+        let start = Instant::now();
+        let error = fetch(&format!("{base}{path}"), limits.clone()).unwrap_err();
+        assert!(matches!(&error, Error::Http { reason, .. } if reason.contains("timeout")), "{path}: {error}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{path}");
+    }
 }
 
 #[test]
 fn unreachable_and_senseless_urls_are_errors() {
     let limits = || ProcessorLimits { http_timeout: Duration::from_secs(2), ..ProcessorLimits::default() };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for url in [format!("http://{closed}/a.png"), "http://".to_owned(), "http://[::1".to_owned(), "https:x".to_owned()]
-    {
-        assert!(matches!(fetch(&url, limits()), Err(Error::Http { .. })), "{url}");
+    let url = format!("http://{closed}/a.png");
+    assert!(matches!(fetch(&url, limits()), Err(Error::Http { .. })));
+    for url in ["http://", "http://[::1", "https:x", "http:///a.png", "http://a b/", "http://a:port/"] {
+        assert!(matches!(fetch(url, limits()), Err(Error::Url { .. })), "{url}");
     }
 }

@@ -1,4 +1,4 @@
-//! Chat template rendering against texts that transformers 5.23.0 rendered.
+//! Chat template rendering against texts that transformers 5.24.0 rendered.
 
 mod common;
 

@@ -157,7 +157,7 @@ impl KvCache {
     }
 
     /// Position of token `index` of a row as the model counts: padding does not count and has position 0
-    /// (transformers 5.23.0, `generate`: cumulative sum of the attention mask, less one).
+    /// (transformers 5.24.0, `generate`: cumulative sum of the attention mask, less one).
     pub fn position(&self, row: usize, index: usize) -> usize {
         index.saturating_sub(self.padding.get(row).copied().unwrap_or_default())
     }

@@ -2,7 +2,7 @@
 //!
 //! Embeddings `[B, T, hidden]` go in, hidden states of the same shape come out; keys and values of all positions seen so
 //! far stay in a [`KvCache`] that is allocated once. Rows of a batch may be padded on the left. Behaviour follows
-//! transformers 5.23.0 (`modeling_llama.py`).
+//! transformers 5.24.0 (`modeling_llama.py`).
 
 mod cache;
 mod error;

@@ -183,9 +183,8 @@ impl DecoderLayer {
         let norm = Norm::of(&self.input_layernorm);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
         projected.resize(rows, q_width + 2 * kv_width);
-        let output = Output::store(projected);
-        let parts = [(&attend.q_proj, 0), (&attend.k_proj, q_width), (&attend.v_proj, q_width + kv_width)];
-        linears(pool, normed, parts.map(|(linear, column)| (linear, output.at_column(column))));
+        let [q, k, v] = Output::store(projected).split_columns([q_width, kv_width, kv_width]);
+        linears(pool, normed, [(&attend.q_proj, q), (&attend.k_proj, k), (&attend.v_proj, v)]);
         step.rotate(projected, shape);
         queries.fill(pool, rows, q_width, |row, out| narrow(&projected.row(row)[..q_width], out));
 
@@ -213,9 +212,9 @@ impl DecoderLayer {
                         let (qkv, visible) =
                             ([q, stored(keys), stored(values)], Visible::Causal { padding: step.padding });
                         if step.tokens == 1 {
-                            attend_one(pool, shape, qkv, visible, &out);
+                            attend_one(pool, shape, qkv, visible, out);
                         } else {
-                            attention(pool, shape, qkv, visible, scratch, &out);
+                            attention(pool, shape, qkv, visible, scratch, out);
                         }
                     })
                 });
@@ -228,7 +227,7 @@ impl DecoderLayer {
         let norm = Norm::of(&self.post_attention_layernorm);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
         let output = inner.place(rows, mlp.gate_proj.outputs());
-        gated_linears(pool, normed, &mlp.gate_proj, &mlp.up_proj, mlp.activation, &output);
+        gated_linears(pool, normed, &mlp.gate_proj, &mlp.up_proj, mlp.activation, output);
         inner.settle(pool);
         linears(pool, inner, [(&mlp.down_proj, Output::add_to(x))]);
     }

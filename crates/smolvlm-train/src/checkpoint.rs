@@ -1,9 +1,9 @@
 //! Checkpoints: a model that anything can load, and what training needs to go on as if it had never stopped.
 
-use crate::Error;
 use crate::lora::{has_adapters, save_adapters};
 use crate::optimizer::Moments;
 use crate::parameters::Parameter;
+use crate::{Error, TrainConfig};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub fn save_model(model: &SmolVlmModel, processor: &Processor, float: FloatType,
 /// leaves those before as they were; then deletes the oldest ones.
 pub(crate) fn save(
     output: &Path,
-    keep: usize,
+    config: &TrainConfig,
     (model, processor): (&SmolVlmModel, &Processor),
     parameters: &[Parameter],
     moments: &[Moments],
@@ -76,7 +76,7 @@ pub(crate) fn save(
     let text = serde_json::to_string_pretty(&state).map_err(|error| Error::io(partial.join(STATE), error.into()))?;
     fs::write(partial.join(STATE), text).map_err(|source| Error::io(partial.join(STATE), source))?;
     if has_adapters(model) {
-        save_adapters(model, None, &partial)?;
+        save_adapters(model, config.base_model.as_deref(), &partial)?;
     } else {
         save_model(model, processor, FloatType::F32, &partial)?;
     }
@@ -89,7 +89,7 @@ pub(crate) fn save(
     }
     fs::rename(&partial, &folder).map_err(|source| Error::io(&folder, source))?;
     let mut all = checkpoints(output)?;
-    let surplus = all.len().saturating_sub(keep.max(1));
+    let surplus = all.len().saturating_sub(config.keep.max(1));
     for (_, old) in all.drain(..surplus) {
         fs::remove_dir_all(&old).map_err(|source| Error::io(&old, source))?;
     }

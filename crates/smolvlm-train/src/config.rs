@@ -74,6 +74,8 @@ pub struct TrainConfig {
     pub bad_samples: Policy,
     /// What happens with a step whose loss or gradient is not finite.
     pub bad_steps: Policy,
+    /// The model that adapters belong to, a folder or a hub repository: what `adapter_config.json` will say.
+    pub base_model: Option<String>,
     /// Folder for checkpoints and metrics; without one, nothing is written.
     pub output: Option<PathBuf>,
     /// Steps between checkpoints; the last step is always followed by one.
@@ -107,6 +109,7 @@ impl Default for TrainConfig {
             workers: 0,
             bad_samples: Policy::Stop,
             bad_steps: Policy::Stop,
+            base_model: None,
             output: None,
             save_every: 500,
             keep: 2,

@@ -2,6 +2,7 @@
 
 use crate::{Dataset, Error, Example, SampleError};
 use serde_json::Value;
+use smolvlm_config::without_byte_order_mark;
 use smolvlm_processor::{Content, Conversation, ImageSource, VideoSource};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -40,7 +41,8 @@ impl JsonLines {
             if read == 0 {
                 break;
             }
-            if !buffer.trim_ascii().is_empty() {
+            let line = buffer.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&buffer);
+            if !line.trim_ascii().is_empty() {
                 lines.push((start, read, number));
             }
             start += read;
@@ -74,13 +76,14 @@ impl Dataset for JsonLines {
         let (start, len, _) =
             self.line(index).ok_or_else(|| SampleError::Read(format!("there is no sample {index}")))?;
         let text = self.read(start, len).map_err(|error| SampleError::Read(error.to_string()))?;
-        let text = match serde_json::from_str::<Value>(&text) {
+        let text = without_byte_order_mark(&text);
+        let text = match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(object)) => match object.get("messages") {
                 Some(messages) => messages.to_string(),
                 None => return Err(SampleError::Read("an object without \"messages\"".to_owned())),
             },
             // What is wrong with anything else is told by what reads conversations.
-            _ => text,
+            _ => text.to_owned(),
         };
         let mut conversation = Conversation::from_json(&text)?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
@@ -128,8 +131,11 @@ mod tests {
     fn lines_are_conversations_and_paths_start_at_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.jsonl");
-        let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]}]"#;
-        std::fs::write(&path, format!("{message}\n\n{{\"messages\":{message}}}\nnonsense\n{{}}")).unwrap();
+        let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]},
+            {"role":"assistant","content":"c"}]"#
+            .replace('\n', "");
+        let text = format!("\u{feff}{message}\n\n{{\"messages\":{message}}}\nnonsense\n{{}}\n\u{feff}\n");
+        std::fs::write(&path, text).unwrap();
         let lines = JsonLines::open(&path).unwrap();
         assert_eq!(lines.len(), Some(4));
         for index in 0..2 {
@@ -138,6 +144,7 @@ mod tests {
                 panic!("an image with a path")
             };
             assert_eq!(*image, folder.path().join("a.png"));
+            assert_eq!(example.conversation.messages[1].as_string(), Some("c"));
         }
         assert_eq!(lines.get(1).unwrap().origin, Some(format!("{}, line 3", path.display())));
         assert!(lines.get(2).unwrap_err().to_string().contains("line 1"));

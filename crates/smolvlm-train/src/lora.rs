@@ -5,20 +5,15 @@ use crate::parameters::{DOWN, UP, matches, module_name, specs_by_path};
 use crate::random::Random;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::serialize_to_file;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize_to_file};
-use serde_json::{Value, json};
+use serde_json::json;
 use smolvlm_files::OutputFile;
 use smolvlm_kernels::{Adapter, Linear};
-use smolvlm_model::{HostTensor, SmolVlmModel};
+use smolvlm_model::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, HostTensor, LoraLayer, PEFT_PREFIX, PeftAdapter, SmolVlmModel};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
-/// What PEFT puts before the names of a model's modules.
-const PREFIX: &str = "base_model.model.";
 
 /// Which layers get adapters of which size.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,16 +90,13 @@ pub(crate) fn has_adapters(model: &SmolVlmModel) -> bool {
 #[must_use]
 pub fn merge_adapters(mut model: SmolVlmModel) -> SmolVlmModel {
     for (_, layer) in model.linears_mut() {
-        if let (Some(adapter), Some(weight)) = (layer.adapter.take(), &mut layer.weight) {
-            let merged = weight.val() + adapter.weight();
-            *weight = Param::initialized(weight.id, merged);
-        }
+        layer.merge_adapter();
     }
     model
 }
 
 /// Writes the adapters of a model as `adapter_config.json` and `adapter_model.safetensors`, which PEFT reads, too. `base`
-/// names the model that they belong to.
+/// names the model that they belong to: a folder, `owner/name` or `owner/name@revision`.
 ///
 /// # Errors
 ///
@@ -118,16 +110,20 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
         for (kind, matrix) in [(DOWN, &adapter.down), (UP, &adapter.up)] {
             let HostTensor { shape, data } = HostTensor::read(matrix.val().inner())?;
             let bytes: Vec<u8> = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-            tensors.push((format!("{PREFIX}{name}.{kind}"), shape, bytes));
+            tensors.push((format!("{PEFT_PREFIX}{name}.{kind}"), shape, bytes));
         }
         targets.push(name);
     }
-    let path = folder.join(WEIGHTS);
+    let path = folder.join(ADAPTER_WEIGHTS);
     let wrong = |message: &str| Error::Adapter { path: path.clone(), message: message.to_owned() };
     let &(rank, scale) = sizes.first().ok_or_else(|| wrong("the model has no adapters"))?;
     if sizes.iter().any(|size| *size != (rank, scale)) {
         return Err(wrong("adapters of different ranks or factors are not written"));
     }
+    let (base, revision) = match base.and_then(|base| base.split_once('@')) {
+        Some((repo, revision)) if base.is_some_and(|base| !Path::new(base).is_dir()) => (Some(repo), Some(revision)),
+        _ => (base, None),
+    };
     let config = json!({
         "base_model_name_or_path": base,
         "bias": "none",
@@ -137,12 +133,14 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
         "lora_dropout": 0.0,
         "peft_type": "LORA",
         "r": rank,
+        "revision": revision,
         "target_modules": targets,
         "task_type": null,
     });
     fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-    let text = serde_json::to_string_pretty(&config).map_err(|error| Error::io(folder.join(CONFIG), error.into()))?;
-    fs::write(folder.join(CONFIG), text).map_err(|source| Error::io(folder.join(CONFIG), source))?;
+    let place = folder.join(ADAPTER_CONFIG);
+    let text = serde_json::to_string_pretty(&config).map_err(|error| Error::io(&place, error.into()))?;
+    fs::write(&place, text).map_err(|source| Error::io(&place, source))?;
     let views = tensors.iter().map(|(name, shape, bytes)| {
         TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
@@ -154,68 +152,25 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     draft.commit().map_err(|error| Error::io(&path, error))
 }
 
-/// Gives a model the adapters of a folder, as this crate or PEFT wrote it.
+/// Gives a model the adapters of a folder, as this crate or PEFT wrote it, to be trained further.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] and [`Error::Adapter`] for files that cannot be read, that are for another model, or that hold more than
-/// plain LoRA matrices in f32.
+/// [`Error::Model`] for files that cannot be read or hold more than matrices of linear layers, [`Error::Adapter`] for those of
+/// another model.
 pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmModel, Error> {
-    let path = folder.join(CONFIG);
-    let wrong = |message: String| Error::Adapter { path: path.clone(), message };
-    let text = fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
-    let config: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let set = |key: &str| match config.get(key) {
-        None | Some(Value::Null | Value::Bool(false)) => false,
-        Some(Value::Object(map)) => !map.is_empty(),
-        Some(Value::Array(list)) => !list.is_empty(),
-        Some(_) => true,
-    };
-    for key in
-        ["use_dora", "fan_in_fan_out", "alpha_pattern", "modules_to_save", "lora_bias", "trainable_token_indices"]
-    {
-        if set(key) {
-            return Err(wrong(format!("{key} is not supported")));
-        }
-    }
-    let alpha = config.get("lora_alpha").and_then(Value::as_f64).ok_or_else(|| wrong("no lora_alpha".to_owned()))?;
-    let path = folder.join(WEIGHTS);
-    let wrong = |message: String| Error::Adapter { path: path.clone(), message };
-    let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let wrong = |message: String| Error::Adapter { path: folder.join(ADAPTER_WEIGHTS), message };
     let mut layers = named_layers(&mut model);
-    let mut used = 0;
-    for name in tensors.names() {
-        let Some(module) = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(DOWN)) else { continue };
-        let module = module.trim_end_matches('.');
-        let layer = layers.get_mut(module).ok_or_else(|| wrong(format!("the model has no layer {module}")))?;
-        let values = |kind: &str, shape: [Option<usize>; 2]| -> Result<(Vec<f32>, usize), Error> {
-            let name = format!("{PREFIX}{module}.{kind}");
-            let tensor = tensors.tensor(&name).map_err(|error| wrong(format!("{name}: {error}")))?;
-            let fits = |(size, wanted): (&usize, Option<usize>)| wanted.is_none_or(|wanted| wanted == *size);
-            let found = tensor.shape();
-            if tensor.dtype() != Dtype::F32 || found.len() != 2 || !found.iter().zip(shape).all(fits) {
-                let message = format!("{name} is {:?} {found:?}, which does not fit the layer in f32", tensor.dtype());
-                return Err(wrong(message));
-            }
-            let values = tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-            Ok((values.collect(), found[0]))
-        };
-        let (down, rank) = values(DOWN, [None, Some(layer.inputs())])?;
-        let (up, _) = values(UP, [Some(layer.outputs()), Some(rank)])?;
-        if rank == 0 {
-            return Err(wrong(format!("{module} has an adapter of rank 0")));
+    for (name, LoraLayer { rank, scale, up, down, .. }) in PeftAdapter::open(folder)?.into_linear_layers()? {
+        let layer = layers.get_mut(&name).ok_or_else(|| wrong(format!("the model has no linear layer {name}")))?;
+        let found = [down.len() / rank, up.len() / rank];
+        if found != [layer.inputs(), layer.outputs()] {
+            let [inputs, outputs] = found;
+            return Err(wrong(format!(
+                "{name} is for {inputs} inputs and {outputs} outputs, which does not fit the layer"
+            )));
         }
-        let scale = if set("use_rslora") { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 };
         layer.adapter = Some(adapter(down, up, rank, scale));
-        used += 2;
-    }
-    if used == 0 || used != tensors.len() {
-        return Err(wrong(format!(
-            "{} of {} tensors are no matrices of adapters",
-            tensors.len() - used,
-            tensors.len()
-        )));
     }
     drop(layers);
     Ok(model)

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::cpu::{HostValues, modify};
-use smolvlm_model::{SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
+use smolvlm_model::{ParameterPath, SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
 use std::collections::HashMap;
 
 /// What training knows about a parameter.
@@ -30,7 +30,7 @@ pub(crate) struct Parameter {
 /// [`Error::NoSuchParameter`] for a pattern that matches none.
 pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<Parameter>, Error> {
     let specs = specs_by_path(model.config());
-    let mut lister = Lister { path: Vec::new(), found: Vec::new() };
+    let mut lister = Lister { path: ParameterPath::default(), found: Vec::new() };
     model.visit(&mut lister);
     // Where there are adapters, nothing else is learnt.
     let adapted = lister.found.iter().any(|(path, _)| adapter_name(&specs, path).is_some());
@@ -100,21 +100,21 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 }
 
 struct Lister {
-    path: Vec<String>,
+    path: ParameterPath,
     found: Vec<(String, usize)>,
 }
 
 impl ModuleVisitor for Lister {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((self.path.join("."), param.lazy_shape().num_elements()));
+        self.found.push((self.path.to_string(), param.lazy_shape().num_elements()));
     }
 }
 
@@ -184,7 +184,7 @@ pub(crate) fn change(model: SmolVlmModel, change: impl FnMut(usize, &mut [f32]))
 /// A configuration that contradicts itself.
 pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Error> {
     struct Drawer {
-        path: Vec<String>,
+        path: ParameterPath,
         specs: HashMap<String, TensorSpec>,
         depths: [usize; 2],
         ranges: [f64; 2],
@@ -209,16 +209,16 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
         }
     }
     impl ModuleMapper for Drawer {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
 
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.exit(container);
         }
 
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let path = self.path.join(".");
+            let path = self.path.to_string();
             let Some(spec) = self.specs.get(&path) else { return param };
             let len = spec.elements();
             let values = match spec.kind {
@@ -240,7 +240,7 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
     }
     config.validate().map_err(smolvlm_model::Error::from)?;
     let mut drawer = Drawer {
-        path: Vec::new(),
+        path: ParameterPath::default(),
         specs: specs_by_path(config),
         depths: [config.text.num_hidden_layers, config.vision.num_hidden_layers],
         ranges: [config.text.initializer_range, config.vision.initializer_range],

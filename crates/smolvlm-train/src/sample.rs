@@ -1,6 +1,6 @@
 //! Conversations to token ids, targets and tiles.
 
-use crate::targets::spoken;
+use crate::targets::Spoken;
 use crate::{Example, SampleError};
 use smolvlm_processor::{Media, MediaPlan, Processor, RenderOptions};
 
@@ -34,13 +34,14 @@ impl Sample {
         }
         let prompt = batch.prompts.first().map(String::as_str).unwrap_or_default();
         let plans: Vec<MediaPlan> = batch.all_media().map(Media::plan).collect();
-        let spans = spoken(processor, &example.conversation, prompt, &plans)?;
+        let spoken = Spoken::find(processor, &example.conversation, prompt, &plans)?;
         let offsets = offsets(processor, prompt, &batch.input_ids)?;
         let image = processor.image_token_id();
-        let learnt =
-            offsets.iter().zip(&batch.input_ids).enumerate().map(|(index, (&start, &id))| {
-                index > 0 && id != image && spans.iter().any(|span| span.contains(&start))
-            });
+        let learnt = offsets
+            .iter()
+            .zip(&batch.input_ids)
+            .enumerate()
+            .map(|(index, (&offsets, &id))| index > 0 && id != image && spoken.holds(offsets));
         let learnt: Vec<bool> = learnt.collect();
         if !learnt.contains(&true) {
             return Err(SampleError::NoTarget);
@@ -55,14 +56,14 @@ impl Sample {
     }
 }
 
-/// Where each token starts in the prompt, in bytes.
-fn offsets(processor: &Processor, prompt: &str, ids: &[u32]) -> Result<Vec<usize>, SampleError> {
+/// Where each token starts and ends in the prompt, in bytes.
+fn offsets(processor: &Processor, prompt: &str, ids: &[u32]) -> Result<Vec<(usize, usize)>, SampleError> {
     // Whether the post-processor adds tokens is the processor's rule; what it gave tells which it was.
     for add_special in [false, true] {
         if let Ok(encoding) = processor.tokenizer().encode(prompt, add_special)
             && encoding.get_ids() == ids
         {
-            return Ok(encoding.get_offsets().iter().map(|offset| offset.0).collect());
+            return Ok(encoding.get_offsets().to_vec());
         }
     }
     Err(SampleError::Offsets)

@@ -4,16 +4,47 @@ use crate::SampleError;
 use smolvlm_processor::{Conversation, MediaPlan, Processor, RenderOptions};
 use std::ops::Range;
 
-/// Stretches of the expanded prompt, in bytes, that the assistant says: each from behind the words that make it answer to
-/// the end of the token that ends its turn.
-///
-/// They are found by rendering the conversation message by message, so that any chat template works that renders what
-/// comes first alike whatever follows.
-///
-/// # Errors
-///
-/// [`SampleError::Template`] for templates that do not, [`SampleError::NoTarget`] when the assistant says nothing.
-pub(crate) fn spoken(
+/// Stretches of the expanded prompt, in bytes, that the assistant says.
+pub(crate) struct Spoken {
+    spans: Vec<Range<usize>>,
+    /// Whether the chat template marks them. Then a token belongs to one that it reaches into, as in the reference.
+    marked: bool,
+}
+
+impl Spoken {
+    /// What a chat template marks by `{% generation %}` blocks, as the reference's `return_assistant_tokens_mask` has it.
+    ///
+    /// Without such blocks, each stretch goes from after the words that make the assistant answer to the end of the token that
+    /// ends its turn. They are found by rendering the conversation message by message, so that any chat template works that
+    /// renders what comes first alike whatever follows.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Template`] for templates that do not, [`SampleError::NoTarget`] when the assistant says nothing.
+    pub(crate) fn find(
+        processor: &Processor,
+        conversation: &Conversation,
+        prompt: &str,
+        media: &[MediaPlan],
+    ) -> Result<Self, SampleError> {
+        let (spans, marked) = match processor.assistant_spans(conversation, &RenderOptions::plain(), media)? {
+            Some((text, spans)) if text == prompt => (spans, true),
+            Some(_) => return Err(SampleError::Template { messages: conversation.messages.len() }),
+            None => (unmarked(processor, conversation, prompt, media)?, false),
+        };
+        if spans.is_empty() { Err(SampleError::NoTarget) } else { Ok(Self { spans, marked }) }
+    }
+
+    /// Whether the token that starts and ends there is said by the assistant.
+    pub(crate) fn holds(&self, (start, end): (usize, usize)) -> bool {
+        self.spans.iter().any(|span| match self.marked {
+            true => start < span.end && end > span.start,
+            false => span.contains(&start),
+        })
+    }
+}
+
+fn unmarked(
     processor: &Processor,
     conversation: &Conversation,
     prompt: &str,
@@ -50,5 +81,5 @@ pub(crate) fn spoken(
         let end = end_token.and_then(|token| said.rfind(token).map(|at| at + token.len())).unwrap_or(said.len());
         spans.push(start..start + end);
     }
-    if spans.is_empty() { Err(SampleError::NoTarget) } else { Ok(spans) }
+    Ok(spans)
 }

@@ -323,7 +323,7 @@ impl<'a> Run<'a> {
     fn save(&mut self, model: &SmolVlmModel, observer: &mut dyn Observer) -> Result<(), Error> {
         let Some(output) = &self.config.output else { return Ok(()) };
         let parts = (model, self.processor);
-        let folder = checkpoint::save(output, self.config.keep, parts, &self.parameters, &self.moments, self.state)?;
+        let folder = checkpoint::save(output, &self.config, parts, &self.parameters, &self.moments, self.state)?;
         observer.saved(&folder);
         self.checkpoint = Some(folder);
         Ok(())

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Losses, model, processor, samples, training, weights};
+use smolvlm_model::PeftConfig;
 use smolvlm_train::{
     Error, LoraConfig, TrainConfig, Trainer, evaluate, latest_checkpoint, load_adapters, merge_adapters, save_adapters,
 };
@@ -17,7 +18,13 @@ fn adapters_alone_learn_and_can_be_merged_saved_and_loaded() {
     let lora = LoraConfig { rank: 4, alpha: 8.0, targets: vec!["model.text_model.*".to_owned(), "fc1".to_owned()] };
     let start = lora.attach(model(), 3).unwrap();
     assert_eq!(loss(&start), loss(&model()));
-    let config = TrainConfig { steps: 40, learning_rate: 2e-2, output: Some(folder.path().to_owned()), ..training() };
+    let config = TrainConfig {
+        steps: 40,
+        learning_rate: 2e-2,
+        base_model: Some("owner/name@v1".to_owned()),
+        output: Some(folder.path().to_owned()),
+        ..training()
+    };
     let mut heard = Losses::default();
     let trained = Trainer::new(config.clone()).unwrap().run(start.clone(), &processor(), &samples(), None, &mut heard);
     let trained = trained.unwrap().model;
@@ -35,6 +42,8 @@ fn adapters_alone_learn_and_can_be_merged_saved_and_loaded() {
     let checkpoint = latest_checkpoint(folder.path()).unwrap().unwrap();
     let loaded = load_adapters(model(), &checkpoint).unwrap();
     assert_eq!(weights(&loaded), weights(&trained));
+    let written = PeftConfig::read(&checkpoint).unwrap();
+    assert_eq!((written.base_model(), written.base_revision()), (Some("owner/name"), Some("v1")));
     let more = TrainConfig { steps: 41, ..config };
     let more = Trainer::new(more).unwrap().resume(&checkpoint).run(loaded, &processor(), &samples(), None, &mut ());
     assert_eq!(more.unwrap().steps, 41);
@@ -47,7 +56,8 @@ fn wrong_targets_and_files_are_errors() {
     assert!(LoraConfig { rank: 0, ..LoraConfig::default() }.attach(model(), 0).is_err());
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(save_adapters(&model(), None, folder.path()).unwrap_err(), Error::Adapter { .. }));
-    assert!(matches!(load_adapters(model(), folder.path()).unwrap_err(), Error::Io { .. }));
+    let missing = load_adapters(model(), folder.path()).unwrap_err();
+    assert!(matches!(missing, Error::Model(smolvlm_model::Error::Io { .. })), "{missing}");
     let lora = LoraConfig { targets: vec!["q_proj".to_owned()], ..LoraConfig::default() };
     save_adapters(&lora.attach(model(), 0).unwrap(), Some("base"), folder.path()).unwrap();
     let mut other = common::config();

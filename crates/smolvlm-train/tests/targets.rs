@@ -56,6 +56,23 @@ fn a_conversation_may_start_with_the_assistant() {
 }
 
 #[test]
+fn a_template_may_mark_what_is_learnt() {
+    let template = "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}\
+                    {{ m.content[0].text }}{% endgeneration %}{% else %}{{ m.content[0].text }}{% endif %};{% endfor %}";
+    let config = processor().config().clone();
+    let processor = Processor::new(config, synthetic_tokenizer(400).unwrap(), Some(template.to_owned())).unwrap();
+    let conversation = Example::new([
+        Message::user().text("a"),
+        Message::assistant().text("bé"),
+        Message::user().text("c"),
+        Message::assistant().string("d"),
+    ]);
+    assert_eq!(learnt(&processor, &conversation), ["bé", "d"]);
+    let error = Sample::new(&processor, &Example::new([Message::user().text("a")]), 1000).unwrap_err();
+    assert!(matches!(error, SampleError::NoTarget), "{error}");
+}
+
+#[test]
 fn templates_of_another_kind() {
     let template = "{% for m in messages %}[{{ m.role }}]{% for c in m.content %}{{ c.text }}{% endfor %}<|im_end|>\
                     {% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";

@@ -6,22 +6,19 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
-use smolvlm_kernels::Embedding;
+use smolvlm_kernels::{Embedding, Weight};
 
 /// The convolution that turns each patch into a vector, as a matrix product over unfolded patches.
 #[derive(Module, Debug)]
 pub struct PatchEmbedding {
-    /// `[hidden, channels, patch, patch]`, unless the weights are packed.
-    pub weight: Option<Param<Tensor<4>>>,
+    /// `[hidden, channels, patch, patch]`.
+    pub weight: Weight<4>,
     /// `[hidden]`.
     pub bias: Param<Tensor<1>>,
     /// Channels of a tile.
     pub channels: usize,
     /// Edge of a patch in pixels.
     pub patch: usize,
-    #[cfg(feature = "flex")]
-    #[module(skip)]
-    pub(crate) packed: Option<std::sync::Arc<smolvlm_kernels::cpu::PackedMatrix>>,
 }
 
 /// Patch and position embeddings.
@@ -41,14 +38,12 @@ impl VisionEmbeddings {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
             patch_embedding: PatchEmbedding {
-                weight: Some(
+                weight: Weight::Tensor(
                     Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
                 ),
                 bias: Initializer::Zeros.init([hidden], device),
                 channels: config.num_channels,
                 patch,
-                #[cfg(feature = "flex")]
-                packed: None,
             },
             position_embedding: Embedding::init(config.grid() * config.grid(), hidden, std, device),
             grid: config.grid(),
@@ -97,20 +92,15 @@ impl VisionEmbeddings {
 
     fn patches(&self, tiles: Tensor<4>, [count, rows, columns]: [usize; 3]) -> Tensor<3> {
         let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
-        let bias = self.patch_embedding.bias.val();
-        let hidden = bias.dims()[0];
+        let hidden = self.patch_embedding.bias.dims()[0];
         let values = channels * patch * patch;
         let unfolded = tiles
             .slice([0..count, 0..channels, 0..rows * patch, 0..columns * patch])
             .reshape([count, channels, rows, patch, columns, patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([count * rows * columns, values]);
-        let product = match &self.patch_embedding.weight {
-            Some(weight) => unfolded.matmul(weight.val().reshape([hidden, values]).transpose()),
-            // Either there is a weight, or it was packed and the encoder runs elsewhere.
-            None => Tensor::zeros([count * rows * columns, hidden], &bias.device()),
-        };
-        (product + bias.unsqueeze()).reshape([count, rows * columns, hidden])
+        let product = self.patch_embedding.weight.forward(unfolded, self.patch_embedding.bias.val());
+        product.reshape([count, rows * columns, hidden])
     }
 
     fn positions(&self, mask: &PatchMask) -> Tensor<3> {

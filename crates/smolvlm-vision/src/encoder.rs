@@ -55,8 +55,8 @@ impl VisionEncoder {
         hidden_states: bool,
     ) -> Result<VisionOutput, Error> {
         #[cfg(feature = "flex")]
-        if let Some(format) = self.packed() {
-            return crate::packed::forward(self, format, tiles, mask, hidden_states);
+        if let Some(packed) = self.packed() {
+            return crate::packed::forward(self, packed, tiles, mask, hidden_states);
         }
         let device = tiles.device();
         let mut x = self.embeddings.forward(tiles, mask)?;
@@ -142,6 +142,41 @@ mod tests {
         // The valid half alone, without padding, is the same picture at the same resolution.
         let alone = encoder.forward(picture, None, false).unwrap().last_hidden_state;
         assert!(largest_difference(zeros.narrow(1, 0, 8), alone) < 1e-5);
+    }
+
+    #[test]
+    fn weights_may_be_packed_in_part_and_in_different_formats() {
+        use burn::module::Param;
+        use smolvlm_kernels::cpu::{HostValues, PackedMatrix};
+        use smolvlm_kernels::{Format, Weight};
+
+        fn packed<const D: usize>(weight: &Weight<D>, format: Format) -> PackedMatrix {
+            let Weight::Tensor(weight) = weight else { panic!("packed twice") };
+            let (shape, values) = (weight.dims(), HostValues::of(weight.val()));
+            let inputs = shape[1..].iter().product();
+            let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
+                out.copy_from_slice(&values[row * inputs..][..inputs]);
+                Ok(())
+            };
+            PackedMatrix::pack(shape[0], inputs, format, row).unwrap()
+        }
+
+        let (mut encoder, tiles) = (encoder(), tiles([2, 3, 16, 16]));
+        // A bias that is not zero, so that a missing product would not go unnoticed either.
+        encoder.embeddings.patch_embedding.bias = Param::from_tensor(Tensor::full([16], 0.5, &Device::flex()));
+        let wanted = encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
+        let run = |encoder: &VisionEncoder| encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
+        // The patch embedding alone, then a layer in f32, then another one in bf16.
+        let matrix = packed(&encoder.embeddings.patch_embedding.weight, Format::F32);
+        encoder.embeddings.patch_embedding.pack(matrix);
+        assert!(largest_difference(run(&encoder), wanted.clone()) < 1e-4);
+        for (number, format, tolerance) in [(2, Format::F32, 1e-4), (7, Format::Bf16, 0.1)] {
+            let (_, layer) = encoder.linears_mut().remove(number);
+            let matrix = packed(&layer.weight, format);
+            layer.pack(matrix);
+            let difference = largest_difference(run(&encoder), wanted.clone());
+            assert!(difference < tolerance, "{difference}");
+        }
     }
 
     #[test]

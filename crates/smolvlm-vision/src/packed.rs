@@ -10,14 +10,12 @@ use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Element, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Visible,
     attention, layer_norm, products, tensor_of,
 };
-use smolvlm_kernels::{Format, LayerNorm, Linear, linears, packed_format};
-use std::sync::Arc;
+use smolvlm_kernels::{Format, LayerNorm, Linear, Weight, linears, packed_format};
 
 impl PatchEmbedding {
     /// Takes packed weights, `[hidden, channels * patch * patch]`, instead of the tensor.
     pub fn pack(&mut self, matrix: PackedMatrix) {
-        self.weight = None;
-        self.packed = Some(Arc::new(matrix));
+        self.weight = Weight::packed(matrix);
     }
 }
 
@@ -39,36 +37,37 @@ impl VisionEncoder {
         layers.collect()
     }
 
-    /// The format of the layers' weights, if all of them are packed.
-    pub(crate) fn packed(&self) -> Option<Format> {
-        self.embeddings.patch_embedding.packed.as_ref()?;
-        packed_format(self.layers.iter().flat_map(|EncoderLayer { self_attn, mlp, .. }| {
+    /// The packed weights of the patch embedding and the format of the layers' weights, if all of them are packed.
+    pub(crate) fn packed(&self) -> Option<(&PackedMatrix, Format)> {
+        let patches = self.embeddings.patch_embedding.weight.matrix()?;
+        let format = packed_format(self.layers.iter().flat_map(|EncoderLayer { self_attn, mlp, .. }| {
             [&self_attn.q_proj, &self_attn.k_proj, &self_attn.v_proj, &self_attn.out_proj, &mlp.fc1, &mlp.fc2]
-        }))
+        }))?;
+        Some((patches, format))
     }
 }
 
 /// What [`VisionEncoder::forward`] computes.
 pub(crate) fn forward(
     encoder: &VisionEncoder,
-    format: Format,
+    packed: (&PackedMatrix, Format),
     tiles: Tensor<4>,
     mask: Option<&PatchMask>,
     hidden_states: bool,
 ) -> Result<VisionOutput, Error> {
     // Heads of bf16 are read in pairs.
     let width = encoder.layers.first().map_or(0, |layer| layer.self_attn.q_proj.outputs() / layer.self_attn.heads);
-    if format == Format::F32 || width % 2 == 1 {
-        run::<f32>(encoder, format, tiles, mask, hidden_states)
+    if packed.1 == Format::F32 || width % 2 == 1 {
+        run::<f32>(encoder, packed, tiles, mask, hidden_states)
     } else {
-        run::<bf16>(encoder, format, tiles, mask, hidden_states)
+        run::<bf16>(encoder, packed, tiles, mask, hidden_states)
     }
 }
 
 /// `E` is the type of queries, keys and values.
 fn run<E: Element>(
     encoder: &VisionEncoder,
-    format: Format,
+    (patch_weight, format): (&PackedMatrix, Format),
     tiles: Tensor<4>,
     mask: Option<&PatchMask>,
     hidden_states: bool,
@@ -78,7 +77,7 @@ fn run<E: Element>(
     let (count, patches, hidden) = (grid[0], grid[1] * grid[2], encoder.post_layernorm.weight.val().dims()[0]);
     let shape = [count, patches, hidden];
     let pool = Pool::current();
-    let mut x = encoder.embeddings.embed(&pool, tiles, grid, mask);
+    let mut x = encoder.embeddings.embed(&pool, patch_weight, tiles, grid, mask);
     let seen = mask.map(visible);
     let mut buffers = Buffers::<E>::new(format);
     let mut kept = Vec::new();
@@ -104,13 +103,18 @@ fn visible(mask: &PatchMask) -> Vec<bool> {
 }
 
 impl VisionEmbeddings {
-    fn embed(&self, pool: &Pool, tiles: Tensor<4>, grid: [usize; 3], mask: Option<&PatchMask>) -> Matrix<f32> {
+    fn embed(
+        &self,
+        pool: &Pool,
+        weight: &PackedMatrix,
+        tiles: Tensor<4>,
+        grid: [usize; 3],
+        mask: Option<&PatchMask>,
+    ) -> Matrix<f32> {
         let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
         let [_, _, height, width] = tiles.dims();
         let [count, rows, columns] = grid;
         let pixels = HostValues::of(tiles);
-        let mut x = Matrix::new();
-        let Some(weight) = &self.patch_embedding.packed else { return x };
         let mut patches = Rows::new(weight.format());
         patches.fill(pool, count * rows * columns, channels * patch * patch, |index, out| {
             let (tile, row, column) = (index / (rows * columns), index / columns % rows, index % columns);
@@ -128,12 +132,13 @@ impl VisionEmbeddings {
             None => Some(position_ids(&PatchMask::full(grid), self.grid)),
             Some(mask) => Some(position_ids(mask, self.grid)),
         };
+        let mut x = Matrix::new();
         x.fill(pool, count * rows * columns, hidden, |index, out| {
             let id = ids.as_ref().map_or(index % (rows * columns), |ids| ids[index] as usize);
             out.copy_from_slice(&table[id * hidden..][..hidden]);
         });
         let bias = HostValues::of(self.patch_embedding.bias.val());
-        products(pool, &patches, &[(weight, Output::add_to(&mut x).with_bias(Some(&bias)))]);
+        products(pool, &patches, [(weight, Output::add_to(&mut x).with_bias(Some(&bias)))]);
         x
     }
 }
@@ -193,9 +198,8 @@ impl EncoderLayer {
         let norm = Norm::of(&self.layer_norm1);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
         heads.resize(rows, 3 * hidden);
-        let output = Output::store(heads);
-        let parts = [(&attend.q_proj, 0), (&attend.k_proj, hidden), (&attend.v_proj, 2 * hidden)];
-        linears(pool, normed, parts.map(|(linear, column)| (linear, output.at_column(column))));
+        let [q, k, v] = Output::store(heads).split_columns([hidden; 3]);
+        linears(pool, normed, [(&attend.q_proj, q), (&attend.k_proj, k), (&attend.v_proj, v)]);
         let width = hidden / attend.heads;
         let part = |start| Heads {
             values: heads.values(),
@@ -214,7 +218,7 @@ impl EncoderLayer {
         };
         let visible = seen.map_or(Visible::All, Visible::Keys);
         let qkv = [part(0), part(hidden), part(2 * hidden)];
-        attention(pool, shape, qkv, visible, scratch, &attended.place(rows, hidden));
+        attention(pool, shape, qkv, visible, scratch, attended.place(rows, hidden));
         attended.settle(pool);
         linears(pool, attended, [(&attend.out_proj, Output::add_to(x))]);
 

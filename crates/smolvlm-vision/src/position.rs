@@ -26,7 +26,7 @@ impl PatchMask {
 /// A tile with `n` valid patches along an axis spreads them over the `grid` positions that the encoder was trained with:
 /// patch `i` gets `floor(i * grid / n)`, at most `grid - 1`. The counts are taken from the first column and the first row.
 /// Invalid patches get position 0. The reference computes this with f32 buckets; for grids of 27 and 32, those of the
-/// released models, both give the same for every `n` up to the grid (transformers 5.23.0, `SmolVLMVisionEmbeddings`).
+/// released models, both give the same for every `n` up to the grid (transformers 5.24.0, `SmolVLMVisionEmbeddings`).
 pub fn position_ids(mask: &PatchMask, grid: usize) -> Vec<i32> {
     let [_, rows, columns] = mask.shape;
     let mut ids = Vec::with_capacity(mask.valid.len());

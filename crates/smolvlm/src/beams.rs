@@ -34,7 +34,7 @@ pub(crate) fn run(
     timings.process = clock.elapsed();
 
     let clock = Instant::now();
-    let features = owner.media_features(&batch, &[], &cancel)?;
+    let features = owner.on_threads(|| owner.media_features(&batch, &[], &cancel))?;
     timings.vision = clock.elapsed();
 
     let clock = Instant::now();
@@ -56,11 +56,15 @@ pub(crate) fn run(
         });
     }
     let chunk = params.prefill_chunk.unwrap_or(usize::MAX);
-    let (mut cache, logits) = owner.prefill(&batch, &features, batch.len + longest - 1, chunk, &cancel)?;
+    let capacity = batch.len + longest - 1;
     let beams = params.num_beams;
+    let (mut cache, logits) = owner.on_threads(|| {
+        let (mut cache, logits) = owner.prefill(&batch, &features, capacity, chunk, &cancel)?;
+        select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
+        Ok::<_, Error>((cache, logits))
+    })?;
     let vocabulary = owner.config.text.vocab_size;
     let mut logits: Vec<f32> = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
-    select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
     timings.prefill = clock.elapsed();
 
     let clock = Instant::now();
@@ -80,8 +84,10 @@ pub(crate) fn run(
         if tokens.is_empty() {
             break;
         }
-        select_rows(&mut cache, rows)?;
-        logits = owner.model.decode(&tokens, &mut cache)?;
+        logits = owner.on_threads(|| {
+            select_rows(&mut cache, rows)?;
+            Ok::<_, Error>(owner.model.decode(&tokens, &mut cache)?)
+        })?;
         timings.decode_steps += 1;
     }
     timings.decode = clock.elapsed();
@@ -111,24 +117,17 @@ pub(crate) fn run(
 impl Search<'_> {
     /// Takes one step; names the beams to go on with.
     fn advance(&mut self, logits: &[f32], keep: &mut dyn FnMut(usize)) -> Result<(), Error> {
-        let mut failed = None;
         let stop = &self.stop;
-        // The text of a candidate is decoded anew: beams share no history that could be kept.
+        // The tokens of a candidate are gone through anew: beams share no history that could be kept.
         let mut stopped = |tokens: &[u32]| {
             let Some(mut stop) = stop.clone() else { return Ok(false) };
             let mut found = false;
             for &token in tokens {
-                match stop.push(token) {
-                    Ok(ends_here) => found = ends_here,
-                    Err(error) => failed = Some(error),
-                }
+                found = stop.push(token);
             }
             Ok(found)
         };
         let step = self.state.advance(logits, &mut stopped)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
         self.tokens = match step {
             BeamStep::Continue { parents, tokens } => {
                 parents.into_iter().for_each(keep);

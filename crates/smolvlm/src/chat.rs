@@ -1,37 +1,50 @@
 //! Conversations that go on.
 
-use crate::run::{Prefix, Run};
+use crate::features::{MediaFeatures, missing_features};
+use crate::prefix::CachedPrefix;
+use crate::run::Run;
 use crate::stream::next_event;
 use crate::{Cancel, Error, Event, Generation, SmolVlm};
-use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::KvCache;
-use smolvlm_processor::{Batch, Content, Conversation, MediaPlan, Message};
+use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A conversation of several turns. What the model has read stays in memory: a new turn costs its own images and tokens
+/// A conversation of several turns. Control tokens in messages and answers are plain characters
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). What the model has read stays in memory: a new turn costs its own images and tokens
 /// only. Answers are those that the whole conversation would get anew.
 pub struct Chat<'m> {
     owner: &'m SmolVlm,
     history: Conversation,
-    /// The history as the processor takes it: media that were processed have no pixels any more.
-    known: Conversation,
-    /// Features of those media, in the order of the prompt.
-    features: Vec<Tensor<2>>,
-    /// Keys and values of earlier turns, and the tokens that they belong to.
-    cache: Option<(KvCache, Vec<u32>)>,
+    /// Images and videos of the history that the last prompt showed, by message and item.
+    seen: BTreeMap<Place, Seen>,
+    /// Keys and values of the last prompt and what followed it.
+    cached: Option<CachedPrefix>,
     reuses_cache: bool,
+}
+
+/// Index of a message and of an item in it.
+type Place = (usize, usize);
+
+/// An image or video that needs to be neither decoded nor encoded again.
+struct Seen {
+    plan: MediaPlan,
+    media: MediaFeatures,
 }
 
 impl<'m> Chat<'m> {
     pub(crate) fn new(owner: &'m SmolVlm, history: Conversation) -> Self {
-        Self { owner, known: history.clone(), history, features: Vec::new(), cache: None, reuses_cache: true }
+        Self { owner, history, seen: BTreeMap::new(), cached: None, reuses_cache: true }
     }
 
     /// Whether later turns reuse what earlier ones computed. On unless it is turned off; answers are the same.
     #[must_use]
     pub fn reuse(mut self, reuse: bool) -> Self {
         self.reuses_cache = reuse;
+        if !reuse {
+            self.seen.clear();
+            self.cached = None;
+        }
         self
     }
 
@@ -42,8 +55,13 @@ impl<'m> Chat<'m> {
 
     /// Adds a message without asking for an answer, such as one of the system.
     pub fn push(&mut self, message: Message) {
-        self.history.messages.push(message.clone());
-        self.known.messages.push(message);
+        self.history.messages.push(message);
+    }
+
+    /// Forgets all messages but the first `len`, so that others can be said in their place.
+    pub fn rewind(&mut self, len: usize) {
+        self.history.messages.truncate(len);
+        self.seen.retain(|&(message, _), _| message < len);
     }
 
     /// Forgets everything.
@@ -79,52 +97,68 @@ impl<'m> Chat<'m> {
         if params.num_beams > 1 || params.num_return_sequences > 1 {
             return Err(Error::OneAnswer);
         }
-        let mut asked = self.known.clone();
-        asked.messages.push(message.clone());
         let clock = Instant::now();
-        let batch = self.owner.on_threads(|| self.owner.process(std::slice::from_ref(&asked), &params))?;
-        let plans = plans(&batch);
-        let prefix = self.prefix(&batch);
+        let asked = self.with(message.clone());
+        // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
+        let options = RenderOptions::answer().sanitized();
+        let owner = self.owner;
+        let batch = owner.process_with(std::slice::from_ref(&asked), &params, &options)?;
+        let places = places(&asked, &batch);
+        let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
+        let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));
+        let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
+        let plans = batch.all_media().map(Media::plan).zip(places).collect();
         let cancel = Cancel::new();
-        let run = Run::of_batch(self.owner, batch, prefix, params, cancel.clone(), clock.elapsed())?;
+        let run = Run::of_batch(owner, batch, known, params, cancel.clone(), clock.elapsed())?;
+        let run = run.continuing(self.cached.take());
         Ok(ChatStream { chat: self, message: Some(message), plans, run: Some(run), cancel })
     }
 
-    /// What of the cache belongs to the prompt: all tokens up to the first that differs. One is left to be run, since its
-    /// logits are needed.
-    fn prefix(&mut self, batch: &Batch) -> Prefix {
-        let features = self.features.clone();
-        let Some((cache, ids)) = self.cache.take().filter(|_| self.reuses_cache) else {
-            return Prefix { features, ..Prefix::default() };
-        };
-        let same = ids.iter().zip(&batch.input_ids).take_while(|(seen, id)| seen == id).count();
-        let tokens = same.min(batch.len.saturating_sub(1));
-        Prefix { cache: (tokens > 0).then_some(cache), tokens, features }
+    /// The history and one more message, in which media that were seen have no pixels.
+    fn with(&self, message: Message) -> Conversation {
+        let mut asked = self.history.clone();
+        for (&(message, item), seen) in &self.seen {
+            if let Some(content) = asked.messages.get_mut(message).and_then(|message| message.content.get_mut(item)) {
+                *content = Content::Known(seen.plan.clone());
+            }
+        }
+        asked.messages.push(message);
+        asked
     }
 }
 
-fn plans(batch: &Batch) -> Vec<MediaPlan> {
-    batch.all_media().map(smolvlm_processor::Media::plan).collect()
-}
-
-/// A message in which media that have been processed are known.
-fn with_known(message: &Message, plans: &mut dyn Iterator<Item = MediaPlan>) -> Message {
-    let mut known = message.clone();
-    for content in &mut known.content {
-        if matches!(content, Content::Image(_) | Content::Video(_))
-            && let Some(plan) = plans.next()
-        {
-            *content = Content::Known(plan);
+/// Where each medium of a prompt stands in the conversation, in the order of the prompt. A prompt shows images and videos each
+/// in the conversation's order; truncation leaves out the oldest after the system messages at the start.
+fn places(asked: &Conversation, batch: &Batch) -> Vec<Place> {
+    let first = asked.messages.iter().take_while(|message| message.role == "system").count();
+    let (mut images, mut videos) = (Vec::new(), Vec::new());
+    for (index, message) in asked.messages.iter().enumerate() {
+        for (item, content) in message.content.iter().enumerate() {
+            match content {
+                Content::Image(_) | Content::Known(MediaPlan::Image(_)) => images.push((index, item)),
+                Content::Video(_) | Content::Known(MediaPlan::Video(_)) => videos.push((index, item)),
+                _ => {}
+            }
         }
     }
-    known
+    let is_video = |media: &Media| matches!(media.plan(), MediaPlan::Video(_));
+    let shown = |mut places: Vec<Place>, count: usize| {
+        let stay = places.iter().filter(|(message, _)| *message < first).count();
+        let end = (stay + places.len().saturating_sub(count)).min(places.len());
+        places.drain(stay..end);
+        places.into_iter()
+    };
+    let count = batch.all_media().filter(|media| is_video(media)).count();
+    let (mut images, mut videos) = (shown(images, batch.all_media().count() - count), shown(videos, count));
+    batch.all_media().filter_map(|media| if is_video(media) { videos.next() } else { images.next() }).collect()
 }
 
 /// The answer to a message of a [`Chat`] while it is made: an iterator of events, like [`Stream`](crate::Stream).
 pub struct ChatStream<'c, 'm> {
     chat: &'c mut Chat<'m>,
     message: Option<Message>,
-    plans: Vec<MediaPlan>,
+    /// The images and videos of the prompt.
+    plans: Vec<(MediaPlan, Place)>,
     run: Option<Run<'m>>,
     cancel: Cancel,
 }
@@ -151,8 +185,7 @@ impl Iterator for ChatStream<'_, '_> {
             Ok(None) => {
                 self.remember(&mut run);
                 let generation = run.into_generations().pop()?;
-                let answer = Message::assistant().text(generation.text());
-                self.chat.push(answer);
+                self.chat.push(Message::assistant().text(generation.text()));
                 Some(Ok(Event::Finished(generation)))
             }
         }
@@ -160,27 +193,27 @@ impl Iterator for ChatStream<'_, '_> {
 }
 
 impl ChatStream<'_, '_> {
-    /// Keeps what the next turn can use.
+    /// Adds the message to the history, and keeps what the next turn can use.
     fn remember(&mut self, run: &mut Run<'_>) {
-        let Some(message) = self.message.take() else { return };
-        let chat = &mut *self.chat;
-        // A run that was cancelled before it had its features has nothing to keep.
-        if run.features.len() == self.plans.len() && chat.reuses_cache {
-            chat.features.clone_from(&run.features);
-            let mut plans = std::mem::take(&mut self.plans).into_iter();
-            let all = chat.known.messages.iter().chain([&message]);
-            // Media that are known already keep their place among the plans.
-            let mut known = Vec::with_capacity(chat.known.messages.len() + 1);
-            for message in all {
-                let seen = message.content.iter().filter(|content| matches!(content, Content::Known(_))).count();
-                plans.by_ref().take(seen).for_each(drop);
-                known.push(with_known(message, &mut plans));
-            }
-            chat.known.messages = known;
-            chat.cache = run.take_cache();
-        } else {
-            chat.known.messages.push(message.clone());
+        self.chat.history.messages.extend(self.message.take());
+        if !self.chat.reuses_cache {
+            return;
         }
-        chat.history.messages.push(message);
+        self.chat.cached = run.take_cached();
+        // A run that was cancelled before it had its features leaves those of earlier ones.
+        if run.features.len() == self.plans.len() {
+            let seen = self.plans.drain(..).zip(run.features.drain(..));
+            self.chat.seen = seen.map(|((plan, place), media)| (place, Seen { plan, media })).collect();
+        }
+    }
+}
+
+/// A stream that is dropped before its end leaves the history as it was. What it has computed can still serve the next turn,
+/// as far as that begins in the same way.
+impl Drop for ChatStream<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(mut run) = self.run.take().filter(|_| self.chat.reuses_cache) {
+            self.chat.cached = run.take_cached();
+        }
     }
 }

@@ -1,24 +1,27 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
+use crate::adapter::base_source;
 use crate::checkpoint_folder::{WEIGHTS, replace};
-#[cfg(feature = "flex")]
-use crate::is_checkpoint_file;
-use crate::{Dtype, Error, Options, Progress, Source};
+use crate::options::format_of;
+use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
-use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat, Weights};
+use smolvlm_model::{ADAPTER_CONFIG, LoadReport, PeftAdapter, PeftConfig, SmolVlmModel, WeightFormat, Weights};
 #[cfg(feature = "flex")]
 use smolvlm_model::{QuantisedSource, write_quantised_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
+
+/// Adapters of adapters that are followed to their base model.
+const MAX_DEPTH: usize = 8;
 
 /// The seed of [`Source::Random`].
 const SEED: u64 = 0;
 
 /// A source that has been found: its parts, for those who want them one by one. [`SmolVlm::load`](crate::SmolVlm::load) is
 /// all of them at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Checkpoint {
     /// A folder.
@@ -28,18 +31,33 @@ pub enum Checkpoint {
     Demo,
     /// Random weights of a size.
     Random(Preset),
+    /// A checkpoint whose weights get adapters.
+    Adapted {
+        /// The checkpoint.
+        base: Box<Checkpoint>,
+        /// The adapters, in the order in which they are merged.
+        adapters: Vec<Adapter>,
+        /// Folder of the processor's files, if it is another one than the checkpoint's.
+        processor: Option<PathBuf>,
+    },
 }
 
 impl Source {
-    /// Finds the source, downloading it if need be.
+    /// Finds the source, downloading it if need be. A folder that holds an adapter stands for its base model with the adapter;
+    /// the processor is the adapter's if the folder has its files.
     ///
     /// # Errors
     ///
-    /// The hub's; [`Error::NoHub`] and [`Error::NoDemo`] when the build lacks what the source needs. Folders are not looked
-    /// into yet.
+    /// The hub's; [`Error::NoHub`] and [`Error::NoDemo`] when the build lacks what the source needs; those of an adapter's
+    /// configuration and base model. Other folders are not looked into yet.
     pub fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+        self.open_base(0, progress)
+    }
+
+    /// Opens the source as the base model of so many adapters.
+    fn open_base(self, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
         match self {
-            Self::Directory(path) => Ok(Checkpoint::Directory(path)),
+            Self::Directory(path) => open_folder(path, depth, progress),
             Self::Random(preset) => Ok(Checkpoint::Random(preset)),
             #[cfg(feature = "demo")]
             Self::Demo => Ok(Checkpoint::Demo),
@@ -47,7 +65,7 @@ impl Source {
             Self::Demo => Err(Error::NoDemo),
             #[cfg(feature = "hub")]
             Self::Hub { repo, revision } => {
-                Ok(Checkpoint::Directory(crate::hub::download(&repo, revision.as_deref(), progress)?))
+                open_folder(crate::hub::download(&repo, revision.as_deref(), progress)?, depth, progress)
             }
             #[cfg(not(feature = "hub"))]
             Self::Hub { repo, .. } => {
@@ -58,14 +76,70 @@ impl Source {
     }
 }
 
+/// A folder: a model, an adapter, or a model and its adapter. As transformers does, the adapter counts in any case.
+fn open_folder(path: PathBuf, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+    if !path.join(ADAPTER_CONFIG).is_file() {
+        return Ok(Checkpoint::Directory(path));
+    }
+    if depth >= MAX_DEPTH {
+        return Err(Error::AdapterDepth { folder: path, limit: MAX_DEPTH });
+    }
+    let has = |name: &str| path.join(name).is_file();
+    let config = PeftConfig::read(&path)?;
+    if has("config.json") && (has(WEIGHTS) || has("model.safetensors.index.json")) {
+        return Checkpoint::Directory(path.clone()).with_adapters(&[Adapter::new(path)]);
+    }
+    let base = base_source(&config, &path)?.open_base(depth + 1, progress)?;
+    let own = has("tokenizer.json") && (has("processor_config.json") || has("preprocessor_config.json"));
+    let processor = own.then(|| path.clone());
+    Ok(Checkpoint::Adapted { base: Box::new(base), adapters: vec![Adapter::new(path)], processor })
+}
+
 impl Checkpoint {
+    /// The same checkpoint with adapters, beside those that it has already.
+    ///
+    /// # Errors
+    ///
+    /// An adapter's configuration that cannot be read or is not supported, [`Error::AdapterOfRandom`].
+    pub fn with_adapters(self, more: &[Adapter]) -> Result<Self, Error> {
+        if more.is_empty() {
+            return Ok(self);
+        }
+        more.iter().try_for_each(|adapter| PeftConfig::read(&adapter.folder).map(drop))?;
+        Ok(match self {
+            Self::Random(_) => return Err(Error::AdapterOfRandom),
+            Self::Adapted { base, mut adapters, processor } => {
+                adapters.extend_from_slice(more);
+                Self::Adapted { base, adapters, processor }
+            }
+            base => Self::Adapted { base: Box::new(base), adapters: more.to_vec(), processor: None },
+        })
+    }
+
+    /// The folders that it is read from.
+    #[cfg(feature = "flex")]
+    fn folders(&self) -> Vec<&Path> {
+        match self {
+            Self::Directory(path) => vec![path],
+            Self::Adapted { base, adapters, processor } => {
+                let adapters = adapters.iter().map(|adapter| adapter.folder.as_path());
+                base.folders().into_iter().chain(adapters).chain(processor.as_deref()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The model's configuration, with its generation parameters.
     ///
     /// # Errors
     ///
     /// Files that are missing or wrong.
     pub fn config(&self) -> Result<ModelConfig, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::MODEL)?;
+        }
         let mut config = match self {
+            Self::Adapted { base, .. } => return base.config(),
             Self::Directory(path) => ModelConfig::from_directory(path)?,
             #[cfg(feature = "demo")]
             Self::Demo => ModelConfig::from_json(smolvlm_demo::CONFIG)?,
@@ -77,6 +151,7 @@ impl Checkpoint {
 
     fn generation(&self, config: &ModelConfig) -> Result<GenerationConfig, Error> {
         Ok(match self {
+            Self::Adapted { base, .. } => base.generation(config)?,
             Self::Directory(path) => GenerationConfig::from_directory(path, config)?,
             #[cfg(feature = "demo")]
             Self::Demo => GenerationConfig::from_json(smolvlm_demo::GENERATION_CONFIG)?,
@@ -90,8 +165,12 @@ impl Checkpoint {
     ///
     /// Files that are missing or wrong, options that contradict each other.
     pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
+        if let Self::Directory(path) = self {
+            folder::check(path, folder::PROCESSOR)?;
+        }
         let processor = match self {
-            Self::Directory(path) => Processor::from_directory(path)?,
+            Self::Adapted { base, processor: None, .. } => return base.processor(options),
+            Self::Directory(path) | Self::Adapted { processor: Some(path), .. } => Processor::from_directory(path)?,
             #[cfg(feature = "demo")]
             Self::Demo => demo_processor()?,
             Self::Random(preset) => random_processor(*preset)?,
@@ -105,10 +184,14 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
-        Ok(processor.with_limits(options.limits.clone()).with_video_words(options.video_words))
+        Ok(processor
+            .with_limits(options.limits.clone())
+            .with_media_policy(options.media_policy.clone())
+            .with_video_words(options.video_words)
+            .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 
-    /// The weights; none of a random model.
+    /// The weights, with adapters merged in as they are read; none of a random model.
     ///
     /// # Errors
     ///
@@ -119,6 +202,12 @@ impl Checkpoint {
             #[cfg(feature = "demo")]
             Self::Demo => Some(Weights::from_bytes(smolvlm_demo::WEIGHTS)?),
             Self::Random(_) => None,
+            Self::Adapted { base, adapters, .. } => {
+                let weights = base.weights()?.ok_or(Error::AdapterOfRandom)?;
+                let open = |adapter: &Adapter| Ok((PeftAdapter::open(&adapter.folder)?, adapter.weight));
+                let adapters = adapters.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+                Some(weights.with_adapters(&base.config()?, adapters)?)
+            }
         })
     }
 
@@ -133,10 +222,7 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
-                let format = match (dtype, format, weights.quantised()) {
-                    (Dtype::Auto, WeightFormat::Packed(_), Some(quantised)) => WeightFormat::Packed(quantised),
-                    _ => format,
-                };
+                let format = format_of(dtype, format, weights.quantised());
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
@@ -187,8 +273,8 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
 }
 
 /// Writes a checkpoint folder with quantised matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
-/// smaller file that is loaded faster. The other files of the folder are copied. A checkpoint in the folder is replaced, as
-/// by [`write_random_checkpoint`].
+/// smaller file that is loaded faster. Adapters are merged first. The other files of the folder are copied. A checkpoint in
+/// the folder is replaced, as by [`write_random_checkpoint`].
 ///
 /// # Errors
 ///
@@ -197,6 +283,7 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
 #[cfg(feature = "flex")]
 pub fn quantize(
     source: Source,
+    adapters: &[Adapter],
     dtype: Dtype,
     folder: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
@@ -209,49 +296,70 @@ pub fn quantize(
             return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });
         }
     };
-    let checkpoint = source.open(progress)?;
-    if let Checkpoint::Directory(from) = &checkpoint
-        && smolvlm_files::is_same_file(from, folder)
-    {
+    let checkpoint = source.open(progress)?.with_adapters(adapters)?;
+    if checkpoint.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
         let source = std::io::Error::other("is the checkpoint that is read; choose another folder");
         return Err(Error::Write { path: folder.into(), source });
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
     let source = weights.as_ref().map_or(QuantisedSource::Random(SEED), QuantisedSource::Weights);
-    replace(folder, |scratch| {
-        match &checkpoint {
-            Checkpoint::Random(preset) => {
-                write_small_files(*preset, FloatType::Bf16, scratch)?;
-            }
-            #[cfg(feature = "demo")]
-            Checkpoint::Demo => {
-                smolvlm_demo::write_small_files(scratch)
-                    .map_err(|source| Error::Write { path: folder.into(), source })?;
-            }
-            Checkpoint::Directory(from) => copy_small_files(from, scratch, folder)?,
-        }
-        Ok(write_quantised_checkpoint(&config, &source, format, scratch.join(WEIGHTS))?)
+    replace(folder, |folder| {
+        write_other_files(&checkpoint, folder)?;
+        Ok(write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
     })
 }
 
-/// Copies the files of a checkpoint that are not weights to `to`, whose files will be those of `folder`: nothing there that
-/// is not part of a checkpoint is replaced.
+/// Writes what belongs to a checkpoint besides its weights.
 #[cfg(feature = "flex")]
-fn copy_small_files(from: &Path, to: &Path, folder: &Path) -> Result<(), Error> {
+fn write_other_files(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Error> {
+    match checkpoint {
+        Checkpoint::Random(preset) => {
+            write_small_files(*preset, FloatType::Bf16, folder)?;
+        }
+        #[cfg(feature = "demo")]
+        Checkpoint::Demo => {
+            smolvlm_demo::write_small_files(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+        }
+        Checkpoint::Directory(from) => copy_small_files(from, folder, |name| name != ADAPTER_CONFIG)?,
+        Checkpoint::Adapted { base, processor, .. } => {
+            write_other_files(base, folder)?;
+            if let Some(from) = processor {
+                // None of the base's may stay: which file says what differs between them.
+                for name in PROCESSOR_FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
+                    std::fs::remove_file(&name).map_err(|source| Error::Write { path: name, source })?;
+                }
+                copy_small_files(from, folder, |name| PROCESSOR_FILES.contains(&name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Files that a processor is read from.
+#[cfg(feature = "flex")]
+const PROCESSOR_FILES: [&str; 8] = [
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "video_preprocessor_config.json",
+];
+
+/// Copies those of a folder's files that are wanted and hold no weights.
+#[cfg(feature = "flex")]
+fn copy_small_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
     let write = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
-    let is_free = |path: &Path| !path.exists() || is_checkpoint_file(path);
     for entry in std::fs::read_dir(from).map_err(write(from))? {
         let path = entry.map_err(write(from))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
-        if path.is_file()
-            && !name.starts_with('.')
-            && !heavy.iter().any(|end| name.ends_with(end))
-            && is_free(&folder.join(&name))
-        {
+        if path.is_file() && wanted(&name) && !name.starts_with('.') && !heavy.iter().any(|end| name.ends_with(end)) {
             // A copy with the source's mode could be read-only.
             let copy = to.join(&name);
             let mut file = std::fs::File::create(&copy).map_err(write(&copy))?;

@@ -67,7 +67,20 @@ pub(crate) fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Erro
     }
     let draft = DraftFolder::new(folder).map_err(failed)?;
     fill(draft.path()).map_err(|error| in_folder(error, draft.path(), folder))?;
+    discard_namesakes(draft.path(), folder).map_err(failed)?;
     draft.commit(WEIGHTS, is_checkpoint_file).map_err(failed)
+}
+
+/// Deletes files of the scratch folder whose names are taken in `folder` by what is not part of a checkpoint.
+fn discard_namesakes(scratch: &Path, folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(scratch)? {
+        let name = entry?.file_name();
+        let taken = folder.join(&name);
+        if taken.exists() && !is_checkpoint_file(&taken) {
+            fs::remove_file(scratch.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a folder has a configuration that belongs to no model.

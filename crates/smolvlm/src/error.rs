@@ -7,10 +7,22 @@ use crate::{Device, Dtype};
 #[non_exhaustive]
 pub enum Error {
     /// A model name that is neither a folder nor a hub repository.
-    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name")]
+    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name{advice}")]
     Source {
         /// What was given.
         text: String,
+        /// What may have been meant.
+        advice: String,
+    },
+    /// A checkpoint folder without files that every checkpoint has.
+    #[error("{}: no complete checkpoint, it lacks {missing}{advice}", folder.display())]
+    Incomplete {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The files.
+        missing: String,
+        /// What may have been meant, or what to do.
+        advice: String,
     },
     /// The checkpoint's configuration files.
     #[error(transparent)]
@@ -39,6 +51,32 @@ pub enum Error {
     #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
+    /// A folder with an adapter alone, whose base model cannot be found.
+    #[error(
+        "{}: an adapter {}; give its base model with --model and this folder with --adapter (Options::adapters)",
+        folder.display(),
+        base.as_ref().map_or_else(
+            || "that names no base model".to_owned(),
+            |base| format!("of '{base}', which is neither a folder here nor a hub repository")
+        )
+    )]
+    AdapterBase {
+        /// The adapter's folder.
+        folder: std::path::PathBuf,
+        /// What its configuration names.
+        base: Option<String>,
+    },
+    /// Adapters whose base models are adapters, and so on without end.
+    #[error("{}: its base model is an adapter of an adapter, more than {limit} deep", folder.display())]
+    AdapterDepth {
+        /// The folder of the last adapter that was looked at.
+        folder: std::path::PathBuf,
+        /// Adapters that may follow each other.
+        limit: usize,
+    },
+    /// Adapters for a model without weights.
+    #[error("random weights cannot be adapted; give the adapter's base model")]
+    AdapterOfRandom,
     /// This build cannot reach the hub.
     #[error("'{repo}' is on the hub, and this build has no feature `hub`; give a checkpoint folder")]
     NoHub {
@@ -96,6 +134,24 @@ pub enum Error {
         holds: u64,
         /// Bytes of them that are free, as far as it says.
         free: Option<u64>,
+    },
+    /// The sequences of a request do not fit into memory.
+    #[error(
+        "{sequences} sequence(s) of up to {tokens} tokens need {:.1} GB for keys, values and logits, and device {device} has \
+         {:.1} GB left; lower num_beams, num_return_sequences or max_new_tokens, or send fewer conversations at once",
+        *needs as f64 / 1e9, *free as f64 / 1e9
+    )]
+    TooManySequences {
+        /// Conversations times beams or texts.
+        sequences: usize,
+        /// Tokens of the longest one, prompt and answer.
+        tokens: usize,
+        /// The device.
+        device: Device,
+        /// Bytes they need.
+        needs: u64,
+        /// Bytes that are left besides the weights.
+        free: u64,
     },
     /// An option's value is not legal.
     #[error("'{value}' is no {option}; it can be {legal}")]

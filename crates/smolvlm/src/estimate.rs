@@ -1,7 +1,10 @@
 //! What a request costs, before any weight is loaded and any pixel decoded.
 
+use crate::admission::{refused, sequence_bytes};
 use crate::device::Choice;
-use crate::{Error, Options, Progress, Source};
+use crate::options::format_of;
+use crate::smolvlm::prompt_limit;
+use crate::{Error, Options, Progress, Source, Truncation};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Format;
 use smolvlm_model::{WeightFormat, vision_format};
@@ -15,6 +18,8 @@ pub struct RequestEstimate {
     pub prompt: Estimate,
     /// Memory, about.
     pub memory: MemoryEstimate,
+    /// Why the request would be refused: its prompt is too long for the model's context, or the device has too little memory.
+    pub refused: Option<String>,
 }
 
 /// Memory of a request in bytes, stage by stage. Counted from the shapes of the largest tensors that live together; what the
@@ -49,26 +54,22 @@ impl MemoryEstimate {
         vision_batch: usize,
         new_tokens: usize,
     ) -> Self {
-        // Packed layers keep the residual stream in f32, no matrix of scores, and the rest in half precision at least.
-        let (bytes, packed) = match format {
-            WeightFormat::Tensors(float) => (float.bytes() as u64, false),
-            WeightFormat::Packed(Format::F32) => (4, true),
-            WeightFormat::Packed(_) => (2, true),
-        };
-        let product = |sizes: &[usize]| sizes.iter().fold(bytes, |product, &size| product.saturating_mul(size as u64));
+        // Packed layers keep no matrix of scores.
+        let (bytes, packed) = (value_bytes(format), matches!(format, WeightFormat::Packed(_)));
+        let product = |sizes: &[usize]| product(bytes, sizes);
         let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, &part| sum.saturating_add(part));
         let scores = |sizes: &[usize]| if packed { 0 } else { product(sizes) };
         let (vision, text) = (&config.vision, &config.text);
         let tokens = prompt.prompt_tokens;
         let tiles = vision_batch.max(1).min(prompt.tiles);
-        let patches = tiles * vision.grid().pow(2);
+        let grid = vision.grid().saturating_mul(vision.grid());
+        let patches = tiles.saturating_mul(grid);
         // Normed input, queries, keys, values and output beside the residual stream; then both sides of the MLP.
         let tower = sum(&[
             product(&[8, patches, vision.hidden_size]),
             product(&[2, patches, vision.intermediate_size]),
-            scores(&[vision.num_attention_heads, patches, vision.grid().pow(2)]),
+            scores(&[vision.num_attention_heads, patches, grid]),
         ]);
-        let keys = text.num_key_value_heads * text.head_dim;
         let prefill = sum(&[
             product(&[8, tokens, text.hidden_size]),
             product(&[3, tokens, text.intermediate_size]),
@@ -77,12 +78,33 @@ impl MemoryEstimate {
         ]);
         Self {
             weights: weights(config, format),
-            pixels: (prompt.tiles * vision.num_channels * 4) as u64 * (prompt.edge as u64).pow(2),
+            pixels: self::product(4, &[prompt.tiles, vision.num_channels, prompt.edge, prompt.edge]),
             vision: tower,
-            cache: product(&[2, text.num_hidden_layers, keys, tokens + new_tokens]),
+            cache: cache_bytes(config, format, tokens.saturating_add(new_tokens)),
             prefill,
         }
     }
+}
+
+/// Bytes of one value of an activation, key or value; packed layers keep the residual stream in f32 and the rest in half
+/// precision at least.
+fn value_bytes(format: WeightFormat) -> u64 {
+    match format {
+        WeightFormat::Tensors(float) => float.bytes() as u64,
+        WeightFormat::Packed(Format::F32) => 4,
+        WeightFormat::Packed(_) => 2,
+    }
+}
+
+/// The product of sizes with the bytes of one value, or the largest number if it is larger.
+fn product(bytes: u64, sizes: &[usize]) -> u64 {
+    sizes.iter().fold(bytes, |product, &size| product.saturating_mul(size as u64))
+}
+
+/// Keys and values of one sequence of so many tokens, in bytes.
+pub(crate) fn cache_bytes(config: &ModelConfig, format: WeightFormat, tokens: usize) -> u64 {
+    let text = &config.text;
+    product(value_bytes(format), &[2, text.num_hidden_layers, text.num_key_value_heads, text.head_dim, tokens])
 }
 
 /// Memory of all weights, in bytes.
@@ -105,7 +127,8 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 
-/// What conversations cost, each by itself: from the checkpoint's configuration and the headers of the media.
+/// What conversations cost, each by itself: from the checkpoint's configuration, the format of its weights and the headers of
+/// the media. A conversation that would be refused is none the less counted, and says so.
 ///
 /// # Errors
 ///
@@ -117,13 +140,39 @@ pub fn estimate(
     new_tokens: usize,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<RequestEstimate>, Error> {
-    let checkpoint = source.open(progress)?;
+    let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
     let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-    let format = Choice::new(options.device, options.dtype)?.format;
-    let one = |conversation| {
-        let prompt = processor.estimate(conversation, &RenderOptions::answer())?;
-        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);
-        Ok(RequestEstimate { prompt, memory })
+    // A folder without weights has a cost all the same.
+    let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantised());
+    let size = |format| weights(&config, format_of(options.dtype, format, quantized));
+    let (choice, too_large) = match Choice::new(options.device, options.dtype)?.that_holds(size) {
+        Ok(choice) => (choice, None),
+        Err(error) => (Choice::new(options.device, options.dtype)?, Some(error)),
     };
-    conversations.iter().map(one).collect()
+    let format = format_of(options.dtype, choice.format, quantized);
+    let device = &choice.found.info;
+    let context = config.text.max_position_embeddings;
+    let one = |(row, conversation)| {
+        let render = RenderOptions::answer();
+        let prompt = processor.estimate(conversation, &render)?;
+        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);
+        let mut tokens = prompt.prompt_tokens;
+        let mut too_long = None;
+        if tokens >= context {
+            too_long = match options.truncation {
+                Truncation::Refuse => Some(Error::PromptTooLong { row, prompt: tokens, context }),
+                Truncation::DropOldest => {
+                    tokens = prompt_limit(context, new_tokens);
+                    processor.fit(conversation, &render, tokens).err().map(Error::from)
+                }
+            };
+        }
+        let tokens = tokens.saturating_add(new_tokens).min(context);
+        let needs = [memory.weights, sequence_bytes(&config, format, 1, tokens)];
+        let too_much = || refused(device.device, device.memory, needs, tokens);
+        let refused = too_long.map(|error| error.to_string());
+        let refused = refused.or_else(|| too_large.as_ref().map(Error::to_string));
+        Ok(RequestEstimate { prompt, memory, refused: refused.or_else(|| Some(too_much()?.to_string())) })
+    };
+    conversations.iter().enumerate().map(one).collect()
 }

@@ -8,7 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// What a tile's pixels are.
-type Key = [u8; 32];
+pub(crate) type Key = [u8; 32];
+
+/// The features of one image or video.
+#[derive(Debug, Clone)]
+pub(crate) struct MediaFeatures {
+    /// Which tiles they are of.
+    pub(crate) keys: Vec<Key>,
+    /// `[tiles * tokens a tile, hidden]`.
+    pub(crate) features: Tensor<2>,
+}
 
 /// Features of the tiles seen last, by what the tiles show: the same picture in another question, and frames in which
 /// nothing moves, are encoded once.
@@ -67,14 +76,14 @@ impl FeatureCache {
 }
 
 impl SmolVlm {
-    /// Features of each medium of a batch, `[tiles * tokens a tile, hidden]`, in the order of the prompts. Those of known
-    /// media are taken from `known`, in their order.
+    /// Features of each medium of a batch in the order of the prompts. Those of known media are taken from `known`, in their
+    /// order.
     pub(crate) fn media_features(
         &self,
         batch: &Batch,
-        known: &[Tensor<2>],
+        known: &[MediaFeatures],
         cancel: &Cancel,
-    ) -> Result<Vec<Tensor<2>>, Error> {
+    ) -> Result<Vec<MediaFeatures>, Error> {
         let mut known = known.iter();
         let mut encoded: HashMap<Key, Tensor<2>> = HashMap::new();
         // The keys of each medium's tiles, none for a known one.
@@ -105,18 +114,13 @@ impl SmolVlm {
                 encoded.insert(*key, features);
             }
         }
-        let missing = || {
-            Error::Model(smolvlm_model::Error::Input {
-                what: "features",
-                message: "a medium that was processed before came without its features".to_owned(),
-            })
-        };
-        keys.iter()
+        keys.into_iter()
             .map(|keys| match keys {
-                None => known.next().cloned().ok_or_else(missing),
+                None => known.next().cloned().ok_or_else(missing_features),
                 Some(keys) => {
                     let tiles: Option<Vec<_>> = keys.iter().map(|key| encoded.get(key).cloned()).collect();
-                    tiles.filter(|tiles| !tiles.is_empty()).map(|tiles| Tensor::cat(tiles, 0)).ok_or_else(missing)
+                    let tiles = tiles.filter(|tiles| !tiles.is_empty()).ok_or_else(missing_features)?;
+                    Ok(MediaFeatures { keys, features: Tensor::cat(tiles, 0) })
                 }
             })
             .collect()
@@ -141,6 +145,14 @@ impl SmolVlm {
         };
         Some(media.pixels().chunks_exact(self.tile_len(edge)).map(key).collect())
     }
+}
+
+/// The error of a known medium whose features nobody has.
+pub(crate) fn missing_features() -> Error {
+    Error::Model(smolvlm_model::Error::Input {
+        what: "features",
+        message: "a medium that was processed before came without its features".to_owned(),
+    })
 }
 
 #[cfg(test)]

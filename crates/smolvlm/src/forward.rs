@@ -4,7 +4,7 @@ use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
-use smolvlm_processor::Conversation;
+use smolvlm_processor::{Batch, Conversation};
 
 /// What a forward pass is to keep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,8 +33,12 @@ pub struct Forward {
 
 pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
     let batch = owner.process(conversations, &SamplingParams::greedy())?;
-    let images = owner.staged_features(&batch, request.stages)?;
-    let inputs = owner.inputs(&batch, images.as_ref().map(|images| images.features.clone()));
+    owner.on_threads(|| pass(owner, &batch, request))
+}
+
+fn pass(owner: &SmolVlm, batch: &Batch, request: ForwardRequest) -> Result<Forward, Error> {
+    let images = owner.staged_features(batch, request.stages)?;
+    let inputs = owner.inputs(batch, images.as_ref().map(|images| images.features.clone()));
     let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
     let logits = if request.all_logits { KeepLogits::All } else { KeepLogits::Last };
     let options = ForwardOptions { logits, hidden_states: request.stages };

@@ -5,7 +5,7 @@ use crate::{Cancel, Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::HostTensor;
-use smolvlm_processor::Conversation;
+use smolvlm_processor::{Batch, Conversation};
 
 /// The last layer's output for one conversation, after the final norm: what retrieval and robotics models build on.
 #[derive(Debug, Clone)]
@@ -33,15 +33,19 @@ impl HiddenStates {
 
 pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation]) -> Result<Vec<HiddenStates>, Error> {
     let batch = owner.process(conversations, &SamplingParams::greedy())?;
-    let features = owner.media_features(&batch, &[], &Cancel::new())?;
-    let inputs = owner.inputs(&batch, joined(&features));
+    owner.on_threads(|| states(owner, &batch))
+}
+
+fn states(owner: &SmolVlm, batch: &Batch) -> Result<Vec<HiddenStates>, Error> {
+    let features = owner.media_features(batch, &[], &Cancel::new())?;
+    let inputs = owner.inputs(batch, joined(&features));
     let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
     // Neither the states of the other layers nor any logits are needed.
     let output = owner.model.text.forward(owner.model.merge(&inputs)?, &mut cache, false);
     let last = output.map_err(smolvlm_model::Error::from)?.last_hidden_state;
     let mut rows = Vec::with_capacity(batch.rows);
     for row in 0..batch.rows {
-        let token_ids = owner.prompt_ids(&batch, row)?;
+        let token_ids = owner.prompt_ids(batch, row)?;
         let padding = batch.len - token_ids.len();
         let states: Tensor<2> = last.clone().narrow(0, row, 1).narrow(1, padding, token_ids.len()).flatten(0, 1);
         let states = HostTensor::read(states)?;

@@ -28,6 +28,8 @@
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
 
+mod adapter;
+mod admission;
 mod beams;
 mod cancel;
 mod chat;
@@ -37,6 +39,7 @@ mod device;
 mod error;
 mod estimate;
 mod features;
+mod folder;
 mod forward;
 mod generation;
 mod hidden;
@@ -44,12 +47,14 @@ mod hidden;
 pub mod hub;
 mod options;
 mod prefill;
+mod prefix;
 mod progress;
 mod row;
 mod run;
 mod smolvlm;
 mod source;
 mod stream;
+mod threads;
 
 pub use smolvlm_config as config;
 #[cfg(feature = "demo")]
@@ -59,6 +64,7 @@ pub use smolvlm_image as image;
 pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
+pub use adapter::Adapter;
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]
@@ -76,7 +82,8 @@ pub use hidden::HiddenStates;
 pub use image::Rgb;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    Content, Conversation, Estimate, FrameList, ImageSource, Message, ProcessorLimits, Ratio, VideoSource, VideoWords,
+    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
+    Message, Network, ProcessorLimits, Ratio, VideoSource, VideoWords,
 };
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;

@@ -1,12 +1,12 @@
 //! How a model is to be run.
 
 use crate::device::Found;
-use crate::{Device, Error};
+use crate::{Adapter, Device, Error};
 use burn::tensor::DType;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
 use smolvlm_model::WeightFormat;
-use smolvlm_processor::{ProcessorLimits, VideoWords};
+use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoWords};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +17,8 @@ pub struct Options {
     pub device: Device,
     /// Number format of the weights and of the arithmetic.
     pub dtype: Dtype,
+    /// LoRA adapters to merge into the weights, in this order.
+    pub adapters: Vec<Adapter>,
     /// Threads for image processing and for CPU devices; none means one per core.
     pub threads: Option<usize>,
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
@@ -35,9 +37,15 @@ pub struct Options {
     pub video_words: VideoWords,
     /// What happens to a conversation that is too long for the model's context.
     pub truncation: Truncation,
+    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the texts of conversations are plain characters. Off by
+    /// default, as in the reference, where they then mean what the template's own mean; a [`Chat`](crate::Chat) always takes
+    /// them for characters.
+    pub sanitize_control_tokens: bool,
     /// Memory for the features of tiles seen last, so that the same picture is encoded once; 0 turns it off. 64 MiB by
     /// default: a tile of the 256M model takes 144 KiB in f32.
     pub feature_cache_bytes: usize,
+    /// Which files, hosts and data conversations may name; all of them by default.
+    pub media_policy: MediaPolicy,
     /// What images and videos may be at most; larger ones are refused before they are decoded.
     pub limits: ProcessorLimits,
 }
@@ -47,6 +55,7 @@ impl Default for Options {
         Self {
             device: Device::Auto,
             dtype: Dtype::Auto,
+            adapters: Vec::new(),
             threads: None,
             vision_batch: 1,
             image_splitting: None,
@@ -55,7 +64,9 @@ impl Default for Options {
             video_frames: None,
             video_words: VideoWords::default(),
             truncation: Truncation::default(),
+            sanitize_control_tokens: false,
             feature_cache_bytes: 64 << 20,
+            media_policy: MediaPolicy::default(),
             limits: ProcessorLimits::default(),
         }
     }
@@ -151,6 +162,14 @@ impl Dtype {
             (_, Self::Auto) => tensors(FloatType::Bf16).or_else(|| tensors(FloatType::F32)),
         };
         format.ok_or(Error::NoDtype { dtype: self, device })
+    }
+}
+
+/// The format that weights get: [`Dtype::Auto`] keeps the format of a quantized checkpoint where the device packs weights.
+pub(crate) fn format_of(dtype: Dtype, format: WeightFormat, quantized: Option<Format>) -> WeightFormat {
+    match (dtype, format, quantized) {
+        (Dtype::Auto, WeightFormat::Packed(_), Some(quantized)) => WeightFormat::Packed(quantized),
+        _ => format,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prompts of a batch through the model.
 
+use crate::features::MediaFeatures;
 use crate::{Cancel, Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_model::{KvCache, ModelInputs};
@@ -17,7 +18,7 @@ impl SmolVlm {
     pub(crate) fn prefill(
         &self,
         batch: &Batch,
-        features: &[Tensor<2>],
+        features: &[MediaFeatures],
         capacity: usize,
         chunk: usize,
         cancel: &Cancel,
@@ -58,6 +59,6 @@ impl SmolVlm {
 }
 
 /// The features of several media as one tensor; none of none.
-pub(crate) fn joined(features: &[Tensor<2>]) -> Option<Tensor<2>> {
-    (!features.is_empty()).then(|| Tensor::cat(features.to_vec(), 0))
+pub(crate) fn joined(media: &[MediaFeatures]) -> Option<Tensor<2>> {
+    (!media.is_empty()).then(|| Tensor::cat(media.iter().map(|media| media.features.clone()).collect(), 0))
 }

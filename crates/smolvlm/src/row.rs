@@ -2,7 +2,7 @@
 
 use crate::{Error, SmolVlm};
 use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
-use smolvlm_processor::TextDeltas;
+use smolvlm_processor::{TextDeltas, TokenBytes};
 
 /// One text on its way through the generation loop.
 pub(crate) struct Row<'m> {
@@ -60,7 +60,7 @@ impl<'m> Row<'m> {
         self.logprobs.extend(choice.logprob);
         self.finished = self.stop.observe(choice.token);
         if let Some(stop) = &mut self.stop_strings
-            && stop.push(choice.token)?
+            && stop.push(choice.token)
         {
             // An end token has the last word: the text would have ended anyway.
             self.finished =
@@ -96,26 +96,29 @@ impl<'m> Row<'m> {
     }
 }
 
-/// Watches the text for stop strings, special tokens included: they may be what a stop string ends with.
+/// Watches the tokens for stop strings, special tokens included: they may be what a stop string ends with.
 #[derive(Clone)]
 pub(crate) struct StopText<'m> {
     stops: StopStrings,
-    deltas: TextDeltas<'m>,
+    bytes: TokenBytes<'m>,
 }
 
 impl<'m> StopText<'m> {
     pub(crate) fn new(owner: &'m SmolVlm, stops: &[String], prompt: &str) -> Self {
-        // Cut to where a stop string may still begin, at a character.
+        // Cut to where a stop string may still begin.
         let longest = stops.iter().map(String::len).max().unwrap_or(0);
-        let start = prompt.floor_char_boundary(prompt.len().saturating_sub(longest));
-        Self { stops: StopStrings::new(stops, &prompt[start..]), deltas: owner.processor.text_deltas(false) }
+        let tail = prompt.as_bytes().get(prompt.len().saturating_sub(longest)..).unwrap_or_default();
+        Self { stops: StopStrings::new(stops, tail), bytes: owner.processor.token_bytes() }
     }
 
     /// Whether a stop string ends inside this token.
-    pub(crate) fn push(&mut self, token: u32) -> Result<bool, Error> {
-        Ok(match self.deltas.push(token)? {
-            Some(delta) => self.stops.push(&delta),
-            None => false,
-        })
+    pub(crate) fn push(&mut self, token: u32) -> bool {
+        match self.bytes.get(token) {
+            Some(bytes) => self.stops.push(&bytes),
+            None => {
+                self.stops.interrupt();
+                false
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The generation loop: a batch is prefilled once, then every step makes one token for each row that is not finished.
 
+use crate::features::MediaFeatures;
 use crate::prefill::joined;
+use crate::prefix::CachedPrefix;
 use crate::row::Row;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
@@ -14,15 +16,18 @@ pub(crate) struct Run<'m> {
     owner: &'m SmolVlm,
     params: SamplingParams,
     cancel: Cancel,
-    /// The inputs, until they are prefilled.
-    waiting: Option<(Batch, Prefix)>,
+    /// The inputs, until they are prefilled, with the features of known media.
+    waiting: Option<(Batch, Vec<MediaFeatures>)>,
+    /// What an earlier turn left of the prompt, until it is used. Only for a batch of one row.
+    earlier: Option<CachedPrefix>,
     cache: Option<KvCache>,
     rows: Vec<Row<'m>>,
     /// The rows that the cache holds: those that are not finished, but one at least.
     active: Vec<usize>,
     next: Next,
     /// Features of each medium of the batch, once they are known.
-    pub(crate) features: Vec<Tensor<2>>,
+    pub(crate) features: Vec<MediaFeatures>,
+    has_features: bool,
     cached_tokens: usize,
     deadline: Option<Instant>,
     timings: Timings,
@@ -36,17 +41,6 @@ enum Next {
     Likeliest(Vec<(u32, f32)>),
 }
 
-/// What an earlier turn left of a prompt that goes on. Only for batches of one row.
-#[derive(Default)]
-pub(crate) struct Prefix {
-    /// Keys and values of the prompt's first tokens.
-    pub(crate) cache: Option<KvCache>,
-    /// How many tokens of the cache belong to this prompt.
-    pub(crate) tokens: usize,
-    /// Features of the media that the batch takes for known.
-    pub(crate) features: Vec<Tensor<2>>,
-}
-
 impl<'m> Run<'m> {
     /// Processes the conversations; the model is not used yet.
     pub(crate) fn new(
@@ -58,14 +52,15 @@ impl<'m> Run<'m> {
         let params = owner.completed(params)?;
         let clock = Instant::now();
         let batch = owner.process(conversations, &params)?;
-        Self::of_batch(owner, batch, Prefix::default(), params, cancel, clock.elapsed())
+        Self::of_batch(owner, batch, Vec::new(), params, cancel, clock.elapsed())
     }
 
-    /// A run of a processed batch; `process` is the time that it took.
+    /// A run of a processed batch; `known` are the features of its known media in their order, `process` is the time that
+    /// processing took.
     pub(crate) fn of_batch(
         owner: &'m SmolVlm,
         batch: Batch,
-        prefix: Prefix,
+        known: Vec<MediaFeatures>,
         params: SamplingParams,
         cancel: Cancel,
         process: Duration,
@@ -83,12 +78,14 @@ impl<'m> Run<'m> {
         Ok(Self {
             owner,
             cancel,
-            waiting: Some((batch, prefix)),
+            waiting: Some((batch, known)),
+            earlier: None,
             cache: None,
             active: (0..rows.len()).collect(),
             rows,
             next: Next::Logits(Vec::new()),
             features: Vec::new(),
+            has_features: false,
             cached_tokens: 0,
             deadline,
             timings: Timings { process, ..Timings::default() },
@@ -96,20 +93,36 @@ impl<'m> Run<'m> {
         })
     }
 
+    /// Goes on from what an earlier prompt left, as far as the two are the same. Only for a run of one row.
+    pub(crate) fn continuing(mut self, earlier: Option<CachedPrefix>) -> Self {
+        self.earlier = earlier;
+        self
+    }
+
     /// Whether every row has its answer.
     pub(crate) fn is_finished(&self) -> bool {
         self.rows.iter().all(|row| row.finished.is_some())
     }
 
-    /// Makes one more token for every row that is not finished; gives each row's new text.
+    /// Makes one more token for every row that is not finished; gives each row's new text. The first step encodes the media
+    /// and makes none, so that other requests wait for no more than one part of this one.
     pub(crate) fn step(&mut self) -> Result<Vec<Option<String>>, Error> {
         if self.cancel.is_cancelled() {
             return self.end(FinishReason::Cancelled);
         }
         let clock = Instant::now();
+        if let Some((batch, known)) = self.waiting.as_ref().filter(|_| !self.has_features) {
+            match self.owner.media_features(batch, known, &self.cancel) {
+                Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
+                other => self.features = other?,
+            }
+            self.has_features = true;
+            self.timings.vision = clock.elapsed();
+            return Ok(vec![None; self.rows.len()]);
+        }
         let first = self.waiting.is_some();
-        if let Some((batch, prefix)) = self.waiting.take() {
-            match self.prefill(batch, prefix) {
+        if let Some((batch, _)) = self.waiting.take() {
+            match self.prefill(&batch) {
                 Err(Error::Cancelled) => return self.end(FinishReason::Cancelled),
                 other => other?,
             }
@@ -128,7 +141,7 @@ impl<'m> Run<'m> {
         }
         let deltas = self.choose()?;
         if first {
-            self.timings.prefill = clock.elapsed().saturating_sub(self.timings.vision);
+            self.timings.prefill = clock.elapsed();
         } else {
             self.timings.decode += clock.elapsed();
         }
@@ -139,13 +152,9 @@ impl<'m> Run<'m> {
         Ok(deltas)
     }
 
-    /// Encodes the media and runs the prompts through the model.
-    fn prefill(&mut self, batch: Batch, prefix: Prefix) -> Result<(), Error> {
+    /// Runs the prompts through the model.
+    fn prefill(&mut self, batch: &Batch) -> Result<(), Error> {
         let owner = self.owner;
-        let clock = Instant::now();
-        self.features = owner.media_features(&batch, &prefix.features, &self.cancel)?;
-        self.timings.vision = clock.elapsed();
-
         let new_tokens = |row: &Row<'_>| {
             let room = owner.config.text.max_position_embeddings.saturating_sub(row.prompt_len);
             self.params.limit(row.prompt_len).map_or(1, |limit| limit.min(room))
@@ -153,26 +162,47 @@ impl<'m> Run<'m> {
         // The last token of an answer is never fed back, so it needs no place in the cache.
         let capacity = batch.len + self.rows.iter().map(new_tokens).max().unwrap_or(1) - 1;
         let chunk = self.params.prefill_chunk.unwrap_or(usize::MAX);
-        let (mut cache, mut logits) = match prefix.cache {
-            Some(mut cache) => {
-                cache.truncate(prefix.tokens);
-                cache.reserve(&owner.config.text, capacity);
-                self.cached_tokens = prefix.tokens;
-                let inputs = owner.inputs_behind(&batch, joined(&self.features), prefix.tokens);
-                let logits = owner.run_prompts(&inputs, &mut cache, chunk, &self.cancel)?;
-                (cache, logits)
+        let mut logits = match self.earlier.take() {
+            Some(earlier) => self.prefill_after(earlier, batch, capacity, chunk)?,
+            None => {
+                let (cache, logits) = owner.prefill(batch, &self.features, capacity, chunk, &self.cancel)?;
+                self.cache = Some(cache);
+                logits
             }
-            None => owner.prefill(&batch, &self.features, capacity, chunk, &self.cancel)?,
         };
         let texts = self.params.num_return_sequences;
-        if texts > 1 {
-            select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, texts)))?;
+        if let Some(cache) = self.cache.as_mut().filter(|_| texts > 1) {
+            select_rows(cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, texts)))?;
             let vocabulary = logits.len() / batch.rows;
             logits = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(texts)).collect();
         }
         self.next = Next::Logits(logits);
-        self.cache = Some(cache);
         Ok(())
+    }
+
+    /// Runs the part of a prompt of one row that an earlier prompt does not share. At least one token is run: its logits are
+    /// needed.
+    fn prefill_after(
+        &mut self,
+        earlier: CachedPrefix,
+        batch: &Batch,
+        capacity: usize,
+        chunk: usize,
+    ) -> Result<Vec<f32>, Error> {
+        let config = &self.owner.config;
+        let shared = earlier.shared(&batch.input_ids, &self.features, config.image_token_id, config.image_seq_len());
+        let shared = shared.min(batch.len.saturating_sub(1));
+        let mut cache = earlier.cache;
+        cache.truncate(shared);
+        cache.reserve(&config.text, capacity);
+        self.cached_tokens = shared;
+        let inputs = self.owner.inputs_behind(batch, joined(&self.features), shared);
+        let logits = self.owner.run_prompts(&inputs, &mut cache, chunk, &self.cancel);
+        // After any other error nobody knows what it holds.
+        if matches!(logits, Ok(_) | Err(Error::Cancelled)) {
+            self.cache = Some(cache);
+        }
+        logits
     }
 
     /// Chooses the next token of every active row; rows that finish leave the cache, so that they cost nothing from here on.
@@ -211,12 +241,13 @@ impl<'m> Run<'m> {
         self.rows.iter_mut().map(|row| row.end(reason)).collect()
     }
 
-    /// What the next turn can go on with, after a run of one row: the cache, and the tokens that it holds.
-    pub(crate) fn take_cache(&mut self) -> Option<(KvCache, Vec<u32>)> {
-        let cache = self.cache.take()?;
+    /// What the next turn can go on with, at any time in a run of one row.
+    pub(crate) fn take_cached(&mut self) -> Option<CachedPrefix> {
+        if let Some(unused) = self.earlier.take() {
+            return Some(unused);
+        }
         let [row] = self.rows.as_slice() else { return None };
-        let ids = row.ids().get(..cache.len())?.to_vec();
-        Some((cache, ids))
+        CachedPrefix::new(self.cache.take()?, row.ids(), &self.features)
     }
 
     /// The answers, in the order of the conversations, each with as many texts as were asked for.

@@ -3,7 +3,9 @@
 use crate::device::{Choice, guarded};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
+use crate::options::format_of;
 use crate::run::Run;
+use crate::threads::Threads;
 use crate::{
     Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
     Truncation, estimate,
@@ -30,7 +32,7 @@ pub struct SmolVlm {
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     truncation: Truncation,
-    threads: Option<rayon::ThreadPool>,
+    threads: Threads,
 }
 
 impl SmolVlm {
@@ -56,19 +58,21 @@ impl SmolVlm {
     ) -> Result<Self, Error> {
         // What cannot be had at all is said before anything is downloaded.
         let choice = Choice::new(options.device, options.dtype)?;
-        let threads = options.threads.map(thread_pool).transpose()?;
-        let checkpoint = source.open(progress)?;
+        let threads = Threads::new(options.threads)?;
+        let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
         let (prompt, model) = (processor.config().image_seq_len, config.image_seq_len());
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        let Choice { found: device, format, passed_over, .. } =
-            choice.that_holds(|format| estimate::weights(&config, format))?;
+        // A quantized checkpoint is admitted by its own size.
+        let quantized = checkpoint.weights()?.and_then(|weights| weights.quantised());
+        let size = |format| estimate::weights(&config, format_of(options.dtype, format, quantized));
+        let Choice { found: device, format, passed_over, .. } = choice.that_holds(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
-            let loaded = on_pool(threads.as_ref(), load)?;
+            let loaded = threads.compute(load)?;
             // Cards copy later: that there is no room is to be said now.
             device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
             Ok::<_, Error>(loaded)
@@ -99,7 +103,7 @@ impl SmolVlm {
         options: &Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Processor, Error> {
-        source.open(progress)?.processor(options)
+        source.open(progress)?.with_adapters(&options.adapters)?.processor(options)
     }
 
     /// The checkpoint's configuration.
@@ -133,9 +137,7 @@ impl SmolVlm {
         if self.device.device != Device::Flex {
             return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
         }
-        let threads =
-            self.threads.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads);
-        Some(Ceilings::measure(threads))
+        Some(Ceilings::measure(self.threads.count()))
     }
 
     /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.
@@ -186,16 +188,14 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate); messages name the conversation by its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
-        self.on_threads(|| {
-            if params.num_beams > 1 {
-                return crate::beams::run(self, conversations, &params);
-            }
-            let mut run = Run::new(self, conversations, &params, Cancel::new())?;
-            while !run.is_finished() {
-                run.step()?;
-            }
-            Ok(run.into_generations())
-        })
+        if params.num_beams > 1 {
+            return crate::beams::run(self, conversations, &params);
+        }
+        let mut run = Run::new(self, conversations, &params, Cancel::new())?;
+        while !run.is_finished() {
+            self.on_threads(|| run.step())?;
+        }
+        Ok(run.into_generations())
     }
 
     /// Answers a conversation piece by piece.
@@ -209,7 +209,7 @@ impl SmolVlm {
             return Err(Error::OneAnswer);
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
-        let run = self.on_threads(|| Run::new(self, &[conversation], &params, cancel.clone()))?;
+        let run = Run::new(self, &[conversation], &params, cancel.clone())?;
         Ok(Stream::new(self, run, cancel))
     }
 
@@ -225,7 +225,7 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate).
     pub fn hidden_states(&self, conversations: &[Conversation]) -> Result<Vec<HiddenStates>, Error> {
-        self.on_threads(|| crate::hidden::run(self, conversations))
+        crate::hidden::run(self, conversations)
     }
 
     /// Runs the model once over the conversations, padded on the left to one length, and gives its logits and, on
@@ -235,25 +235,44 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate).
     pub fn forward(&self, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
-        self.on_threads(|| crate::forward::run(self, conversations, request))
+        crate::forward::run(self, conversations, request)
     }
 
     pub(crate) fn generation(&self) -> &GenerationConfig {
         &self.config.generation
     }
 
-    /// Model inputs of conversations, which the truncation policy may shorten first.
+    /// Model inputs of conversations, which the truncation policy may shorten first. What is too long or too much is refused
+    /// before any pixel is decoded.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        let options = RenderOptions::answer();
-        if self.truncation == Truncation::Refuse {
-            return Ok(self.processor.process(conversations, &options)?);
-        }
-        let context = self.config.text.max_position_embeddings;
-        // Room for the answer, but not more than a quarter of the context.
-        let fits = context - params.limit(0).unwrap_or(1).min(context / 4);
-        let fit = |conversation| self.processor.fit(conversation, &options, fits);
-        let shorter = conversations.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.processor.process(&shorter, &options)?)
+        self.process_with(conversations, params, &RenderOptions::answer())
+    }
+
+    /// [`process`](Self::process) with other words around the conversations.
+    pub(crate) fn process_with(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Batch, Error> {
+        self.threads.prepare(|| self.process_here(conversations, params, options))?
+    }
+
+    fn process_here(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Batch, Error> {
+        let prepared = match self.truncation {
+            Truncation::Refuse => self.processor.prepare(conversations, options)?,
+            Truncation::DropOldest => {
+                let fits = prompt_limit(self.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
+                self.processor.prepare_fitting(conversations, options, fits)?
+            }
+        };
+        self.admit(&prepared, params)?;
+        Ok(prepared.load()?)
     }
 
     /// Features of all images and videos of a batch with the encoder's inner stages.
@@ -271,8 +290,9 @@ impl SmolVlm {
         ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
     }
 
-    /// Does work on this model's own threads, those of [`Options::threads`]: what a loop of your own around
-    /// [`model`](Self::model) should run in.
+    /// Does work on this model's own threads, those of [`Options::threads`]: what each forward pass of a loop of your own
+    /// around [`model`](Self::model) should run in. Calls from several threads take turns in the order in which they come, so
+    /// work must not wait for such a call of another thread.
     ///
     /// # Errors
     ///
@@ -282,21 +302,11 @@ impl SmolVlm {
         T: Send,
         E: From<smolvlm_model::Error> + Send,
     {
-        guarded(self.device.device, || on_pool(self.threads.as_ref(), work))
+        guarded(self.device.device, || self.threads.compute(work))
     }
 }
 
-/// Does work on a pool's threads, or on rayon's own without one.
-fn on_pool<T: Send>(pool: Option<&rayon::ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
-    match pool {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
-}
-
-fn thread_pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|error| Error::Threads { threads, message: error.to_string() })
+/// Longest prompt that truncation leaves: there is room for the answer, but not more than a quarter of the context.
+pub(crate) fn prompt_limit(context: usize, new_tokens: usize) -> usize {
+    context - new_tokens.min(context / 4)
 }

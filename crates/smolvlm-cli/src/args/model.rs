@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Device, Dtype, Options, Preset, ResizePolicy, Truncation, VideoWords};
+use smolvlm::{Adapter, Device, Dtype, Options, Preset, ResizePolicy, Truncation, VideoWords};
 
 /// The checkpoint used when none is named: the smallest one that was released.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -11,13 +11,17 @@ const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// Checkpoint folder; demo, a small trained model that needs no network; or owner/name or owner/name@revision on the
-    /// Hugging Face hub
+    /// Checkpoint folder, or an adapter's folder that names its base model; demo, a small trained model that needs no
+    /// network; or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
+    /// LoRA adapter to merge into the weights: a folder that PEFT or `smolvlm train --lora` wrote, with a weight other than 1
+    /// as DIR=WEIGHT; may be given several times
+    #[arg(long, value_name = "DIR[=WEIGHT]")]
+    pub adapter: Vec<Adapter>,
     /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
     /// `smolvlm devices` lists what is there
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
@@ -49,6 +53,10 @@ pub struct Model {
     /// `estimate` show every conversation whole
     #[arg(long)]
     pub truncate: bool,
+    /// Take control tokens in texts, such as <image> and <end_of_utterance>, for plain characters. `describe` and `chat` always
+    /// do
+    #[arg(long)]
+    pub sanitize_control_tokens: bool,
 }
 
 /// A device; an empty text, as of a variable that is set to nothing, is the default.
@@ -69,12 +77,14 @@ impl Model {
         Options {
             device: self.device,
             dtype: self.dtype,
+            adapters: self.adapter.clone(),
             threads: self.threads.map(usize::from),
             image_splitting: self.no_image_splitting.then_some(false),
             resize: self.resize,
             video_fps: self.video_fps,
             video_frames: self.video_frames,
             video_words: self.video_words,
+            sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             ..Options::default()
         }

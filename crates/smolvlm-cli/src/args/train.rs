@@ -1,6 +1,7 @@
 //! Words of `smolvlm train` and `smolvlm eval`.
 
 use clap::Args;
+use smolvlm::Adapter;
 use smolvlm_train::{LoraConfig, Policy, TrainConfig};
 use std::path::PathBuf;
 
@@ -13,6 +14,10 @@ pub struct Train {
     /// Start from fresh weights instead of the checkpoint's: its folder needs config.json and the tokenizer's files only
     #[arg(long)]
     pub from_nothing: bool,
+    /// LoRA adapter to merge into the checkpoint's weights before training, with a weight other than 1 as DIR=WEIGHT; may be
+    /// given several times
+    #[arg(long, value_name = "DIR[=WEIGHT]", conflicts_with = "from_nothing")]
+    pub adapter: Vec<Adapter>,
     /// Conversations, one JSON list of messages a line (or an object with "messages"); paths in it start at its folder
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
@@ -75,9 +80,10 @@ pub struct Eval {
     /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face hub
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub model: String,
-    /// LoRA adapters of that model: a folder that training, or PEFT, wrote
-    #[arg(long, value_name = "DIR")]
-    pub adapters: Option<PathBuf>,
+    /// LoRA adapter of that model: a folder that training, or PEFT, wrote, with a weight other than 1 as DIR=WEIGHT; may be
+    /// given several times
+    #[arg(long, alias = "adapters", value_name = "DIR[=WEIGHT]")]
+    pub adapter: Vec<Adapter>,
     /// Conversations, as for training
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
@@ -131,9 +137,18 @@ impl Train {
             freeze: self.freeze.clone(),
             save_every: self.save_every,
             eval_every: self.eval_every,
+            base_model: self.base_model(),
             output: Some(self.out.clone()),
             ..self.common.config()
         }
+    }
+
+    /// The model that adapters are for, as their folder names it: a folder by its whole path. None if adapters were merged
+    /// into it first.
+    fn base_model(&self) -> Option<String> {
+        let folder = std::path::absolute(&self.model).ok().filter(|folder| folder.is_dir());
+        let name = folder.map_or_else(|| self.model.clone(), |folder| folder.to_string_lossy().into_owned());
+        self.adapter.is_empty().then_some(name)
     }
 
     /// Size and place of the adapters, if there are to be any.

@@ -3,14 +3,15 @@
 use crate::args::Describe;
 use crate::failure::Failure;
 use crate::{answer, media, show};
-use smolvlm::{Content, Conversation, Message};
+use smolvlm::{Content, Conversation, Message, Options};
 
 /// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
 /// answers come one after the other.
 pub fn run(args: &Describe) -> Result<(), Failure> {
     let mut message = Message::user();
     message.content = args.media.iter().map(|medium| content(medium, args.as_video)).collect();
-    let model = args.model.load()?;
+    let options = Options { sanitize_control_tokens: true, ..args.model.options() };
+    let model = args.model.load_with(options)?;
     let prompts = &model.processor().config().default_prompts;
     let (own, usual) = match message.content.as_slice() {
         [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),

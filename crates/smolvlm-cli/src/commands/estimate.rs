@@ -52,7 +52,8 @@ fn table(estimate: &RequestEstimate) -> Vec<(String, String)> {
         let mebibytes = bytes as f64 / f64::from(1 << 20);
         (format!("memory: {stage}"), format!("{mebibytes:>10.1} MiB"))
     });
-    media.chain(counts.map(|(name, value)| (name.to_owned(), value))).chain(memory).collect()
+    let refused = estimate.refused.iter().map(|reason| ("refused".to_owned(), reason.clone()));
+    media.chain(counts.map(|(name, value)| (name.to_owned(), value))).chain(memory).chain(refused).collect()
 }
 
 fn in_words(medium: &MediaPlan) -> String {
@@ -82,6 +83,7 @@ fn as_json(estimate: &RequestEstimate) -> Value {
         "edge": prompt.edge,
         "image_tokens": prompt.image_tokens,
         "prompt_tokens": prompt.prompt_tokens,
+        "refused": estimate.refused,
         "memory_bytes": stages(&estimate.memory).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
     })
 }

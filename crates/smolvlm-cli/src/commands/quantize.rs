@@ -7,7 +7,7 @@ use crate::failure::Failure;
 pub fn run(args: &Quantize) -> Result<(), Failure> {
     let kept = crate::output::check_folder(&args.out, args.force)?;
     let source = args.source()?;
-    smolvlm::quantize(source, args.dtype, &args.out, &mut crate::output::download_bar())?;
+    smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?;
     crate::output::note_kept(&args.out, &kept);
     Ok(())
 }

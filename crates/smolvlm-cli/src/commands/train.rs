@@ -6,7 +6,7 @@ use crate::inputs::Inputs;
 use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm::model::SmolVlmModel;
-use smolvlm::{Checkpoint, Options, Source};
+use smolvlm::{Adapter, Checkpoint, Options, Source};
 use smolvlm_train::{
     Dataset, EvalMetrics, JsonLines, Observer, StepMetrics, Trainer, evaluate, initial_model, latest_checkpoint,
     load_adapters, load_model, load_weights, plot_metrics,
@@ -31,7 +31,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     for name in [METRICS, PICTURE] {
         inputs.refuse(&args.out.join(name))?;
     }
-    let base = find(&args.model)?;
+    let base = find(&args.model, &args.adapter)?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
     let (processor, resumed) = (base.processor(&Options::default())?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
@@ -66,13 +66,9 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 
 /// Prints the loss of a checkpoint.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
-    let base = find(&args.model)?;
+    let base = find(&args.model, &args.adapter)?;
     // The seed is never used: what is evaluated has weights.
     let (processor, model) = (base.processor(&Options::default())?, model(&base, 0)?);
-    let model = match &args.adapters {
-        Some(adapters) => load_adapters(model, adapters)?,
-        None => model,
-    };
     let metrics = evaluate(&model, &processor, &JsonLines::open(&args.data)?, &args.common.config())?;
     let EvalMetrics { eval_loss, samples, targets, .. } = metrics;
     writeln!(std::io::stdout(), "loss {eval_loss:.4} over {targets} tokens of {samples} samples")?;
@@ -80,9 +76,9 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
 }
 
 /// The checkpoint that training starts from; it is downloaded if need be.
-fn find(model: &str) -> Result<Checkpoint, Failure> {
+fn find(model: &str, adapters: &[Adapter]) -> Result<Checkpoint, Failure> {
     let mut bar = crate::output::download_bar();
-    Ok(Source::parse(model)?.open(&mut bar)?)
+    Ok(Source::parse(model)?.open(&mut bar)?.with_adapters(adapters)?)
 }
 
 /// Its model, to be trained.

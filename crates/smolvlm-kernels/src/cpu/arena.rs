@@ -6,7 +6,7 @@
 use super::words::Line;
 use memmap2::{Advice, MmapMut};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Bytes of a block. Pages that nobody touched take no memory.
 const BLOCK: usize = 32 << 20;
@@ -41,15 +41,16 @@ impl Lines {
     /// When the system has no memory left.
     #[allow(unsafe_code)]
     pub(crate) fn filled(count: usize, fill: impl FnOnce(&mut [Line])) -> Self {
-        static CURRENT: Mutex<Option<(Arc<Block>, usize)>> = Mutex::new(None);
+        /// The block that is handed out at present and the lines of it that are. Its parts alone keep it alive.
+        static CURRENT: Mutex<(Weak<Block>, usize)> = Mutex::new((Weak::new(), 0));
         let lines = {
             let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
             let room = BLOCK / size_of::<Line>();
-            let (block, used) = match current.take() {
-                Some((block, used)) if used + count <= room => (block, used),
+            let (block, used) = match current.0.upgrade() {
+                Some(block) if current.1 + count <= room => (block, current.1),
                 _ => (Arc::new(Block::new(count.max(room))), 0),
             };
-            *current = Some((block.clone(), used + count));
+            *current = (Arc::downgrade(&block), used + count);
             Self { block, range: used..used + count }
         };
         // SAFETY: this part of the block was handed out just now, to this value alone, and is inside the block.
@@ -88,6 +89,7 @@ impl Block {
 mod tests {
     use super::{BLOCK, Lines};
     use crate::cpu::words::Line;
+    use std::sync::Arc;
 
     #[test]
     fn parts_are_zero_aligned_and_apart() {
@@ -105,5 +107,10 @@ mod tests {
             assert_eq!(part.as_ptr().align_offset(64), 0);
             assert!(part.iter().all(|line| line.0 == [value; 16]));
         }
+        // A part that fills its block shares it with nothing that was asked for later.
+        let whole = Arc::downgrade(&parts[3].block);
+        assert!(whole.upgrade().is_some());
+        drop(parts);
+        assert!(whole.upgrade().is_none(), "a block without parts is freed");
     }
 }

@@ -23,11 +23,12 @@ pub fn attend_one<E: Element>(
     shape: AttentionShape,
     [q, k, v]: [Heads<'_, E>; 3],
     visible: Visible<'_>,
-    out: &Output<'_>,
+    out: Output<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, .. } = shape;
     assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query a sequence");
     assert!(!matches!(visible, Visible::Keys(_)), "a decoder hides no single keys");
+    out.check(batch, heads * width);
     let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
     // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads, more
     // hands are worth more than that.

@@ -101,10 +101,11 @@ pub fn attention<E: Element>(
     [q, k, v]: [Heads<'_, E>; 3],
     visible: Visible<'_>,
     scratch: &mut AttentionScratch,
-    out: &Output<'_>,
+    out: Output<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     assert!(kv_heads > 0 && heads % kv_heads == 0 && width % E::STEP == 0, "heads {heads}, {kv_heads}, {width} wide");
+    out.check(batch * queries, heads * width);
     let packing = Packing::new::<E>(shape);
     scratch.keys.grow(batch * kv_heads * packing.keys() * 16);
     scratch.values.grow(batch * kv_heads * packing.values() * 16);

@@ -20,14 +20,15 @@ const PARTS: usize = 3;
 ///
 /// # Panics
 ///
-/// When activations and a matrix do not fit, or an output is too small.
-pub fn products(pool: &Pool, x: &Rows, matrices: &[(&PackedMatrix, Output<'_>)]) {
-    for (matrix, _) in matrices {
+/// When activations, a matrix and its output do not fit.
+pub fn products<const N: usize>(pool: &Pool, x: &Rows, matrices: [(&PackedMatrix, Output<'_>); N]) {
+    for (matrix, output) in &matrices {
         check(x, matrix);
+        output.check(x.rows(), matrix.outputs());
     }
     let panels: usize = matrices.iter().map(|(matrix, _)| matrix.panels()).sum();
     for_tasks(pool, x, panels, |rows, mut panel| {
-        for (matrix, output) in matrices {
+        for (matrix, output) in &matrices {
             if panel < matrix.panels() {
                 return panel_products(x, rows, matrix, panel, output);
             }
@@ -62,11 +63,12 @@ pub fn gated_products(
     x: &Rows,
     [(gate, gate_bias), (up, up_bias)]: [(&PackedMatrix, Option<&[f32]>); 2],
     activation: Activation,
-    output: &Output<'_>,
+    output: Output<'_>,
 ) {
     check(x, gate);
     check(x, up);
     assert_eq!(gate.outputs(), up.outputs(), "gate and up are of one shape");
+    output.check(x.rows(), gate.outputs());
     for_tasks(pool, x, gate.panels(), |rows, panel| {
         let column = panel * COLUMNS;
         let columns = COLUMNS.min(gate.outputs() - column);

@@ -12,11 +12,15 @@ use crate::activation::Activation;
 use ::half::bf16;
 
 /// A place for the results of a product, and what is done to them on the way: bias, activation, the sum with what is there.
+///
+/// Each output has exclusive access to its columns: it is not cloned, only split, and what writes to it consumes it.
 #[derive(Debug)]
 pub struct Output<'a> {
     target: Target<'a>,
+    rows: usize,
     stride: usize,
     first_column: usize,
+    columns: usize,
     bias: Option<&'a [f32]>,
     activation: Option<Activation>,
 }
@@ -31,33 +35,57 @@ enum Target<'a> {
 impl<'a> Output<'a> {
     /// Overwrites a matrix.
     pub fn store<E: Element>(matrix: &'a mut Matrix<E>) -> Self {
-        let stride = matrix.stride();
-        Self::to_words::<E>(matrix.words_mut(), stride)
+        let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
+        Self::to_words::<E>(matrix.words_mut(), shape, stride)
     }
 
     /// Adds to a matrix.
     pub fn add_to(matrix: &'a mut Matrix<f32>) -> Self {
-        let stride = matrix.stride();
-        Self::new(Target::Add(Shared::new(matrix.all_mut())), stride)
+        let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
+        Self::new(Target::Add(Shared::new(matrix.all_mut())), shape, stride)
     }
 
-    /// Overwrites rows of elements that are `stride` apart.
-    pub(crate) fn to_words<E: Element>(words: &'a mut [u32], stride: usize) -> Self {
+    /// Overwrites `[rows, columns]` elements, whose rows are `stride` apart.
+    pub(crate) fn to_words<E: Element>(words: &'a mut [u32], shape: [usize; 2], stride: usize) -> Self {
         let target = if E::STEP == 1 {
             Target::Store32(Shared::new(bytemuck::cast_slice_mut(words)))
         } else {
             Target::Store16(Shared::new(bytemuck::cast_slice_mut(words)))
         };
-        Self::new(target, stride)
+        Self::new(target, shape, stride)
     }
 
-    fn new(target: Target<'a>, stride: usize) -> Self {
-        Self { target, stride, first_column: 0, bias: None, activation: None }
+    fn new(target: Target<'a>, [rows, columns]: [usize; 2], stride: usize) -> Self {
+        Self { target, rows, stride, first_column: 0, columns, bias: None, activation: None }
     }
 
-    /// The same place, from a column on.
-    pub fn at_column(&self, column: usize) -> Self {
-        Self { target: self.target, first_column: self.first_column + column, ..*self }
+    /// Splits the columns into adjacent groups of these widths, without bias and activation.
+    ///
+    /// # Panics
+    ///
+    /// When the widths do not add up to the columns of the output.
+    pub fn split_columns<const N: usize>(self, widths: [usize; N]) -> [Self; N] {
+        let total: usize = widths.iter().sum();
+        assert_eq!(total, self.columns, "widths {widths:?} of {} columns", self.columns);
+        let mut first_column = self.first_column;
+        widths.map(|columns| {
+            let part = Self { first_column, columns, bias: None, activation: None, ..self };
+            first_column += columns;
+            part
+        })
+    }
+
+    /// Checks that this is the place of `[rows, columns]` results, and that its bias has as many values.
+    ///
+    /// Tasks write to parts of an output without locks, so everything that starts them calls this before.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub(crate) fn check(&self, rows: usize, columns: usize) {
+        assert_eq!([self.rows, self.columns], [rows, columns], "an output of another shape than the results");
+        let biases = self.bias.map_or(columns, <[f32]>::len);
+        assert_eq!(biases, columns, "a bias of another length than the results");
     }
 
     /// Adds a bias to the sums first.

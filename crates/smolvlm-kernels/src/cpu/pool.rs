@@ -3,7 +3,7 @@
 //! A decoding step is some 150 parallel regions of a few microseconds each. Threads that sleep in between cost more than
 //! the work, so the threads of a [`Pool`] look for the next region for a while before they sleep.
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -72,16 +72,7 @@ impl Pool {
     ///
     /// When the system starts no more threads.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Padded::default(),
-            taken: (0..threads.max(1)).map(|_| Padded::default()).collect(),
-            job: Padded(Job(UnsafeCell::new(None))),
-            panicked: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            asleep: AtomicUsize::new(0),
-            door: Mutex::new(()),
-            bell: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(threads.max(1)));
         let mut pool = Self { shared, threads: Vec::new(), busy: Mutex::new(()) };
         for number in 1..threads {
             let shared = pool.shared.clone();
@@ -91,23 +82,23 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The pool for callers on this thread: as many threads as the current rayon pool has. Pools are kept. Where the
-    /// system starts no threads, the caller works alone.
+    /// The pool for callers on this thread: the one of [`enter`](Self::enter), otherwise one that the process shares, with as
+    /// many threads as the current rayon pool. Where the system starts no threads, the caller works alone.
     pub fn current() -> Arc<Self> {
-        static POOLS: Mutex<Vec<Arc<Pool>>> = Mutex::new(Vec::new());
-        let threads = rayon::current_num_threads();
-        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.iter().find(|pool| pool.threads() == threads) {
-            return pool.clone();
-        }
-        let pool = Arc::new(Self::new(threads).unwrap_or_else(|_| Self::alone()));
-        pools.push(pool.clone());
-        pool
+        ENTERED.with_borrow(Clone::clone).unwrap_or_else(|| {
+            static SHARED: SharedPools = SharedPools(Mutex::new(Vec::new()));
+            SHARED.of(rayon::current_num_threads(), Self::new)
+        })
+    }
+
+    /// Does work for which this pool is the [`current`](Self::current) one of this thread.
+    pub fn enter<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        let _left = Entered(ENTERED.replace(Some(self.clone())));
+        work()
     }
 
     fn alone() -> Self {
-        // Starts no thread, so it cannot fail; the error type still has to be dealt with.
-        Self::new(1).unwrap_or_else(|_| unreachable!("no thread is started"))
+        Self { shared: Arc::new(Shared::new(1)), threads: Vec::new(), busy: Mutex::new(()) }
     }
 
     /// Threads that work, the caller included.
@@ -132,6 +123,35 @@ impl Pool {
             Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
         };
         self.shared.region(tasks, &task);
+    }
+}
+
+thread_local! {
+    /// The pool that this thread has entered.
+    static ENTERED: RefCell<Option<Arc<Pool>>> = const { RefCell::new(None) };
+}
+
+/// Restores the pool that was entered before, also on a panic.
+struct Entered(Option<Arc<Pool>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        ENTERED.set(self.0.take());
+    }
+}
+
+/// Pools by the number of threads that was asked for, which is not the number that the system started.
+struct SharedPools(Mutex<Vec<(usize, Arc<Pool>)>>);
+
+impl SharedPools {
+    fn of(&self, threads: usize, start: impl FnOnce(usize) -> std::io::Result<Pool>) -> Arc<Pool> {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pool)) = pools.iter().find(|(asked, _)| *asked == threads) {
+            return pool.clone();
+        }
+        let pool = Arc::new(start(threads).unwrap_or_else(|_| Pool::alone()));
+        pools.push((threads, pool.clone()));
+        pool
     }
 }
 
@@ -171,6 +191,19 @@ impl Drop for Closing<'_> {
 }
 
 impl Shared {
+    fn new(threads: usize) -> Self {
+        Self {
+            state: Padded::default(),
+            taken: (0..threads).map(|_| Padded::default()).collect(),
+            job: Padded(Job(UnsafeCell::new(None))),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            door: Mutex::new(()),
+            bell: Condvar::new(),
+        }
+    }
+
     #[allow(unsafe_code)]
     fn region(&self, tasks: usize, task: Task<'_>) {
         #[expect(unsafe_code, reason = "the region ends before the borrow; see SAFETY")]
@@ -267,9 +300,38 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::Pool;
+    use super::{Pool, SharedPools};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
+
+    #[test]
+    fn a_pool_that_cannot_start_threads_is_asked_for_once() {
+        let (pools, asked) = (SharedPools(Mutex::new(Vec::new())), AtomicUsize::new(0));
+        let refuse = |_| {
+            let _ = asked.fetch_add(1, Ordering::Relaxed);
+            Err(std::io::Error::from(std::io::ErrorKind::WouldBlock))
+        };
+        let (first, second) = (pools.of(8, refuse), pools.of(8, refuse));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!((first.threads(), asked.into_inner()), (1, 1));
+        assert!(!Arc::ptr_eq(&first, &pools.of(1, Pool::new)), "another number of threads is another pool");
+    }
+
+    #[test]
+    fn an_entered_pool_is_the_current_one_of_its_thread() {
+        let (outer, inner) = (Arc::new(Pool::new(2).unwrap()), Arc::new(Pool::new(2).unwrap()));
+        let is_current = |pool: &Arc<Pool>| Arc::ptr_eq(&Pool::current(), pool);
+        outer.enter(|| {
+            assert!(is_current(&outer));
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                inner.enter(|| assert!(!is_current(&inner), "as planned"));
+            }));
+            assert!(panicked.is_err() && is_current(&outer));
+            std::thread::scope(|scope| scope.spawn(|| assert!(!is_current(&outer))).join()).unwrap();
+        });
+        assert!(!is_current(&outer));
+    }
 
     #[test]
     fn every_task_runs_once() {

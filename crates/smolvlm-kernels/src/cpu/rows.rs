@@ -92,7 +92,7 @@ impl Rows {
         match self.format {
             Format::F32 => {
                 self.set_shape(rows, columns, stride(columns));
-                Output::to_words::<f32>(self.words.values_mut(), self.stride)
+                Output::to_words::<f32>(self.words.values_mut(), [rows, columns], self.stride)
             }
             Format::Bf16 => {
                 let steps = self.format.steps(columns);
@@ -102,7 +102,7 @@ impl Rows {
                     (0..rows).for_each(|row| words[row * stride + steps - 1] = 0);
                 }
                 let stride = 2 * self.stride;
-                Output::to_words::<bf16>(self.words.values_mut(), stride)
+                Output::to_words::<bf16>(self.words.values_mut(), [rows, columns], stride)
             }
             Format::Q8 | Format::Q4 => {
                 self.staged.resize(rows, columns);

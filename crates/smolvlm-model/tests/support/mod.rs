@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{Error, LoadReport, SmolVlmModel, Weights, write_random_checkpoint};
+use smolvlm_model::{Error, LoadReport, ParameterPath, SmolVlmModel, Weights, write_random_checkpoint};
 
 pub const SEED: u64 = 42;
 pub const HEAD: &str = "lm_head.weight";
@@ -100,21 +100,21 @@ pub fn parameters(model: &SmolVlmModel) -> BTreeMap<String, TensorData> {
 
 #[derive(Default)]
 struct Seen {
-    path: Vec<String>,
+    path: ParameterPath,
     found: BTreeMap<String, TensorData>,
 }
 
 impl ModuleVisitor for Seen {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        assert!(self.found.insert(self.path.join("."), param.val().to_data()).is_none());
+        assert!(self.found.insert(self.path.to_string(), param.val().to_data()).is_none());
     }
 }
 

@@ -1,6 +1,9 @@
 //! What several tests share. Not every test uses all of it.
 #![allow(dead_code)]
 
+#[cfg(feature = "http")]
+pub mod server;
+
 use smolvlm_config::{ImageProcessorConfig, Size};
 use smolvlm_processor::{
     Processor, ProcessorConfig, ProcessorLimits, RELEASED_CHAT_TEMPLATE, SpecialTokens, Tokenizer, synthetic_tokenizer,

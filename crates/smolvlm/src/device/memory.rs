@@ -8,10 +8,19 @@ pub(super) fn main() -> (Option<u64>, Option<u64>) {
     let (mut memory, mut free) = (system.total_memory(), system.available_memory());
     if let Some(limits) = system.cgroup_limits() {
         memory = memory.min(limits.total_memory);
-        free = free.min(limits.free_memory);
+        // What the system keeps of files counts as used there, but is given back when memory is asked for.
+        free = free.min(limits.total_memory.saturating_sub(limits.rss));
     }
     let known = memory > 0;
     (known.then_some(memory), known.then_some(free))
+}
+
+/// Bytes of main memory that are free now, as far as they are known.
+pub(crate) fn free_main_memory() -> Option<u64> {
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+    return main().1;
+    #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cpu")))]
+    None
 }
 
 /// What the driver lets a program have of a card's memory, and what of the card's is free: NVIDIA's driver alone says that.

@@ -8,6 +8,7 @@ mod memory;
 pub(crate) use choice::Choice;
 pub(crate) use find::Found;
 pub(crate) use guard::guarded;
+pub(crate) use memory::free_main_memory;
 
 use crate::Error;
 use find::KINDS;

@@ -148,7 +148,7 @@ fn a_sick_row_stays_sick_and_alone() {
             });
             let mut out = crate::cpu::Matrix::new();
             out.resize(3, 3);
-            crate::cpu::products(&pool, &x, &[(&matrix, crate::cpu::Output::store(&mut out))]);
+            crate::cpu::products(&pool, &x, [(&matrix, crate::cpu::Output::store(&mut out))]);
             assert_eq!(out.row(0), [0.0; 3], "a row of zeros");
             assert!(out.row(1).iter().all(|value: &f32| value.is_nan()));
             assert!(out.row(2).iter().all(|value| (value - 80.0_f32).abs() < 0.5), "{:?}", out.row(2));

@@ -81,11 +81,11 @@ fn check<E: Element>(tolerance: f64) {
             };
             let mut out = Matrix::new();
             out.resize(batch * queries, heads * width);
-            attention(&pool, shape, qkv, visible, &mut scratch, &Output::store(&mut out));
+            attention(&pool, shape, qkv, visible, &mut scratch, Output::store(&mut out));
             assert_close(&out);
             if queries == 1 && !matches!(visible, Visible::Keys(_)) {
                 out.fill(&pool, batch, heads * width, |_, out| out.fill(f32::NAN));
-                attend_one(&pool, shape, qkv, visible, &Output::store(&mut out));
+                attend_one(&pool, shape, qkv, visible, Output::store(&mut out));
                 assert_close(&out);
             }
         }

@@ -23,7 +23,7 @@ fn activations(pool: &Pool, format: Format, inputs: usize, values: &[f32]) -> Ro
 fn run(pool: &Pool, x: &Rows, matrix: &PackedMatrix) -> Vec<f32> {
     let mut out = Matrix::new();
     out.resize(x.rows(), matrix.outputs());
-    products(pool, x, &[(matrix, Output::store(&mut out))]);
+    products(pool, x, [(matrix, Output::store(&mut out))]);
     (0..x.rows()).flat_map(|row| out.row(row).to_vec()).collect()
 }
 
@@ -93,13 +93,12 @@ fn outputs_add_bias_function_and_residual() {
     // Both matrices side by side, on top of what is there.
     let mut sum = Matrix::<f32>::new();
     sum.fill(&pool, rows, 2 * outputs, |row, out| out.fill(row as f32));
-    let output = Output::add_to(&mut sum);
-    let parts = [(&gate, output.at_column(0)), (&up, output.at_column(outputs).with_bias(Some(&bias)))];
-    products(&pool, &x, &parts);
+    let [left, right] = Output::add_to(&mut sum).split_columns([outputs; 2]);
+    products(&pool, &x, [(&gate, left), (&up, right.with_bias(Some(&bias)))]);
     // The gated product, as bf16 rows of the next one.
     let mut inner = Rows::new(Format::Bf16);
     let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
-    gated_products(&pool, &x, parts, Activation::Relu, &inner.place(rows, outputs));
+    gated_products(&pool, &x, parts, Activation::Relu, inner.place(rows, outputs));
     inner.settle(&pool);
     let (words, _) = inner.operand(0, rows);
     for row in 0..rows.min(words.rows) {
@@ -113,6 +112,40 @@ fn outputs_add_bias_function_and_residual() {
             assert!((found - wanted).abs() <= 0.004 * wanted.abs() + 1e-6, "{found} instead of {wanted}");
         }
     }
+}
+
+/// The message of the panic of some work.
+fn panic_of(work: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn outputs_of_another_shape_are_refused_before_anything_is_written() {
+    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(14));
+    let (rows, outputs, inputs) = (5, 40, 8);
+    let x = activations(&pool, Format::F32, inputs, &numbers.values(rows * inputs));
+    let matrix = packed(outputs, inputs, Format::F32, &numbers.values(outputs * inputs));
+    let short = vec![0.0; outputs - 1];
+    let mut out = Matrix::<f32>::new();
+    // Fewer rows, more rows, and columns that would reach into the next row.
+    for (rows, columns) in [(4, 40), (6, 40), (5, 39), (5, 41), (5, 8)] {
+        out.fill(&pool, rows, columns, |_, out| out.fill(7.0));
+        for gated in [false, true] {
+            let output = Output::store(&mut out);
+            let message = panic_of(|| match gated {
+                false => products(&pool, &x, [(&matrix, output)]),
+                true => gated_products(&pool, &x, [(&matrix, None); 2], Activation::Relu, output),
+            });
+            assert!(message.contains("another shape"), "{rows} x {columns}: {message}");
+            assert!((0..rows).all(|row| out.row(row).iter().all(|value| *value == 7.0)));
+        }
+    }
+    out.resize(rows, outputs);
+    let message = panic_of(|| products(&pool, &x, [(&matrix, Output::store(&mut out).with_bias(Some(&short)))]));
+    assert!(message.contains("another length"), "{message}");
+    let message = panic_of(|| drop(Output::store(&mut out).split_columns([30, 11])));
+    assert!(message.contains("of 40 columns"), "{message}");
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! Where the hub and its cache are.
+
+use super::{Event, HubError};
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Address of the hub.
+const ENDPOINT: &str = "https://huggingface.co";
+
+/// Where the hub and its cache are, and how long to wait for it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubOptions {
+    /// Address of the hub or a mirror: `https://` or `http://`, host, maybe a path.
+    pub endpoint: String,
+    /// Folder of the cache, shared with the hub's other tools.
+    pub cache: PathBuf,
+    /// Token sent to the endpoint, and to no other host that it redirects to.
+    pub token: Option<String>,
+    /// File of PEM certificates to trust instead of the system's, for networks that re-encrypt traffic.
+    pub certificates: Option<PathBuf>,
+    /// Whether to use the cache alone and no network.
+    pub offline: bool,
+    /// Whether to link files of a revision to their contents. Where links cannot be made, or with `false`, the revision's
+    /// folder holds the contents themselves.
+    pub symlinks: bool,
+    /// Longest silence, in every phase of a request, before an attempt counts as failed. 10 seconds by default.
+    pub timeout: Duration,
+    /// Attempts in a row without a new byte before giving up. 5 by default, at least 1.
+    pub attempts: u32,
+    /// Pause after the first failed attempt, doubled after each further one. Half a second by default.
+    pub pause: Duration,
+}
+
+impl HubOptions {
+    /// The public hub, without a token, with a cache in this folder.
+    pub fn new(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            endpoint: ENDPOINT.to_owned(),
+            cache: cache.into(),
+            token: None,
+            certificates: None,
+            offline: false,
+            symlinks: true,
+            timeout: Duration::from_secs(10),
+            attempts: 5,
+            pause: Duration::from_millis(500),
+        }
+    }
+
+    /// What the environment says; the [module](super) lists the variables.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::InvalidOption`] when no variable says where the cache is and there is no home folder.
+    pub fn from_env() -> Result<Self, HubError> {
+        Self::from_variables(|name| std::env::var_os(name), std::env::home_dir())
+    }
+
+    /// Fetches a checkpoint's files, those that are not in the cache yet, and returns the folder they are in.
+    ///
+    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id; none means `main`. `events` is called on this
+    /// thread, at least ten times a second but for slow calls of its own; [`Break`](ControlFlow::Break) cancels.
+    ///
+    /// Broken connections are resumed where they ended, also those of an earlier process. Every file is verified by the id
+    /// of its git object, large ones by their SHA-256; only what was verified gets a name in the cache. Processes that
+    /// fetch the same file take turns. If the cache holds the revision as it was last seen and the hub cannot be reached,
+    /// refuses or answers something else, or the cache cannot be written, the cache is used with a [`Note`](Event::Note).
+    ///
+    /// # Errors
+    ///
+    /// See [`HubError`].
+    pub fn download(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<PathBuf, HubError> {
+        super::snapshot::download(self, repo, revision.unwrap_or("main"), events)
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>, user: Option<PathBuf>) -> Result<Self, HubError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok()).map(|text| text.trim().to_owned());
+        let switch =
+            |name: &str| text(name).is_some_and(|value| ["1", "on", "yes", "true"].contains(&&*value.to_lowercase()));
+        let folder = |name: &str| set(name).map(|value| expand_home(PathBuf::from(value), user.as_deref()));
+
+        let home = folder("HF_HOME").or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")));
+        let home = home.or_else(|| Some(user.as_ref()?.join(".cache").join("huggingface")));
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
+        let cache = cache.or_else(|| Some(home.as_ref()?.join("hub")));
+        let Some(cache) = cache else {
+            return Err(HubError::InvalidOption {
+                name: "HF_HOME",
+                reason: "is not set and there is no home folder; set it to a folder for downloads".to_owned(),
+            });
+        };
+        let token_file = || {
+            let path = folder("HF_TOKEN_PATH").or_else(|| Some(home.as_ref()?.join("token")))?;
+            Some(fs::read_to_string(path).ok()?.trim().to_owned())
+        };
+        let mut options = Self::new(cache);
+        options.certificates = set("SSL_CERT_FILE").map(PathBuf::from);
+        // huggingface_hub looks at the second only if the first is unset.
+        options.offline =
+            if set("HF_HUB_OFFLINE").is_some() { switch("HF_HUB_OFFLINE") } else { switch("TRANSFORMERS_OFFLINE") };
+        options.symlinks = !switch("HF_HUB_DISABLE_SYMLINKS");
+        if !switch("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
+            let token = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
+            options.token = token.or_else(token_file).filter(|token| !token.is_empty());
+        }
+        if let Some(endpoint) = text("HF_ENDPOINT") {
+            options.endpoint = endpoint;
+        }
+        Ok(options)
+    }
+}
+
+impl fmt::Debug for HubOptions {
+    /// Without the token: it must not end up in a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HubOptions")
+            .field("endpoint", &self.endpoint)
+            .field("cache", &self.cache)
+            .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("certificates", &self.certificates)
+            .field("offline", &self.offline)
+            .field("symlinks", &self.symlinks)
+            .field("timeout", &self.timeout)
+            .field("attempts", &self.attempts)
+            .field("pause", &self.pause)
+            .finish()
+    }
+}
+
+/// Replaces a leading `~` by the user's home folder.
+fn expand_home(path: PathBuf, user: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~"), user) {
+        (Ok(rest), Some(user)) => user.join(rest),
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(variables: &[(&str, &str)], user: Option<&str>) -> Result<HubOptions, HubError> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        HubOptions::from_variables(variable, user.map(PathBuf::from))
+    }
+
+    #[test]
+    fn the_cache_is_where_other_tools_have_it() {
+        let cache = |variables: &[(&str, &str)]| options(variables, Some("/home/me")).unwrap().cache;
+        assert_eq!(cache(&[]), Path::new("/home/me/.cache/huggingface/hub"));
+        assert_eq!(cache(&[("HF_HOME", ""), ("HF_HUB_CACHE", "")]), Path::new("/home/me/.cache/huggingface/hub"));
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "/xdg")]), Path::new("/xdg/huggingface/hub"));
+        assert_eq!(cache(&[("HF_HOME", "~/hf"), ("XDG_CACHE_HOME", "/xdg")]), Path::new("/home/me/hf/hub"));
+        assert_eq!(cache(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/cache")]), Path::new("/cache"));
+        assert!(options(&[], None).unwrap_err().to_string().contains("HF_HOME"));
+        assert_eq!(options(&[("HF_HUB_CACHE", "/cache")], None).unwrap().cache, Path::new("/cache"));
+    }
+
+    #[test]
+    fn the_variable_of_the_token_comes_before_its_files() {
+        let home = tempfile::tempdir().unwrap();
+        let home_text = home.path().to_str().unwrap();
+        let other = home.path().join("other");
+        let token =
+            |variables: &[(&str, &str)]| options(&[&[("HF_HOME", home_text)], variables].concat(), None).unwrap().token;
+        assert_eq!(token(&[]), None);
+        fs::write(home.path().join("token"), "hf_file\n").unwrap();
+        fs::write(&other, " hf_other \n").unwrap();
+        assert_eq!(token(&[]).as_deref(), Some("hf_file"));
+        assert_eq!(token(&[("HF_TOKEN_PATH", other.to_str().unwrap())]).as_deref(), Some("hf_other"));
+        assert_eq!(token(&[("HF_TOKEN", " hf_variable\n")]).as_deref(), Some("hf_variable"));
+        assert_eq!(token(&[("HF_TOKEN", "x"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
+        fs::write(home.path().join("token"), "\n").unwrap();
+        assert_eq!(token(&[]), None);
+    }
+
+    #[test]
+    fn switches_and_address() {
+        let home = Some("/home/me");
+        let plain = options(&[], home).unwrap();
+        assert_eq!((plain.endpoint.as_str(), plain.offline), ("https://huggingface.co", false));
+        for (value, offline) in [("1", true), ("TRUE", true), ("on", true), ("Yes", true), ("0", false), ("no", false)]
+        {
+            assert_eq!(options(&[("HF_HUB_OFFLINE", value)], home).unwrap().offline, offline, "{value}");
+        }
+        assert_eq!(options(&[("SSL_CERT_FILE", "/ca")], home).unwrap().certificates.as_deref(), Some(Path::new("/ca")));
+        assert_eq!(options(&[("HF_ENDPOINT", "http://mirror/")], home).unwrap().endpoint, "http://mirror/");
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let mut options = HubOptions::new("/cache");
+        options.token = Some("hf_secret".to_owned());
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+}

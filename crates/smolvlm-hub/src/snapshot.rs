@@ -1,0 +1,137 @@
+//! All files of a checkpoint, from the cache or from the hub.
+
+use super::cache::RepoCache;
+use super::client::Client;
+use super::object::Object;
+use super::transfer::Transfer;
+use super::worker::{self, Reporter};
+use super::{Event, HubError, HubOptions, files, names};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Digits of a commit that messages show.
+const SHOWN_COMMIT: usize = 12;
+
+/// See [`HubOptions::download`].
+pub(super) fn download(
+    options: &HubOptions,
+    repo: &str,
+    revision: &str,
+    events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+) -> Result<PathBuf, HubError> {
+    names::check_repo(repo)?;
+    names::check_revision(revision)?;
+    let cache = RepoCache::new(&options.cache, repo, options.symlinks);
+    let cached = cache.commit(revision);
+    let folder = cached.as_ref().map(|commit| cache.snapshot(commit));
+    let missing = folder.as_deref().map_or_else(|| Some("config.json".to_owned()), files::missing);
+    let complete = folder.filter(|_| missing.is_none());
+    if options.offline {
+        return complete.ok_or_else(|| HubError::Offline {
+            repo: repo.to_owned(),
+            revision: revision.to_owned(),
+            missing: missing.unwrap_or_default(),
+            cache: options.cache.clone(),
+        });
+    }
+    worker::run(events, async |reporter: &Reporter| {
+        let result = match Client::new(options, repo, revision) {
+            Ok(client) => {
+                let download = Download { options, client, cache: &cache, reporter, repo, revision };
+                download.run(complete.is_some()).await
+            }
+            Err(error) => Err(error),
+        };
+        match (result, complete) {
+            (Err(error), Some(complete)) if error.leaves_the_cache() => {
+                let commit = cached.unwrap_or_default().chars().take(SHOWN_COMMIT).collect::<String>();
+                reporter.note(format!("{error}; using {repo} as it is in the cache, commit {commit}"));
+                Ok(complete)
+            }
+            (result, _) => result,
+        }
+    })
+}
+
+/// A revision on its way into the cache.
+struct Download<'a> {
+    options: &'a HubOptions,
+    client: Client<'a>,
+    cache: &'a RepoCache,
+    reporter: &'a Reporter,
+    repo: &'a str,
+    revision: &'a str,
+}
+
+impl Download<'_> {
+    /// Fetches what the cache lacks of the revision. With a complete cache to fall back on, the hub gets one attempt to
+    /// answer at all: who has the files need not wait long for a network that is not there.
+    async fn run(&self, complete: bool) -> Result<PathBuf, HubError> {
+        let attempts = if complete { 1 } else { self.options.attempts };
+        let revision = self.client.retry(attempts, async |_| self.client.revision().await).await?;
+        let folder = self.cache.snapshot(&revision.commit);
+        let has = |name: &str| revision.files.iter().any(|file| file == name);
+        let wanted = revision.files.iter().map(String::as_str).filter(|name| files::is_wanted(name));
+        let weights = if has(files::WEIGHTS) { files::WEIGHTS } else { files::INDEX };
+        let all: Vec<&str> = wanted.chain(has(weights).then_some(weights)).collect();
+        if all.iter().any(|name| !folder.join(name).is_file()) || files::missing(&folder).is_some() {
+            self.fetch_all(&revision.commit, &folder, &all).await?;
+        }
+        if !names::is_commit(self.revision) {
+            match self.cache.set_commit(self.revision, &revision.commit) {
+                // The commit can be looked up again; its files are here.
+                Ok(()) | Err(HubError::ReadOnly { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Fetches files, and those that weights are split over. Weights come last: a folder with weights has all the rest.
+    async fn fetch_all(&self, commit: &str, folder: &Path, names: &[&str]) -> Result<(), HubError> {
+        let objects = async |_: &mut u32| self.client.objects(commit, files::is_part).await;
+        let objects = self.client.retry(self.options.attempts, objects).await?;
+        for name in names {
+            self.fetch(commit, name, &objects).await?;
+        }
+        if names.contains(&files::INDEX) {
+            for shard in files::shards(&folder.join(files::INDEX))? {
+                self.fetch(commit, &shard, &objects).await?;
+            }
+        }
+        match files::missing(folder) {
+            Some(file) => Err(self.lacks(&file)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to it that a file is in the commit's folder.
+    async fn fetch(&self, commit: &str, name: &str, objects: &BTreeMap<String, Object>) -> Result<(), HubError> {
+        let object = objects.get(name).ok_or_else(|| self.lacks(name))?;
+        let is_here = || self.cache.snapshot(commit).join(name).is_file();
+        if is_here() {
+            return Ok(());
+        }
+        if let Some(etag) = self.cache.etag(object) {
+            return self.cache.reuse(commit, name, &etag);
+        }
+        let _lock = self.cache.lock(object, self.options.timeout).await?;
+        // Whoever held the lock may have fetched it.
+        if is_here() {
+            return Ok(());
+        }
+        if let Some(etag) = self.cache.etag(object) {
+            return self.cache.reuse(commit, name, &etag);
+        }
+        let part = &self.cache.part(object);
+        let (client, reporter) = (&self.client, self.reporter);
+        let etag = Transfer { client, reporter, commit, name, object, part }.run(self.options.attempts).await?;
+        self.cache.publish(commit, name, part, &etag)
+    }
+
+    /// The repository is no checkpoint.
+    fn lacks(&self, file: &str) -> HubError {
+        HubError::FileNotFound { repo: self.repo.to_owned(), revision: self.revision.to_owned(), file: file.to_owned() }
+    }
+}

@@ -1,0 +1,82 @@
+//! Weights as checkpoints store them, or packed.
+
+#[cfg(feature = "flex")]
+use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, products, tensor_of};
+use crate::linear::linear;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+#[cfg(feature = "flex")]
+use std::sync::Arc;
+
+/// The weight of a layer. A path to it does not name the variant.
+#[derive(Module, Debug)]
+pub enum Weight<const D: usize> {
+    /// A parameter in the layout of checkpoints, which can be trained.
+    Tensor(Param<Tensor<D>>),
+    /// In the layout of the CPU's kernels. No parameter: it is neither trained nor saved.
+    #[cfg(feature = "flex")]
+    Packed(Packed),
+}
+
+/// A weight in the layout of the CPU's kernels, shared by clones.
+#[cfg(feature = "flex")]
+#[derive(Module, Debug)]
+pub struct Packed {
+    #[module(skip)]
+    matrix: Arc<PackedMatrix>,
+}
+
+impl Weight<4> {
+    /// Products of a convolution's filters, `[out, channels, height, width]`, with the patches that it reads, and a bias.
+    ///
+    /// # Shapes
+    ///
+    /// `[patches, channels * height * width]` and `[out]` to `[patches, out]`.
+    pub fn forward(&self, patches: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+        match self {
+            Self::Tensor(weight) => linear(patches, weight.val().flatten(1, 3), Some(bias)),
+            #[cfg(feature = "flex")]
+            Self::Packed(packed) => packed.forward(patches, Some(bias)),
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+impl<const D: usize> Weight<D> {
+    /// A packed weight.
+    pub fn packed(matrix: PackedMatrix) -> Self {
+        Self::Packed(Packed { matrix: Arc::new(matrix) })
+    }
+
+    /// The packed weight, if it is one.
+    pub fn matrix(&self) -> Option<&PackedMatrix> {
+        match self {
+            Self::Tensor(_) => None,
+            Self::Packed(packed) => Some(&packed.matrix),
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+impl Packed {
+    /// `x W^T + b`.
+    ///
+    /// # Shapes
+    ///
+    /// `[.., in]` and `[out]` to `[.., out]` in f32.
+    ///
+    /// # Panics
+    ///
+    /// When the tensors are not on the CPU backend, or do not fit.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
+        let (mut shape, width) = (x.dims(), self.matrix.inputs());
+        shape[D - 1] = self.matrix.outputs();
+        let (values, bias) = (HostValues::of(x), bias.map(HostValues::of));
+        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(self.matrix.format()), Matrix::new());
+        let count = values.len() / width.max(1);
+        rows.fill(&pool, count, width, |row, out| out.copy_from_slice(&values[row * width..][..width]));
+        out.resize(count, self.matrix.outputs());
+        products(&pool, &rows, [(&*self.matrix, Output::store(&mut out).with_bias(bias.as_deref()))]);
+        tensor_of(&out, shape)
+    }
+}

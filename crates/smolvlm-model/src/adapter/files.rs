@@ -1,0 +1,251 @@
+//! An adapter folder, opened and sorted: matrices to multiply and tensors to put in place of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use smolvlm_kernels::MappedFile;
+
+use super::config::PeftConfig;
+use crate::convert::widen;
+use crate::error::Error;
+use crate::header::{StoredTensor, read_header, readable};
+use crate::stored::{canonical, float_type};
+
+/// Name of the weight file of an adapter folder.
+pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// What PEFT puts before the names of a model's modules.
+pub const PEFT_PREFIX: &str = "base_model.model.";
+
+/// The low-rank change of one linear layer, convolution or table: `scale * up * down`.
+#[derive(Debug, Clone)]
+pub struct LoraLayer {
+    /// Rows of `down` and columns of `up`.
+    pub rank: usize,
+    /// Factor of the product: alpha through rank, or through its root.
+    pub scale: f64,
+    /// `[outputs, rank]`.
+    pub up: Vec<f32>,
+    /// `[rank, inputs]`.
+    pub down: Vec<f32>,
+    /// Shape of the weight that it changes, as far as the matrices tell: of a convolution all dimensions.
+    pub(super) shape: Vec<usize>,
+    /// Change of the bias, before the factor.
+    pub(super) bias: Option<Vec<f32>>,
+    /// Whether it belongs to a table of embeddings.
+    pub(super) is_embedding: bool,
+}
+
+/// A LoRA adapter as PEFT writes it: `adapter_config.json` and `adapter_model.safetensors`.
+#[derive(Debug)]
+pub struct PeftAdapter {
+    pub(super) path: PathBuf,
+    pub(super) config: PeftConfig,
+    pub(super) file: MappedFile,
+    /// By name of the module.
+    pub(super) layers: BTreeMap<String, LoraLayer>,
+    /// Tensors that take the place of the model's, by name.
+    pub(super) replaced: BTreeMap<String, StoredTensor>,
+}
+
+/// Which part of a module's change a tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Down,
+    Up,
+    UpBias,
+    EmbeddingDown,
+    EmbeddingUp,
+}
+
+/// Endings of the names of these parts. PEFT accepts names that still carry the adapter's, too.
+const PARTS: [(&str, Part); 8] = [
+    (".lora_A.weight", Part::Down),
+    (".lora_A.default.weight", Part::Down),
+    (".lora_B.weight", Part::Up),
+    (".lora_B.default.weight", Part::Up),
+    (".lora_B.bias", Part::UpBias),
+    (".lora_B.default.bias", Part::UpBias),
+    (".lora_embedding_A", Part::EmbeddingDown),
+    (".lora_embedding_B", Part::EmbeddingUp),
+];
+
+impl PeftAdapter {
+    /// Opens an adapter folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Safetensors`] for files that cannot be read, [`Error::Adapter`] for options and tensors that
+    /// are not supported or contradict each other.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let config = PeftConfig::read(folder)?;
+        let path = folder.join(ADAPTER_WEIGHTS);
+        if !path.exists() && folder.join("adapter_model.bin").exists() {
+            let message = "found only adapter_model.bin; save the adapter with safetensors".to_owned();
+            return Err(Error::Adapter { path, message });
+        }
+        let file = MappedFile::open(&path).map_err(|error| Error::io(&path, error))?;
+        let wrong = |message: String| Error::Adapter { path: path.clone(), message };
+        let (mut parts, mut replaced) = (BTreeMap::<String, BTreeMap<Part, StoredTensor>>::new(), BTreeMap::new());
+        for (key, tensor) in read_header(&file, &path)? {
+            if float_type(tensor.dtype).is_none() {
+                return Err(wrong(format!(
+                    "{} is stored as {}; it can be F32, BF16 or F16",
+                    readable(&key),
+                    tensor.dtype
+                )));
+            }
+            let name = key.strip_prefix(PEFT_PREFIX);
+            let name = name.ok_or_else(|| wrong(format!("{} does not begin with {PEFT_PREFIX}", readable(&key))))?;
+            let repeated = match PARTS.iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, *part))) {
+                Some((module, part)) => parts.entry(module.to_owned()).or_default().insert(part, tensor).is_some(),
+                None if is_other_method(name) => {
+                    return Err(wrong(format!("{} is no part of a plain LoRA adapter", readable(&key))));
+                }
+                None => replaced.insert(canonical(name.replacen(".base_layer.", ".", 1)), tensor).is_some(),
+            };
+            if repeated {
+                return Err(wrong(format!("{} is stored twice", readable(&key))));
+            }
+        }
+        if parts.is_empty() && replaced.is_empty() {
+            return Err(wrong("it holds no tensors".to_owned()));
+        }
+        let mut layers = BTreeMap::new();
+        for (module, parts) in parts {
+            let layer = layer(&file, &module, &parts, &config).map_err(|message| match message {
+                Fault::Here(message) => wrong(format!("{}: {message}", readable(&module))),
+                Fault::Config(error) => error,
+            })?;
+            // The name that checkpoints have of it, which is that of its weight.
+            let weight = canonical(format!("{module}.weight"));
+            let name = weight.strip_suffix(".weight").unwrap_or(&weight).to_owned();
+            if layers.insert(name, layer).is_some() {
+                return Err(wrong(format!("{} is stored twice", readable(&module))));
+            }
+        }
+        Ok(Self { path, config, file, layers, replaced })
+    }
+
+    /// `adapter_config.json`.
+    pub fn config(&self) -> &PeftConfig {
+        &self.config
+    }
+
+    /// The changes of linear layers by their names in the checkpoint, for those who want to train them further.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] when the adapter changes anything else: tables, convolutions, biases, or whole modules.
+    pub fn into_linear_layers(self) -> Result<BTreeMap<String, LoraLayer>, Error> {
+        let other =
+            self.layers.iter().find(|(_, layer)| layer.is_embedding || layer.bias.is_some() || layer.shape.len() != 2);
+        let other = other.map(|(module, _)| module).or_else(|| self.replaced.keys().next());
+        match other {
+            Some(name) => {
+                let message = format!("{name} is not the weight of a linear layer with LoRA matrices");
+                Err(Error::Adapter { path: self.path, message })
+            }
+            None => Ok(self.layers),
+        }
+    }
+
+    /// Names that its tensors take the place of.
+    pub(super) fn replaces(&self) -> BTreeSet<&str> {
+        self.replaced.keys().map(String::as_str).collect()
+    }
+}
+
+/// Whether a name belongs to another method than plain LoRA: DoRA's magnitudes, single tokens, and the like.
+fn is_other_method(name: &str) -> bool {
+    name.split('.')
+        .any(|part| part.starts_with("lora_") || part == "token_adapter" || part.contains("trainable_tokens"))
+}
+
+enum Fault {
+    Here(String),
+    Config(Error),
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::Here(message)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// Joins the parts of a module's change.
+fn layer(
+    file: &MappedFile,
+    module: &str,
+    parts: &BTreeMap<Part, StoredTensor>,
+    config: &PeftConfig,
+) -> Result<LoraLayer, Fault> {
+    let is_embedding = parts.contains_key(&Part::EmbeddingDown) || parts.contains_key(&Part::EmbeddingUp);
+    let [down_part, up_part] =
+        if is_embedding { [Part::EmbeddingDown, Part::EmbeddingUp] } else { [Part::Down, Part::Up] };
+    let (Some(down), Some(up)) = (parts.get(&down_part), parts.get(&up_part)) else {
+        return Err("one of its two matrices is missing".to_owned().into());
+    };
+    let allowed = [down_part, up_part, if is_embedding { up_part } else { Part::UpBias }];
+    if parts.keys().any(|part| !allowed.contains(part)) {
+        return Err("it has matrices of a layer and of a table".to_owned().into());
+    }
+    let shapes = || format!("its matrices are {:?} and {:?}, which do not fit", down.shape, up.shape);
+    let (&[rank, ref inputs @ ..], &[outputs, up_rank, ref kernel @ ..]) = (down.shape.as_slice(), up.shape.as_slice())
+    else {
+        return Err(shapes().into());
+    };
+    let fits = rank == up_rank
+        && rank > 0
+        && !inputs.is_empty()
+        && inputs.len() == kernel.len() + 1
+        && kernel.iter().all(|&size| size == 1);
+    if !fits {
+        return Err(shapes().into());
+    }
+    let wanted = config.rank(module)?;
+    if wanted != rank as f64 {
+        return Err(format!("its matrices are of rank {rank}, the configuration says {wanted}").into());
+    }
+    let scale = config.scale(module, rank)?;
+    let (mut up, mut down) = (values(file, up)?, values(file, down)?);
+    let mut shape = vec![outputs];
+    shape.extend(inputs);
+    if is_embedding {
+        // PEFT keeps the matrices of a table `[entries, width]` transposed.
+        (up, down) = (transposed(&down, rank), transposed(&up, outputs));
+        shape.reverse();
+    }
+    let bias = match parts.get(&Part::UpBias) {
+        Some(bias) if bias.shape == [outputs] => Some(values(file, bias)?),
+        Some(bias) => return Err(format!("its bias is {:?}, which does not fit", bias.shape).into()),
+        None => None,
+    };
+    Ok(LoraLayer { rank, scale, up, down, shape, bias, is_embedding })
+}
+
+/// The values of a tensor.
+fn values(file: &MappedFile, tensor: &StoredTensor) -> Result<Vec<f32>, String> {
+    let (Some(float), Some(bytes)) = (float_type(tensor.dtype), file.get(tensor.range.clone())) else {
+        return Err("it cannot be read".to_owned());
+    };
+    let mut values = vec![0.0; bytes.len() / float.bytes()];
+    widen(bytes, float, &mut values);
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err("it holds a value that is not finite".to_owned())
+    }
+}
+
+/// A matrix of so many rows with rows and columns exchanged.
+fn transposed(values: &[f32], rows: usize) -> Vec<f32> {
+    let columns = values.len() / rows.max(1);
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}

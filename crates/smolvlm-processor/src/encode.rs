@@ -1,0 +1,70 @@
+//! Token ids of prompts that hold typed control tokens.
+
+use tokenizers::{
+    Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    Token, Tokenizer,
+};
+
+use crate::error::Error;
+use crate::processor::tokenizer_error;
+use crate::prompt::Piece;
+
+/// Token ids of the pieces of a prompt, each by itself.
+///
+/// # Errors
+/// [`Error::Tokenizer`], also for a typed control token that the tokenizer makes of its characters all the same.
+pub(crate) fn encode_pieces(tokenizer: &Tokenizer, pieces: &[Piece], add_special: bool) -> Result<Vec<u32>, Error> {
+    let line_break = encode_text(tokenizer, "\n")?;
+    let mut ids = Vec::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        // Within a prompt a text starts behind a line break, which is then cut off: some tokenizers put a blank before the
+        // first word of a text.
+        let after_line_break = |encode: fn(&Tokenizer, &str) -> Result<Vec<u32>, Error>, text: &str| {
+            let ids = encode(tokenizer, &format!("\n{text}"))?;
+            match ids.strip_prefix(line_break.as_slice()) {
+                Some(rest) => Ok(rest.to_vec()),
+                None => encode(tokenizer, text),
+            }
+        };
+        match piece {
+            Piece::Text(text) if text.is_empty() => {}
+            Piece::Text(text) if index == 0 => ids.extend(encode_text(tokenizer, text)?),
+            Piece::Text(text) => ids.extend(after_line_break(encode_text, text)?),
+            Piece::Typed(token) => {
+                let typed = after_line_break(encode_characters, token)?;
+                if tokenizer.token_to_id(token).is_some_and(|id| typed.contains(&id)) {
+                    let message = format!("{token:?} cannot be told from its characters");
+                    return Err(Error::Tokenizer { message });
+                }
+                ids.extend(typed);
+            }
+        }
+    }
+    if !add_special {
+        return Ok(ids);
+    }
+    let token = |id| Token::new(id, tokenizer.id_to_token(id).unwrap_or_default(), (0, 0));
+    let encoding = Encoding::from_tokens(ids.into_iter().map(token).collect(), 0);
+    Ok(tokenizer.post_process(encoding, None, true).map_err(tokenizer_error)?.get_ids().to_vec())
+}
+
+fn encode_text(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
+    Ok(tokenizer.encode_fast(text, false).map_err(tokenizer_error)?.get_ids().to_vec())
+}
+
+/// Token ids of a text in which no added token means anything.
+fn encode_characters(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
+    let mut text = NormalizedString::from(text);
+    if let Some(normalizer) = tokenizer.get_normalizer() {
+        normalizer.normalize(&mut text).map_err(tokenizer_error)?;
+    }
+    let mut words = PreTokenizedString::from(text.get());
+    if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+        pre_tokenizer.pre_tokenize(&mut words).map_err(tokenizer_error)?;
+    }
+    let mut ids = Vec::new();
+    for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+        ids.extend(tokenizer.get_model().tokenize(word).map_err(tokenizer_error)?.iter().map(|token| token.id));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,180 @@
+//! Conversations shortened to what fits a model's context.
+
+use std::collections::BTreeMap;
+
+use smolvlm_config::TileGrid;
+use smolvlm_video::{VideoMetadata, VideoPlan};
+
+use crate::error::{Error, Position};
+use crate::media::Opener;
+use crate::message::{Content, Conversation, Message};
+use crate::plan::MediaPlan;
+use crate::prepare::Planned;
+use crate::process::{Item, Source};
+use crate::processor::Processor;
+use crate::prompt::Prompt;
+use crate::source::{ImageSource, VideoSource, scheme};
+use crate::template::RenderOptions;
+
+/// Message and item of a medium in the whole conversation.
+type Place = (usize, usize);
+
+/// The longest end of a conversation that fits.
+pub(crate) struct Fitted<'a> {
+    /// First message that is kept after the system messages at the start.
+    start: usize,
+    pub text: Prompt,
+    /// In the order of the placeholders in `text`.
+    pub media: Vec<Planned<'a>>,
+}
+
+impl Processor {
+    /// A conversation that makes a prompt of at most `max_tokens` tokens: the given one without as many of its oldest
+    /// messages as it takes. A message is kept or dropped whole, so no image is ever cut; system messages at the start stay,
+    /// and so does the last message.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the last message is too long by itself; otherwise as [`Processor::estimate`].
+    pub fn fit(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+        max_tokens: usize,
+    ) -> Result<Conversation, Error> {
+        let at = Position::default();
+        self.media_policy().check_at(conversation, at)?;
+        let start = self.fitted(conversation, options, max_tokens, at, &mut Opener::new(self, true))?.start;
+        let kept = kept_messages(conversation, start);
+        Ok(Conversation::new(kept.filter_map(|index| conversation.messages.get(index).cloned())))
+    }
+
+    /// Goes from the last turn to the first, so that only media that may fit are opened, each once. Where nothing has to be
+    /// downloaded the whole is tried before that: mostly it fits.
+    pub(crate) fn fitted<'a>(
+        &self,
+        conversation: &'a Conversation,
+        options: &RenderOptions,
+        max_tokens: usize,
+        at: Position,
+        opener: &mut Opener<'_>,
+    ) -> Result<Fitted<'a>, Error> {
+        let light = Conversation::new(conversation.messages.iter().map(without_data));
+        // Mistakes in the whole show before the first medium is opened.
+        let text = self.render_at(&light, options, at)?;
+        self.items_of(&text, &light, 0, at)?;
+
+        let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
+        let mut best: Option<(usize, Prompt, Vec<Place>)> = None;
+        let starts = starts(conversation);
+        let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
+        let mut tries_whole = whole.is_some();
+        for start in whole.into_iter().chain(starts.into_iter().rev()) {
+            let indices: Vec<usize> = kept_messages(conversation, start).collect();
+            let is_kept = |message: usize| message >= start || message < system_messages(conversation);
+            for (message, item, content) in conversation.items().filter(|&(message, ..)| is_kept(message)) {
+                if let Some(source) = Source::of(content)
+                    && !opened.contains_key(&(message, item))
+                {
+                    let item_at = at.message(message).item(item);
+                    opened.insert((message, item), self.open_planned(Item { at: item_at, source }, opener)?);
+                }
+            }
+            let kept = Conversation::new(indices.iter().filter_map(|&index| light.messages.get(index).cloned()));
+            let text = self.render_at(&kept, options, at)?;
+            let items = self.items_of(&text, &kept, 0, at)?;
+            let original = |item: &Item<'_>| {
+                Some((*indices.get(item.at.message.unwrap_or_default())?, item.at.item.unwrap_or_default()))
+            };
+            let order: Vec<Place> = items.iter().filter_map(original).collect();
+            let plans: Vec<MediaPlan> =
+                order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
+            let tokens = self.count_tokens(&text, &plans, max_tokens)?;
+            if tokens > max_tokens {
+                if std::mem::take(&mut tries_whole) {
+                    continue;
+                }
+                if best.is_none() {
+                    return Err(Error::TooLong { tokens, limit: max_tokens });
+                }
+                break;
+            }
+            best = Some((start, text, order));
+            if tries_whole {
+                break;
+            }
+        }
+        let (start, text, order) = best.ok_or(Error::TooLong { tokens: 0, limit: max_tokens })?;
+        Ok(Fitted { start, text, media: order.iter().filter_map(|place| opened.remove(place)).collect() })
+    }
+
+    /// Tokens of an expanded prompt; those of its media alone, where they are too many already.
+    fn count_tokens(&self, text: &Prompt, plans: &[MediaPlan], max_tokens: usize) -> Result<usize, Error> {
+        let expansion = self.expansion(None);
+        match expansion.tokens(plans) {
+            tokens if tokens > max_tokens => Ok(tokens),
+            _ => Ok(self.encode_checked(&expansion.expand(text, plans, 0)?, plans, 0)?.len()),
+        }
+    }
+}
+
+/// Whether a medium is on another machine.
+fn has_downloads(conversation: &Conversation) -> bool {
+    conversation.items().any(|(_, _, content)| match content {
+        Content::Image(ImageSource::Url(url)) | Content::Video(VideoSource::Url(url)) => is_download(url),
+        Content::Video(VideoSource::Frames(list)) => {
+            list.images.iter().any(|image| matches!(image, ImageSource::Url(url) if is_download(url)))
+        }
+        _ => false,
+    })
+}
+
+fn is_download(url: &str) -> bool {
+    matches!(scheme(url), Some("http" | "https"))
+}
+
+/// System messages at the start.
+fn system_messages(conversation: &Conversation) -> usize {
+    conversation.messages.iter().take_while(|message| message.role == "system").count()
+}
+
+/// Where the kept part may start: a conversation goes on with what the user said, not with an answer to something that is
+/// gone.
+fn starts(conversation: &Conversation) -> Vec<usize> {
+    let (first, last) = (system_messages(conversation), conversation.messages.len().saturating_sub(1));
+    let users = conversation.messages.iter().enumerate().filter(|(_, message)| message.role == "user");
+    let users = users.map(|(index, _)| index).filter(|&index| first < index && index < last);
+    let mut starts = vec![first];
+    starts.extend(users);
+    starts.extend((first < last).then_some(last));
+    starts
+}
+
+/// The messages of a conversation that is kept from `start` on.
+fn kept_messages(conversation: &Conversation, start: usize) -> impl Iterator<Item = usize> {
+    (0..system_messages(conversation)).chain(start..conversation.messages.len())
+}
+
+/// The message as templates see it, without the data of its media.
+fn without_data(message: &Message) -> Message {
+    let content = message.content.iter().map(|content| match content {
+        Content::Image(ImageSource::Url(url)) if scheme(url) == Some("data") => image_data(),
+        Content::Image(ImageSource::Path(_) | ImageSource::Url(_)) | Content::Text(_) | Content::Known(_) => {
+            content.clone()
+        }
+        Content::Image(_) => image_data(),
+        Content::Video(VideoSource::Url(url)) if scheme(url) == Some("data") => video_data(),
+        Content::Video(VideoSource::Path(_) | VideoSource::Url(_)) => content.clone(),
+        Content::Video(_) => video_data(),
+    });
+    let (role, is_string) = (message.role.clone(), message.is_string);
+    Message { role, is_string, content: content.collect(), extra: message.extra.clone() }
+}
+
+fn image_data() -> Content {
+    Content::Known(MediaPlan::Image(TileGrid::WHOLE))
+}
+
+fn video_data() -> Content {
+    let metadata = VideoMetadata { frames: 0, fps: None, duration: None, height: 0, width: 0 };
+    Content::Known(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata }))
+}

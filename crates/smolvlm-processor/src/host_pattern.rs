@@ -1,0 +1,109 @@
+//! Names of hosts that a policy allows.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Hosts: `example.com` is that host alone, `*.example.com` every host below it and not itself, an IP address is that
+/// address. Without regard to case and a dot at the end; international names in their ASCII form (`xn--...`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostPattern(Pattern);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Pattern {
+    Name(String),
+    /// With the dot at its start.
+    Below(String),
+    Address(IpAddr),
+}
+
+impl HostPattern {
+    /// Whether it is or covers a host, given as a URL writes it, without brackets.
+    #[cfg(any(test, feature = "http"))]
+    pub(crate) fn matches(&self, host: &str) -> bool {
+        let host = normalize(host);
+        let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        match &self.0 {
+            Pattern::Name(name) => address.is_none() && *name == host,
+            Pattern::Below(end) => address.is_none() && host.len() > end.len() && host.ends_with(end),
+            Pattern::Address(own) => address == Some(*own),
+        }
+    }
+}
+
+/// Lower case, without one dot at the end.
+fn normalize(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+impl FromStr for HostPattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let host = normalize(text.trim());
+        let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+        if let Ok(address) = unbracketed.parse::<IpAddr>() {
+            return Ok(Self(Pattern::Address(address.to_canonical())));
+        }
+        let name = host.strip_prefix("*.").unwrap_or(&host);
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        if !name.split('.').all(is_label) {
+            let legal = "a host name, *. and a host name, or an IP address; without scheme, port and path";
+            return Err(Error::PolicyValue { value: text.to_owned(), legal });
+        }
+        Ok(Self(if host.starts_with('*') { Pattern::Below(format!(".{name}")) } else { Pattern::Name(host) }))
+    }
+}
+
+impl TryFrom<String> for HostPattern {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<HostPattern> for String {
+    fn from(pattern: HostPattern) -> Self {
+        pattern.to_string()
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Pattern::Name(name) => f.write_str(name),
+            Pattern::Below(end) => write!(f, "*{end}"),
+            Pattern::Address(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostPattern;
+
+    #[test]
+    fn subdomains_need_a_star() {
+        let patterns = ["Example.com.", "*.example.org", "192.0.2.1", "[2001:db8::1]"];
+        let patterns = patterns.map(|host| host.parse::<HostPattern>().unwrap());
+        let allows = |host: &str| patterns.iter().any(|pattern| pattern.matches(host));
+        for host in ["example.com", "EXAMPLE.com", "example.com.", "a.example.org", "a.b.example.org", "192.0.2.1"] {
+            assert!(allows(host), "{host}");
+        }
+        assert!(allows("2001:db8::1") && allows("::ffff:192.0.2.1"));
+        for host in ["a.example.com", "example.org", "badexample.org", "example.com.evil.net", "192.0.2.2", "", "."] {
+            assert!(!allows(host), "{host}");
+        }
+        for wrong in ["", "*", "*.", "http://a", "a/b", "a:80", "a b", "é.fr", "a..b", "*.*.a", "a@b", "\\a"] {
+            assert!(wrong.parse::<HostPattern>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Which media a conversation may name.
+
+use std::fmt;
+#[cfg(any(test, feature = "http"))]
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Position};
+use crate::host_pattern::HostPattern;
+use crate::message::{Content, Conversation};
+use crate::network::Network;
+#[cfg(any(test, feature = "http"))]
+use crate::network::is_public;
+use crate::source::{ImageSource, VideoSource, scheme};
+
+/// Which images and videos a conversation may name, and how many.
+///
+/// The default allows what the person at the keyboard may open: every file and every URL. Conversations of strangers need
+/// less: [`MediaPolicy::untrusted`] allows data inside the conversation only, and is where a policy for a server starts,
+/// also when one is deserialized, where an absent key means its value there.
+///
+/// ```
+/// use smolvlm_processor::{AddressRule, MediaPolicy, MediaScheme};
+///
+/// let policy = MediaPolicy {
+///     schemes: vec![MediaScheme::Data, MediaScheme::Https],
+///     hosts: Some(vec!["images.example.com".parse()?, "*.example.org".parse()?]),
+///     ..MediaPolicy::untrusted()
+/// };
+/// assert_eq!(policy.addresses, AddressRule::Public);
+/// # Ok::<(), smolvlm_processor::Error>(())
+/// ```
+///
+/// The policy is enforced where media are opened. Of a host name the addresses are checked after it was resolved; the
+/// connection goes to a checked address, and every redirect is checked like a URL of its own. Bytes and seconds of a
+/// single download are bounded by [`ProcessorLimits`](crate::ProcessorLimits).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default = "MediaPolicy::untrusted", deny_unknown_fields)]
+pub struct MediaPolicy {
+    /// Where media may come from.
+    pub schemes: Vec<MediaScheme>,
+    /// Folders, with all that is below them, in which files must lie, symbolic links resolved; none allows every file.
+    /// A relative path is then relative to one of these folders. Whoever can create links inside the folders while they are
+    /// read can lead out of them.
+    pub folders: Option<Vec<PathBuf>>,
+    /// Hosts of `http:` and `https:` URLs; none allows every host.
+    pub hosts: Option<Vec<HostPattern>>,
+    /// Addresses that hosts may have.
+    pub addresses: AddressRule,
+    /// Networks that [`AddressRule::Public`] allows as well.
+    pub networks: Vec<Network>,
+    /// Most images and videos of one conversation; a frame list counts its frames.
+    pub max_media: usize,
+    /// Most bytes of encoded media that are in memory for one batch: downloads, inline data and byte sources together.
+    pub max_total_bytes: u64,
+    /// Most seconds for all downloads of one batch together.
+    pub max_total_seconds: u64,
+}
+
+/// Where a medium comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum MediaScheme {
+    /// The conversation itself: `data:` URLs, base64, bytes and pixels.
+    Data,
+    /// Files and folders: paths and `file:` URLs.
+    File,
+    /// `http:` URLs.
+    Http,
+    /// `https:` URLs.
+    Https,
+}
+
+/// Which addresses a host may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AddressRule {
+    /// Any address. Proxies that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`) are used.
+    Any,
+    /// Addresses of the public internet, and [`MediaPolicy::networks`]. No private, loopback, link-local, shared (CGNAT),
+    /// multicast, reserved or documentation address, nor one that stands for an IPv4 address in another way than
+    /// IPv4-mapped (6to4, NAT64, Teredo). Connections are direct: a proxy would resolve names by itself.
+    Public,
+}
+
+impl Default for MediaPolicy {
+    fn default() -> Self {
+        Self {
+            schemes: vec![MediaScheme::Data, MediaScheme::File, MediaScheme::Http, MediaScheme::Https],
+            folders: None,
+            hosts: None,
+            addresses: AddressRule::Any,
+            networks: Vec::new(),
+            max_media: usize::MAX,
+            max_total_bytes: 4 << 30,
+            max_total_seconds: 3600,
+        }
+    }
+}
+
+impl MediaPolicy {
+    /// Data inside the conversation only: at most 64 images and frames and 64 MiB. No file or host is allowed before
+    /// [`folders`](Self::folders) or [`hosts`](Self::hosts) name it.
+    pub fn untrusted() -> Self {
+        Self {
+            schemes: vec![MediaScheme::Data],
+            folders: Some(Vec::new()),
+            hosts: Some(Vec::new()),
+            addresses: AddressRule::Public,
+            networks: Vec::new(),
+            max_media: 64,
+            max_total_bytes: 64 << 20,
+            max_total_seconds: 60,
+        }
+    }
+
+    /// Checks what a conversation names without opening anything: the number of media, their schemes and hosts. What takes a
+    /// look at the file system or the network is checked when a medium is opened, and so is all of this once more.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`], [`Error::TooManyMedia`], and [`Error::Url`] for a URL that cannot be read.
+    pub fn check(&self, conversation: &Conversation) -> Result<(), Error> {
+        self.check_at(conversation, Position::default())
+    }
+
+    pub(crate) fn check_at(&self, conversation: &Conversation, at: Position) -> Result<(), Error> {
+        let mut count = 0_usize;
+        for (message, item, content) in conversation.items() {
+            let at = at.message(message).item(item);
+            count += match content {
+                Content::Video(VideoSource::Frames(list)) => list.images.len(),
+                Content::Image(_) | Content::Video(_) => 1,
+                Content::Text(_) | Content::Known(_) => 0,
+            };
+            if count > self.max_media {
+                return Err(Error::TooManyMedia { at, limit: self.max_media });
+            }
+            match content {
+                Content::Image(source) => self.check_image(source, at)?,
+                Content::Video(source) => self.check_video(source, at)?,
+                Content::Text(_) | Content::Known(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_image(&self, source: &ImageSource, at: Position) -> Result<(), Error> {
+        match source {
+            ImageSource::Path(_) => self.check_scheme(MediaScheme::File, at),
+            ImageSource::Url(url) => self.check_url(url, at),
+            ImageSource::Base64(_) | ImageSource::Bytes(_) | ImageSource::Decoded(_) => {
+                self.check_scheme(MediaScheme::Data, at)
+            }
+        }
+    }
+
+    pub(crate) fn check_video(&self, source: &VideoSource, at: Position) -> Result<(), Error> {
+        match source {
+            VideoSource::Path(_) => self.check_scheme(MediaScheme::File, at),
+            VideoSource::Url(url) => self.check_url(url, at),
+            VideoSource::Base64(_) | VideoSource::Bytes(_) => self.check_scheme(MediaScheme::Data, at),
+            VideoSource::Frames(list) => list.images.iter().try_for_each(|image| self.check_image(image, at)),
+        }
+    }
+
+    fn check_url(&self, url: &str, at: Position) -> Result<(), Error> {
+        match scheme(url) {
+            Some("data") => self.check_scheme(MediaScheme::Data, at),
+            Some("file") => self.check_scheme(MediaScheme::File, at),
+            #[cfg(feature = "http")]
+            Some(_) => crate::web::parse(url, at).and_then(|url| crate::web::check(self, &url, at)),
+            #[cfg(not(feature = "http"))]
+            Some(name) => self.check_scheme(if name == "http" { MediaScheme::Http } else { MediaScheme::Https }, at),
+            None => Err(Error::unknown_scheme(url, at)),
+        }
+    }
+
+    pub(crate) fn check_scheme(&self, scheme: MediaScheme, at: Position) -> Result<(), Error> {
+        if self.schemes.contains(&scheme) {
+            return Ok(());
+        }
+        let what = match scheme {
+            MediaScheme::Data => "inline data",
+            MediaScheme::File => "a file",
+            MediaScheme::Http => "an http: URL",
+            MediaScheme::Https => "an https: URL",
+        };
+        let allowed: Vec<String> = self.schemes.iter().map(ToString::to_string).collect();
+        let reason = match allowed.as_slice() {
+            [] => "no media are allowed here".to_owned(),
+            allowed => format!("media can be given as {}", allowed.join(", ")),
+        };
+        Err(Error::NotAllowed { at, what: what.to_owned(), reason })
+    }
+
+    /// Whether a connection may go to an address.
+    #[cfg(any(test, feature = "http"))]
+    pub(crate) fn allows_address(&self, address: IpAddr) -> bool {
+        match self.addresses {
+            AddressRule::Any => true,
+            AddressRule::Public => is_public(address) || self.networks.iter().any(|network| network.contains(address)),
+        }
+    }
+
+    /// Whether a host may be asked, given as a URL writes it, without brackets.
+    #[cfg(any(test, feature = "http"))]
+    pub(crate) fn allows_host(&self, host: &str) -> bool {
+        self.hosts.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(host)))
+    }
+}
+
+impl fmt::Display for MediaScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Data => "data: URL",
+            Self::File => "file",
+            Self::Http => "http: URL",
+            Self::Https => "https: URL",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AddressRule, MediaPolicy, MediaScheme};
+
+    #[test]
+    fn a_policy_is_written_as_it_is_read() {
+        let policy: MediaPolicy = serde_json::from_str("{}").unwrap();
+        assert_eq!(policy, MediaPolicy::untrusted());
+        let text = r#"{"schemes": ["data", "https"], "hosts": ["*.example.org"], "networks": ["10.0.0.0/8"]}"#;
+        let policy: MediaPolicy = serde_json::from_str(text).unwrap();
+        assert_eq!(policy.schemes, [MediaScheme::Data, MediaScheme::Https]);
+        assert_eq!(policy.addresses, AddressRule::Public);
+        assert!(policy.allows_host("a.example.org") && policy.allows_address("10.1.2.3".parse().unwrap()));
+        let written = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<MediaPolicy>(&written).unwrap(), policy);
+        assert!(serde_json::from_str::<MediaPolicy>(r#"{"host": ["a"]}"#).is_err());
+        assert!(serde_json::from_str::<MediaPolicy>(r#"{"hosts": ["http://a"]}"#).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! Batches whose prompts are known and whose pixels are still to be decoded.
+
+use crate::batch::Batch;
+use crate::error::{Error, Position};
+use crate::estimate::Estimate;
+use crate::media::{Opened, Opener};
+use crate::message::Conversation;
+use crate::plan::{Media, MediaPlan};
+use crate::process::Item;
+use crate::processor::Processor;
+use crate::prompt::Prompt;
+use crate::template::RenderOptions;
+use crate::video_prompt::VideoWords;
+
+/// A batch of conversations whose media have been opened, each once, and planned from their headers: token counts are
+/// known, and nothing is decoded before [`Prepared::load`].
+///
+/// ```
+/// # use smolvlm_processor::{Message, Processor, ProcessorConfig, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer};
+/// # let template = RELEASED_CHAT_TEMPLATE.to_owned();
+/// # let processor = Processor::new(ProcessorConfig::default(), synthetic_tokenizer(49_280)?, Some(template))?;
+/// let conversations = [Message::user().text("Hello!").into()];
+/// let prepared = processor.prepare(&conversations, &RenderOptions::answer())?;
+/// if prepared.prompt_tokens(0) < 8192 {
+///     let batch = prepared.load()?;
+///     assert_eq!(batch.rows, 1);
+/// }
+/// # Ok::<(), smolvlm_processor::Error>(())
+/// ```
+pub struct Prepared<'a> {
+    processor: &'a Processor,
+    rows: Vec<Row<'a>>,
+}
+
+/// One conversation.
+pub(crate) struct Row<'a> {
+    /// The rendered conversation, with one placeholder for each medium.
+    pub text: Prompt,
+    /// In the order of the placeholders.
+    pub media: Vec<Planned<'a>>,
+    /// The expanded prompt and its tokens.
+    prompt: Prompt,
+    ids: Vec<u32>,
+}
+
+/// A medium that was opened and planned.
+pub(crate) struct Planned<'a> {
+    pub at: Position,
+    pub opened: Opened<'a>,
+    pub plan: MediaPlan,
+}
+
+impl Processor {
+    /// Renders conversations, opens their media and plans them from their headers. URLs are fetched here, each once.
+    ///
+    /// # Errors
+    /// As [`Processor::process`], except for damage beyond the headers.
+    pub fn prepare<'a>(
+        &'a self,
+        conversations: &'a [Conversation],
+        options: &RenderOptions,
+    ) -> Result<Prepared<'a>, Error> {
+        self.prepare_with(conversations, options, &mut Opener::new(self, false))
+    }
+
+    /// [`prepare`](Self::prepare) of conversations without as many of their oldest messages as it takes for prompts of at
+    /// most `max_tokens` tokens, as [`fit`](Self::fit) does. Media of messages that are dropped are not downloaded, but for
+    /// those of the last one that was tried.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn prepare_fitting<'a>(
+        &'a self,
+        conversations: &'a [Conversation],
+        options: &RenderOptions,
+        max_tokens: usize,
+    ) -> Result<Prepared<'a>, Error> {
+        let mut opener = Opener::new(self, false);
+        self.check_all(conversations)?;
+        let (mut rows, mut tiles) = (Vec::with_capacity(conversations.len()), 0);
+        for (row, conversation) in conversations.iter().enumerate() {
+            let fitted = self.fitted(conversation, options, max_tokens, place(conversations, row), &mut opener)?;
+            for medium in &fitted.media {
+                tiles = self.add_tiles(tiles, &medium.plan)?;
+            }
+            rows.push(Row::new(fitted.text, fitted.media));
+        }
+        self.planned(rows)
+    }
+
+    pub(crate) fn prepare_with<'a>(
+        &'a self,
+        conversations: &'a [Conversation],
+        options: &RenderOptions,
+        opener: &mut Opener<'_>,
+    ) -> Result<Prepared<'a>, Error> {
+        self.check_all(conversations)?;
+        // Everything is rendered and counted before the first medium is opened: that is where mistakes show.
+        let mut texts = Vec::with_capacity(conversations.len());
+        for (row, conversation) in conversations.iter().enumerate() {
+            let text = self.render_at(conversation, options, place(conversations, row))?;
+            let items = self.items_of(&text, conversation, row, place(conversations, row))?;
+            texts.push((text, items));
+        }
+        let mut tiles = 0;
+        let mut rows = Vec::with_capacity(conversations.len());
+        for (text, items) in texts {
+            let mut media = Vec::with_capacity(items.len());
+            for item in items {
+                let planned = self.open_planned(item, opener)?;
+                tiles = self.add_tiles(tiles, &planned.plan)?;
+                media.push(planned);
+            }
+            rows.push(Row::new(text, media));
+        }
+        self.planned(rows)
+    }
+
+    fn check_all(&self, conversations: &[Conversation]) -> Result<(), Error> {
+        if conversations.is_empty() {
+            return Err(Error::EmptyBatch);
+        }
+        let mut rows = conversations.iter().enumerate();
+        rows.try_for_each(|(row, conversation)| self.media_policy().check_at(conversation, place(conversations, row)))
+    }
+
+    /// Opens a medium and plans it.
+    pub(crate) fn open_planned<'a>(&self, item: Item<'a>, opener: &mut Opener<'_>) -> Result<Planned<'a>, Error> {
+        let at = item.at;
+        let opened = opener.open(item.source, at)?;
+        let plan = opened.plan(self, at)?;
+        Ok(Planned { at, opened, plan })
+    }
+
+    /// Tiles of a batch, with those of one more medium.
+    fn add_tiles(&self, tiles: usize, plan: &MediaPlan) -> Result<usize, Error> {
+        let (tiles, limit) = (tiles.saturating_add(plan.tiles()), self.limits().max_batch_tiles);
+        if tiles > limit { Err(Error::TooManyTiles { tiles, limit }) } else { Ok(tiles) }
+    }
+
+    fn planned<'a>(&'a self, rows: Vec<Row<'a>>) -> Result<Prepared<'a>, Error> {
+        let mut prepared = Prepared { processor: self, rows };
+        let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(Row::plans).collect();
+        prepared.write_prompts(&plans)?;
+        Ok(prepared)
+    }
+}
+
+impl Prepared<'_> {
+    /// Number of conversations.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Tokens of a conversation's prompt without padding; 0 for a row that does not exist.
+    pub fn prompt_tokens(&self, row: usize) -> usize {
+        self.rows.get(row).map_or(0, |row| row.ids.len())
+    }
+
+    /// What each conversation costs.
+    pub fn estimates(&self) -> Vec<Estimate> {
+        self.rows.iter().map(|row| self.processor.estimate_of(row.plans(), row.ids.len())).collect()
+    }
+
+    /// Decodes the media, one after the other, so that only one is in memory besides the tiles.
+    ///
+    /// # Errors
+    /// Those of media that are damaged beyond their headers.
+    pub fn load(mut self) -> Result<Batch, Error> {
+        let processor = self.processor;
+        let mut media: Vec<Vec<Media>> = Vec::with_capacity(self.rows.len());
+        let mut is_as_planned = true;
+        for row in &mut self.rows {
+            let mut loaded = Vec::with_capacity(row.media.len());
+            for Planned { at, opened, plan } in row.media.drain(..) {
+                let medium = opened.load(processor, at)?;
+                is_as_planned &= medium.plan() == plan;
+                loaded.push(medium);
+            }
+            media.push(loaded);
+        }
+        if !is_as_planned {
+            // A file changed, or gave less than its header promised: the prompt follows the pixels.
+            let plans: Vec<Vec<MediaPlan>> = media.iter().map(|row| row.iter().map(Media::plan).collect()).collect();
+            self.write_prompts(&plans)?;
+        }
+        let (prompts, ids): (Vec<_>, Vec<_>) =
+            self.rows.into_iter().map(|row| (row.prompt.to_string(), row.ids)).unzip();
+        Batch::new(&ids, prompts, media, || {
+            let missing = Error::MissingToken { name: "pad_token", token: String::new() };
+            processor.pad_token_id().ok_or(missing)
+        })
+    }
+
+    /// Expands and encodes the prompts for these media.
+    fn write_prompts(&mut self, plans: &[Vec<MediaPlan>]) -> Result<(), Error> {
+        let frames = plans.iter().flatten().filter_map(MediaPlan::frames).max();
+        let announced = frames.filter(|_| self.processor.video_words() == VideoWords::Reference);
+        for (index, (row, plans)) in self.rows.iter_mut().zip(plans).enumerate() {
+            row.prompt = self.processor.expansion(announced).expand(&row.text, plans, index)?;
+            row.ids = self.processor.encode_checked(&row.prompt, plans, index)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Row<'a> {
+    fn new(text: Prompt, media: Vec<Planned<'a>>) -> Self {
+        Self { text, media, prompt: String::new().into(), ids: Vec::new() }
+    }
+
+    fn plans(&self) -> Vec<MediaPlan> {
+        self.media.iter().map(|medium| medium.plan.clone()).collect()
+    }
+}
+
+/// Where a conversation stands: nowhere in particular, if it is alone.
+fn place(conversations: &[Conversation], row: usize) -> Position {
+    Position::conversation((conversations.len() > 1).then_some(row))
+}

@@ -1,0 +1,99 @@
+//! The bytes that single tokens add to a text.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tokenizers::{Decoder, Tokenizer};
+
+/// A text before a token, which keeps decoders from trimming the token's blank.
+const PREFIX: &str = "abcdef";
+
+/// The bytes that the characters of byte-level vocabularies stand for.
+static BYTES: LazyLock<BTreeMap<char, u8>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect());
+
+/// How a vocabulary spells bytes.
+#[derive(Clone, Copy, Debug)]
+enum Spelling {
+    /// One character a byte.
+    ByteLevel,
+    /// `<0xNN>` for bytes that are part of a character; all else as text.
+    ByteFallback,
+    /// As text.
+    Text,
+}
+
+/// Gives the bytes that a token adds to a text, as the reference looks for stop strings in them (transformers 5.24.0,
+/// generation/stopping_criteria.py, `clean_tokenizer_vocab`). A token may hold part of a character.
+#[derive(Clone, Debug)]
+pub struct TokenBytes<'a> {
+    tokenizer: &'a Tokenizer,
+    spelling: Spelling,
+    prefix: Vec<String>,
+}
+
+impl<'a> TokenBytes<'a> {
+    /// The bytes of this tokenizer's tokens.
+    pub fn new(tokenizer: &'a Tokenizer) -> Self {
+        let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or_default();
+        let spelling = if has_type(&decoder, "ByteFallback") {
+            Spelling::ByteFallback
+        } else if has_type(&decoder, "ByteLevel") {
+            Spelling::ByteLevel
+        } else {
+            Spelling::Text
+        };
+        let prefix = tokenizer.encode(PREFIX, false);
+        let prefix = prefix.map(|prefix| prefix.get_tokens().to_vec()).unwrap_or_default();
+        Self { tokenizer, spelling, prefix }
+    }
+
+    /// The bytes of a token, special or not; none for an unknown id.
+    pub fn get(&self, id: u32) -> Option<Vec<u8>> {
+        let token = self.tokenizer.id_to_token(id)?;
+        let bytes = match self.spelling {
+            Spelling::ByteLevel => token.chars().map(|c| BYTES.get(&c).copied()).collect(),
+            Spelling::ByteFallback => fallback_byte(&token).map(|byte| vec![byte]),
+            Spelling::Text => None,
+        };
+        Some(bytes.unwrap_or_else(|| self.text(token).into_bytes()))
+    }
+
+    /// The text of a token behind another one.
+    fn text(&self, token: String) -> String {
+        let tokens = [self.prefix.as_slice(), std::slice::from_ref(&token)].concat();
+        let text = match self.tokenizer.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).unwrap_or_default(),
+            None => tokens.join(" "),
+        };
+        text.split_once(PREFIX).map_or(token, |(_, text)| text.to_owned())
+    }
+}
+
+fn has_type(decoder: &Value, name: &str) -> bool {
+    match decoder {
+        Value::Object(object) => {
+            object.get("type").is_some_and(|kind| kind == name) || object.values().any(|value| has_type(value, name))
+        }
+        Value::Array(list) => list.iter().any(|value| has_type(value, name)),
+        _ => false,
+    }
+}
+
+fn fallback_byte(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    let is_byte = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if is_byte { u8::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// The printable character that byte-level vocabularies write for a byte: itself where it is visible, else one from
+/// U+0100 on (GPT-2, encoder.py, `bytes_to_unicode`).
+pub(crate) fn byte_char(byte: u8) -> char {
+    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    if visible(byte) {
+        return char::from(byte);
+    }
+    let index = (0..byte).filter(|&other| !visible(other)).count() as u32;
+    char::from_u32(0x100 + index).unwrap_or(char::REPLACEMENT_CHARACTER)
+}

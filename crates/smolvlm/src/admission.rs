@@ -1,0 +1,169 @@
+//! Whether a request fits into the model's context and the device's memory, before any work is done for it.
+
+use crate::estimate::{cache_bytes, weights};
+use crate::{Device, Error, SmolVlm};
+use smolvlm_config::ModelConfig;
+use smolvlm_generate::SamplingParams;
+use smolvlm_model::WeightFormat;
+use smolvlm_processor::Prepared;
+
+/// Copies of a sequence's logits that live together: the model's, the sampler's, and the scores of a beam.
+const LOGIT_COPIES: u64 = 3;
+
+/// Bytes that sequences of up to `tokens` tokens need besides the weights: keys, values and logits.
+pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequences: usize, tokens: usize) -> u64 {
+    let logits = (config.text.vocab_size as u64).saturating_mul(4 * LOGIT_COPIES);
+    cache_bytes(config, format, tokens).saturating_add(logits).saturating_mul(sequences as u64)
+}
+
+impl SmolVlm {
+    /// Refuses prompts that leave no room for an answer, and more sequences than the memory holds.
+    pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
+        let context = self.config.text.max_position_embeddings;
+        let (mut longest, mut new_tokens) = (0, 0);
+        for row in 0..prepared.rows() {
+            let prompt = prepared.prompt_tokens(row);
+            if prompt >= context {
+                return Err(Error::PromptTooLong { row, prompt, context });
+            }
+            longest = longest.max(prompt);
+            new_tokens = new_tokens.max(params.limit(prompt).unwrap_or(1).min(context - prompt));
+        }
+        // Shorter prompts are padded, so every sequence takes this much.
+        let tokens = longest.saturating_add(new_tokens);
+        let texts = params.num_beams.max(params.num_return_sequences);
+        let sequences = prepared.rows().saturating_mul(texts);
+        let needs = sequence_bytes(&self.config, self.format(), sequences, tokens);
+        match self.free_memory() {
+            Some(free) if needs > free => {
+                Err(Error::TooManySequences { sequences, tokens, device: self.device().device, needs, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the device's memory that a request may take. Processors are asked now; cards keep what they once had for the
+    /// next request, so there it is what the weights leave.
+    fn free_memory(&self) -> Option<u64> {
+        let info = self.device();
+        if info.device.is_processor() {
+            return crate::device::free_main_memory();
+        }
+        let before = info.free.or(info.memory)?;
+        Some(before.saturating_sub(weights(&self.config, self.format())))
+    }
+}
+
+/// The refusal of a sequence, if a device with so much memory has no room for it besides the weights.
+pub(crate) fn refused(device: Device, memory: Option<u64>, [weights, needs]: [u64; 2], tokens: usize) -> Option<Error> {
+    let free = memory?.saturating_sub(weights);
+    (needs > free).then_some(Error::TooManySequences { sequences: 1, tokens, device, needs, free })
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use crate::{
+        Conversation, Device, Dtype, Error, Message, Options, SamplingParams, SmolVlm, Source, Truncation, estimate,
+    };
+    use smolvlm_config::Preset;
+
+    fn options() -> Options {
+        Options { device: Device::Flex, dtype: Dtype::F32, image_splitting: Some(false), ..Options::default() }
+    }
+
+    fn model(options: Options) -> SmolVlm {
+        SmolVlm::load(Source::Random(Preset::Tiny), options).unwrap()
+    }
+
+    /// The header of a PNG and nothing that could be decoded: whoever decodes it fails in another way.
+    fn header_only() -> Vec<u8> {
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x20\0\0\0\x20\x08\x02\0\0\0".to_vec();
+        png.extend(0xfc18_eda3_u32.to_be_bytes());
+        png.extend(b"\0\0\0\x01IDAT\x78");
+        png
+    }
+
+    fn pictures(count: usize) -> Message {
+        (0..count).fold(Message::user(), |message, _| message.image(header_only())).text("What?")
+    }
+
+    #[test]
+    fn more_sequences_than_the_memory_holds_are_refused_with_numbers() {
+        let model = model(options());
+        for sequences in [1 << 22, usize::MAX] {
+            let beams = SamplingParams::greedy().max_new_tokens(1000).num_beams(sequences);
+            let texts = SamplingParams::sampling().max_new_tokens(1000).num_return_sequences(sequences);
+            for params in [beams, texts] {
+                let error = model.batch(&[pictures(1).into()], params).unwrap_err();
+                let Error::TooManySequences { sequences: found, tokens, needs, free, .. } = &error else {
+                    panic!("{error}")
+                };
+                assert!(*found == sequences && *tokens > 1000 && needs > free);
+                let message = error.to_string();
+                assert!(message.contains("num_beams") && message.contains("max_new_tokens"), "{message}");
+            }
+        }
+        let beams = SamplingParams::greedy().max_new_tokens(2).num_beams(3);
+        assert!(model.batch(&[Message::user().text("a").into()], beams).is_ok());
+    }
+
+    #[test]
+    fn long_prompts_are_refused_before_pixels_are_decoded() {
+        let long: Conversation = pictures(1500).into();
+        let error = model(options()).chat(long.clone()).unwrap_err();
+        let Error::PromptTooLong { row: 0, prompt, context: 8192 } = error else { panic!("{error}") };
+        let source = || Source::Random(Preset::Tiny);
+        let estimates = estimate(source(), &options(), &[long, pictures(1).into()], 10, &mut |_| {}).unwrap();
+        assert_eq!(estimates[0].prompt.prompt_tokens, prompt);
+        assert!(estimates[0].refused.as_ref().is_some_and(|reason| reason.contains("8192")), "{estimates:?}");
+        assert_eq!(estimates[1].refused, None);
+    }
+
+    #[test]
+    fn truncation_never_decodes_what_it_drops() {
+        let options = Options { truncation: Truncation::DropOldest, ..options() };
+        let model = model(options.clone());
+        let conversation =
+            Conversation::from([pictures(1500), Message::assistant().text("a"), Message::user().text("b")]);
+        let params = SamplingParams::greedy().max_new_tokens(2);
+        let answer = model.generate(conversation.clone(), params).unwrap();
+        assert!(answer.prompt_tokens < 100);
+        let source = Source::Random(Preset::Tiny);
+        let estimates = estimate(source, &options, &[conversation, pictures(1500).into()], 2, &mut |_| {}).unwrap();
+        assert_eq!(estimates[0].refused, None);
+        assert!(estimates[1].refused.is_some());
+    }
+
+    #[test]
+    fn estimates_do_not_overflow() {
+        let source = Source::Random(Preset::Tiny);
+        let conversations = [Message::user().text("a").into()];
+        let estimates = estimate(source, &options(), &conversations, usize::MAX, &mut |_| {}).unwrap();
+        assert_eq!(estimates[0].memory.cache, u64::MAX);
+        assert_eq!(estimates[0].memory.peak(), u64::MAX);
+    }
+
+    /// What a quantized folder is said to need is about what its file has, and what a loaded model has.
+    #[test]
+    fn quantized_folders_count_with_their_own_size() {
+        let folder = tempfile::tempdir().unwrap();
+        for (dtype, expanded) in [(Dtype::Q8, Dtype::F32), (Dtype::Q4, Dtype::Bf16)] {
+            let path = folder.path().join(dtype.to_string());
+            crate::quantize(Source::Random(Preset::Tiny), dtype, &path, &mut |_| {}).unwrap();
+            let size = std::fs::metadata(path.join("model.safetensors")).unwrap().len();
+            let weights = |dtype| {
+                let options = Options { dtype, ..options() };
+                let conversations = [Message::user().text("a").into()];
+                let estimates = estimate(Source::directory(&path), &options, &conversations, 10, &mut |_| {}).unwrap();
+                estimates[0].memory.weights
+            };
+            assert!(weights(Dtype::Auto).abs_diff(size) < size / 20, "{dtype}: {} of {size}", weights(Dtype::Auto));
+            assert_eq!(weights(Dtype::Auto), weights(dtype));
+            let loaded = SmolVlm::load(Source::directory(&path), Options { dtype: Dtype::Auto, ..options() }).unwrap();
+            assert_eq!(weights(Dtype::Auto), crate::estimate::weights(loaded.config(), loaded.format()));
+            let loaded = SmolVlm::load(Source::directory(&path), Options { dtype: expanded, ..options() }).unwrap();
+            assert_eq!(weights(expanded), crate::estimate::weights(loaded.config(), loaded.format()));
+            assert!(weights(expanded) > weights(Dtype::Auto));
+        }
+    }
+}

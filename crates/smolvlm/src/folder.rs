@@ -1,0 +1,140 @@
+//! Advice about folders that hold no checkpoint, or do not exist.
+
+use crate::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Entries of a folder that are looked at.
+const MAX_ENTRIES: usize = 10_000;
+
+/// Files of a processor: each or one of its alternatives.
+pub(crate) const PROCESSOR: &[&[&str]] = &[&["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"]];
+/// Files of a model besides its weights.
+pub(crate) const MODEL: &[&[&str]] = &[&["config.json"]];
+
+/// Checks that a folder has files, of each group at least one.
+pub(crate) fn check(folder: &Path, groups: &[&[&str]]) -> Result<(), Error> {
+    let has = |name: &str| folder.join(name).is_file();
+    let lacks = |groups: &[&[&str]]| -> Vec<String> {
+        groups.iter().filter(|group| !group.iter().any(|name| has(name))).map(|group| group.join(" or ")).collect()
+    };
+    let mut missing = lacks(groups);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let model = lacks(MODEL);
+    let advice = if !folder.is_dir() {
+        "; there is no such folder".to_owned()
+    } else if let Some(inner) = inner(folder) {
+        format!("; did you mean {}?", inner.display())
+    } else if model.is_empty() {
+        "; a model saved without its processor lacks them: copy them from the checkpoint that it was trained from"
+            .to_owned()
+    } else {
+        String::new()
+    };
+    missing.extend(model.into_iter().filter(|name| !groups.iter().any(|group| group.contains(&name.as_str()))));
+    Err(Error::Incomplete { folder: folder.to_owned(), missing: missing.join(", "), advice })
+}
+
+/// The last folder in a folder that has a configuration, by name: training keeps its checkpoints so.
+fn inner(folder: &Path) -> Option<PathBuf> {
+    let whole = |folder: &PathBuf| {
+        MODEL.iter().chain(PROCESSOR).all(|group| group.iter().any(|name| folder.join(name).is_file()))
+    };
+    folders(folder).filter(whole).max_by_key(|path| (path.as_os_str().len(), path.clone()))
+}
+
+/// A folder whose path differs from a missing one by at most so many characters of its last name.
+pub(crate) fn similar(path: &Path, most: usize) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.to_lowercase();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let near = folders(parent.unwrap_or(Path::new("."))).filter_map(|folder| {
+        let other = folder.file_name()?.to_str()?.to_owned();
+        let distance = distance(&name, &other.to_lowercase());
+        (distance <= most && distance < name.chars().count()).then_some((distance, other))
+    });
+    let (_, other) = near.min()?;
+    Some(parent.map_or_else(|| PathBuf::from(&other), |parent| parent.join(&other)))
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().take(MAX_ENTRIES).flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+/// Levenshtein distance: characters to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (above, y) in row.iter_mut().skip(1).zip(&b) {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = *above;
+            left = changed.min(*above + 1).min(left + 1);
+            *above = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("abc", "acb", 2)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn similar_folders_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("SmolVLM2-256M")).unwrap();
+        fs::write(root.path().join("SmolVLM2-256N"), "").unwrap();
+        let similar = |name: &str, most| similar(&root.path().join(name), most);
+        for name in ["smolvlm2-256m", "SmolVLM2-256", "SmolVLM2-265M", "SmolVLM2-256N"] {
+            assert_eq!(similar(name, 2), Some(root.path().join("SmolVLM2-256M")), "{name}");
+        }
+        assert_eq!(similar("SmolVLM2-500M", 2), None);
+        assert_eq!(similar("other", 3), None);
+        assert_eq!(super::similar(&root.path().join("none/at/all"), 3), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let error = |folder: &Path, groups| check(folder, groups).unwrap_err().to_string();
+        let both = error(root.path(), PROCESSOR);
+        assert!(
+            both.contains("tokenizer.json, preprocessor_config.json or processor_config.json, config.json"),
+            "{both}"
+        );
+        assert!(error(&root.path().join("none"), MODEL).contains("no such folder"));
+
+        fs::write(root.path().join("config.json"), "{}").unwrap();
+        let trained = error(root.path(), PROCESSOR);
+        assert!(trained.contains("copy them") && !trained.contains(" config.json"), "{trained}");
+        check(root.path(), MODEL).unwrap();
+
+        for step in ["checkpoint-90", "checkpoint-100"] {
+            let folder = root.path().join(step);
+            fs::create_dir_all(&folder).unwrap();
+            for name in ["config.json", "tokenizer.json", "processor_config.json"] {
+                fs::write(folder.join(name), "{}").unwrap();
+            }
+            check(&folder, PROCESSOR).unwrap();
+        }
+        assert!(error(root.path(), PROCESSOR).contains("checkpoint-100?"));
+    }
+}

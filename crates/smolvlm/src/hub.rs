@@ -1,0 +1,30 @@
+//! Checkpoints from the Hugging Face hub: the crate `smolvlm-hub`, with the [`Progress`] of loading.
+
+pub use smolvlm_hub::{Event, HubError, HubOptions};
+
+use crate::Progress;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Fetches a checkpoint with the [`HubOptions`] of the environment and returns its folder. Use it to have the files at hand
+/// before they are needed; [`Source::hub`](crate::Source::hub) does the same on loading.
+///
+/// See [`HubOptions::download`] for the arguments, and for a download that can be cancelled.
+///
+/// # Errors
+///
+/// As [`HubOptions::from_env`] and [`HubOptions::download`].
+pub fn download(
+    repo: &str,
+    revision: Option<&str>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, HubError> {
+    smolvlm_hub::download(repo, revision, &mut |event| {
+        match event {
+            Event::Progress { file, done, total } => progress(Progress::Download { file, done, total }),
+            Event::Note(text) => progress(Progress::Note(text)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })
+}
