@@ -199,7 +199,7 @@ fn a_quantised_checkpoint_is_what_loading_would_make() {
         for checkpoint in checkpoints() {
             let folder = tempfile::tempdir().unwrap();
             let (small, source) = (folder.path().join("small"), Source::directory(checkpoint.model()));
-            smolvlm::quantize(source, dtype, &small, &mut |_| {}).unwrap();
+            smolvlm::quantize(source, &[], dtype, &small, &mut |_| {}).unwrap();
             let loaded = SmolVlm::load(Source::directory(&small), Options::default()).unwrap();
             assert_eq!(loaded.format(), WeightFormat::Packed(format), "{}", checkpoint.name);
             assert!(loaded.load_report().unexpected.is_empty(), "{}", checkpoint.name);

@@ -39,4 +39,7 @@ ffmpeg -v error -y -f lavfi -i "sine=440:d=0.3" -c:a aac -b:a 32k -fflags +bitex
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=gray" -frames:v 12 -fflags +bitexact moving.gif
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24" -frames:v 12 -lossless 1 -fflags +bitexact moving.webp
 ffmpeg -v error -y -i plain.mp4 -vf "scale=32:24,format=rgb24" -frames:v 12 -f apng -plays 0 -fflags +bitexact moving.apng
+# Program streams, in which only the first packet has a time. cut-*.mp4, cut.flv and notrailer.gif are files without their ends.
+ffmpeg -v error -y -f lavfi -i "color=gray:s=64x48:r=25" -frames:v 40 -c:v mpeg2video -g 3 -bf 0 -q:v 9 -f mpeg a.mpg
+ffmpeg -v error -y -f lavfi -i "color=gray:s=64x48:r=25" -frames:v 250 -c:v mpeg2video -g 12 -bf 0 -q:v 9 -f mpeg ps10s.mpg
 ls -l

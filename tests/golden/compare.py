@@ -72,7 +72,8 @@ def picture_difference(left, right):
 
 def difference(path, left, right):
     a, b = left / path, right / path
-    if path.parts[0] == "media":
+    # Some of the decoders' files are damaged: no pictures to compare.
+    if path.parts[0] == "media" and path.parts[1] != "decoders":
         return picture_difference(a, b)
     if path.suffix == ".safetensors":
         exact = "model" in path.parts or path.parts[0] == "adapter"

@@ -41,6 +41,7 @@ def build(out, only=None, questions=None):
     from demo import write_answers
     from examples import write_examples
     from media import write_media
+    from processing_decoders import DECODERS, write_decoder_media
     from processing import write_processing
 
     torch.set_num_threads(1)
@@ -51,6 +52,7 @@ def build(out, only=None, questions=None):
         shutil.rmtree(out / name, ignore_errors=True)
     if MEDIA in wanted:
         write_media(out / MEDIA)
+        write_decoder_media(out / MEDIA / DECODERS)
     for name in wanted:
         if name in CHECKPOINTS:
             plan = recipe(name)

@@ -234,14 +234,12 @@ def mode_cases(golden_root):
     cases, tensors = [], {}
     for path in sorted((golden_root / "media" / MODES).iterdir()):
         mode, rgb = decoded(path)
-        lossy = path.suffix == ".jpg" or path.name == "lossy.webp"
         cases.append(
             {
                 "file": f"media/{MODES}/{path.name}",
                 "pil_mode": mode,
                 "height": rgb.shape[0],
                 "width": rgb.shape[1],
-                "lossy": lossy,
                 "crc32": crc32(rgb),
             }
         )

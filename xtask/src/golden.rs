@@ -1,7 +1,7 @@
 //! `cargo xtask golden`: goldens against the reference implementation.
 
 use crate::process::{cargo, execute, root};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the demo's questions go.
 const QUESTIONS: &str = "target/demo-questions";
@@ -14,6 +14,14 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         [flag] if flag == "--write" => true,
         other => return Err(format!("golden takes nothing or --write, not {other:?}")),
     };
+    let python = python()?;
+    cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;
+    let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
+    execute(&python, ["tests/golden/make.py", "--questions", QUESTIONS].iter().chain(mode).copied())
+}
+
+/// The Python of the environment with the pinned packages, made if it is missing.
+pub fn python() -> Result<PathBuf, String> {
     let environment = root().join("target/golden-python");
     let python = environment.join("bin/python");
     if !python.exists() {
@@ -21,9 +29,7 @@ pub fn run(rest: &[String]) -> Result<(), String> {
     }
     // Does nothing where all are there; brings an environment of earlier pins up to date.
     execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
-    cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;
-    let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };
-    execute(&python, ["tests/golden/make.py", "--questions", QUESTIONS].iter().chain(mode).copied())
+    Ok(python)
 }
 
 fn text(path: &Path) -> String {

@@ -2,8 +2,10 @@
 
 mod arrows;
 mod check;
+mod decoders;
 mod demo;
 mod golden;
+mod jpeg;
 mod parity;
 mod process;
 mod test;
@@ -18,6 +20,8 @@ cargo xtask <task>
   train-demo  train that model anew from nothing, for hours; goes on where it was interrupted
   test        every test of the workspace, as CI runs them
   golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
+  jpeg        compare decoded JPEG files with Pillow's pixels, 10,000 random ones or --files N
+  decoders    compare image decoders with Pillow's on random files, a few minutes
   parity      measure the errors of every device on the goldens, write them to docs/parity.md
   check       format, clippy, docs, and the arrows between crates
 ";
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         Some("train-demo") => train_demo::run(&rest),
         Some("test") => test::run(&rest),
         Some("golden") => golden::run(&rest),
+        Some("jpeg") => jpeg::run(&rest),
+        Some("decoders") => decoders::run(&rest),
         Some("parity") => parity::run(&rest),
         Some("check") => check::run(),
         None | Some("help" | "--help" | "-h") => {

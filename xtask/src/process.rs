@@ -55,7 +55,7 @@ pub fn features() -> Vec<String> {
     if has_ffmpeg() {
         features.extend(["smolvlm-cli/video", "smolvlm-tests/video", "smolvlm-video/ffmpeg"]);
     } else {
-        eprintln!("> without video containers: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
+        eprintln!("> without FFmpeg's libraries: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
     }
     if has_graphics() {
         features.push("smolvlm-tests/wgpu");

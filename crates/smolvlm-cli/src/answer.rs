@@ -1,7 +1,7 @@
 //! Answers as they are shown: the text on stdout, what it took on stderr.
 
 use crate::failure::Failure;
-use crate::say;
+use crate::{media, say};
 use smolvlm::{Event, FinishReason, Generation, SmolVlm};
 use std::io::{self, Write};
 
@@ -57,9 +57,10 @@ pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows on stderr where the time of an answer went, in which number format, and why it ended if it was not the model that
-/// ended it.
+/// Shows on stderr the notes on an answer's media, where its time went, in which number format, and why it ended if it was
+/// not the model that ended it.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
+    media::print_notes(&answer.notes);
     let timings = &answer.timings;
     let cached = match answer.cached_tokens {
         0 => String::new(),

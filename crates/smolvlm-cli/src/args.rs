@@ -67,7 +67,7 @@ pub struct Describe {
     /// first medium is one]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Every medium is a video: for animated WebP and PNG
+    /// Treat every file as a video, whatever it holds
     #[arg(long)]
     pub as_video: bool,
     /// Draw what the model sees first, if stderr is a terminal

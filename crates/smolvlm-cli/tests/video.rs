@@ -33,18 +33,23 @@ fn media_reach_the_model_in_order_and_the_first_one_makes_the_question() {
 }
 
 #[test]
-fn an_animated_webp_is_a_video_when_told_so() {
+fn a_file_says_itself_whether_it_is_a_video() {
     let workspace = Workspace::empty();
-    workspace.write("moving.webp", &test_file("corpus/clips/moving.webp"));
-    let prompt_tokens = |more: &[&str]| {
-        let output = workspace.run(&[&["describe", "moving.webp"], more, &SETTINGS[..]].concat());
+    // Names say nothing, or something wrong.
+    workspace.write("animated", &test_file("corpus/clips/moving.webp"));
+    workspace.write("animated.png", &test_file("corpus/clips/moving.apng"));
+    workspace.write("still.gif", &test_file("golden/media/square.png"));
+    let prompt = |file: &str, more: &[&str]| {
+        let output = workspace.run(&[&["describe", file], more, &SETTINGS[..]].concat());
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stderr).unwrap().split_once(' ').unwrap().0.parse::<usize>().unwrap()
     };
-    let frames =
-        [&["--as-video", "--video-frames", "1"][..], &["--as-video", "--video-frames", "2", "--video-fps", "50"]];
-    assert!(prompt_tokens(frames[0]) < prompt_tokens(frames[1]));
-    assert_ne!(prompt_tokens(&[]), prompt_tokens(frames[1]));
+    let two = ["--video-frames", "2", "--video-fps", "50"];
+    for video in ["animated", "animated.png"] {
+        assert!(prompt(video, &["--video-frames", "1"]) < prompt(video, &two), "{video}");
+    }
+    assert_eq!(prompt("still.gif", &["--video-frames", "1"]), prompt("still.gif", &two));
+    assert_ne!(prompt("still.gif", &["--as-video"]), prompt("still.gif", &[]));
 }
 
 #[test]
@@ -76,9 +81,19 @@ fn process_names_the_frames_without_weights() {
     assert!(*indices.last().unwrap() < frames["frames"].as_f64().unwrap());
 }
 
-#[cfg(feature = "video")]
+/// Whether this build or this machine can decode containers.
+fn has_ffmpeg() -> bool {
+    cfg!(feature = "video")
+        || ["ffmpeg", "ffprobe"]
+            .iter()
+            .all(|program| std::process::Command::new(program).arg("-version").output().is_ok())
+}
+
 #[test]
 fn a_container_is_described() {
+    if !has_ffmpeg() {
+        return;
+    }
     let workspace = Workspace::empty();
     workspace.write("plain.mp4", &test_file("corpus/clips/plain.mp4"));
     let shown =
@@ -87,11 +102,40 @@ fn a_container_is_described() {
     assert_eq!(answer, generated(&workspace, shown));
 }
 
+#[test]
+fn of_a_cut_off_video_the_whole_frames_are_used_with_a_note() {
+    let workspace = Workspace::with_checkpoint();
+    let clips: &[(&str, u64, &str)] = match has_ffmpeg() {
+        true => &[("notrailer.gif", 5, "5 frames"), ("cut-90.mp4", 60, "of 80"), ("cut.flv", 23, "23 frames")],
+        false => &[("notrailer.gif", 5, "5 frames")],
+    };
+    for (name, frames, words) in clips {
+        workspace.write(name, &test_file(&format!("corpus/clips/{name}")));
+        let chat = json!([{"role": "user", "content": [{"type": "video", "path": name}]}]);
+        workspace.write("chat.json", chat.to_string().as_bytes());
+        let args = ["process", "--conversation", "chat.json", "--model", "checkpoint", "--out"];
+        let output = workspace.run(&[&args[..], &[&format!("{name}.safetensors")]].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && stderr.starts_with("smolvlm: note: ") && stderr.contains(words), "{stderr}");
+        let bytes = std::fs::read(workspace.path(&format!("{name}.safetensors"))).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let video: Value = serde_json::from_str(&header.metadata().clone().unwrap()["video.0.0"]).unwrap();
+        assert_eq!(video["frames"], json!(frames), "{name}");
+
+        let described = workspace.run(&[&["describe", name], &SETTINGS[..]].concat());
+        let stderr = String::from_utf8(described.stderr).unwrap();
+        assert!(described.status.success() && stderr.contains(words), "{stderr}");
+    }
+}
+
 #[cfg(not(feature = "video"))]
 #[test]
-fn a_container_needs_the_feature_that_the_error_names() {
+fn without_ffmpeg_the_error_says_how_to_install_it() {
     let workspace = Workspace::empty();
     workspace.write("plain.mp4", &test_file("corpus/clips/plain.mp4"));
-    let line = workspace.fails(&[&["describe", "plain.mp4"], &SETTINGS[..]].concat());
-    assert!(line.contains("plain.mp4") && line.contains("`video`"), "{line}");
+    let mut command = workspace.command(&[&["describe", "plain.mp4"], &SETTINGS[..]].concat());
+    let output = command.env("PATH", workspace.path("")).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && line.contains("plain.mp4"), "{line}");
+    assert!(line.contains("`ffprobe`") && line.contains("install ffmpeg") && line.contains("`video`"), "{line}");
 }

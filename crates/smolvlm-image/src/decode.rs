@@ -1,13 +1,15 @@
 //! Files to pixels.
 
-use crate::colour::to_rgb;
+use crate::bmp::Bmp;
+use crate::format::Format;
+use crate::gif::Gif;
 use crate::jpeg::Jpeg;
-use crate::limits::check;
-use crate::orientation;
+use crate::orientation::{self, Orientation};
+use crate::png::Png;
+use crate::tiff::Tiff;
+use crate::webp::Webp;
 use crate::{Error, Limits, Rgb};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// Decodes a file's bytes: the first frame, turned as its EXIF data says, in RGB.
@@ -17,7 +19,7 @@ use std::path::Path;
 /// [`Error::Empty`], [`Error::UnknownFormat`], [`Error::Limit`] before any pixel is decoded, and [`Error::Decode`] for a
 /// damaged or truncated file.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, Error> {
-    let mut file = File::open(bytes, limits)?;
+    let file = File::open(bytes, limits)?;
     let orientation = file.orientation();
     Ok(orientation::apply(file.pixels()?, orientation))
 }
@@ -38,9 +40,9 @@ pub fn decode_file(path: &Path, limits: &Limits) -> Result<Rgb, Error> {
 ///
 /// As [`decode`], except for damage beyond the header.
 pub fn dimensions(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), Error> {
-    let mut file = File::open(bytes, limits)?;
+    let file = File::open(bytes, limits)?;
     let (width, height) = file.size();
-    Ok(if orientation::is_turned(file.orientation()) { (width, height) } else { (height, width) })
+    Ok(if file.orientation().transposed { (width, height) } else { (height, width) })
 }
 
 /// As [`dimensions`], of a file.
@@ -55,8 +57,12 @@ pub fn file_dimensions(path: &Path, limits: &Limits) -> Result<(u32, u32), Error
 
 /// A file whose header has been read and is within the limits.
 enum File<'a> {
-    Jpeg(Box<Jpeg<'a>>),
-    Other(ImageFormat, Box<dyn ImageDecoder + 'a>),
+    Jpeg(Box<Jpeg<'a>>, Orientation),
+    Png(Box<Png<'a>>),
+    Gif(Gif<'a>),
+    Bmp(Bmp<'a>),
+    Tiff(Box<Tiff<'a>>),
+    Webp(Box<Webp<'a>>),
 }
 
 impl<'a> File<'a> {
@@ -64,81 +70,72 @@ impl<'a> File<'a> {
         if bytes.is_empty() {
             return Err(Error::Empty);
         }
-        check("the file's size in bytes", bytes.len() as u64, limits.max_bytes)?;
-        let format = image::guess_format(bytes).map_err(|_| Error::UnknownFormat)?;
-        if let Some((width, height)) = png_size(bytes) {
-            check_size(width, height, limits)?;
+        limits.check_bytes(bytes.len())?;
+        let format = Format::of(bytes).ok_or(Error::UnknownFormat)?;
+        // A file that is nothing but a huge promise is told so, whatever else is wrong with it.
+        if let Some((width, height)) = Png::header_size(bytes) {
+            limits.check_size(width, height)?;
         }
-        let file = if format == ImageFormat::Jpeg {
-            File::Jpeg(Box::new(Jpeg::open(bytes).map_err(|message| decode_error(format, &message))?))
-        } else {
-            let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-            // The decoder's own memory: pixels of up to 16 bits and four channels, and its working space.
-            let mut memory = image::Limits::no_limits();
-            memory.max_alloc = Some(limits.max_pixels.saturating_mul(10).saturating_add(64 << 20));
-            reader.limits(memory);
-            let decoder = reader.into_decoder().map_err(|error| match error {
-                image::ImageError::Unsupported(_) if !format.reading_enabled() => Error::UnknownFormat,
-                error => decode_error(format, &error.to_string()),
-            })?;
-            File::Other(format, Box::new(decoder))
+        let file = match format {
+            Format::Jpeg => Jpeg::open(bytes)
+                .map(|jpeg| File::Jpeg(Box::new(jpeg), orientation::of_jpeg(bytes).orientation()))
+                .map_err(|error| error.to_string()),
+            Format::Png => Png::open(bytes).map(|png| File::Png(Box::new(png))),
+            Format::Gif => Gif::open(bytes).map(File::Gif),
+            Format::Bmp => Bmp::open(bytes).map(File::Bmp),
+            Format::Tiff => Tiff::open(bytes).map(|tiff| File::Tiff(Box::new(tiff))),
+            Format::Webp => Webp::open(bytes).map(|webp| File::Webp(Box::new(webp))),
         };
+        let file = file.map_err(|message| decode_error(format, &message))?;
         let (width, height) = file.size();
-        check_size(width, height, limits)?;
+        limits.check_size(width, height)?;
+        if width == 0 || height == 0 {
+            return Err(decode_error(format, &format!("it has {width} x {height} pixels")));
+        }
         Ok(file)
     }
 
     /// Width and height in pixels, as stored.
     fn size(&self) -> (u32, u32) {
         match self {
-            File::Jpeg(jpeg) => jpeg.size(),
-            File::Other(_, decoder) => decoder.dimensions(),
+            File::Jpeg(jpeg, _) => jpeg.size(),
+            File::Png(png) => png.size(),
+            File::Gif(gif) => gif.size(),
+            File::Bmp(bmp) => bmp.size(),
+            File::Tiff(tiff) => tiff.size(),
+            File::Webp(webp) => webp.size(),
         }
     }
 
-    /// How the image is to be turned. What cannot be read asks for nothing.
-    fn orientation(&mut self) -> Orientation {
-        let orientation = match self {
-            File::Jpeg(jpeg) => jpeg.orientation(),
-            File::Other(_, decoder) => decoder.orientation().ok(),
-        };
-        orientation.unwrap_or(Orientation::NoTransforms)
+    /// How the image is to be turned.
+    fn orientation(&self) -> Orientation {
+        match self {
+            File::Jpeg(_, orientation) => *orientation,
+            File::Png(png) => png.orientation(),
+            File::Tiff(tiff) => tiff.orientation(),
+            File::Webp(webp) => webp.orientation(),
+            File::Gif(_) | File::Bmp(_) => Orientation::default(),
+        }
     }
 
     fn pixels(self) -> Result<Rgb, Error> {
         let (width, height) = self.size();
-        match self {
-            File::Jpeg(jpeg) => {
-                let data = jpeg.pixels().map_err(|message| decode_error(ImageFormat::Jpeg, &message))?;
-                Rgb::new(width, height, data)
-            }
-            File::Other(format, decoder) => {
-                let image = DynamicImage::from_decoder(decoder);
-                Ok(to_rgb(image.map_err(|error| decode_error(format, &error.to_string()))?))
-            }
-        }
+        let (format, data) = match self {
+            File::Jpeg(jpeg, _) => (Format::Jpeg, jpeg.pixels().map_err(|error| error.to_string())),
+            File::Png(png) => (Format::Png, png.pixels()),
+            File::Gif(gif) => (Format::Gif, gif.pixels()),
+            File::Bmp(bmp) => (Format::Bmp, bmp.pixels()),
+            File::Tiff(tiff) => (Format::Tiff, tiff.pixels()),
+            File::Webp(mut webp) => (Format::Webp, webp.pixels()),
+        };
+        Rgb::new(width, height, data.map_err(|message| decode_error(format, &message))?)
     }
 }
 
-/// The size in a PNG file's header. The decoder looks further before it tells the size, and stumbles over what it finds in
-/// a file that is nothing but a huge promise.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let header =
-        bytes.get(..24).filter(|header| header.starts_with(b"\x89PNG\r\n\x1a\n") && &header[12..16] == b"IHDR")?;
-    let number = |at: usize| header[at..at + 4].iter().fold(0, |number, &byte| number << 8 | u32::from(byte));
-    Some((number(16), number(20)))
-}
-
-fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), Error> {
-    check("the image's width in pixels", width.into(), limits.max_width.into())?;
-    check("the image's height in pixels", height.into(), limits.max_height.into())?;
-    check("the image's number of pixels", u64::from(width) * u64::from(height), limits.max_pixels)
-}
-
-fn decode_error(format: ImageFormat, message: &str) -> Error {
+fn decode_error(format: Format, message: &str) -> Error {
     // One line, whatever the decoder wrote.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::Decode { format: format!("{format:?}").to_uppercase(), message }
+    Error::Decode { format: format.to_string(), message }
 }
 
 /// Reads a file of at most `limit` bytes.

@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the image is empty (0 bytes)")]
     Empty,
     /// The bytes are in no known format.
-    #[error("no image format recognised; PNG, JPEG, WebP, GIF, BMP and TIFF can be read")]
+    #[error("no image format recognized; PNG, JPEG, WebP, GIF, BMP and TIFF can be read")]
     UnknownFormat,
     /// The image is damaged, or uses what its decoder does not know.
     #[error("the {format} image cannot be decoded: {message}")]
@@ -39,7 +39,7 @@ pub enum Error {
         message: String,
     },
     /// The image is larger than the limits allow.
-    #[error("{what} is {found}, more than the limit of {limit}")]
+    #[error("{what} is {found}, more than the limit of {limit}, which {raise} raises")]
     Limit {
         /// What is too large, with its unit.
         what: &'static str,
@@ -47,6 +47,8 @@ pub enum Error {
         found: u64,
         /// How large it may be.
         limit: u64,
+        /// The option of the command, if there is one, and the field of [`Limits`](crate::Limits) that raise it.
+        raise: &'static str,
     },
     /// The pixels of a decoded image do not fit its size.
     #[error("{width} x {height} RGB pixels take {expected} bytes, {found} were given")]

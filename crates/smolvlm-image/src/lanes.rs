@@ -9,7 +9,7 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) const SQUARE: usize = 16;
 
 /// An instruction set.
-pub(crate) trait Lanes: Copy {
+pub(crate) trait Lanes: crate::jpeg::Samples {
     /// `sum(taps[k] * rows[k * stride + i])` for each `i` of a block, shifted right by `bits` after rounding, within 0..=255.
     fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK];
 

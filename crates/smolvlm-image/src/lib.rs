@@ -16,15 +16,17 @@
 //!
 //! # Files
 //!
-//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, as Pillow 13 reads them: EXIF orientation is applied,
-//! transparency is laid over white, grey is repeated, CMYK is converted without a colour profile. Of 16-bit samples the
-//! upper 8 bits are kept (Pillow does so for colour; grey it clips at 255, which makes such files white). Files that are
-//! truncated or damaged are errors, never half an image, and so is anything over the [`Limits`], before memory is taken.
-//! TIFF files with a palette, floating-point grey or CCITT group 3 compression cannot be read.
+//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, with the pixels that Pillow 13 gives, bit for bit:
+//! orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after the pixels, ImageMagick's raw profile,
+//! XMP), transparency over white, gray repeated, CMYK and palettes without a color profile. Of 16-bit samples the upper 8
+//! bits are kept (Pillow does so for color; gray it clips at 255, which makes such files white). Files that are truncated
+//! or damaged are errors, never half an image, and so is anything over the [`Limits`], before memory is allocated.
 //!
-//! All formats but lossy JPEG give Pillow's pixels exactly. JPEG decoders round differently: against libjpeg-turbo
-//! 3.2, which Pillow uses, photographs differ by 0.01 levels on average without chroma subsampling and by 0.05 to 0.4
-//! with it; a few pixels differ by up to 5 levels.
+//! JPEG files give the very pixels that libjpeg-turbo 3.2 gives, which Pillow uses: every coding, sampling factor and color
+//! space that Pillow reads, with the same repair of damaged data.
+//! TIFF: bilevel to 32 bits, palettes, gray or color with alpha, CMYK; strips, tiles and planes; PackBits, LZW, Deflate,
+//! Zstandard, CCITT groups 3 and 4, JPEG of gray, RGB and YCbCr; BigTIFF. Not read: CIELAB, YCbCr compressed with anything
+//! but JPEG, CMYK compressed with JPEG, old-style JPEG, LZMA, LERC, WebP, SGILog and ThunderScan.
 //!
 //! # Threads
 //!
@@ -33,22 +35,30 @@
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod avx2;
 mod batch;
-mod colour;
+mod bmp;
+mod color;
 mod decode;
 mod error;
+mod format;
+mod gif;
 mod jpeg;
 mod kernel;
 mod lanes;
 mod limits;
+mod lzw;
 mod orientation;
 mod passes;
+mod png;
 mod processor;
 mod resize;
 mod rgb;
+mod tiff;
+mod webp;
 
 pub use batch::TileBatch;
 pub use decode::{decode, decode_file, dimensions, file_dimensions};
 pub use error::Error;
+pub use format::Format;
 pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;

@@ -7,11 +7,11 @@ use crate::Error;
 pub struct Limits {
     /// Largest file, in bytes. 256 MiB by default.
     pub max_bytes: u64,
-    /// Largest width in pixels. 65535 by default.
+    /// Largest width in pixels. 2^20 by default: resizing takes memory for every pixel of a side.
     pub max_width: u32,
-    /// Largest height in pixels. 65535 by default.
+    /// Largest height in pixels. 2^20 by default.
     pub max_height: u32,
-    /// Most pixels. 2^27 (134 million, 400 MB decoded) by default.
+    /// Most pixels. 178,956,970 (537 MB decoded) by default, as Pillow's `MAX_IMAGE_PIXELS`.
     pub max_pixels: u64,
     /// Most tiles of one image. 1024 by default; released settings make at most 17.
     pub max_tiles: usize,
@@ -19,10 +19,41 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, max_width: 65_535, max_height: 65_535, max_pixels: 1 << 27, max_tiles: 1024 }
+        Self { max_bytes: 256 << 20, max_width: 1 << 20, max_height: 1 << 20, max_pixels: 178_956_970, max_tiles: 1024 }
     }
 }
 
-pub(crate) fn check(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
-    if found > limit { Err(Error::Limit { what, found, limit }) } else { Ok(()) }
+impl Limits {
+    /// Refuses a file that is too large.
+    pub(crate) fn check_bytes(&self, bytes: usize) -> Result<(), Error> {
+        let raise = "Limits::max_bytes";
+        check("the file's size in bytes", bytes as u64, self.max_bytes, raise)
+    }
+
+    /// Refuses an image that is too large.
+    pub(crate) fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
+        self.check_pixels("the image's number of pixels", u64::from(width) * u64::from(height))?;
+        check(
+            "the image's width in pixels",
+            width.into(),
+            self.max_width.into(),
+            "--max-image-side or Limits::max_width",
+        )?;
+        let raise = "--max-image-side or Limits::max_height";
+        check("the image's height in pixels", height.into(), self.max_height.into(), raise)
+    }
+
+    /// Refuses too many pixels; `what` names them.
+    pub(crate) fn check_pixels(&self, what: &'static str, pixels: u64) -> Result<(), Error> {
+        check(what, pixels, self.max_pixels, "--max-image-pixels or Limits::max_pixels")
+    }
+
+    /// Refuses an image of too many tiles.
+    pub(crate) fn check_tiles(&self, tiles: u64) -> Result<(), Error> {
+        check("the image's number of tiles", tiles, self.max_tiles as u64, "Limits::max_tiles")
+    }
+}
+
+fn check(what: &'static str, found: u64, limit: u64, raise: &'static str) -> Result<(), Error> {
+    if found > limit { Err(Error::Limit { what, found, limit, raise }) } else { Ok(()) }
 }

@@ -2,7 +2,6 @@
 
 use crate::decode::{decode, decode_file};
 use crate::kernel::Filter;
-use crate::limits::check;
 use crate::resize::{Plane, check_resize, resize_plane};
 use crate::{Error, Limits, Rgb};
 use rayon::prelude::*;
@@ -138,11 +137,11 @@ impl ImageProcessor {
 
     /// Whether the intermediate images and the tiles stay within the limits.
     fn check(&self, image: &Rgb, plan: &TilePlan) -> Result<(), Error> {
-        check("the number of tiles", plan.grid.tiles() as u64, self.limits.max_tiles as u64)?;
+        self.limits.check_tiles(plan.grid.tiles() as u64)?;
         let tile = (plan.tile, plan.tile);
         let mut height = image.height();
         for (out_height, out_width) in [plan.resized, plan.stretched, tile] {
-            check_resize(height, (out_height, out_width), self.limits.max_pixels)?;
+            check_resize(height, (out_height, out_width), &self.limits)?;
             height = out_height;
         }
         Ok(())

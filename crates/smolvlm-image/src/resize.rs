@@ -2,7 +2,6 @@
 
 //!
 use crate::kernel::{Filter, Weights};
-use crate::limits::check;
 use crate::passes::{both, horizontal, vertical};
 use crate::{Error, Limits, Rgb};
 use smolvlm_config::Resample;
@@ -45,15 +44,15 @@ pub fn resize(image: &Rgb, height: u32, width: u32, filter: Resample) -> Result<
     {
         return Err(Error::EmptyImage { height, width });
     }
-    check_resize(image.height(), (height, width), Limits::default().max_pixels)?;
+    check_resize(image.height(), (height, width), &Limits::default())?;
     let out = resize_plane(Plane::new(image), (height as usize, width as usize), filter)?;
     Rgb::new(width, height, out.data.into_owned())
 }
 
-/// Whether an image of `rows` rows can be resized to `height` x `width` without making more than `limit` pixels, the rows
+/// Whether an image of `rows` rows can be resized to `height` x `width` without making more pixels than the limits allow, the rows
 /// of the new width that come before the rows of the new height included.
-pub(crate) fn check_resize(rows: u32, (height, width): (u32, u32), limit: u64) -> Result<(), Error> {
-    check("the resized image's number of pixels", u64::from(rows.max(height)) * u64::from(width), limit)
+pub(crate) fn check_resize(rows: u32, (height, width): (u32, u32), limits: &Limits) -> Result<(), Error> {
+    limits.check_pixels("the resized image's number of pixels", u64::from(rows.max(height)) * u64::from(width))
 }
 
 /// Resizes to `height` x `width`. An axis that keeps its size is left alone.

@@ -1,9 +1,9 @@
 //! A decoded image.
 
-use crate::colour::to_rgb;
-use crate::{Error, orientation};
-use image::metadata::Orientation;
-use image::{DynamicImage, RgbaImage};
+use crate::Error;
+use crate::color::{Color, RowFormat, Samples};
+use crate::orientation::{self, Orientation};
+use rayon::prelude::*;
 
 /// A decoded image: 8-bit RGB, interleaved, row by row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +33,22 @@ impl Rgb {
     ///
     /// [`Error::RgbSize`] when there are not `4 * width * height` bytes; the error counts those without alpha.
     pub fn from_rgba(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
-        let found = data.len() / 4 * 3;
         let expected = 3 * u64::from(width) * u64::from(height);
-        let pixels =
-            RgbaImage::from_raw(width, height, data).ok_or(Error::RgbSize { width, height, expected, found })?;
-        Ok(to_rgb(DynamicImage::ImageRgba8(pixels)))
+        if data.len() as u64 != expected / 3 * 4 {
+            return Err(Error::RgbSize { width, height, expected, found: data.len() / 4 * 3 });
+        }
+        const PIXELS: usize = 1 << 14;
+        let format = RowFormat { samples: Samples::Bits(8), channels: 4, color: Color::Rgba([0, 1, 2, 3]) };
+        let mut rgb = vec![0; data.len() / 4 * 3];
+        let chunks = rgb.par_chunks_mut(3 * PIXELS).zip(data.par_chunks(4 * PIXELS));
+        chunks.for_each(|(rgb, rgba)| format.convert(rgba, &mut Vec::new(), rgb));
+        Ok(Self { width, height, data: rgb })
     }
 
     /// The image turned and mirrored as an EXIF orientation (1 to 8) asks for; any other number leaves it as it is.
     #[must_use]
     pub fn turned(self, exif: u8) -> Self {
-        orientation::apply(self, Orientation::from_exif(exif).unwrap_or(Orientation::NoTransforms))
+        orientation::apply(self, Orientation::from_exif(exif))
     }
 
     /// Width in pixels.

@@ -135,11 +135,13 @@ fn a_huge_promise_is_refused_with_its_numbers() {
             assert!(matches!(error, Error::Limit { .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains(&found.to_string()) && text.contains(&limit.to_string()), "{text}");
+            // What raises it is named: the option of the command, and the field.
+            assert!(text.contains("--max-image-") && text.contains("Limits::max_"), "{text}");
         }
     };
     refused(&png_header(60_000, 60_000), 3_600_000_000, Limits::default().max_pixels);
-    refused(&png_header(70_000, 1), 70_000, 65_535);
-    refused(&png_header(1, 70_000), 70_000, 65_535);
+    refused(&png_header(2_000_000, 1), 2_000_000, 1 << 20);
+    refused(&png_header(1, 2_000_000), 2_000_000, 1 << 20);
     // A JPEG header: start, frame of 65500 x 65500 with one component, scan.
     let jpeg = b"\xff\xd8\xff\xc0\0\x0b\x08\xff\xdc\xff\xdc\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0\xff\xd9";
     refused(jpeg, 65_500 * 65_500, Limits::default().max_pixels);
@@ -147,6 +149,16 @@ fn a_huge_promise_is_refused_with_its_numbers() {
     let bytes = encode(ImageFormat::Png);
     let error = decode(&bytes, &small).unwrap_err();
     assert!(matches!(error, Error::Limit { found, limit: 100, .. } if found == bytes.len() as u64), "{error}");
+}
+
+#[test]
+fn limits_can_be_raised() {
+    let bytes = encode(ImageFormat::Png);
+    let few = Limits { max_pixels: 37 * 23 - 1, ..Limits::default() };
+    assert!(matches!(decode(&bytes, &few), Err(Error::Limit { found: 851, limit: 850, .. })));
+    assert!(decode(&bytes, &Limits { max_pixels: 37 * 23, ..few }).is_ok());
+    let narrow = Limits { max_width: 36, ..Limits::default() };
+    assert!(matches!(dimensions(&bytes, &narrow), Err(Error::Limit { found: 37, limit: 36, .. })));
 }
 
 #[test]

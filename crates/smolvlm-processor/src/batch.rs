@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::plan::Media;
+use smolvlm_video::VideoNote;
 
 /// Token ids and tiles of several prompts, in plain vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +72,11 @@ impl Batch {
     /// The images and videos of all rows, in the order in which their features enter the prompts.
     pub fn all_media(&self) -> impl Iterator<Item = &Media> {
         self.media.iter().flatten()
+    }
+
+    /// What the user should know about the media of a row although they can be used; nothing for a row that does not exist.
+    pub fn notes(&self, row: usize) -> Vec<VideoNote> {
+        self.media.get(row).into_iter().flatten().flat_map(Media::notes).cloned().collect()
     }
 
     /// Tokens of a row without its padding; 0 for a row that does not exist.

@@ -265,7 +265,7 @@ mod tests {
     fn video(frames: usize) -> MediaPlan {
         let stamps = (0..frames).map(|index| FrameStamp { index: index * 8, time: None }).collect();
         let metadata = VideoMetadata { frames: 40, fps: Some(Ratio::whole(8)), duration: None, height: 1, width: 1 };
-        MediaPlan::Video(VideoPlan { stamps, metadata })
+        MediaPlan::Video(VideoPlan { stamps, metadata, notes: Vec::new() })
     }
 
     #[test]
@@ -333,7 +333,8 @@ mod tests {
             let stamp = |index: &serde_json::Value| FrameStamp { index: index.as_u64().unwrap() as usize, time: None };
             let metadata =
                 VideoMetadata { frames: 0, fps: ratio("fps"), duration: ratio("duration"), height: 1, width: 1 };
-            let video = VideoPlan { stamps: indices.iter().map(stamp).collect(), metadata };
+            let stamps = indices.iter().map(stamp).collect();
+            let video = VideoPlan { stamps, metadata, notes: Vec::new() };
             let announced = case["announced"].as_u64().map(|count| count as usize);
             let special = SpecialTokens::default();
             let expansion = Expansion { words: VideoWords::Reference, announced, ..expansion(&special, 4) };

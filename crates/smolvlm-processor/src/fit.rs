@@ -176,5 +176,5 @@ fn image_data() -> Content {
 
 fn video_data() -> Content {
     let metadata = VideoMetadata { frames: 0, fps: None, duration: None, height: 0, width: 0 };
-    Content::Known(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata }))
+    Content::Known(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata, notes: Vec::new() }))
 }

@@ -8,6 +8,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::error::{Error, Position};
+use crate::media_kind::kind_of_bytes;
 use crate::source::scheme;
 
 /// Standard base64; padding may be missing, as it often is in hand-made URLs.
@@ -27,14 +28,13 @@ pub(crate) fn base64(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Er
 /// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
 /// image file; otherwise the missing file is what the caller should hear about.
 pub(crate) fn image_in_path(path: &Path, limit: u64, at: Position) -> Option<Vec<u8>> {
-    const SIGNATURES: [&[u8]; 7] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*"];
     const SHORTEST: usize = 32;
     let text = path.to_str()?;
     if text.len() < SHORTEST || path.exists() {
         return None;
     }
     let bytes = base64_bytes(text, limit, at).ok()?;
-    SIGNATURES.iter().any(|signature| bytes.starts_with(signature)).then_some(bytes)
+    kind_of_bytes(&bytes).is_some().then_some(bytes)
 }
 
 fn base64_bytes(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> {

@@ -38,7 +38,7 @@
 //! # Cargo features
 //!
 //! - `http`: fetch `http:` and `https:` URLs.
-//! - `ffmpeg`: read video containers through the system's FFmpeg libraries; see [`smolvlm_video`].
+//! - `ffmpeg`: read video containers through the system's FFmpeg libraries instead of its programs; see [`smolvlm_video`].
 
 mod batch;
 mod control_tokens;
@@ -56,6 +56,7 @@ mod inline;
 mod jpeg_header;
 mod limits;
 mod media;
+mod media_kind;
 mod message;
 mod namespace;
 mod network;
@@ -88,6 +89,7 @@ pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use host_pattern::HostPattern;
 pub use limits::ProcessorLimits;
+pub use media_kind::media_kind;
 pub use message::{Content, Conversation, Message};
 pub use network::Network;
 pub use plan::{Media, MediaPlan};
@@ -96,7 +98,7 @@ pub use prepare::Prepared;
 pub use processor::Processor;
 pub use smolvlm_config::{ProcessorConfig, TileGrid};
 pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
-pub use smolvlm_video::{Ratio, VideoPlan, VideoProcessor, VideoTiles};
+pub use smolvlm_video::{MediaKind, Ratio, VideoNote, VideoPlan, VideoProcessor, VideoTiles};
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};

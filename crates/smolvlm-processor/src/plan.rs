@@ -2,7 +2,7 @@
 
 use smolvlm_config::TileGrid;
 use smolvlm_image::Tiles;
-use smolvlm_video::{VideoPlan, VideoTiles};
+use smolvlm_video::{VideoNote, VideoPlan, VideoTiles};
 
 /// What stands for one image or video in a prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,14 @@ impl MediaPlan {
         match self {
             Self::Image(grid) => grid.tiles(),
             Self::Video(video) => video.stamps.len(),
+        }
+    }
+
+    /// What the user should know about the medium although it can be used, such as that a video is cut off.
+    pub fn notes(&self) -> &[VideoNote] {
+        match self {
+            Self::Image(_) => &[],
+            Self::Video(video) => &video.notes,
         }
     }
 
@@ -69,6 +77,14 @@ impl Media {
             Self::Image(image) => Some(image.edge),
             Self::Video(video) => Some(video.edge),
             Self::Known(_) => None,
+        }
+    }
+
+    /// What the user should know about it although it can be used; nothing for a known medium.
+    pub fn notes(&self) -> &[VideoNote] {
+        match self {
+            Self::Image(_) | Self::Known(_) => &[],
+            Self::Video(video) => &video.plan.notes,
         }
     }
 

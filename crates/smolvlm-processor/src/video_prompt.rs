@@ -72,7 +72,7 @@ mod tests {
     fn times_of_the_stream_win_over_the_average_rate() {
         let stamp = FrameStamp { index: 8, time: Some(Ratio::whole(3700)) };
         let metadata = VideoMetadata { frames: 9, fps: Some(Ratio::whole(8)), duration: None, height: 1, width: 1 };
-        let video = VideoPlan { stamps: vec![stamp], metadata };
+        let video = VideoPlan { stamps: vec![stamp], metadata, notes: Vec::new() };
         assert_eq!(VideoWords::Own.frame(&stamp, &video), "\nFrame from 61:40:");
         assert_eq!(VideoWords::Reference.frame(&stamp, &video), "\nFrame from 00:01:");
         assert!(VideoWords::Own.intro(&video, 21).contains("twenty-one frames from a 1:01:40 [H:MM:SS]"));

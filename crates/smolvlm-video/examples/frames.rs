@@ -1,4 +1,4 @@
-//! Times a video on its way to tiles: `cargo run --release --features ffmpeg --example frames -- FILE`.
+//! Times a video on its way to tiles: `cargo run --release --example frames -- FILE`.
 
 use smolvlm_config::Preset;
 use smolvlm_video::{Error, Limits, VideoInput, VideoProcessor, open};

@@ -1,7 +1,7 @@
 //! Animated GIF, WebP and PNG files.
 
 use crate::limits::{Deadline, check};
-use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
+use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata, VideoNote};
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
@@ -24,19 +24,31 @@ pub(crate) struct Animation {
     metadata: VideoMetadata,
     /// When each frame is shown, in microseconds.
     starts: Vec<u64>,
+    notes: Vec<VideoNote>,
     limits: Limits,
 }
 
 impl Animation {
-    /// Decodes the file once, to count its frames and their times. None for a file that is no animation.
+    /// Decodes the file once, to count its frames and their times. Of a file that is damaged or cut off, the frames before that
+    /// are used. None for a file that is no animation.
     pub(crate) fn open(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
+        let shortened = if format == ImageFormat::WebP { whole_chunks(&bytes) } else { None };
+        let is_cut_off = shortened.is_some();
+        let bytes = shortened.map_or(bytes, Arc::from);
         let Some(((width, height), frames)) = frames(&bytes, format, limits)? else { return Ok(None) };
         let deadline = Deadline::after(limits.deadline);
         let mut starts = Vec::new();
         let mut end: u64 = 0;
+        let mut damage = None;
         for frame in frames {
             deadline.check()?;
-            let frame = frame.map_err(decode_error)?;
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    damage = Some(decode_error(error));
+                    break;
+                }
+            };
             starts.push(end);
             end = end.saturating_add(microseconds(frame.delay()));
             check("the number of frames", starts.len() as u64, limits.max_frames as u64)?;
@@ -51,9 +63,11 @@ impl Animation {
             width,
         };
         if starts.is_empty() {
-            return Err(Error::NoFrames);
+            return Err(damage.unwrap_or(if is_cut_off { Error::NoWholeFrame } else { Error::NoFrames }));
         }
-        Ok(Some(Self { bytes, format, metadata, starts, limits: limits.clone() }))
+        let note = VideoNote::EndsEarly { frames: starts.len(), announced: None };
+        let notes = if damage.is_some() || is_cut_off { vec![note] } else { Vec::new() };
+        Ok(Some(Self { bytes, format, metadata, starts, notes, limits: limits.clone() }))
     }
 }
 
@@ -65,6 +79,10 @@ impl FrameSource for Animation {
     fn stamp(&self, index: usize) -> FrameStamp {
         let time = self.starts.get(index).and_then(|&start| Ratio::new(start, MICROSECONDS));
         FrameStamp { index, time }
+    }
+
+    fn notes(&self) -> &[VideoNote] {
+        &self.notes
     }
 
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
@@ -121,6 +139,26 @@ fn frames<'a>(bytes: &'a [u8], format: ImageFormat, limits: &Limits) -> Result<D
     let opened = opened.map_err(decode_error)?;
     opened.as_ref().map_or(Ok(()), |(size, _)| pixels(*size))?;
     Ok(opened)
+}
+
+/// A WebP file that is shorter than it announces, without its incomplete last chunk and with the length that it has; none for a
+/// whole file. The decoder would refuse it.
+fn whole_chunks(bytes: &[u8]) -> Option<Vec<u8>> {
+    let size = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
+    if size(4)?.checked_add(8)? <= bytes.len() {
+        return None;
+    }
+    let mut end = 12;
+    while let Some(next) = size(end + 4).and_then(|size| end.checked_add(8)?.checked_add(size)?.checked_add(size % 2)) {
+        if next > bytes.len() {
+            break;
+        }
+        end = next;
+    }
+    let mut whole = bytes.get(..end)?.to_vec();
+    let length = u32::try_from(end - 8).ok()?;
+    whole.get_mut(4..8)?.copy_from_slice(&length.to_le_bytes());
+    Some(whole)
 }
 
 fn microseconds(delay: Delay) -> u64 {

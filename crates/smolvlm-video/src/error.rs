@@ -35,12 +35,28 @@ pub enum Error {
         /// What there is, such as `audio`.
         found: String,
     },
-    /// Containers cannot be read by this build.
+    /// A folder without images.
     #[error(
-        "this build reads animated GIF, WebP and PNG and folders of images only; \
-         for video containers enable the cargo feature `ffmpeg` (`video` of the command)"
+        "there are no images in this folder (files such as frame1.png or 0001.jpg); a video can also be a single file"
     )]
-    NeedsFfmpeg,
+    EmptyFolder,
+    /// There are frames, but none of them is whole.
+    #[error("the video is cut off before the end of its first frame; the download is incomplete")]
+    NoWholeFrame,
+    /// An MP4 file was cut off before its index.
+    #[error("the index (moov) is missing; the download is incomplete")]
+    MissingIndex,
+    /// FFmpeg's programs, which decode containers, are not installed.
+    #[error(
+        "the program `{program}`, which reads video containers, was not found; install FFmpeg ({}), \
+         or build with the cargo feature `ffmpeg` (`video` of the command). \
+         Animated GIF, WebP and PNG and folders of images need no FFmpeg",
+        install_command()
+    )]
+    NeedsFfmpeg {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+    },
     /// The video is damaged, or uses what its decoder does not know.
     #[error("the video cannot be decoded: {message}")]
     Decode {
@@ -88,6 +104,17 @@ pub enum Error {
     /// A video processor that is not to resize. Frames could not be put into one tensor.
     #[error("do_resize is false in the video processor's configuration; frames have to become tiles of one size")]
     NotResized,
+}
+
+/// How FFmpeg is installed on this system.
+const fn install_command() -> &'static str {
+    if cfg!(target_os = "macos") {
+        "`brew install ffmpeg`"
+    } else if cfg!(windows) {
+        "`winget install ffmpeg`"
+    } else {
+        "Debian and Ubuntu: `apt install ffmpeg`, Fedora: `dnf install ffmpeg-free`, Arch: `pacman -S ffmpeg`"
+    }
 }
 
 impl Error {

@@ -1,15 +1,12 @@
 //! Videos that are lists of images: folders, files, decoded frames.
 
 use crate::limits::{Deadline, check};
+use crate::sniff::is_frame;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
 use smolvlm_image::{Rgb, decode, decode_file, dimensions, file_dimensions};
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Endings of the files in a folder that are taken for frames.
-const IMAGE_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// One frame of a list.
 #[derive(Debug, Clone)]
@@ -90,7 +87,8 @@ fn size(image: &FrameImage, limits: &smolvlm_image::Limits) -> Result<(u32, u32)
     }
 }
 
-/// The image files of a folder in the order people number them: `frame2.png` before `frame10.png`.
+/// The image files of a folder in the order people number them: `frame2.png` before `frame10.png`. Hidden files, folders and
+/// files whose names do not end like an image's are left out.
 ///
 /// # Errors
 ///
@@ -100,8 +98,7 @@ pub fn frame_files(folder: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-        if ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str())) && path.is_file() {
+        if is_frame(&path) && path.is_file() {
             files.push(path);
             check("the number of frames", files.len() as u64, limits.max_frames as u64)?;
         }
@@ -142,7 +139,7 @@ mod tests {
     #[test]
     fn files_come_in_the_order_people_number_them() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["f10.png", "f2.PNG", "f1.jpg", "notes.txt", "f010b.png"] {
+        for name in ["f10.png", "f2.PNG", "f1.jpg", "notes.txt", "f010b.png", "._f1.jpg", ".f3.png", "Thumbs.db"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let files = frame_files(folder.path(), &Limits::default()).unwrap();

@@ -1,89 +1,191 @@
 //! The frames that a container holds, found by reading its packets without decoding them.
 
 use crate::Error;
-use crate::limits::{Deadline, check};
-use ffmpeg_next as ffmpeg;
+use crate::limits::check;
 
-/// Packets that cannot be read, one after the other, after which a file counts as finished.
-pub(crate) const MOST_ERRORS: usize = 64;
+/// A packet of a video stream; times in the stream's time base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packet {
+    /// When its frame is shown.
+    pub(crate) pts: Option<i64>,
+    /// When it is decoded.
+    pub(crate) dts: Option<i64>,
+    /// How long its frame is shown; 0 if the file does not say.
+    pub(crate) duration: i64,
+    /// Whether it can be decoded without others.
+    pub(crate) is_key: bool,
+}
 
 /// Frames and their times, in the stream's time base. What a file's header says about them is often missing or wrong.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    /// When each frame is shown, ascending; empty for a stream without usable times.
-    pub(crate) times: Vec<i64>,
-    /// When the frames are shown that can be decoded without others, ascending.
-    pub(crate) keys: Vec<i64>,
-    /// Frames.
+    /// Number of frames.
     pub(crate) frames: usize,
+    /// When each frame is shown, ascending; empty for a stream without times.
+    pub(crate) times: Vec<i64>,
+    /// Whether the decoder's frames carry these times, all different. Otherwise frames are counted from the start.
+    pub(crate) by_time: bool,
+    /// When the frames are shown that can be decoded without others, ascending; only with `by_time`.
+    pub(crate) keys: Vec<i64>,
     /// How long the last frame is shown; 0 if the file does not say.
-    last_duration: i64,
+    pub(crate) last_duration: i64,
+}
+
+/// Collects packets in the order of the file.
+#[derive(Debug, Default)]
+pub(crate) struct PacketScan {
+    /// Packets before this time were cut away by an edit list; they are decoded but not shown.
+    start: Option<i64>,
+    /// The clock of this format may start again; gaps longer than this are such starts, not pauses.
+    max_gap: Option<i64>,
+    frames: usize,
+    pts: Vec<i64>,
+    dts: Vec<i64>,
+    keys: Vec<i64>,
+    is_broken: bool,
+    last: Option<(i64, i64)>,
+}
+
+impl PacketScan {
+    pub(crate) fn new(start: Option<i64>, max_gap: Option<i64>) -> Self {
+        Self { start, max_gap, ..Self::default() }
+    }
+
+    /// Adds a packet.
+    pub(crate) fn push(&mut self, packet: Packet, max_frames: usize) -> Result<(), Error> {
+        if packet.pts.zip(self.start).is_some_and(|(time, start)| time < start) {
+            return Ok(());
+        }
+        self.frames += 1;
+        check("the number of frames", self.frames as u64, max_frames as u64)?;
+        if let Some(time) = packet.dts {
+            if let Some(&before) = self.dts.last() {
+                let is_gap = |gap| time.saturating_sub(before) > gap;
+                self.is_broken |= time < before || self.max_gap.is_some_and(is_gap);
+            }
+            self.dts.push(time);
+        }
+        if let Some(time) = packet.pts {
+            self.pts.push(time);
+            if packet.is_key {
+                self.keys.push(time);
+            }
+        }
+        let shown = packet.pts.or(packet.dts);
+        if shown > self.last.map(|(time, _)| time) {
+            self.last = shown.map(|time| (time, packet.duration.max(0)));
+        }
+        Ok(())
+    }
+
+    /// The index, as far as the packets tell; none if only decoding can tell.
+    pub(crate) fn finish(mut self) -> Option<Index> {
+        let last_duration = self.last.map_or(0, |(_, duration)| duration);
+        let frames = self.frames;
+        if self.is_broken {
+            return None;
+        }
+        if self.pts.len() == frames {
+            self.pts.sort_unstable();
+            self.keys.sort_unstable();
+            let by_time = self.pts.is_sorted_by(|a, b| a < b);
+            let keys = if by_time { self.keys } else { Vec::new() };
+            return Some(Index { frames, times: self.pts, by_time, keys, last_duration });
+        }
+        // At a constant delay the frames are shown as they are decoded.
+        let has_none = self.pts.is_empty() && self.dts.is_empty();
+        let times = if self.dts.len() == frames { self.dts } else { Vec::new() };
+        let is_known = has_none || !times.is_empty();
+        is_known.then(|| Index { frames, times, last_duration, ..Index::default() })
+    }
 }
 
 impl Index {
-    /// Reads all packets of a stream.
-    pub(crate) fn scan(
-        input: &mut ffmpeg::format::context::Input,
-        stream: usize,
-        start: Option<i64>,
-        max_frames: usize,
-        deadline: Deadline,
-    ) -> Result<Self, Error> {
-        let mut index = Self::default();
-        let mut has_times = true;
-        let mut last = i64::MIN;
-        let mut errors = 0;
-        while errors < MOST_ERRORS {
-            let mut packet = ffmpeg::Packet::empty();
-            match packet.read(input) {
-                Ok(()) => errors = 0,
-                Err(ffmpeg::Error::Eof) => break,
-                // A file may be damaged in places. What cannot be read will not be missed unless it is wanted.
-                Err(_) => {
-                    deadline.check()?;
-                    errors += 1;
-                    continue;
-                }
-            }
-            // What lies before the start was cut away by an edit list, and is decoded but not shown.
-            let hidden = |time: i64| start.is_some_and(|start| time < start);
-            if packet.stream() != stream || packet.pts().is_some_and(hidden) {
-                continue;
-            }
-            index.frames += 1;
-            check("the number of frames", index.frames as u64, max_frames as u64)?;
-            let Some(time) = packet.pts() else {
-                has_times = false;
-                continue;
-            };
-            index.times.push(time);
-            if packet.is_key() {
-                index.keys.push(time);
-            }
-            if time > last {
-                (last, index.last_duration) = (time, packet.duration().max(0));
-            }
-        }
-        index.times.sort_unstable();
-        index.keys.sort_unstable();
-        if !has_times || !index.times.is_sorted_by(|a, b| a < b) {
-            (index.times, index.keys) = (Vec::new(), Vec::new());
-        }
-        Ok(index)
+    /// An index of frames that are counted, with their repaired times.
+    pub(crate) fn counted(frames: usize, times: Vec<i64>) -> Self {
+        Self { frames, times, ..Self::default() }
     }
 
-    /// From the first frame to the end of the last one, in the stream's time base; none without times.
-    pub(crate) fn span(&self) -> Option<u64> {
+    /// From the first frame to the end of the last one, in the stream's time base; none without times. `frame` is the length of
+    /// a frame by the stream's rate.
+    pub(crate) fn span(&self, frame: Option<i64>) -> Option<i64> {
         let (first, last) = (self.times.first()?, self.times.last()?);
-        let last_duration = match self.last_duration {
-            0 => self.times.len().checked_sub(2).and_then(|at| last.checked_sub(self.times[at])).unwrap_or(0),
-            duration => duration,
-        };
-        u64::try_from(last.checked_sub(*first)?.checked_add(last_duration)?).ok()
+        let before = self.times.len().checked_sub(2).and_then(|at| self.times.get(at));
+        let step = || before.and_then(|before| last.checked_sub(*before)).unwrap_or(0);
+        let last_duration = if self.last_duration > 0 { self.last_duration } else { frame.unwrap_or_else(step) };
+        last.checked_sub(*first)?.checked_add(last_duration)
     }
 
     /// The last frame at or before a time from which decoding can start.
     pub(crate) fn key_before(&self, time: i64) -> Option<i64> {
         self.keys.partition_point(|&key| key <= time).checked_sub(1).map(|at| self.keys[at])
+    }
+
+    /// Removes the frames at the end, from `start` on, whose times are not in `decoded`.
+    pub(crate) fn trim(&mut self, start: i64, decoded: &[i64]) {
+        let is_lost = |time: i64| time >= start && !decoded.contains(&time);
+        let before = self.times.len();
+        while self.times.last().is_some_and(|&time| is_lost(time)) {
+            self.times.pop();
+        }
+        if self.times.len() < before {
+            self.last_duration = 0;
+        }
+        self.frames = self.times.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Index, Packet, PacketScan};
+    use crate::Error;
+
+    fn scan(packets: &[(Option<i64>, Option<i64>)], max_gap: Option<i64>) -> Option<Index> {
+        let mut scan = PacketScan::new(Some(0), max_gap);
+        for (at, &(pts, dts)) in packets.iter().enumerate() {
+            scan.push(Packet { pts, dts, duration: 10, is_key: at % 2 == 0 }, 9).unwrap();
+        }
+        scan.finish()
+    }
+
+    #[test]
+    fn frames_are_found_by_their_times_if_all_differ() {
+        let some = |pts, dts| (Some(pts), Some(dts));
+        let index = scan(&[some(-10, -20), some(0, -10), some(20, 0), some(10, 10), some(30, 20)], Some(50)).unwrap();
+        assert_eq!((index.frames, index.by_time, &index.times[..]), (4, true, &[0, 10, 20, 30][..]));
+        assert_eq!((index.span(None), index.key_before(29), index.key_before(9)), (Some(40), Some(20), None));
+
+        let repeated = scan(&[some(0, 0), some(10, 10), some(10, 10)], None).unwrap();
+        assert_eq!((repeated.by_time, &repeated.times[..], repeated.span(None)), (false, &[0, 10, 10][..], Some(20)));
+    }
+
+    #[test]
+    fn missing_times_come_from_the_order_of_decoding() {
+        let index = scan(&[(Some(5), Some(0)), (None, Some(10)), (None, Some(20))], None).unwrap();
+        assert_eq!((index.by_time, &index.times[..], index.span(None)), (false, &[0, 10, 20][..], Some(30)));
+        let nothing = scan(&[(None, None); 3], None).unwrap();
+        assert_eq!((nothing.frames, nothing.times.len(), nothing.span(None)), (3, 0, None));
+    }
+
+    #[test]
+    fn only_decoding_can_tell_more() {
+        assert_eq!(scan(&[(Some(5), Some(5)), (None, None)], None), None);
+        let restart = [(Some(50), Some(50)), (Some(10), Some(10))];
+        assert_eq!(scan(&restart, None), None);
+        let gap = [(Some(5), Some(5)), (Some(500), Some(500))];
+        assert!(scan(&gap, None).is_some() && scan(&gap, Some(100)).is_none());
+        let mut few = PacketScan::new(None, None);
+        let packet = Packet { pts: None, dts: None, duration: 0, is_key: true };
+        few.push(packet, 1).unwrap();
+        assert!(matches!(few.push(packet, 1), Err(Error::Limit { found: 2, limit: 1, .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_at_the_end_is_no_frame() {
+        let mut index = scan(&[(Some(0), Some(0)), (Some(30), Some(10)), (Some(20), Some(20))], None).unwrap();
+        index.trim(0, &[0, 30]);
+        assert_eq!(index.frames, 3);
+        index.trim(0, &[0]);
+        assert_eq!((index.frames, &index.times[..], index.span(Some(7))), (1, &[0][..], Some(7)));
     }
 }

@@ -21,37 +21,51 @@
 //!
 //! # Sources
 //!
-//! Animated GIF, WebP and PNG files, folders and lists of images, and decoded frames need no system library. Containers
-//! (MP4, MKV, WebM, AVI, MPEG-TS, ...) need the cargo feature `ffmpeg` and FFmpeg 5.1 or newer.
+//! Animated GIF, WebP and PNG files, folders and lists of images, and decoded frames need nothing else. Containers (MP4, MKV,
+//! WebM, AVI, MPEG-TS, ...) and raw streams are decoded by FFmpeg 5.1 or newer: with the cargo feature `ffmpeg` by its libraries,
+//! and otherwise by the programs `ffprobe` and `ffmpeg`, where they are installed. Both give the same frames, times and pixels.
+//! [`MediaKind`] tells images from videos.
+//!
+//! # Damage
+//!
+//! Of a file that is cut off, the frames before that are used, and [`VideoPlan::notes`] says so. A time that is missing or wrong
+//! is interpolated between its neighbors; where a clock starts again, as in joined recordings, it continues.
 //!
 //! # Memory
 //!
-//! One decoded frame at a time, whatever the length of the video; a container's index takes 8 bytes a frame. The tiles of
-//! the sampled frames are all kept: their number is bounded by `num_frames` of the configuration.
+//! One decoded frame at a time (with the programs three), whatever the length of the video; a container's index takes 16 bytes per
+//! frame. The tiles of the sampled frames are all kept: their number is bounded by `num_frames` of the configuration.
 
 mod animation;
 #[cfg(feature = "ffmpeg")]
-mod colour;
-#[cfg(feature = "ffmpeg")]
+mod color;
 mod container;
-#[cfg(feature = "ffmpeg")]
 mod display_matrix;
 mod error;
 mod frames;
-#[cfg(feature = "ffmpeg")]
 mod index;
+#[cfg(feature = "ffmpeg")]
+mod libraries;
 mod limits;
+mod matrix;
+mod note;
 mod open;
 mod plan;
 mod processor;
+mod programs;
 mod ratio;
+mod sniff;
 mod source;
+mod structure;
+mod timeline;
 
 pub use error::Error;
 pub use frames::{FrameImage, Frames, frame_files};
 pub use limits::Limits;
-pub use open::{VideoInput, open};
+pub use note::VideoNote;
+pub use open::{VideoInput, open, open_with_programs};
 pub use plan::FramePlan;
 pub use processor::{VideoPlan, VideoProcessor, VideoTiles};
 pub use ratio::Ratio;
+pub use sniff::MediaKind;
 pub use source::{FrameSink, FrameSource, FrameStamp, VideoMetadata};

@@ -16,6 +16,20 @@ pub struct Limits {
     pub max_sampled_frames: usize,
     /// Time for finding and decoding the frames of one video. Five minutes by default.
     pub deadline: Duration,
+    /// Most threads that decode one video container. As many as the machine has by default, and never more than 8: each thread holds
+    /// frames.
+    pub threads: Option<usize>,
+}
+
+/// Most threads of a decoder.
+const MAX_THREADS: usize = 8;
+
+impl Limits {
+    /// Threads of a decoder.
+    pub(crate) fn decoder_threads(&self) -> usize {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(available).clamp(1, MAX_THREADS)
+    }
 }
 
 impl Default for Limits {
@@ -26,6 +40,7 @@ impl Default for Limits {
             max_frames: 1 << 22,
             max_sampled_frames: 1024,
             deadline: Duration::from_secs(300),
+            threads: None,
         }
     }
 }
@@ -45,6 +60,11 @@ impl Deadline {
     pub(crate) fn after(allowed: Duration) -> Self {
         // A time too far away to be counted never comes.
         Self { end: Instant::now().checked_add(allowed), allowed }
+    }
+
+    /// Time that is left; none if it never ends.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.end.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
     pub(crate) fn is_over(self) -> bool {

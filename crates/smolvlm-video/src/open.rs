@@ -1,11 +1,13 @@
 //! Files to sources, by what they hold.
 
 use crate::animation::Animation;
+use crate::container::{Bytes, Container};
 use crate::limits::check;
-use crate::{Error, FrameImage, FrameSource, Frames, Limits, frame_files};
+use crate::programs::Programs;
+use crate::{Error, FrameImage, FrameSource, Frames, Limits, MediaKind, frame_files};
 use image::ImageFormat;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,59 +20,90 @@ pub enum VideoInput<'a> {
     Bytes(Arc<[u8]>),
 }
 
-/// Opens a video and reads what can be known without decoding it. What a file is, its first bytes say: an animation, a
-/// single image (a video of one frame) or a container.
+/// Opens a video and reads what can be known without decoding it. What a file is, its bytes say: an animation, a single image
+/// (a video of one frame) or a container.
+///
+/// Containers are decoded by FFmpeg's libraries with the cargo feature `ffmpeg`, and otherwise by its programs.
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::Empty`], [`Error::NoFrames`], [`Error::NoVideoStream`], [`Error::NeedsFfmpeg`],
-/// [`Error::Decode`], [`Error::Limit`] and [`Error::Deadline`]; about a file, within [`Error::File`].
+/// [`Error::Io`], [`Error::Empty`], [`Error::NoFrames`], [`Error::NoWholeFrame`], [`Error::EmptyFolder`],
+/// [`Error::NoVideoStream`], [`Error::MissingIndex`], [`Error::NeedsFfmpeg`], [`Error::Decode`], [`Error::Limit`] and
+/// [`Error::Deadline`]; about a file, within [`Error::File`].
 pub fn open(input: VideoInput<'_>, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    open_by(input, limits, container)
+}
+
+/// As [`open`], but decodes containers by the programs `ffprobe` and `ffmpeg`, whatever features are enabled.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with_programs(input: VideoInput<'_>, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    open_by(input, limits, container_by_programs)
+}
+
+/// Opens a container.
+type OpenContainer = fn(Bytes, &Limits) -> Result<Box<dyn FrameSource>, Error>;
+
+fn open_by(input: VideoInput<'_>, limits: &Limits, container: OpenContainer) -> Result<Box<dyn FrameSource>, Error> {
     match input {
-        VideoInput::Path(path) => open_path(path, limits).map_err(|error| error.in_file(path)),
+        VideoInput::Path(path) => open_path(path, limits, container).map_err(|error| error.in_file(path)),
         VideoInput::Bytes(bytes) => {
             check("the video's size in bytes", bytes.len() as u64, limits.max_bytes)?;
-            match image_format(&bytes) {
-                _ if bytes.is_empty() => Err(Error::Empty),
+            if bytes.is_empty() {
+                return Err(Error::Empty);
+            }
+            let kind = MediaKind::of_bytes(&mut Cursor::new(&bytes), "").ok().flatten();
+            match image_format(&bytes, kind) {
                 Some(format) => images(bytes, format, limits),
-                None => container_of_bytes(bytes, limits),
+                None => container(Bytes::Memory(bytes), limits),
             }
         }
     }
 }
 
-fn open_path(path: &Path, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<Box<dyn FrameSource>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     // Asked before opening: opening a pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
-        let images = frame_files(path, limits)?.into_iter().map(FrameImage::Path).collect();
+        let images: Vec<FrameImage> = frame_files(path, limits)?.into_iter().map(FrameImage::Path).collect();
+        if images.is_empty() {
+            return Err(Error::EmptyFolder);
+        }
         return Ok(Box::new(Frames::new(images, None, None, limits)?));
     }
     if !metadata.is_file() {
         return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
+    if metadata.len() == 0 {
+        return Err(Error::Empty);
+    }
     check("the video's size in bytes", metadata.len(), limits.max_bytes)?;
     let mut file = File::open(path).map_err(io)?;
+    let name = path.to_str().unwrap_or_default();
+    let kind = MediaKind::of_bytes(&mut BufReader::new(&mut file), name).map_err(io)?;
+    file.rewind().map_err(io)?;
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head).map_err(io)?;
-    match image_format(&head) {
-        _ if head.is_empty() => Err(Error::Empty),
+    match image_format(&head, kind) {
         Some(format) => {
             // One byte more than allowed, so that it shows.
             file.take(limits.image.max_bytes.saturating_add(1)).read_to_end(&mut head).map_err(io)?;
             images(head.into(), format, limits)
         }
-        None => container_of_file(path, limits),
+        None => container(Bytes::File(path.to_owned()), limits),
     }
 }
 
-/// Bytes that tell a format.
+/// Bytes that tell an image format.
 const HEAD: u64 = 64;
 
-/// The image format of a file, if it is one.
-fn image_format(head: &[u8]) -> Option<ImageFormat> {
-    image::guess_format(head).ok().filter(ImageFormat::reading_enabled)
+/// The image format of a file of this kind, if it is an image or an animation. A row of JPEG files is neither.
+fn image_format(head: &[u8], kind: Option<MediaKind>) -> Option<ImageFormat> {
+    let format = image::guess_format(head).ok().filter(ImageFormat::reading_enabled)?;
+    (format != ImageFormat::Jpeg || kind == Some(MediaKind::Image)).then_some(format)
 }
 
 /// An animation, or a video of one image.
@@ -82,24 +115,16 @@ fn images(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Box<
     })
 }
 
-#[cfg(feature = "ffmpeg")]
-fn container_of_file(path: &Path, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
-    use crate::container::{Bytes, Container};
-    Ok(Box::new(Container::open(Bytes::File(path.to_owned()), limits)?))
+fn container_by_programs(bytes: Bytes, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    Ok(Box::new(Container::open(bytes, limits, Programs::open)?))
 }
 
 #[cfg(feature = "ffmpeg")]
-fn container_of_bytes(bytes: Arc<[u8]>, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
-    use crate::container::{Bytes, Container};
-    Ok(Box::new(Container::open(Bytes::Memory(bytes), limits)?))
+fn container(bytes: Bytes, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    Ok(Box::new(Container::open(bytes, limits, crate::libraries::Libraries::open)?))
 }
 
 #[cfg(not(feature = "ffmpeg"))]
-fn container_of_file(_: &Path, _: &Limits) -> Result<Box<dyn FrameSource>, Error> {
-    Err(Error::NeedsFfmpeg)
-}
-
-#[cfg(not(feature = "ffmpeg"))]
-fn container_of_bytes(_: Arc<[u8]>, _: &Limits) -> Result<Box<dyn FrameSource>, Error> {
-    Err(Error::NeedsFfmpeg)
+fn container(bytes: Bytes, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    container_by_programs(bytes, limits)
 }

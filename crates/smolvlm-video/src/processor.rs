@@ -1,7 +1,7 @@
 //! Videos to tiles.
 
 use crate::limits::check;
-use crate::{Error, FramePlan, FrameSource, FrameStamp, Limits, VideoMetadata};
+use crate::{Error, FramePlan, FrameSource, FrameStamp, Limits, VideoMetadata, VideoNote};
 use smolvlm_config::{MAX_LONGEST_EDGE, Size, VideoProcessorConfig};
 use smolvlm_image::ImageProcessor;
 
@@ -20,6 +20,8 @@ pub struct VideoPlan {
     pub stamps: Vec<FrameStamp>,
     /// The whole video's.
     pub metadata: VideoMetadata,
+    /// What the user should know about the video.
+    pub notes: Vec<VideoNote>,
 }
 
 /// The sampled frames of a video.
@@ -82,7 +84,8 @@ impl VideoProcessor {
             return Err(Error::NoFrames);
         }
         check("the number of sampled frames", indices.len() as u64, self.limits.max_sampled_frames as u64)?;
-        Ok(VideoPlan { stamps: indices.into_iter().map(|index| source.stamp(index)).collect(), metadata })
+        let stamps = indices.into_iter().map(|index| source.stamp(index)).collect();
+        Ok(VideoPlan { stamps, metadata, notes: source.notes().to_vec() })
     }
 
     /// Samples a video and makes a tile of every sampled frame (transformers 5.23.0, `SmolVLMVideoProcessor`): resize to

@@ -58,6 +58,39 @@ impl Ratio {
     }
 }
 
+/// The length of one unit of a stream's times, in seconds. Both parts are positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeBase {
+    numerator: u64,
+    denominator: u64,
+}
+
+impl TimeBase {
+    pub(crate) fn new(numerator: i64, denominator: i64) -> Option<Self> {
+        let positive = |part: i64| u64::try_from(part).ok().filter(|&part| part > 0);
+        Some(Self { numerator: positive(numerator)?, denominator: positive(denominator)? })
+    }
+
+    /// A span in seconds; none for a negative one, or when the result does not fit.
+    pub(crate) fn seconds(self, units: i64) -> Option<Ratio> {
+        Ratio::new(u64::try_from(units).ok()?.checked_mul(self.numerator)?, self.denominator)
+    }
+
+    /// A time in microseconds, rounded up: slightly before a key frame, a seek would lead to the key frame before it.
+    pub(crate) fn microseconds(self, time: i64) -> Option<i64> {
+        let denominator = i128::from(self.denominator);
+        let time = i128::from(time) * i128::from(self.numerator) * 1_000_000;
+        i64::try_from(time.div_euclid(denominator) + i128::from(time.rem_euclid(denominator) != 0)).ok()
+    }
+
+    /// A span in units of this time base, to the nearest one; at least 1.
+    pub(crate) fn units(self, span: Ratio) -> Option<i64> {
+        let units = u128::from(span.numerator) * u128::from(self.denominator);
+        let per_unit = u128::from(span.denominator) * u128::from(self.numerator);
+        i64::try_from((units + per_unit / 2) / per_unit).ok().map(|units| units.max(1))
+    }
+}
+
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.denominator == 1 {
@@ -77,7 +110,7 @@ fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Ratio;
+    use super::{Ratio, TimeBase};
 
     #[test]
     fn fractions_are_in_lowest_terms() {
@@ -99,5 +132,17 @@ mod tests {
         for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e30] {
             assert_eq!(Ratio::from_f64(wrong), None);
         }
+    }
+
+    #[test]
+    fn time_bases_convert_both_ways() {
+        let base = TimeBase::new(1, 90_000).unwrap();
+        assert_eq!(base.seconds(3600), Ratio::new(1, 25));
+        assert_eq!(base.seconds(-1), None);
+        assert_eq!(base.seconds(i64::MAX).map(Ratio::floor), Some(i64::MAX as u64 / 90_000));
+        assert_eq!((base.microseconds(1), base.microseconds(-1)), (Some(12), Some(-11)));
+        assert_eq!(base.units(Ratio::new(1, 25).unwrap()), Some(3600));
+        assert_eq!(TimeBase::new(1, 25).unwrap().units(Ratio::new(1, 1000).unwrap()), Some(1));
+        assert_eq!((TimeBase::new(0, 1), TimeBase::new(1, 0), TimeBase::new(-1, 5)), (None, None, None));
     }
 }

@@ -1,6 +1,6 @@
 //! What every kind of video can tell and give.
 
-use crate::{Error, Ratio};
+use crate::{Error, Ratio, VideoNote};
 use smolvlm_image::Rgb;
 
 /// What is known about a video before it is decoded.
@@ -54,6 +54,11 @@ pub trait FrameSource: Send {
 
     /// When the frame at `index` is shown; known without decoding.
     fn stamp(&self, index: usize) -> FrameStamp;
+
+    /// What the user should know about the video although its frames can be used, such as that the file is cut off.
+    fn notes(&self) -> &[VideoNote] {
+        &[]
+    }
 
     /// Decodes the frames at `indices`, which must ascend and lie below the number of frames, and gives each with its index
     /// to `sink`, in that order, upright, one at a time.

@@ -38,11 +38,12 @@ fn bytes_and_files_are_the_same() {
 fn a_folder_is_a_video_of_all_its_images() {
     let folder = tempfile::tempdir().unwrap();
     let empty = open(VideoInput::Path(folder.path()), &Limits::default()).err().unwrap().to_string();
-    assert!(empty.contains("no frames"), "{empty}");
+    assert!(empty.contains("no images in this folder"), "{empty}");
     let still = std::fs::read(clip("../../golden/media/square.png")).unwrap();
-    for name in ["b10.png", "b9.png", "b11.png"] {
+    for name in ["b10.png", "b9.png", "b11.png", "._b1.png", ".b2.png", "notes.txt", "Thumbs.db"] {
         std::fs::write(folder.path().join(name), &still).unwrap();
     }
+    std::fs::create_dir(folder.path().join("b12.png")).unwrap();
     let mut video = open(VideoInput::Path(folder.path()), &Limits::default()).unwrap();
     assert_eq!((video.metadata().frames, video.metadata().fps), (3, None));
     let config = VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() };
@@ -86,9 +87,33 @@ fn limits_hold_for_animations() {
     assert!(matches!(slow, Error::File { source, .. } if matches!(*source, Error::Deadline { .. })));
 }
 
-#[cfg(not(feature = "ffmpeg"))]
+/// Whole frames are used wherever a file is cut off behind the first one, and a note says so.
 #[test]
-fn a_container_names_the_feature_that_reads_it() {
-    let error = open(VideoInput::Path(&clip("plain.mp4")), &Limits::default()).err().unwrap().to_string();
-    assert!(error.contains("plain.mp4") && error.contains("cargo feature `ffmpeg`"), "{error}");
+fn cut_off_animations_give_their_whole_frames() {
+    for (name, most) in [("moving.gif", 12), ("moving.webp", 12), ("moving.apng", 12), ("notrailer.gif", 5)] {
+        let whole = std::fs::read(clip(name)).unwrap();
+        let mut before = 0;
+        for end in 1..whole.len() {
+            let Ok(mut video) = open(VideoInput::Bytes(whole[..end].into()), &Limits::default()) else { continue };
+            let frames = video.metadata().frames;
+            assert!((before..=most).contains(&frames), "{name} {end}");
+            // The last bytes of all belong to no frame.
+            if frames > 1 && frames < most {
+                assert_eq!(video.notes().len(), 1, "{name} {end}");
+                assert!(read(video.as_mut(), &[0, frames - 1]).is_ok(), "{name} {end}");
+            }
+            before = frames;
+        }
+        assert!(before + 1 >= most, "{name}: {before}");
+        let complete = open(VideoInput::Bytes(whole.into()), &Limits::default()).unwrap();
+        assert_eq!(complete.notes().is_empty(), name != "notrailer.gif", "{name}");
+    }
+}
+
+#[test]
+fn a_gif_without_its_last_byte_is_whole_but_for_that() {
+    let video = open_clip("notrailer.gif");
+    assert_eq!((video.metadata().frames, video.metadata().duration), (5, Ratio::new(5, 2)));
+    let note = video.notes()[0].to_string();
+    assert!(note.contains("cut off") && note.contains("5 frames"), "{note}");
 }

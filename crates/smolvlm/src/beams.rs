@@ -93,7 +93,7 @@ pub(crate) fn run(
     timings.decode = clock.elapsed();
 
     let mut generations = Vec::new();
-    for search in searches {
+    for (row, search) in searches.into_iter().enumerate() {
         for text in search.state.finish() {
             let finish_reason = match text.finish_reason {
                 FinishReason::Length if search.fills_context => FinishReason::Context,
@@ -107,6 +107,7 @@ pub(crate) fn run(
                 finish_reason,
                 logprobs: Vec::new(),
                 score: Some(text.score),
+                notes: batch.notes(row),
                 timings,
             });
         }

@@ -184,8 +184,10 @@ impl Checkpoint {
         config.video.num_frames = options.video_frames.or(config.video.num_frames);
         config.video.validate()?;
         let processor = if config == *processor.config() { processor } else { processor.with_config(config)? };
+        let mut limits = options.limits.clone();
+        limits.video.threads = limits.video.threads.or(options.threads);
         Ok(processor
-            .with_limits(options.limits.clone())
+            .with_limits(limits)
             .with_media_policy(options.media_policy.clone())
             .with_video_words(options.video_words)
             .sanitizing_control_tokens(options.sanitize_control_tokens))

@@ -1,6 +1,7 @@
 //! What a finished answer is.
 
 use smolvlm_generate::{FinishReason, TokenLogprobs};
+use smolvlm_processor::VideoNote;
 use std::time::Duration;
 
 /// A finished answer and how it came about.
@@ -23,6 +24,8 @@ pub struct Generation {
     pub logprobs: Vec<TokenLogprobs>,
     /// The text's score in a beam search.
     pub score: Option<f32>,
+    /// What the user should know about the images and videos although they could be used, such as that a video is cut off.
+    pub notes: Vec<VideoNote>,
     /// Where the time went. In a batch all rows share the same figures.
     pub timings: Timings,
 }

@@ -26,7 +26,7 @@
 //! | `demo` | no | [`Source::Demo`]: a small trained model that is part of the program, 5 MB |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
-//! | `video` | no | video containers (MP4, MKV, WebM, ...) through the system's FFmpeg 5.1 or newer |
+//! | `video` | no | video containers (MP4, MKV, WebM, ...) through the libraries of FFmpeg 5.1 or newer instead of its programs |
 
 mod adapter;
 mod admission;

@@ -19,7 +19,7 @@ pub struct Options {
     pub dtype: Dtype,
     /// LoRA adapters to merge into the weights, in this order.
     pub adapters: Vec<Adapter>,
-    /// Threads for image processing and for CPU devices; none means one per core.
+    /// Threads for image processing, for decoding videos and for CPU devices; none means one per core.
     pub threads: Option<usize>,
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
     /// 256M model needs about 60 MB of activations in f32.

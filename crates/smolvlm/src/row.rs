@@ -2,7 +2,7 @@
 
 use crate::{Error, SmolVlm};
 use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
-use smolvlm_processor::{TextDeltas, TokenBytes};
+use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
 /// One text on its way through the generation loop.
 pub(crate) struct Row<'m> {
@@ -12,6 +12,8 @@ pub(crate) struct Row<'m> {
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprobs>,
     pub(crate) finished: Option<FinishReason>,
+    /// Notes on the media of its prompt.
+    pub(crate) notes: Vec<VideoNote>,
     deltas: TextDeltas<'m>,
     stop: StopRule,
     stop_strings: Option<StopText<'m>>,
@@ -35,6 +37,7 @@ impl<'m> Row<'m> {
             text: String::new(),
             logprobs: Vec::new(),
             finished: None,
+            notes: Vec::new(),
             deltas: owner.processor.text_deltas(params.skip_special_tokens),
             stop: StopRule::new(params, prompt_len, room),
             stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(owner, &params.stop_strings, prompt)),

@@ -70,7 +70,9 @@ impl<'m> Run<'m> {
         for row in 0..batch.rows {
             for text in 0..texts {
                 let ids = owner.prompt_ids(&batch, row)?;
-                rows.push(Row::new(owner, &params, ids, &batch.prompts[row], row * texts + text)?);
+                let mut text = Row::new(owner, &params, ids, &batch.prompts[row], row * texts + text)?;
+                text.notes = batch.notes(row);
+                rows.push(text);
             }
         }
         // A time too far away to be counted never comes.
@@ -261,6 +263,7 @@ impl<'m> Run<'m> {
             finish_reason: row.finished.unwrap_or(FinishReason::Length),
             logprobs: row.logprobs,
             score: None,
+            notes: row.notes,
             timings,
         };
         self.rows.into_iter().map(generation).collect()

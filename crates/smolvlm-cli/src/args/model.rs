@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Adapter, Device, Dtype, Options, Preset, ResizePolicy, Truncation, VideoWords};
+use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoWords};
 
 /// The checkpoint used when none is named: the smallest one that was released.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -49,6 +49,12 @@ pub struct Model {
     /// What prompts say about videos: each one's own frame count and times, or what the reference says in a batch
     #[arg(long, default_value = "own", value_parser = video_words())]
     pub video_words: VideoWords,
+    /// Most pixels of an image or a frame, width times height [default: 178956970]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_image_pixels: Option<u64>,
+    /// Largest width and height of an image or a frame [default: 1048576]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_image_side: Option<u32>,
     /// Drop the oldest turns of a conversation that is too long for the model, instead of refusing it. `process` and
     /// `estimate` show every conversation whole
     #[arg(long)]
@@ -86,7 +92,19 @@ impl Model {
             video_words: self.video_words,
             sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
+            limits: self.limits(),
             ..Options::default()
         }
+    }
+
+    /// What media may be at most.
+    fn limits(&self) -> ProcessorLimits {
+        let mut limits = ProcessorLimits::default();
+        for image in [&mut limits.image, &mut limits.video.image] {
+            image.max_pixels = self.max_image_pixels.unwrap_or(image.max_pixels);
+            image.max_width = self.max_image_side.unwrap_or(image.max_width);
+            image.max_height = self.max_image_side.unwrap_or(image.max_height);
+        }
+        limits
     }
 }

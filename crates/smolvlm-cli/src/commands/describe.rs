@@ -34,5 +34,5 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
 }
 
 fn content(medium: &str, as_video: bool) -> Content {
-    if as_video || media::is_video(medium) { media::video(medium) } else { media::image(medium) }
+    if as_video { media::video(medium) } else { media::image_or_video(medium) }
 }

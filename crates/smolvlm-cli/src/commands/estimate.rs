@@ -2,6 +2,7 @@
 
 use crate::args::Estimate;
 use crate::failure::Failure;
+use crate::media;
 use crate::output::download_bar;
 use serde_json::{Value, json};
 use smolvlm::processor::MediaPlan;
@@ -16,6 +17,7 @@ pub fn run(args: &Estimate) -> Result<(), Failure> {
 
     let mut stdout = std::io::stdout().lock();
     for (row, estimate) in estimates.iter().enumerate() {
+        estimate.prompt.media.iter().for_each(|medium| media::print_notes(medium.notes()));
         if args.json {
             writeln!(stdout, "{}", as_json(estimate))?;
         } else {

@@ -99,6 +99,9 @@ fn as_json(index: usize, answer: &Generation, processor: &Processor) -> Result<V
     if let Some(score) = answer.score {
         object["score"] = json!(score);
     }
+    if !answer.notes.is_empty() {
+        object["notes"] = json!(answer.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
     if !answer.logprobs.is_empty() {
         object["logprobs"] = logprobs(answer, processor)?;
     }

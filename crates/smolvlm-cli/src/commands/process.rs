@@ -2,6 +2,7 @@
 
 use crate::args::Process;
 use crate::failure::Failure;
+use crate::media;
 use crate::output::{Array, ArrayFile};
 use serde_json::{Value, json};
 use smolvlm::Ratio;
@@ -14,6 +15,8 @@ pub fn run(args: &Process) -> Result<(), Failure> {
     let out = ArrayFile::new(&args.out, (&args.input, &args.model), &conversations)?;
     let processor = args.model.load_processor()?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
+
+    (0..batch.rows).for_each(|row| media::print_notes(&batch.notes(row)));
 
     let text_shape = [batch.rows, batch.len];
     let mut arrays = vec![

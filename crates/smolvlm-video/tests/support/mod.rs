@@ -1,11 +1,31 @@
 //! Clips of the corpus, and what their frames look like.
+#![allow(dead_code)] // Each test binary uses some of these.
 
-use smolvlm_video::{Error, FrameSource, FrameStamp, Limits, VideoInput, open};
+use smolvlm_video::{Error, FrameSource, FrameStamp, Limits, VideoInput, open, open_with_programs};
 use std::path::PathBuf;
 
 /// A file of the corpus, made by `tests/corpus/clips.sh`.
 pub fn clip(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/clips").join(name)
+}
+
+/// Opens videos.
+pub type Opener = fn(VideoInput<'_>, &Limits) -> Result<Box<dyn FrameSource>, Error>;
+
+/// The ways to open a container that this build and this machine have: FFmpeg's libraries, and its programs.
+pub fn openers() -> Vec<Opener> {
+    let has_programs = ["ffmpeg", "ffprobe"].iter().all(|program| {
+        let version = std::process::Command::new(program).arg("-version").output();
+        version.is_ok_and(|output| output.status.success())
+    });
+    let mut openers: Vec<Opener> = Vec::new();
+    if cfg!(feature = "ffmpeg") {
+        openers.push(open);
+    }
+    if has_programs {
+        openers.push(open_with_programs);
+    }
+    openers
 }
 
 /// Opens a clip with the default limits.

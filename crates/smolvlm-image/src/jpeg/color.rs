@@ -1,0 +1,112 @@
+//! Color spaces of JPEG files to RGB, as libjpeg and, from CMYK on, Pillow convert them.
+
+use super::frame::Frame;
+use super::lanes::{PIXELS, Samples};
+use super::segments::ColorMarkers;
+
+/// The color space of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Color {
+    Gray,
+    YCbCr,
+    Rgb,
+    Cmyk,
+    /// CMYK whose first three components are inverted and transformed as RGB.
+    Ycck,
+}
+
+impl Color {
+    /// The space that libjpeg assumes for the components and markers of a file; `None` if there is none for them.
+    pub(crate) fn new(frame: &Frame, markers: ColorMarkers) -> Option<Self> {
+        let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+        let lossless = frame.process == super::frame::Process::Lossless;
+        Some(match ids.len() {
+            1 => Color::Gray,
+            3 if markers.jfif => Color::YCbCr,
+            3 => match markers.adobe {
+                Some(0) => Color::Rgb,
+                None if lossless || ids == *b"RGB" => Color::Rgb,
+                _ => Color::YCbCr,
+            },
+            4 if matches!(markers.adobe, None | Some(0)) => Color::Cmyk,
+            4 => Color::Ycck,
+            _ => return None,
+        })
+    }
+
+    /// Converts a row. `rows` are the components, `out` the pixels.
+    #[inline(always)]
+    pub(crate) fn convert<L: Samples>(self, lanes: L, rows: [&[u8]; 4], out: &mut [[u8; 3]]) {
+        let (chunks, rest) = out.as_chunks_mut::<PIXELS>();
+        for (at, chunk) in chunks.iter_mut().enumerate() {
+            *chunk = self.pixels(lanes, rows.map(|row| load(row, at * PIXELS)));
+        }
+        if !rest.is_empty() {
+            let start = chunks.len() * PIXELS;
+            let pixels = self.pixels(lanes, rows.map(|row| load(row, start)));
+            rest.copy_from_slice(&pixels[..rest.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn pixels<L: Samples>(self, lanes: L, samples: [[u8; PIXELS]; 4]) -> [[u8; 3]; PIXELS] {
+        let [first, second, third, black] = samples;
+        match self {
+            Color::Gray => lanes.interleave([first; 3]),
+            Color::Rgb => lanes.interleave([first, second, third]),
+            Color::YCbCr => lanes.interleave(rgb(&first, &second, &third)),
+            Color::Cmyk => lanes.interleave([first, second, third].map(|ink| paint(&ink, &black))),
+            Color::Ycck => {
+                let inks = rgb(&first, &second, &third).map(|channel| channel.map(|sample| 255 - sample));
+                lanes.interleave(inks.map(|ink| paint(&ink, &black)))
+            }
+        }
+    }
+}
+
+/// Samples of a row from `start` on; those that it does not have are 0.
+#[inline(always)]
+fn load(row: &[u8], start: usize) -> [u8; PIXELS] {
+    let row = row.get(start..).unwrap_or_default();
+    match row.first_chunk() {
+        Some(whole) => *whole,
+        None => {
+            let mut samples = [0; PIXELS];
+            samples[..row.len()].copy_from_slice(row);
+            samples
+        }
+    }
+}
+
+/// YCbCr to RGB (ITU-T T.871): `Y + 1.402 Cr`, `Y - 0.34414 Cb - 0.71414 Cr`, `Y + 1.772 Cb`, in libjpeg's rounding to 16
+/// fraction bits. The parts that 16-bit products cannot hold are split off: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228.
+#[inline(always)]
+fn rgb(y: &[u8; PIXELS], cb: &[u8; PIXELS], cr: &[u8; PIXELS]) -> [[u8; PIXELS]; 3] {
+    const RED: i32 = 26_345;
+    const GREEN: (i32, i32) = (-22_554, 18_734);
+    const BLUE: i32 = -14_942;
+    // Half of twice the product, rounded: with doubled input, the upper half of a 32-bit product has one bit more.
+    let scale = |value: i16, factor: i32| (((i32::from(2 * value) * factor) >> 16) as i16 + 1) >> 1;
+    let clamp = |value: i16| value.clamp(0, 255) as u8;
+    let mut out = [[0; PIXELS]; 3];
+    for at in 0..PIXELS {
+        let (y, cb, cr) = (i16::from(y[at]), i16::from(cb[at]) - 128, i16::from(cr[at]) - 128);
+        let green = (i32::from(cb) * GREEN.0 + i32::from(cr) * GREEN.1 + (1 << 15)) >> 16;
+        out[0][at] = clamp(y + cr + scale(cr, RED));
+        out[1][at] = clamp(y - cr + green as i16);
+        out[2][at] = clamp(y + 2 * cb + scale(cb, BLUE));
+    }
+    out
+}
+
+/// An RGB channel of ink on paper. Files hold inverted values, as Adobe's programs write them (`cmyk2rgb` of Pillow 13,
+/// libImaging/Convert.c).
+#[inline(always)]
+fn paint(ink: &[u8; PIXELS], black: &[u8; PIXELS]) -> [u8; PIXELS] {
+    let mut out = [0; PIXELS];
+    for (out, (&ink, &black)) in out.iter_mut().zip(ink.iter().zip(black)) {
+        let product = u16::from(255 - ink) * u16::from(black) + 128;
+        *out = black - (((product >> 8) + product) >> 8) as u8;
+    }
+    out
+}

@@ -1,0 +1,271 @@
+//! From a file to pixels.
+
+use super::coefficients::Coefficients;
+use super::color::Color;
+use super::entropy::{Block, Entropy};
+use super::error::{Halt, JpegError};
+use super::frame::{Frame, Layout, MAX_MCU_BLOCKS, Process, ScanHeader};
+use super::lossless;
+use super::output::Output;
+use super::progress::{Progress, Smoothing};
+use super::segments::{Event, Headers};
+use super::smooth::smooth;
+use super::source::Source;
+use crate::lanes::{Lanes, Work, dispatch};
+
+/// Most scans of a file. Encoders write about ten; 64 coefficients bit by bit take fewer than this.
+pub(crate) const MAX_SCANS: u32 = 1000;
+/// Most blocks that all scans of a file may visit together, which takes some seconds. Ten scans of the largest image that
+/// the default limits allow visit 63 million.
+const MAX_VISITS: u64 = 1 << 30;
+
+/// Decodes a file to RGB, `[height, width, 3]`.
+///
+/// # Errors
+///
+/// What the reference refuses, and files whose scans take too long.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u8>, JpegError> {
+    let mut source = Source::new(bytes);
+    let mut headers = Headers::default();
+    let scan = loop {
+        match headers.read(&mut source).map_err(Halt::into_error)? {
+            Event::Scan(scan) => break scan,
+            // Only tables, for the image that follows.
+            Event::End if headers.frame.is_none() => headers.begin_again(),
+            Event::End => return Err(JpegError::NoScan),
+        }
+    };
+    let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
+    frame.lay_out()?;
+    let color =
+        Color::new(&frame, headers.color).ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
+    let decoder = Decoder { source, headers, frame, color };
+    if decoder.frame.process == Process::Lossless {
+        return lossless::decode(decoder, scan);
+    }
+    if decoder.frame.process == Process::Progressive || scan.slots.len() < decoder.frame.components.len() {
+        decoder.many_scans(scan)
+    } else {
+        decoder.one_scan(scan)
+    }
+}
+
+/// A file whose headers up to the first scan have been read.
+#[derive(Debug)]
+pub(crate) struct Decoder<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) headers: Headers,
+    pub(crate) frame: Frame,
+    pub(crate) color: Color,
+}
+
+impl Decoder<'_> {
+    /// Prepares a scan. The quantization tables of a component are those defined when its first scan starts.
+    fn start(&mut self, scan: &ScanHeader) -> Result<(Layout, Entropy), JpegError> {
+        let layout = Layout::new(&self.frame, scan)?;
+        for slot in &scan.slots {
+            let component = &mut self.frame.components[slot.component];
+            if component.quantization.is_none() {
+                let table = self.headers.tables.quantization.get(usize::from(component.quantizer)).copied().flatten();
+                let missing = JpegError::MissingTable("quantization", component.quantizer);
+                component.quantization = Some(table.ok_or(missing)?);
+            }
+        }
+        let entropy = Entropy::new(&self.headers.tables, &self.frame, scan)?;
+        Ok((layout, entropy))
+    }
+
+    /// Decodes a file whose only scan holds everything, keeping no more than a few rows of MCUs.
+    fn one_scan(mut self, scan: ScanHeader) -> Result<Vec<u8>, JpegError> {
+        let (layout, mut entropy) = self.start(&scan)?;
+        let steps = self.steps();
+        let mut output = Output::new(&self.frame, self.color);
+        for row in 0..self.frame.mcu_rows() {
+            let mut result = Ok(());
+            dispatch(DecodeRow {
+                decoder: &mut self,
+                scan: &scan,
+                layout: &layout,
+                entropy: &mut entropy,
+                steps: &steps,
+                output: &mut output,
+                row,
+                result: &mut result,
+            });
+            result?;
+        }
+        self.finish()?;
+        Ok(output.into_pixels())
+    }
+
+    /// Looks at what follows the image, as far as the reference does: a damaged segment is an error, a missing end is not.
+    pub(crate) fn finish(&mut self) -> Result<(), JpegError> {
+        self.source.fixed = true;
+        match self.headers.read(&mut self.source) {
+            Ok(Event::End) | Err(Halt::Window) => Ok(()),
+            Ok(Event::Scan(_)) => Err(JpegError::Marker(0xda)),
+            Err(Halt::Error(error)) => Err(error),
+        }
+    }
+
+    /// Decodes a file with several scans: all coefficients first, pixels then.
+    fn many_scans(mut self, first: ScanHeader) -> Result<Vec<u8>, JpegError> {
+        let mut coefficients = Coefficients::new(&self.frame);
+        let mut progress = Progress::new(&self.frame);
+        let mut visits = 0;
+        let mut scan = first;
+        loop {
+            let (layout, mut entropy) = self.start(&scan)?;
+            progress.scan(&self.frame, &scan);
+            for slot in &scan.slots {
+                let component = &self.frame.components[slot.component];
+                visits += component.units_x as u64 * component.units_y as u64;
+            }
+            if scan.number > MAX_SCANS || visits > MAX_VISITS {
+                return Err(JpegError::TooManyScans { scans: scan.number, blocks: visits });
+            }
+            let last_row = self.scan(&scan, &layout, &mut entropy, &mut coefficients);
+            progress.last_row = last_row.map_err(Halt::into_error)?.unwrap_or(progress.last_row);
+            match self.headers.read(&mut self.source).map_err(Halt::into_error)? {
+                Event::Scan(next) => scan = next,
+                Event::End => break,
+            }
+        }
+        let steps = self.steps();
+        let smoothing = progress.missing(&self.frame);
+        let mut output = Output::new(&self.frame, self.color);
+        for row in 0..self.frame.mcu_rows() {
+            let (frame, coefficients, steps, smoothing) = (&self.frame, &coefficients, &steps, smoothing.as_ref());
+            dispatch(TransformRow { frame, coefficients, steps, smoothing, output: &mut output, row });
+        }
+        Ok(output.into_pixels())
+    }
+
+    /// Reads the data of a scan. Gives the last row of MCUs that it had data for.
+    fn scan(
+        &mut self,
+        scan: &ScanHeader,
+        layout: &Layout,
+        entropy: &mut Entropy,
+        coefficients: &mut Coefficients,
+    ) -> Result<Option<usize>, Halt> {
+        let mut last_row = None;
+        let mut places = Vec::with_capacity(MAX_MCU_BLOCKS);
+        for row in 0..self.frame.mcu_rows() {
+            for inner in 0..layout.rows(&self.frame, scan, row) {
+                for column in 0..layout.columns {
+                    coefficients.places(&self.frame, scan, layout, (row, inner, column), &mut places);
+                    if !entropy.is_starved() {
+                        last_row = Some(row);
+                    }
+                    while let Err(halt) = entropy.mcu(&mut self.source, layout, &mut coefficients.blocks, &places) {
+                        match halt {
+                            Halt::Window => self.source.grow()?,
+                            Halt::Error(error) => return Err(error.into()),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(last_row)
+    }
+
+    /// Quantization steps of the components, as 16-bit numbers like libjpeg-turbo's; 0 for one that has no scan.
+    fn steps(&self) -> Vec<Block> {
+        let steps = |table: Option<[u16; 64]>| table.unwrap_or([0; 64]).map(|step| step as i16);
+        self.frame.components.iter().map(|component| steps(component.quantization)).collect()
+    }
+}
+
+/// Decodes a row of MCUs of the only scan, and makes pixels.
+struct DecodeRow<'w, 'a> {
+    decoder: &'w mut Decoder<'a>,
+    scan: &'w ScanHeader,
+    layout: &'w Layout,
+    entropy: &'w mut Entropy,
+    steps: &'w [Block],
+    output: &'w mut Output,
+    row: usize,
+    result: &'w mut Result<(), JpegError>,
+}
+
+impl Work for DecodeRow<'_, '_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        const PLACES: [usize; MAX_MCU_BLOCKS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        let Decoder { source, frame, .. } = self.decoder;
+        let mut blocks = [[0; 64]; MAX_MCU_BLOCKS];
+        let count = self.layout.slot_of.len();
+        for inner in 0..self.layout.rows(frame, self.scan, self.row) {
+            for column in 0..self.layout.columns {
+                loop {
+                    blocks[..count].fill([0; 64]);
+                    match self.entropy.mcu(source, self.layout, &mut blocks, &PLACES[..count]) {
+                        Ok(()) => break,
+                        Err(Halt::Window) => {
+                            if let Err(error) = source.grow() {
+                                *self.result = Err(error);
+                                return;
+                            }
+                        }
+                        Err(Halt::Error(error)) => {
+                            *self.result = Err(error);
+                            return;
+                        }
+                    }
+                }
+                let mut blocks = blocks.iter();
+                for (slot, &(across, down)) in self.scan.slots.iter().zip(&self.layout.units) {
+                    let component = &frame.components[slot.component];
+                    let steps = &self.steps[slot.component];
+                    for y in 0..down {
+                        for (x, block) in blocks.by_ref().take(across).enumerate() {
+                            // MCUs at the edges have blocks beyond the image.
+                            let at = (column * across + x, self.row * component.v + inner + y);
+                            if at.0 < component.units_x && at.1 < component.units_y {
+                                self.output.block(lanes, slot.component, at, block, steps);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.output.strip_done(lanes, self.row);
+    }
+}
+
+/// Makes pixels of a row of MCUs whose coefficients are known.
+struct TransformRow<'w> {
+    frame: &'w Frame,
+    coefficients: &'w Coefficients,
+    steps: &'w [Block],
+    smoothing: Option<&'w Smoothing>,
+    output: &'w mut Output,
+    row: usize,
+}
+
+impl Work for TransformRow<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for (index, component) in self.frame.components.iter().enumerate() {
+            let top = self.row * component.v;
+            let rows = component.v.min(component.units_y - top);
+            for inner in 0..rows {
+                for x in 0..component.units_x {
+                    let at = (x, top + inner);
+                    let block = self.coefficients.block(index, x, top + inner);
+                    match (self.smoothing, &component.quantization) {
+                        (Some(smoothing), Some(steps)) => {
+                            let mut block = *block;
+                            let neighbors = self.coefficients.neighbors(self.frame, index, x, (self.row, inner, rows));
+                            smooth(&mut block, &neighbors, smoothing.missing(index, self.row), steps);
+                            self.output.block(lanes, index, at, &block, &self.steps[index]);
+                        }
+                        _ => self.output.block(lanes, index, at, block, &self.steps[index]),
+                    }
+                }
+            }
+        }
+        self.output.strip_done(lanes, self.row);
+    }
+}

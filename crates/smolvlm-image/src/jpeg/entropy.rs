@@ -1,0 +1,99 @@
+//! Entropy coded data of one scan to coefficients.
+
+use super::arithmetic::ArithmeticScan;
+use super::error::{Halt, JpegError};
+use super::frame::{Frame, Layout, Process, ScanHeader};
+use super::huffman_scan::HuffmanScan;
+use super::segments::Tables;
+use super::source::Source;
+
+/// The coefficients of a block, row by row, not yet multiplied by their quantization steps.
+pub(crate) type Block = [i16; 64];
+
+/// Which part of the coefficients a scan holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Whole blocks.
+    All,
+    /// The upper bits of the DC coefficients.
+    DcFirst,
+    /// One more bit of the DC coefficients.
+    DcRefine,
+    /// The upper bits of a band of AC coefficients.
+    AcFirst,
+    /// One more bit of a band of AC coefficients.
+    AcRefine,
+}
+
+impl Part {
+    /// # Errors
+    ///
+    /// Parameters that are impossible in a progressive scan.
+    fn new(frame: &Frame, scan: &ScanHeader) -> Result<Self, JpegError> {
+        if frame.process != Process::Progressive {
+            return Ok(Part::All);
+        }
+        let &ScanHeader { ss, se, ah, al, .. } = scan;
+        let band = if ss == 0 { se == 0 } else { ss <= se && se < 64 && scan.slots.len() == 1 };
+        if !band || (ah != 0 && al + 1 != ah) || al > 13 {
+            return Err(JpegError::ScanParameters(ss, se, ah, al));
+        }
+        Ok(match (ss, ah) {
+            (0, 0) => Part::DcFirst,
+            (0, _) => Part::DcRefine,
+            (_, 0) => Part::AcFirst,
+            _ => Part::AcRefine,
+        })
+    }
+}
+
+/// The decoder of a scan.
+#[derive(Debug)]
+pub(crate) enum Entropy {
+    Huffman(Box<HuffmanScan>),
+    Arithmetic(Box<ArithmeticScan>),
+}
+
+impl Entropy {
+    /// Prepares the tables of a scan.
+    ///
+    /// # Errors
+    ///
+    /// Tables that are missing or damaged, invalid parameters.
+    pub(crate) fn new(tables: &Tables, frame: &Frame, scan: &ScanHeader) -> Result<Self, JpegError> {
+        let part = Part::new(frame, scan)?;
+        Ok(if frame.arithmetic {
+            Entropy::Arithmetic(Box::new(ArithmeticScan::new(tables, scan, part)))
+        } else {
+            Entropy::Huffman(Box::new(HuffmanScan::new(tables, scan, part)?))
+        })
+    }
+
+    /// Whether the data of the current interval has run out.
+    #[inline(always)]
+    pub(crate) fn is_starved(&self) -> bool {
+        match self {
+            Entropy::Huffman(scan) => scan.is_starved(),
+            Entropy::Arithmetic(_) => false,
+        }
+    }
+
+    /// Decodes an MCU into the blocks at `places`. Coefficients that the data does not mention are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Window`] at the window's end, with nothing done: move it and repeat.
+    #[inline(always)]
+    pub(crate) fn mcu(
+        &mut self,
+        source: &mut Source<'_>,
+        layout: &Layout,
+        blocks: &mut [Block],
+        places: &[usize],
+    ) -> Result<(), Halt> {
+        match self {
+            Entropy::Huffman(scan) => scan.mcu(source, layout, blocks, places),
+            Entropy::Arithmetic(scan) => scan.mcu(source, layout, blocks, places),
+        }
+    }
+}

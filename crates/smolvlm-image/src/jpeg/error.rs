@@ -1,0 +1,65 @@
+//! Why a JPEG file cannot be decoded.
+
+/// Why a JPEG file cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JpegError {
+    /// The file ends before the image is complete.
+    #[error("the file is truncated")]
+    Truncated,
+    /// There is no scan in the file.
+    #[error("there is no image data in the file")]
+    NoScan,
+    /// A marker segment is damaged.
+    #[error("the {0} segment is damaged")]
+    Segment(&'static str),
+    /// A marker that has no meaning where it stands.
+    #[error("marker 0x{0:02x} is unknown or out of place")]
+    Marker(u8),
+    /// A feature that the reference does not read either.
+    #[error("{0} cannot be read; convert the file, for example with djpeg or ImageMagick")]
+    Unsupported(&'static str),
+    /// A scan refers to a table that the file does not define.
+    #[error("a scan uses {0} table {1}, which the file does not define")]
+    MissingTable(&'static str, u8),
+    /// The parameters of a scan contradict each other.
+    #[error("the parameters of a scan (Ss {0}, Se {1}, Ah {2}, Al {3}) are invalid")]
+    ScanParameters(u8, u8, u8, u8),
+    /// The scans take too long to decode.
+    #[error("the scans of the file are too many for its size ({scans} scans, {blocks} blocks)")]
+    TooManyScans {
+        /// Scans so far.
+        scans: u32,
+        /// Blocks that they visit.
+        blocks: u64,
+    },
+    /// Arithmetic-coded data that the reference gives up on.
+    #[error(
+        "arithmetic-coded data beyond the first 64 KiB of a file cannot be read; recode it without loss: jpegtran FILE"
+    )]
+    LongArithmetic,
+}
+
+/// Why decoding stops: for good, or at the end of the input window (see `Source`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The input window is used up; the step can be repeated with a longer one.
+    Window,
+    /// The file cannot be decoded.
+    Error(JpegError),
+}
+
+impl From<JpegError> for Halt {
+    fn from(error: JpegError) -> Self {
+        Halt::Error(error)
+    }
+}
+
+impl Halt {
+    /// The error; for steps that have no longer window to wait for.
+    pub(crate) fn into_error(self) -> JpegError {
+        match self {
+            Halt::Window => JpegError::Truncated,
+            Halt::Error(error) => error,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Huffman codes and the reading of bits.
+
+use super::error::{Halt, JpegError};
+use super::source::Source;
+use super::standard::HuffmanSpec;
+
+/// Bits that one look-up decodes.
+const LOOK: u32 = 8;
+/// Bits that a refill reaches.
+const FULL: u32 = 57;
+
+/// A Huffman table prepared for decoding.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    /// Length of the code (high byte) and symbol of the next 8 bits; length 9 for all longer codes.
+    look: [u16; 1 << LOOK],
+    /// Largest code of each length, -1 if there is none.
+    largest: [i32; 18],
+    /// What to add to a code of each length to get the place of its symbol.
+    offset: [i32; 18],
+    symbols: [u8; 256],
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { look: [(LOOK as u16 + 1) << 8; 1 << LOOK], largest: [-1; 18], offset: [0; 18], symbols: [0; 256] }
+    }
+}
+
+impl Table {
+    /// Prepares a table. The symbols of a table for DC differences are at most `max_dc`.
+    ///
+    /// # Errors
+    ///
+    /// The codes do not fit their lengths, or a symbol is too large.
+    pub(crate) fn new(spec: &HuffmanSpec, max_dc: Option<u8>) -> Result<Self, JpegError> {
+        const DAMAGED: JpegError = JpegError::Segment("Huffman table");
+        let count: usize = spec.counts.iter().map(|&count| usize::from(count)).sum();
+        if count > 256 || max_dc.is_some_and(|max| spec.symbols[..count].iter().any(|&symbol| symbol > max)) {
+            return Err(DAMAGED);
+        }
+        let mut table = Self { symbols: spec.symbols, ..Self::default() };
+        // Ends the search for damaged codes.
+        table.largest[17] = i32::MAX;
+        let (mut code, mut place) = (0i32, 0usize);
+        for (length, &count) in (1u32..).zip(&spec.counts) {
+            if count > 0 {
+                table.offset[length as usize] = place as i32 - code;
+                for symbol in &spec.symbols[place..place + usize::from(count)] {
+                    if code >= 1 << length {
+                        return Err(DAMAGED);
+                    }
+                    if length <= LOOK {
+                        let first = (code as usize) << (LOOK - length);
+                        table.look[first..first + (1 << (LOOK - length))]
+                            .fill((length as u16) << 8 | u16::from(*symbol));
+                    }
+                    code += 1;
+                }
+                // No code consists of ones only.
+                if code >= 1 << length {
+                    return Err(DAMAGED);
+                }
+                place += usize::from(count);
+                table.largest[length as usize] = code - 1;
+            }
+            code <<= 1;
+        }
+        Ok(table)
+    }
+
+    /// The symbol of a code and its length; 17 bits and symbol 0 for what is no code. `code` is the first `length` bits, `next`
+    /// gives further ones.
+    #[inline(always)]
+    fn search(&self, mut code: i32, mut length: u32, mut next: impl FnMut() -> Result<u32, Halt>) -> Result<u8, Halt> {
+        while code > self.largest[length as usize] {
+            code = code << 1 | next()? as i32;
+            length += 1;
+        }
+        Ok(if length > 16 { 0 } else { self.symbols[(code + self.offset[length as usize]) as usize & 0xff] })
+    }
+}
+
+/// The signed value of `size` bits (figure F.12). `size` is 1 to 15.
+#[inline(always)]
+pub(crate) fn extend(bits: u32, size: u32) -> i32 {
+    let bits = bits as i32;
+    if bits < 1 << (size - 1) { bits - (1 << size) + 1 } else { bits }
+}
+
+/// Bits read ahead.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bits {
+    buffer: u64,
+    left: u32,
+    /// Whether a marker was hit before the data was complete; zeros follow.
+    pub(crate) starved: bool,
+}
+
+impl Bits {
+    /// Forgets the bits of a segment that has ended.
+    pub(crate) fn clear(&mut self) {
+        self.left = 0;
+    }
+
+    /// Reads ahead as far as there is room and no marker; then adds zeros if there are fewer bits than `need`.
+    #[inline(never)]
+    fn fill(&mut self, source: &mut Source<'_>, need: u32) -> Result<(), Halt> {
+        while source.marker == 0 && self.left < FULL {
+            let mut byte = source.byte()?;
+            if byte == 0xff {
+                while byte == 0xff {
+                    byte = source.byte()?;
+                }
+                if byte != 0 {
+                    source.marker = byte;
+                    break;
+                }
+                byte = 0xff;
+            }
+            self.buffer = self.buffer << 8 | u64::from(byte);
+            self.left += 8;
+        }
+        if need > self.left {
+            self.starved = true;
+            self.buffer <<= FULL - self.left;
+            self.left = FULL;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn peek(&self, count: u32) -> u32 {
+        (self.buffer >> (self.left - count)) as u32 & ((1 << count) - 1)
+    }
+
+    /// Reads bits, at most 16.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, source: &mut Source<'_>, count: u32) -> Result<u32, Halt> {
+        if self.left < count {
+            self.fill(source, count)?;
+        }
+        let bits = self.peek(count);
+        self.left -= count;
+        Ok(bits)
+    }
+
+    /// Decodes a symbol.
+    #[inline(always)]
+    pub(crate) fn symbol(&mut self, source: &mut Source<'_>, table: &Table) -> Result<u8, Halt> {
+        if self.left < LOOK {
+            self.fill(source, 0)?;
+        }
+        let mut length = 1;
+        if self.left >= LOOK {
+            let look = table.look[self.peek(LOOK) as usize];
+            length = u32::from(look >> 8);
+            if length <= LOOK {
+                self.left -= length;
+                return Ok(look as u8);
+            }
+        }
+        let code = self.take(source, length)? as i32;
+        table.search(code, length, || self.take(source, 1))
+    }
+}
+
+/// Reads bits without asking for room each time. The data must be long enough; markers count as zeros.
+#[derive(Debug)]
+pub(crate) struct FastBits<'a> {
+    data: &'a [u8],
+    pub(crate) at: usize,
+    buffer: u64,
+    left: u32,
+    /// Whether a marker was hit: what was decoded since then is to be thrown away.
+    pub(crate) hit_marker: bool,
+}
+
+impl<'a> FastBits<'a> {
+    pub(crate) fn new(bits: Bits, source: &Source<'a>) -> Self {
+        Self { data: source.window(), at: source.at, buffer: bits.buffer, left: bits.left, hit_marker: false }
+    }
+
+    /// The state for reading on.
+    pub(crate) fn bits(&self) -> Bits {
+        Bits { buffer: self.buffer, left: self.left, starved: false }
+    }
+
+    /// Makes 17 bits available.
+    #[inline(always)]
+    fn fill(&mut self) {
+        if self.left > 16 {
+            return;
+        }
+        if let Some(next) = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_be_bytes(*next);
+            // A byte of the upper six is 0xff where adding one carries out of its complement's lowest bits.
+            let inverse = !word;
+            if inverse.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_0000 == 0 {
+                self.buffer = self.buffer << 48 | word >> 16;
+                self.at += 6;
+                self.left += 48;
+                return;
+            }
+        }
+        self.fill_bytes();
+    }
+
+    #[inline(never)]
+    fn fill_bytes(&mut self) {
+        for _ in 0..6 {
+            let byte = self.data.get(self.at).copied().unwrap_or(0xff);
+            let mut value = byte;
+            self.at += 1;
+            if byte == 0xff {
+                if self.data.get(self.at) == Some(&0) {
+                    self.at += 1;
+                } else {
+                    self.hit_marker = true;
+                    self.at -= 1;
+                    value = 0;
+                }
+            }
+            self.buffer = self.buffer << 8 | u64::from(value);
+            self.left += 8;
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn take(&mut self, count: u32) -> u32 {
+        self.fill();
+        self.left -= count;
+        (self.buffer >> self.left) as u32 & ((1 << count) - 1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn symbol(&mut self, table: &Table) -> u8 {
+        self.fill();
+        let look = table.look[(self.buffer >> (self.left - LOOK)) as usize & ((1 << LOOK) - 1)];
+        let length = u32::from(look >> 8);
+        self.left -= length;
+        if length <= LOOK { look as u8 } else { self.long_symbol(table) }
+    }
+
+    #[inline(never)]
+    fn long_symbol(&mut self, table: &Table) -> u8 {
+        let code = (self.buffer >> self.left) as i32 & ((1 << (LOOK + 1)) - 1);
+        let symbol = table.search(code, LOOK + 1, || {
+            self.left -= 1;
+            Ok((self.buffer >> self.left) as u32 & 1)
+        });
+        symbol.unwrap_or(0)
+    }
+}

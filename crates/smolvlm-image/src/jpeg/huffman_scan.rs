@@ -1,0 +1,342 @@
+//! Huffman-coded scans (ITU-T T.81, F.2.2 and G.2).
+
+use super::entropy::{Block, Part};
+use super::error::{Halt, JpegError};
+use super::frame::{Layout, ScanHeader};
+use super::huffman::{Bits, FastBits, Table, extend};
+use super::restarts::Restarts;
+use super::segments::Tables;
+use super::source::Source;
+use super::standard::{HuffmanSpec, NATURAL};
+
+/// Bytes that a block cannot exceed: with so many for each block, the fast loop needs no checks.
+const BLOCK_BYTES: usize = 512;
+/// Largest category of a DC difference.
+const MAX_DC: u8 = 15;
+
+/// The decoder of a Huffman-coded scan.
+#[derive(Debug)]
+pub(crate) struct HuffmanScan {
+    part: Part,
+    /// Tables by number.
+    dc: [Table; 4],
+    ac: [Table; 4],
+    /// Numbers of the tables of each component of the scan.
+    numbers: Vec<(usize, usize)>,
+    first: usize,
+    last: usize,
+    shift: u8,
+    bits: Bits,
+    last_dc: [i32; 4],
+    /// Blocks that follow without further coefficients in the band.
+    end_of_band: u32,
+    restarts: Restarts,
+}
+
+impl HuffmanScan {
+    /// # Errors
+    ///
+    /// Tables that are missing or damaged.
+    pub(crate) fn new(tables: &Tables, scan: &ScanHeader, part: Part) -> Result<Self, JpegError> {
+        let mut dc: [Table; 4] = Default::default();
+        let mut ac: [Table; 4] = Default::default();
+        let (needs_dc, needs_ac) = match part {
+            Part::All => (true, true),
+            Part::DcFirst => (true, false),
+            Part::DcRefine => (false, false),
+            Part::AcFirst | Part::AcRefine => (false, true),
+        };
+        let find = |specs: &[Option<HuffmanSpec>; 4], number: u8, kind, typical: fn(bool) -> HuffmanSpec| match (
+            specs.get(usize::from(number)),
+            number,
+        ) {
+            (Some(Some(spec)), _) => Ok(spec.clone()),
+            (_, 0 | 1) if part == Part::All => Ok(typical(number == 1)),
+            _ => Err(JpegError::MissingTable(kind, number)),
+        };
+        for slot in &scan.slots {
+            if needs_dc {
+                let spec = find(&tables.dc, slot.dc, "DC Huffman", HuffmanSpec::typical_dc)?;
+                dc[usize::from(slot.dc)] = Table::new(&spec, Some(MAX_DC))?;
+            }
+            if needs_ac {
+                let spec = find(&tables.ac, slot.ac, "AC Huffman", HuffmanSpec::typical_ac)?;
+                ac[usize::from(slot.ac)] = Table::new(&spec, None)?;
+            }
+        }
+        Ok(Self {
+            part,
+            dc,
+            ac,
+            numbers: scan.slots.iter().map(|slot| (usize::from(slot.dc), usize::from(slot.ac))).collect(),
+            first: scan.ss.into(),
+            last: scan.se.into(),
+            shift: scan.al,
+            bits: Bits::default(),
+            last_dc: [0; 4],
+            end_of_band: 0,
+            restarts: Restarts::new(tables.restart_interval),
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_starved(&self) -> bool {
+        self.bits.starved
+    }
+
+    /// See `Entropy::mcu`.
+    #[inline(always)]
+    pub(crate) fn mcu(
+        &mut self,
+        source: &mut Source<'_>,
+        layout: &Layout,
+        blocks: &mut [Block],
+        places: &[usize],
+    ) -> Result<(), Halt> {
+        if self.restarts.due() {
+            self.restart(source)?;
+        }
+        match self.part {
+            Part::All => self.whole(source, layout, blocks, places)?,
+            Part::DcFirst => self.dc_first(source, layout, blocks, places)?,
+            Part::DcRefine => self.dc_refine(source, blocks, places)?,
+            Part::AcFirst => self.ac_first(source, &mut blocks[places[0]])?,
+            Part::AcRefine => self.ac_refine(source, &mut blocks[places[0]])?,
+        }
+        self.restarts.count();
+        Ok(())
+    }
+
+    #[cold]
+    fn restart(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+        self.bits.clear();
+        self.restarts.pass(source)?;
+        self.last_dc = [0; 4];
+        self.end_of_band = 0;
+        // A marker that is still there leaves nothing for this interval.
+        if source.marker == 0 {
+            self.bits.starved = false;
+        }
+        Ok(())
+    }
+
+    /// Whole blocks: the fast loop where there is enough data, else the careful one.
+    #[inline(always)]
+    fn whole(
+        &mut self,
+        source: &mut Source<'_>,
+        layout: &Layout,
+        blocks: &mut [Block],
+        places: &[usize],
+    ) -> Result<(), Halt> {
+        if self.bits.starved {
+            return Ok(());
+        }
+        let fast =
+            !self.restarts.are_used() && source.marker == 0 && source.remaining() >= BLOCK_BYTES * layout.slot_of.len();
+        if fast && self.fast(source, layout, blocks, places) {
+            return Ok(());
+        }
+        let start = (source.at, self.bits, self.last_dc);
+        source.fixed = true;
+        let result = self.careful(source, layout, blocks, places);
+        source.fixed = false;
+        if result.is_err() {
+            (source.at, self.bits, self.last_dc) = start;
+        }
+        result
+    }
+
+    /// Decodes an MCU; false if it met a marker. What was written until then stays, as in libjpeg.
+    #[inline(always)]
+    fn fast(&mut self, source: &mut Source<'_>, layout: &Layout, blocks: &mut [Block], places: &[usize]) -> bool {
+        let mut bits = FastBits::new(self.bits, source);
+        let mut last_dc = self.last_dc;
+        for (&slot, &place) in layout.slot_of.iter().zip(places) {
+            let block = &mut blocks[place];
+            let (dc, ac) = self.numbers[slot];
+            let size = u32::from(bits.symbol(&self.dc[dc]));
+            if size != 0 {
+                last_dc[slot] = last_dc[slot].wrapping_add(extend(bits.take(size), size));
+            }
+            block[0] = last_dc[slot] as i16;
+            let table = &self.ac[ac];
+            let mut k = 1;
+            while k < 64 {
+                let symbol = bits.symbol(table);
+                let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+                if size != 0 {
+                    k += run;
+                    block[usize::from(NATURAL[k])] = extend(bits.take(size), size) as i16;
+                } else if run == 15 {
+                    k += 15;
+                } else {
+                    break;
+                }
+                k += 1;
+            }
+        }
+        if !bits.hit_marker {
+            source.at = bits.at;
+            self.bits = bits.bits();
+            self.last_dc = last_dc;
+        }
+        !bits.hit_marker
+    }
+
+    #[inline(never)]
+    fn careful(
+        &mut self,
+        source: &mut Source<'_>,
+        layout: &Layout,
+        blocks: &mut [Block],
+        places: &[usize],
+    ) -> Result<(), Halt> {
+        for (&slot, &place) in layout.slot_of.iter().zip(places) {
+            let block = &mut blocks[place];
+            let (dc, ac) = self.numbers[slot];
+            let size = u32::from(self.bits.symbol(source, &self.dc[dc])?);
+            if size != 0 {
+                let difference = extend(self.bits.take(source, size)?, size);
+                self.last_dc[slot] = self.last_dc[slot].wrapping_add(difference);
+            }
+            block[0] = self.last_dc[slot] as i16;
+            let table = &self.ac[ac];
+            let mut k = 1;
+            while k < 64 {
+                let symbol = self.bits.symbol(source, table)?;
+                let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+                if size != 0 {
+                    k += run;
+                    block[usize::from(NATURAL[k])] = extend(self.bits.take(source, size)?, size) as i16;
+                } else if run == 15 {
+                    k += 15;
+                } else {
+                    break;
+                }
+                k += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn dc_first(
+        &mut self,
+        source: &mut Source<'_>,
+        layout: &Layout,
+        blocks: &mut [Block],
+        places: &[usize],
+    ) -> Result<(), Halt> {
+        if self.bits.starved {
+            return Ok(());
+        }
+        for (&slot, &place) in layout.slot_of.iter().zip(places) {
+            let size = u32::from(self.bits.symbol(source, &self.dc[self.numbers[slot].0])?);
+            let difference = if size == 0 { 0 } else { extend(self.bits.take(source, size)?, size) };
+            let value = self.last_dc[slot].checked_add(difference).ok_or(JpegError::Segment("scan"))?;
+            self.last_dc[slot] = value;
+            blocks[place][0] = (value << self.shift) as i16;
+        }
+        Ok(())
+    }
+
+    fn dc_refine(&mut self, source: &mut Source<'_>, blocks: &mut [Block], places: &[usize]) -> Result<(), Halt> {
+        for &place in places {
+            if self.bits.take(source, 1)? != 0 {
+                blocks[place][0] |= 1 << self.shift;
+            }
+        }
+        Ok(())
+    }
+
+    fn ac_first(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
+        if self.bits.starved {
+            return Ok(());
+        }
+        if self.end_of_band > 0 {
+            self.end_of_band -= 1;
+            return Ok(());
+        }
+        let table = &self.ac[self.numbers[0].1];
+        let mut k = self.first;
+        while k <= self.last {
+            let symbol = self.bits.symbol(source, table)?;
+            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            if size != 0 {
+                k += run as usize;
+                let value = extend(self.bits.take(source, size)?, size);
+                block[usize::from(NATURAL[k])] = (value << self.shift) as i16;
+            } else if run == 15 {
+                k += 15;
+            } else {
+                self.end_of_band = (1 << run) - 1;
+                if run > 0 {
+                    self.end_of_band += self.bits.take(source, run)?;
+                }
+                break;
+            }
+            k += 1;
+        }
+        Ok(())
+    }
+
+    fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
+        if self.bits.starved {
+            return Ok(());
+        }
+        let table = &self.ac[self.numbers[0].1];
+        let plus = 1i16 << self.shift;
+        let mut k = self.first;
+        while self.end_of_band == 0 && k <= self.last {
+            let symbol = self.bits.symbol(source, table)?;
+            let (mut run, size) = (u32::from(symbol >> 4), symbol & 15);
+            let mut value = 0;
+            if size != 0 {
+                value = if self.bits.take(source, 1)? != 0 { plus } else { -plus };
+            } else if run != 15 {
+                self.end_of_band = 1 << run;
+                if run > 0 {
+                    self.end_of_band += self.bits.take(source, run)?;
+                }
+                break;
+            }
+            // A bit for each coefficient that is there, up to the place of the new one.
+            loop {
+                let coefficient = &mut block[usize::from(NATURAL[k])];
+                if *coefficient != 0 {
+                    refine(coefficient, plus, self.bits.take(source, 1)?);
+                } else if run == 0 {
+                    break;
+                } else {
+                    run -= 1;
+                }
+                k += 1;
+                if k > self.last {
+                    break;
+                }
+            }
+            if value != 0 {
+                block[usize::from(NATURAL[k])] = value;
+            }
+            k += 1;
+        }
+        if self.end_of_band > 0 {
+            for &place in NATURAL.get(k..=self.last).unwrap_or_default() {
+                let coefficient = &mut block[usize::from(place)];
+                if *coefficient != 0 {
+                    refine(coefficient, plus, self.bits.take(source, 1)?);
+                }
+            }
+            self.end_of_band -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Adds a bit to a coefficient that is not zero, away from zero.
+#[inline(always)]
+fn refine(coefficient: &mut i16, plus: i16, bit: u32) {
+    if bit != 0 && *coefficient & plus == 0 {
+        *coefficient = if *coefficient >= 0 { coefficient.wrapping_add(plus) } else { coefficient.wrapping_sub(plus) };
+    }
+}

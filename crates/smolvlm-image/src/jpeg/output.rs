@@ -1,0 +1,84 @@
+//! Samples to pixels, one row of MCUs at a time.
+
+use super::color::Color;
+use super::entropy::Block;
+use super::frame::Frame;
+use super::lanes::Samples;
+use super::plane::Plane;
+use super::upsample::Upsampler;
+
+/// Rows of MCUs whose samples are kept: the one that becomes pixels and its neighbors, which interpolation looks at.
+const KEPT: usize = 3;
+
+/// Collects samples and makes pixels of them.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) planes: Vec<Plane>,
+    upsamplers: Vec<Upsampler>,
+    color: Color,
+    width: usize,
+    height: usize,
+    /// Pixel rows of a row of MCUs.
+    strip: usize,
+    strips: usize,
+    pixels: Vec<u8>,
+}
+
+impl Output {
+    /// For samples that come row by row.
+    pub(crate) fn new(frame: &Frame, color: Color) -> Self {
+        Self::keeping(frame, color, KEPT)
+    }
+
+    /// For samples that come component by component.
+    pub(crate) fn whole(frame: &Frame, color: Color) -> Self {
+        Self::keeping(frame, color, frame.mcu_rows())
+    }
+
+    fn keeping(frame: &Frame, color: Color, strips: usize) -> Self {
+        let unit = frame.unit();
+        Self {
+            planes: frame.components.iter().map(|part| Plane::new(part, unit, strips * part.v * unit)).collect(),
+            upsamplers: frame.components.iter().map(|part| Upsampler::new(frame, part)).collect(),
+            color,
+            width: frame.width,
+            height: frame.height,
+            strip: frame.v * unit,
+            strips: frame.mcu_rows(),
+            pixels: vec![0; 3 * frame.width * frame.height],
+        }
+    }
+
+    /// Transforms a block and stores its samples.
+    #[inline(always)]
+    pub(crate) fn block<L: Samples>(
+        &mut self,
+        lanes: L,
+        component: usize,
+        at: (usize, usize),
+        block: &Block,
+        steps: &Block,
+    ) {
+        self.planes[component].put(at.0, at.1, &lanes.inverse_transform(block, steps));
+    }
+
+    /// Makes pixels, now that the samples of a row of MCUs are complete: those of the row before it, and its own if it is
+    /// the last.
+    #[inline(always)]
+    pub(crate) fn strip_done<L: Samples>(&mut self, lanes: L, strip: usize) {
+        let end = if strip + 1 == self.strips { strip + 1 } else { strip };
+        for y in strip.saturating_sub(1) * self.strip..self.height.min(end * self.strip) {
+            let mut rows: [&[u8]; 4] = [&[]; 4];
+            for (row, (upsampler, plane)) in rows.iter_mut().zip(self.upsamplers.iter_mut().zip(&self.planes)) {
+                *row = upsampler.row(plane, y);
+            }
+            let (out, _) = self.pixels[3 * y * self.width..][..3 * self.width].as_chunks_mut();
+            self.color.convert(lanes, rows, out);
+        }
+    }
+
+    /// The pixels, `[height, width, 3]`.
+    pub(crate) fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+}

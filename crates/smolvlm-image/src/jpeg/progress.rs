@@ -1,0 +1,75 @@
+//! How exactly the coefficients of a progressive image are known.
+
+use super::frame::{Frame, Process, ScanHeader};
+
+/// Zigzag positions whose precision matters: the DC coefficient and those that smoothing estimates.
+pub(crate) const TRACKED: usize = 10;
+
+/// Bits that coefficients still lack; -1 for those that no scan has held.
+pub(crate) type Missing = [i32; TRACKED];
+
+/// Missing bits of each component, now and before the latest scan of that component.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    pub(crate) now: Vec<Missing>,
+    pub(crate) before: Vec<Missing>,
+    /// Last row of MCUs for which the latest scan had data.
+    pub(crate) last_row: usize,
+    /// Scans so far.
+    pub(crate) scans: u32,
+}
+
+impl Progress {
+    pub(crate) fn new(frame: &Frame) -> Self {
+        let count = frame.components.len();
+        Self { now: vec![[-1; TRACKED]; count], before: vec![[0; TRACKED]; count], last_row: 0, scans: 0 }
+    }
+
+    /// Notes what a scan is going to hold.
+    pub(crate) fn scan(&mut self, frame: &Frame, scan: &ScanHeader) {
+        self.scans = scan.number;
+        if frame.process != Process::Progressive {
+            return;
+        }
+        for slot in &scan.slots {
+            let (now, before) = (&mut self.now[slot.component], &mut self.before[slot.component]);
+            // The DC coefficient's state is kept only by scans that hold it.
+            let start = usize::from(scan.ss.min(1));
+            for (before, now) in before[start..].iter_mut().zip(&now[start..]) {
+                *before = if scan.number > 1 { *now } else { 0 };
+            }
+            for missing in now.iter_mut().take(usize::from(scan.se) + 1).skip(scan.ss.into()) {
+                *missing = scan.al.into();
+            }
+        }
+    }
+
+    /// The missing bits to smooth with in a row of MCUs, for each component, or `None` if smoothing is of no use: all is
+    /// known, or too little.
+    pub(crate) fn missing(&self, frame: &Frame) -> Option<Smoothing> {
+        const STEPS: [usize; TRACKED] = [0, 1, 8, 16, 9, 2, 3, 10, 17, 24];
+        let usable = frame.process == Process::Progressive
+            && frame.components.iter().zip(&self.now).all(|(component, now)| {
+                let steps = component.quantization.as_ref();
+                now[0] >= 0 && steps.is_some_and(|steps| STEPS.iter().all(|&place| steps[place] != 0))
+            });
+        let useful = self.now.iter().any(|now| now[1..].iter().any(|&missing| missing != 0));
+        let before = if self.scans > 1 { self.before.clone() } else { vec![[-1; TRACKED]; self.before.len()] };
+        (usable && useful).then(|| Smoothing { now: self.now.clone(), before, last_row: self.last_row })
+    }
+}
+
+/// What smoothing needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Smoothing {
+    now: Vec<Missing>,
+    before: Vec<Missing>,
+    last_row: usize,
+}
+
+impl Smoothing {
+    /// Missing bits of a component in a row of MCUs. Rows that the last scan did not reach are as before it.
+    pub(crate) fn missing(&self, component: usize, row: usize) -> &Missing {
+        if row > self.last_row { &self.before[component] } else { &self.now[component] }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the samples of a TIFF image mean: the combinations that Pillow 13 knows.
+
+use super::codec::Predictor;
+use super::tag;
+use crate::color::{Color, Number, RowFormat, Samples, gray_table};
+use crate::orientation::Directory;
+
+/// The samples of a pixel.
+pub(super) struct Layout {
+    pub(super) photometric: u64,
+    pub(super) channels: usize,
+    /// Bits of every sample.
+    pub(super) bits: u64,
+    samples: Samples,
+    color: Color,
+    planar: bool,
+}
+
+impl Layout {
+    pub(super) fn read(directory: &Directory<'_>, big_endian: bool) -> Result<Self, String> {
+        let number = |tag: u16| directory.unsigned(tag).and_then(|values| values.first().copied());
+        let photometric = number(tag::PHOTOMETRIC).unwrap_or(0);
+        let planar = number(tag::PLANAR) == Some(2);
+        let mut channels = number(tag::SAMPLES).unwrap_or(1);
+        let mut extra = directory.unsigned(tag::EXTRA_SAMPLES).unwrap_or_default();
+        // Planes without a meaning at the end need not be read.
+        if planar && extra.iter().all(|&extra| extra == 0) {
+            channels = channels.saturating_sub(extra.len() as u64);
+            extra.clear();
+        }
+        let same = |values: &[u64]| values.first().copied().filter(|first| values.iter().all(|value| value == first));
+        let depths = directory.unsigned(tag::BITS).unwrap_or_else(|| vec![1]);
+        let bits = depths.get(..channels as usize).unwrap_or(&depths);
+        let bits = same(bits).filter(|_| depths.len() == 1 || depths.len() as u64 >= channels);
+        let format = same(&directory.unsigned(tag::SAMPLE_FORMAT).unwrap_or_else(|| vec![1]));
+        let unknown = || {
+            let bits = depths.iter().take(8).map(u64::to_string).collect::<Vec<_>>().join(", ");
+            format!("its samples are unknown (photometric {photometric}, {channels} of {bits} bits)")
+        };
+        let (Some(bits), Some(format)) = (bits, format) else { return Err(unknown()) };
+        let colors = match photometric {
+            0 | 1 | 3 => 1,
+            2 => 3,
+            5 => 4,
+            6 => channels.clamp(1, 3),
+            _ => return Err(unknown()),
+        };
+        // One extra sample that says nothing may be alpha: red, green, blue and a fourth.
+        let alpha = match extra.first() {
+            None if photometric == 2 && channels == 4 => 2,
+            None if channels == colors => 0,
+            Some(&kind) if channels == colors + extra.len() as u64 && extra[1..].iter().all(|&rest| rest == 0) => kind,
+            _ => return Err(unknown()),
+        };
+        if channels > 6 {
+            return Err(unknown());
+        }
+        let samples = match (format, bits) {
+            (1, 1 | 2 | 4) if channels == 1 => Samples::Bits(bits as u8),
+            (1, 8) => Samples::Bits(8),
+            (1, 16) => Samples::Sixteen { big_endian },
+            (1, 12) if channels == 1 => Samples::Twelve,
+            (2, 8) if photometric == 1 && channels == 1 => Samples::Bits(8),
+            (2, 16) if channels == 1 => Samples::Clipped(Number::I16, big_endian),
+            (1 | 2, 32) if channels == 1 => Samples::Clipped(Number::I32, big_endian),
+            (3, 32) if channels == 1 => Samples::Clipped(Number::F32, big_endian),
+            _ => return Err(unknown()),
+        };
+        let color = match (photometric, alpha) {
+            (0 | 1, 0) | (6, 0) if colors == 1 && bits <= 8 => Color::Table(gray_table(bits as u8, photometric == 0)),
+            // Deeper samples are not inverted.
+            (0 | 1, 0) => Color::Table(gray_table(8, false)),
+            (1, 1) if bits == 8 => Color::GrayPremultiplied,
+            (1, 2) if bits == 8 => Color::TableAlpha(gray_table(8, false)),
+            (2, 0) => Color::Rgb,
+            (2, 1) => Color::RgbaPremultiplied,
+            (2, 2 | 999) => Color::Rgba([0, 1, 2, 3]),
+            (3, 0) if bits <= 8 => Color::Table(palette(directory)?),
+            (3, 2) if bits == 8 => Color::TableAlpha(palette(directory)?),
+            (5, 0) => Color::Cmyk,
+            (6, 0) if bits == 8 => Color::YCbCr,
+            _ => return Err(unknown()),
+        };
+        Ok(Self { photometric, channels: channels as usize, bits, samples, color, planar })
+    }
+
+    /// The format of rows, and that of a plane's rows with the number of planes.
+    pub(super) fn formats(self, predictor: Predictor, rgb: bool) -> (RowFormat, Option<(RowFormat, usize)>) {
+        let Self { samples, channels, color, planar, .. } = self;
+        if rgb {
+            return (RowFormat { samples: Samples::Bits(8), channels: 3, color: Color::Rgb }, None);
+        }
+        // The floating-point predictor leaves the most significant byte first; libtiff writes and reads big-endian files the
+        // other way around.
+        let samples = match samples {
+            Samples::Clipped(number, big_endian) if predictor == Predictor::FloatingPoint => {
+                Samples::Clipped(number, !big_endian)
+            }
+            samples => samples,
+        };
+        let plane = RowFormat { samples, channels: 1, color: Color::Rgb };
+        let planes = (planar && channels > 1).then_some((plane, channels));
+        (RowFormat { samples, channels, color }, planes)
+    }
+}
+
+/// The palette: all reds, all greens, all blues, of 16 bits.
+fn palette(directory: &Directory<'_>) -> Result<Box<[[u8; 3]; 256]>, String> {
+    let colors = directory.unsigned(tag::COLORS).ok_or("the palette is missing")?;
+    let count = colors.len() / 3;
+    let mut table = Box::new([[0; 3]; 256]);
+    for (at, entry) in table.iter_mut().enumerate().take(count) {
+        *entry = [0, 1, 2].map(|channel| (colors[channel * count + at] >> 8) as u8);
+    }
+    Ok(table)
+}

@@ -1,0 +1,89 @@
+//! Files of every format and variant against Pillow 13 (tests/golden/processing_decoders.py).
+
+use serde_json::Value;
+use smolvlm_image::{Format, Limits, decode, decode_file, dimensions, file_dimensions};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
+}
+
+/// Files that Pillow refuses, or cannot convert, and that are read here: damage that it reports although all pixels are
+/// there, and combinations of TIFF that it does not know.
+fn is_read_beyond_pillow(file: &str) -> bool {
+    file.ends_with(".tif")
+}
+
+#[test]
+fn pixels_equal_pillows() {
+    let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
+    let mut compared = HashMap::new();
+    for case in &cases {
+        let file = case["file"].as_str().unwrap();
+        let path = golden().join("media/decoders").join(file);
+        let format = Format::of(&std::fs::read(&path).unwrap()).unwrap();
+        let found = decode_file(&path, &Limits::default());
+        if case.get("error").is_some() {
+            assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is read");
+            continue;
+        }
+        let image = found.unwrap_or_else(|error| panic!("{error}"));
+        let expected = ["height", "width"].map(|side| case[side].as_u64().unwrap() as u32);
+        assert_eq!([image.height(), image.width()], expected, "{file}");
+        assert_eq!(file_dimensions(&path, &Limits::default()).unwrap(), expected.into(), "{file}");
+        // The decoder of JPEG has tests of its own; here it is the orientation.
+        if format != Format::Jpeg && !file.contains("_jpeg") {
+            let mut crc = flate2::Crc::new();
+            crc.update(image.data());
+            assert_eq!(u64::from(crc.sum()), case["crc32"].as_u64().unwrap(), "{file}");
+        }
+        *compared.entry(format).or_insert(0) += 1;
+    }
+    for format in [Format::Bmp, Format::Gif, Format::Jpeg, Format::Png, Format::Tiff, Format::Webp] {
+        assert!(compared.get(&format).is_some_and(|&count| count >= 12), "{format}: {compared:?}");
+    }
+}
+
+/// A random generator that gives the same numbers everywhere (Marsaglia, xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % bound
+    }
+}
+
+#[test]
+fn damage_to_any_variant_does_no_harm() {
+    let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
+    let mut random = Random(0x5eed);
+    let mut files: Vec<_> =
+        std::fs::read_dir(golden().join("media/decoders")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for path in files {
+        let whole = std::fs::read(&path).unwrap();
+        for _ in 0..30 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random.below(4) {
+                let reach = if random.below(2) == 0 { bytes.len().min(120) } else { bytes.len() };
+                let at = random.below(reach);
+                match random.below(5) {
+                    0 => bytes[at] = random.below(256) as u8,
+                    1 => bytes[at] ^= 1 << random.below(8),
+                    2 => bytes[at] = 0xff,
+                    3 => bytes[at] = 0,
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            let size = dimensions(&bytes, &limits);
+            if let Ok(image) = decode(&bytes, &limits) {
+                assert_eq!(size.unwrap(), (image.height(), image.width()), "{}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Image or video, by a path or URL.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use smolvlm_video::MediaKind;
+
+use crate::error::Position;
+use crate::files::file_path;
+use crate::inline::data_url;
+use crate::limits::ProcessorLimits;
+use crate::source::scheme;
+
+/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
+/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known.
+pub fn media_kind(place: &str) -> MediaKind {
+    let at = Position::default();
+    let kind = match scheme(place) {
+        Some("data") => {
+            let bytes = data_url(place, ProcessorLimits::default().max_video_bytes, at).ok();
+            let is_video = || place.get(5..11).is_some_and(|kind| kind.eq_ignore_ascii_case("video/"));
+            bytes.and_then(|bytes| kind_of_bytes(&bytes)).or_else(|| is_video().then_some(MediaKind::Video))
+        }
+        Some("file") => file_path(place, at).ok().and_then(|path| MediaKind::of_path(&path)),
+        Some(_) => place.split(['?', '#']).next().and_then(MediaKind::of_name),
+        None => MediaKind::of_path(Path::new(place)),
+    };
+    kind.unwrap_or(MediaKind::Image)
+}
+
+/// What bytes hold; none if that tells nothing.
+pub(crate) fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
+    MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::media_kind;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use smolvlm_video::MediaKind;
+
+    const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
+
+    #[test]
+    fn names_tell_videos_from_images() {
+        for video in [
+            "a.mp4",
+            "dir.png/B.MKV",
+            "moving.gif",
+            "a.apng",
+            "src",
+            "HTTPS://host/clip.webm?size=x.png",
+            "https://host/clip.mov#t=3",
+            "file:///tmp/no-such-file.avi",
+            "data:video/mp4;base64,AAAA",
+        ] {
+            assert_eq!(media_kind(video), MediaKind::Video, "{video}");
+        }
+        for image in [
+            "a.jpg",
+            "mp4",
+            "a.mp4.png",
+            "moving.webp",
+            "a.png?x.mp4.jpg",
+            "https://host/photo.jpg?next=clip.mp4",
+            "https://host/src",
+            "data:image/png;base64,AAAA",
+            "data:",
+            "",
+        ] {
+            assert_eq!(media_kind(image), MediaKind::Image, "{image}");
+        }
+    }
+
+    #[test]
+    fn content_says_more_than_a_name() {
+        for (name, kind) in [
+            ("clips/moving.webp", MediaKind::Video),
+            ("clips/raw.h264", MediaKind::Video),
+            ("harbour.jpg", MediaKind::Image),
+        ] {
+            let path = format!("{CORPUS}/{name}");
+            let data = STANDARD.encode(std::fs::read(&path).unwrap());
+            assert_eq!(media_kind(&path), kind, "{name}");
+            assert_eq!(media_kind(&format!("file://{path}")), kind, "{name}");
+            assert_eq!(media_kind(&format!("data:image/png;base64,{data}")), kind, "{name}");
+        }
+    }
+}

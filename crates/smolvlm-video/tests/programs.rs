@@ -1,0 +1,87 @@
+//! FFmpeg's programs against its libraries.
+
+mod support;
+
+use smolvlm_video::{Limits, VideoInput, open_with_programs};
+use support::{clip, openers};
+
+/// Every frame's pixels.
+#[cfg(feature = "ffmpeg")]
+fn pixels(video: &mut dyn smolvlm_video::FrameSource, indices: &[usize]) -> Vec<smolvlm_image::Rgb> {
+    let mut frames = Vec::new();
+    let mut keep = |_, image: &smolvlm_image::Rgb| {
+        frames.push(image.clone());
+        Ok(())
+    };
+    video.read(indices, &mut keep).unwrap();
+    frames
+}
+
+/// The same frames, times, notes and pixels, whether FFmpeg's libraries or its programs decode.
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn both_ways_are_the_same() {
+    if openers().len() < 2 {
+        return;
+    }
+    let mut clips = 0;
+    for entry in std::fs::read_dir(clip("")).unwrap() {
+        let path = entry.unwrap().path();
+        let input = || VideoInput::Path(&path);
+        let Ok(mut linked) = smolvlm_video::open(input(), &Limits::default()) else {
+            assert!(open_with_programs(input(), &Limits::default()).is_err(), "{}", path.display());
+            continue;
+        };
+        let limits = Limits { threads: Some(1), ..Limits::default() };
+        let mut programs = open_with_programs(input(), &limits).unwrap();
+        assert_eq!(linked.metadata(), programs.metadata(), "{}", path.display());
+        assert_eq!(linked.notes(), programs.notes(), "{}", path.display());
+        let frames = linked.metadata().frames;
+        let all: Vec<usize> = (0..frames).collect();
+        for at in 0..frames {
+            assert_eq!(linked.stamp(at), programs.stamp(at), "{}", path.display());
+        }
+        for indices in [&all[..], &[frames / 2], &[frames - 1]] {
+            let (linked, programs) = (pixels(linked.as_mut(), indices), pixels(programs.as_mut(), indices));
+            assert_eq!(linked.len(), indices.len());
+            assert!(linked == programs, "{}: other pixels", path.display());
+        }
+        clips += 1;
+    }
+    assert!(clips > 20, "{clips}");
+}
+
+/// Paths that look like options or other protocols are files all the same.
+#[test]
+fn hostile_names_are_files() {
+    if openers().is_empty() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(clip("plain.mp4")).unwrap();
+    for name in ["-i.mp4", "a b'c;d.mp4", "concat:x|y.mp4", "http:host.mp4", "%03d.mp4", "f\u{fc}r.mp4"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let mut video = open_with_programs(VideoInput::Path(&path), &Limits::default()).unwrap();
+        let mut seen = 0;
+        video
+            .read(&[3, 30], &mut |_, _| {
+                seen += 1;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((video.metadata().frames, seen), (40, 2), "{name}");
+    }
+}
+
+/// An error of the sink ends the program.
+#[test]
+fn an_error_of_the_sink_ends_the_work() {
+    if openers().is_empty() {
+        return;
+    }
+    let mut video = open_with_programs(VideoInput::Path(&clip("plain.mp4")), &Limits::default()).unwrap();
+    let error = video.read(&[0, 1, 2], &mut |_, _| Err(smolvlm_video::Error::Empty)).unwrap_err();
+    assert!(matches!(error, smolvlm_video::Error::Empty));
+    assert!(video.read(&[0], &mut |_, _| Ok(())).is_ok());
+}

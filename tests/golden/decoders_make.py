@@ -1,0 +1,544 @@
+"""Makers of random image files, one per format: `maker(rng, folder, index, largest, programs)` writes a file of sides up
+to `largest` and returns its path, named KIND-INDEX.EXT. None where a program refuses the combination; with `programs`
+false none is called, so that the bytes are the same everywhere."""
+
+import io
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+from PIL import Image
+
+
+def pick(rng, *choices):
+    return choices[int(rng.integers(len(choices)))]
+
+
+def picture(rng, channels, largest):
+    """u8 [height, width, channels]: noise, ramps, blocks of few colors, or something between."""
+    height, width = (int(2 ** rng.uniform(0, np.log2(largest))) for _ in range(2))
+    noise = rng.integers(0, 256, (height, width, channels))
+    rows, cols = np.mgrid[0:height, 0:width]
+    ramp = (rows[..., None] * rng.uniform(-9, 9, channels) + cols[..., None] * rng.uniform(-9, 9, channels)) % 256
+    blocks = noise[rows // 5 % height, cols // 7 % width] // 85 * 85
+    kind = int(rng.integers(4))
+    out = [noise, ramp, blocks, ramp + noise * 0.08][kind]
+    return np.clip(out, 0, 255).astype(np.uint8)
+
+
+def random_exif(rng):
+    """EXIF data with an orientation of any type, at times of no valid value; or None."""
+    if rng.random() < 0.5:
+        return None
+    order = pick(rng, "<", ">")
+    kind = int(pick(rng, 3, 3, 4, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17))
+    value = int(rng.integers(0, 10))
+    code = {1: "B", 2: "B", 3: "H", 4: "L", 5: "LL", 6: "b", 7: "B", 8: "h", 9: "l", 10: "ll", 11: "f", 12: "d"}
+    code = {**code, 13: "L", 16: "Q", 17: "q"}[kind]
+    data = struct.pack(order + code, *([value] if len(code) == 1 else [value * 2, 2]))
+    count = int(pick(rng, 1, 1, 1, 2))
+    data = (data * count).ljust(4, b"\0")
+    head = (b"II\x2a\0" if order == "<" else b"MM\0\x2a") + struct.pack(order + "LH", 8, 1)
+    entry = struct.pack(order + "HHL", 0x112, kind, count)
+    if len(data) > 4:
+        return head + entry + struct.pack(order + "LL", 26, 0) + data
+    return head + entry + data + struct.pack(order + "L", 0)
+
+
+def random_xmp(rng):
+    """An XMP packet with an orientation as attribute or element; or None."""
+    if rng.random() < 0.6:
+        return None
+    value = int(rng.integers(0, 10))
+    body = pick(
+        rng,
+        f'<rdf:Description tiff:Orientation="{value}"/>',
+        f"<tiff:Orientation>{value}</tiff:Orientation>",
+        f"<tiff:Orientation> {value}</tiff:Orientation>",
+        f"<rdf:Description tiff:Orientation='{value}' tiff:Orientation=\"3\"/>",
+    )
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{body}</x:xmpmeta>'.encode()
+
+
+# --- PNG -------------------------------------------------------------------------------------------------------------
+
+PNG_KINDS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8), (4, 8), (4, 16), (6, 8), (6, 16)]
+PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def chunk(kind, data, wrong_checksum=False):
+    checksum = zlib.crc32(kind + data) ^ (1 if wrong_checksum else 0)
+    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", checksum)
+
+
+def filtered(rng, samples, depth):
+    """Rows of u16 samples [height, width, channels], packed and filtered at random."""
+    height, width, channels = samples.shape
+    out, above = bytearray(), None
+    pixel = max(1, channels * depth // 8)
+    for row in samples.reshape(height, width * channels):
+        if depth == 16:
+            packed = row.astype(">u2").tobytes()
+        else:
+            bits = (row[:, None] >> np.arange(depth - 1, -1, -1)) & 1
+            packed = np.packbits(bits.astype(np.uint8).reshape(-1)).tobytes()
+        current = np.frombuffer(packed, np.uint8).astype(int)
+        above = np.zeros_like(current) if above is None else above
+        left, corner = (np.concatenate([np.zeros(pixel, int), line])[: len(current)] for line in (current, above))
+        kind = int(rng.integers(5))
+        nearest = left + above - corner
+        a, b, c = abs(nearest - left), abs(nearest - above), abs(nearest - corner)
+        paeth = np.where((a <= b) & (a <= c), left, np.where(b <= c, above, corner))
+        guess = [0, left, above, (left + above) // 2, paeth][kind]
+        out += bytes([kind]) + ((current - guess) % 256).astype(np.uint8).tobytes()
+        above = current
+    return bytes(out)
+
+
+def text_chunk(rng, key, value):
+    if rng.random() < 0.5:
+        return chunk(b"zTXt", key + b"\0\0" + zlib.compress(value))
+    return chunk(b"tEXt", key + b"\0" + value)
+
+
+def png_metadata(rng):
+    """Chunks that may hold an orientation."""
+    out = []
+    exif, xmp, profile = random_exif(rng), random_xmp(rng), random_exif(rng) if rng.random() < 0.3 else None
+    if exif is not None:
+        out.append(chunk(b"eXIf", exif))
+    if xmp is not None:
+        compressed = rng.random() < 0.5
+        head = b"XML:com.adobe.xmp\0" + (b"\1\0" if compressed else b"\0\0") + b"\0\0"
+        out.append(chunk(b"iTXt", head + (zlib.compress(xmp) if compressed else xmp)))
+    if profile is not None:
+        data = b"Exif\0\0" + profile
+        lines = data.hex()
+        lines = "\n".join(lines[at : at + 72] for at in range(0, len(lines), 72))
+        out.append(text_chunk(rng, b"Raw profile type exif", f"\nexif\n{len(data):8}\n{lines}\n".encode()))
+    return out
+
+
+def png(rng, folder, index, largest=70, programs=True):
+    color, depth = PNG_KINDS[int(rng.integers(len(PNG_KINDS)))]
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    base = picture(rng, channels, largest).astype(np.uint16)
+    samples = base >> (8 - depth) if depth < 8 else base
+    if depth == 16:
+        samples = base * 257 ^ rng.integers(0, 256, base.shape).astype(np.uint16)
+    height, width, _ = samples.shape
+    interlaced = rng.random() < 0.4
+    data = b""
+    if interlaced:
+        for left, top, step_x, step_y in PASSES:
+            part = samples[top::step_y, left::step_x]
+            data += filtered(rng, part, depth) if part.size else b""
+    else:
+        data = filtered(rng, samples, depth)
+    packed = zlib.compress(data, int(rng.integers(0, 10)))
+    cuts = sorted(int(v) for v in rng.integers(0, len(packed) + 1, int(rng.integers(0, 4))))
+    pieces = [packed[a:b] for a, b in zip([0, *cuts], [*cuts, len(packed)])]
+    head = [chunk(b"IHDR", struct.pack(">LLBBBBB", width, height, depth, color, 0, 0, int(interlaced)))]
+    if rng.random() < 0.2:
+        head.append(chunk(b"gAMA", struct.pack(">L", 22000)))
+    if color == 3:
+        count = int(rng.integers(1, 2**depth + 1))
+        head.append(chunk(b"PLTE", rng.integers(0, 256, 3 * count).astype(np.uint8).tobytes()))
+        if rng.random() < 0.5:
+            head.append(chunk(b"tRNS", rng.integers(0, 256, int(rng.integers(1, count + 1))).astype(np.uint8).tobytes()))
+    elif color in (0, 2) and rng.random() < 0.5:
+        key = samples[int(rng.integers(height)), int(rng.integers(width))]
+        head.append(chunk(b"tRNS", key.astype(">u2").tobytes()))
+    metadata = png_metadata(rng)
+    before = [piece for piece in metadata if rng.random() < 0.5]
+    after = [piece for piece in metadata if piece not in before]
+    damage = pick(rng, *[""] * 12, "idat-checksum", "text-checksum", "no-end", "end-text-checksum", "junk", "cut")
+    if damage == "text-checksum":
+        before.append(chunk(b"tEXt", b"a\0b", wrong_checksum=True))
+    if damage == "end-text-checksum":
+        after.append(chunk(b"tEXt", b"a\0b", wrong_checksum=True))
+    idat = [chunk(b"IDAT", piece, damage == "idat-checksum") for piece in pieces]
+    end = [] if damage == "no-end" else [chunk(b"IEND", b"")]
+    file = b"\x89PNG\r\n\x1a\n" + b"".join(head + before + idat + after + end)
+    if damage == "junk":
+        file += rng.bytes(9)
+    if damage == "cut":
+        file = file[: int(rng.integers(20, len(file)))]
+    path = folder / f"png_{color}_{depth}{'_damaged' if damage else ''}-{index}.png"
+    path.write_bytes(file)
+    return path
+
+
+def apng(rng, folder, index, largest=70, programs=True):
+    frames = [Image.fromarray(picture(rng, int(pick(rng, 3, 4)), largest)) for _ in range(int(rng.integers(1, 4)))]
+    frames = [frame.resize(frames[0].size).convert(frames[0].mode) for frame in frames]
+    path = folder / f"apng-{index}.png"
+    exif = random_exif(rng)
+    options = {"exif": exif} if exif is not None else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], default_image=bool(rng.random() < 0.3), **options)
+    return path
+
+
+# --- GIF -------------------------------------------------------------------------------------------------------------
+
+
+def gif(rng, folder, index, largest=70, programs=True):
+    base = picture(rng, 3, largest)
+    colors = int(2 ** rng.integers(1, 9))
+    frame = Image.fromarray(base).quantize(colors, dither=Image.Dither.NONE)
+    if rng.random() < 0.2:
+        frame = Image.fromarray(base[..., 0])
+    options = {"interlace": bool(rng.random() < 0.5)}
+    if rng.random() < 0.5:
+        options["transparency"] = int(rng.integers(0, colors))
+    if rng.random() < 0.3:
+        options["background"] = int(rng.integers(0, colors))
+    buffer = io.BytesIO()
+    frame.save(buffer, "GIF", **options)
+    data = bytearray(buffer.getvalue())
+    kind = pick(rng, "gif", "gif", "gif_canvas", "gif_offset", "gif_notrailer", "gif_cut", "gif_damaged")
+    # The image descriptor comes after the palette and the extensions.
+    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[at] == 0x21:
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    if kind in ("gif_canvas", "gif_offset"):
+        width, height = struct.unpack("<HH", data[6:10])
+        left, top = (int(v) for v in rng.integers(0, 9, 2))
+        if kind == "gif_canvas":
+            data[6:10] = struct.pack("<HH", width + left + int(rng.integers(9)), height + top + int(rng.integers(9)))
+        data[at + 1 : at + 5] = struct.pack("<HH", left, top)
+    if kind == "gif_notrailer":
+        data = data[:-1]
+    if kind == "gif_cut":
+        data = data[: int(rng.integers(13, len(data)))]
+    if kind == "gif_damaged":
+        place = int(rng.integers(at, len(data)))
+        data[place] ^= 1 << int(rng.integers(8))
+    path = folder / f"{kind}-{index}.gif"
+    path.write_bytes(data)
+    return path
+
+
+# --- WebP ------------------------------------------------------------------------------------------------------------
+
+
+def webp(rng, folder, index, largest=70, programs=True):
+    base = picture(rng, int(pick(rng, 3, 3, 4)), int(pick(rng, 1, 1, 4)) * largest)
+    image = Image.fromarray(base)
+    kind = pick(rng, "webp_lossy", "webp_lossy", "webp_lossless", "webp_animated", *["webp_cwebp"] * programs)
+    path = folder / f"{kind}{'_alpha' if base.shape[2] == 4 else ''}-{index}.webp"
+    options = {"quality": int(rng.integers(0, 101)), "method": int(rng.integers(0, 5)), "exact": bool(rng.random() < 0.5)}
+    exif, xmp = random_exif(rng), random_xmp(rng)
+    if exif is not None:
+        options["exif"] = pick(rng, b"", b"Exif\0\0") + exif
+    if xmp is not None:
+        options["xmp"] = xmp
+    if kind == "webp_animated":
+        more = [Image.fromarray(base[::-1].copy()), Image.fromarray(np.ascontiguousarray(base[:, ::-1]))]
+        image.save(path, save_all=True, append_images=more, lossless=bool(rng.random() < 0.5), **options)
+    elif kind == "webp_cwebp":
+        source = folder / f"source-{index}.png"
+        image.save(source)
+        words = ["-q", str(options["quality"]), "-m", str(options["method"]), "-segments", str(int(rng.integers(1, 5)))]
+        words += ["-f", str(int(rng.integers(0, 101))), "-sharpness", str(int(rng.integers(0, 8)))]
+        words += pick(rng, [], ["-nostrong"], ["-sharp_yuv"], ["-alpha_method", "0"], ["-alpha_filter", "best"], ["-alpha_q", "50"])
+        words += pick(rng, [], ["-partition_limit", "50"], ["-pre", "3"], ["-low_memory"])
+        subprocess.run(["cwebp", "-quiet", *words, source, "-o", path], check=True, capture_output=True)
+        source.unlink()
+    else:
+        image.save(path, lossless=kind == "webp_lossless", **options)
+    return path
+
+
+# --- BMP -------------------------------------------------------------------------------------------------------------
+
+MASKS = {
+    16: [(0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0)],
+    32: [
+        (0xFF0000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0),
+        (0xFF000000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+        (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
+        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+        (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
+        (0, 0, 0, 0),
+        (0xFF0, 0xF000, 0xF, 0),
+    ],
+    24: [(0xFF0000, 0xFF00, 0xFF, 0)],
+}
+
+
+def run_lengths(rng, indices, four):
+    """Rows of indices in random runs, literal or repeated, with line ends and at times jumps."""
+    out = bytearray()
+    for row in indices:
+        at = 0
+        while at < len(row):
+            left = len(row) - at
+            if left >= 3 and rng.random() < 0.3:
+                count = int(rng.integers(3, min(left, 40) + 1))
+                part = [int(v) for v in row[at : at + count]]
+                if four:
+                    part += [0] * (-count % 2)
+                    packed = bytes(a << 4 | b for a, b in zip(part[::2], part[1::2]))
+                else:
+                    packed = bytes(part)
+                out += bytes([0, count]) + packed + b"\0" * (len(packed) % 2)
+            else:
+                count = int(rng.integers(1, min(left, 30) + 1))
+                pair = int(row[at]) * 17 if four else int(row[at])
+                out += bytes([count, pair])
+            at += count
+        if rng.random() < 0.9:
+            out += b"\0\0"
+    return bytes(out + b"\0\1")
+
+
+def bmp(rng, folder, index, largest=70, programs=True):
+    bits = int(pick(rng, 1, 4, 8, 16, 24, 32))
+    header = int(pick(rng, 12, 40, 40, 52, 56, 64, 108, 124)) if bits in (1, 4, 8, 24) else int(pick(rng, 40, 52, 56, 108, 124))
+    base = picture(rng, 4, largest)
+    height, width, _ = base.shape
+    down = header != 12 and rng.random() < 0.3
+    compression, masks, palette = 0, b"", b""
+    if bits in (16, 24, 32) and header != 12 and rng.random() < 0.6:
+        compression = 3
+        masks = struct.pack("<4L", *MASKS[bits][int(rng.integers(len(MASKS[bits])))])
+    if bits <= 8:
+        count = 2**bits
+        colors = 0
+        if header != 12 and rng.random() < 0.3:
+            colors = count = int(rng.integers(1, count + 1))
+        entry = 3 if header == 12 else 4
+        palette = rng.integers(0, 256, (count, entry)).astype(np.uint8)
+        # Pillow misreads ramps of gray that do not use all bits.
+        if rng.random() < 0.2 and (bits == 1 or (bits == 8 and count > 2)):
+            ramp = np.arange(count) * (255 if count == 2 else 1)
+            palette = np.repeat(ramp[:, None], entry, axis=1).astype(np.uint8)
+        palette = palette.tobytes()
+        indices = base[..., 0] >> (8 - bits)
+        rows = [np.packbits(((row[:, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8)).tobytes() for row in indices]
+        if header != 12 and bits in (4, 8) and rng.random() < 0.5:
+            compression = 2 if bits == 4 else 1
+    else:
+        rows = [row[:, : 2 if bits == 16 else bits // 8].tobytes() for row in base]
+        colors = 0
+    pixels = b"".join(row + b"\0" * (-len(row) % 4) for row in rows)
+    if compression in (1, 2):
+        pixels = run_lengths(rng, indices, compression == 2)
+    if header == 12:
+        info = struct.pack("<LHHHH", 12, width, height, 1, bits)
+    else:
+        tall = -height if down else height
+        info = struct.pack("<LllHHLLllLL", header, width, tall, 1, bits, compression, len(pixels), 2835, 2835, colors, 0)
+        info += (masks.ljust(16, b"\0") if header > 40 else b"")
+        info = info.ljust(header, b"\0")[:header]
+        if header == 40 and compression == 3:
+            info += masks[:12]
+    offset = 14 + len(info) + len(palette)
+    file = b"BM" + struct.pack("<LHHL", offset + len(pixels), 0, 0, offset) + info + palette + pixels
+    cut = rng.random() < 0.05
+    if cut:
+        file = file[: int(rng.integers(20, len(file)))]
+    kind = f"bmp_{bits}" + {0: "", 1: "_rle", 2: "_rle", 3: "_masks"}[compression] + ("_cut" if cut else "")
+    path = folder / f"{kind}-{index}.bmp"
+    path.write_bytes(file)
+    return path
+
+
+# --- TIFF ------------------------------------------------------------------------------------------------------------
+
+# photometric, samples per pixel, bits, sample format, extra samples
+TIFF_KINDS = [
+    *[(p, 1, b, 1, ()) for p in (0, 1) for b in (1, 2, 4, 8, 16)],
+    (1, 1, 12, 1, ()), (1, 1, 16, 2, ()), (1, 1, 32, 1, ()), (1, 1, 32, 2, ()), (1, 1, 32, 3, ()),
+    *[(1, 2, 8, 1, (e,)) for e in (0, 2)],
+    *[(2, 3, b, 1, ()) for b in (8, 8, 16)],
+    *[(2, 4, b, 1, e) for b in (8, 16) for e in ((), (0,), (1,), (2,))],
+    *[(2, 5, 8, 1, (e, 0)) for e in (0, 1, 2)],
+    *[(3, 1, b, 1, ()) for b in (1, 2, 4, 8)], (3, 2, 8, 1, (0,)), (3, 2, 8, 1, (2,)),
+    (5, 4, 8, 1, ()), (5, 4, 16, 1, ()), (5, 5, 8, 1, (0,)),
+    (6, 3, 8, 1, ()), (8, 3, 8, 1, ()),
+]
+COMPRESSIONS = {"none": 1, "lzw": 5, "zip": 8, "packbits": 32773, "zstd": 50000, "g3": 3, "g4": 4, "jpeg": 7}
+
+
+class TiffWriter:
+    """Writes one uncompressed image in any layout."""
+
+    def __init__(self, order, big):
+        self.order, self.big = order, big
+
+    def pack(self, code, *values):
+        return struct.pack(self.order + code, *values)
+
+    def write(self, tags, chunks, offsets_tag, counts_tag):
+        word = "Q" if self.big else "L"
+        head = (b"II" if self.order == "<" else b"MM") + (self.pack("HHH", 43, 8, 0) if self.big else self.pack("H", 42))
+        start = len(head) + (8 if self.big else 4)
+        offsets, body = [], b""
+        for data in chunks:
+            offsets.append(start + len(body))
+            body += data + b"\0" * (len(data) % 2)
+        tags = {**tags, offsets_tag: (word, offsets), counts_tag: (word, [len(data) for data in chunks])}
+        far_at = start + len(body)
+        entries, far = b"", b""
+        codes = {"B": 1, "H": 3, "L": 4, "Q": 16}
+        place = 8 if self.big else 4
+        size = (8 + 20 * len(tags) + 8) if self.big else (2 + 12 * len(tags) + 4)
+        for tag, (code, values) in sorted(tags.items()):
+            data = self.pack(f"{len(values)}{code}", *values)
+            entries += self.pack("HH" + word, tag, codes[code], len(values))
+            if len(data) <= place:
+                entries += data.ljust(place, b"\0")
+            else:
+                entries += self.pack(word, far_at + size + len(far))
+                far += data + b"\0" * (len(data) % 2)
+        count = self.pack("Q" if self.big else "H", len(tags))
+        return head + self.pack(word, far_at) + body + count + entries + self.pack(word, 0) + far
+
+
+def tiff_samples(rng, channels, bits, kind, largest):
+    base = picture(rng, channels, largest)
+    if bits <= 8:
+        return base >> (8 - bits)
+    if bits == 12:
+        return base.astype(np.uint16) * 16 + 5
+    if kind == 3:
+        return (base.astype(np.float32) * 1.3 - 40 + rng.random(base.shape)).astype(np.float32)
+    if bits == 16:
+        return (base.astype(np.int32) * 3 - 200).astype(np.int16) if kind == 2 else base.astype(np.uint16) * 257 + 1
+    return base.astype(np.int32) * 2 - 100 if kind == 2 else base.astype(np.uint32) * 2
+
+
+def tiff_row(values, bits, order):
+    """One row of samples as bytes."""
+    flat = values.reshape(-1)
+    if bits in (8, 16, 32):
+        return flat.astype(flat.dtype.newbyteorder(order)).tobytes()
+    spread = (flat.astype(np.uint16)[:, None] >> np.arange(bits - 1, -1, -1)) & 1
+    return np.packbits(spread.astype(np.uint8).reshape(-1)).tobytes()
+
+
+def tiff(rng, folder, index, largest=70, programs=True):
+    photometric, channels, bits, kind, extra = TIFF_KINDS[int(rng.integers(len(TIFF_KINDS)))]
+    order, big = pick(rng, "<", "<", ">"), bool(rng.random() < 0.15)
+    if order == ">" and big:
+        order = "<"  # Pillow reads no big-endian BigTIFF
+    samples = tiff_samples(rng, channels, bits, kind, largest)
+    height, width, _ = samples.shape
+    # Pillow misreads planes of 16 bits that are not compressed, of gray or palettes with alpha, and of a fourth sample
+    # without a meaning.
+    planes_are_known = bits == 8 or (bits == 16 and programs)
+    planes_are_known &= photometric not in (1, 3) and (photometric, channels, extra) != (2, 4, ())
+    planar = channels > 1 and rng.random() < 0.25 and planes_are_known
+    tiled = rng.random() < 0.25
+    chunk_height, chunk_width = (16 * int(rng.integers(1, 4)) for _ in range(2)) if tiled else (int(rng.integers(1, height + 1)), width)
+    padded = np.zeros((-(-height // chunk_height) * chunk_height, -(-width // chunk_width) * chunk_width, channels), samples.dtype)
+    padded[:height, :width] = samples
+    reversed_bits = bits <= 8 and channels == 1 and rng.random() < 0.2
+    chunks = []
+    for plane in range(channels) if planar else [slice(None)]:
+        for top in range(0, height, chunk_height):
+            rows = chunk_height if tiled else min(chunk_height, height - top)
+            for left in range(0, width, chunk_width):
+                part = padded[top : top + rows, left : left + chunk_width][..., [plane] if planar else plane]
+                data = b"".join(tiff_row(row, bits, order) for row in part)
+                if reversed_bits:
+                    data = bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
+                chunks.append(data)
+    tags = {256: ("L", [width]), 257: ("L", [height]), 258: ("H", [bits] * channels), 259: ("H", [1])}
+    tags |= {262: ("H", [photometric]), 277: ("H", [channels]), 284: ("H", [2 if planar else 1])}
+    tags |= {266: ("H", [2])} if reversed_bits else {}
+    tags |= {339: ("H", [kind] * channels)} if kind != 1 else {}
+    tags |= {338: ("H", list(extra))} if extra else {}
+    tags |= {320: ("H", [int(v) for v in rng.integers(0, 65536, 3 << bits)])} if photometric == 3 else {}
+    tags |= {322: ("L", [chunk_width]), 323: ("L", [chunk_height])} if tiled else {278: ("L", [chunk_height])}
+    if rng.random() < 0.3:
+        tags[274] = (pick(rng, "H", "L"), [int(rng.integers(0, 10))])
+    elif rng.random() < 0.2 and (xmp := random_xmp(rng)):
+        tags[700] = ("B", list(xmp))
+    path = folder / f"plain{index}.tif"
+    places = (324, 325) if tiled else (273, 279)
+    path.write_bytes(TiffWriter(order, big).write(tags, chunks, *places))
+    coding = "none" if reversed_bits or not programs else pick(rng, "none", "none", *COMPRESSIONS)
+    # It also takes compressed signed samples for big-endian ones where the file is.
+    coding = "none" if kind == 2 else "lzw" if coding == "none" and planar and bits == 16 else coding
+    name = f"tiff_{photometric}_{channels}x{bits}{'f' if kind == 3 else 's' if kind == 2 else ''}"
+    name += "_e" + "".join(map(str, extra)) if extra else ""
+    out = folder / f"{name}_{coding}{'_planar' if planar else ''}-{index}.tif"
+    if coding == "none":
+        return path.rename(out)
+    words = {"g3": pick(rng, "g3", "g3:2d", "g3:fill", "g3:2d:fill"), "jpeg": f"jpeg:{int(rng.integers(20, 101))}"}.get(coding, coding)
+    if coding in ("lzw", "zip", "zstd") and rng.random() < 0.5:
+        words += f":{3 if kind == 3 else 2}"
+    extra_words = pick(rng, [], ["-f", "lsb2msb"], ["-B"], ["-L"], ["-8"], ["-s", "-r", "7"])
+    done = subprocess.run(["tiffcp", "-c", words, *extra_words, path, out], check=False, capture_output=True)
+    path.unlink()
+    return out if done.returncode == 0 else None
+
+
+PILLOW_COMPRESSIONS = {
+    "1": ["tiff_ccitt", "group3", "group4", "tiff_lzw", "packbits"],
+    "RGB": ["tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "zstd", "packbits", "jpeg"],
+    "L": ["tiff_lzw", "zstd", "jpeg"],
+    **{mode: ["tiff_lzw", "tiff_adobe_deflate", "zstd", "packbits"] for mode in ("LA", "P", "RGBA", "CMYK", "I;16", "F")},
+}
+
+
+def tiff_pillow(rng, folder, index, largest=70, programs=True):
+    """TIFF files that Pillow's libtiff compresses, at times with a second image behind the first."""
+    mode = pick(rng, "1", *PILLOW_COMPRESSIONS)
+    base = picture(rng, 3, largest)
+    image = Image.fromarray(base)
+    if mode == "F":
+        image = Image.fromarray(base[..., 0].astype(np.float32) * 1.25 - 20.5)
+    elif mode == "I;16":
+        image = Image.fromarray(base[..., 0].astype(np.uint16) * 251)
+    elif mode == "P":
+        image = image.quantize(32, dither=Image.Dither.NONE)
+    else:
+        image = image.convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.fromarray(base[..., 1]))
+    compression = pick(rng, *PILLOW_COMPRESSIONS[mode])
+    info = {}
+    if compression in ("tiff_lzw", "zstd", "tiff_adobe_deflate") and rng.random() < 0.6 and mode != "1":
+        info[317] = 3 if mode == "F" else 2
+    if rng.random() < 0.5:
+        info[274] = int(rng.integers(1, 9))
+    if compression == "group3":
+        info[292] = int(pick(rng, 0, 1, 4, 5))
+    if rng.random() < 0.3:
+        info[278] = 16 if compression == "jpeg" else int(rng.integers(1, image.height + 1))
+    more = {"save_all": True, "append_images": [image.rotate(180)]} if rng.random() < 0.2 else {}
+    path = folder / f"tiffp_{mode.replace(';', '')}_{compression.removeprefix('tiff_')}-{index}.tif"
+    image.save(path, "TIFF", compression=compression, tiffinfo=info, big_tiff=bool(rng.random() < 0.2), **more)
+    return path
+
+
+def jpeg(rng, folder, index, largest=70, programs=True):
+    """Plain JPEG files with metadata; the decoder itself has a comparer of its own."""
+    image = Image.fromarray(picture(rng, 3, largest))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90, subsampling=0)
+    data = buffer.getvalue()
+    segments = b""
+    exif, xmp = random_exif(rng), random_xmp(rng)
+    if exif is not None:
+        body = b"Exif\0\0" + pick(rng, b"", b"Exif\0\0") + exif
+        segments += b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    if xmp is not None:
+        body = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+        segments += b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    path = folder / f"jpeg-{index}.jpg"
+    path.write_bytes(data[:2] + segments + data[2:])
+    return path
+
+
+MAKERS = {"png": png, "apng": apng, "gif": gif, "webp": webp, "bmp": bmp, "tiff": tiff, "tiff_pillow": tiff_pillow, "jpeg": jpeg}

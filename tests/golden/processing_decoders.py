@@ -1,0 +1,42 @@
+"""Small files of every format and variant, and the pixels that our decoders are to give for them."""
+
+import shutil
+import warnings
+
+import numpy as np
+from decoders_make import MAKERS
+from decoders_reference import reference
+
+from common import crc32, write_json
+
+DECODERS = "decoders"
+# Files per maker. Programs beside Python would not give the same bytes everywhere, so none is used here.
+COUNTS = {"png": 60, "apng": 6, "gif": 24, "webp": 16, "bmp": 40, "tiff": 60, "tiff_pillow": 24, "jpeg": 16}
+LARGEST = 24
+
+
+def write_decoder_media(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, count in COUNTS.items():
+        rng = np.random.default_rng([19, *name.encode()])
+        for index in range(count):
+            MAKERS[name](rng, folder, index, largest=LARGEST, programs=False)
+
+
+def cases(folder):
+    """The file's name, and size and CRC-32 of its pixels; or what Pillow refuses it with."""
+    for path in sorted(folder.iterdir()):
+        case = {"file": path.name}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rgb = reference(path)
+        except Exception as error:
+            yield {**case, "error": type(error).__name__}
+            continue
+        yield {**case, "height": rgb.shape[0], "width": rgb.shape[1], "crc32": crc32(rgb)}
+
+
+def write(folder, golden_root):
+    write_json(folder / "decoders.json", list(cases(golden_root / "media" / DECODERS)))
