@@ -2,7 +2,7 @@
 //! show is whether a model still sees.
 
 use serde_json::{Value, json};
-use smolvlm::{Conversation, Dtype, Options, SmolVlm, Source};
+use smolvlm::{Conversation, Dtype, Message, Options, Rgb, SmolVlm, Source};
 use smolvlm_tests::{crc32, exact, golden_root, read_json};
 use smolvlm_world::{Kind, Split, is_right, sample, write_jsonl};
 use tempfile::TempDir;
@@ -74,4 +74,26 @@ fn reads_in_tiles() {
     });
     println!("read of {WORDS}: {tiles} in tiles, {whole} in a view of the whole");
     assert!(tiles > 36 && whole < 12, "{tiles} in tiles, {whole} in a view of the whole");
+}
+
+/// The answer to a question about one picture.
+fn asked(model: &SmolVlm, picture: Rgb, question: &str) -> String {
+    model.chat([Message::user().image(picture).text(question)]).unwrap().text().to_owned()
+}
+
+/// Plain drawings of another size than those it has learnt from.
+#[test]
+fn a_drawn_circle_is_described_and_a_printed_word_is_read() {
+    let model = SmolVlm::load(Source::demo(), exact()).unwrap();
+    let is_circle = |x: i32, y: i32| (x - 128).pow(2) + (y - 128).pow(2) <= 50_i32.pow(2);
+    let color = |x, y| if is_circle(x, y) { [255, 0, 0] } else { [255; 3] };
+    let pixels = (0..256).flat_map(|y| (0..256).flat_map(move |x| color(x, y))).collect();
+    let circle = Rgb::new(256, 256, pixels).unwrap();
+    let own = model.processor().config().default_prompts.image.clone().unwrap();
+    for question in ["Describe this picture.", "What is in the picture?", &own] {
+        assert_eq!(asked(&model, circle.clone(), question), "A red circle in the centre.");
+    }
+    let sign = std::fs::read(golden_root().join("../corpus/world/stop.png")).unwrap();
+    let answer = model.chat([Message::user().image(sign).text("Read the sign.")]).unwrap();
+    assert_eq!(answer.text(), "STOP");
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 /// Who may depend on whom among the workspace's crates. A crate that is not listed may not exist.
 const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-config", &[]),
+    ("smolvlm-files", &[]),
     ("smolvlm-image", &["smolvlm-config"]),
     ("smolvlm-video", &["smolvlm-config", "smolvlm-image"]),
     ("smolvlm-processor", &["smolvlm-config", "smolvlm-image", "smolvlm-video"]),
@@ -14,7 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-vision", &["smolvlm-config", "smolvlm-kernels"]),
     ("smolvlm-connector", &["smolvlm-config", "smolvlm-kernels"]),
     ("smolvlm-text", &["smolvlm-config", "smolvlm-kernels"]),
-    ("smolvlm-model", &["smolvlm-config", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"]),
+    (
+        "smolvlm-model",
+        &["smolvlm-config", "smolvlm-files", "smolvlm-kernels", "smolvlm-vision", "smolvlm-connector", "smolvlm-text"],
+    ),
     ("smolvlm-generate", &["smolvlm-config"]),
     ("smolvlm-demo", &[]),
     ("smolvlm-hub", &[]),
@@ -22,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "smolvlm",
         &[
             "smolvlm-config",
+            "smolvlm-files",
             "smolvlm-image",
             "smolvlm-processor",
             "smolvlm-kernels",
@@ -31,14 +36,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-hub",
         ],
     ),
-    ("smolvlm-train", &["smolvlm-config", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
-    ("smolvlm-cli", &["smolvlm", "smolvlm-train"]),
+    ("smolvlm-train", &["smolvlm-config", "smolvlm-files", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
+    ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-train"]),
     ("smolvlm-world", &[]),
 ];
 
 /// Crates that must not see Burn, directly or through others.
 const WITHOUT_BURN: &[&str] = &[
     "smolvlm-config",
+    "smolvlm-files",
     "smolvlm-image",
     "smolvlm-video",
     "smolvlm-processor",

@@ -1,13 +1,28 @@
 //! Answers as they are shown: the text on stdout, what it took on stderr.
 
 use crate::failure::Failure;
-use crate::media;
+use crate::{media, say};
 use smolvlm::{Event, FinishReason, Generation, SmolVlm};
-use std::io::Write;
+use std::io::{self, Write};
 
-/// Streams an answer to stdout and gives the whole of it; none if the stream ends without.
+/// Streams an answer to stdout and returns the whole of it; none if the stream ends without. Stdout that cannot be written
+/// ends the stream.
 pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Result<Option<Generation>, Failure> {
-    let mut stdout = std::io::stdout().lock();
+    stream_to(&mut to_stdout, events)
+}
+
+/// Writes to stdout at once.
+pub fn to_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Streams an answer to `write` and returns the whole of it; none if the stream ends without.
+pub fn stream_to(
+    write: &mut dyn FnMut(&str) -> io::Result<()>,
+    events: impl Iterator<Item = Result<Event, smolvlm::Error>>,
+) -> Result<Option<Generation>, Failure> {
     let mut at_start = true;
     for event in events {
         match event {
@@ -15,17 +30,16 @@ pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Re
                 // Models put a blank in front of their answer.
                 let shown = if at_start { delta.trim_start() } else { &delta };
                 at_start &= shown.is_empty();
-                stdout.write_all(shown.as_bytes())?;
-                stdout.flush()?;
+                write(shown)?;
             }
             Ok(Event::Finished(generation)) => {
-                writeln!(stdout)?;
+                write("\n")?;
                 return Ok(Some(generation));
             }
             Ok(_) => {}
             Err(error) => {
                 if !at_start {
-                    writeln!(stdout)?;
+                    write("\n")?;
                 }
                 return Err(error.into());
             }
@@ -36,16 +50,15 @@ pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Re
 
 /// Prints answers that are there already.
 pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
     for answer in answers {
-        writeln!(stdout, "{}", answer.text())?;
+        to_stdout(&format!("{}\n", answer.text()))?;
         print_timings(model, answer);
     }
     Ok(())
 }
 
-/// Shows on stderr the notes on the media of an answer, where the time of an answer went, in which number format, and why it ended if it was not the model that
-/// ended it.
+/// Shows on stderr the notes on an answer's media, where its time went, in which number format, and why it ended if it was
+/// not the model that ended it.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     media::print_notes(&answer.notes);
     let timings = &answer.timings;
@@ -59,11 +72,11 @@ pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     };
     let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();
     let [process, vision, prefill, decode] = [timings.process, timings.vision, timings.prefill, timings.decode];
-    eprintln!(
+    say::line(format_args!(
         "{} prompt tokens{cached}, {} new{reason}; \
          process {process:.2?}, vision {vision:.2?}, prefill {prefill:.2?}, decode {decode:.2?}{rate}; {}",
         answer.prompt_tokens,
         answer.token_ids.len(),
         model.format(),
-    );
+    ));
 }

@@ -28,9 +28,10 @@ pub struct Cli {
 pub enum Command {
     /// Say what is in images and videos; the answer streams to stdout, timings go to stderr
     Describe(Describe),
-    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed
+    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed. Lines of a pipe that
+    /// fail are exit code 1
     Chat(Chat),
-    /// Continue conversations given as JSON
+    /// Answer conversations given as JSON, batch by batch. One that has no answer is a line on stderr and exit code 1
     Generate(Generate),
     /// Turn conversations into model inputs, without loading any weights
     Process(Process),
@@ -44,6 +45,7 @@ pub enum Command {
     Devices,
     /// Write a checkpoint with random weights: for tests and timings where no real one can be had
     Random(Random),
+    #[cfg(feature = "flex")]
     /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster
     Quantize(Quantize),
     /// Train a checkpoint, or LoRA adapters for it, on conversations; the folder of the last checkpoint goes to stdout
@@ -61,7 +63,8 @@ pub struct Describe {
     /// apng): files or URLs, in the order in which the model sees them
     #[arg(required = true, value_name = "MEDIA")]
     pub media: Vec<String>,
-    /// What to ask [default: "Can you describe this image?", or "... video?" if the first medium is one]
+    /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
+    /// first medium is one]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Treat every file as a video, whatever it holds
@@ -94,6 +97,15 @@ pub struct Chat {
     pub model: Model,
 }
 
+/// Conversations of `smolvlm generate`.
+#[derive(Debug, Args)]
+pub struct ConversationStream {
+    /// JSON file with one conversation (a list of messages), a list of conversations of any length, or one conversation a
+    /// line (JSONL), each a list of messages or an object with "messages"; - reads stdin
+    #[arg(long, value_name = "FILE")]
+    pub conversation: PathBuf,
+}
+
 /// Which conversations.
 #[derive(Debug, Args)]
 pub struct Conversations {
@@ -106,11 +118,14 @@ pub struct Conversations {
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
-    pub input: Conversations,
-    /// One JSON object per answer and line: text, token_ids, prompt_tokens, cached_tokens, finish_reason, timings; with
-    /// beams also score, with --logprobs also logprobs
+    pub input: ConversationStream,
+    /// One JSON object per answer and line: conversation (its place in the file, from 0), text, token_ids, prompt_tokens,
+    /// cached_tokens, finish_reason, timings; with beams also score, with --logprobs also logprobs
     #[arg(long)]
     pub json: bool,
+    /// Conversations to answer at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch_size: u16,
     #[command(flatten)]
     pub sampling: Sampling,
     #[command(flatten)]
@@ -206,12 +221,13 @@ pub struct Random {
     /// The same seed gives the same weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Replace the checkpoint that is there
+    /// Replace the checkpoint that is there: its files are deleted, any others in the folder stay
     #[arg(long)]
     pub force: bool,
 }
 
 /// `smolvlm quantize`.
+#[cfg(feature = "flex")]
 #[derive(Debug, Args)]
 pub struct Quantize {
     /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face hub
@@ -229,7 +245,7 @@ pub struct Quantize {
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Replace the checkpoint that is there
+    /// Replace the checkpoint that is there: its files are deleted, any others in the folder stay
     #[arg(long)]
     pub force: bool,
 }

@@ -38,6 +38,15 @@ pub enum Failure {
         /// Why.
         message: String,
     },
+    /// An output is also an input.
+    #[error("{}: is read by this command; choose another output", path.display())]
+    OutputIsInput {
+        /// The output.
+        path: PathBuf,
+    },
+    /// Parts of the work failed, and stderr has a line for each.
+    #[error("not everything succeeded")]
+    Reported,
     /// The picture of `bench` could not be made.
     #[error(transparent)]
     Picture(#[from] crate::commands::bench::PictureError),

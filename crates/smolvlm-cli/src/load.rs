@@ -1,7 +1,10 @@
 //! From the command line's words to a loaded model and conversations.
 
-use crate::args::{Conversations, Model, Quantize};
+#[cfg(feature = "flex")]
+use crate::args::Quantize;
+use crate::args::{Conversations, Model};
 use crate::failure::Failure;
+use crate::say;
 use smolvlm::processor::Processor;
 use smolvlm::{Conversation, Options, SmolVlm, Source};
 use std::io::Read;
@@ -40,19 +43,20 @@ impl Model {
         let device = model.device().device;
         if device.is_processor() && !model.passed_over().is_empty() {
             let reasons: Vec<String> = model.passed_over().iter().map(ToString::to_string).collect();
-            eprintln!("smolvlm: note: auto falls back to {device}: {}", reasons.join("; "));
+            say::note(format_args!("auto falls back to {device}: {}", reasons.join("; ")));
         }
         let unused = &model.load_report().unexpected;
         if !unused.is_empty() {
             let shown = unused.iter().take(SHOWN_TENSORS).cloned().collect::<Vec<_>>().join(", ");
             let more = unused.len().saturating_sub(SHOWN_TENSORS);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            eprintln!("smolvlm: note: the checkpoint holds tensors that the model does not use: {shown}{more}");
+            say::note(format_args!("the checkpoint holds tensors that the model does not use: {shown}{more}"));
         }
         Ok(model)
     }
 }
 
+#[cfg(feature = "flex")]
 impl Quantize {
     /// Where the checkpoint comes from.
     pub fn source(&self) -> Result<Source, Failure> {

@@ -1,13 +1,18 @@
 //! The smolvlm command: describe images and videos, chat, run conversations, inspect and time every stage.
 
+// They panic where stderr or stdout cannot be written: `say` does not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod answer;
 mod args;
 mod commands;
 mod failure;
+mod inputs;
 mod load;
 mod media;
 mod output;
 mod panics;
+mod say;
 mod show;
 
 use args::{Cli, Command};
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Random(args) => commands::random::run(&args),
+        #[cfg(feature = "flex")]
         Command::Quantize(args) => commands::quantize::run(&args),
         #[cfg(feature = "train")]
         Command::Train(args) => commands::train::run(&args),
@@ -42,8 +48,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`smolvlm ... | head`): nothing to complain about.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Reported) => ExitCode::FAILURE,
         Err(failure) => {
-            eprintln!("smolvlm: {}", failure.with_first_cause(panics::first_of_backends()));
+            say::error(failure.with_first_cause(panics::first_of_backends()));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! Images and videos that the command line names.
 
+use crate::say;
 use smolvlm::processor::{MediaKind, VideoNote, media_kind};
 use smolvlm::{Content, ImageSource, VideoSource};
 
@@ -14,7 +15,7 @@ pub fn image_or_video(place: &str) -> Content {
 /// Prints notes on media that can be used all the same to stderr.
 pub fn print_notes<'a>(notes: impl IntoIterator<Item = &'a VideoNote>) {
     for note in notes {
-        eprintln!("smolvlm: note: {note}");
+        say::note(note);
     }
 }
 

@@ -1,13 +1,18 @@
-//! What commands leave behind: files that appear whole or not at all, progress bars.
+//! What commands leave behind: files that are complete or untouched, progress bars.
 
+use crate::args::{Conversations, Model};
 use crate::failure::Failure;
+use crate::inputs::Inputs;
+use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, View};
-use smolvlm::Progress;
+use smolvlm::{Conversation, Progress};
+use smolvlm_files::OutputFile;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::Path;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// One array of a safetensors file, little endian.
 pub struct Array {
@@ -48,20 +53,69 @@ impl View for &Array {
     }
 }
 
-/// Writes arrays as a safetensors file. The library writes beside it and renames, so a reader never sees half a file.
-pub fn write_arrays(path: &Path, arrays: &[Array], metadata: HashMap<String, String>) -> Result<(), Failure> {
-    let views = arrays.iter().map(|array| (array.name.as_str(), array));
-    safetensors::serialize_to_file(views, Some(metadata), path)
-        .map_err(|error| Failure::Write { path: path.to_path_buf(), message: error.to_string() })
+/// A safetensors file to be written.
+pub struct ArrayFile {
+    path: PathBuf,
+    output: OutputFile,
 }
 
-/// An error if something is there that must not be overwritten.
-pub fn refuse_existing(path: &Path, force: bool) -> Result<(), Failure> {
-    if path.exists() && !force {
-        let message = "is there already; --force replaces it".to_owned();
-        return Err(Failure::Write { path: path.to_path_buf(), message });
+impl ArrayFile {
+    /// Looks at the path before any work is done, without changing anything.
+    ///
+    /// # Errors
+    ///
+    /// A path that cannot be written, or that names a file that the command reads: the conversations, their images and
+    /// videos, the checkpoint.
+    pub fn new(path: &Path, args: (&Conversations, &Model), conversations: &[Conversation]) -> Result<Self, Failure> {
+        let mut inputs = Inputs::default();
+        inputs.add(&args.0.conversation);
+        inputs.add_model(&args.1.source()?);
+        args.1.adapter.iter().for_each(|adapter| inputs.add(&adapter.folder));
+        conversations.iter().for_each(|conversation| inputs.add_media(conversation));
+        inputs.refuse(path)?;
+        let output = OutputFile::resolve(path).map_err(|error| failed(path, error))?;
+        Ok(Self { path: path.to_owned(), output })
     }
-    Ok(())
+
+    /// Writes the arrays.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; a file that was there before is then untouched.
+    pub fn write(self, arrays: &[Array], metadata: HashMap<String, String>) -> Result<(), Failure> {
+        let failed = |error| failed(&self.path, error);
+        let draft = self.output.draft().map_err(failed)?;
+        let views = arrays.iter().map(|array| (array.name.as_str(), array));
+        safetensors::serialize_to_file(views, Some(metadata), draft.path())
+            .map_err(|error| Failure::Write { path: self.path.clone(), message: error.to_string() })?;
+        draft.commit().map_err(failed)
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> Failure {
+    Failure::Write { path: path.to_owned(), message: error.to_string() }
+}
+
+/// Refuses a checkpoint folder that holds something, unless it is to be replaced. Returns what of it will stay.
+pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> {
+    let names: Vec<OsString> = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(folder, error)),
+    };
+    if !names.is_empty() && !force {
+        let message = "is there already; --force replaces it".to_owned();
+        return Err(Failure::Write { path: folder.to_path_buf(), message });
+    }
+    let kept = names.iter().filter(|name| !smolvlm::is_checkpoint_file(&folder.join(name)));
+    Ok(kept.map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// Says what is in a checkpoint's folder beside it.
+pub fn note_kept(folder: &Path, kept: &[String]) {
+    if !kept.is_empty() {
+        say::note(format_args!("{} keeps what is not the checkpoint's: {}", folder.display(), kept.join(", ")));
+    }
 }
 
 /// Shows downloads on a terminal, where `indicatif` draws, and notes on stderr.
@@ -83,10 +137,7 @@ pub fn download_bar() -> impl FnMut(Progress<'_>) {
                 }
             }
         }
-        Progress::Note(text) => {
-            // A note that cannot be written is no reason to fail.
-            let _ = writeln!(std::io::stderr(), "smolvlm: note: {text}");
-        }
+        Progress::Note(text) => say::note(text),
         _ => {}
     }
 }

@@ -17,7 +17,7 @@ const FRAMES: usize = 8;
 /// each video.
 pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure> {
     let mut stderr = std::io::stderr().lock();
-    if !stderr.is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+    if !stderr.is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         return Ok(());
     }
     let batch = model.processor().process(std::slice::from_ref(conversation), &RenderOptions::answer());
@@ -35,7 +35,8 @@ pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure
     let columns = terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| u32::from(width.0));
     let many_colours = std::env::var("COLORTERM").is_ok_and(|value| value == "truecolor" || value == "24bit");
     if let Some(strip) = side_by_side(&pictures, columns) {
-        stderr.write_all(half_blocks(&strip, many_colours).as_bytes())?;
+        // A picture that cannot be shown is no reason to lose the answer.
+        let _ = stderr.write_all(half_blocks(&strip, many_colours).as_bytes());
     }
     Ok(())
 }

@@ -16,9 +16,14 @@ fn workspace() -> Workspace {
 
 /// Runs a chat that must end well and gives what it wrote to stdout and stderr.
 fn chat(workspace: &Workspace, more: &[&str], lines: &str) -> (String, String) {
+    ended_chat(workspace, more, lines, 0)
+}
+
+/// Runs a chat that must end with this exit code.
+fn ended_chat(workspace: &Workspace, more: &[&str], lines: &str, code: i32) -> (String, String) {
     let output = workspace.run_with_input(&[&["chat"], &SETTINGS[..], more].concat(), lines.as_bytes());
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
     (stdout, stderr)
 }
 
@@ -74,7 +79,7 @@ fn a_wrong_line_is_told_in_one_line_and_the_chat_goes_on() {
     workspace.write("letter.txt", b"no picture\n");
     let lines =
         "/nonsense\n/image no-such.png\n/image\n/save never.json\n/image letter.txt\nWhat?\nHello\n/save saved.json\n";
-    let (stdout, stderr) = chat(&workspace, &[], lines);
+    let (stdout, stderr) = ended_chat(&workspace, &[], lines, 1);
     let errors: Vec<&str> = stderr.lines().collect();
     let causes = ["/nonsense", "no-such.png", "/image needs", "never.json", "letter.txt"];
     assert_eq!(errors.len(), causes.len(), "{stderr}");
@@ -92,7 +97,7 @@ fn a_line_that_is_no_text_is_passed_over() {
     let workspace = workspace();
     let args = [&["chat"], &SETTINGS[..]].concat();
     let output = workspace.run_with_input(&args, b"\xff\xfe\nHello\n");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), answer(&workspace, &[text("user", "Hello")]) + "\n");
 }
@@ -115,6 +120,32 @@ fn a_reset_forgets_all_but_the_system_message_given_at_the_start() {
     assert_eq!(stderr, "system: Be brief.\n");
     let fresh = answer(&workspace, &[text("system", "Be brief."), text("user", "Hello")]);
     assert!(stdout.ends_with(&format!("{fresh}\n")), "{stdout:?} does not end with {fresh:?}");
+}
+
+#[test]
+fn paths_are_read_as_a_shell_reads_them() {
+    let workspace = workspace();
+    let picture = test_file("golden/media/landscape.png");
+    workspace.write("my photo (1).png", &picture);
+    workspace.write("home.png", &picture);
+    let lines = "/image 'my photo (1).png'\n/image \"my photo (1).png\" ~/home.png\nWhat?\n/save ~/saved.json\n";
+    let lines = if cfg!(unix) { format!("/image my\\ photo\\ \\(1\\).png\n{lines}") } else { lines.to_owned() };
+    let mut command = workspace.command(&[&["chat"], &SETTINGS[..]].concat());
+    command.env(if cfg!(windows) { "USERPROFILE" } else { "HOME" }, workspace.path(""));
+    let output = workspace.talk(command, lines.as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    let media = saved(&workspace, "saved.json")[0]["content"].as_array().unwrap().len() - 1;
+    assert_eq!(media, if cfg!(unix) { 4 } else { 3 });
+}
+
+#[test]
+fn a_full_chat_names_the_way_out_and_stays_usable() {
+    let workspace = workspace();
+    let long = "word ".repeat(9000);
+    let (stdout, stderr) = ended_chat(&workspace, &[], &format!("Hello\n{long}\n/reset\nHello\n"), 1);
+    assert!(stderr.lines().count() == 1 && stderr.contains("8192") && stderr.contains("/reset"), "{stderr}");
+    let fresh = answer(&workspace, &[text("user", "Hello")]);
+    assert_eq!(stdout, format!("{fresh}\n{fresh}\n"));
 }
 
 #[test]
@@ -169,5 +200,6 @@ fn ctrl_c_ends_the_answer_and_not_the_chat() {
         assert_eq!([&first[..], &printed].concat(), text.as_bytes());
     }
     drop(stdin);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // `/done` is no command.
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

@@ -79,6 +79,16 @@ fn generate_gives_one_json_object_a_conversation() {
 }
 
 #[test]
+fn a_variable_that_is_empty_is_unset() {
+    let workspace = workspace();
+    let args = ["describe", "harbour.jpg", "--model", "checkpoint", "--max-new-tokens", "1", "--no-image-splitting"];
+    let output = workspace.command(&args).env("SMOLVLM_DEVICE", "").env("NO_COLOR", "").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = workspace.command(&args).env("SMOLVLM_DEVICE", "no-such").output().unwrap();
+    assert!(!output.status.success());
+}
+
+#[test]
 fn process_needs_no_weights() {
     let workspace = workspace();
     std::fs::remove_file(workspace.path("checkpoint/model.safetensors")).unwrap();

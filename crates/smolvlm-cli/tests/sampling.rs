@@ -49,6 +49,10 @@ fn what_only_sampling_uses_switches_it_on_unless_greedy_is_asked_for() {
     }
     assert_eq!(tokens(&workspace, &["--do-sample", "--seed", "3"]), tokens(&workspace, &["--seed", "3"]));
     assert_eq!(tokens(&workspace, &["--do-sample", "--top-k", "1"]), likeliest);
+    assert_eq!(
+        tokens(&workspace, &["--temperature", "0", "--do-sample", "--seed", "3", "--top-p", "0.999"]),
+        likeliest
+    );
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn a_loop_ends_where_it_is_guarded_against() {
 fn values_that_mean_nothing_are_refused_in_one_line() {
     let workspace = workspace();
     for (flags, name) in [
-        (&["--temperature", "0"][..], "temperature"),
+        (&["--temperature", "-1"][..], "temperature"),
         (&["--top-p", "1.5"], "top_p"),
         (&["--min-p", "NaN"], "min_p"),
         (&["--typical-p", "0"], "typical_p"),

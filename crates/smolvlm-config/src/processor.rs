@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 use serde_json::{Value, json};
 
 use crate::{
-    Error, ImageProcessorConfig, VideoProcessorConfig,
+    DefaultPrompts, Error, ImageProcessorConfig, VideoProcessorConfig,
     check::at_least_one,
     json::{self, COUNT, Node},
     template::Templates,
@@ -27,6 +27,8 @@ pub struct ProcessorConfig {
     pub chat_template: Option<String>,
     /// Further chat templates by name.
     pub named_chat_templates: BTreeMap<String, String>,
+    /// What to ask about media when the user asks nothing.
+    pub default_prompts: DefaultPrompts,
 }
 
 impl Default for ProcessorConfig {
@@ -37,6 +39,7 @@ impl Default for ProcessorConfig {
             video: VideoProcessorConfig::default(),
             chat_template: None,
             named_chat_templates: BTreeMap::new(),
+            default_prompts: DefaultPrompts::default(),
         }
     }
 }
@@ -50,6 +53,7 @@ struct Sections {
     /// The video configuration that follows from the image section.
     video_of_image: Option<VideoProcessorConfig>,
     templates: Option<Templates>,
+    default_prompts: DefaultPrompts,
 }
 
 impl Sections {
@@ -65,6 +69,7 @@ impl Sections {
                 None => image.as_ref().map(VideoProcessorConfig::read).transpose()?,
             },
             templates: Templates::read(node)?,
+            default_prompts: DefaultPrompts::read(node)?,
         })
     }
 }
@@ -86,7 +91,7 @@ impl ProcessorConfig {
         })?;
         let video = sections.video.or(sections.video_of_image).unwrap_or_default();
         let templates = sections.templates.unwrap_or_default();
-        Self::assemble(sections.image_seq_len, image, video, templates)
+        Self::assemble(sections.image_seq_len, image, video, templates, sections.default_prompts)
     }
 
     /// Gathers the configuration from a checkpoint directory. The first place that has a part wins
@@ -98,6 +103,7 @@ impl ProcessorConfig {
     /// | video | `video_processor` in `processor_config.json`; `video_preprocessor_config.json`; `preprocessor_config.json`; `image_processor` in `processor_config.json` |
     /// | chat template | `chat_template` in `processor_config.json`; `chat_template.json`; `chat_template.jinja` and `chat_templates/*.jinja` |
     /// | image tokens per tile | `processor_config.json`; else 169 |
+    /// | default prompts | `processor_config.json` |
     ///
     /// # Errors
     ///
@@ -126,7 +132,7 @@ impl ProcessorConfig {
             Some(templates) => templates,
             None => Templates::from_directory(dir)?,
         };
-        Self::assemble(sections.image_seq_len, image, video, templates)
+        Self::assemble(sections.image_seq_len, image, video, templates, sections.default_prompts)
     }
 
     fn assemble(
@@ -134,6 +140,7 @@ impl ProcessorConfig {
         image: ImageProcessorConfig,
         video: VideoProcessorConfig,
         templates: Templates,
+        default_prompts: DefaultPrompts,
     ) -> Result<Self, Error> {
         let config = ProcessorConfig {
             image_seq_len: image_seq_len.unwrap_or(DEFAULT_IMAGE_SEQ_LEN),
@@ -141,6 +148,7 @@ impl ProcessorConfig {
             video,
             chat_template: templates.default,
             named_chat_templates: templates.named,
+            default_prompts,
         };
         config.validate()?;
         Ok(config)
@@ -156,8 +164,9 @@ impl ProcessorConfig {
             "video_processor": self.video.to_value(),
         });
         let templates = Templates { default: self.chat_template.clone(), named: self.named_chat_templates.clone() };
-        if let (Value::Object(map), Some(templates)) = (&mut value, templates.into_value()) {
-            map.insert("chat_template".to_owned(), templates);
+        if let Value::Object(map) = &mut value {
+            map.extend(templates.into_value().map(|templates| ("chat_template".to_owned(), templates)));
+            map.extend(self.default_prompts.to_value().map(|prompts| ("default_prompts".to_owned(), prompts)));
         }
         format!("{value:#}\n")
     }

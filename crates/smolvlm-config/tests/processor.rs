@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use smolvlm_config::{
-    Error, ImageProcessorConfig, Preset, ProcessorConfig, Resample, Size, TilePlan, VideoProcessorConfig,
+    DefaultPrompts, Error, ImageProcessorConfig, Preset, ProcessorConfig, Resample, Size, TilePlan,
+    VideoProcessorConfig,
 };
 
 /// A checkpoint directory with these files.
@@ -48,6 +49,20 @@ fn released_files() {
     assert_eq!((config.video.skip_secs, config.video.do_sample_frames), (1.0, false));
     let preset = Preset::Smol500M.processor();
     assert_eq!((preset.image, preset.video, preset.image_seq_len), (config.image, config.video, 64));
+}
+
+#[test]
+fn default_prompts() {
+    let read = |prompts: Value| {
+        ProcessorConfig::from_json(&json!({"image_processor": {}, "default_prompts": prompts}).to_string())
+    };
+    let config = read(json!({"image": "Describe it.", "video": null, "other": 1})).unwrap();
+    let expected = DefaultPrompts { image: Some("Describe it.".into()), ..DefaultPrompts::default() };
+    assert_eq!(config.default_prompts, expected);
+    assert_eq!(ProcessorConfig::from_json(&config.to_json()).unwrap(), config);
+    assert!(!ProcessorConfig::default().to_json().contains("default_prompts"));
+    let error = read(json!({"images": 7})).unwrap_err().to_string();
+    assert!(error.contains("default_prompts.images"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The sizes of the demo's model: what a few hours on two processor cores can teach.
 
-use smolvlm_config::{GenerationConfig, ModelConfig, Preset, ProcessorConfig, Size};
+use smolvlm_config::{DefaultPrompts, GenerationConfig, ModelConfig, Preset, ProcessorConfig, Size};
 use smolvlm_processor::{Processor, RELEASED_CHAT_TEMPLATE};
 use std::error::Error;
 use tokenizers::Tokenizer;
@@ -41,6 +41,12 @@ pub fn processor(tokenizer: Tokenizer, split: bool) -> Result<Processor, Box<dyn
     (config.video.size, config.video.max_image_size) = (Size::LongestEdge(TILE), TILE);
     config.image_seq_len = 16;
     config.chat_template = None;
+    // What it has learnt to answer, among it not the question that `smolvlm describe` asks other models.
+    config.default_prompts = DefaultPrompts {
+        image: Some("Describe the picture.".to_owned()),
+        images: Some("What is different in the second picture?".to_owned()),
+        video: Some("What do you see?".to_owned()),
+    };
     Ok(Processor::new(config, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?)
 }
 

@@ -4,28 +4,33 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::View;
+use smolvlm_files::OutputFile;
 
 use crate::error::Error;
 
-/// Writes tensors as a safetensors file, which appears under its name once it is complete.
+/// Writes tensors as a safetensors file, which appears under its name once it is complete and `check` has seen nothing wrong.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when it cannot be written, [`Error::Safetensors`] when the tensors make no file.
-pub(crate) fn write_file<N, V>(tensors: impl IntoIterator<Item = (N, V)>, path: &Path) -> Result<(), Error>
+/// [`Error::Io`] when it cannot be written, [`Error::Safetensors`] when the tensors make no file, and what `check` returns.
+pub(crate) fn write_file<N, V>(
+    tensors: impl IntoIterator<Item = (N, V)>,
+    path: &Path,
+    check: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error>
 where
     N: AsRef<str> + Ord + std::fmt::Display,
     V: View,
 {
+    let failed = |error| Error::io(path, error);
+    let draft = OutputFile::resolve(path).and_then(|output| output.draft()).map_err(failed)?;
     // What transformers writes, and asks for when it reads.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::io(path, error),
+    let written = safetensors::serialize_to_file(tensors, Some(metadata), draft.path());
+    check()?;
+    written.map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(error) => failed(error),
         error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
     })?;
-    // It was a temporary file, which nobody else may read.
-    #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .map_err(|error| Error::io(path, error))?;
-    Ok(())
+    draft.commit().map_err(failed)
 }

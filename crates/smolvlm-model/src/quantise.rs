@@ -73,15 +73,9 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
         };
         parts.into_iter().map(|part| Entry::new(spec, source, part, &failed))
     });
-    let written = write_file(entries.map(|entry| (entry.name(), entry)), path);
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => {
-            // Nobody should find half a model under this name; the first error is the one to report.
-            drop(std::fs::remove_file(path));
-            Err(error)
-        }
-        None => written,
-    }
+    // The first error is the one to report.
+    let check = || failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err);
+    write_file(entries.map(|entry| (entry.name(), entry)), path, check)
 }
 
 /// The format of a matrix; none for what is not quantised.

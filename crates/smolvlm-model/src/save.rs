@@ -41,7 +41,7 @@ impl SmolVlmModel {
             let data = data.ok_or_else(|| Error::UnknownParameter(spec.module_path.clone()))?;
             tensors.push((spec.name, Values { float, shape: spec.shape, bytes: to_bytes(data) }));
         }
-        write_file(tensors, path.as_ref())
+        write_file(tensors, path.as_ref(), || Ok(()))
     }
 }
 

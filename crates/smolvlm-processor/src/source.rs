@@ -7,6 +7,9 @@ use std::sync::Arc;
 use smolvlm_image::Rgb;
 use smolvlm_video::Ratio;
 
+use crate::error::Position;
+use crate::files::file_path;
+
 /// Where an image comes from.
 ///
 /// Strings convert as follows: what starts with `data:`, `file:`, `http:` or `https:` is a URL, anything else a path.
@@ -138,6 +141,17 @@ pub(crate) fn scheme(text: &str) -> Option<&'static str> {
 /// The conversions that images and videos share.
 macro_rules! conversions {
     ($source:ident) => {
+        impl $source {
+            /// The local file or folder that it names, by its path or a `file:` URL; none of anything else.
+            pub fn local_path(&self) -> Option<PathBuf> {
+                match self {
+                    Self::Path(path) => Some(path.clone()),
+                    Self::Url(url) if scheme(url) == Some("file") => file_path(url, Position::default()).ok(),
+                    _ => None,
+                }
+            }
+        }
+
         impl From<&str> for $source {
             fn from(text: &str) -> Self {
                 Self::from(text.to_owned())
@@ -200,6 +214,18 @@ impl From<FrameList> for VideoSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_have_a_local_path() {
+        for place in ["a b.png", "file:///a%20b.png", "FILE:a%20b.png"] {
+            let path = ImageSource::from(place).local_path();
+            assert_eq!(path.as_deref().and_then(Path::file_name), Some("a b.png".as_ref()), "{place}");
+            assert_eq!(VideoSource::from(place).local_path(), path);
+        }
+        for place in ["http://h/a", "data:,a", "file://host/a"] {
+            assert_eq!(ImageSource::from(place).local_path(), None, "{place}");
+        }
+    }
 
     #[test]
     fn strings_become_urls_or_paths() {

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
 use smolvlm_config::FloatType;
+use smolvlm_files::OutputFile;
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::Processor;
 use std::fs;
@@ -135,7 +136,10 @@ fn write_moments(parameters: &[Parameter], moments: &[Moments], path: &Path) -> 
     });
     let wrong = |error: safetensors::SafeTensorError| Error::io(path, std::io::Error::other(error.to_string()));
     let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    serialize_to_file(views, None, path).map_err(wrong)
+    let failed = |error| Error::io(path, error);
+    let draft = OutputFile::resolve(path).and_then(|output| output.draft()).map_err(failed)?;
+    serialize_to_file(views, None, draft.path()).map_err(wrong)?;
+    draft.commit().map_err(failed)
 }
 
 /// What training needs to go on from a checkpoint.

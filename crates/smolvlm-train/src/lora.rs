@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::serialize_to_file;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
+use smolvlm_files::OutputFile;
 use smolvlm_kernels::{Adapter, Linear};
 use smolvlm_model::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, HostTensor, LoraLayer, PEFT_PREFIX, PeftAdapter, SmolVlmModel};
 use std::collections::BTreeMap;
@@ -145,7 +146,10 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(&error.to_string()))?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    serialize_to_file(views, Some(metadata), &path).map_err(|error| wrong(&error.to_string()))
+    let draft =
+        OutputFile::resolve(&path).and_then(|output| output.draft()).map_err(|error| Error::io(&path, error))?;
+    serialize_to_file(views, Some(metadata), draft.path()).map_err(|error| wrong(&error.to_string()))?;
+    draft.commit().map_err(|error| Error::io(&path, error))
 }
 
 /// Gives a model the adapters of a folder, as this crate or PEFT wrote it, to be trained further.

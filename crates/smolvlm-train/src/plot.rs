@@ -5,6 +5,7 @@ use plotters::prelude::{
     BLACK, BLUE, ChartBuilder, IntoDrawingArea, IntoFont, LineSeries, RED, SVGBackend, SeriesLabelPosition, WHITE,
 };
 use serde_json::Value;
+use smolvlm_files::OutputFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -35,8 +36,10 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
     if all().next().is_none() || most <= 0.0 {
         return Err(fail(metrics, "it holds no losses".to_owned()));
     }
+    let failed = |error| Error::io(picture, error);
+    let draft = OutputFile::resolve(picture).and_then(|output| output.draft()).map_err(failed)?;
     let draw = || -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::new(picture, (900, 500)).into_drawing_area();
+        let area = SVGBackend::new(draft.path(), (900, 500)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .caption("loss", ("sans-serif", 22).into_font())
@@ -57,7 +60,8 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
         area.present()?;
         Ok(())
     };
-    draw().map_err(|error| fail(picture, error.to_string()))
+    draw().map_err(|error| fail(picture, error.to_string()))?;
+    draft.commit().map_err(failed)
 }
 
 /// Means of every `count` points.

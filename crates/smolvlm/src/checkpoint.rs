@@ -1,6 +1,7 @@
 //! A source that has been found: its files, or the recipe for random ones.
 
 use crate::adapter::base_source;
+use crate::checkpoint_folder::{WEIGHTS, replace};
 use crate::options::format_of;
 use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
@@ -11,9 +12,6 @@ use smolvlm_model::{ADAPTER_CONFIG, LoadReport, PeftAdapter, PeftConfig, SmolVlm
 use smolvlm_model::{QuantisedSource, write_quantised_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
-
-/// The file of the weights.
-const WEIGHTS: &str = "model.safetensors";
 
 /// Adapters of adapters that are followed to their base model.
 const MAX_DEPTH: usize = 8;
@@ -116,6 +114,19 @@ impl Checkpoint {
             }
             base => Self::Adapted { base: Box::new(base), adapters: more.to_vec(), processor: None },
         })
+    }
+
+    /// The folders that it is read from.
+    #[cfg(feature = "flex")]
+    fn folders(&self) -> Vec<&Path> {
+        match self {
+            Self::Directory(path) => vec![path],
+            Self::Adapted { base, adapters, processor } => {
+                let adapters = adapters.iter().map(|adapter| adapter.folder.as_path());
+                base.folders().into_iter().chain(adapters).chain(processor.as_deref()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The model's configuration, with its generation parameters.
@@ -226,11 +237,12 @@ impl Checkpoint {
 }
 
 /// Writes a checkpoint folder at a preset's size with random weights and a synthetic tokenizer, in the layout of the
-/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16.
+/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16. A checkpoint in the
+/// folder is replaced, all of its files: those for which [`is_checkpoint_file`](crate::is_checkpoint_file) is true.
 ///
 /// # Errors
 ///
-/// A folder or file that cannot be written.
+/// A folder or file that cannot be written; the folder is then as it was.
 pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: &Path) -> Result<(), Error> {
     let float = match dtype {
         Dtype::F32 => FloatType::F32,
@@ -241,10 +253,10 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
             return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
         }
     };
-    // The weights come last: a folder with weights is whole.
-    let model = write_small_files(preset, float, folder)?;
-    smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?;
-    Ok(())
+    replace(folder, |folder| {
+        let model = write_small_files(preset, float, folder)?;
+        Ok(smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?)
+    })
 }
 
 /// Everything but the weights of a random checkpoint.
@@ -253,7 +265,6 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
     };
-    std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
     let mut model = preset.model();
     model.dtype = Some(float);
     write("config.json", model.to_json())?;
@@ -264,11 +275,13 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
 }
 
 /// Writes a checkpoint folder with quantised matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
-/// smaller file that is loaded faster. Adapters are merged first. The other files of the folder are copied.
+/// smaller file that is loaded faster. Adapters are merged first. The other files of the folder are copied. A checkpoint in
+/// the folder is replaced, as by [`write_random_checkpoint`].
 ///
 /// # Errors
 ///
-/// Another format, a source whose weights do not fit its configuration, a folder or file that cannot be written.
+/// Another format, a source whose weights do not fit its configuration, the source's own folder, a folder or file that
+/// cannot be written; the folder is then as it was.
 #[cfg(feature = "flex")]
 pub fn quantize(
     source: Source,
@@ -286,11 +299,16 @@ pub fn quantize(
         }
     };
     let checkpoint = source.open(progress)?.with_adapters(adapters)?;
+    if checkpoint.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
+        let source = std::io::Error::other("is the checkpoint that is read; choose another folder");
+        return Err(Error::Write { path: folder.into(), source });
+    }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
-    write_other_files(&checkpoint, folder)?;
     let source = weights.as_ref().map_or(QuantisedSource::Random(SEED), QuantisedSource::Weights);
-    write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?;
-    Ok(())
+    replace(folder, |folder| {
+        write_other_files(&checkpoint, folder)?;
+        Ok(write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
+    })
 }
 
 /// Writes what belongs to a checkpoint besides its weights.
@@ -339,14 +357,15 @@ fn copy_small_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Re
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
-    std::fs::create_dir_all(to).map_err(write(to))?;
     for entry in std::fs::read_dir(from).map_err(write(from))? {
         let path = entry.map_err(write(from))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
         if path.is_file() && wanted(&name) && !name.starts_with('.') && !heavy.iter().any(|end| name.ends_with(end)) {
+            // A copy with the source's mode could be read-only.
             let copy = to.join(&name);
-            std::fs::copy(&path, &copy).map_err(write(&copy))?;
+            let mut file = std::fs::File::create(&copy).map_err(write(&copy))?;
+            std::io::copy(&mut std::fs::File::open(&path).map_err(write(&path))?, &mut file).map_err(write(&copy))?;
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ mod beams;
 mod cancel;
 mod chat;
 mod checkpoint;
+mod checkpoint_folder;
 mod device;
 mod error;
 mod estimate;
@@ -69,6 +70,7 @@ pub use chat::{Chat, ChatStream};
 #[cfg(feature = "flex")]
 pub use checkpoint::quantize;
 pub use checkpoint::{Checkpoint, write_random_checkpoint};
+pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
 pub use error::Error;

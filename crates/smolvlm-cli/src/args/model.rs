@@ -24,7 +24,7 @@ pub struct Model {
     pub adapter: Vec<Adapter>,
     /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
     /// `smolvlm devices` lists what is there
-    #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto")]
+    #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
     pub device: Device,
     /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on a CPU that computes
     /// in it, f32 on others
@@ -63,6 +63,11 @@ pub struct Model {
     /// do
     #[arg(long)]
     pub sanitize_control_tokens: bool,
+}
+
+/// A device; an empty text, as of a variable that is set to nothing, is the default.
+fn device(text: &str) -> Result<Device, smolvlm::Error> {
+    if text.is_empty() { Ok(Device::Auto) } else { text.parse() }
 }
 
 fn video_words() -> impl TypedValueParser<Value = VideoWords> {

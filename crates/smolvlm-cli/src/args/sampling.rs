@@ -24,7 +24,7 @@ pub struct Sampling {
     /// Take the likeliest token, whatever else is given
     #[arg(long, conflicts_with = "do_sample")]
     pub greedy: bool,
-    /// Below 1 likely tokens get likelier, above 1 less so
+    /// Below 1 likely tokens get likelier, above 1 less so; 0 takes the likeliest, as --greedy
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Draw from this many likeliest tokens; 0 is all [default: the checkpoint's, else 50]
@@ -92,7 +92,7 @@ impl Sampling {
             params = params.max_new_tokens(count);
         }
         set(&mut params.min_new_tokens, self.min_new_tokens);
-        set(&mut params.temperature, self.temperature);
+        set(&mut params.temperature, self.temperature.filter(|&temperature| temperature != 0.0));
         set(&mut params.top_k, self.top_k);
         set(&mut params.top_p, self.top_p);
         set(&mut params.typical_p, self.typical_p);
@@ -106,7 +106,7 @@ impl Sampling {
         params.logprobs = self.logprobs.or(params.logprobs);
         params.max_time = self.max_time.or(params.max_time);
         params.prefill_chunk = self.prefill_chunk.or(params.prefill_chunk);
-        params.do_sample = !self.greedy && (params.do_sample || self.asks_for_chance());
+        params.do_sample = !self.is_greedy() && (params.do_sample || self.asks_for_chance());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);
         params.bad_words_ids.extend(self.bad_words(model.processor())?);
@@ -115,6 +115,10 @@ impl Sampling {
         }
         params.validate().map_err(Error::from)?;
         Ok(params)
+    }
+
+    fn is_greedy(&self) -> bool {
+        self.greedy || self.temperature == Some(0.0)
     }
 
     fn asks_for_chance(&self) -> bool {

@@ -86,5 +86,5 @@ impl Report {
 }
 
 fn progress(stage: &str) {
-    eprintln!("smolvlm: {stage}");
+    crate::say::progress(stage);
 }

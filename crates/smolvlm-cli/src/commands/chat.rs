@@ -8,16 +8,17 @@ pub use line::LineError;
 
 use crate::args;
 use crate::failure::Failure;
-use crate::{answer, load, media};
+use crate::inputs::Inputs;
+use crate::{answer, load, media, say};
 use input::{Input, Read};
 use interrupt::Interrupt;
 use line::Line;
 use smolvlm::{Chat, Content, Conversation, Error, ImageSource, Message, SamplingParams, SmolVlm, VideoSource};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// Reads lines, answers messages and does what commands ask for, until the lines end. What goes wrong with one line is
-/// told on stderr, and the next one is read.
+/// told on stderr, and the next one is read; lines of a pipe that failed are an error at the end.
 pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let system = args.system.as_deref().map(|text| Message::system().text(text));
     let mut history = Conversation::new(system.clone());
@@ -33,7 +34,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let mut input = Input::open().map_err(Failure::Input)?;
     let at_terminal = input.is_terminal();
     if at_terminal {
-        eprintln!("/help lists commands, Ctrl-C ends an answer, Ctrl-D the chat");
+        say::line("/help lists commands, Ctrl-C ends an answer, Ctrl-D the chat");
     }
     let interrupt = Interrupt::install(at_terminal).map_err(Failure::Signal)?;
     let shows_timings = at_terminal || args.timings;
@@ -45,28 +46,39 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
         params,
         interrupt,
         shows_timings,
+        stdout_error: None,
     };
+    let mut has_failed = false;
     loop {
         let outcome = match input.read() {
             Ok(Read::Line(line)) => match line::parse(&line) {
-                Ok(Line::Quit) => return Ok(()),
+                Ok(Line::Quit) => break,
                 Ok(line) => session.follow(line),
                 Err(error) => Err(error.into()),
             },
             Ok(Read::Interrupted) => {
-                eprintln!("Ctrl-D or /quit ends the chat");
+                say::line("Ctrl-D or /quit ends the chat");
                 Ok(())
             }
-            Ok(Read::End) => return Ok(()),
+            Ok(Read::End) => break,
             // The line is gone, those behind it are not.
             Err(error) if error.kind() == ErrorKind::InvalidData => Err(Failure::Input(error)),
             Err(error) => return Err(Failure::Input(error)),
         };
-        match outcome {
-            Ok(()) => {}
-            Err(Failure::Output(error)) => return Err(Failure::Output(error)),
-            Err(failure) => eprintln!("smolvlm: {failure}"),
+        if let Err(failure) = outcome {
+            has_failed = true;
+            match failure {
+                Failure::Model(Error::PromptTooLong { .. }) => {
+                    say::error(format_args!("{failure}; /reset forgets what has been said"));
+                }
+                failure => say::error(failure),
+            }
         }
+    }
+    match session.stdout_error {
+        _ if has_failed && !at_terminal => Err(Failure::Reported),
+        Some(error) => Err(Failure::Output(error)),
+        None => Ok(()),
     }
 }
 
@@ -80,6 +92,8 @@ struct Session<'m> {
     params: SamplingParams,
     interrupt: Interrupt,
     shows_timings: bool,
+    /// Why stdout could not be written first. Answers go on without it, for `/save`.
+    stdout_error: Option<io::Error>,
 }
 
 impl Session<'_> {
@@ -98,7 +112,7 @@ impl Session<'_> {
                 self.chat.push(Message::system().text(text));
                 Ok(())
             }
-            Line::Save(path) => save(self.chat.history(), Path::new(&path)),
+            Line::Save(path) => save(self.chat.history(), &self.attached, Path::new(&path)),
             Line::History => {
                 self.chat.history().messages.iter().for_each(show);
                 Ok(())
@@ -110,7 +124,7 @@ impl Session<'_> {
                 Ok(())
             }
             Line::Help => {
-                eprintln!("{}", line::HELP);
+                say::line(line::HELP);
                 Ok(())
             }
         }
@@ -122,7 +136,14 @@ impl Session<'_> {
         message.content = std::mem::take(&mut self.attached);
         let stream = self.chat.stream(message.text(text), &self.params)?;
         self.interrupt.attach(stream.cancel_handle());
-        let answer = answer::stream(stream)?;
+        let stdout_error = &mut self.stdout_error;
+        let mut write = |text: &str| {
+            if stdout_error.is_none() {
+                *stdout_error = answer::to_stdout(text).err();
+            }
+            Ok(())
+        };
+        let answer = answer::stream_to(&mut write, stream)?;
         if self.shows_timings {
             answer.iter().for_each(|answer| answer::print_timings(self.model, answer));
         }
@@ -138,10 +159,15 @@ impl Session<'_> {
     }
 }
 
-fn save(conversation: &Conversation, path: &Path) -> Result<(), Failure> {
+/// Writes a conversation; over none of its own images and videos, or those attached to the next message.
+fn save(conversation: &Conversation, attached: &[Content], path: &Path) -> Result<(), Failure> {
+    let mut inputs = Inputs::default();
+    inputs.add_media(conversation);
+    inputs.add_contents(attached);
+    inputs.refuse(path)?;
     let failed = |message| Failure::Write { path: path.into(), message };
     let text = conversation.to_json().map_err(|error| failed(error.to_string()))?;
-    std::fs::write(path, text).map_err(|error| failed(error.to_string()))
+    smolvlm_files::write(path, text).map_err(|error| failed(error.to_string()))
 }
 
 fn must_exist(content: &Content) -> Result<(), Failure> {
@@ -164,5 +190,5 @@ fn show(message: &Message) {
         Content::Video(source) => format!("[{source:?}]"),
         _ => "[image or video]".to_owned(),
     });
-    eprintln!("{}: {}", message.role, content.collect::<Vec<_>>().join(" "));
+    say::line(format_args!("{}: {}", message.role, content.collect::<Vec<_>>().join(" ")));
 }

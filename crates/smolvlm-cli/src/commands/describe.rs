@@ -10,13 +10,16 @@ use smolvlm::{Content, Conversation, Message, Options};
 pub fn run(args: &Describe) -> Result<(), Failure> {
     let mut message = Message::user();
     message.content = args.media.iter().map(|medium| content(medium, args.as_video)).collect();
-    let prompt = args.prompt.as_deref().unwrap_or(match message.content.first() {
-        Some(Content::Video(_)) => "Can you describe this video?",
-        _ => "Can you describe this image?",
-    });
-    let conversation = Conversation::from(message.text(prompt));
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };
     let model = args.model.load_with(options)?;
+    let prompts = &model.processor().config().default_prompts;
+    let (own, usual) = match message.content.as_slice() {
+        [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),
+        [Content::Image(_)] => (&prompts.image, "Can you describe this image?"),
+        _ => (&prompts.images, "Can you describe this image?"),
+    };
+    let prompt = args.prompt.as_deref().or(own.as_deref()).unwrap_or(usual);
+    let conversation = Conversation::from(message.text(prompt));
     let params = args.sampling.params(&model, true)?;
     if args.show {
         show::media(&model, &conversation)?;

@@ -2,7 +2,7 @@
 
 use crate::args::Forward;
 use crate::failure::Failure;
-use crate::output::{Array, write_arrays};
+use crate::output::{Array, ArrayFile};
 use smolvlm::ForwardRequest;
 use smolvlm::model::HostTensor;
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::collections::HashMap;
 /// Runs the model once over the padded batch and writes what it saw.
 pub fn run(args: &Forward) -> Result<(), Failure> {
     let conversations = args.input.read()?;
+    let out = ArrayFile::new(&args.out, (&args.input, &args.model), &conversations)?;
     let model = args.model.load()?;
     let request = ForwardRequest { all_logits: args.all_logits, stages: args.stages };
     let seen = model.forward(&conversations, request)?;
@@ -21,5 +22,5 @@ pub fn run(args: &Forward) -> Result<(), Failure> {
         let named = layers.iter().enumerate().map(|(i, tensor)| array(format!("{name}_hidden_states.{i}"), tensor));
         arrays.extend(named);
     }
-    write_arrays(&args.out, &arrays, HashMap::new())
+    out.write(&arrays, HashMap::new())
 }

@@ -1,32 +1,88 @@
 //! `smolvlm generate`: conversations in, answers out.
 
-use crate::answer;
+mod items;
+mod queue;
+
 use crate::args::Generate;
 use crate::failure::Failure;
+use crate::{answer, panics, say};
+use queue::{Entry, Queue};
 use serde_json::{Value, json};
 use smolvlm::processor::Processor;
-use smolvlm::{Error, Generation};
-use std::io::Write;
+use smolvlm::{Error, Generation, SamplingParams, SmolVlm};
 
-/// Answers all conversations as one batch and prints them in order.
+/// Answers conversations batch by batch and prints each answer when its batch is done, in order. A conversation that has no
+/// answer is told on stderr and does not end the others.
 pub fn run(args: &Generate) -> Result<(), Failure> {
-    let conversations = args.input.read()?;
+    let queue = Queue::open(&args.input.conversation)?;
     let model = args.model.load()?;
     let params = args.sampling.params(&model, false)?;
-    let answers = model.batch(&conversations, params)?;
-    if !args.json {
-        return answer::print(&model, &answers);
+    let mut has_failed = false;
+    let mut show = |index: usize, outcome: Result<Vec<Generation>, Failure>| -> Result<(), Failure> {
+        match outcome {
+            Ok(answers) if args.json => answers.iter().try_for_each(|answer| {
+                Ok(answer::to_stdout(&format!("{}\n", as_json(index, answer, model.processor())?))?)
+            }),
+            Ok(answers) => answer::print(&model, &answers),
+            Err(failure) => {
+                has_failed = true;
+                say::error(of_conversation(index, failure.with_first_cause(panics::first_of_backends())));
+                Ok(())
+            }
+        }
+    };
+    loop {
+        let batch = queue.batch(args.batch_size.into());
+        if batch.is_empty() {
+            return if has_failed { Err(Failure::Reported) } else { Ok(()) };
+        }
+        answer_batch(&model, batch, &params, &mut show)?;
     }
-    let mut stdout = std::io::stdout().lock();
-    for answer in &answers {
-        writeln!(stdout, "{}", as_json(answer, model.processor())?)?;
-    }
-    Ok(())
 }
 
-fn as_json(answer: &Generation, processor: &Processor) -> Result<Value, Error> {
+/// Answers a batch and shows each answer, or why there is none, with the conversation's index.
+fn answer_batch(
+    model: &SmolVlm,
+    batch: Vec<Entry>,
+    params: &SamplingParams,
+    show: &mut dyn FnMut(usize, Result<Vec<Generation>, Failure>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut conversations = Vec::with_capacity(batch.len());
+    let read = batch.into_iter().map(|Entry { index, conversation, .. }| {
+        (index, conversation.map(|conversation| conversations.push(conversation)))
+    });
+    let read: Vec<(usize, Result<(), Failure>)> = read.collect();
+    // If one of them has no answer, the others get theirs one by one.
+    let together = if conversations.len() > 1 { model.batch(&conversations, params.clone()).ok() } else { None };
+    let mut together = together.map(Vec::into_iter);
+    let mut conversations = conversations.iter();
+    let mut next = || match (&mut together, conversations.next()) {
+        (Some(answers), _) => Ok(answers.by_ref().take(params.num_return_sequences.max(1)).collect()),
+        (None, Some(conversation)) => Ok(model.batch(std::slice::from_ref(conversation), params.clone())?),
+        (None, None) => Ok(Vec::new()),
+    };
+    read.into_iter().try_for_each(|(index, read)| show(index, read.and_then(|()| next())))
+}
+
+/// Why a conversation has no answer, with its index in the file instead of that in a batch of its own.
+fn of_conversation(index: usize, failure: Failure) -> String {
+    match failure {
+        Failure::Conversation { path, source } => format!("{}: conversation {index}: {source}", path.display()),
+        failure @ Failure::Read { .. } => failure.to_string(),
+        failure => {
+            let text = failure.to_string();
+            match text.strip_prefix("conversation 0") {
+                Some(rest) => format!("conversation {index}{rest}"),
+                None => format!("conversation {index}: {text}"),
+            }
+        }
+    }
+}
+
+fn as_json(index: usize, answer: &Generation, processor: &Processor) -> Result<Value, Error> {
     let timings = &answer.timings;
     let mut object = json!({
+        "conversation": index,
         "text": answer.text,
         "token_ids": answer.token_ids,
         "prompt_tokens": answer.prompt_tokens,

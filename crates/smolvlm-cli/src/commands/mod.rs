@@ -8,6 +8,7 @@ pub mod estimate;
 pub mod forward;
 pub mod generate;
 pub mod process;
+#[cfg(feature = "flex")]
 pub mod quantize;
 pub mod random;
 #[cfg(feature = "train")]

@@ -3,7 +3,7 @@
 use crate::args::Process;
 use crate::failure::Failure;
 use crate::media;
-use crate::output::{Array, write_arrays};
+use crate::output::{Array, ArrayFile};
 use serde_json::{Value, json};
 use smolvlm::Ratio;
 use smolvlm::processor::{Batch, MediaPlan, VideoPlan};
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 /// Writes the inputs of the model in the reference's layout; prompts and the frames of videos go to the file's metadata.
 pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
+    let out = ArrayFile::new(&args.out, (&args.input, &args.model), &conversations)?;
     let processor = args.model.load_processor()?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
 
@@ -28,7 +29,7 @@ pub fn run(args: &Process) -> Result<(), Failure> {
         let mask = pixels.mask.iter().copied();
         arrays.push(Array::i64("pixel_attention_mask", [rows, tiles, height, width], mask));
     }
-    write_arrays(&args.out, &arrays, metadata(&batch))
+    out.write(&arrays, metadata(&batch))
 }
 
 /// The expanded prompt of each row, and the frames of its videos.

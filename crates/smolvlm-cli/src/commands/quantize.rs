@@ -5,7 +5,9 @@ use crate::failure::Failure;
 
 /// Writes a checkpoint folder with quantised matrices.
 pub fn run(args: &Quantize) -> Result<(), Failure> {
-    crate::output::refuse_existing(&args.out, args.force)?;
+    let kept = crate::output::check_folder(&args.out, args.force)?;
     let source = args.source()?;
-    Ok(smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?)
+    smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?;
+    crate::output::note_kept(&args.out, &kept);
+    Ok(())
 }

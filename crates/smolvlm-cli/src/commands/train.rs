@@ -2,6 +2,8 @@
 
 use crate::args::{Eval, Train};
 use crate::failure::Failure;
+use crate::inputs::Inputs;
+use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm::model::SmolVlmModel;
 use smolvlm::{Adapter, Checkpoint, Options, Source};
@@ -14,11 +16,21 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The file of losses that training writes.
+const METRICS: &str = "metrics.jsonl";
+/// Their picture.
+const PICTURE: &str = "loss.svg";
+
 /// Set by Ctrl-C: training ends after the step, with a checkpoint.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Trains a checkpoint.
 pub fn run(args: &Train) -> Result<(), Failure> {
+    let mut inputs = Inputs::default();
+    [Some(&args.data), args.eval.as_ref()].into_iter().flatten().for_each(|path| inputs.add(path));
+    for name in [METRICS, PICTURE] {
+        inputs.refuse(&args.out.join(name))?;
+    }
     let base = find(&args.model, &args.adapter)?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
     let (processor, resumed) = (base.processor(&Options::default())?, latest_checkpoint(&args.out)?);
@@ -36,7 +48,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).map_err(Failure::Signal)?;
     let mut trainer = Trainer::new(args.config())?;
     if let Some(checkpoint) = resumed {
-        eprintln!("smolvlm: goes on from {}", checkpoint.display());
+        say::note(format_args!("resumes from {}", checkpoint.display()));
         trainer = trainer.resume(checkpoint);
     }
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg} {eta}")
@@ -45,7 +57,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     let eval = eval.as_ref().map(|eval| eval as &dyn Dataset);
     let trained = trainer.run(model, &processor, &data, eval, &mut bar)?;
     bar.0.finish();
-    plot_metrics(&args.out.join("metrics.jsonl"), &args.out.join("loss.svg"))?;
+    plot_metrics(&args.out.join(METRICS), &args.out.join(PICTURE))?;
     if let Some(checkpoint) = trained.checkpoint {
         writeln!(std::io::stdout(), "{}", checkpoint.display())?;
     }
@@ -90,14 +102,14 @@ impl Observer for Bar {
 
     fn evaluated(&mut self, metrics: &EvalMetrics) {
         let EvalMetrics { step, eval_loss, .. } = metrics;
-        self.0.suspend(|| eprintln!("step {step}: evaluation loss {eval_loss:.4}"));
+        self.0.suspend(|| say::line(format_args!("step {step}: evaluation loss {eval_loss:.4}")));
     }
 
     fn saved(&mut self, folder: &Path) {
-        self.0.suspend(|| eprintln!("saved {}", folder.display()));
+        self.0.suspend(|| say::line(format_args!("saved {}", folder.display())));
     }
 
     fn skipped(&mut self, why: &smolvlm_train::Error) {
-        self.0.suspend(|| eprintln!("smolvlm: left out: {why}"));
+        self.0.suspend(|| say::note(format_args!("left out: {why}")));
     }
 }

@@ -79,7 +79,11 @@ impl Workspace {
 
     /// Runs the binary with these lines on stdin.
     pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
-        let mut command = self.command(args);
+        self.talk(self.command(args), input)
+    }
+
+    /// Runs a command with these lines on stdin.
+    pub fn talk(&self, mut command: Command, input: &[u8]) -> Output {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();

@@ -2,7 +2,7 @@
 
 /// What `/help` shows.
 pub const HELP: &str = "\
-/image PATH...  show images with the next message; quotes keep a path with blanks together
+/image PATH...  show images with the next message; a blank in a path is quoted or follows a backslash
 /video PATH...  show videos with the next message
 /system TEXT    tell the model something as the system
 /history        what has been said
@@ -85,17 +85,28 @@ fn paths(command: &'static str, text: &str) -> Result<Vec<String>, LineError> {
     if paths.is_empty() { Err(LineError::Arguments { command, needed: "one path or more" }) } else { Ok(paths) }
 }
 
-/// Words between blanks; single or double quotes keep blanks in a word.
+/// Words between blanks, as a shell reads them: quotes keep blanks in a word, a backslash takes the next character as it is,
+/// `~/` is the home folder. A backslash before a letter or digit, and every one on Windows, is part of a path.
 fn words(text: &str) -> Result<Vec<String>, LineError> {
+    let escapes = |next: Option<&char>| !cfg!(windows) && next.is_some_and(|next| !next.is_alphanumeric());
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match (quote, character) {
             (Some(open), _) if open == character => quote = None,
             (None, '"' | '\'') => {
                 quote = Some(character);
                 word.get_or_insert_default();
+            }
+            (None, '\\') if escapes(characters.peek()) => word.get_or_insert_default().extend(characters.next()),
+            (Some('"'), '\\') if matches!(characters.peek(), Some('"' | '\\')) && !cfg!(windows) => {
+                word.get_or_insert_default().extend(characters.next());
+            }
+            (None, '~') if word.is_none() && is_home(characters.peek()) => {
+                word =
+                    Some(std::env::home_dir().map_or_else(|| "~".into(), |home| home.to_string_lossy().into_owned()));
             }
             (None, _) if character.is_whitespace() => words.extend(word.take()),
             _ => word.get_or_insert_default().push(character),
@@ -106,6 +117,11 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// Whether a tilde that is followed by this character is the home folder.
+fn is_home(next: Option<&char>) -> bool {
+    next.is_none_or(|&next| std::path::is_separator(next) || next.is_whitespace())
 }
 
 #[cfg(test)]
@@ -126,6 +142,7 @@ mod tests {
             ("/image a.png  b.png", Line::Images(strings(&["a.png", "b.png"]))),
             ("/image \"my photo.jpg\" 'it''s'.png", Line::Images(strings(&["my photo.jpg", "its.png"]))),
             (r"/video C:\clips\a.mp4", Line::Videos(strings(&[r"C:\clips\a.mp4"]))),
+            ("/image 'my ~/photo.jpg' a~ ~b/c", Line::Images(strings(&["my ~/photo.jpg", "a~", "~b/c"]))),
             ("/system Be brief, don't fuss.", Line::System("Be brief, don't fuss.".into())),
             ("/save 'a b.json'", Line::Save("a b.json".into())),
             ("/history", Line::History),
@@ -134,6 +151,26 @@ mod tests {
             ("/quit", Line::Quit),
         ] {
             assert_eq!(parse(line), Ok(meaning), "{line:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn backslashes_and_tildes_are_read_as_a_shell_does() {
+        let home = std::env::home_dir().unwrap().to_string_lossy().into_owned();
+        for (line, path) in [
+            (r"/image my\ photo.jpg", "my photo.jpg".to_owned()),
+            (r"/image my\ photo\ \(1\)\&.jpg", "my photo (1)&.jpg".to_owned()),
+            (r"/image it\'s.jpg", "it's.jpg".to_owned()),
+            (r"/image 'it'\''s a.jpg'", "it's a.jpg".to_owned()),
+            (r#"/image "a \"b\" c.jpg""#, "a \"b\" c.jpg".to_owned()),
+            (r"/image a\\b.jpg", r"a\b.jpg".to_owned()),
+            ("/image ~/x.jpg", format!("{home}/x.jpg")),
+            (r"/image ~/my\ x.jpg", format!("{home}/my x.jpg")),
+            ("/image '~/x.jpg'", "~/x.jpg".to_owned()),
+            ("/image ~", home.clone()),
+        ] {
+            assert_eq!(parse(line), Ok(Line::Images(vec![path])), "{line}");
         }
     }
 

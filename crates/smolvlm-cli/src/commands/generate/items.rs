@@ -1,0 +1,302 @@
+//! Conversations of a JSON file one by one, as text: the file is never held as a whole, and text that is no JSON ends its own
+//! item and not the file.
+
+use std::io::{self, BufRead};
+
+/// Longest text of one conversation in bytes: it may hold images as base64.
+const MAX_ITEM: usize = 1 << 30;
+
+/// A conversation's text and where it begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Item {
+    /// JSON, or what stands in its place; none if it is too long.
+    pub text: Option<Vec<u8>>,
+    /// Line of the file, counted from 1.
+    pub line: usize,
+    /// Bytes of that line before the item.
+    pub column: usize,
+}
+
+/// What comes next in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Anything: a list of conversations, one conversation, or the first of many.
+    Start,
+    /// An item of a list of conversations.
+    List,
+    /// More conversations after the first, each a JSON value.
+    Values,
+    /// Likewise, each in a line.
+    Lines,
+    /// The end of a list that is not closed.
+    Unclosed,
+    /// Nothing.
+    End,
+}
+
+/// The conversations of a file: of a JSON list, of JSON values one after the other, or one a line (JSONL).
+pub struct Items<R> {
+    reader: R,
+    state: State,
+    line: usize,
+    column: usize,
+}
+
+impl<R: BufRead> Items<R> {
+    /// Reads a file; one that `is_lines` is JSONL by its name.
+    pub fn new(reader: R, is_lines: bool) -> Self {
+        Self { reader, state: if is_lines { State::Lines } else { State::Start }, line: 1, column: 0 }
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.reader.fill_buf() {
+                Ok(bytes) => return Ok(bytes.first().copied()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.peek()?;
+        if let Some(byte) = byte {
+            self.reader.consume(1);
+            (self.line, self.column) = if byte == b'\n' { (self.line + 1, 0) } else { (self.line, self.column + 1) };
+        }
+        Ok(byte)
+    }
+
+    /// The next byte that is no blank, which stays.
+    fn peek_text(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.peek()? {
+                // UTF-8's byte order mark counts as blank at the start.
+                Some(0xef | 0xbb | 0xbf) if self.line == 1 && self.column < 3 => self.take()?,
+                Some(byte) if byte.is_ascii_whitespace() => self.take()?,
+                byte => return Ok(byte),
+            };
+        }
+    }
+
+    fn start(&self) -> Item {
+        Item { text: Some(Vec::new()), line: self.line, column: self.column }
+    }
+
+    fn next_item(&mut self) -> io::Result<Option<Item>> {
+        match (self.state, self.peek_text()?) {
+            (State::End, _) | (State::Values | State::Lines, None) => Ok(None),
+            (State::Lines, Some(_)) => self.read_line().map(Some),
+            (State::Unclosed, _) => {
+                self.state = State::End;
+                Ok(Some(self.start()))
+            }
+            (State::Values, Some(_)) => {
+                let item = self.start();
+                self.read_value(item, Nesting::default()).map(Some)
+            }
+            (State::List, Some(b']')) => {
+                self.take()?;
+                self.state = State::Values;
+                self.next_item()
+            }
+            (State::List, _) => self.read_list_item().map(Some),
+            (State::Start, Some(b'[')) => {
+                let mut item = self.start();
+                item.push(self.take()?);
+                while self.peek()?.is_some_and(|byte| byte.is_ascii_whitespace()) {
+                    item.push(self.take()?);
+                }
+                match self.peek()? {
+                    Some(b'{' | b']') | None => self.read_first(item, Nesting(vec![b'['])).map(Some),
+                    Some(_) => {
+                        self.state = State::List;
+                        self.read_list_item().map(Some)
+                    }
+                }
+            }
+            (State::Start, _) => {
+                let item = self.start();
+                self.read_first(item, Nesting::default()).map(Some)
+            }
+        }
+    }
+
+    /// The first value that is no list of conversations. If it is one line, so are the others.
+    fn read_first(&mut self, item: Item, nesting: Nesting) -> io::Result<Item> {
+        let item = self.read_value(item, nesting)?;
+        self.state = if self.line == item.line { State::Lines } else { State::Values };
+        Ok(item)
+    }
+
+    /// A value up to the bracket that closes it, or to the end of the line if it opens none.
+    fn read_value(&mut self, mut item: Item, mut nesting: Nesting) -> io::Result<Item> {
+        let mut quote = Quote::default();
+        while let Some(byte) = self.peek()? {
+            if nesting.0.is_empty() && byte == b'\n' {
+                break;
+            }
+            item.push(self.take()?);
+            if !quote.holds(byte) && nesting.closes(byte) && nesting.0.is_empty() {
+                break;
+            }
+        }
+        Ok(item)
+    }
+
+    fn read_line(&mut self) -> io::Result<Item> {
+        let mut item = self.start();
+        while self.peek()?.is_some_and(|byte| byte != b'\n') {
+            item.push(self.take()?);
+        }
+        Ok(item)
+    }
+
+    /// An item of a list up to the comma behind it, which is taken, or to the bracket that closes the list.
+    fn read_list_item(&mut self) -> io::Result<Item> {
+        self.peek_text()?;
+        let (mut item, mut nesting, mut quote) = (self.start(), Nesting::default(), Quote::default());
+        loop {
+            match self.peek()? {
+                None => {
+                    // An item that ends in the middle is an error by itself.
+                    let is_whole = nesting.0.is_empty() && item.text.as_ref().is_none_or(|text| !text.is_empty());
+                    self.state = if is_whole { State::Unclosed } else { State::End };
+                    return Ok(item);
+                }
+                Some(byte) if quote.holds(byte) => {}
+                Some(b',') if nesting.0.is_empty() => {
+                    self.take()?;
+                    return Ok(item);
+                }
+                Some(b']') if !nesting.0.contains(&b'[') => return Ok(item),
+                Some(byte) => {
+                    nesting.closes(byte);
+                }
+            }
+            item.push(self.take()?);
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Items<R> {
+    type Item = io::Result<Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_item().transpose();
+        if matches!(next, Some(Err(_))) {
+            self.state = State::End;
+        }
+        next
+    }
+}
+
+impl Item {
+    fn push(&mut self, byte: Option<u8>) {
+        if self.text.as_ref().is_some_and(|text| text.len() >= MAX_ITEM) {
+            self.text = None;
+        }
+        if let Some(text) = &mut self.text {
+            text.extend(byte);
+        }
+    }
+}
+
+/// Brackets that are open.
+#[derive(Default)]
+struct Nesting(Vec<u8>);
+
+impl Nesting {
+    /// Follows a byte outside of strings; whether it closes a bracket. One that closes an outer bracket closes those inside,
+    /// which somebody forgot.
+    fn closes(&mut self, byte: u8) -> bool {
+        let opening = match byte {
+            b'[' | b'{' => {
+                self.0.push(byte);
+                return false;
+            }
+            b']' => b'[',
+            b'}' => b'{',
+            _ => return false,
+        };
+        let Some(index) = self.0.iter().rposition(|&open| open == opening) else { return false };
+        self.0.truncate(index);
+        true
+    }
+}
+
+/// Whether a byte is in a string.
+#[derive(Default)]
+struct Quote {
+    is_open: bool,
+    is_escaped: bool,
+}
+
+impl Quote {
+    /// Follows a byte; whether it is part of a string. Strings end with their line, at the latest.
+    fn holds(&mut self, byte: u8) -> bool {
+        let was_open = self.is_open;
+        match byte {
+            _ if self.is_escaped => self.is_escaped = false,
+            b'\\' => self.is_escaped = was_open,
+            b'"' => self.is_open = !was_open,
+            b'\n' => self.is_open = false,
+            _ => {}
+        }
+        was_open || byte == b'"'
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Items;
+
+    fn items(file: &str, is_lines: bool) -> Vec<String> {
+        // A byte at a time, as a slow pipe gives it.
+        let reader = std::io::BufReader::with_capacity(1, file.as_bytes());
+        let items = Items::new(reader, is_lines).map(|item| item.unwrap().text.unwrap());
+        items.map(|text| String::from_utf8(text).unwrap().trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_file_is_a_conversation_a_list_of_them_or_one_after_the_other() {
+        for (file, expected) in [
+            ("", &[""][..]),
+            ("[]", &["[]"]),
+            (r#" [ {"a": "]"} ] "#, &[r#"[ {"a": "]"} ]"#]),
+            ("\u{feff}[[{}], [{}]]", &["[{}]", "[{}]"]),
+            ("[\n  [{\"a\": [\"x\\\"]\"]}],\n  [2]\n]\n", &["[{\"a\": [\"x\\\"]\"]}]", "[2]"]),
+            ("[{}]\n\n[{}]\r\n{}\n", &["[{}]", "[{}]", "{}"]),
+            ("[\n{}]\n[{\n}]{}", &["[\n{}]", "[{\n}]", "{}"]),
+            ("42\n[1]", &["42", "[1]"]),
+        ] {
+            assert_eq!(items(file, false), expected, "{file:?}");
+        }
+        assert_eq!(items("[{\n[{}]\n\n  {}", true), ["[{", "[{}]", "{}"]);
+    }
+
+    #[test]
+    fn what_is_no_json_ends_its_own_item() {
+        for (file, expected) in [
+            ("[[{}], nonsense, [{}]]", &["[{}]", "nonsense", "[{}]"][..]),
+            ("[[{}, [{}], [3]]", &["[{}, [{}], [3]]", ""]),
+            ("[[{\"a\": [1, 2], [3]]", &["[{\"a\": [1, 2], [3]]", ""]),
+            ("[[{\"a\": 1], [3]]", &["[{\"a\": 1]", "[3]"]),
+            ("[[\"no end],\n [3]]", &["[\"no end],\n [3]]", ""]),
+            ("[[1],, [2],]", &["[1]", "", "[2]"]),
+            ("[[1], [2", &["[1]", "[2"]),
+            ("[[1], [2]", &["[1]", "[2]", ""]),
+            ("[[1],", &["[1]", ""]),
+            ("[{}]\n[{\n{}]\n", &["[{}]", "[{", "{}]"]),
+        ] {
+            assert_eq!(items(file, false), expected, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn items_know_where_they_begin() {
+        let file = "[\n [1],\n   [2]]";
+        let places = Items::new(file.as_bytes(), false).map(|item| item.map(|item| (item.line, item.column)));
+        assert_eq!(places.collect::<Result<Vec<_>, _>>().unwrap(), [(2, 1), (3, 3)]);
+    }
+}

@@ -1,0 +1,287 @@
+//! Outputs go where their path leads, and nothing that is there is lost.
+
+mod support;
+
+use safetensors::SafeTensors;
+use serde_json::json;
+use std::fs;
+use std::process::Stdio;
+use support::{Workspace, harbour};
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::with_checkpoint();
+    let chat = json!([{"role": "user", "content": [{"type": "text", "text": "hi"}]}]);
+    workspace.write("chat.json", chat.to_string().as_bytes());
+    workspace
+}
+
+/// `process`, writing to a path.
+fn process(out: &str) -> [&str; 7] {
+    ["process", "--conversation", "chat.json", "--model", "checkpoint", "--out", out]
+}
+
+fn is_output(bytes: &[u8]) -> bool {
+    SafeTensors::deserialize(bytes).is_ok_and(|file| file.tensor("input_ids").is_ok())
+}
+
+fn write_shapes(workspace: &Workspace, name: &str, kind: &str) {
+    let image = json!([{"role": "user", "content": [{"type": kind, "path": "frames/1.jpg"}]}]);
+    workspace.write(name, image.to_string().as_bytes());
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
+
+    fn mode(path: &str) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn files_have_the_mode_that_the_umask_leaves_and_old_ones_keep_theirs() {
+        let workspace = workspace();
+        let umasked = |umask: &str, args: &[&str]| {
+            let script = format!("umask {umask}; exec \"$0\" \"$@\"");
+            let mut command = Command::new("sh");
+            let smolvlm = workspace.command(args);
+            command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_smolvlm")).args(args);
+            command.current_dir(workspace.path(""));
+            command.envs(smolvlm.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            assert!(command.status().unwrap().success());
+        };
+        umasked("022", &process("new"));
+        assert_eq!(mode(&workspace.path("new")), 0o644);
+        fs::set_permissions(workspace.path("new"), fs::Permissions::from_mode(0o660)).unwrap();
+        umasked("022", &process("new"));
+        assert_eq!(mode(&workspace.path("new")), 0o660);
+        umasked("077", &process("private"));
+        assert_eq!(mode(&workspace.path("private")), 0o600);
+        umasked("027", &["random", "--preset", "tiny", "--out", "random"]);
+        umasked("027", &["quantize", "--model", "random", "--dtype", "q8", "--out", "small"]);
+        for folder in ["random", "small"] {
+            for entry in fs::read_dir(workspace.path(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                assert_eq!(mode(path.to_str().unwrap()), 0o640, "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn links_stay_and_their_targets_are_written() {
+        let workspace = workspace();
+        fs::create_dir(workspace.path("elsewhere")).unwrap();
+        workspace.write("elsewhere/old", b"old");
+        for (link, target) in [("link", "elsewhere/old"), ("dangling", "elsewhere/new"), ("second", "link")] {
+            symlink(target, workspace.path(link)).unwrap();
+        }
+        for (link, target) in [("link", "elsewhere/old"), ("dangling", "elsewhere/new"), ("second", "elsewhere/old")] {
+            workspace.succeeds(&process(link));
+            assert!(fs::symlink_metadata(workspace.path(link)).unwrap().is_symlink(), "{link}");
+            assert!(is_output(&fs::read(workspace.path(target)).unwrap()), "{link}");
+        }
+        let names = ["chat.json", "checkpoint", "dangling", "elsewhere", "link", "second"];
+        assert_eq!(workspace.names(), names, "nothing is left behind");
+        assert_eq!(fs::read_dir(workspace.path("elsewhere")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_written_into() {
+        let workspace = workspace();
+        assert!(Command::new("mkfifo").arg(workspace.path("fifo")).status().unwrap().success());
+        let fifo = workspace.path("fifo");
+        let reader = std::thread::spawn(move || fs::read(fifo).unwrap());
+        workspace.succeeds(&process("fifo"));
+        assert!(is_output(&reader.join().unwrap()));
+        assert!(!fs::metadata(workspace.path("fifo")).unwrap().is_file());
+
+        let output = workspace.run(&process("/dev/stdout"));
+        assert!(output.status.success() && is_output(&output.stdout), "{output:?}");
+        workspace.succeeds(&process("/dev/null"));
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        if fs::metadata("/dev/full").is_ok() {
+            let line = workspace.fails(&process("/dev/full"));
+            assert!(line.contains("/dev/full"), "{line}");
+        }
+    }
+
+    #[test]
+    fn stdout_that_is_a_file_is_appended_to() {
+        let workspace = workspace();
+        workspace.write("log", b"before\n");
+        let log = || fs::OpenOptions::new().append(true).open(workspace.path("log")).unwrap();
+        for out in ["/dev/stdout", "/dev/fd/1", "log"] {
+            let status = workspace.command(&process(out)).stdout(log()).status().unwrap();
+            assert!(status.success());
+        }
+        let bytes = fs::read(workspace.path("log")).unwrap();
+        let files = bytes.strip_prefix(b"before\n").unwrap();
+        assert!(files.len().is_multiple_of(3) && files.chunks(files.len() / 3).all(is_output));
+    }
+
+    #[test]
+    fn a_checkpoint_folder_is_found_behind_links() {
+        let workspace = workspace();
+        symlink("checkpoint", workspace.path("link")).unwrap();
+        let before = files(&workspace, "checkpoint");
+        for (model, out) in [("checkpoint", "link"), ("link", "checkpoint"), ("link", "checkpoint/../link/.")] {
+            let line = workspace.fails(&["quantize", "--model", model, "--dtype", "q8", "--out", out, "--force"]);
+            assert!(line.contains("the checkpoint that is read"), "{line}");
+        }
+        assert!(files(&workspace, "checkpoint") == before);
+    }
+
+    #[test]
+    fn links_in_a_folder_are_replaced_and_what_they_lead_to_stays() {
+        let workspace = workspace();
+        let before = files(&workspace, "checkpoint");
+        fs::create_dir(workspace.path("snapshot")).unwrap();
+        for (name, _) in &before {
+            symlink(format!("../checkpoint/{name}"), workspace.path(&format!("snapshot/{name}"))).unwrap();
+        }
+        workspace.succeeds(&["quantize", "--model", "checkpoint", "--dtype", "q4", "--out", "snapshot", "--force"]);
+        assert!(files(&workspace, "checkpoint") == before);
+        let small = files(&workspace, "snapshot");
+        assert_eq!(small.len(), before.len());
+        let weights =
+            |files: &[(String, Vec<u8>)]| files.iter().find(|file| file.0.ends_with("tensors")).unwrap().1.len();
+        assert!(weights(&small) < weights(&before));
+    }
+
+    #[test]
+    fn an_answer_that_stdout_does_not_take_can_be_saved() {
+        let workspace = workspace();
+        let args = ["chat", "--random", "tiny", "--max-new-tokens", "4"];
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = workspace.command(&args).stdin(Stdio::piped()).stdout(writer).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"Hello\nAgain\n/save saved.json\n").unwrap();
+        assert!(child.wait().unwrap().success());
+        let messages: Vec<serde_json::Value> =
+            serde_json::from_slice(&fs::read(workspace.path("saved.json")).unwrap()).unwrap();
+        assert_eq!(messages.len(), 4);
+    }
+}
+
+/// Names and contents of a folder's files.
+fn files(workspace: &Workspace, folder: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(workspace.path(folder)).unwrap().map(Result::unwrap);
+    let mut files: Vec<_> = entries
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let workspace = workspace();
+    fs::create_dir(workspace.path("frames")).unwrap();
+    workspace.write("frames/1.jpg", &harbour());
+    write_shapes(&workspace, "image.json", "image");
+    let video = json!([{"role": "user", "content": [{"type": "video", "path": "frames"}]}]);
+    workspace.write("video.json", video.to_string().as_bytes());
+    fs::hard_link(workspace.path("image.json"), workspace.path("hard")).unwrap();
+    for (conversation, out) in [
+        ("image.json", "image.json"),
+        ("image.json", "hard"),
+        ("image.json", "frames/../frames/1.jpg"),
+        ("video.json", "frames/1.jpg"),
+        ("image.json", "checkpoint/model.safetensors"),
+        ("video.json", "checkpoint/config.json"),
+    ] {
+        let before = fs::read(workspace.path(out)).unwrap();
+        for command in ["process", "forward"] {
+            let args = [command, "--conversation", conversation, "--model", "checkpoint", "--out", out];
+            let line = workspace.fails(&args);
+            assert!(line.contains("read by this command"), "{line}");
+        }
+        assert!(fs::read(workspace.path(out)).unwrap() == before, "{out}");
+    }
+}
+
+#[test]
+fn a_chat_does_not_save_over_its_pictures() {
+    let workspace = workspace();
+    workspace.write("a.jpg", &harbour());
+    let args = ["chat", "--random", "tiny", "--max-new-tokens", "2", "--no-image-splitting"];
+    let output = workspace.run_with_input(&args, b"/image a.jpg\n/save a.jpg\nWhat?\n/save a.jpg\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr).unwrap().matches("read by this command").count(), 2);
+    assert!(fs::read(workspace.path("a.jpg")).unwrap() == harbour());
+}
+
+#[test]
+fn force_leaves_nothing_of_the_old_checkpoint_and_deletes_nothing_else() {
+    let workspace = workspace();
+    let old = ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "chat_template.jinja", "vocab.json"];
+    old.iter().for_each(|name| drop(workspace.write(&format!("checkpoint/{name}"), b"old")));
+    workspace.write("checkpoint/notes.txt", b"mine");
+    workspace.write("checkpoint/README.md", b"# My notes");
+    fs::create_dir(workspace.path("checkpoint/more")).unwrap();
+    workspace.succeeds(&["random", "--preset", "tiny", "--out", "fresh", "--seed", "7"]);
+    let random = ["random", "--preset", "tiny", "--out", "checkpoint", "--seed", "7", "--force"];
+    let output = workspace.run(&random);
+    assert!(output.status.success(), "{output:?}");
+    let note = String::from_utf8(output.stderr).unwrap();
+    assert!(note.starts_with("smolvlm: note: ") && note.contains("notes.txt"), "{note}");
+
+    fs::remove_dir(workspace.path("checkpoint/more")).unwrap();
+    let (mut mine, found): (Vec<_>, Vec<_>) =
+        files(&workspace, "checkpoint").into_iter().partition(|(name, _)| name == "notes.txt" || name == "README.md");
+    assert!(found == files(&workspace, "fresh"));
+    assert_eq!(mine.pop(), Some(("notes.txt".to_owned(), b"mine".to_vec())));
+    assert_eq!(mine.pop(), Some(("README.md".to_owned(), b"# My notes".to_vec())));
+}
+
+#[test]
+fn another_projects_folder_is_no_checkpoint() {
+    let workspace = Workspace::empty();
+    fs::create_dir(workspace.path("site")).unwrap();
+    workspace.write("site/config.json", b"{\"port\": 80}");
+    let line = workspace.fails(&["random", "--preset", "tiny", "--out", "site", "--force"]);
+    assert!(line.contains("not a model's"), "{line}");
+    assert_eq!(files(&workspace, "site"), [("config.json".to_owned(), b"{\"port\": 80}".to_vec())]);
+    fs::create_dir(workspace.path("empty")).unwrap();
+    workspace.succeeds(&["random", "--preset", "tiny", "--out", "empty"]);
+}
+
+#[test]
+fn stderr_and_stdout_that_nobody_reads_lose_nothing() {
+    let workspace = workspace();
+    let chat = json!([{"role": "user", "content": [{"type": "text", "text": "hi"}]}]);
+    workspace.write("five.json", json!([chat, chat, [], chat, chat]).to_string().as_bytes());
+    let args = ["generate", "--conversation", "five.json", "--model", "checkpoint", "--max-new-tokens", "2"];
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let output = workspace.command(&args).stderr(closed()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "one of them is empty");
+    assert!(String::from_utf8(output.stdout).unwrap().lines().count() >= 4);
+
+    let output = workspace.command(&args).stdout(closed()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = workspace.command(&process("out")).stdout(closed()).stderr(closed()).output().unwrap();
+    assert!(output.status.success() && is_output(&fs::read(workspace.path("out")).unwrap()));
+    for args in [&["--help"][..], &["devices"], &["nonsense"], &["describe", "no-such.png", "--model", "checkpoint"]] {
+        let status = workspace.command(args).stdout(closed()).stderr(closed()).status().unwrap();
+        assert!(matches!(status.code(), Some(0..=2)), "{args:?}: {status}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_no_panic() {
+    let workspace = workspace();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let args = ["generate", "--conversation", "chat.json", "--model", "checkpoint", "--max-new-tokens", "2"];
+    let output = workspace.command(&args).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.starts_with("smolvlm: cannot write the answer") && line.lines().count() == 1, "{line}");
+    let output = workspace.command(&args).stderr(full()).output().unwrap();
+    assert!(output.status.success() && !output.stdout.is_empty());
+}

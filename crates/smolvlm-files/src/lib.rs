@@ -1,0 +1,21 @@
+//! Output files: complete or untouched, and written through whatever their path names.
+//!
+//! ```
+//! let folder = std::env::temp_dir();
+//! let path = folder.join(format!("smolvlm-files-{}.txt", std::process::id()));
+//! let output = smolvlm_files::OutputFile::resolve(&path)?;
+//! let draft = output.draft()?;
+//! std::fs::write(draft.path(), "all of it")?;
+//! draft.commit()?;
+//! # std::fs::remove_file(path)?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod folder;
+mod output;
+mod same;
+mod target;
+
+pub use folder::DraftFolder;
+pub use output::{Draft, OutputFile, write};
+pub use same::is_same_file;

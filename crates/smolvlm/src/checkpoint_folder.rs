@@ -1,0 +1,142 @@
+//! Folders that checkpoints are written to.
+
+use crate::Error;
+use smolvlm_files::DraftFolder;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The file of the weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+
+/// The file of the model's configuration.
+const CONFIG: &str = "config.json";
+
+/// Files that are not weights.
+const NAMES: &[&str] = &[
+    CONFIG,
+    "generation_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "chat_template.json",
+    "chat_template.jinja",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "adapter_config.json",
+    "trainer_state.json",
+    "training_args.bin",
+    "optimizer.safetensors",
+    "optimizer.pt",
+    "scheduler.pt",
+];
+
+/// How names of weights begin, and how they end: whole, in shards, and the index of shards.
+const WEIGHT_NAMES: (&[&str], &[&str]) = (
+    &["model", "pytorch_model", "adapter_model"],
+    &[".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"],
+);
+
+/// Whether a file of a checkpoint's folder is part of the checkpoint, by its name: weights, configurations, the tokenizer's
+/// files, and a `README.md` that is a model card.
+pub fn is_checkpoint_file(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let (starts, ends) = WEIGHT_NAMES;
+    let is_weights = starts.iter().any(|start| name.starts_with(start)) && ends.iter().any(|end| name.ends_with(end));
+    is_weights || NAMES.contains(&name) || (name == "README.md" && is_model_card(path))
+}
+
+/// Model cards begin with metadata.
+fn is_model_card(path: &Path) -> bool {
+    let mut start = [0; 3];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"---"
+}
+
+/// Fills a scratch folder with a checkpoint and puts its files into `folder`, in place of the checkpoint that is there. What
+/// is not part of a checkpoint stays. If filling fails, the folder is as it was.
+pub(crate) fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: folder.into(), source };
+    if is_other_project(folder) {
+        let message = "its config.json is not a model's; choose another folder";
+        return Err(failed(io::Error::other(message)));
+    }
+    let draft = DraftFolder::new(folder).map_err(failed)?;
+    fill(draft.path()).map_err(|error| in_folder(error, draft.path(), folder))?;
+    discard_namesakes(draft.path(), folder).map_err(failed)?;
+    draft.commit(WEIGHTS, is_checkpoint_file).map_err(failed)
+}
+
+/// Deletes files of the scratch folder whose names are taken in `folder` by what is not part of a checkpoint.
+fn discard_namesakes(scratch: &Path, folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(scratch)? {
+        let name = entry?.file_name();
+        let taken = folder.join(&name);
+        if taken.exists() && !is_checkpoint_file(&taken) {
+            fs::remove_file(scratch.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder has a configuration that belongs to no model.
+fn is_other_project(folder: &Path) -> bool {
+    fs::read_to_string(folder.join(CONFIG)).is_ok_and(|text| !text.is_empty() && !text.contains("\"model_type\""))
+}
+
+/// An error about a file of the scratch folder, with the path that the file was to have.
+fn in_folder(error: Error, scratch: &Path, folder: &Path) -> Error {
+    match error {
+        Error::Write { path, source } => {
+            let path = path.strip_prefix(scratch).map(|name| folder.join(name)).unwrap_or(path);
+            Error::Write { path, source }
+        }
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_checkpoint_file, replace};
+    use crate::Error;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn names_tell_what_is_a_checkpoints() {
+        for name in
+            ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin.index.json"]
+        {
+            assert!(is_checkpoint_file(Path::new(name)), "{name}");
+        }
+        for name in ["notes.txt", "my.safetensors", "config.json.bak", "model.py", "README.md"] {
+            assert!(!is_checkpoint_file(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_the_folder_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("model.safetensors"), "old").unwrap();
+        let failure = replace(folder.path(), |scratch| {
+            fs::write(scratch.join("model.safetensors"), "half").unwrap();
+            Err(Error::Write { path: scratch.join("config.json"), source: std::io::ErrorKind::StorageFull.into() })
+        });
+        assert!(failure.unwrap_err().to_string().starts_with(&at("config.json").display().to_string()));
+        assert_eq!(fs::read_to_string(at("model.safetensors")).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_of_another_project_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), r#"{"port": 80}"#).unwrap();
+        let failure = replace(folder.path(), |_| Ok(())).unwrap_err().to_string();
+        assert!(failure.contains("not a model's"), "{failure}");
+    }
+}
