@@ -11,7 +11,7 @@ pub use sampling::Sampling;
 pub use train::{Eval, Train};
 
 use clap::{Args, Parser, Subcommand};
-use smolvlm::{Adapter, Dtype, Preset};
+use smolvlm::{Dtype, Preset};
 use std::path::PathBuf;
 
 /// Ask SmolVLM vision-language models about images and videos.
@@ -238,7 +238,7 @@ pub struct Quantize {
     pub random: Option<Preset>,
     /// LoRA adapter to merge first, with a weight other than 1 as DIR=WEIGHT; may be given several times
     #[arg(long, value_name = "DIR[=WEIGHT]")]
-    pub adapter: Vec<Adapter>,
+    pub adapter: Vec<smolvlm::Adapter>,
     /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit ones in the rest
     #[arg(long)]
     pub dtype: Dtype,

@@ -57,7 +57,7 @@ fn conversations_that_are_none() {
         ("{not json", "line 1"),
         ("42", "list of messages"),
         ("[[1]]", "message"),
-        (r#"[{"role":"user","content":"hello"}]"#, "text"),
+        (r#"[{"role":"user","content":7}]"#, "content"),
         (r#"[{"role":"user","content":[{"type":"smell"}]}]"#, "smell"),
         (r#"[{"role":"user","content":[{"type":"image"}]}]"#, "image"),
         (r#"[{"role":"user","content":[{"type":"text","text":"a <image> b"}]}]"#, "placeholder"),

@@ -120,7 +120,7 @@ impl Checkpoint {
     #[cfg(feature = "flex")]
     fn folders(&self) -> Vec<&Path> {
         match self {
-            Self::Directory(path) => vec![path],
+            Self::Directory(path) => vec![path.as_path()],
             Self::Adapted { base, adapters, processor } => {
                 let adapters = adapters.iter().map(|adapter| adapter.folder.as_path());
                 base.folders().into_iter().chain(adapters).chain(processor.as_deref()).collect()
