@@ -209,7 +209,7 @@ impl<'a> Bmp<'a> {
                     }
                     x += usize::from(count);
                     // Aligned to two bytes of the file.
-                    if (self.offset + self.data.len() - rest.len()) % 2 != 0 {
+                    if !(self.offset + self.data.len() - rest.len()).is_multiple_of(2) {
                         rest = rest.get(1..).unwrap_or_default();
                     }
                 }

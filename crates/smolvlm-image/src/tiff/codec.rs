@@ -101,6 +101,9 @@ impl<'a> Coding<'a> {
     }
 }
 
+/// Pixels of a strip beyond the image that are decoded at most, so that a small image cannot ask for much memory.
+const MAX_SPARE_PIXELS: usize = 16 << 20;
+
 /// The rows of an abbreviated JPEG file. An Adobe marker says what its components are, as the directory has it.
 fn jpeg(tables: &[u8], transform: u8, data: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, String> {
     let tables = tables.strip_prefix(b"\xff\xd8").unwrap_or(tables);
@@ -113,7 +116,9 @@ fn jpeg(tables: &[u8], transform: u8, data: &[u8], width: usize, rows: usize) ->
     let jpeg = Jpeg::open(&file).map_err(|error| error.to_string())?;
     let (found_width, found_rows) = jpeg.size();
     let (found_width, found_rows) = (found_width as usize, found_rows as usize);
-    if found_width != width || found_rows < rows || found_rows > rows.max(1 << 16) {
+    // The last strip may be stored at the height of the others.
+    let spare = found_rows.saturating_sub(rows).saturating_mul(width);
+    if found_width != width || found_rows < rows || spare > MAX_SPARE_PIXELS {
         return Err("a JPEG part has another size than its strip or tile".into());
     }
     jpeg.pixels().map_err(|error| error.to_string())
