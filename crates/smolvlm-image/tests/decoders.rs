@@ -15,11 +15,16 @@ fn is_read_beyond_pillow(file: &str) -> bool {
     file.ends_with(".tif")
 }
 
+/// Files that Pillow reads and that are refused here: TIFF in CIELAB (photometric 8).
+fn is_refused(file: &str) -> bool {
+    file.starts_with("tiff_8_")
+}
+
 #[test]
 fn pixels_equal_pillows() {
     let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
-    let mut compared = HashMap::new();
+    let (mut compared, mut differing) = (HashMap::new(), Vec::new());
     for case in &cases {
         let file = case["file"].as_str().unwrap();
         let path = golden().join("media/decoders").join(file);
@@ -29,18 +34,22 @@ fn pixels_equal_pillows() {
             assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is read");
             continue;
         }
+        if is_refused(file) {
+            assert!(found.is_err(), "{file} is read");
+            continue;
+        }
         let image = found.unwrap_or_else(|error| panic!("{error}"));
         let expected = ["height", "width"].map(|side| case[side].as_u64().unwrap() as u32);
         assert_eq!([image.height(), image.width()], expected, "{file}");
         assert_eq!(file_dimensions(&path, &Limits::default()).unwrap(), expected.into(), "{file}");
-        // The decoder of JPEG has tests of its own; here it is the orientation.
-        if format != Format::Jpeg && !file.contains("_jpeg") {
-            let mut crc = flate2::Crc::new();
-            crc.update(image.data());
-            assert_eq!(u64::from(crc.sum()), case["crc32"].as_u64().unwrap(), "{file}");
+        let mut crc = flate2::Crc::new();
+        crc.update(image.data());
+        if u64::from(crc.sum()) != case["crc32"].as_u64().unwrap() {
+            differing.push(file);
         }
         *compared.entry(format).or_insert(0) += 1;
     }
+    assert!(differing.is_empty(), "other pixels: {differing:?}");
     for format in [Format::Bmp, Format::Gif, Format::Jpeg, Format::Png, Format::Tiff, Format::Webp] {
         assert!(compared.get(&format).is_some_and(|&count| count >= 12), "{format}: {compared:?}");
     }

@@ -184,7 +184,7 @@ fn a_typed_placeholder_is_named() {
     assert_eq!(
         error.to_string(),
         "conversation 1: the prompt holds 2 image placeholder(s), 1 image(s) were given; the text of message 2 contains \
-         the placeholder itself"
+         the placeholder itself, which sanitize_control_tokens takes for text"
     );
     // A template that prints no placeholder.
     let silent =

@@ -149,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (dtype, expanded) in [(Dtype::Q8, Dtype::F32), (Dtype::Q4, Dtype::Bf16)] {
             let path = folder.path().join(dtype.to_string());
-            crate::quantize(Source::Random(Preset::Tiny), dtype, &path, &mut |_| {}).unwrap();
+            crate::quantize(Source::Random(Preset::Tiny), &[], dtype, &path, &mut |_| {}).unwrap();
             let size = std::fs::metadata(path.join("model.safetensors")).unwrap().len();
             let weights = |dtype| {
                 let options = Options { dtype, ..options() };

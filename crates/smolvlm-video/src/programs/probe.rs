@@ -235,7 +235,7 @@ mod tests {
     fn files_without_video_and_sizes() {
         let none = Probe::new(&entries("streams.stream.0.codec_type=\"audio\""), &Limits::default());
         assert!(matches!(none, Err(Error::NoVideoStream { found }) if found == "audio"));
-        let huge = "streams.stream.0.codec_type=\"video\"\nstreams.stream.0.width=900000\nstreams.stream.0.height=2";
+        let huge = "streams.stream.0.codec_type=\"video\"\nstreams.stream.0.width=9000000\nstreams.stream.0.height=2";
         assert!(matches!(Probe::new(&entries(huge), &Limits::default()), Err(Error::Limit { .. })));
         let cover = "streams.stream.0.codec_type=\"video\"\nstreams.stream.0.disposition.attached_pic=1";
         let cover = Probe::new(&entries(cover), &Limits::default());
