@@ -1,6 +1,5 @@
 //! The processor: conversations in, model inputs out.
 
-use std::ops::Range;
 use std::path::Path;
 
 use smolvlm_config::ProcessorConfig;
@@ -17,7 +16,7 @@ use crate::message::Conversation;
 use crate::plan::MediaPlan;
 use crate::policy::MediaPolicy;
 use crate::prompt::Prompt;
-use crate::spans::{cut_spans, span_marks};
+use crate::spans::{MarkedText, cut_spans, span_marks};
 use crate::template::{ChatTemplate, RenderOptions, VIDEO_CHAT_TEMPLATE};
 use crate::template_value::View;
 use crate::text_deltas::TextDeltas;
@@ -287,7 +286,7 @@ impl Processor {
         conversation: &Conversation,
         options: &RenderOptions,
         media: &[MediaPlan],
-    ) -> Result<Option<(String, Vec<Range<usize>>)>, Error> {
+    ) -> Result<Option<MarkedText>, Error> {
         let template = self.template_of(conversation)?;
         if !template.marks_answers() {
             return Ok(None);

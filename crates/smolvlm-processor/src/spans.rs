@@ -11,8 +11,11 @@ pub(crate) fn span_marks(conversation: &Conversation) -> [char; 2] {
     [free.next(), free.next()].map(Option::unwrap_or_default)
 }
 
+/// A text and the stretches of it, in bytes, that are marked.
+pub(crate) type MarkedText = (String, Vec<Range<usize>>);
+
 /// A text without its marks, and the stretches between them in bytes, in the order in which they begin. Marks may nest.
-pub(crate) fn cut_spans(text: &str, [start, end]: [char; 2]) -> (String, Vec<Range<usize>>) {
+pub(crate) fn cut_spans(text: &str, [start, end]: [char; 2]) -> MarkedText {
     let mut plain = String::with_capacity(text.len());
     let (mut spans, mut open) = (Vec::new(), Vec::new());
     for c in text.chars() {

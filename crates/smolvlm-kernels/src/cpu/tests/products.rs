@@ -144,7 +144,9 @@ fn outputs_of_another_shape_are_refused_before_anything_is_written() {
     out.resize(rows, outputs);
     let message = panic_of(|| products(&pool, &x, [(&matrix, Output::store(&mut out).with_bias(Some(&short)))]));
     assert!(message.contains("another length"), "{message}");
-    let message = panic_of(|| drop(Output::store(&mut out).split_columns([30, 11])));
+    let message = panic_of(|| {
+        let _parts = Output::store(&mut out).split_columns([30, 11]);
+    });
     assert!(message.contains("of 40 columns"), "{message}");
 }
 
