@@ -183,7 +183,7 @@ fn any_course_of_a_chat_answers_as_fresh_runs_do() {
                     let mut stream = chat.stream(message.clone(), &params).unwrap();
                     let cancel = stream.cancel_handle();
                     let mut events = 0;
-                    while let Some(event) = stream.next() {
+                    for event in stream.by_ref() {
                         event.unwrap();
                         events += 1;
                         if events == 1 {
