@@ -59,7 +59,7 @@ pub struct Model {
     /// `estimate` show every conversation whole
     #[arg(long)]
     pub truncate: bool,
-    /// Take control tokens in texts, such as <image> and <end_of_utterance>, for plain characters. `describe` and `chat` always
+    /// Take control tokens in texts, such as `<image>` and `<end_of_utterance>`, for plain characters. `describe` and `chat` always
     /// do
     #[arg(long)]
     pub sanitize_control_tokens: bool,
