@@ -16,9 +16,11 @@ pub fn exact() -> Options {
     Options { dtype: Dtype::F32, ..Options::default() }
 }
 
-/// `tests/golden`.
+/// `tests/golden`, of the folder that the tests are run in rather than that where they were built, which may be another
+/// machine's.
 pub fn golden_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+    let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(tests).join("golden")
 }
 
 /// A tiny checkpoint and what the reference answered with it.

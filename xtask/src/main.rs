@@ -5,6 +5,7 @@ mod check;
 mod decoders;
 mod demo;
 mod golden;
+mod gpu_bundle;
 mod jpeg;
 mod parity;
 mod process;
@@ -23,6 +24,7 @@ cargo xtask <task>
   jpeg        compare decoded JPEG files with Pillow's pixels, 10,000 random ones or --files N
   decoders    compare image decoders with Pillow's on random files, a few minutes
   parity      measure the errors of every device on the goldens, write them to docs/parity.md
+  gpu-bundle  pack what a machine with an NVIDIA card needs to test and time everything, for one visit to it
   check       format, clippy, docs, and the arrows between crates
 ";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some("jpeg") => jpeg::run(&rest),
         Some("decoders") => decoders::run(&rest),
         Some("parity") => parity::run(&rest),
+        Some("gpu-bundle") => gpu_bundle::run(),
         Some("check") => check::run(),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");

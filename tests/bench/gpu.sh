@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# What one visit to a machine with a card measures: `gpu.sh TOOLS OUT [STEP...]`, all steps if none is named.
+#
+# TOOLS holds `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask gpu-bundle`
+# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that one that hangs costs no other's result.
+#
+#   SMOLVLM_DEVICE   the device, cuda if unset
+#   BENCH_MODEL      what is timed: words of `smolvlm bench`, "--random 256m" if unset
+#   BENCH_WORDS      further words of `smolvlm bench`, such as --quick
+set -uo pipefail
+tools=$(realpath "$1") out=$(realpath "$2")
+shift 2
+root=$(cd "$(dirname "$0")/../.." && pwd)
+export SMOLVLM_DEVICE=${SMOLVLM_DEVICE:-cuda}
+model=${BENCH_MODEL:---random 256m} words=${BENCH_WORDS:-}
+
+# Kernels that were compiled and chosen in an earlier visit come along and go back.
+export XDG_CACHE_HOME=$out/kernels
+mkdir -p "$XDG_CACHE_HOME"
+[ -e "$tools/kernels.tar.gz" ] && tar -xzf "$tools/kernels.tar.gz" -C "$out"
+
+# NVIDIA's compiler and headers, of the toolkit or of the Python packages.
+for folder in /usr/local/cuda/lib64 $(python3 -c 'import nvidia; print(*nvidia.__path__)' 2>/dev/null |
+  xargs -rI{} find {} -name 'libnvrtc*.so*' -printf '%h\n' 2>/dev/null | sort -u); do
+  LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+done
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
+ours() { env ${stubs:+LD_PRELOAD=$stubs} "$@"; }
+[ -e "$tools/stubs.so" ] && stubs=$tools/stubs.so
+
+# step NAME SECONDS COMMAND...
+step() {
+  local name=$1 limit=$2 start=$SECONDS
+  shift 2
+  [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]] && return
+  timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1
+  local status=$?
+  echo "== $name: exit status $status after $((SECONDS - start)) s of $limit"
+  tail -n "${TAIL:-25}" "$out/$name.txt" | cut -c -300
+}
+export -f ours
+export stubs tools root out model words
+wanted=("$@")
+
+step card 20 bash -c 'nvidia-smi; nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv; nvcc --version'
+step devices 30 bash -c 'ours $tools/smolvlm devices'
+step demo 90 bash -c 'ours $tools/smolvlm describe --model demo --dtype f32 $root/tests/corpus/world/shapes.png'
+TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model --dtype bf16 $words'
+step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/devices --nocapture'
+step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --dtype bf16 --quick |
+  tee $out/profile.log | grep -v "^$" | tail -n 200'
+step checkpoint 60 bash -c 'ours $tools/smolvlm random --preset 256m --out /tmp/random-256m'
+step peer 90 bash -c 'python3 $root/tests/bench/gpu_peer.py /tmp/random-256m'
+step peer-compiled 180 bash -c 'python3 $root/tests/bench/gpu_peer.py /tmp/random-256m --compile'
+step bench-500m 120 bash -c 'ours $tools/smolvlm bench --random 500m --dtype bf16 $words'
+
+tar -czf "$out/kernels.tar.gz" -C "$out" kernels && rm -r "$XDG_CACHE_HOME"

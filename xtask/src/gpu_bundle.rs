@@ -1,0 +1,120 @@
+//! `cargo xtask gpu-bundle`: what a machine with an NVIDIA card, and without a compiler or a network, needs to test and time
+//! everything in one visit. `tests/bench/gpu.sh` is what runs there.
+
+use crate::process::{execute, execute_with, root, target};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where it is put; the working tree and this folder are what has to travel.
+const FOLDER: &str = "target/gpu-bundle";
+/// Bytes that fit one visit.
+const LIMIT: u64 = 60 << 20;
+/// The reference that is timed beside us, as `tests/bench/requirements.txt` has it.
+const PEER: &str = "transformers";
+/// Kernels are compiled on the card's machine, and CubeCL's LLVM is neither downloaded nor linked.
+const BUILD: [(&str, &str); 2] = [
+    ("DOCS_RS", "1"),
+    // The oldest driver interface with all that CubeCL calls; a newer one would not start on older drivers.
+    ("CUDARC_CUDA_VERSION", "13000"),
+];
+
+/// Builds the programs, strips them of what they do not need, and packs them.
+pub fn run() -> Result<(), String> {
+    let tools = root().join(FOLDER).join("tools");
+    let _ = fs::remove_dir_all(&tools);
+    fs::create_dir_all(&tools).map_err(|error| error.to_string())?;
+
+    build("--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo")?;
+    build("--package smolvlm-tests --test devices --features cuda")?;
+    let built = target().join("bundle");
+    let programs = [built.join("smolvlm"), newest(&built.join("deps"), "devices-")?];
+    let mut undefined = BTreeSet::new();
+    for (program, name) in programs.iter().zip(["smolvlm", "devices"]) {
+        undefined.extend(undefined_symbols(program)?);
+        fs::copy(program, tools.join(name)).map_err(|error| format!("{}: {error}", program.display()))?;
+    }
+    write_stubs(&undefined, &tools.join("stubs.so"))?;
+
+    let version = pinned(PEER)?;
+    let wheels = root().join(FOLDER);
+    let download = format!("-m pip download --quiet --no-deps --dest {} {PEER}=={version}", wheels.display());
+    execute("python3", download.split(' '))?;
+    let archive = wheels.join("tools.tar.xz");
+    let pack = ["-C", FOLDER, "--use-compress-program=xz -T0 -7", "-cf"].map(str::to_owned);
+    execute("tar", pack.into_iter().chain([archive.display().to_string(), "tools".to_owned()]))?;
+    fs::remove_dir_all(&tools).map_err(|error| error.to_string())?;
+
+    let size = folder_size(&wheels)?;
+    if size > LIMIT {
+        return Err(format!("{FOLDER} takes {} MiB, more than the {} of one visit", size >> 20, LIMIT >> 20));
+    }
+    println!(
+        "{FOLDER} takes {} MiB. On the machine with the card, in the repository's root:\n\n{}",
+        size >> 20,
+        command()
+    );
+    Ok(())
+}
+
+/// What to run there.
+fn command() -> String {
+    format!(
+        "  tar -xJf {FOLDER}/tools.tar.xz -C /tmp && \\\n  \
+         python3 -m pip install --quiet --no-index --no-deps --target /tmp/site {FOLDER}/*.whl && \\\n  \
+         PYTHONPATH=/tmp/site bash tests/bench/gpu.sh /tmp/tools OUT"
+    )
+}
+
+fn build(words: &str) -> Result<(), String> {
+    let words = format!("rustc --profile bundle {words} -- -C link-arg=-Wl,--unresolved-symbols=ignore-all");
+    execute_with(&BUILD, "cargo", words.split_whitespace())
+}
+
+/// The functions of LLVM that a program calls if it is told to compile with LLVM.
+fn undefined_symbols(program: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new("nm").args(["--dynamic", "--undefined-only"]).arg(program).output();
+    let output = output.map_err(|error| format!("cannot start nm: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names = text.lines().filter_map(|line| line.split_whitespace().last());
+    let of_llvm = |name: &&str| name.starts_with("LLVM") || name.starts_with("cubecl_");
+    Ok(names.filter(of_llvm).map(str::to_owned).collect())
+}
+
+/// A library of functions that end the program: nothing here calls them, but the loader wants them.
+fn write_stubs(names: &BTreeSet<String>, path: &Path) -> Result<(), String> {
+    let functions: String = names.iter().map(|name| format!("void {name}(void) {{ __builtin_trap(); }}\n")).collect();
+    let source = path.with_extension("c");
+    fs::write(&source, functions).map_err(|error| error.to_string())?;
+    execute("cc", ["-shared", "-fPIC", "-o"].map(str::to_owned).into_iter().chain([text(path), text(&source)]))?;
+    fs::remove_file(source).map_err(|error| error.to_string())
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The newest program of those that cargo named with a hash.
+fn newest(folder: &Path, start: &str) -> Result<PathBuf, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?.flatten();
+    let programs = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with(start) && !name.to_string_lossy().contains('.')
+    });
+    let newest = programs.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+    newest.map(|entry| entry.path()).ok_or_else(|| format!("no {start}* in {}", folder.display()))
+}
+
+/// The version of a package in the peers' requirements.
+fn pinned(package: &str) -> Result<String, String> {
+    let path = root().join("tests/bench/requirements.txt");
+    let list = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let version = list.lines().find_map(|line| line.strip_prefix(package)?.strip_prefix("==").map(str::to_owned));
+    version.ok_or_else(|| format!("{} does not pin {package}", path.display()))
+}
+
+fn folder_size(folder: &Path) -> Result<u64, String> {
+    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
+    Ok(entries.filter_map(|entry| entry.metadata().ok()).filter(|data| data.is_file()).map(|data| data.len()).sum())
+}
