@@ -18,6 +18,9 @@ mod elementwise;
 mod embedding;
 mod exp;
 mod format;
+#[cfg(feature = "cubecl")]
+#[allow(unsafe_code, reason = "launches of kernels name the lengths of their buffers, which only their callers know")]
+pub mod gpu;
 #[cfg(feature = "autodiff")]
 mod grad;
 mod linear;

@@ -33,6 +33,11 @@ impl Rotary {
         (cut(&self.cos), cut(&self.sin))
     }
 
+    /// The tables of cosines and sines, `[positions, head_dim]` each, both halves of a row alike.
+    pub fn tables(&self) -> [Tensor<2>; 2] {
+        [self.cos.clone(), self.sin.clone()]
+    }
+
     /// Cosines and sines where kernels can read them, `[positions, head_dim]`, both halves of a row alike.
     #[cfg(feature = "flex")]
     pub fn host(&self) -> [crate::cpu::HostValues; 2] {

@@ -140,6 +140,11 @@ impl SmolVlmModel {
     ///
     /// As [`prefill`](Self::prefill).
     pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
+        #[cfg(feature = "cubecl")]
+        if let Some(card) = self.card_for(tokens) {
+            card.step(tokens, cache)?;
+            return card.logits(cache).map_err(|error| Error::device(&error));
+        }
         self.prefill(&ModelInputs::next_tokens(tokens), cache)
     }
 
@@ -151,12 +156,26 @@ impl SmolVlmModel {
     ///
     /// As [`prefill`](Self::prefill).
     pub fn decode_likeliest(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
+        #[cfg(feature = "cubecl")]
+        if let Some(card) = self.card_for(tokens) {
+            card.step(tokens, cache)?;
+            return card.likeliest(cache).map_err(|error| Error::device(&error));
+        }
         let logits = self.forward(&ModelInputs::next_tokens(tokens), cache, ForwardOptions::default())?.logits;
         let (logit, token) = logits.max_dim_with_indices(2);
         let read = Transaction::default().register(logit.cast(DType::F32)).register(token).try_execute();
         let read = read.map_err(|error| Error::device(&error))?;
         let [logit, token] = &read[..] else { return Err(Error::Device("nothing was read back".to_owned())) };
         Ok(token.iter::<u32>().zip(logit.iter::<f32>()).collect())
+    }
+
+    /// The kernels of a card, for tokens that are text.
+    #[cfg(feature = "cubecl")]
+    fn card_for(&self, tokens: &[u32]) -> Option<&smolvlm_text::CardDecoder> {
+        let config = self.config();
+        let are_text =
+            tokens.iter().all(|&token| (token as usize) < config.text.vocab_size && token != config.image_token_id);
+        self.card().filter(|_| are_text)
     }
 
     /// Logits of hidden states.

@@ -20,6 +20,8 @@
 //! ```
 
 mod adapter;
+#[cfg(feature = "cubecl")]
+mod card;
 mod convert;
 mod encoding;
 mod error;

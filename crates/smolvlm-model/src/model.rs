@@ -31,6 +31,9 @@ pub struct SmolVlmModel {
     pub lm_head: Option<Linear>,
     #[module(skip)]
     config: ModelConfig,
+    #[cfg(feature = "cubecl")]
+    #[module(skip)]
+    card: crate::card::Card,
 }
 
 /// What loading found besides the weights it used.
@@ -59,6 +62,8 @@ impl SmolVlmModel {
             text: TextModel::init(text, device),
             lm_head: head.then(lm_head),
             config: config.clone(),
+            #[cfg(feature = "cubecl")]
+            card: Default::default(),
         }
     }
 
@@ -119,6 +124,12 @@ impl SmolVlmModel {
         let text = self.text.linears_mut().into_iter().map(|(path, linear)| (format!("text.{path}"), linear));
         let head = self.lm_head.as_mut().map(|head| ("lm_head".to_owned(), head));
         vision.chain([connector]).chain(text).chain(head).collect()
+    }
+
+    /// What decodes on a card with kernels of its own; none where there are none for the model or the device.
+    #[cfg(feature = "cubecl")]
+    pub(crate) fn card(&self) -> Option<&smolvlm_text::CardDecoder> {
+        self.card.get(|| smolvlm_text::CardDecoder::new(&self.text, &self.config.text, self.lm_head.as_ref()))
     }
 
     /// The configuration.

@@ -25,6 +25,8 @@ pub struct KvCache {
     dtype: DType,
     activations: DType,
     len: usize,
+    #[cfg(feature = "cubecl")]
+    pub(crate) card: crate::card::CardRows,
 }
 
 /// What the layers need to know about the positions of new tokens.
@@ -59,6 +61,8 @@ impl KvCache {
             dtype,
             activations,
             len: 0,
+            #[cfg(feature = "cubecl")]
+            card: Default::default(),
         }
     }
 
@@ -89,6 +93,9 @@ impl KvCache {
 
     /// Forgets all tokens after the first `len`; those that stay can be continued differently.
     pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.leave_card();
+        }
         self.set_len(self.len.min(len));
     }
 
@@ -135,6 +142,7 @@ impl KvCache {
         if rows.iter().copied().eq(0..self.rows()) {
             return Ok(());
         }
+        self.leave_card();
         self.padding = rows.iter().map(|&row| self.padding[row]).collect();
         let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         for layer in &mut self.layers {
@@ -149,6 +157,7 @@ impl KvCache {
             return;
         }
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
+        self.leave_card();
         self.rotary = rotary(config, capacity, &device, self.activations);
         self.capacity = capacity;
         for layer in &mut self.layers {
@@ -168,6 +177,29 @@ impl KvCache {
             return Err(Error::CacheFull { tokens, used: self.len, capacity: self.capacity });
         }
         Ok(())
+    }
+
+    /// Whether this is a cache of a model with keys and values of that type, and so many layers.
+    pub(crate) fn check_model(&self, model: DType, model_layers: usize) -> Result<(), Error> {
+        let (cache, cache_layers) = (self.dtype, self.layers.len());
+        if cache != model || cache_layers != model_layers {
+            return Err(Error::OtherModel { cache, cache_layers, model, model_layers });
+        }
+        Ok(())
+    }
+
+    /// Ends decoding by the kernels of a card, which write into the tensors of the cache: they are to change otherwise.
+    pub(crate) fn leave_card(&mut self) {
+        #[cfg(feature = "cubecl")]
+        {
+            self.card = Default::default();
+        }
+    }
+
+    /// Counts a token that the kernels of a card have written.
+    #[cfg(feature = "cubecl")]
+    pub(crate) fn stepped(&mut self) {
+        self.set_len(self.len + 1);
     }
 
     /// Rotary tables and mask for the next `tokens` tokens.

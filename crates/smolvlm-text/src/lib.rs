@@ -5,6 +5,8 @@
 //! transformers 5.24.0 (`modeling_llama.py`).
 
 mod cache;
+#[cfg(feature = "cubecl")]
+mod card;
 mod error;
 mod layer;
 mod model;
@@ -12,6 +14,8 @@ mod model;
 mod packed;
 
 pub use cache::{KvCache, LayerCache};
+#[cfg(feature = "cubecl")]
+pub use card::CardDecoder;
 pub use error::Error;
 pub use layer::{DecoderLayer, LayerContext, SelfAttention, TextMlp};
 pub use model::{TextModel, TextOutput};

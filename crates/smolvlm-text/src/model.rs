@@ -64,15 +64,13 @@ impl TextModel {
         if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
             return Err(Error::Shape { found, rows: cache.rows(), hidden: width });
         }
-        let (model, model_layers, cache_layers) = (self.cache_type(), self.layers.len(), cache.layers.len());
-        if cache.dtype() != model || cache_layers != model_layers {
-            return Err(Error::OtherModel { cache: cache.dtype(), cache_layers, model, model_layers });
-        }
+        cache.check_model(self.cache_type(), self.layers.len())?;
         #[cfg(feature = "flex")]
         if let Some(format) = self.packed() {
             return crate::packed::forward(self, format, embeds, cache, hidden_states);
         }
         let positions = cache.positions(found[1], &embeds.device())?;
+        cache.leave_card();
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
         let mut x = embeds;
         let mut kept = Vec::new();

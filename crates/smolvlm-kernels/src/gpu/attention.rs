@@ -1,0 +1,270 @@
+//! Attention of one new token a row: rotation, writing of its key and value, and the weighted sum, in one launch.
+
+use super::reduce::fold;
+use cubecl::prelude::*;
+
+/// Units of a cube.
+pub const UNITS: u32 = 256;
+/// Keys that a cube sees.
+pub const CHUNK: u32 = 512;
+
+/// A key that no query sees.
+const HIDDEN: f32 = -1.0e30;
+
+/// What is known when the attention is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Heads {
+    /// Heads of keys and values.
+    pub kv_heads: u32,
+    /// Query heads for each of them.
+    pub group: u32,
+    /// Vectors of a head.
+    pub width: u32,
+}
+
+/// A vector of a head that is rotated to its position.
+#[cube]
+fn rotated<W: Float, N: Size>(
+    projected: &[f32],
+    head: u32,
+    index: u32,
+    cos: &[W],
+    sin: &[W],
+    position: u32,
+    #[comptime] width: u32,
+) -> Vector<f32, N> {
+    let lanes = N::value();
+    let lanes = comptime!(lanes as u32);
+    let dim = comptime!(width * lanes);
+    let half = comptime!(dim / 2);
+    let mut out = Vector::<f32, N>::empty();
+    #[unroll]
+    for lane in 0..lanes {
+        let at = index * lanes + lane;
+        let angle = (position * dim + at) as usize;
+        let value = projected[(head + at) as usize];
+        let lower = at < half;
+        let other = projected[(head + select(lower, at + half, at - half)) as usize];
+        let other = select(lower, -other, other);
+        let turned = value * f32::cast_from(cos[angle]) + other * f32::cast_from(sin[angle]);
+        out.insert(lane as usize, turned);
+    }
+    out
+}
+
+/// Queries, keys and values of a new token of each row, `projected`, meet the keys that the cache holds and their own, and join the
+/// cache. A cube is a chunk of keys, a key head and a row.
+///
+/// `len[0]` tokens are in the cache, the new one among them, and `padding[row]` of them hidden. With one chunk `out` is the attention; with more, sums of
+/// each chunk are `out` and their largest scores and the sums of their weights are `weights`.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub fn attend<W: Float, N: Size>(
+    projected: &[f32],
+    keys: &mut [Vector<W, N>],
+    values: &mut [Vector<W, N>],
+    cos: &[W],
+    sin: &[W],
+    len: &[u32],
+    padding: &[u32],
+    out: &mut [Vector<f32, N>],
+    weights: &mut [f32],
+    capacity: u32,
+    scale: f32,
+    chunks: u32,
+    #[comptime] heads: Heads,
+    #[define(W)] _weights: ElemType,
+) {
+    let Heads { kv_heads, group, width } = heads;
+    let lanes = N::value();
+    let lanes = comptime!(lanes as u32);
+    let dim = comptime!(width * lanes);
+    let parts = comptime!(UNITS / width);
+    let (chunk, head, row) = (CUBE_POS_X, CUBE_POS_Y, CUBE_POS_Z);
+    let (token, hidden) = (len[0] - 1, padding[row as usize]);
+    let start = chunk * CHUNK;
+    if start > token {
+        terminate!();
+    }
+    let position = token - hidden;
+    let count = min(CHUNK, token + 1 - start);
+    // Of this row: queries of all heads, keys of all heads, values of all heads.
+    let of_row = row * comptime!((kv_heads * group + 2 * kv_heads) * dim);
+    let of_keys = of_row + comptime!(kv_heads * group * dim) + head * dim;
+    let of_values = of_keys + comptime!(kv_heads * dim);
+    let of_cache = (row * kv_heads + head) * capacity * width;
+
+    let mut queries = Shared::<[Vector<f32, N>]>::new_slice((group * width) as usize);
+    let mut own_key = Shared::<[Vector<f32, N>]>::new_slice(width as usize);
+    let mut own_value = Shared::<[Vector<f32, N>]>::new_slice(width as usize);
+    if UNIT_POS < group * width {
+        let (query, index) = (UNIT_POS / width, UNIT_POS % width);
+        let at = of_row + (head * group + query) * dim;
+        let rotated = rotated::<W, N>(projected, at, index, cos, sin, position, width);
+        queries[UNIT_POS as usize] = rotated * Vector::new(scale);
+    }
+    if UNIT_POS < width {
+        let key = rotated::<W, N>(projected, of_keys, UNIT_POS, cos, sin, position, width);
+        let mut value = Vector::<f32, N>::empty();
+        #[unroll]
+        for lane in 0..lanes {
+            value.insert(lane as usize, projected[(of_values + UNIT_POS * lanes + lane) as usize]);
+        }
+        own_key[UNIT_POS as usize] = key;
+        own_value[UNIT_POS as usize] = value;
+        if token < start + CHUNK {
+            let at = (of_cache + token * width + UNIT_POS) as usize;
+            keys[at] = Vector::cast_from(key);
+            values[at] = Vector::cast_from(value);
+        }
+    }
+    sync_cube();
+
+    let mut scores = Shared::<[f32]>::new_slice((group * CHUNK) as usize);
+    #[unroll]
+    for part in 0..comptime!(CHUNK / UNITS) {
+        let local = part * UNITS + UNIT_POS;
+        let key = start + local;
+        let mut sums = Array::<f32>::new(group as usize);
+        #[unroll]
+        for query in 0..group as usize {
+            sums[query] = 0.0f32;
+        }
+        let visible = local < count && key >= hidden;
+        if visible {
+            for index in 0..width {
+                let mut vector = own_key[index as usize];
+                if key != token {
+                    vector = Vector::cast_from(keys[(of_cache + key * width + index) as usize]);
+                }
+                #[unroll]
+                for query in 0..group {
+                    sums[query as usize] += Vector::vector_sum(queries[(query * width + index) as usize] * vector);
+                }
+            }
+        }
+        #[unroll]
+        for query in 0..group {
+            let at = (query * CHUNK + local) as usize;
+            scores[at] = select(visible, sums[query as usize], HIDDEN.runtime());
+        }
+    }
+    sync_cube();
+
+    let mut folded = Shared::<[f32]>::new_slice((group * UNITS) as usize);
+    #[unroll]
+    for query in 0..group {
+        let mut largest = HIDDEN.runtime();
+        #[unroll]
+        for part in 0..comptime!(CHUNK / UNITS) {
+            largest = max(largest, scores[(query * CHUNK + part * UNITS + UNIT_POS) as usize]);
+        }
+        folded[(query * UNITS + UNIT_POS) as usize] = largest;
+    }
+    fold(&mut folded, group, UNITS, true);
+    let mut largest = Array::<f32>::new(group as usize);
+    #[unroll]
+    for query in 0..group {
+        largest[query as usize] = folded[(query * UNITS) as usize];
+    }
+    sync_cube();
+    #[unroll]
+    for query in 0..group {
+        let mut sum = 0.0f32;
+        #[unroll]
+        for part in 0..comptime!(CHUNK / UNITS) {
+            let local = part * UNITS + UNIT_POS;
+            let at = (query * CHUNK + local) as usize;
+            let weight = select(local < count, (scores[at] - largest[query as usize]).exp(), 0.0f32);
+            scores[at] = weight;
+            sum += weight;
+        }
+        folded[(query * UNITS + UNIT_POS) as usize] = sum;
+    }
+    fold(&mut folded, group, UNITS, false);
+
+    let mut sums = Array::<Vector<f32, N>>::new(group as usize);
+    #[unroll]
+    for query in 0..group as usize {
+        sums[query] = Vector::new(0.0f32);
+    }
+    let (index, part) = (UNIT_POS % width, UNIT_POS / width);
+    let mut local = part;
+    while local < count {
+        let key = start + local;
+        let mut vector = own_value[index as usize];
+        if key != token {
+            vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
+        }
+        #[unroll]
+        for query in 0..group {
+            sums[query as usize] += vector * Vector::new(scores[(query * CHUNK + local) as usize]);
+        }
+        local += parts;
+    }
+    let mut partial = Shared::<[Vector<f32, N>]>::new_slice((group * UNITS) as usize);
+    #[unroll]
+    for query in 0..group {
+        partial[(query * UNITS + UNIT_POS) as usize] = sums[query as usize];
+    }
+    sync_cube();
+    if UNIT_POS < group * width {
+        let (query, index) = (UNIT_POS / width, UNIT_POS % width);
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        for part in 0..parts {
+            sum += partial[(query * UNITS + part * width + index) as usize];
+        }
+        let weight = folded[(query * UNITS) as usize];
+        let of_head = (row * kv_heads + head) * group + query;
+        if chunks == 1 {
+            sum = sum * Vector::new(1.0f32 / weight);
+        } else if index == 0 {
+            let at = ((of_head * chunks + chunk) * 2) as usize;
+            weights[at] = value_at(&largest, query, group);
+            weights[at + 1] = weight;
+        }
+        out[((of_head * chunks + chunk) * width + index) as usize] = sum;
+    }
+}
+
+/// The value of a query, where arrays in registers can only be indexed by constants.
+#[cube]
+fn value_at(values: &Array<f32>, query: u32, #[comptime] group: u32) -> f32 {
+    let mut found = 0.0f32;
+    #[unroll]
+    for index in 0..group {
+        if index == query {
+            found = values[index as usize];
+        }
+    }
+    found
+}
+
+/// Puts the sums of all chunks of [`attend`] together. A cube is a head of a row.
+#[cube(launch_unchecked)]
+pub fn combine<N: Size>(
+    sums: &[Vector<f32, N>],
+    weights: &[f32],
+    len: &[u32],
+    out: &mut [Vector<f32, N>],
+    chunks: u32,
+    #[comptime] width: u32,
+) {
+    let head = CUBE_POS_X;
+    let used = (len[0] - 1) / CHUNK + 1;
+    if UNIT_POS < width {
+        let mut largest = HIDDEN.runtime();
+        for chunk in 0..used {
+            largest = max(largest, weights[((head * chunks + chunk) * 2) as usize]);
+        }
+        let mut sum = Vector::<f32, N>::new(0.0f32);
+        let mut total = 0.0f32;
+        for chunk in 0..used {
+            let at = head * chunks + chunk;
+            let factor = (weights[(at * 2) as usize] - largest).exp();
+            total += factor * weights[(at * 2 + 1) as usize];
+            sum += sums[(at * width + UNIT_POS) as usize] * Vector::new(factor);
+        }
+        out[(head * width + UNIT_POS) as usize] = sum * Vector::new(1.0f32 / total);
+    }
+}

@@ -1,0 +1,214 @@
+//! Decode steps of a llama decoder on a card, in five launches a layer and without the host between token and token.
+
+use super::attention::{self, CHUNK, Heads};
+use super::likeliest;
+use super::product::{self, OUTPUTS, Shape};
+use super::reduce::LANES;
+use super::rows::Rows;
+use super::weights::{Sizes, Weights};
+use cubecl::ir::features::Plane;
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+/// A decoder whose weights are on a card.
+pub struct Decoder {
+    pub(super) client: Client,
+    pub(super) sizes: Sizes,
+    weights: Weights,
+    lanes: usize,
+    planes: bool,
+}
+
+impl Decoder {
+    /// A decoder of these weights; none if its sizes do not suit the kernels or the card.
+    pub fn new(client: Client, sizes: Sizes, weights: Weights) -> Option<Self> {
+        let widest = 16 / sizes.weights.size();
+        let widths = [sizes.hidden, sizes.inner, sizes.head_dim, sizes.heads * sizes.head_dim];
+        let fits = |lanes: &usize| widths.iter().all(|width| width % lanes == 0);
+        let lanes = [8, 4, 2, 1].into_iter().filter(|&lanes| lanes <= widest).find(fits)?;
+        let (width, group) = (sizes.head_dim / lanes, sizes.heads / sizes.kv_heads.max(1));
+        let units = attention::UNITS as usize;
+        let shared = 4 * (group * (CHUNK as usize + units + units * lanes) + (group + 2) * sizes.head_dim);
+        let hardware = &client.properties().hardware;
+        let suits = sizes.heads == group * sizes.kv_heads
+            && sizes.head_dim.is_multiple_of(2)
+            && units.is_multiple_of(width)
+            && (units / width).is_power_of_two()
+            && group * width <= units
+            && shared <= hardware.max_shared_memory_size
+            && units <= hardware.max_units_per_cube as usize;
+        let planes = client.features().plane.contains(Plane::Ops)
+            && hardware.plane_size_min == LANES
+            && hardware.plane_size_max == LANES;
+        suits.then_some(Self { client, sizes, weights, lanes, planes })
+    }
+
+    /// Layers of the decoder.
+    pub fn layers(&self) -> usize {
+        self.weights.layers.len()
+    }
+
+    /// Launches a step of the rows: what their tokens say is run, and what follows are their tokens.
+    pub(super) fn launch(&self, rows: &Rows) {
+        let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, eps, weights: elem } = self.sizes;
+        let (client, buffers, count) = (&self.client, &rows.buffers, rows.count as u32);
+        let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
+        let batch = [1, 2, 4].into_iter().find(|&batch| count <= batch).unwrap_or(8);
+        let shape = |width: usize| Shape { width: (width / self.lanes) as u32, batch, planes: self.planes };
+        let cubes = |outputs: usize| CubeCount::Static((outputs as u32).div_ceil(OUTPUTS), count.div_ceil(batch), 1);
+        let of_product = CubeDim::new_2d(LANES, OUTPUTS);
+        let arg = |handle: &Handle, len: usize| unsafe { BufferArg::from_raw_parts(handle.clone(), len) };
+        let width = (head_dim / self.lanes) as u32;
+        let chunks = rows.cache.capacity.div_ceil(CHUNK as usize) as u32;
+        let group = Heads { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width };
+        let cache_len = rows.count * kv_heads * rows.cache.capacity * head_dim;
+        let table = vocabulary * hidden;
+
+        // The buffers are as long as their shapes say, and every kernel keeps to them.
+        unsafe {
+            likeliest::embed::launch_unchecked(
+                client,
+                CubeCount::Static(count, 1, 1),
+                CubeDim::new_1d(likeliest::UNITS),
+                self.lanes,
+                arg(&self.weights.embeddings, table),
+                arg(&buffers.tokens, rows.count),
+                arg(&buffers.len, 1),
+                arg(&buffers.hidden, rows.count * hidden),
+                (hidden / self.lanes) as u32,
+                elem,
+            );
+        }
+        for (layer, cache) in self.weights.layers.iter().zip(&rows.cache.layers) {
+            unsafe {
+                product::normed_products::launch_unchecked(
+                    client,
+                    cubes(queries + 2 * keys),
+                    of_product,
+                    self.lanes,
+                    arg(&buffers.hidden, rows.count * hidden),
+                    arg(&layer.input_norm, hidden),
+                    arg(&layer.q, queries * hidden),
+                    arg(&layer.k, keys * hidden),
+                    arg(&layer.v, keys * hidden),
+                    arg(&buffers.projected, rows.count * (queries + 2 * keys)),
+                    count,
+                    eps,
+                    (queries as u32, keys as u32, keys as u32),
+                    shape(hidden),
+                    elem,
+                );
+                let (out, len) = match chunks {
+                    1 => (&buffers.attended, queries),
+                    _ => (&buffers.chunks, chunks as usize * queries),
+                };
+                attention::attend::launch_unchecked(
+                    client,
+                    CubeCount::Static(chunks, kv_heads as u32, count),
+                    CubeDim::new_1d(attention::UNITS),
+                    self.lanes,
+                    arg(&buffers.projected, rows.count * (queries + 2 * keys)),
+                    arg(&cache.keys, cache_len),
+                    arg(&cache.values, cache_len),
+                    arg(&rows.cache.rotary[0], rows.cache.capacity * head_dim),
+                    arg(&rows.cache.rotary[1], rows.cache.capacity * head_dim),
+                    arg(&buffers.len, 1),
+                    arg(&buffers.padding, rows.count),
+                    arg(out, rows.count * len),
+                    arg(&buffers.chunk_weights, rows.count * heads * 2 * chunks as usize),
+                    rows.cache.capacity as u32,
+                    1.0 / (head_dim as f32).sqrt(),
+                    chunks,
+                    group,
+                    elem,
+                );
+                if chunks > 1 {
+                    attention::combine::launch_unchecked(
+                        client,
+                        CubeCount::Static(count * heads as u32, 1, 1),
+                        CubeDim::new_1d(width.max(LANES)),
+                        self.lanes,
+                        arg(&buffers.chunks, rows.count * len),
+                        arg(&buffers.chunk_weights, rows.count * heads * 2 * chunks as usize),
+                        arg(&buffers.len, 1),
+                        arg(&buffers.attended, rows.count * queries),
+                        chunks,
+                        width,
+                    );
+                }
+                product::added_products::launch_unchecked(
+                    client,
+                    cubes(hidden),
+                    of_product,
+                    self.lanes,
+                    arg(&buffers.attended, rows.count * queries),
+                    arg(&layer.o, hidden * queries),
+                    arg(&buffers.hidden, rows.count * hidden),
+                    count,
+                    hidden as u32,
+                    shape(queries),
+                    elem,
+                );
+                product::gated_products::launch_unchecked(
+                    client,
+                    cubes(inner),
+                    of_product,
+                    self.lanes,
+                    arg(&buffers.hidden, rows.count * hidden),
+                    arg(&layer.mlp_norm, hidden),
+                    arg(&layer.gate, inner * hidden),
+                    arg(&layer.up, inner * hidden),
+                    arg(&buffers.gated, rows.count * inner),
+                    count,
+                    eps,
+                    inner as u32,
+                    shape(hidden),
+                    elem,
+                );
+                product::added_products::launch_unchecked(
+                    client,
+                    cubes(hidden),
+                    of_product,
+                    self.lanes,
+                    arg(&buffers.gated, rows.count * inner),
+                    arg(&layer.down, hidden * inner),
+                    arg(&buffers.hidden, rows.count * hidden),
+                    count,
+                    hidden as u32,
+                    shape(inner),
+                    elem,
+                );
+            }
+        }
+        unsafe {
+            product::normed_products::launch_unchecked(
+                client,
+                cubes(vocabulary),
+                of_product,
+                self.lanes,
+                arg(&buffers.hidden, rows.count * hidden),
+                arg(&self.weights.norm, hidden),
+                arg(&self.weights.head, table),
+                arg(&self.weights.head, table),
+                arg(&self.weights.head, table),
+                arg(&buffers.logits, rows.count * vocabulary),
+                count,
+                eps,
+                (vocabulary as u32, 0, 0),
+                shape(hidden),
+                elem,
+            );
+            likeliest::likeliest::launch_unchecked(
+                client,
+                CubeCount::Static(count, 1, 1),
+                CubeDim::new_1d(likeliest::UNITS),
+                arg(&buffers.logits, rows.count * vocabulary),
+                arg(&buffers.tokens, rows.count),
+                arg(&buffers.found, 4 * rows.count),
+                arg(&buffers.len, 1),
+                count,
+                vocabulary as u32,
+            );
+        }
+    }
+}

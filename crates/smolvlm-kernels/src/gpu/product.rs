@@ -1,0 +1,199 @@
+//! Products of weights with a few rows, as decoding makes them: every weight is read once for a group of rows.
+
+use super::reduce::{LANES, sum_over_lanes};
+use cubecl::prelude::*;
+
+/// Outputs that a cube computes, each by [`LANES`] units.
+pub const OUTPUTS: u32 = 8;
+
+/// What is known when a product is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Vectors of a row of inputs.
+    pub width: u32,
+    /// Rows of inputs that share a reading of the weights.
+    pub batch: u32,
+    /// Whether planes have [`LANES`] units and can sum.
+    pub planes: bool,
+}
+
+/// Adds a row of weights times a group of rows of `x` to `sums`, and with `normed` the squares of `x` to `squares`; this unit's
+/// share of both.
+#[cube]
+fn dot<W: Float, N: Size>(
+    x: &[Vector<f32, N>],
+    norm: &[Vector<W, N>],
+    weights: &[Vector<W, N>],
+    output: u32,
+    first: u32,
+    last: u32,
+    sums: &mut Array<f32>,
+    squares: &mut Array<f32>,
+    #[comptime] shape: Shape,
+    #[comptime] normed: bool,
+) {
+    let width = shape.width;
+    let steps = comptime!(width.div_ceil(LANES));
+    for step in 0..steps {
+        let at = step * LANES + UNIT_POS_X;
+        if at < width {
+            let mut weight = Vector::<f32, N>::cast_from(weights[(output * width + at) as usize]);
+            if comptime!(normed) {
+                weight *= Vector::<f32, N>::cast_from(norm[at as usize]);
+            }
+            #[unroll]
+            for row in 0..shape.batch {
+                let value = x[(min(first + row, last) * width + at) as usize];
+                sums[row as usize] += Vector::vector_sum(weight * value);
+                if comptime!(normed) {
+                    squares[row as usize] += Vector::vector_sum(value * value);
+                }
+            }
+        }
+    }
+}
+
+/// The sums of all units, divided by the root mean square of the inputs with `normed`.
+#[cube]
+fn finish(
+    sums: &mut Array<f32>,
+    squares: &mut Array<f32>,
+    scratch: &mut Shared<[f32]>,
+    inputs: f32,
+    eps: f32,
+    #[comptime] shape: Shape,
+    #[comptime] normed: bool,
+) {
+    #[unroll]
+    for row in 0..shape.batch as usize {
+        let mut sum = sum_over_lanes(sums[row], scratch, shape.planes);
+        if comptime!(normed) {
+            let square = sum_over_lanes(squares[row], scratch, shape.planes);
+            sum *= (square / inputs + eps).inverse_sqrt();
+        }
+        sums[row] = sum;
+    }
+}
+
+#[cube]
+fn zeros(#[comptime] count: u32) -> Array<f32> {
+    let mut values = Array::<f32>::new(count as usize);
+    #[unroll]
+    for index in 0..count as usize {
+        values[index] = 0.0f32;
+    }
+    values
+}
+
+/// `out = [a; b; c] rms_norm(x)`: three matrices of `counts` outputs with the same inputs.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub fn normed_products<W: Float, N: Size>(
+    x: &[Vector<f32, N>],
+    norm: &[Vector<W, N>],
+    a: &[Vector<W, N>],
+    b: &[Vector<W, N>],
+    c: &[Vector<W, N>],
+    out: &mut [f32],
+    rows: u32,
+    eps: f32,
+    #[comptime] counts: (u32, u32, u32),
+    #[comptime] shape: Shape,
+    #[define(W)] _weights: ElemType,
+) {
+    let (mut sums, mut squares) = (zeros(shape.batch), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
+    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    let (end_a, end_b) = comptime!((counts.0, counts.0 + counts.1));
+    let end = comptime!(counts.0 + counts.1 + counts.2);
+    if output < end_a {
+        dot::<W, N>(x, norm, a, output, first, last, &mut sums, &mut squares, shape, true);
+    } else if output < end_b {
+        dot::<W, N>(x, norm, b, output - end_a, first, last, &mut sums, &mut squares, shape, true);
+    } else if output < end {
+        dot::<W, N>(x, norm, c, output - end_b, first, last, &mut sums, &mut squares, shape, true);
+    }
+    let lanes = N::value();
+    let inputs = comptime!((shape.width as usize * lanes) as f32);
+    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
+    if output < end && UNIT_POS_X == 0 {
+        #[unroll]
+        for row in 0..shape.batch {
+            if first + row < rows {
+                out[((first + row) * end + output) as usize] = sums[row as usize];
+            }
+        }
+    }
+}
+
+/// `out = silu(gate rms_norm(x)) * (up rms_norm(x))`.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub fn gated_products<W: Float, N: Size>(
+    x: &[Vector<f32, N>],
+    norm: &[Vector<W, N>],
+    gate: &[Vector<W, N>],
+    up: &[Vector<W, N>],
+    out: &mut [f32],
+    rows: u32,
+    eps: f32,
+    #[comptime] outputs: u32,
+    #[comptime] shape: Shape,
+    #[define(W)] _weights: ElemType,
+) {
+    let (mut sums, mut squares) = (zeros(shape.batch), zeros(shape.batch));
+    let (mut ups, mut unused) = (zeros(shape.batch), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
+    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    if output < outputs {
+        dot::<W, N>(x, norm, gate, output, first, last, &mut sums, &mut squares, shape, true);
+        dot::<W, N>(x, norm, up, output, first, last, &mut ups, &mut unused, shape, true);
+    }
+    let lanes = N::value();
+    let inputs = comptime!((shape.width as usize * lanes) as f32);
+    // Both have the same inputs, and so the same norm.
+    finish(&mut ups, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
+    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
+    if output < outputs && UNIT_POS_X == 0 {
+        #[unroll]
+        for row in 0..shape.batch {
+            if first + row < rows {
+                let gate = sums[row as usize];
+                let silu = gate / (1.0f32 + (-gate).exp());
+                out[((first + row) * outputs + output) as usize] = silu * ups[row as usize];
+            }
+        }
+    }
+}
+
+/// `residual += weights x`.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub fn added_products<W: Float, N: Size>(
+    x: &[Vector<f32, N>],
+    weights: &[Vector<W, N>],
+    residual: &mut [f32],
+    rows: u32,
+    #[comptime] outputs: u32,
+    #[comptime] shape: Shape,
+    #[define(W)] _weights: ElemType,
+) {
+    let (mut sums, mut unused) = (zeros(shape.batch), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
+    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    if output < outputs {
+        dot::<W, N>(x, weights, weights, output, first, last, &mut sums, &mut unused, shape, false);
+    }
+    finish(&mut sums, &mut unused, &mut scratch, 1.0f32, 0.0f32, shape, false);
+    if output < outputs && UNIT_POS_X == 0 {
+        #[unroll]
+        for row in 0..shape.batch {
+            if first + row < rows {
+                residual[((first + row) * outputs + output) as usize] += sums[row as usize];
+            }
+        }
+    }
+}

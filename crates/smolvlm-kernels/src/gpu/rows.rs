@@ -1,0 +1,177 @@
+//! Rows that are decoded together, and how their steps follow each other without waiting for the host.
+
+use super::attention::CHUNK;
+use super::decoder::Decoder;
+use super::weights::{Cache, Sizes};
+use cubecl::bytes::Bytes;
+use cubecl::client::Graph;
+use cubecl::future::reader::read_sync;
+use cubecl::prelude::*;
+use cubecl::server::{Handle, ServerError};
+use std::thread::ThreadId;
+
+/// Rows that are decoded together.
+pub struct Rows {
+    client: Client,
+    pub(super) cache: Cache,
+    pub(super) count: usize,
+    pub(super) buffers: Buffers,
+    /// Tokens in the cache after the last step that was asked for.
+    len: usize,
+    /// Whether the card is a step further than that, with the tokens that it found itself.
+    ahead: bool,
+    recording: Recording,
+}
+
+/// What a step reads and writes.
+pub(super) struct Buffers {
+    pub(super) len: Handle,
+    pub(super) padding: Handle,
+    pub(super) tokens: Handle,
+    pub(super) hidden: Handle,
+    pub(super) projected: Handle,
+    pub(super) attended: Handle,
+    pub(super) chunks: Handle,
+    pub(super) chunk_weights: Handle,
+    pub(super) gated: Handle,
+    pub(super) logits: Handle,
+    pub(super) found: Handle,
+}
+
+/// All launches of a step as one.
+enum Recording {
+    /// Nothing was launched yet.
+    None,
+    /// This thread launched the last step, kernel by kernel: all are compiled.
+    WarmingUp(ThreadId),
+    /// It goes where its thread's other work goes.
+    Done(Graph, ThreadId),
+    /// The device records nothing.
+    Impossible,
+}
+
+impl Rows {
+    /// Rows whose cache holds `len` tokens, the first `padding` of each hidden.
+    pub fn new(decoder: &Decoder, cache: Cache, len: usize, padding: &[u32]) -> Self {
+        let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, .. } = decoder.sizes;
+        let (client, count) = (&decoder.client, padding.len());
+        let floats = |values: usize| client.empty(4 * count * values);
+        let words = |values: &[u32]| client.create_from_slice(u32::as_bytes(values));
+        let chunks = cache.capacity.div_ceil(CHUNK as usize);
+        let several = if chunks > 1 { chunks } else { 0 };
+        let buffers = Buffers {
+            len: words(&[len as u32]),
+            padding: words(padding),
+            tokens: words(&vec![0; count]),
+            hidden: floats(hidden),
+            projected: floats((heads + 2 * kv_heads) * head_dim),
+            attended: floats(heads * head_dim),
+            chunks: floats((several * heads * head_dim).max(1)),
+            chunk_weights: floats((several * heads * 2).max(1)),
+            gated: floats(inner),
+            logits: floats(vocabulary),
+            found: words(&vec![0; 4 * count]),
+        };
+        let recording = Recording::None;
+        Self { client: client.clone(), cache, count, buffers, len, ahead: false, recording }
+    }
+
+    /// Tokens in the cache.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was seen yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Runs a token of each row and finds the likeliest next one. None are the tokens that the last step found. Does not wait.
+    /// There must be room in the cache.
+    pub fn step(&mut self, decoder: &Decoder, tokens: Option<&[u32]>) {
+        let write = |handle: &Handle, words: &[u32]| {
+            decoder.client.write(handle, Bytes::from_bytes_vec(u32::as_bytes(words).to_vec()));
+        };
+        if let Some(tokens) = tokens {
+            write(&self.buffers.tokens, tokens);
+            if std::mem::take(&mut self.ahead) {
+                write(&self.buffers.len, &[self.len as u32]);
+            }
+        }
+        if !std::mem::take(&mut self.ahead) {
+            self.launch(decoder);
+        }
+        self.len += 1;
+    }
+
+    /// The likeliest next token of each row after the last step, with its logit. With `run_ahead` the card goes on with these
+    /// tokens before the host has them, if there is room in the cache.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn likeliest(&mut self, decoder: &Decoder, run_ahead: bool) -> Result<Vec<(u32, f32)>, String> {
+        let reading = decoder.client.read_async(vec![self.buffers.found.clone()]);
+        if run_ahead && !self.ahead && self.len < self.cache.capacity {
+            self.launch(decoder);
+            self.ahead = true;
+        }
+        let read = read_sync(reading).map_err(|error| error.to_string())?;
+        let words: &[u32] = read.first().map(|bytes| u32::from_bytes(bytes)).unwrap_or_default();
+        let of_step = words.chunks(2 * self.count).nth(self.len % 2).unwrap_or_default();
+        Ok(of_step.chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect())
+    }
+
+    /// The logits of the last step, `[rows, vocabulary]`, unless the card runs ahead.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn logits(&self, decoder: &Decoder) -> Result<Vec<f32>, String> {
+        let bytes = decoder.client.read_one(self.buffers.logits.clone()).map_err(|error| error.to_string())?;
+        Ok(f32::from_bytes(&bytes).to_vec())
+    }
+
+    fn launch(&mut self, decoder: &Decoder) {
+        let here = std::thread::current().id();
+        match &mut self.recording {
+            Recording::Done(graph, thread) if *thread == here => {
+                // It reads and writes what this object and the decoder own, and goes where the thread's other work goes.
+                if unsafe { graph.replay() }.is_ok() {
+                    return;
+                }
+                self.recording = Recording::Impossible;
+            }
+            Recording::WarmingUp(thread) if *thread == here => {
+                let graph = launch_and_record(self, decoder);
+                self.recording = graph.map_or(Recording::Impossible, |graph| Recording::Done(graph, here));
+                return;
+            }
+            Recording::None | Recording::Done(..) | Recording::WarmingUp(_) => {
+                self.recording = Recording::WarmingUp(here)
+            }
+            Recording::Impossible => {}
+        }
+        decoder.launch(self);
+    }
+}
+
+impl Drop for Rows {
+    /// Waits for a step that ran ahead: until then the card writes into the cache, which others may get.
+    fn drop(&mut self) {
+        if self.ahead {
+            // An error is one of that step, which nobody has asked for.
+            let _ = read_sync(self.client.sync());
+        }
+    }
+}
+
+/// Launches a step, and records the launches of the next one.
+fn launch_and_record(rows: &Rows, decoder: &Decoder) -> Result<Graph, ServerError> {
+    let prepared = decoder.client.graph_prepare();
+    decoder.launch(rows);
+    prepared?;
+    decoder.client.start_capture()?;
+    decoder.launch(rows);
+    decoder.client.stop_capture()
+}

@@ -1,0 +1,115 @@
+//! The buffers of Burn's tensors.
+
+use burn::backend::DispatchDevice;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{DType, Device, Tensor};
+use burn_cubecl::Cube;
+#[cfg(feature = "fusion")]
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::client::Client;
+use cubecl::ir::{ElemType, FloatKind};
+
+pub use cubecl::server::Handle;
+
+/// What launches kernels on a device; none if it is no card.
+pub fn client(device: &Device) -> Option<Client> {
+    match device.as_dispatch() {
+        DispatchDevice::Cube(device) => Some(device.client()),
+        #[allow(unreachable_patterns, reason = "a build may have no other backend")]
+        _ => None,
+    }
+}
+
+/// What kernels call a type of weights; none for types that they do not take.
+pub fn element(dtype: DType) -> Option<ElemType> {
+    match dtype {
+        DType::F32 => Some(ElemType::Float(FloatKind::F32)),
+        DType::BF16 => Some(ElemType::Float(FloatKind::BF16)),
+        DType::F16 => Some(ElemType::Float(FloatKind::F16)),
+        _ => None,
+    }
+}
+
+/// The buffer of a tensor on a card, its values row after row.
+///
+/// # Panics
+///
+/// When the tensor is not on a card.
+pub fn buffer<const D: usize>(tensor: Tensor<D>) -> Handle {
+    into_contiguous(resolved(primitive(tensor))).handle
+}
+
+/// The same of a tensor that shall be written through the buffer: it becomes one that shares its values with no other.
+///
+/// # Panics
+///
+/// When the tensor is not on a card.
+pub fn own_buffer<const D: usize>(tensor: &mut Tensor<D>) -> Handle {
+    let mut own = None;
+    tensor.inplace(|tensor| {
+        let primitive = primitive(tensor);
+        #[cfg(feature = "fusion")]
+        let (fusion, output) = (primitive.client.clone(), primitive.to_ir_out());
+        let found = into_contiguous(resolved(primitive));
+        let found = if found.handle.can_mut() { found } else { found.copy() };
+        own = Some(found.handle.clone());
+        #[cfg(feature = "fusion")]
+        let found = fused::tensor(fusion, output, found);
+        Tensor::from_primitive::<Cube>(found)
+    });
+    own.expect("`inplace` calls its function")
+}
+
+fn primitive<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Cube> {
+    match tensor.try_into_primitive::<Cube>() {
+        Ok(primitive) => primitive,
+        Err(error) => panic!("a tensor on a card: {error:?}"),
+    }
+}
+
+/// The tensor itself, where it stands for operations that wait to be fused.
+fn resolved(primitive: FloatTensor<Cube>) -> CubeTensor {
+    #[cfg(feature = "fusion")]
+    let primitive = primitive.client.clone().resolve_tensor_float::<CubeBackend>(primitive);
+    primitive
+}
+
+#[cfg(feature = "fusion")]
+mod fused {
+    //! Tensors of Burn's fusion, which knows tensors as results of operations alone.
+
+    use burn_cubecl::fusion::FusionCubeRuntime;
+    use burn_cubecl::tensor::CubeTensor;
+    use burn_fusion::custom::{CustomOpIr, HandleContainer, Operation, OperationIr, StreamId, TensorIr};
+    use burn_fusion::{Client, ExecutionError, FusionRuntime, FusionTensor};
+
+    type FusionHandle = <FusionCubeRuntime as FusionRuntime>::FusionHandle;
+
+    /// The operation that has the tensor as its result.
+    #[derive(Debug)]
+    struct Known {
+        output: TensorIr,
+        tensor: CubeTensor,
+    }
+
+    impl Operation<FusionCubeRuntime> for Known {
+        fn execute(&self, handles: &mut HandleContainer<FusionHandle>) -> Result<(), ExecutionError> {
+            handles.register_handle(self.output.id, self.tensor.clone().into());
+            Ok(())
+        }
+    }
+
+    /// A tensor of the shape and type of `output`.
+    pub(super) fn tensor(
+        client: Client<FusionCubeRuntime>,
+        mut output: TensorIr,
+        tensor: CubeTensor,
+    ) -> FusionTensor<FusionCubeRuntime> {
+        output.id = client.create_empty_handle();
+        let operation = OperationIr::Custom(CustomOpIr::new("known", &[], std::slice::from_ref(&output)));
+        let mut outputs = client.register(StreamId::current(), operation, Known { output, tensor });
+        outputs.pop().expect("an operation with one output")
+    }
+}

@@ -1,0 +1,236 @@
+//! The decoder on a card against a twin in plain loops.
+
+use super::attention::CHUNK;
+use super::decoder::Decoder;
+use super::rows::Rows;
+use super::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
+use burn::tensor::{Device, DeviceType};
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+const SIZES: Sizes = Sizes {
+    hidden: 32,
+    inner: 48,
+    heads: 6,
+    kv_heads: 2,
+    head_dim: 8,
+    vocabulary: 50,
+    eps: 1e-5,
+    weights: ElemType::Float(cubecl::ir::FloatKind::F32),
+};
+const LAYERS: usize = 2;
+
+/// Numbers that look random, around 0.
+fn numbers(seed: usize, count: usize, scale: f32) -> Vec<f32> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let number = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * 2.0 * scale
+    };
+    (0..count).map(number).collect()
+}
+
+/// The decoder's weights and cache in main memory.
+struct Twin {
+    embeddings: Vec<f32>,
+    /// Norm, q, k, v, o, norm, gate, up, down.
+    layers: Vec<[Vec<f32>; 9]>,
+    norm: Vec<f32>,
+    head: Vec<f32>,
+    /// Keys and values of each layer.
+    cache: Vec<[Vec<f32>; 2]>,
+    rotary: [Vec<f32>; 2],
+    capacity: usize,
+    len: usize,
+    padding: Vec<u32>,
+}
+
+fn product(weights: &[f32], x: &[f32]) -> Vec<f32> {
+    weights.chunks(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+}
+
+fn normed(x: &[f32], weight: &[f32]) -> Vec<f32> {
+    let square = x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32;
+    x.iter().zip(weight).map(|(x, w)| x / (square + SIZES.eps).sqrt() * w).collect()
+}
+
+impl Twin {
+    fn new(capacity: usize, len: usize, padding: &[u32]) -> Self {
+        let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, .. } = SIZES;
+        let (queries, keys, rows) = (heads * head_dim, kv_heads * head_dim, padding.len());
+        let layer = |layer: usize| {
+            let shapes = [
+                (hidden, 1.0),
+                (queries * hidden, 0.4),
+                (keys * hidden, 0.4),
+                (keys * hidden, 0.4),
+                (hidden * queries, 0.2),
+                (hidden, 1.0),
+                (inner * hidden, 0.3),
+                (inner * hidden, 0.3),
+                (hidden * inner, 0.2),
+            ];
+            let mut index = layer * 10;
+            shapes.map(|(count, scale)| {
+                index += 1;
+                numbers(index, count, scale)
+            })
+        };
+        let cached = |layer: usize| {
+            [0, 1].map(|side| numbers(100 + 2 * layer + side, rows * kv_heads * capacity * head_dim, 0.5))
+        };
+        let table = |function: fn(f32) -> f32| {
+            let value = |index: usize| {
+                let (position, at) = (index / head_dim, index % head_dim % (head_dim / 2));
+                function(position as f32 / 100f32.powf(2.0 * at as f32 / head_dim as f32))
+            };
+            (0..capacity * head_dim).map(value).collect()
+        };
+        Self {
+            embeddings: numbers(201, vocabulary * hidden, 1.0),
+            layers: (0..LAYERS).map(layer).collect(),
+            norm: numbers(202, hidden, 1.0),
+            head: numbers(203, vocabulary * hidden, 0.5),
+            cache: (0..LAYERS).map(cached).collect(),
+            rotary: [table(f32::cos), table(f32::sin)],
+            capacity,
+            len,
+            padding: padding.to_vec(),
+        }
+    }
+
+    fn on_card(&self, client: &Client) -> (Weights, Cache) {
+        let put = |values: &Vec<f32>| client.create_from_slice(f32::as_bytes(values));
+        let layer = |layer: &[Vec<f32>; 9]| {
+            let [input_norm, q, k, v, o, mlp_norm, gate, up, down]: [Handle; 9] = layer.each_ref().map(put);
+            LayerWeights { input_norm, q, k, v, o, mlp_norm, gate, up, down }
+        };
+        let cached = |[keys, values]: &[Vec<f32>; 2]| LayerCache { keys: put(keys), values: put(values) };
+        let weights = Weights {
+            embeddings: put(&self.embeddings),
+            layers: self.layers.iter().map(layer).collect(),
+            norm: put(&self.norm),
+            head: put(&self.head),
+        };
+        let layers = self.cache.iter().map(cached).collect();
+        (weights, Cache { layers, rotary: self.rotary.each_ref().map(put), capacity: self.capacity })
+    }
+
+    fn rotate(&self, head: &mut [f32], position: usize) {
+        let (dim, before) = (head.len(), head.to_vec());
+        for (at, value) in head.iter_mut().enumerate() {
+            let other = if at < dim / 2 { -before[at + dim / 2] } else { before[at - dim / 2] };
+            let angle = position * dim + at;
+            *value = before[at] * self.rotary[0][angle] + other * self.rotary[1][angle];
+        }
+    }
+
+    /// Logits of one row.
+    fn row(&mut self, row: usize, token: u32) -> Vec<f32> {
+        let Sizes { hidden, heads, kv_heads, head_dim, .. } = SIZES;
+        let hidden_tokens = self.padding[row] as usize;
+        let position = self.len - hidden_tokens;
+        let mut x = self.embeddings[token as usize * hidden..][..hidden].to_vec();
+        for layer in 0..LAYERS {
+            let [norm, q, k, v, o, mlp_norm, gate, up, down] = self.layers[layer].clone();
+            let input = normed(&x, &norm);
+            let (mut q, mut k, v) = (product(&q, &input), product(&k, &input), product(&v, &input));
+            for head in q.chunks_mut(head_dim).chain(k.chunks_mut(head_dim)) {
+                self.rotate(head, position);
+            }
+            let mut attended = Vec::new();
+            for head in 0..heads {
+                let kv_head = head / (heads / kv_heads);
+                let start = (row * kv_heads + kv_head) * self.capacity * head_dim;
+                let new = kv_head * head_dim..(kv_head + 1) * head_dim;
+                let place = start + self.len * head_dim..start + (self.len + 1) * head_dim;
+                self.cache[layer][0][place.clone()].copy_from_slice(&k[new.clone()]);
+                self.cache[layer][1][place].copy_from_slice(&v[new]);
+                let query = &q[head * head_dim..(head + 1) * head_dim];
+                let at = |side: usize, key: usize| &self.cache[layer][side][start + key * head_dim..][..head_dim];
+                let keys = hidden_tokens..=self.len;
+                let score = |key| product(at(0, key), query)[0] / (head_dim as f32).sqrt();
+                let scores: Vec<f32> = keys.clone().map(score).collect();
+                let largest = scores.iter().copied().fold(f32::MIN, f32::max);
+                let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+                let total: f32 = weights.iter().sum();
+                attended.extend((0..head_dim).map(|index| {
+                    keys.clone().zip(&weights).map(|(key, weight)| at(1, key)[index] * weight / total).sum::<f32>()
+                }));
+            }
+            let added = product(&o, &attended);
+            x.iter_mut().zip(added).for_each(|(x, y)| *x += y);
+            let input = normed(&x, &mlp_norm);
+            let silu = |x: f32| x / (1.0 + (-x).exp());
+            let inner: Vec<f32> =
+                product(&gate, &input).iter().zip(product(&up, &input)).map(|(&gate, up)| silu(gate) * up).collect();
+            let added = product(&down, &inner);
+            x.iter_mut().zip(added).for_each(|(x, y)| *x += y);
+        }
+        product(&self.head, &normed(&x, &self.norm))
+    }
+
+    fn step(&mut self, tokens: &[u32]) -> Vec<Vec<f32>> {
+        let logits = tokens.iter().enumerate().map(|(row, &token)| self.row(row, token)).collect();
+        self.len += 1;
+        logits
+    }
+}
+
+fn likeliest(logits: &[f32]) -> u32 {
+    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+    logits.iter().position(|&logit| logit == largest).unwrap() as u32
+}
+
+/// Steps of the decoder and of its twin agree, and so do the tokens that the card goes on with by itself.
+fn check(capacity: usize, len: usize, padding: &[u32], steps: usize) {
+    for run_ahead in [false, true] {
+        check_steps(capacity, len, padding, steps, run_ahead);
+    }
+}
+
+fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_ahead: bool) {
+    let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a graphics interface");
+    let client = super::tensor::client(&device).unwrap();
+    let mut twin = Twin::new(capacity, len, padding);
+    let (weights, cache) = twin.on_card(&client);
+    let decoder = Decoder::new(client, SIZES, weights).unwrap();
+    let mut rows = Rows::new(&decoder, cache, len, padding);
+    let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 50).collect();
+    for step in 0..steps {
+        // A token that is not the likeliest now and then.
+        let others = step % 4 == 0;
+        if others {
+            tokens.iter_mut().for_each(|token| *token = (*token + 1) % 50);
+        }
+        rows.step(&decoder, others.then_some(&tokens[..]));
+        let wanted = twin.step(&tokens);
+        // They are not there any more when the card has run ahead.
+        let found = if run_ahead { wanted.concat() } else { rows.logits(&decoder).unwrap() };
+        let scale = wanted.concat().iter().fold(0f32, |most, logit| most.max(logit.abs()));
+        for (found, wanted) in found.iter().zip(wanted.concat()) {
+            assert!((found - wanted).abs() < 1e-4 * scale, "{found} instead of {wanted} in step {step}");
+        }
+        tokens = wanted.iter().map(|logits| likeliest(logits)).collect();
+        let found: Vec<u32> = rows.likeliest(&decoder, run_ahead).unwrap().iter().map(|(token, _)| *token).collect();
+        assert_eq!(found, tokens, "step {step}");
+    }
+}
+
+#[test]
+fn one_row_from_an_empty_cache() {
+    check(20, 0, &[0], 9);
+}
+
+#[test]
+fn rows_with_padding() {
+    check(40, 9, &[0, 3, 9], 7);
+    check(40, 9, &[1, 0, 2, 9, 0, 5, 6, 7, 8, 0, 4], 3);
+}
+
+#[test]
+fn keys_of_several_chunks() {
+    let chunk = CHUNK as usize;
+    check(2 * chunk + 100, chunk - 2, &[0, 5], 6);
+    check(2 * chunk + 100, 2 * chunk + 3, &[chunk as u32 + 10], 2);
+}

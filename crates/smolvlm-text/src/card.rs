@@ -1,0 +1,164 @@
+//! Decoding on graphics cards: one token a row at a time, with kernels of our own in place of the layers' operations.
+
+use crate::{DecoderLayer, Error, KvCache, TextModel};
+use burn::tensor::DType;
+use smolvlm_config::{Activation, TextConfig};
+use smolvlm_kernels::gpu::decoder::Decoder;
+use smolvlm_kernels::gpu::rows::Rows;
+use smolvlm_kernels::gpu::tensor::{Handle, buffer, client, element, own_buffer};
+use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
+use smolvlm_kernels::{Linear, RmsNorm, Weight};
+use std::fmt;
+
+/// The text model's weights, as the kernels of a card see them. They are the model's own.
+pub struct CardDecoder {
+    decoder: Decoder,
+    hidden: usize,
+    dtype: DType,
+}
+
+/// The rows of a cache on a card. A clone of the cache starts anew, since kernels write in place.
+#[derive(Default)]
+pub(crate) struct CardRows(Option<Box<Started>>);
+
+struct Started {
+    rows: Rows,
+    /// What the card found last, and goes on with by itself.
+    found: Vec<u32>,
+    /// Whether the last step ran these tokens: then the next one will probably, too.
+    follows: bool,
+}
+
+impl Clone for CardRows {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for CardRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "CardRows(started)" } else { "CardRows" })
+    }
+}
+
+impl fmt::Debug for CardDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CardDecoder")
+    }
+}
+
+impl CardDecoder {
+    /// A decoder of the model's weights and its output projection, the embeddings if there is no other; none where the
+    /// device is no card, or has no kernels for the model.
+    pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
+        let norm = model.norm.weight.val();
+        let dtype = norm.dtype();
+        let (client, weights) = (client(&norm.device())?, element(dtype)?);
+        if config.hidden_act != Activation::Silu {
+            return None;
+        }
+        let sizes = Sizes {
+            hidden: config.hidden_size,
+            inner: config.intermediate_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+            vocabulary: config.vocab_size,
+            eps: config.rms_norm_eps as f32,
+            weights,
+        };
+        let layers = model.layers.iter().map(layer).collect::<Option<_>>()?;
+        let embeddings = buffer(model.embed_tokens.weight.val());
+        let head = match head {
+            Some(head) => linear(head)?,
+            None => embeddings.clone(),
+        };
+        let weights = Weights { embeddings, layers, norm: buffer(norm), head };
+        let decoder = Decoder::new(client, sizes, weights)?;
+        Some(Self { decoder, hidden: config.hidden_size, dtype })
+    }
+
+    /// Runs one more token of every row, and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
+    pub fn step(&self, tokens: &[u32], cache: &mut KvCache) -> Result<(), Error> {
+        let (rows, hidden) = (cache.rows(), self.hidden);
+        if tokens.len() != rows || rows == 0 {
+            return Err(Error::Shape { found: [tokens.len(), 1, hidden], rows, hidden });
+        }
+        cache.check_model(self.dtype, self.decoder.layers())?;
+        cache.check_room(1)?;
+        if cache.card.0.is_none() {
+            let rows = self.rows(cache);
+            cache.card.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
+        }
+        let Some(started) = &mut cache.card.0 else { return Ok(()) };
+        started.follows = started.found == tokens;
+        started.rows.step(&self.decoder, (!started.follows).then_some(tokens));
+        started.found.clear();
+        cache.stepped();
+        Ok(())
+    }
+
+    /// The likeliest next token of each row after the last step, with its logit.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn likeliest(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
+        let Some(started) = &mut cache.card.0 else { return Ok(Vec::new()) };
+        let found = started.rows.likeliest(&self.decoder, started.follows)?;
+        started.found = found.iter().map(|(token, _)| *token).collect();
+        Ok(found)
+    }
+
+    /// The logits of the last step, `[rows, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device says.
+    pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
+        cache.card.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
+    }
+
+    fn rows(&self, cache: &mut KvCache) -> Rows {
+        let own = |layer: &mut crate::LayerCache| LayerCache {
+            keys: own_buffer(&mut layer.keys),
+            values: own_buffer(&mut layer.values),
+        };
+        let layers = cache.layers.iter_mut().map(own).collect();
+        let rotary = cache.rotary.tables().map(buffer);
+        let padding: Vec<u32> = cache.padding.iter().map(|&padding| padding as u32).collect();
+        let cache_on_card = Cache { layers, rotary, capacity: cache.capacity() };
+        Rows::new(&self.decoder, cache_on_card, cache.len(), &padding)
+    }
+}
+
+fn layer(layer: &DecoderLayer) -> Option<LayerWeights> {
+    let (attention, mlp) = (&layer.self_attn, &layer.mlp);
+    Some(LayerWeights {
+        input_norm: norm(&layer.input_layernorm),
+        q: linear(&attention.q_proj)?,
+        k: linear(&attention.k_proj)?,
+        v: linear(&attention.v_proj)?,
+        o: linear(&attention.o_proj)?,
+        mlp_norm: norm(&layer.post_attention_layernorm),
+        gate: linear(&mlp.gate_proj)?,
+        up: linear(&mlp.up_proj)?,
+        down: linear(&mlp.down_proj)?,
+    })
+}
+
+fn norm(norm: &RmsNorm) -> Handle {
+    buffer(norm.weight.val())
+}
+
+/// The weight of a layer that is nothing but products.
+fn linear(linear: &Linear) -> Option<Handle> {
+    match &linear.weight {
+        Weight::Tensor(weight) if linear.bias.is_none() && linear.adapter.is_none() => Some(buffer(weight.val())),
+        _ => None,
+    }
+}
