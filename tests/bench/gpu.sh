@@ -7,6 +7,7 @@
 #   SMOLVLM_DEVICE   the device, cuda if unset
 #   BENCH_MODEL      what is timed: words of `smolvlm bench`, "--random 256m" if unset
 #   BENCH_WORDS      further words of `smolvlm bench`, such as --quick
+#   STEP_LIMIT       seconds that no step may exceed
 set -uo pipefail
 tools=$(realpath "$1") out=$(realpath "$2")
 shift 2
@@ -30,7 +31,8 @@ ours() { env ${stubs:+LD_PRELOAD=$stubs} "$@"; }
 
 # step NAME SECONDS COMMAND...
 step() {
-  local name=$1 limit=$2 start=$SECONDS
+  local name=$1 start=$SECONDS
+  local limit=$(($2 < ${STEP_LIMIT:-$2} ? $2 : STEP_LIMIT))
   shift 2
   [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]] && return
   timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1

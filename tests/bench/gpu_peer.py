@@ -7,6 +7,7 @@ picture of 13 tiles answered in 64 tokens, a second) and `peak_mb` of the GPU's 
 with a cache of fixed size, as transformers recommends, and the vision encoder."""
 
 import argparse
+import inspect
 import json
 import os
 import statistics
@@ -14,6 +15,7 @@ import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
+import transformers
 from transformers import AutoModelForImageTextToText, StaticCache
 
 import measure
@@ -27,6 +29,9 @@ class Gpu:
             checkpoint, dtype=torch.bfloat16, attn_implementation="sdpa"
         )
         self.device, self.compiled, self.model = device, compiled, model.eval().to(device)
+        # Its name before transformers 5.24, which a machine with a card may have.
+        is_new = "cache" in inspect.signature(model.model.forward).parameters
+        self.cache_name = "cache" if is_new else "past_key_values"
         edge = model.config.vision_config.image_size
         self.tiles = torch.rand(1, max(TILE_COUNTS), 3, edge, edge, device=device).mul(2).sub(1).bfloat16()
         self.forward = torch.compile(self.model.forward, mode="reduce-overhead") if compiled else self.model
@@ -55,16 +60,16 @@ class Gpu:
             inputs["inputs_embeds"][0, : len(features)] = features
         if self.compiled:
             room = length + measure.NEW_TOKENS
-            inputs["cache"] = StaticCache(config=self.model.config.text_config, max_cache_len=room)
+            inputs[self.cache_name] = StaticCache(config=self.model.config.text_config, max_cache_len=room)
         out = self.model(**inputs, use_cache=True, logits_to_keep=1)
-        self.cache, self.length = out.cache, length
+        self.cache, self.length = getattr(out, self.cache_name), length
         tokens = out.logits.argmax(-1)
         self.wait()
         return tokens
 
     @torch.inference_mode()
     def step(self, tokens):
-        inputs = {"input_ids": tokens, "cache": self.cache, "use_cache": True}
+        inputs = {"input_ids": tokens, self.cache_name: self.cache, "use_cache": True}
         if self.compiled:
             inputs["cache_position"] = torch.tensor([self.length], device=self.device)
         tokens = self.forward(**inputs).logits.argmax(-1)
@@ -81,7 +86,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     arguments = parser.parse_args()
     peer = Gpu(arguments.checkpoint, arguments.device, arguments.compile)
-    figures = {"peer": "transformers", "dtype": "bf16", "device": arguments.device, "compile": arguments.compile}
+    figures = {"peer": f"transformers {transformers.__version__}", "torch": torch.__version__, "dtype": "bf16", "device": arguments.device, "compile": arguments.compile}
 
     def note(key, value):
         figures[key] = round(value, 5)
