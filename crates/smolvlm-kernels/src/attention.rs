@@ -67,6 +67,12 @@ fn shares_key_heads(_: &Device) -> bool {
 
 /// The backend's attention.
 fn equal_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    #[cfg(feature = "cubecl")]
+    if let AttentionMask::None | AttentionMask::Causal = mask
+        && let Some(out) = crate::gpu::flash_attention(&q, &k, &v, matches!(mask, AttentionMask::Causal))
+    {
+        return out;
+    }
     // The scale stays unset: backends take their fast paths only for the default, which is 1 / sqrt(head_dim).
     let options = AttentionModuleOptions { is_causal: matches!(mask, AttentionMask::Causal), ..Default::default() };
     let hidden = match mask {

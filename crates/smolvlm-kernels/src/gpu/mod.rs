@@ -2,10 +2,16 @@
 
 mod attention;
 pub mod decoder;
+mod flash;
+pub use flash::flash_attention;
 mod likeliest;
 mod product;
 mod reduce;
 pub mod rows;
+#[cfg(feature = "persistence")]
+mod settings;
+#[cfg(feature = "persistence")]
+pub use settings::keep_compiled_kernels;
 pub mod tensor;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
