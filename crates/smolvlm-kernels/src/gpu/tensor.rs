@@ -8,6 +8,8 @@ use burn_cubecl::Cube;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+#[cfg(feature = "fusion")]
+use burn_fusion::custom::TensorIr;
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 
@@ -65,10 +67,21 @@ pub fn own_buffer<const D: usize>(tensor: &mut Tensor<D>) -> Handle {
 ///
 /// When the tensor is not on a card.
 pub(super) fn mapped<const D: usize>(tensor: Tensor<D>, map: impl FnOnce(CubeTensor) -> CubeTensor) -> Tensor<D> {
+    let shape = tensor.dims();
+    mapped_to(tensor, shape, map)
+}
+
+/// [`mapped`] where the result has another shape.
+pub(super) fn mapped_to<const D: usize, const E: usize>(
+    tensor: Tensor<D>,
+    shape: [usize; E],
+    map: impl FnOnce(CubeTensor) -> CubeTensor,
+) -> Tensor<E> {
     let primitive = primitive(tensor);
     #[cfg(feature = "fusion")]
-    let (fusion, output) = (primitive.client.clone(), primitive.to_ir_out());
+    let (fusion, output) = (primitive.client.clone(), TensorIr { shape: shape.into(), ..primitive.to_ir_out() });
     let found = map(resolved(primitive));
+    debug_assert_eq!(found.meta.shape().as_slice(), shape);
     #[cfg(feature = "fusion")]
     let found = fused::tensor(fusion, output, found);
     Tensor::from_primitive::<Cube>(found)
