@@ -14,7 +14,7 @@ const SIZES: Sizes = Sizes {
     heads: 6,
     kv_heads: 2,
     head_dim: 8,
-    vocabulary: 50,
+    vocabulary: 52,
     eps: 1e-5,
     weights: ElemType::Float(cubecl::ir::FloatKind::F32),
 };
@@ -196,12 +196,12 @@ fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_a
     let (weights, cache) = twin.on_card(&client);
     let decoder = Decoder::new(client, SIZES, weights).unwrap();
     let mut rows = Rows::new(&decoder, cache, len, padding);
-    let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 50).collect();
+    let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 52).collect();
     for step in 0..steps {
         // A token that is not the likeliest now and then.
         let others = step % 4 == 0;
         if others {
-            tokens.iter_mut().for_each(|token| *token = (*token + 1) % 50);
+            tokens.iter_mut().for_each(|token| *token = (*token + 1) % 52);
         }
         rows.step(&decoder, others.then_some(&tokens[..]));
         let wanted = twin.step(&tokens);
