@@ -8,6 +8,8 @@ pub const UNITS: u32 = 256;
 /// Keys that a cube sees.
 pub const CHUNK: u32 = 512;
 
+/// Values that a unit fetches at once.
+const FETCHED: u32 = 4;
 /// A key that no query sees.
 const HIDDEN: f32 = -1.0e30;
 
@@ -134,6 +136,7 @@ pub fn attend<W: Float, N: Size>(
         }
         let visible = local < count && key >= hidden;
         if visible {
+            #[unroll]
             for index in 0..width {
                 let mut vector = own_key[index as usize];
                 if key != token {
@@ -187,18 +190,25 @@ pub fn attend<W: Float, N: Size>(
         sums[query] = Vector::new(0.0f32);
     }
     let (index, part) = (UNIT_POS % width, UNIT_POS / width);
-    let mut local = part;
-    while local < count {
-        let key = start + local;
-        let mut vector = own_value[index as usize];
-        if key != token {
-            vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
-        }
+    // As many at once as a cube has, so that they are fetched together.
+    let mut at_once = part;
+    while at_once < count {
         #[unroll]
-        for query in 0..group {
-            sums[query as usize] += vector * Vector::new(scores[(query * CHUNK + local) as usize]);
+        for step in 0..FETCHED {
+            let local = at_once + step * parts;
+            let key = start + local;
+            if local < count {
+                let mut vector = own_value[index as usize];
+                if key != token {
+                    vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
+                }
+                #[unroll]
+                for query in 0..group {
+                    sums[query as usize] += vector * Vector::new(scores[(query * CHUNK + local) as usize]);
+                }
+            }
         }
-        local += parts;
+        at_once += parts * FETCHED;
     }
     // Units of a plane that have the same part of a head add up first, where they can.
     let shuffled = comptime!(planes && width <= LANES && LANES.is_multiple_of(width));

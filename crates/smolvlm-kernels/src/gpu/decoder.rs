@@ -185,6 +185,9 @@ impl Decoder {
                 );
             }
         }
+        // One cube reads all logits of a row.
+        let units = 1 << client.properties().hardware.max_units_per_cube.min(1024).ilog2();
+        let lanes = if vocabulary.is_multiple_of(4) { 4 } else { 1 };
         unsafe {
             product::normed_products::launch_unchecked(
                 client,
@@ -206,13 +209,15 @@ impl Decoder {
             likeliest::likeliest::launch_unchecked(
                 client,
                 CubeCount::Static(count, 1, 1),
-                CubeDim::new_1d(likeliest::UNITS),
+                CubeDim::new_1d(units),
+                lanes,
                 arg(&buffers.logits, rows.count * vocabulary),
                 arg(&buffers.tokens, rows.count),
                 arg(&buffers.found, 4 * rows.count),
                 arg(&buffers.len, 1),
                 count,
-                vocabulary as u32,
+                (vocabulary / lanes) as u32,
+                units,
             );
         }
     }

@@ -36,6 +36,9 @@ fn dot<W: Float, N: Size>(
 ) {
     let Shape { width, batch, outputs, .. } = shape;
     let steps = comptime!(width.div_ceil(LANES));
+    // Weights of all steps are fetched together where that is not too much code.
+    let unrolled = comptime!(steps * batch * outputs <= 16);
+    #[unroll(unrolled)]
     for step in 0..steps {
         let at = step * LANES + UNIT_POS_X;
         if at < width {
