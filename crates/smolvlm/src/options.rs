@@ -22,7 +22,7 @@ pub struct Options {
     /// Threads for image processing, for decoding videos and for CPU devices; none means one per core.
     pub threads: Option<usize>,
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
-    /// 256M model needs about 60 MB of activations in f32. None means one on processors, 16 on graphics cards.
+    /// 256M model needs about 60 MB of activations in f32. None means one on processors, 32 on graphics cards.
     pub vision_batch: Option<usize>,
     /// Whether images are split into tiles; none leaves it to the checkpoint. Without splitting every image is one
     /// tile: many times faster, but small print is lost.
@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 /// Tiles at once on graphics cards, which one tile does not fill.
-const CARD_VISION_BATCH: usize = 16;
+const CARD_VISION_BATCH: usize = 32;
 
 impl Options {
     /// Tiles that go through the vision encoder at once on a device.
