@@ -9,8 +9,10 @@ use super::weights::{Sizes, Weights};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-/// Outputs that share a reading of several rows.
+/// Outputs that share a reading of [`MANY_ROWS`].
 const SHARED: usize = 4;
+/// With fewer rows, more outputs in each cube leave too few cubes: 8 rows took a third longer on an NVIDIA H200.
+const MANY_ROWS: usize = 32;
 
 /// A decoder whose weights are on a card.
 pub struct Decoder {
@@ -56,7 +58,7 @@ impl Decoder {
         let batch = [1, 2, 4].into_iter().find(|&batch| count <= batch).unwrap_or(8_u32);
         // Several outputs share what they read of several rows.
         let divide = [queries, keys, hidden, inner, vocabulary].iter().all(|count| count.is_multiple_of(SHARED));
-        let outputs = if self.planes && batch as usize >= SHARED && divide { SHARED } else { 1 } as u32;
+        let outputs = if self.planes && rows.count >= MANY_ROWS && divide { SHARED } else { 1 } as u32;
         let shape = |width: usize| Shape { width: (width / self.lanes) as u32, batch, outputs, planes: self.planes };
         let cubes = |count_of_outputs: usize| {
             CubeCount::Static((count_of_outputs as u32).div_ceil(PLANES * outputs), count.div_ceil(batch), 1)

@@ -4,8 +4,9 @@ use super::elementwise::{self, NormKind, ROWS, UNITS};
 use super::reduce::{LANES, has_planes};
 use super::tensor::{client, cube_tensor, element, mapped};
 use crate::Activation;
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -112,7 +113,7 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     Some(mapped(x.clone(), |x| {
         // The heads of a projection are a view that the kernel reads as it is.
         let x = if x.meta.strides()[3] == 1 { x } else { into_contiguous(x) };
-        let out = empty(&x, [rows, heads, tokens, width]);
+        let out = fresh(&x, [rows, heads, tokens, width].into());
         let strides = x.meta.strides();
         let angles = cos.meta.shape().iter().product();
         // All are as long as their shapes and strides say.
@@ -147,14 +148,15 @@ fn lanes(client: &Client, element: ElemType, widths: &[usize]) -> Option<usize> 
     [8, 4, 2, 1].into_iter().find(fits)
 }
 
+/// A fresh tensor like another one.
 fn like(tensor: &CubeTensor) -> CubeTensor {
-    let shape = tensor.meta.shape().clone();
-    burn_cubecl::ops::numeric::empty_device_dtype(tensor.client.clone(), tensor.device.clone(), shape, tensor.dtype)
+    fresh(tensor, tensor.meta.shape().clone())
 }
 
-fn empty<const D: usize>(tensor: &CubeTensor, shape: [usize; D]) -> CubeTensor {
-    let (client, device) = (tensor.client.clone(), tensor.device.clone());
-    burn_cubecl::ops::numeric::empty_device_dtype(client, device, shape.into(), tensor.dtype)
+/// A fresh tensor of a shape, beside another one. Its rows follow each other, as kernels write them; Burn's own tensors may have
+/// gaps between rows on NVIDIA's cards.
+fn fresh(tensor: &CubeTensor, shape: Shape) -> CubeTensor {
+    empty_device_contiguous_dtype(tensor.client.clone(), tensor.device.clone(), shape, tensor.dtype)
 }
 
 /// A buffer as long as these values.
