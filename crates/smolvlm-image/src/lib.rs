@@ -11,7 +11,7 @@
 //! # Ok::<(), smolvlm_image::Error>(())
 //! ```
 //!
-//! The reference is `SmolVLMImageProcessor` of transformers 5.23.0 on torchvision: its uint8 kernels are reproduced exactly,
+//! The reference is `SmolVLMImageProcessor` of transformers 5.24.0 on torchvision: its uint8 kernels are reproduced exactly,
 //! with two or three resizes one after the other, each rounded to 8 bits.
 //!
 //! # Files
