@@ -86,7 +86,7 @@ impl Frame {
         self.v = self.components.iter().map(|component| component.v).max().unwrap_or(1);
         let (width, height, h, v, unit) = (self.width, self.height, self.h, self.v, self.unit());
         for component in &mut self.components {
-            if h % component.h != 0 || v % component.v != 0 {
+            if !h.is_multiple_of(component.h) || !v.is_multiple_of(component.v) {
                 return Err(JpegError::Unsupported("a JPEG image with fractional subsampling"));
             }
             component.units_x = (width * component.h).div_ceil(h * unit);

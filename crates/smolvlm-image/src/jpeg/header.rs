@@ -63,7 +63,7 @@ impl Facts {
         if !matches!(header[5], 1 | 3 | 4) {
             return Err(JpegError::Unsupported("a JPEG image with other than 1, 3 or 4 components"));
         }
-        if components.len() % 3 != 0 || self.icc.take().is_some_and(|icc| icc.len() < 14) {
+        if !components.len().is_multiple_of(3) || self.icc.take().is_some_and(|icc| icc.len() < 14) {
             return Err(DAMAGED);
         }
         self.height = u16::from_be_bytes([header[1], header[2]]).into();

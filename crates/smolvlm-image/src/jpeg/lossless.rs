@@ -72,7 +72,7 @@ fn read(
     }
     let layout = Layout::new(frame, scan)?;
     let interval = tables.restart_interval as usize;
-    if interval % layout.columns != 0 {
+    if !interval.is_multiple_of(layout.columns) {
         return Err(JpegError::Segment("restart interval").into());
     }
     let mut differences = Differences::new(tables, frame, scan, &layout)?;
