@@ -150,20 +150,14 @@ impl Decoder<'_> {
         coefficients: &mut Coefficients,
     ) -> Result<Option<usize>, Halt> {
         let mut last_row = None;
-        let mut places = Vec::with_capacity(MAX_MCU_BLOCKS);
         for row in 0..self.frame.mcu_rows() {
             for inner in 0..layout.rows(&self.frame, scan, row) {
-                for column in 0..layout.columns {
-                    coefficients.places(&self.frame, scan, layout, (row, inner, column), &mut places);
-                    if !entropy.is_starved() {
-                        last_row = Some(row);
-                    }
-                    while let Err(halt) = entropy.mcu(&mut self.source, layout, &mut coefficients.blocks, &places) {
-                        match halt {
-                            Halt::Window => self.source.grow()?,
-                            Halt::Error(error) => return Err(error.into()),
-                        }
-                    }
+                let places = coefficients.places(&self.frame, scan, layout, (row, inner));
+                let (source, blocks) = (&mut self.source, &mut coefficients.blocks[..]);
+                let mut result = Ok(false);
+                dispatch(ReadRow { source, layout, entropy, blocks, places: &places, result: &mut result });
+                if result? {
+                    last_row = Some(row);
                 }
             }
         }
@@ -174,6 +168,46 @@ impl Decoder<'_> {
     fn steps(&self) -> Vec<Block> {
         let steps = |table: Option<[u16; 64]>| table.unwrap_or([0; 64]).map(|step| step as i16);
         self.frame.components.iter().map(|component| steps(component.quantization)).collect()
+    }
+}
+
+/// Reads a row of MCUs of one of several scans; the result is whether it had data.
+struct ReadRow<'w, 'a> {
+    source: &'w mut Source<'a>,
+    layout: &'w Layout,
+    entropy: &'w mut Entropy,
+    blocks: &'w mut [Block],
+    /// See `Coefficients::places`.
+    places: &'w [(usize, usize)],
+    result: &'w mut Result<bool, Halt>,
+}
+
+impl ReadRow<'_, '_> {
+    #[inline(always)]
+    fn read(&mut self) -> Result<bool, Halt> {
+        let mut has_data = false;
+        let mut places = [0; MAX_MCU_BLOCKS];
+        let places = &mut places[..self.places.len()];
+        for column in 0..self.layout.columns {
+            for (place, &(first, apart)) in places.iter_mut().zip(self.places) {
+                *place = first + column * apart;
+            }
+            has_data |= !self.entropy.is_starved();
+            while let Err(halt) = self.entropy.mcu(self.source, self.layout, self.blocks, places) {
+                match halt {
+                    Halt::Window => self.source.grow()?,
+                    Halt::Error(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(has_data)
+    }
+}
+
+impl Work for ReadRow<'_, '_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, _: L) {
+        *self.result = self.read();
     }
 }
 
