@@ -19,12 +19,12 @@ pub(crate) const MAX_SCANS: u32 = 1000;
 /// the default limits allow visit 63 million.
 const MAX_VISITS: u64 = 1 << 30;
 
-/// Decodes a file to RGB, `[height, width, 3]`.
+/// Decodes a file to RGB, `[height, width, 3]`, or the samples of the given `color`. Without one the file tells its own.
 ///
 /// # Errors
 ///
 /// What the reference refuses, and files whose scans take too long.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u8>, JpegError> {
+pub(crate) fn decode(bytes: &[u8], color: Option<Color>) -> Result<Vec<u8>, JpegError> {
     let mut source = Source::new(bytes);
     let mut headers = Headers::default();
     let scan = loop {
@@ -37,8 +37,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u8>, JpegError> {
     };
     let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
     frame.lay_out()?;
-    let color =
-        Color::new(&frame, headers.color).ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
+    let color = color
+        .or_else(|| Color::new(&frame, headers.color))
+        .ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
     let decoder = Decoder { source, headers, frame, color };
     if decoder.frame.process == Process::Lossless {
         return lossless::decode(decoder, scan);

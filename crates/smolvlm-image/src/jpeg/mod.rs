@@ -34,6 +34,7 @@ mod source;
 mod standard;
 mod upsample;
 
+pub(crate) use color::Color;
 pub(crate) use error::JpegError;
 use header::Facts;
 pub(crate) use lanes::Samples;
@@ -51,7 +52,16 @@ impl<'a> Jpeg<'a> {
     ///
     /// Headers that the reference refuses.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, JpegError> {
-        Ok(Self { bytes, facts: header::survey(bytes)? })
+        Ok(Self { bytes, facts: header::survey(bytes, &[1, 3, 4])? })
+    }
+
+    /// Reads the header of a file of so many components, whose colors are known elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and another number of components.
+    pub(crate) fn open_part(bytes: &'a [u8], components: usize) -> Result<Self, JpegError> {
+        Ok(Self { bytes, facts: header::survey(bytes, &[components])? })
     }
 
     /// Width and height in pixels, as stored.
@@ -65,6 +75,15 @@ impl<'a> Jpeg<'a> {
     ///
     /// What the reference refuses.
     pub(crate) fn pixels(self) -> Result<Vec<u8>, JpegError> {
-        decoder::decode(self.bytes)
+        decoder::decode(self.bytes, None)
+    }
+
+    /// Decodes to interleaved samples of these colors, whatever the file's markers say.
+    ///
+    /// # Errors
+    ///
+    /// What the reference refuses.
+    pub(crate) fn samples(self, color: Color) -> Result<Vec<u8>, JpegError> {
+        decoder::decode(self.bytes, Some(color))
     }
 }

@@ -2,6 +2,7 @@
 
 mod codec;
 mod fax;
+mod jpeg;
 mod layout;
 
 use crate::color::RowFormat;
