@@ -54,6 +54,7 @@ mod resize;
 mod rgb;
 mod tiff;
 mod webp;
+mod ycbcr;
 
 pub use batch::TileBatch;
 pub use decode::{decode, decode_file, dimensions, file_dimensions};

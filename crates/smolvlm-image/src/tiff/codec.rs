@@ -1,8 +1,9 @@
 //! Compression and prediction of strips and tiles.
 
 use super::jpeg::Jpegs;
+use super::layout::Layout;
 use super::{fax, tag};
-use crate::color::{Number, RowFormat, Samples};
+use crate::color::{RowFormat, Samples};
 use crate::lzw::{Codes, Lzw};
 use crate::orientation::Directory;
 use std::io::{self, Cursor, Read};
@@ -45,8 +46,14 @@ impl<'a> Coding<'a> {
             50_000 => Compression::Zstandard,
             number => return Err(format!("compression {number} is unknown")),
         };
-        if photometric == 6 && channels > 1 && !matches!(compression, Compression::None | Compression::Jpeg(..)) {
-            return Err("compressed YCbCr samples are unknown, but for JPEG".into());
+        let is_full = directory.unsigned(tag::YCBCR_SUBSAMPLING).is_some_and(|factors| factors == [1, 1]);
+        let converts = match &compression {
+            Compression::None => true,
+            Compression::Jpeg(jpegs) => jpegs.gives_rgb(),
+            _ => false,
+        };
+        if photometric == 6 && channels > 1 && !is_full && !converts {
+            return Err("subsampled YCbCr is known only where it is compressed as JPEG".into());
         }
         let bits = number(tag::BITS).unwrap_or(1);
         if matches!(compression, Compression::Fax(_)) && (bits != 1 || channels != 1) {
@@ -166,15 +173,15 @@ pub(super) enum Predictor {
 
 impl Predictor {
     /// Compressions that have no predictor ignore it.
-    pub(super) fn read(number: u64, coding: &Coding<'_>, bits: u64) -> Result<Self, String> {
-        match (number, &coding.compression, bits) {
+    pub(super) fn read(number: u64, coding: &Coding<'_>, layout: &Layout) -> Result<Self, String> {
+        match (number, &coding.compression, layout.bits) {
             (_, Compression::None | Compression::Fax(_) | Compression::Jpeg(..) | Compression::PackBits, _) => {
                 Ok(Self::None)
             }
             (0 | 1, ..) => Ok(Self::None),
             (2, _, 8 | 16 | 32) => Ok(Self::Horizontal),
-            (3, _, 32) => Ok(Self::FloatingPoint),
-            _ => Err(format!("predictor {number} of {bits} bits is unknown")),
+            (3, ..) if layout.is_float() => Ok(Self::FloatingPoint),
+            (.., bits) => Err(format!("predictor {number} of these samples of {bits} bits is unknown")),
         }
     }
 
@@ -203,7 +210,6 @@ impl Predictor {
                 }
             }
             Self::FloatingPoint => {
-                debug_assert!(matches!(format.samples, Samples::Clipped(Number::F32, _)));
                 for at in format.channels..row.len() {
                     row[at] = row[at].wrapping_add(row[at - format.channels]);
                 }
