@@ -467,7 +467,8 @@ def tiff(rng, folder, index, largest=70, programs=True):
     places = (324, 325) if tiled else (273, 279)
     path.write_bytes(TiffWriter(order, big).write(tags, chunks, *places))
     coding = "none" if reversed_bits or not programs else pick(rng, "none", "none", *COMPRESSIONS)
-    # It also takes compressed signed samples for big-endian ones where the file is.
+    # It also takes compressed signed samples and floating-point ones without a predictor for big-endian ones where the
+    # file is.
     coding = "none" if kind == 2 else "lzw" if coding == "none" and planar and bits == 16 else coding
     name = f"tiff_{photometric}_{channels}x{bits}{'f' if kind == 3 else 's' if kind == 2 else ''}"
     name += "_e" + "".join(map(str, extra)) if extra else ""
@@ -478,6 +479,7 @@ def tiff(rng, folder, index, largest=70, programs=True):
     if coding in ("lzw", "zip", "zstd") and rng.random() < 0.5:
         words += f":{3 if kind == 3 else 2}"
     extra_words = pick(rng, [], ["-f", "lsb2msb"], ["-B"], ["-L"], ["-8"], ["-s", "-r", "7"])
+    extra_words = ["-L"] if kind == 3 and not words.endswith(":3") else extra_words
     done = subprocess.run(["tiffcp", "-c", words, *extra_words, path, out], check=False, capture_output=True)
     path.unlink()
     return out if done.returncode == 0 else None
@@ -487,7 +489,8 @@ PILLOW_COMPRESSIONS = {
     "1": ["tiff_ccitt", "group3", "group4", "tiff_lzw", "packbits"],
     "RGB": ["tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "zstd", "packbits", "jpeg"],
     "L": ["tiff_lzw", "zstd", "jpeg"],
-    **{mode: ["tiff_lzw", "tiff_adobe_deflate", "zstd", "packbits"] for mode in ("LA", "P", "RGBA", "CMYK", "I;16", "F")},
+    **{mode: ["tiff_lzw", "tiff_adobe_deflate", "zstd", "packbits"] for mode in ("P", "I;16", "F")},
+    **{mode: ["tiff_lzw", "tiff_adobe_deflate", "zstd", "packbits", "jpeg"] for mode in ("LA", "RGBA", "CMYK", "YCbCr")},
 }
 
 
@@ -512,13 +515,54 @@ def tiff_pillow(rng, folder, index, largest=70, programs=True):
         info[317] = 3 if mode == "F" else 2
     if rng.random() < 0.5:
         info[274] = int(rng.integers(1, 9))
+    if compression == "tiff_ccitt":
+        # Pillow misreads a last row of one byte.
+        image = image.resize((image.width + 64, image.height), Image.Resampling.NEAREST)
     if compression == "group3":
         info[292] = int(pick(rng, 0, 1, 4, 5))
+    if mode == "YCbCr" and compression != "jpeg" and rng.random() < 0.5:
+        info[532] = (16.0, 235.0, 128.0, 240.0, 128.0, 240.0)
     if rng.random() < 0.3:
         info[278] = 16 if compression == "jpeg" else int(rng.integers(1, image.height + 1))
     more = {"save_all": True, "append_images": [image.rotate(180)]} if rng.random() < 0.2 else {}
     path = folder / f"tiffp_{mode.replace(';', '')}_{compression.removeprefix('tiff_')}-{index}.tif"
     image.save(path, "TIFF", compression=compression, tiffinfo=info, big_tiff=bool(rng.random() < 0.2), **more)
+    return path
+
+
+# photometric, samples per pixel
+JPEG_LAYOUTS = [(0, 1), (1, 1), (2, 3), (2, 3), (5, 4), (5, 4), (6, 3), (6, 3)]
+
+
+def tiff_jpeg(rng, folder, index, largest=70, programs=True):
+    """TIFF files whose strips or tiles are whole JPEG files by Pillow, with their markers, pixel by pixel or in planes."""
+    photometric, channels = JPEG_LAYOUTS[int(rng.integers(len(JPEG_LAYOUTS)))]
+    base = picture(rng, channels, largest)
+    height, width, _ = base.shape
+    planar = photometric in (2, 5) and rng.random() < 0.4
+    subsampling = int(rng.integers(3)) if photometric == 6 else 0
+    tiled = rng.random() < 0.3
+    chunk_height, chunk_width = (16 * int(rng.integers(1, 4)) for _ in range(2)) if tiled else (16 * int(rng.integers(1, 4)), width)
+    padding = ((0, -height % chunk_height if tiled else 0), (0, -width % chunk_width), (0, 0))
+    padded = np.pad(base, padding)
+    quality = int(rng.integers(20, 101))
+    chunks = []
+    for plane in range(channels) if planar else [slice(None)]:
+        for top in range(0, height, chunk_height):
+            for left in range(0, width, chunk_width):
+                part = padded[top : top + chunk_height, left : left + chunk_width, plane]
+                mode = {1: "L", 3: "RGB", 4: "CMYK"}[1 if planar else channels]
+                image = Image.fromarray(part.reshape(part.shape[:2]) if mode == "L" else np.ascontiguousarray(part), mode)
+                buffer = io.BytesIO()
+                options = {"keep_rgb": photometric == 2, "subsampling": subsampling} if mode == "RGB" else {}
+                image.save(buffer, "JPEG", quality=quality, **options)
+                chunks.append(buffer.getvalue())
+    tags = {256: ("L", [width]), 257: ("L", [height]), 258: ("H", [8] * channels), 259: ("H", [7])}
+    tags |= {262: ("H", [photometric]), 277: ("H", [channels]), 284: ("H", [2 if planar else 1])}
+    tags |= {530: ("H", [(1, 1), (2, 1), (2, 2)][subsampling])} if photometric == 6 else {}
+    tags |= {322: ("L", [chunk_width]), 323: ("L", [chunk_height])} if tiled else {278: ("L", [chunk_height])}
+    path = folder / f"tiffj_{photometric}_{channels}{'_planar' if planar else ''}-{index}.tif"
+    path.write_bytes(TiffWriter(pick(rng, "<", ">"), False).write(tags, chunks, *((324, 325) if tiled else (273, 279))))
     return path
 
 
@@ -541,4 +585,4 @@ def jpeg(rng, folder, index, largest=70, programs=True):
     return path
 
 
-MAKERS = {"png": png, "apng": apng, "gif": gif, "webp": webp, "bmp": bmp, "tiff": tiff, "tiff_pillow": tiff_pillow, "jpeg": jpeg}
+MAKERS = {"png": png, "apng": apng, "gif": gif, "webp": webp, "bmp": bmp, "tiff": tiff, "tiff_pillow": tiff_pillow, "tiff_jpeg": tiff_jpeg, "jpeg": jpeg}
