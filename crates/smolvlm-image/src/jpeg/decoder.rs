@@ -19,38 +19,6 @@ pub(crate) const MAX_SCANS: u32 = 1000;
 /// the default limits allow visit 63 million.
 const MAX_VISITS: u64 = 1 << 30;
 
-/// Decodes a file to RGB, `[height, width, 3]`, or the samples of the given `color`. Without one the file tells its own.
-///
-/// # Errors
-///
-/// What the reference refuses, and files whose scans take too long.
-pub(crate) fn decode(bytes: &[u8], color: Option<Color>) -> Result<Vec<u8>, JpegError> {
-    let mut source = Source::new(bytes);
-    let mut headers = Headers::default();
-    let scan = loop {
-        match headers.read(&mut source).map_err(Halt::into_error)? {
-            Event::Scan(scan) => break scan,
-            // Only tables, for the image that follows.
-            Event::End if headers.frame.is_none() => headers.begin_again(),
-            Event::End => return Err(JpegError::NoScan),
-        }
-    };
-    let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
-    frame.lay_out()?;
-    let color = color
-        .or_else(|| Color::new(&frame, headers.color))
-        .ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
-    let decoder = Decoder { source, headers, frame, color };
-    if decoder.frame.process == Process::Lossless {
-        return lossless::decode(decoder, scan);
-    }
-    if decoder.frame.process == Process::Progressive || scan.slots.len() < decoder.frame.components.len() {
-        decoder.many_scans(scan)
-    } else {
-        decoder.one_scan(scan)
-    }
-}
-
 /// A file whose headers up to the first scan have been read.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {
@@ -60,7 +28,45 @@ pub(crate) struct Decoder<'a> {
     pub(crate) color: Color,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    /// Reads the headers up to the first scan. Without a `color` the file tells its own.
+    ///
+    /// # Errors
+    ///
+    /// What the reference refuses.
+    pub(crate) fn open(mut source: Source<'a>, color: Option<Color>) -> Result<(Self, ScanHeader), JpegError> {
+        let mut headers = Headers::default();
+        let scan = loop {
+            match headers.read(&mut source).map_err(Halt::into_error)? {
+                Event::Scan(scan) => break scan,
+                // Only tables, for the image that follows.
+                Event::End if headers.frame.is_none() => headers.begin_again(),
+                Event::End => return Err(JpegError::NoScan),
+            }
+        };
+        let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
+        frame.lay_out()?;
+        let color = color
+            .or_else(|| Color::new(&frame, headers.color))
+            .ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
+        Ok((Self { source, headers, frame, color }, scan))
+    }
+
+    /// Decodes the first scan and all that follow to RGB, `[height, width, 3]`, or to samples of the color.
+    ///
+    /// # Errors
+    ///
+    /// What the reference refuses, and files whose scans take too long.
+    pub(crate) fn pixels(self, scan: ScanHeader) -> Result<Vec<u8>, JpegError> {
+        if self.frame.process == Process::Lossless {
+            lossless::decode(self, scan)
+        } else if self.frame.process == Process::Progressive || scan.slots.len() < self.frame.components.len() {
+            self.many_scans(scan)
+        } else {
+            self.one_scan(scan)
+        }
+    }
+
     /// Prepares a scan. The quantization tables of a component are those defined when its first scan starts.
     fn start(&mut self, scan: &ScanHeader) -> Result<(Layout, Entropy), JpegError> {
         let layout = Layout::new(&self.frame, scan)?;
@@ -101,6 +107,9 @@ impl Decoder<'_> {
 
     /// Looks at what follows the image, as far as the reference does: a damaged segment is an error, a missing end is not.
     pub(crate) fn finish(&mut self) -> Result<(), JpegError> {
+        if !self.source.looks_behind {
+            return Ok(());
+        }
         self.source.fixed = true;
         match self.headers.read(&mut self.source) {
             Ok(Event::End) | Err(Halt::Window) => Ok(()),

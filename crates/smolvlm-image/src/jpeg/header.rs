@@ -16,8 +16,8 @@ pub(crate) struct Facts {
 ///
 /// # Errors
 ///
-/// What the reference refuses, and other numbers of components than these.
-pub(crate) fn survey(bytes: &[u8], components: &[usize]) -> Result<Facts, JpegError> {
+/// What the reference refuses.
+pub(crate) fn survey(bytes: &[u8]) -> Result<Facts, JpegError> {
     if !bytes.starts_with(b"\xff\xd8\xff") {
         return Err(JpegError::NoScan);
     }
@@ -46,7 +46,7 @@ pub(crate) fn survey(bytes: &[u8], components: &[usize]) -> Result<Facts, JpegEr
             0xda if facts.width == 0 => return Err(JpegError::NoScan),
             0xda => return Ok(facts),
             0xc4 | 0xcc | 0xdc | 0xdd | 0xdf | 0xfe => {}
-            0xc0..=0xcf | 0xde => facts.frame(data, components)?,
+            0xc0..=0xcf | 0xde => facts.frame(data)?,
             0xdb => quantization(data)?,
             _ => facts.application(code, data)?,
         }
@@ -54,14 +54,14 @@ pub(crate) fn survey(bytes: &[u8], components: &[usize]) -> Result<Facts, JpegEr
 }
 
 impl Facts {
-    fn frame(&mut self, data: &[u8], allowed: &[usize]) -> Result<(), JpegError> {
+    fn frame(&mut self, data: &[u8]) -> Result<(), JpegError> {
         const DAMAGED: JpegError = JpegError::Segment("frame");
         let (header, components) = data.split_at_checked(6).ok_or(DAMAGED)?;
         if header[0] != 8 {
             return Err(JpegError::Unsupported("a JPEG image with other than 8 bits a sample"));
         }
-        if !allowed.contains(&header[5].into()) {
-            return Err(JpegError::Unsupported("a JPEG image with this number of components"));
+        if !matches!(header[5], 1 | 3 | 4) {
+            return Err(JpegError::Unsupported("a JPEG image with other than 1, 3 or 4 components"));
         }
         if !components.len().is_multiple_of(3) || self.icc.take().is_some_and(|icc| icc.len() < 14) {
             return Err(DAMAGED);

@@ -35,9 +35,12 @@ mod standard;
 mod upsample;
 
 pub(crate) use color::Color;
+use decoder::Decoder;
 pub(crate) use error::JpegError;
+use frame::ScanHeader;
 use header::Facts;
 pub(crate) use lanes::Samples;
+use source::Source;
 
 /// A JPEG file whose header has been read.
 pub(crate) struct Jpeg<'a> {
@@ -52,16 +55,7 @@ impl<'a> Jpeg<'a> {
     ///
     /// Headers that the reference refuses.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, JpegError> {
-        Ok(Self { bytes, facts: header::survey(bytes, &[1, 3, 4])? })
-    }
-
-    /// Reads the header of a file of so many components, whose colors are known elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), and another number of components.
-    pub(crate) fn open_part(bytes: &'a [u8], components: usize) -> Result<Self, JpegError> {
-        Ok(Self { bytes, facts: header::survey(bytes, &[components])? })
+        Ok(Self { bytes, facts: header::survey(bytes)? })
     }
 
     /// Width and height in pixels, as stored.
@@ -75,15 +69,46 @@ impl<'a> Jpeg<'a> {
     ///
     /// What the reference refuses.
     pub(crate) fn pixels(self) -> Result<Vec<u8>, JpegError> {
-        decoder::decode(self.bytes, None)
+        let (decoder, scan) = Decoder::open(Source::new(self.bytes), None)?;
+        decoder.pixels(scan)
     }
+}
 
-    /// Decodes to interleaved samples of these colors, whatever the file's markers say.
+/// A JPEG file within another file, which says what its components mean, as libtiff 4.7 reads it: in one piece, with an end
+/// where the data end, and whatever follows the image.
+pub(crate) struct JpegPart<'a> {
+    decoder: Decoder<'a>,
+    scan: ScanHeader,
+}
+
+impl<'a> JpegPart<'a> {
+    /// Reads the headers. The bytes should end with an [`END`] of their own.
     ///
     /// # Errors
     ///
-    /// What the reference refuses.
-    pub(crate) fn samples(self, color: Color) -> Result<Vec<u8>, JpegError> {
-        decoder::decode(self.bytes, Some(color))
+    /// Headers that libjpeg refuses, and another number of components than `color` has.
+    pub(crate) fn open(bytes: &'a [u8], color: Color) -> Result<Self, JpegError> {
+        let (decoder, scan) = Decoder::open(Source::whole(bytes), Some(color))?;
+        if decoder.frame.components.len() != color.channels() {
+            return Err(JpegError::Unsupported("a JPEG part with another number of components than the image"));
+        }
+        Ok(Self { decoder, scan })
+    }
+
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.decoder.frame.width, self.decoder.frame.height)
+    }
+
+    /// Decodes to interleaved samples of the color.
+    ///
+    /// # Errors
+    ///
+    /// What libjpeg refuses.
+    pub(crate) fn samples(self) -> Result<Vec<u8>, JpegError> {
+        self.decoder.pixels(self.scan)
     }
 }
+
+/// The marker at the end of an image.
+pub(crate) const END: [u8; 2] = *b"\xff\xd9";

@@ -1,12 +1,11 @@
 //! Strips and tiles that are JPEG files (TIFF Technical Note 2).
 
-use crate::jpeg::{Color, Jpeg};
+use crate::jpeg::{Color, END, JpegPart};
 
 /// What the JPEG files of an image have in common.
 pub(super) struct Jpegs<'a> {
     /// Tables that precede each file.
     tables: &'a [u8],
-    components: usize,
     /// The directory says what components mean; markers in the files do not count.
     color: Color,
 }
@@ -25,7 +24,7 @@ impl<'a> Jpegs<'a> {
         };
         let tables = tables.strip_prefix(b"\xff\xd8").unwrap_or(tables);
         let tables = tables.strip_suffix(b"\xff\xd9").unwrap_or(tables);
-        Ok(Self { tables, components, color })
+        Ok(Self { tables, color })
     }
 
     /// Whether rows are RGB, instead of samples that the directory gives a meaning.
@@ -36,15 +35,15 @@ impl<'a> Jpegs<'a> {
     /// The rows of a strip or tile.
     pub(super) fn rows(&self, data: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, String> {
         let data = data.strip_prefix(b"\xff\xd8").ok_or("a JPEG part has no start")?;
-        let file = [b"\xff\xd8", self.tables, data].concat();
-        let jpeg = Jpeg::open_part(&file, self.components).map_err(|error| error.to_string())?;
+        // libtiff supplies an end where the data have none.
+        let file = [b"\xff\xd8", self.tables, data, &END].concat();
+        let jpeg = JpegPart::open(&file, self.color).map_err(|error| error.to_string())?;
         let (found_width, found_rows) = jpeg.size();
-        let (found_width, found_rows) = (found_width as usize, found_rows as usize);
         // The last strip may be stored at the height of the others.
         let spare = found_rows.saturating_sub(rows).saturating_mul(width);
         if found_width != width || found_rows < rows || spare > MAX_SPARE_PIXELS {
             return Err("a JPEG part has another size than its strip or tile".into());
         }
-        jpeg.samples(self.color).map_err(|error| error.to_string())
+        jpeg.samples().map_err(|error| error.to_string())
     }
 }
