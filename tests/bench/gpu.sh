@@ -2,10 +2,11 @@
 # What one visit to a machine with a card measures: `gpu.sh TOOLS OUT [STEP...]`, all steps if none is named.
 #
 # TOOLS holds `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask gpu-bundle`
-# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that one that hangs costs no other's result.
+# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that one that hangs costs no other's result. The
+# exit status is the number of steps that failed.
 #
 #   SMOLVLM_DEVICE   the device, cuda if unset
-#   BENCH_MODEL      what is timed: words of `smolvlm bench`, "--random 256m" if unset
+#   BENCH_MODEL      what is timed: words of `smolvlm bench`, "--random 256m --dtype bf16" if unset
 #   BENCH_WORDS      further words of `smolvlm bench`, such as --quick
 #   STEP_LIMIT       seconds that no step may exceed
 set -uo pipefail
@@ -13,7 +14,7 @@ tools=$(realpath "$1") out=$(realpath "$2")
 shift 2
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export SMOLVLM_DEVICE=${SMOLVLM_DEVICE:-cuda}
-model=${BENCH_MODEL:---random 256m} words=${BENCH_WORDS:-}
+model=${BENCH_MODEL:---random 256m --dtype bf16} words=${BENCH_WORDS:-}
 
 # Kernels that were compiled and chosen in an earlier visit come along and go back.
 export XDG_CACHE_HOME=$out/kernels
@@ -37,19 +38,22 @@ step() {
   [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]] && return
   timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1
   local status=$?
+  [ $status -eq 0 ] || failed=$((failed + 1))
   echo "== $name: exit status $status after $((SECONDS - start)) s of $limit"
   tail -n "${TAIL:-25}" "$out/$name.txt" | cut -c -300
 }
 export -f ours
+failed=0
 export stubs tools root out model words
 wanted=("$@")
 
 step card 20 bash -c 'nvidia-smi; nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv; nvcc --version'
 step devices 30 bash -c 'ours $tools/smolvlm devices'
 step demo 90 bash -c 'ours $tools/smolvlm describe --model demo --dtype f32 $root/tests/corpus/world/shapes.png'
-TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model --dtype bf16 $words'
+TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model $words'
 step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/devices --nocapture'
-step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --dtype bf16 --quick |
+step products 150 bash -c '[ ! -e $tools/card_products ] || ours $tools/card_products'
+step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --quick |
   tee $out/profile.log | grep -v "^$" | tail -n 200'
 step checkpoint 60 bash -c 'ours $tools/smolvlm random --preset 256m --out /tmp/random-256m'
 step peer 90 bash -c 'python3 $root/tests/bench/gpu_peer.py /tmp/random-256m'
@@ -57,3 +61,4 @@ step peer-compiled 180 bash -c 'python3 $root/tests/bench/gpu_peer.py /tmp/rando
 step bench-500m 120 bash -c 'ours $tools/smolvlm bench --random 500m --dtype bf16 $words'
 
 tar -czf "$out/kernels.tar.gz" -C "$out" kernels && rm -r "$XDG_CACHE_HOME"
+exit $failed

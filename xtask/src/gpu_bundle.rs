@@ -18,20 +18,31 @@ const BUILD: [(&str, &str); 2] = [
     ("CUDARC_CUDA_VERSION", "13000"),
 ];
 
+/// What runs there, and how it is built: the command, the golden tests, and the ways of making products.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("smolvlm", "--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo"),
+    ("devices", "--package smolvlm-tests --test devices --features cuda"),
+    ("card_products", "--package smolvlm-kernels --example card_products --features cuda-nvrtc"),
+];
+
 /// Builds the programs, strips them of what they do not need, and packs them.
 pub fn run() -> Result<(), String> {
     let tools = root().join(FOLDER).join("tools");
     let _ = fs::remove_dir_all(&tools);
     fs::create_dir_all(&tools).map_err(|error| error.to_string())?;
 
-    build("--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo")?;
-    build("--package smolvlm-tests --test devices --features cuda")?;
     let built = target().join("bundle");
-    let programs = [built.join("smolvlm"), newest(&built.join("deps"), "devices-")?];
     let mut undefined = BTreeSet::new();
-    for (program, name) in programs.iter().zip(["smolvlm", "devices"]) {
-        undefined.extend(undefined_symbols(program)?);
-        fs::copy(program, tools.join(name)).map_err(|error| format!("{}: {error}", program.display()))?;
+    for (name, words) in PROGRAMS {
+        let words = format!("rustc --profile bundle {words} -- -C link-arg=-Wl,--unresolved-symbols=ignore-all");
+        execute_with(&BUILD, "cargo", words.split_whitespace())?;
+        let program = match name {
+            "smolvlm" => built.join(name),
+            "card_products" => built.join("examples").join(name),
+            _ => newest(&built.join("deps"), &format!("{name}-"))?,
+        };
+        undefined.extend(undefined_symbols(&program)?);
+        fs::copy(&program, tools.join(name)).map_err(|error| format!("{}: {error}", program.display()))?;
     }
     write_stubs(&undefined, &tools.join("stubs.so"))?;
 
@@ -53,14 +64,26 @@ pub fn run() -> Result<(), String> {
     Ok(())
 }
 
+/// Runs the script as on such a machine, on whichever graphics device there is, with the command that the tests have built: so
+/// that it does not rot while there is no card.
+pub fn rehearse() -> Result<(), String> {
+    let folder = root().join("target/gpu-rehearsal");
+    let (tools, out) = (folder.join("tools"), folder.join("out"));
+    let _ = fs::remove_dir_all(&folder);
+    for folder in [&tools, &out] {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let built = target().join("debug/smolvlm");
+    fs::copy(&built, tools.join("smolvlm")).map_err(|error| format!("{}: {error}", built.display()))?;
+    let words = ["tests/bench/gpu.sh".to_owned(), text(&tools), text(&out)];
+    let steps = ["devices", "demo", "bench"].map(str::to_owned);
+    let small = [("SMOLVLM_DEVICE", "wgpu"), ("BENCH_MODEL", "--model demo --dtype f32"), ("BENCH_WORDS", "--quick")];
+    execute_with(&small, "bash", words.into_iter().chain(steps))
+}
+
 /// What to run there.
 fn command() -> String {
     format!("  tar -xJf {FOLDER}/tools.tar.xz -C /tmp && bash tests/bench/gpu.sh /tmp/tools OUT")
-}
-
-fn build(words: &str) -> Result<(), String> {
-    let words = format!("rustc --profile bundle {words} -- -C link-arg=-Wl,--unresolved-symbols=ignore-all");
-    execute_with(&BUILD, "cargo", words.split_whitespace())
 }
 
 /// The functions of LLVM that a program calls if it is told to compile with LLVM.

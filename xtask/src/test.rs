@@ -39,6 +39,9 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         // The crate without the library, too; it builds in seconds.
         execute("cargo", runner.into_iter().chain(["--package", "smolvlm-video"]))?;
     }
+    if rest.is_empty() && features.iter().any(|words| words.contains("wgpu")) {
+        crate::gpu_bundle::rehearse()?;
+    }
     // The examples in the documentation are tests, too; nextest leaves them out.
     let words = ["test", "--workspace", "--doc", "--quiet"].map(String::from);
     execute("cargo", words.into_iter().chain(features))

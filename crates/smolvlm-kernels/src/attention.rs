@@ -67,6 +67,10 @@ fn shares_key_heads(_: &Device) -> bool {
 
 /// The backend's attention.
 fn equal_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+    #[cfg(feature = "cubecl")]
+    if let Some(out) = crate::gpu::prompt_attention(&q, &k, &v, mask) {
+        return out;
+    }
     // The scale stays unset: backends take their fast paths only for the default, which is 1 / sqrt(head_dim).
     let options = AttentionModuleOptions { is_causal: matches!(mask, AttentionMask::Causal), ..Default::default() };
     let hidden = match mask {

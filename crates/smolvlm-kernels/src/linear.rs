@@ -185,12 +185,21 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
     let [output, input] = weight.dims();
     let rows: usize = shape[..D - 1].iter().product();
     shape[D - 1] = output;
-    let y = x.reshape([rows, input]).matmul(weight.transpose());
+    let y = matmul(x.reshape([rows, input]), weight.transpose());
     let y = match bias {
         Some(bias) => y + bias.unsqueeze(),
         None => y,
     };
     y.reshape(shape)
+}
+
+/// The product of two matrices, or of batches of them, as exact as the type is.
+pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cubecl")]
+    if let Some(product) = crate::gpu::matmul::product(&lhs, &rhs) {
+        return product;
+    }
+    lhs.matmul(rhs)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use burn_cubecl::Cube;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+#[cfg(feature = "fusion")]
+use burn_fusion::custom::TensorIr;
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 
@@ -38,7 +40,7 @@ pub fn element(dtype: DType) -> Option<ElemType> {
 ///
 /// When the tensor is not on a card.
 pub fn buffer<const D: usize>(tensor: Tensor<D>) -> Handle {
-    into_contiguous(resolved(primitive(tensor))).handle
+    into_contiguous(cube_tensor(tensor)).handle
 }
 
 /// The same of a tensor that shall be written through the buffer: it becomes one that shares its values with no other.
@@ -49,17 +51,45 @@ pub fn buffer<const D: usize>(tensor: Tensor<D>) -> Handle {
 pub fn own_buffer<const D: usize>(tensor: &mut Tensor<D>) -> Handle {
     let mut own = None;
     tensor.inplace(|tensor| {
-        let primitive = primitive(tensor);
-        #[cfg(feature = "fusion")]
-        let (fusion, output) = (primitive.client.clone(), primitive.to_ir_out());
-        let found = into_contiguous(resolved(primitive));
-        let found = if found.handle.can_mut() { found } else { found.copy() };
-        own = Some(found.handle.clone());
-        #[cfg(feature = "fusion")]
-        let found = fused::tensor(fusion, output, found);
-        Tensor::from_primitive::<Cube>(found)
+        mapped(tensor, |tensor| {
+            let tensor = into_contiguous(tensor);
+            let tensor = if tensor.handle.can_mut() { tensor } else { tensor.copy() };
+            own = Some(tensor.handle.clone());
+            tensor
+        })
     });
     own.expect("`inplace` calls its function")
+}
+
+/// What a function makes of a tensor on a card: one of the same shape and type.
+///
+/// # Panics
+///
+/// When the tensor is not on a card.
+pub(super) fn mapped<const D: usize>(tensor: Tensor<D>, map: impl FnOnce(CubeTensor) -> CubeTensor) -> Tensor<D> {
+    let shape = tensor.dims();
+    mapped_to(tensor, shape, map)
+}
+
+/// [`mapped`] where the result has another shape.
+pub(super) fn mapped_to<const D: usize, const E: usize>(
+    tensor: Tensor<D>,
+    shape: [usize; E],
+    map: impl FnOnce(CubeTensor) -> CubeTensor,
+) -> Tensor<E> {
+    let primitive = primitive(tensor);
+    #[cfg(feature = "fusion")]
+    let (fusion, output) = (primitive.client.clone(), TensorIr { shape: shape.into(), ..primitive.to_ir_out() });
+    let found = map(resolved(primitive));
+    debug_assert_eq!(found.meta.shape().as_slice(), shape);
+    #[cfg(feature = "fusion")]
+    let found = fused::tensor(fusion, output, found);
+    Tensor::from_primitive::<Cube>(found)
+}
+
+/// A tensor on a card as its backend has it.
+pub(super) fn cube_tensor<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    resolved(primitive(tensor))
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Cube> {

@@ -67,6 +67,8 @@ fn processor(device: Device, handle: burn::tensor::Device, backend: &str) -> Vec
 
 #[cfg(any(feature = "cuda", feature = "metal", feature = "vulkan", feature = "webgpu", feature = "wgpu"))]
 fn cards(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec<Found> {
+    #[cfg(feature = "persistence")]
+    smolvlm_kernels::gpu::keep_compiled_kernels();
     let found = burn::tensor::Device::enumerate(kind).into_iter().enumerate();
     let found = found.map(|(index, handle)| {
         let device = device(index);
