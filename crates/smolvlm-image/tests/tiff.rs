@@ -4,8 +4,13 @@ use smolvlm_image::{Limits, Rgb, decode};
 
 /// A little-endian TIFF file of one strip. All values are long integers.
 fn tiff(tags: &[(u16, u16)], strip: &[u8]) -> Vec<u8> {
+    tiff_of_size(tags, strip, strip.len())
+}
+
+/// The same, with this size of the strip in bytes.
+fn tiff_of_size(tags: &[(u16, u16)], strip: &[u8], size: usize) -> Vec<u8> {
     let mut tags: Vec<_> = tags.iter().map(|&(tag, value)| (tag, u32::from(value))).collect();
-    tags.extend([(273, 8), (279, strip.len() as u32)]);
+    tags.extend([(273, 8), (279, size as u32)]);
     tags.sort();
     let mut file = b"II\x2a\0".to_vec();
     file.extend((8 + strip.len() as u32).to_le_bytes());
@@ -62,4 +67,18 @@ fn predictors_are_for_the_samples_they_are_made_for() {
         assert!(with(format, 3).unwrap_err().contains("predictor 3"));
     }
     assert!(with(3, 4).unwrap_err().contains("predictor 4"));
+}
+
+#[test]
+fn strips_reach_to_their_size_or_are_refused() {
+    let jpeg = include_bytes!("jpeg/rgb_17x15.jpg");
+    let tags = [(256, 17), (257, 15), (258, 8), (259, 7), (262, 2), (277, 3), (278, 15)];
+    let expected = read(&tiff(&tags, jpeg)).unwrap();
+    // libtiff takes 0 for a size that is not known.
+    assert!(read(&tiff_of_size(&tags, jpeg, 0)).unwrap() == expected);
+    // Pixels are complete here, too, but a file that is cut off is not half an image.
+    let file = tiff_of_size(&tags, jpeg, 1 << 20);
+    assert!(read(&file).unwrap_err().contains("truncated"));
+    // Data that end early by themselves are repaired as in JPEG files.
+    assert!(read(&tiff(&tags, &jpeg[..jpeg.len() - 20])).unwrap() != expected);
 }

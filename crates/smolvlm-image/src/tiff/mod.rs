@@ -186,6 +186,10 @@ impl Chunks {
             usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or("the file is truncated")?;
         let Some(counts) = &self.counts else { return Ok(rest) };
         let count = counts.get(index).and_then(|&count| usize::try_from(count).ok()).ok_or("sizes are missing")?;
-        Ok(rest.get(..count).unwrap_or(rest))
+        // As libtiff has it, the size of an only strip may be left open.
+        if only && count == 0 {
+            return Ok(rest);
+        }
+        rest.get(..count).ok_or_else(|| "the file is truncated".into())
     }
 }
