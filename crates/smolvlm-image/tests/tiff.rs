@@ -82,3 +82,20 @@ fn strips_reach_to_their_size_or_are_refused() {
     // Data that end early by themselves are repaired as in JPEG files.
     assert!(read(&tiff(&tags, &jpeg[..jpeg.len() - 20])).unwrap() != expected);
 }
+
+#[test]
+fn ycbcr_has_three_samples_or_is_gray() {
+    for compression in [1, 32_773] {
+        let with = |samples| {
+            let tags = [(256, 1), (257, 1), (258, 8), (259, compression), (262, 6), (277, samples), (278, 1), (530, 1)];
+            // PackBits: three bytes as they are.
+            let strip: &[u8] = if compression == 1 { &[9, 128, 128] } else { &[2, 9, 128, 128] };
+            read(&tiff(&tags, strip)).map(|image| image.data().to_vec())
+        };
+        assert_eq!(with(1), Ok(vec![9; 3]));
+        assert!(with(2).unwrap_err().contains("unknown"));
+        if compression == 1 {
+            assert_eq!(with(3), Ok(vec![9; 3]));
+        }
+    }
+}

@@ -44,7 +44,9 @@ impl Layout {
             0 | 1 | 3 => 1,
             2 => 3,
             5 => 4,
-            6 => channels.clamp(1, 3),
+            // Gray where there is no chroma.
+            6 if channels < 3 => 1,
+            6 => 3,
             _ => return Err(unknown()),
         };
         // One extra sample that says nothing may be alpha: red, green, blue and a fourth.
