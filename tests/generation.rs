@@ -149,7 +149,7 @@ fn features_are_the_same_from_the_cache() {
     let params = || SamplingParams::greedy().max_new_tokens(10);
     let without = load(&checkpoint("gqa-256m"), Options { feature_cache_bytes: 0, ..exact() });
     let expected = without.generate(question(), params()).unwrap().token_ids;
-    let model = load(&checkpoint("gqa-256m"), Options { vision_batch: 4, ..exact() });
+    let model = load(&checkpoint("gqa-256m"), Options { vision_batch: Some(4), ..exact() });
     for _ in 0..2 {
         let answers = model.batch(&[question(), question()], params()).unwrap();
         assert_eq!([&answers[0].token_ids, &answers[1].token_ids], [&expected, &expected]);

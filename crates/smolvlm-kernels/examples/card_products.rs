@@ -21,7 +21,7 @@ const RUNS: u32 = 20;
 fn main() {
     let dtype = if std::env::args().any(|word| word == "f32") { DType::F32 } else { DType::BF16 };
     let device = Device::enumerate(DeviceType::Cuda).into_iter().next().expect("a card");
-    let ways = strategies().into_iter().chain([("exact".to_owned(), exact())]);
+    let ways = strategies().into_iter().chain([("exact", exact())]);
     let suits = |name: &str| dtype == DType::BF16 || name == "exact" || name == "cmma simple";
     let ways: Vec<_> = ways.filter(|(name, _)| suits(name)).collect();
     for [rows, inputs, outputs] in SHAPES {

@@ -24,6 +24,10 @@ impl Activation {
         if let Some(y) = crate::grad::activate(self, &x) {
             return y;
         }
+        #[cfg(feature = "cubecl")]
+        if let Some(y) = crate::gpu::activate(self, &x, None) {
+            return y;
+        }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let y = match self {
@@ -39,6 +43,10 @@ impl Activation {
     pub fn gate<const D: usize>(self, gate: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
         if let Some(y) = crate::grad::gate(self, &gate, &x) {
+            return y;
+        }
+        #[cfg(feature = "cubecl")]
+        if let Some(y) = crate::gpu::activate(self, &gate, Some(&x)) {
             return y;
         }
         self.forward(gate) * x

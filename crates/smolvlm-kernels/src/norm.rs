@@ -27,6 +27,10 @@ impl LayerNorm {
     ///
     /// `[.., width]` to the same.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        #[cfg(feature = "cubecl")]
+        if let Some(y) = crate::gpu::layer_norm(&x, &self.weight.val(), &self.bias.val(), self.eps) {
+            return y;
+        }
         let dtype = x.dtype();
         let wide = |tensor: Tensor<1>| tensor.cast(DType::F32);
         let (weight, bias) = (wide(self.weight.val()), wide(self.bias.val()));
@@ -62,6 +66,10 @@ impl RmsNorm {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
         if let Some(y) = crate::grad::rms_norm(&x, &self.weight.val(), self.eps) {
+            return y;
+        }
+        #[cfg(feature = "cubecl")]
+        if let Some(y) = crate::gpu::rms_norm(&x, &self.weight.val(), self.eps) {
             return y;
         }
         let dtype = x.dtype();

@@ -67,6 +67,10 @@ pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     if let Some(turned) = crate::grad::rotate(&x, &cos, &sin) {
         return turned;
     }
+    #[cfg(feature = "cubecl")]
+    if let Some(turned) = crate::gpu::rotate(&x, &cos, &sin) {
+        return turned;
+    }
     let half = x.dims()[3] / 2;
     let (left, right) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
     x * cos + Tensor::cat(vec![right.neg(), left], 3) * sin

@@ -155,7 +155,7 @@ pub fn estimate(
     let one = |(row, conversation)| {
         let render = RenderOptions::answer();
         let prompt = processor.estimate(conversation, &render)?;
-        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch, new_tokens);
+        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch_on(device.device), new_tokens);
         let mut tokens = prompt.prompt_tokens;
         let mut too_long = None;
         if tokens >= context {

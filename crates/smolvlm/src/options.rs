@@ -22,8 +22,8 @@ pub struct Options {
     /// Threads for image processing, for decoding videos and for CPU devices; none means one per core.
     pub threads: Option<usize>,
     /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
-    /// 256M model needs about 60 MB of activations in f32.
-    pub vision_batch: usize,
+    /// 256M model needs about 60 MB of activations in f32. None means one on processors, 32 on graphics cards.
+    pub vision_batch: Option<usize>,
     /// Whether images are split into tiles; none leaves it to the checkpoint. Without splitting every image is one
     /// tile: many times faster, but small print is lost.
     pub image_splitting: Option<bool>,
@@ -50,6 +50,17 @@ pub struct Options {
     pub limits: ProcessorLimits,
 }
 
+/// Tiles at once on graphics cards, which one tile does not fill.
+const CARD_VISION_BATCH: usize = 32;
+
+impl Options {
+    /// Tiles that go through the vision encoder at once on a device.
+    pub(crate) fn vision_batch_on(&self, device: Device) -> usize {
+        let default = if device.is_processor() { 1 } else { CARD_VISION_BATCH };
+        self.vision_batch.unwrap_or(default).max(1)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -57,7 +68,7 @@ impl Default for Options {
             dtype: Dtype::Auto,
             adapters: Vec::new(),
             threads: None,
-            vision_batch: 1,
+            vision_batch: None,
             image_splitting: None,
             resize: ResizePolicy::default(),
             video_fps: None,

@@ -72,22 +72,24 @@ impl SmolVlm {
         let Choice { found: device, format, passed_over, .. } = choice.that_holds(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
-            let loaded = threads.compute(load)?;
-            // Cards copy later: that there is no room is to be said now.
-            device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
-            Ok::<_, Error>(loaded)
+            threads.compute(|| {
+                let loaded = load()?;
+                // Cards copy later: that there is no room is to be said now.
+                device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
+                Ok::<_, Error>(loaded)
+            })
         })?;
         Ok(Self {
             config,
             processor,
             model,
+            vision_batch: options.vision_batch_on(device.info.device),
             device: device.info,
             passed_over,
             handle: device.handle,
             format,
             report,
             features: FeatureCache::new(options.feature_cache_bytes),
-            vision_batch: options.vision_batch.max(1),
             truncation: options.truncation,
             threads,
         })

@@ -52,6 +52,8 @@ impl Threads {
             let _turn = self.turn.lock();
             let work = || {
                 let _outer = Outer(WORKS_FOR.replace(own));
+                #[cfg(feature = "cubecl")]
+                let work = || smolvlm_kernels::gpu::on_stream(work);
                 #[cfg(feature = "flex")]
                 return self.kernels.enter(work);
                 #[cfg(not(feature = "flex"))]

@@ -1,6 +1,6 @@
 //! Attention of one new token a row: rotation, writing of its key and value, and the weighted sum, in one launch.
 
-use super::reduce::fold;
+use super::reduce::{LANES, over_strides, over_units};
 use cubecl::prelude::*;
 
 /// Units of a cube.
@@ -8,6 +8,8 @@ pub const UNITS: u32 = 256;
 /// Keys that a cube sees.
 pub const CHUNK: u32 = 512;
 
+/// Values that a unit fetches at once.
+const FETCHED: u32 = 4;
 /// A key that no query sees.
 const HIDDEN: f32 = -1.0e30;
 
@@ -20,6 +22,8 @@ pub struct Heads {
     pub group: u32,
     /// Vectors of a head.
     pub width: u32,
+    /// Whether planes have [`LANES`] units and operations across them.
+    pub planes: bool,
 }
 
 /// A vector of a head that is rotated to its position.
@@ -75,7 +79,7 @@ pub fn attend<W: Float, N: Size>(
     #[comptime] heads: Heads,
     #[define(W)] _weights: ElemType,
 ) {
-    let Heads { kv_heads, group, width } = heads;
+    let Heads { kv_heads, group, width, planes } = heads;
     let lanes = N::value();
     let lanes = comptime!(lanes as u32);
     let dim = comptime!(width * lanes);
@@ -132,6 +136,7 @@ pub fn attend<W: Float, N: Size>(
         }
         let visible = local < count && key >= hidden;
         if visible {
+            #[unroll]
             for index in 0..width {
                 let mut vector = own_key[index as usize];
                 if key != token {
@@ -151,23 +156,19 @@ pub fn attend<W: Float, N: Size>(
     }
     sync_cube();
 
-    let mut folded = Shared::<[f32]>::new_slice((group * UNITS) as usize);
-    #[unroll]
-    for query in 0..group {
-        let mut largest = HIDDEN.runtime();
-        #[unroll]
-        for part in 0..comptime!(CHUNK / UNITS) {
-            largest = max(largest, scores[(query * CHUNK + part * UNITS + UNIT_POS) as usize]);
-        }
-        folded[(query * UNITS + UNIT_POS) as usize] = largest;
-    }
-    fold(&mut folded, group, UNITS, true);
+    let mut scratch = Shared::<[f32]>::new_slice((group * UNITS) as usize);
     let mut largest = Array::<f32>::new(group as usize);
     #[unroll]
     for query in 0..group {
-        largest[query as usize] = folded[(query * UNITS) as usize];
+        let mut found = HIDDEN.runtime();
+        #[unroll]
+        for part in 0..comptime!(CHUNK / UNITS) {
+            found = max(found, scores[(query * CHUNK + part * UNITS + UNIT_POS) as usize]);
+        }
+        largest[query as usize] = found;
     }
-    sync_cube();
+    over_units(&mut largest, &mut scratch, group, UNITS, true, planes);
+    let mut totals = Array::<f32>::new(group as usize);
     #[unroll]
     for query in 0..group {
         let mut sum = 0.0f32;
@@ -179,9 +180,9 @@ pub fn attend<W: Float, N: Size>(
             scores[at] = weight;
             sum += weight;
         }
-        folded[(query * UNITS + UNIT_POS) as usize] = sum;
+        totals[query as usize] = sum;
     }
-    fold(&mut folded, group, UNITS, false);
+    over_units(&mut totals, &mut scratch, group, UNITS, false, planes);
 
     let mut sums = Array::<Vector<f32, N>>::new(group as usize);
     #[unroll]
@@ -189,32 +190,54 @@ pub fn attend<W: Float, N: Size>(
         sums[query] = Vector::new(0.0f32);
     }
     let (index, part) = (UNIT_POS % width, UNIT_POS / width);
-    let mut local = part;
-    while local < count {
-        let key = start + local;
-        let mut vector = own_value[index as usize];
-        if key != token {
-            vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
-        }
+    // As many at once as a cube has, so that they are fetched together.
+    let mut at_once = part;
+    while at_once < count {
         #[unroll]
-        for query in 0..group {
-            sums[query as usize] += vector * Vector::new(scores[(query * CHUNK + local) as usize]);
+        for step in 0..FETCHED {
+            let local = at_once + step * parts;
+            let key = start + local;
+            if local < count {
+                let mut vector = own_value[index as usize];
+                if key != token {
+                    vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
+                }
+                #[unroll]
+                for query in 0..group {
+                    sums[query as usize] += vector * Vector::new(scores[(query * CHUNK + local) as usize]);
+                }
+            }
         }
-        local += parts;
+        at_once += parts * FETCHED;
     }
-    let mut partial = Shared::<[Vector<f32, N>]>::new_slice((group * UNITS) as usize);
+    // Units of a plane that have the same part of a head add up first, where they can.
+    let shuffled = comptime!(planes && width <= LANES && LANES.is_multiple_of(width));
+    let left = comptime!(if shuffled { UNITS / LANES } else { UNITS / width });
+    let mut partial = Shared::<[Vector<f32, N>]>::new_slice((group * left * width) as usize);
     #[unroll]
     for query in 0..group {
-        partial[(query * UNITS + UNIT_POS) as usize] = sums[query as usize];
+        let sum = sums[query as usize];
+        if comptime!(shuffled) {
+            let mut shared = Vector::<f32, N>::empty();
+            #[unroll]
+            for lane in 0..lanes {
+                shared.insert(lane as usize, over_strides(sum.extract(lane as usize), width));
+            }
+            if UNIT_POS % LANES < width {
+                partial[((query * left + UNIT_POS / LANES) * width + index) as usize] = shared;
+            }
+        } else {
+            partial[((query * left + part) * width + index) as usize] = sum;
+        }
     }
     sync_cube();
     if UNIT_POS < group * width {
         let (query, index) = (UNIT_POS / width, UNIT_POS % width);
         let mut sum = Vector::<f32, N>::new(0.0f32);
-        for part in 0..parts {
-            sum += partial[(query * UNITS + part * width + index) as usize];
+        for part in 0..left {
+            sum += partial[((query * left + part) * width + index) as usize];
         }
-        let weight = folded[(query * UNITS) as usize];
+        let weight = value_at(&totals, query, group);
         let of_head = (row * kv_heads + head) * group + query;
         if chunks == 1 {
             sum = sum * Vector::new(1.0f32 / weight);

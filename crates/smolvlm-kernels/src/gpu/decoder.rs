@@ -2,19 +2,21 @@
 
 use super::attention::{self, CHUNK, Heads};
 use super::likeliest;
-use super::product::{self, OUTPUTS, Shape};
-use super::reduce::LANES;
+use super::product::{self, PLANES, Shape};
+use super::reduce::{LANES, has_planes};
 use super::rows::Rows;
 use super::weights::{Sizes, Weights};
-use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
+
+/// Outputs that share a reading of several rows.
+const SHARED: usize = 4;
 
 /// A decoder whose weights are on a card.
 pub struct Decoder {
     pub(super) client: Client,
     pub(super) sizes: Sizes,
-    weights: Weights,
+    pub(super) weights: Weights,
     lanes: usize,
     planes: bool,
 }
@@ -37,9 +39,7 @@ impl Decoder {
             && group * width <= units
             && shared <= hardware.max_shared_memory_size
             && units <= hardware.max_units_per_cube as usize;
-        let planes = client.features().plane.contains(Plane::Ops)
-            && hardware.plane_size_min == LANES
-            && hardware.plane_size_max == LANES;
+        let planes = has_planes(&client);
         suits.then_some(Self { client, sizes, weights, lanes, planes })
     }
 
@@ -53,14 +53,19 @@ impl Decoder {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, eps, weights: elem } = self.sizes;
         let (client, buffers, count) = (&self.client, &rows.buffers, rows.count as u32);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
-        let batch = [1, 2, 4].into_iter().find(|&batch| count <= batch).unwrap_or(8);
-        let shape = |width: usize| Shape { width: (width / self.lanes) as u32, batch, planes: self.planes };
-        let cubes = |outputs: usize| CubeCount::Static((outputs as u32).div_ceil(OUTPUTS), count.div_ceil(batch), 1);
-        let of_product = CubeDim::new_2d(LANES, OUTPUTS);
+        let batch = [1, 2, 4].into_iter().find(|&batch| count <= batch).unwrap_or(8_u32);
+        // Several outputs share what they read of several rows.
+        let divide = [queries, keys, hidden, inner, vocabulary].iter().all(|count| count.is_multiple_of(SHARED));
+        let outputs = if self.planes && batch as usize >= SHARED && divide { SHARED } else { 1 } as u32;
+        let shape = |width: usize| Shape { width: (width / self.lanes) as u32, batch, outputs, planes: self.planes };
+        let cubes = |count_of_outputs: usize| {
+            CubeCount::Static((count_of_outputs as u32).div_ceil(PLANES * outputs), count.div_ceil(batch), 1)
+        };
+        let of_product = CubeDim::new_2d(LANES, PLANES);
         let arg = |handle: &Handle, len: usize| unsafe { BufferArg::from_raw_parts(handle.clone(), len) };
         let width = (head_dim / self.lanes) as u32;
         let chunks = rows.cache.capacity.div_ceil(CHUNK as usize) as u32;
-        let group = Heads { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width };
+        let group = Heads { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width, planes: self.planes };
         let cache_len = rows.count * kv_heads * rows.cache.capacity * head_dim;
         let table = vocabulary * hidden;
 
@@ -180,6 +185,9 @@ impl Decoder {
                 );
             }
         }
+        // One cube reads all logits of a row.
+        let units = 1 << client.properties().hardware.max_units_per_cube.min(1024).ilog2();
+        let lanes = if vocabulary.is_multiple_of(4) { 4 } else { 1 };
         unsafe {
             product::normed_products::launch_unchecked(
                 client,
@@ -201,13 +209,15 @@ impl Decoder {
             likeliest::likeliest::launch_unchecked(
                 client,
                 CubeCount::Static(count, 1, 1),
-                CubeDim::new_1d(likeliest::UNITS),
+                CubeDim::new_1d(units),
+                lanes,
                 arg(&buffers.logits, rows.count * vocabulary),
                 arg(&buffers.tokens, rows.count),
                 arg(&buffers.found, 4 * rows.count),
                 arg(&buffers.len, 1),
                 count,
-                vocabulary as u32,
+                (vocabulary / lanes) as u32,
+                units,
             );
         }
     }

@@ -3,6 +3,7 @@
 
 mod attention;
 pub mod decoder;
+mod elementwise;
 mod likeliest;
 pub mod matmul;
 mod product;
@@ -11,11 +12,15 @@ mod reduce;
 pub mod rows;
 #[cfg(feature = "persistence")]
 mod settings;
+mod stream;
 pub mod tensor;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
 pub mod weights;
+mod whole;
 
 pub use prompt::prompt_attention;
 #[cfg(feature = "persistence")]
 pub use settings::keep_compiled_kernels;
+pub use stream::on_stream;
+pub use whole::{activate, layer_norm, rms_norm, rotate};

@@ -3,8 +3,8 @@
 use super::reduce::{LANES, sum_over_lanes};
 use cubecl::prelude::*;
 
-/// Outputs that a cube computes, each by [`LANES`] units.
-pub const OUTPUTS: u32 = 8;
+/// Groups of [`LANES`] units in a cube.
+pub const PLANES: u32 = 8;
 
 /// What is known when a product is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,12 +13,14 @@ pub struct Shape {
     pub width: u32,
     /// Rows of inputs that share a reading of the weights.
     pub batch: u32,
+    /// Outputs that share a reading of the inputs; all numbers of outputs are multiples of it.
+    pub outputs: u32,
     /// Whether planes have [`LANES`] units and can sum.
     pub planes: bool,
 }
 
-/// Adds a row of weights times a group of rows of `x` to `sums`, and with `normed` the squares of `x` to `squares`; this unit's
-/// share of both.
+/// This unit's share of the products of some outputs, from `output` on, with a group of rows of `x`, `[outputs, batch]`; and with
+/// `normed` of the squares of `x`.
 #[cube]
 fn dot<W: Float, N: Size>(
     x: &[Vector<f32, N>],
@@ -32,28 +34,37 @@ fn dot<W: Float, N: Size>(
     #[comptime] shape: Shape,
     #[comptime] normed: bool,
 ) {
-    let width = shape.width;
+    let Shape { width, batch, outputs, .. } = shape;
     let steps = comptime!(width.div_ceil(LANES));
+    // Weights of all steps are fetched together where that is not too much code.
+    let unrolled = comptime!(steps * batch * outputs <= 16);
+    #[unroll(unrolled)]
     for step in 0..steps {
         let at = step * LANES + UNIT_POS_X;
         if at < width {
-            let mut weight = Vector::<f32, N>::cast_from(weights[(output * width + at) as usize]);
-            if comptime!(normed) {
-                weight *= Vector::<f32, N>::cast_from(norm[at as usize]);
+            let mut kept = Array::<Vector<f32, N>>::new(outputs as usize);
+            #[unroll]
+            for index in 0..outputs {
+                kept[index as usize] = Vector::cast_from(weights[((output + index) * width + at) as usize]);
             }
             #[unroll]
-            for row in 0..shape.batch {
+            for row in 0..batch {
                 let value = x[(min(first + row, last) * width + at) as usize];
-                sums[row as usize] += Vector::vector_sum(weight * value);
+                let mut scaled = value;
                 if comptime!(normed) {
                     squares[row as usize] += Vector::vector_sum(value * value);
+                    scaled = value * Vector::<f32, N>::cast_from(norm[at as usize]);
+                }
+                #[unroll]
+                for index in 0..outputs {
+                    sums[(index * batch + row) as usize] += Vector::vector_sum(kept[index as usize] * scaled);
                 }
             }
         }
     }
 }
 
-/// The sums of all units, divided by the root mean square of the inputs with `normed`.
+/// The sums of all units, `[outputs, batch]`, divided by the root mean square of the inputs with `normed`.
 #[cube]
 fn finish(
     sums: &mut Array<f32>,
@@ -65,13 +76,17 @@ fn finish(
     #[comptime] normed: bool,
 ) {
     #[unroll]
-    for row in 0..shape.batch as usize {
-        let mut sum = sum_over_lanes(sums[row], scratch, shape.planes);
+    for row in 0..shape.batch {
+        let mut factor = 1.0f32;
         if comptime!(normed) {
-            let square = sum_over_lanes(squares[row], scratch, shape.planes);
-            sum *= (square / inputs + eps).inverse_sqrt();
+            let square = sum_over_lanes(squares[row as usize], scratch, shape.planes);
+            factor = (square / inputs + eps).inverse_sqrt();
         }
-        sums[row] = sum;
+        #[unroll]
+        for index in 0..shape.outputs {
+            let at = (index * shape.batch + row) as usize;
+            sums[at] = factor * sum_over_lanes(sums[at], scratch, shape.planes);
+        }
     }
 }
 
@@ -101,9 +116,9 @@ pub fn normed_products<W: Float, N: Size>(
     #[comptime] shape: Shape,
     #[define(W)] _weights: ElemType,
 ) {
-    let (mut sums, mut squares) = (zeros(shape.batch), zeros(shape.batch));
-    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
-    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
     let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
     let (end_a, end_b) = comptime!((counts.0, counts.0 + counts.1));
     let end = comptime!(counts.0 + counts.1 + counts.2);
@@ -121,7 +136,10 @@ pub fn normed_products<W: Float, N: Size>(
         #[unroll]
         for row in 0..shape.batch {
             if first + row < rows {
-                out[((first + row) * end + output) as usize] = sums[row as usize];
+                #[unroll]
+                for index in 0..shape.outputs {
+                    out[((first + row) * end + output + index) as usize] = sums[(index * shape.batch + row) as usize];
+                }
             }
         }
     }
@@ -138,16 +156,16 @@ pub fn gated_products<W: Float, N: Size>(
     out: &mut [f32],
     rows: u32,
     eps: f32,
-    #[comptime] outputs: u32,
+    #[comptime] count: u32,
     #[comptime] shape: Shape,
     #[define(W)] _weights: ElemType,
 ) {
-    let (mut sums, mut squares) = (zeros(shape.batch), zeros(shape.batch));
-    let (mut ups, mut unused) = (zeros(shape.batch), zeros(shape.batch));
-    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
-    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let (mut ups, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
     let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
-    if output < outputs {
+    if output < count {
         dot::<W, N>(x, norm, gate, output, first, last, &mut sums, &mut squares, shape, true);
         dot::<W, N>(x, norm, up, output, first, last, &mut ups, &mut unused, shape, true);
     }
@@ -156,13 +174,17 @@ pub fn gated_products<W: Float, N: Size>(
     // Both have the same inputs, and so the same norm.
     finish(&mut ups, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
     finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
-    if output < outputs && UNIT_POS_X == 0 {
+    if output < count && UNIT_POS_X == 0 {
         #[unroll]
         for row in 0..shape.batch {
             if first + row < rows {
-                let gate = sums[row as usize];
-                let silu = gate / (1.0f32 + (-gate).exp());
-                out[((first + row) * outputs + output) as usize] = silu * ups[row as usize];
+                #[unroll]
+                for index in 0..shape.outputs {
+                    let at = (index * shape.batch + row) as usize;
+                    let gate = sums[at];
+                    let silu = gate / (1.0f32 + (-gate).exp());
+                    out[((first + row) * count + output + index) as usize] = silu * ups[at];
+                }
             }
         }
     }
@@ -176,23 +198,27 @@ pub fn added_products<W: Float, N: Size>(
     weights: &[Vector<W, N>],
     residual: &mut [f32],
     rows: u32,
-    #[comptime] outputs: u32,
+    #[comptime] count: u32,
     #[comptime] shape: Shape,
     #[define(W)] _weights: ElemType,
 ) {
-    let (mut sums, mut unused) = (zeros(shape.batch), zeros(shape.batch));
-    let mut scratch = Shared::<[f32]>::new_slice((LANES * OUTPUTS) as usize);
-    let output = CUBE_POS_X * OUTPUTS + UNIT_POS_Y;
+    let (mut sums, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
     let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
-    if output < outputs {
+    if output < count {
         dot::<W, N>(x, weights, weights, output, first, last, &mut sums, &mut unused, shape, false);
     }
     finish(&mut sums, &mut unused, &mut scratch, 1.0f32, 0.0f32, shape, false);
-    if output < outputs && UNIT_POS_X == 0 {
+    if output < count && UNIT_POS_X == 0 {
         #[unroll]
         for row in 0..shape.batch {
             if first + row < rows {
-                residual[((first + row) * outputs + output) as usize] += sums[row as usize];
+                #[unroll]
+                for index in 0..shape.outputs {
+                    let at = ((first + row) * count + output + index) as usize;
+                    residual[at] += sums[(index * shape.batch + row) as usize];
+                }
             }
         }
     }

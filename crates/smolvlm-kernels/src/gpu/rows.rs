@@ -8,11 +8,12 @@ use cubecl::client::Graph;
 use cubecl::future::reader::read_sync;
 use cubecl::prelude::*;
 use cubecl::server::{Handle, ServerError};
-use std::thread::ThreadId;
+use cubecl_environment::stream::StreamId;
 
 /// Rows that are decoded together.
 pub struct Rows {
     client: Client,
+    stream: StreamId,
     pub(super) cache: Cache,
     pub(super) count: usize,
     pub(super) buffers: Buffers,
@@ -38,15 +39,15 @@ pub(super) struct Buffers {
     pub(super) found: Handle,
 }
 
-/// All launches of a step as one.
+/// All launches of a step as one. They must have all their memory on the stream that records.
 enum Recording {
     /// Nothing was launched yet.
-    None,
-    /// This thread launched the last step, kernel by kernel: all are compiled.
-    WarmingUp(ThreadId),
-    /// It goes where its thread's other work goes.
-    Done(Graph, ThreadId),
-    /// The device records nothing.
+    None(StreamId),
+    /// A step was launched kernel by kernel: all are compiled.
+    Compiled(StreamId),
+    /// It goes where the stream's other work goes.
+    Done(Graph, StreamId),
+    /// The device records nothing, or memory is on other streams.
     Impossible,
 }
 
@@ -72,8 +73,10 @@ impl Rows {
             logits: floats(vocabulary),
             found: words(&vec![0; 4 * count]),
         };
-        let recording = Recording::None;
-        Self { client: client.clone(), cache, count, buffers, len, ahead: false, recording }
+        let here = StreamId::current();
+        let together = decoder.weights.handles().chain(cache.handles()).all(|handle| handle.stream == here);
+        let recording = if together { Recording::None(here) } else { Recording::Impossible };
+        Self { client: client.clone(), stream: here, cache, count, buffers, len, ahead: false, recording }
     }
 
     /// Tokens in the cache.
@@ -133,24 +136,22 @@ impl Rows {
     }
 
     fn launch(&mut self, decoder: &Decoder) {
-        let here = std::thread::current().id();
+        let here = StreamId::current();
         match &mut self.recording {
-            Recording::Done(graph, thread) if *thread == here => {
-                // It reads and writes what this object and the decoder own, and goes where the thread's other work goes.
+            Recording::Done(graph, stream) if *stream == here => {
+                // It reads and writes what this object and the decoder own, in the order of their stream.
                 if unsafe { graph.replay() }.is_ok() {
                     return;
                 }
                 self.recording = Recording::Impossible;
             }
-            Recording::WarmingUp(thread) if *thread == here => {
+            Recording::Compiled(stream) if *stream == here => {
                 let graph = launch_and_record(self, decoder);
                 self.recording = graph.map_or(Recording::Impossible, |graph| Recording::Done(graph, here));
                 return;
             }
-            Recording::None | Recording::Done(..) | Recording::WarmingUp(_) => {
-                self.recording = Recording::WarmingUp(here)
-            }
-            Recording::Impossible => {}
+            Recording::None(stream) if *stream == here => self.recording = Recording::Compiled(here),
+            _ => self.recording = Recording::Impossible,
         }
         decoder.launch(self);
     }
@@ -161,7 +162,7 @@ impl Drop for Rows {
     fn drop(&mut self) {
         if self.ahead {
             // An error is one of that step, which nobody has asked for.
-            let _ = read_sync(self.client.sync());
+            let _ = self.stream.executes(|| read_sync(self.client.sync()));
         }
     }
 }

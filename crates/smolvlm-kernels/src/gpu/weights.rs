@@ -60,6 +60,19 @@ pub struct Weights {
     pub head: Handle,
 }
 
+impl LayerWeights {
+    fn handles(&self) -> [&Handle; 9] {
+        let Self { input_norm, q, k, v, o, mlp_norm, gate, up, down } = self;
+        [input_norm, q, k, v, o, mlp_norm, gate, up, down]
+    }
+}
+
+impl Weights {
+    pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
+        self.layers.iter().flat_map(LayerWeights::handles).chain([&self.embeddings, &self.norm, &self.head])
+    }
+}
+
 /// Keys and values of a layer, `[rows, kv_heads, capacity, head_dim]` each.
 #[derive(Debug, Clone)]
 pub struct LayerCache {
@@ -78,4 +91,10 @@ pub struct Cache {
     pub rotary: [Handle; 2],
     /// Tokens that a row can hold.
     pub capacity: usize,
+}
+
+impl Cache {
+    pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
+        self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]).chain(&self.rotary)
+    }
 }

@@ -1,10 +1,10 @@
 //! The decoder on a card against a twin in plain loops.
 
-use super::attention::CHUNK;
-use super::decoder::Decoder;
-use super::rows::Rows;
-use super::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
-use burn::tensor::{Device, DeviceType};
+use super::{numbers, on_card};
+use crate::gpu::attention::CHUNK;
+use crate::gpu::decoder::Decoder;
+use crate::gpu::rows::Rows;
+use crate::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
@@ -14,21 +14,11 @@ const SIZES: Sizes = Sizes {
     heads: 6,
     kv_heads: 2,
     head_dim: 8,
-    vocabulary: 50,
+    vocabulary: 52,
     eps: 1e-5,
     weights: ElemType::Float(cubecl::ir::FloatKind::F32),
 };
 const LAYERS: usize = 2;
-
-/// Numbers that look random, around 0.
-fn numbers(seed: usize, count: usize, scale: f32) -> Vec<f32> {
-    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let number = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * 2.0 * scale
-    };
-    (0..count).map(number).collect()
-}
 
 /// The decoder's weights and cache in main memory.
 struct Twin {
@@ -190,18 +180,17 @@ fn check(capacity: usize, len: usize, padding: &[u32], steps: usize) {
 }
 
 fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_ahead: bool) {
-    let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a graphics interface");
-    let client = super::tensor::client(&device).unwrap();
+    let client = on_card();
     let mut twin = Twin::new(capacity, len, padding);
     let (weights, cache) = twin.on_card(&client);
     let decoder = Decoder::new(client, SIZES, weights).unwrap();
     let mut rows = Rows::new(&decoder, cache, len, padding);
-    let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 50).collect();
+    let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 52).collect();
     for step in 0..steps {
         // A token that is not the likeliest now and then.
         let others = step % 4 == 0;
         if others {
-            tokens.iter_mut().for_each(|token| *token = (*token + 1) % 50);
+            tokens.iter_mut().for_each(|token| *token = (*token + 1) % 52);
         }
         rows.step(&decoder, others.then_some(&tokens[..]));
         let wanted = twin.step(&tokens);
