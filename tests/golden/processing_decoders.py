@@ -11,7 +11,7 @@ from common import crc32, write_json
 
 DECODERS = "decoders"
 # Files per maker. Programs beside Python would not give the same bytes everywhere, so none is used here.
-COUNTS = {"png": 60, "apng": 6, "gif": 24, "webp": 16, "bmp": 40, "tiff": 60, "tiff_pillow": 24, "jpeg": 16}
+COUNTS = {"png": 60, "apng": 6, "gif": 24, "webp": 16, "bmp": 40, "tiff": 60, "tiff_pillow": 32, "tiff_jpeg": 16, "jpeg": 16}
 LARGEST = 24
 
 

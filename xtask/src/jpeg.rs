@@ -3,8 +3,8 @@
 use crate::process::{execute, root};
 use std::path::Path;
 
-/// Makes random files with Pillow and libjpeg-turbo's tools, decodes them and compares. `--files N` (10,000) and `--seed N`
-/// choose them. Files that differ are left in `target/jpeg`.
+/// Makes random files with Pillow and libjpeg-turbo's tools (cjpeg and jpegtran on the PATH), decodes them and compares.
+/// `--files N` (10,000) and `--seed N` choose them. Files that differ are left in `target/jpeg`.
 pub fn run(rest: &[String]) -> Result<(), String> {
     let folder = root().join("target/jpeg");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;

@@ -60,10 +60,9 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], [u32; 4])> {
     Some((file, [number(facts)?, number(&facts[4..])?, number(&facts[8..])?, number(&facts[12..])?]))
 }
 
-/// CRC-32 as zlib computes it.
+/// CRC-32 of some bytes.
 fn crc32(bytes: &[u8]) -> u32 {
-    let table: [u32; 256] = std::array::from_fn(|byte| {
-        (0..8).fold(byte as u32, |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
-    });
-    !bytes.iter().fold(u32::MAX, |sum, &byte| table[((sum ^ u32::from(byte)) & 0xff) as usize] ^ sum >> 8)
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }

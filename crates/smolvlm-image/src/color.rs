@@ -1,5 +1,7 @@
 //! Rows of samples as files store them to 8-bit RGB, as Pillow 13 and the reference's `convert_to_rgb` make it.
 
+use crate::ycbcr::YCbCr;
+
 /// How samples are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Samples {
@@ -52,6 +54,8 @@ pub(crate) enum Color {
     Cmyk,
     /// Luma and two chroma samples at full resolution (JFIF).
     YCbCr,
+    /// The same by other tables.
+    YCbCrBy(Box<YCbCr>),
     /// Red, green and blue of 5, 5 or 6, and 5 bits in two bytes; the `u8` is the width of green.
     Packed16(u8),
 }
@@ -125,6 +129,7 @@ impl RowFormat {
                 *rgb = [pixel[0], pixel[1], pixel[2]].map(|ink| inked(ink, pixel[3]));
             }),
             Color::YCbCr => pixels.for_each(|(pixel, rgb)| *rgb = ycbcr(pixel[0], pixel[1], pixel[2])),
+            Color::YCbCrBy(tables) => pixels.for_each(|(pixel, rgb)| *rgb = tables.rgb(pixel[0], pixel[1], pixel[2])),
             &Color::Packed16(green) => pixels.for_each(|(pixel, rgb)| {
                 let bits = u32::from(pixel[0]) | u32::from(pixel[1]) << 8;
                 let scaled = |shift: u8, width: u8| {

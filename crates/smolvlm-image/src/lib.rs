@@ -11,7 +11,7 @@
 //! # Ok::<(), smolvlm_image::Error>(())
 //! ```
 //!
-//! The reference is `SmolVLMImageProcessor` of transformers 5.23.0 on torchvision: its uint8 kernels are reproduced exactly,
+//! The reference is `SmolVLMImageProcessor` of transformers 5.24.0 on torchvision: its uint8 kernels are reproduced exactly,
 //! with two or three resizes one after the other, each rounded to 8 bits.
 //!
 //! # Files
@@ -20,7 +20,8 @@
 //! orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after the pixels, ImageMagick's raw profile,
 //! XMP), transparency over white, gray repeated, CMYK and palettes without a color profile. Of 16-bit samples the upper 8
 //! bits are kept (Pillow does so for color; gray it clips at 255, which makes such files white). Files that are truncated
-//! or damaged are errors, never half an image, and so is anything over the [`Limits`], before memory is allocated.
+//! or damaged are errors, never half an image (JPEG data are repaired where Pillow does so), and so is anything over the
+//! [`Limits`], before memory is allocated.
 //!
 //! JPEG files give the very pixels that libjpeg-turbo 3.2 gives, which Pillow uses: every coding, sampling factor and color
 //! space that Pillow reads, with the same repair of damaged data.
@@ -54,6 +55,7 @@ mod resize;
 mod rgb;
 mod tiff;
 mod webp;
+mod ycbcr;
 
 pub use batch::TileBatch;
 pub use decode::{decode, decode_file, dimensions, file_dimensions};

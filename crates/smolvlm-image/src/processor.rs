@@ -102,7 +102,7 @@ impl ImageProcessor {
         }
     }
 
-    /// Makes the tiles of an image (transformers 5.23.0, `SmolVLMImageProcessor`): resize to
+    /// Makes the tiles of an image (transformers 5.24.0, `SmolVLMImageProcessor`): resize to
     /// [`size`](ImageProcessorConfig::size), stretch to whole tiles, cut, and add the whole image as last tile.
     ///
     /// # Errors

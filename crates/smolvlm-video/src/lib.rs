@@ -16,7 +16,7 @@
 //! # Ok::<(), smolvlm_video::Error>(())
 //! ```
 //!
-//! The reference is `SmolVLMVideoProcessor` of transformers 5.23.0. Its sampling counts decoded frames, whatever their
+//! The reference is `SmolVLMVideoProcessor` of transformers 5.24.0. Its sampling counts decoded frames, whatever their
 //! times; the times of the frames here are the stream's own, so that they are right for variable frame rates, too.
 //!
 //! # Sources

@@ -29,7 +29,7 @@ impl FramePlan {
         }
     }
 
-    /// Samples as the reference does (transformers 5.23.0, `SmolVLMVideoProcessor.sample_frames`): `fps` frames a second,
+    /// Samples as the reference does (transformers 5.24.0, `SmolVLMVideoProcessor.sample_frames`): `fps` frames a second,
     /// `num_frames` at most, evenly spread; a video of more than `num_frames * fps` seconds loses `skip_secs` at both
     /// ends. All in 64-bit floats, halves rounded to even. Without `fps` and `num_frames` in the configuration, where the
     /// reference fails, 1 frame a second and 64 frames.

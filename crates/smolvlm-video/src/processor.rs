@@ -88,7 +88,7 @@ impl VideoProcessor {
         Ok(VideoPlan { stamps, metadata, notes: source.notes().to_vec() })
     }
 
-    /// Samples a video and makes a tile of every sampled frame (transformers 5.23.0, `SmolVLMVideoProcessor`): resize to
+    /// Samples a video and makes a tile of every sampled frame (transformers 5.24.0, `SmolVLMVideoProcessor`): resize to
     /// `size`, then to one tile, whatever the proportions.
     ///
     /// # Errors

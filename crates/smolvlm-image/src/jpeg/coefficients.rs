@@ -38,24 +38,25 @@ impl Coefficients {
         &self.blocks[grid.start + y * grid.columns + x]
     }
 
-    /// Places of the blocks of an MCU. `row` counts the frame's rows of MCUs, `inner` the scan's rows within it.
+    /// Places of the blocks of the first MCU of a row, and how far apart those of the next MCU lie. `row` counts the frame's
+    /// rows of MCUs, `inner` the scan's rows within it.
     pub(crate) fn places(
         &self,
         frame: &Frame,
         scan: &ScanHeader,
         layout: &Layout,
-        (row, inner, column): (usize, usize, usize),
-        places: &mut Vec<usize>,
-    ) {
-        places.clear();
+        (row, inner): (usize, usize),
+    ) -> Vec<(usize, usize)> {
+        let mut places = Vec::with_capacity(layout.slot_of.len());
         for (slot, &(across, down)) in scan.slots.iter().zip(&layout.units) {
             let grid = self.grids[slot.component];
             let top = row * frame.components[slot.component].v + inner;
             for y in 0..down {
-                let first = grid.start + (top + y) * grid.columns + column * across;
-                places.extend(first..first + across);
+                let first = grid.start + (top + y) * grid.columns;
+                places.extend((first..first + across).map(|place| (place, across)));
             }
         }
+        places
     }
 
     /// DC coefficients around a block of a component, in row `inner` of a row of MCUs. Where the image ends follows libjpeg,

@@ -13,6 +13,8 @@ pub(crate) enum Color {
     Cmyk,
     /// CMYK whose first three components are inverted and transformed as RGB.
     Ycck,
+    /// This many components, which are not converted.
+    Raw(usize),
 }
 
 impl Color {
@@ -34,10 +36,21 @@ impl Color {
         })
     }
 
+    /// Samples of a pixel after conversion.
+    pub(crate) fn channels(self) -> usize {
+        if let Color::Raw(count) = self { count } else { 3 }
+    }
+
     /// Converts a row. `rows` are the components, `out` the pixels.
     #[inline(always)]
-    pub(crate) fn convert<L: Samples>(self, lanes: L, rows: [&[u8]; 4], out: &mut [[u8; 3]]) {
-        let (chunks, rest) = out.as_chunks_mut::<PIXELS>();
+    pub(crate) fn convert<L: Samples>(self, lanes: L, rows: [&[u8]; 4], out: &mut [u8]) {
+        if let Color::Raw(count) = self {
+            for (channel, row) in rows.iter().enumerate().take(count) {
+                out.iter_mut().skip(channel).step_by(count).zip(*row).for_each(|(out, &sample)| *out = sample);
+            }
+            return;
+        }
+        let (chunks, rest) = out.as_chunks_mut().0.as_chunks_mut::<PIXELS>();
         for (at, chunk) in chunks.iter_mut().enumerate() {
             *chunk = self.pixels(lanes, rows.map(|row| load(row, at * PIXELS)));
         }
@@ -53,7 +66,7 @@ impl Color {
         let [first, second, third, black] = samples;
         match self {
             Color::Gray => lanes.interleave([first; 3]),
-            Color::Rgb => lanes.interleave([first, second, third]),
+            Color::Rgb | Color::Raw(_) => lanes.interleave([first, second, third]),
             Color::YCbCr => lanes.interleave(rgb(&first, &second, &third)),
             Color::Cmyk => lanes.interleave([first, second, third].map(|ink| paint(&ink, &black))),
             Color::Ycck => {

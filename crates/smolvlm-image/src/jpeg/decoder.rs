@@ -19,37 +19,6 @@ pub(crate) const MAX_SCANS: u32 = 1000;
 /// the default limits allow visit 63 million.
 const MAX_VISITS: u64 = 1 << 30;
 
-/// Decodes a file to RGB, `[height, width, 3]`.
-///
-/// # Errors
-///
-/// What the reference refuses, and files whose scans take too long.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<u8>, JpegError> {
-    let mut source = Source::new(bytes);
-    let mut headers = Headers::default();
-    let scan = loop {
-        match headers.read(&mut source).map_err(Halt::into_error)? {
-            Event::Scan(scan) => break scan,
-            // Only tables, for the image that follows.
-            Event::End if headers.frame.is_none() => headers.begin_again(),
-            Event::End => return Err(JpegError::NoScan),
-        }
-    };
-    let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
-    frame.lay_out()?;
-    let color =
-        Color::new(&frame, headers.color).ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
-    let decoder = Decoder { source, headers, frame, color };
-    if decoder.frame.process == Process::Lossless {
-        return lossless::decode(decoder, scan);
-    }
-    if decoder.frame.process == Process::Progressive || scan.slots.len() < decoder.frame.components.len() {
-        decoder.many_scans(scan)
-    } else {
-        decoder.one_scan(scan)
-    }
-}
-
 /// A file whose headers up to the first scan have been read.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {
@@ -59,7 +28,45 @@ pub(crate) struct Decoder<'a> {
     pub(crate) color: Color,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    /// Reads the headers up to the first scan. Without a `color` the file tells its own.
+    ///
+    /// # Errors
+    ///
+    /// What the reference refuses.
+    pub(crate) fn open(mut source: Source<'a>, color: Option<Color>) -> Result<(Self, ScanHeader), JpegError> {
+        let mut headers = Headers::default();
+        let scan = loop {
+            match headers.read(&mut source).map_err(Halt::into_error)? {
+                Event::Scan(scan) => break scan,
+                // Only tables, for the image that follows.
+                Event::End if headers.frame.is_none() => headers.begin_again(),
+                Event::End => return Err(JpegError::NoScan),
+            }
+        };
+        let mut frame = headers.frame.clone().ok_or(JpegError::NoScan)?;
+        frame.lay_out()?;
+        let color = color
+            .or_else(|| Color::new(&frame, headers.color))
+            .ok_or(JpegError::Unsupported("the color space of this JPEG image"))?;
+        Ok((Self { source, headers, frame, color }, scan))
+    }
+
+    /// Decodes the first scan and all that follow to RGB, `[height, width, 3]`, or to samples of the color.
+    ///
+    /// # Errors
+    ///
+    /// What the reference refuses, and files whose scans take too long.
+    pub(crate) fn pixels(self, scan: ScanHeader) -> Result<Vec<u8>, JpegError> {
+        if self.frame.process == Process::Lossless {
+            lossless::decode(self, scan)
+        } else if self.frame.process == Process::Progressive || scan.slots.len() < self.frame.components.len() {
+            self.many_scans(scan)
+        } else {
+            self.one_scan(scan)
+        }
+    }
+
     /// Prepares a scan. The quantization tables of a component are those defined when its first scan starts.
     fn start(&mut self, scan: &ScanHeader) -> Result<(Layout, Entropy), JpegError> {
         let layout = Layout::new(&self.frame, scan)?;
@@ -100,6 +107,9 @@ impl Decoder<'_> {
 
     /// Looks at what follows the image, as far as the reference does: a damaged segment is an error, a missing end is not.
     pub(crate) fn finish(&mut self) -> Result<(), JpegError> {
+        if !self.source.looks_behind {
+            return Ok(());
+        }
         self.source.fixed = true;
         match self.headers.read(&mut self.source) {
             Ok(Event::End) | Err(Halt::Window) => Ok(()),
@@ -150,20 +160,14 @@ impl Decoder<'_> {
         coefficients: &mut Coefficients,
     ) -> Result<Option<usize>, Halt> {
         let mut last_row = None;
-        let mut places = Vec::with_capacity(MAX_MCU_BLOCKS);
         for row in 0..self.frame.mcu_rows() {
             for inner in 0..layout.rows(&self.frame, scan, row) {
-                for column in 0..layout.columns {
-                    coefficients.places(&self.frame, scan, layout, (row, inner, column), &mut places);
-                    if !entropy.is_starved() {
-                        last_row = Some(row);
-                    }
-                    while let Err(halt) = entropy.mcu(&mut self.source, layout, &mut coefficients.blocks, &places) {
-                        match halt {
-                            Halt::Window => self.source.grow()?,
-                            Halt::Error(error) => return Err(error.into()),
-                        }
-                    }
+                let places = coefficients.places(&self.frame, scan, layout, (row, inner));
+                let (source, blocks) = (&mut self.source, &mut coefficients.blocks[..]);
+                let mut result = Ok(false);
+                dispatch(ReadRow { source, layout, entropy, blocks, places: &places, result: &mut result });
+                if result? {
+                    last_row = Some(row);
                 }
             }
         }
@@ -174,6 +178,46 @@ impl Decoder<'_> {
     fn steps(&self) -> Vec<Block> {
         let steps = |table: Option<[u16; 64]>| table.unwrap_or([0; 64]).map(|step| step as i16);
         self.frame.components.iter().map(|component| steps(component.quantization)).collect()
+    }
+}
+
+/// Reads a row of MCUs of one of several scans; the result is whether it had data.
+struct ReadRow<'w, 'a> {
+    source: &'w mut Source<'a>,
+    layout: &'w Layout,
+    entropy: &'w mut Entropy,
+    blocks: &'w mut [Block],
+    /// See `Coefficients::places`.
+    places: &'w [(usize, usize)],
+    result: &'w mut Result<bool, Halt>,
+}
+
+impl ReadRow<'_, '_> {
+    #[inline(always)]
+    fn read(&mut self) -> Result<bool, Halt> {
+        let mut has_data = false;
+        let mut places = [0; MAX_MCU_BLOCKS];
+        let places = &mut places[..self.places.len()];
+        for column in 0..self.layout.columns {
+            for (place, &(first, apart)) in places.iter_mut().zip(self.places) {
+                *place = first + column * apart;
+            }
+            has_data |= !self.entropy.is_starved();
+            while let Err(halt) = self.entropy.mcu(self.source, self.layout, self.blocks, places) {
+                match halt {
+                    Halt::Window => self.source.grow()?,
+                    Halt::Error(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(has_data)
+    }
+}
+
+impl Work for ReadRow<'_, '_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, _: L) {
+        *self.result = self.read();
     }
 }
 

@@ -88,6 +88,13 @@ pub(crate) fn extend(bits: u32, size: u32) -> i32 {
     if bits < 1 << (size - 1) { bits - (1 << size) + 1 } else { bits }
 }
 
+/// Whether no byte is 0xff.
+#[inline(always)]
+fn has_no_ones(word: u64) -> bool {
+    // Subtracting one borrows from the highest bit of the complement where a byte of it is 0 (and sometimes above one).
+    (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0
+}
+
 /// Bits read ahead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bits {
@@ -106,6 +113,16 @@ impl Bits {
     /// Reads ahead as far as there is room and no marker; then adds zeros if there are fewer bits than `need`.
     #[inline(never)]
     fn fill(&mut self, source: &mut Source<'_>, need: u32) -> Result<(), Halt> {
+        let next = source.window().get(source.at..).and_then(|rest| rest.first_chunk());
+        let word = next.map_or(u64::MAX, |next| u64::from_be_bytes(*next));
+        // Most often there are bytes enough, and no 0xff among them.
+        if source.marker == 0 && self.left < FULL && has_no_ones(word) {
+            let count = (64 - self.left) / 8;
+            self.buffer = self.buffer.unbounded_shl(8 * count) | word >> (64 - 8 * count);
+            self.left += 8 * count;
+            source.at += count as usize;
+            return Ok(());
+        }
         while source.marker == 0 && self.left < FULL {
             let mut byte = source.byte()?;
             if byte == 0xff {
@@ -194,9 +211,7 @@ impl<'a> FastBits<'a> {
         }
         if let Some(next) = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let word = u64::from_be_bytes(*next);
-            // A byte of the upper six is 0xff where adding one carries out of its complement's lowest bits.
-            let inverse = !word;
-            if inverse.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_0000 == 0 {
+            if has_no_ones(word) {
                 self.buffer = self.buffer << 48 | word >> 16;
                 self.at += 6;
                 self.left += 48;

@@ -220,6 +220,7 @@ impl HuffmanScan {
         Ok(())
     }
 
+    #[inline(always)]
     fn dc_first(
         &mut self,
         source: &mut Source<'_>,
@@ -240,6 +241,7 @@ impl HuffmanScan {
         Ok(())
     }
 
+    #[inline(always)]
     fn dc_refine(&mut self, source: &mut Source<'_>, blocks: &mut [Block], places: &[usize]) -> Result<(), Halt> {
         for &place in places {
             if self.bits.take(source, 1)? != 0 {
@@ -249,6 +251,7 @@ impl HuffmanScan {
         Ok(())
     }
 
+    #[inline(always)]
     fn ac_first(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
         if self.bits.starved {
             return Ok(());
@@ -280,6 +283,7 @@ impl HuffmanScan {
         Ok(())
     }
 
+    #[inline(always)]
     fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
         if self.bits.starved {
             return Ok(());

@@ -34,9 +34,13 @@ mod source;
 mod standard;
 mod upsample;
 
+pub(crate) use color::Color;
+use decoder::Decoder;
 pub(crate) use error::JpegError;
+use frame::ScanHeader;
 use header::Facts;
 pub(crate) use lanes::Samples;
+use source::Source;
 
 /// A JPEG file whose header has been read.
 pub(crate) struct Jpeg<'a> {
@@ -65,6 +69,46 @@ impl<'a> Jpeg<'a> {
     ///
     /// What the reference refuses.
     pub(crate) fn pixels(self) -> Result<Vec<u8>, JpegError> {
-        decoder::decode(self.bytes)
+        let (decoder, scan) = Decoder::open(Source::new(self.bytes), None)?;
+        decoder.pixels(scan)
     }
 }
+
+/// A JPEG file within another file, which says what its components mean, as libtiff 4.7 reads it: in one piece, with an end
+/// where the data end, and whatever follows the image.
+pub(crate) struct JpegPart<'a> {
+    decoder: Decoder<'a>,
+    scan: ScanHeader,
+}
+
+impl<'a> JpegPart<'a> {
+    /// Reads the headers. The bytes should end with an [`END`] of their own.
+    ///
+    /// # Errors
+    ///
+    /// Headers that libjpeg refuses, and another number of components than `color` has.
+    pub(crate) fn open(bytes: &'a [u8], color: Color) -> Result<Self, JpegError> {
+        let (decoder, scan) = Decoder::open(Source::whole(bytes), Some(color))?;
+        if decoder.frame.components.len() != color.channels() {
+            return Err(JpegError::Unsupported("a JPEG part with another number of components than the image"));
+        }
+        Ok(Self { decoder, scan })
+    }
+
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.decoder.frame.width, self.decoder.frame.height)
+    }
+
+    /// Decodes to interleaved samples of the color.
+    ///
+    /// # Errors
+    ///
+    /// What libjpeg refuses.
+    pub(crate) fn samples(self) -> Result<Vec<u8>, JpegError> {
+        self.decoder.pixels(self.scan)
+    }
+}
+
+/// The marker at the end of an image.
+pub(crate) const END: [u8; 2] = *b"\xff\xd9";

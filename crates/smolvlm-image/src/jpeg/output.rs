@@ -45,7 +45,7 @@ impl Output {
             height: frame.height,
             strip: frame.v * unit,
             strips: frame.mcu_rows(),
-            pixels: vec![0; 3 * frame.width * frame.height],
+            pixels: vec![0; color.channels() * frame.width * frame.height],
         }
     }
 
@@ -72,12 +72,12 @@ impl Output {
             for (row, (upsampler, plane)) in rows.iter_mut().zip(self.upsamplers.iter_mut().zip(&self.planes)) {
                 *row = upsampler.row(plane, y);
             }
-            let (out, _) = self.pixels[3 * y * self.width..][..3 * self.width].as_chunks_mut();
-            self.color.convert(lanes, rows, out);
+            let row_bytes = self.color.channels() * self.width;
+            self.color.convert(lanes, rows, &mut self.pixels[y * row_bytes..][..row_bytes]);
         }
     }
 
-    /// The pixels, `[height, width, 3]`.
+    /// The pixels, `[height, width, channels]`.
     pub(crate) fn into_pixels(self) -> Vec<u8> {
         self.pixels
     }

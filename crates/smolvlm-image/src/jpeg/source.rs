@@ -21,11 +21,18 @@ pub(crate) struct Source<'a> {
     pub(crate) marker: u8,
     /// Whether the end of the window is reported instead of moved.
     pub(crate) fixed: bool,
+    /// Whether what follows the image matters.
+    pub(crate) looks_behind: bool,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, end: WINDOW.min(bytes.len()), marker: 0, fixed: false }
+        Self { bytes, at: 0, end: WINDOW.min(bytes.len()), marker: 0, fixed: false, looks_behind: true }
+    }
+
+    /// Bytes that are all in one window, and of which those behind the image do not matter.
+    pub(crate) fn whole(bytes: &'a [u8]) -> Self {
+        Self { end: bytes.len(), looks_behind: false, ..Self::new(bytes) }
     }
 
     /// The bytes up to the end of the window, those already read included.

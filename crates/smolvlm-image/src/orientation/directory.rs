@@ -101,6 +101,13 @@ impl<'a> Directory<'a> {
         Some(field.data.chunks_exact(size).map(|bytes| self.header.number(bytes)).collect())
     }
 
+    /// The fractions of a field; `None` if it is missing or of another type.
+    pub(crate) fn rationals(&self, tag: u16) -> Option<Vec<f32>> {
+        let field = self.field(tag).filter(|field| field.kind == 5)?;
+        let part = |bytes: &[u8]| self.header.number(bytes) as f64;
+        Some(field.data.chunks_exact(8).map(|bytes| (part(&bytes[..4]) / part(&bytes[4..])) as f32).collect())
+    }
+
     /// The first number of a field, whatever its numeric type; `None` if it is missing, bytes or text.
     pub(crate) fn first_number(&self, tag: u16) -> Option<f64> {
         let Field { kind, data } = self.field(tag)?;

@@ -1,8 +1,9 @@
 //! Compression and prediction of strips and tiles.
 
+use super::jpeg::Jpegs;
+use super::layout::Layout;
 use super::{fax, tag};
-use crate::color::{Number, RowFormat, Samples};
-use crate::jpeg::Jpeg;
+use crate::color::{RowFormat, Samples};
 use crate::lzw::{Codes, Lzw};
 use crate::orientation::Directory;
 use std::io::{self, Cursor, Read};
@@ -18,8 +19,7 @@ enum Compression<'a> {
     None,
     Fax(fax::Kind),
     Lzw,
-    /// The tables that the JPEG files have in common, and the color transform of an Adobe marker.
-    Jpeg(&'a [u8], u8),
+    Jpeg(Jpegs<'a>),
     Deflate,
     PackBits,
     Zstandard,
@@ -37,26 +37,30 @@ impl<'a> Coding<'a> {
             3 => Compression::Fax(fax::Kind::Group3TwoDimensional),
             4 => Compression::Fax(fax::Kind::Group4),
             5 => Compression::Lzw,
-            7 if !planar => {
-                let transform = match (photometric, channels) {
-                    (1, 1) | (2, 3) => 0,
-                    (6, 3) => 1,
-                    _ => return Err(format!("JPEG of {channels} channels (photometric {photometric}) is unknown")),
-                };
+            7 => {
                 let tables = directory.field(tag::JPEG_TABLES).map_or(&[][..], |field| field.data);
-                Compression::Jpeg(tables, transform)
+                Compression::Jpeg(Jpegs::new(tables, photometric, if planar { 1 } else { channels })?)
             }
             8 | 32_946 => Compression::Deflate,
             32_773 => Compression::PackBits,
             50_000 => Compression::Zstandard,
             number => return Err(format!("compression {number} is unknown")),
         };
-        if photometric == 6 && channels > 1 && !matches!(compression, Compression::None | Compression::Jpeg(..)) {
-            return Err("compressed YCbCr samples are unknown, but for JPEG".into());
+        let is_full = directory.unsigned(tag::YCBCR_SUBSAMPLING).is_some_and(|factors| factors == [1, 1]);
+        let converts = match &compression {
+            Compression::None => true,
+            Compression::Jpeg(jpegs) => jpegs.gives_rgb(),
+            _ => false,
+        };
+        if photometric == 6 && channels > 1 && !is_full && !converts {
+            return Err("subsampled YCbCr is known only where it is compressed as JPEG".into());
         }
         let bits = number(tag::BITS).unwrap_or(1);
         if matches!(compression, Compression::Fax(_)) && (bits != 1 || channels != 1) {
             return Err("fax compression is for one bit".into());
+        }
+        if matches!(compression, Compression::Jpeg(..)) && bits != 8 {
+            return Err("JPEG compression is for 8 bits".into());
         }
         let reversed = number(tag::FILL_ORDER) == Some(2) && !matches!(compression, Compression::Jpeg(..));
         Ok(Self { compression, reversed })
@@ -69,7 +73,7 @@ impl<'a> Coding<'a> {
 
     /// Whether rows are RGB, whatever the directory says.
     pub(super) fn gives_rgb(&self) -> bool {
-        matches!(self.compression, Compression::Jpeg(..))
+        matches!(&self.compression, Compression::Jpeg(jpegs) if jpegs.gives_rgb())
     }
 
     /// A reader of the rows of a strip or tile.
@@ -91,7 +95,7 @@ impl<'a> Coding<'a> {
                 Box::new(Lzw::new(data.iter().map(|byte| byte.reverse_bits()), Codes::Tiff))
             }
             Compression::Lzw => Box::new(Lzw::new(data.iter().copied(), Codes::Tiff)),
-            Compression::Jpeg(tables, transform) => Box::new(Cursor::new(jpeg(tables, *transform, data, width, rows)?)),
+            Compression::Jpeg(jpegs) => Box::new(Cursor::new(jpegs.rows(data, width, rows)?)),
             Compression::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
             Compression::PackBits => Box::new(PackBits { source: io::BufReader::new(source), run: Run::Copy(0) }),
             Compression::Zstandard => {
@@ -99,29 +103,6 @@ impl<'a> Coding<'a> {
             }
         })
     }
-}
-
-/// Pixels of a strip beyond the image that are decoded at most, so that a small image cannot ask for much memory.
-const MAX_SPARE_PIXELS: usize = 16 << 20;
-
-/// The rows of an abbreviated JPEG file. An Adobe marker says what its components are, as the directory has it.
-fn jpeg(tables: &[u8], transform: u8, data: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, String> {
-    let tables = tables.strip_prefix(b"\xff\xd8").unwrap_or(tables);
-    let tables = tables.strip_suffix(b"\xff\xd9").unwrap_or(tables);
-    let data = data.strip_prefix(b"\xff\xd8").ok_or("a JPEG part has no start")?;
-    let mut file = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0".to_vec();
-    file.push(transform);
-    file.extend_from_slice(tables);
-    file.extend_from_slice(data);
-    let jpeg = Jpeg::open(&file).map_err(|error| error.to_string())?;
-    let (found_width, found_rows) = jpeg.size();
-    let (found_width, found_rows) = (found_width as usize, found_rows as usize);
-    // The last strip may be stored at the height of the others.
-    let spare = found_rows.saturating_sub(rows).saturating_mul(width);
-    if found_width != width || found_rows < rows || spare > MAX_SPARE_PIXELS {
-        return Err("a JPEG part has another size than its strip or tile".into());
-    }
-    jpeg.pixels().map_err(|error| error.to_string())
 }
 
 /// Bytes with their bits the other way around.
@@ -192,15 +173,15 @@ pub(super) enum Predictor {
 
 impl Predictor {
     /// Compressions that have no predictor ignore it.
-    pub(super) fn read(number: u64, coding: &Coding<'_>, bits: u64) -> Result<Self, String> {
-        match (number, &coding.compression, bits) {
+    pub(super) fn read(number: u64, coding: &Coding<'_>, layout: &Layout) -> Result<Self, String> {
+        match (number, &coding.compression, layout.bits) {
             (_, Compression::None | Compression::Fax(_) | Compression::Jpeg(..) | Compression::PackBits, _) => {
                 Ok(Self::None)
             }
             (0 | 1, ..) => Ok(Self::None),
             (2, _, 8 | 16 | 32) => Ok(Self::Horizontal),
-            (3, _, 32) => Ok(Self::FloatingPoint),
-            _ => Err(format!("predictor {number} of {bits} bits is unknown")),
+            (3, ..) if layout.is_float() => Ok(Self::FloatingPoint),
+            (.., bits) => Err(format!("predictor {number} of these samples of {bits} bits is unknown")),
         }
     }
 
@@ -229,7 +210,6 @@ impl Predictor {
                 }
             }
             Self::FloatingPoint => {
-                debug_assert!(matches!(format.samples, Samples::Clipped(Number::F32, _)));
                 for at in format.channels..row.len() {
                     row[at] = row[at].wrapping_add(row[at - format.channels]);
                 }

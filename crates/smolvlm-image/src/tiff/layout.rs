@@ -4,6 +4,7 @@ use super::codec::Predictor;
 use super::tag;
 use crate::color::{Color, Number, RowFormat, Samples, gray_table};
 use crate::orientation::Directory;
+use crate::ycbcr::YCbCr;
 
 /// The samples of a pixel.
 pub(super) struct Layout {
@@ -21,6 +22,7 @@ impl Layout {
         let number = |tag: u16| directory.unsigned(tag).and_then(|values| values.first().copied());
         let photometric = number(tag::PHOTOMETRIC).unwrap_or(0);
         let planar = number(tag::PLANAR) == Some(2);
+        let is_raw = number(tag::COMPRESSION).is_none_or(|compression| compression == 1);
         let mut channels = number(tag::SAMPLES).unwrap_or(1);
         let mut extra = directory.unsigned(tag::EXTRA_SAMPLES).unwrap_or_default();
         // Planes without a meaning at the end need not be read.
@@ -42,7 +44,9 @@ impl Layout {
             0 | 1 | 3 => 1,
             2 => 3,
             5 => 4,
-            6 => channels.clamp(1, 3),
+            // Gray where there is no chroma.
+            6 if channels < 3 => 1,
+            6 => 3,
             _ => return Err(unknown()),
         };
         // One extra sample that says nothing may be alpha: red, green, blue and a fourth.
@@ -78,10 +82,16 @@ impl Layout {
             (3, 0) if bits <= 8 => Color::Table(palette(directory)?),
             (3, 2) if bits == 8 => Color::TableAlpha(palette(directory)?),
             (5, 0) => Color::Cmyk,
-            (6, 0) if bits == 8 => Color::YCbCr,
+            (6, 0) if bits == 8 && is_raw => Color::YCbCr,
+            (6, 0) if bits == 8 => Color::YCbCrBy(ycbcr(directory)?),
             _ => return Err(unknown()),
         };
         Ok(Self { photometric, channels: channels as usize, bits, samples, color, planar })
+    }
+
+    /// Whether samples are floating-point numbers.
+    pub(super) fn is_float(&self) -> bool {
+        matches!(self.samples, Samples::Clipped(Number::F32, _))
     }
 
     /// The format of rows, and that of a plane's rows with the number of planes.
@@ -102,6 +112,16 @@ impl Layout {
         let planes = (planar && channels > 1).then_some((plane, channels));
         (RowFormat { samples, channels, color }, planes)
     }
+}
+
+/// How compressed samples become RGB, where Pillow leaves that to libtiff.
+fn ycbcr(directory: &Directory<'_>) -> Result<Box<YCbCr>, String> {
+    let numbers = |tag: u16| directory.rationals(tag);
+    let coefficients =
+        numbers(tag::YCBCR_COEFFICIENTS).map_or(Some(YCbCr::COEFFICIENTS), |found| found.try_into().ok());
+    let levels = numbers(tag::BLACK_WHITE).map_or(Some(YCbCr::LEVELS), |found| found.try_into().ok());
+    let tables = coefficients.zip(levels).and_then(|(coefficients, levels)| YCbCr::new(coefficients, levels));
+    Ok(Box::new(tables.ok_or("the coefficients of YCbCr are damaged")?))
 }
 
 /// The palette: all reds, all greens, all blues, of 16 bits.

@@ -2,6 +2,7 @@
 
 mod codec;
 mod fax;
+mod jpeg;
 mod layout;
 
 use crate::color::RowFormat;
@@ -32,6 +33,9 @@ mod tag {
     pub(super) const EXTRA_SAMPLES: u16 = 338;
     pub(super) const SAMPLE_FORMAT: u16 = 339;
     pub(super) const JPEG_TABLES: u16 = 347;
+    pub(super) const YCBCR_COEFFICIENTS: u16 = 529;
+    pub(super) const YCBCR_SUBSAMPLING: u16 = 530;
+    pub(super) const BLACK_WHITE: u16 = 532;
     pub(super) const XMP: u16 = 700;
 }
 
@@ -69,7 +73,7 @@ impl<'a> Tiff<'a> {
         let height = side(tag::HEIGHT).ok_or("the height is missing")?;
         let layout = layout::Layout::read(&directory, header.big_endian)?;
         let coding = Coding::read(&directory, layout.photometric, layout.channels)?;
-        let predictor = Predictor::read(number(tag::PREDICTOR).unwrap_or(1), &coding, layout.bits)?;
+        let predictor = Predictor::read(number(tag::PREDICTOR).unwrap_or(1), &coding, &layout)?;
         let (format, planes) = layout.formats(predictor, coding.gives_rgb());
         let (chunk_width, chunk_height, offsets, counts) = match directory.unsigned(tag::STRIP_OFFSETS) {
             Some(offsets) => {
@@ -182,6 +186,10 @@ impl Chunks {
             usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or("the file is truncated")?;
         let Some(counts) = &self.counts else { return Ok(rest) };
         let count = counts.get(index).and_then(|&count| usize::try_from(count).ok()).ok_or("sizes are missing")?;
-        Ok(rest.get(..count).unwrap_or(rest))
+        // As libtiff has it, the size of an only strip may be left open.
+        if only && count == 0 {
+            return Ok(rest);
+        }
+        rest.get(..count).ok_or_else(|| "the file is truncated".into())
     }
 }
