@@ -4,13 +4,13 @@ use crate::arrows;
 use crate::process::{cargo, execute_with, features};
 
 /// Backends that the tests' build lacks: of other systems, or with a compiler that their builds download.
-const OTHER_BACKENDS: &[&str] = &["cuda", "cpu", "vulkan", "metal", "webgpu", "fusion", "persistence"];
+const OTHER_BACKENDS: &[&str] = &["cuda", "cpu", "vulkan", "metal", "webgpu", "fusion", "persistence", "autotune"];
 
 /// Features of the command that the build above lacks alone. `video` needs a library, and is in that build where it is there.
 const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "train"];
 
 /// Backends' features that only the crate `smolvlm` has by itself.
-const COMMAND_LACKS: &[&str] = &["fusion", "persistence"];
+const COMMAND_LACKS: &[&str] = &["fusion", "persistence", "autotune"];
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {

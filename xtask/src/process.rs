@@ -63,7 +63,7 @@ pub fn features() -> Vec<String> {
         eprintln!("> without FFmpeg's libraries: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
     }
     if has_graphics() {
-        features.push("smolvlm-tests/wgpu");
+        features.extend(["smolvlm-kernels/wgpu", "smolvlm-tests/wgpu"]);
     } else {
         eprintln!("> without graphics devices: there is no Vulkan loader (libvulkan.so.1)");
     }

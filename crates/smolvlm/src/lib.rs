@@ -21,8 +21,10 @@
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
 //! | `ndarray` | no | Burn's older CPU backend, f32 only |
 //! | `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` | no | graphics cards, see [`Device`]; `wgpu` runs on any of them |
+//! | `cuda-nvrtc` | no | `cuda`, with kernels compiled by NVIDIA's NVRTC instead of LLVM |
 //! | `cpu` | no | CubeCL's CPU backend |
-//! | `persistence` | no | kernels that were compiled and chosen for a graphics card are kept on the disk between runs |
+//! | `persistence` | no | kernels that were compiled for a graphics card are kept on the disk between runs |
+//! | `autotune`, `fusion` | no | Burn's kernels for graphics cards are chosen by timing them; its element-wise operations are fused |
 //! | `demo` | no | [`Source::Demo`]: a small trained model that is part of the program, 5 MB |
 //! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |

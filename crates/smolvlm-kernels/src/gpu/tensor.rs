@@ -10,15 +10,16 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 #[cfg(feature = "fusion")]
 use burn_fusion::custom::TensorIr;
+use cubecl::RuntimeId;
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 
 pub use cubecl::server::Handle;
 
-/// What launches kernels on a device; none if it is no card.
+/// What launches kernels on a device; none if it is no card. CubeCL's CPU backend is none: these kernels want many units.
 pub fn client(device: &Device) -> Option<Client> {
     match device.as_dispatch() {
-        DispatchDevice::Cube(device) => Some(device.client()),
+        DispatchDevice::Cube(device) => (device.runtime() != RuntimeId::Cpu).then(|| device.client()),
         #[allow(unreachable_patterns, reason = "a build may have no other backend")]
         _ => None,
     }
