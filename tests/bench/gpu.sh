@@ -32,8 +32,8 @@ ours() { env ${stubs:+LD_PRELOAD=$stubs} "$@"; }
 
 # step NAME SECONDS COMMAND...
 step() {
-  local name=$1 start=$SECONDS
-  local limit=$(($2 < ${STEP_LIMIT:-$2} ? $2 : STEP_LIMIT))
+  local name=$1 start=$SECONDS most=${STEP_LIMIT:-$2}
+  local limit=$(($2 < most ? $2 : most))
   shift 2
   [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $name "* ]] && return
   timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1

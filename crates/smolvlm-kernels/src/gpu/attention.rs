@@ -77,7 +77,7 @@ pub fn attend<W: Float, N: Size>(
     scale: f32,
     chunks: u32,
     #[comptime] heads: Heads,
-    #[define(W)] _weights: ElemType,
+    #[define(W)] _element: ElemType,
 ) {
     let Heads { kv_heads, group, width, planes } = heads;
     let lanes = N::value();
@@ -240,7 +240,7 @@ pub fn attend<W: Float, N: Size>(
         let weight = value_at(&totals, query, group);
         let of_head = (row * kv_heads + head) * group + query;
         if chunks == 1 {
-            sum = sum * Vector::new(1.0f32 / weight);
+            sum *= Vector::new(1.0f32 / weight);
         } else if index == 0 {
             let at = ((of_head * chunks + chunk) * 2) as usize;
             weights[at] = value_at(&largest, query, group);

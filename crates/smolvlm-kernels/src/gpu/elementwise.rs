@@ -80,7 +80,7 @@ pub fn normalize<E: Float, N: Size>(
 fn activated<N: Size>(z: Vector<f32, N>, #[comptime] is_gelu: bool) -> Vector<f32, N> {
     let mut slope = Vector::<f32, N>::new(1.0f32);
     if comptime!(is_gelu) {
-        slope = z * z * Vector::new(0.071_354_814_f32) + Vector::new(1.595_769_1_f32);
+        slope = z * z * Vector::new(0.071_354_814_f32) + Vector::new(1.595_769_2_f32);
     }
     z / (Vector::new(1.0f32) + (-(slope * z)).exp())
 }

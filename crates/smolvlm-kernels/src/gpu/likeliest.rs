@@ -13,7 +13,7 @@ pub fn embed<W: Float, N: Size>(
     len: &mut [u32],
     out: &mut [Vector<f32, N>],
     #[comptime] width: u32,
-    #[define(W)] _weights: ElemType,
+    #[define(W)] _element: ElemType,
 ) {
     let row = CUBE_POS_X;
     if row == 0 && UNIT_POS == 0 {

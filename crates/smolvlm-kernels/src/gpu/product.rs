@@ -114,7 +114,7 @@ pub fn normed_products<W: Float, N: Size>(
     eps: f32,
     #[comptime] counts: (u32, u32, u32),
     #[comptime] shape: Shape,
-    #[define(W)] _weights: ElemType,
+    #[define(W)] _element: ElemType,
 ) {
     let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
     let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
@@ -158,7 +158,7 @@ pub fn gated_products<W: Float, N: Size>(
     eps: f32,
     #[comptime] count: u32,
     #[comptime] shape: Shape,
-    #[define(W)] _weights: ElemType,
+    #[define(W)] _element: ElemType,
 ) {
     let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
     let (mut ups, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
@@ -200,7 +200,7 @@ pub fn added_products<W: Float, N: Size>(
     rows: u32,
     #[comptime] count: u32,
     #[comptime] shape: Shape,
-    #[define(W)] _weights: ElemType,
+    #[define(W)] _element: ElemType,
 ) {
     let (mut sums, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
     let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);

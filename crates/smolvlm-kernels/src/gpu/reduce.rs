@@ -51,7 +51,7 @@ pub fn over_units(
         let value = values[index as usize];
         if comptime!(planes) {
             let folded = if comptime!(largest) { plane_max(value) } else { plane_sum(value) };
-            if UNIT_POS % LANES == 0 {
+            if UNIT_POS_PLANE == 0 {
                 scratch[(index * parts + UNIT_POS / LANES) as usize] = folded;
             }
         } else {
