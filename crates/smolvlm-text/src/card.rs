@@ -23,7 +23,7 @@ pub(crate) struct CardRows(Option<Box<Started>>);
 
 struct Started {
     rows: Rows,
-    /// What the card found last, and goes on with by itself.
+    /// The tokens of the last step, which the GPU feeds to the next step unless others are given.
     found: Vec<u32>,
     /// Whether the last step ran these tokens: then the next one will probably, too.
     follows: bool,

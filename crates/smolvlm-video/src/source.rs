@@ -27,7 +27,7 @@ pub struct FrameStamp {
     pub time: Option<Ratio>,
 }
 
-/// Frames a second that the reference assumes when nobody knows (transformers 5.24.0, `replace_video_token`).
+/// Frames per second that the reference assumes when the rate is unknown (transformers 5.24.0, `replace_video_token`).
 pub(crate) const ASSUMED_FPS: f64 = 24.0;
 
 impl FrameStamp {
