@@ -1,9 +1,10 @@
 //! Decode steps of a llama decoder on a card, in five launches a layer and without the host between token and token.
 
 use super::attention::{self, CHUNK, Heads};
+use super::hardware::{has_planes, vector_size};
 use super::likeliest;
 use super::product::{self, PLANES, Shape};
-use super::reduce::{LANES, has_planes};
+use super::reduce::LANES;
 use super::rows::Rows;
 use super::weights::{Sizes, Weights};
 use cubecl::prelude::*;
@@ -26,10 +27,8 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder of these weights; none if its sizes do not suit the kernels or the card.
     pub fn new(client: Client, sizes: Sizes, weights: Weights) -> Option<Self> {
-        let widest = 16 / sizes.weights.size();
         let widths = [sizes.hidden, sizes.inner, sizes.head_dim, sizes.heads * sizes.head_dim];
-        let fits = |lanes: &usize| widths.iter().all(|width| width % lanes == 0);
-        let lanes = [8, 4, 2, 1].into_iter().filter(|&lanes| lanes <= widest).find(fits)?;
+        let lanes = vector_size(&client, sizes.weights, &widths)?;
         let (width, group) = (sizes.head_dim / lanes, sizes.heads / sizes.kv_heads.max(1));
         let units = attention::UNITS as usize;
         let shared = 4 * (group * (CHUNK as usize + units + units * lanes) + (group + 2) * sizes.head_dim);
@@ -72,6 +71,21 @@ impl Decoder {
         let table = vocabulary * hidden;
 
         // The buffers are as long as their shapes say, and every kernel keeps to them.
+        let add = |x: &Handle, weights: &Handle, inputs: usize| unsafe {
+            product::added_products::launch_unchecked(
+                client,
+                cubes(hidden),
+                of_product,
+                self.lanes,
+                arg(x, rows.count * inputs),
+                arg(weights, hidden * inputs),
+                arg(&buffers.hidden, rows.count * hidden),
+                count,
+                hidden as u32,
+                shape(inputs),
+                elem,
+            );
+        };
         unsafe {
             likeliest::embed::launch_unchecked(
                 client,
@@ -143,19 +157,7 @@ impl Decoder {
                         width,
                     );
                 }
-                product::added_products::launch_unchecked(
-                    client,
-                    cubes(hidden),
-                    of_product,
-                    self.lanes,
-                    arg(&buffers.attended, rows.count * queries),
-                    arg(&layer.o, hidden * queries),
-                    arg(&buffers.hidden, rows.count * hidden),
-                    count,
-                    hidden as u32,
-                    shape(queries),
-                    elem,
-                );
+                add(&buffers.attended, &layer.o, queries);
                 product::gated_products::launch_unchecked(
                     client,
                     cubes(inner),
@@ -172,19 +174,7 @@ impl Decoder {
                     shape(hidden),
                     elem,
                 );
-                product::added_products::launch_unchecked(
-                    client,
-                    cubes(hidden),
-                    of_product,
-                    self.lanes,
-                    arg(&buffers.gated, rows.count * inner),
-                    arg(&layer.down, hidden * inner),
-                    arg(&buffers.hidden, rows.count * hidden),
-                    count,
-                    hidden as u32,
-                    shape(inner),
-                    elem,
-                );
+                add(&buffers.gated, &layer.down, inner);
             }
         }
         // One cube reads all logits of a row.

@@ -4,6 +4,7 @@
 mod attention;
 pub mod decoder;
 mod elementwise;
+mod hardware;
 mod likeliest;
 pub mod matmul;
 mod product;

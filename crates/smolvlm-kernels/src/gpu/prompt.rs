@@ -39,7 +39,10 @@ fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> O
         }
     };
     let scores = match hidden {
-        Some(hidden) => scores.clone().mask_fill(hidden.expand(scores.dims()), f32::NEG_INFINITY),
+        Some(hidden) => {
+            let shape = scores.dims();
+            scores.mask_fill(hidden.expand(shape), f32::NEG_INFINITY)
+        }
         None => scores,
     };
     product(&softmax(scores, 3), v)

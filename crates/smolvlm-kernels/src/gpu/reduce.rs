@@ -1,17 +1,9 @@
 //! Sums and maxima over units that work together.
 
-use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
 /// Units side by side that share one output of a product: a plane, on devices whose planes have as many units.
 pub const LANES: u32 = 32;
-
-/// Whether a device's planes have [`LANES`] units and operations across them.
-pub fn has_planes(client: &Client) -> bool {
-    let hardware = &client.properties().hardware;
-    let widths = (hardware.plane_size_min, hardware.plane_size_max);
-    client.features().plane.contains(Plane::Ops) && widths == (LANES, LANES)
-}
 
 /// The sum of what [`LANES`] units side by side have, in each of them. With `planes` it takes no memory; without, every unit of
 /// the cube must come here, and `scratch` has a value for each.

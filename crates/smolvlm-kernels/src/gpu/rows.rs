@@ -42,11 +42,11 @@ pub(super) struct Buffers {
 /// All launches of a step as one. They must have all their memory on the stream that records.
 enum Recording {
     /// Nothing was launched yet.
-    None(StreamId),
+    None,
     /// A step was launched kernel by kernel: all are compiled.
-    Compiled(StreamId),
+    Compiled,
     /// It goes where the stream's other work goes.
-    Done(Graph, StreamId),
+    Done(Graph),
     /// The device records nothing, or memory is on other streams.
     Impossible,
 }
@@ -75,18 +75,8 @@ impl Rows {
         };
         let here = StreamId::current();
         let together = decoder.weights.handles().chain(cache.handles()).all(|handle| handle.stream == here);
-        let recording = if together { Recording::None(here) } else { Recording::Impossible };
+        let recording = if together { Recording::None } else { Recording::Impossible };
         Self { client: client.clone(), stream: here, cache, count, buffers, len, ahead: false, recording }
-    }
-
-    /// Tokens in the cache.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether nothing was seen yet.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Runs a token of each row and finds the likeliest next one. None are the tokens that the last step found. Does not wait.
@@ -107,8 +97,8 @@ impl Rows {
         self.len += 1;
     }
 
-    /// The likeliest next token of each row after the last step, with its logit. With `run_ahead` the card goes on with these
-    /// tokens before the host has them, if there is room in the cache.
+    /// The likeliest next token of each row after the last step, with its logit. With `run_ahead` the GPU starts
+    /// the next step with these tokens before the host reads them, if the cache has room.
     ///
     /// # Errors
     ///
@@ -136,22 +126,21 @@ impl Rows {
     }
 
     fn launch(&mut self, decoder: &Decoder) {
-        let here = StreamId::current();
         match &mut self.recording {
-            Recording::Done(graph, stream) if *stream == here => {
+            _ if StreamId::current() != self.stream => self.recording = Recording::Impossible,
+            Recording::Done(graph) => {
                 // It reads and writes what this object and the decoder own, in the order of their stream.
                 if unsafe { graph.replay() }.is_ok() {
                     return;
                 }
                 self.recording = Recording::Impossible;
             }
-            Recording::Compiled(stream) if *stream == here => {
-                let graph = launch_and_record(self, decoder);
-                self.recording = graph.map_or(Recording::Impossible, |graph| Recording::Done(graph, here));
+            Recording::Compiled => {
+                self.recording = launch_and_record(self, decoder).map_or(Recording::Impossible, Recording::Done);
                 return;
             }
-            Recording::None(stream) if *stream == here => self.recording = Recording::Compiled(here),
-            _ => self.recording = Recording::Impossible,
+            Recording::None => self.recording = Recording::Compiled,
+            Recording::Impossible => {}
         }
         decoder.launch(self);
     }
@@ -161,7 +150,7 @@ impl Drop for Rows {
     /// Waits for a step that ran ahead: until then the card writes into the cache, which others may get.
     fn drop(&mut self) {
         if self.ahead {
-            // An error is one of that step, which nobody has asked for.
+            // The result of that step is discarded, and so is its error.
             let _ = self.stream.executes(|| read_sync(self.client.sync()));
         }
     }

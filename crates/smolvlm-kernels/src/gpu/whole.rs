@@ -1,7 +1,8 @@
 //! The operations of [`elementwise`](super::elementwise) on Burn's tensors; none where these are not on a card.
 
 use super::elementwise::{self, NormKind, ROWS, UNITS};
-use super::reduce::{LANES, has_planes};
+use super::hardware::{has_planes, vector_size};
+use super::reduce::LANES;
 use super::tensor::{client, cube_tensor, element, mapped};
 use crate::Activation;
 use burn::tensor::{Shape, Tensor};
@@ -27,7 +28,7 @@ fn norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: Option<&Tensor<
     if weight.dtype() != x.dtype() || bias.is_some_and(|bias| bias.dtype() != x.dtype()) || rows == 0 {
         return None;
     }
-    let lanes = lanes(&client, element, &[width])?;
+    let lanes = vector_size(&client, element, &[width])?;
     let is_layer_norm = bias.is_some();
     let weight = into_contiguous(cube_tensor(weight.clone()));
     let bias = bias.map_or_else(|| weight.clone(), |bias| into_contiguous(cube_tensor(bias.clone())));
@@ -73,7 +74,7 @@ pub fn activate<const D: usize>(
     if count == 0 || factor.is_some_and(|factor| factor.dtype() != x.dtype() || factor.dims() != x.dims()) {
         return None;
     }
-    let lanes = lanes(&client, element, &[count])?;
+    let lanes = vector_size(&client, element, &[count])?;
     let gated = factor.is_some();
     let factor = factor.map(|factor| into_contiguous(cube_tensor(factor.clone())));
     Some(mapped(x.clone(), |x| {
@@ -139,13 +140,6 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
         }
         out
     }))
-}
-
-/// Values of a vector: as many as suit the card and divide all widths.
-fn lanes(client: &Client, element: ElemType, widths: &[usize]) -> Option<usize> {
-    let widest = (16 / element.size()).min(client.properties().hardware.max_vector_size.max(1));
-    let fits = |lanes: &usize| *lanes <= widest && widths.iter().all(|width| width % lanes == 0);
-    [8, 4, 2, 1].into_iter().find(fits)
 }
 
 /// A fresh tensor like another one.

@@ -172,7 +172,7 @@ fn likeliest(logits: &[f32]) -> u32 {
     logits.iter().position(|&logit| logit == largest).unwrap() as u32
 }
 
-/// Steps of the decoder and of its twin agree, and so do the tokens that the card goes on with by itself.
+/// The decoder and its twin agree at every step, also where the GPU starts the next step by itself.
 fn check(capacity: usize, len: usize, padding: &[u32], steps: usize) {
     for run_ahead in [false, true] {
         check_steps(capacity, len, padding, steps, run_ahead);

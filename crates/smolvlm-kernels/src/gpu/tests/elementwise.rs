@@ -2,7 +2,8 @@
 
 use super::{numbers, on_card};
 use crate::gpu::elementwise::{self, NormKind, ROWS, UNITS};
-use crate::gpu::reduce::{LANES, has_planes};
+use crate::gpu::hardware::has_planes;
+use crate::gpu::reduce::LANES;
 use cubecl::ir::FloatKind;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
