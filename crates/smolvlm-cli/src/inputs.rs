@@ -1,7 +1,7 @@
 //! Files that a command reads, which its output must not replace.
 
 use crate::failure::Failure;
-use smolvlm::{Content, Conversation, ImageSource, Source, VideoSource};
+use smolvlm::{Content, Conversation, ImageSource, VideoSource};
 use smolvlm_files::is_same_file;
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,6 @@ impl Inputs {
     /// Adds a file or folder.
     pub fn add(&mut self, path: &Path) {
         self.0.push(path.to_owned());
-    }
-
-    /// Adds a checkpoint's folder.
-    pub fn add_model(&mut self, source: &Source) {
-        if let Source::Directory(folder) = source {
-            self.add(folder);
-        }
     }
 
     /// Adds the images and videos of a conversation.

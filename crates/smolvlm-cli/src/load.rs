@@ -5,13 +5,15 @@ use crate::args::Quantize;
 use crate::args::{Conversations, Model};
 use crate::failure::Failure;
 use crate::say;
-use smolvlm::processor::Processor;
-use smolvlm::{Conversation, Options, SmolVlm, Source};
+use smolvlm::{Checkpoint, Conversation, Options, SmolVlm, Source};
 use std::io::Read;
 use std::path::Path;
 
 /// A conversation file may hold images as base64, but not more than this.
-const LONGEST_CONVERSATION_FILE: u64 = 1 << 30;
+const LONGEST_CONVERSATION_FILE: u64 = 512 << 20;
+
+/// How much of a file is read that begins with no bracket, and so is no conversation.
+const SAMPLE: u64 = 1 << 16;
 
 /// Unused tensors that are named one by one.
 const SHOWN_TENSORS: usize = 3;
@@ -25,10 +27,9 @@ impl Model {
         })
     }
 
-    /// Loads its processor alone.
-    pub fn load_processor(&self) -> Result<Processor, Failure> {
-        let source = self.source()?;
-        Ok(SmolVlm::load_processor(source, &self.options(), &mut crate::output::download_bar())?)
+    /// Finds the checkpoint, downloading it if need be, without loading it.
+    pub fn open(&self) -> Result<Checkpoint, Failure> {
+        Ok(self.source()?.open(&mut crate::output::download_bar())?.with_adapters(&self.adapter)?)
     }
 
     /// Loads it, with a progress bar for downloads if stderr is a terminal.
@@ -85,10 +86,18 @@ fn read_with<T>(path: &Path, parse: impl Fn(&str) -> Result<T, smolvlm::processo
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
     let reader: Box<dyn Read> =
         if path.as_os_str() == "-" { Box::new(std::io::stdin().lock()) } else { Box::new(std::fs::File::open(path)?) };
-    reader.take(LONGEST_CONVERSATION_FILE + 1).read_to_string(&mut text)?;
+    let mut reader = reader.take(SAMPLE);
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text)?;
+    // A byte order mark may come first.
+    let first = text.iter().find(|byte| byte.is_ascii() && !byte.is_ascii_whitespace());
+    if matches!(first, None | Some(b'[' | b'{')) {
+        reader.set_limit(LONGEST_CONVERSATION_FILE + 1 - text.len() as u64);
+        reader.read_to_end(&mut text)?;
+    }
+    let text = String::from_utf8(text).map_err(|_| std::io::Error::other("is not UTF-8"))?;
     if text.len() as u64 > LONGEST_CONVERSATION_FILE {
         return Err(std::io::Error::other(format!("more than {LONGEST_CONVERSATION_FILE} bytes of conversation")));
     }

@@ -6,6 +6,7 @@
 mod answer;
 mod args;
 mod commands;
+mod conversations;
 mod failure;
 mod inputs;
 mod load;

@@ -1,18 +1,21 @@
 //! What commands leave behind: files that are complete or untouched, progress bars.
 
-use crate::args::{Conversations, Model};
+use crate::args::Conversations;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, View};
 use smolvlm::{Conversation, Progress};
-use smolvlm_files::OutputFile;
+use smolvlm_files::{OutputFile, is_draft};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The exit code of a program that Ctrl-C has ended.
+pub const INTERRUPTED: i32 = 130;
 
 /// One array of a safetensors file, little endian.
 pub struct Array {
@@ -60,19 +63,24 @@ pub struct ArrayFile {
 }
 
 impl ArrayFile {
-    /// Looks at the path before any work is done, without changing anything.
+    /// Looks at the path before any work is done, without changing anything. `folders` are those of the checkpoint.
     ///
     /// # Errors
     ///
     /// A path that cannot be written, or that names a file that the command reads: the conversations, their images and
     /// videos, the checkpoint.
-    pub fn new(path: &Path, args: (&Conversations, &Model), conversations: &[Conversation]) -> Result<Self, Failure> {
+    pub fn new<'f>(
+        path: &Path,
+        file: &Conversations,
+        conversations: &[Conversation],
+        folders: impl IntoIterator<Item = &'f Path>,
+    ) -> Result<Self, Failure> {
         let mut inputs = Inputs::default();
-        inputs.add(&args.0.conversation);
-        inputs.add_model(&args.1.source()?);
-        args.1.adapter.iter().for_each(|adapter| inputs.add(&adapter.folder));
+        inputs.add(&file.conversation);
+        folders.into_iter().for_each(|folder| inputs.add(folder));
         conversations.iter().for_each(|conversation| inputs.add_media(conversation));
         inputs.refuse(path)?;
+        discard_on_interrupt()?;
         let output = OutputFile::resolve(path).map_err(|error| failed(path, error))?;
         Ok(Self { path: path.to_owned(), output })
     }
@@ -96,10 +104,22 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::Write { path: path.to_owned(), message: error.to_string() }
 }
 
+/// Takes over Ctrl-C, so that it leaves no half of an output behind.
+pub fn discard_on_interrupt() -> Result<(), Failure> {
+    let end = || {
+        smolvlm_files::discard_drafts();
+        std::process::exit(INTERRUPTED);
+    };
+    ctrlc::set_handler(end).map_err(Failure::Signal)
+}
+
 /// Refuses a checkpoint folder that holds something, unless it is to be replaced. Returns what of it will stay.
 pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> {
     let names: Vec<OsString> = match std::fs::read_dir(folder) {
-        Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
+        Ok(entries) => {
+            let names = entries.flatten().map(|entry| entry.file_name());
+            names.filter(|name| !is_draft(name.as_ref())).collect()
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(folder, error)),
     };

@@ -1,5 +1,6 @@
 //! Writing a folder of files in two steps: a draft inside it, then its files in place of old ones.
 
+use crate::drafts::{PREFIX, Registered, sweep};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -11,18 +12,22 @@ use tempfile::{Builder, TempDir};
 pub struct DraftFolder {
     scratch: TempDir,
     folder: PathBuf,
+    _registered: Registered,
 }
 
 impl DraftFolder {
-    /// Makes the scratch folder inside `folder`, which is made if need be. Dropping the draft deletes it.
+    /// Makes the scratch folder inside `folder`, which is made if need be. Dropping the draft deletes it. Scratch folders that
+    /// are there already were left by processes that were killed, and are deleted.
     ///
     /// # Errors
     ///
     /// A folder that cannot be made or written.
     pub fn new(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let scratch = Builder::new().prefix(".smolvlm-").tempdir_in(folder)?;
-        Ok(Self { scratch, folder: folder.to_owned() })
+        sweep(folder);
+        let scratch = Builder::new().prefix(PREFIX).tempdir_in(folder)?;
+        let _registered = Registered::new(scratch.path());
+        Ok(Self { scratch, folder: folder.to_owned(), _registered })
     }
 
     /// The folder to be filled with files.
@@ -65,4 +70,25 @@ fn files(folder: &Path) -> io::Result<Vec<OsString>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DraftFolder;
+    use std::fs;
+
+    #[test]
+    fn drafts_of_processes_that_were_killed_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let killed = folder.path().join(".smolvlm-killed");
+        fs::create_dir(&killed).unwrap();
+        fs::write(killed.join("half"), "half").unwrap();
+        fs::write(folder.path().join(".other"), "stays").unwrap();
+        let draft = DraftFolder::new(folder.path()).unwrap();
+        fs::write(draft.path().join("file"), "all").unwrap();
+        draft.commit("file", |_| false).unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".other", "file"]);
+    }
 }

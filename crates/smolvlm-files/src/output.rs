@@ -1,5 +1,6 @@
 //! Writing a file in two steps: a draft beside it, then its content where the path leads.
 
+use crate::drafts::{PREFIX, Registered};
 use crate::target::{Target, folder};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -35,7 +36,7 @@ impl OutputFile {
     /// A folder in which no file can be made.
     pub fn draft(&self) -> io::Result<Draft> {
         let mut builder = Builder::new();
-        builder.prefix(".smolvlm-");
+        builder.prefix(PREFIX);
         let anywhere = || -> io::Result<_> { Ok((Builder::new().tempfile()?.into_temp_path(), None)) };
         let (path, permissions) = match &self.0 {
             Target::Stream(_) | Target::Stdout => anywhere()?,
@@ -52,7 +53,8 @@ impl OutputFile {
                 }
             }
         };
-        Ok(Draft { path, permissions, target: self.0.clone() })
+        let _registered = Registered::new(&path);
+        Ok(Draft { path, permissions, target: self.0.clone(), _registered })
     }
 }
 
@@ -63,6 +65,7 @@ pub struct Draft {
     /// Those that the file gets; none if the draft is copied instead of renamed.
     permissions: Option<Permissions>,
     target: Target,
+    _registered: Registered,
 }
 
 impl Draft {
@@ -77,7 +80,7 @@ impl Draft {
     ///
     /// Those of writing; a regular file is then as it was.
     pub fn commit(self) -> io::Result<()> {
-        let Self { path: draft, permissions, target } = self;
+        let Self { path: draft, permissions, target, .. } = self;
         match (target, permissions) {
             (Target::Stdout, _) => {
                 let mut stdout = io::stdout().lock();

@@ -152,6 +152,16 @@ pub enum Error {
         /// Tokens that fit.
         limit: usize,
     },
+    /// A prompt has more text than allowed.
+    #[error("conversation {row}: the prompt has {bytes} bytes of text, the limit is {limit}; shorten its texts")]
+    PromptText {
+        /// Row of the batch, from 0.
+        row: usize,
+        /// Bytes of the prompt before its media are expanded.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A prompt would hold more image tokens than allowed.
     #[error("conversation {row}: the prompt needs {tokens} image tokens, the limit is {limit}")]
     TooManyTokens {

@@ -79,6 +79,8 @@ impl<'t> Placeholders<'t> {
 pub(crate) struct Expansion<'a> {
     pub special: &'a SpecialTokens,
     pub image_seq_len: usize,
+    /// Most bytes of text of a prompt that is not expanded yet.
+    pub max_bytes: usize,
     /// Most image tokens of a prompt.
     pub max_tokens: usize,
     pub words: VideoWords,
@@ -96,7 +98,7 @@ impl Expansion<'_> {
         let (image_count, video_count) = (images.clone().count(), videos.clone().count());
         let placeholders = Placeholders::find(prompt, self.special, video_count > 0);
         check_counts(&placeholders, image_count, video_count, row, |_| None)?;
-        self.check_length(media, row)?;
+        self.check_length(prompt, media, row)?;
         let mut pieces = Vec::with_capacity(prompt.pieces.len());
         let mut out = String::new();
         for part in placeholders.parts {
@@ -138,7 +140,11 @@ impl Expansion<'_> {
         tokens.fold(0, usize::saturating_add)
     }
 
-    fn check_length(&self, media: &[MediaPlan], row: usize) -> Result<(), Error> {
+    fn check_length(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<(), Error> {
+        let text = prompt.len();
+        if text > self.max_bytes {
+            return Err(Error::PromptText { row, bytes: text, limit: self.max_bytes });
+        }
         let tokens = self.tokens(media);
         let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
         // The longest piece may repeat once a token, and a tile without tokens still has its markers.
@@ -200,7 +206,8 @@ mod tests {
     }
 
     fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
-        Expansion { special, image_seq_len, max_tokens: 10_000, words: VideoWords::Own, announced: None }
+        let words = VideoWords::Own;
+        Expansion { special, image_seq_len, max_bytes: 1000, max_tokens: 10_000, words, announced: None }
     }
 
     #[test]
@@ -252,6 +259,14 @@ mod tests {
         for (grid, seq) in [((u32::MAX, u32::MAX), 1), ((0, 0), usize::MAX), ((200, 200), 0), ((0, 0), 10_001)] {
             assert!(matches!(run("<image>", &[grid], seq), Err(Error::TooManyTokens { .. })), "{grid:?} {seq}");
         }
+    }
+
+    #[test]
+    fn long_texts_are_errors_that_count_no_media() {
+        let text = |bytes| format!("<image>{}", "a".repeat(bytes - "<image>".len()));
+        assert!(run(&text(1000), &[(3, 3)], 64).is_ok());
+        let error = run(&text(1001), &[(3, 3)], 64).unwrap_err();
+        assert!(matches!(error, Error::PromptText { row: 3, bytes: 1001, limit: 1000 }), "{error}");
     }
 
     #[test]

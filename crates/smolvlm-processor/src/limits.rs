@@ -13,6 +13,9 @@ pub struct ProcessorLimits {
     pub max_video_bytes: u64,
     /// Largest tokenizer file, in bytes. 64 MiB by default; the released one has 3.5 MB.
     pub max_tokenizer_bytes: u64,
+    /// Most bytes of text in one prompt, before its media are expanded. 1 MiB by default: more tokens than any released
+    /// context holds, and a bound for the tokenizer, which takes about 150 times as much memory.
+    pub max_prompt_bytes: usize,
     /// Most image tokens in one prompt. 2^20 by default, far beyond any released context.
     pub max_prompt_tokens: usize,
     /// Most tiles in one batch. 2048 by default: 6.4 GB of pixels at 512 x 512.
@@ -33,6 +36,7 @@ impl Default for ProcessorLimits {
             video: smolvlm_video::Limits::default(),
             max_video_bytes: 1 << 30,
             max_tokenizer_bytes: 64 << 20,
+            max_prompt_bytes: 1 << 20,
             max_prompt_tokens: 1 << 20,
             max_batch_tiles: 2048,
             template_fuel: 1_000_000,

@@ -312,6 +312,7 @@ impl Processor {
         Expansion {
             special: &self.special,
             image_seq_len: self.config.image_seq_len,
+            max_bytes: self.limits.max_prompt_bytes,
             max_tokens: self.limits.max_prompt_tokens,
             words: self.video_words,
             announced,

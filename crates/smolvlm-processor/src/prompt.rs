@@ -19,11 +19,24 @@ pub(crate) enum Piece {
 }
 
 impl Prompt {
+    /// Bytes of the text.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.text().len()).sum()
+    }
+
     /// The text, if all of it is one piece.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &*self.pieces {
             [Piece::Text(text)] => Some(text),
             _ => None,
+        }
+    }
+}
+
+impl Piece {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Typed(text) => text,
         }
     }
 }
@@ -37,8 +50,6 @@ impl From<String> for Prompt {
 /// The text as a reader sees it.
 impl fmt::Display for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pieces.iter().try_for_each(|piece| match piece {
-            Piece::Text(text) | Piece::Typed(text) => f.write_str(text),
-        })
+        self.pieces.iter().try_for_each(|piece| f.write_str(piece.text()))
     }
 }

@@ -63,7 +63,8 @@ pub(crate) fn refused(device: Device, memory: Option<u64>, [weights, needs]: [u6
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use crate::{
-        Conversation, Device, Dtype, Error, Message, Options, SamplingParams, SmolVlm, Source, Truncation, estimate,
+        Conversation, Device, Dtype, Error, Estimator, Message, Options, RequestEstimate, SamplingParams, SmolVlm, Source,
+        Truncation,
     };
     use smolvlm_config::Preset;
 
@@ -73,6 +74,11 @@ mod tests {
 
     fn model(options: Options) -> SmolVlm {
         SmolVlm::load(Source::Random(Preset::Tiny), options).unwrap()
+    }
+
+    fn estimate(options: &Options, conversation: impl Into<Conversation>, new_tokens: usize) -> RequestEstimate {
+        let estimator = Estimator::open(Source::Random(Preset::Tiny), options, &mut |_| {}).unwrap();
+        estimator.estimate(&conversation.into(), new_tokens).unwrap()
     }
 
     /// The header of a PNG and nothing that could be decoded: whoever decodes it fails in another way.
@@ -112,11 +118,10 @@ mod tests {
         let long: Conversation = pictures(1500).into();
         let error = model(options()).chat(long.clone()).unwrap_err();
         let Error::PromptTooLong { row: 0, prompt, context: 8192 } = error else { panic!("{error}") };
-        let source = || Source::Random(Preset::Tiny);
-        let estimates = estimate(source(), &options(), &[long, pictures(1).into()], 10, &mut |_| {}).unwrap();
-        assert_eq!(estimates[0].prompt.prompt_tokens, prompt);
-        assert!(estimates[0].refused.as_ref().is_some_and(|reason| reason.contains("8192")), "{estimates:?}");
-        assert_eq!(estimates[1].refused, None);
+        let estimate_of_long = estimate(&options(), long, 10);
+        assert_eq!(estimate_of_long.prompt.prompt_tokens, prompt);
+        assert!(estimate_of_long.refused.as_ref().is_some_and(|reason| reason.contains("8192")), "{estimate_of_long:?}");
+        assert_eq!(estimate(&options(), pictures(1), 10).refused, None);
     }
 
     #[test]
@@ -128,19 +133,16 @@ mod tests {
         let params = SamplingParams::greedy().max_new_tokens(2);
         let answer = model.generate(conversation.clone(), params).unwrap();
         assert!(answer.prompt_tokens < 100);
-        let source = Source::Random(Preset::Tiny);
-        let estimates = estimate(source, &options, &[conversation, pictures(1500).into()], 2, &mut |_| {}).unwrap();
-        assert_eq!(estimates[0].refused, None);
-        assert!(estimates[1].refused.is_some());
+        assert_eq!(estimate(&options, conversation, 2).refused, None);
+        assert!(estimate(&options, pictures(1500), 2).refused.is_some());
     }
 
     #[test]
-    fn estimates_do_not_overflow() {
-        let source = Source::Random(Preset::Tiny);
-        let conversations = [Message::user().text("a").into()];
-        let estimates = estimate(source, &options(), &conversations, usize::MAX, &mut |_| {}).unwrap();
-        assert_eq!(estimates[0].memory.cache, u64::MAX);
-        assert_eq!(estimates[0].memory.peak(), u64::MAX);
+    fn estimates_end_with_the_context() {
+        let estimate = |new_tokens| estimate(&options(), Message::user().text("a"), new_tokens);
+        let prompt = estimate(0).prompt.prompt_tokens;
+        assert_eq!(estimate(usize::MAX), estimate(8192 - prompt));
+        assert_ne!(estimate(usize::MAX), estimate(8191 - prompt));
     }
 
     /// What a quantized folder is said to need is about what its file has, and what a loaded model has.
@@ -153,9 +155,8 @@ mod tests {
             let size = std::fs::metadata(path.join("model.safetensors")).unwrap().len();
             let weights = |dtype| {
                 let options = Options { dtype, ..options() };
-                let conversations = [Message::user().text("a").into()];
-                let estimates = estimate(Source::directory(&path), &options, &conversations, 10, &mut |_| {}).unwrap();
-                estimates[0].memory.weights
+                let estimator = Estimator::open(Source::directory(&path), &options, &mut |_| {}).unwrap();
+                estimator.estimate(&Message::user().text("a").into(), 10).unwrap().memory.weights
             };
             assert!(weights(Dtype::Auto).abs_diff(size) < size / 20, "{dtype}: {} of {size}", weights(Dtype::Auto));
             assert_eq!(weights(Dtype::Auto), weights(dtype));

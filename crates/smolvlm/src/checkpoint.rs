@@ -116,9 +116,8 @@ impl Checkpoint {
         })
     }
 
-    /// The folders that it is read from.
-    #[cfg(feature = "flex")]
-    fn folders(&self) -> Vec<&Path> {
+    /// The folders that it is read from: of a model with adapters, the base model's and all of theirs.
+    pub fn folders(&self) -> Vec<&Path> {
         match self {
             Self::Directory(path) => vec![path.as_path()],
             Self::Adapted { base, adapters, processor } => {

@@ -4,11 +4,11 @@ use crate::admission::{refused, sequence_bytes};
 use crate::device::Choice;
 use crate::options::format_of;
 use crate::smolvlm::prompt_limit;
-use crate::{Error, Options, Progress, Source, Truncation};
+use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Format;
 use smolvlm_model::{WeightFormat, vision_format};
-use smolvlm_processor::{Conversation, Estimate, RenderOptions};
+use smolvlm_processor::{Conversation, Estimate, Processor, RenderOptions};
 
 /// What one conversation costs.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,52 +127,74 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 
-/// What conversations cost, each by itself: from the checkpoint's configuration, the format of its weights and the headers of
-/// the media. A conversation that would be refused is none the less counted, and says so.
-///
-/// # Errors
-///
-/// A checkpoint without its small files, a conversation that cannot be rendered, media without a header.
-pub fn estimate(
-    source: Source,
-    options: &Options,
-    conversations: &[Conversation],
-    new_tokens: usize,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Vec<RequestEstimate>, Error> {
-    let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
-    let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-    // A folder without weights has a cost all the same.
-    let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantised());
-    let size = |format| weights(&config, format_of(options.dtype, format, quantized));
-    let (choice, too_large) = match Choice::new(options.device, options.dtype)?.that_holds(size) {
-        Ok(choice) => (choice, None),
-        Err(error) => (Choice::new(options.device, options.dtype)?, Some(error)),
-    };
-    let format = format_of(options.dtype, choice.format, quantized);
-    let device = &choice.found.info;
-    let context = config.text.max_position_embeddings;
-    let one = |(row, conversation)| {
+/// Tells what conversations cost, each by itself: from the checkpoint's configuration, the format of its weights and the
+/// headers of the media.
+pub struct Estimator {
+    processor: Processor,
+    config: ModelConfig,
+    device: DeviceInfo,
+    format: WeightFormat,
+    vision_batch: usize,
+    truncation: Truncation,
+    /// Why the weights do not fit into any device that may be taken.
+    too_large: Option<Error>,
+}
+
+impl Estimator {
+    /// Opens a checkpoint; one without weights has a cost all the same.
+    ///
+    /// # Errors
+    ///
+    /// A checkpoint without its small files, a device that is not there.
+    pub fn open(source: Source, options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
+        let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
+        let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
+        let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantised());
+        let size = |format| weights(&config, format_of(options.dtype, format, quantized));
+        let (choice, too_large) = match Choice::new(options.device, options.dtype)?.that_holds(size) {
+            Ok(choice) => (choice, None),
+            Err(error) => (Choice::new(options.device, options.dtype)?, Some(error)),
+        };
+        let device = choice.found.info;
+        Ok(Self {
+            processor,
+            config,
+            format: format_of(options.dtype, choice.format, quantized),
+            vision_batch: options.vision_batch_on(device.device),
+            device,
+            truncation: options.truncation,
+            too_large,
+        })
+    }
+
+    /// What a conversation costs with an answer of at most `new_tokens` tokens, as far as the model's context goes. One that
+    /// would be refused is counted whole, and says so.
+    ///
+    /// # Errors
+    ///
+    /// A conversation that cannot be rendered, media without a header.
+    pub fn estimate(&self, conversation: &Conversation, new_tokens: usize) -> Result<RequestEstimate, Error> {
         let render = RenderOptions::answer();
-        let prompt = processor.estimate(conversation, &render)?;
-        let memory = MemoryEstimate::new(&config, format, &prompt, options.vision_batch_on(device.device), new_tokens);
+        let context = self.config.text.max_position_embeddings;
+        let prompt = self.processor.estimate(conversation, &render)?;
+        let room = new_tokens.min(context.saturating_sub(prompt.prompt_tokens));
+        let memory = MemoryEstimate::new(&self.config, self.format, &prompt, self.vision_batch, room);
         let mut tokens = prompt.prompt_tokens;
         let mut too_long = None;
         if tokens >= context {
-            too_long = match options.truncation {
-                Truncation::Refuse => Some(Error::PromptTooLong { row, prompt: tokens, context }),
+            too_long = match self.truncation {
+                Truncation::Refuse => Some(Error::PromptTooLong { row: 0, prompt: tokens, context }),
                 Truncation::DropOldest => {
                     tokens = prompt_limit(context, new_tokens);
-                    processor.fit(conversation, &render, tokens).err().map(Error::from)
+                    self.processor.fit(conversation, &render, tokens).err().map(Error::from)
                 }
             };
         }
         let tokens = tokens.saturating_add(new_tokens).min(context);
-        let needs = [memory.weights, sequence_bytes(&config, format, 1, tokens)];
-        let too_much = || refused(device.device, device.memory, needs, tokens);
+        let needs = [memory.weights, sequence_bytes(&self.config, self.format, 1, tokens)];
+        let too_much = || refused(self.device.device, self.device.memory, needs, tokens);
         let refused = too_long.map(|error| error.to_string());
-        let refused = refused.or_else(|| too_large.as_ref().map(Error::to_string));
+        let refused = refused.or_else(|| self.too_large.as_ref().map(Error::to_string));
         Ok(RequestEstimate { prompt, memory, refused: refused.or_else(|| Some(too_much()?.to_string())) })
-    };
-    conversations.iter().enumerate().map(one).collect()
+    }
 }

@@ -76,7 +76,7 @@ pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
 pub use error::Error;
-pub use estimate::{MemoryEstimate, RequestEstimate, estimate};
+pub use estimate::{Estimator, MemoryEstimate, RequestEstimate};
 pub use forward::{Forward, ForwardRequest};
 pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};

@@ -15,6 +15,7 @@ use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
+use std::path::{Path, PathBuf};
 
 /// Longest answer when neither the caller nor the checkpoint says.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
@@ -29,6 +30,7 @@ pub struct SmolVlm {
     handle: burn::tensor::Device,
     format: WeightFormat,
     report: LoadReport,
+    folders: Vec<PathBuf>,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     truncation: Truncation,
@@ -89,6 +91,7 @@ impl SmolVlm {
             handle: device.handle,
             format,
             report,
+            folders: checkpoint.folders().into_iter().map(Path::to_owned).collect(),
             features: FeatureCache::new(options.feature_cache_bytes),
             truncation: options.truncation,
             threads,
@@ -150,6 +153,12 @@ impl SmolVlm {
     /// What loading found besides the weights it used, such as stored tensors that no part of the model needs.
     pub fn load_report(&self) -> &LoadReport {
         &self.report
+    }
+
+    /// The folders that it was read from, whose files must not be overwritten: of a model with adapters, the base model's and
+    /// all of theirs.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// The sampling parameters that the checkpoint's `generation_config.json` asks for, with its end tokens; greedy and at

@@ -41,7 +41,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     let options = Options { threads: Some(threads), feature_cache_bytes: 0, ..args.model.options() };
 
     // What is downloaded first is no part of loading.
-    args.model.load_processor()?;
+    args.model.open()?;
     progress("loading");
     let clock = Instant::now();
     let model = args.model.load_with(options)?;

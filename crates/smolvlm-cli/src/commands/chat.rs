@@ -112,7 +112,7 @@ impl Session<'_> {
                 self.chat.push(Message::system().text(text));
                 Ok(())
             }
-            Line::Save(path) => save(self.chat.history(), &self.attached, Path::new(&path)),
+            Line::Save(path) => self.save(Path::new(&path)),
             Line::History => {
                 self.chat.history().messages.iter().for_each(show);
                 Ok(())
@@ -157,17 +157,19 @@ impl Session<'_> {
         self.attached.extend(contents);
         Ok(())
     }
-}
 
-/// Writes a conversation; over none of its own images and videos, or those attached to the next message.
-fn save(conversation: &Conversation, attached: &[Content], path: &Path) -> Result<(), Failure> {
-    let mut inputs = Inputs::default();
-    inputs.add_media(conversation);
-    inputs.add_contents(attached);
-    inputs.refuse(path)?;
-    let failed = |message| Failure::Write { path: path.into(), message };
-    let text = conversation.to_json().map_err(|error| failed(error.to_string()))?;
-    smolvlm_files::write(path, text).map_err(|error| failed(error.to_string()))
+    /// Writes the conversation; over none of the model's files, its own images and videos, or those attached to the next
+    /// message.
+    fn save(&self, path: &Path) -> Result<(), Failure> {
+        let mut inputs = Inputs::default();
+        self.model.folders().iter().for_each(|folder| inputs.add(folder));
+        inputs.add_media(self.chat.history());
+        inputs.add_contents(&self.attached);
+        inputs.refuse(path)?;
+        let failed = |message| Failure::Write { path: path.into(), message };
+        let text = self.chat.history().to_json().map_err(|error| failed(error.to_string()))?;
+        smolvlm_files::write(path, text).map_err(|error| failed(error.to_string()))
+    }
 }
 
 fn must_exist(content: &Content) -> Result<(), Failure> {

@@ -1,33 +1,49 @@
 //! `smolvlm estimate`: what a conversation costs, before anything is loaded.
 
 use crate::args::Estimate;
+use crate::conversations::{Entry, Queue, of_conversation};
 use crate::failure::Failure;
-use crate::media;
 use crate::output::download_bar;
+use crate::{answer, media, say};
 use serde_json::{Value, json};
 use smolvlm::processor::MediaPlan;
-use smolvlm::{MemoryEstimate, RequestEstimate};
-use std::io::Write;
+use smolvlm::{Estimator, MemoryEstimate, RequestEstimate};
 
-/// Prints tiles, tokens and memory of each conversation by itself.
+/// Conversations that are read ahead.
+const BATCH: usize = 64;
+
+/// Prints tiles, tokens and memory of each conversation by itself. One that has none is told on stderr and does not end the
+/// others.
 pub fn run(args: &Estimate) -> Result<(), Failure> {
-    let conversations = args.input.read()?;
-    let (source, options) = (args.model.source()?, args.model.options());
-    let estimates = smolvlm::estimate(source, &options, &conversations, args.max_new_tokens, &mut download_bar())?;
-
-    let mut stdout = std::io::stdout().lock();
-    for (row, estimate) in estimates.iter().enumerate() {
-        estimate.prompt.media.iter().for_each(|medium| media::print_notes(medium.notes()));
-        if args.json {
-            writeln!(stdout, "{}", as_json(estimate))?;
-        } else {
-            writeln!(stdout, "conversation {row}")?;
-            for (name, value) in table(estimate) {
-                writeln!(stdout, "  {name:<16}{value}")?;
+    let queue = Queue::open(&args.input.conversation)?;
+    let estimator = Estimator::open(args.model.source()?, &args.model.options(), &mut download_bar())?;
+    let mut has_failed = false;
+    loop {
+        let batch = queue.batch(BATCH);
+        if batch.is_empty() {
+            return if has_failed { Err(Failure::Reported) } else { Ok(()) };
+        }
+        let mut shown = String::new();
+        for Entry { index, conversation, .. } in batch {
+            let estimate = conversation.and_then(|it| Ok(estimator.estimate(&it, args.max_new_tokens)?));
+            match estimate {
+                Ok(estimate) => {
+                    estimate.prompt.media.iter().for_each(|medium| media::print_notes(medium.notes()));
+                    shown += &if args.json { format!("{}\n", as_json(&estimate)) } else { in_lines(index, &estimate) };
+                }
+                Err(failure) => {
+                    has_failed = true;
+                    say::error(of_conversation(index, failure));
+                }
             }
         }
+        answer::to_stdout(&shown)?;
     }
-    Ok(())
+}
+
+fn in_lines(index: usize, estimate: &RequestEstimate) -> String {
+    let lines = table(estimate).into_iter().map(|(name, value)| format!("  {name:<16}{value}\n"));
+    format!("conversation {index}\n{}", lines.collect::<String>())
 }
 
 /// The stages of a request and their bytes.

@@ -6,12 +6,14 @@ use crate::output::{Array, ArrayFile};
 use smolvlm::ForwardRequest;
 use smolvlm::model::HostTensor;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Runs the model once over the padded batch and writes what it saw.
 pub fn run(args: &Forward) -> Result<(), Failure> {
     let conversations = args.input.read()?;
-    let out = ArrayFile::new(&args.out, (&args.input, &args.model), &conversations)?;
     let model = args.model.load()?;
+    let folders = model.folders().iter().map(PathBuf::as_path);
+    let out = ArrayFile::new(&args.out, &args.input, &conversations, folders)?;
     let request = ForwardRequest { all_logits: args.all_logits, stages: args.stages };
     let seen = model.forward(&conversations, request)?;
 

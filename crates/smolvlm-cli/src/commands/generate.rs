@@ -1,12 +1,9 @@
 //! `smolvlm generate`: conversations in, answers out.
 
-mod items;
-mod queue;
-
 use crate::args::Generate;
+use crate::conversations::{Entry, Queue, of_conversation};
 use crate::failure::Failure;
 use crate::{answer, panics, say};
-use queue::{Entry, Queue};
 use serde_json::{Value, json};
 use smolvlm::processor::Processor;
 use smolvlm::{Error, Generation, SamplingParams, SmolVlm};
@@ -62,21 +59,6 @@ fn answer_batch(
         (None, None) => Ok(Vec::new()),
     };
     read.into_iter().try_for_each(|(index, read)| show(index, read.and_then(|()| next())))
-}
-
-/// Why a conversation has no answer, with its index in the file instead of that in a batch of its own.
-fn of_conversation(index: usize, failure: Failure) -> String {
-    match failure {
-        Failure::Conversation { path, source } => format!("{}: conversation {index}: {source}", path.display()),
-        failure @ Failure::Read { .. } => failure.to_string(),
-        failure => {
-            let text = failure.to_string();
-            match text.strip_prefix("conversation 0") {
-                Some(rest) => format!("conversation {index}{rest}"),
-                None => format!("conversation {index}: {text}"),
-            }
-        }
-    }
 }
 
 fn as_json(index: usize, answer: &Generation, processor: &Processor) -> Result<Value, Error> {

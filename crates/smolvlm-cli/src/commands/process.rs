@@ -12,8 +12,9 @@ use std::collections::HashMap;
 /// Writes the inputs of the model in the reference's layout; prompts and the frames of videos go to the file's metadata.
 pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
-    let out = ArrayFile::new(&args.out, (&args.input, &args.model), &conversations)?;
-    let processor = args.model.load_processor()?;
+    let checkpoint = args.model.open()?;
+    let out = ArrayFile::new(&args.out, &args.input, &conversations, checkpoint.folders())?;
+    let processor = checkpoint.processor(&args.model.options())?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
 
     (0..batch.rows).for_each(|row| media::print_notes(&batch.notes(row)));

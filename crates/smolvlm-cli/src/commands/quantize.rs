@@ -5,6 +5,7 @@ use crate::failure::Failure;
 
 /// Writes a checkpoint folder with quantised matrices.
 pub fn run(args: &Quantize) -> Result<(), Failure> {
+    crate::output::discard_on_interrupt()?;
     let kept = crate::output::check_folder(&args.out, args.force)?;
     let source = args.source()?;
     smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?;

@@ -1,11 +1,9 @@
 //! Ctrl-C ends an answer, not the program.
 
+use crate::output::INTERRUPTED;
 use smolvlm::Cancel;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The exit code of a program that Ctrl-C has ended.
-const INTERRUPTED: i32 = 130;
 
 /// What Ctrl-C ends: the answer that is being made, if there is one.
 #[derive(Clone, Default)]

@@ -105,7 +105,7 @@ fn parse(item: Item) -> Result<Conversation, Error> {
     };
     let broken = |message: &str| Error::Json { line: 1, column: 0, message: message.to_owned() };
     let parse = || {
-        let bytes = item.text.ok_or_else(|| broken("it is too long"))?;
+        let bytes = item.text.ok_or_else(|| broken("it is too long; nothing behind it is read"))?;
         let text = String::from_utf8(bytes).map_err(|_| broken("it is not UTF-8"))?;
         if text.starts_with('{')
             && let Ok(Value::Object(mut object)) = serde_json::from_str(&text)

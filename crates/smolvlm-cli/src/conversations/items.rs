@@ -4,12 +4,15 @@
 use std::io::{self, BufRead};
 
 /// Longest text of one conversation in bytes: it may hold images as base64.
-const MAX_ITEM: usize = 1 << 30;
+const MAX_ITEM: usize = 512 << 20;
+
+/// Longest text that opens no bracket, and so is no conversation, in bytes.
+const MAX_WORD: usize = 1 << 16;
 
 /// A conversation's text and where it begins.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Item {
-    /// JSON, or what stands in its place; none if it is too long.
+    /// JSON, or what stands in its place; none if it is too long. Nothing behind that is read.
     pub text: Option<Vec<u8>>,
     /// Line of the file, counted from 1.
     pub line: usize,
@@ -132,7 +135,9 @@ impl<R: BufRead> Items<R> {
     /// A value up to the bracket that closes it, or to the end of the line if it opens none.
     fn read_value(&mut self, mut item: Item, mut nesting: Nesting) -> io::Result<Item> {
         let mut quote = Quote::default();
-        while let Some(byte) = self.peek()? {
+        while item.text.is_some()
+            && let Some(byte) = self.peek()?
+        {
             if nesting.0.is_empty() && byte == b'\n' {
                 break;
             }
@@ -146,7 +151,7 @@ impl<R: BufRead> Items<R> {
 
     fn read_line(&mut self) -> io::Result<Item> {
         let mut item = self.start();
-        while self.peek()?.is_some_and(|byte| byte != b'\n') {
+        while item.text.is_some() && self.peek()?.is_some_and(|byte| byte != b'\n') {
             item.push(self.take()?);
         }
         Ok(item)
@@ -156,7 +161,7 @@ impl<R: BufRead> Items<R> {
     fn read_list_item(&mut self) -> io::Result<Item> {
         self.peek_text()?;
         let (mut item, mut nesting, mut quote) = (self.start(), Nesting::default(), Quote::default());
-        loop {
+        while item.text.is_some() {
             match self.peek()? {
                 None => {
                     // An item that ends in the middle is an error by itself.
@@ -176,6 +181,7 @@ impl<R: BufRead> Items<R> {
             }
             item.push(self.take()?);
         }
+        Ok(item)
     }
 }
 
@@ -184,7 +190,7 @@ impl<R: BufRead> Iterator for Items<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.next_item().transpose();
-        if matches!(next, Some(Err(_))) {
+        if next.as_ref().is_some_and(|next| next.as_ref().map_or(true, |item| item.text.is_none())) {
             self.state = State::End;
         }
         next
@@ -193,12 +199,9 @@ impl<R: BufRead> Iterator for Items<R> {
 
 impl Item {
     fn push(&mut self, byte: Option<u8>) {
-        if self.text.as_ref().is_some_and(|text| text.len() >= MAX_ITEM) {
-            self.text = None;
-        }
-        if let Some(text) = &mut self.text {
-            text.extend(byte);
-        }
+        let Some(text) = &mut self.text else { return };
+        let limit = if matches!(text.first(), Some(b'[' | b'{')) { MAX_ITEM } else { MAX_WORD };
+        if text.len() < limit { text.extend(byte) } else { self.text = None }
     }
 }
 
@@ -291,6 +294,18 @@ mod tests {
         ] {
             assert_eq!(items(file, false), expected, "{file:?}");
         }
+    }
+
+    #[test]
+    fn what_never_ends_is_given_up() {
+        let endless = || std::io::BufReader::new(std::io::repeat(b'0'));
+        for is_lines in [false, true] {
+            let texts: Vec<_> = Items::new(endless(), is_lines).map(|item| item.unwrap().text).collect();
+            assert_eq!(texts, [None]);
+        }
+        let list = std::io::Read::chain(&b"[[1], "[..], endless());
+        let texts: Vec<_> = Items::new(list, false).map(|item| item.unwrap().text).collect();
+        assert_eq!(texts, [Some(b"[1]".to_vec()), None]);
     }
 
     #[test]
