@@ -25,9 +25,18 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit code of a command line that means nothing, or of a help text that cannot be written.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     panics::keep_those_of_backends();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let has_failed = error.print().is_err() || error.use_stderr();
+            return if has_failed { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
     let outcome = match cli.command {
         Command::Describe(args) => commands::describe::run(&args),
         Command::Chat(args) => commands::chat::run(&args),

@@ -83,3 +83,30 @@ fn the_table_has_the_same_numbers() {
     assert!(table.starts_with("conversation 0\n") && table.contains("MiB"), "{table}");
     assert_eq!(estimate["media"][1]["type"], "video");
 }
+
+#[test]
+fn one_bad_conversation_does_not_end_the_others() {
+    let workspace = workspace();
+    let good = json!([{"role": "user", "content": "Hello"}]);
+    let missing = json!([{"role": "user", "content": [{"type": "image", "path": "nowhere.png"}]}]);
+    workspace.write("many.jsonl", format!("{good}\n{missing}\n{good}\n").as_bytes());
+    let output = workspace.run(&["estimate", "--conversation", "many.jsonl", "--model", "checkpoint"]);
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.contains("conversation 0\n") && stdout.contains("conversation 2\n"), "{stdout}");
+    assert!(
+        stderr.lines().count() == 1 && stderr.contains("conversation 1") && stderr.contains("nowhere.png"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_text_that_no_context_holds_is_refused_before_it_is_tokenized() {
+    let workspace = Workspace::with_checkpoint();
+    let long = json!([{"role": "user", "content": "word ".repeat(4 << 20)}]);
+    workspace.write("long.json", long.to_string().as_bytes());
+    for command in ["estimate", "generate"] {
+        let line = workspace.fails(&[command, "--conversation", "long.json", "--model", "checkpoint"]);
+        assert!(line.contains("bytes of text, the limit is 1048576"), "{line}");
+    }
+}

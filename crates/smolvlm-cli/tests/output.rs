@@ -69,6 +69,20 @@ mod unix {
     }
 
     #[test]
+    fn weights_that_a_checkpoint_links_to_are_inputs() {
+        let workspace = workspace();
+        fs::create_dir(workspace.path("blobs")).unwrap();
+        fs::rename(workspace.path("checkpoint/model.safetensors"), workspace.path("blobs/weights")).unwrap();
+        symlink("../blobs/weights", workspace.path("checkpoint/model.safetensors")).unwrap();
+        let before = fs::read(workspace.path("blobs/weights")).unwrap();
+        for out in ["blobs/weights", "checkpoint/model.safetensors"] {
+            let line = workspace.fails(&process(out));
+            assert!(line.contains("read by this command"), "{line}");
+        }
+        assert!(fs::read(workspace.path("blobs/weights")).unwrap() == before);
+    }
+
+    #[test]
     fn links_stay_and_their_targets_are_written() {
         let workspace = workspace();
         fs::create_dir(workspace.path("elsewhere")).unwrap();
@@ -199,6 +213,39 @@ fn an_output_that_is_an_input_is_refused() {
         }
         assert!(fs::read(workspace.path(out)).unwrap() == before, "{out}");
     }
+}
+
+#[test]
+fn the_base_model_of_an_adapter_is_an_input() {
+    let workspace = workspace();
+    fs::create_dir(workspace.path("adapter")).unwrap();
+    let config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "base_model_name_or_path": "checkpoint"});
+    workspace.write("adapter/adapter_config.json", config.to_string().as_bytes());
+    for out in ["checkpoint/model.safetensors", "adapter/adapter_config.json"] {
+        let before = fs::read(workspace.path(out)).unwrap();
+        for model in [&["--model", "adapter"][..], &["--model", "checkpoint", "--adapter", "adapter"]] {
+            let args = [&["process", "--conversation", "chat.json", "--out", out], model].concat();
+            let line = workspace.fails(&args);
+            assert!(line.contains("read by this command"), "{line}");
+        }
+        assert!(fs::read(workspace.path(out)).unwrap() == before, "{out}");
+    }
+}
+
+#[test]
+fn a_chat_is_not_saved_over_its_model() {
+    let workspace = workspace();
+    let before = fs::read(workspace.path("checkpoint/config.json")).unwrap();
+    let output = workspace.run_with_input(&["chat", "--model", "checkpoint"], b"/save checkpoint/config.json\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && stderr.contains("read by this command"), "{stderr}");
+    assert!(fs::read(workspace.path("checkpoint/config.json")).unwrap() == before);
+}
+
+#[test]
+fn a_folder_that_is_missing_is_named_as_the_cause() {
+    let line = workspace().fails(&process("nowhere/out"));
+    assert!(line.contains("nowhere/out: the folder that it is to be in does not exist"), "{line}");
 }
 
 #[test]

@@ -38,7 +38,13 @@ impl Target {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let path = missing_file(path)?;
-                match fs::metadata(folder(&path))?.is_dir() {
+                let folder = fs::metadata(folder(&path)).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => {
+                        io::Error::new(ErrorKind::NotFound, "the folder that it is to be in does not exist")
+                    }
+                    _ => error,
+                })?;
+                match folder.is_dir() {
                     true => Ok(Self::File { path, permissions: None }),
                     false => Err(ErrorKind::NotADirectory.into()),
                 }

@@ -173,7 +173,10 @@ pub enum Error {
         limit: usize,
     },
     /// A batch would hold more tiles than allowed.
-    #[error("the batch needs at least {tiles} image tiles, the limit is {limit}; split the batch or raise the limit")]
+    #[error(
+        "the batch needs at least {tiles} image tiles, the limit is {limit}; use fewer or unsplit images, or fewer \
+             conversations at once"
+    )]
     TooManyTiles {
         /// Tiles counted so far.
         tiles: usize,

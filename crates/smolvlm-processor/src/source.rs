@@ -138,6 +138,17 @@ pub(crate) fn scheme(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a text is a URL and no path; its scheme may be one that cannot be read.
+fn is_url(text: &str) -> bool {
+    let has_scheme = |(scheme, _): (&str, &str)| {
+        // One letter is a drive.
+        scheme.len() > 1
+            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
+    };
+    scheme(text).is_some() || text.split_once("://").is_some_and(has_scheme)
+}
+
 /// The conversions that images and videos share.
 macro_rules! conversions {
     ($source:ident) => {
@@ -160,7 +171,7 @@ macro_rules! conversions {
 
         impl From<String> for $source {
             fn from(text: String) -> Self {
-                if scheme(&text).is_some() { Self::Url(text) } else { Self::Path(PathBuf::from(text)) }
+                if is_url(&text) { Self::Url(text) } else { Self::Path(PathBuf::from(text)) }
             }
         }
 
@@ -229,11 +240,12 @@ mod tests {
 
     #[test]
     fn strings_become_urls_or_paths() {
-        for url in ["data:image/png;base64,AA==", "file:///a.png", "http://h/a", "HTTPS://h/a"] {
+        for url in ["data:image/png;base64,AA==", "file:///a.png", "http://h/a", "HTTPS://h/a", "ftp://h/a", "s3://b/a"]
+        {
             assert!(matches!(ImageSource::from(url), ImageSource::Url(_)), "{url}");
             assert!(matches!(VideoSource::from(url), VideoSource::Url(_)), "{url}");
         }
-        for path in ["photo.jpg", "http_photo.png", "/tmp/data", "c:/x.png", "", "日本.png"] {
+        for path in ["photo.jpg", "http_photo.png", "/tmp/data", "c:/x.png", "c://x.png/://", "", "://", "日本.png"] {
             assert!(matches!(ImageSource::from(path), ImageSource::Path(_)), "{path}");
         }
     }

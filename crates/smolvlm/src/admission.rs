@@ -63,8 +63,8 @@ pub(crate) fn refused(device: Device, memory: Option<u64>, [weights, needs]: [u6
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use crate::{
-        Conversation, Device, Dtype, Error, Estimator, Message, Options, RequestEstimate, SamplingParams, SmolVlm, Source,
-        Truncation,
+        Conversation, Device, Dtype, Error, Estimator, Message, Options, RequestEstimate, SamplingParams, SmolVlm,
+        Source, Truncation,
     };
     use smolvlm_config::Preset;
 
@@ -120,7 +120,10 @@ mod tests {
         let Error::PromptTooLong { row: 0, prompt, context: 8192 } = error else { panic!("{error}") };
         let estimate_of_long = estimate(&options(), long, 10);
         assert_eq!(estimate_of_long.prompt.prompt_tokens, prompt);
-        assert!(estimate_of_long.refused.as_ref().is_some_and(|reason| reason.contains("8192")), "{estimate_of_long:?}");
+        assert!(
+            estimate_of_long.refused.as_ref().is_some_and(|reason| reason.contains("8192")),
+            "{estimate_of_long:?}"
+        );
         assert_eq!(estimate(&options(), pictures(1), 10).refused, None);
     }
 

@@ -65,7 +65,7 @@ fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Levenshtein distance: characters to insert, delete or replace.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 /// Characters in which a hub repository's name may differ from a folder's to be taken for a mistyped path.
 const TYPOS_OF_REPOSITORY: usize = 2;
 
+/// The name of [`Source::Demo`], and characters in which a word may differ from it to be taken for it mistyped.
+const DEMO: &str = "demo";
+const TYPOS_OF_DEMO: usize = 1;
+
 /// Where a checkpoint comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,7 +64,7 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::directory(text));
         }
-        if text == "demo" {
+        if text == DEMO {
             return Ok(Self::Demo);
         }
         let refuse = |advice: String| Err(Error::Source { text: text.to_owned(), advice });
@@ -85,11 +89,11 @@ impl Source {
             }
             _ => {
                 let most = text.chars().count().div_ceil(4).max(TYPOS_OF_REPOSITORY);
-                refuse(
-                    folder::similar(path, most).map_or_else(String::new, |similar| {
-                        format!("; did you mean the folder {}?", similar.display())
-                    }),
-                )
+                refuse(match folder::similar(path, most) {
+                    Some(similar) => format!("; did you mean the folder {}?", similar.display()),
+                    None if folder::distance(text, DEMO) <= TYPOS_OF_DEMO => format!("; did you mean {DEMO}?"),
+                    None => String::new(),
+                })
             }
         }
     }
@@ -116,6 +120,10 @@ mod tests {
         assert_eq!(Source::parse("demo").unwrap(), Source::demo());
         let pinned = Source::Hub { repo: "owner/name".into(), revision: Some("v1".into()) };
         assert_eq!(Source::parse("owner/name@v1").unwrap(), pinned);
+        for typo in ["dmo", "demos", "Demo"] {
+            let error = Source::parse(typo).unwrap_err().to_string();
+            assert!(error.contains("did you mean demo?"), "{error}");
+        }
         for wrong in ["", "nowhere", "./no/such", "/no/such", "a/b/c", "a/"] {
             let error = Source::parse(wrong).unwrap_err().to_string();
             assert!(error.contains("neither"), "{error}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use fancy_regex::Regex;
@@ -89,11 +89,19 @@ impl PeftConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is no LoRA configuration or uses what is
-    /// not supported.
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is missing, is no LoRA configuration or
+    /// uses what is not supported.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG);
-        let text = read_text(&path).map_err(|error| Error::io(&path, error))?;
+        let text = read_text(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let message = format!(
+                    "holds no {ADAPTER_CONFIG}; an adapter is a folder that PEFT or `smolvlm train --lora` wrote"
+                );
+                Error::Adapter { path: folder.to_owned(), message }
+            }
+            _ => Error::io(&path, error),
+        })?;
         Self::parse(&text, path)
     }
 
