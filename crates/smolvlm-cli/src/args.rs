@@ -59,8 +59,8 @@ pub enum Command {
 /// `smolvlm describe`.
 #[derive(Debug, Args)]
 pub struct Describe {
-    /// Images, and videos (folders of frames, and what is named mp4, m4v, mov, mkv, webm, avi, ts, mpg, mpeg, gif or
-    /// apng): files or URLs, in the order in which the model sees them
+    /// Images and videos, told apart by their content: files, folders of frames, URLs, or - for stdin, in the order in which
+    /// the model sees them
     #[arg(required = true, value_name = "MEDIA")]
     pub media: Vec<String>,
     /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the

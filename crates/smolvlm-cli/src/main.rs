@@ -13,6 +13,7 @@ mod load;
 mod media;
 mod output;
 mod panics;
+mod pipe;
 mod say;
 mod show;
 

@@ -19,6 +19,32 @@ fn a_picture_is_described_without_a_question() {
 }
 
 #[test]
+fn pictures_and_clips_come_through_pipes() {
+    let workspace = Workspace::empty();
+    let describe = |place: &str, bytes: &[u8]| {
+        let output = workspace.run_with_input(&["describe", "--model", "demo", place], bytes);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let [shapes, clip] = ["shapes.png", "clip.gif"].map(|name| test_file(&format!("corpus/world/{name}")));
+    assert!(describe("-", &shapes).starts_with("An orange triangle"));
+    assert!(describe("-", &clip).starts_with("A blue square"));
+    if cfg!(unix) {
+        assert!(describe("/dev/stdin", &shapes).starts_with("An orange triangle"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_holds_no_picture_is_not_read_to_its_end() {
+    let workspace = Workspace::empty();
+    let endless = std::fs::File::open("/dev/zero").unwrap();
+    let output = workspace.command(&["describe", "--model", "demo", "-"]).stdin(endless).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && stderr.contains("no image format recognized"), "{stderr}");
+}
+
+#[test]
 fn two_pictures_are_compared() {
     assert_eq!(describe(&["before.png", "after.png"]), "The white cross is now orange.\n");
 }

@@ -2,14 +2,16 @@
 
 use crate::args::Describe;
 use crate::failure::Failure;
-use crate::{answer, media, show};
+use crate::{answer, media, pipe, show};
 use smolvlm::{Content, Conversation, Message, Options};
 
 /// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
 /// answers come one after the other.
 pub fn run(args: &Describe) -> Result<(), Failure> {
     let mut message = Message::user();
-    message.content = args.media.iter().map(|medium| content(medium, args.as_video)).collect();
+    for medium in &args.media {
+        message.content.push(content(medium, args.as_video)?);
+    }
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };
     let model = args.model.load_with(options)?;
     let prompts = &model.processor().config().default_prompts;
@@ -33,6 +35,10 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
     Ok(())
 }
 
-fn content(medium: &str, as_video: bool) -> Content {
-    if as_video { media::video(medium) } else { media::image_or_video(medium) }
+fn content(medium: &str, as_video: bool) -> Result<Content, Failure> {
+    Ok(match pipe::read(medium, as_video)? {
+        Some(content) => content,
+        None if as_video => media::video(medium),
+        None => media::image_or_video(medium),
+    })
 }

@@ -1,0 +1,67 @@
+//! Images and videos that are read from a pipe.
+
+use crate::failure::Failure;
+use smolvlm::processor::MediaKind;
+use smolvlm::{Content, ImageSource, ProcessorLimits, VideoSource};
+use std::fs::{self, File};
+use std::io::{self, Cursor, IsTerminal, Read};
+use std::path::Path;
+
+/// Bytes from which it can be told that something is neither an image nor a video.
+const HEAD: u64 = 1 << 20;
+
+/// The image or video in a pipe, or on stdin for `-`; none if the place is something else.
+///
+/// # Errors
+///
+/// A pipe that cannot be read, or holds more than a video may have.
+pub fn read(place: &str, as_video: bool) -> Result<Option<Content>, Failure> {
+    let path = Path::new(place);
+    let failed = |source| Failure::Read { path: path.to_owned(), source };
+    let pipe: Box<dyn Read> = match place {
+        "-" if io::stdin().is_terminal() => {
+            return Err(failed(io::Error::other("stdin is a terminal; redirect a file or a pipe to it")));
+        }
+        "-" => Box::new(io::stdin().lock()),
+        _ if is_pipe(path) => Box::new(File::open(path).map_err(failed)?),
+        _ => return Ok(None),
+    };
+    let bytes = read_media(pipe, as_video).map_err(failed)?;
+    let is_video = as_video || kind(&bytes) == Some(MediaKind::Video);
+    Ok(Some(if is_video {
+        Content::Video(VideoSource::Bytes(bytes))
+    } else {
+        Content::Image(ImageSource::Bytes(bytes))
+    }))
+}
+
+/// All bytes, or the first ones of what is no image or video.
+fn read_media(pipe: impl Read, as_video: bool) -> io::Result<Vec<u8>> {
+    let limit = ProcessorLimits::default().max_video_bytes;
+    let mut pipe = pipe.take(HEAD);
+    let mut bytes = Vec::new();
+    pipe.read_to_end(&mut bytes)?;
+    if as_video || kind(&bytes).is_some() {
+        pipe.set_limit(limit + 1 - bytes.len() as u64);
+        pipe.read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("more than {limit} bytes; name a file instead")));
+    }
+    Ok(bytes)
+}
+
+fn kind(bytes: &[u8]) -> Option<MediaKind> {
+    MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
+}
