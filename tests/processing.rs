@@ -1,4 +1,4 @@
-//! Single steps of the processing against the reference: geometry, resizing, colours, values, templates, tokens, positions.
+//! Single steps of the processing against the reference: geometry, resizing, colors, values, templates, tokens, positions.
 
 use serde_json::{Value, json};
 use smolvlm::config::{ImageProcessorConfig, ProcessorConfig, Resample, RopeParameters, Size, TilePlan};
@@ -83,7 +83,7 @@ fn resizing_is_exact() {
 }
 
 #[test]
-fn colour_modes_and_containers() {
+fn color_modes_and_containers() {
     let bytes = std::fs::read(golden_root().join("processing/modes.safetensors")).unwrap();
     let pixels = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let processor = ImageProcessor::new(ImageProcessorConfig::default()).unwrap();
@@ -99,7 +99,7 @@ fn colour_modes_and_containers() {
 
 #[test]
 fn pixel_values() {
-    for case in cases("normalise.json") {
+    for case in cases("normalize.json") {
         let triple = |key: &str| -> [f64; 3] { list(&case[key]).try_into().unwrap() };
         let config = ImageProcessorConfig {
             do_rescale: case["do_rescale"].as_bool().unwrap(),

@@ -22,7 +22,7 @@ const Q8_COSINE: f64 = 0.998;
 /// With 4-bit weights in the text model; the least measured is 0.896, on a checkpoint of random numbers, which round worse
 /// than trained ones.
 const Q4_COSINE: f64 = 0.88;
-/// The same quantised weights with activations of 8 bits and of f32.
+/// The same quantized weights with activations of 8 bits and of f32.
 const ACTIVATIONS_COSINE: f64 = 0.99;
 /// Features of images in bf16 and 8 bits; the least measured is 0.9999.
 const FEATURES_COSINE: f64 = 0.999;
@@ -163,10 +163,10 @@ fn half_precision_logits() {
     assert!(count > 0, "no golden has bf16 logits");
 }
 
-/// Logits of quantised weights point where those of f32 point. The bounds are what the least favourable of the tiny random
+/// Logits of quantized weights point where those of f32 point. The bounds are what the least favorable of the tiny random
 /// checkpoints allows: their rows are a tenth as long as those of real models, so rounding averages out less.
 #[test]
-fn quantised_logits() {
+fn quantized_logits() {
     for (format, bound) in [(Format::Q8, Q8_COSINE), (Format::Q4, Q4_COSINE)] {
         for (checkpoint, model) in models([WeightFormat::Packed(format)]) {
             for case in checkpoint.all_cases() {
@@ -180,7 +180,7 @@ fn quantised_logits() {
 }
 
 #[test]
-fn quantised_features_of_images() {
+fn quantized_features_of_images() {
     for (checkpoint, model) in models([WeightFormat::Packed(Format::Bf16), WeightFormat::Packed(Format::Q8)]) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
@@ -194,7 +194,7 @@ fn quantised_features_of_images() {
 }
 
 #[test]
-fn a_quantised_checkpoint_is_what_loading_would_make() {
+fn a_quantized_checkpoint_is_what_loading_would_make() {
     for (dtype, format) in [(Dtype::Q8, Format::Q8), (Dtype::Q4, Format::Q4)] {
         for checkpoint in checkpoints() {
             let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ const WIDTH: u32 = 48;
 /// Most frames of a video that are shown.
 const FRAMES: usize = 8;
 
-/// Draws what the model sees on stderr, if that is a terminal with colours: each image as a whole, the first frames of
+/// Draws what the model sees on stderr, if that is a terminal with colors: each image as a whole, the first frames of
 /// each video.
 pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure> {
     let mut stderr = std::io::stderr().lock();
@@ -33,10 +33,10 @@ pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure
         }
     }
     let columns = terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| u32::from(width.0));
-    let many_colours = std::env::var("COLORTERM").is_ok_and(|value| value == "truecolor" || value == "24bit");
+    let many_colors = std::env::var("COLORTERM").is_ok_and(|value| value == "truecolor" || value == "24bit");
     if let Some(strip) = side_by_side(&pictures, columns) {
         // A picture that cannot be shown is no reason to lose the answer.
-        let _ = stderr.write_all(half_blocks(&strip, many_colours).as_bytes());
+        let _ = stderr.write_all(half_blocks(&strip, many_colors).as_bytes());
     }
     Ok(())
 }
@@ -66,10 +66,10 @@ fn side_by_side(pictures: &[RgbImage], columns: u32) -> Option<RgbImage> {
     Some(strip)
 }
 
-/// Each character shows two pixels, the upper one as a block of its own colour and the lower one as background: in 24 bits,
-/// or as the nearest of a terminal's 216 colours.
-fn half_blocks(picture: &RgbImage, many_colours: bool) -> String {
-    let colour = |Rgb([r, g, b]): Rgb<u8>| match many_colours {
+/// Each character shows two pixels, the upper one as a block of its own color and the lower one as background: in 24 bits,
+/// or as the nearest of a terminal's 216 colors.
+fn half_blocks(picture: &RgbImage, many_colors: bool) -> String {
+    let color = |Rgb([r, g, b]): Rgb<u8>| match many_colors {
         true => format!("2;{r};{g};{b}"),
         false => {
             let [r, g, b] = [r, g, b].map(|level| (u32::from(level) * 5 + 127) / 255);
@@ -80,9 +80,9 @@ fn half_blocks(picture: &RgbImage, many_colours: bool) -> String {
     for y in (0..picture.height()).step_by(2) {
         for x in 0..picture.width() {
             let (upper, lower) = (*picture.get_pixel(x, y), picture.get_pixel_checked(x, y + 1).copied());
-            let lower = lower.map(|lower| format!(";48;{}", colour(lower))).unwrap_or_default();
+            let lower = lower.map(|lower| format!(";48;{}", color(lower))).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = write!(text, "\x1b[38;{}{lower}m\u{2580}", colour(upper));
+            let _ = write!(text, "\x1b[38;{}{lower}m\u{2580}", color(upper));
         }
         text.push_str("\x1b[0m\n");
     }

@@ -85,7 +85,7 @@ pub struct GenerationConfig {
     pub suppress_tokens: Vec<u32>,
     /// Tokens that are not generated first.
     pub begin_suppress_tokens: Vec<u32>,
-    /// Whether the processed logits are normalised.
+    /// Whether the processed logits are normalized.
     pub renormalize_logits: Option<bool>,
     /// Weight of classifier-free guidance; 1 is none.
     pub guidance_scale: Option<f64>,

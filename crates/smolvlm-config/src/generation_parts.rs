@@ -44,16 +44,16 @@ pub struct ExponentialDecay {
     pub factor: f64,
 }
 
-/// A watermark: generated tokens favour a pseudo-random part of the vocabulary (arXiv:2306.04634).
+/// A watermark: generated tokens favor a pseudo-random part of the vocabulary (arXiv:2306.04634).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watermarking {
-    /// Fraction of the vocabulary that is favoured.
+    /// Fraction of the vocabulary that is favored.
     pub greenlist_ratio: f64,
-    /// What is added to the logits of favoured tokens.
+    /// What is added to the logits of favored tokens.
     pub bias: f64,
     /// Key of the hash.
     pub hashing_key: u64,
-    /// Whether the favoured part depends on the candidate token (`"selfhash"`) or on those before it (`"lefthash"`).
+    /// Whether the favored part depends on the candidate token (`"selfhash"`) or on those before it (`"lefthash"`).
     pub self_hash: bool,
     /// Number of tokens that the hash covers.
     pub context_width: usize,

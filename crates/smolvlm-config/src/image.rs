@@ -14,7 +14,7 @@ use crate::{
 /// unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageProcessorConfig {
-    /// Whether images with other colour modes, or transparency, are converted to RGB.
+    /// Whether images with other color modes, or transparency, are converted to RGB.
     pub do_convert_rgb: bool,
     /// Whether the image is brought to `size` first.
     pub do_resize: bool,
@@ -66,7 +66,7 @@ impl Default for ImageProcessorConfig {
 pub(crate) const SWITCH: Kind<bool> =
     Kind { expected: "true or false", convert: |value| if value.is_null() { Some(false) } else { value.as_bool() } };
 
-/// One number per colour channel, or one for all.
+/// One number per color channel, or one for all.
 const CHANNELS: Kind<[f64; 3]> = Kind {
     expected: "a list of three numbers, or one number",
     convert: |value| match value {

@@ -18,7 +18,7 @@
 //! # Ok::<(), smolvlm_config::Error>(())
 //! ```
 //!
-//! Behaviour follows transformers 5.24.0. Where that version would fail later, inside a model or processor, reading
+//! Behavior follows transformers 5.24.0. Where that version would fail later, inside a model or processor, reading
 //! fails here.
 
 mod activation;

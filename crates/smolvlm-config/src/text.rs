@@ -37,7 +37,7 @@ pub struct TextConfig {
     pub hidden_act: Activation,
     /// Number of positions the model was made for. Longer sequences are possible.
     pub max_position_embeddings: usize,
-    /// Standard deviation of freshly initialised weights.
+    /// Standard deviation of freshly initialized weights.
     pub initializer_range: f64,
     /// Epsilon of every RMS norm. A file with a `text_config` that does not say gets 1e-6, one without a `text_config`
     /// 1e-5.

@@ -14,7 +14,7 @@ use crate::{
 /// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMVideoProcessor`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoProcessorConfig {
-    /// Whether frames with other colour modes, or transparency, are converted to RGB.
+    /// Whether frames with other color modes, or transparency, are converted to RGB.
     pub do_convert_rgb: bool,
     /// Whether frames are brought to `size`, then to a tile. Otherwise they keep their size.
     pub do_resize: bool,

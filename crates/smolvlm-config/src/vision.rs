@@ -22,7 +22,7 @@ pub struct VisionConfig {
     pub num_hidden_layers: usize,
     /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
-    /// Colour channels of a pixel.
+    /// Color channels of a pixel.
     pub num_channels: usize,
     /// Edge of a tile in pixels.
     pub image_size: usize,
@@ -34,7 +34,7 @@ pub struct VisionConfig {
     pub layer_norm_eps: f64,
     /// Dropout on attention weights while training; unused here.
     pub attention_dropout: f64,
-    /// Standard deviation of freshly initialised weights.
+    /// Standard deviation of freshly initialized weights.
     pub initializer_range: f64,
 }
 

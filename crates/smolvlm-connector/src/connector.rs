@@ -11,7 +11,7 @@ use smolvlm_kernels::{
     linears,
 };
 
-/// Joins neighbouring patches and projects them to the width of the text model.
+/// Joins neighboring patches and projects them to the width of the text model.
 #[derive(Module, Debug)]
 pub struct Connector {
     /// `[text hidden, vision hidden * scale^2]`, no bias.

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Kinds of questions in which a held-out combination matters.
-const HELD_OUT: [Kind; 4] = [Kind::Describe, Kind::Colour, Kind::Shape, Kind::Place];
+const HELD_OUT: [Kind; 4] = [Kind::Describe, Kind::Color, Kind::Shape, Kind::Place];
 
 /// Options of scoring.
 #[derive(Debug, Args)]

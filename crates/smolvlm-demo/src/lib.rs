@@ -1,4 +1,4 @@
-//! A small trained SmolVLM, compiled into the program: 2.6 million parameters that see coloured shapes, printed words, bar
+//! A small trained SmolVLM, compiled into the program: 2.6 million parameters that see colored shapes, printed words, bar
 //! charts, pairs of pictures and short clips. What it can and cannot do, how it was trained and what it scores stands in its
 //! model card, `checkpoint/README.md`.
 //!

@@ -18,7 +18,7 @@
 //! # Ok::<(), smolvlm_generate::Error>(())
 //! ```
 //!
-//! Behaviour follows `GenerationMixin.generate` of transformers 5.24.0.
+//! Behavior follows `GenerationMixin.generate` of transformers 5.24.0.
 
 mod beam;
 mod error;

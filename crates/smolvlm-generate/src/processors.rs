@@ -24,7 +24,7 @@ trait LogitsProcessor: fmt::Debug + Send + Sync {
 }
 
 /// The processors that parameters ask for, in the order in which the reference's `generate` runs them: biases,
-/// penalties, bans, lengths and forced tokens; then, for drawn tokens, temperature and truncation; normalisation last.
+/// penalties, bans, lengths and forced tokens; then, for drawn tokens, temperature and truncation; normalization last.
 #[derive(Debug)]
 pub struct LogitsProcessors {
     list: Vec<Box<dyn LogitsProcessor>>,

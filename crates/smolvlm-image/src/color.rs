@@ -180,7 +180,7 @@ fn unpack(samples: Samples, row: &[u8], out: &mut Vec<u8>) {
         Samples::Clipped(Number::I32, big_endian) => {
             out.extend(number(4, big_endian).map(|bits| (bits as i32).clamp(0, 255) as u8));
         }
-        // The cast saturates, truncates towards zero, and makes 0 of what is not a number.
+        // The cast saturates, truncates toward zero, and makes 0 of what is not a number.
         Samples::Clipped(Number::F32, big_endian) => {
             out.extend(number(4, big_endian).map(|bits| f32::from_bits(bits) as u8));
         }

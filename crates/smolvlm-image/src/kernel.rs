@@ -13,7 +13,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter of a configuration; `None` for nearest neighbour, which weighs nothing.
+    /// The filter of a configuration; `None` for nearest neighbor, which weighs nothing.
     pub(crate) fn new(resample: Resample) -> Result<Option<Self>, Error> {
         match resample {
             Resample::Lanczos => Ok(Some(Self { support: 3.0, shape: lanczos })),
@@ -68,12 +68,12 @@ impl Weights {
         let mut spans = Vec::with_capacity(output);
         let mut exact: Vec<f64> = Vec::new();
         for index in 0..output {
-            let centre = (index as f64 + 0.5) * scale;
+            let center = (index as f64 + 0.5) * scale;
             // `as` truncates toward zero, like the reference's integer conversion.
-            let low = ((centre - support + 0.5) as i64).max(0) as usize;
-            let high = ((centre + support + 0.5) as usize).min(input);
+            let low = ((center - support + 0.5) as i64).max(0) as usize;
+            let high = ((center + support + 0.5) as usize).min(input);
             let start = exact.len();
-            exact.extend((low..high).map(|j| (filter.shape)((j as f64 - centre + 0.5) / stretch)));
+            exact.extend((low..high).map(|j| (filter.shape)((j as f64 - center + 0.5) / stretch)));
             let total: f64 = exact[start..].iter().sum();
             if total != 0.0 {
                 exact[start..].iter_mut().for_each(|weight| *weight /= total);

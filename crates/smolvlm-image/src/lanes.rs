@@ -1,6 +1,6 @@
 //! The two inner loops of resizing, for the instruction set at hand: weighted sums of runs of bytes, and transposing.
 //!
-//! [`Portable`] is the plain statement of both, which compilers vectorise for a target's baseline; x86 with AVX2 has its own
+//! [`Portable`] is the plain statement of both, which compilers vectorize for a target's baseline; x86 with AVX2 has its own
 //! (`avx2.rs`). Their results are equal.
 
 /// Bytes that are handled at once.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 const ROWS: usize = BLOCK;
 
 /// Output rows that one thread makes at a time when both axes change: their input rows are resized to a buffer and not kept.
-/// Neighbouring stripes share input rows, about 5 % of them when an image shrinks.
+/// Neighboring stripes share input rows, about 5 % of them when an image shrinks.
 const STRIPE: usize = 128;
 
 /// Resizes along both axes, rows first.

@@ -167,7 +167,7 @@ impl ImageProcessor {
     }
 }
 
-/// What an 8-bit level becomes. Rescaling and normalising are one step in f32, `(v - 255 mean) / (255 std)`, as
+/// What an 8-bit level becomes. Rescaling and normalizing are one step in f32, `(v - 255 mean) / (255 std)`, as
 /// torchvision's processor fuses them.
 fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
     let (mean, std) = (config.image_mean[channel] as f32, config.image_std[channel] as f32);

@@ -115,7 +115,7 @@ mod tests {
     use smolvlm_config::Resample;
 
     /// One channel in, one channel out: the others repeat it.
-    fn grey(rows: &[&[u8]], size: (u32, u32)) -> Vec<Vec<u8>> {
+    fn gray(rows: &[&[u8]], size: (u32, u32)) -> Vec<Vec<u8>> {
         let data: Vec<u8> = rows.iter().flat_map(|row| row.iter().flat_map(|&v| [v; 3])).collect();
         let image = Rgb::new(rows[0].len() as u32, rows.len() as u32, data).unwrap();
         let out = resize(&image, size.0, size.1, Resample::Lanczos).unwrap();
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn small_cases_as_torchvision_has_them() {
-        assert_eq!(grey(&SAMPLE, (2, 2)), [[18, 175], [119, 94]]);
+        assert_eq!(gray(&SAMPLE, (2, 2)), [[18, 175], [119, 94]]);
         assert_eq!(
-            grey(&SAMPLE, (5, 6)),
+            gray(&SAMPLE, (5, 6)),
             [
                 [9, 0, 28, 184, 255, 255],
                 [0, 6, 49, 126, 199, 224],
@@ -139,13 +139,13 @@ mod tests {
                 [255, 115, 10, 255, 155, 0]
             ]
         );
-        assert_eq!(grey(&SAMPLE, (3, 4)), SAMPLE.map(<[u8]>::to_vec));
+        assert_eq!(gray(&SAMPLE, (3, 4)), SAMPLE.map(<[u8]>::to_vec));
     }
 
     #[test]
-    fn a_row_wider_than_a_block_is_one_colour_throughout() {
+    fn a_row_wider_than_a_block_is_one_color_throughout() {
         let wide = vec![77u8; 1000];
-        assert!(grey(&[&wide, &wide, &wide], (7, 333)).iter().flatten().all(|&value| value == 77));
+        assert!(gray(&[&wide, &wide, &wide], (7, 333)).iter().flatten().all(|&value| value == 77));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 const FORMATS: [ImageFormat; 6] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff];
 
-/// A picture of few colours, so that GIF keeps them.
+/// A picture of few colors, so that GIF keeps them.
 fn picture() -> RgbImage {
     RgbImage::from_fn(37, 23, |x, y| image::Rgb([(x / 6 * 40) as u8, (y / 5 * 50) as u8, ((x + y) % 3 * 100) as u8]))
 }

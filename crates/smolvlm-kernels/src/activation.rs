@@ -135,7 +135,7 @@ pub(crate) fn value_and_slope(function: Activation, z: f32) -> (f32, f32) {
 #[cfg(feature = "flex")]
 mod slices {
     use super::{Activation, gelu_of, gelu_tanh_of, silu_of};
-    use crate::cpu::isa::vectorised;
+    use crate::cpu::isa::vectorized;
     #[cfg(target_arch = "x86_64")]
     use crate::cpu::isa::{Isa, Level};
     #[cfg(target_arch = "x86_64")]
@@ -164,19 +164,19 @@ mod slices {
         }
     }
 
-    vectorised! {
+    vectorized! {
         fn gelu_tanh(values: &mut [f32]) {
             values.iter_mut().for_each(|value| *value = gelu_tanh_of(*value));
         }
     }
 
-    vectorised! {
+    vectorized! {
         fn gelu(values: &mut [f32]) {
             values.iter_mut().for_each(|value| *value = gelu_of(*value));
         }
     }
 
-    vectorised! {
+    vectorized! {
         fn silu(values: &mut [f32]) {
             values.iter_mut().for_each(|value| *value = silu_of(*value));
         }

@@ -24,7 +24,7 @@ pub(crate) fn map<const D: usize>(
     let mut contiguous = primitive.to_contiguous();
     drop(primitive);
     contiguous.storage_mut::<f32>().par_chunks_mut(CHUNK).for_each(|values| {
-        // Compiled for every instruction set; the loop is vectorised for the one at hand.
+        // Compiled for every instruction set; the loop is vectorized for the one at hand.
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || values.iter_mut().for_each(|value| *value = function(*value)),

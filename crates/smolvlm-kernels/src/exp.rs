@@ -1,6 +1,6 @@
-//! The exponential function, for loops that are to be vectorised.
+//! The exponential function, for loops that are to be vectorized.
 
-/// `e^x` in a form that vectorises: no branch, no table, no call. Within 2e-7 of the true value, relative to it, from -87 to
+/// `e^x` in a form that vectorizes: no branch, no table, no call. Within 2e-7 of the true value, relative to it, from -87 to
 /// 88; smaller arguments give that of -87, larger ones infinity.
 ///
 /// `x = n ln 2 + r`, and a polynomial for `e^r` (Cephes, `expf.c`).

@@ -57,7 +57,7 @@ impl Rotary {
 }
 
 /// Rotates heads by position: `x * cos + rotate_half(x) * sin`, with the halves of a head as the two coordinates (the
-/// layout of llama checkpoints; GPT-J pairs neighbours instead).
+/// layout of llama checkpoints; GPT-J pairs neighbors instead).
 ///
 /// # Shapes
 ///

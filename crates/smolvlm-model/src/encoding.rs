@@ -1,6 +1,6 @@
 //! How the values of a stored tensor are written.
 //!
-//! Quantised matrices, which [`write_quantised_checkpoint`](crate::write_quantised_checkpoint) writes, come with a second
+//! Quantized matrices, which [`write_quantized_checkpoint`](crate::write_quantized_checkpoint) writes, come with a second
 //! tensor, of their name with `_scale` behind it:
 //!
 //! | `NAME` | `NAME_scale` | value |
@@ -28,7 +28,7 @@ pub(crate) enum Encoding {
     Q4,
 }
 
-/// Name of the scales of a quantised matrix.
+/// Name of the scales of a quantized matrix.
 pub(crate) fn scale_name(name: &str) -> String {
     format!("{name}_scale")
 }

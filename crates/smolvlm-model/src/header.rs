@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for &mut Names {
             map.next_value::<IgnoredAny>()?;
             if seen.contains(&name) {
                 self.repeated = Some(name);
-                // The rest is of no interest, but a deserialiser wants to be read to its end.
+                // The rest is of no interest, but a deserializer wants to be read to its end.
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 return Ok(());
             }

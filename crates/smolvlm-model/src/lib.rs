@@ -38,7 +38,7 @@ mod packed;
 mod parameter_path;
 mod place;
 #[cfg(feature = "flex")]
-mod quantise;
+mod quantize;
 mod random;
 mod resolve;
 mod save;
@@ -55,7 +55,7 @@ pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
 pub use parameter_path::ParameterPath;
 #[cfg(feature = "flex")]
-pub use quantise::{QuantisedSource, write_quantised_checkpoint};
+pub use quantize::{QuantizedSource, write_quantized_checkpoint};
 pub use random::write_random_checkpoint;
 pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;

@@ -83,8 +83,8 @@ impl Plan {
             wrong_type = Some((stored_name.to_owned(), stored.dtype));
         }
         let mut used: HashSet<&str> = sources.values().map(|source| source.name.as_str()).collect();
-        let quantised = sources.values().filter(|source| !matches!(source.encoding, Encoding::Float(_)));
-        let scales: Vec<String> = quantised.map(|source| scale_name(&source.name)).collect();
+        let quantized = sources.values().filter(|source| !matches!(source.encoding, Encoding::Float(_)));
+        let scales: Vec<String> = quantized.map(|source| scale_name(&source.name)).collect();
         used.extend(scales.iter().map(String::as_str));
         used.extend(mismatch.misshapen.iter().map(|tensor| tensor.name.as_str()));
         if tied {

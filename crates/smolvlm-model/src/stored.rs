@@ -174,8 +174,8 @@ impl Weights {
             .map(|(_, float)| float)
     }
 
-    /// Whether matrices are stored quantised, and how those of the text model are.
-    pub fn quantised(&self) -> Option<Format> {
+    /// Whether matrices are stored quantized, and how those of the text model are.
+    pub fn quantized(&self) -> Option<Format> {
         let is_code = |dtype: Dtype| self.tensors.values().any(|(_, tensor)| tensor.dtype == dtype);
         match (is_code(Dtype::U8), is_code(Dtype::I8)) {
             (true, _) => Some(Format::Q4),

@@ -12,7 +12,7 @@ pub enum TensorKind {
     Weight,
     /// An additive vector.
     Bias,
-    /// The scale of a normalisation, near one.
+    /// The scale of a normalization, near one.
     Scale,
     /// A lookup table, one row an entry.
     Embedding,

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
-use smolvlm_model::{Error, PeftAdapter, QuantisedSource, SmolVlmModel, Weights, write_quantised_checkpoint};
+use smolvlm_model::{Error, PeftAdapter, QuantizedSource, SmolVlmModel, Weights, write_quantized_checkpoint};
 use std::path::Path;
 use support::*;
 
@@ -84,7 +84,7 @@ fn quantized_checkpoints_can_be_adapted_and_have_matrices_replaced() {
         let quantized = tempfile::tempdir().unwrap();
         let path = quantized.path().join("model.safetensors");
         let weights = Weights::open(&base).unwrap();
-        write_quantised_checkpoint(&config(), &QuantisedSource::Weights(&weights), format, &path).unwrap();
+        write_quantized_checkpoint(&config(), &QuantizedSource::Weights(&weights), format, &path).unwrap();
         let weights = Weights::open(&path).unwrap();
         let plain_model = SmolVlmModel::load(&config(), &weights, &Device::flex(), FloatType::F32).unwrap().0;
         let mut adapter = plain();

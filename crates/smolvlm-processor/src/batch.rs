@@ -16,7 +16,7 @@ pub struct Batch {
     pub input_ids: Vec<u32>,
     /// 1 for a token, 0 for padding; `[rows, len]`.
     pub attention_mask: Vec<u8>,
-    /// The expanded prompts that were tokenised.
+    /// The expanded prompts that were tokenized.
     pub prompts: Vec<String>,
     /// The images and videos of each row, unpadded, in the order of the prompt.
     pub media: Vec<Vec<Media>>,

@@ -38,7 +38,7 @@ pub enum Error {
     #[error("add_generation_prompt and continue_final_message exclude each other; set one of them to false")]
     ConflictingOptions,
     /// `continue_final_message` was asked for, but there is nothing to continue.
-    #[error("{at}continue_final_message cannot be honoured: {reason}")]
+    #[error("{at}continue_final_message cannot be honored: {reason}")]
     ContinueFinalMessage {
         /// The conversation and its last message.
         at: Position,
@@ -224,7 +224,7 @@ pub enum Error {
         /// The string looked for; empty when not even that is known.
         token: String,
     },
-    /// Tokenising gave another number of image tokens than the tile grids need.
+    /// Tokenizing gave another number of image tokens than the tile grids need.
     #[error("conversation {row}: the prompt holds {found} image tokens, its images need {needed}")]
     ImageTokens {
         /// Row of the batch, from 0.

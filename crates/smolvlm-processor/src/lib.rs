@@ -26,7 +26,7 @@
 //!
 //! # Differences from the reference
 //!
-//! Behaviour follows transformers 5.24.0 (`SmolVLMProcessor`), except that
+//! Behavior follows transformers 5.24.0 (`SmolVLMProcessor`), except that
 //! - message content given as a plain string is one text item for a template that would drop strings, as the released one;
 //! - an image or video item has exactly one source;
 //! - images and videos mix in one conversation, in the order written, where the reference fails;

@@ -40,7 +40,7 @@ const NAME: &str = "chat_template";
 /// Longest template, in bytes. The engine's parser recurses over chains of operators, one level a byte at worst.
 const MAX_BYTES: usize = 32 << 10;
 
-/// Stack for compiling a template of [`MAX_BYTES`]: twice the most that unoptimised code was seen to use.
+/// Stack for compiling a template of [`MAX_BYTES`]: twice the most that unoptimized code was seen to use.
 const COMPILE_STACK: usize = 128 << 20;
 
 /// Templates up to this length (the released one, for instance) compile on the caller's stack.

@@ -4,7 +4,7 @@ use tokenizers::Tokenizer;
 
 use crate::error::Error;
 
-/// Ids that stay in the window as context once their text is out. Enough for a decoder that looks at its neighbours, and
+/// Ids that stay in the window as context once their text is out. Enough for a decoder that looks at its neighbors, and
 /// for UTF-8 to find its character boundaries again wherever the window starts.
 const CONTEXT: usize = 8;
 

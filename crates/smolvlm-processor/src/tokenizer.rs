@@ -164,7 +164,7 @@ fn special_tokens(config: &Map<String, Value>, map: Option<&Map<String, Value>>)
 
 fn collect_tokens(object: &Map<String, Value>, named: &mut BTreeMap<String, String>) {
     for (name, value) in object.iter().filter(|(name, _)| name.ends_with("_token")) {
-        // Either the string itself or a serialised AddedToken.
+        // Either the string itself or a serialized AddedToken.
         let token = match value {
             Value::Object(added) => added.get("content").and_then(Value::as_str),
             other => other.as_str(),

@@ -50,7 +50,7 @@ fn released_template_table() {
 }
 
 #[test]
-fn roles_are_capitalised_as_python_does() {
+fn roles_are_capitalized_as_python_does() {
     for (role, wanted) in
         [("uSER two", "User two"), ("ÄRZTIN", "Ärztin"), ("ΑΣ", "Ας"), ("ǆ", "ǅ"), ("ß", "Ss"), ("", "")]
     {

@@ -114,7 +114,7 @@ fn a_finished_stream_can_be_used_again() {
     }
 }
 
-/// A tokenizer whose decoder looks at neighbours: words are joined by spaces, the first has none.
+/// A tokenizer whose decoder looks at neighbors: words are joined by spaces, the first has none.
 #[test]
 fn other_decoders_stream_too() {
     let json = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,

@@ -1,7 +1,7 @@
 //! Training SmolVLM: from nothing or from a checkpoint, on the CPU.
 //!
 //! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and learns what the assistant says in them.
-//! Each step is shared among threads, sample by sample; the next batch is rendered, tokenised and cut into tiles meanwhile.
+//! Each step is shared among threads, sample by sample; the next batch is rendered, tokenized and cut into tiles meanwhile.
 //!
 //! ```
 //! use smolvlm_config::Preset;

@@ -35,7 +35,7 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// Gives a model adapters that change nothing yet. What trains it afterwards changes them alone.
+    /// Gives a model adapters that change nothing yet. What trains it afterward changes them alone.
     ///
     /// # Errors
     ///

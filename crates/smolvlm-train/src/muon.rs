@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Share of the earlier mean in a step's.
 const MOMENTUM: f32 = 0.95;
-/// Iterations towards an orthogonal matrix, and the polynomial of each: coefficients of x, x^3 and x^5.
+/// Iterations toward an orthogonal matrix, and the polynomial of each: coefficients of x, x^3 and x^5.
 const ITERATIONS: usize = 5;
 const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
 /// Root mean square of a step at rate 1, as large as AdamW's usually is, so that rate and decay mean the same (Liu et al.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Points of a curve. Longer ones are drawn as means of neighbours.
+/// Points of a curve. Longer ones are drawn as means of neighbors.
 const POINTS: usize = 400;
 
 /// Draws the losses of a metrics file, as training writes it, over the steps as an SVG picture. Of steps that an

@@ -70,7 +70,7 @@ impl Decoder for Libraries {
     ) -> Result<(), Error> {
         let mut reader = self.reader(deadline)?;
         if let Some((key, index)) = from
-            && !reader.seek_towards(key, index)
+            && !reader.seek_toward(key, index)
         {
             reader = self.reader(deadline)?;
         }
@@ -200,7 +200,7 @@ impl Reader {
         if self.place.is_some_and(|place| place >= target) {
             return Ok(true);
         }
-        if can_seek && !self.seek_towards(target, index) {
+        if can_seek && !self.seek_toward(target, index) {
             return Ok(false);
         }
         // Frames that nobody wants, and that no other frame needs, need not be decoded.
@@ -278,7 +278,7 @@ impl Reader {
 
     /// Seeks if that leaves packets out. False if it was tried and came out behind the target: some formats can only guess
     /// where a time is.
-    fn seek_towards(&mut self, target: i64, index: &Index) -> bool {
+    fn seek_toward(&mut self, target: i64, index: &Index) -> bool {
         let Some(key) = index.key_before(target) else { return true };
         let is_next = self.last_key.is_none() && index.keys.first() == Some(&key);
         if is_next || self.last_key.is_some_and(|last| key <= last) {

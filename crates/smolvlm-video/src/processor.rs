@@ -120,7 +120,7 @@ mod tests {
         VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..VideoProcessorConfig::default() }
     }
 
-    /// Frame `k` is grey of level `k`.
+    /// Frame `k` is gray of level `k`.
     fn video(frames: u8, fps: Option<Ratio>) -> Frames {
         let frame = |level| FrameImage::Decoded(Arc::new(Rgb::new(30, 20, vec![level; 1800]).unwrap()));
         Frames::new((0..frames).map(frame).collect(), fps, None, &Limits::default()).unwrap()

@@ -89,7 +89,7 @@ fn odd_sizes_and_turned_frames() {
 }
 
 #[test]
-fn colours_follow_the_matrix_of_the_stream() {
+fn colors_follow_the_matrix_of_the_stream() {
     for open in openers() {
         for matrix in ["bt470bg", "bt709", "bt2020nc"] {
             let mut video = open_clip(open, &format!("colour-{matrix}.mp4"));

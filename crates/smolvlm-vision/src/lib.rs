@@ -2,7 +2,7 @@
 //!
 //! Tiles `[T, 3, H, W]` go in, patch features `[T, patches, hidden]` come out. The encoder accepts tiles of any size and
 //! tiles of which only a part is picture: position ids follow the resolution, invalid patches are hidden from the others.
-//! Behaviour follows transformers 5.24.0 (`modeling_smolvlm.py`).
+//! Behavior follows transformers 5.24.0 (`modeling_smolvlm.py`).
 
 mod embeddings;
 mod encoder;

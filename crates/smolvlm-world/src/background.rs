@@ -1,7 +1,7 @@
 //! What is behind the shapes.
 
 use crate::canvas::Canvas;
-use crate::colour::{Rgb, distance, luma};
+use crate::color::{Rgb, distance, luma};
 use crate::random::Random;
 
 /// What is behind the shapes.
@@ -15,7 +15,7 @@ pub(crate) struct Background {
 #[derive(Debug, Clone, Copy)]
 enum Pattern {
     Plain,
-    /// From one colour to the other along this direction, which sums to 1 in absolute values.
+    /// From one color to the other along this direction, which sums to 1 in absolute values.
     Gradient {
         right: f32,
         down: f32,
@@ -32,14 +32,14 @@ enum Pattern {
     },
 }
 
-/// How far the background keeps from every shape's colour, in [`distance`].
+/// How far the background keeps from every shape's color, in [`distance`].
 const CONTRAST: f32 = 105.0;
 
 /// How far its brightness keeps from that of text printed on it.
 const TEXT_CONTRAST: f32 = 95.0;
 
 impl Background {
-    /// One that sets off shapes of these colours, and text of that colour.
+    /// One that sets off shapes of these colors, and text of that color.
     pub fn new(random: &mut Random, shapes: &[Rgb], text: Option<Rgb>) -> Self {
         let (mut best, mut best_score) = (Self::any(random), 0.0);
         for _ in 0..60 {

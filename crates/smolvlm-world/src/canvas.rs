@@ -1,6 +1,6 @@
 //! Drawing.
 
-use crate::colour::Rgb;
+use crate::color::Rgb;
 use crate::picture::Picture;
 use crate::shape::{REACH, Shape};
 
@@ -27,24 +27,24 @@ pub(crate) struct Figure {
 pub(crate) struct Grain {
     /// Most that noise changes a number, of 255.
     pub noise: f32,
-    /// Whether a pixel takes from its neighbours.
+    /// Whether a pixel takes from its neighbors.
     pub blur: bool,
     /// The noise's seed.
     pub seed: u64,
 }
 
 impl Canvas {
-    /// A canvas with this colour at each column and row.
-    pub fn new(width: usize, height: usize, colour: impl Fn(usize, usize) -> Rgb) -> Self {
+    /// A canvas with this color at each column and row.
+    pub fn new(width: usize, height: usize, color: impl Fn(usize, usize) -> Rgb) -> Self {
         let mut pixels = Vec::with_capacity(width * height);
         for y in 0..height {
-            pixels.extend((0..width).map(|x| colour(x, y)));
+            pixels.extend((0..width).map(|x| color(x, y)));
         }
         Self { width, height, pixels }
     }
 
     /// Draws a shape with soft edges.
-    pub fn figure(&mut self, figure: Figure, colour: Rgb) {
+    pub fn figure(&mut self, figure: Figure, color: Rgb) {
         let Figure { shape, x, y, radius, turn } = figure;
         // Sine and cosine by arithmetic alone, for the same picture on every machine.
         let scale = 1.0 / (1.0 + turn * turn);
@@ -56,19 +56,19 @@ impl Canvas {
                 let (dx, dy) = ((column as f32 + 0.5 - x) / radius, (row as f32 + 0.5 - y) / radius);
                 let distance = shape.distance(cosine * dx + sine * dy, cosine * dy - sine * dx) * radius;
                 if distance < 0.5 {
-                    self.blend(column, row, colour, (0.5 - distance).min(1.0));
+                    self.blend(column, row, color, (0.5 - distance).min(1.0));
                 }
             }
         }
     }
 
-    /// Draws an upright rectangle; a pixel that is partly covered takes its part of the colour.
-    pub fn rectangle(&mut self, left: f32, top: f32, right: f32, bottom: f32, colour: Rgb) {
+    /// Draws an upright rectangle; a pixel that is partly covered takes its part of the color.
+    pub fn rectangle(&mut self, left: f32, top: f32, right: f32, bottom: f32, color: Rgb) {
         for row in span(top, bottom, self.height) {
             let tall = bottom.min(row as f32 + 1.0) - top.max(row as f32);
             for column in span(left, right, self.width) {
                 let wide = right.min(column as f32 + 1.0) - left.max(column as f32);
-                self.blend(column, row, colour, tall * wide);
+                self.blend(column, row, color, tall * wide);
             }
         }
     }
@@ -91,14 +91,14 @@ impl Canvas {
         Picture { width: self.width, height: self.height, rgb }
     }
 
-    fn blend(&mut self, column: usize, row: usize, colour: Rgb, share: f32) {
+    fn blend(&mut self, column: usize, row: usize, color: Rgb, share: f32) {
         let pixel = &mut self.pixels[row * self.width + column];
-        for (value, new) in pixel.iter_mut().zip(colour) {
+        for (value, new) in pixel.iter_mut().zip(color) {
             *value += share * (new - *value);
         }
     }
 
-    /// Half of a pixel and a quarter of each neighbour, across and then down.
+    /// Half of a pixel and a quarter of each neighbor, across and then down.
     fn blur(&mut self) {
         let lines = |pixels: &mut Vec<Rgb>, starts: usize, start: usize, count: usize, step: usize| {
             for line in 0..starts {

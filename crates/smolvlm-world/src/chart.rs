@@ -2,7 +2,7 @@
 
 use crate::background::Background;
 use crate::canvas::Grain;
-use crate::colour::{Colour, Rgb};
+use crate::color::{Color, Rgb};
 use crate::fact::{Fact, sentence};
 use crate::font::Font;
 use crate::kind::Kind;
@@ -10,7 +10,7 @@ use crate::picture::Medium;
 use crate::random::Random;
 use crate::scene::grain;
 
-/// Two to five labelled bars of clearly different heights.
+/// Two to five labeled bars of clearly different heights.
 pub(crate) struct Chart {
     pub bars: Vec<Bar>,
     pub font: Font,
@@ -26,7 +26,7 @@ pub(crate) struct Chart {
 /// One bar.
 pub(crate) struct Bar {
     pub label: String,
-    pub colour: Colour,
+    pub color: Color,
     /// In pixels.
     pub height: usize,
     pub left: f32,
@@ -42,10 +42,10 @@ impl Chart {
     pub fn new(random: &mut Random) -> Self {
         let count = random.between(2, 5);
         let labels = labels(random, count);
-        let colours = if random.percent(55) {
-            random.choose(&Colour::ALL, count)
+        let colors = if random.percent(55) {
+            random.choose(&Color::ALL, count)
         } else {
-            vec![random.pick(&Colour::ALL); count]
+            vec![random.pick(&Color::ALL); count]
         };
         // One height in each of `count` steps, so that no two are close.
         let steps = random.choose(&[1, 2, 3, 4, 5, 6, 7, 8], count);
@@ -53,13 +53,13 @@ impl Chart {
         let slot = (SIZE as f32 - 12.0) / count as f32;
         let wide = slot.min(34.0) * random.range(0.5, 0.75);
         let mut bars = Vec::with_capacity(count);
-        for (index, ((label, colour), height)) in labels.into_iter().zip(colours).zip(heights).enumerate() {
+        for (index, ((label, color), height)) in labels.into_iter().zip(colors).zip(heights).enumerate() {
             let middle = 6.0 + slot * (index as f32 + 0.5);
-            bars.push(Bar { label, colour, height, left: middle - wide / 2.0, right: middle + wide / 2.0 });
+            bars.push(Bar { label, color, height, left: middle - wide / 2.0, right: middle + wide / 2.0 });
         }
-        let shades: Vec<Rgb> = bars.iter().map(|bar| bar.colour.rgb()).collect();
+        let shades: Vec<Rgb> = bars.iter().map(|bar| bar.color.rgb()).collect();
         // Labels are black or white, whichever can be read: both ends of brightness are asked for in turn.
-        let text = if random.percent(70) { Colour::Black } else { Colour::White };
+        let text = if random.percent(70) { Color::Black } else { Color::White };
         Self {
             font: random.pick(&Font::ALL),
             text: random.range(7.0, 9.0),
@@ -72,10 +72,10 @@ impl Chart {
     }
 
     pub fn media(&self) -> Vec<Medium> {
-        let ink = if self.background.luma() > 128.0 { Colour::Black } else { Colour::White }.rgb();
+        let ink = if self.background.luma() > 128.0 { Color::Black } else { Color::White }.rgb();
         let mut canvas = self.background.canvas(SIZE, SIZE);
         for bar in &self.bars {
-            canvas.rectangle(bar.left, self.floor - bar.height as f32, bar.right, self.floor, bar.colour.rgb());
+            canvas.rectangle(bar.left, self.floor - bar.height as f32, bar.right, self.floor, bar.color.rgb());
             let left = (bar.left + bar.right - self.font.width(&bar.label, self.text)) / 2.0;
             self.font.print(&mut canvas, &bar.label, left, self.floor + 3.5, self.text, ink);
         }
@@ -93,12 +93,12 @@ impl Chart {
             facts.push(Fact::new(Kind::Chart, TALLEST, &[], tallest.label.clone()));
             facts.push(Fact::new(Kind::Chart, SHORTEST, &[], shortest.label.clone()));
         }
-        let several = self.bars.iter().any(|bar| bar.colour != self.bars[0].colour);
+        let several = self.bars.iter().any(|bar| bar.color != self.bars[0].color);
         for (index, bar) in self.bars.iter().enumerate() {
             if several {
-                let (label, colour) = (&bar.label, bar.colour.name());
-                facts.push(Fact::new(Kind::Chart, WITH_COLOUR, &[colour], label.clone()));
-                facts.push(Fact::new(Kind::Chart, COLOUR, &[label], sentence(colour)));
+                let (label, color) = (&bar.label, bar.color.name());
+                facts.push(Fact::new(Kind::Chart, WITH_COLOR, &[color], label.clone()));
+                facts.push(Fact::new(Kind::Chart, COLOR, &[label], sentence(color)));
             }
             for other in &self.bars[..index] {
                 let taller = if bar.height > other.height { bar } else { other };
@@ -127,6 +127,6 @@ fn labels(random: &mut Random, count: usize) -> Vec<String> {
 const COUNT: &[&str] = &["How many bars are there?", "Count the bars."];
 const TALLEST: &[&str] = &["Which bar is tallest?", "Which bar is the tallest?", "What is the tallest bar?"];
 const SHORTEST: &[&str] = &["Which bar is shortest?", "Which bar is the shortest?", "What is the shortest bar?"];
-const WITH_COLOUR: &[&str] = &["Which bar is {}?", "What is the {} bar?"];
-const COLOUR: &[&str] = &["What colour is bar {}?", "Which colour is bar {}?"];
+const WITH_COLOR: &[&str] = &["Which bar is {}?", "What is the {} bar?"];
+const COLOR: &[&str] = &["What colour is bar {}?", "Which colour is bar {}?"];
 const TALLER: &[&str] = &["Which bar is taller, {} or {}?"];

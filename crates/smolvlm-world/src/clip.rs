@@ -1,8 +1,8 @@
-//! Clips of one shape that moves, changes colour or appears, beside others that do not.
+//! Clips of one shape that moves, changes color or appears, beside others that do not.
 
 use crate::background::Background;
 use crate::canvas::Grain;
-use crate::colour::{Colour, Rgb};
+use crate::color::{Color, Rgb};
 use crate::fact::{Fact, sentence};
 use crate::kind::Kind;
 use crate::picture::Medium;
@@ -29,8 +29,8 @@ pub(crate) struct Clip {
 pub(crate) enum Event {
     /// Moves by so many pixels to the right and down, evenly over the clip.
     Move { right: f32, down: f32 },
-    /// Has another colour from this frame on.
-    Change { frame: usize, to: Colour },
+    /// Has another color from this frame on.
+    Change { frame: usize, to: Color },
     /// Is there from this frame on.
     Appear { frame: usize },
 }
@@ -54,16 +54,16 @@ impl Clip {
         let event = match kind {
             Kind::Motion => journey(random, &mut actor, &mut others),
             Kind::Change => {
-                let after = actor.repaint(random, &others, &Colour::ALL, &[actor.shape]);
-                Event::Change { frame, to: after.colour }
+                let after = actor.repaint(random, &others, &Color::ALL, &[actor.shape]);
+                Event::Change { frame, to: after.color }
             }
             _ => Event::Appear { frame },
         };
-        let mut colours: Vec<Rgb> = others.iter().chain([&actor]).map(Item::rgb).collect();
+        let mut colors: Vec<Rgb> = others.iter().chain([&actor]).map(Item::rgb).collect();
         if let Event::Change { to, .. } = event {
-            colours.push(to.rgb());
+            colors.push(to.rgb());
         }
-        let background = Background::new(random, &colours, None);
+        let background = Background::new(random, &colors, None);
         Self { frames, others, actor, event, background, grain: grain(random, false) }
     }
 
@@ -77,7 +77,7 @@ impl Clip {
                 actor.x += share * right;
                 actor.y += share * down;
             }
-            Event::Change { frame: from, to } if frame >= from => actor.colour = to,
+            Event::Change { frame: from, to } if frame >= from => actor.color = to,
             Event::Appear { frame: from } if frame < from => return items,
             Event::Change { .. } | Event::Appear { .. } => {}
         }
@@ -118,8 +118,8 @@ impl Clip {
                 let alone = self.others.iter().all(|other| other.shape != actor.shape);
                 facts.push(Fact::new(Kind::Change, WHEN_CHANGES, &[], stamp(frame)));
                 if alone {
-                    facts.push(Fact::new(Kind::Change, COLOUR_AT_END, &[shape], sentence(to.name())));
-                    facts.push(Fact::new(Kind::Change, COLOUR_AT_START, &[shape], sentence(actor.colour.name())));
+                    facts.push(Fact::new(Kind::Change, COLOR_AT_END, &[shape], sentence(to.name())));
+                    facts.push(Fact::new(Kind::Change, COLOR_AT_START, &[shape], sentence(actor.color.name())));
                 }
                 facts.push(Fact::new(Kind::Change, WHO_CHANGES, &[], sentence(actor.shape.name())).aside());
                 facts.push(Fact::new(Kind::Count, COUNT, &[], count.to_string()).aside());
@@ -185,8 +185,8 @@ const MOTION: &[&str] =
     &["Which way does the {} move?", "Where does the {} move?", "In which direction does the {} move?"];
 const WHO_MOVES: &[&str] = &["Which shape moves?", "What moves?"];
 const WHEN_CHANGES: &[&str] = &["When does the colour change?", "At what time does the colour change?"];
-const COLOUR_AT_END: &[&str] = &["What colour is the {} at the end?", "Which colour is the {} at the end?"];
-const COLOUR_AT_START: &[&str] = &["What colour is the {} at the start?", "Which colour is the {} at the start?"];
+const COLOR_AT_END: &[&str] = &["What colour is the {} at the end?", "Which colour is the {} at the end?"];
+const COLOR_AT_START: &[&str] = &["What colour is the {} at the start?", "Which colour is the {} at the start?"];
 const WHO_CHANGES: &[&str] = &["Which shape changes its colour?", "What changes its colour?"];
 const WHEN_APPEARS: &[&str] = &["When does the {} appear?", "At what time does the {} appear?"];
 const WHO_APPEARS: &[&str] = &["Which shape appears?", "What appears?"];

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::canvas::Canvas;
-use crate::colour::Rgb;
+use crate::color::Rgb;
 use crate::glyphs::{BOLD, NARROW, PLAIN, Strip};
 
 /// A typeface.
@@ -35,7 +35,7 @@ impl Font {
     }
 
     /// Prints these with their top left corner there.
-    pub fn print(self, canvas: &mut Canvas, text: &str, left: f32, top: f32, height: f32, colour: Rgb) {
+    pub fn print(self, canvas: &mut Canvas, text: &str, left: f32, top: f32, height: f32, color: Rgb) {
         let unit = height / ROWS;
         let mut left = left;
         for letter in text.chars() {
@@ -45,7 +45,7 @@ impl Font {
                     let top = top + row as f32 * unit;
                     for run in runs(glyph.width, |column| ink(row, column)) {
                         let (from, to) = (left + run.start as f32 * unit, left + run.end as f32 * unit);
-                        canvas.rectangle(from, top, to, top + unit, colour);
+                        canvas.rectangle(from, top, to, top + unit, color);
                     }
                 }
             }

@@ -12,8 +12,8 @@ pub enum Kind {
     Describe,
     /// How many there are.
     Count,
-    /// What colour something has.
-    Colour,
+    /// What color something has.
+    Color,
     /// What shape something has.
     Shape,
     /// Where in the picture something is.
@@ -28,7 +28,7 @@ pub enum Kind {
     Difference,
     /// Which way something moves.
     Motion,
-    /// When something changes colour, and from what to what.
+    /// When something changes color, and from what to what.
     Change,
     /// What appears, and when.
     Appear,
@@ -41,7 +41,7 @@ impl Kind {
     pub const ALL: [Self; 13] = [
         Self::Describe,
         Self::Count,
-        Self::Colour,
+        Self::Color,
         Self::Shape,
         Self::Place,
         Self::Relation,
@@ -59,7 +59,7 @@ impl Kind {
         match self {
             Self::Describe => "describe",
             Self::Count => "count",
-            Self::Colour => "colour",
+            Self::Color => "colour",
             Self::Shape => "shape",
             Self::Place => "place",
             Self::Relation => "relation",

@@ -18,7 +18,7 @@ mod background;
 mod canvas;
 mod chart;
 mod clip;
-mod colour;
+mod color;
 mod corpus;
 mod error;
 mod fact;

@@ -1,7 +1,7 @@
 //! Two stills of one scene, with one thing changed.
 
 use crate::background::Background;
-use crate::colour::{Colour, Rgb};
+use crate::color::{Color, Rgb};
 use crate::fact::{Fact, sentence};
 use crate::kind::Kind;
 use crate::picture::Medium;
@@ -32,12 +32,12 @@ impl Pair {
         let others: Vec<Item> = first.items.iter().copied().filter(|item| item.place != before.place).collect();
         let difference = match random.below(4) {
             0 => {
-                let after = before.repaint(random, &others, &Colour::ALL, &[before.shape]);
+                let after = before.repaint(random, &others, &Color::ALL, &[before.shape]);
                 second.items[changed] = after;
-                format!("The {} is now {}.", before.name(), after.colour.name())
+                format!("The {} is now {}.", before.name(), after.color.name())
             }
             1 => {
-                let after = before.repaint(random, &others, &[before.colour], &Shape::ALL);
+                let after = before.repaint(random, &others, &[before.color], &Shape::ALL);
                 second.items[changed] = after;
                 format!("The {} is now {}.", before.name(), with_article(after.shape.name()))
             }
@@ -50,8 +50,8 @@ impl Pair {
                 format!("There is a new {}.", before.name())
             }
         };
-        let colours: Vec<Rgb> = first.items.iter().chain(&second.items).map(Item::rgb).collect();
-        first.background = Background::new(random, &colours, None);
+        let colors: Vec<Rgb> = first.items.iter().chain(&second.items).map(Item::rgb).collect();
+        first.background = Background::new(random, &colors, None);
         second.background = first.background;
         second.grain.seed = random.word();
         Self { first, second, difference }
@@ -68,9 +68,9 @@ impl Pair {
             facts.push(Fact::new(Kind::Count, COUNT, &[which], items.len().to_string()).aside());
             facts.push(Fact::new(Kind::Describe, DESCRIBE, &[which], scene_facts::description(items)).aside());
             for (index, item) in items.iter().enumerate() {
-                let (colour, shape, place) = (item.colour.name(), item.shape.name(), item.place.phrase());
+                let (color, shape, place) = (item.color.name(), item.shape.name(), item.place.phrase());
                 if items.iter().filter(|other| other.shape == item.shape).count() == 1 {
-                    let fact = Fact::new(Kind::Colour, COLOUR, &[shape, which], sentence(colour));
+                    let fact = Fact::new(Kind::Color, COLOR, &[shape, which], sentence(color));
                     facts.push(fact.about(index).aside());
                 }
                 let fact = Fact::new(Kind::Place, PLACE, &[&item.name(), which], sentence(place));
@@ -88,5 +88,5 @@ const DIFFERENCE: &[&str] = &[
 ];
 const COUNT: &[&str] = &["How many shapes are in the {} picture?", "Count the shapes in the {} picture."];
 const DESCRIBE: &[&str] = &["Describe the {} picture.", "What is in the {} picture?"];
-const COLOUR: &[&str] = &["What colour is the {} in the {} picture?"];
+const COLOR: &[&str] = &["What colour is the {} in the {} picture?"];
 const PLACE: &[&str] = &["Where is the {} in the {} picture?"];

@@ -2,7 +2,7 @@
 
 use crate::background::Background;
 use crate::canvas::Grain;
-use crate::colour::{Colour, Rgb, luma};
+use crate::color::{Color, Rgb, luma};
 use crate::fact::{Fact, sentence};
 use crate::font::Font;
 use crate::kind::Kind;
@@ -21,8 +21,8 @@ pub(crate) struct Reading {
     pub height: f32,
     /// Where the words start, left and top.
     pub starts: Vec<(f32, f32)>,
-    pub colour: Colour,
-    /// The sign's left, top, right and bottom edge and its colour.
+    pub color: Color,
+    /// The sign's left, top, right and bottom edge and its color.
     pub sign: Option<([f32; 4], Rgb)>,
     pub items: Vec<Item>,
     pub background: Background,
@@ -123,16 +123,16 @@ impl Reading {
             let wish = Wish { width: size, height: size, count, radius: (8.0, 12.0), places: &places, split };
             items = Scene::new(random, wish).items;
         }
-        let colour = random.pick(&Colour::ALL);
+        let color = random.pick(&Color::ALL);
         let sign = random.percent(40).then(|| {
             let pad = random.range(2.0, 3.5);
             let edges = [left - pad, top - pad, left + block.width + pad, top + block.height + pad];
-            (edges, sign_colour(random, colour))
+            (edges, sign_color(random, color))
         });
-        let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
-        let text = if sign.is_none() { Some(colour.rgb()) } else { None };
-        let background = Background::new(random, &colours, text);
-        Self { words, font, height, starts, colour, sign, items, background, grain: grain(random, false), size }
+        let colors: Vec<Rgb> = items.iter().map(Item::rgb).collect();
+        let text = if sign.is_none() { Some(color.rgb()) } else { None };
+        let background = Background::new(random, &colors, text);
+        Self { words, font, height, starts, color, sign, items, background, grain: grain(random, false), size }
     }
 
     pub fn media(&self) -> Vec<Medium> {
@@ -142,11 +142,11 @@ impl Reading {
         }
         if let Some(([left, top, right, bottom], rgb)) = self.sign {
             // A frame shows the sign on any background.
-            canvas.rectangle(left - 1.0, top - 1.0, right + 1.0, bottom + 1.0, self.colour.rgb());
+            canvas.rectangle(left - 1.0, top - 1.0, right + 1.0, bottom + 1.0, self.color.rgb());
             canvas.rectangle(left, top, right, bottom, rgb);
         }
         for (word, &(left, top)) in self.words.iter().zip(&self.starts) {
-            self.font.print(&mut canvas, word, left, top, self.height, self.colour.rgb());
+            self.font.print(&mut canvas, word, left, top, self.height, self.color.rgb());
         }
         vec![Medium::Image(canvas.finish(self.grain))]
     }
@@ -155,7 +155,7 @@ impl Reading {
         let forms = if self.sign.is_some() { READ_SIGN } else { READ };
         let mut facts = vec![
             Fact::new(Kind::Read, forms, &[], self.words.join(" ")),
-            Fact::new(Kind::Colour, TEXT_COLOUR, &[], sentence(self.colour.name())).aside(),
+            Fact::new(Kind::Color, TEXT_COLOR, &[], sentence(self.color.name())).aside(),
         ];
         if let [word] = &self.words[..]
             && word.len() > 1
@@ -269,8 +269,8 @@ fn syllables(random: &mut Random, length: usize) -> String {
     (0..length).map(letter).map(char::from).collect()
 }
 
-/// A plain colour that text of this colour can be read on.
-fn sign_colour(random: &mut Random, text: Colour) -> Rgb {
+/// A plain color that text of this color can be read on.
+fn sign_color(random: &mut Random, text: Color) -> Rgb {
     loop {
         let level = random.range(10.0, 250.0);
         let rgb = [(); 3].map(|()| (level + random.range(-25.0, 25.0)).clamp(0.0, 255.0));
@@ -282,7 +282,7 @@ fn sign_colour(random: &mut Random, text: Colour) -> Rgb {
 
 const READ: &[&str] = &["Read the text.", "What does the text say?", "What is written here?"];
 const READ_SIGN: &[&str] = &["Read the text.", "What does the sign say?", "What is written here?", "Read the sign."];
-const TEXT_COLOUR: &[&str] = &["What colour is the text?", "Which colour is the text?"];
+const TEXT_COLOR: &[&str] = &["What colour is the text?", "Which colour is the text?"];
 const FIRST_LETTER: &[&str] = &["What is the first letter?", "Which letter is first?"];
 const LAST_LETTER: &[&str] = &["What is the last letter?", "Which letter is last?"];
 const LETTER_COUNT: &[&str] = &["How many letters are there?", "Count the letters."];

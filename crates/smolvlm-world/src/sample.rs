@@ -49,8 +49,8 @@ const DRILLS: u64 = 3000;
 
 /// A question of a kind, the same for the same arguments.
 ///
-/// With [`Split::HeldOut`], [`Describe`](Kind::Describe), [`Colour`](Kind::Colour), [`Shape`](Kind::Shape) and
-/// [`Place`](Kind::Place) ask about a held-out combination of colour, shape and place;
+/// With [`Split::HeldOut`], [`Describe`](Kind::Describe), [`Color`](Kind::Color), [`Shape`](Kind::Shape) and
+/// [`Place`](Kind::Place) ask about a held-out combination of color, shape and place;
 /// [`Count`](Kind::Count), [`Relation`](Kind::Relation), [`Read`](Kind::Read) and [`Difference`](Kind::Difference) have
 /// one in the picture, as have [`Change`](Kind::Change) and [`Appear`](Kind::Appear) if anything but the changing shape
 /// is in the clip. [`Motion`](Kind::Motion), [`Chart`](Kind::Chart) and [`Text`](Kind::Text) have no places: there the

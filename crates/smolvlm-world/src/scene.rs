@@ -1,8 +1,8 @@
-//! Coloured shapes at places.
+//! Colored shapes at places.
 
 use crate::background::Background;
 use crate::canvas::{Figure, Grain};
-use crate::colour::{Colour, Rgb, TINT};
+use crate::color::{Color, Rgb, TINT};
 use crate::held_out::is_held_out;
 use crate::picture::Picture;
 use crate::place::Place;
@@ -24,10 +24,10 @@ pub(crate) struct Scene {
 /// A shape in a scene.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Item {
-    pub colour: Colour,
+    pub color: Color,
     pub shape: Shape,
     pub place: Place,
-    /// The colour as drawn minus the typical one.
+    /// The color as drawn minus the typical one.
     pub tint: Rgb,
     /// The middle, in pixels.
     pub x: f32,
@@ -52,7 +52,7 @@ pub(crate) struct Wish<'a> {
 impl Item {
     /// "red circle"
     pub fn name(&self) -> String {
-        format!("{} {}", self.colour.name(), self.shape.name())
+        format!("{} {}", self.color.name(), self.shape.name())
     }
 
     /// "a red circle"
@@ -61,11 +61,11 @@ impl Item {
     }
 
     pub fn is_held_out(&self) -> bool {
-        is_held_out(self.colour, self.shape, self.place)
+        is_held_out(self.color, self.shape, self.place)
     }
 
     pub fn rgb(&self) -> Rgb {
-        let typical = self.colour.rgb();
+        let typical = self.color.rgb();
         [0, 1, 2].map(|channel| typical[channel] + self.tint[channel])
     }
 
@@ -73,17 +73,17 @@ impl Item {
         Figure { shape: self.shape, x: self.x, y: self.y, radius: self.radius, turn: self.turn }
     }
 
-    /// A colour and shape that nothing of `others` has and that `split` may show here.
-    pub fn repaint(self, random: &mut Random, others: &[Self], colours: &[Colour], shapes: &[Shape]) -> Self {
+    /// A color and shape that nothing of `others` has and that `split` may show here.
+    pub fn repaint(self, random: &mut Random, others: &[Self], colors: &[Color], shapes: &[Shape]) -> Self {
         loop {
             let shape = random.pick(shapes);
             let next = Self {
-                colour: random.pick(colours),
+                color: random.pick(colors),
                 shape,
                 turn: random.range(-shape.most_turn(), shape.most_turn()),
                 ..self
             };
-            let same = |other: &Self| other.colour == next.colour && other.shape == next.shape;
+            let same = |other: &Self| other.color == next.color && other.shape == next.shape;
             let unchanged = same(&self);
             if !unchanged && !next.is_held_out() && !others.iter().any(same) {
                 return next;
@@ -97,8 +97,8 @@ impl Scene {
     pub fn new(random: &mut Random, wish: Wish<'_>) -> Self {
         let painted = paint(random, wish);
         let items = arrange(random, wish, painted);
-        let colours: Vec<Rgb> = items.iter().map(Item::rgb).collect();
-        let background = Background::new(random, &colours, None);
+        let colors: Vec<Rgb> = items.iter().map(Item::rgb).collect();
+        let background = Background::new(random, &colors, None);
         let grain = grain(random, true);
         Self { width: wish.width, height: wish.height, items, background, grain }
     }
@@ -130,21 +130,21 @@ pub(crate) fn any_count(random: &mut Random) -> usize {
     random.pick(&[1, 2, 2, 3, 3, 3, 4, 4, 5])
 }
 
-/// Colours, shapes and places for the items, in reading order.
-fn paint(random: &mut Random, wish: Wish<'_>) -> Vec<(Colour, Shape, Place)> {
-    // Few colours or shapes in one picture make for more to count.
-    let colours = if random.percent(30) { 2 } else { Colour::ALL.len() };
-    let colours = random.choose(&Colour::ALL, colours);
+/// Colors, shapes and places for the items, in reading order.
+fn paint(random: &mut Random, wish: Wish<'_>) -> Vec<(Color, Shape, Place)> {
+    // Few colors or shapes in one picture make for more to count.
+    let colors = if random.percent(30) { 2 } else { Color::ALL.len() };
+    let colors = random.choose(&Color::ALL, colors);
     let shapes = if random.percent(25) { 2 } else { Shape::ALL.len() };
     let shapes = random.choose(&Shape::ALL, shapes);
     let mut places = random.choose(wish.places, wish.count);
-    let mut painted: Vec<(Colour, Shape, Place)> = Vec::with_capacity(wish.count);
+    let mut painted: Vec<(Color, Shape, Place)> = Vec::with_capacity(wish.count);
     if wish.split == Split::HeldOut {
-        // Every place has held-out combinations among all colours and shapes.
+        // Every place has held-out combinations among all colors and shapes.
         while painted.is_empty() {
-            let (colour, shape) = (random.pick(&Colour::ALL), random.pick(&Shape::ALL));
-            if is_held_out(colour, shape, places[0]) {
-                painted.push((colour, shape, places[0]));
+            let (color, shape) = (random.pick(&Color::ALL), random.pick(&Shape::ALL));
+            if is_held_out(color, shape, places[0]) {
+                painted.push((color, shape, places[0]));
             }
         }
         places.remove(0);
@@ -153,15 +153,15 @@ fn paint(random: &mut Random, wish: Wish<'_>) -> Vec<(Colour, Shape, Place)> {
         let mut tries = 0;
         loop {
             tries += 1;
-            // Two colours and two shapes may not do for five items.
-            let (colour, shape) = if tries < 8 {
-                (random.pick(&colours), random.pick(&shapes))
+            // Two colors and two shapes may not do for five items.
+            let (color, shape) = if tries < 8 {
+                (random.pick(&colors), random.pick(&shapes))
             } else {
-                (random.pick(&Colour::ALL), random.pick(&Shape::ALL))
+                (random.pick(&Color::ALL), random.pick(&Shape::ALL))
             };
-            if !is_held_out(colour, shape, place) && !painted.iter().any(|other| (other.0, other.1) == (colour, shape))
+            if !is_held_out(color, shape, place) && !painted.iter().any(|other| (other.0, other.1) == (color, shape))
             {
-                painted.push((colour, shape, place));
+                painted.push((color, shape, place));
                 break;
             }
         }
@@ -171,14 +171,14 @@ fn paint(random: &mut Random, wish: Wish<'_>) -> Vec<(Colour, Shape, Place)> {
 }
 
 /// Gives the items positions and sizes such that nothing overlaps or leaves the picture.
-fn arrange(random: &mut Random, wish: Wish<'_>, painted: Vec<(Colour, Shape, Place)>) -> Vec<Item> {
+fn arrange(random: &mut Random, wish: Wish<'_>, painted: Vec<(Color, Shape, Place)>) -> Vec<Item> {
     let (low, high) = wish.radius;
     let tint = |random: &mut Random| [(); 3].map(|()| random.range(-TINT, TINT));
     let mut items: Vec<Item> = painted
         .into_iter()
-        .map(|(colour, shape, place)| {
+        .map(|(color, shape, place)| {
             let turn = random.range(-shape.most_turn(), shape.most_turn());
-            Item { colour, shape, place, tint: tint(random), x: 0.0, y: 0.0, radius: random.range(low, high), turn }
+            Item { color, shape, place, tint: tint(random), x: 0.0, y: 0.0, radius: random.range(low, high), turn }
         })
         .collect();
     let wanted: Vec<f32> = items.iter().map(|item| item.radius).collect();

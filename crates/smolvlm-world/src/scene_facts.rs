@@ -1,6 +1,6 @@
 //! What can be asked about shapes in a picture.
 
-use crate::colour::Colour;
+use crate::color::Color;
 use crate::fact::{Fact, sentence};
 use crate::kind::Kind;
 use crate::place::Place;
@@ -12,33 +12,33 @@ use crate::shape::Shape;
 pub(crate) fn each(items: &[Item]) -> Vec<Fact> {
     let mut facts = Vec::with_capacity(5 * items.len());
     for (index, item) in items.iter().enumerate() {
-        let (colour, shape, place) = (item.colour.name(), item.shape.name(), item.place.phrase());
+        let (color, shape, place) = (item.color.name(), item.shape.name(), item.place.phrase());
         let mut add = |kind, forms, words: &[&str], answer: &str| {
             facts.push(Fact::new(kind, forms, words, sentence(answer)).about(index));
         };
-        add(Kind::Colour, COLOUR_AT, &[place], colour);
+        add(Kind::Color, COLOR_AT, &[place], color);
         add(Kind::Shape, SHAPE_AT, &[place], shape);
         if items.iter().filter(|other| other.shape == item.shape).count() == 1 {
-            add(Kind::Colour, COLOUR_OF, &[shape], colour);
+            add(Kind::Color, COLOR_OF, &[shape], color);
             add(Kind::Place, PLACE_OF, &[shape], place);
         }
-        if items.iter().filter(|other| other.colour == item.colour).count() == 1 {
-            add(Kind::Shape, SHAPE_OF, &[colour], shape);
+        if items.iter().filter(|other| other.color == item.color).count() == 1 {
+            add(Kind::Shape, SHAPE_OF, &[color], shape);
         }
         add(Kind::Place, PLACE_OF, &[&item.name()], place);
     }
     facts
 }
 
-/// How many there are: of any kind, of every colour and shape of which there are several, of some of which there is one,
-/// and of a colour and a shape that may be missing. Else nearly every answer were 1.
+/// How many there are: of any kind, of every color and shape of which there are several, of some of which there is one,
+/// and of a color and a shape that may be missing. Else nearly every answer were 1.
 pub(crate) fn counts(random: &mut Random, items: &[Item]) -> Vec<Fact> {
     let mut facts = vec![Fact::new(Kind::Count, COUNT, &[], items.len().to_string())];
-    let (any_colour, any_shape) = (random.pick(&Colour::ALL), random.pick(&Shape::ALL));
-    for colour in Colour::ALL {
-        let count = items.iter().filter(|item| item.colour == colour).count();
-        if count > 1 || count == 1 && random.percent(40) || colour == any_colour {
-            facts.push(Fact::new(Kind::Count, COUNT_COLOUR, &[colour.name()], count.to_string()));
+    let (any_color, any_shape) = (random.pick(&Color::ALL), random.pick(&Shape::ALL));
+    for color in Color::ALL {
+        let count = items.iter().filter(|item| item.color == color).count();
+        if count > 1 || count == 1 && random.percent(40) || color == any_color {
+            facts.push(Fact::new(Kind::Count, COUNT_COLOR, &[color.name()], count.to_string()));
         }
     }
     for shape in Shape::ALL {
@@ -92,10 +92,10 @@ const DESCRIBE: &[&str] = &[
     "What does the picture show?",
 ];
 const COUNT: &[&str] = &["How many shapes are there?", "How many shapes do you see?", "Count the shapes."];
-const COUNT_COLOUR: &[&str] = &["How many {} shapes are there?", "How many shapes are {}?", "Count the {} shapes."];
+const COUNT_COLOR: &[&str] = &["How many {} shapes are there?", "How many shapes are {}?", "Count the {} shapes."];
 const COUNT_SHAPE: &[&str] = &["How many {} are there?", "How many {} do you see?", "Count the {}."];
-const COLOUR_OF: &[&str] = &["What colour is the {}?", "Which colour is the {}?", "What is the colour of the {}?"];
-const COLOUR_AT: &[&str] =
+const COLOR_OF: &[&str] = &["What colour is the {}?", "Which colour is the {}?", "What is the colour of the {}?"];
+const COLOR_AT: &[&str] =
     &["What colour is the shape {}?", "Which colour is the shape {}?", "What is the colour of the shape {}?"];
 const SHAPE_OF: &[&str] = &["What shape is {}?", "Which shape is {}?", "What is the {} shape?"];
 const SHAPE_AT: &[&str] = &["What shape is {}?", "Which shape is {}?", "What is the shape {}?"];

@@ -15,7 +15,7 @@ impl Shapes {
     pub fn new(random: &mut Random, split: Split) -> Self {
         let (width, height) = any_size(random);
         let count = any_count(random);
-        // Few shapes can be large, and none so large that the border pushes its middle towards the next cell.
+        // Few shapes can be large, and none so large that the border pushes its middle toward the next cell.
         let largest: f32 = [28.0, 26.0, 24.0, 21.0, 19.0][count - 1];
         let largest = if width == height { largest } else { largest.min(20.0) };
         let wish = Wish { width, height, count, radius: (8.0, largest), places: &Place::ALL, split };

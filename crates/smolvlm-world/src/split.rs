@@ -12,7 +12,7 @@ pub enum Split {
     Validation,
     /// To report.
     Test,
-    /// To report, on combinations of colour, shape and place that no still of the others shows.
+    /// To report, on combinations of color, shape and place that no still of the others shows.
     HeldOut,
 }
 

@@ -43,7 +43,7 @@ impl Family {
     /// The family whose samples a kind of question is asked about.
     pub fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Describe | Kind::Count | Kind::Colour | Kind::Shape | Kind::Place | Kind::Relation => Self::Shapes,
+            Kind::Describe | Kind::Count | Kind::Color | Kind::Shape | Kind::Place | Kind::Relation => Self::Shapes,
             Kind::Read => Self::Reading,
             Kind::Chart => Self::Chart,
             Kind::Difference => Self::Pair,
@@ -108,7 +108,7 @@ impl Story {
         match self {
             Self::Shapes(story) => {
                 let (mut facts, held_out) = (story.facts(random), story.held_out());
-                let of_one = |kind| matches!(kind, Kind::Colour | Kind::Shape | Kind::Place);
+                let of_one = |kind| matches!(kind, Kind::Color | Kind::Shape | Kind::Place);
                 let about = |fact: &Fact| fact.subject.is_some_and(|subject| held_out.contains(&subject));
                 facts.retain(|fact| held_out.is_empty() || !of_one(fact.kind) || about(fact));
                 facts

@@ -1,6 +1,6 @@
 //! Questions without a picture.
 
-use crate::colour::Colour;
+use crate::color::Color;
 use crate::fact::{Fact, sentence};
 use crate::kind::Kind;
 use crate::random::Random;
@@ -60,13 +60,13 @@ pub(crate) fn facts(random: &mut Random) -> Vec<Fact> {
     let more = pair[0].max(pair[1]).to_string();
     facts.push(add(&["Which is more, {} or {}?", "Which number is larger, {} or {}?"], &[&words[0], &words[1]], more));
 
-    let (colour, shape) = (random.pick(&Colour::ALL).name(), random.pick(&Shape::ALL));
+    let (color, shape) = (random.pick(&Color::ALL).name(), random.pick(&Shape::ALL));
     let number = random.pick(&NUMBERS);
-    let word = random.pick(&[colour, shape.name(), number]);
+    let word = random.pick(&[color, shape.name(), number]);
     facts.push(add(&["Spell {}.", "How do you spell {}?"], &[word], spelled(word)));
     let answer = if matches!(shape, Shape::Circle | Shape::Ring) { "Yes." } else { "No." };
     facts.push(add(&["Is a {} round?"], &[shape.name()], answer.to_owned()));
-    let answer = if random.percent(50) { (colour, "A colour.") } else { (shape.name(), "A shape.") };
+    let answer = if random.percent(50) { (color, "A colour.") } else { (shape.name(), "A shape.") };
     facts.push(add(
         &["What is {}, a colour or a shape?", "Is {} a colour or a shape?"],
         &[answer.0],

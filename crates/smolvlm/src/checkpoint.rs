@@ -9,7 +9,7 @@ use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, Processor
 use smolvlm_kernels::Format;
 use smolvlm_model::{ADAPTER_CONFIG, LoadReport, PeftAdapter, PeftConfig, SmolVlmModel, WeightFormat, Weights};
 #[cfg(feature = "flex")]
-use smolvlm_model::{QuantisedSource, write_quantised_checkpoint};
+use smolvlm_model::{QuantizedSource, write_quantized_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
@@ -213,7 +213,7 @@ impl Checkpoint {
     }
 
     /// The model in the format that `dtype` means on the device; packed weights are automatically in the file's own, if it is
-    /// quantised.
+    /// quantized.
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
@@ -223,7 +223,7 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
-                let format = format_of(dtype, format, weights.quantised());
+                let format = format_of(dtype, format, weights.quantized());
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
@@ -248,7 +248,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
         Dtype::F16 => FloatType::F16,
         Dtype::Auto | Dtype::Bf16 => FloatType::Bf16,
         Dtype::Q8 | Dtype::Q4 => {
-            let legal = "auto, f32, bf16 or f16: weights are stored in these and quantised when they are loaded";
+            let legal = "auto, f32, bf16 or f16: weights are stored in these and quantized when they are loaded";
             return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
         }
     };
@@ -273,7 +273,7 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
     Ok(model)
 }
 
-/// Writes a checkpoint folder with quantised matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
+/// Writes a checkpoint folder with quantized matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
 /// smaller file that is loaded faster. Adapters are merged first. The other files of the folder are copied. A checkpoint in
 /// the folder is replaced, as by [`write_random_checkpoint`].
 ///
@@ -303,10 +303,10 @@ pub fn quantize(
         return Err(Error::Write { path: folder.into(), source });
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
-    let source = weights.as_ref().map_or(QuantisedSource::Random(SEED), QuantisedSource::Weights);
+    let source = weights.as_ref().map_or(QuantizedSource::Random(SEED), QuantizedSource::Weights);
     replace(folder, |folder| {
         write_other_files(&checkpoint, folder)?;
-        Ok(write_quantised_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
+        Ok(write_quantized_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
     })
 }
 

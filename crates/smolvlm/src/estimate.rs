@@ -149,7 +149,7 @@ impl Estimator {
     pub fn open(source: Source, options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
         let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
         let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-        let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantised());
+        let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantized());
         let size = |format| weights(&config, format_of(options.dtype, format, quantized));
         let (choice, too_large) = match Choice::new(options.device, options.dtype)?.that_holds(size) {
             Ok(choice) => (choice, None),

@@ -26,7 +26,7 @@ pub struct Forward {
     /// With stages: patch embeddings, then the output of each vision layer, then the final norm's, each
     /// `[tiles, patches, hidden]`.
     pub vision_hidden_states: Vec<HostTensor>,
-    /// With stages: merged embeddings, then the output of each decoder layer, the last one normalised, each
+    /// With stages: merged embeddings, then the output of each decoder layer, the last one normalized, each
     /// `[rows, positions, hidden]`.
     pub text_hidden_states: Vec<HostTensor>,
 }

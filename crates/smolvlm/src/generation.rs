@@ -41,7 +41,7 @@ impl Generation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Reading and decoding the media, tiling, prompt expansion and tokenisation.
+    /// Reading and decoding the media, tiling, prompt expansion and tokenization.
     pub process: Duration,
     /// Vision encoder and connector over all tiles.
     pub vision: Duration,

@@ -69,7 +69,7 @@ impl SmolVlm {
             return Err(Error::ImageTokens { prompt, model });
         }
         // A quantized checkpoint is admitted by its own size.
-        let quantized = checkpoint.weights()?.and_then(|weights| weights.quantised());
+        let quantized = checkpoint.weights()?.and_then(|weights| weights.quantized());
         let size = |format| estimate::weights(&config, format_of(options.dtype, format, quantized));
         let Choice { found: device, format, passed_over, .. } = choice.that_holds(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);

@@ -60,7 +60,7 @@ pub struct Sampling {
     /// Beams of a beam search; 1 is none
     #[arg(long, value_name = "N")]
     pub num_beams: Option<usize>,
-    /// Exponent of the length that a beam's score is divided by: above 0 favours long answers
+    /// Exponent of the length that a beam's score is divided by: above 0 favors long answers
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub length_penalty: Option<f32>,
     /// Answers to each conversation: more than 1 needs sampling, or as many beams

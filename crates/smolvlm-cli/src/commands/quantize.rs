@@ -3,7 +3,7 @@
 use crate::args::Quantize;
 use crate::failure::Failure;
 
-/// Writes a checkpoint folder with quantised matrices.
+/// Writes a checkpoint folder with quantized matrices.
 pub fn run(args: &Quantize) -> Result<(), Failure> {
     crate::output::discard_on_interrupt()?;
     let kept = crate::output::check_folder(&args.out, args.force)?;

@@ -212,7 +212,7 @@ fn invalid_values() {
 }
 
 #[test]
-fn renormalised() {
+fn renormalized() {
     let expected = [-1.818312, -2.818312, -3.318312, -4.818312, -0.818312, -3.818312, -5.818312, -1.318312];
     close(&greedy().renormalize_logits(true), expected);
     assert_eq!(process(&greedy().renormalize_logits(true), &IDS, 2, &[OUT, OUT]), [OUT, OUT]);

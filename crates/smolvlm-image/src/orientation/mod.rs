@@ -14,9 +14,9 @@ use rayon::prelude::*;
 pub(crate) struct Orientation {
     /// Whether rows become columns.
     pub(crate) transposed: bool,
-    /// Whether the columns of the output run backwards through the input.
+    /// Whether the columns of the output run backward through the input.
     back_x: bool,
-    /// Whether the rows of the output run backwards through the input.
+    /// Whether the rows of the output run backward through the input.
     back_y: bool,
 }
 

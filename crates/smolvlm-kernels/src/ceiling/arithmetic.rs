@@ -60,7 +60,7 @@ const LANES: usize = 4;
 /// Chains that fit its registers: x86-64 has 16 of them, others 32.
 const PORTABLE_CHAINS: usize = if cfg!(target_arch = "x86_64") { 12 } else { 24 };
 
-/// In plain words, for the compiler to vectorise.
+/// In plain words, for the compiler to vectorize.
 const PORTABLE: Chains = Chains { run: portable, operations: 2 * LANES * PORTABLE_CHAINS };
 
 fn portable(rounds: usize) {

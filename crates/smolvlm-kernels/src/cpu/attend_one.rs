@@ -3,7 +3,7 @@
 use super::attention::{AttentionShape, Heads, Visible};
 #[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
-use super::isa::vectorised;
+use super::isa::vectorized;
 use super::matrix::Element;
 #[cfg(target_arch = "x86_64")]
 use super::micro::avx512_attend;
@@ -83,7 +83,7 @@ fn weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f
     plain_weighted(weights, values, token, sums);
 }
 
-vectorised! {
+vectorized! {
     fn plain_dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
         const LANES: usize = 16;
         let width = query.len();
@@ -110,7 +110,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn plain_weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
         const LANES: usize = 64;
         let width = sums.len();

@@ -4,7 +4,7 @@
 //! computes all scores of 12 queries, which fit the cache of a core, so no matrix of scores exists in memory (the aim of
 //! Dao et al. 2022, arXiv 2205.14135) and no running maximum is needed.
 
-use super::isa::vectorised;
+use super::isa::vectorized;
 use super::matrix::Element;
 use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile};
 use super::output::Output;
@@ -181,7 +181,7 @@ impl Packing {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Keys as columns: `[panel][step][32 keys]`.
     fn pack_keys<E: Element>(keys: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = width / E::STEP;
@@ -200,7 +200,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Values as columns: `[panel][step][32 places of the head]`, where a step takes one key, or two.
     fn pack_values<E: Element>(values: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = count.next_multiple_of(COLUMNS) / E::STEP;

@@ -70,7 +70,7 @@ impl Isa {
 
 /// Defines a function whose plain loops are compiled for each vector width; the one at hand is called. In its body, the
 /// constant `FUSED` says whether the processor multiplies and adds in one instruction.
-macro_rules! vectorised {
+macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$generic:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(unsafe_code, clippy::too_many_arguments)]
@@ -103,7 +103,7 @@ macro_rules! vectorised {
         }
     };
 }
-pub(crate) use vectorised;
+pub(crate) use vectorized;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Products of activations with packed matrices.
 
-use super::isa::vectorised;
+use super::isa::vectorized;
 use super::micro::{COLUMNS, ROWS, Tile};
 use super::output::{Output, add_bias, panel_bias};
 use super::packed::PackedMatrix;
@@ -95,7 +95,7 @@ pub fn gated_products(
     });
 }
 
-vectorised! {
+vectorized! {
     fn multiply(values: &mut [f32], factors: &[f32]) {
         for (value, factor) in values.iter_mut().zip(factors) {
             *value *= factor;

@@ -16,7 +16,7 @@ mod norm;
 mod output;
 mod packed;
 mod pool;
-mod quantise;
+mod quantize;
 mod rotary;
 mod rows;
 mod shared;
@@ -33,7 +33,7 @@ pub use norm::{layer_norm, rms_norm};
 pub use output::Output;
 pub use packed::PackedMatrix;
 pub use pool::Pool;
-pub use quantise::{quantise_group, quantise_row};
+pub use quantize::{quantize_group, quantize_row};
 pub use rotary::rotate;
 pub use rows::Rows;
 

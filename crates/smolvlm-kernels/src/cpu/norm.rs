@@ -1,10 +1,10 @@
 //! Norms of single rows.
 
-use super::isa::vectorised;
+use super::isa::vectorized;
 
 const LANES: usize = 16;
 
-vectorised! {
+vectorized! {
     /// `(x - mean) / sqrt(var + eps) * weight + bias`.
     pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
         let count = x.len() as f32;
@@ -17,7 +17,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// `x / sqrt(mean(x^2) + eps) * weight`.
     pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
         let mean = sum(x, |value| value * value) / x.len() as f32;

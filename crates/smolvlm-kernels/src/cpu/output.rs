@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
-use super::isa::vectorised;
+use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
 use super::micro::COLUMNS;
 #[cfg(target_arch = "x86_64")]
@@ -237,7 +237,7 @@ pub(crate) fn panel_bias(bias: &[f32], column: usize, columns: usize) -> PanelBi
     whole
 }
 
-vectorised! {
+vectorized! {
     /// Adds a bias to rows of 32 sums.
     pub(crate) fn add_bias(sums: &mut [f32], bias: &PanelBias) {
         for row in sums.as_chunks_mut::<COLUMNS>().0 {
@@ -248,7 +248,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn narrow_to(values: &[f32], out: &mut [bf16]) {
         for (out, value) in out.iter_mut().zip(values) {
             *out = bf16::narrow(*value);
@@ -256,7 +256,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn add_to(sums: &[f32], out: &mut [f32]) {
         // The usual width is one that the compiler knows.
         if let (Ok(out), Ok(sums)) = (<&mut [f32; COLUMNS]>::try_from(&mut *out), <&[f32; COLUMNS]>::try_from(sums)) {

@@ -2,9 +2,9 @@
 
 use super::arena::Lines;
 use super::half;
-use super::micro::{COLUMNS, GROUP_LINES, Operand, Quantised, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{COLUMNS, GROUP_LINES, Operand, Quantized, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
-use super::quantise::{quantise_group, quantise_row};
+use super::quantize::{quantize_group, quantize_row};
 use super::shared::Shared;
 use super::words::Line;
 use crate::{Format, GROUP};
@@ -120,15 +120,15 @@ impl PackedMatrix {
     }
 
     /// Products of some rows with a panel.
-    pub(crate) fn tile(&self, a: Operand<'_>, quantised: Quantised<'_>, panel: usize, out: Tile<'_>) {
+    pub(crate) fn tile(&self, a: Operand<'_>, quantized: Quantized<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {
             Format::F32 => f32_tile(a, lines, self.panel_lines / 2, out),
             Format::Bf16 => bf16_tile(a, lines, self.panel_lines / 2, out),
             Format::Q8 => {
-                q8_tile(a, quantised, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
+                q8_tile(a, quantized, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
             }
-            Format::Q4 => q4_tile(a, quantised, lines, self.panel_lines / GROUP_LINES, out),
+            Format::Q4 => q4_tile(a, quantized, lines, self.panel_lines / GROUP_LINES, out),
         }
     }
 }
@@ -155,7 +155,7 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], 
         Format::Q8 => {
             let mut codes = vec![0; width];
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
-                scales[column] = quantise_row(row, &mut codes);
+                scales[column] = quantize_row(row, &mut codes);
                 for (step, quad) in codes.as_chunks::<4>().0.iter().enumerate() {
                     words[step * COLUMNS + column] = u32::from_le_bytes(quad.map(|code| code as u8 ^ 0x80));
                 }
@@ -166,7 +166,7 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], 
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 for (group, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
                     let words = &mut words[group * group_words..][..group_words];
-                    let (scale, nibbles) = quantise_group(values);
+                    let (scale, nibbles) = quantize_group(values);
                     let word = (GROUP_LINES - 1) * 16 + column % 16;
                     words[word] |= u32::from(scale) << (16 * (column / 16));
                     for step in 0..4 {

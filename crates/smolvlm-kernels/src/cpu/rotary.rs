@@ -1,8 +1,8 @@
 //! Rotary positions of single heads.
 
-use super::isa::vectorised;
+use super::isa::vectorized;
 
-vectorised! {
+vectorized! {
     /// Rotates a head in place: `x * cos + rotate_half(x) * sin`, with the halves of the head as coordinates. `cos` and `sin`
     /// hold half a head each.
     pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {

@@ -1,9 +1,9 @@
 //! Activations, in the form that a matrix of some format takes.
 
 use super::half;
-use super::isa::vectorised;
+use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
-use super::micro::{Operand, Quantised, ROWS};
+use super::micro::{Operand, Quantized, ROWS};
 use super::output::Output;
 use super::pool::Pool;
 use super::shared::Shared;
@@ -78,7 +78,7 @@ impl Rows {
                     Format::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
                     Format::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
                     Format::Q8 | Format::Q4 => {
-                        scale[0] = quantise(&values, bytemuck::cast_slice_mut(words));
+                        scale[0] = quantize(&values, bytemuck::cast_slice_mut(words));
                         zeros(format, bytemuck::cast_slice(words), zero);
                     }
                 }
@@ -138,16 +138,16 @@ impl Rows {
     }
 
     /// The rows from `first` on, at most [`ROWS`] and none from `end` on, as the kernels take them.
-    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, Quantised<'_>) {
+    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, Quantized<'_>) {
         let rows = ROWS.min(end - first);
         let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
-        let quantised = match self.format {
-            Format::F32 | Format::Bf16 => Quantised { scale: &[], zero: &[] },
+        let quantized = match self.format {
+            Format::F32 | Format::Bf16 => Quantized { scale: &[], zero: &[] },
             Format::Q8 | Format::Q4 => {
-                Quantised { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
+                Quantized { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
             }
         };
-        (operand, quantised)
+        (operand, quantized)
     }
 
     /// Bytes of a row, for the choice of a block that fits the cache.
@@ -162,7 +162,7 @@ fn stride(steps: usize) -> usize {
     (steps.div_ceil(16) | 1) * 16
 }
 
-vectorised! {
+vectorized! {
     /// Rounds to bf16.
     fn narrow(values: &[f32], out: &mut [u16]) {
         for (out, value) in out.iter_mut().zip(values) {
@@ -171,7 +171,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Widens bf16.
     fn widen(values: &[bf16], out: &mut [f32]) {
         for (out, value) in out.iter_mut().zip(values) {
@@ -180,10 +180,10 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Values to whole numbers from -127 to 127; gives what one stands for. A row with a NaN or infinity becomes zeros with
     /// a NaN for a scale, so that all its products are NaN.
-    fn quantise(values: &[f32], out: &mut [i8]) -> f32 {
+    fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
         const LANES: usize = 16;
         // Added and taken away again it rounds to a whole number, which stands in the lowest bits in between.
         const ROUND: f32 = 12_582_912.0;

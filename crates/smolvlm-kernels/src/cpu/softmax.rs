@@ -1,6 +1,6 @@
 //! Softmax of a row of scores.
 
-use super::isa::vectorised;
+use super::isa::vectorized;
 #[cfg(target_arch = "x86_64")]
 use super::isa::{Isa, Level};
 use super::matrix::Element;
@@ -27,7 +27,7 @@ pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E])
     plain(scores, scale, weights)
 }
 
-vectorised! {
+vectorized! {
     pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
         const LANES: usize = 32;
         let mut most = [f32::NEG_INFINITY; LANES];

@@ -4,7 +4,7 @@ use super::{record, recorded, tensor};
 use crate::Activation;
 use crate::activation::value_and_slope;
 use crate::cpu::HostValues;
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -91,15 +91,15 @@ impl Backward<Flex, 2> for GateStep {
     }
 }
 
-vectorised! {
+vectorized! {
     fn multiply(values: &mut [f32], factors: &[f32]) {
         values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
     }
 }
 
-vectorised! {
+vectorized! {
     fn alone_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        // One loop a function, so that each is vectorised.
+        // One loop a function, so that each is vectorized.
         macro_rules! each {
             ($kind:expr) => {
                 for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
@@ -116,7 +116,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn gate_backward(function: Activation, gate: &[f32], x: &[f32], dy: &[f32], d_gate: &mut [f32], dx: &mut [f32]) {
         macro_rules! each {
             ($kind:expr) => {

@@ -4,7 +4,7 @@
 use super::product::{View, product};
 use super::{Recorded, record, recorded, tensor};
 use crate::AttentionMask;
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use crate::exp::exp;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
@@ -230,7 +230,7 @@ impl Backward<Flex, 3> for Step {
 
 const LANES: usize = 16;
 
-vectorised! {
+vectorized! {
     /// Each row of scores, one for an entry of `log_sums`, to weights that sum to one.
     fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
         let keys = scores.len() / log_sums.len().max(1);
@@ -263,7 +263,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Scores to the weights that they had, from the logarithm of each row's sum.
     fn powers(scores: &mut [f32], log_sums: &[f32]) {
         let keys = scores.len() / log_sums.len().max(1);
@@ -273,7 +273,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Gradients of weights to gradients of scores, given the mean gradient of each row.
     fn combine(weights: &[f32], means: &[f32], slopes: &mut [f32]) {
         let keys = weights.len() / means.len().max(1);

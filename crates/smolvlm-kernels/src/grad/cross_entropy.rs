@@ -2,7 +2,7 @@
 
 use super::{record, recorded, tensor};
 use crate::cpu::HostValues;
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use crate::exp::exp;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
@@ -56,7 +56,7 @@ impl Backward<Flex, 1> for Step {
     }
 }
 
-vectorised! {
+vectorized! {
     fn log_sum(logits: &[f32]) -> f32 {
         const LANES: usize = 16;
         let largest = logits.iter().fold(f32::MIN, |a, b| if *b > a { *b } else { a });
@@ -72,7 +72,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn probabilities(logits: &[f32], log_sum: f32, factor: f32, out: &mut [f32]) {
         for (out, logit) in out.iter_mut().zip(logits) {
             *out = exp(logit - log_sum) * factor;

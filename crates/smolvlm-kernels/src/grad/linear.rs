@@ -3,7 +3,7 @@
 use super::product::{View, product};
 use super::{record, recorded, tensor};
 use crate::cpu::HostValues;
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -85,7 +85,7 @@ impl<const N: usize> Backward<Flex, N> for Step {
     }
 }
 
-vectorised! {
+vectorized! {
     /// Adds every row of `x` to `sums`.
     pub(super) fn add_rows(x: &[f32], sums: &mut [f32]) {
         for row in x.chunks_exact(sums.len().max(1)) {

@@ -2,7 +2,7 @@
 
 use super::linear::add_rows;
 use super::{record, recorded, tensor};
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use crate::cpu::{self, HostValues};
 use burn::backend::Flex;
 use burn::tensor::Tensor;
@@ -113,7 +113,7 @@ fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum::<f32>()
 }
 
-vectorised! {
+vectorized! {
     fn layer_norm_rows(x: &[f32], dy: &[f32], weight: &[f32], eps: f32, dx: &mut [f32], dw: &mut [f32]) {
         let width = weight.len();
         let count = width as f32;
@@ -138,7 +138,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     fn rms_norm_rows(x: &[f32], dy: &[f32], weight: &[f32], eps: f32, dx: &mut [f32], dw: &mut [f32]) {
         let width = weight.len();
         let count = width as f32;

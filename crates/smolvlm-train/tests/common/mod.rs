@@ -38,9 +38,9 @@ pub fn processor() -> Processor {
     Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned())).unwrap()
 }
 
-/// A picture of one colour and some texture.
-pub fn picture(colour: [u8; 3]) -> Rgb {
-    let pixels = (0..32 * 32).flat_map(|place: u32| colour.map(|value| value ^ (place % 7) as u8)).collect();
+/// A picture of one color and some texture.
+pub fn picture(color: [u8; 3]) -> Rgb {
+    let pixels = (0..32 * 32).flat_map(|place: u32| color.map(|value| value ^ (place % 7) as u8)).collect();
     Rgb::new(32, 32, pixels).unwrap()
 }
 

@@ -33,7 +33,7 @@ pub fn open_clip(name: &str) -> Box<dyn FrameSource> {
     open(VideoInput::Path(&clip(name)), &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Which frame a picture is, by its grey: frame `k` has level `16 + 5 k`.
+/// Which frame a picture is, by its gray: frame `k` has level `16 + 5 k`.
 pub fn seen(pixels: &[u8]) -> usize {
     let mean = pixels.iter().map(|&level| f64::from(level)).sum::<f64>() / pixels.len() as f64;
     ((mean - 16.0) / 5.0).round() as usize

@@ -6,10 +6,10 @@ use crate::picture::Medium;
 use crate::sample::is_right;
 use crate::split::Split;
 
-/// Pixels of a bar's colour above the floor in the middle of the bar.
+/// Pixels of a bar's color above the floor in the middle of the bar.
 fn measured(chart: &Chart, bar: &Bar) -> usize {
     let Some(Medium::Image(picture)) = chart.media().pop() else { panic!("not a still") };
-    let (column, rgb) = (((bar.left + bar.right) / 2.0) as usize, bar.colour.rgb());
+    let (column, rgb) = (((bar.left + bar.right) / 2.0) as usize, bar.color.rgb());
     let same = |row: &usize| {
         let pixel = picture.pixel(column, *row);
         (0..3).all(|channel| (f32::from(pixel[channel]) - rgb[channel]).abs() < 20.0)
@@ -34,7 +34,7 @@ fn pixels_give_the_same_answers() {
             let found = if turn.answer.bytes().all(|byte| byte.is_ascii_digit()) {
                 bars.len().to_string()
             } else if words.contains(&"colour") {
-                bars.iter().find(by_label).unwrap().1.colour.name().to_owned()
+                bars.iter().find(by_label).unwrap().1.color.name().to_owned()
             } else if words.contains(&"tallest") {
                 bars[bars.len() - 1].1.label.clone()
             } else if words.contains(&"shortest") {
@@ -42,7 +42,7 @@ fn pixels_give_the_same_answers() {
             } else if words.contains(&"taller") {
                 bars.iter().rfind(by_label).unwrap().1.label.clone()
             } else {
-                bars.iter().find(|bar| words.contains(&bar.1.colour.name())).unwrap().1.label.clone()
+                bars.iter().find(|bar| words.contains(&bar.1.color.name())).unwrap().1.label.clone()
             };
             assert!(turn.kind == Kind::Chart && is_right(&turn, &found), "{index}: {turn:?}, found {found}");
         }

@@ -1,6 +1,6 @@
 //! Clips: what happens, from the pixels.
 
-use super::oracle::{colour_of, patches};
+use super::oracle::{color_of, patches};
 use crate::clip::{Clip, Event};
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
@@ -73,7 +73,7 @@ fn events_are_in_the_frame_that_is_named() {
         let events: Vec<usize> = (1..frames.len()).filter(|&at| frames[at] != frames[at - 1]).collect();
         let [at] = events[..] else { panic!("{index}: {events:?}") };
         let changed = patches(&frames[at], &frames[at - 1]).concat();
-        let (end, start) = (colour_of(&changed, &frames[at]), colour_of(&changed, &frames[at - 1]));
+        let (end, start) = (color_of(&changed, &frames[at]), color_of(&changed, &frames[at - 1]));
         let count = |frame: usize| patches(&frames[frame], &empty).len().to_string();
         let mut random = Split::Train.random(82, index);
         for fact in clip.facts() {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::colour::Colour;
+use crate::color::Color;
 use crate::picture::Picture;
 use crate::scene::Scene;
 use crate::shape::Shape;
@@ -10,7 +10,7 @@ use crate::shape::Shape;
 /// A connected patch of pixels that are not background.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seen {
-    pub colour: Colour,
+    pub color: Color,
     pub shape: Shape,
     pub row: usize,
     pub column: usize,
@@ -21,7 +21,7 @@ pub(super) fn look(scene: &Scene) -> Vec<Seen> {
     let picture = scene.draw();
     let empty = scene.background.canvas(scene.width, scene.height).finish(super::CLEAN);
     let mut seen: Vec<Seen> =
-        patches(&picture, &empty).iter().map(|patch| recognise(patch, &picture, &empty)).collect();
+        patches(&picture, &empty).iter().map(|patch| recognize(patch, &picture, &empty)).collect();
     seen.sort_by_key(|seen| (seen.row, seen.column));
     seen
 }
@@ -57,22 +57,22 @@ pub(super) fn patches(picture: &Picture, empty: &Picture) -> Vec<Vec<(usize, usi
     patches
 }
 
-/// The colour nearest to most of a patch's pixels.
-pub(super) fn colour_of(patch: &[(usize, usize)], picture: &Picture) -> Colour {
-    let mut votes = [0; Colour::ALL.len()];
+/// The color nearest to most of a patch's pixels.
+pub(super) fn color_of(patch: &[(usize, usize)], picture: &Picture) -> Color {
+    let mut votes = [0; Color::ALL.len()];
     for &(x, y) in patch {
         let pixel = picture.pixel(x, y);
-        let far = |colour: Colour| {
-            let rgb = colour.rgb();
+        let far = |color: Color| {
+            let rgb = color.rgb();
             (0..3).map(|channel| (f32::from(pixel[channel]) - rgb[channel]).powi(2)).sum::<f32>()
         };
-        let nearest = (0..votes.len()).min_by(|&a, &b| far(Colour::ALL[a]).total_cmp(&far(Colour::ALL[b])));
+        let nearest = (0..votes.len()).min_by(|&a, &b| far(Color::ALL[a]).total_cmp(&far(Color::ALL[b])));
         votes[nearest.unwrap()] += 1;
     }
-    Colour::ALL[(0..votes.len()).max_by_key(|&index| votes[index]).unwrap()]
+    Color::ALL[(0..votes.len()).max_by_key(|&index| votes[index]).unwrap()]
 }
 
-fn recognise(patch: &[(usize, usize)], picture: &Picture, empty: &Picture) -> Seen {
+fn recognize(patch: &[(usize, usize)], picture: &Picture, empty: &Picture) -> Seen {
     // Pixels at the edge are mixtures.
     let strongest = patch.iter().map(|&(x, y)| difference(picture.pixel(x, y), empty.pixel(x, y))).max().unwrap();
     let full = |&&(x, y): &&(usize, usize)| 2 * difference(picture.pixel(x, y), empty.pixel(x, y)) > strongest;
@@ -83,7 +83,7 @@ fn recognise(patch: &[(usize, usize)], picture: &Picture, empty: &Picture) -> Se
     let (top, bottom) = (rows().min().unwrap() as f32, rows().max().unwrap() as f32 + 1.0);
     let cell = |low: f32, high: f32, size: usize| (3.0 * (low + high) / 2.0 / size as f32) as usize;
     Seen {
-        colour: colour_of(&patch, picture),
+        color: color_of(&patch, picture),
         shape: shape_of(&patch, [left, top, right, bottom]),
         row: cell(top, bottom, picture.height),
         column: cell(left, right, picture.width),
@@ -155,17 +155,17 @@ pub(super) fn answer(question: &str, seen: &[Seen]) -> String {
     let question = question.to_lowercase();
     let question = question.trim_end_matches(['?', '.']);
     let words: Vec<&str> = question.split(' ').collect();
-    let colour = Colour::ALL.into_iter().find(|colour| words.contains(&colour.name()));
+    let color = Color::ALL.into_iter().find(|color| words.contains(&color.name()));
     let shape = Shape::ALL.into_iter().find(|shape| words.contains(&shape.name()) || words.contains(&shape.plural()));
     let place = |seen: &Seen| ROWS[seen.row][seen.column];
     let name = |seen: &Seen| {
-        let name = format!("{} {}", seen.colour.name(), seen.shape.name());
-        if seen.colour == Colour::Orange { format!("an {name}") } else { format!("a {name}") }
+        let name = format!("{} {}", seen.color.name(), seen.shape.name());
+        if seen.color == Color::Orange { format!("an {name}") } else { format!("a {name}") }
     };
     // The one that is meant: what the question says of it holds for no other.
     let matching = || {
         let fits = move |seen: &&Seen| {
-            colour.is_none_or(|colour| colour == seen.colour) && shape.is_none_or(|shape| shape == seen.shape)
+            color.is_none_or(|color| color == seen.color) && shape.is_none_or(|shape| shape == seen.shape)
         };
         seen.iter().filter(fits)
     };
@@ -188,7 +188,7 @@ pub(super) fn answer(question: &str, seen: &[Seen]) -> String {
         return place(&meant()).to_owned();
     }
     for (word, right, down) in [("left", -1, 0), ("right", 1, 0), ("above", 0, -1), ("below", 0, 1)] {
-        if words.contains(&word) && colour.is_some() && shape.is_some() {
+        if words.contains(&word) && color.is_some() && shape.is_some() {
             let from = one(matching().collect());
             let steps = |a: usize, b: usize| a as i32 - b as i32;
             let beside = |other: &&Seen| {
@@ -199,7 +199,7 @@ pub(super) fn answer(question: &str, seen: &[Seen]) -> String {
         }
     }
     if words.contains(&"colour") {
-        return meant().colour.name().to_owned();
+        return meant().color.name().to_owned();
     }
     if words.contains(&"shape") {
         return meant().shape.name().to_owned();

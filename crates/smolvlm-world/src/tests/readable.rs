@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::canvas::Canvas;
-use crate::colour::Rgb;
+use crate::color::Rgb;
 use crate::font::Font;
 use crate::kind::Kind;
 use crate::picture::{Medium, Picture};
@@ -93,23 +93,23 @@ fn the_answer_is_what_is_printed() {
     }
 }
 
-/// How much of the text's colour each pixel has, 0 to 1, in a picture made smaller by `factor` and enlarged again.
+/// How much of the text's color each pixel has, 0 to 1, in a picture made smaller by `factor` and enlarged again.
 fn ink(reading: &Reading, factor: usize) -> Vec<f32> {
     let Some(Medium::Image(picture)) = reading.media().pop() else { panic!("not a still") };
     let empty = match reading.sign {
         Some((_, rgb)) => Canvas::new(SIDE, SIDE, |_, _| rgb).finish(super::CLEAN),
         None => reading.background.canvas(SIDE, SIDE).finish(super::CLEAN),
     };
-    let colour = reading.colour.rgb();
-    let full: Vec<f32> = (0..SIDE * SIDE).map(|at| share(&picture, &empty, colour, at)).collect();
+    let color = reading.color.rgb();
+    let full: Vec<f32> = (0..SIDE * SIDE).map(|at| share(&picture, &empty, color, at)).collect();
     smaller(&full, SIDE, factor)
 }
 
-fn share(picture: &Picture, empty: &Picture, colour: Rgb, at: usize) -> f32 {
+fn share(picture: &Picture, empty: &Picture, color: Rgb, at: usize) -> f32 {
     let (pixel, ground) = (picture.pixel(at % SIDE, at / SIDE), empty.pixel(at % SIDE, at / SIDE));
     let (mut along, mut length) = (0.0, 0.0);
     for channel in 0..3 {
-        let full = colour[channel] - f32::from(ground[channel]);
+        let full = color[channel] - f32::from(ground[channel]);
         along += (f32::from(pixel[channel]) - f32::from(ground[channel])) * full;
         length += full * full;
     }

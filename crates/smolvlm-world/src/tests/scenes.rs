@@ -41,11 +41,11 @@ fn pixels_show_the_difference() {
         let only = |these: &[Seen], those: &[Seen]| -> Vec<Seen> {
             these.iter().filter(|seen| !those.contains(seen)).cloned().collect()
         };
-        let name = |seen: &Seen| format!("{} {}", seen.colour.name(), seen.shape.name());
+        let name = |seen: &Seen| format!("{} {}", seen.color.name(), seen.shape.name());
         let found = match (&only(&before, &after)[..], &only(&after, &before)[..]) {
             ([gone], []) => format!("the {} is gone", name(gone)),
             ([], [new]) => format!("there is a new {}", name(new)),
-            ([old], [new]) if old.shape == new.shape => format!("the {} is now {}", name(old), new.colour.name()),
+            ([old], [new]) if old.shape == new.shape => format!("the {} is now {}", name(old), new.color.name()),
             ([old], [new]) => format!("the {} is now a {}", name(old), new.shape.name()),
             other => panic!("{index}: {other:?}"),
         };

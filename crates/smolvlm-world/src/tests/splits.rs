@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::colour::Colour;
+use crate::color::Color;
 use crate::held_out::is_held_out;
 use crate::kind::Kind;
 use crate::picture::Medium;
@@ -27,8 +27,8 @@ fn stills(story: &Story) -> Vec<&[Item]> {
 fn one_in_twelve_is_held_out() {
     let mut count = 0;
     for shape in Shape::ALL {
-        for colour in Colour::ALL {
-            let places = Place::ALL.into_iter().filter(|&place| is_held_out(colour, shape, place)).count();
+        for color in Color::ALL {
+            let places = Place::ALL.into_iter().filter(|&place| is_held_out(color, shape, place)).count();
             assert!(places <= 1, "{colour:?} {shape:?}");
             count += places;
         }
@@ -65,11 +65,11 @@ fn held_out_samples_show_it() {
     }
 }
 
-/// Questions about one shape are about the held-out one: its colour, shape and place are in question and answer as far
+/// Questions about one shape are about the held-out one: its color, shape and place are in question and answer as far
 /// as that kind asks for them.
 #[test]
 fn held_out_questions_are_about_it() {
-    for kind in [Kind::Colour, Kind::Shape, Kind::Place] {
+    for kind in [Kind::Color, Kind::Shape, Kind::Place] {
         for index in 0..300 {
             let mut random = Split::HeldOut.random(kind as u64, index);
             let story = Story::new(&mut random, Split::HeldOut, Family::Shapes, Some(kind));
@@ -77,7 +77,7 @@ fn held_out_questions_are_about_it() {
             let item = shapes.0.items.iter().find(|item| item.is_held_out()).unwrap();
             let turn = &sample(kind, Split::HeldOut, index).turns[0];
             let answer = match kind {
-                Kind::Colour => item.colour.name(),
+                Kind::Color => item.color.name(),
                 Kind::Shape => item.shape.name(),
                 _ => item.place.phrase(),
             };

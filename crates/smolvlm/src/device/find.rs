@@ -38,7 +38,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { first: Device::Wgpu(0), list: || cards(burn::tensor::DeviceType::Wgpu, Device::Wgpu) },
     #[cfg(feature = "flex")]
     Kind { first: Device::Flex, list: || processor(Device::Flex, burn::tensor::Device::flex(), "Burn's Flex") },
-    // Deprecated in favour of Flex, and kept for those who ask for it.
+    // Deprecated in favor of Flex, and kept for those who ask for it.
     #[cfg(feature = "ndarray")]
     #[allow(deprecated)]
     Kind { first: Device::NdArray, list: || processor(Device::NdArray, burn::tensor::Device::ndarray(), "ndarray") },
@@ -74,7 +74,7 @@ fn cards(kind: burn::tensor::DeviceType, device: fn(usize) -> Device) -> Vec<Fou
         let device = device(index);
         let identity = handle.identity();
         let name = identity.as_ref().map_or_else(|| "unnamed".to_owned(), |identity| identity.name.clone());
-        // A graphics interface without a card behind it: a rasteriser in software.
+        // A graphics interface without a card behind it: a rasterizer in software.
         let physical = identity.is_some_and(|identity| identity.physical.is_some());
         let software = !matches!(device, Device::Cuda(_)) && !physical;
         let (memory, free) = super::memory::of_card(device, &handle);

@@ -3,7 +3,7 @@
 //! Sixteen registers hold the sums of up to six rows and half of a panel's columns. One row or two take all columns at once:
 //! memory bounds them, so they read a panel once, from its start to its end.
 
-use super::{GROUP_LINES, Operand, Quantised, Tile};
+use super::{GROUP_LINES, Operand, Quantized, Tile};
 use crate::GROUP;
 use crate::cpu::words::Line;
 use std::arch::x86_64::{
@@ -127,7 +127,7 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, mut out: T
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
 pub(super) fn q8_tile(
     a: Operand<'_>,
-    q: Quantised<'_>,
+    q: Quantized<'_>,
     panel: &[Line],
     scales: &[f32],
     steps: usize,
@@ -150,7 +150,7 @@ pub(super) fn q8_tile(
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, mut out: Tile<'_>) {
+pub(super) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let strip = Strip::new(a, &mut out, first);
         let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());

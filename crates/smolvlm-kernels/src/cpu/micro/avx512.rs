@@ -3,7 +3,7 @@
 //! A tile of 12 rows and 32 columns keeps 24 sums in registers; a step loads two vectors of weights and one word of each
 //! row. Only their definition of a product differs.
 
-use super::{GROUP_LINES, Operand, Quantised, ROWS, Tile};
+use super::{GROUP_LINES, Operand, Quantized, ROWS, Tile};
 use crate::cpu::words::Line;
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
@@ -51,7 +51,7 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
+pub(super) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
     unsafe {
         by_rows!(
@@ -71,7 +71,7 @@ pub(super) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: 
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+pub(super) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
     // Twice as many sums a row as the others, so half as many rows at a time.
     let mut first = 0;
     while first < a.rows {
@@ -188,7 +188,7 @@ unsafe fn q8_rows<const R: usize>(
     stride: usize,
     panel: *const Line,
     steps: usize,
-    q: Quantised<'_>,
+    q: Quantized<'_>,
     scales: *const f32,
     out: *mut f32,
     out_stride: usize,

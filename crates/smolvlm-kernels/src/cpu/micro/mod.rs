@@ -56,7 +56,7 @@ impl Operand<'_> {
 
 /// How rows of 8-bit activations stand for real numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quantised<'a> {
+pub(crate) struct Quantized<'a> {
     /// Value of one, by row.
     pub(crate) scale: &'a [f32],
     /// What the unsigned weights add to every sum, negated: by row, or by row and group.
@@ -88,7 +88,7 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<
 }
 
 /// Products of 8-bit rows with a panel of 8-bit weights, which are stored with 128 added.
-pub(crate) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
+pub(crate) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
     #[cfg(target_arch = "x86_64")]
@@ -101,7 +101,7 @@ pub(crate) fn q8_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], scales: 
 }
 
 /// Products of 8-bit rows with a panel of 4-bit weights in groups, which are stored with 8 added.
-pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+pub(crate) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
     a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
     assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
     #[cfg(target_arch = "x86_64")]

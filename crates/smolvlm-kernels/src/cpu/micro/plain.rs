@@ -6,9 +6,9 @@
     reason = "rows and columns are indices of several arrays, of sizes known to the compiler"
 )]
 
-use super::{COLUMNS, GROUP_LINES, Operand, Quantised, Tile};
+use super::{COLUMNS, GROUP_LINES, Operand, Quantized, Tile};
 use crate::GROUP;
-use crate::cpu::isa::vectorised;
+use crate::cpu::isa::vectorized;
 use crate::cpu::words::Line;
 
 /// Columns that are summed at once, so that the sums of [`STRIP`] rows stay in registers.
@@ -29,7 +29,7 @@ macro_rules! strips {
     };
 }
 
-vectorised! {
+vectorized! {
     pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
         let mut out = out;
         strips!(a.rows, |first, count, half| {
@@ -51,7 +51,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
         let mut out = out;
         strips!(a.rows, |first, count, half| {
@@ -73,10 +73,10 @@ vectorised! {
     }
 }
 
-vectorised! {
+vectorized! {
     pub(crate) fn q8_tile(
         a: Operand<'_>,
-        q: Quantised<'_>,
+        q: Quantized<'_>,
         panel: &[Line],
         scales: &[f32],
         steps: usize,
@@ -105,8 +105,8 @@ vectorised! {
     }
 }
 
-vectorised! {
-    pub(crate) fn q4_tile(a: Operand<'_>, q: Quantised<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+vectorized! {
+    pub(crate) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
         const STEPS: usize = GROUP / 4;
         let mut out = out;
         strips!(a.rows, |first, count, half| {

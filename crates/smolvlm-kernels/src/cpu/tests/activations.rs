@@ -1,4 +1,4 @@
-//! Functions of rows: softmax, activations, norms, quantisation.
+//! Functions of rows: softmax, activations, norms, quantization.
 
 use super::Numbers;
 use crate::Activation;

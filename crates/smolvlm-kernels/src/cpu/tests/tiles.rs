@@ -2,7 +2,7 @@
 
 use super::Numbers;
 use crate::GROUP;
-use crate::cpu::micro::{COLUMNS, GROUP_LINES, Operand, Quantised, ROWS, Tile, bf16_tile, f32_tile, plain};
+use crate::cpu::micro::{COLUMNS, GROUP_LINES, Operand, Quantized, ROWS, Tile, bf16_tile, f32_tile, plain};
 use crate::cpu::micro::{q4_tile, q8_tile};
 use crate::cpu::words::Line;
 
@@ -89,7 +89,7 @@ fn whole_number_tiles_are_exact() {
             let panel = lines(&(0..steps * COLUMNS).map(|_| word()).collect::<Vec<_>>());
             let zero: Vec<i32> = (0..rows).map(|_| numbers.below(1000) as i32 - 500).collect();
             let (scale, scales) = (vec![1.0; rows], vec![1.0; COLUMNS]);
-            let (a, q) = (Operand { words: &words, stride, rows }, Quantised { scale: &scale, zero: &zero });
+            let (a, q) = (Operand { words: &words, stride, rows }, Quantized { scale: &scale, zero: &zero });
             let found = run(rows, |out| q8_tile(a, q, &panel, &scales, steps, out));
             assert_eq!(found, run(rows, |out| plain::q8_tile(a, q, &panel, &scales, steps, out)));
             for row in 0..rows {
@@ -124,7 +124,7 @@ fn four_bit_tiles_equal_their_twins() {
             }
             let zero: Vec<i32> = (0..rows * groups).map(|_| numbers.below(1000) as i32 - 500).collect();
             let scale = numbers.values(rows);
-            let (a, q) = (Operand { words: &words, stride, rows }, Quantised { scale: &scale, zero: &zero });
+            let (a, q) = (Operand { words: &words, stride, rows }, Quantized { scale: &scale, zero: &zero });
             let found = run(rows, |out| q4_tile(a, q, &panel, groups, out));
             let twin = run(rows, |out| plain::q4_tile(a, q, &panel, groups, out));
             assert_close(&found, &twin, (groups * GROUP * 127 * 15) as f32, &format!("{rows} rows, {groups} groups"));

@@ -1,8 +1,8 @@
-//! The colours that have names.
+//! The colors that have names.
 
-/// A colour with a name.
+/// A color with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Colour {
+pub(crate) enum Color {
     Red,
     Green,
     Blue,
@@ -15,7 +15,7 @@ pub(crate) enum Colour {
     White,
 }
 
-impl Colour {
+impl Color {
     /// All of them, in the order that [`held_out`](crate::held_out::is_held_out) counts them.
     pub const ALL: [Self; 10] = [
         Self::Red,
@@ -62,19 +62,19 @@ impl Colour {
     }
 }
 
-/// How far a drawn shape's colour may be from the typical one, in each of red, green and blue.
+/// How far a drawn shape's color may be from the typical one, in each of red, green and blue.
 pub(crate) const TINT: f32 = 10.0;
 
 /// Red, green and blue, 0 to 255.
 pub(crate) type Rgb = [f32; 3];
 
-/// How different two colours look, roughly: green counts most, blue least.
+/// How different two colors look, roughly: green counts most, blue least.
 pub(crate) fn distance(a: Rgb, b: Rgb) -> f32 {
     let [red, green, blue] = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
     ((2.0 * red * red + 4.0 * green * green + 2.0 * blue * blue) / 3.0).sqrt()
 }
 
-/// How bright a colour looks, 0 to 255.
+/// How bright a color looks, 0 to 255.
 pub(crate) fn luma(rgb: Rgb) -> f32 {
     0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
 }

@@ -5,7 +5,7 @@ use crate::GROUP;
 
 /// 8-bit codes of a row; gives what one stands for. A row with a NaN or infinity becomes zeros of an infinite scale, which
 /// show as NaN in every product.
-pub fn quantise_row(row: &[f32], codes: &mut [i8]) -> f32 {
+pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> f32 {
     let scale = largest(row) / 127.0;
     let inverse = inverse(scale);
     for (code, value) in codes.iter_mut().zip(row) {
@@ -36,8 +36,8 @@ fn nearest(value: f32) -> f32 {
 const LEVELS: [f32; 8] = [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5];
 
 /// The bits of a bf16 scale and 4-bit codes, with 8 added, for a group of weights: the scale with the least squared error
-/// among some that map the largest weight to the largest codes. What it gives comes out again when it is quantised anew.
-pub fn quantise_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
+/// among some that map the largest weight to the largest codes. What it gives comes out again when it is quantized anew.
+pub fn quantize_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
     let peak = values.iter().fold(0.0_f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
     let level = |value: f32, inverse: f32| nearest((value * inverse).clamp(-8.0, 7.0));
     let tried = LEVELS.map(|levels| half::round(peak / levels));
@@ -57,7 +57,7 @@ pub fn quantise_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{half, nearest, quantise_group, quantise_row};
+    use super::{half, nearest, quantize_group, quantize_row};
     use crate::GROUP;
     use crate::cpu::tests::Numbers;
 
@@ -67,19 +67,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_quantised_stays_as_it_is() {
+    fn what_was_quantized_stays_as_it_is() {
         let mut numbers = Numbers::new(12);
         for _ in 0..2000 {
             let size = 10f32.powi(numbers.below(12) as i32 - 8);
             let values: [f32; GROUP] = std::array::from_fn(|_| numbers.value() * numbers.value() * size);
-            let (scale, codes) = quantise_group(&values);
+            let (scale, codes) = quantize_group(&values);
             let back = codes.map(|code| value(code, scale));
-            let (again, same) = quantise_group(&back);
+            let (again, same) = quantize_group(&back);
             assert_eq!(same.map(|code| value(code, again)), back);
 
             let (mut codes, mut same) = ([0; GROUP], [0; GROUP]);
-            let scale = quantise_row(&values, &mut codes);
-            let again = quantise_row(&codes.map(|code| f32::from(code) * scale), &mut same);
+            let scale = quantize_row(&values, &mut codes);
+            let again = quantize_row(&codes.map(|code| f32::from(code) * scale), &mut same);
             assert_eq!(same, codes);
             assert!((again / scale - 1.0).abs() < 1e-6);
         }
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn zeros_and_sick_rows() {
-        assert_eq!(quantise_group(&[0.0; GROUP]).1, [8; GROUP]);
+        assert_eq!(quantize_group(&[0.0; GROUP]).1, [8; GROUP]);
         let mut codes = [1; 3];
-        assert_eq!((quantise_row(&[0.0; 3], &mut codes), codes), (0.0, [0; 3]));
-        assert_eq!(quantise_row(&[1.0, f32::NAN, 2.0], &mut codes), f32::INFINITY);
+        assert_eq!((quantize_row(&[0.0; 3], &mut codes), codes), (0.0, [0; 3]));
+        assert_eq!(quantize_row(&[1.0, f32::NAN, 2.0], &mut codes), f32::INFINITY);
         assert_eq!(codes, [0; 3]);
     }
 }

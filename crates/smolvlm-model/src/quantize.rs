@@ -1,4 +1,4 @@
-//! Writing checkpoints with quantised matrices.
+//! Writing checkpoints with quantized matrices.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_kernels::cpu::{quantise_group, quantise_row};
+use smolvlm_kernels::cpu::{quantize_group, quantize_row};
 use smolvlm_kernels::{Format, GROUP};
 
 use crate::convert::to_bytes;
@@ -21,16 +21,16 @@ use crate::resolve::Plan;
 use crate::weights::{EMBEDDINGS, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
 use crate::{Error, Weights};
 
-/// Whose weights are quantised.
+/// Whose weights are quantized.
 #[derive(Debug)]
-pub enum QuantisedSource<'a> {
+pub enum QuantizedSource<'a> {
     /// Those of a checkpoint.
     Weights(&'a Weights),
     /// Random ones, of this seed.
     Random(u64),
 }
 
-/// Writes the weights as one safetensors file with quantised matrices: 8-bit ones in vision encoder and connector, 8-bit
+/// Writes the weights as one safetensors file with quantized matrices: 8-bit ones in vision encoder and connector, 8-bit
 /// or, for [`Format::Q4`], 4-bit ones in the text model and the output projection. Patch embedding and token embeddings are
 /// bf16, the rest f32. What [`SmolVlmModel::load`](crate::SmolVlmModel::load) makes of the file in the packed format equals what it makes
 /// of the original. The file appears under its name once it is complete; one tensor at a time is held in memory.
@@ -38,18 +38,18 @@ pub enum QuantisedSource<'a> {
 /// # Errors
 ///
 /// [`Error::Device`] for a format that is none of the two, those of loading, and [`Error::Io`] when the file cannot be written.
-pub fn write_quantised_checkpoint(
+pub fn write_quantized_checkpoint(
     config: &ModelConfig,
-    source: &QuantisedSource<'_>,
+    source: &QuantizedSource<'_>,
     format: Format,
     path: impl AsRef<Path>,
 ) -> Result<(), Error> {
     if !matches!(format, Format::Q8 | Format::Q4) {
-        return Err(Error::Device(format!("{format:?} is no quantised format; choose 8 or 4 bits")));
+        return Err(Error::Device(format!("{format:?} is no quantized format; choose 8 or 4 bits")));
     }
     config.validate()?;
     match source {
-        QuantisedSource::Weights(weights) => {
+        QuantizedSource::Weights(weights) => {
             let plan = Plan::new(config, weights)?;
             let mut specs = tensor_specs(config);
             if config.tie_word_embeddings && !plan.tied {
@@ -57,7 +57,7 @@ pub fn write_quantised_checkpoint(
             }
             write(&specs, &Stored { weights, plan: &plan }, format, path.as_ref())
         }
-        QuantisedSource::Random(seed) => {
+        QuantizedSource::Random(seed) => {
             write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
         }
     }
@@ -78,14 +78,14 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
     write_file(entries.map(|entry| (entry.name(), entry)), path, check)
 }
 
-/// The format of a matrix; none for what is not quantised.
+/// The format of a matrix; none for what is not quantized.
 fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
     let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
     let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
     is_matrix.then_some(if is_text { format } else { vision_format(format) })
 }
 
-/// The type of what is not quantised: the one that packed models keep it in.
+/// The type of what is not quantized: the one that packed models keep it in.
 fn kept_type(spec: &TensorSpec) -> FloatType {
     if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS { FloatType::Bf16 } else { FloatType::F32 }
 }
@@ -150,13 +150,13 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
 /// Codes or scale of a row.
 fn eight_bits(values: &[f32], codes: bool) -> Vec<u8> {
     let mut out = vec![0; values.len()];
-    let scale = quantise_row(values, &mut out);
+    let scale = quantize_row(values, &mut out);
     if codes { out.into_iter().map(|code| code as u8).collect() } else { scale.to_le_bytes().to_vec() }
 }
 
 /// Codes or scales of a row of whole groups.
 fn four_bits(values: &[f32], codes: bool) -> Vec<u8> {
-    let groups = values.as_chunks::<GROUP>().0.iter().map(quantise_group);
+    let groups = values.as_chunks::<GROUP>().0.iter().map(quantize_group);
     if codes {
         groups
             .flat_map(|(_, codes)| (0..GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
