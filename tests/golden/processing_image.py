@@ -1,4 +1,4 @@
-"""Image side: resampling, tile geometry, options, colour modes, normalisation."""
+"""Image side: resampling, tile geometry, options, color modes, normalization."""
 
 import numpy as np
 import torch
@@ -259,7 +259,7 @@ NORMALISATIONS = {
 }
 
 
-def normalisations():
+def normalizations():
     base = SmolVLMImageProcessor()
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16).contiguous()
     for name, overrides in NORMALISATIONS.items():
@@ -281,4 +281,4 @@ def write(folder, golden_root):
     cases, tensors = mode_cases(golden_root)
     write_json(folder / "modes.json", cases)
     write_tensors(folder / "modes.safetensors", tensors)
-    write_json(folder / "normalise.json", list(normalisations()))
+    write_json(folder / "normalize.json", list(normalizations()))
