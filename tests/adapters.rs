@@ -11,7 +11,7 @@ use smolvlm_tests::{exact, golden_root, read_json, relative_error, with_absolute
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Logits go through as many layers as those of the goldens of whole models.
+/// Largest error of logits, relative to the largest logit.
 const TOLERANCE: f32 = 1e-4;
 
 fn model_folder(checkpoint: &str) -> PathBuf {
@@ -22,13 +22,13 @@ fn adapter(name: &str) -> Adapter {
     Adapter::new(golden_root().join(name))
 }
 
-/// The adapters of a golden, with their weights.
+/// Returns the adapters of a golden case, with their weights.
 fn adapters(case: &Value) -> Vec<Adapter> {
     let pairs = case["adapters"].as_array().unwrap().iter();
     pairs.map(|pair| adapter(pair[0].as_str().unwrap()).weight(pair[1].as_f64().unwrap() as f32)).collect()
 }
 
-/// All goldens by name.
+/// Returns all golden cases by name.
 fn cases() -> Vec<(String, Value)> {
     let record = read_json(&golden_root().join("adapters/expected.json"));
     let cases = record.as_object().unwrap().iter().filter(|(name, _)| *name != "versions");
@@ -64,7 +64,7 @@ fn check(model: &SmolVlm, name: &str, case: &Value) {
 }
 
 #[test]
-fn answers_are_those_of_peft() {
+fn answers_equal_those_of_peft() {
     let cases = cases();
     assert!(cases.len() >= 14);
     for (name, case) in cases {
@@ -74,7 +74,7 @@ fn answers_are_those_of_peft() {
 }
 
 #[test]
-fn an_adapter_folder_stands_for_its_base_model_with_it() {
+fn adapter_folder_as_model_loads_its_base_model() {
     for (name, case) in cases() {
         if let [pair] = case["adapters"].as_array().unwrap().as_slice()
             && pair[0].as_str().unwrap().starts_with("adapters/")
@@ -89,7 +89,7 @@ fn an_adapter_folder_stands_for_its_base_model_with_it() {
 }
 
 #[test]
-fn tensors_are_adapted_as_packed_weights_are() {
+fn adapters_apply_to_tensors_as_to_packed_weights() {
     for (name, case) in cases() {
         let checkpoint = Checkpoint::Directory(model_folder(case["checkpoint"].as_str().unwrap()));
         let checkpoint = checkpoint.with_adapters(&adapters(&case)).unwrap();
@@ -108,9 +108,9 @@ fn tensors_are_adapted_as_packed_weights_are() {
     }
 }
 
-/// Adding in f32 and rounding once is what a merged checkpoint in f32 gives, in every format.
+/// Merging in f32 before rounding equals loading a merged f32 checkpoint, in every format.
 #[test]
-fn every_format_is_made_of_the_merged_weights() {
+fn every_format_is_rounded_from_merged_f32_weights() {
     for name in ["three", "tied-head", "biases"] {
         let case = cases().into_iter().find(|(other, _)| other == name).unwrap().1;
         let folder = model_folder(case["checkpoint"].as_str().unwrap());
@@ -132,7 +132,7 @@ fn every_format_is_made_of_the_merged_weights() {
 }
 
 #[test]
-fn a_quantized_checkpoint_holds_the_adapters() {
+fn quantized_checkpoint_includes_the_adapters() {
     for name in ["two", "tied-embeddings", "module"] {
         let case = cases().into_iter().find(|(other, _)| other == name).unwrap().1;
         let folder = model_folder(case["checkpoint"].as_str().unwrap());
@@ -148,8 +148,8 @@ fn a_quantized_checkpoint_holds_the_adapters() {
     }
 }
 
-/// A copy of an adapter's folder, with some of its configuration replaced.
-fn copied(name: &str, to: &Path, change: impl FnOnce(&mut Value)) {
+/// Copies an adapter's folder and modifies its configuration.
+fn copy_adapter(name: &str, to: &Path, change: impl FnOnce(&mut Value)) {
     fs::create_dir_all(to).unwrap();
     let from = adapter(name).folder;
     fs::copy(from.join("adapter_model.safetensors"), to.join("adapter_model.safetensors")).unwrap();
@@ -159,10 +159,10 @@ fn copied(name: &str, to: &Path, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn a_processor_beside_the_adapter_is_used_and_quantized_with_it() {
+fn processor_in_adapter_folder_is_used_and_copied_by_quantize() {
     let folder = tempfile::tempdir().unwrap();
     let base = model_folder("gqa-256m").to_string_lossy().into_owned();
-    copied("adapter", folder.path(), |config| config["base_model_name_or_path"] = base.clone().into());
+    copy_adapter("adapter", folder.path(), |config| config["base_model_name_or_path"] = base.clone().into());
     for name in ["tokenizer.json", "tokenizer_config.json", "processor_config.json"] {
         fs::copy(model_folder("gqa-256m").join(name), folder.path().join(name)).unwrap();
     }
@@ -177,7 +177,7 @@ fn a_processor_beside_the_adapter_is_used_and_quantized_with_it() {
     let out = tempfile::tempdir().unwrap();
     smolvlm::quantize(Source::directory(folder.path()), &[], Dtype::Q8, out.path(), &mut |_| {}).unwrap();
     assert_eq!(rendered(out.path()), "adapted");
-    // As in transformers, an adapter beside a whole model belongs to that model.
+    // As in transformers, an adapter in the folder of a complete model applies to that model.
     fs::write(folder.path().join("adapter_config.json"), r#"{"peft_type": "LORA", "r": 2, "lora_alpha": 6}"#).unwrap();
     for name in ["config.json", "generation_config.json", "model.safetensors"] {
         fs::copy(model_folder("gqa-256m").join(name), folder.path().join(name)).unwrap();
@@ -189,30 +189,30 @@ fn a_processor_beside_the_adapter_is_used_and_quantized_with_it() {
 }
 
 #[test]
-fn adapters_of_adapters_are_followed_to_their_base_model() {
+fn nested_adapters_resolve_to_their_base_model() {
     let folder = tempfile::tempdir().unwrap();
     let outer = folder.path().join("outer");
     let inner = adapter("adapters/patterns").folder.to_string_lossy().into_owned();
-    copied("adapters/tables", &outer, |config| config["base_model_name_or_path"] = inner.clone().into());
+    copy_adapter("adapters/tables", &outer, |config| config["base_model_name_or_path"] = inner.clone().into());
     let nested = load(Source::directory(&outer), vec![], Dtype::F32);
     let both = vec![adapter("adapters/patterns"), adapter("adapters/tables")];
     let together = load(Source::directory(model_folder("gqa-256m")), both, Dtype::F32);
     let conversation = Conversation::from(Message::user().text("What is it?"));
     assert_eq!(logits(&nested, &conversation), logits(&together, &conversation));
 
-    let circle = folder.path().join("circle");
-    copied("adapter", &circle, |config| config["base_model_name_or_path"] = "../circle".into());
-    assert!(matches!(SmolVlm::load(Source::directory(&circle), exact()), Err(Error::AdapterDepth { .. })));
+    let cyclic = folder.path().join("circle");
+    copy_adapter("adapter", &cyclic, |config| config["base_model_name_or_path"] = "../circle".into());
+    assert!(matches!(SmolVlm::load(Source::directory(&cyclic), exact()), Err(Error::AdapterDepth { .. })));
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_what_to_do() {
+fn unusable_adapters_are_refused_with_an_explanation() {
     let error = |source: Source, adapters: Vec<Adapter>| {
         let loaded = SmolVlm::load(source, Options { adapters, ..exact() });
         loaded.map(drop).unwrap_err().to_string()
     };
     let gqa = || Source::directory(model_folder("gqa-256m"));
-    for (adapters, says) in [
+    for (adapters, expected) in [
         (vec![adapter("adapters/module").weight(0.5)], "weight can be 1 only"),
         (vec![adapter("adapters/module"), adapter("adapters/patterns")], "cannot be combined"),
         (vec![adapter("adapters/patterns"), adapter("adapters/module")], "cannot be combined"),
@@ -221,7 +221,7 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
         (vec![adapter("gqa-256m/model")], "adapter_config.json"),
     ] {
         let message = error(gqa(), adapters);
-        assert!(message.contains(says), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     let other = error(Source::directory(model_folder("mha-2b")), vec![adapter("adapter")]);
     assert!(other.contains("adapter of another model"), "{other}");
@@ -233,19 +233,19 @@ fn what_does_not_fit_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     for (name, base) in [("none", Value::Null), ("path", "/no/such/model".into())] {
         let place = folder.path().join(name);
-        copied("adapter", &place, |config| config["base_model_name_or_path"] = base);
+        copy_adapter("adapter", &place, |config| config["base_model_name_or_path"] = base);
         let message = error(Source::directory(&place), vec![]);
         assert!(message.contains("--model") && message.contains("--adapter"), "{message}");
     }
-    // Said before anything is loaded, by commands that need no weights as well.
+    // Reported before anything is loaded, and by commands that need no weights.
     let place = folder.path().join("dora");
-    copied("adapter", &place, |config| config["use_dora"] = true.into());
+    copy_adapter("adapter", &place, |config| config["use_dora"] = true.into());
     let options = Options { adapters: vec![Adapter::new(&place)], ..exact() };
     let message = SmolVlm::load_processor(gqa(), &options, &mut |_| {}).unwrap_err().to_string();
     assert!(message.contains("use_dora"), "{message}");
-    // Whole modules that the configuration names must be there.
+    // Modules named in modules_to_save must be present.
     let place = folder.path().join("missing");
-    copied("adapter", &place, |config| config["modules_to_save"] = serde_json::json!(["lm_head"]));
+    copy_adapter("adapter", &place, |config| config["modules_to_save"] = serde_json::json!(["lm_head"]));
     let message = error(gqa(), vec![Adapter::new(&place)]);
     assert!(message.contains("lm_head"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Conversations of several turns: what is reused changes no answer.
+//! Conversations of several turns: reuse of the KV cache does not change answers.
 
 use smolvlm::{Conversation, Event, FinishReason, Message, Options, Rgb, SamplingParams, SmolVlm, Source, Truncation};
 use smolvlm_tests::{checkpoints, exact, golden_root, lcg_bytes};
@@ -22,7 +22,7 @@ fn turns() -> [Message; 4] {
 }
 
 #[test]
-fn every_turn_answers_as_a_fresh_conversation_would() {
+fn every_turn_equals_a_fresh_run_of_the_conversation() {
     for name in ["gqa-256m", "mha-2b", "idefics3"] {
         let model = model(name);
         let params = SamplingParams::greedy().max_new_tokens(10);
@@ -36,7 +36,7 @@ fn every_turn_answers_as_a_fresh_conversation_would() {
             assert_eq!(answer.token_ids, fresh.token_ids, "{name}, turn {turn}");
             assert_eq!(answer.prompt_tokens, fresh.prompt_tokens, "{name}, turn {turn}");
             assert_eq!(plain.send(message, &params).unwrap().token_ids, fresh.token_ids, "{name}, turn {turn}");
-            // Everything up to the last answer at least is in memory.
+            // Only the first turn starts without a cached prefix.
             assert_eq!(answer.cached_tokens > 0, turn > 0, "{name}, turn {turn}");
             assert_eq!(fresh.cached_tokens, 0);
         }
@@ -48,7 +48,7 @@ fn every_turn_answers_as_a_fresh_conversation_would() {
 }
 
 #[test]
-fn most_of_an_earlier_turn_is_reused() {
+fn earlier_prompt_is_reused() {
     let model = model("gqa-256m");
     let params = SamplingParams::greedy().max_new_tokens(4);
     let mut chat = model.start_chat(Conversation::default());
@@ -58,7 +58,7 @@ fn most_of_an_earlier_turn_is_reused() {
 }
 
 #[test]
-fn a_failed_or_dropped_turn_leaves_the_history_as_it_was() {
+fn failed_or_dropped_turn_leaves_the_history_unchanged() {
     let model = model("gqa-256m");
     let params = SamplingParams::greedy().max_new_tokens(6);
     let mut chat = model.start_chat(Conversation::default());
@@ -75,7 +75,7 @@ fn a_failed_or_dropped_turn_leaves_the_history_as_it_was() {
 }
 
 #[test]
-fn a_cancelled_answer_joins_the_history() {
+fn cancelled_answer_is_added_to_the_history() {
     let model = model("gqa-256m");
     let params = SamplingParams::greedy().max_new_tokens(500).eos_token_ids([1_u32]);
     let mut chat = model.start_chat(Conversation::default());
@@ -96,7 +96,7 @@ fn a_cancelled_answer_joins_the_history() {
     assert_eq!(chat.send(turns()[3].clone(), &few).unwrap().token_ids, fresh.token_ids);
 }
 
-/// A model whose context holds few pictures, and one of the same weights that remembers nothing.
+/// Returns a model with a short context, and one with the same weights but without a feature cache.
 fn with_context(tokens: usize) -> [SmolVlm; 2] {
     let folder = tempfile::tempdir().unwrap();
     let from = golden_root().join("gqa-256m/model");
@@ -118,19 +118,19 @@ fn with_context(tokens: usize) -> [SmolVlm; 2] {
     })
 }
 
-/// Pictures of one size, so that their prompts are the same tokens.
+/// Returns a noise image; all have one size, so that their prompts are the same tokens.
 fn noise(seed: u64) -> Rgb {
     Rgb::new(24, 24, lcg_bytes(seed, 24 * 24 * 3)).unwrap()
 }
 
 #[test]
-fn the_second_of_two_pictures_is_not_answered_from_the_first() {
+fn images_with_equal_prompts_are_not_confused() {
     let params = SamplingParams::greedy().max_new_tokens(10);
     let ask =
         |picture| Message::user().image(&*image(["", "square.png", "landscape.png"][picture])).text("What is this?");
     let [model, _] = with_context(2048);
     let tokens = model.generate(ask(1), params.clone()).unwrap().prompt_tokens;
-    // Room for one question and its answer, not for two.
+    // The context fits one question and its answer, but not two.
     let [model, fresh] = with_context(tokens + 20);
     let mut chat = model.start_chat(Conversation::default());
     for picture in [1, 2, 2, 1] {
@@ -151,9 +151,9 @@ fn the_second_of_two_pictures_is_not_answered_from_the_first() {
     assert_eq!(chat.send(ask(2), &params).unwrap().token_ids, wanted.token_ids);
 }
 
-/// What happens to a chat: whatever it is, the next answer is that of a fresh run over the history.
+/// After any sequence of operations on a chat, the next answer equals a fresh run over the history.
 #[test]
-fn any_course_of_a_chat_answers_as_fresh_runs_do() {
+fn random_chat_operations_equal_fresh_runs() {
     let models: Vec<[SmolVlm; 2]> = [120, 220].map(with_context).into();
     let mut reused = 0;
     for seed in 0..24 {
@@ -209,22 +209,23 @@ fn any_course_of_a_chat_answers_as_fresh_runs_do() {
 }
 
 #[test]
-fn what_a_dropped_stream_has_read_serves_the_next_turn() {
+fn prefill_of_a_dropped_stream_is_reused() {
     let model = model("gqa-256m");
     let params = SamplingParams::greedy().max_new_tokens(6);
     let mut chat = model.start_chat(Conversation::default());
     drop(chat.stream(turns()[0].clone(), &params).unwrap().next());
     let again = chat.send(turns()[0].clone(), &params).unwrap();
     assert_eq!(again.cached_tokens, again.prompt_tokens - 1);
-    // An error before the model is used costs nothing either.
+    // An error before the model runs keeps the cache.
     chat.send(Message::user().image("no/such.png"), &params).unwrap_err();
     let next = chat.send(turns()[1].clone(), &params).unwrap();
     assert!(next.cached_tokens >= again.prompt_tokens, "{} of {}", next.cached_tokens, again.prompt_tokens);
 }
 
-/// Typed control tokens are characters: they end no turn and stand for no image, in this turn and in later ones.
+/// Control tokens in user text are plain characters: they neither end a turn nor stand for an image, in this and later
+/// turns.
 #[test]
-fn control_tokens_in_messages_are_characters() {
+fn control_tokens_in_messages_are_plain_text() {
     let model = model("gqa-256m");
     let params = SamplingParams::greedy().max_new_tokens(6);
     let history = [

@@ -1,4 +1,4 @@
-//! Several requests at once: each answer is the one that its request gets alone.
+//! Concurrent requests: each answer equals that of the same request run alone.
 
 use rayon::prelude::*;
 use smolvlm::{Conversation, Dtype, Event, Options, SamplingParams, SmolVlm, Source};
@@ -15,7 +15,7 @@ fn load(checkpoint: &Checkpoint, dtype: Dtype) -> SmolVlm {
     SmolVlm::load(Source::directory(checkpoint.model()), options).unwrap()
 }
 
-/// Every conversation of a checkpoint's goldens, one by one.
+/// Returns every conversation of a checkpoint's goldens.
 fn conversations(checkpoint: &Checkpoint) -> Vec<Conversation> {
     let cases = checkpoint.cases();
     let json = cases.iter().map(|case| with_absolute_paths(&case.expected["conversations"]).to_string());
@@ -26,7 +26,7 @@ fn params() -> SamplingParams {
     SamplingParams::greedy().max_new_tokens(6)
 }
 
-/// The answer, on every second request through a stream.
+/// Returns the answer; requests with odd numbers use a stream.
 fn answer(model: &SmolVlm, number: usize, conversation: &Conversation) -> Vec<u32> {
     if number.is_multiple_of(2) {
         return model.generate(conversation.clone(), params()).unwrap().token_ids;
@@ -39,7 +39,7 @@ fn answer(model: &SmolVlm, number: usize, conversation: &Conversation) -> Vec<u3
 }
 
 #[test]
-fn answers_of_requests_at_once_are_those_of_requests_alone() {
+fn concurrent_answers_equal_sequential_ones() {
     let checkpoint = checkpoint("gqa-256m");
     let conversations = conversations(&checkpoint);
     for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
@@ -50,7 +50,7 @@ fn answers_of_requests_at_once_are_those_of_requests_alone() {
             for caller in 0..4 {
                 let (conversations, alone) = (&conversations, &alone);
                 scope.spawn(move || {
-                    // Each caller in an order of its own.
+                    // A different order for each caller.
                     for step in 0..conversations.len() {
                         let number = (step * (2 * caller + 1) + caller) % conversations.len();
                         let found = answer(model, step + caller, &conversations[number]);
@@ -63,7 +63,7 @@ fn answers_of_requests_at_once_are_those_of_requests_alone() {
 }
 
 #[test]
-fn requests_of_a_parallel_iterator_and_of_two_models() {
+fn parallel_iterator_over_two_models() {
     let models = ["gqa-256m", "mha-2b"].map(|name| {
         let checkpoint = checkpoint(name);
         let model = load(&checkpoint, Dtype::F32);

@@ -1,16 +1,16 @@
-//! Conversations in, pixels, prompts and tokens out, equal to the reference: exactly.
+//! Pixels, prompts and tokens of conversations, compared exactly with the reference.
 
 use serde_json::{Value, json};
 use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, exact, rows, with_absolute_paths};
 
-/// The case's conversations.
+/// Parses the conversations of a case.
 fn conversations(case: &Case) -> Vec<Conversation> {
     Conversation::many_from_json(&with_absolute_paths(&case.expected["conversations"]).to_string()).unwrap()
 }
 
-/// Whether the case changes the checkpoint's image splitting; cases change nothing else.
+/// Returns the override of the checkpoint's image splitting; no case overrides anything else.
 fn image_splitting(case: &Case) -> Option<bool> {
     let overrides = case.expected["image_processor"].as_object().unwrap();
     assert!(overrides.keys().all(|key| key == "do_image_splitting"), "{}: {overrides:?}", case.name);
@@ -85,7 +85,7 @@ fn check_answers(model: &SmolVlm, case: &Case) {
     let texts: Vec<&str> = answers.iter().map(|answer| &*answer.text).collect();
     assert_eq!(json!(texts), case.expected["text"], "{}", case.name);
 
-    // Each row alone, streamed, says the same.
+    // Each row alone, streamed, gives the same answer.
     for (conversation, answer) in conversations.into_iter().zip(&answers) {
         let mut streamed = String::new();
         for event in model.stream(conversation, params.clone()).unwrap() {

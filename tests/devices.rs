@@ -1,18 +1,18 @@
-//! The goldens on every device that this build can use on this machine: Flex always, others with the cargo features of their
-//! names. `cargo xtask parity` keeps what is printed here in `docs/parity.md`.
+//! The goldens on every device that this build can use on this machine: Flex always, others with the cargo features of
+//! the same names. `cargo xtask parity` writes the table printed here to `docs/parity.md`.
 
 use serde_json::Value;
 use smolvlm::{Conversation, Device, DeviceInfo, Dtype, Error, ForwardRequest, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, relative_error, tensor_rows, with_absolute_paths};
 use std::collections::BTreeMap;
 
-/// How far logits and image features may be from the reference's, relative to the largest of them. Products are summed in
-/// another order than in torch; bf16 keeps 8 bits of every weight and, on tensors, of every result.
+/// Largest error of logits and image features, relative to their largest value. Matrix products sum in a different
+/// order than torch's; bf16 keeps 8 bits of every weight and, on tensors, of every result.
 fn tolerance(dtype: Dtype) -> f32 {
     if dtype == Dtype::F32 { 2e-5 } else { 0.06 }
 }
 
-/// The largest errors of a device, and the cases that are not the reference's.
+/// The largest errors of a device, and the cases that differ from the reference.
 #[derive(Default)]
 struct Errors {
     features: f32,
@@ -47,7 +47,7 @@ fn goldens() {
             }
         }
     }
-    // Only now, so that one visit to a machine with a card shows everything.
+    // Asserted at the end, so that one run on a machine with a GPU shows all failures.
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -66,7 +66,7 @@ fn errors(info: &DeviceInfo, dtype: Dtype) -> Result<Errors, Error> {
     Ok(errors)
 }
 
-/// Cases by what they change of the checkpoint's image splitting.
+/// Groups cases by their override of the checkpoint's image splitting.
 fn by_splitting(checkpoint: &Checkpoint) -> BTreeMap<Option<bool>, Vec<Case>> {
     let mut found: BTreeMap<Option<bool>, Vec<Case>> = BTreeMap::new();
     for case in checkpoint.cases() {

@@ -1,5 +1,4 @@
-//! The examples of the model's documentation page, word for word: from a conversation in JSON to the answer, equal to the
-//! reference's.
+//! The examples of the model's documentation page, verbatim: from a conversation in JSON to the reference's answer.
 
 use serde_json::{Value, json};
 use smolvlm::processor::RenderOptions;
@@ -8,7 +7,7 @@ use smolvlm_tests::{checkpoints, exact, golden_root, read_json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-/// Serves the golden images, one request a connection; gives the server's URL.
+/// Serves the golden images, one request per connection; returns the server's URL.
 fn media_server() -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -27,7 +26,7 @@ fn media_server() -> String {
     url
 }
 
-/// The conversations as a user writes them: URLs of the server, absolute paths.
+/// Parses the conversations, with URLs of the server and absolute paths.
 fn conversations(case: &Value, server: &str) -> Vec<Conversation> {
     let mut value = case["conversations"].clone();
     let messages = value.as_array_mut().unwrap().iter_mut().flat_map(|messages| messages.as_array_mut().unwrap());

@@ -12,7 +12,7 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Those of a case.
+    /// Reads the tensors of a case.
     pub fn new(case: &Case) -> Self {
         Self { bytes: std::fs::read(&case.tensors).unwrap(), name: case.name.clone() }
     }
@@ -21,12 +21,12 @@ impl Golden {
         SafeTensors::deserialize(&self.bytes).unwrap()
     }
 
-    /// Whether there is a tensor of that name.
+    /// Returns whether there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.file().names().contains(&name)
     }
 
-    /// A tensor of floats.
+    /// Returns an f32 tensor.
     pub fn floats(&self, name: &str) -> HostTensor {
         let file = self.file();
         let view = file.tensor(name).unwrap();
@@ -35,14 +35,15 @@ impl Golden {
         HostTensor { shape: view.shape().to_vec(), data }
     }
 
-    /// The pixel values of all tiles, and the edge of a tile; none without images.
+    /// Returns the pixel values of the stored tiles and the edge of a tile in pixels; none without images.
     pub fn pixels(&self) -> Option<(Vec<f32>, usize)> {
         let (shape, levels) = self.levels("pixels");
         let pixels = levels.iter().map(|&level| (f32::from(level) - 127.5) / 127.5);
         (!levels.is_empty()).then(|| (pixels.collect(), shape[3]))
     }
 
-    /// Image features of the chosen tiles, which are those that ours are; the golden has those of all.
+    /// Returns the image features of the stored tiles, `[tiles * tokens, width]`; the golden has the features of all
+    /// tiles.
     pub fn features(&self) -> HostTensor {
         let all = self.floats("connector_out");
         let (tokens, width) = (all.shape[1], all.shape[2]);
@@ -51,7 +52,7 @@ impl Golden {
         tensor_rows(HostTensor { shape: vec![all.shape[0] * tokens, width], data: all.data }, &chosen)
     }
 
-    /// A tensor of indices.
+    /// Returns an i64 tensor of indices.
     pub fn integers(&self, name: &str) -> Vec<usize> {
         let file = self.file();
         let view = file.tensor(name).unwrap();
@@ -65,27 +66,27 @@ impl Golden {
         (view.shape().to_vec(), view.data().to_vec())
     }
 
-    /// Compares a stage with its golden; the error is relative to the golden's largest value.
+    /// Compares a stage with its golden; the error is relative to the golden's largest absolute value.
     pub fn assert_close(&self, tolerance: f32, stage: &str, found: &HostTensor) {
         let wanted = self.floats(stage);
         assert_eq!(found.shape, wanted.shape, "{} {stage}", self.name);
         let error = relative_error(&found.data, &wanted.data);
-        // With --no-capture this is the table of docs/parity.md.
+        // Source of the table in docs/parity.md, with --no-capture.
         println!("{stage} {error:.1e} {}", self.name);
         assert!(error <= tolerance, "{} {stage}: off by {error} of the largest value", self.name);
     }
 }
 
-/// The largest difference, relative to the largest value wanted.
+/// Returns the largest absolute difference, relative to the largest absolute expected value.
 pub fn relative_error(found: &[f32], wanted: &[f32]) -> f32 {
     assert_eq!(found.len(), wanted.len());
     let largest = wanted.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
-    // A value that is no number is an error without end, and must not be lost in a maximum.
+    // NaN counts as an infinite error; f32::max would drop it.
     let worst = found.iter().zip(wanted).map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() });
     worst.fold(0.0, |most: f32, error| if error.is_nan() { f32::INFINITY } else { most.max(error) }) / largest
 }
 
-/// Rows of the last axis, by flat index of the axes before it.
+/// Selects rows of the last axis by flat index of the preceding axes.
 pub fn tensor_rows(tensor: HostTensor, indices: &[usize]) -> HostTensor {
     let width = *tensor.shape.last().unwrap();
     let data = indices.iter().flat_map(|index| tensor.data[index * width..][..width].to_vec()).collect();

@@ -1,4 +1,4 @@
-//! Every parameter of generation against the reference, and what the reference has no goldens for.
+//! Every generation parameter against the reference, and features that have no goldens.
 
 use serde_json::Value;
 use smolvlm::config::GenerationConfig;
@@ -55,7 +55,7 @@ fn greedy_and_beams_equal_the_reference() {
 
 fn check(model: &SmolVlm, name: &str, case: &Value, params: &SamplingParams) {
     let conversations = conversations(case);
-    // The reference counts the padding of a batch into total lengths; here each row is what it would be alone.
+    // The reference includes the padding of a batch in total lengths; here each row behaves as if it ran alone.
     let padded = case["params"]["max_length"].is_number() || case["params"]["min_length"].is_number();
     let answers: Vec<Generation> = if padded {
         let lengths: Vec<usize> = conversations.iter().map(|conversation| prompt_tokens(model, conversation)).collect();
@@ -88,7 +88,7 @@ fn prompt_tokens(model: &SmolVlm, conversation: &Conversation) -> usize {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_text_in_any_company() {
+fn same_seed_samples_the_same_text_in_any_batch() {
     let model = model();
     let params = |seed| SamplingParams::sampling().temperature(1.5).top_k(0).max_new_tokens(12).seed(seed);
     let alone = model.generate(question("One two"), params(7)).unwrap();
@@ -99,7 +99,7 @@ fn the_same_seed_draws_the_same_text_in_any_company() {
 }
 
 #[test]
-fn several_texts_for_each_prompt() {
+fn several_sequences_per_prompt() {
     let model = model();
     let params = SamplingParams::sampling().temperature(1.5).top_k(0).max_new_tokens(8).seed(1).num_return_sequences(3);
     let answers = model.batch(&[question("One"), question("Two, and longer")], params).unwrap();
@@ -116,7 +116,7 @@ fn log_probabilities_of_every_token() {
     assert_eq!(answer.logprobs.len(), answer.token_ids.len());
     for (token, logprobs) in answer.token_ids.iter().zip(&answer.logprobs) {
         assert_eq!(logprobs.top.len(), 3);
-        // Greedily, the chosen token is the likeliest.
+        // In greedy decoding, the chosen token is the most likely one.
         assert_eq!(logprobs.top[0], (*token, logprobs.logprob));
         assert!(logprobs.top.is_sorted_by(|a, b| a.1 >= b.1) && logprobs.logprob < 0.0);
     }
@@ -124,7 +124,7 @@ fn log_probabilities_of_every_token() {
 }
 
 #[test]
-fn chunks_of_the_prompt_change_nothing() {
+fn chunked_prefill_gives_the_same_tokens() {
     let image = smolvlm_tests::golden_root().join("media/landscape.png");
     let model = load(&checkpoint("gqa-256m"), exact());
     let conversations = [
@@ -143,7 +143,7 @@ fn chunks_of_the_prompt_change_nothing() {
 }
 
 #[test]
-fn features_are_the_same_from_the_cache() {
+fn cached_image_features_give_the_same_tokens() {
     let image = smolvlm_tests::golden_root().join("media/landscape.png");
     let question = || Conversation::from(Message::user().image(&*image).text("What is it?"));
     let params = || SamplingParams::greedy().max_new_tokens(10);
@@ -157,9 +157,9 @@ fn features_are_the_same_from_the_cache() {
 }
 
 #[test]
-fn endless_repetition_ends_with_its_own_reason() {
+fn loop_guard_stops_endless_repetition() {
     let model = model();
-    // Nothing but one token is allowed: the text repeats itself at once.
+    // Only one token is allowed, so the text repeats immediately.
     let biased = smolvlm::generate::SequenceBias { tokens: vec![300], bias: 1e4 };
     let params = SamplingParams::greedy().max_new_tokens(400).sequence_bias([biased]);
     let endless = model.generate(question("One"), params.clone()).unwrap();
@@ -170,7 +170,7 @@ fn endless_repetition_ends_with_its_own_reason() {
 }
 
 #[test]
-fn time_and_cancellation_end_a_text() {
+fn time_limit_and_cancellation_stop_generation() {
     let model = model();
     let params = SamplingParams::greedy().max_new_tokens(2000);
     let timed = model.generate(question("One"), params.clone().max_time(std::time::Duration::ZERO)).unwrap();
@@ -196,7 +196,7 @@ fn time_and_cancellation_end_a_text() {
     }
     assert_eq!(answer.text, text);
 
-    // Before the first token there is nothing to give.
+    // Cancelled before the first token: an empty answer.
     let stream = model.stream(question("One"), params).unwrap();
     stream.cancel_handle().cancel();
     let events: Vec<Event> = stream.map(Result::unwrap).collect();
@@ -216,7 +216,7 @@ fn special_tokens_are_kept_on_request() {
 }
 
 #[test]
-fn hidden_states_of_a_row_do_not_depend_on_its_company() {
+fn hidden_states_do_not_depend_on_other_rows() {
     let model = model();
     let image = smolvlm_tests::golden_root().join("media/square.png");
     let conversations = [question("One"), Message::user().image(&*image).text("What?").into()];
@@ -234,7 +234,7 @@ fn hidden_states_of_a_row_do_not_depend_on_its_company() {
 }
 
 #[test]
-fn long_conversations_are_refused_or_lose_their_oldest_turns() {
+fn long_conversations_are_refused_or_truncated() {
     let words = "many words ".repeat(60);
     let mut messages = vec![Message::system().text("Be brief.")];
     for _ in 0..40 {
@@ -253,7 +253,7 @@ fn long_conversations_are_refused_or_lose_their_oldest_turns() {
 }
 
 #[test]
-fn a_stream_has_one_answer() {
+fn stream_refuses_several_sequences() {
     let model = model();
     for params in [SamplingParams::greedy().num_beams(2), SamplingParams::sampling().num_return_sequences(2)] {
         let error = model.stream(question("One"), params).err().unwrap().to_string();

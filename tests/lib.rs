@@ -1,4 +1,4 @@
-//! Helpers shared by the integration tests: goldens found by folder.
+//! Helpers of the integration tests: discovery of the goldens by folder.
 
 mod expected;
 
@@ -11,28 +11,28 @@ use smolvlm::{Dtype, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Options in which every token is the reference's: f32, whatever is fastest here.
+/// Options that reproduce the reference's tokens: f32 on every machine.
 pub fn exact() -> Options {
     Options { dtype: Dtype::F32, ..Options::default() }
 }
 
-/// `tests/golden`, of the folder that the tests are run in rather than that where they were built, which may be another
-/// machine's.
+/// Path of `tests/golden`, taken from the environment at run time, since the tests may have been built on another
+/// machine.
 pub fn golden_root() -> PathBuf {
     let tests = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(tests).join("golden")
 }
 
-/// A tiny checkpoint and what the reference answered with it.
+/// A tiny checkpoint with its golden cases.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// Its name.
+    /// Name of the folder.
     pub name: String,
-    /// Its folder, with `model/` and one folder a case.
+    /// Folder with `model/` and one folder per case.
     pub folder: PathBuf,
 }
 
-/// One golden case: conversations, and what every stage made of them.
+/// One golden case: conversations and the expected output of every stage.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// `checkpoint/case`.
@@ -43,7 +43,7 @@ pub struct Case {
     pub tensors: PathBuf,
 }
 
-/// All checkpoints: every folder that holds a `model`.
+/// Returns all checkpoints: every folder that contains `model/`.
 pub fn checkpoints() -> Vec<Checkpoint> {
     let found: Vec<Checkpoint> = folders(&golden_root())
         .into_iter()
@@ -55,25 +55,25 @@ pub fn checkpoints() -> Vec<Checkpoint> {
 }
 
 impl Checkpoint {
-    /// The checkpoint itself, in Hugging Face layout.
+    /// Path of the checkpoint in Hugging Face layout.
     pub fn model(&self) -> PathBuf {
         self.folder.join("model")
     }
 
-    /// All its cases with images or text alone.
+    /// Returns all cases with images or only text.
     pub fn cases(&self) -> Vec<Case> {
         let found = self.cases_below(&self.folder);
         assert!(!found.is_empty(), "{} has no cases", self.name);
         found
     }
 
-    /// Its cases with videos; not every checkpoint has any.
+    /// Returns the cases with videos; empty for some checkpoints.
     pub fn video_cases(&self) -> Vec<Case> {
         let folder = self.folder.join("video");
         if folder.is_dir() { self.cases_below(&folder) } else { Vec::new() }
     }
 
-    /// All its cases that record every stage.
+    /// Returns all cases that record every stage.
     pub fn all_cases(&self) -> Vec<Case> {
         [self.cases(), self.video_cases()].concat()
     }
@@ -90,7 +90,7 @@ impl Checkpoint {
             .collect()
     }
 
-    /// Names and contents of its generation cases; not every checkpoint has any.
+    /// Returns names and contents of the generation cases; empty for some checkpoints.
     pub fn generation_cases(&self) -> Vec<(String, Value)> {
         let Ok(entries) = fs::read_dir(self.folder.join("generation")) else { return Vec::new() };
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -99,7 +99,7 @@ impl Checkpoint {
     }
 }
 
-/// Conversations of a case as JSON, with the paths of their media made absolute; they are relative to `tests/golden`.
+/// Resolves the media paths of a case's conversations, which are relative to `tests/golden`.
 pub fn with_absolute_paths(conversations: &Value) -> Value {
     let mut conversations = conversations.clone();
     let messages = conversations.as_array_mut().into_iter().flatten().filter_map(Value::as_array_mut).flatten();
@@ -111,7 +111,8 @@ pub fn with_absolute_paths(conversations: &Value) -> Value {
     conversations
 }
 
-/// Compares all pixels of a batch with a case's. The goldens keep u8 levels and have proven `(level - 127.5) / 127.5` equal to the reference's floats.
+/// Compares all pixels of a batch with a case. The goldens store u8 levels; the generator asserted that `(level -
+/// 127.5) / 127.5` equals the reference's floats.
 pub fn assert_pixels(case: &Case, batch: &Batch) {
     let levels = batch.all_media().flat_map(Media::pixels).map(|&value| {
         let level = (value * 127.5 + 127.5).round();
@@ -128,18 +129,18 @@ pub fn assert_pixels(case: &Case, batch: &Batch) {
     assert_eq!(expected["pixels_shape"][0], tiles, "{}", case.name);
 }
 
-/// Rows of a batch in a golden.
+/// Parses the rows of a batch from a golden.
 pub fn rows<T: DeserializeOwned>(value: &Value) -> Vec<Vec<T>> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// A JSON file of the goldens.
+/// Reads a JSON file of the goldens.
 pub fn read_json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The checksum that the goldens use (CRC-32 of zlib and PNG), bit by bit.
+/// Computes the checksum that the goldens use: CRC-32 as in zlib and PNG.
 pub fn crc32(bytes: impl IntoIterator<Item = u8>) -> u32 {
     let step = |crc: u32, byte: u8| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
@@ -147,7 +148,7 @@ pub fn crc32(bytes: impl IntoIterator<Item = u8>) -> u32 {
     !bytes.into_iter().fold(!0, step)
 }
 
-/// The bytes that the golden scripts draw their noise from: the high bytes of a 64-bit linear congruential generator.
+/// Generates the noise of the golden scripts: the high bytes of a 64-bit linear congruential generator.
 pub fn lcg_bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -172,7 +173,7 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn checksum_of_the_standard_example() {
+    fn crc32_of_the_standard_check_value() {
         assert_eq!(super::crc32(*b"123456789"), 0xcbf4_3926);
     }
 }

@@ -1,4 +1,5 @@
-//! Single steps of the processing against the reference: geometry, resizing, colors, values, templates, tokens, positions.
+//! Single processing steps against the reference: geometry, resizing, colors, pixel values, templates, tokens,
+//! positions.
 
 use serde_json::{Value, json};
 use smolvlm::config::{ImageProcessorConfig, ProcessorConfig, Resample, RopeParameters, Size, TilePlan};
@@ -60,7 +61,7 @@ fn resizing_is_exact() {
             "bilinear" => Resample::Bilinear,
             "bicubic" => Resample::Bicubic,
             "nearest" => Resample::Nearest,
-            // No 8-bit kernel there, a typed error here.
+            // Unsupported for 8 bits by the reference, a typed error here.
             "box" => Resample::Box,
             "hamming" => Resample::Hamming,
             other => panic!("{other}"),
@@ -158,7 +159,7 @@ fn chat_templates() {
         let mut messages = case["messages"].clone();
         for message in messages.as_array_mut().unwrap() {
             for item in message["content"].as_array_mut().into_iter().flatten().filter(|item| item["type"] == "image") {
-                // The goldens leave the source out; rendering does not read it.
+                // The goldens omit the source; rendering does not read it.
                 item["path"] = json!("unread.png");
             }
         }
@@ -176,7 +177,7 @@ fn chat_templates() {
             assert_eq!(found.unwrap(), "<|im_start|>User: hello<end_of_utterance>\nAssistant:");
             continue;
         }
-        // What the reference loses without a word, or cannot render, is an error here.
+        // Content that the reference silently drops, or cannot render, is an error here.
         let names = ["unknown content type ignored", "video first"];
         if case.get("error").is_some() || names.contains(&case["name"].as_str().unwrap()) {
             assert!(found.is_err(), "{case}");
@@ -206,7 +207,7 @@ fn tokens() {
 }
 
 #[test]
-fn positions_of_patches() {
+fn patch_position_ids() {
     let golden = golden("position_ids.json");
     for case in golden["axis"].as_array().unwrap() {
         let (grid, valid) = (number(&case["grid"]) as usize, number(&case["valid"]) as usize);
@@ -250,7 +251,7 @@ fn rotary_frequencies() {
         let found = rope.inverse_frequencies(number(&case["head_dim"]) as usize);
         let expected: Vec<f32> = list(&case["inverse_frequencies"]);
         for (found, expected) in found.iter().zip(&expected) {
-            // torch's own power function is off by up to two units in the last place.
+            // torch's pow has errors of up to 2 ulp.
             assert!((found - expected).abs() <= 2.0 * f32::EPSILON * expected, "{case}: {found} instead of {expected}");
         }
         assert_eq!(found.len(), expected.len());

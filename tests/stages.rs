@@ -1,4 +1,4 @@
-//! Every stage of the model against the reference, each fed with the reference's own input to that stage.
+//! Every stage of the model against the reference, each run on the reference's own input to that stage.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
@@ -9,31 +9,31 @@ use smolvlm::model::{
 use smolvlm::{Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows};
 
-/// In f32, no value of a stage is further from the reference than this, relative to the largest value of the stage. Sums
-/// are taken in another order than in torch, and errors grow through the layers; measured are 2e-6 at most.
+/// Largest error of a stage in f32, relative to the largest value of the stage. Sums are computed in a different order
+/// than in torch, and errors grow with depth; the largest measured error is 2e-6.
 const TOLERANCE: f32 = 1e-5;
-/// In bf16, with 8 bits of mantissa through every layer: logits as close as the reference's own bf16 and f32 runs are.
+/// Lowest cosine of logits in bf16, as between the reference's own bf16 and f32 runs.
 const BF16_COSINE: f64 = 0.999;
-/// And no logit further off than this, relative to the root mean square of all; the reference's own two runs differ by
-/// 0.058 at most.
+/// Largest error of a logit in bf16, relative to the root mean square of all; the reference's own two runs differ by up
+/// to 0.058.
 const BF16_LARGEST: f64 = 0.1;
-/// With 8-bit weights and activations; the least measured is 0.9987.
+/// Lowest cosine of logits with 8-bit weights and activations; the lowest measured is 0.9987.
 const Q8_COSINE: f64 = 0.998;
-/// With 4-bit weights in the text model; the least measured is 0.896, on a checkpoint of random numbers, which round worse
-/// than trained ones.
+/// Lowest cosine of logits with 4-bit weights in the text model; the lowest measured is 0.896, on random weights, which
+/// quantize worse than trained ones.
 const Q4_COSINE: f64 = 0.88;
-/// The same quantized weights with activations of 8 bits and of f32.
+/// Lowest cosine of logits between 8-bit and f32 activations with the same quantized weights.
 const ACTIVATIONS_COSINE: f64 = 0.99;
-/// Features of images in bf16 and 8 bits; the least measured is 0.9999.
+/// Lowest cosine of image features in bf16 and 8 bits; the lowest measured is 0.9999.
 const FEATURES_COSINE: f64 = 0.999;
 
 fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> SmolVlmModel {
     let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();
     let weights = Weights::open(checkpoint.model()).unwrap();
     let (model, report) = SmolVlmModel::load(&config, &weights, &Device::flex(), format).unwrap();
-    // Old exports hold a buffer that no model needs any more.
-    let needless = |name: &String| name.ends_with("embeddings.position_ids");
-    assert!(report.unexpected.iter().all(needless), "{}: {:?}", checkpoint.name, report.unexpected);
+    // Old exports contain a buffer that models no longer use.
+    let obsolete = |name: &String| name.ends_with("embeddings.position_ids");
+    assert!(report.unexpected.iter().all(obsolete), "{}: {:?}", checkpoint.name, report.unexpected);
     model
 }
 
@@ -41,10 +41,10 @@ fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
     HostTensor::read(tensor).unwrap()
 }
 
-/// f32 as tensors of the backend, and packed for the kernels of the CPU.
+/// f32 as tensors of the backend, and packed for the CPU kernels.
 const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
 
-/// Every checkpoint in each of these formats.
+/// Loads every checkpoint in each of these formats.
 fn models<const N: usize>(formats: [WeightFormat; N]) -> impl Iterator<Item = (Checkpoint, SmolVlmModel)> {
     checkpoints().into_iter().flat_map(move |checkpoint| {
         formats.map(|format| {
@@ -77,7 +77,7 @@ fn vision_encoder_and_connector() {
     }
 }
 
-/// The reference's prompt and its image features, as our model takes them.
+/// Returns the reference's prompt and image features as inputs of the model.
 fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
     let grid = |key: &str| -> Vec<Vec<u32>> { serde_json::from_value(case.expected[key].clone()).unwrap() };
     let zeros = |row: &Vec<u32>| row.iter().filter(|&&bit| bit == 0).count();
@@ -123,8 +123,8 @@ fn text_model_and_logits() {
     }
 }
 
-/// Cosine of two vectors, and their largest difference relative to the root mean square of the second.
-fn compared(found: &[f32], wanted: &[f32]) -> (f64, f64) {
+/// Returns the cosine of two vectors, and their largest difference relative to the root mean square of the second.
+fn compare(found: &[f32], wanted: &[f32]) -> (f64, f64) {
     assert_eq!(found.len(), wanted.len());
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let cosine = dot(found, wanted) / (dot(found, found) * dot(wanted, wanted)).sqrt();
@@ -132,7 +132,7 @@ fn compared(found: &[f32], wanted: &[f32]) -> (f64, f64) {
     (cosine, f64::from(worst) / (dot(wanted, wanted) / wanted.len() as f64).sqrt())
 }
 
-/// The logits of a case at the positions that its golden has, from the reference's image features.
+/// Returns the logits of a case at the positions stored in its golden, computed from the reference's image features.
 fn golden_logits(model: &SmolVlmModel, case: &Case, golden: &Golden) -> Vec<f32> {
     let inputs = inputs(case, golden, model);
     let mut cache = model.new_cache(&inputs.padding, inputs.len());
@@ -152,7 +152,7 @@ fn half_precision_logits() {
             }
             let found = golden_logits(&model, &case, &golden);
             for stage in ["logits_bf16", "logits"] {
-                let (cosine, worst) = compared(&found, &golden.floats(stage).data);
+                let (cosine, worst) = compare(&found, &golden.floats(stage).data);
                 println!("{stage} in bf16: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
                 assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
                 assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst} of the root mean square", case.name);
@@ -163,15 +163,16 @@ fn half_precision_logits() {
     assert!(count > 0, "no golden has bf16 logits");
 }
 
-/// Logits of quantized weights point where those of f32 point. The bounds are what the least favorable of the tiny random
-/// checkpoints allows: their rows are a tenth as long as those of real models, so rounding averages out less.
+/// Logits of quantized weights agree with those of f32 in direction. The bounds are set by the least favorable of the
+/// tiny random checkpoints: their rows are a tenth as long as those of real models, so rounding errors average out
+/// less.
 #[test]
 fn quantized_logits() {
     for (format, bound) in [(Format::Q8, Q8_COSINE), (Format::Q4, Q4_COSINE)] {
         for (checkpoint, model) in models([WeightFormat::Packed(format)]) {
             for case in checkpoint.all_cases() {
                 let golden = Golden::new(&case);
-                let (cosine, worst) = compared(&golden_logits(&model, &case, &golden), &golden.floats("logits").data);
+                let (cosine, worst) = compare(&golden_logits(&model, &case, &golden), &golden.floats("logits").data);
                 println!("logits in {format:?}: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
                 assert!(cosine > bound, "{} {format:?}: cosine {cosine}", case.name);
             }
@@ -180,13 +181,13 @@ fn quantized_logits() {
 }
 
 #[test]
-fn quantized_features_of_images() {
+fn quantized_image_features() {
     for (checkpoint, model) in models([WeightFormat::Packed(Format::Bf16), WeightFormat::Packed(Format::Q8)]) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
             let Some((pixels, edge)) = golden.pixels() else { continue };
             let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
-            let (cosine, worst) = compared(&read(seen.features).data, &golden.features().data);
+            let (cosine, worst) = compare(&read(seen.features).data, &golden.features().data);
             println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
             assert!(cosine > FEATURES_COSINE, "{}: cosine {cosine}", case.name);
         }
@@ -194,7 +195,7 @@ fn quantized_features_of_images() {
 }
 
 #[test]
-fn a_quantized_checkpoint_is_what_loading_would_make() {
+fn quantized_checkpoint_equals_quantization_at_load_time() {
     for (dtype, format) in [(Dtype::Q8, Format::Q8), (Dtype::Q4, Format::Q4)] {
         for checkpoint in checkpoints() {
             let folder = tempfile::tempdir().unwrap();
@@ -215,17 +216,17 @@ fn a_quantized_checkpoint_is_what_loading_would_make() {
                 (features, model.prefill(&prompt, &mut model.new_cache(&[0], 4)).unwrap())
             };
             assert_eq!(run(loaded.model()), run(&direct), "{} {format:?}", checkpoint.name);
-            // In another format it is what its whole numbers stand for.
+            // Loaded in another format, it has the dequantized values.
             let wide = Options { dtype: Dtype::F32, ..Options::default() };
             let wide = SmolVlm::load(Source::directory(&small), wide).unwrap();
-            let (cosine, _) = compared(&run(wide.model()).1, &run(&direct).1);
+            let (cosine, _) = compare(&run(wide.model()).1, &run(&direct).1);
             assert!(cosine > ACTIVATIONS_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
         }
     }
 }
 
 #[test]
-fn every_way_to_fill_the_cache_gives_the_same_tokens() {
+fn tokens_without_a_cache_equal_the_reference() {
     for (checkpoint, model) in models(EXACT) {
         for case in checkpoint.all_cases() {
             let golden = Golden::new(&case);
@@ -240,7 +241,7 @@ fn every_way_to_fill_the_cache_gives_the_same_tokens() {
     }
 }
 
-/// Greedy tokens with a fresh pass over the whole text for each.
+/// Generates greedy tokens with a full forward pass for each.
 fn without_cache(model: &SmolVlmModel, prompt: &ModelInputs, count: usize) -> Vec<u32> {
     let mut inputs = prompt.clone();
     let start = inputs.input_ids.len();
@@ -254,7 +255,7 @@ fn without_cache(model: &SmolVlmModel, prompt: &ModelInputs, count: usize) -> Ve
 }
 
 #[test]
-fn old_and_new_spelling_of_a_configuration_agree() {
+fn old_and_new_config_spellings_agree() {
     let read = |checkpoint: &Checkpoint| {
         let path = checkpoint.model().join("config.json");
         serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap()

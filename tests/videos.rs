@@ -8,7 +8,7 @@ use smolvlm_tests::{
 };
 use smolvlm_video::{FramePlan, VideoMetadata};
 
-/// Frames that the generator made by the same formula.
+/// Generates the frames of a golden case, by the formula of the golden scripts.
 fn frames(spec: &Value) -> FrameList {
     let number = |key: &str| spec[key].as_u64().unwrap();
     let ratio = |key: &str| spec[key].as_f64().and_then(Ratio::from_f64);
@@ -40,8 +40,8 @@ fn conversations(case: &Case) -> Vec<Conversation> {
         .collect()
 }
 
-/// What the case changes of the checkpoint's video processor. That frames are not sampled needs no option here: they have no
-/// rate then, or one that takes them all.
+/// Returns the case's overrides of the checkpoint's video processor. `do_sample_frames: false` needs no option here:
+/// such frames have no rate, or a rate at which all are sampled.
 fn options(case: &Case, words: VideoWords) -> Options {
     let overrides = case.expected["video_processor"].as_object().unwrap();
     assert!(overrides.keys().all(|key| ["fps", "num_frames", "do_sample_frames"].contains(&key.as_str())));
@@ -80,7 +80,7 @@ fn prompts_frames_and_pixels() {
             assert_eq!(json!(indices.collect::<Vec<Vec<_>>>()), expected["frames_indices"], "{}", case.name);
             assert_pixels(&case, &batch);
 
-            // Our own words: every video says how many frames it has.
+            // Our own prompt text: every video states its own number of frames.
             let own = processor(&checkpoint, &case, VideoWords::Own);
             let batch = own.process(&conversations, &RenderOptions::answer()).unwrap();
             assert_eq!(json!(batch.prompts), expected["prompts_own_count"], "{}", case.name);
@@ -146,7 +146,7 @@ fn sampling() {
     }
 }
 
-/// What no other runtime has: images and videos in one conversation, alone as in a batch with anything else.
+/// Images and videos in one conversation: the same answers alone and in a mixed batch.
 #[test]
 fn images_and_videos_together() {
     let checkpoint = checkpoints().into_iter().find(|checkpoint| checkpoint.name == "gqa-256m").unwrap();
@@ -166,7 +166,7 @@ fn images_and_videos_together() {
         let alone = model.generate(conversation.clone(), params.clone()).unwrap();
         assert_eq!((&alone.token_ids, alone.prompt_tokens), (&answer.token_ids, answer.prompt_tokens));
     }
-    // The order matters.
+    // The order of media matters.
     let swapped =
         Message::user().image(&*image).text("or").video(frames(&video(24))).video(frames(&video(8))).text("?");
     let swapped = model.generate(swapped, params).unwrap();
@@ -174,14 +174,14 @@ fn images_and_videos_together() {
     assert_ne!(swapped.token_ids, together[0].token_ids);
 }
 
-/// The whole way from a file: nothing but the video's own frames.
+/// A video file gives the same prompt and pixels as a list of its frames.
 #[test]
-fn a_container_and_its_frames_say_the_same() {
+fn container_equals_its_list_of_frames() {
     use smolvlm_video::{Error, Limits, VideoInput, open};
     let path = golden_root().join("../corpus/clips/plain.mp4");
     let mut source = match open(VideoInput::Path(&path), &Limits::default()) {
         Ok(source) => source,
-        // Neither libraries nor programs of FFmpeg here.
+        // Neither FFmpeg's libraries nor its programs are available.
         Err(Error::File { source, .. }) if matches!(*source, Error::NeedsFfmpeg { .. }) => return,
         Err(error) => panic!("{error}"),
     };
