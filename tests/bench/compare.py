@@ -1,4 +1,5 @@
-"""Our figures beside those of other runtimes, as Markdown: `python compare.py SMOLVLM CHECKPOINT`. See README.md."""
+"""Our figures compared with those of other runtimes, as Markdown: `python compare.py SMOLVLM CHECKPOINT`. See
+README.md."""
 
 import argparse
 import json
@@ -42,7 +43,7 @@ def arguments():
 
 
 def last_json(command):
-    """The JSON object on the last line of a command's output; none where it fails, with its reason on stderr."""
+    """The JSON object on the last line of a command's output; None if it fails, with the reason on stderr."""
     print("$", *command, file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
     try:
@@ -75,7 +76,7 @@ def number(value):
 
 
 def ratio(stage, our, their):
-    """How many times faster we are, or smaller."""
+    """Ratio of the peer's figure to ours: how many times faster or smaller we are."""
     if not our or not their:
         return "-"
     return f"{our / their if stage.endswith('tokens_s') else their / our:.2f}"

@@ -1,7 +1,7 @@
 """Writes llama.cpp files of a checkpoint: `python gguf_convert.py CHECKPOINT OUT f32|bf16|int8|int4`. See README.md.
 
-text.gguf (the decoder, architecture llama) and mmproj.gguf (vision encoder and connector). int8 is Q8_0, int4 is Q4_0 with
-Q8_0 for the output layer and for the vision encoder. Text is no part of the timings: the vocabulary has no merges.
+text.gguf (the decoder, architecture llama) and mmproj.gguf (vision encoder and connector). int8 is Q8_0, int4 is Q4_0
+with Q8_0 for the output layer and for the vision encoder. Tokenization is not timed: the vocabulary has no merges.
 """
 
 import json

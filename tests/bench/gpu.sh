@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What one visit to a machine with a card measures: `gpu.sh TOOLS OUT [STEP...]`, all steps if none is named.
+# Tests and benchmarks for a machine with a GPU: `gpu.sh TOOLS OUT [STEP...]`; runs all steps if none is named.
 #
 # TOOLS holds `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask gpu-bundle`
-# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that one that hangs costs no other's result. The
+# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that a step that hangs does not affect the results of others. The
 # exit status is the number of steps that failed.
 #
 #   SMOLVLM_DEVICE   the device, cuda if unset
-#   BENCH_MODEL      what is timed: words of `smolvlm bench`, "--random 256m --dtype bf16" if unset
-#   BENCH_WORDS      further words of `smolvlm bench`, such as --quick
+#   BENCH_MODEL      the model: arguments of `smolvlm bench`, "--random 256m --dtype bf16" if unset
+#   BENCH_WORDS      further arguments of `smolvlm bench`, such as --quick
 #   STEP_LIMIT       seconds that no step may exceed
 set -uo pipefail
 tools=$(realpath "$1") out=$(realpath "$2")
@@ -16,12 +16,12 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 export SMOLVLM_DEVICE=${SMOLVLM_DEVICE:-cuda}
 model=${BENCH_MODEL:---random 256m --dtype bf16} words=${BENCH_WORDS:-}
 
-# Kernels that were compiled and chosen in an earlier visit come along and go back.
+# The cache of compiled and autotuned kernels is restored from an earlier run and saved again.
 export XDG_CACHE_HOME=$out/kernels
 mkdir -p "$XDG_CACHE_HOME"
 [ -e "$tools/kernels.tar.gz" ] && tar -xzf "$tools/kernels.tar.gz" -C "$out"
 
-# NVIDIA's compiler and headers, of the toolkit or of the Python packages.
+# NVRTC and CUDA headers, from the toolkit or from Python packages.
 for folder in /usr/local/cuda/lib64 $(python3 -c 'import nvidia; print(*nvidia.__path__)' 2>/dev/null |
   xargs -rI{} find {} -name 'libnvrtc*.so*' -printf '%h\n' 2>/dev/null | sort -u); do
   LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder

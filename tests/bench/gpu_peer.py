@@ -2,9 +2,9 @@
 
     python gpu_peer.py CHECKPOINT [--compile] [--device cuda]
 
-The last line is a JSON object with the keys of README.md, and `tiles64_s`, `decode64_tokens_s`, `images_s` (questions about a
-picture of 13 tiles answered in 64 tokens, a second) and `peak_mb` of the GPU's memory. `--compile` compiles the decode step
-with a cache of fixed size, as transformers recommends, and the vision encoder."""
+The last line is a JSON object with the keys of README.md, and `tiles64_s`, `decode64_tokens_s`, `images_s` (questions
+about an image of 13 tiles answered in 64 tokens, per second) and `peak_mb` of the GPU's memory. `--compile` compiles
+the decode step with a cache of fixed size, as transformers recommends, and the vision encoder."""
 
 import argparse
 import inspect
@@ -29,7 +29,7 @@ class Gpu:
             checkpoint, dtype=torch.bfloat16, attn_implementation="sdpa"
         )
         self.device, self.compiled, self.model = device, compiled, model.eval().to(device)
-        # Its name before transformers 5.24, which a machine with a card may have.
+        # Its name before transformers 5.24, which a machine with a GPU may have.
         is_new = "cache" in inspect.signature(model.model.forward).parameters
         self.cache_name = "cache" if is_new else "past_key_values"
         edge = model.config.vision_config.image_size
@@ -74,7 +74,7 @@ class Gpu:
             inputs["cache_position"] = torch.tensor([self.length], device=self.device)
         tokens = self.forward(**inputs).logits.argmax(-1)
         self.length += 1
-        # The host needs the token to say whether the answer ends.
+        # The host needs the token to detect the end of the answer.
         tokens.cpu()
         return tokens.clone()
 
@@ -90,7 +90,7 @@ def main():
 
     def note(key, value):
         figures[key] = round(value, 5)
-        # At once: compiling takes long, and a visit to a card is short.
+        # Printed immediately: compiling takes long, and GPU time is limited.
         print(f"{key:<18}{value:12.5f}", file=sys.stderr, flush=True)
 
     for rows in ROW_COUNTS:

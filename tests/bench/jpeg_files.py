@@ -1,9 +1,9 @@
 """Random JPEG files with Pillow's pixels: `python jpeg_files.py PACK --files 10000 [--seed 1]`. See `cargo xtask jpeg`.
 
-Files are made by Pillow and by libjpeg-turbo's tools (cjpeg, jpegtran; Debian: libjpeg-turbo-progs): all sampling factors,
-progressive scripts, restart intervals, arithmetic coding, lossless frames, every color space; a third of them are then damaged.
-The pack holds, for each file: its length, the file, 1 if Pillow reads it, width, height, and the CRC-32 of the RGB pixels;
-numbers are little-endian u32.
+Files are made by Pillow and by libjpeg-turbo's tools (cjpeg, jpegtran; Debian: libjpeg-turbo-progs): all sampling
+factors, progressive scripts, restart intervals, arithmetic coding, lossless frames, every color space; a third of them
+are then damaged. The pack holds, for each file: its length, the file, 1 if Pillow reads it, width, height, and the
+CRC-32 of the RGB pixels; numbers are little-endian u32.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from PIL import Image
 
 from jpeg_lossless import encode as encode_lossless
 
-# Damage can change the size in a header. Larger images than this would only take time.
+# Damage can change the size in a header; images larger than this are skipped to save time.
 MAX_PIXELS = 1 << 22
 SAMPLING = ["1x1", "2x1", "1x2", "2x2", "4x1", "1x4", "3x1", "1x3", "4x2", "2x4", "3x2", "3x3"]
 
@@ -218,7 +218,7 @@ def damage(rng, data):
     starts = [end for code, _, end in segments(data) if code == 0xDA]
     scan = starts[0] if starts else len(data) // 2
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
-        # The first three bytes say that it is a JPEG file.
+        # The first three bytes identify a JPEG file.
         low = scan if rng.random() < 0.7 and scan < len(data) else 3
         if low >= len(data):
             break
@@ -288,7 +288,7 @@ def expected(data):
             return None
         image.load()
         pixels = image.convert("RGB").tobytes()
-    except Exception:  # whatever it is: the file is refused
+    except Exception:  # any error means that Pillow refuses the file
         return 0, 0, 0, 0
     return 1, image.width, image.height, zlib.crc32(pixels)
 

@@ -1,4 +1,4 @@
-"""A lossless JPEG encoder (ITU-T T.81, annex H) for tests; no common tool writes such files with 8 bits."""
+"""A lossless JPEG encoder (ITU-T T.81, annex H) for tests; common tools do not write such files with 8 bits."""
 
 import struct
 

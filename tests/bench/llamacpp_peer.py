@@ -49,7 +49,7 @@ class LlamaCpp:
         return tiles
 
     def see(self, tiles):
-        """One by one: llama.cpp has no batches of tiles for this model."""
+        """One by one: llama.cpp does not support batches of tiles for this model."""
         self.tiles = getattr(self, "tiles", None) or self.chunks()
         return numpy.concatenate([self.encode(tile) for tile in self.tiles[:tiles]])
 
@@ -73,7 +73,7 @@ class LlamaCpp:
         return self.forward(len(tokens), 1, tokens[:, None])
 
     def forward(self, rows, count, ids=None, features=None):
-        """Rows one after the other in one batch; gives the likeliest next token of each row."""
+        """Rows one after the other in one batch; returns the most likely next token of each row."""
         batch = llama.llama_batch_init(rows * count, 0 if features is None else self.width, 1)
         batch.n_tokens = rows * count
         if features is None:

@@ -1,4 +1,4 @@
-"""What every peer measures, and how: sizes, medians, the peak of memory and the JSON line. See README.md."""
+"""Measurements shared by all peers: sizes, medians, peak memory and the JSON line. See README.md."""
 
 import json
 import resource
@@ -19,7 +19,7 @@ def seconds(work):
 
 
 def median(work, runs=RUNS):
-    """Median of the seconds that some runs take, after one that warms up."""
+    """Median time of several runs in seconds, after a warm-up run."""
     work()
     return statistics.median(seconds(work)[0] for _ in range(runs))
 
@@ -34,7 +34,7 @@ def decode(peer, steps, tokens):
 
 
 def decode_rate(peer, rows):
-    """Tokens a second, all rows together, each behind CONTEXT tokens."""
+    """Tokens per second of all rows together, with a context of CONTEXT tokens each."""
     rates = []
     for _ in range(LONG_RUNS + 1):
         tokens = peer.start(rows, CONTEXT)
@@ -43,7 +43,7 @@ def decode_rate(peer, rows):
 
 
 def answer(peer):
-    """Seconds to the first token and to the last one of an answer about TILES tiles that are ready in memory."""
+    """Seconds to the first token and to the last one of an answer about TILES tiles in memory."""
     first, tokens = seconds(lambda: peer.start(1, PROMPT, peer.see(TILES)))
     return first, first + seconds(lambda: decode(peer, NEW_TOKENS - 1, tokens))[0]
 

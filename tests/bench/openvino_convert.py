@@ -1,7 +1,8 @@
-"""Writes OpenVINO models of a checkpoint: `python openvino_convert.py CHECKPOINT OUT f32|bf16|int8|int4`. See README.md.
+"""Writes OpenVINO models of a checkpoint: `python openvino_convert.py CHECKPOINT OUT f32|bf16|int8|int4`. See
+README.md.
 
-vision.xml (pixels to image features, through the connector), text.xml (embeddings to logits of the last token, the cache
-of keys and values inside the model, as optimum-intel exports it) and embeddings.npy.
+vision.xml (pixels to image features, through the connector), text.xml (embeddings to logits of the last token, with a
+stateful KV cache, as optimum-intel exports it) and embeddings.npy.
 """
 
 import os
@@ -33,7 +34,7 @@ class Vision(torch.nn.Module):
 
 
 class Cache:
-    """What the layers ask of a cache, over plain tensors [key, value, key, ...]."""
+    """The cache interface that the layers use, over plain tensors [key, value, key, ...]."""
 
     is_compileable = False
 
@@ -86,7 +87,7 @@ def convert_text(model, config):
 
 
 def make_stateful(text, pairs):
-    """The pattern that the CPU plugin fuses into one attention with a cache of its own."""
+    """The pattern that the CPU plugin fuses into one stateful attention operation."""
     rows = opset13.parameter([-1], ov.Type.i32, name="rows")
     rows.output(0).get_tensor().set_names({"rows"})
     text.add_parameters([rows])

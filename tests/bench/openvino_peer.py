@@ -8,7 +8,7 @@ import measure
 import numpy
 import openvino as ov
 
-OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}   # cache of keys and values: u8 by default
+OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}   # KV cache: u8 by default
 OF_DTYPE = {
     "f32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
     "int8": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 128},   # a little faster than the default, 32

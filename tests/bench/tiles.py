@@ -1,4 +1,4 @@
-"""transformers' side of the image timings: `python tiles.py FILE [THREADS]`. See README.md."""
+"""Image timings of transformers: `python tiles.py FILE [THREADS]`. See README.md."""
 
 import statistics
 import sys

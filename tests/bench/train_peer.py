@@ -1,5 +1,5 @@
-"""Samples a second of training in transformers, on the model of `cargo run --release -p smolvlm-train --example speed`:
-`python train_peer.py STEPS THREADS`. Inputs are random: only their sizes matter."""
+"""Training throughput of transformers in samples per second, on the model of `cargo run --release -p smolvlm-train
+--example speed`: `python train_peer.py STEPS THREADS`. Inputs are random: only their sizes matter."""
 
 import sys
 import time

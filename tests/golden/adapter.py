@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A LoRA adapter as PEFT writes it, and the loss with it; or the loss with an adapter of ours.
+"""A LoRA adapter written by PEFT and the loss with it; or the loss with an adapter written by this project.
 
     python adapter.py --loss DIR       the loss of the checkpoint gqa-256m with the adapter in DIR, as PEFT computes it
 
@@ -57,7 +57,7 @@ def write_adapter(folder, root):
     model.eval().save_pretrained(folder)
     (folder / "adapter_model.safetensors").chmod(0o644)
     (folder / "README.md").unlink(missing_ok=True)
-    # A set, which PEFT writes in another order each time.
+    # A set, which PEFT writes in a different order each time.
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config["target_modules"].sort()

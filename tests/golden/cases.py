@@ -1,4 +1,4 @@
-"""Runs the reference on conversations and records what every stage of it saw."""
+"""Runs the reference on conversations and records the output of every stage."""
 
 import numpy as np
 import torch

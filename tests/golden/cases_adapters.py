@@ -1,4 +1,4 @@
-"""LoRA adapters in the forms that PEFT writes them, and what the model answers with them, alone and combined."""
+"""LoRA adapters in every form that PEFT writes, and the model's answers with them, alone and combined."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs the reference's `generate` with one setting after the other: score processors, ends and beams."""
+"""Runs the reference's `generate` with one setting at a time: logits processors, stop criteria and beams."""
 
 from copy import deepcopy
 
@@ -13,10 +13,10 @@ FOLDER = "generation"
 NEW_TOKENS = 14
 CHECKPOINTS = ("gqa-256m", "mha-2b")
 PROMPTS = {"image": CASES["single-whole"], "text": CASES["text-only"], "batch": CASES["mixed-batch-whole"]}
-# Beam scores of sequences that never finished carry this much less; their order is luck.
+# Beam scores of unfinished sequences are lower by this much; their order is arbitrary.
 UNFINISHED = -1e8
 SCORE_TOLERANCE = 1e-4
-# <checkpoint>/<case> that the generator leaves out: two candidates are too close to call.
+# <checkpoint>/<case> that the generator omits because of near-ties.
 NEAR_TIES = {
     "gqa-256m/image-bad-words",
     "gqa-256m/image-begin-suppress",
@@ -28,7 +28,7 @@ NEAR_TIES = {
 
 
 class Plain:
-    """What the model says without any setting: the settings are chosen to disturb it."""
+    """The model's output without any setting; the settings are chosen to change it."""
 
     def __init__(self, reference, rows, length):
         self.tokenizer, self.rows, self.length = reference.tokenizer, rows, length
@@ -41,7 +41,7 @@ class Plain:
         return self.tokenizer(words, add_special_tokens=False)["input_ids"]
 
     def new(self, row, start):
-        """The first token from position `start` on that the row has not said before."""
+        """The first token from position `start` on that does not occur earlier in the row."""
         return next(t for i, t in enumerate(row) if i >= start and t not in row[:i])
 
     def pushed(self, after, ids):
@@ -194,7 +194,7 @@ class Generator:
         }
 
     def greedy(self, settings):
-        """The case, or why it is no good."""
+        """The case, or the reason for rejecting it."""
         params = self.params(settings)
         out = self.run(self.reference.model, params)
         rows = self.rows(out, params)

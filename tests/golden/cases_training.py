@@ -49,7 +49,7 @@ def rate(step):
 
 
 def inputs_of(processor, conversation, media):
-    """Ids, labels (-100 where nothing is learnt), tiles."""
+    """Ids, labels (-100 where a token does not count toward the loss), tiles."""
     opened = [
         {
             "role": turn["role"],

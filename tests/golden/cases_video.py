@@ -1,4 +1,4 @@
-"""Runs the reference on conversations with videos, given as frames that need no decoder."""
+"""Runs the reference on conversations with videos, given as decoded frames."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from cases import MAX_NEW_TOKENS, SMALLEST_MARGIN, forward, message, sampled_til
 from common import crc32, lcg_image, versions, write_json, write_tensors
 
 FOLDER = "video"
-# What the reference counts with when a video has no frame rate.
+# The frame rate that the reference assumes for videos without one.
 FALLBACK_FPS = 24
 RAW = {"do_sample_frames": False}
 
@@ -95,7 +95,7 @@ def recipes(conversation):
 
 
 def metadata(videos, sampled):
-    """One entry a video, or None where nothing but the frames is known."""
+    """One entry per video, or None where only the frames are known."""
     if any(v["fps"] is None for v in videos):
         return None
     known = [{"total_num_frames": v["frames"], "fps": v["fps"], "duration": v["duration"]} for v in videos]
@@ -103,7 +103,7 @@ def metadata(videos, sampled):
 
 
 class Videos:
-    """One case for the reference: `apply_chat_template(tokenize=True)` samples, expands and tokenises."""
+    """One case for the reference: `apply_chat_template(tokenize=True)` samples, expands and tokenizes."""
 
     def __init__(self, reference, overrides):
         self.reference, self.processor, self.overrides = reference, reference.processor, overrides
@@ -124,7 +124,7 @@ class Videos:
         )
 
     def indices(self, recipe):
-        """Which frames the reference takes of one video."""
+        """Indices of the frames that the reference samples from one video."""
         alone = [[message("user", {"type": "video", "frames": recipe})]]
         settings = {"num_frames": self.processor.video_processor.num_frames, "fps": self.processor.video_processor.fps}
         settings.update({"do_sample_frames": True, **self.settings(alone)})
@@ -134,7 +134,7 @@ class Videos:
         return [int(i) for i in out["video_metadata"][0].frames_indices]
 
     def own_prompt(self, rendered, conversation):
-        """The prompt with every video announcing its own frame count, whatever else is in the batch."""
+        """The prompt in which every video states its own frame count, regardless of the batch."""
         for recipe in recipes(conversation):
             alone = [[message("user", {"type": "video", "frames": recipe})]]
             expanded = self.reference.prompts(self.inputs(alone))[0]

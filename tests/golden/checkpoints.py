@@ -24,7 +24,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 
-# What the byte-pair merges are learnt from.
+# Training text of the byte-pair merges.
 CORPUS = [
     "User: What is shown in this image? Assistant: The image shows a red square next to a blue circle.",
     "System: You answer questions about pictures. User: How many shapes are there? Assistant: There are three.",
@@ -43,7 +43,7 @@ HIGH_SPECIALS = (
 )
 BASE_VOCABULARY = 512
 
-# Everything a checkpoint does not say comes from here.
+# Defaults of all checkpoints.
 DEFAULTS = {
     "text": {
         "hidden_size": 32,

@@ -1,4 +1,4 @@
-"""What every part of the generator shares: noise without a seed file, checksums, JSON and tensor writing."""
+"""Helpers of the generator: noise, checksums, JSON and tensor files."""
 
 import json
 import zlib
@@ -47,12 +47,12 @@ def f32_bits(values):
 
 
 def f32_list(values):
-    """f32 values as JSON numbers: the decimal of the widened f64, which reads back to the same f32."""
+    """f32 values as JSON numbers: the decimal of the widened f64, which parses to the same f32."""
     return [float(v) for v in np.asarray(values, np.float32).reshape(-1)]
 
 
 def write_json(path, value):
-    """One line a top-level entry, so that a change shows as one line of a diff."""
+    """One line per top-level entry, so that a change is one line of a diff."""
     compact = dict(ensure_ascii=False, separators=(",", ":"))
     if isinstance(value, dict):
         lines = [f"{json.dumps(k)}: {json.dumps(v, **compact)}" for k, v in value.items()]

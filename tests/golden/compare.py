@@ -1,4 +1,4 @@
-"""Compares two builds: exact where one answer is right, with a tolerance where the order of float sums matters."""
+"""Compares two builds: exactly for deterministic values, within a tolerance where the order of float sums matters."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 GENERATED = ("media", "processing", "adapter", "adapters", "examples")
-# Made only where the questions are at hand.
+# Built only if the questions are available.
 DEMO = "demo"
 TOLERANCE = 1e-4  # absolute, and relative to the expected value
 BF16_TOLERANCE = 0.15  # absolute: bfloat16 logits of about 10 are 0.06 apart
@@ -60,7 +60,7 @@ def tensor_difference(left, right, exact):
 
 
 def picture_difference(left, right):
-    """Compressors may choose other bytes; the picture has to be the same."""
+    """Compressed bytes may differ; the pixels must not."""
     with Image.open(left) as a, Image.open(right) as b:
         for what in ("format", "mode", "size"):
             if getattr(a, what) != getattr(b, what):
@@ -72,7 +72,7 @@ def picture_difference(left, right):
 
 def difference(path, left, right):
     a, b = left / path, right / path
-    # Some of the decoders' files are damaged: no pictures to compare.
+    # Some of the decoders' files are damaged: they have no pixels to compare.
     if path.parts[0] == "media" and path.parts[1] != "decoders":
         return picture_difference(a, b)
     if path.suffix == ".safetensors":

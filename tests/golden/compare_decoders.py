@@ -4,9 +4,9 @@
     python compare_decoders.py --decoder target/debug/examples/decode --count 200 [--formats png tiff ...] [--seed 1]
 
 Each file is written below a temporary folder by a maker of its format (decoders_*.py), decoded by the example binary
-`decode` of smolvlm-image and by Pillow, and compared byte for byte. Prints per format and kind how many files were tried, how many differ, how many
-only one of the two can read, and the largest difference of a sample. `--keep DIR` keeps the files that differ. Fails where
-pixels differ, or where Pillow reads what we refuse, CIELAB excepted.
+`decode` of smolvlm-image and by Pillow, and compared byte for byte. Prints per format and kind how many files were
+tried, how many differ, how many only one of the two can read, and the largest difference of a sample. `--keep DIR`
+keeps the files that differ. Fails where pixels differ, or where Pillow reads what we refuse, CIELAB excepted.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from decoders_make import MAKERS
 from decoders_reference import reference
 
 
-# What may be (docs/parity.md): some files are read that Pillow refuses, and CIELAB is refused.
+# Intentional differences (docs/parity.md): some files that Pillow refuses are read, and CIELAB is refused.
 ALLOWED = {"files", "equal", "both refuse", "only ours reads"}
 REFUSED = "tiff_8_"
 
@@ -51,7 +51,7 @@ def compare(decoder, paths, folder, keep):
         kind = path.name.split("-")[0]
         try:
             theirs = reference(path)
-        except Exception as error:  # whatever Pillow refuses a file with
+        except Exception as error:  # any error of Pillow
             theirs = f"{type(error).__name__}: {error}"
         counts[kind]["files"] += 1
         if isinstance(theirs, str) or isinstance(mine, str):

@@ -1,6 +1,6 @@
-"""Makers of random image files, one per format: `maker(rng, folder, index, largest, programs)` writes a file of sides up
-to `largest` and returns its path, named KIND-INDEX.EXT. None where a program refuses the combination; with `programs`
-false none is called, so that the bytes are the same everywhere."""
+"""Makers of random image files, one per format: `maker(rng, folder, index, largest, programs)` writes a file of sides
+up to `largest` and returns its path, named KIND-INDEX.EXT. None where a program refuses the combination; with
+`programs` false none is called, so that the bytes are the same everywhere."""
 
 import io
 import struct
@@ -306,7 +306,7 @@ def bmp(rng, folder, index, largest=70, programs=True):
 
 
 def jpeg(rng, folder, index, largest=70, programs=True):
-    """Plain JPEG files with metadata; the decoder itself has a comparer of its own."""
+    """Plain JPEG files with metadata; the JPEG decoder itself is compared by `cargo xtask jpeg`."""
     image = Image.fromarray(picture(rng, 3, largest))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90, subsampling=0)

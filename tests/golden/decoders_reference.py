@@ -1,4 +1,4 @@
-"""What our decoders are to give for a file: Pillow's pixels, upright, transparency laid over white, 8-bit RGB."""
+"""Expected output of our decoders: Pillow's pixels, upright, transparency composited over white, 8-bit RGB."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What transformers answers with the demo's checkpoint, in float32 and greedily, to questions of the procedural world.
+"""Answers of transformers with the demo checkpoint, in float32 and greedy, to questions about synthetic images.
 
     cargo run --release -p smolvlm-demo-train -- questions target/demo-questions --of-each 16
     python make.py --out . --only demo --questions ../../target/demo-questions

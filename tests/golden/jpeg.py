@@ -4,8 +4,8 @@
     python jpeg.py           compare with the committed expected.txt; exit status 1 on a difference
     python jpeg.py --write   write it
 
-One line for each file: name, width, height and the CRC-32 of the RGB pixels; or name and `refused`. Files with the fault
-of a kind are named after it. They were made once by Pillow, libjpeg-turbo's tools and an editor; see
+One line for each file: name, width, height and the CRC-32 of the RGB pixels; or name and `refused`. Files with the
+fault of a kind are named after it. They were made once by Pillow, libjpeg-turbo's tools and an editor; see
 tests/bench/jpeg_files.py for a generator of random ones.
 """
 
@@ -23,7 +23,7 @@ def line(path):
     try:
         image = Image.open(path, formats=["JPEG", "MPO"])
         image.load()
-    except Exception:  # whatever it is: the file is refused
+    except Exception:  # any error means that Pillow refuses the file
         return f"{path.name} refused"
     return f"{path.name} {image.width} {image.height} {zlib.crc32(image.convert('RGB').tobytes()):08x}"
 

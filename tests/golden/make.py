@@ -4,8 +4,8 @@
     python make.py --out DIR     write everything below DIR (the committed files: --out .)
     python make.py --check       rebuild in a temporary folder and compare with the committed files
 
-Answers of the demo's checkpoint are written or compared only with --questions, the folder in which
-`cargo run --release -p smolvlm-demo-train -- questions DIR --of-each 16` put its questions; `cargo xtask golden` does both.
+Answers of the demo's checkpoint are written or compared only with --questions, the folder in which `cargo run --release
+-p smolvlm-demo-train -- questions DIR --of-each 16` put its questions; `cargo xtask golden` does both.
 
 README.md describes the files; requirements.txt names the exact packages. Nothing is downloaded.
 """

@@ -1,4 +1,4 @@
-"""Draws the image files: the PNGs that the model cases read, and one file for each colour mode and container."""
+"""Draws the image files: the PNGs that the model cases read, and one file for each color mode and container."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,7 +17,7 @@ MODES = "modes"
 
 
 def drawing(height, width, seed, shapes=6):
-    """A colour ramp with rectangles and ellipses on it: smooth, so that the files stay small."""
+    """A color ramp with rectangles and ellipses on it: smooth, so that the files stay small."""
     rng = np.random.default_rng(seed)
     rows, cols = np.mgrid[0:height, 0:width]
     ramp = np.empty((height, width, 3), np.uint8)
@@ -29,8 +29,8 @@ def drawing(height, width, seed, shapes=6):
     for index in range(shapes if min(height, width) > 4 else 0):
         left, top = int(rng.integers(0, width - 2)), int(rng.integers(0, height - 2))
         box = [left, top, left + int(rng.integers(2, width // 3 + 3)), top + int(rng.integers(2, height // 3 + 3))]
-        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
-        (draw.ellipse if index % 2 else draw.rectangle)(box, fill=colour)
+        color = tuple(int(v) for v in rng.integers(0, 256, 3))
+        (draw.ellipse if index % 2 else draw.rectangle)(box, fill=color)
     return image
 
 
@@ -48,10 +48,10 @@ def with_alpha(image, seed):
 def mode_images():
     """name -> (PIL image, save options). All 20 x 14 (height x width)."""
     base = drawing(20, 14, 40, shapes=4)
-    grey = base.convert("L")
+    gray = base.convert("L")
     palette = base.quantize(16, dither=Image.Dither.NONE)
     cmyk = base.convert("CMYK")
-    grey16 = Image.fromarray((np.asarray(grey).astype(np.uint16) * 257 + 3).clip(0, 65535).astype(np.uint16))
+    gray16 = Image.fromarray((np.asarray(gray).astype(np.uint16) * 257 + 3).clip(0, 65535).astype(np.uint16))
     lossy = dict(quality=95, subsampling=0)
 
     def exif(orientation):
@@ -62,12 +62,12 @@ def mode_images():
     out = {
         "rgb.png": (base, {}),
         "rgba.png": (with_alpha(base, 1), {}),
-        "grey.png": (grey, {}),
-        "grey-alpha.png": (with_alpha(grey, 2), {}),
-        "grey-transparent-colour.png": (grey, {"transparency": int(np.asarray(grey)[10, 7])}),
+        "grey.png": (gray, {}),
+        "grey-alpha.png": (with_alpha(gray, 2), {}),
+        "grey-transparent-colour.png": (gray, {"transparency": int(np.asarray(gray)[10, 7])}),
         "rgb-transparent-colour.png": (base, {"transparency": tuple(int(v) for v in np.asarray(base)[0, 0])}),
-        "grey-16-bit.png": (grey16, {}),
-        "bilevel.png": (grey.point(lambda v: 255 * (v > 120)).convert("1"), {}),
+        "grey-16-bit.png": (gray16, {}),
+        "bilevel.png": (gray.point(lambda v: 255 * (v > 120)).convert("1"), {}),
         "palette.png": (palette, {}),
         "palette-transparent.png": (palette, {"transparency": bytes([0, 80, 160, 240] + [255] * 12)}),
         "rgb.bmp": (base, {}),
@@ -83,7 +83,7 @@ def mode_images():
         "rgb.jpg": (base, lossy),
         "rgb-subsampled.jpg": (base, dict(quality=95, subsampling=2)),
         "progressive.jpg": (base, dict(lossy, progressive=True)),
-        "grey.jpg": (grey, dict(quality=95)),
+        "grey.jpg": (gray, dict(quality=95)),
         "cmyk.jpg": (cmyk, dict(quality=95)),
         "exif-6.png": (base, {"exif": exif(6)}),
     }

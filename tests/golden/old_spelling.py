@@ -1,4 +1,4 @@
-"""Saves a checkpoint the way the released ones are spelled: older file names, keys and tensor names."""
+"""Saves a checkpoint with the spelling of the released ones: older file names, keys and tensor names."""
 
 import json
 
@@ -114,7 +114,7 @@ def save_old_spelling(folder, plan, model, tokenizer, family, template):
     if family == "idefics3":
         save_file({n: w.contiguous() for n, w in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
         return
-    # Old names lack the leading `model.`; old files also carry two kinds of tensor that no model has any more.
+    # Old names lack the leading `model.`; old files also contain two kinds of tensor that models no longer have.
     weights = {n.removeprefix("model."): w for n, w in weights.items()}
     half = plan["text"]["head_dim"] // 2
     weights["text_model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(half)

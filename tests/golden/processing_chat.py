@@ -1,4 +1,4 @@
-"""Chat templates beyond the released one, what they mark as the assistant's, and typed control tokens."""
+"""Chat templates other than the released one, their assistant masks, and control tokens in user text."""
 
 from PIL import Image
 from transformers import AutoProcessor
@@ -164,7 +164,7 @@ def typed_cases(processor):
             sanitize_control_tokens=True,
         )
         yield {"name": name, "messages": messages, "input_ids": list(out["input_ids"][0])}
-    # A template whose string methods tear the marks from their tokens.
+    # A template whose string methods separate the markers from their tokens.
     template = "<|im_start|>{% for part in messages[0].content[0].text.split('<') %}{{ part }}/{% endfor %}{{ messages[0].role }}"
     messages = [user(text("a<image>b"))]
     out = processor.apply_chat_template(

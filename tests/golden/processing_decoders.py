@@ -1,4 +1,4 @@
-"""Small files of every format and variant, and the pixels that our decoders are to give for them."""
+"""Small files of every format and variant, and the expected pixels of our decoders."""
 
 import shutil
 import warnings
@@ -10,7 +10,7 @@ from decoders_reference import reference
 from common import crc32, write_json
 
 DECODERS = "decoders"
-# Files per maker. Programs beside Python would not give the same bytes everywhere, so none is used here.
+# Files per maker. No other programs than Python: their output would differ between machines.
 COUNTS = {"png": 60, "apng": 6, "gif": 24, "webp": 16, "bmp": 40, "tiff": 60, "tiff_pillow": 32, "tiff_jpeg": 16, "jpeg": 16}
 LARGEST = 24
 
@@ -25,7 +25,7 @@ def write_decoder_media(folder):
 
 
 def cases(folder):
-    """The file's name, and size and CRC-32 of its pixels; or what Pillow refuses it with."""
+    """The file's name, and size and CRC-32 of its pixels; or Pillow's error."""
     for path in sorted(folder.iterdir()):
         case = {"file": path.name}
         try:

@@ -122,7 +122,7 @@ BEAMS = {
     "renormalised": {"num_beams": 3, "num_return_sequences": 3, "renormalize_logits": True, "suppress_tokens": [2, 5]},
     "decay": {"num_beams": 3, "num_return_sequences": 3, "exponential_decay_length_penalty": (2, 1.3)},
 }
-# A text that leads by less could be another one elsewhere.
+# With a smaller lead, the order could differ on other machines.
 SMALLEST_LEAD = 1e-5
 
 
@@ -133,7 +133,7 @@ def noise(seed, count, scale):
 
 
 def short(values):
-    """f32 values as the shortest decimals that read back to the same f32; minus infinity is null."""
+    """f32 values as the shortest decimals that parse to the same f32; minus infinity is null."""
     values = np.asarray(values, np.float32).reshape(-1)
     out = [None if value == -np.inf else float(str(value)) for value in values]
     assert all(a is None or np.float32(a) == b for a, b in zip(out, values))
@@ -160,7 +160,7 @@ class TableModel(PreTrainedModel, GenerationMixin):
 
 def table_model():
     tables = [noise(seed, rows * VOCABULARY, 1.7).reshape(rows, -1) for seed, rows in ((71, VOCABULARY), (72, TABLE_PERIOD))]
-    tables[0][:, 1] += 2.0  # the end token comes often
+    tables[0][:, 1] += 2.0  # the end token is frequent
     return TableModel(*map(torch.from_numpy, tables))
 
 
@@ -168,7 +168,7 @@ def processor_rows():
     """Ids end in (2, 5) or (6, 2, 5), so that runs of several tokens match; pairs occur twice."""
     for index, (size, scale) in enumerate(ROWS):
         scores = noise(50 + index, size, scale)
-        assert len(set(scores)) == size  # nothing says which of two equal scores comes first
+        assert len(set(scores)) == size  # the order of equal scores is unspecified
         ids = [b % min(size, 20) for b in lcg_bytes(60 + index, 14 + index)] + [2, 5, 9, 2, 5, 6, 2, 5]
         yield {"ids": ids, "prompt_len": len(ids) - 5, "scores": short(scores)}
 

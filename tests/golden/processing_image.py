@@ -48,7 +48,7 @@ SPEC_SIZES = (
     "600x1000 720x1280 1080x1920 1920x1080 768x1024 1024x1025 1023x2047 1536x2048 2048x2048 2049x2048 3000x4000 "
     "4000x3000 4096x4096 5000x5000 10000x500 500x10000 100x2048 2048x513 1025x4096"
 ).split()
-# sides whose float arithmetic differs from exact arithmetic, and neighbours of multiples
+# sides whose float arithmetic differs from exact arithmetic, and neighbors of multiples
 FLOAT_SIZES = [(75, 512, 1536, 384), (77, 512, 1536, 384), (117, 512, 1536, 384), (93, 512, 512, 512), (512, 93, 512, 512)]
 RANDOM_GEOMETRIES = 300
 
@@ -83,7 +83,7 @@ def resize_cases():
         case = {"resample": name, "from": source, "to": target, "content": content, "seed": seed}
         try:
             out = resize(lcg_image(seed, *source, content), *target, RESAMPLE[name])
-        except Exception as error:  # recorded: which filters the reference cannot do
+        except Exception as error:  # recorded: filters that the reference does not support
             yield {**case, "error": first_words(error)}
             continue
         case["crc32"] = crc32(out)
@@ -93,7 +93,7 @@ def resize_cases():
 
 
 class Measured(SmolVLMImageProcessor):
-    """Notes the size after every resize."""
+    """Records the size after every resize."""
 
     def resize(self, image, size, resample=None, **kwargs):
         out = super().resize(image, size, resample=resample, **kwargs)
@@ -220,7 +220,7 @@ def option_cases(golden_root):
 
 
 def decoded(path):
-    """Our rule for files: turn by EXIF, lay transparency over white, 8-bit RGB; 16-bit keeps the high byte."""
+    """Our conversion of files: rotate by EXIF, composite over white, 8-bit RGB; of 16 bits keep the high byte."""
     picture = Image.open(path)
     mode = picture.mode
     if mode.startswith("I"):
@@ -247,7 +247,7 @@ def mode_cases(golden_root):
     return cases, tensors
 
 
-NORMALISATIONS = {
+NORMALIZATIONS = {
     "default": {},
     "rescale only": {"do_normalize": False},
     "normalise only": {"do_rescale": False},
@@ -262,7 +262,7 @@ NORMALISATIONS = {
 def normalizations():
     base = SmolVLMImageProcessor()
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16).contiguous()
-    for name, overrides in NORMALISATIONS.items():
+    for name, overrides in NORMALIZATIONS.items():
         keys = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
         settings = {key: overrides.get(key, getattr(base, key)) for key in keys}
         arguments = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}

@@ -10,7 +10,7 @@ from common import f32_list, lcg_image, write_json, write_tensors
 
 
 def position_ids(grid, mask):
-    """What the reference looks up in its position table for patch mask [gh, gw] and a table of grid x grid."""
+    """Indices into the position table for patch mask [gh, gw] and a table of grid x grid."""
     config = SmolVLMVisionConfig(hidden_size=8, num_attention_heads=1, image_size=grid * 2, patch_size=2)
     embeddings = SmolVLMVisionEmbeddings(config)
     seen = []

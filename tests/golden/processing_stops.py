@@ -31,12 +31,12 @@ STOPS = [
     ["\ufffd"],
     ["e> "],
 ]
-# One id of so many is replaced by any other one.
+# One id in this many is replaced by a random one.
 NOISE = 11
 
 
 def byte_fallback():
-    """A tokenizer like those of SentencePiece: bytes that no word covers are tokens of their own."""
+    """A tokenizer like those of SentencePiece: bytes that no token covers have byte tokens."""
     words = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
     words += ["▁", *"abcdefghijklmnopqrstuvwxyzU:.,", "é", "st", "op", "▁st", "▁stop", "▁▁", "世", "▁a", "ab"]
     merges = [("s", "t"), ("o", "p"), ("▁", "st"), ("▁st", "op"), ("▁", "▁"), ("▁", "a"), ("a", "b")]
@@ -51,7 +51,7 @@ def byte_fallback():
 
 
 def streams(tokenizer):
-    """The texts as the tokenizer has them, and once more with noise."""
+    """The tokenized texts, and the same with noise."""
     for index, words in enumerate(TEXTS):
         ids = tokenizer(words, add_special_tokens=False)["input_ids"]
         yield ids

@@ -1,4 +1,4 @@
-"""Video side without pixels: which frames are taken, and the words around them."""
+"""Video side without pixels: frame sampling, and the prompt text around frames."""
 
 import random
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ RELEASED = (1, 64, 1)
 
 
 def released_cases():
-    """(n, F) with the settings of the released checkpoints, at and around every border of the rule."""
+    """(n, F) with the settings of the released checkpoints, at and around every threshold of the rule."""
     for n in [1, 2, 15, 29, 30, 44, 45, 46, 74, 75, 76, 89, 90, 105, 135, 1919, 1920, 1950, 1979, 1980, 1981, 2000, 3600]:
         yield n, (30, 1)
     for n in [1, 12, 36, 60, 100, 240, 1583, 1584, 1585, 1608]:
