@@ -111,8 +111,8 @@ pub fn with_absolute_paths(conversations: &Value) -> Value {
     conversations
 }
 
-/// Compares all pixels of a batch with a case. The goldens store u8 levels; the generator asserted that `(level -
-/// 127.5) / 127.5` equals the reference's floats.
+/// Compares all pixels of a batch with a case. The goldens store u8 levels; the generator asserted that the reference's
+/// floats equal `(level - 127.5) / 127.5`.
 pub fn assert_pixels(case: &Case, batch: &Batch) {
     let levels = batch.all_media().flat_map(Media::pixels).map(|&value| {
         let level = (value * 127.5 + 127.5).round();

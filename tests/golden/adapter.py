@@ -36,14 +36,14 @@ def base(root):
 @torch.no_grad()
 def loss_of(model, root):
     processor = AutoProcessor.from_pretrained(root / CHECKPOINT / "model")
-    total, learnt = 0.0, 0
+    total, targets = 0.0, 0
     for conversation in CONVERSATIONS:
         ids, labels, pixels = inputs_of(processor, conversation, root)
         inputs = {} if pixels is None else {"pixel_values": pixels}
         logits = model(input_ids=ids[None], **inputs).logits[0]
         total += torch.nn.functional.cross_entropy(logits[:-1], labels[1:], reduction="sum").item()
-        learnt += int((labels != -100).sum())
-    return total / learnt
+        targets += int((labels != -100).sum())
+    return total / targets
 
 
 def write_adapter(folder, root):

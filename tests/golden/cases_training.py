@@ -79,7 +79,7 @@ def write_training_case(folder, checkpoint, media):
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).train()
     rows = [inputs_of(processor, conversation, media) for conversation in CONVERSATIONS]
-    learnt = sum(int((labels != -100).sum()) for _, labels, _ in rows)
+    targets = sum(int((labels != -100).sum()) for _, labels, _ in rows)
 
     is_matrix = {
         name: parameter.dim() >= 2 and "embed_tokens" not in name and "position_embedding" not in name
@@ -101,7 +101,7 @@ def write_training_case(folder, checkpoint, media):
         for ids, labels, pixels in rows:
             inputs = {} if pixels is None else {"pixel_values": pixels}
             logits = model(input_ids=ids[None], **inputs).logits[0]
-            loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], reduction="sum") / learnt
+            loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], reduction="sum") / targets
             loss.backward()
             total += loss.item()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), OPTIONS["clip_norm"]).item())
@@ -113,4 +113,4 @@ def write_training_case(folder, checkpoint, media):
     weights = {name: value.detach().flatten()[::STRIDE].clone() for name, value in model.named_parameters()}
     write_tensors(folder / "expected.safetensors", weights)
     record = {"conversations": CONVERSATIONS, "options": OPTIONS, "stride": STRIDE, "losses": losses, "norms": norms}
-    write_json(folder / "training.json", record | {"learnt": learnt, "versions": versions()})
+    write_json(folder / "training.json", record | {"learnt": targets, "versions": versions()})
