@@ -4,6 +4,7 @@ mod arrows;
 mod check;
 mod decoders;
 mod demo;
+mod fuzz;
 mod golden;
 mod gpu_bundle;
 mod jpeg;
@@ -23,6 +24,7 @@ cargo xtask <task>
   golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
   jpeg        compare decoded JPEG files with Pillow's pixels, 10,000 random ones or --files N
   decoders    compare image decoders with Pillow's on random files, a few minutes
+  fuzz        fuzz what reads bytes from outside: all targets or those named, --seconds N each (20)
   parity      measure the errors of every device on the goldens, write them to docs/parity.md
   gpu-bundle  pack what a machine with an NVIDIA card needs to test and time everything, for one visit to it
   check       format, clippy, docs, and the arrows between crates
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("golden") => golden::run(&rest),
         Some("jpeg") => jpeg::run(&rest),
         Some("decoders") => decoders::run(&rest),
+        Some("fuzz") => fuzz::run(&rest),
         Some("parity") => parity::run(&rest),
         Some("gpu-bundle") => gpu_bundle::run(),
         Some("check") => check::run(),

@@ -1,0 +1,12 @@
+//! `tokenizer.json` files: reading one, and encoding with what was read.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use smolvlm_processor::tokenizer_from_json;
+
+fuzz_target!(|text: &str| {
+    if let Ok(tokenizer) = tokenizer_from_json(text) {
+        let _ = tokenizer.encode("Two words, <image>.", false);
+    }
+});

@@ -1,0 +1,92 @@
+//! `cargo xtask fuzz`: libFuzzer over everything that reads bytes from outside.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::process::{execute, execute_with, root, target};
+
+/// Each target with the folders of real files that it starts from, besides `tests/fuzz/seeds/TARGET`.
+const TARGETS: &[(&str, &[&str])] = &[
+    ("jpeg", &["tests/golden/media"]),
+    ("image", &["tests/golden/media", "tests/golden/media/modes", "tests/golden/media/decoders"]),
+    ("animation", &["tests/golden/media/decoders"]),
+    ("config", &["tests/golden/gqa-256m", "tests/golden/legacy"]),
+    ("template", &[]),
+    ("tokenizer", &["tests/golden/gqa-256m"]),
+    ("conversation", &[]),
+];
+
+/// Flags that make the compiler count edges and comparisons for libFuzzer, as cargo-fuzz passes them.
+const FLAGS: &[&str] = &[
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+];
+
+/// Largest input. Real files are cut or left out, so that many inputs are tried in a second.
+const MAX_BYTES: usize = 16 << 10;
+
+/// Runs the named target, or all of them, for `--seconds N` each (20 by default).
+pub fn run(args: &[String]) -> Result<(), String> {
+    let mut seconds = 20;
+    let mut wanted = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--seconds" => {
+                let value = args.next().and_then(|value| value.parse().ok());
+                seconds = value.ok_or("--seconds needs a whole number")?;
+            }
+            name if TARGETS.iter().any(|(target, _)| *target == name) => wanted.push(name),
+            other => {
+                let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+                return Err(format!("no fuzz target '{other}'; there are {}", names.join(", ")));
+            }
+        }
+    }
+    let folder = target().join("fuzz");
+    let folder_name = folder.to_string_lossy().into_owned();
+    // A target triple keeps the flags away from build scripts and procedural macros.
+    let triple = host_triple()?;
+    let flags = FLAGS.join("\x1f");
+    let variables = [("CARGO_ENCODED_RUSTFLAGS", flags.as_str()), ("CARGO_TARGET_DIR", folder_name.as_str())];
+    let build = ["build", "--release", "--manifest-path", "tests/fuzz/Cargo.toml", "--target", &triple];
+    execute_with(&variables, "cargo", build)?;
+    for (name, seeds) in TARGETS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
+        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, seconds)?;
+    }
+    Ok(())
+}
+
+fn fuzz(name: &str, seeds: &[&str], binary: &PathBuf, folder: &std::path::Path, seconds: u32) -> Result<(), String> {
+    // What the fuzzer finds worth keeping goes to the first folder, the others are only read.
+    let corpus = folder.join("corpus").join(name);
+    let failures = folder.join("failures").join(name);
+    for folder in [&corpus, &failures] {
+        fs::create_dir_all(folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+    }
+    let own = root().join("tests/fuzz/seeds").join(name);
+    let seeds = seeds.iter().map(|seeds| root().join(seeds)).chain([own]).filter(|folder| folder.is_dir());
+    let folders = [corpus].into_iter().chain(seeds).map(|folder| folder.to_string_lossy().into_owned());
+    let options = [
+        format!("-max_total_time={seconds}"),
+        format!("-max_len={MAX_BYTES}"),
+        "-timeout=10".to_owned(),
+        "-rss_limit_mb=2048".to_owned(),
+        "-print_final_stats=1".to_owned(),
+        "-verbosity=0".to_owned(),
+        format!("-artifact_prefix={}/", failures.display()),
+    ];
+    execute(binary, options.into_iter().chain(folders))
+        .map_err(|error| format!("{error}\nthe failing input is in {}", failures.display()))
+}
+
+fn host_triple() -> Result<String, String> {
+    let output = std::process::Command::new("rustc").args(["--print", "host-tuple"]).output();
+    let output = output.map_err(|error| format!("cannot start rustc: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
