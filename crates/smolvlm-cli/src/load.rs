@@ -42,8 +42,8 @@ impl Model {
         let source = self.source()?;
         let model = SmolVlm::load_with_progress(source, options, &mut crate::output::download_bar())?;
         let device = model.device().device;
-        if device.is_processor() && !model.passed_over().is_empty() {
-            let reasons: Vec<String> = model.passed_over().iter().map(ToString::to_string).collect();
+        if device.is_cpu() && !model.skipped_devices().is_empty() {
+            let reasons: Vec<String> = model.skipped_devices().iter().map(ToString::to_string).collect();
             say::note(format_args!("auto falls back to {device}: {}", reasons.join("; ")));
         }
         let unused = &model.load_report().unexpected;

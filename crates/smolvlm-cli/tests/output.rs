@@ -288,7 +288,7 @@ fn another_projects_folder_is_no_checkpoint() {
     fs::create_dir(workspace.path("site")).unwrap();
     workspace.write("site/config.json", b"{\"port\": 80}");
     let line = workspace.fails(&["random", "--preset", "tiny", "--out", "site", "--force"]);
-    assert!(line.contains("not a model's"), "{line}");
+    assert!(line.contains("not a model configuration"), "{line}");
     assert_eq!(files(&workspace, "site"), [("config.json".to_owned(), b"{\"port\": 80}".to_vec())]);
     fs::create_dir(workspace.path("empty")).unwrap();
     workspace.succeeds(&["random", "--preset", "tiny", "--out", "empty"]);

@@ -69,7 +69,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
         runs,
         figures,
         peak_mb,
-        ceilings: model.ceilings(),
+        ceilings: model.peak_rates(),
     };
     let mut stdout = std::io::stdout().lock();
     let shown = if args.json { table::as_json(&report).to_string() } else { table::as_text(&report) };

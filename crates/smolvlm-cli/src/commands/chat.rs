@@ -28,7 +28,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let model = args.model.load()?;
     let params = args.sampling.params(&model, true)?;
     if params.num_beams > 1 || params.num_return_sequences > 1 {
-        return Err(Error::OneAnswer.into());
+        return Err(Error::SingleAnswerOnly.into());
     }
 
     let mut input = Input::open().map_err(Failure::Input)?;

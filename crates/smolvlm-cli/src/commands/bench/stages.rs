@@ -193,7 +193,7 @@ impl<'a> Stages<'a> {
             let mut next = vec![ids[0]; rows];
             for _ in 0..steps {
                 // As greedy generation does it.
-                if self.model.device().device.is_processor() {
+                if self.model.device().device.is_cpu() {
                     black_box(model.decode(&next, &mut cache)?);
                 } else {
                     let likeliest = model.decode_likeliest(&next, &mut cache)?;
@@ -206,7 +206,7 @@ impl<'a> Stages<'a> {
     }
 
     fn steps(&self) -> usize {
-        if self.model.device().device.is_processor() { STEPS } else { CARD_STEPS }
+        if self.model.device().device.is_cpu() { STEPS } else { CARD_STEPS }
     }
 
     /// Tokens that stand for themselves.

@@ -1,18 +1,18 @@
-//! One text on its way through the generation loop.
+//! One sequence in the generation loop.
 
 use crate::{Error, SmolVlm};
 use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
-/// One text on its way through the generation loop.
-pub(crate) struct Row<'m> {
+/// One sequence in the generation loop.
+pub(crate) struct Sequence<'m> {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
     pub(crate) prompt_len: usize,
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprobs>,
     pub(crate) finished: Option<FinishReason>,
-    /// Notes on the media of its prompt.
+    /// Warnings about the images and videos of its prompt.
     pub(crate) notes: Vec<VideoNote>,
     deltas: TextDeltas<'m>,
     stop: StopRule,
@@ -20,10 +20,11 @@ pub(crate) struct Row<'m> {
     sampler: Sampler,
 }
 
-impl<'m> Row<'m> {
-    /// A row behind the prompt `ids`, whose text is `prompt`. `stream` tells rows of one batch apart for the sampler.
+impl<'m> Sequence<'m> {
+    /// A sequence with the prompt `ids`, whose text is `prompt`. `stream` is the sampler's random stream, distinct per
+    /// sequence of a batch.
     pub(crate) fn new(
-        owner: &'m SmolVlm,
+        model: &'m SmolVlm,
         params: &SamplingParams,
         ids: Vec<u32>,
         prompt: &str,
@@ -31,33 +32,33 @@ impl<'m> Row<'m> {
     ) -> Result<Self, Error> {
         let prompt_len = ids.len();
         params.limit(prompt_len)?;
-        let room = owner.config.text.max_position_embeddings.saturating_sub(prompt_len);
+        let room = model.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
             prompt_len,
             text: String::new(),
             logprobs: Vec::new(),
             finished: None,
             notes: Vec::new(),
-            deltas: owner.processor.text_deltas(params.skip_special_tokens),
+            deltas: model.processor.text_deltas(params.skip_special_tokens),
             stop: StopRule::new(params, prompt_len, room),
-            stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(owner, &params.stop_strings, prompt)),
+            stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
             sampler: Sampler::new(params, stream as u64),
             ids,
         })
     }
 
-    /// Whether it goes on with the likeliest token, whatever the other logits are.
-    pub(crate) fn takes_likeliest(&self) -> bool {
+    /// Whether the next token is always the argmax of the logits.
+    pub(crate) fn is_greedy(&self) -> bool {
         self.sampler.takes_likeliest()
     }
 
-    /// Chooses the next token from the logits of all; gives the text that it completes.
+    /// Samples the next token from the logits of the vocabulary; returns the new text, if any.
     pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Option<String>, Error> {
         let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
         self.push(choice)
     }
 
-    /// Goes on with a chosen token; gives the text that it completes.
+    /// Appends a token; returns the new text, if any.
     pub(crate) fn push(&mut self, choice: Choice) -> Result<Option<String>, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob);
@@ -65,7 +66,7 @@ impl<'m> Row<'m> {
         if let Some(stop) = &mut self.stop_strings
             && stop.push(choice.token)
         {
-            // An end token has the last word: the text would have ended anyway.
+            // An end token takes precedence: the text would have ended anyway.
             self.finished =
                 self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
         }
@@ -77,7 +78,7 @@ impl<'m> Row<'m> {
         Ok((!delta.is_empty()).then_some(delta))
     }
 
-    /// Ends the text with what it has; gives text that was held back.
+    /// Finishes the sequence; returns text that was held back, if any.
     pub(crate) fn end(&mut self, reason: FinishReason) -> Result<Option<String>, Error> {
         if self.finished.is_some() {
             return Ok(None);
@@ -88,7 +89,7 @@ impl<'m> Row<'m> {
         Ok(rest)
     }
 
-    /// The generated tokens.
+    /// The generated tokens, without the prompt.
     pub(crate) fn tokens(&self) -> &[u32] {
         self.ids.get(self.prompt_len..).unwrap_or_default()
     }
@@ -99,7 +100,7 @@ impl<'m> Row<'m> {
     }
 }
 
-/// Watches the tokens for stop strings, special tokens included: they may be what a stop string ends with.
+/// Detects stop strings in the generated tokens, including special tokens, which may be part of a stop string.
 #[derive(Clone)]
 pub(crate) struct StopText<'m> {
     stops: StopStrings,
@@ -107,14 +108,14 @@ pub(crate) struct StopText<'m> {
 }
 
 impl<'m> StopText<'m> {
-    pub(crate) fn new(owner: &'m SmolVlm, stops: &[String], prompt: &str) -> Self {
-        // Cut to where a stop string may still begin.
+    pub(crate) fn new(model: &'m SmolVlm, stops: &[String], prompt: &str) -> Self {
+        // A stop string may start in the last bytes of the prompt.
         let longest = stops.iter().map(String::len).max().unwrap_or(0);
         let tail = prompt.as_bytes().get(prompt.len().saturating_sub(longest)..).unwrap_or_default();
-        Self { stops: StopStrings::new(stops, tail), bytes: owner.processor.token_bytes() }
+        Self { stops: StopStrings::new(stops, tail), bytes: model.processor.token_bytes() }
     }
 
-    /// Whether a stop string ends inside this token.
+    /// Appends a token; whether a stop string ends in it.
     pub(crate) fn push(&mut self, token: u32) -> bool {
         match self.bytes.get(token) {
             Some(bytes) => self.stops.push(&bytes),
