@@ -141,7 +141,7 @@ mod unix {
         let before = files(&workspace, "checkpoint");
         for (model, out) in [("checkpoint", "link"), ("link", "checkpoint"), ("link", "checkpoint/../link/.")] {
             let line = workspace.fails(&["quantize", "--model", model, "--dtype", "q8", "--out", out, "--force"]);
-            assert!(line.contains("the checkpoint that is read"), "{line}");
+            assert!(line.contains("contains the source checkpoint"), "{line}");
         }
         assert!(files(&workspace, "checkpoint") == before);
     }

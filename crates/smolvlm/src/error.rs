@@ -174,7 +174,7 @@ pub enum Error {
     },
     /// A prompt that leaves no room for an answer.
     #[error(
-        "the prompt of conversation {row} has {prompt} tokens, the model's context length is {context}; use fewer or \
+        "conversation {row}: the prompt has {prompt} tokens, the model's context length is {context}; use fewer or \
          unsplit images, fewer frames or less text, or drop the oldest messages (option truncation, --truncate)"
     )]
     PromptTooLong {
