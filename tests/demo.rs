@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use smolvlm::{Conversation, Dtype, Message, Options, Rgb, SmolVlm, Source};
 use smolvlm_tests::{crc32, exact, golden_root, read_json};
-use smolvlm_world::{Kind, Split, is_right, sample, write_jsonl};
+use smolvlm_synth::{Kind, Split, is_right, sample, write_jsonl};
 use tempfile::TempDir;
 
 /// Questions of each kind in the goldens.

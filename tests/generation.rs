@@ -246,7 +246,7 @@ fn long_conversations_are_refused_or_truncated() {
     let model = model();
     let context = model.config().text.max_position_embeddings;
     let error = model.generate(conversation.clone(), params.clone()).unwrap_err().to_string();
-    assert!(error.contains(&format!("context holds {context}")), "{error}");
+    assert!(error.contains(&format!("context length is {context}")), "{error}");
     let options = Options { truncation: smolvlm::Truncation::DropOldest, ..exact() };
     let answer = load(&checkpoint("gqa-256m"), options).generate(conversation, params).unwrap();
     assert!(answer.prompt_tokens <= context - 4 && answer.prompt_tokens > context / 2, "{}", answer.prompt_tokens);

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("smolvlm-train", &["smolvlm-config", "smolvlm-files", "smolvlm-kernels", "smolvlm-model", "smolvlm-processor"]),
     ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-train"]),
-    ("smolvlm-world", &[]),
+    ("smolvlm-synth", &[]),
 ];
 
 /// Crates that must not see Burn, directly or through others.
@@ -51,7 +51,7 @@ const WITHOUT_BURN: &[&str] = &[
     "smolvlm-generate",
     "smolvlm-demo",
     "smolvlm-hub",
-    "smolvlm-world",
+    "smolvlm-synth",
 ];
 
 /// Members that are not part of the product and may look at all of it.

@@ -1,24 +1,23 @@
-//! Answers as they are shown: the text on stdout, what it took on stderr.
+//! Output of answers: text to stdout, timings to stderr.
 
 use crate::failure::Failure;
 use crate::{media, say};
 use smolvlm::{Event, FinishReason, Generation, SmolVlm};
 use std::io::{self, Write};
 
-/// Streams an answer to stdout and returns the whole of it; none if the stream ends without. Stdout that cannot be written
-/// ends the stream.
+/// Streams an answer to stdout and returns it; none if the stream ends without one. Fails if stdout cannot be written.
 pub fn stream(events: impl Iterator<Item = Result<Event, smolvlm::Error>>) -> Result<Option<Generation>, Failure> {
     stream_to(&mut to_stdout, events)
 }
 
-/// Writes to stdout at once.
+/// Writes to stdout and flushes.
 pub fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 
-/// Streams an answer to `write` and returns the whole of it; none if the stream ends without.
+/// Streams an answer to `write` and returns it; none if the stream ends without one.
 pub fn stream_to(
     write: &mut dyn FnMut(&str) -> io::Result<()>,
     events: impl Iterator<Item = Result<Event, smolvlm::Error>>,
@@ -27,7 +26,7 @@ pub fn stream_to(
     for event in events {
         match event {
             Ok(Event::Text(delta)) => {
-                // Models put a blank in front of their answer.
+                // Models generate a leading space.
                 let shown = if at_start { delta.trim_start() } else { &delta };
                 at_start &= shown.is_empty();
                 write(shown)?;
@@ -48,7 +47,7 @@ pub fn stream_to(
     Ok(None)
 }
 
-/// Prints answers that are there already.
+/// Prints complete answers.
 pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     for answer in answers {
         to_stdout(&format!("{}\n", answer.text()))?;
@@ -57,8 +56,8 @@ pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows on stderr the notes on an answer's media, where its time went, in which number format, and why it ended if it was
-/// not the model that ended it.
+/// Prints to stderr the warnings about an answer's media, its timings, the number format, and why it stopped if not by
+/// an end token.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     media::print_notes(&answer.notes);
     let timings = &answer.timings;

@@ -1,4 +1,4 @@
-//! The command line's words.
+//! Command-line arguments.
 
 mod model;
 mod sampling;
@@ -18,59 +18,59 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "smolvlm", version)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what is in images and videos; the answer streams to stdout, timings go to stderr
+    /// Describe images and videos; the answer streams to stdout, timings go to stderr
     Describe(Describe),
-    /// Talk with the model, turn by turn; answers go to stdout. /help lists what else can be typed. Lines of a pipe that
-    /// fail are exit code 1
+    /// Chat with the model; answers go to stdout. /help lists the commands. With input from a pipe, the exit code is 1
+    /// if any line fails
     Chat(Chat),
-    /// Answer conversations given as JSON, batch by batch. One that has no answer is a line on stderr and exit code 1
+    /// Answer conversations from a JSON file in batches. Failures are reported on stderr, and the exit code is then 1
     Generate(Generate),
-    /// Turn conversations into model inputs, without loading any weights
+    /// Preprocess conversations into model inputs, without loading weights
     Process(Process),
-    /// Count tiles, tokens and memory of conversations, without loading any weights
+    /// Estimate tiles, tokens and memory of conversations, without loading weights
     Estimate(Estimate),
-    /// Run the model once over conversations and keep its logits and inner stages
+    /// Run one forward pass and save the logits and intermediate outputs
     Forward(Forward),
-    /// Time every stage of a model, and what this machine can do at most; the table goes to stdout
+    /// Benchmark all stages of a model and the peak rates of this machine; the table goes to stdout
     Bench(Bench),
-    /// List the devices that this build can use on this machine
+    /// List the available devices
     Devices,
-    /// Write a checkpoint with random weights: for tests and timings where no real one can be had
+    /// Write a checkpoint with random weights, for tests and benchmarks when no real checkpoint is available
     Random(Random),
     #[cfg(feature = "flex")]
-    /// Write a checkpoint with 8-bit or 4-bit weights, which takes less room and is loaded faster
+    /// Write a checkpoint with 8-bit or 4-bit weights, which is smaller and loads faster
     Quantize(Quantize),
     /// Train a checkpoint, or LoRA adapters for it, on conversations; the folder of the last checkpoint goes to stdout
     #[cfg(feature = "train")]
     Train(Train),
-    /// The loss of a checkpoint on conversations
+    /// Compute the loss of a checkpoint on conversations
     #[cfg(feature = "train")]
     Eval(Eval),
 }
 
-/// `smolvlm describe`.
+/// Arguments of `smolvlm describe`.
 #[derive(Debug, Args)]
 pub struct Describe {
-    /// Images and videos, told apart by their content: files, folders of frames, URLs, or - for stdin, in the order in which
-    /// the model sees them
+    /// Images and videos, detected by content, in the order of the prompt: files, folders of frames, URLs, or - for
+    /// stdin
     #[arg(required = true, value_name = "MEDIA")]
     pub media: Vec<String>,
-    /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
-    /// first medium is one]
+    /// Question [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
+    /// first input is a video]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Treat every file as a video, whatever it holds
+    /// Treat every file as a video, regardless of its content
     #[arg(long)]
     pub as_video: bool,
-    /// Draw what the model sees first, if stderr is a terminal
+    /// Show the model's input images first, if stderr is a terminal
     #[arg(long)]
     pub show: bool,
     #[command(flatten)]
@@ -79,16 +79,16 @@ pub struct Describe {
     pub model: Model,
 }
 
-/// `smolvlm chat`.
+/// Arguments of `smolvlm chat`.
 #[derive(Debug, Args)]
 pub struct Chat {
-    /// What the model is told first
+    /// System prompt
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// JSON file with what has been said already, such as one that /save has written
+    /// JSON file with the conversation so far, such as one written by /save
     #[arg(long, value_name = "FILE")]
     pub conversation: Option<PathBuf>,
-    /// Timings on stderr after each answer, as on a terminal
+    /// Print timings to stderr after each answer; always on in a terminal
     #[arg(long)]
     pub timings: bool,
     #[command(flatten)]
@@ -97,16 +97,16 @@ pub struct Chat {
     pub model: Model,
 }
 
-/// Conversations of `smolvlm generate`.
+/// The input file of commands that stream conversations.
 #[derive(Debug, Args)]
 pub struct ConversationStream {
-    /// JSON file with one conversation (a list of messages), a list of conversations of any length, or one conversation a
-    /// line (JSONL), each a list of messages or an object with "messages"; - reads stdin
+    /// JSON file with one conversation (a list of messages), a list of conversations of any length, or one conversation
+    /// per line (JSONL), each a list of messages or an object with "messages"; - reads stdin
     #[arg(long, value_name = "FILE")]
     pub conversation: PathBuf,
 }
 
-/// Which conversations.
+/// The input file of commands that read all conversations at once.
 #[derive(Debug, Args)]
 pub struct Conversations {
     /// JSON file with one conversation (a list of messages) or a list of conversations; - reads stdin
@@ -114,16 +114,16 @@ pub struct Conversations {
     pub conversation: PathBuf,
 }
 
-/// `smolvlm generate`.
+/// Arguments of `smolvlm generate`.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
     pub input: ConversationStream,
-    /// One JSON object per answer and line: conversation (its place in the file, from 0), text, token_ids, prompt_tokens,
-    /// cached_tokens, finish_reason, timings; with beams also score, with --logprobs also logprobs
+    /// One JSON object per answer and line: conversation (its index in the file, from 0), text, token_ids,
+    /// prompt_tokens, cached_tokens, finish_reason, timings; with beams also score, with --logprobs also logprobs
     #[arg(long)]
     pub json: bool,
-    /// Conversations to answer at once
+    /// Number of conversations per batch
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch_size: u16,
     #[command(flatten)]
@@ -132,7 +132,7 @@ pub struct Generate {
     pub model: Model,
 }
 
-/// `smolvlm process`.
+/// Arguments of `smolvlm process`.
 #[derive(Debug, Args)]
 pub struct Process {
     #[command(flatten)]
@@ -145,12 +145,12 @@ pub struct Process {
     pub model: Model,
 }
 
-/// `smolvlm estimate`.
+/// Arguments of `smolvlm estimate`.
 #[derive(Debug, Args)]
 pub struct Estimate {
     #[command(flatten)]
     pub input: Conversations,
-    /// Longest answer to make room for, in tokens
+    /// Maximum answer length to account for, in tokens
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_new_tokens: usize,
     /// One JSON object per conversation and line
@@ -160,53 +160,54 @@ pub struct Estimate {
     pub model: Model,
 }
 
-/// `smolvlm forward`.
+/// Arguments of `smolvlm forward`.
 #[derive(Debug, Args)]
 pub struct Forward {
     #[command(flatten)]
     pub input: Conversations,
-    /// Safetensors file to write: logits, image_features, and the stages asked for
+    /// Safetensors file to write: logits, image_features, and the outputs selected by --stages
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Logits of every position instead of the last one only
+    /// Logits of all positions instead of the last one only
     #[arg(long)]
     pub all_logits: bool,
-    /// Also the outputs of every vision and text layer
+    /// Include the outputs of all vision and text layers
     #[arg(long)]
     pub stages: bool,
     #[command(flatten)]
     pub model: Model,
 }
 
-/// `smolvlm bench`.
+/// Arguments of `smolvlm bench`.
 #[derive(Debug, Args)]
 #[command(after_help = BENCH)]
 pub struct Bench {
-    /// Runs of each stage that count [default: 5, with --quick 1]
+    /// Number of measured runs per stage [default: 5, with --quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub runs: Option<u16>,
-    /// Leave out what takes long: more than 4 tiles at once, prompts of more than 94 tokens
+    /// Skip slow measurements: more than 4 tiles at once, prompts of more than 94 tokens
     #[arg(long)]
     pub quick: bool,
-    /// One JSON object: stages in seconds or tokens/s, their shares, ceilings, peak_mb (Linux alone); null where
-    /// it was left out
+    /// One JSON object: stages in seconds or tokens/s, their share of the peak, ceilings, peak_mb (Linux only); null if
+    /// skipped
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub model: Model,
 }
 
-/// What the figures of `smolvlm bench` are.
+/// Explanation of the figures of `smolvlm bench`.
 const BENCH: &str = "\
-Figures are medians after one run that warms up, but loading is timed once; downloads do not count. Vision is seconds a \
-tile, with the connector. Decoding is tokens a second of all rows together, each behind 200 tokens. 64 tiles and 64 rows are \
-for GPUs alone. The question is about \
-a picture of 1024x768 pixels and has an answer of 64 tokens; peak memory is that of loading and answering it.
+Figures are medians after one warm-up run, except for loading, which is measured once; downloads are excluded. Vision \
+is seconds per tile, including the connector. Decoding is the total tokens per second of all rows, each with a \
+context of 200 tokens. 64 tiles and 64 rows are measured on GPUs only. The question is about an image of 1024x768 \
+pixels, with an answer of 64 tokens; peak memory covers loading and this answer.
 
-Shares compare a stage with what this machine does at its best, measured in the same run: vision and prefill with its \
-arithmetic in the model's format, decoding with reading the text model's weights from memory, the answer with both in turn.";
+Shares are relative to the peak rates of this machine, measured in the same run: vision and prefill to its arithmetic \
+throughput in the model's format, decoding to reading the text model's weights at memory bandwidth, the answer to the \
+sum of both.";
 
-/// `smolvlm random`.
+/// Arguments of `smolvlm random`.
 #[derive(Debug, Args)]
 pub struct Random {
     /// Size: 256m, 500m, 2.2b or tiny
@@ -218,34 +219,34 @@ pub struct Random {
     /// Number format of the file: f32, bf16 or f16
     #[arg(long, default_value = "bf16")]
     pub dtype: Dtype,
-    /// The same seed gives the same weights
+    /// Random seed of the weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Replace the checkpoint that is there: its files are deleted, any others in the folder stay
+    /// Replace an existing checkpoint: deletes its files and keeps all others in the folder
     #[arg(long)]
     pub force: bool,
 }
 
-/// `smolvlm quantize`.
+/// Arguments of `smolvlm quantize`.
 #[cfg(feature = "flex")]
 #[derive(Debug, Args)]
 pub struct Quantize {
-    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face hub
+    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face Hub
     #[arg(long, value_name = "DIR|HUB_ID", required_unless_present = "random")]
     pub model: Option<String>,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
-    /// LoRA adapter to merge first, with a weight other than 1 as DIR=WEIGHT; may be given several times
+    /// LoRA adapter to merge first, optionally with a weight as DIR=WEIGHT; repeatable
     #[arg(long, value_name = "DIR[=WEIGHT]")]
     pub adapter: Vec<smolvlm::Adapter>,
-    /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit ones in the rest
+    /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit elsewhere
     #[arg(long)]
     pub dtype: Dtype,
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Replace the checkpoint that is there: its files are deleted, any others in the folder stay
+    /// Replace an existing checkpoint: deletes its files and keeps all others in the folder
     #[arg(long)]
     pub force: bool,
 }
@@ -256,7 +257,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_words_do_not_contradict_each_other() {
+    fn argument_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 }

@@ -1,71 +1,71 @@
-//! Why a command failed, in one line.
+//! The error type of commands.
 
 use smolvlm::model::Error as DeviceError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a command failed, in one line.
+/// Errors of commands, with messages of one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The model said no.
+    /// Errors of loading or running the model.
     #[error(transparent)]
     Model(#[from] smolvlm::Error),
-    /// Training failed.
+    /// Errors of training.
     #[cfg(feature = "train")]
     #[error(transparent)]
     Train(#[from] smolvlm_train::Error),
-    /// A file could not be read.
+    /// A file that could not be read.
     #[error("{}: {source}", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// A conversation file is not what it should be.
+    /// An invalid conversation file.
     #[error("{}: {source}", path.display())]
     Conversation {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<smolvlm::processor::Error>,
     },
-    /// A file could not be written.
+    /// A file that could not be written.
     #[error("{}: {message}", path.display())]
     Write {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// An output is also an input.
+    /// An output that is also an input.
     #[error("{}: is read by this command; choose another output", path.display())]
     OutputIsInput {
         /// The output.
         path: PathBuf,
     },
-    /// Parts of the work failed, and stderr has a line for each.
-    #[error("not everything succeeded")]
+    /// Failures that have already been printed to stderr.
+    #[error("some inputs failed")]
     Reported,
-    /// The picture of `bench` could not be made.
+    /// The test image of `bench` could not be encoded.
     #[error(transparent)]
     Picture(#[from] crate::commands::bench::PictureError),
-    /// A line that means nothing.
+    /// An invalid chat command.
     #[error(transparent)]
     Line(#[from] crate::commands::chat::LineError),
-    /// Stdin cannot be read.
+    /// Stdin could not be read.
     #[error("cannot read a line: {0}")]
     Input(io::Error),
-    /// Ctrl-C cannot be taken over.
-    #[error("cannot take over Ctrl-C: {0}")]
+    /// The Ctrl-C handler could not be installed.
+    #[error("cannot install a Ctrl-C handler: {0}")]
     Signal(ctrlc::Error),
-    /// Stdout is gone or full.
+    /// Stdout could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
 
 impl Failure {
-    /// Of a device, what its backend said first says more than what failed because of it.
+    /// Replaces a device error by the backend's first panic, which is closer to the cause.
     pub fn with_first_cause(self, cause: Option<&str>) -> Self {
         match (self, cause) {
             (Self::Model(smolvlm::Error::Model(DeviceError::Device(_))), Some(cause)) => {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_cause_is_told() {
+    fn device_errors_show_the_first_cause() {
         let device = |said: &str| Failure::Model(DeviceError::Device(said.to_owned()).into());
         let told = device("bytes were never written").with_first_cause(Some("wgpu error: Out of Memory")).to_string();
         assert!(told.contains("Out of Memory") && told.contains("need less") && !told.contains("bytes"), "{told}");

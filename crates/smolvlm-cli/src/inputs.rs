@@ -1,11 +1,11 @@
-//! Files that a command reads, which its output must not replace.
+//! Input files of a command, which its output must not overwrite.
 
 use crate::failure::Failure;
 use smolvlm::{Content, Conversation, ImageSource, VideoSource};
 use smolvlm_files::is_same_file;
 use std::path::{Path, PathBuf};
 
-/// Files that a command reads, and folders of which it reads every file.
+/// Input files of a command, and folders of input files.
 #[derive(Debug, Default)]
 pub struct Inputs(Vec<PathBuf>);
 
@@ -22,7 +22,7 @@ impl Inputs {
         }
     }
 
-    /// Adds those of one message.
+    /// Adds the images and videos of one message.
     pub fn add_contents(&mut self, contents: &[Content]) {
         for content in contents {
             match content {
@@ -36,7 +36,7 @@ impl Inputs {
         }
     }
 
-    /// Refuses an output that is one of the files.
+    /// Rejects an output path that is one of the input files.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Inputs {
     }
 }
 
-/// Whether a file is one of a folder's.
+/// Whether a folder contains a file.
 fn holds(folder: &Path, file: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| is_same_file(&entry.path(), file))
@@ -62,7 +62,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn an_input_is_known_by_every_name_it_has() {
+    fn inputs_are_recognized_through_links_and_urls() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("frames")).unwrap();

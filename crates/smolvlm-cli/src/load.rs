@@ -1,4 +1,4 @@
-//! From the command line's words to a loaded model and conversations.
+//! Loading of models and conversations from arguments.
 
 #[cfg(feature = "flex")]
 use crate::args::Quantize;
@@ -9,17 +9,17 @@ use smolvlm::{Checkpoint, Conversation, Options, SmolVlm, Source};
 use std::io::Read;
 use std::path::Path;
 
-/// A conversation file may hold images as base64, but not more than this.
-const LONGEST_CONVERSATION_FILE: u64 = 512 << 20;
+/// Maximum size of a conversation file in bytes, which may contain images as base64.
+const MAX_CONVERSATION_FILE: u64 = 512 << 20;
 
-/// How much of a file is read that begins with no bracket, and so is no conversation.
+/// Number of bytes to read of a file that does not start with a bracket and thus is not a conversation.
 const SAMPLE: u64 = 1 << 16;
 
-/// Unused tensors that are named one by one.
+/// Maximum number of unused tensors to list.
 const SHOWN_TENSORS: usize = 3;
 
 impl Model {
-    /// Where the checkpoint comes from.
+    /// The source of the checkpoint.
     pub fn source(&self) -> Result<Source, Failure> {
         Ok(match self.random {
             Some(preset) => Source::random(preset),
@@ -27,23 +27,23 @@ impl Model {
         })
     }
 
-    /// Finds the checkpoint, downloading it if need be, without loading it.
+    /// Opens the checkpoint, downloading it if necessary, without loading it.
     pub fn open(&self) -> Result<Checkpoint, Failure> {
         Ok(self.source()?.open(&mut crate::output::download_bar())?.with_adapters(&self.adapter)?)
     }
 
-    /// Loads it, with a progress bar for downloads if stderr is a terminal.
+    /// Loads the model, with a progress bar for downloads if stderr is a terminal.
     pub fn load(&self) -> Result<SmolVlm, Failure> {
         self.load_with(self.options())
     }
 
-    /// Loads it with other options than its own.
+    /// Loads the model with the given options.
     pub fn load_with(&self, options: Options) -> Result<SmolVlm, Failure> {
         let source = self.source()?;
         let model = SmolVlm::load_with_progress(source, options, &mut crate::output::download_bar())?;
         let device = model.device().device;
-        if device.is_processor() && !model.passed_over().is_empty() {
-            let reasons: Vec<String> = model.passed_over().iter().map(ToString::to_string).collect();
+        if device.is_cpu() && !model.skipped_devices().is_empty() {
+            let reasons: Vec<String> = model.skipped_devices().iter().map(ToString::to_string).collect();
             say::note(format_args!("auto falls back to {device}: {}", reasons.join("; ")));
         }
         let unused = &model.load_report().unexpected;
@@ -51,7 +51,7 @@ impl Model {
             let shown = unused.iter().take(SHOWN_TENSORS).cloned().collect::<Vec<_>>().join(", ");
             let more = unused.len().saturating_sub(SHOWN_TENSORS);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            say::note(format_args!("the checkpoint holds tensors that the model does not use: {shown}{more}"));
+            say::note(format_args!("the checkpoint contains tensors that the model does not use: {shown}{more}"));
         }
         Ok(model)
     }
@@ -59,7 +59,7 @@ impl Model {
 
 #[cfg(feature = "flex")]
 impl Quantize {
-    /// Where the checkpoint comes from.
+    /// The source of the checkpoint.
     pub fn source(&self) -> Result<Source, Failure> {
         Ok(match (self.random, &self.model) {
             (Some(preset), _) => Source::random(preset),
@@ -69,7 +69,7 @@ impl Quantize {
 }
 
 impl Conversations {
-    /// Reads them all.
+    /// Reads all conversations.
     pub fn read(&self) -> Result<Vec<Conversation>, Failure> {
         read_with(&self.conversation, Conversation::many_from_json)
     }
@@ -91,15 +91,15 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     let mut reader = reader.take(SAMPLE);
     let mut text = Vec::new();
     reader.read_to_end(&mut text)?;
-    // A byte order mark may come first.
+    // The text may start with a byte order mark.
     let first = text.iter().find(|byte| byte.is_ascii() && !byte.is_ascii_whitespace());
     if matches!(first, None | Some(b'[' | b'{')) {
-        reader.set_limit(LONGEST_CONVERSATION_FILE + 1 - text.len() as u64);
+        reader.set_limit(MAX_CONVERSATION_FILE + 1 - text.len() as u64);
         reader.read_to_end(&mut text)?;
     }
     let text = String::from_utf8(text).map_err(|_| std::io::Error::other("is not UTF-8"))?;
-    if text.len() as u64 > LONGEST_CONVERSATION_FILE {
-        return Err(std::io::Error::other(format!("more than {LONGEST_CONVERSATION_FILE} bytes of conversation")));
+    if text.len() as u64 > MAX_CONVERSATION_FILE {
+        return Err(std::io::Error::other(format!("more than {MAX_CONVERSATION_FILE} bytes of conversation")));
     }
     Ok(text)
 }

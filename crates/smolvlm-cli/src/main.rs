@@ -1,6 +1,7 @@
-//! The smolvlm command: describe images and videos, chat, run conversations, inspect and time every stage.
+//! The `smolvlm` command: describes images and videos, chats, answers conversations, inspects and benchmarks all
+//! stages.
 
-// They panic where stderr or stdout cannot be written: `say` does not.
+// The print macros panic if stdout or stderr cannot be written; `say` does not.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod answer;
@@ -22,15 +23,15 @@ use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
 
-// Tensors come and go by the megabyte: with the system's allocator each is a fresh mapping full of page faults.
+// Tensors of several megabytes are allocated and freed often: the system allocator maps each anew, with page faults.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The exit code of a command line that means nothing, or of a help text that cannot be written.
+/// The exit code for invalid arguments, or for a help text that cannot be written.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    panics::keep_those_of_backends();
+    panics::record_backend_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -57,11 +58,11 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough (`smolvlm ... | head`): nothing to complain about.
+        // A closed pipe (`smolvlm ... | head`) is not an error.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
         Err(failure) => {
-            say::error(failure.with_first_cause(panics::first_of_backends()));
+            say::error(failure.with_first_cause(panics::first_backend_panic()));
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,10 @@
-//! Images and videos that the command line names.
+//! Images and videos from command-line arguments.
 
 use crate::say;
 use smolvlm::processor::{MediaKind, VideoNote, media_kind};
 use smolvlm::{Content, ImageSource, VideoSource};
 
-/// An image or a video, whichever the file holds.
+/// An image or a video, detected by the file's content.
 pub fn image_or_video(place: &str) -> Content {
     match media_kind(place) {
         MediaKind::Image => image(place),
@@ -12,7 +12,7 @@ pub fn image_or_video(place: &str) -> Content {
     }
 }
 
-/// Prints notes on media that can be used all the same to stderr.
+/// Prints warnings about images and videos to stderr.
 pub fn print_notes<'a>(notes: impl IntoIterator<Item = &'a VideoNote>) {
     for note in notes {
         say::note(note);

@@ -1,4 +1,4 @@
-//! What commands leave behind: files that are complete or untouched, progress bars.
+//! Output of commands: atomically written files, progress bars.
 
 use crate::args::Conversations;
 use crate::failure::Failure;
@@ -14,14 +14,14 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The exit code of a program that Ctrl-C has ended.
+/// The exit code after Ctrl-C.
 pub const INTERRUPTED: i32 = 130;
 
-/// One array of a safetensors file, little endian.
+/// One tensor of a safetensors file, little endian.
 pub struct Array {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its dimensions, outermost first.
+    /// The dimensions, outermost first.
     pub shape: Vec<usize>,
     dtype: Dtype,
     bytes: Vec<u8>,
@@ -56,19 +56,19 @@ impl View for &Array {
     }
 }
 
-/// A safetensors file to be written.
+/// A safetensors output file.
 pub struct ArrayFile {
     path: PathBuf,
     output: OutputFile,
 }
 
 impl ArrayFile {
-    /// Looks at the path before any work is done, without changing anything. `folders` are those of the checkpoint.
+    /// Validates the path before any work is done, without creating the file. `folders` are those of the checkpoint.
     ///
     /// # Errors
     ///
-    /// A path that cannot be written, or that names a file that the command reads: the conversations, their images and
-    /// videos, the checkpoint.
+    /// A path that cannot be written, or that is an input of the command: the conversations, their images and videos,
+    /// the checkpoint.
     pub fn new<'f>(
         path: &Path,
         file: &Conversations,
@@ -89,7 +89,7 @@ impl ArrayFile {
     ///
     /// # Errors
     ///
-    /// Those of writing; a file that was there before is then untouched.
+    /// Errors of writing; an existing file is then unchanged.
     pub fn write(self, arrays: &[Array], metadata: HashMap<String, String>) -> Result<(), Failure> {
         let failed = |error| failed(&self.path, error);
         let draft = self.output.draft().map_err(failed)?;
@@ -104,7 +104,7 @@ fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::Write { path: path.to_owned(), message: error.to_string() }
 }
 
-/// Takes over Ctrl-C, so that it leaves no half of an output behind.
+/// Installs a Ctrl-C handler that deletes incomplete output files.
 pub fn discard_on_interrupt() -> Result<(), Failure> {
     let end = || {
         smolvlm_files::discard_drafts();
@@ -113,7 +113,7 @@ pub fn discard_on_interrupt() -> Result<(), Failure> {
     ctrlc::set_handler(end).map_err(Failure::Signal)
 }
 
-/// Refuses a checkpoint folder that holds something, unless it is to be replaced. Returns what of it will stay.
+/// Rejects a non-empty checkpoint folder without `force`. Returns the names of files that will be kept.
 pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> {
     let names: Vec<OsString> = match std::fs::read_dir(folder) {
         Ok(entries) => {
@@ -124,21 +124,25 @@ pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> 
         Err(error) => return Err(failed(folder, error)),
     };
     if !names.is_empty() && !force {
-        let message = "is there already; --force replaces it".to_owned();
+        let message = "already exists; use --force to replace it".to_owned();
         return Err(Failure::Write { path: folder.to_path_buf(), message });
     }
     let kept = names.iter().filter(|name| !smolvlm::is_checkpoint_file(&folder.join(name)));
     Ok(kept.map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
-/// Says what is in a checkpoint's folder beside it.
+/// Prints a note about files in the folder that are not part of the checkpoint.
 pub fn note_kept(folder: &Path, kept: &[String]) {
     if !kept.is_empty() {
-        say::note(format_args!("{} keeps what is not the checkpoint's: {}", folder.display(), kept.join(", ")));
+        say::note(format_args!(
+            "{}: kept files that are not part of the checkpoint: {}",
+            folder.display(),
+            kept.join(", ")
+        ));
     }
 }
 
-/// Shows downloads on a terminal, where `indicatif` draws, and notes on stderr.
+/// Shows downloads as a progress bar if stderr is a terminal, and prints notes to stderr.
 pub fn download_bar() -> impl FnMut(Progress<'_>) {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -1,12 +1,12 @@
-//! Panics on the threads of a graphics card's backend. The backend catches them and fails later, with less to say.
+//! Panics on the threads of a GPU backend. The backend catches them and fails later with a less specific error.
 
 use std::sync::OnceLock;
 use std::thread;
 
 static FIRST: OnceLock<String> = OnceLock::new();
 
-/// Keeps what backends panic about for the line that says why a command failed, instead of printing it.
-pub fn keep_those_of_backends() {
+/// Installs a panic hook that records the first panic of a backend for the error message instead of printing it.
+pub fn record_backend_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // As CubeCL names them: device stage, kind, number.
@@ -14,11 +14,12 @@ pub fn keep_those_of_backends() {
         if !backend {
             return print(panic);
         }
-        FIRST.get_or_init(|| panic.payload_as_str().unwrap_or("the backend failed without a word").to_owned());
+        FIRST
+            .get_or_init(|| panic.payload_as_str().unwrap_or("the backend failed without an error message").to_owned());
     }));
 }
 
-/// What a backend panicked about first.
-pub fn first_of_backends() -> Option<&'static str> {
+/// The message of the first backend panic.
+pub fn first_backend_panic() -> Option<&'static str> {
     FIRST.get().map(String::as_str)
 }

@@ -1,4 +1,4 @@
-//! Images and videos that are read from a pipe.
+//! Images and videos from a pipe.
 
 use crate::failure::Failure;
 use smolvlm::processor::MediaKind;
@@ -7,14 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, Cursor, IsTerminal, Read};
 use std::path::Path;
 
-/// Bytes from which it can be told that something is neither an image nor a video.
+/// Number of bytes after which unrecognized data is rejected.
 const HEAD: u64 = 1 << 20;
 
-/// The image or video in a pipe, or on stdin for `-`; none if the place is something else.
+/// Reads an image or video from a named pipe, or from stdin for `-`; none if the path is something else.
 ///
 /// # Errors
 ///
-/// A pipe that cannot be read, or holds more than a video may have.
+/// A pipe that cannot be read, or that exceeds the size limit of videos.
 pub fn read(place: &str, as_video: bool) -> Result<Option<Content>, Failure> {
     let path = Path::new(place);
     let failed = |source| Failure::Read { path: path.to_owned(), source };
@@ -35,7 +35,7 @@ pub fn read(place: &str, as_video: bool) -> Result<Option<Content>, Failure> {
     }))
 }
 
-/// All bytes, or the first ones of what is no image or video.
+/// Reads all bytes, or only the first ones if they are neither an image nor a video.
 fn read_media(pipe: impl Read, as_video: bool) -> io::Result<Vec<u8>> {
     let limit = ProcessorLimits::default().max_video_bytes;
     let mut pipe = pipe.take(HEAD);
@@ -46,7 +46,7 @@ fn read_media(pipe: impl Read, as_video: bool) -> io::Result<Vec<u8>> {
         pipe.read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("more than {limit} bytes; name a file instead")));
+        return Err(io::Error::other(format!("more than {limit} bytes; use a file instead")));
     }
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Pictures in a terminal, two pixels a character.
+//! Images in a terminal, two pixels per character.
 
 use crate::failure::Failure;
 use image::imageops::{FilterType, replace, resize};
@@ -8,13 +8,13 @@ use smolvlm::{Conversation, SmolVlm};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
-/// Columns of one picture, where there is room.
+/// Maximum width of one image, in columns.
 const WIDTH: u32 = 48;
-/// Most frames of a video that are shown.
+/// Maximum number of frames to show of a video.
 const FRAMES: usize = 8;
 
-/// Draws what the model sees on stderr, if that is a terminal with colors: each image as a whole, the first frames of
-/// each video.
+/// Draws the model's input images to stderr if it is a terminal with colors: the global view of each image, the first
+/// frames of each video.
 pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure> {
     let mut stderr = std::io::stderr().lock();
     if !stderr.is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
@@ -27,7 +27,7 @@ pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure
     for media in batch.all_media() {
         let tiles: Vec<&[f32]> = media.pixels().chunks_exact(tile_len.max(1)).collect();
         match media {
-            // The view of the whole comes last.
+            // The global view is the last tile.
             Media::Image(_) => pictures.extend(tiles.last().map(|tile| picture(model, tile, batch.edge))),
             _ => pictures.extend(tiles.iter().take(FRAMES).map(|tile| picture(model, tile, batch.edge))),
         }
@@ -35,13 +35,13 @@ pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure
     let columns = terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| u32::from(width.0));
     let many_colors = std::env::var("COLORTERM").is_ok_and(|value| value == "truecolor" || value == "24bit");
     if let Some(strip) = side_by_side(&pictures, columns) {
-        // A picture that cannot be shown is no reason to lose the answer.
+        // A failure to draw must not prevent the answer.
         let _ = stderr.write_all(half_blocks(&strip, many_colors).as_bytes());
     }
     Ok(())
 }
 
-/// A tile's pixel values as a picture.
+/// Converts the normalized pixels of a tile to an image.
 fn picture(model: &SmolVlm, tile: &[f32], edge: usize) -> RgbImage {
     let config = &model.processor().config().image;
     let (mean, std) = (config.image_mean, config.image_std);
@@ -55,7 +55,7 @@ fn picture(model: &SmolVlm, tile: &[f32], edge: usize) -> RgbImage {
     })
 }
 
-/// Pictures next to each other, as large as the terminal's columns allow.
+/// Places images side by side, as large as the terminal's width allows.
 fn side_by_side(pictures: &[RgbImage], columns: u32) -> Option<RgbImage> {
     let count = u32::try_from(pictures.len()).ok().filter(|&count| count > 0)?;
     let width = (columns / count).saturating_sub(1).clamp(1, WIDTH);
@@ -66,8 +66,8 @@ fn side_by_side(pictures: &[RgbImage], columns: u32) -> Option<RgbImage> {
     Some(strip)
 }
 
-/// Each character shows two pixels, the upper one as a block of its own color and the lower one as background: in 24 bits,
-/// or as the nearest of a terminal's 216 colors.
+/// Encodes an image as half-block characters, the upper pixel as foreground and the lower one as background: in 24-bit
+/// color, or in the closest color of the 216-color cube.
 fn half_blocks(picture: &RgbImage, many_colors: bool) -> String {
     let color = |Rgb([r, g, b]): Rgb<u8>| match many_colors {
         true => format!("2;{r};{g};{b}"),
@@ -95,7 +95,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     #[test]
-    fn two_pixels_a_character() {
+    fn each_character_shows_two_pixels() {
         let levels = [[255, 0, 0], [0, 255, 0], [0, 0, 255]];
         let column = RgbImage::from_fn(1, 3, |_, y| Rgb(levels[y as usize]));
         let expected = "\x1b[38;2;255;0;0;48;2;0;255;0m\u{2580}\x1b[0m\n\x1b[38;2;0;0;255m\u{2580}\x1b[0m\n";

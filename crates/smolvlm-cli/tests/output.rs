@@ -141,7 +141,7 @@ mod unix {
         let before = files(&workspace, "checkpoint");
         for (model, out) in [("checkpoint", "link"), ("link", "checkpoint"), ("link", "checkpoint/../link/.")] {
             let line = workspace.fails(&["quantize", "--model", model, "--dtype", "q8", "--out", out, "--force"]);
-            assert!(line.contains("the checkpoint that is read"), "{line}");
+            assert!(line.contains("contains the source checkpoint"), "{line}");
         }
         assert!(files(&workspace, "checkpoint") == before);
     }
@@ -288,7 +288,7 @@ fn another_projects_folder_is_no_checkpoint() {
     fs::create_dir(workspace.path("site")).unwrap();
     workspace.write("site/config.json", b"{\"port\": 80}");
     let line = workspace.fails(&["random", "--preset", "tiny", "--out", "site", "--force"]);
-    assert!(line.contains("not a model's"), "{line}");
+    assert!(line.contains("not a model configuration"), "{line}");
     assert_eq!(files(&workspace, "site"), [("config.json".to_owned(), b"{\"port\": 80}".to_vec())]);
     fs::create_dir(workspace.path("empty")).unwrap();
     workspace.succeeds(&["random", "--preset", "tiny", "--out", "empty"]);

@@ -1,9 +1,9 @@
-//! Trains the checkpoint of `smolvlm-demo` from nothing, in the world of `smolvlm-world`, and scores it.
+//! Trains the checkpoint of `smolvlm-demo` from scratch on data of `smolvlm-synth`, and evaluates it.
 
-mod design;
+mod conversation;
 mod export;
-mod lessons;
 mod questions;
+mod recipe;
 mod score;
 mod stage;
 mod train;
@@ -14,11 +14,11 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A step of training makes thousands of large results and drops them again.
+/// A training step allocates and frees thousands of large tensors.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train the demo's checkpoint and score it.
+/// Train and evaluate the checkpoint of the demo model.
 #[derive(Debug, Parser)]
 #[command(name = "smolvlm-demo-train")]
 struct Cli {
@@ -28,35 +28,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train, from nothing or from where the last run in the same folder ended
+    /// Train from scratch, or resume the last run in the same folder
     Train(train::Train),
-    /// Write the newest checkpoint of training in bf16, as it is shipped
+    /// Write the newest training checkpoint in bf16, as shipped
     Export {
-        /// Folder that training wrote to
+        /// Output folder of training
         from: PathBuf,
         /// Folder to write
         to: PathBuf,
     },
-    /// Write the first test questions of every kind, with their pictures, as JSON lines
+    /// Write the first test questions of each kind, with their images, as JSON Lines
     Questions {
         /// Folder to write
         to: PathBuf,
-        /// Questions of each kind
+        /// Number of questions of each kind
         #[arg(long, default_value_t = 16)]
         of_each: u64,
     },
-    /// Ask new questions of every kind and count the right answers
+    /// Ask new questions of each kind and measure accuracy
     Score(score::Score),
 }
 
 fn main() -> ExitCode {
-    let done: Result<(), Box<dyn Error>> = match Cli::parse().command {
+    let outcome: Result<(), Box<dyn Error>> = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Export { from, to } => export::run(&from, &to),
         Command::Questions { to, of_each } => questions::run(&to, of_each),
         Command::Score(args) => score::run(&args),
     };
-    match done {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,43 +1,43 @@
-//! Scores of a checkpoint: new questions of every kind, and those about combinations it has never seen.
+//! Accuracy of a checkpoint on new questions of each kind, and on held-out combinations.
 
-use crate::lessons;
+use crate::conversation;
 use clap::Args;
 use smolvlm::{Dtype, Options, SamplingParams, SmolVlm, Source};
-use smolvlm_world::{Kind, Sample, Split, Turn, close_up, few_characters, is_right, sample};
+use smolvlm_synth::{Kind, Sample, Split, Turn, close_up, few_characters, is_right, sample};
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Kinds of questions in which a held-out combination matters.
+/// Kinds of questions that ask about a held-out combination.
 const HELD_OUT: [Kind; 4] = [Kind::Describe, Kind::Color, Kind::Shape, Kind::Place];
 
-/// Options of scoring.
+/// Options of `score`.
 #[derive(Debug, Args)]
 pub struct Score {
     /// Folder of a checkpoint
     checkpoint: PathBuf,
-    /// Questions of each kind
+    /// Number of questions of each kind
     #[arg(long, default_value_t = 200)]
     questions: u64,
-    /// Number formats, as in the command line's `--dtype`
+    /// Number formats, as in `smolvlm --dtype`
     #[arg(long, num_args = 1.., default_values_t = ["f32".to_owned()])]
     dtype: Vec<String>,
-    /// Only rows whose names begin so
+    /// Only rows whose name has this prefix
     #[arg(long, default_value = "")]
     only: String,
-    /// Stills as one tile; what there is to read comes from close-ups
+    /// Images as one tile; reading is tested on close-ups
     #[arg(long)]
     no_image_splitting: bool,
-    /// Show answers that are wrong, at most so many a kind
+    /// Maximum number of wrong answers to show per kind
     #[arg(long, default_value_t = 0)]
     show: usize,
 }
 
-/// Questions of a row of the table.
+/// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Row {
     New(Kind),
     HeldOut(Kind),
-    /// To be read in one tile.
+    /// Text to be read in one tile.
     CloseUp,
     FewCharacters,
 }
@@ -49,7 +49,7 @@ struct Answered {
 }
 
 impl Row {
-    /// All rows of a table.
+    /// All rows of the table.
     fn all(no_image_splitting: bool) -> Vec<Self> {
         let small = [Self::CloseUp, Self::FewCharacters];
         let kinds = Kind::ALL.into_iter().filter(|&kind| kind != Kind::Read || !no_image_splitting).map(Self::New);
@@ -66,21 +66,21 @@ impl Row {
         }
     }
 
-    /// A question.
+    /// The sample of a question.
     fn sample(self, index: u64) -> Sample {
-        let mut lesson = match self {
+        let mut reading = match self {
             Self::New(kind) => return sample(kind, Split::Test, index),
             Self::HeldOut(kind) => return sample(kind, Split::HeldOut, index),
             Self::CloseUp => close_up(Split::Test, index),
             Self::FewCharacters => few_characters(Split::Test, index),
         };
-        lesson.turns.retain(|turn| turn.kind == Kind::Read);
-        lesson
+        reading.turns.retain(|turn| turn.kind == Kind::Read);
+        reading
     }
 }
 
-/// Prints a table with a row for each kind and a column for each format; the last row counts the answers that are the first
-/// format's, word for word.
+/// Prints a table with a row per kind and a column per format; the last row is the percentage of answers identical to
+/// those of the first format.
 pub fn run(args: &Score) -> Result<(), Box<dyn Error>> {
     let mut rows = Row::all(args.no_image_splitting);
     rows.retain(|row| row.name().starts_with(&args.only));
@@ -112,7 +112,7 @@ fn percent(part: usize, whole: usize) -> String {
     format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
-/// Asks all questions of a row.
+/// Asks all questions of a row and checks the answers.
 fn ask(model: &SmolVlm, row: Row, args: &Score) -> Result<Answered, Box<dyn Error>> {
     const BATCH: u64 = 8;
     let (mut found, mut shown) = (Answered { right: 0, texts: Vec::new() }, 0);
@@ -121,7 +121,7 @@ fn ask(model: &SmolVlm, row: Row, args: &Score) -> Result<Answered, Box<dyn Erro
         for index in start..args.questions.min(start + BATCH) {
             let sample = row.sample(index);
             turns.extend(sample.turns.first().cloned());
-            conversations.push(lessons::conversation(sample, false)?);
+            conversations.push(conversation::from_sample(sample, false)?);
         }
         let answers = model.batch(&conversations, SamplingParams::greedy().max_new_tokens(96))?;
         for (turn, answer) in turns.iter().zip(answers) {

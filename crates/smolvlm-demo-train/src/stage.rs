@@ -1,44 +1,44 @@
-//! What is taught first, and what then.
+//! The training curriculum.
 
-use smolvlm_world::{Kind, Sample, Split, close_lines, close_up, drill, few_characters, lesson_about};
-use smolvlm_world::{lone_shape, long_lesson, page};
+use smolvlm_synth::{Kind, Sample, Split, close_lines, close_up, few_characters, focused_sample, sample_about};
+use smolvlm_synth::{long_mixed_sample, page, single_shape};
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The text model alone, on what random weights make of the pictures. While it learns what sentences look like it would
-    /// otherwise teach the vision encoder to say the same about every picture.
+    /// Text model only, on the features of a randomly initialized vision encoder. Otherwise the vision encoder would
+    /// collapse to the same features for every image while the text model learns the form of sentences.
     Words,
-    /// One tile a still, at a third of the cost: shapes in the view of the whole, text in close-ups. Begins with many single
-    /// shapes: an answer about one of several says little to a model that cannot see yet.
+    /// One tile per image, at a third of the cost: shapes in the global view, text in close-ups. Starts with many
+    /// single shapes: answers about one of several shapes are a weak signal for an untrained vision encoder.
     Near,
-    /// Everything, stills as four tiles and the whole, with more to read.
+    /// All kinds, images as four tiles and a global view, with more text to read.
     Far,
-    /// One tile a still again: a few characters, small and large, words in close-ups, and some of all that is known. Whole pages
-    /// alone teach how long words are, not how letters look.
+    /// One tile per image again: a few characters, small and large, words in close-ups, and some of all other kinds.
+    /// Full images alone teach the length of words, not the shape of letters.
     Letters,
-    /// As far, with even more to read, and drills of what is still hard.
+    /// As [`Far`](Self::Far), with even more text, and samples focused on the hard kinds.
     Review,
-    /// One tile a still: many words in lines. A picture costs the same with one word in it as with ten.
+    /// One tile per image: lines of many words. An image with ten words costs the same as with one.
     Lines,
-    /// As far: a third is many words in lines that cross the borders of tiles, the rest drills.
+    /// As [`Far`](Self::Far): a third are lines of words that cross tile borders, the rest focused samples.
     Pages,
 }
 
-/// Lessons until which every other one is about a single shape.
-const FIRST_SIGHT: u64 = 50_000;
+/// Number of samples of [`Stage::Near`] in which half show a single shape.
+const SINGLE_SHAPE_PHASE: u64 = 50_000;
 
-/// Lessons of [`Stage::Letters`] until which half are about a few characters.
-const FIRST_LETTERS: u64 = 208_000;
+/// Number of samples of [`Stage::Letters`] in which half show a few characters.
+const CHARACTER_PHASE: u64 = 208_000;
 
-/// Most questions of a lesson.
+/// Maximum number of questions per sample.
 const QUESTIONS: usize = 12;
 
-/// What lessons are about, and how often in turn.
-type Syllabus = [(Kind, usize)];
+/// Kinds of questions and their relative frequencies, in order.
+type Curriculum = [(Kind, usize)];
 
-/// Lessons of [`Stage::Far`]: more of what is hard, which is reading and telling which way things move.
-const FAR: &Syllabus = &[
+/// Curriculum of [`Stage::Far`]: more of the hard kinds, reading and motion.
+const FAR: &Curriculum = &[
     (Kind::Read, 5),
     (Kind::Describe, 5),
     (Kind::Motion, 3),
@@ -49,8 +49,8 @@ const FAR: &Syllabus = &[
     (Kind::Text, 1),
 ];
 
-/// Lessons of [`Stage::Review`].
-const REVIEW: &Syllabus = &[
+/// Curriculum of [`Stage::Review`].
+const REVIEW: &Curriculum = &[
     (Kind::Read, 13),
     (Kind::Describe, 3),
     (Kind::Place, 4),
@@ -65,8 +65,8 @@ const REVIEW: &Syllabus = &[
     (Kind::Text, 1),
 ];
 
-/// Lessons of [`Stage::Pages`] that are not about lines of text: more of what was right least often.
-const PAGES: &Syllabus = &[
+/// Curriculum of [`Stage::Pages`] apart from lines of text: more of the kinds with the lowest accuracy.
+const PAGES: &Curriculum = &[
     (Kind::Read, 9),
     (Kind::Describe, 4),
     (Kind::Place, 3),
@@ -81,15 +81,15 @@ const PAGES: &Syllabus = &[
     (Kind::Text, 1),
 ];
 
-/// The first lesson of a stage that comes back to what an earlier one taught: none is seen again.
-const ANEW: u64 = 1 << 32;
+/// Index offset of generators that an earlier stage used, so that no sample repeats.
+const NEW_INDICES: u64 = 1 << 32;
 
 impl Stage {
-    /// All of them, in order.
+    /// All stages, in order.
     pub const ALL: [Self; 7] =
         [Self::Words, Self::Near, Self::Far, Self::Letters, Self::Review, Self::Lines, Self::Pages];
 
-    /// Its name.
+    /// The name of the stage and of its output folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Words => "words",
@@ -102,57 +102,58 @@ impl Stage {
         }
     }
 
-    /// Parameters that stay as they are.
+    /// Patterns of the frozen parameters.
     pub fn frozen(self) -> Vec<String> {
         let all = ["model.vision_model.*", "model.connector.*"];
         if self == Self::Words { all.map(str::to_owned).to_vec() } else { Vec::new() }
     }
 
-    /// Whether stills become several tiles.
+    /// Whether images are split into tiles.
     pub fn splits(self) -> bool {
         matches!(self, Self::Far | Self::Review | Self::Pages)
     }
 
-    /// A lesson, the same for the same arguments.
-    pub fn lesson(self, split: Split, index: u64) -> Sample {
+    /// A training sample. Deterministic.
+    pub fn sample(self, split: Split, index: u64) -> Sample {
         match self {
             Self::Words | Self::Near => match index % 6 {
-                0..3 if index < FIRST_SIGHT => lone_shape(split, index),
+                0..3 if index < SINGLE_SHAPE_PHASE => single_shape(split, index),
                 3 | 5 => close_up(split, index),
-                _ => far_sighted(split, index),
+                _ => without_text(split, index),
             },
-            Self::Far => lesson_about(turn(FAR, index), split, index, QUESTIONS),
+            Self::Far => sample_about(turn(FAR, index), split, index, QUESTIONS),
             Self::Letters => match index % 6 {
-                0 => far_sighted(split, ANEW + index),
+                0 => without_text(split, NEW_INDICES + index),
                 1 => few_characters(split, index),
-                2 | 3 if index < FIRST_LETTERS => few_characters(split, index),
-                _ => close_up(split, ANEW + index),
+                2 | 3 if index < CHARACTER_PHASE => few_characters(split, index),
+                _ => close_up(split, NEW_INDICES + index),
             },
-            Self::Review => drill(turn(REVIEW, index), split, index, QUESTIONS),
+            Self::Review => focused_sample(kind_at(REVIEW, index), split, index, QUESTIONS),
             Self::Lines => match index % 6 {
-                0 => far_sighted(split, 2 * ANEW + index),
-                1 => few_characters(split, ANEW + index),
-                2 => close_up(split, 2 * ANEW + index),
+                0 => without_text(split, 2 * NEW_INDICES + index),
+                1 => few_characters(split, NEW_INDICES + index),
+                2 => close_up(split, 2 * NEW_INDICES + index),
                 _ => close_lines(split, index),
             },
             Self::Pages if index.is_multiple_of(3) => page(split, index),
-            Self::Pages => drill(turn(PAGES, index), split, ANEW + index, QUESTIONS),
+            Self::Pages => focused_sample(kind_at(PAGES, index), split, NEW_INDICES + index, QUESTIONS),
         }
     }
 }
 
-/// What a lesson of a number is about.
-fn turn(syllabus: &Syllabus, index: u64) -> Kind {
-    let turns: Vec<Kind> = syllabus.iter().flat_map(|&(kind, times)| std::iter::repeat_n(kind, times)).collect();
-    turns[(index % turns.len() as u64) as usize]
+/// The kind of a sample by its index.
+fn kind_at(curriculum: &Curriculum, index: u64) -> Kind {
+    let kinds: Vec<Kind> = curriculum.iter().flat_map(|&(kind, times)| std::iter::repeat_n(kind, times)).collect();
+    kinds[(index % kinds.len() as u64) as usize]
 }
 
-/// The lesson of a number, or another one instead that shows no printed text: a whole page is too small in one tile.
-fn far_sighted(split: Split, index: u64) -> Sample {
+/// A mixed sample without printed text, which is illegible if a full image is one tile. Replaces samples with text by
+/// others.
+fn without_text(split: Split, index: u64) -> Sample {
     const OTHERS: u64 = 1 << 40;
     let mut index = index;
     loop {
-        let sample = long_lesson(split, index, QUESTIONS);
+        let sample = long_mixed_sample(split, index, QUESTIONS);
         if sample.turns.iter().all(|turn| turn.kind != Kind::Read) {
             return sample;
         }

@@ -1,77 +1,77 @@
-//! A training run.
+//! Training of all stages.
 
 use crate::stage::Stage;
-use crate::{design, lessons, vocabulary};
+use crate::{conversation, recipe, vocabulary};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm_processor::Processor;
+use smolvlm_synth::Split;
 use smolvlm_train::{Dataset, EvalMetrics, Example, Observer, Optimizer, SampleError, StepMetrics};
 use smolvlm_train::{TrainConfig, Trainer, initial_model, latest_checkpoint, load_model, plot_metrics};
-use smolvlm_world::Split;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Options of training.
+/// Options of `train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Folder of checkpoints and metrics, one for each stage; what is there already is continued
+    /// Folder of checkpoints and metrics, one subfolder per stage; an interrupted run is resumed
     #[arg(long, default_value = "target/demo-train")]
     out: PathBuf,
-    /// Steps of the stages: words, near, far, letters, review, lines, pages
+    /// Number of steps of the stages: words, near, far, letters, review, lines, pages
     #[arg(long, num_args = 7, default_values_t = [300, 6000, 4000, 9000, 5500, 12000, 6000])]
     steps: Vec<u64>,
-    /// Lessons a step
+    /// Samples per step
     #[arg(long, default_value_t = 32)]
     batch: usize,
-    /// Largest learning rate
+    /// Peak learning rate
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
-    /// Start the last stage with the weights of this checkpoint folder instead of the other stages'
+    /// Train only the last stage, starting from the weights of this checkpoint folder
     #[arg(long)]
     from: Option<PathBuf>,
-    /// The first lesson: another one for a run that goes on from another's weights
+    /// Index of the first sample: set it in a run that starts from the weights of another
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// End after so many minutes, with a checkpoint
+    /// Stop after this many minutes, with a checkpoint
     #[arg(long)]
     minutes: Option<u64>,
 }
 
-/// Lessons of a stage and a split, without end.
-struct Lessons {
+/// The infinite data set of a stage and a split.
+struct StageDataset {
     stage: Stage,
     split: Split,
     first: u64,
 }
 
-impl Dataset for Lessons {
+impl Dataset for StageDataset {
     fn len(&self) -> Option<u64> {
         None
     }
 
     fn get(&self, index: u64) -> Result<Example, SampleError> {
-        let conversation = lessons::conversation(self.stage.lesson(self.split, self.first + index), true);
+        let conversation = conversation::from_sample(self.stage.sample(self.split, self.first + index), true);
         Ok(Example::new(conversation.map_err(|error| SampleError::Read(error.to_string()))?))
     }
 }
 
-/// Shows how far it is, and ends the run in time.
-struct Watch {
+/// Shows progress, and stops the run at the time limit.
+struct Progress {
     bar: ProgressBar,
     end: Option<Instant>,
     loss: Option<f64>,
 }
 
-impl Observer for Watch {
+impl Observer for Progress {
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
         let loss = self.loss.map_or(metrics.loss, |loss| 0.98 * loss + 0.02 * metrics.loss);
         self.loss = Some(loss);
         self.bar.set_position(metrics.step);
-        self.bar.set_message(format!("loss {loss:.4}, {:.1} lessons/s", metrics.samples_per_second));
+        self.bar.set_message(format!("loss {loss:.4}, {:.1} samples/s", metrics.samples_per_second));
         if metrics.step.is_multiple_of(100) && self.bar.is_hidden() {
-            eprintln!("step {}: loss {loss:.4}, {:.1} lessons/s", metrics.step, metrics.samples_per_second);
+            eprintln!("step {}: loss {loss:.4}, {:.1} samples/s", metrics.step, metrics.samples_per_second);
         }
         match self.end {
             Some(end) if Instant::now() >= end => ControlFlow::Break(()),
@@ -84,7 +84,7 @@ impl Observer for Watch {
     }
 }
 
-/// Trains all stages, each from its newest checkpoint, from the stage before or from nothing.
+/// Trains all stages, each from its newest checkpoint, from the previous stage or from scratch.
 pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let mut from = args.from.clone();
@@ -98,7 +98,7 @@ pub fn run(args: &Train) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Trains one stage; gives its last checkpoint if it came to its end.
+/// Trains one stage; returns its last checkpoint if it was completed.
 fn train(
     args: &Train,
     stage: Stage,
@@ -134,20 +134,20 @@ fn train(
         Some(folder) => (load_model(folder)?, Processor::from_directory(folder)?.tokenizer().clone()),
         None => {
             let tokenizer = vocabulary::train().map_err(|error| error.to_string())?;
-            (initial_model(&design::model(&tokenizer)?, 0)?, tokenizer)
+            (initial_model(&recipe::model(&tokenizer)?, 0)?, tokenizer)
         }
     };
-    let processor = design::processor(tokenizer, stage.splits())?;
+    let processor = recipe::processor(tokenizer, stage.splits())?;
     if let Some(folder) = checkpoint {
-        eprintln!("goes on from {}", folder.display());
+        eprintln!("resumes from {}", folder.display());
         trainer = trainer.resume(folder);
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?;
-    let mut watch = Watch { bar: ProgressBar::new(steps).with_style(style), end, loss: None };
-    let training = Lessons { stage, split: Split::Train, first: args.first };
-    let validation = Lessons { stage, split: Split::Validation, first: 0 };
-    let trained = trainer.run(model, &processor, &training, Some(&validation), &mut watch)?;
-    watch.bar.finish();
+    let mut progress = Progress { bar: ProgressBar::new(steps).with_style(style), end, loss: None };
+    let training = StageDataset { stage, split: Split::Train, first: args.first };
+    let validation = StageDataset { stage, split: Split::Validation, first: 0 };
+    let trained = trainer.run(model, &processor, &training, Some(&validation), &mut progress)?;
+    progress.bar.finish();
     plot_metrics(&out.join("metrics.jsonl"), &out.join("loss.svg"))?;
     eprintln!("{}: {} steps, loss {:.4}", stage.name(), trained.steps, trained.loss);
     Ok(if trained.steps >= steps { latest_checkpoint(&out)? } else { None })

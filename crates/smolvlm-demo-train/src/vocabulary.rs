@@ -1,6 +1,6 @@
-//! The demo's tokenizer: bytes, and pieces of the words that the world speaks with.
+//! The tokenizer of the demo model: byte-level BPE trained on the synthetic questions and answers.
 
-use smolvlm_world::vocabulary_corpus;
+use smolvlm_synth::vocabulary_corpus;
 use std::error::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -9,14 +9,14 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer, TokenizerBuilder};
 
-/// Entries in all.
+/// Vocabulary size.
 const SIZE: usize = 640;
-/// Lessons whose words it learns from.
-const LESSONS: u64 = 5000;
-/// Tiles of a picture lie in up to so many rows and columns.
+/// Number of samples in the corpus.
+const SAMPLES: u64 = 5000;
+/// Maximum number of rows and columns of tiles.
 const POSITIONS: u32 = 4;
 
-/// Trains the tokenizer; always the same one.
+/// Trains the tokenizer. Deterministic.
 pub fn train() -> Result<Tokenizer, Box<dyn Error + Send + Sync>> {
     let low = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map(str::to_owned);
     let tiles = (1..=POSITIONS).flat_map(|row| (1..=POSITIONS).map(move |column| format!("<row_{row}_col_{column}>")));
@@ -38,11 +38,11 @@ pub fn train() -> Result<Tokenizer, Box<dyn Error + Send + Sync>> {
         .with_post_processor(None::<tokenizers::PostProcessorWrapper>)
         .with_decoder(Some(tokenizers::DecoderWrapper::ByteLevel(ByteLevel::default())))
         .build()?;
-    // As in a conversation: an answer follows a blank, a frame its stamp.
+    // As in a conversation: a space before each answer, a time stamp before each frame.
     let frames = "You are provided the following series of four five six seven eight frames from a 0:00:04 [H:MM:SS] video.\n\
                   \nFrame from 00:01:\n\nAssistant: User: User:";
-    let corpus = vocabulary_corpus(LESSONS).map(|text| format!(" {text}"));
-    let corpus = corpus.chain(std::iter::repeat_n(frames.to_owned(), LESSONS as usize / 10));
+    let corpus = vocabulary_corpus(SAMPLES).map(|text| format!(" {text}"));
+    let corpus = corpus.chain(std::iter::repeat_n(frames.to_owned(), SAMPLES as usize / 10));
     tokenizer.train(&mut trainer, corpus)?;
     let mut tokenizer = Tokenizer::from(tokenizer);
     tokenizer.add_special_tokens(special)?;

@@ -1,8 +1,8 @@
-//! A small trained SmolVLM, compiled into the program: 2.6 million parameters that see colored shapes, printed words, bar
-//! charts, pairs of pictures and short clips. What it can and cannot do, how it was trained and what it scores stands in its
-//! model card, `checkpoint/README.md`.
+//! A small trained SmolVLM embedded in the program: 2.6 million parameters, for synthetic images of colored shapes,
+//! printed words, bar charts, pairs of images and short clips. Its capabilities, training and scores are described in
+//! its model card, `checkpoint/README.md`.
 //!
-//! The crate `smolvlm` loads it as `Source::demo()`. [`write()`] makes the folder that other programs load:
+//! The crate `smolvlm` loads it as `Source::demo()`. [`write()`] writes a checkpoint folder for other programs:
 //!
 //! ```
 //! let folder = std::env::temp_dir().join(format!("smolvlm-demo-{}", std::process::id()));
@@ -22,43 +22,43 @@ macro_rules! files {
             pub const $name: &str = include_str!(concat!("../checkpoint/", $path));
         )*
 
-        /// Names and contents of the checkpoint's files but for the weights.
+        /// Names and contents of the checkpoint's files except for the weights.
         pub const FILES: &[(&str, &str)] = &[$(($path, $name)),*];
     };
 }
 
 files! {
     CONFIG "config.json" "The model's configuration.",
-    GENERATION_CONFIG "generation_config.json" "How answers are generated.",
-    PROCESSOR_CONFIG "processor_config.json" "How pictures and clips are processed.",
+    GENERATION_CONFIG "generation_config.json" "The generation parameters.",
+    PROCESSOR_CONFIG "processor_config.json" "The processor's configuration.",
     CHAT_TEMPLATE "chat_template.jinja" "The chat template.",
     TOKENIZER "tokenizer.json" "The tokenizer.",
-    TOKENIZER_CONFIG "tokenizer_config.json" "Its special tokens.",
+    TOKENIZER_CONFIG "tokenizer_config.json" "The tokenizer's configuration, with its special tokens.",
     MODEL_CARD "README.md" "The model card.",
 }
 
-/// Name of the weights' file.
+/// File name of the weights.
 pub const WEIGHTS_NAME: &str = "model.safetensors";
 
 /// The weights, a safetensors file in bf16.
 pub static WEIGHTS: &[u8] = include_bytes!("../checkpoint/model.safetensors");
 
-/// Writes the checkpoint to a folder, which is made if need be, in the layout of Hugging Face checkpoints.
+/// Writes the checkpoint to a folder, which is created if necessary, in the layout of Hugging Face checkpoints.
 ///
 /// # Errors
 ///
-/// Those of writing.
+/// Errors of writing.
 pub fn write(folder: &Path) -> io::Result<()> {
     write_small_files(folder)?;
-    // The weights come last: a folder with weights is whole.
+    // The weights come last, so that a folder with weights is complete.
     std::fs::write(folder.join(WEIGHTS_NAME), WEIGHTS)
 }
 
-/// As [`write()`], without the weights.
+/// [`write()`] without the weights.
 ///
 /// # Errors
 ///
-/// Those of writing.
+/// Errors of writing.
 pub fn write_small_files(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     FILES.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))

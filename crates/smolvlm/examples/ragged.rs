@@ -1,5 +1,5 @@
-//! Eight ragged conversations as one batch and one by one, with random weights of the 256M model:
-//! `cargo run --release --example ragged -- [THREADS]`.
+//! Compares eight conversations of different lengths as one batch and one by one, with random weights of the 256M
+//! model: `cargo run --release --example ragged -- [THREADS]`.
 
 use smolvlm::{Conversation, Error, Message, Options, Preset, Rgb, SamplingParams, SmolVlm, Source};
 use std::time::Instant;
@@ -8,7 +8,7 @@ const NEW_TOKENS: usize = 64;
 
 fn main() -> Result<(), Error> {
     let threads = std::env::args().nth(1).and_then(|threads| threads.parse().ok());
-    // Features are not remembered: both sides encode every image.
+    // No feature cache, so that both runs encode every image.
     let options = Options { threads, image_splitting: Some(false), feature_cache_bytes: 0, ..Options::default() };
     let model = SmolVlm::load(Source::random(Preset::Smol256M), options)?;
     let params = SamplingParams::greedy().max_new_tokens(NEW_TOKENS).eos_token_ids([u32::MAX]);

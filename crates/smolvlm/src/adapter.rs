@@ -1,13 +1,13 @@
-//! LoRA adapters: which ones a model gets, and which model an adapter is for.
+//! LoRA adapters and their base models.
 
 use crate::{Error, Source};
 use smolvlm_model::PeftConfig;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A LoRA adapter, as PEFT or this project's training wrote it, that is merged into the weights while they are loaded.
+/// A LoRA adapter, saved by PEFT or by this project's training, that is merged into the weights on loading.
 ///
-/// As text it is `DIR` or `DIR=WEIGHT`:
+/// Parsed from `DIR` or `DIR=WEIGHT`:
 ///
 /// ```
 /// use smolvlm::Adapter;
@@ -20,7 +20,7 @@ use std::str::FromStr;
 pub struct Adapter {
     /// The folder with `adapter_config.json` and `adapter_model.safetensors`.
     pub folder: PathBuf,
-    /// Factor of what the adapter changes; 1 is the adapter as it was trained. With several adapters, the changes add up.
+    /// Factor of the adapter's weight update; 1 is the adapter as trained. The updates of several adapters add up.
     pub weight: f32,
 }
 
@@ -44,7 +44,7 @@ impl FromStr for Adapter {
     fn from_str(text: &str) -> Result<Self, Error> {
         let legal = "DIR, or DIR=WEIGHT with a number";
         let wrong = || Error::Option { option: "adapter", value: text.to_owned(), legal };
-        // The name of a folder may hold an equals sign.
+        // The name of a folder may contain an equals sign.
         match text.rsplit_once('=').filter(|_| !Path::new(text).is_dir()) {
             Some((folder, weight)) => {
                 let weight: f32 = weight.parse().ok().filter(|weight: &f32| weight.is_finite()).ok_or_else(wrong)?;
@@ -56,12 +56,12 @@ impl FromStr for Adapter {
     }
 }
 
-/// The model that an adapter folder names as its base: a folder, looked for from the working directory as PEFT does and
-/// then from the adapter's own, or what else [`Source::parse`] takes.
+/// The base model named by an adapter's configuration: a folder, relative to the working directory as in PEFT or else
+/// to the adapter's folder, or anything else that [`Source::parse`] accepts.
 ///
 /// # Errors
 ///
-/// [`Error::AdapterBase`] if it names none, or none that can be found.
+/// [`Error::AdapterBase`] if no base model is named, or if it cannot be found.
 pub(crate) fn base_source(config: &PeftConfig, folder: &Path) -> Result<Source, Error> {
     let base = config.base_model();
     let wrong = || Error::AdapterBase { folder: folder.to_owned(), base: base.map(str::to_owned) };
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_a_folder_and_perhaps_a_weight() {
+    fn adapter_arguments_are_a_folder_with_an_optional_weight() {
         let parse = |text: &str| text.parse::<Adapter>();
         assert_eq!(parse("a/b").unwrap(), Adapter::new("a/b"));
         assert_eq!(parse("a=b=-0.25").unwrap(), Adapter::new("a=b").weight(-0.25));

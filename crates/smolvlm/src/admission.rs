@@ -1,4 +1,4 @@
-//! Whether a request fits into the model's context and the device's memory, before any work is done for it.
+//! Admission of requests: checks that they fit into the model's context and the device's memory before any work.
 
 use crate::estimate::{cache_bytes, weights};
 use crate::{Device, Error, SmolVlm};
@@ -7,17 +7,18 @@ use smolvlm_generate::SamplingParams;
 use smolvlm_model::WeightFormat;
 use smolvlm_processor::Prepared;
 
-/// Copies of a sequence's logits that live together: the model's, the sampler's, and the scores of a beam.
+/// Number of copies of a sequence's logits that are alive at once: the model's, the sampler's, and the scores of a
+/// beam.
 const LOGIT_COPIES: u64 = 3;
 
-/// Bytes that sequences of up to `tokens` tokens need besides the weights: keys, values and logits.
+/// Memory of `sequences` sequences of up to `tokens` tokens besides the weights, in bytes: KV cache and logits.
 pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequences: usize, tokens: usize) -> u64 {
     let logits = (config.text.vocab_size as u64).saturating_mul(4 * LOGIT_COPIES);
     cache_bytes(config, format, tokens).saturating_add(logits).saturating_mul(sequences as u64)
 }
 
 impl SmolVlm {
-    /// Refuses prompts that leave no room for an answer, and more sequences than the memory holds.
+    /// Rejects prompts that leave no room for an answer, and sequences that do not fit into memory.
     pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
         let context = self.config.text.max_position_embeddings;
         let (mut longest, mut new_tokens) = (0, 0);
@@ -29,7 +30,7 @@ impl SmolVlm {
             longest = longest.max(prompt);
             new_tokens = new_tokens.max(params.limit(prompt).unwrap_or(1).min(context - prompt));
         }
-        // Shorter prompts are padded, so every sequence takes this much.
+        // Shorter prompts are padded, so every sequence has this length.
         let tokens = longest.saturating_add(new_tokens);
         let texts = params.num_beams.max(params.num_return_sequences);
         let sequences = prepared.rows().saturating_mul(texts);
@@ -42,11 +43,11 @@ impl SmolVlm {
         }
     }
 
-    /// Bytes of the device's memory that a request may take. Processors are asked now; cards keep what they once had for the
-    /// next request, so there it is what the weights leave.
+    /// Device memory available to a request, in bytes. On CPUs, the free memory now. GPU backends keep freed memory in
+    /// a pool for later requests, so there it is what was free before loading minus the weights.
     fn free_memory(&self) -> Option<u64> {
         let info = self.device();
-        if info.device.is_processor() {
+        if info.device.is_cpu() {
             return crate::device::free_main_memory();
         }
         let before = info.free.or(info.memory)?;
@@ -54,7 +55,7 @@ impl SmolVlm {
     }
 }
 
-/// The refusal of a sequence, if a device with so much memory has no room for it besides the weights.
+/// The error if a sequence does not fit into a device's memory besides the weights.
 pub(crate) fn refused(device: Device, memory: Option<u64>, [weights, needs]: [u64; 2], tokens: usize) -> Option<Error> {
     let free = memory?.saturating_sub(weights);
     (needs > free).then_some(Error::TooManySequences { sequences: 1, tokens, device, needs, free })
@@ -81,7 +82,7 @@ mod tests {
         estimator.estimate(&conversation.into(), new_tokens).unwrap()
     }
 
-    /// The header of a PNG and nothing that could be decoded: whoever decodes it fails in another way.
+    /// A PNG with a valid header and no decodable data: decoding it would fail with another error.
     fn header_only() -> Vec<u8> {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x20\0\0\0\x20\x08\x02\0\0\0".to_vec();
         png.extend(0xfc18_eda3_u32.to_be_bytes());
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn more_sequences_than_the_memory_holds_are_refused_with_numbers() {
+    fn sequences_that_exceed_memory_are_rejected_with_numbers() {
         let model = model(options());
         for sequences in [1 << 22, usize::MAX] {
             let beams = SamplingParams::greedy().max_new_tokens(1000).num_beams(sequences);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn long_prompts_are_refused_before_pixels_are_decoded() {
+    fn long_prompts_are_rejected_before_pixels_are_decoded() {
         let long: Conversation = pictures(1500).into();
         let error = model(options()).chat(long.clone()).unwrap_err();
         let Error::PromptTooLong { row: 0, prompt, context: 8192 } = error else { panic!("{error}") };
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn truncation_never_decodes_what_it_drops() {
+    fn truncation_does_not_decode_dropped_images() {
         let options = Options { truncation: Truncation::DropOldest, ..options() };
         let model = model(options.clone());
         let conversation =
@@ -141,16 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn estimates_end_with_the_context() {
+    fn estimates_are_limited_by_the_context() {
         let estimate = |new_tokens| estimate(&options(), Message::user().text("a"), new_tokens);
         let prompt = estimate(0).prompt.prompt_tokens;
         assert_eq!(estimate(usize::MAX), estimate(8192 - prompt));
         assert_ne!(estimate(usize::MAX), estimate(8191 - prompt));
     }
 
-    /// What a quantized folder is said to need is about what its file has, and what a loaded model has.
+    /// The estimated weights of a quantized folder match the file size approximately and the loaded model exactly.
     #[test]
-    fn quantized_folders_count_with_their_own_size() {
+    fn quantized_folders_are_estimated_at_their_own_size() {
         let folder = tempfile::tempdir().unwrap();
         for (dtype, expanded) in [(Dtype::Q8, Dtype::F32), (Dtype::Q4, Dtype::Bf16)] {
             let path = folder.path().join(dtype.to_string());

@@ -1,69 +1,69 @@
 //! Beam search over a batch.
 
-use crate::row::StopText;
 use crate::run::select_rows;
+use crate::sequence::StopText;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{BeamSearch, BeamStep, FinishReason, SamplingParams};
 use smolvlm_processor::Conversation;
 use std::time::Instant;
 
-/// One prompt's search.
+/// The beam search of one prompt.
 struct Search<'m> {
     state: BeamSearch,
     prompt_len: usize,
-    /// Whether the model's context ends before the length that was asked for.
+    /// Whether the model's context ends before the requested length.
     fills_context: bool,
     stop: Option<StopText<'m>>,
-    /// The token of each beam to feed next; none when the search is done.
+    /// The next input token of each beam; none when the search is done.
     tokens: Option<Vec<u32>>,
 }
 
-/// Answers conversations by beam search: `num_return_sequences` texts for each, the best first.
+/// Answers conversations by beam search: `num_return_sequences` texts per conversation, the best first.
 pub(crate) fn run(
-    owner: &SmolVlm,
+    model: &SmolVlm,
     conversations: &[Conversation],
     params: &SamplingParams,
 ) -> Result<Vec<Generation>, Error> {
-    let params = owner.completed(params)?;
-    // Nobody holds the switch: a search has nothing to give before its end.
+    let params = model.resolve_params(params)?;
+    // Never cancelled: a beam search has no result before its end.
     let cancel = Cancel::new();
     let mut timings = Timings::default();
     let clock = Instant::now();
     let deadline = params.max_time.and_then(|time| clock.checked_add(time));
-    let batch = owner.process(conversations, &params)?;
+    let batch = model.process(conversations, &params)?;
     timings.process = clock.elapsed();
 
     let clock = Instant::now();
-    let features = owner.on_threads(|| owner.media_features(&batch, &[], &cancel))?;
+    let features = model.on_threads(|| model.media_features(&batch, &[], &cancel))?;
     timings.vision = clock.elapsed();
 
     let clock = Instant::now();
-    let context = owner.config.text.max_position_embeddings;
+    let context = model.config.text.max_position_embeddings;
     let mut searches = Vec::with_capacity(batch.rows);
     let mut longest = 1;
     for row in 0..batch.rows {
-        let prompt = owner.prompt_ids(&batch, row)?;
+        let prompt = model.prompt_ids(&batch, row)?;
         let (limit, room) = (params.limit(prompt.len())?, context - prompt.len());
         longest = longest.max(limit.min(room));
         let within = params.clone().max_new_tokens(limit.min(room));
         let stop = !params.stop_strings.is_empty();
         searches.push(Search {
-            state: BeamSearch::new(&within, &prompt, owner.config.text.vocab_size)?.stream(row as u64),
+            state: BeamSearch::new(&within, &prompt, model.config.text.vocab_size)?.stream(row as u64),
             prompt_len: prompt.len(),
             fills_context: room < limit,
-            stop: stop.then(|| StopText::new(owner, &params.stop_strings, &batch.prompts[row])),
+            stop: stop.then(|| StopText::new(model, &params.stop_strings, &batch.prompts[row])),
             tokens: Some(Vec::new()),
         });
     }
     let chunk = params.prefill_chunk.unwrap_or(usize::MAX);
     let capacity = batch.len + longest - 1;
     let beams = params.num_beams;
-    let (mut cache, logits) = owner.on_threads(|| {
-        let (mut cache, logits) = owner.prefill(&batch, &features, capacity, chunk, &cancel)?;
+    let (mut cache, logits) = model.on_threads(|| {
+        let (mut cache, logits) = model.prefill(&batch, &features, capacity, chunk, &cancel)?;
         select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
         Ok::<_, Error>((cache, logits))
     })?;
-    let vocabulary = owner.config.text.vocab_size;
+    let vocabulary = model.config.text.vocab_size;
     let mut logits: Vec<f32> = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
     timings.prefill = clock.elapsed();
 
@@ -72,11 +72,11 @@ pub(crate) fn run(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             searches.iter_mut().for_each(|search| search.state.interrupt(FinishReason::Time));
         }
-        // Rows of the cache lie search by search, those of finished ones are gone.
+        // The rows of the cache are grouped by search; those of finished searches have been removed.
         let mut rows = Vec::new();
         let mut first = 0;
-        let going = searches.iter_mut().filter(|search| search.tokens.is_some());
-        for (search, logits) in going.zip(logits.chunks_exact(beams * vocabulary)) {
+        let unfinished = searches.iter_mut().filter(|search| search.tokens.is_some());
+        for (search, logits) in unfinished.zip(logits.chunks_exact(beams * vocabulary)) {
             search.advance(logits, &mut |beam| rows.push(first + beam))?;
             first += beams;
         }
@@ -84,9 +84,9 @@ pub(crate) fn run(
         if tokens.is_empty() {
             break;
         }
-        logits = owner.on_threads(|| {
+        logits = model.on_threads(|| {
             select_rows(&mut cache, rows)?;
-            Ok::<_, Error>(owner.model.decode(&tokens, &mut cache)?)
+            Ok::<_, Error>(model.network.decode(&tokens, &mut cache)?)
         })?;
         timings.decode_steps += 1;
     }
@@ -100,7 +100,7 @@ pub(crate) fn run(
                 reason => reason,
             };
             generations.push(Generation {
-                text: owner.processor.decode(&text.tokens, params.skip_special_tokens)?,
+                text: model.processor.decode(&text.tokens, params.skip_special_tokens)?,
                 token_ids: text.tokens,
                 prompt_tokens: search.prompt_len,
                 cached_tokens: 0,
@@ -116,10 +116,10 @@ pub(crate) fn run(
 }
 
 impl Search<'_> {
-    /// Takes one step; names the beams to go on with.
+    /// Advances the search by one token; calls `keep` with the parent of each new beam.
     fn advance(&mut self, logits: &[f32], keep: &mut dyn FnMut(usize)) -> Result<(), Error> {
         let stop = &self.stop;
-        // The tokens of a candidate are gone through anew: beams share no history that could be kept.
+        // Each candidate is scanned from its start: beams share no incremental state.
         let mut stopped = |tokens: &[u32]| {
             let Some(mut stop) = stop.clone() else { return Ok(false) };
             let mut found = false;

@@ -1,4 +1,4 @@
-//! Conversations that go on.
+//! Multi-turn conversations.
 
 use crate::features::{MediaFeatures, missing_features};
 use crate::prefix::CachedPrefix;
@@ -10,70 +10,71 @@ use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message,
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A conversation of several turns. Control tokens in messages and answers are plain characters
-/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). What the model has read stays in memory: a new turn costs its own images and tokens
-/// only. Answers are those that the whole conversation would get anew.
+/// A multi-turn conversation. Control tokens in messages and answers are treated as plain text
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). The KV cache and the image features
+/// are kept, so that a new turn only costs its own images and tokens. Answers are the same as for the whole
+/// conversation without caching.
 pub struct Chat<'m> {
-    owner: &'m SmolVlm,
+    model: &'m SmolVlm,
     history: Conversation,
-    /// Images and videos of the history that the last prompt showed, by message and item.
-    seen: BTreeMap<Place, Seen>,
-    /// Keys and values of the last prompt and what followed it.
+    /// Images and videos of the history in the last prompt, by message and item.
+    encoded: BTreeMap<MediaPosition, EncodedMedia>,
+    /// The KV cache of the last prompt and its answer.
     cached: Option<CachedPrefix>,
     reuses_cache: bool,
 }
 
-/// Index of a message and of an item in it.
-type Place = (usize, usize);
+/// Index of a message and of a content item in it.
+type MediaPosition = (usize, usize);
 
-/// An image or video that needs to be neither decoded nor encoded again.
-struct Seen {
+/// An image or video that has been decoded and encoded.
+struct EncodedMedia {
     plan: MediaPlan,
     media: MediaFeatures,
 }
 
 impl<'m> Chat<'m> {
-    pub(crate) fn new(owner: &'m SmolVlm, history: Conversation) -> Self {
-        Self { owner, history, seen: BTreeMap::new(), cached: None, reuses_cache: true }
+    pub(crate) fn new(model: &'m SmolVlm, history: Conversation) -> Self {
+        Self { model, history, encoded: BTreeMap::new(), cached: None, reuses_cache: true }
     }
 
-    /// Whether later turns reuse what earlier ones computed. On unless it is turned off; answers are the same.
+    /// Whether later turns reuse the cache of earlier ones. On by default; does not change the answers.
     #[must_use]
     pub fn reuse(mut self, reuse: bool) -> Self {
         self.reuses_cache = reuse;
         if !reuse {
-            self.seen.clear();
+            self.encoded.clear();
             self.cached = None;
         }
         self
     }
 
-    /// All messages so far, answers included.
+    /// All messages so far, including answers.
     pub fn history(&self) -> &Conversation {
         &self.history
     }
 
-    /// Adds a message without asking for an answer, such as one of the system.
+    /// Adds a message without generating an answer, such as a system message.
     pub fn push(&mut self, message: Message) {
         self.history.messages.push(message);
     }
 
-    /// Forgets all messages but the first `len`, so that others can be said in their place.
+    /// Truncates the history to its first `len` messages.
     pub fn rewind(&mut self, len: usize) {
         self.history.messages.truncate(len);
-        self.seen.retain(|&(message, _), _| message < len);
+        self.encoded.retain(|&(message, _), _| message < len);
     }
 
-    /// Forgets everything.
+    /// Clears the history and the cache.
     pub fn reset(&mut self) {
-        *self = Self::new(self.owner, Conversation::default()).reuse(self.reuses_cache);
+        *self = Self::new(self.model, Conversation::default()).reuse(self.reuses_cache);
     }
 
-    /// Answers a message; both join the history.
+    /// Answers a message and adds both to the history.
     ///
     /// # Errors
     ///
-    /// As [`SmolVlm::generate`]; the history is then as before.
+    /// As [`SmolVlm::generate`]; the history is then unchanged.
     pub fn send(&mut self, message: Message, params: &SamplingParams) -> Result<Generation, Error> {
         let mut stream = self.stream(message, params)?;
         loop {
@@ -86,53 +87,55 @@ impl<'m> Chat<'m> {
         }
     }
 
-    /// Answers a message piece by piece. Message and answer join the history when the stream has finished; a stream that is
-    /// dropped before leaves it as it was.
+    /// Answers a message as a stream of text. Message and answer are added to the history when the stream has finished;
+    /// if it is dropped earlier, the history is unchanged.
     ///
     /// # Errors
     ///
     /// As [`SmolVlm::stream`].
     pub fn stream(&mut self, message: Message, params: &SamplingParams) -> Result<ChatStream<'_, 'm>, Error> {
-        let params = self.owner.completed(params)?;
+        let params = self.model.resolve_params(params)?;
         if params.num_beams > 1 || params.num_return_sequences > 1 {
-            return Err(Error::OneAnswer);
+            return Err(Error::SingleAnswerOnly);
         }
         let clock = Instant::now();
-        let asked = self.with(message.clone());
-        // What is typed or answered must not pass for a turn's end or an image in the turns that follow.
+        let conversation = self.with_message(message.clone());
+        // Text of users and answers must not be parsed as the end of a turn or an image in later turns.
         let options = RenderOptions::answer().sanitized();
-        let owner = self.owner;
-        let batch = owner.process_with(std::slice::from_ref(&asked), &params, &options)?;
-        let places = places(&asked, &batch);
-        let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
-        let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));
+        let model = self.model;
+        let batch = model.process_with(std::slice::from_ref(&conversation), &params, &options)?;
+        let positions = positions(&conversation, &batch);
+        let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Known(_)));
+        let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
-        let plans = batch.all_media().map(Media::plan).zip(places).collect();
+        let plans = batch.all_media().map(Media::plan).zip(positions).collect();
         let cancel = Cancel::new();
-        let run = Run::of_batch(owner, batch, known, params, cancel.clone(), clock.elapsed())?;
-        let run = run.continuing(self.cached.take());
+        let run = Run::from_batch(model, batch, known, params, cancel.clone(), clock.elapsed())?;
+        let run = run.resume_from(self.cached.take());
         Ok(ChatStream { chat: self, message: Some(message), plans, run: Some(run), cancel })
     }
 
-    /// The history and one more message, in which media that were seen have no pixels.
-    fn with(&self, message: Message) -> Conversation {
-        let mut asked = self.history.clone();
-        for (&(message, item), seen) in &self.seen {
-            if let Some(content) = asked.messages.get_mut(message).and_then(|message| message.content.get_mut(item)) {
-                *content = Content::Known(seen.plan.clone());
+    /// The history and one more message, with images and videos that were encoded before replaced by their plans.
+    fn with_message(&self, message: Message) -> Conversation {
+        let mut conversation = self.history.clone();
+        for (&(message, item), encoded) in &self.encoded {
+            if let Some(content) =
+                conversation.messages.get_mut(message).and_then(|message| message.content.get_mut(item))
+            {
+                *content = Content::Known(encoded.plan.clone());
             }
         }
-        asked.messages.push(message);
-        asked
+        conversation.messages.push(message);
+        conversation
     }
 }
 
-/// Where each medium of a prompt stands in the conversation, in the order of the prompt. A prompt shows images and videos each
-/// in the conversation's order; truncation leaves out the oldest after the system messages at the start.
-fn places(asked: &Conversation, batch: &Batch) -> Vec<Place> {
-    let first = asked.messages.iter().take_while(|message| message.role == "system").count();
+/// The position in the conversation of each image and video of a prompt, in prompt order. Images keep their order in
+/// the conversation, and so do videos; truncation drops the oldest after the leading system messages.
+fn positions(conversation: &Conversation, batch: &Batch) -> Vec<MediaPosition> {
+    let first = conversation.messages.iter().take_while(|message| message.role == "system").count();
     let (mut images, mut videos) = (Vec::new(), Vec::new());
-    for (index, message) in asked.messages.iter().enumerate() {
+    for (index, message) in conversation.messages.iter().enumerate() {
         for (item, content) in message.content.iter().enumerate() {
             match content {
                 Content::Image(_) | Content::Known(MediaPlan::Image(_)) => images.push((index, item)),
@@ -142,30 +145,30 @@ fn places(asked: &Conversation, batch: &Batch) -> Vec<Place> {
         }
     }
     let is_video = |media: &Media| matches!(media.plan(), MediaPlan::Video(_));
-    let shown = |mut places: Vec<Place>, count: usize| {
-        let stay = places.iter().filter(|(message, _)| *message < first).count();
-        let end = (stay + places.len().saturating_sub(count)).min(places.len());
-        places.drain(stay..end);
-        places.into_iter()
+    let shown = |mut positions: Vec<MediaPosition>, count: usize| {
+        let stay = positions.iter().filter(|(message, _)| *message < first).count();
+        let end = (stay + positions.len().saturating_sub(count)).min(positions.len());
+        positions.drain(stay..end);
+        positions.into_iter()
     };
     let count = batch.all_media().filter(|media| is_video(media)).count();
     let (mut images, mut videos) = (shown(images, batch.all_media().count() - count), shown(videos, count));
     batch.all_media().filter_map(|media| if is_video(media) { videos.next() } else { images.next() }).collect()
 }
 
-/// The answer to a message of a [`Chat`] while it is made: an iterator of events, like [`Stream`](crate::Stream).
+/// An iterator over the events of a running generation in a [`Chat`], like [`Stream`](crate::Stream).
 pub struct ChatStream<'c, 'm> {
     chat: &'c mut Chat<'m>,
     message: Option<Message>,
     /// The images and videos of the prompt.
-    plans: Vec<(MediaPlan, Place)>,
+    plans: Vec<(MediaPlan, MediaPosition)>,
     run: Option<Run<'m>>,
     cancel: Cancel,
 }
 
 impl ChatStream<'_, '_> {
-    /// Ends the answer from elsewhere: it finishes with what it has, for the reason
-    /// [`Cancelled`](crate::FinishReason::Cancelled), and joins the history so.
+    /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
+    /// [`Cancelled`](crate::FinishReason::Cancelled), and is added to the history.
     pub fn cancel_handle(&self) -> Cancel {
         self.cancel.clone()
     }
@@ -176,14 +179,14 @@ impl Iterator for ChatStream<'_, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(self.chat.owner, &mut run) {
+        match next_event(self.chat.model, &mut run) {
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
                 self.run = Some(run);
                 Some(Ok(Event::Text(text)))
             }
             Ok(None) => {
-                self.remember(&mut run);
+                self.finish_turn(&mut run);
                 let generation = run.into_generations().pop()?;
                 self.chat.push(Message::assistant().text(generation.text()));
                 Some(Ok(Event::Finished(generation)))
@@ -193,23 +196,24 @@ impl Iterator for ChatStream<'_, '_> {
 }
 
 impl ChatStream<'_, '_> {
-    /// Adds the message to the history, and keeps what the next turn can use.
-    fn remember(&mut self, run: &mut Run<'_>) {
+    /// Adds the message to the history, and keeps the KV cache and features for the next turn.
+    fn finish_turn(&mut self, run: &mut Run<'_>) {
         self.chat.history.messages.extend(self.message.take());
         if !self.chat.reuses_cache {
             return;
         }
         self.chat.cached = run.take_cached();
-        // A run that was cancelled before it had its features leaves those of earlier ones.
+        // If the run was cancelled before its features were computed, keep the earlier ones.
         if run.features.len() == self.plans.len() {
-            let seen = self.plans.drain(..).zip(run.features.drain(..));
-            self.chat.seen = seen.map(|((plan, place), media)| (place, Seen { plan, media })).collect();
+            let encoded = self.plans.drain(..).zip(run.features.drain(..));
+            self.chat.encoded =
+                encoded.map(|((plan, position), media)| (position, EncodedMedia { plan, media })).collect();
         }
     }
 }
 
-/// A stream that is dropped before its end leaves the history as it was. What it has computed can still serve the next turn,
-/// as far as that begins in the same way.
+/// Keeps the KV cache of a stream that is dropped before its end: the next turn can reuse the common prefix. The
+/// history is unchanged.
 impl Drop for ChatStream<'_, '_> {
     fn drop(&mut self) {
         if let Some(mut run) = self.run.take().filter(|_| self.chat.reuses_cache) {

@@ -1,8 +1,8 @@
-//! A source that has been found: its files, or the recipe for random ones.
+//! An opened source: a checkpoint's files, or the parameters of a random one.
 
 use crate::adapter::base_source;
 use crate::checkpoint_folder::{WEIGHTS, replace};
-use crate::options::format_of;
+use crate::options::resolve_format;
 use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
@@ -13,48 +13,48 @@ use smolvlm_model::{QuantizedSource, write_quantized_checkpoint};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
-/// Adapters of adapters that are followed to their base model.
-const MAX_DEPTH: usize = 8;
+/// Maximum length of a chain of adapters from the first one to the base model.
+const MAX_ADAPTER_DEPTH: usize = 8;
 
 /// The seed of [`Source::Random`].
-const SEED: u64 = 0;
+const RANDOM_SEED: u64 = 0;
 
-/// A source that has been found: its parts, for those who want them one by one. [`SmolVlm::load`](crate::SmolVlm::load) is
-/// all of them at once.
+/// An opened source, for loading its parts one by one. [`SmolVlm::load`](crate::SmolVlm::load) loads all of them at
+/// once.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Checkpoint {
     /// A folder.
     Directory(PathBuf),
-    /// The trained model that is part of the program.
+    /// The embedded demo model.
     #[cfg(feature = "demo")]
     Demo,
-    /// Random weights of a size.
+    /// Random weights at a preset's size.
     Random(Preset),
-    /// A checkpoint whose weights get adapters.
+    /// A checkpoint with adapters to merge.
     Adapted {
         /// The checkpoint.
         base: Box<Checkpoint>,
         /// The adapters, in the order in which they are merged.
         adapters: Vec<Adapter>,
-        /// Folder of the processor's files, if it is another one than the checkpoint's.
+        /// Folder of the processor's files, if different from the checkpoint's.
         processor: Option<PathBuf>,
     },
 }
 
 impl Source {
-    /// Finds the source, downloading it if need be. A folder that holds an adapter stands for its base model with the adapter;
-    /// the processor is the adapter's if the folder has its files.
+    /// Opens the source, downloading it if necessary. A folder with an adapter is opened as its base model with the
+    /// adapter; the processor is the adapter's if the folder contains its files.
     ///
     /// # Errors
     ///
-    /// The hub's; [`Error::NoHub`] and [`Error::NoDemo`] when the build lacks what the source needs; those of an adapter's
-    /// configuration and base model. Other folders are not looked into yet.
+    /// Errors of the Hub; [`Error::NoHub`] and [`Error::NoDemo`] if the build lacks the feature that the source needs;
+    /// errors of an adapter's configuration and base model. The files of other folders are not read yet.
     pub fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
         self.open_base(0, progress)
     }
 
-    /// Opens the source as the base model of so many adapters.
+    /// Opens the source as the base model of `depth` nested adapters.
     fn open_base(self, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
         match self {
             Self::Directory(path) => open_folder(path, depth, progress),
@@ -76,13 +76,13 @@ impl Source {
     }
 }
 
-/// A folder: a model, an adapter, or a model and its adapter. As transformers does, the adapter counts in any case.
+/// Opens a folder with a model, an adapter, or both. As in transformers, an adapter is always applied.
 fn open_folder(path: PathBuf, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
     if !path.join(ADAPTER_CONFIG).is_file() {
         return Ok(Checkpoint::Directory(path));
     }
-    if depth >= MAX_DEPTH {
-        return Err(Error::AdapterDepth { folder: path, limit: MAX_DEPTH });
+    if depth >= MAX_ADAPTER_DEPTH {
+        return Err(Error::AdapterDepth { folder: path, limit: MAX_ADAPTER_DEPTH });
     }
     let has = |name: &str| path.join(name).is_file();
     let config = PeftConfig::read(&path)?;
@@ -96,7 +96,7 @@ fn open_folder(path: PathBuf, depth: usize, progress: &mut dyn FnMut(Progress<'_
 }
 
 impl Checkpoint {
-    /// The same checkpoint with adapters, beside those that it has already.
+    /// Adds adapters to those that the checkpoint already has.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Checkpoint {
         })
     }
 
-    /// The folders that it is read from: of a model with adapters, the base model's and all of theirs.
+    /// The folders that the checkpoint is read from: those of the base model and of all adapters.
     pub fn folders(&self) -> Vec<&Path> {
         match self {
             Self::Directory(path) => vec![path.as_path()],
@@ -128,11 +128,11 @@ impl Checkpoint {
         }
     }
 
-    /// The model's configuration, with its generation parameters.
+    /// The model's configuration, including its generation parameters.
     ///
     /// # Errors
     ///
-    /// Files that are missing or wrong.
+    /// Missing or invalid files.
     pub fn config(&self) -> Result<ModelConfig, Error> {
         if let Self::Directory(path) = self {
             folder::check(path, folder::MODEL)?;
@@ -158,11 +158,11 @@ impl Checkpoint {
         })
     }
 
-    /// The processor, with what the options say of images and videos.
+    /// The processor, with the options for images and videos applied.
     ///
     /// # Errors
     ///
-    /// Files that are missing or wrong, options that contradict each other.
+    /// Missing or invalid files, contradictory options.
     pub fn processor(&self, options: &Options) -> Result<Processor, Error> {
         if let Self::Directory(path) = self {
             folder::check(path, folder::PROCESSOR)?;
@@ -192,11 +192,11 @@ impl Checkpoint {
             .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 
-    /// The weights, with adapters merged in as they are read; none of a random model.
+    /// The weights, with adapters merged on reading; none for a random model.
     ///
     /// # Errors
     ///
-    /// Files that are missing or wrong.
+    /// Missing or invalid files.
     pub fn weights(&self) -> Result<Option<Weights>, Error> {
         Ok(match self {
             Self::Directory(path) => Some(Weights::open(path)?),
@@ -212,8 +212,7 @@ impl Checkpoint {
         })
     }
 
-    /// The model in the format that `dtype` means on the device; packed weights are automatically in the file's own, if it is
-    /// quantized.
+    /// The model with weights in `format`; with [`Dtype::Auto`], packed weights keep the format of a quantized file.
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
@@ -223,12 +222,12 @@ impl Checkpoint {
     ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
-                let format = format_of(dtype, format, weights.quantized());
+                let format = resolve_format(dtype, format, weights.quantized());
                 let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
             None => {
-                let model = SmolVlmModel::random(config, SEED, device, format)?;
+                let model = SmolVlmModel::random(config, RANDOM_SEED, device, format)?;
                 Ok((model, LoadReport::default(), format))
             }
         }
@@ -236,19 +235,20 @@ impl Checkpoint {
 }
 
 /// Writes a checkpoint folder at a preset's size with random weights and a synthetic tokenizer, in the layout of the
-/// released ones: for tests and timings where no real checkpoint can be had. [`Dtype::Auto`] is bf16. A checkpoint in the
-/// folder is replaced, all of its files: those for which [`is_checkpoint_file`](crate::is_checkpoint_file) is true.
+/// released checkpoints: for tests and benchmarks when no real checkpoint is available. [`Dtype::Auto`] is bf16. An
+/// existing checkpoint in the folder is replaced completely: all files for which
+/// [`is_checkpoint_file`](crate::is_checkpoint_file) is true.
 ///
 /// # Errors
 ///
-/// A folder or file that cannot be written; the folder is then as it was.
+/// A folder or file that cannot be written; the folder is then unchanged.
 pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: &Path) -> Result<(), Error> {
     let float = match dtype {
         Dtype::F32 => FloatType::F32,
         Dtype::F16 => FloatType::F16,
         Dtype::Auto | Dtype::Bf16 => FloatType::Bf16,
         Dtype::Q8 | Dtype::Q4 => {
-            let legal = "auto, f32, bf16 or f16: weights are stored in these and quantized when they are loaded";
+            let legal = "auto, f32, bf16 or f16: weights are stored in these formats and quantized on loading";
             return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
         }
     };
@@ -258,7 +258,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
     })
 }
 
-/// Everything but the weights of a random checkpoint.
+/// Writes all files of a random checkpoint except its weights.
 fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<ModelConfig, Error> {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
@@ -273,14 +273,14 @@ fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<
     Ok(model)
 }
 
-/// Writes a checkpoint folder with quantized matrices, as [`Dtype::Q8`] or [`Dtype::Q4`] would make them while loading: a
-/// smaller file that is loaded faster. Adapters are merged first. The other files of the folder are copied. A checkpoint in
-/// the folder is replaced, as by [`write_random_checkpoint`].
+/// Writes a checkpoint folder with quantized matrices, the same as [`Dtype::Q8`] or [`Dtype::Q4`] would produce on
+/// loading: a smaller file that loads faster. Adapters are merged first. The source's other files are copied. An
+/// existing checkpoint in the folder is replaced, as by [`write_random_checkpoint`].
 ///
 /// # Errors
 ///
-/// Another format, a source whose weights do not fit its configuration, the source's own folder, a folder or file that
-/// cannot be written; the folder is then as it was.
+/// Another format, a source whose weights do not match its configuration, the source's own folder, a folder or file
+/// that cannot be written; the folder is then unchanged.
 #[cfg(feature = "flex")]
 pub fn quantize(
     source: Source,
@@ -299,18 +299,18 @@ pub fn quantize(
     };
     let checkpoint = source.open(progress)?.with_adapters(adapters)?;
     if checkpoint.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
-        let source = std::io::Error::other("is the checkpoint that is read; choose another folder");
+        let source = std::io::Error::other("this folder contains the source checkpoint; choose another folder");
         return Err(Error::Write { path: folder.into(), source });
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
-    let source = weights.as_ref().map_or(QuantizedSource::Random(SEED), QuantizedSource::Weights);
+    let source = weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights);
     replace(folder, |folder| {
         write_other_files(&checkpoint, folder)?;
         Ok(write_quantized_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
     })
 }
 
-/// Writes what belongs to a checkpoint besides its weights.
+/// Writes all files of a checkpoint except its weights.
 #[cfg(feature = "flex")]
 fn write_other_files(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Error> {
     match checkpoint {
@@ -325,7 +325,7 @@ fn write_other_files(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Error
         Checkpoint::Adapted { base, processor, .. } => {
             write_other_files(base, folder)?;
             if let Some(from) = processor {
-                // None of the base's may stay: which file says what differs between them.
+                // Remove the base's files first: the same setting may be in another file.
                 for name in PROCESSOR_FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
                     std::fs::remove_file(&name).map_err(|source| Error::Write { path: name, source })?;
                 }
@@ -336,7 +336,7 @@ fn write_other_files(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Error
     Ok(())
 }
 
-/// Files that a processor is read from.
+/// Files of a processor.
 #[cfg(feature = "flex")]
 const PROCESSOR_FILES: [&str; 8] = [
     "chat_template.jinja",
@@ -349,7 +349,7 @@ const PROCESSOR_FILES: [&str; 8] = [
     "video_preprocessor_config.json",
 ];
 
-/// Copies those of a folder's files that are wanted and hold no weights.
+/// Copies the files of a folder that are `wanted` and contain no weights.
 #[cfg(feature = "flex")]
 fn copy_small_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
     let write = |path: &Path| {
@@ -361,7 +361,7 @@ fn copy_small_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Re
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let heavy = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pt", ".onnx", ".gguf"];
         if path.is_file() && wanted(&name) && !name.starts_with('.') && !heavy.iter().any(|end| name.ends_with(end)) {
-            // A copy with the source's mode could be read-only.
+            // `fs::copy` would copy the permissions, too, and the file could be read-only.
             let copy = to.join(&name);
             let mut file = std::fs::File::create(&copy).map_err(write(&copy))?;
             std::io::copy(&mut std::fs::File::open(&path).map_err(write(&path))?, &mut file).map_err(write(&copy))?;

@@ -1,4 +1,4 @@
-//! Folders that checkpoints are written to.
+//! Writing of checkpoint folders.
 
 use crate::Error;
 use smolvlm_files::DraftFolder;
@@ -6,13 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The file of the weights.
+/// File name of the weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// The file of the model's configuration.
+/// File name of the model's configuration.
 const CONFIG: &str = "config.json";
 
-/// Files that are not weights.
+/// Names of checkpoint files other than weights.
 const NAMES: &[&str] = &[
     CONFIG,
     "generation_config.json",
@@ -36,14 +36,14 @@ const NAMES: &[&str] = &[
     "scheduler.pt",
 ];
 
-/// How names of weights begin, and how they end: whole, in shards, and the index of shards.
+/// Prefixes and suffixes of the names of weight files: single files, shards and shard indexes.
 const WEIGHT_NAMES: (&[&str], &[&str]) = (
     &["model", "pytorch_model", "adapter_model"],
     &[".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"],
 );
 
-/// Whether a file of a checkpoint's folder is part of the checkpoint, by its name: weights, configurations, the tokenizer's
-/// files, and a `README.md` that is a model card.
+/// Whether a file in a checkpoint's folder is part of the checkpoint, judged by its name: weights, configurations,
+/// tokenizer files, and a `README.md` that is a model card.
 pub fn is_checkpoint_file(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     let (starts, ends) = WEIGHT_NAMES;
@@ -51,28 +51,28 @@ pub fn is_checkpoint_file(path: &Path) -> bool {
     is_weights || NAMES.contains(&name) || (name == "README.md" && is_model_card(path))
 }
 
-/// Model cards begin with metadata.
+/// Whether a file starts with the YAML metadata of a model card.
 fn is_model_card(path: &Path) -> bool {
     let mut start = [0; 3];
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"---"
 }
 
-/// Fills a scratch folder with a checkpoint and puts its files into `folder`, in place of the checkpoint that is there. What
-/// is not part of a checkpoint stays. If filling fails, the folder is as it was.
+/// Writes a checkpoint to a temporary folder with `fill`, then moves its files to `folder`, replacing the checkpoint
+/// there. Files that are not part of a checkpoint are kept. If `fill` fails, the folder is unchanged.
 pub(crate) fn replace(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     let failed = |source| Error::Write { path: folder.into(), source };
     if is_other_project(folder) {
-        let message = "its config.json is not a model's; choose another folder";
+        let message = "its config.json is not a model configuration; choose another folder";
         return Err(failed(io::Error::other(message)));
     }
     let draft = DraftFolder::new(folder).map_err(failed)?;
     fill(draft.path()).map_err(|error| in_folder(error, draft.path(), folder))?;
-    discard_namesakes(draft.path(), folder).map_err(failed)?;
+    discard_conflicting_files(draft.path(), folder).map_err(failed)?;
     draft.commit(WEIGHTS, is_checkpoint_file).map_err(failed)
 }
 
-/// Deletes files of the scratch folder whose names are taken in `folder` by what is not part of a checkpoint.
-fn discard_namesakes(scratch: &Path, folder: &Path) -> io::Result<()> {
+/// Deletes the files of the temporary folder that would overwrite files of `folder` that are not part of a checkpoint.
+fn discard_conflicting_files(scratch: &Path, folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(scratch)? {
         let name = entry?.file_name();
         let taken = folder.join(&name);
@@ -83,12 +83,12 @@ fn discard_namesakes(scratch: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a folder has a configuration that belongs to no model.
+/// Whether a folder has a `config.json` that is not a model configuration.
 fn is_other_project(folder: &Path) -> bool {
     fs::read_to_string(folder.join(CONFIG)).is_ok_and(|text| !text.is_empty() && !text.contains("\"model_type\""))
 }
 
-/// An error about a file of the scratch folder, with the path that the file was to have.
+/// Replaces the temporary path in an error by the final one.
 fn in_folder(error: Error, scratch: &Path, folder: &Path) -> Error {
     match error {
         Error::Write { path, source } => {
@@ -107,7 +107,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn names_tell_what_is_a_checkpoints() {
+    fn checkpoint_files_are_recognized_by_name() {
         for name in
             ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin.index.json"]
         {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_the_folder_as_it_was() {
+    fn failed_write_leaves_the_folder_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("model.safetensors"), "old").unwrap();
@@ -133,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_another_project_is_refused() {
+    fn folder_of_another_project_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.json"), r#"{"port": 80}"#).unwrap();
         let failure = replace(folder.path(), |_| Ok(())).unwrap_err().to_string();
-        assert!(failure.contains("not a model's"), "{failure}");
+        assert!(failure.contains("not a model configuration"), "{failure}");
     }
 }

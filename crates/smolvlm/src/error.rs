@@ -1,126 +1,127 @@
-//! What can go wrong between a checkpoint and an answer.
+//! The error type of this crate.
 
 use crate::{Device, Dtype};
 
-/// What can go wrong between a checkpoint and an answer. Messages are one line and say what to do.
+/// Errors of loading and running a model. Messages are one line and say what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A model name that is neither a folder nor a hub repository.
-    #[error("model '{text}' is neither a folder here nor a hub repository of the form owner/name{advice}")]
+    /// A model name that is neither a folder nor a Hub repository.
+    #[error("model '{text}' is neither a folder nor a Hub repository of the form owner/name{advice}")]
     Source {
-        /// What was given.
+        /// The given value.
         text: String,
-        /// What may have been meant.
+        /// A suggestion, or empty.
         advice: String,
     },
-    /// A checkpoint folder without files that every checkpoint has.
-    #[error("{}: no complete checkpoint, it lacks {missing}{advice}", folder.display())]
+    /// A checkpoint folder with missing files.
+    #[error("{}: incomplete checkpoint, missing {missing}{advice}", folder.display())]
     Incomplete {
         /// The folder.
         folder: std::path::PathBuf,
-        /// The files.
+        /// The missing files.
         missing: String,
-        /// What may have been meant, or what to do.
+        /// A suggestion, or empty.
         advice: String,
     },
-    /// The checkpoint's configuration files.
+    /// Errors of the checkpoint's configuration files.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),
-    /// Conversations, images, templates or the tokenizer.
+    /// Errors of conversations, images, templates or the tokenizer.
     #[error(transparent)]
     Processor(#[from] smolvlm_processor::Error),
-    /// Processor and model disagree about the tokens of a tile.
+    /// Processor and model with different numbers of tokens per tile.
     #[error(
-        "the processor makes {prompt} tokens of a tile, the model {model} features; \
-         image_seq_len of processor_config.json and config.json belong to different checkpoints"
+        "the processor produces {prompt} tokens per tile, but the model {model} features; \
+         processor_config.json (image_seq_len) and config.json belong to different checkpoints"
     )]
     ImageTokens {
         /// `image_seq_len` of the processor.
         prompt: usize,
-        /// Features of a tile.
+        /// Features per tile of the model.
         model: usize,
     },
-    /// Weights or the model's inputs.
+    /// Errors of weights, model inputs or the device.
     #[error(transparent)]
     Model(#[from] smolvlm_model::Error),
-    /// Sampling parameters.
+    /// Errors of sampling parameters and sampling.
     #[error(transparent)]
     Generate(#[from] smolvlm_generate::Error),
-    /// The hub.
+    /// Errors of the Hub.
     #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
-    /// A folder with an adapter alone, whose base model cannot be found.
+    /// A folder with an adapter only, whose base model cannot be found.
     #[error(
         "{}: an adapter {}; give its base model with --model and this folder with --adapter (Options::adapters)",
         folder.display(),
         base.as_ref().map_or_else(
             || "that names no base model".to_owned(),
-            |base| format!("of '{base}', which is neither a folder here nor a hub repository")
+            |base| format!("for '{base}', which is neither a folder nor a Hub repository")
         )
     )]
     AdapterBase {
         /// The adapter's folder.
         folder: std::path::PathBuf,
-        /// What its configuration names.
+        /// The base model that its configuration names.
         base: Option<String>,
     },
-    /// Adapters whose base models are adapters, and so on without end.
-    #[error("{}: its base model is an adapter of an adapter, more than {limit} deep", folder.display())]
+    /// A chain of adapters that is too long or circular.
+    #[error("{}: adapters of adapters nested more than {limit} levels deep", folder.display())]
     AdapterDepth {
-        /// The folder of the last adapter that was looked at.
+        /// The folder of the last adapter that was examined.
         folder: std::path::PathBuf,
-        /// Adapters that may follow each other.
+        /// The maximum nesting depth.
         limit: usize,
     },
-    /// Adapters for a model without weights.
-    #[error("random weights cannot be adapted; give the adapter's base model")]
+    /// Adapters for a model with random weights.
+    #[error("adapters need a trained model; give their base model instead of random weights")]
     AdapterOfRandom,
-    /// This build cannot reach the hub.
-    #[error("'{repo}' is on the hub, and this build has no feature `hub`; give a checkpoint folder")]
+    /// A Hub repository, in a build without the feature `hub`.
+    #[error("'{repo}' is a Hub repository, and this build lacks the feature `hub`; give a checkpoint folder")]
     NoHub {
-        /// The repository asked for.
+        /// The requested repository.
         repo: String,
     },
-    /// This build lacks the trained model of the feature `demo`.
+    /// The demo model, in a build without the feature `demo`.
     #[error(
-        "this build has no feature `demo`, whose model `demo` is; rebuild with it, or give a folder or a hub repository"
+        "this build lacks the feature `demo`, which contains that model; rebuild with it, or give a folder or a Hub \
+         repository"
     )]
     NoDemo,
-    /// This build lacks the device's backend.
-    #[error("this build has no backend for device {device}; rebuild with its cargo feature, or take another device")]
+    /// A device whose backend is not compiled in.
+    #[error("this build has no backend for device {device}; rebuild with its cargo feature, or use another device")]
     NoBackend {
-        /// The device asked for.
+        /// The requested device.
         device: Device,
     },
-    /// The build has the backend, the machine no such device.
-    #[error("there is no device {device}: {}; `smolvlm devices` lists what there is", of_a_kind(*found))]
+    /// A device that this machine does not have.
+    #[error("device {device} not found: {}; `smolvlm devices` lists the available devices", device_count(*found))]
     NoDevice {
-        /// The device asked for.
+        /// The requested device.
         device: Device,
-        /// How many of that kind there are.
+        /// Number of devices of that kind.
         found: usize,
     },
-    /// A graphics interface without a card behind it, which [`Device::Auto`] does not take.
-    #[error("device {device} ({name}) draws in software; ask for it by name if you want it")]
+    /// A software renderer, which [`Device::Auto`] skips.
+    #[error("device {device} ({name}) is a software renderer; select it by name to use it")]
     Software {
         /// The device.
         device: Device,
-        /// What it calls itself.
+        /// Its name, as reported by the driver.
         name: String,
     },
-    /// The device does not compute in the number format.
-    #[error("device {device} does not compute in {dtype}; take auto or f32 (q8 and q4 are for flex)")]
+    /// A number format that the device does not support.
+    #[error("device {device} does not support {dtype}; use auto or f32 (q8 and q4 need flex)")]
     NoDtype {
-        /// The format asked for.
+        /// The requested format.
         dtype: Dtype,
         /// The device.
         device: Device,
     },
-    /// The device cannot hold the weights.
+    /// Weights that do not fit into the device's memory.
     #[error(
-        "the weights need {:.1} GB and device {device} holds {:.1} GB{}; take a smaller model, a smaller number format or \
+        "the weights need {:.1} GB and device {device} has {:.1} GB{}; use a smaller model, a smaller number format or \
          another device",
         *needs as f64 / 1e9, *holds as f64 / 1e9,
         free.map_or_else(String::new, |free| format!(", {:.1} GB of them free", free as f64 / 1e9))
@@ -128,81 +129,84 @@ pub enum Error {
     TooLarge {
         /// The device.
         device: Device,
-        /// Bytes of the weights in the number format asked for.
+        /// Bytes of the weights in the requested number format.
         needs: u64,
-        /// Bytes that the device holds.
+        /// Bytes of the device's memory.
         holds: u64,
-        /// Bytes of them that are free, as far as it says.
+        /// Bytes of them that are free, if the device reports it.
         free: Option<u64>,
     },
-    /// The sequences of a request do not fit into memory.
+    /// Sequences of a request that do not fit into memory.
     #[error(
-        "{sequences} sequence(s) of up to {tokens} tokens need {:.1} GB for keys, values and logits, and device {device} has \
-         {:.1} GB left; lower num_beams, num_return_sequences or max_new_tokens, or send fewer conversations at once",
+        "{sequences} sequence(s) of up to {tokens} tokens need {:.1} GB for keys, values and logits, and device {device} \
+         has {:.1} GB left; lower num_beams, num_return_sequences or max_new_tokens, or send fewer conversations at once",
         *needs as f64 / 1e9, *free as f64 / 1e9
     )]
     TooManySequences {
-        /// Conversations times beams or texts.
+        /// Number of conversations times beams or texts.
         sequences: usize,
         /// Tokens of the longest one, prompt and answer.
         tokens: usize,
         /// The device.
         device: Device,
-        /// Bytes they need.
+        /// Bytes that the sequences need.
         needs: u64,
-        /// Bytes that are left besides the weights.
+        /// Bytes available besides the weights.
         free: u64,
     },
-    /// An option's value is not legal.
-    #[error("'{value}' is no {option}; it can be {legal}")]
+    /// An invalid option value.
+    #[error("invalid {option} '{value}'; expected {legal}")]
     Option {
-        /// Which option.
+        /// The option.
         option: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What it can be.
+        /// The legal values.
         legal: &'static str,
     },
-    /// A file could not be written.
+    /// A file that could not be written.
     #[error("{}: {source}", path.display())]
     Write {
-        /// Which file or folder.
+        /// The file or folder.
         path: std::path::PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The prompt leaves no room for an answer.
+    /// A prompt that leaves no room for an answer.
     #[error(
-        "conversation {row} makes a prompt of {prompt} tokens, the model's context holds {context}; \
-         use fewer or unsplit images, fewer frames or less text, or let its oldest messages be dropped (option truncation, --truncate)"
+        "conversation {row}: the prompt has {prompt} tokens, the model's context length is {context}; use fewer or \
+         unsplit images, fewer frames or less text, or drop the oldest messages (option truncation, --truncate)"
     )]
     PromptTooLong {
         /// Index of the conversation in the batch.
         row: usize,
         /// Tokens of the prompt.
         prompt: usize,
-        /// Tokens the model was made for.
+        /// The model's context length.
         context: usize,
     },
-    /// A stream or chat was asked for several answers, or for a beam search, which knows its answer only at the end.
-    #[error("a stream gives one answer and no beam search; set num_beams and num_return_sequences to 1, or use batch")]
-    OneAnswer,
-    /// The work was cancelled before there was anything to give.
+    /// A stream or chat with several answers per prompt or with beam search, whose result is known only at the end.
+    #[error(
+        "streams support neither beams nor several answers; set num_beams and num_return_sequences to 1, or use batch"
+    )]
+    SingleAnswerOnly,
+    /// Work that was cancelled before there was a result.
     #[error("cancelled")]
     Cancelled,
-    /// The thread pool could not be made.
+    /// Threads that could not be started.
     #[error("cannot start {threads} threads: {message}")]
     Threads {
-        /// Threads asked for.
+        /// The requested number of threads.
         threads: usize,
-        /// The system's reason.
+        /// The operating system's error.
         message: String,
     },
 }
 
-fn of_a_kind(found: usize) -> String {
+/// The number of devices found, as part of a message.
+fn device_count(found: usize) -> String {
     match found {
-        0 => "no driver says that it has one".to_owned(),
-        found => format!("there are {found} of its kind, counted from 0"),
+        0 => "no driver reports one".to_owned(),
+        found => format!("there are {found} of this kind, numbered from 0"),
     }
 }

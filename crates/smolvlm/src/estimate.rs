@@ -1,8 +1,8 @@
-//! What a request costs, before any weight is loaded and any pixel decoded.
+//! Cost estimates of requests, without loading weights or decoding pixels.
 
 use crate::admission::{refused, sequence_bytes};
-use crate::device::Choice;
-use crate::options::format_of;
+use crate::device::DeviceChoice;
+use crate::options::resolve_format;
 use crate::smolvlm::prompt_limit;
 use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
 use smolvlm_config::ModelConfig;
@@ -10,20 +10,20 @@ use smolvlm_kernels::Format;
 use smolvlm_model::{WeightFormat, vision_format};
 use smolvlm_processor::{Conversation, Estimate, Processor, RenderOptions};
 
-/// What one conversation costs.
+/// The cost of one conversation.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RequestEstimate {
-    /// Tiles and tokens, exactly.
+    /// Number of tiles and tokens, exact.
     pub prompt: Estimate,
-    /// Memory, about.
+    /// Memory, approximate.
     pub memory: MemoryEstimate,
-    /// Why the request would be refused: its prompt is too long for the model's context, or the device has too little memory.
+    /// Why the request would be rejected: a prompt too long for the model's context, or too little device memory.
     pub refused: Option<String>,
 }
 
-/// Memory of a request in bytes, stage by stage. Counted from the shapes of the largest tensors that live together; what the
-/// program itself and its allocator take is not in it. Measured with the 256M model in f32, that is 100 to 150 MB.
+/// Memory of a request in bytes, per stage. Computed from the shapes of the largest tensors that are alive at the same
+/// time; excludes the overhead of the program and its allocator, measured as 100 to 150 MB with the 256M model in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
@@ -31,22 +31,22 @@ pub struct MemoryEstimate {
     pub weights: u64,
     /// The tiles' pixels.
     pub pixels: u64,
-    /// Activations of the vision encoder for the tiles that it takes at once.
+    /// Activations of the vision encoder for one batch of tiles.
     pub vision: u64,
     /// Keys and values of prompt and answer.
     pub cache: u64,
-    /// Activations of the text model while it reads the prompt.
+    /// Activations of the text model during prefill.
     pub prefill: u64,
 }
 
 impl MemoryEstimate {
-    /// Most bytes at any one time: weights, pixels and cache stay, the stages come one after the other.
+    /// Peak memory in bytes: weights and pixels stay allocated, the stages run one after the other.
     pub fn peak(&self) -> u64 {
         let stage = self.vision.max(self.cache.saturating_add(self.prefill));
         self.weights.saturating_add(self.pixels).saturating_add(stage)
     }
 
-    /// The memory of a request with this prompt and at most `new_tokens` tokens of answer.
+    /// The memory of a request with this prompt and an answer of at most `new_tokens` tokens.
     fn new(
         config: &ModelConfig,
         format: WeightFormat,
@@ -54,7 +54,7 @@ impl MemoryEstimate {
         vision_batch: usize,
         new_tokens: usize,
     ) -> Self {
-        // Packed layers keep no matrix of scores.
+        // Packed layers do not materialize the attention scores.
         let (bytes, packed) = (value_bytes(format), matches!(format, WeightFormat::Packed(_)));
         let product = |sizes: &[usize]| product(bytes, sizes);
         let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, &part| sum.saturating_add(part));
@@ -64,7 +64,7 @@ impl MemoryEstimate {
         let tiles = vision_batch.max(1).min(prompt.tiles);
         let grid = vision.grid().saturating_mul(vision.grid());
         let patches = tiles.saturating_mul(grid);
-        // Normed input, queries, keys, values and output beside the residual stream; then both sides of the MLP.
+        // Normalized input, queries, keys, values and output besides the residual stream; then both layers of the MLP.
         let tower = sum(&[
             product(&[8, patches, vision.hidden_size]),
             product(&[2, patches, vision.intermediate_size]),
@@ -86,8 +86,8 @@ impl MemoryEstimate {
     }
 }
 
-/// Bytes of one value of an activation, key or value; packed layers keep the residual stream in f32 and the rest in half
-/// precision at least.
+/// Bytes per element of activations, keys and values; packed layers keep the residual stream in f32 and the rest in at
+/// least half precision.
 fn value_bytes(format: WeightFormat) -> u64 {
     match format {
         WeightFormat::Tensors(float) => float.bytes() as u64,
@@ -96,18 +96,18 @@ fn value_bytes(format: WeightFormat) -> u64 {
     }
 }
 
-/// The product of sizes with the bytes of one value, or the largest number if it is larger.
+/// The saturating product of sizes and the bytes per element.
 fn product(bytes: u64, sizes: &[usize]) -> u64 {
     sizes.iter().fold(bytes, |product, &size| product.saturating_mul(size as u64))
 }
 
-/// Keys and values of one sequence of so many tokens, in bytes.
+/// Size of the KV cache of one sequence of `tokens` tokens, in bytes.
 pub(crate) fn cache_bytes(config: &ModelConfig, format: WeightFormat, tokens: usize) -> u64 {
     let text = &config.text;
     product(value_bytes(format), &[2, text.num_hidden_layers, text.num_key_value_heads, text.head_dim, tokens])
 }
 
-/// Memory of all weights, in bytes.
+/// Size of all weights, in bytes.
 pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     let all = config.parameter_count() as u64;
     let packed = match format {
@@ -119,7 +119,7 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     let keys = text.num_key_value_heads * text.head_dim;
     let queries = text.num_attention_heads * text.head_dim;
     let layer = text.hidden_size * (2 * queries + 2 * keys + 3 * text.intermediate_size);
-    // Text layers and output projection; the rest but for the table of embeddings is vision.
+    // Text layers and output projection; the rest, except for the embedding table, is vision.
     let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64).saturating_add(table);
     let vision = all.saturating_sub(decoder).saturating_sub(if config.tie_word_embeddings { 0 } else { table });
     let table_bytes = if packed == Format::F32 { 4 } else { 2 };
@@ -127,8 +127,8 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 
-/// Tells what conversations cost, each by itself: from the checkpoint's configuration, the format of its weights and the
-/// headers of the media.
+/// Estimates the cost of single conversations from the checkpoint's configuration, the format of its weights and the
+/// headers of images and videos.
 pub struct Estimator {
     processor: Processor,
     config: ModelConfig,
@@ -136,30 +136,30 @@ pub struct Estimator {
     format: WeightFormat,
     vision_batch: usize,
     truncation: Truncation,
-    /// Why the weights do not fit into any device that may be taken.
+    /// The error if the weights do not fit into the memory of any candidate device.
     too_large: Option<Error>,
 }
 
 impl Estimator {
-    /// Opens a checkpoint; one without weights has a cost all the same.
+    /// Opens a checkpoint, which needs no weights.
     ///
     /// # Errors
     ///
-    /// A checkpoint without its small files, a device that is not there.
+    /// Missing configuration or tokenizer files, an unavailable device.
     pub fn open(source: Source, options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
         let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
         let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
         let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantized());
-        let size = |format| weights(&config, format_of(options.dtype, format, quantized));
-        let (choice, too_large) = match Choice::new(options.device, options.dtype)?.that_holds(size) {
+        let size = |format| weights(&config, resolve_format(options.dtype, format, quantized));
+        let (choice, too_large) = match DeviceChoice::new(options.device, options.dtype)?.with_room_for(size) {
             Ok(choice) => (choice, None),
-            Err(error) => (Choice::new(options.device, options.dtype)?, Some(error)),
+            Err(error) => (DeviceChoice::new(options.device, options.dtype)?, Some(error)),
         };
         let device = choice.found.info;
         Ok(Self {
             processor,
             config,
-            format: format_of(options.dtype, choice.format, quantized),
+            format: resolve_format(options.dtype, choice.format, quantized),
             vision_batch: options.vision_batch_on(device.device),
             device,
             truncation: options.truncation,
@@ -167,12 +167,12 @@ impl Estimator {
         })
     }
 
-    /// What a conversation costs with an answer of at most `new_tokens` tokens, as far as the model's context goes. One that
-    /// would be refused is counted whole, and says so.
+    /// Estimates the cost of a conversation with an answer of at most `new_tokens` tokens, limited by the model's
+    /// context. A request that would be rejected is counted in full, with the reason in [`RequestEstimate::refused`].
     ///
     /// # Errors
     ///
-    /// A conversation that cannot be rendered, media without a header.
+    /// A conversation that cannot be rendered, images or videos with an unreadable header.
     pub fn estimate(&self, conversation: &Conversation, new_tokens: usize) -> Result<RequestEstimate, Error> {
         let render = RenderOptions::answer();
         let context = self.config.text.max_position_embeddings;

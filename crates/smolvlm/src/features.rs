@@ -1,4 +1,4 @@
-//! Image features, each tile encoded once.
+//! Image features, with a cache so that each tile is encoded once.
 
 use crate::{Cancel, Error, SmolVlm};
 use burn::tensor::Tensor;
@@ -7,20 +7,20 @@ use smolvlm_processor::{Batch, Media};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What a tile's pixels are.
+/// SHA-256 of a tile's pixels.
 pub(crate) type Key = [u8; 32];
 
 /// The features of one image or video.
 #[derive(Debug, Clone)]
 pub(crate) struct MediaFeatures {
-    /// Which tiles they are of.
+    /// Hashes of the tiles.
     pub(crate) keys: Vec<Key>,
-    /// `[tiles * tokens a tile, hidden]`.
+    /// `[tiles * tokens per tile, hidden]`.
     pub(crate) features: Tensor<2>,
 }
 
-/// Features of the tiles seen last, by what the tiles show: the same picture in another question, and frames in which
-/// nothing moves, are encoded once.
+/// LRU cache of tile features, keyed by the hash of the tile's pixels: an image that is asked about again and identical
+/// video frames are encoded once.
 #[derive(Debug)]
 pub(crate) struct FeatureCache {
     max_bytes: usize,
@@ -31,7 +31,7 @@ pub(crate) struct FeatureCache {
 struct Tiles {
     entries: HashMap<Key, Entry>,
     bytes: usize,
-    /// Counts the uses, so that the entry used longest ago can be found.
+    /// Number of accesses so far, from which the least recently used entry is found.
     clock: u64,
 }
 
@@ -48,7 +48,7 @@ impl FeatureCache {
     }
 
     fn get(&self, key: &Key) -> Option<Tensor<2>> {
-        // A panic elsewhere leaves the entries whole: each is written in one go.
+        // A poisoned lock is safe to use: no entry is ever partially written.
         let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
         tiles.clock += 1;
         let used = tiles.clock;
@@ -76,8 +76,8 @@ impl FeatureCache {
 }
 
 impl SmolVlm {
-    /// Features of each medium of a batch in the order of the prompts. Those of known media are taken from `known`, in their
-    /// order.
+    /// The features of each image and video of a batch, in prompt order. Those of media that were processed before come
+    /// from `known`, in the same order.
     pub(crate) fn media_features(
         &self,
         batch: &Batch,
@@ -86,7 +86,7 @@ impl SmolVlm {
     ) -> Result<Vec<MediaFeatures>, Error> {
         let mut known = known.iter();
         let mut encoded: HashMap<Key, Tensor<2>> = HashMap::new();
-        // The keys of each medium's tiles, none for a known one.
+        // The tile hashes of each image or video; none for one in `known`.
         let keys: Vec<Option<Vec<Key>>> = batch.all_media().map(|media| self.keys(media, batch.edge)).collect();
         let mut fresh: Vec<(Key, &[f32])> = Vec::new();
         for (media, keys) in batch.all_media().zip(&keys) {
@@ -106,10 +106,10 @@ impl SmolVlm {
                 return Err(Error::Cancelled);
             }
             let pixels: Vec<&[f32]> = group.iter().map(|(_, pixels)| *pixels).collect();
-            let Some(seen) = self.model.image_features(&pixels, batch.edge, self.vision_batch, false)? else {
+            let Some(images) = self.network.image_features(&pixels, batch.edge, self.vision_batch, false)? else {
                 continue;
             };
-            for ((key, _), features) in group.iter().zip(seen.features.chunk(group.len(), 0)) {
+            for ((key, _), features) in group.iter().zip(images.features.chunk(group.len(), 0)) {
                 self.features.insert(*key, features.clone());
                 encoded.insert(*key, features);
             }
@@ -147,11 +147,11 @@ impl SmolVlm {
     }
 }
 
-/// The error of a known medium whose features nobody has.
+/// The error for a previously processed image or video whose features are missing.
 pub(crate) fn missing_features() -> Error {
     Error::Model(smolvlm_model::Error::Input {
         what: "features",
-        message: "a medium that was processed before came without its features".to_owned(),
+        message: "the features of a previously processed image or video are missing".to_owned(),
     })
 }
 
@@ -161,7 +161,7 @@ mod tests {
     use burn::tensor::{Device, Tensor};
 
     #[test]
-    fn the_entry_used_longest_ago_goes_first() {
+    fn least_recently_used_entry_is_evicted() {
         let features = |value: f32| Tensor::<2>::full([2, 8], value, &Device::flex());
         // Room for three entries of 64 bytes.
         let cache = FeatureCache::new(200);
@@ -172,7 +172,7 @@ mod tests {
         cache.insert([3; 32], features(3.0));
         let kept: Vec<bool> = (0..4).map(|key| cache.get(&[key; 32]).is_some()).collect();
         assert_eq!(kept, [true, false, true, true]);
-        // The same key again takes no more room.
+        // Inserting the same key again does not grow the cache.
         cache.insert([3; 32], features(4.0));
         assert!(cache.get(&[0; 32]).is_some() && cache.get(&[2; 32]).is_some());
         let value = cache.get(&[3; 32]).unwrap().max().into_scalar::<f32>();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_kept() {
+    fn features_larger_than_the_cache_are_not_stored() {
         let cache = FeatureCache::new(63);
         cache.insert([1; 32], Tensor::zeros([2, 8], &Device::flex()));
         assert!(cache.get(&[1; 32]).is_none());

@@ -1,71 +1,72 @@
-//! Advice about folders that hold no checkpoint, or do not exist.
+//! Error messages for folders that contain no complete checkpoint or do not exist.
 
 use crate::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Entries of a folder that are looked at.
+/// Maximum number of directory entries to examine.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Files of a processor: each or one of its alternatives.
+/// Files required by a processor: one of each group of alternatives.
 pub(crate) const PROCESSOR: &[&[&str]] = &[&["tokenizer.json"], &["preprocessor_config.json", "processor_config.json"]];
-/// Files of a model besides its weights.
+/// Files required by a model besides its weights, in the same form.
 pub(crate) const MODEL: &[&[&str]] = &[&["config.json"]];
 
-/// Checks that a folder has files, of each group at least one.
+/// Checks that a folder contains at least one file of each group.
 pub(crate) fn check(folder: &Path, groups: &[&[&str]]) -> Result<(), Error> {
     let has = |name: &str| folder.join(name).is_file();
-    let lacks = |groups: &[&[&str]]| -> Vec<String> {
+    let missing_of = |groups: &[&[&str]]| -> Vec<String> {
         groups.iter().filter(|group| !group.iter().any(|name| has(name))).map(|group| group.join(" or ")).collect()
     };
-    let mut missing = lacks(groups);
+    let mut missing = missing_of(groups);
     if missing.is_empty() {
         return Ok(());
     }
-    let model = lacks(MODEL);
+    let missing_of_model = missing_of(MODEL);
     let advice = if !folder.is_dir() {
-        "; there is no such folder".to_owned()
-    } else if let Some(inner) = inner(folder) {
-        format!("; did you mean {}?", inner.display())
-    } else if model.is_empty() {
-        "; a model saved without its processor lacks them: copy them from the checkpoint that it was trained from"
+        "; folder not found".to_owned()
+    } else if let Some(nested) = nested_checkpoint(folder) {
+        format!("; did you mean {}?", nested.display())
+    } else if missing_of_model.is_empty() {
+        "; if the model was saved without its processor, copy these files from the checkpoint that it was trained from"
             .to_owned()
     } else {
         String::new()
     };
-    missing.extend(model.into_iter().filter(|name| !groups.iter().any(|group| group.contains(&name.as_str()))));
+    missing
+        .extend(missing_of_model.into_iter().filter(|name| !groups.iter().any(|group| group.contains(&name.as_str()))));
     Err(Error::Incomplete { folder: folder.to_owned(), missing: missing.join(", "), advice })
 }
 
-/// The last folder in a folder that has a configuration, by name: training keeps its checkpoints so.
-fn inner(folder: &Path) -> Option<PathBuf> {
-    let whole = |folder: &PathBuf| {
+/// The last subfolder, by name, with a complete checkpoint: the layout in which training runs save them.
+fn nested_checkpoint(folder: &Path) -> Option<PathBuf> {
+    let is_complete = |folder: &PathBuf| {
         MODEL.iter().chain(PROCESSOR).all(|group| group.iter().any(|name| folder.join(name).is_file()))
     };
-    folders(folder).filter(whole).max_by_key(|path| (path.as_os_str().len(), path.clone()))
+    subfolders(folder).filter(is_complete).max_by_key(|path| (path.as_os_str().len(), path.clone()))
 }
 
-/// A folder whose path differs from a missing one by at most so many characters of its last name.
-pub(crate) fn similar(path: &Path, most: usize) -> Option<PathBuf> {
+/// The existing sibling folder whose name is closest to that of a missing path, at most `max_distance` edits away.
+pub(crate) fn similar_folder(path: &Path, max_distance: usize) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?.to_lowercase();
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let near = folders(parent.unwrap_or(Path::new("."))).filter_map(|folder| {
+    let near = subfolders(parent.unwrap_or(Path::new("."))).filter_map(|folder| {
         let other = folder.file_name()?.to_str()?.to_owned();
-        let distance = distance(&name, &other.to_lowercase());
-        (distance <= most && distance < name.chars().count()).then_some((distance, other))
+        let distance = edit_distance(&name, &other.to_lowercase());
+        (distance <= max_distance && distance < name.chars().count()).then_some((distance, other))
     });
     let (_, other) = near.min()?;
     Some(parent.map_or_else(|| PathBuf::from(&other), |parent| parent.join(&other)))
 }
 
-/// The folders in a folder.
-fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> {
+/// The subfolders of a folder.
+fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().take(MAX_ENTRIES).flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
-/// Levenshtein distance: characters to insert, delete or replace.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein distance: the number of characters to insert, delete or replace.
+pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -89,30 +90,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
+    fn levenshtein_distance_counts_edits() {
         for (a, b, expected) in
             [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("abc", "acb", 2)]
         {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(edit_distance(a, b), expected, "{a} {b}");
         }
     }
 
     #[test]
-    fn similar_folders_are_found() {
+    fn similar_folder_names_are_suggested() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("SmolVLM2-256M")).unwrap();
         fs::write(root.path().join("SmolVLM2-256N"), "").unwrap();
-        let similar = |name: &str, most| similar(&root.path().join(name), most);
+        let similar = |name: &str, max_distance| similar_folder(&root.path().join(name), max_distance);
         for name in ["smolvlm2-256m", "SmolVLM2-256", "SmolVLM2-265M", "SmolVLM2-256N"] {
             assert_eq!(similar(name, 2), Some(root.path().join("SmolVLM2-256M")), "{name}");
         }
         assert_eq!(similar("SmolVLM2-500M", 2), None);
         assert_eq!(similar("other", 3), None);
-        assert_eq!(super::similar(&root.path().join("none/at/all"), 3), None);
+        assert_eq!(super::similar_folder(&root.path().join("none/at/all"), 3), None);
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_files_are_named() {
         let root = tempfile::tempdir().unwrap();
         let error = |folder: &Path, groups| check(folder, groups).unwrap_err().to_string();
         let both = error(root.path(), PROCESSOR);
@@ -120,11 +121,11 @@ mod tests {
             both.contains("tokenizer.json, preprocessor_config.json or processor_config.json, config.json"),
             "{both}"
         );
-        assert!(error(&root.path().join("none"), MODEL).contains("no such folder"));
+        assert!(error(&root.path().join("none"), MODEL).contains("folder not found"));
 
         fs::write(root.path().join("config.json"), "{}").unwrap();
         let trained = error(root.path(), PROCESSOR);
-        assert!(trained.contains("copy them") && !trained.contains(" config.json"), "{trained}");
+        assert!(trained.contains("copy these files") && !trained.contains(" config.json"), "{trained}");
         check(root.path(), MODEL).unwrap();
 
         for step in ["checkpoint-90", "checkpoint-100"] {

@@ -1,4 +1,4 @@
-//! One pass of the model over padded conversations, with its inner stages.
+//! One forward pass over padded conversations, with intermediate outputs.
 
 use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
@@ -6,43 +6,43 @@ use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
 use smolvlm_processor::{Batch, Conversation};
 
-/// What a forward pass is to keep.
+/// The outputs that a forward pass returns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForwardRequest {
-    /// Logits of every position instead of the last one only.
+    /// Logits of all positions instead of the last one only.
     pub all_logits: bool,
     /// The outputs of every vision and text layer.
     pub stages: bool,
 }
 
-/// What a forward pass saw.
+/// The outputs of a forward pass.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Forward {
-    /// `[rows, positions, vocabulary]`; one position unless all were asked for.
+    /// `[rows, positions, vocabulary]`; one position unless [`all_logits`](ForwardRequest::all_logits) is set.
     pub logits: HostTensor,
-    /// Connector output of all tiles, `[tiles * tokens a tile, hidden]`; none without images and videos.
+    /// Connector output of all tiles, `[tiles * tokens per tile, hidden]`; none without images and videos.
     pub image_features: Option<HostTensor>,
-    /// With stages: patch embeddings, then the output of each vision layer, then the final norm's, each
-    /// `[tiles, patches, hidden]`.
+    /// With [`stages`](ForwardRequest::stages): patch embeddings, the output of each vision layer, then that of the
+    /// final norm, each `[tiles, patches, hidden]`.
     pub vision_hidden_states: Vec<HostTensor>,
-    /// With stages: merged embeddings, then the output of each decoder layer, the last one normalized, each
-    /// `[rows, positions, hidden]`.
+    /// With [`stages`](ForwardRequest::stages): merged embeddings, then the output of each decoder layer, the last one
+    /// normalized, each `[rows, positions, hidden]`.
     pub text_hidden_states: Vec<HostTensor>,
 }
 
-pub(crate) fn run(owner: &SmolVlm, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
-    let batch = owner.process(conversations, &SamplingParams::greedy())?;
-    owner.on_threads(|| pass(owner, &batch, request))
+pub(crate) fn run(model: &SmolVlm, conversations: &[Conversation], request: ForwardRequest) -> Result<Forward, Error> {
+    let batch = model.process(conversations, &SamplingParams::greedy())?;
+    model.on_threads(|| pass(model, &batch, request))
 }
 
-fn pass(owner: &SmolVlm, batch: &Batch, request: ForwardRequest) -> Result<Forward, Error> {
-    let images = owner.staged_features(batch, request.stages)?;
-    let inputs = owner.inputs(batch, images.as_ref().map(|images| images.features.clone()));
-    let mut cache = owner.model.new_cache(&inputs.padding, batch.len);
+fn pass(model: &SmolVlm, batch: &Batch, request: ForwardRequest) -> Result<Forward, Error> {
+    let images = model.staged_features(batch, request.stages)?;
+    let inputs = model.inputs(batch, images.as_ref().map(|images| images.features.clone()));
+    let mut cache = model.network.new_cache(&inputs.padding, batch.len);
     let logits = if request.all_logits { KeepLogits::All } else { KeepLogits::Last };
     let options = ForwardOptions { logits, hidden_states: request.stages };
-    let output = owner.model.forward(&inputs, &mut cache, options)?;
+    let output = model.network.forward(&inputs, &mut cache, options)?;
     let (image_features, vision_hidden_states) = match images {
         Some(images) => (Some(HostTensor::read(images.features)?), images.vision_hidden_states),
         None => (None, Vec::new()),

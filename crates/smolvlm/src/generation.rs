@@ -1,37 +1,37 @@
-//! What a finished answer is.
+//! The result of a request.
 
 use smolvlm_generate::{FinishReason, TokenLogprobs};
 use smolvlm_processor::VideoNote;
 use std::time::Duration;
 
-/// A finished answer and how it came about.
+/// A finished answer with its metadata.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Generation {
-    /// The answer's text, exactly as the tokens decode. A model writes the space after `Assistant:` itself, so the
-    /// text usually begins with one.
+    /// The decoded text, unmodified. Models generate the space after `Assistant:` themselves, so it usually starts with
+    /// one.
     pub text: String,
-    /// The new tokens, with the end token if one was chosen.
+    /// The generated tokens, including the end token if there is one.
     pub token_ids: Vec<u32>,
-    /// Tokens in the prompt, image tokens included, padding not.
+    /// Number of prompt tokens, including image tokens, excluding padding.
     pub prompt_tokens: usize,
-    /// Of them, tokens that an earlier turn of a [`Chat`](crate::Chat) had left in memory.
+    /// Number of prompt tokens reused from the KV cache of an earlier turn of a [`Chat`](crate::Chat).
     pub cached_tokens: usize,
-    /// Why the answer ended.
+    /// Why generation stopped.
     pub finish_reason: FinishReason,
-    /// Log-probabilities of each new token, where [`SamplingParams::logprobs`](crate::SamplingParams::logprobs) asks for
-    /// them.
+    /// Log-probabilities of each generated token, if requested by
+    /// [`SamplingParams::logprobs`](crate::SamplingParams::logprobs).
     pub logprobs: Vec<TokenLogprobs>,
-    /// The text's score in a beam search.
+    /// The score of the sequence in a beam search.
     pub score: Option<f32>,
-    /// What the user should know about the images and videos although they could be used, such as that a video is cut off.
+    /// Warnings about images and videos that were used nevertheless, such as a truncated video.
     pub notes: Vec<VideoNote>,
-    /// Where the time went. In a batch all rows share the same figures.
+    /// Time per stage. All rows of a batch have the same figures.
     pub timings: Timings,
 }
 
 impl Generation {
-    /// The answer without the blank that models put in front of it.
+    /// The answer without the leading space that models generate.
     pub fn text(&self) -> &str {
         self.text.trim_start()
     }
@@ -41,30 +41,30 @@ impl Generation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Reading and decoding the media, tiling, prompt expansion and tokenization.
+    /// Reading and decoding of media, tiling, prompt expansion and tokenization.
     pub process: Duration,
-    /// Vision encoder and connector over all tiles.
+    /// Vision encoder and connector, all tiles.
     pub vision: Duration,
-    /// The prompt through the text model, until the first token is known.
+    /// Prefill of the text model, up to the first token.
     pub prefill: Duration,
     /// All tokens after the first.
     pub decode: Duration,
-    /// Decode steps behind `decode`: in a batch one step makes one token for every row.
+    /// Number of decode steps in `decode`: in a batch, one step generates one token per row.
     pub decode_steps: usize,
 }
 
 impl Timings {
-    /// Time until the first token was known.
+    /// Time to first token.
     pub fn first_token(&self) -> Duration {
         self.process + self.vision + self.prefill
     }
 
-    /// Time of the whole request.
+    /// Total time of the request.
     pub fn total(&self) -> Duration {
         self.first_token() + self.decode
     }
 
-    /// Decode steps a second; none before the second token.
+    /// Decode steps per second; none if only one token was generated.
     pub fn decode_rate(&self) -> Option<f64> {
         let seconds = self.decode.as_secs_f64();
         (self.decode_steps > 0 && seconds > 0.0).then(|| self.decode_steps as f64 / seconds)

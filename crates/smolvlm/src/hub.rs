@@ -1,4 +1,4 @@
-//! Checkpoints from the Hugging Face hub: the crate `smolvlm-hub`, with the [`Progress`] of loading.
+//! Checkpoints from the Hugging Face Hub: re-exports of `smolvlm-hub`, and a download that reports [`Progress`].
 
 pub use smolvlm_hub::{Event, HubError, HubOptions};
 
@@ -6,8 +6,8 @@ use crate::Progress;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Fetches a checkpoint with the [`HubOptions`] of the environment and returns its folder. Use it to have the files at hand
-/// before they are needed; [`Source::hub`](crate::Source::hub) does the same on loading.
+/// Downloads a checkpoint with the [`HubOptions`] of the environment and returns its folder. Use it to download files
+/// ahead of time; [`Source::hub`](crate::Source::hub) does the same on loading.
 ///
 /// See [`HubOptions::download`] for the arguments, and for a download that can be cancelled.
 ///

@@ -11,24 +11,24 @@
 //! # }
 //! ```
 //!
-//! This crate joins the layers below and re-exports what its signatures use. Each layer is a crate of its own:
+//! The facade over the crates below; it re-exports the types that its signatures use. Each layer is a separate crate:
 //! [`config`], [`image`], [`processor`], [`generate`] (no tensor library) and [`model`] (Burn).
 //!
 //! # Features
 //!
-//! | feature | default | what it gives |
+//! | feature | default | effect |
 //! |---|---|---|
 //! | `flex` | yes | Burn's CPU backend, pure Rust |
 //! | `ndarray` | no | Burn's older CPU backend, f32 only |
-//! | `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` | no | graphics cards, see [`Device`]; `wgpu` runs on any of them |
-//! | `cuda-nvrtc` | no | `cuda`, with kernels compiled by NVIDIA's NVRTC instead of LLVM |
+//! | `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` | no | GPU backends, see [`Device`]; `wgpu` runs on any GPU |
+//! | `cuda-nvrtc` | no | `cuda` with kernels compiled by NVIDIA's NVRTC instead of LLVM |
 //! | `cpu` | no | CubeCL's CPU backend |
-//! | `persistence` | no | kernels that were compiled for a graphics card are kept on the disk between runs |
-//! | `autotune`, `fusion` | no | Burn's kernels for graphics cards are chosen by timing them; its element-wise operations are fused |
-//! | `demo` | no | [`Source::Demo`]: a small trained model that is part of the program, 5 MB |
-//! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face hub, cached where its other tools cache them |
+//! | `persistence` | no | compiled GPU kernels are cached on disk between runs |
+//! | `autotune`, `fusion` | no | Burn selects its GPU kernels by timing them; it fuses element-wise operations |
+//! | `demo` | no | [`Source::Demo`]: a small trained model embedded in the program, 5 MB |
+//! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
-//! | `video` | no | video containers (MP4, MKV, WebM, ...) through the libraries of FFmpeg 5.1 or newer instead of its programs |
+//! | `video` | no | video containers (MP4, MKV, WebM, ...) through FFmpeg's libraries (5.1 or newer), not its programs |
 
 mod adapter;
 mod admission;
@@ -51,8 +51,8 @@ mod options;
 mod prefill;
 mod prefix;
 mod progress;
-mod row;
 mod run;
+mod sequence;
 mod smolvlm;
 mod source;
 mod stream;

@@ -1,4 +1,4 @@
-//! How a model is to be run.
+//! Options of loading and running a model.
 
 use crate::device::Found;
 use crate::{Adapter, Device, Error};
@@ -10,53 +10,53 @@ use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoWords};
 use std::fmt;
 use std::str::FromStr;
 
-/// How a model is to be run. `Options::default()` suits the machine it runs on.
+/// Options of loading and running a model. `Options::default()` adapts to the machine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the model runs.
+    /// The device to run on.
     pub device: Device,
-    /// Number format of the weights and of the arithmetic.
+    /// Number format of weights and arithmetic.
     pub dtype: Dtype,
     /// LoRA adapters to merge into the weights, in this order.
     pub adapters: Vec<Adapter>,
-    /// Threads for image processing, for decoding videos and for CPU devices; none means one per core.
+    /// Number of threads for image processing, video decoding and CPU devices; one per core if none.
     pub threads: Option<usize>,
-    /// Tiles that go through the vision encoder at once. It bounds the encoder's memory: one 512x512 tile of the
-    /// 256M model needs about 60 MB of activations in f32. None means one on processors, 32 on graphics cards.
+    /// Number of tiles per batch of the vision encoder. It bounds the encoder's memory: one 512x512 tile of the 256M
+    /// model needs about 60 MB of activations in f32. If none, 1 on CPUs and 32 on GPUs.
     pub vision_batch: Option<usize>,
-    /// Whether images are split into tiles; none leaves it to the checkpoint. Without splitting every image is one
-    /// tile: many times faster, but small print is lost.
+    /// Whether images are split into tiles; as in the checkpoint if none. Without splitting every image is one tile:
+    /// many times faster, but small text is lost.
     pub image_splitting: Option<bool>,
-    /// How far images may depart from the reference's tiles to save time.
+    /// Image resizing: as the reference, or to fewer tiles to save time.
     pub resize: ResizePolicy,
-    /// Frames a second to sample from videos; none leaves it to the checkpoint.
+    /// Frames per second to sample from videos; as in the checkpoint if none.
     pub video_fps: Option<f64>,
-    /// Most frames to sample from a video; none leaves it to the checkpoint.
+    /// Maximum number of frames to sample from a video; as in the checkpoint if none.
     pub video_frames: Option<u32>,
-    /// What prompts say about videos.
+    /// The text that prompts contain around video frames.
     pub video_words: VideoWords,
-    /// What happens to a conversation that is too long for the model's context.
+    /// The handling of conversations that are too long for the model's context.
     pub truncation: Truncation,
-    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the texts of conversations are plain characters. Off by
-    /// default, as in the reference, where they then mean what the template's own mean; a [`Chat`](crate::Chat) always takes
-    /// them for characters.
+    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the texts of conversations are treated as plain
+    /// text. Off by default, as in the reference, which treats them like those of the template; a [`Chat`](crate::Chat)
+    /// always treats them as plain text.
     pub sanitize_control_tokens: bool,
-    /// Memory for the features of tiles seen last, so that the same picture is encoded once; 0 turns it off. 64 MiB by
-    /// default: a tile of the 256M model takes 144 KiB in f32.
+    /// Size of the LRU cache of tile features in bytes, so that the same image is encoded once; 0 disables it. 64 MiB
+    /// by default: a tile of the 256M model takes 144 KiB in f32.
     pub feature_cache_bytes: usize,
-    /// Which files, hosts and data conversations may name; all of them by default.
+    /// The files, hosts and data that conversations may refer to; all by default.
     pub media_policy: MediaPolicy,
-    /// What images and videos may be at most; larger ones are refused before they are decoded.
+    /// Size limits of images and videos, checked before they are decoded.
     pub limits: ProcessorLimits,
 }
 
-/// Tiles at once on graphics cards, which one tile does not fill.
-const CARD_VISION_BATCH: usize = 32;
+/// Default number of tiles per batch on GPUs, which a single tile does not saturate.
+const GPU_VISION_BATCH: usize = 32;
 
 impl Options {
-    /// Tiles that go through the vision encoder at once on a device.
+    /// Number of tiles per batch of the vision encoder on a device.
     pub(crate) fn vision_batch_on(&self, device: Device) -> usize {
-        let default = if device.is_processor() { 1 } else { CARD_VISION_BATCH };
+        let default = if device.is_cpu() { 1 } else { GPU_VISION_BATCH };
         self.vision_batch.unwrap_or(default).max(1)
     }
 }
@@ -83,14 +83,14 @@ impl Default for Options {
     }
 }
 
-/// What happens to a conversation that is too long for the model's context. No image is ever cut.
+/// The handling of conversations that are too long for the model's context. Images are never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// An error with the numbers.
+    /// Returns an error with the token counts.
     #[default]
     Refuse,
-    /// The oldest messages are dropped, whole turns at a time; system messages at the start and the last message stay.
+    /// Drops the oldest turns; leading system messages and the last message are kept.
     DropOldest,
 }
 
@@ -98,19 +98,19 @@ pub enum Truncation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// What is fastest on the device without changing the weights of released checkpoints, which are bf16: bf16 on a CPU with
-    /// AVX512-BF16, f32 on others. [`SmolVlm::format`](crate::SmolVlm::format) tells which.
+    /// The fastest format on the device that is lossless for the released checkpoints, which are bf16: bf16 on a CPU
+    /// with AVX512-BF16, f32 on others. [`SmolVlm::format`](crate::SmolVlm::format) returns the selected one.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
-    /// bfloat16: half the memory of f32, about three significant digits.
+    /// bfloat16: half the memory of f32, two to three significant digits.
     Bf16,
-    /// IEEE half floats.
+    /// IEEE half precision.
     F16,
-    /// On a CPU: 8-bit weights with a scale for each output, times 8-bit activations with a scale for each token.
+    /// CPU only: 8-bit weights with a scale per output, 8-bit activations with a scale per token.
     Q8,
-    /// On a CPU: text weights of 4 bits with a scale for 32 of them, times 8-bit activations; vision as in `Q8`.
+    /// CPU only: 4-bit text weights with a scale per block of 32, 8-bit activations; vision as in `Q8`.
     Q4,
 }
 
@@ -130,7 +130,7 @@ impl FromStr for Dtype {
     }
 }
 
-/// As [`Dtype::from_str`] reads it.
+/// The form that [`Dtype::from_str`] parses.
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -145,9 +145,9 @@ impl fmt::Display for Dtype {
 }
 
 impl Dtype {
-    /// How weights are kept on a device. On Flex they are packed for kernels of our own, but for f16; elsewhere they are
-    /// tensors of a type that the device computes in, if it does.
-    pub(crate) fn on(self, found: &Found) -> Result<WeightFormat, Error> {
+    /// The format of the weights on a device. On Flex they are packed for this project's kernels, except in f16; on
+    /// other devices they are tensors of the given type, if the device supports it.
+    pub(crate) fn weight_format(self, found: &Found) -> Result<WeightFormat, Error> {
         let device = found.info.device;
         let tensors = |float: FloatType| {
             let dtype = match float {
@@ -161,14 +161,14 @@ impl Dtype {
         let format = match (device, self) {
             (Device::Flex, Self::F32) => Some(WeightFormat::Packed(Format::F32)),
             (Device::Flex, Self::Bf16) => Some(WeightFormat::Packed(Format::Bf16)),
-            (Device::Flex, Self::Auto) => Some(WeightFormat::Packed(fastest_exact())),
+            (Device::Flex, Self::Auto) => Some(WeightFormat::Packed(fastest_lossless())),
             (Device::Flex, Self::Q8) => Some(WeightFormat::Packed(Format::Q8)),
             (Device::Flex, Self::Q4) => Some(WeightFormat::Packed(Format::Q4)),
             (_, Self::Q8 | Self::Q4) => None,
             (_, Self::F32) => tensors(FloatType::F32),
             (_, Self::Bf16) => tensors(FloatType::Bf16),
             (_, Self::F16) => tensors(FloatType::F16),
-            // A processor converts bf16 back and forth for every product.
+            // This backend converts bf16 back and forth for every matrix product.
             (Device::CubeCpu, Self::Auto) => tensors(FloatType::F32),
             (_, Self::Auto) => tensors(FloatType::Bf16).or_else(|| tensors(FloatType::F32)),
         };
@@ -176,16 +176,17 @@ impl Dtype {
     }
 }
 
-/// The format that weights get: [`Dtype::Auto`] keeps the format of a quantized checkpoint where the device packs weights.
-pub(crate) fn format_of(dtype: Dtype, format: WeightFormat, quantized: Option<Format>) -> WeightFormat {
+/// Resolves the format of the weights: [`Dtype::Auto`] keeps that of a quantized checkpoint if the device packs
+/// weights.
+pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, quantized: Option<Format>) -> WeightFormat {
     match (dtype, format, quantized) {
         (Dtype::Auto, WeightFormat::Packed(_), Some(quantized)) => WeightFormat::Packed(quantized),
         _ => format,
     }
 }
 
-/// The format in which bf16 weights lose nothing and products are fastest.
-fn fastest_exact() -> Format {
+/// The fastest format that is lossless for bf16 weights.
+fn fastest_lossless() -> Format {
     #[cfg(feature = "flex")]
     if smolvlm_kernels::cpu::Isa::current().bf16 {
         return Format::Bf16;

@@ -1,19 +1,19 @@
-//! What loading reports while it runs.
+//! Progress of loading.
 
-/// What loading reports while it runs.
+/// A progress event of loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// Bytes of a file have arrived from the hub.
+    /// Part of a file has been downloaded from the Hub.
     Download {
-        /// The file being fetched.
+        /// The file being downloaded.
         file: &'a str,
         /// Bytes in the cache, including those of an earlier attempt.
         done: u64,
-        /// Bytes in all.
+        /// Total size in bytes.
         total: u64,
     },
-    /// A one-line message for the user: loading goes on, but not in the usual way, such as from the cache alone because the
-    /// hub refuses.
+    /// A one-line warning for the user: loading continues, but not as expected, such as from the cache alone because
+    /// the Hub refuses the request.
     Note(&'a str),
 }

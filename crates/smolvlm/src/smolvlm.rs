@@ -1,9 +1,9 @@
-//! The model as a user holds it.
+//! The main type: a loaded model with its processor.
 
-use crate::device::{Choice, guarded};
+use crate::device::{DeviceChoice, guarded};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
-use crate::options::format_of;
+use crate::options::resolve_format;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
@@ -17,16 +17,16 @@ use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel, Weight
 use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
 use std::path::{Path, PathBuf};
 
-/// Longest answer when neither the caller nor the checkpoint says.
+/// Maximum answer length if neither the caller nor the checkpoint specifies one.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
 
 /// A loaded model with its processor. All methods take `&self`; a `SmolVlm` can be shared between threads.
 pub struct SmolVlm {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
-    pub(crate) model: SmolVlmModel,
+    pub(crate) network: SmolVlmModel,
     device: DeviceInfo,
-    passed_over: Vec<Error>,
+    skipped_devices: Vec<Error>,
     handle: burn::tensor::Device,
     format: WeightFormat,
     report: LoadReport,
@@ -42,13 +42,13 @@ impl SmolVlm {
     ///
     /// # Errors
     ///
-    /// A missing or broken file, a tensor that is missing or has the wrong shape, a device this build lacks, a hub that
-    /// does not answer: each says which file or repository and what to do.
+    /// Missing or corrupt files, tensors that are missing or have the wrong shape, an unavailable device, an
+    /// unreachable Hub: each message names the file or repository and says what to do.
     pub fn load(source: Source, options: Options) -> Result<Self, Error> {
         Self::load_with_progress(source, options, &mut |_| {})
     }
 
-    /// [`load`](Self::load), telling `progress` how far downloads have come.
+    /// [`load`](Self::load) with download progress reported to `progress`.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ impl SmolVlm {
         options: Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
-        // What cannot be had at all is said before anything is downloaded.
-        let choice = Choice::new(options.device, options.dtype)?;
+        // Unavailable devices and formats are errors before anything is downloaded.
+        let choice = DeviceChoice::new(options.device, options.dtype)?;
         let threads = Threads::new(options.threads)?;
         let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
         let processor = checkpoint.processor(&options)?;
@@ -68,15 +68,15 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        // A quantized checkpoint is admitted by its own size.
+        // For a quantized checkpoint, the size in its own format counts.
         let quantized = checkpoint.weights()?.and_then(|weights| weights.quantized());
-        let size = |format| estimate::weights(&config, format_of(options.dtype, format, quantized));
-        let Choice { found: device, format, passed_over, .. } = choice.that_holds(size)?;
+        let size = |format| estimate::weights(&config, resolve_format(options.dtype, format, quantized));
+        let DeviceChoice { found: device, format, skipped_devices, .. } = choice.with_room_for(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
         let (model, report, format) = guarded(device.info.device, || {
             threads.compute(|| {
                 let loaded = load()?;
-                // Cards copy later: that there is no room is to be said now.
+                // GPUs copy asynchronously: wait, so that running out of memory is an error here.
                 device.handle.sync().map_err(|error| smolvlm_model::Error::device(&error))?;
                 Ok::<_, Error>(loaded)
             })
@@ -84,10 +84,10 @@ impl SmolVlm {
         Ok(Self {
             config,
             processor,
-            model,
+            network: model,
             vision_batch: options.vision_batch_on(device.info.device),
             device: device.info,
-            passed_over,
+            skipped_devices,
             handle: device.handle,
             format,
             report,
@@ -98,7 +98,7 @@ impl SmolVlm {
         })
     }
 
-    /// Loads a checkpoint's processor alone. Needs no weights and no device.
+    /// Loads only a checkpoint's processor. Needs no weights and no device.
     ///
     /// # Errors
     ///
@@ -121,48 +121,48 @@ impl SmolVlm {
         &self.processor
     }
 
-    /// The network itself, for a loop of your own.
+    /// The network, for custom generation loops.
     pub fn model(&self) -> &SmolVlmModel {
-        &self.model
+        &self.network
     }
 
-    /// Where it runs, which [`Device::Auto`](crate::Device::Auto) leaves to the machine.
+    /// The device in use, which [`Device::Auto`](crate::Device::Auto) selects on loading.
     pub fn device(&self) -> &DeviceInfo {
         &self.device
     }
 
-    /// Why it is none of the devices that [`Device::Auto`](crate::Device::Auto) would rather take, the best first: they are not
-    /// there, draw in software, do not compute in the number format or cannot hold the weights.
-    pub fn passed_over(&self) -> &[Error] {
-        &self.passed_over
+    /// Why [`Device::Auto`](crate::Device::Auto) skipped the devices that it prefers to this one, best first: not
+    /// found, a software renderer, no support for the number format, or too little memory for the weights.
+    pub fn skipped_devices(&self) -> &[Error] {
+        &self.skipped_devices
     }
 
-    /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`Ceilings`]; none if it fails.
-    pub fn ceilings(&self) -> Option<Ceilings> {
+    /// The device's measured peak rates, on a CPU with [`Options::threads`] threads; none if the measurement fails.
+    pub fn peak_rates(&self) -> Option<Ceilings> {
         if self.device.device != Device::Flex {
             return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
         }
         Some(Ceilings::measure(self.threads.count()))
     }
 
-    /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.
+    /// The format of the weights in memory, which [`Dtype::Auto`](crate::Dtype::Auto) selects for the device.
     pub fn format(&self) -> WeightFormat {
         self.format
     }
 
-    /// What loading found besides the weights it used, such as stored tensors that no part of the model needs.
+    /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
         &self.report
     }
 
-    /// The folders that it was read from, whose files must not be overwritten: of a model with adapters, the base model's and
-    /// all of theirs.
+    /// The folders that the model was read from, whose files must not be overwritten: those of the base model and of
+    /// all adapters.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
-    /// The sampling parameters that the checkpoint's `generation_config.json` asks for, with its end tokens; greedy and at
-    /// most 256 new tokens where it says nothing.
+    /// The sampling parameters and end tokens of the checkpoint's `generation_config.json`; by default greedy and at
+    /// most 256 new tokens.
     pub fn sampling(&self) -> SamplingParams {
         let params = SamplingParams::from_config(&self.config.generation);
         match (self.config.generation.max_new_tokens, self.config.generation.max_length) {
@@ -175,29 +175,28 @@ impl SmolVlm {
     ///
     /// # Errors
     ///
-    /// Media that cannot be read, a conversation the template cannot render, a prompt longer than the model's context.
+    /// Unreadable media, a conversation that the template cannot render, a prompt longer than the model's context.
     pub fn chat(&self, conversation: impl Into<Conversation>) -> Result<Generation, Error> {
         self.generate(conversation, self.sampling())
     }
 
-    /// Answers a conversation: with the best text, if parameters ask for several.
+    /// Answers a conversation; returns the best text if the parameters request several.
     ///
     /// # Errors
     ///
-    /// As [`chat`](Self::chat), and parameters out of range.
+    /// As [`chat`](Self::chat), and out-of-range parameters.
     pub fn generate(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Generation, Error> {
         let mut answers = self.batch(&[conversation.into()], params)?;
-        // One conversation in, one answer out.
+        // The best answer of the only conversation is the first.
         Ok(answers.swap_remove(0))
     }
 
-    /// Answers several conversations at once: text only, with images, with videos, in any mix. Each answer is the one that
-    /// its conversation gets alone. With `num_return_sequences`, each conversation has that many answers, one after the
-    /// other.
+    /// Answers several conversations as one batch, with any mix of text, images and videos. Each answer is the same as
+    /// without batching. Each conversation has `num_return_sequences` consecutive answers.
     ///
     /// # Errors
     ///
-    /// As [`generate`](Self::generate); messages name the conversation by its index.
+    /// As [`generate`](Self::generate); messages include the index of the conversation.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
         if params.num_beams > 1 {
             return crate::beams::run(self, conversations, &params);
@@ -209,28 +208,28 @@ impl SmolVlm {
         Ok(run.into_generations())
     }
 
-    /// Answers a conversation piece by piece.
+    /// Answers a conversation as a stream of text.
     ///
     /// # Errors
     ///
-    /// As [`generate`](Self::generate), and [`Error::OneAnswer`] for beams or several texts; what goes wrong later comes out
-    /// of the stream.
+    /// As [`generate`](Self::generate), and [`Error::SingleAnswerOnly`] for beams or several texts; later errors are
+    /// items of the stream.
     pub fn stream(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Stream<'_>, Error> {
         if params.num_beams > 1 || params.num_return_sequences > 1 {
-            return Err(Error::OneAnswer);
+            return Err(Error::SingleAnswerOnly);
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
         let run = Run::new(self, &[conversation], &params, cancel.clone())?;
         Ok(Stream::new(self, run, cancel))
     }
 
-    /// Starts a conversation of several turns, with what has been said already, if anything.
+    /// Starts a multi-turn conversation from a history, which may be empty.
     pub fn start_chat(&self, history: impl Into<Conversation>) -> Chat<'_> {
         Chat::new(self, history.into())
     }
 
-    /// The last hidden states of conversations, padded on the left to one length while they run. Prompts end with the words
-    /// that ask for an answer.
+    /// Computes the last hidden states of conversations as one left-padded batch. Prompts end with the generation
+    /// prompt (`Assistant:`).
     ///
     /// # Errors
     ///
@@ -239,8 +238,8 @@ impl SmolVlm {
         crate::hidden::run(self, conversations)
     }
 
-    /// Runs the model once over the conversations, padded on the left to one length, and gives its logits and, on
-    /// request, its inner stages.
+    /// Runs one forward pass over the conversations as a left-padded batch; returns the logits and, on request,
+    /// intermediate outputs.
     ///
     /// # Errors
     ///
@@ -253,13 +252,13 @@ impl SmolVlm {
         &self.config.generation
     }
 
-    /// Model inputs of conversations, which the truncation policy may shorten first. What is too long or too much is refused
-    /// before any pixel is decoded.
+    /// Preprocesses conversations, after applying the truncation policy. Prompts that are too long and requests that
+    /// need too much memory are rejected before any pixel is decoded.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
         self.process_with(conversations, params, &RenderOptions::answer())
     }
 
-    /// [`process`](Self::process) with other words around the conversations.
+    /// [`process`](Self::process) with other options for rendering the chat template.
     pub(crate) fn process_with(
         &self,
         conversations: &[Conversation],
@@ -286,28 +285,28 @@ impl SmolVlm {
         Ok(prepared.load()?)
     }
 
-    /// Features of all images and videos of a batch with the encoder's inner stages.
+    /// Features of all images and videos of a batch, with the encoder's intermediate outputs if `stages`.
     pub(crate) fn staged_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
         let media: Vec<&[f32]> = batch.all_media().map(Media::pixels).collect();
         if media.is_empty() {
             return Ok(None);
         }
-        Ok(self.model.image_features(&media, batch.edge, self.vision_batch, stages)?)
+        Ok(self.network.image_features(&media, batch.edge, self.vision_batch, stages)?)
     }
 
-    /// A batch as the model takes it.
+    /// Converts a batch to model inputs.
     pub(crate) fn inputs(&self, batch: &Batch, features: Option<Tensor<2>>) -> ModelInputs {
         let padding = (0..batch.rows).map(|row| batch.len - batch.prompt_len(row)).collect();
         ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
     }
 
-    /// Does work on this model's own threads, those of [`Options::threads`]: what each forward pass of a loop of your own
-    /// around [`model`](Self::model) should run in. Calls from several threads take turns in the order in which they come, so
-    /// work must not wait for such a call of another thread.
+    /// Runs a closure on this model's thread pool, which has [`Options::threads`] threads. Custom loops around
+    /// [`model`](Self::model) should run each forward pass in it. Concurrent calls run one at a time in FIFO order, so
+    /// the closure must not wait for such a call of another thread.
     ///
     /// # Errors
     ///
-    /// Those of the work; a graphics card's backend that panics is one as well.
+    /// Those of the closure, and panics of a GPU backend.
     pub fn on_threads<T, E>(&self, work: impl FnOnce() -> Result<T, E> + Send) -> Result<T, E>
     where
         T: Send,
@@ -317,7 +316,7 @@ impl SmolVlm {
     }
 }
 
-/// Longest prompt that truncation leaves: there is room for the answer, but not more than a quarter of the context.
+/// Maximum prompt length after truncation: reserves room for the answer, at most a quarter of the context.
 pub(crate) fn prompt_limit(context: usize, new_tokens: usize) -> usize {
     context - new_tokens.min(context / 4)
 }

@@ -1,33 +1,33 @@
-//! Where a checkpoint comes from.
+//! Checkpoint sources.
 
 use crate::{Error, folder};
 use smolvlm_config::Preset;
 use std::path::{Path, PathBuf};
 
-/// Characters in which a hub repository's name may differ from a folder's to be taken for a mistyped path.
-const TYPOS_OF_REPOSITORY: usize = 2;
+/// Maximum edit distance at which the name of a Hub repository is taken for a misspelled folder.
+const MAX_REPOSITORY_TYPOS: usize = 2;
 
-/// The name of [`Source::Demo`], and characters in which a word may differ from it to be taken for it mistyped.
+/// The name of [`Source::Demo`], and the maximum edit distance at which a word is taken for a misspelling of it.
 const DEMO: &str = "demo";
-const TYPOS_OF_DEMO: usize = 1;
+const MAX_DEMO_TYPOS: usize = 1;
 
-/// Where a checkpoint comes from.
+/// The source of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
     /// A folder in the layout of a Hugging Face checkpoint.
     Directory(PathBuf),
-    /// A repository of the Hugging Face hub, downloaded once into the cache its other tools share.
+    /// A repository of the Hugging Face Hub, downloaded once into the cache shared with its other tools.
     Hub {
         /// `owner/name`.
         repo: String,
-        /// Branch, tag or commit; none means `main`.
+        /// Branch, tag or commit; `main` if none.
         revision: Option<String>,
     },
-    /// The small trained model that comes with this crate's feature `demo`: it answers questions about drawn pictures, and
-    /// needs no network.
+    /// The small trained model embedded by the feature `demo`: it answers questions about synthetic images and needs no
+    /// network.
     Demo,
-    /// Random weights and a synthetic tokenizer at a preset's real size, made in memory: for timing, not for answers.
+    /// Random weights and a synthetic tokenizer at a preset's real size, created in memory: for benchmarks.
     Random(Preset),
 }
 
@@ -37,7 +37,7 @@ impl Source {
         Self::Directory(path.into())
     }
 
-    /// A hub repository, `owner/name`, at its main revision.
+    /// A Hub repository, `owner/name`, at revision `main`.
     pub fn hub(repo: impl Into<String>) -> Self {
         Self::Hub { repo: repo.into(), revision: None }
     }
@@ -52,13 +52,13 @@ impl Source {
         Self::Random(preset)
     }
 
-    /// What a user most likely means by one word: a folder if there is one of that name, else [`Demo`](Self::Demo) for
-    /// `demo`, else a hub repository `owner/name`, optionally `owner/name@revision`. A word of that form is a mistyped path
-    /// if it nearly names a folder here, unless it has a revision.
+    /// Parses a model argument: a folder if one of that name exists, else [`Demo`](Self::Demo) for `demo`, else a Hub
+    /// repository `owner/name`, optionally `owner/name@revision`. A repository name that is close to the path of an
+    /// existing folder is rejected as a misspelled path unless it has a revision.
     ///
     /// # Errors
     ///
-    /// [`Error::Source`] if it is neither, with a suggestion if there is one.
+    /// [`Error::Source`] if it is none of these, with a suggestion if there is one.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let path = Path::new(text);
         if path.is_dir() {
@@ -79,19 +79,19 @@ impl Source {
         let parts: Vec<&str> = repo.split('/').collect();
         match parts.as_slice() {
             [owner, name] if !looks_like_path && !owner.is_empty() && !name.is_empty() => {
-                match folder::similar(path, TYPOS_OF_REPOSITORY).filter(|_| revision.is_none()) {
+                match folder::similar_folder(path, MAX_REPOSITORY_TYPOS).filter(|_| revision.is_none()) {
                     Some(similar) => refuse(format!(
-                        "; did you mean the folder {}? The hub's repository is {repo}@main",
+                        "; did you mean the folder {}? For the Hub repository write {repo}@main",
                         similar.display()
                     )),
                     None => Ok(Self::Hub { repo: repo.to_owned(), revision }),
                 }
             }
             _ => {
-                let most = text.chars().count().div_ceil(4).max(TYPOS_OF_REPOSITORY);
-                refuse(match folder::similar(path, most) {
+                let max_distance = text.chars().count().div_ceil(4).max(MAX_REPOSITORY_TYPOS);
+                refuse(match folder::similar_folder(path, max_distance) {
                     Some(similar) => format!("; did you mean the folder {}?", similar.display()),
-                    None if folder::distance(text, DEMO) <= TYPOS_OF_DEMO => format!("; did you mean {DEMO}?"),
+                    None if folder::edit_distance(text, DEMO) <= MAX_DEMO_TYPOS => format!("; did you mean {DEMO}?"),
                     None => String::new(),
                 })
             }
@@ -99,13 +99,14 @@ impl Source {
     }
 }
 
-/// What to give instead of a file.
+/// The hint for a path that is a file.
 fn file_advice(path: &Path) -> String {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.join("config.json").is_file() {
-        format!(", but a file; give the folder that it is in: {}", folder.display())
+        format!(", but a file; use the folder that contains it: {}", folder.display())
     } else {
-        ", but a file; give a folder with config.json, tokenizer.json, a processor's configuration and model.safetensors".to_owned()
+        ", but a file; use a folder with config.json, tokenizer.json, a processor configuration and model.safetensors"
+            .to_owned()
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     use super::Source;
 
     #[test]
-    fn a_word_is_a_folder_or_a_repository() {
+    fn model_arguments_are_parsed_as_folder_demo_or_repository() {
         assert_eq!(Source::parse("src").unwrap(), Source::directory("src"));
         assert_eq!(Source::parse("owner/name").unwrap(), Source::hub("owner/name"));
         assert_eq!(Source::parse("demo").unwrap(), Source::demo());
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_mistyped_folders_get_a_suggestion() {
+    fn files_and_misspelled_folders_get_a_suggestion() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("smolvlm-256m");
         std::fs::create_dir_all(&folder).unwrap();
@@ -141,13 +142,13 @@ mod tests {
         std::fs::write(root.path().join("model.gguf"), "GGUF").unwrap();
         let error = |path: std::path::PathBuf| Source::parse(path.to_str().unwrap()).unwrap_err().to_string();
         let weights = error(folder.join("model.safetensors"));
-        assert!(weights.ends_with(&format!("give the folder that it is in: {}", folder.display())), "{weights}");
-        assert!(error(root.path().join("model.gguf")).contains("give a folder with config.json"));
+        assert!(weights.ends_with(&format!("use the folder that contains it: {}", folder.display())), "{weights}");
+        assert!(error(root.path().join("model.gguf")).contains("use a folder with config.json"));
         for typo in ["smolvlm-256", "SmolVLM-265m"] {
             let error = error(root.path().join(typo));
             assert!(error.contains(&format!("did you mean the folder {}?", folder.display())), "{error}");
         }
-        // In this crate's folder: `src/device` exists.
+        // Relative to this crate's folder, where `src/device` exists.
         let error = Source::parse("src/devices").unwrap_err().to_string();
         assert!(error.contains("src/device?") && error.contains("src/devices@main"), "{error}");
         assert!(matches!(Source::parse("src/devices@main"), Ok(Source::Hub { .. })));

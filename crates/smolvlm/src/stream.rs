@@ -1,32 +1,32 @@
-//! An answer while it is made.
+//! Streaming generation.
 
 use crate::run::Run;
 use crate::{Cancel, Error, Generation, SmolVlm};
 
-/// What happens while an answer is made.
+/// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The answer grew by this text. Never an incomplete character.
+    /// New text. Never an incomplete character.
     Text(String),
     /// The answer is complete. Always the last event.
     Finished(Generation),
 }
 
-/// An answer while it is made: an iterator of events. The first call of `next` encodes the images and runs the prompt; every
-/// call makes one token or more. Dropping the stream ends the work and frees its memory.
+/// An iterator over the events of a running generation. The first call of `next` encodes the images and runs the
+/// prompt; each call generates one token or more. Dropping the stream stops generation and frees its memory.
 pub struct Stream<'m> {
-    owner: &'m SmolVlm,
+    model: &'m SmolVlm,
     run: Option<Run<'m>>,
     cancel: Cancel,
 }
 
 impl<'m> Stream<'m> {
-    pub(crate) fn new(owner: &'m SmolVlm, run: Run<'m>, cancel: Cancel) -> Self {
-        Self { owner, run: Some(run), cancel }
+    pub(crate) fn new(model: &'m SmolVlm, run: Run<'m>, cancel: Cancel) -> Self {
+        Self { model, run: Some(run), cancel }
     }
 
-    /// Ends the answer from elsewhere: it finishes with what it has, for the reason
+    /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
     /// [`Cancelled`](crate::FinishReason::Cancelled).
     pub fn cancel_handle(&self) -> Cancel {
         self.cancel.clone()
@@ -38,8 +38,8 @@ impl Iterator for Stream<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(self.owner, &mut run) {
-            // Nothing comes after an error: the run is dropped with it.
+        match next_event(self.model, &mut run) {
+            // An error ends the stream: the run is dropped.
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
                 self.run = Some(run);
@@ -52,10 +52,10 @@ impl Iterator for Stream<'_> {
 
 impl std::iter::FusedIterator for Stream<'_> {}
 
-/// Steps until there is text to show; none at the end.
-pub(crate) fn next_event(owner: &SmolVlm, run: &mut Run<'_>) -> Result<Option<String>, Error> {
+/// Steps until there is new text; none at the end.
+pub(crate) fn next_event(model: &SmolVlm, run: &mut Run<'_>) -> Result<Option<String>, Error> {
     while !run.is_finished() {
-        if let Some(text) = owner.on_threads(|| run.step())?.into_iter().flatten().next() {
+        if let Some(text) = model.on_threads(|| run.step())?.into_iter().flatten().next() {
             return Ok(Some(text));
         }
     }

@@ -1,28 +1,28 @@
-//! The threads of a model, and whose turn it is to use them.
+//! The thread pools of a model, used by one request at a time.
 
 use crate::Error;
 use parking_lot::FairMutex;
 use std::cell::Cell;
 use std::panic::resume_unwind;
 
-/// Threads that one model computes with. Calls from several threads take turns, first come, first served.
+/// The thread pools of one model. Calls from several threads run one at a time, in FIFO order.
 pub(crate) struct Threads {
-    /// Those of Burn's operations.
+    /// The pool of Burn's operations.
     rayon: rayon::ThreadPool,
     is_limited: bool,
-    /// Those of the kernels.
+    /// The pool of this project's kernels.
     #[cfg(feature = "flex")]
     kernels: std::sync::Arc<smolvlm_kernels::cpu::Pool>,
-    turn: FairMutex<()>,
+    lock: FairMutex<()>,
 }
 
 thread_local! {
-    /// Address of the [`Threads`] whose turn this thread works in, to detect calls from inside that work.
-    static WORKS_FOR: Cell<usize> = const { Cell::new(0) };
+    /// Address of the [`Threads`] whose lock the current work holds, to detect reentrant calls.
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Threads {
-    /// Starts `limit` threads, or as many as there are processors.
+    /// Starts `limit` threads, or one per CPU core.
     pub(crate) fn new(limit: Option<usize>) -> Result<Self, Error> {
         let threads = limit.unwrap_or_else(rayon::current_num_threads);
         Ok(Self {
@@ -33,25 +33,25 @@ impl Threads {
                 let pool = smolvlm_kernels::cpu::Pool::new(threads);
                 std::sync::Arc::new(pool.map_err(|error| Error::Threads { threads, message: error.to_string() })?)
             },
-            turn: FairMutex::new(()),
+            lock: FairMutex::new(()),
         })
     }
 
-    /// How many work at once.
+    /// Number of threads.
     pub(crate) fn count(&self) -> usize {
         self.rayon.current_num_threads()
     }
 
-    /// Does work of the model when its turn has come, and gives up the turn after it. Work inside work keeps the turn.
+    /// Runs a closure in the pools while holding the lock. Reentrant: a nested call runs directly.
     pub(crate) fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let own = std::ptr::from_ref(self).addr();
-        if WORKS_FOR.get() == own {
+        if CURRENT.get() == own {
             return work();
         }
-        apart(|| {
-            let _turn = self.turn.lock();
+        outside_rayon(|| {
+            let _guard = self.lock.lock();
             let work = || {
-                let _outer = Outer(WORKS_FOR.replace(own));
+                let _outer = RestoreCurrent(CURRENT.replace(own));
                 #[cfg(feature = "cubecl")]
                 let work = || smolvlm_kernels::gpu::on_stream(work);
                 #[cfg(feature = "flex")]
@@ -59,34 +59,34 @@ impl Threads {
                 #[cfg(not(feature = "flex"))]
                 work()
             };
-            // Only one request at a time is in the pool, so what its threads steal is part of that request.
+            // Only one request at a time uses the pool, so its threads only steal work of the same request.
             self.rayon.install(work)
         })
     }
 
-    /// Fetches, decodes and resizes media, beside the work of other requests. A call shares no pool with others: one request
-    /// may wait for a server, and others would wait on its stack.
+    /// Runs a closure that fetches, decodes and resizes media, concurrently with other requests. Calls do not share a
+    /// pool: with work stealing, a request could run on the stack of one that waits for a server.
     pub(crate) fn prepare<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         if !self.is_limited && !is_rayon_thread() {
             return Ok(work());
         }
         let pool = pool(self.count())?;
-        Ok(apart(|| pool.install(work)))
+        Ok(outside_rayon(|| pool.install(work)))
     }
 }
 
-/// Restores which turn a thread works in, also on a panic.
-struct Outer(usize);
+/// Restores the previous [`CURRENT`] on drop, also on a panic.
+struct RestoreCurrent(usize);
 
-impl Drop for Outer {
+impl Drop for RestoreCurrent {
     fn drop(&mut self) {
-        WORKS_FOR.set(self.0);
+        CURRENT.set(self.0);
     }
 }
 
-/// Does work on a thread that is none of rayon's: one of rayon's that waits runs other work meanwhile, and would run the next
-/// request on the stack of this one.
-fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+/// Runs a closure on a thread outside of rayon: a rayon thread that waits runs other work meanwhile, and would run the
+/// next request on the stack of this one.
+fn outside_rayon<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if !is_rayon_thread() {
         return work();
     }
@@ -111,56 +111,56 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    /// Runs `work` and fails if another call does so at the same time.
-    fn alone(inside: &AtomicUsize, work: impl FnOnce()) {
+    /// Runs `work` and fails if another call runs at the same time.
+    fn assert_exclusive(inside: &AtomicUsize, work: impl FnOnce()) {
         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two requests at once");
         work();
         let _ = inside.fetch_sub(1, Ordering::SeqCst);
     }
 
     #[test]
-    fn requests_of_rayon_threads_do_not_run_inside_each_other() {
+    fn requests_from_rayon_threads_do_not_overlap() {
         for limit in [None, Some(2)] {
             let (threads, inside) = (Threads::new(limit).unwrap(), AtomicUsize::new(0));
             (0..64).into_par_iter().for_each(|_| {
-                // Waits for parts that other threads take, which is where rayon looks for other work.
+                // Waits for parts on other threads; meanwhile rayon steals other work.
                 let sum = || (0..64_u64).into_par_iter().map(|value| value * value).sum::<u64>();
                 assert_eq!(threads.prepare(sum).unwrap(), 85_344);
-                threads.compute(|| alone(&inside, || assert_eq!(sum(), 85_344)));
+                threads.compute(|| assert_exclusive(&inside, || assert_eq!(sum(), 85_344)));
             });
         }
     }
 
     #[test]
-    fn turns_are_taken_in_the_order_of_the_calls() {
+    fn concurrent_calls_run_in_fifo_order() {
         let (threads, order) = (Threads::new(Some(1)).unwrap(), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
-            let _turn = threads.turn.lock();
+            let _guard = threads.lock.lock();
             for number in 0..4 {
                 let (threads, order) = (&threads, &order);
                 scope.spawn(move || {
                     for _ in 0..3 {
                         threads.compute(|| {
                             order.lock().unwrap().push(number);
-                            // Long enough for the previous thread to ask again.
+                            // Long enough for the previous thread to call again.
                             std::thread::sleep(Duration::from_millis(30));
                         });
                     }
                 });
-                // The next one comes later; a busy machine may take a while to start a thread.
+                // Starts the threads one after the other; a busy machine may take a while to start one.
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
-        // Each comes again after all others.
+        // Each thread runs again after all others.
         assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3].repeat(3));
     }
 
     #[test]
-    fn work_inside_work_keeps_the_turn_and_a_panic_gives_it_up() {
+    fn nested_calls_keep_the_lock_and_a_panic_releases_it() {
         let (threads, other) = (Threads::new(Some(2)).unwrap(), Threads::new(Some(2)).unwrap());
         assert_eq!(threads.compute(|| threads.compute(|| other.compute(|| threads.count()))), 2);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            threads.compute(|| assert!(threads.count() == 3, "as planned"));
+            threads.compute(|| assert!(threads.count() == 3, "expected panic"));
         }));
         assert!(panicked.is_err());
         assert_eq!(threads.compute(|| threads.prepare(|| 7).unwrap()), 7);
@@ -168,7 +168,7 @@ mod tests {
 
     #[cfg(feature = "flex")]
     #[test]
-    fn models_with_as_many_threads_have_kernel_threads_of_their_own() {
+    fn models_with_the_same_thread_count_have_separate_kernel_pools() {
         let (one, two) = (Threads::new(Some(2)).unwrap(), Threads::new(Some(2)).unwrap());
         let pool = |threads: &Threads| threads.compute(smolvlm_kernels::cpu::Pool::current);
         assert!(std::sync::Arc::ptr_eq(&pool(&one), &pool(&one)));

@@ -1,71 +1,71 @@
-//! Which checkpoint, and how it is run.
+//! Arguments that select a model and its options.
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoWords};
 
-/// The checkpoint used when none is named: the smallest one that was released.
+/// The default checkpoint, the smallest released one.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
 
-/// Which checkpoint, and how it is run.
+/// Arguments that select a model and its options.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// Checkpoint folder, or an adapter's folder that names its base model; demo, a small trained model that needs no
-    /// network; or owner/name or owner/name@revision on the Hugging Face hub
+    /// Checkpoint folder, or adapter folder whose configuration names the base model; demo, a small embedded model; or
+    /// owner/name or owner/name@revision on the Hugging Face Hub
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
-    /// LoRA adapter to merge into the weights: a folder that PEFT or `smolvlm train --lora` wrote, with a weight other than 1
-    /// as DIR=WEIGHT; may be given several times
+    /// LoRA adapter to merge into the weights: a folder written by PEFT or `smolvlm train --lora`, optionally with a
+    /// weight as DIR=WEIGHT; repeatable
     #[arg(long, value_name = "DIR[=WEIGHT]")]
     pub adapter: Vec<Adapter>,
-    /// Where to run: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1;
-    /// `smolvlm devices` lists what is there
+    /// Device: auto, cpu (flex), ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, alone or numbered as in
+    /// cuda:1; `smolvlm devices` lists the available ones
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
     pub device: Device,
-    /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on a CPU that computes
-    /// in it, f32 on others
+    /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on CPUs with
+    /// bf16 instructions, f32 on others
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
-    /// Threads to use [default: one per core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// One tile per image: much faster, but small print is lost
+    /// One tile per image: much faster, but small text is lost
     #[arg(long)]
     pub no_image_splitting: bool,
-    /// How images get their tiles: faithful (as the reference), no-upscale (small images are not enlarged), max-tiles=N
-    /// or global-only
+    /// Image resizing: faithful (as the reference), no-upscale (small images are not enlarged), max-tiles=N or
+    /// global-only
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub resize: ResizePolicy,
-    /// Frames a second to sample from videos [default: the checkpoint's]
+    /// Frames per second to sample from videos [default: the checkpoint's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub video_fps: Option<f64>,
-    /// Most frames to sample from a video [default: the checkpoint's]
+    /// Maximum number of frames to sample from a video [default: the checkpoint's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub video_frames: Option<u32>,
-    /// What prompts say about videos: each one's own frame count and times, or what the reference says in a batch
+    /// Text about videos in prompts: the frame count and times of each video, or those of the reference in a batch
     #[arg(long, default_value = "own", value_parser = video_words())]
     pub video_words: VideoWords,
-    /// Most pixels of an image or a frame, width times height [default: 178956970]
+    /// Maximum number of pixels of an image or frame, width times height [default: 178956970]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_image_pixels: Option<u64>,
-    /// Largest width and height of an image or a frame [default: 1048576]
+    /// Maximum width and height of an image or frame [default: 1048576]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_image_side: Option<u32>,
-    /// Drop the oldest turns of a conversation that is too long for the model, instead of refusing it. `process` and
-    /// `estimate` show every conversation whole
+    /// Drop the oldest turns of a conversation that is too long for the model, instead of rejecting it. `process` and
+    /// `estimate` always use the full conversation
     #[arg(long)]
     pub truncate: bool,
-    /// Take control tokens in texts, such as `<image>` and `<end_of_utterance>`, for plain characters. `describe` and `chat` always
-    /// do
+    /// Treat control tokens in texts, such as `<image>` and `<end_of_utterance>`, as plain text. Always on in
+    /// `describe` and `chat`
     #[arg(long)]
     pub sanitize_control_tokens: bool,
 }
 
-/// A device; an empty text, as of a variable that is set to nothing, is the default.
+/// Parses a device; an empty string, as from an empty environment variable, is the default.
 fn device(text: &str) -> Result<Device, smolvlm::Error> {
     if text.is_empty() { Ok(Device::Auto) } else { text.parse() }
 }
@@ -78,7 +78,7 @@ fn video_words() -> impl TypedValueParser<Value = VideoWords> {
 }
 
 impl Model {
-    /// How the checkpoint is to be run.
+    /// The options of loading and running the model.
     pub fn options(&self) -> Options {
         Options {
             device: self.device,
@@ -97,7 +97,7 @@ impl Model {
         }
     }
 
-    /// What media may be at most.
+    /// The size limits of images and videos.
     fn limits(&self) -> ProcessorLimits {
         let mut limits = ProcessorLimits::default();
         for image in [&mut limits.image, &mut limits.video.image] {

@@ -1,4 +1,4 @@
-//! `smolvlm bench`: how long each stage takes, and how far it is from what this machine can do.
+//! `smolvlm bench`: measures each stage and compares it with the peak rates of this machine.
 
 mod peak;
 mod picture;
@@ -16,10 +16,10 @@ use std::io::Write;
 use std::num::NonZero;
 use std::time::Instant;
 
-/// Runs that count when nobody says how many.
+/// Default number of measured runs.
 const RUNS: usize = 5;
 
-/// All that was found out.
+/// The results of a benchmark.
 struct Report {
     model: String,
     device: String,
@@ -32,15 +32,15 @@ struct Report {
     ceilings: Option<Ceilings>,
 }
 
-/// Times the stages, then the machine, and prints both.
+/// Measures the stages, then the peak rates of the machine, and prints both.
 pub fn run(args: &Bench) -> Result<(), Failure> {
     let threads = args.model.threads.map(usize::from);
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     let runs = args.runs.map_or(if args.quick { 1 } else { RUNS }, usize::from);
-    // A picture that is seen again must be encoded again.
+    // Without feature cache, so that each run encodes the image.
     let options = Options { threads: Some(threads), feature_cache_bytes: 0, ..args.model.options() };
 
-    // What is downloaded first is no part of loading.
+    // Download before measuring the load time.
     args.model.open()?;
     progress("loading");
     let clock = Instant::now();
@@ -49,7 +49,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
 
     let stages = Stages::new(&model, runs)?;
     let (image, answer) = (stages.image()?, stages.answer()?);
-    // Before stages that take more at once than an answer does, and before the ceilings take their buffer.
+    // Before stages that need more memory than the answer, and before the buffer of the peak measurement.
     let peak_mb = peak::megabytes();
     let measures = match model.device().device {
         _ if args.quick => Measures::QUICK,
@@ -59,7 +59,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     let mut figures = vec![load, image];
     figures.extend(stages.inner(&measures)?);
     figures.extend(answer);
-    progress("ceilings of this machine");
+    progress("peak rates of this machine");
     let report = Report {
         model: args.model.random.map_or_else(|| args.model.model.clone(), |preset| format!("random {preset}")),
         device: model.device().device.to_string(),
@@ -69,7 +69,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
         runs,
         figures,
         peak_mb,
-        ceilings: model.ceilings(),
+        ceilings: model.peak_rates(),
     };
     let mut stdout = std::io::stdout().lock();
     let shown = if args.json { table::as_json(&report).to_string() } else { table::as_text(&report) };
@@ -78,10 +78,10 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
 }
 
 impl Report {
-    /// How much of what the machine can do a stage does; none for stages that are neither arithmetic nor weights.
+    /// The share of the peak rate that a stage reaches; none for stages without a work model.
     fn share(&self, figure: &Figure) -> Option<f64> {
-        let least = figure.work?.seconds(&self.format, self.ceilings.as_ref()?);
-        Some(least / figure.taken()?)
+        let minimum = figure.work?.seconds(&self.format, self.ceilings.as_ref()?);
+        Some(minimum / figure.taken()?)
     }
 }
 

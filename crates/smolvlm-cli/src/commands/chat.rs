@@ -1,4 +1,4 @@
-//! `smolvlm chat`: turn by turn.
+//! `smolvlm chat`: interactive chat.
 
 mod input;
 mod interrupt;
@@ -17,8 +17,8 @@ use smolvlm::{Chat, Content, Conversation, Error, ImageSource, Message, Sampling
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Reads lines, answers messages and does what commands ask for, until the lines end. What goes wrong with one line is
-/// told on stderr, and the next one is read; lines of a pipe that failed are an error at the end.
+/// Reads lines until the end of input, answers messages and executes commands. Failures of single lines are printed to
+/// stderr; with input from a pipe, they make the command fail at the end.
 pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let system = args.system.as_deref().map(|text| Message::system().text(text));
     let mut history = Conversation::new(system.clone());
@@ -28,13 +28,13 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     let model = args.model.load()?;
     let params = args.sampling.params(&model, true)?;
     if params.num_beams > 1 || params.num_return_sequences > 1 {
-        return Err(Error::OneAnswer.into());
+        return Err(Error::SingleAnswerOnly.into());
     }
 
     let mut input = Input::open().map_err(Failure::Input)?;
     let at_terminal = input.is_terminal();
     if at_terminal {
-        say::line("/help lists commands, Ctrl-C ends an answer, Ctrl-D the chat");
+        say::line("/help lists commands, Ctrl-C stops an answer, Ctrl-D ends the chat");
     }
     let interrupt = Interrupt::install(at_terminal).map_err(Failure::Signal)?;
     let shows_timings = at_terminal || args.timings;
@@ -53,7 +53,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
         let outcome = match input.read() {
             Ok(Read::Line(line)) => match line::parse(&line) {
                 Ok(Line::Quit) => break,
-                Ok(line) => session.follow(line),
+                Ok(line) => session.execute(line),
                 Err(error) => Err(error.into()),
             },
             Ok(Read::Interrupted) => {
@@ -61,7 +61,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
                 Ok(())
             }
             Ok(Read::End) => break,
-            // The line is gone, those behind it are not.
+            // The line is skipped, the following ones are not.
             Err(error) if error.kind() == ErrorKind::InvalidData => Err(Failure::Input(error)),
             Err(error) => return Err(Failure::Input(error)),
         };
@@ -69,7 +69,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
             has_failed = true;
             match failure {
                 Failure::Model(Error::PromptTooLong { .. }) => {
-                    say::error(format_args!("{failure}; /reset forgets what has been said"));
+                    say::error(format_args!("{failure}; /reset clears the conversation"));
                 }
                 failure => say::error(failure),
             }
@@ -82,7 +82,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     }
 }
 
-/// A chat and what the next message will need.
+/// A chat with the state for the next message.
 struct Session<'m> {
     model: &'m SmolVlm,
     chat: Chat<'m>,
@@ -92,12 +92,12 @@ struct Session<'m> {
     params: SamplingParams,
     interrupt: Interrupt,
     shows_timings: bool,
-    /// Why stdout could not be written first. Answers go on without it, for `/save`.
+    /// The first error of writing to stdout. Answers continue without it, for `/save`.
     stdout_error: Option<io::Error>,
 }
 
 impl Session<'_> {
-    fn follow(&mut self, line: Line) -> Result<(), Failure> {
+    fn execute(&mut self, line: Line) -> Result<(), Failure> {
         match line {
             Line::Empty | Line::Quit => Ok(()),
             Line::Say(text) => {
@@ -130,7 +130,7 @@ impl Session<'_> {
         }
     }
 
-    /// Sends a message with what is attached. If that fails the attachments are gone: they may be the cause.
+    /// Sends a message with the attachments. If that fails, they are dropped, as they may be the cause.
     fn say(&mut self, text: String) -> Result<(), Failure> {
         let mut message = Message::user();
         message.content = std::mem::take(&mut self.attached);
@@ -150,7 +150,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// All of them, or none if a file is not there.
+    /// Attaches all files, or none if one is missing.
     fn attach(&mut self, places: &[String], content: fn(&str) -> Content) -> Result<(), Failure> {
         let contents: Vec<Content> = places.iter().map(|place| content(place)).collect();
         contents.iter().try_for_each(must_exist)?;
@@ -158,8 +158,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Writes the conversation; over none of the model's files, its own images and videos, or those attached to the next
-    /// message.
+    /// Writes the conversation; rejects paths of the model's files and of images and videos in the conversation or
+    /// attached to the next message.
     fn save(&self, path: &Path) -> Result<(), Failure> {
         let mut inputs = Inputs::default();
         self.model.folders().iter().for_each(|folder| inputs.add(folder));
@@ -181,7 +181,7 @@ fn must_exist(content: &Content) -> Result<(), Failure> {
     }
 }
 
-/// Prints a message on stderr, in one line where its text is one.
+/// Prints a message to stderr, on one line if its text is one line.
 fn show(message: &Message) {
     let content = message.content.iter().map(|content| match content {
         Content::Text(text) => text.clone(),

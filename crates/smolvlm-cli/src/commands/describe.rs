@@ -1,12 +1,12 @@
-//! `smolvlm describe`: media in, words out.
+//! `smolvlm describe`: describes images and videos.
 
 use crate::args::Describe;
 use crate::failure::Failure;
 use crate::{answer, media, pipe, show};
 use smolvlm::{Content, Conversation, Message, Options};
 
-/// Streams the answer to stdout, then the timings to stderr. A beam search knows its answer only at the end, and several
-/// answers come one after the other.
+/// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
+/// printed at the end.
 pub fn run(args: &Describe) -> Result<(), Failure> {
     let mut message = Message::user();
     for medium in &args.media {

@@ -1,11 +1,10 @@
-//! `smolvlm devices`: what `--device` can be here.
+//! `smolvlm devices`: lists the available devices.
 
 use crate::failure::Failure;
 use smolvlm::DeviceInfo;
 use std::io::Write;
 
-/// Prints a line for each device: its name for `--device`, what it can hold, what of that is free, and what it calls
-/// itself.
+/// Prints a line per device: the value for `--device`, total and free memory, and its name.
 pub fn run() -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let devices = smolvlm::devices();

@@ -1,7 +1,7 @@
-//! `smolvlm estimate`: what a conversation costs, before anything is loaded.
+//! `smolvlm estimate`: estimates the cost of conversations without loading weights.
 
 use crate::args::Estimate;
-use crate::conversations::{Entry, Queue, of_conversation};
+use crate::conversations::{Entry, Queue, error_message};
 use crate::failure::Failure;
 use crate::output::download_bar;
 use crate::{answer, media, say};
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use smolvlm::processor::MediaPlan;
 use smolvlm::{Estimator, MemoryEstimate, RequestEstimate};
 
-/// Conversations that are read ahead.
+/// Number of conversations per batch of output.
 const BATCH: usize = 64;
 
-/// Prints tiles, tokens and memory of each conversation by itself. One that has none is told on stderr and does not end the
-/// others.
+/// Prints tiles, tokens and memory of each conversation. Failures of single conversations are printed to stderr and do
+/// not stop the others.
 pub fn run(args: &Estimate) -> Result<(), Failure> {
     let queue = Queue::open(&args.input.conversation)?;
     let estimator = Estimator::open(args.model.source()?, &args.model.options(), &mut download_bar())?;
@@ -33,7 +33,7 @@ pub fn run(args: &Estimate) -> Result<(), Failure> {
                 }
                 Err(failure) => {
                     has_failed = true;
-                    say::error(of_conversation(index, failure));
+                    say::error(error_message(index, failure));
                 }
             }
         }

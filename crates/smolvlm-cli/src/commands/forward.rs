@@ -1,4 +1,4 @@
-//! `smolvlm forward`: one pass of the model, all stages on record.
+//! `smolvlm forward`: runs one forward pass and saves its outputs.
 
 use crate::args::Forward;
 use crate::failure::Failure;
@@ -8,19 +8,19 @@ use smolvlm::model::HostTensor;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// Runs the model once over the padded batch and writes what it saw.
+/// Runs the model once over the padded batch and writes its outputs.
 pub fn run(args: &Forward) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let model = args.model.load()?;
     let folders = model.folders().iter().map(PathBuf::as_path);
     let out = ArrayFile::new(&args.out, &args.input, &conversations, folders)?;
     let request = ForwardRequest { all_logits: args.all_logits, stages: args.stages };
-    let seen = model.forward(&conversations, request)?;
+    let output = model.forward(&conversations, request)?;
 
     let array = |name: String, tensor: &HostTensor| Array::f32(name, tensor.shape.clone(), &tensor.data);
-    let mut arrays = vec![array("logits".into(), &seen.logits)];
-    arrays.extend(seen.image_features.iter().map(|tensor| array("image_features".into(), tensor)));
-    for (name, layers) in [("vision", &seen.vision_hidden_states), ("text", &seen.text_hidden_states)] {
+    let mut arrays = vec![array("logits".into(), &output.logits)];
+    arrays.extend(output.image_features.iter().map(|tensor| array("image_features".into(), tensor)));
+    for (name, layers) in [("vision", &output.vision_hidden_states), ("text", &output.text_hidden_states)] {
         let named = layers.iter().enumerate().map(|(i, tensor)| array(format!("{name}_hidden_states.{i}"), tensor));
         arrays.extend(named);
     }

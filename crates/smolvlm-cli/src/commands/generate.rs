@@ -1,15 +1,15 @@
-//! `smolvlm generate`: conversations in, answers out.
+//! `smolvlm generate`: answers conversations.
 
 use crate::args::Generate;
-use crate::conversations::{Entry, Queue, of_conversation};
+use crate::conversations::{Entry, Queue, error_message};
 use crate::failure::Failure;
 use crate::{answer, panics, say};
 use serde_json::{Value, json};
 use smolvlm::processor::Processor;
 use smolvlm::{Error, Generation, SamplingParams, SmolVlm};
 
-/// Answers conversations batch by batch and prints each answer when its batch is done, in order. A conversation that has no
-/// answer is told on stderr and does not end the others.
+/// Answers conversations in batches and prints the answers in order, after each batch. Failures of single conversations
+/// are printed to stderr and do not stop the others.
 pub fn run(args: &Generate) -> Result<(), Failure> {
     let queue = Queue::open(&args.input.conversation)?;
     let model = args.model.load()?;
@@ -23,7 +23,7 @@ pub fn run(args: &Generate) -> Result<(), Failure> {
             Ok(answers) => answer::print(&model, &answers),
             Err(failure) => {
                 has_failed = true;
-                say::error(of_conversation(index, failure.with_first_cause(panics::first_of_backends())));
+                say::error(error_message(index, failure.with_first_cause(panics::first_backend_panic())));
                 Ok(())
             }
         }
@@ -37,7 +37,7 @@ pub fn run(args: &Generate) -> Result<(), Failure> {
     }
 }
 
-/// Answers a batch and shows each answer, or why there is none, with the conversation's index.
+/// Answers a batch and shows each answer or error with the conversation's index.
 fn answer_batch(
     model: &SmolVlm,
     batch: Vec<Entry>,
@@ -49,7 +49,7 @@ fn answer_batch(
         (index, conversation.map(|conversation| conversations.push(conversation)))
     });
     let read: Vec<(usize, Result<(), Failure>)> = read.collect();
-    // If one of them has no answer, the others get theirs one by one.
+    // If the batch fails, each conversation is run separately.
     let together = if conversations.len() > 1 { model.batch(&conversations, params.clone()).ok() } else { None };
     let mut together = together.map(Vec::into_iter);
     let mut conversations = conversations.iter();
@@ -90,7 +90,7 @@ fn as_json(index: usize, answer: &Generation, processor: &Processor) -> Result<V
     Ok(object)
 }
 
-/// Every token with its log-probability and those of its likeliest rivals.
+/// The log-probabilities of each token and of the most likely alternatives.
 fn logprobs(answer: &Generation, processor: &Processor) -> Result<Value, Error> {
     let token = |id: u32, logprob: f32| -> Result<Value, Error> {
         Ok(json!({"token_id": id, "token": processor.decode(&[id], false)?, "logprob": logprob}))

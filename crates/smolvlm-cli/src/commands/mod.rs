@@ -1,4 +1,4 @@
-//! One file a command.
+//! Commands, one file per command.
 
 pub mod bench;
 pub mod chat;

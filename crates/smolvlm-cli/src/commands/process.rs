@@ -1,4 +1,4 @@
-//! `smolvlm process`: conversations in, model inputs out.
+//! `smolvlm process`: preprocesses conversations.
 
 use crate::args::Process;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use smolvlm::Ratio;
 use smolvlm::processor::{Batch, MediaPlan, VideoPlan};
 use std::collections::HashMap;
 
-/// Writes the inputs of the model in the reference's layout; prompts and the frames of videos go to the file's metadata.
+/// Writes the model inputs in the reference's layout, and prompts and video frames as metadata.
 pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let checkpoint = args.model.open()?;
@@ -33,7 +33,7 @@ pub fn run(args: &Process) -> Result<(), Failure> {
     out.write(&arrays, metadata(&batch))
 }
 
-/// The expanded prompt of each row, and the frames of its videos.
+/// The metadata: the expanded prompt of each row and the frames of its videos.
 fn metadata(batch: &Batch) -> HashMap<String, String> {
     let prompts = batch.prompts.iter().enumerate().map(|(row, prompt)| (format!("prompt.{row}"), prompt.clone()));
     let videos = batch.media.iter().enumerate().flat_map(|(row, media)| {
@@ -46,7 +46,7 @@ fn metadata(batch: &Batch) -> HashMap<String, String> {
     prompts.chain(videos).collect()
 }
 
-/// Which frames of a video these are and when they are shown, in seconds, as far as its stream says.
+/// The indices and times of sampled frames, in seconds, if known.
 fn frames(video: &VideoPlan) -> Value {
     let seconds = |time: Option<Ratio>| time.map(Ratio::as_f64);
     json!({

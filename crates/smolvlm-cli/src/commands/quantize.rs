@@ -1,4 +1,4 @@
-//! `smolvlm quantize`: a smaller checkpoint.
+//! `smolvlm quantize`: writes a quantized checkpoint.
 
 use crate::args::Quantize;
 use crate::failure::Failure;

@@ -1,9 +1,9 @@
-//! `smolvlm random`: a checkpoint nobody has trained.
+//! `smolvlm random`: writes a randomly initialized checkpoint.
 
 use crate::args::Random;
 use crate::failure::Failure;
 
-/// Writes a whole checkpoint folder with random weights.
+/// Writes a complete checkpoint folder with random weights.
 pub fn run(args: &Random) -> Result<(), Failure> {
     crate::output::discard_on_interrupt()?;
     let kept = crate::output::check_folder(&args.out, args.force)?;

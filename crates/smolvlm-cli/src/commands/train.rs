@@ -16,19 +16,19 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The file of losses that training writes.
+/// File name of the training metrics.
 const METRICS: &str = "metrics.jsonl";
-/// Their picture.
-const PICTURE: &str = "loss.svg";
+/// File name of the loss plot.
+const PLOT: &str = "loss.svg";
 
-/// Set by Ctrl-C: training ends after the step, with a checkpoint.
+/// Set by Ctrl-C: training stops after the current step and saves a checkpoint.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Trains a checkpoint.
 pub fn run(args: &Train) -> Result<(), Failure> {
     let mut inputs = Inputs::default();
     [Some(&args.data), args.eval.as_ref()].into_iter().flatten().for_each(|path| inputs.add(path));
-    for name in [METRICS, PICTURE] {
+    for name in [METRICS, PLOT] {
         inputs.refuse(&args.out.join(name))?;
     }
     let base = find(&args.model, &args.adapter)?;
@@ -57,7 +57,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     let eval = eval.as_ref().map(|eval| eval as &dyn Dataset);
     let trained = trainer.run(model, &processor, &data, eval, &mut bar)?;
     bar.0.finish();
-    plot_metrics(&args.out.join(METRICS), &args.out.join(PICTURE))?;
+    plot_metrics(&args.out.join(METRICS), &args.out.join(PLOT))?;
     if let Some(checkpoint) = trained.checkpoint {
         writeln!(std::io::stdout(), "{}", checkpoint.display())?;
     }
@@ -67,7 +67,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 /// Prints the loss of a checkpoint.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
     let base = find(&args.model, &args.adapter)?;
-    // The seed is never used: what is evaluated has weights.
+    // The seed is unused if the checkpoint has weights.
     let (processor, model) = (base.processor(&Options::default())?, model(&base, 0)?);
     let metrics = evaluate(&model, &processor, &JsonLines::open(&args.data)?, &args.common.config())?;
     let EvalMetrics { eval_loss, samples, targets, .. } = metrics;
@@ -75,13 +75,13 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The checkpoint that training starts from; it is downloaded if need be.
+/// Opens the checkpoint that training starts from, downloading it if necessary.
 fn find(model: &str, adapters: &[Adapter]) -> Result<Checkpoint, Failure> {
     let mut bar = crate::output::download_bar();
     Ok(Source::parse(model)?.open(&mut bar)?.with_adapters(adapters)?)
 }
 
-/// Its model, to be trained.
+/// Loads the checkpoint's model for training.
 fn model(checkpoint: &Checkpoint, seed: u64) -> Result<SmolVlmModel, Failure> {
     let config = checkpoint.config()?;
     Ok(match checkpoint.weights()? {
@@ -90,7 +90,7 @@ fn model(checkpoint: &Checkpoint, seed: u64) -> Result<SmolVlmModel, Failure> {
     })
 }
 
-/// A bar on stderr, if that is a terminal.
+/// A progress bar on stderr, if it is a terminal.
 struct Bar(ProgressBar);
 
 impl Observer for Bar {
@@ -110,6 +110,6 @@ impl Observer for Bar {
     }
 
     fn skipped(&mut self, why: &smolvlm_train::Error) {
-        self.0.suspend(|| say::note(format_args!("left out: {why}")));
+        self.0.suspend(|| say::note(format_args!("skipped: {why}")));
     }
 }

@@ -1,43 +1,43 @@
-//! Conversations of a JSON file one by one, as text: the file is never held as a whole, and text that is no JSON ends its own
-//! item and not the file.
+//! Streaming splitter of a file into the JSON texts of its conversations: the file is never in memory as a whole, and
+//! invalid JSON only affects its own item.
 
 use std::io::{self, BufRead};
 
-/// Longest text of one conversation in bytes: it may hold images as base64.
+/// Maximum size of one conversation in bytes, which may contain images as base64.
 const MAX_ITEM: usize = 512 << 20;
 
-/// Longest text that opens no bracket, and so is no conversation, in bytes.
-const MAX_WORD: usize = 1 << 16;
+/// Maximum size in bytes of text that does not start with a bracket and thus is not a conversation.
+const MAX_NON_JSON: usize = 1 << 16;
 
-/// A conversation's text and where it begins.
+/// The text of a conversation and its position in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Item {
-    /// JSON, or what stands in its place; none if it is too long. Nothing behind that is read.
+    /// JSON or invalid text; none if it is too long, which ends reading.
     pub text: Option<Vec<u8>>,
-    /// Line of the file, counted from 1.
+    /// Line of the file, from 1.
     pub line: usize,
     /// Bytes of that line before the item.
     pub column: usize,
 }
 
-/// What comes next in the file.
+/// The state of the parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Anything: a list of conversations, one conversation, or the first of many.
+    /// Start of the file: a list of conversations, one conversation, or the first of many.
     Start,
-    /// An item of a list of conversations.
+    /// In a list of conversations.
     List,
-    /// More conversations after the first, each a JSON value.
+    /// After the first conversation, in a sequence of JSON values.
     Values,
-    /// Likewise, each in a line.
+    /// In JSONL, one conversation per line.
     Lines,
-    /// The end of a list that is not closed.
+    /// At the end of an unclosed list.
     Unclosed,
-    /// Nothing.
+    /// Done.
     End,
 }
 
-/// The conversations of a file: of a JSON list, of JSON values one after the other, or one a line (JSONL).
+/// An iterator over the conversations of a file: a JSON list, concatenated JSON values, or one per line (JSONL).
 pub struct Items<R> {
     reader: R,
     state: State,
@@ -46,7 +46,7 @@ pub struct Items<R> {
 }
 
 impl<R: BufRead> Items<R> {
-    /// Reads a file; one that `is_lines` is JSONL by its name.
+    /// Reads a file; `is_lines` means JSONL.
     pub fn new(reader: R, is_lines: bool) -> Self {
         Self { reader, state: if is_lines { State::Lines } else { State::Start }, line: 1, column: 0 }
     }
@@ -70,11 +70,11 @@ impl<R: BufRead> Items<R> {
         Ok(byte)
     }
 
-    /// The next byte that is no blank, which stays.
+    /// Skips whitespace and returns the next byte without consuming it.
     fn peek_text(&mut self) -> io::Result<Option<u8>> {
         loop {
             match self.peek()? {
-                // UTF-8's byte order mark counts as blank at the start.
+                // Skips the UTF-8 byte order mark at the start.
                 Some(0xef | 0xbb | 0xbf) if self.line == 1 && self.column < 3 => self.take()?,
                 Some(byte) if byte.is_ascii_whitespace() => self.take()?,
                 byte => return Ok(byte),
@@ -125,14 +125,14 @@ impl<R: BufRead> Items<R> {
         }
     }
 
-    /// The first value that is no list of conversations. If it is one line, so are the others.
+    /// Reads the first value if the file is not a list of conversations. If it is a single line, the file is JSONL.
     fn read_first(&mut self, item: Item, nesting: Nesting) -> io::Result<Item> {
         let item = self.read_value(item, nesting)?;
         self.state = if self.line == item.line { State::Lines } else { State::Values };
         Ok(item)
     }
 
-    /// A value up to the bracket that closes it, or to the end of the line if it opens none.
+    /// Reads a value up to its closing bracket, or to the end of the line if it has no brackets.
     fn read_value(&mut self, mut item: Item, mut nesting: Nesting) -> io::Result<Item> {
         let mut quote = Quote::default();
         while item.text.is_some()
@@ -157,14 +157,14 @@ impl<R: BufRead> Items<R> {
         Ok(item)
     }
 
-    /// An item of a list up to the comma behind it, which is taken, or to the bracket that closes the list.
+    /// Reads a list item up to the following comma, which is consumed, or to the bracket that closes the list.
     fn read_list_item(&mut self) -> io::Result<Item> {
         self.peek_text()?;
         let (mut item, mut nesting, mut quote) = (self.start(), Nesting::default(), Quote::default());
         while item.text.is_some() {
             match self.peek()? {
                 None => {
-                    // An item that ends in the middle is an error by itself.
+                    // An incomplete item is an error of its own.
                     let is_whole = nesting.0.is_empty() && item.text.as_ref().is_none_or(|text| !text.is_empty());
                     self.state = if is_whole { State::Unclosed } else { State::End };
                     return Ok(item);
@@ -200,18 +200,18 @@ impl<R: BufRead> Iterator for Items<R> {
 impl Item {
     fn push(&mut self, byte: Option<u8>) {
         let Some(text) = &mut self.text else { return };
-        let limit = if matches!(text.first(), Some(b'[' | b'{')) { MAX_ITEM } else { MAX_WORD };
+        let limit = if matches!(text.first(), Some(b'[' | b'{')) { MAX_ITEM } else { MAX_NON_JSON };
         if text.len() < limit { text.extend(byte) } else { self.text = None }
     }
 }
 
-/// Brackets that are open.
+/// The stack of open brackets.
 #[derive(Default)]
 struct Nesting(Vec<u8>);
 
 impl Nesting {
-    /// Follows a byte outside of strings; whether it closes a bracket. One that closes an outer bracket closes those inside,
-    /// which somebody forgot.
+    /// Processes a byte outside of strings; whether it closes a bracket. Closing an outer bracket also closes unclosed
+    /// inner ones.
     fn closes(&mut self, byte: u8) -> bool {
         let opening = match byte {
             b'[' | b'{' => {
@@ -228,7 +228,7 @@ impl Nesting {
     }
 }
 
-/// Whether a byte is in a string.
+/// The state of a string literal.
 #[derive(Default)]
 struct Quote {
     is_open: bool,
@@ -236,7 +236,7 @@ struct Quote {
 }
 
 impl Quote {
-    /// Follows a byte; whether it is part of a string. Strings end with their line, at the latest.
+    /// Processes a byte; whether it is part of a string. An unterminated string ends at the end of its line.
     fn holds(&mut self, byte: u8) -> bool {
         let was_open = self.is_open;
         match byte {
@@ -255,14 +255,14 @@ mod tests {
     use super::Items;
 
     fn items(file: &str, is_lines: bool) -> Vec<String> {
-        // A byte at a time, as a slow pipe gives it.
+        // One byte at a time, like a slow pipe.
         let reader = std::io::BufReader::with_capacity(1, file.as_bytes());
         let items = Items::new(reader, is_lines).map(|item| item.unwrap().text.unwrap());
         items.map(|text| String::from_utf8(text).unwrap().trim_end().to_owned()).collect()
     }
 
     #[test]
-    fn a_file_is_a_conversation_a_list_of_them_or_one_after_the_other() {
+    fn all_file_layouts_are_split() {
         for (file, expected) in [
             ("", &[""][..]),
             ("[]", &["[]"]),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_ends_its_own_item() {
+    fn invalid_json_affects_only_its_own_item() {
         for (file, expected) in [
             ("[[{}], nonsense, [{}]]", &["[{}]", "nonsense", "[{}]"][..]),
             ("[[{}, [{}], [3]]", &["[{}, [{}], [3]]", ""]),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_given_up() {
+    fn endless_items_are_abandoned() {
         let endless = || std::io::BufReader::new(std::io::repeat(b'0'));
         for is_lines in [false, true] {
             let texts: Vec<_> = Items::new(endless(), is_lines).map(|item| item.unwrap().text).collect();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn items_know_where_they_begin() {
+    fn items_have_line_and_column() {
         let file = "[\n [1],\n   [2]]";
         let places = Items::new(file.as_bytes(), false).map(|item| item.map(|item| (item.line, item.column)));
         assert_eq!(places.collect::<Result<Vec<_>, _>>().unwrap(), [(2, 1), (3, 3)]);

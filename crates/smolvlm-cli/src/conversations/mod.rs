@@ -1,4 +1,4 @@
-//! Files of conversations, read one by one.
+//! Streaming of conversations from a file.
 
 mod items;
 mod queue;
@@ -7,8 +7,8 @@ pub use queue::{Entry, Queue};
 
 use crate::failure::Failure;
 
-/// What went wrong with a conversation, with its index in the file instead of that in a batch of its own.
-pub fn of_conversation(index: usize, failure: Failure) -> String {
+/// The message of a conversation's error, with its index in the file instead of the batch.
+pub fn error_message(index: usize, failure: Failure) -> String {
     match failure {
         Failure::Conversation { path, source } => format!("{}: conversation {index}: {source}", path.display()),
         failure @ Failure::Read { .. } => failure.to_string(),

@@ -1,4 +1,4 @@
-//! Conversations on their way from a file to the model.
+//! Queue of conversations from a file to the model.
 
 use super::items::{Item, Items};
 use crate::failure::Failure;
@@ -12,37 +12,37 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes of text that a batch holds at most, unless one conversation has more: images may be in it as base64.
+/// Maximum text size of a batch in bytes, unless a single conversation is larger: it may contain images as base64.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
-/// How long a pipe may keep a batch waiting that is not full.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// Time to wait for more input from a pipe before running an incomplete batch.
+const BATCH_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// A conversation, or why it is none.
+/// A conversation, or the error of reading it.
 pub struct Entry {
-    /// Its place in the file, counted from 0.
+    /// Index in the file, from 0.
     pub index: usize,
-    /// What was read.
+    /// The conversation or error.
     pub conversation: Result<Conversation, Failure>,
     bytes: usize,
 }
 
-/// The conversations of a file or pipe, read while others are answered. Never more are in memory than two batches.
+/// The conversations of a file or pipe, read while others are answered. At most two batches are in memory.
 pub struct Queue {
     entries: Receiver<Entry>,
-    /// None if whole batches are worth waiting for.
-    patience: Option<Duration>,
+    /// None to always wait for full batches.
+    timeout: Option<Duration>,
 }
 
 impl Queue {
-    /// Begins to read a file; `-` is stdin.
+    /// Starts reading a file; `-` is stdin.
     ///
     /// # Errors
     ///
     /// A file that cannot be opened.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
-            return Ok(Self::start(|| io::stdin().lock(), path.into(), Some(PATIENCE)));
+            return Ok(Self::start(|| io::stdin().lock(), path.into(), Some(BATCH_TIMEOUT)));
         }
         let failed = |source| Failure::Read { path: path.into(), source };
         let file = File::open(path).map_err(failed)?;
@@ -50,12 +50,12 @@ impl Queue {
         if metadata.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        let patience = (!metadata.is_file()).then_some(PATIENCE);
-        Ok(Self::start(move || BufReader::new(file), path.into(), patience))
+        let timeout = (!metadata.is_file()).then_some(BATCH_TIMEOUT);
+        Ok(Self::start(move || BufReader::new(file), path.into(), timeout))
     }
 
-    fn start<R: BufRead>(open: impl FnOnce() -> R + Send + 'static, path: PathBuf, patience: Option<Duration>) -> Self {
-        // One entry waits while the next is read.
+    fn start<R: BufRead>(open: impl FnOnce() -> R + Send + 'static, path: PathBuf, timeout: Option<Duration>) -> Self {
+        // One entry is buffered while the next one is read.
         let (sender, entries) = sync_channel(1);
         thread::spawn(move || {
             let ending = path.extension().and_then(|ending| ending.to_str());
@@ -73,17 +73,17 @@ impl Queue {
                 }
             }
         });
-        Self { entries, patience }
+        Self { entries, timeout }
     }
 
-    /// The next conversations, at most `most`; none at the end. A pipe's are what is there.
-    pub fn batch(&self, most: usize) -> Vec<Entry> {
+    /// The next conversations, at most `max`; none at the end. From a pipe, those that are available.
+    pub fn batch(&self, max: usize) -> Vec<Entry> {
         let Ok(first) = self.entries.recv() else { return Vec::new() };
         let mut bytes = first.bytes;
         let mut batch = vec![first];
-        while batch.len() < most && bytes < MAX_BATCH_BYTES {
-            let next = match self.patience {
-                Some(patience) => self.entries.recv_timeout(patience),
+        while batch.len() < max && bytes < MAX_BATCH_BYTES {
+            let next = match self.timeout {
+                Some(timeout) => self.entries.recv_timeout(timeout),
                 None => self.entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let Ok(next) = next else { break };
@@ -94,7 +94,7 @@ impl Queue {
     }
 }
 
-/// Reads a list of messages, or an object that has one as `messages`. Lines and columns of errors are the file's.
+/// Parses a list of messages, or an object with `messages`. Lines and columns of errors refer to the file.
 fn parse(item: Item) -> Result<Conversation, Error> {
     let (line, column) = (item.line, item.column);
     let of_file = move |error| match error {
@@ -105,7 +105,7 @@ fn parse(item: Item) -> Result<Conversation, Error> {
     };
     let broken = |message: &str| Error::Json { line: 1, column: 0, message: message.to_owned() };
     let parse = || {
-        let bytes = item.text.ok_or_else(|| broken("it is too long; nothing behind it is read"))?;
+        let bytes = item.text.ok_or_else(|| broken("it is too long; the rest of the file is ignored"))?;
         let text = String::from_utf8(bytes).map_err(|_| broken("it is not UTF-8"))?;
         if text.starts_with('{')
             && let Ok(Value::Object(mut object)) = serde_json::from_str(&text)

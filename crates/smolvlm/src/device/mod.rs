@@ -1,11 +1,11 @@
-//! Where a model runs: what this build can use, and what this machine has of it.
+//! Devices: those that this build supports and this machine has.
 
 mod choice;
 mod find;
 mod guard;
 mod memory;
 
-pub(crate) use choice::Choice;
+pub(crate) use choice::DeviceChoice;
 pub(crate) use find::Found;
 pub(crate) use guard::guarded;
 pub(crate) use memory::free_main_memory;
@@ -15,41 +15,42 @@ use find::KINDS;
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a model runs. Every kind but [`Auto`](Self::Auto) needs the cargo feature of its name.
+/// The device that a model runs on. Every kind except [`Auto`](Self::Auto) needs a cargo feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Device {
-    /// The first of these that this build and this machine have, that computes in the number format and holds the weights:
-    /// CUDA, Metal, Vulkan, WebGPU, any graphics interface, Flex, ndarray, CubeCL's CPU. Graphics interfaces that draw in
-    /// software are never chosen. [`SmolVlm::passed_over`](crate::SmolVlm::passed_over) tells why it is not a better one.
+    /// The first available device, in this order, that supports the number format and has memory for the weights: CUDA,
+    /// Metal, Vulkan, WebGPU, wgpu, Flex, ndarray, CubeCL's CPU. Software renderers are never selected.
+    /// [`SmolVlm::skipped_devices`](crate::SmolVlm::skipped_devices) returns why better devices were skipped.
     #[default]
     Auto,
-    /// Burn's pure Rust CPU backend with kernels of our own (feature `flex`).
+    /// Burn's pure Rust CPU backend with this project's kernels (feature `flex`).
     Flex,
     /// Burn's older CPU backend, f32 only (feature `ndarray`).
     NdArray,
-    /// An NVIDIA GPU by its number (feature `cuda`).
+    /// An NVIDIA GPU by number (feature `cuda`).
     Cuda(usize),
-    /// A Vulkan device by its number (feature `vulkan`).
+    /// A Vulkan device by number (feature `vulkan`).
     Vulkan(usize),
-    /// A Metal device by its number (feature `metal`).
+    /// A Metal device by number (feature `metal`).
     Metal(usize),
-    /// A WebGPU device by its number (feature `webgpu`).
+    /// A WebGPU device by number (feature `webgpu`).
     WebGpu(usize),
-    /// A device by its number, through whichever graphics interface there is (feature `wgpu`).
+    /// A GPU by number, through whichever graphics API is available (feature `wgpu`).
     Wgpu(usize),
     /// CubeCL's CPU backend (feature `cpu`).
     CubeCpu,
 }
 
-/// What [`Device::from_str`] reads.
+/// The values that [`Device::from_str`] accepts.
 const LEGAL: &str =
-    "auto, cpu, flex, ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, each alone or as cuda:1";
+    "auto, cpu, flex, ndarray, cubecl-cpu, or cuda, vulkan, metal, webgpu or wgpu, alone or numbered as in cuda:1";
 
 impl FromStr for Device {
     type Err = Error;
 
-    /// `cpu` is Flex. A number behind a colon chooses among several devices of a kind; the first is 0.
+    /// Parses a device name. `cpu` is Flex. A number after a colon selects one of several devices of a kind; the first
+    /// is 0.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || Error::Option { option: "device", value: text.into(), legal: LEGAL };
         let (kind, index) = match text.split_once(':') {
@@ -71,7 +72,7 @@ impl FromStr for Device {
     }
 }
 
-/// As [`Device::from_str`] reads it.
+/// The form that [`Device::from_str`] parses.
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,34 +93,35 @@ impl fmt::Display for Device {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// How it is asked for.
+    /// The value that selects it.
     pub device: Device,
-    /// As it calls itself.
+    /// Its name, as reported by the driver.
     pub name: String,
-    /// It is a processor's work that it does, not a graphics card's.
+    /// Whether it computes on the CPU rather than on a GPU.
     pub software: bool,
-    /// Bytes that it can hold at most, as far as it says.
+    /// Total memory in bytes, if reported.
     pub memory: Option<u64>,
-    /// Bytes of them that nobody used when it was asked, as far as it says: processors and NVIDIA's cards do.
+    /// Free memory in bytes at the time of the query, if reported: by CPUs and NVIDIA GPUs.
     pub free: Option<u64>,
 }
 
-/// Everything that this build can use on this machine and whose driver answers, in the order in which [`Device::Auto`] prefers it.
+/// All available devices whose driver works, in the order in which [`Device::Auto`] prefers them.
 pub fn devices() -> Vec<DeviceInfo> {
     KINDS.iter().flat_map(|kind| kind.devices().unwrap_or_default()).map(|found| found.info).collect()
 }
 
 impl Device {
-    /// Whether the processor itself does the work, in main memory.
-    pub fn is_processor(self) -> bool {
+    /// Whether it is a CPU backend, which uses main memory.
+    pub fn is_cpu(self) -> bool {
         matches!(self, Self::Flex | Self::NdArray | Self::CubeCpu)
     }
 }
 
 impl DeviceInfo {
-    /// Whether [`Device::Auto`] may be this device: it is the first of [`devices`] that may and that holds the weights.
+    /// Whether [`Device::Auto`] may select this device: it takes the first of [`devices`] that it may and that has
+    /// memory for the weights.
     pub fn suits_auto(&self) -> bool {
-        self.device.is_processor() || !self.software
+        self.device.is_cpu() || !self.software
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
     use super::Device;
 
     #[test]
-    fn devices_are_read_as_they_are_shown() {
+    fn displayed_devices_parse_back() {
         let all = [
             Device::Auto,
             Device::Flex,

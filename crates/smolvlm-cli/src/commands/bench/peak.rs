@@ -1,6 +1,6 @@
 //! Peak of resident memory.
 
-/// Most megabytes (MiB) that this process has had in memory so far; known on Linux alone.
+/// Peak resident memory of this process so far, in MiB; known on Linux only.
 pub fn megabytes() -> Option<f64> {
     high_water(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -15,7 +15,7 @@ mod tests {
     use super::high_water;
 
     #[test]
-    fn the_line_of_the_peak_is_found() {
+    fn peak_memory_is_parsed_from_status() {
         let status = "Name:\tsmolvlm\nVmPeak:\t  999 kB\nVmHWM:\t    1536 kB\nVmRSS:\t 5 kB\n";
         assert_eq!(high_water(status), Some(1.5));
         assert_eq!([high_water(""), high_water("VmHWM:"), high_water("VmHWM:\tmany kB")], [None; 3]);

@@ -1,21 +1,21 @@
-//! The picture that is asked about: always the same one, made here.
+//! The synthetic test image.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
-/// Its size in pixels.
+/// Image size in pixels.
 pub const WIDTH: u32 = 1024;
-/// Its size in pixels.
+/// Image size in pixels.
 pub const HEIGHT: u32 = 768;
 
 const QUALITY: u8 = 90;
 
-/// The picture could not be written as a JPEG file.
+/// The error of encoding the test image as JPEG.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make the picture: {0}")]
+#[error("cannot encode the test image: {0}")]
 pub struct PictureError(#[from] image::ImageError);
 
-/// The picture as a JPEG file. It has what photos have: soft slopes, edges, and grain.
+/// The test image as a JPEG file, with features of photos: smooth gradients, edges, and noise.
 pub fn jpeg() -> Result<Vec<u8>, PictureError> {
     let pixels: Vec<u8> = (0..HEIGHT).flat_map(|y| (0..WIDTH).flat_map(move |x| pixel(x, y))).collect();
     let mut file = Vec::new();
@@ -27,7 +27,7 @@ pub fn jpeg() -> Result<Vec<u8>, PictureError> {
 fn pixel(x: u32, y: u32) -> [u8; 3] {
     let slope = [x * 160 / WIDTH, y * 160 / HEIGHT, (x + y) * 160 / (WIDTH + HEIGHT)];
     let edge = if (x / 96 + y / 64).is_multiple_of(3) { 64 } else { 0 };
-    // A multiplicative hash of the place.
+    // A multiplicative hash of the position.
     let grain = (x.wrapping_mul(0x9E37_79B9) ^ y.wrapping_mul(0x85EB_CA6B)).wrapping_mul(0xC2B2_AE35) >> 28;
     slope.map(|value| (value + edge + grain) as u8)
 }
@@ -37,7 +37,7 @@ mod tests {
     use super::{HEIGHT, WIDTH, jpeg, pixel};
 
     #[test]
-    fn the_file_is_the_same_picture_every_time() {
+    fn test_image_is_deterministic_and_decodes_back() {
         let file = jpeg().unwrap();
         assert_eq!(file, jpeg().unwrap());
         let picture = image::load_from_memory(&file).unwrap().into_rgb8();

@@ -1,4 +1,4 @@
-//! The stages themselves.
+//! Measurement of the stages.
 
 use super::work::{self, Work};
 use super::{picture, progress};
@@ -9,28 +9,28 @@ use smolvlm::{Conversation, Error, ImageSource, Message, SamplingParams, SmolVlm
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Tokens of the answer.
+/// Number of tokens of the answer.
 const ANSWER: usize = 64;
 
-/// Tokens that every row has behind it when decoding is timed.
+/// Context length of each row when decoding is measured.
 const CONTEXT: usize = 200;
 
-/// Decode steps of a run on a processor.
+/// Decode steps per run on a CPU.
 const STEPS: usize = 16;
-/// And on a card, where they are shorter.
-const CARD_STEPS: usize = 64;
+/// Decode steps per run on a GPU, where they are shorter.
+const GPU_STEPS: usize = 64;
 
-/// What was measured of a stage.
+/// The measurement of a stage.
 pub struct Figure {
-    /// Its name in JSON.
+    /// The key in JSON.
     pub key: &'static str,
-    /// What it is.
+    /// The label in the table.
     pub words: &'static str,
-    /// Seconds, or tokens a second; none if it was left out.
+    /// Seconds, or tokens per second; none if skipped.
     pub value: Option<f64>,
-    /// Whether the value is tokens a second.
+    /// Whether the value is tokens per second.
     pub is_rate: bool,
-    /// What has to be done in these seconds, or for a token.
+    /// The work of these seconds, or of one token.
     pub work: Option<Work>,
 }
 
@@ -40,19 +40,19 @@ impl Figure {
         Self { key, words, value, is_rate: false, work }
     }
 
-    /// Seconds that the stage takes, or a token of it.
+    /// Seconds per stage, or per token.
     pub fn taken(&self) -> Option<f64> {
         if self.is_rate { self.value.map(|rate| 1.0 / rate) } else { self.value }
     }
 }
 
-/// Which of the inner stages are measured; the others are left out.
+/// Limits of the measured stages; larger ones are skipped.
 pub struct Measures {
-    /// Most tiles at once.
+    /// Maximum number of tiles at once.
     tiles: usize,
-    /// Longest prompt.
+    /// Maximum prompt length.
     prompt: usize,
-    /// Most rows at once.
+    /// Maximum number of rows at once.
     rows: usize,
 }
 
@@ -62,7 +62,7 @@ impl Measures {
     pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8 };
 }
 
-/// What the stages are measured on.
+/// The model and inputs of the measurements.
 pub struct Stages<'a> {
     model: &'a SmolVlm,
     runs: usize,
@@ -71,7 +71,7 @@ pub struct Stages<'a> {
 }
 
 impl<'a> Stages<'a> {
-    /// Makes the picture and its tiles.
+    /// Creates the test image and its tiles.
     pub fn new(model: &'a SmolVlm, runs: usize) -> Result<Self, Failure> {
         let image = ImageSource::Bytes(picture::jpeg()?);
         let question = Conversation::from(Message::user().image(image).text("What is in this picture?"));
@@ -79,26 +79,26 @@ impl<'a> Stages<'a> {
         Ok(Self { model, runs, question, batch })
     }
 
-    /// A JPEG file to tiles and tokens.
+    /// Measures preprocessing, from a JPEG file to tiles and tokens.
     pub fn image(&self) -> Result<Figure, Error> {
-        progress("picture to tiles");
+        progress("image to tiles");
         let seconds = self.median(|| process(self.model, &self.question).map(drop))?;
         Ok(Figure::seconds("image_s", "1024x768 JPEG to tiles", seconds, None))
     }
 
-    /// A question about the picture, from the file to the last token: time to the first token, and of it all.
+    /// Measures a question about the image, from the file to the last token: time to first token and total time.
     pub fn answer(&self) -> Result<[Figure; 2], Error> {
         let config = self.model.config();
         let prompt = self.batch.prompt_len(0);
         let (mut first, mut total) = (Vec::new(), Vec::new());
         if self.has_room(prompt + ANSWER) {
             progress("question and answer");
-            // End tokens are forbidden until the answer has its length.
+            // End tokens are suppressed up to the full length.
             let params = SamplingParams::greedy().max_new_tokens(ANSWER).min_new_tokens(ANSWER);
             for run in 0..=self.runs {
                 let clock = Instant::now();
                 let answer = self.model.generate(self.question.clone(), params.clone())?;
-                // The first one warms up.
+                // The first run is a warm-up.
                 if run > 0 {
                     total.push(clock.elapsed().as_secs_f64());
                     first.push(answer.timings.first_token().as_secs_f64());
@@ -114,7 +114,7 @@ impl<'a> Stages<'a> {
         ])
     }
 
-    /// Vision, prefill and decoding, one by one.
+    /// Measures vision, prefill and decoding separately.
     pub fn inner(&self, measures: &Measures) -> Result<Vec<Figure>, Error> {
         let config = self.model.config();
         let mut figures = Vec::new();
@@ -146,20 +146,20 @@ impl<'a> Stages<'a> {
             let fits = rows <= measures.rows && self.has_room(CONTEXT + self.steps());
             let seconds = if fits { self.decode(words, rows)? } else { None };
             let value = seconds.map(|seconds| rows as f64 / seconds);
-            // The rows of a step share what is read.
+            // The rows of a step share the weights that are read.
             let work = work::step(&config.text) * (1.0 / rows as f64);
             figures.push(Figure { key, words, value, is_rate: true, work: Some(work) });
         }
         Ok(figures)
     }
 
-    /// Seconds of so many tiles at once through vision encoder and connector.
+    /// Seconds of `count` tiles at once in vision encoder and connector.
     fn tiles(&self, words: &str, count: usize) -> Result<Option<f64>, Error> {
         progress(words);
         let edge = self.batch.edge;
         let tile = self.model.config().vision.num_channels * edge * edge;
         let media: Vec<&[f32]> = self.batch.all_media().map(Media::pixels).collect();
-        // The picture has fewer tiles in some checkpoints.
+        // The image has fewer tiles in some checkpoints, so tiles repeat.
         let tiles: Vec<&[f32]> = media.iter().flat_map(|pixels| pixels.chunks(tile)).cycle().take(count).collect();
         self.median(|| {
             let seen = self.model.model().image_features(&tiles, edge, count, false)?;
@@ -168,7 +168,7 @@ impl<'a> Stages<'a> {
         })
     }
 
-    /// Seconds of a prompt of so many tokens.
+    /// Seconds of the prefill of `tokens` tokens.
     fn prefill(&self, words: &str, tokens: usize) -> Result<Option<f64>, Error> {
         progress(words);
         let model = self.model.model();
@@ -179,7 +179,7 @@ impl<'a> Stages<'a> {
         })
     }
 
-    /// Seconds of a decode step of so many rows.
+    /// Seconds of a decode step of `rows` rows.
     fn decode(&self, words: &str, rows: usize) -> Result<Option<f64>, Error> {
         progress(words);
         let model = self.model.model();
@@ -192,12 +192,12 @@ impl<'a> Stages<'a> {
             cache.truncate(CONTEXT);
             let mut next = vec![ids[0]; rows];
             for _ in 0..steps {
-                // As greedy generation does it.
-                if self.model.device().device.is_processor() {
+                // The same calls as in greedy generation.
+                if self.model.device().device.is_cpu() {
                     black_box(model.decode(&next, &mut cache)?);
                 } else {
-                    let likeliest = model.decode_likeliest(&next, &mut cache)?;
-                    next = likeliest.into_iter().map(|(token, _)| token).collect();
+                    let argmax = model.decode_likeliest(&next, &mut cache)?;
+                    next = argmax.into_iter().map(|(token, _)| token).collect();
                 }
             }
             Ok(())
@@ -206,10 +206,10 @@ impl<'a> Stages<'a> {
     }
 
     fn steps(&self) -> usize {
-        if self.model.device().device.is_processor() { STEPS } else { CARD_STEPS }
+        if self.model.device().device.is_cpu() { STEPS } else { GPU_STEPS }
     }
 
-    /// Tokens that stand for themselves.
+    /// Tokens other than the image token.
     fn text(&self, count: usize) -> Vec<u32> {
         let config = self.model.config();
         let all = (0..config.text.vocab_size as u32).filter(|&id| id != config.image_token_id);
@@ -220,7 +220,7 @@ impl<'a> Stages<'a> {
         tokens <= self.model.config().text.max_position_embeddings
     }
 
-    /// Median of the seconds that the runs take on the model's threads, after one that warms up; none without runs.
+    /// Median of the run times on the model's threads, after one warm-up run; none without runs.
     fn median(&self, mut work: impl FnMut() -> Result<(), Error> + Send) -> Result<Option<f64>, Error> {
         self.model.on_threads(|| {
             work()?;
@@ -239,7 +239,7 @@ fn process(model: &SmolVlm, question: &Conversation) -> Result<Batch, Error> {
     model.on_threads(|| Ok(model.processor().process(conversations, &RenderOptions::answer())?))
 }
 
-/// The median; none of nothing.
+/// The median; none if there are no values.
 fn middle(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()

@@ -4,12 +4,12 @@ use super::Report;
 use serde_json::{Map, Value, json};
 use smolvlm::Ceilings;
 
-/// One object. What was left out is null.
+/// The report as one JSON object, with null for skipped stages.
 pub fn as_json(report: &Report) -> Value {
     let entry = |key: &str, value: Option<f64>| (key.to_owned(), json!(value));
     let stages: Map<String, Value> = report.figures.iter().map(|figure| entry(figure.key, figure.value)).collect();
-    let worked = report.figures.iter().filter(|figure| figure.work.is_some());
-    let share: Map<String, Value> = worked.map(|figure| entry(figure.key, report.share(figure))).collect();
+    let with_work = report.figures.iter().filter(|figure| figure.work.is_some());
+    let share: Map<String, Value> = with_work.map(|figure| entry(figure.key, report.share(figure))).collect();
     let ceilings = |of: fn(&Ceilings) -> Option<f64>| report.ceilings.as_ref().and_then(of);
     let mut object = json!({
         "model": report.model,
@@ -32,11 +32,11 @@ pub fn as_json(report: &Report) -> Value {
     object
 }
 
-/// A line a stage: what it takes, and its share of what the machine can do. What was left out is a dash.
+/// The report as a table: a line per stage with its time or rate and its share of the peak; a dash for skipped stages.
 pub fn as_text(report: &Report) -> String {
     let Report { model, device, dtype, threads, runs, .. } = report;
     let title = format!(
-        "{model}, {dtype}, {device}, {threads} threads: medians of {runs}, and shares of what this machine can do"
+        "{model}, {dtype}, {device}, {threads} threads: medians of {runs} runs, shares of the peak rates of this machine"
     );
     let mut lines = vec![title, String::new()];
     for figure in &report.figures {
@@ -56,7 +56,7 @@ pub fn as_text(report: &Report) -> String {
         best.extend(ceilings.dot_bf16_gflops.map(|rate| format!("bf16 {rate:.0} GFLOP/s")));
         best.extend(ceilings.dot_int8_gops.map(|rate| format!("int8 {rate:.0} GOP/s")));
         best.push(format!("memory {:.1} GB/s", ceilings.read_gbytes_s));
-        lines.extend([String::new(), format!("{device} here: {}", best.join(", "))]);
+        lines.extend([String::new(), format!("peak rates of {device}: {}", best.join(", "))]);
     }
     lines.join("\n")
 }

@@ -1,19 +1,19 @@
-//! What a stage has to do at least, counted from the configuration, and how long that takes a machine at its best.
+//! Work of the stages, computed from the configuration, and their minimum time on a machine (roofline model).
 
 use smolvlm::Ceilings;
 use smolvlm::config::{FloatType, ModelConfig, TextConfig};
 use smolvlm::model::{Format as Packing, WeightFormat};
 use std::ops::{Add, Mul};
 
-/// What a number format means for the machine.
+/// The cost model of a number format.
 pub struct Format {
-    /// Bits of a weight of the text model.
+    /// Bits per weight of the text model.
     text_bits: f64,
-    /// Billions of operations a second in matrix products.
+    /// Peak rate of matrix products, in billions of operations per second.
     arithmetic: fn(&Ceilings) -> f64,
 }
 
-/// What a format means. A machine without instructions for the format's products makes them of f32 ones.
+/// The cost model of a format. Machines without instructions for the format use f32 products.
 pub fn format(format: WeightFormat) -> Format {
     let f32: fn(&Ceilings) -> f64 = |ceilings| ceilings.fma_f32_gflops;
     let bf16: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
@@ -22,13 +22,13 @@ pub fn format(format: WeightFormat) -> Format {
         WeightFormat::Tensors(FloatType::F32) | WeightFormat::Packed(Packing::F32) => (32.0, f32),
         WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) | WeightFormat::Packed(Packing::Bf16) => (16.0, bf16),
         WeightFormat::Packed(Packing::Q8) => (8.0, int8),
-        // A scale of 16 bits for 32 weights.
+        // Including a 16-bit scale per 32 weights.
         WeightFormat::Packed(Packing::Q4) => (4.5, int8),
     };
     Format { text_bits, arithmetic }
 }
 
-/// What a stage has to do, one after the other.
+/// The work of a stage; arithmetic and memory reads do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
     /// Operations of matrix products and attention; a multiply-add is two.
@@ -38,7 +38,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// How long it takes a machine that does nothing but this, at its ceilings.
+    /// Minimum time at the peak rates of a machine, in seconds.
     pub fn seconds(self, format: &Format, ceilings: &Ceilings) -> f64 {
         let bytes = self.weights * format.text_bits / 8.0;
         self.operations / (format.arithmetic)(ceilings) / 1e9 + bytes / ceilings.read_gbytes_s / 1e9
@@ -61,7 +61,7 @@ impl Mul<f64> for Work {
     }
 }
 
-/// One tile through vision encoder and connector.
+/// The work of one tile in vision encoder and connector.
 pub fn tile(config: &ModelConfig, edge: usize) -> Work {
     let vision = &config.vision;
     let [hidden, inner, layers] =
@@ -69,37 +69,37 @@ pub fn tile(config: &ModelConfig, edge: usize) -> Work {
     let patches = edge.checked_div(vision.patch_size).unwrap_or(0).pow(2) as f64;
     let values = (vision.num_channels * vision.patch_size.pow(2)) as f64;
     let layer = 4.0 * hidden * hidden + 2.0 * hidden * inner;
-    // Each patch meets every patch, once in the scores and once in the sums.
+    // Each pair of patches counts once for the scores and once for the weighted sum.
     let attention = 2.0 * patches * patches * hidden;
-    // Folding patches widens them as much as it makes them fewer.
+    // Pixel shuffle increases the width by the same factor by which it reduces the number of tokens.
     let connector = hidden * config.text.hidden_size as f64;
     let products = patches * (values * hidden + layers * layer + connector) + layers * attention;
     Work { operations: 2.0 * products, weights: 0.0 }
 }
 
-/// A prompt of some tokens through the text model, with the logits of the last one.
+/// The work of prefilling a prompt, with the logits of the last token.
 pub fn prefill(config: &TextConfig, tokens: usize) -> Work {
     let count = tokens as f64;
-    // Each token meets itself and those before it.
+    // Causal: each token attends to itself and those before it.
     let pairs = count * (count + 1.0) / 2.0;
     let width = (config.num_attention_heads * config.head_dim) as f64;
     let attention = config.num_hidden_layers as f64 * 2.0 * pairs * width;
     Work { operations: 2.0 * (count * layers(config) + attention + projection(config)), weights: 0.0 }
 }
 
-/// One decode step, for however many rows: all layers and the output projection, without the table of embeddings. Keys and
-/// values do not count.
+/// The work of one decode step, for any number of rows: all layers and the output projection, without the embedding
+/// table. Keys and values are not counted.
 pub fn step(config: &TextConfig) -> Work {
     Work { operations: 0.0, weights: layers(config) + projection(config) }
 }
 
-/// Weights of all decoder layers.
+/// Number of weights of all decoder layers.
 fn layers(config: &TextConfig) -> f64 {
     let heads = 2 * (config.num_attention_heads + config.num_key_value_heads) * config.head_dim;
     (config.num_hidden_layers * config.hidden_size) as f64 * (heads + 3 * config.intermediate_size) as f64
 }
 
-/// Weights of the output projection.
+/// Number of weights of the output projection.
 fn projection(config: &TextConfig) -> f64 {
     (config.vocab_size * config.hidden_size) as f64
 }
@@ -115,9 +115,10 @@ mod tests {
         Ceilings { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
 
     #[test]
-    fn the_256m_model_counted_by_hand() {
+    fn work_of_the_256m_model_matches_manual_count() {
         let config = Preset::Smol256M.model();
-        // 1024 patches: 12 layers of 7,077,888 weights, 16 * 16 * 3 values in, 576 * 768 * 16 / 16 out; 12 times attention.
+        // 1024 patches: 12 layers of 7,077,888 weights, 16 * 16 * 3 values in, 576 * 768 * 16 / 16 out; 12 times
+        // attention.
         let products =
             1024.0 * (12.0 * 7_077_888.0 + 768.0 * 768.0 + 576.0 * 768.0) + 12.0 * 2.0 * 1024.0 * 1024.0 * 768.0;
         assert_eq!(tile(&config, 512), Work { operations: 2.0 * products, weights: 0.0 });
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_operations_and_bytes_at_the_ceilings() {
+    fn seconds_follow_from_peak_rates() {
         let work = Work { operations: 100e9, weights: 0.0 } + Work { operations: 0.0, weights: 2.5e9 } * 2.0;
         let seconds = |kept| work.seconds(&format(kept), &CEILINGS);
         assert_eq!([WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Packing::F32)].map(seconds), [3.0; 2]);

@@ -1,32 +1,32 @@
-//! Where lines come from: a terminal with editing and history, or a pipe.
+//! Line input from a terminal, with editing and history, or from a pipe.
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Read as _};
 
-/// Longest line in bytes: a question, not a file.
+/// Maximum line length in bytes.
 const MAX_LINE: u64 = 1 << 20;
 
-/// Where lines come from.
+/// The source of input lines.
 pub enum Input {
-    /// A person who types them.
+    /// An interactive terminal.
     Terminal(Box<DefaultEditor>),
-    /// A file or program.
+    /// A file or pipe.
     Pipe,
 }
 
-/// A line, or why there is none.
+/// The result of reading a line.
 pub enum Read {
-    /// A line without its end.
+    /// A line, from a terminal without its line break.
     Line(String),
     /// Ctrl-C instead of a line.
     Interrupted,
-    /// There are no more.
+    /// End of input.
     End,
 }
 
 impl Input {
-    /// A terminal if stdin and stdout are one.
+    /// Uses a terminal if both stdin and stdout are terminals.
     pub fn open() -> io::Result<Self> {
         if io::stdin().is_terminal() && io::stdout().is_terminal() {
             let editor = DefaultEditor::new().map_err(io::Error::other)?;
@@ -35,7 +35,7 @@ impl Input {
         Ok(Self::Pipe)
     }
 
-    /// Whether a person types.
+    /// Whether input is interactive.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal(_))
     }
@@ -58,7 +58,7 @@ impl Input {
     }
 }
 
-/// The next line of a pipe; none at its end. An error of the kind `InvalidData` has skipped its line.
+/// Reads the next line of a pipe; none at its end. After an `InvalidData` error, the line has been skipped.
 fn read_line(pipe: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     if pipe.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_line_is_skipped_whole() {
+    fn invalid_lines_are_skipped() {
         let long = vec![b'a'; 2 * MAX_LINE as usize];
         let pipe = [b"one\n\xff\xfe\ntwo\n", &long[..], b"\nthree"].concat();
         let mut pipe = pipe.as_slice();

@@ -1,17 +1,17 @@
-//! Ctrl-C ends an answer, not the program.
+//! Ctrl-C handling: stops an answer instead of the program.
 
 use crate::output::INTERRUPTED;
 use smolvlm::Cancel;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What Ctrl-C ends: the answer that is being made, if there is one.
+/// The cancellation token of the current answer, if any.
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<Mutex<Option<Cancel>>>);
 
 impl Interrupt {
-    /// Takes over Ctrl-C. A second one during the same answer ends the program, and so does one while there is no answer,
-    /// unless a terminal's line editor takes care of that.
+    /// Installs the Ctrl-C handler. A second Ctrl-C during the same answer ends the program, and so does one without a
+    /// running answer, unless a terminal's line editor handles it.
     pub fn install(at_terminal: bool) -> Result<Self, ctrlc::Error> {
         let interrupt = Self::default();
         let shared = interrupt.clone();
@@ -23,12 +23,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// An answer begins: from here on Ctrl-C is meant for it.
+    /// Marks the start of an answer: from now on Ctrl-C stops it.
     pub fn begin(&self) {
         self.set(Some(Cancel::new()));
     }
 
-    /// The answer has a switch. What came before there was one is not lost.
+    /// Sets the cancellation token of the answer. A Ctrl-C since [`begin`](Self::begin) cancels it.
     pub fn attach(&self, answer: Cancel) {
         let early = self.set(Some(answer.clone()));
         if early.is_some_and(|early| early.is_cancelled()) {
@@ -36,7 +36,7 @@ impl Interrupt {
         }
     }
 
-    /// The answer is there.
+    /// Marks the end of the answer.
     pub fn end(&self) {
         self.set(None);
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_early_interrupt_reaches_the_answer() {
+    fn early_interrupt_cancels_the_answer() {
         let interrupt = Interrupt::default();
         interrupt.begin();
         interrupt.current().unwrap().cancel();

@@ -1,20 +1,20 @@
-//! What a typed line means.
+//! Parsing of chat lines.
 
-/// What `/help` shows.
+/// The output of `/help`.
 pub const HELP: &str = "\
-/image PATH...  show images with the next message; a blank in a path is quoted or follows a backslash
-/video PATH...  show videos with the next message
-/system TEXT    tell the model something as the system
-/history        what has been said
-/save FILE      write it as JSON, for `chat` and `generate --conversation`
-/reset          forget it, all but --system
-/quit           end, as Ctrl-D does
-Anything else is said to the model; a line that begins with a blank, too, whatever follows.";
+/image PATH...  attach images to the next message; quote spaces in paths or escape them with a backslash
+/video PATH...  attach videos to the next message
+/system TEXT    add a system message
+/history        show the conversation
+/save FILE      save the conversation as JSON, for `chat` and `generate --conversation`
+/reset          clear the conversation, except for --system
+/quit           end the chat, like Ctrl-D
+Any other line is sent to the model, and so is a line that starts with a space.";
 
-/// What a typed line means.
+/// A parsed line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Nothing.
+    /// A blank line.
     Empty,
     /// A message to the model.
     Say(String),
@@ -22,40 +22,40 @@ pub enum Line {
     Images(Vec<String>),
     /// Videos for the next message.
     Videos(Vec<String>),
-    /// A message of the system.
+    /// A system message.
     System(String),
     /// Write the history to a file.
     Save(String),
     /// Show the history.
     History,
-    /// Forget the history.
+    /// Clear the history.
     Reset,
     /// Show the commands.
     Help,
-    /// End.
+    /// End the chat.
     Quit,
 }
 
-/// Why a line means nothing.
+/// Errors of chat commands.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Looks like a command and is none.
-    #[error("there is no command {0}; /help lists them, a blank in front of the line sends it to the model")]
+    /// An unknown command.
+    #[error("unknown command {0}; /help lists all commands, a leading space sends the line to the model")]
     Unknown(String),
-    /// A command that lacks something, or has too much.
+    /// A command with missing or extra arguments.
     #[error("{command} needs {needed}")]
     Arguments {
-        /// Which.
+        /// The command.
         command: &'static str,
-        /// What belongs behind it.
+        /// The expected arguments.
         needed: &'static str,
     },
-    /// A quote that is not closed.
-    #[error("a quote is not closed: {0}")]
+    /// An unclosed quote.
+    #[error("unclosed quote: {0}")]
     Quote(String),
 }
 
-/// Reads a line.
+/// Parses a line.
 pub fn parse(line: &str) -> Result<Line, LineError> {
     let text = line.trim();
     if text.is_empty() || !line.starts_with('/') {
@@ -85,8 +85,8 @@ fn paths(command: &'static str, text: &str) -> Result<Vec<String>, LineError> {
     if paths.is_empty() { Err(LineError::Arguments { command, needed: "one path or more" }) } else { Ok(paths) }
 }
 
-/// Words between blanks, as a shell reads them: quotes keep blanks in a word, a backslash takes the next character as it is,
-/// `~/` is the home folder. A backslash before a letter or digit, and every one on Windows, is part of a path.
+/// Splits text into words like a shell: quotes group characters, a backslash escapes the next character, `~/` is the
+/// home folder. A backslash before a letter or digit, and any backslash on Windows, is part of a path.
 fn words(text: &str) -> Result<Vec<String>, LineError> {
     let escapes = |next: Option<&char>| !cfg!(windows) && next.is_some_and(|next| !next.is_alphanumeric());
     let mut words = Vec::new();
@@ -119,7 +119,7 @@ fn words(text: &str) -> Result<Vec<String>, LineError> {
     Ok(words)
 }
 
-/// Whether a tilde that is followed by this character is the home folder.
+/// Whether a tilde followed by this character is the home folder.
 fn is_home(next: Option<&char>) -> bool {
     next.is_none_or(|&next| std::path::is_separator(next) || next.is_whitespace())
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_messages_or_commands() {
+    fn lines_parse_as_messages_or_commands() {
         for (line, meaning) in [
             ("", Line::Empty),
             ("  \t", Line::Empty),
@@ -156,7 +156,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn backslashes_and_tildes_are_read_as_a_shell_does() {
+    fn backslashes_and_tildes_follow_shell_rules() {
         let home = std::env::home_dir().unwrap().to_string_lossy().into_owned();
         for (line, path) in [
             (r"/image my\ photo.jpg", "my photo.jpg".to_owned()),
@@ -175,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_says_why() {
+    fn invalid_commands_are_errors() {
         for (line, why) in [
             ("/imag a.png", "/imag"),
-            ("/", "no command /"),
+            ("/", "unknown command /"),
             ("/image", "/image needs"),
             ("/video ", "/video needs"),
             ("/system", "/system needs"),

@@ -1,0 +1,128 @@
+//! One sequence in the generation loop.
+
+use crate::{Error, SmolVlm};
+use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
+
+/// One sequence in the generation loop.
+pub(crate) struct Sequence<'m> {
+    /// Prompt and generated tokens, without padding.
+    ids: Vec<u32>,
+    pub(crate) prompt_len: usize,
+    pub(crate) text: String,
+    pub(crate) logprobs: Vec<TokenLogprobs>,
+    pub(crate) finished: Option<FinishReason>,
+    /// Warnings about the images and videos of its prompt.
+    pub(crate) notes: Vec<VideoNote>,
+    deltas: TextDeltas<'m>,
+    stop: StopRule,
+    stop_strings: Option<StopText<'m>>,
+    sampler: Sampler,
+}
+
+impl<'m> Sequence<'m> {
+    /// A sequence with the prompt `ids`, whose text is `prompt`. `stream` is the sampler's random stream, distinct per
+    /// sequence of a batch.
+    pub(crate) fn new(
+        model: &'m SmolVlm,
+        params: &SamplingParams,
+        ids: Vec<u32>,
+        prompt: &str,
+        stream: usize,
+    ) -> Result<Self, Error> {
+        let prompt_len = ids.len();
+        params.limit(prompt_len)?;
+        let room = model.config.text.max_position_embeddings.saturating_sub(prompt_len);
+        Ok(Self {
+            prompt_len,
+            text: String::new(),
+            logprobs: Vec::new(),
+            finished: None,
+            notes: Vec::new(),
+            deltas: model.processor.text_deltas(params.skip_special_tokens),
+            stop: StopRule::new(params, prompt_len, room),
+            stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
+            sampler: Sampler::new(params, stream as u64),
+            ids,
+        })
+    }
+
+    /// Whether the next token is always the argmax of the logits.
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.sampler.takes_likeliest()
+    }
+
+    /// Samples the next token from the logits of the vocabulary; returns the new text, if any.
+    pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Option<String>, Error> {
+        let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
+        self.push(choice)
+    }
+
+    /// Appends a token; returns the new text, if any.
+    pub(crate) fn push(&mut self, choice: Choice) -> Result<Option<String>, Error> {
+        self.ids.push(choice.token);
+        self.logprobs.extend(choice.logprob);
+        self.finished = self.stop.observe(choice.token);
+        if let Some(stop) = &mut self.stop_strings
+            && stop.push(choice.token)
+        {
+            // An end token takes precedence: the text would have ended anyway.
+            self.finished =
+                self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
+        }
+        let mut delta = self.deltas.push(choice.token)?.unwrap_or_default();
+        if self.finished.is_some() {
+            delta.push_str(&self.deltas.finish()?.unwrap_or_default());
+        }
+        self.text.push_str(&delta);
+        Ok((!delta.is_empty()).then_some(delta))
+    }
+
+    /// Finishes the sequence; returns text that was held back, if any.
+    pub(crate) fn end(&mut self, reason: FinishReason) -> Result<Option<String>, Error> {
+        if self.finished.is_some() {
+            return Ok(None);
+        }
+        self.finished = Some(reason);
+        let rest = self.deltas.finish()?;
+        self.text.push_str(rest.as_deref().unwrap_or_default());
+        Ok(rest)
+    }
+
+    /// The generated tokens, without the prompt.
+    pub(crate) fn tokens(&self) -> &[u32] {
+        self.ids.get(self.prompt_len..).unwrap_or_default()
+    }
+
+    /// Prompt and generated tokens.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+}
+
+/// Detects stop strings in the generated tokens, including special tokens, which may be part of a stop string.
+#[derive(Clone)]
+pub(crate) struct StopText<'m> {
+    stops: StopStrings,
+    bytes: TokenBytes<'m>,
+}
+
+impl<'m> StopText<'m> {
+    pub(crate) fn new(model: &'m SmolVlm, stops: &[String], prompt: &str) -> Self {
+        // A stop string may start in the last bytes of the prompt.
+        let longest = stops.iter().map(String::len).max().unwrap_or(0);
+        let tail = prompt.as_bytes().get(prompt.len().saturating_sub(longest)..).unwrap_or_default();
+        Self { stops: StopStrings::new(stops, tail), bytes: model.processor.token_bytes() }
+    }
+
+    /// Appends a token; whether a stop string ends in it.
+    pub(crate) fn push(&mut self, token: u32) -> bool {
+        match self.bytes.get(token) {
+            Some(bytes) => self.stops.push(&bytes),
+            None => {
+                self.stops.interrupt();
+                false
+            }
+        }
+    }
+}
