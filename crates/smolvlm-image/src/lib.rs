@@ -16,7 +16,7 @@
 //!
 //! # Files
 //!
-//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, with the pixels that Pillow 13 gives, bit for bit:
+//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, and all of animated WebP ([`WebpAnimation`]), with the pixels that Pillow 13 gives, bit for bit:
 //! orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after the pixels, ImageMagick's raw profile,
 //! XMP), transparency over white, gray repeated, CMYK and palettes without a color profile. Of 16-bit samples the upper 8
 //! bits are kept (Pillow does so for color; gray it clips at 255, which makes such files white). Files that are truncated
@@ -66,3 +66,4 @@ pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;
 pub use rgb::Rgb;
 pub use smolvlm_config::TileGrid;
+pub use webp::{WebpAnimation, WebpFrame};
