@@ -4,7 +4,7 @@
     python compare_decoders.py --decoder target/debug/examples/decode --count 200 [--formats png tiff ...] [--seed 1]
 
 Each file is written below a temporary folder by a maker of its format (decoders_*.py), decoded by the example binary
-`decode` of smolvlm-image and by Pillow, and compared byte for byte. Prints per format and kind how many files were tried, how many differ, how many
+`decode` of smolvlm-image and by Pillow, and compared byte for byte; of animated WebP files all frames, with their times. Prints per format and kind how many files were tried, how many differ, how many
 only one of the two can read, and the largest difference of a sample. `--keep DIR` keeps the files that differ. Fails where
 pixels differ, or where Pillow reads what we refuse, CIELAB excepted.
 """
@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore")
 import numpy as np
 
 from decoders_make import MAKERS
-from decoders_reference import reference
+from decoders_reference import animation, reference
 
 
 # What may be (docs/parity.md): some files are read that Pillow refuses, and CIELAB is refused.
@@ -34,7 +34,7 @@ REFUSED = "tiff_8_"
 
 
 def ours(decoder, paths, folder):
-    """Per path: (height, width, CRC) or the message of an error."""
+    """Per path: (height, width, CRC, and start, duration and CRC of every frame) or the message of an error."""
     run = subprocess.run(
         [decoder, str(folder)], input="\n".join(map(str, paths)) + "\n", capture_output=True, text=True, check=False
     )
@@ -44,6 +44,24 @@ def ours(decoder, paths, folder):
     return [line[6:] if line.startswith("error ") else tuple(map(int, line.split())) for line in lines]
 
 
+def summary(frames):
+    return tuple(number for start, duration, rgb in frames for number in (start, duration, zlib.crc32(rgb.tobytes())))
+
+
+def compare_frames(mine, frames, folder, index):
+    """What differs first in an animation."""
+    for at, frame in enumerate(frames):
+        expected = summary([frame])
+        found = mine[3 * at : 3 * at + 3]
+        if found[:2] != expected[:2]:
+            return f"frame {at} of {len(frames)} at {found[:2]}, not {expected[:2]}"
+        if found != expected:
+            rgb = np.frombuffer((folder / f"{index}.{at}.rgb").read_bytes(), np.uint8).reshape(frame[2].shape)
+            difference = np.abs(rgb.astype(int) - frame[2].astype(int)).max(axis=2)
+            return f"frame {at} of {len(frames)}: max {difference.max()}, {np.count_nonzero(difference)} pixels"
+    return f"{len(mine) // 3} frames, not {len(frames)}"
+
+
 def compare(decoder, paths, folder, keep):
     """Per kind (what precedes the first dash of the name): counts, and the largest difference."""
     counts, largest, examples = defaultdict(Counter), defaultdict(int), defaultdict(list)
@@ -51,6 +69,7 @@ def compare(decoder, paths, folder, keep):
         kind = path.name.split("-")[0]
         try:
             theirs = reference(path)
+            frames = list(animation(path))
         except Exception as error:  # whatever Pillow refuses a file with
             theirs = f"{type(error).__name__}: {error}"
         counts[kind]["files"] += 1
@@ -59,8 +78,10 @@ def compare(decoder, paths, folder, keep):
                 (isinstance(theirs, str), isinstance(mine, str))
             ]
             detail = f"{mine if isinstance(mine, str) else ''} | {theirs if isinstance(theirs, str) else ''}"
-        elif (theirs.shape[0], theirs.shape[1], zlib.crc32(theirs.tobytes())) == mine:
+        elif (*theirs.shape[:2], zlib.crc32(theirs.tobytes()), *summary(frames)) == mine:
             verdict, detail = "equal", ""
+        elif (*theirs.shape[:2], zlib.crc32(theirs.tobytes())) == mine[:3]:
+            verdict, detail = "differ", compare_frames(mine[3:], frames, folder, index)
         else:
             verdict, detail = "differ", f"{mine[:2]} {theirs.shape[:2]}"
             if theirs.shape[:2] == mine[:2]:
