@@ -162,10 +162,10 @@ def webp_composed(rng, folder, index, largest=60, programs=True):
     if damage < 0.1:
         kind += "_damaged"
         for _ in range(int(rng.integers(1, 4))):
-            data[int(rng.integers(12, len(data)))] ^= 1 << int(rng.integers(8))
+            data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
     elif damage < 0.15:
         kind += "_cut"
-        data = data[: int(rng.integers(12, len(data)))]
+        data = data[: int(rng.integers(min(12, len(data) - 1), len(data)))]
         if rng.random() < 0.5:
             data[4:8] = struct.pack("<L", len(data) - 8)
     elif damage < 0.2:

@@ -9,6 +9,8 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1);
+    // Pillow has no limit for one side.
+    let limits = Limits { max_width: u32::MAX, max_height: u32::MAX, ..Limits::default() };
     for (index, path) in std::io::stdin().lock().lines().enumerate() {
         let path = path?;
         let path = Path::new(&path);
@@ -16,14 +18,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Some(folder) => std::fs::write(Path::new(folder).join(name), image.data()),
             None => Ok(()),
         };
-        match decode_file(path, &Limits::default()) {
+        match decode_file(path, &limits) {
             Ok(image) => {
                 print!("{} {} {}", image.height(), image.width(), checksum(&image));
-                if file_dimensions(path, &Limits::default())? != (image.height(), image.width()) {
+                if file_dimensions(path, &limits)? != (image.height(), image.width()) {
                     return Err(format!("{}: its header gives another size than its pixels", path.display()).into());
                 }
                 write(format!("{index}.rgb"), &image)?;
-                if let Some(mut animation) = WebpAnimation::open(&std::fs::read(path)?, &Limits::default())? {
+                if let Some(mut animation) = WebpAnimation::open(&std::fs::read(path)?, &limits)? {
                     // Frames up to one that is damaged.
                     let mut at = 0;
                     while let Ok(Some(frame)) = animation.next_frame() {

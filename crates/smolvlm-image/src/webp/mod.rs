@@ -7,6 +7,8 @@ mod canvas;
 mod chunks;
 mod container;
 mod frame;
+#[cfg(test)]
+mod tests;
 
 pub use animation::{WebpAnimation, WebpFrame};
 
