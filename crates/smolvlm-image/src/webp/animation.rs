@@ -5,8 +5,8 @@ use super::container::{Container, cut_off_at, is_animated};
 use crate::decode::decode_error;
 use crate::{Error, Format, Limits, Rgb};
 
-/// An animated WebP file, decoded frame by frame as Pillow 13 does with libwebp's `WebPAnimDecoder`. The canvas is cleared to
-/// transparent black and not to the background color that the file names.
+/// An animated WebP file, decoded frame by frame as Pillow 13 does with libwebp's `WebPAnimDecoder`. The canvas is cleared
+/// to transparent black and not to the background color that the file names.
 ///
 /// ```no_run
 /// use smolvlm_image::{Limits, WebpAnimation};
@@ -28,12 +28,13 @@ pub struct WebpAnimation<'a> {
 }
 
 impl<'a> WebpAnimation<'a> {
-    /// Lists the frames of a file and allocates its canvas, 4 bytes for each pixel. None for a file that is not animated. Of
-    /// a file that is shorter than it announces, the whole frames are used, of which there may be none.
+    /// Lists the frames of a file and allocates its canvas, 4 bytes for each pixel. None for a file that is not animated.
+    /// Of a file that is shorter than it announces, the whole frames are used, of which there may be none.
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] for a file or canvas that is too large, and [`Error::Decode`] for a container that libwebp refuses.
+    /// [`Error::Limit`] for a file or canvas that is too large, and [`Error::Decode`] for a container that libwebp
+    /// refuses.
     pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Option<Self>, Error> {
         limits.check_bytes(bytes.len())?;
         if Format::of(bytes) != Some(Format::Webp) || !is_animated(bytes) {

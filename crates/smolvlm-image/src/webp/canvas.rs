@@ -99,15 +99,15 @@ fn blend_row(row: &mut [[u8; 4]], source: &[[u8; 4]], x: u32, cleared: std::ops:
     }
 }
 
-/// A pixel over another, in libwebp's integers: alpha of the lower one is weighted by 256ths, and one reciprocal of 24 bits
-/// divides all colors.
+/// A pixel over another, in libwebp's integers: alpha of the lower one is weighted by 256ths, and one reciprocal of 24
+/// bits divides all colors.
 fn blend(upper: [u8; 4], lower: [u8; 4]) -> [u8; 4] {
     match upper[3] {
         0 => lower,
         255 => upper,
         upper_alpha => {
             let upper_alpha = u32::from(upper_alpha);
-            // At most 254 - upper_alpha / 256 of 255, so that the sum fits 8 bits.
+            // At most 255 - upper_alpha, so that the sum fits 8 bits.
             let lower_alpha = (u32::from(lower[3]) * (256 - upper_alpha)) >> 8;
             let alpha = upper_alpha + lower_alpha;
             let reciprocal = (1 << 24) / alpha;

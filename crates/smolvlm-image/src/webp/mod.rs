@@ -1,5 +1,5 @@
-//! WebP files, still and animated, as Pillow 13 reads them with libwebp 1.6.0: the same pixels, the same files refused. The
-//! container and the canvas of animations are handled here; frames are decoded by `image-webp`.
+//! WebP files, still and animated, as Pillow 13 reads them with libwebp 1.6.0: the same pixels, the same files refused.
+//! The container and the canvas of animations are handled here; frames are decoded by `image-webp`.
 
 mod animation;
 mod bitstream;

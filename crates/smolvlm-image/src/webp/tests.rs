@@ -5,6 +5,7 @@ use super::chunks::Chunk;
 use super::container::{Container, cut_off_at};
 use super::frame::{Frame, Pixels, Rectangle};
 use crate::{Error, Limits, WebpAnimation};
+use std::slice::from_ref;
 
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let padding = vec![0; data.len() % 2];
@@ -31,7 +32,7 @@ fn anim() -> Vec<u8> {
 
 /// The header of lossless data alone.
 fn vp8l(width: u32, height: u32) -> Vec<u8> {
-    chunk(b"VP8L", &[&[0x2f][..], &(width - 1 | (height - 1) << 14).to_le_bytes(), &[0]].concat())
+    chunk(b"VP8L", &[&[0x2f][..], &((width - 1) | ((height - 1) << 14)).to_le_bytes(), &[0]].concat())
 }
 
 fn vp8(width: u16, height: u16) -> Vec<u8> {
@@ -88,7 +89,7 @@ fn refused_containers() {
         ("an unknown flag", flagged(1, &[vp8(6, 4)])),
         ("a long VP8X", vec![chunk(b"VP8X", &[0, 0, 0, 0, 5, 0, 0, 3, 0, 0, 0]), vp8(6, 4)]),
         ("two VP8X", flagged(0, &[vp8x(0, 6, 4), vp8(6, 4)])),
-        ("alpha alone", flagged(0x10, &[alpha.clone()])),
+        ("alpha alone", flagged(0x10, from_ref(&alpha))),
         ("alpha after the image", flagged(0x10, &[vp8(6, 4), alpha.clone()])),
         ("alpha apart from the image", flagged(0x10, &[alpha.clone(), chunk(b"abcd", b""), vp8(6, 4)])),
         ("alpha with lossless data", flagged(0x10, &[alpha.clone(), vp8l(6, 4)])),
@@ -100,7 +101,7 @@ fn refused_containers() {
         ("a frame too far right", moving(&[anmf(1, 0, &[vp8(5, 4)])])),
         ("a frame too far down", moving(&[anmf(0, 2, &[vp8(6, 1)])])),
         ("a frame larger than the canvas", moving(&[anmf(0, 0, &[vp8(7, 4)])])),
-        ("a frame of alpha alone", moving(&[anmf(0, 0, &[alpha.clone()])])),
+        ("a frame of alpha alone", moving(&[anmf(0, 0, from_ref(&alpha))])),
         ("a frame's alpha after its image", moving(&[anmf(0, 0, &[vp8(6, 4), alpha])])),
         ("two images in a frame", moving(&[anmf(0, 0, &[vp8(6, 4), vp8(6, 4)])])),
         ("an image that ends after its frame", moving(&[anmf(0, 0, &[]), vp8(6, 4)])),

@@ -37,7 +37,7 @@ impl<'a> Frames<'a> {
     /// Opens a file; none for a file that is no animation.
     pub(super) fn open(bytes: &'a [u8], format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         if format == ImageFormat::WebP {
-            let animation = WebpAnimation::open(bytes, &limits.image).map_err(webp_error)?;
+            let animation = WebpAnimation::open(bytes, &limits.image).map_err(image_error)?;
             return Ok(animation.map(|animation| Self {
                 size: animation.size(),
                 is_cut_off: animation.is_cut_off(),
@@ -75,10 +75,10 @@ impl<'a> Frames<'a> {
                 let duration = microseconds(frame.delay());
                 let pixels = with_image.then(|| frame.into_buffer());
                 let image = pixels.map(|pixels| Rgb::from_rgba(pixels.width(), pixels.height(), pixels.into_raw()));
-                Ok(Some(Frame { duration, image: image.transpose().map_err(webp_error)? }))
+                Ok(Some(Frame { duration, image: image.transpose().map_err(image_error)? }))
             }
             Decoder::Webp(animation) => {
-                let Some(frame) = animation.next_frame().map_err(webp_error)? else { return Ok(None) };
+                let Some(frame) = animation.next_frame().map_err(image_error)? else { return Ok(None) };
                 let duration = microseconds(Delay::from_numer_denom_ms(frame.duration(), 1));
                 Ok(Some(Frame { duration, image: with_image.then(|| frame.rgb()) }))
             }
@@ -94,7 +94,7 @@ fn microseconds(delay: Delay) -> u64 {
     }
 }
 
-fn webp_error(error: ImageError) -> Error {
+fn image_error(error: ImageError) -> Error {
     match error {
         ImageError::Limit { what, found, limit, .. } => Error::Limit { what, found, limit },
         ImageError::Decode { message, .. } => Error::Decode { message },

@@ -24,8 +24,8 @@ pub(crate) struct Animation {
 }
 
 impl Animation {
-    /// Decodes the file once, to count its frames and their times. Of a file that is damaged or cut off, the frames before that
-    /// are used. None for a file that is no animation.
+    /// Decodes the file once, to count its frames and their times. Of a file that is damaged or cut off, the frames before
+    /// that are used. None for a file that is no animation.
     pub(crate) fn open(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         let Some(mut frames) = Frames::open(&bytes, format, limits)? else { return Ok(None) };
         let ((width, height), is_cut_off) = (frames.size, frames.is_cut_off);
