@@ -4,12 +4,12 @@ up to `largest` and returns its path, named KIND-INDEX.EXT. None where a program
 
 import io
 import struct
-import subprocess
 import zlib
 
 import numpy as np
 from decoders_common import pick, picture, random_exif, random_xmp
 from decoders_tiff import tiff, tiff_jpeg, tiff_pillow
+from decoders_webp import webp, webp_composed, webp_moving
 from PIL import Image
 
 # --- PNG -------------------------------------------------------------------------------------------------------------
@@ -174,37 +174,6 @@ def gif(rng, folder, index, largest=70, programs=True):
     return path
 
 
-# --- WebP ------------------------------------------------------------------------------------------------------------
-
-
-def webp(rng, folder, index, largest=70, programs=True):
-    base = picture(rng, int(pick(rng, 3, 3, 4)), int(pick(rng, 1, 1, 4)) * largest)
-    image = Image.fromarray(base)
-    kind = pick(rng, "webp_lossy", "webp_lossy", "webp_lossless", "webp_animated", *["webp_cwebp"] * programs)
-    path = folder / f"{kind}{'_alpha' if base.shape[2] == 4 else ''}-{index}.webp"
-    options = {"quality": int(rng.integers(0, 101)), "method": int(rng.integers(0, 5)), "exact": bool(rng.random() < 0.5)}
-    exif, xmp = random_exif(rng), random_xmp(rng)
-    if exif is not None:
-        options["exif"] = pick(rng, b"", b"Exif\0\0") + exif
-    if xmp is not None:
-        options["xmp"] = xmp
-    if kind == "webp_animated":
-        more = [Image.fromarray(base[::-1].copy()), Image.fromarray(np.ascontiguousarray(base[:, ::-1]))]
-        image.save(path, save_all=True, append_images=more, lossless=bool(rng.random() < 0.5), **options)
-    elif kind == "webp_cwebp":
-        source = folder / f"source-{index}.png"
-        image.save(source)
-        words = ["-q", str(options["quality"]), "-m", str(options["method"]), "-segments", str(int(rng.integers(1, 5)))]
-        words += ["-f", str(int(rng.integers(0, 101))), "-sharpness", str(int(rng.integers(0, 8)))]
-        words += pick(rng, [], ["-nostrong"], ["-sharp_yuv"], ["-alpha_method", "0"], ["-alpha_filter", "best"], ["-alpha_q", "50"])
-        words += pick(rng, [], ["-partition_limit", "50"], ["-pre", "3"], ["-low_memory"])
-        subprocess.run(["cwebp", "-quiet", *words, source, "-o", path], check=True, capture_output=True)
-        source.unlink()
-    else:
-        image.save(path, lossless=kind == "webp_lossless", **options)
-    return path
-
-
 # --- BMP -------------------------------------------------------------------------------------------------------------
 
 MASKS = {
@@ -324,4 +293,4 @@ def jpeg(rng, folder, index, largest=70, programs=True):
     return path
 
 
-MAKERS = {"png": png, "apng": apng, "gif": gif, "webp": webp, "bmp": bmp, "tiff": tiff, "tiff_pillow": tiff_pillow, "tiff_jpeg": tiff_jpeg, "jpeg": jpeg}
+MAKERS = {"png": png, "apng": apng, "gif": gif, "webp": webp, "webp_moving": webp_moving, "webp_composed": webp_composed, "bmp": bmp, "tiff": tiff, "tiff_pillow": tiff_pillow, "tiff_jpeg": tiff_jpeg, "jpeg": jpeg}

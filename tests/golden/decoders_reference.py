@@ -32,3 +32,25 @@ def reference(path):
     if key is not None:
         return over_white(levels, np.where(values == key, 0, 255).astype(np.uint8))
     return np.repeat(levels[..., None], 3, axis=2)
+
+
+def is_animated(data):
+    """Whether a file is a WebP animation."""
+    return data[8:16] == b"WEBPVP8X" and len(data) > 20 and data[20] & 2 != 0
+
+
+def animation(path):
+    """Of every frame of a WebP animation, up to one that Pillow refuses: start and duration in milliseconds, and pixels as
+    those of `reference`, but not turned."""
+    data = path.read_bytes()
+    if not is_animated(data):
+        return
+    picture = Image.open(io.BytesIO(data))
+    for index in range(picture.n_frames):
+        try:
+            picture.seek(index)
+            picture.load()
+        except OSError:
+            return
+        rgb = np.ascontiguousarray(convert_to_rgb(picture, return_numpy=True))
+        yield picture.info["timestamp"], picture.info["duration"], rgb

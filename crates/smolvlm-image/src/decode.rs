@@ -126,13 +126,14 @@ impl<'a> File<'a> {
             File::Gif(gif) => (Format::Gif, gif.pixels()),
             File::Bmp(bmp) => (Format::Bmp, bmp.pixels()),
             File::Tiff(tiff) => (Format::Tiff, tiff.pixels()),
-            File::Webp(mut webp) => (Format::Webp, webp.pixels()),
+            File::Webp(webp) => (Format::Webp, webp.pixels()),
         };
         Rgb::new(width, height, data.map_err(|message| decode_error(format, &message))?)
     }
 }
 
-fn decode_error(format: Format, message: &str) -> Error {
+/// The error of a decoder, from its message.
+pub(crate) fn decode_error(format: Format, message: &str) -> Error {
     // One line, whatever the decoder wrote.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     Error::Decode { format: format.to_string(), message }

@@ -16,12 +16,12 @@
 //!
 //! # Files
 //!
-//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, with the pixels that Pillow 13 gives, bit for bit:
-//! orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after the pixels, ImageMagick's raw profile,
-//! XMP), transparency over white, gray repeated, CMYK and palettes without a color profile. Of 16-bit samples the upper 8
-//! bits are kept (Pillow does so for color; gray it clips at 255, which makes such files white). Files that are truncated
-//! or damaged are errors, never half an image (JPEG data are repaired where Pillow does so), and so is anything over the
-//! [`Limits`], before memory is allocated.
+//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, and all of animated WebP ([`WebpAnimation`]), with the
+//! pixels that Pillow 13 gives, bit for bit: orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after
+//! the pixels, ImageMagick's raw profile, XMP), transparency over white, gray repeated, CMYK and palettes without a color
+//! profile. Of 16-bit samples the upper 8 bits are kept (Pillow does so for color; gray it clips at 255, which makes such
+//! files white). Files that are truncated or damaged are errors, never half an image (JPEG data are repaired where Pillow
+//! does so), and so is anything over the [`Limits`], before memory is allocated.
 //!
 //! JPEG files give the very pixels that libjpeg-turbo 3.2 gives, which Pillow uses: every coding, sampling factor and color
 //! space that Pillow reads, with the same repair of damaged data.
@@ -66,3 +66,4 @@ pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;
 pub use rgb::Rgb;
 pub use smolvlm_config::TileGrid;
+pub use webp::{WebpAnimation, WebpFrame};

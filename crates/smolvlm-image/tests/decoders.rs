@@ -1,7 +1,7 @@
 //! Files of every format and variant against Pillow 13 (tests/golden/processing_decoders.py).
 
 use serde_json::Value;
-use smolvlm_image::{Format, Limits, decode, decode_file, dimensions, file_dimensions};
+use smolvlm_image::{Format, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -42,9 +42,7 @@ fn pixels_equal_pillows() {
         let expected = ["height", "width"].map(|side| case[side].as_u64().unwrap() as u32);
         assert_eq!([image.height(), image.width()], expected, "{file}");
         assert_eq!(file_dimensions(&path, &Limits::default()).unwrap(), expected.into(), "{file}");
-        let mut crc = flate2::Crc::new();
-        crc.update(image.data());
-        if u64::from(crc.sum()) != case["crc32"].as_u64().unwrap() {
+        if checksum(&image) != case["crc32"].as_u64().unwrap() {
             differing.push(file);
         }
         *compared.entry(format).or_insert(0) += 1;
@@ -53,6 +51,39 @@ fn pixels_equal_pillows() {
     for format in [Format::Bmp, Format::Gif, Format::Jpeg, Format::Png, Format::Tiff, Format::Webp] {
         assert!(compared.get(&format).is_some_and(|&count| count >= 12), "{format}: {compared:?}");
     }
+}
+
+fn checksum(image: &Rgb) -> u64 {
+    let mut crc = flate2::Crc::new();
+    crc.update(image.data());
+    crc.sum().into()
+}
+
+#[test]
+fn frames_of_animations_equal_pillows() {
+    let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
+    let (mut files, mut compared) = (0, 0);
+    for case in &cases {
+        let file = case["file"].as_str().unwrap();
+        let bytes = std::fs::read(golden().join("media/decoders").join(file)).unwrap();
+        let Some(frames) = case.get("frames").and_then(Value::as_array) else {
+            // Pillow reads no frame of a file that is cut off; whole ones are used here.
+            if let Ok(Some(mut animation)) = WebpAnimation::open(&bytes, &Limits::default()) {
+                assert!(animation.is_cut_off() || animation.next_frame().is_err(), "{file} is read");
+            }
+            continue;
+        };
+        let mut animation = WebpAnimation::open(&bytes, &Limits::default()).unwrap().unwrap();
+        let mut found = Vec::new();
+        while let Ok(Some(frame)) = animation.next_frame() {
+            found.push([frame.start(), frame.duration().into(), checksum(&frame.rgb())]);
+        }
+        let expected = |frame: &Value| [0, 1, 2].map(|at| frame[at].as_u64().unwrap());
+        assert_eq!(found, frames.iter().map(expected).collect::<Vec<_>>(), "{file}");
+        (files, compared) = (files + 1, compared + found.len());
+    }
+    assert!(files >= 30 && compared >= 100, "{files} files, {compared} frames");
 }
 
 /// A random generator that gives the same numbers everywhere (Marsaglia, xorshift64).
@@ -92,6 +123,12 @@ fn damage_to_any_variant_does_no_harm() {
             let size = dimensions(&bytes, &limits);
             if let Ok(image) = decode(&bytes, &limits) {
                 assert_eq!(size.unwrap(), (image.height(), image.width()), "{}", path.display());
+            }
+            if let Ok(Some(mut animation)) = WebpAnimation::open(&bytes, &limits) {
+                while let Ok(Some(frame)) = animation.next_frame() {
+                    let image = frame.rgb();
+                    assert_eq!(animation.size(), (image.width(), image.height()), "{}", path.display());
+                }
             }
         }
     }

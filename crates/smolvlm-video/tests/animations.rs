@@ -3,6 +3,7 @@
 mod support;
 
 use smolvlm_config::{Size, VideoProcessorConfig};
+use smolvlm_image::{Rgb, WebpAnimation};
 use smolvlm_video::{Error, Limits, Ratio, VideoInput, VideoProcessor, open};
 use std::sync::Arc;
 use support::{clip, open_clip, read};
@@ -23,6 +24,33 @@ fn animations_of_every_kind() {
         assert!((fps * duration - 12.0).abs() < 1e-9, "{name}");
         // Asked again, it starts anew.
         assert_eq!(read(video.as_mut(), &[3]).unwrap().1, [3], "{name}");
+    }
+}
+
+/// Partial frames, blended and disposed of; their pixels against Pillow's are in smolvlm-image.
+#[test]
+fn webp_frames_are_composed() {
+    for name in ["webp_composed-0.webp", "webp_composed-13.webp", "webp_moving_alpha-11.webp"] {
+        let bytes = std::fs::read(clip("../../golden/media/decoders").join(name)).unwrap();
+        let mut animation = WebpAnimation::open(&bytes, &smolvlm_image::Limits::default()).unwrap().unwrap();
+        let (mut expected, mut starts): (Vec<Rgb>, Vec<u64>) = (Vec::new(), Vec::new());
+        while let Some(frame) = animation.next_frame().unwrap() {
+            expected.push(frame.rgb());
+            starts.push(frame.start());
+        }
+        let mut video = open(VideoInput::Bytes(bytes.into()), &Limits::default()).unwrap();
+        assert_eq!(video.metadata().frames, expected.len(), "{name}");
+        let indices: Vec<usize> = (0..expected.len()).collect();
+        let mut found = Vec::new();
+        let mut keep = |_, image: &Rgb| {
+            found.push(image.clone());
+            Ok(())
+        };
+        video.read(&indices, &mut keep).unwrap();
+        assert!(found == expected, "{name}");
+        for (index, start) in starts.into_iter().enumerate() {
+            assert_eq!(video.stamp(index).time, Ratio::new(start, 1000), "{name} {index}");
+        }
     }
 }
 

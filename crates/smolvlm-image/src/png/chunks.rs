@@ -34,7 +34,8 @@ impl<'a> Chunks<'a> {
             return Err("a chunk has no valid type".into());
         }
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        if length > rest.len() && kind != b"IDAT" {
+        // Of the last chunk, the reference reads no more than the type.
+        if length > rest.len() && kind != b"IDAT" && kind != b"IEND" {
             return Err("the file is truncated".into());
         }
         let (data, rest) = rest.split_at(length.min(rest.len()));

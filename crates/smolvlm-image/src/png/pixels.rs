@@ -78,9 +78,11 @@ impl Inflate<'_> {
         Ok(())
     }
 
-    /// Compares the checksum at the end of the stream, if it is there. What follows the pixels is ignored.
+    /// Compares the checksum at the end of the stream, if it is in the chunk where the pixels end: the reference reads no
+    /// further chunk. What follows the pixels is ignored.
     fn finish(mut self) -> Result<(), String> {
-        while !self.ended && !self.data.is_empty() {
+        let pieces = self.data.len();
+        while !self.ended && !self.data.is_empty() && self.data.len() == pieces {
             let (status, written) = self.step(&mut [0])?;
             self.ended = status == Status::StreamEnd || written > 0;
         }

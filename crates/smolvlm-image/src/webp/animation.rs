@@ -1,0 +1,113 @@
+//! Animated WebP files, frame by frame.
+
+use super::canvas::Canvas;
+use super::container::{Container, cut_off_at, is_animated};
+use crate::decode::decode_error;
+use crate::{Error, Format, Limits, Rgb};
+
+/// An animated WebP file, decoded frame by frame as Pillow 13 does with libwebp's `WebPAnimDecoder`. The canvas is cleared
+/// to transparent black and not to the background color that the file names.
+///
+/// ```no_run
+/// use smolvlm_image::{Limits, WebpAnimation};
+///
+/// let bytes = std::fs::read("moving.webp")?;
+/// let Some(mut animation) = WebpAnimation::open(&bytes, &Limits::default())? else { return Ok(()) };
+/// while let Some(frame) = animation.next_frame()? {
+///     println!("at {} ms: {:?}", frame.start(), frame.rgb().data().first());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WebpAnimation<'a> {
+    container: Container<'a>,
+    canvas: Canvas,
+    is_cut_off: bool,
+    next: usize,
+    /// When the next frame is shown, in milliseconds.
+    start: u64,
+}
+
+impl<'a> WebpAnimation<'a> {
+    /// Lists the frames of a file and allocates its canvas, 4 bytes for each pixel. None for a file that is not animated.
+    /// Of a file that is shorter than it announces, the whole frames are used, of which there may be none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] for a file or canvas that is too large, and [`Error::Decode`] for a container that libwebp
+    /// refuses.
+    pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Option<Self>, Error> {
+        limits.check_bytes(bytes.len())?;
+        if Format::of(bytes) != Some(Format::Webp) || !is_animated(bytes) {
+            return Ok(None);
+        }
+        let end = cut_off_at(bytes);
+        let container = end.map_or_else(|| Container::open(bytes), |end| Container::open_until(bytes, end));
+        let container = container.map_err(|message| decode_error(Format::Webp, &message))?;
+        limits.check_size(container.width, container.height)?;
+        let canvas = Canvas::new(container.width, container.height);
+        let canvas = canvas.ok_or_else(|| decode_error(Format::Webp, "the image is too large"))?;
+        Ok(Some(Self { container, canvas, is_cut_off: end.is_some(), next: 0, start: 0 }))
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.container.width, self.container.height)
+    }
+
+    /// The number of frames.
+    pub fn frames(&self) -> usize {
+        self.container.frames.len()
+    }
+
+    /// Whether the file is shorter than it announces.
+    pub fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// Decodes the next frame; none after the last one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] for damaged data. The frames after that cannot be had.
+    pub fn next_frame(&mut self) -> Result<Option<WebpFrame<'_>>, Error> {
+        let Some(frame) = self.container.frames.get(self.next) else { return Ok(None) };
+        let pixels = frame.decode().map_err(|message| decode_error(Format::Webp, &message))?;
+        self.canvas.draw(frame, &pixels);
+        self.next += 1;
+        let start = self.start;
+        self.start = start.saturating_add(frame.duration.into());
+        Ok(Some(WebpFrame {
+            canvas: &self.canvas,
+            has_alpha: self.container.has_alpha,
+            size: (self.container.width, self.container.height),
+            start,
+            duration: frame.duration,
+        }))
+    }
+}
+
+/// A frame of an animation as it is shown, composed with those before it.
+pub struct WebpFrame<'a> {
+    canvas: &'a Canvas,
+    has_alpha: bool,
+    size: (u32, u32),
+    start: u64,
+    duration: u32,
+}
+
+impl WebpFrame<'_> {
+    /// When it is shown, in milliseconds from the start.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// How long it is shown, in milliseconds.
+    pub fn duration(&self) -> u32 {
+        self.duration
+    }
+
+    /// The whole canvas in RGB. Transparency is laid over white if the file announces alpha, else ignored.
+    pub fn rgb(&self) -> Rgb {
+        Rgb::from_parts(self.size.0, self.size.1, self.canvas.rgb(self.has_alpha))
+    }
+}

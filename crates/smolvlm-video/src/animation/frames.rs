@@ -1,0 +1,108 @@
+//! The frames of an animation, one after the other.
+
+use crate::limits::check;
+use crate::{Error, Limits};
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::{AnimationDecoder, Delay, ImageDecoder, ImageFormat, ImageResult};
+use smolvlm_image::{Error as ImageError, Rgb, WebpAnimation};
+use std::io::Cursor;
+
+/// How long a frame is shown that asks for no time at all: what browsers do with such files.
+const NO_DELAY: u64 = 100_000;
+
+/// The frames of an animation, from the first one on.
+pub(super) struct Frames<'a> {
+    /// Width and height in pixels.
+    pub(super) size: (u32, u32),
+    /// Whether the file is known to lack its end.
+    pub(super) is_cut_off: bool,
+    decoder: Decoder<'a>,
+}
+
+enum Decoder<'a> {
+    Image(image::Frames<'a>),
+    Webp(Box<WebpAnimation<'a>>),
+}
+
+/// A decoded frame.
+pub(super) struct Frame {
+    /// How long it is shown, in microseconds.
+    pub(super) duration: u64,
+    /// Its pixels, if they were asked for.
+    pub(super) image: Option<Rgb>,
+}
+
+impl<'a> Frames<'a> {
+    /// Opens a file; none for a file that is no animation.
+    pub(super) fn open(bytes: &'a [u8], format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
+        if format == ImageFormat::WebP {
+            let animation = WebpAnimation::open(bytes, &limits.image).map_err(image_error)?;
+            return Ok(animation.map(|animation| Self {
+                size: animation.size(),
+                is_cut_off: animation.is_cut_off(),
+                decoder: Decoder::Webp(Box::new(animation)),
+            }));
+        }
+        let file = Cursor::new(bytes);
+        let mut memory = image::Limits::no_limits();
+        memory.max_alloc = Some(limits.image.max_pixels.saturating_mul(12).saturating_add(64 << 20));
+        memory.max_image_width = Some(limits.image.max_width);
+        memory.max_image_height = Some(limits.image.max_height);
+        let opened: ImageResult<Option<_>> = match format {
+            ImageFormat::Gif => GifDecoder::new(file).and_then(|mut decoder| {
+                decoder.set_limits(memory)?;
+                Ok(Some((decoder.dimensions(), decoder.into_frames())))
+            }),
+            ImageFormat::Png => PngDecoder::with_limits(file, memory).and_then(|decoder| {
+                let size = decoder.dimensions();
+                Ok(if decoder.is_apng()? { Some((size, decoder.apng()?.into_frames())) } else { None })
+            }),
+            _ => Ok(None),
+        };
+        let Some((size, frames)) = opened.map_err(decode_error)? else { return Ok(None) };
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        check("a frame's number of pixels", pixels, limits.image.max_pixels)?;
+        Ok(Some(Self { size, is_cut_off: false, decoder: Decoder::Image(frames) }))
+    }
+
+    /// Decodes the next frame, and converts its pixels if they are asked for; none after the last one.
+    pub(super) fn next(&mut self, with_image: bool) -> Result<Option<Frame>, Error> {
+        match &mut self.decoder {
+            Decoder::Image(frames) => {
+                let Some(frame) = frames.next() else { return Ok(None) };
+                let frame = frame.map_err(decode_error)?;
+                let duration = microseconds(frame.delay());
+                let pixels = with_image.then(|| frame.into_buffer());
+                let image = pixels.map(|pixels| Rgb::from_rgba(pixels.width(), pixels.height(), pixels.into_raw()));
+                Ok(Some(Frame { duration, image: image.transpose().map_err(image_error)? }))
+            }
+            Decoder::Webp(animation) => {
+                let Some(frame) = animation.next_frame().map_err(image_error)? else { return Ok(None) };
+                let duration = microseconds(Delay::from_numer_denom_ms(frame.duration(), 1));
+                Ok(Some(Frame { duration, image: with_image.then(|| frame.rgb()) }))
+            }
+        }
+    }
+}
+
+fn microseconds(delay: Delay) -> u64 {
+    let (numerator, denominator) = delay.numer_denom_ms();
+    match u64::from(numerator) * 1000 / u64::from(denominator.max(1)) {
+        0 => NO_DELAY,
+        time => time,
+    }
+}
+
+fn image_error(error: ImageError) -> Error {
+    match error {
+        ImageError::Limit { what, found, limit, .. } => Error::Limit { what, found, limit },
+        ImageError::Decode { message, .. } => Error::Decode { message },
+        error => Error::Decode { message: error.to_string() },
+    }
+}
+
+fn decode_error(error: image::ImageError) -> Error {
+    // One line, whatever the decoder wrote.
+    Error::Decode { message: error.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+}
