@@ -93,13 +93,13 @@ fn silu_of(z: f32) -> f32 {
 #[cfg(feature = "flex")]
 #[inline(always)]
 fn gelu_of(z: f32) -> f32 {
-    z * normal_below(z)
+    z * normal_cdf(z)
 }
 
 /// The share of a normal distribution below a value.
 #[cfg(feature = "flex")]
 #[inline(always)]
-fn normal_below(z: f32) -> f32 {
+fn normal_cdf(z: f32) -> f32 {
     let x = z.abs() * FRAC_1_SQRT_2 as f32;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
     let p = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
@@ -110,23 +110,23 @@ fn normal_below(z: f32) -> f32 {
 /// The function of one value and its derivative there.
 #[cfg(feature = "autodiff")]
 #[inline(always)]
-pub(crate) fn value_and_slope(function: Activation, z: f32) -> (f32, f32) {
+pub(crate) fn value_and_derivative(function: Activation, z: f32) -> (f32, f32) {
     const SCALE: f32 = TWICE_SQRT_2_OVER_PI as f32;
     match function {
         Activation::GeluTanh => {
             let cubic = z * z * (TWICE_SQRT_2_OVER_PI * CUBIC) as f32;
-            let share = 1.0 / (1.0 + exp(-(cubic + SCALE) * z));
-            (z * share, share + z * share * (1.0 - share) * (3.0 * cubic + SCALE))
+            let sigmoid = 1.0 / (1.0 + exp(-(cubic + SCALE) * z));
+            (z * sigmoid, sigmoid + z * sigmoid * (1.0 - sigmoid) * (3.0 * cubic + SCALE))
         }
         Activation::Gelu => {
-            let below = normal_below(z);
+            let below = normal_cdf(z);
             // The density of the normal distribution.
             let density = exp(-0.5 * z * z) * (0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI) as f32;
             (z * below, below + z * density)
         }
         Activation::Silu => {
-            let share = 1.0 / (1.0 + exp(-z));
-            (z * share, share + z * share * (1.0 - share))
+            let sigmoid = 1.0 / (1.0 + exp(-z));
+            (z * sigmoid, sigmoid + z * sigmoid * (1.0 - sigmoid))
         }
         Activation::Relu => (z.max(0.0), if z > 0.0 { 1.0 } else { 0.0 }),
     }

@@ -86,7 +86,7 @@ mod tests {
     use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
 
     /// The same in f64, query by query, as the definition reads.
-    fn twin(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, sees: impl Fn(usize, usize, usize) -> bool) -> Vec<f64> {
+    fn reference(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, sees: impl Fn(usize, usize, usize) -> bool) -> Vec<f64> {
         let values = |t: &Tensor<4>| t.to_data().try_to_vec::<f32>().unwrap();
         let ([batch, heads, tq, dim], [_, kv_heads, tk, _]) = (q.dims(), k.dims());
         let (q, k, v) = (values(q), values(k), values(v));
@@ -136,8 +136,8 @@ mod tests {
                 assert_close(attention(q.clone(), k.clone(), v.clone(), &mask), wanted);
                 assert_close(grouped(q.clone(), k.clone(), v.clone(), &mask), wanted);
             };
-            check(AttentionMask::None, &twin(&q, &k, &v, |_, _, _| true));
-            check(AttentionMask::Causal, &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));
+            check(AttentionMask::None, &reference(&q, &k, &v, |_, _, _| true));
+            check(AttentionMask::Causal, &reference(&q, &k, &v, |_, i, j| j + tq <= i + tk));
             let sees = |b: usize, i: usize, j: usize| j % 3 != b % 3 || j == i;
             let hidden = |(b, i, j)| !sees(b, i, j);
             let bits: Vec<bool> = (0..batch)
@@ -145,7 +145,7 @@ mod tests {
                 .map(hidden)
                 .collect();
             let hidden = Tensor::<4, Bool>::from_data(TensorData::new(bits, [batch, 1, tq, tk]), &Device::flex());
-            check(AttentionMask::Hidden(hidden), &twin(&q, &k, &v, sees));
+            check(AttentionMask::Hidden(hidden), &reference(&q, &k, &v, sees));
         }
     }
 

@@ -27,7 +27,7 @@ impl Embedding {
         let [batch, len] = ids.dims();
         let weight = self.weight.val();
         let width = weight.dims()[1];
-        rows(weight, ids.reshape([batch * len])).reshape([batch, len, width])
+        gather_rows(weight, ids.reshape([batch * len])).reshape([batch, len, width])
     }
 
     /// The other way round: products with every row, for output projections that share the table.
@@ -49,9 +49,9 @@ impl Embedding {
 /// # Panics
 ///
 /// When an id is none of the table's, on most devices; on others the row means nothing.
-pub fn rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+pub fn gather_rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     #[cfg(feature = "autodiff")]
-    if let Some(rows) = crate::grad::rows(&table, &ids) {
+    if let Some(rows) = crate::grad::gather_rows(&table, &ids) {
         return rows;
     }
     table.select(0, ids)

@@ -4,12 +4,11 @@
 //! computed in f32 whatever the type of the tensors, and rounded where transformers 5.23.0 rounds. Weights keep the
 //! layout that checkpoints store them in.
 //!
-//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`], `cpu`, and [`Ceilings`], which
+//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`], `cpu`, and [`PeakRates`], which
 //! measures what the machine can do at most.
 
 mod activation;
 mod attention;
-mod ceiling;
 #[cfg(feature = "flex")]
 pub mod cpu;
 mod cross_entropy;
@@ -26,20 +25,21 @@ mod grad;
 mod linear;
 mod mapped_file;
 mod norm;
+mod peak_rates;
 mod rotary;
 mod weight;
 
 pub use activation::Activation;
 pub use attention::{AttentionMask, attention};
-pub use ceiling::Ceilings;
 pub use cross_entropy::cross_entropy;
-pub use embedding::{Embedding, rows};
+pub use embedding::{Embedding, gather_rows};
 pub use format::{Format, GROUP};
 pub use linear::{Adapter, Linear};
 #[cfg(feature = "flex")]
 pub use linear::{gated_linears, linears, packed_format};
 pub use mapped_file::MappedFile;
 pub use norm::{LayerNorm, RmsNorm};
+pub use peak_rates::PeakRates;
 pub use rotary::{Rotary, rotate};
 #[cfg(feature = "flex")]
 pub use weight::Packed;

@@ -1,7 +1,7 @@
 //! Linear layers with weights as checkpoints store them, or packed.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{HostValues, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use crate::cpu::{Epilogue, HostValues, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
 use crate::weight::Weight;
 #[cfg(feature = "flex")]
 use crate::{Activation, Format};
@@ -153,14 +153,14 @@ pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option
 ///
 /// When the weights of a layer are not packed, or do not fit.
 #[cfg(feature = "flex")]
-pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<'_>); N]) {
+pub fn linears<const N: usize>(pool: &Pool, x: &PackedLhs, layers: [(&Linear, Epilogue<'_>); N]) {
     let biases = layers.each_ref().map(|(layer, _)| layer.host_bias());
     let mut biases = biases.iter();
     let matrices = layers.map(|(layer, output)| {
         let bias = biases.next().and_then(Option::as_deref);
         (layer.packed_or_panic(), output.with_bias(bias))
     });
-    products(pool, x, matrices);
+    matmuls(pool, x, matrices);
 }
 
 /// `activation(gate(x)) * up(x)` of layers with packed weights.
@@ -169,10 +169,17 @@ pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<
 ///
 /// As [`linears`].
 #[cfg(feature = "flex")]
-pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activation: Activation, output: Output<'_>) {
+pub fn gated_linears(
+    pool: &Pool,
+    x: &PackedLhs,
+    gate: &Linear,
+    up: &Linear,
+    activation: Activation,
+    output: Epilogue<'_>,
+) {
     let (gate_bias, up_bias) = (gate.host_bias(), up.host_bias());
     let parts = [(gate.packed_or_panic(), gate_bias.as_deref()), (up.packed_or_panic(), up_bias.as_deref())];
-    gated_products(pool, x, parts, activation, output);
+    gated_matmul(pool, x, parts, activation, output);
 }
 
 /// `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
@@ -196,7 +203,7 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
 /// The product of two matrices, or of batches of them, as exact as the type is.
 pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "cubecl")]
-    if let Some(product) = crate::gpu::matmul::product(&lhs, &rhs) {
+    if let Some(product) = crate::gpu::matmul::try_matmul(&lhs, &rhs) {
         return product;
     }
     lhs.matmul(rhs)

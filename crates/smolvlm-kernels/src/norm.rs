@@ -94,9 +94,9 @@ mod tests {
     }
 
     /// The same in f64, value by value.
-    fn twin(row: &[f32; 4], centerd: bool, eps: f64, bias: [f32; 4]) -> [f64; 4] {
+    fn reference(row: &[f32; 4], centered: bool, eps: f64, bias: [f32; 4]) -> [f64; 4] {
         let row = row.map(f64::from);
-        let mean = if centerd { row.iter().sum::<f64>() / 4.0 } else { 0.0 };
+        let mean = if centered { row.iter().sum::<f64>() / 4.0 } else { 0.0 };
         let spread = (row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0 + eps).sqrt();
         std::array::from_fn(|i| (row[i] - mean) / spread * f64::from(WEIGHT[i]) + f64::from(bias[i]))
     }
@@ -106,11 +106,11 @@ mod tests {
         let x = || Tensor::<2>::from_data(X, &Device::flex());
         let layer = LayerNorm { weight: param(WEIGHT), bias: param(BIAS), eps: 1e-6 };
         let rms = RmsNorm { weight: param(WEIGHT), eps: 1e-5 };
-        for (found, centerd, eps, bias) in
+        for (found, centered, eps, bias) in
             [(layer.forward(x()), true, 1e-6, BIAS), (rms.forward(x()), false, 1e-5, [0.0; 4])]
         {
             let found = found.into_data().try_to_vec::<f32>().unwrap();
-            let wanted = X.iter().flat_map(|row| twin(row, centerd, eps, bias));
+            let wanted = X.iter().flat_map(|row| reference(row, centered, eps, bias));
             for (found, wanted) in found.iter().zip(wanted) {
                 assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} instead of {wanted}");
             }

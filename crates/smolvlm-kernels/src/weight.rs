@@ -1,7 +1,7 @@
 //! Weights as checkpoints store them, or packed.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, products, tensor_of};
+use crate::cpu::{Epilogue, HostValues, Matrix, PackedLhs, PackedMatrix, Pool, matmuls, tensor_of};
 use crate::linear::linear;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -72,11 +72,11 @@ impl Packed {
         let (mut shape, width) = (x.dims(), self.matrix.inputs());
         shape[D - 1] = self.matrix.outputs();
         let (values, bias) = (HostValues::of(x), bias.map(HostValues::of));
-        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(self.matrix.format()), Matrix::new());
+        let (pool, mut rows, mut out) = (Pool::current(), PackedLhs::new(self.matrix.format()), Matrix::new());
         let count = values.len() / width.max(1);
         rows.fill(&pool, count, width, |row, out| out.copy_from_slice(&values[row * width..][..width]));
         out.resize(count, self.matrix.outputs());
-        products(&pool, &rows, [(&*self.matrix, Output::store(&mut out).with_bias(bias.as_deref()))]);
+        matmuls(&pool, &rows, [(&*self.matrix, Epilogue::store(&mut out).with_bias(bias.as_deref()))]);
         tensor_of(&out, shape)
     }
 }

@@ -7,7 +7,7 @@ use crate::options::format_of;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
-    Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
+    Cancel, PeakRates, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
     Truncation, estimate,
 };
 use burn::tensor::Tensor;
@@ -137,12 +137,12 @@ impl SmolVlm {
         &self.passed_over
     }
 
-    /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`Ceilings`]; none if it fails.
-    pub fn ceilings(&self) -> Option<Ceilings> {
+    /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`PeakRates`]; none if it fails.
+    pub fn peak_rates(&self) -> Option<PeakRates> {
         if self.device.device != Device::Flex {
-            return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
+            return guarded(self.device.device, || Ok::<_, Error>(PeakRates::of_device(&self.handle))).ok().flatten();
         }
-        Some(Ceilings::measure(self.threads.count()))
+        Some(PeakRates::measure(self.threads.count()))
     }
 
     /// How the weights are kept, which [`Dtype::Auto`](crate::Dtype::Auto) leaves to the device.

@@ -10,7 +10,7 @@ pub use picture::PictureError;
 
 use crate::args::Bench;
 use crate::failure::Failure;
-use smolvlm::{Ceilings, Device, Options};
+use smolvlm::{PeakRates, Device, Options};
 use stages::{Figure, Measures, Stages};
 use std::io::Write;
 use std::num::NonZero;
@@ -29,7 +29,7 @@ struct Report {
     runs: usize,
     figures: Vec<Figure>,
     peak_mb: Option<f64>,
-    ceilings: Option<Ceilings>,
+    ceilings: Option<PeakRates>,
 }
 
 /// Times the stages, then the machine, and prints both.
@@ -69,7 +69,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
         runs,
         figures,
         peak_mb,
-        ceilings: model.ceilings(),
+        ceilings: model.peak_rates(),
     };
     let mut stdout = std::io::stdout().lock();
     let shown = if args.json { table::as_json(&report).to_string() } else { table::as_text(&report) };

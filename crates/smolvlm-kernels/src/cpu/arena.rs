@@ -3,7 +3,7 @@
 //! A decoding step reads all weights of the text model once. On pages of 4 kB, looking up the pages is a good part of that.
 //! A matrix is smaller than a large page, so matrices share blocks of memory.
 
-use super::words::Line;
+use super::aligned_buf::CacheLine;
 use memmap2::{Advice, MmapMut};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,7 +13,7 @@ const BLOCK: usize = 32 << 20;
 
 /// Lines of memory, filled by one call and read only after that.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
+pub(crate) struct WeightBuf {
     block: Arc<Block>,
     range: Range<usize>,
 }
@@ -22,30 +22,30 @@ pub(crate) struct Lines {
 struct Block {
     /// Kept for its drop; `start` points into it.
     _map: MmapMut,
-    start: *mut Line,
+    start: *mut CacheLine,
 }
 
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
 // SAFETY: the pointer is that of the map, which may move between threads. Parts are handed out once and written before they
-// are shared; see `Lines`.
+// are shared; see `WeightBuf`.
 unsafe impl Send for Block {}
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
 // SAFETY: likewise.
 unsafe impl Sync for Block {}
 
-impl Lines {
+impl WeightBuf {
     /// Room for `count` lines of zeros, which `fill` may write to.
     ///
     /// # Panics
     ///
     /// When the system has no memory left.
     #[allow(unsafe_code)]
-    pub(crate) fn filled(count: usize, fill: impl FnOnce(&mut [Line])) -> Self {
+    pub(crate) fn filled(count: usize, fill: impl FnOnce(&mut [CacheLine])) -> Self {
         /// The block that is handed out at present and the lines of it that are. Its parts alone keep it alive.
         static CURRENT: Mutex<(Weak<Block>, usize)> = Mutex::new((Weak::new(), 0));
         let lines = {
             let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = BLOCK / size_of::<Line>();
+            let room = BLOCK / size_of::<CacheLine>();
             let (block, used) = match current.0.upgrade() {
                 Some(block) if current.1 + count <= room => (block, current.1),
                 _ => (Arc::new(Block::new(count.max(room))), 0),
@@ -59,11 +59,11 @@ impl Lines {
     }
 }
 
-impl std::ops::Deref for Lines {
-    type Target = [Line];
+impl std::ops::Deref for WeightBuf {
+    type Target = [CacheLine];
 
     #[allow(unsafe_code)]
-    fn deref(&self) -> &[Line] {
+    fn deref(&self) -> &[CacheLine] {
         // SAFETY: inside the block, and not written any more since `filled` returned.
         unsafe { std::slice::from_raw_parts(self.block.start.add(self.range.start), self.range.len()) }
     }
@@ -71,7 +71,7 @@ impl std::ops::Deref for Lines {
 
 impl Block {
     fn new(lines: usize) -> Self {
-        let bytes = lines * size_of::<Line>();
+        let bytes = lines * size_of::<CacheLine>();
         let mut map = match MmapMut::map_anon(bytes.max(1)) {
             Ok(map) => map,
             // As the standard library does when it gets no memory.
@@ -87,21 +87,21 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Lines};
-    use crate::cpu::words::Line;
+    use super::{BLOCK, WeightBuf};
+    use crate::cpu::aligned_buf::CacheLine;
     use std::sync::Arc;
 
     #[test]
     fn parts_are_zero_aligned_and_apart() {
         let sizes = [1, 1000, 0, BLOCK / 64, 3, BLOCK / 64 + 1, 7];
         let filled = |value: u32| {
-            move |lines: &mut [Line]| {
+            move |lines: &mut [CacheLine]| {
                 assert!(lines.iter().all(|line| line.0 == [0; 16]));
-                lines.fill(Line([value; 16]));
+                lines.fill(CacheLine([value; 16]));
             }
         };
-        let parts: Vec<Lines> =
-            sizes.iter().zip(1..).map(|(&size, value)| Lines::filled(size, filled(value))).collect();
+        let parts: Vec<WeightBuf> =
+            sizes.iter().zip(1..).map(|(&size, value)| WeightBuf::filled(size, filled(value))).collect();
         for ((part, size), value) in parts.iter().zip(sizes).zip(1..) {
             assert_eq!(part.len(), size);
             assert_eq!(part.as_ptr().align_offset(64), 0);

@@ -4,17 +4,17 @@
 //! computes all scores of 12 queries, which fit the cache of a core, so no matrix of scores exists in memory (the aim of
 //! Dao et al. 2022, arXiv 2205.14135) and no running maximum is needed.
 
+use super::aligned_buf::{AlignedBuf, CacheLine};
+use super::epilogue::Epilogue;
 use super::isa::vectorized;
 use super::matrix::Element;
 use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile};
-use super::output::Output;
 use super::pool::Pool;
-use super::shared::Shared;
+use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
-use super::words::{Line, Words};
 
 /// Queries that a task takes; it keeps the keys and values of its head in the cache meanwhile.
-const TASK: usize = 8 * ROWS;
+const QUERIES_PER_TASK: usize = 8 * ROWS;
 
 /// Sizes of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Heads<'a, E> {
 
 /// Which keys a query sees.
 #[derive(Debug, Clone, Copy)]
-pub enum Visible<'a> {
+pub enum KeyMask<'a> {
     /// All.
     All,
     /// Those that are true, of each sequence `[batch, keys]`; at least one.
@@ -72,10 +72,10 @@ impl<'a, E: Element> Heads<'a, E> {
 
 impl AttentionShape {
     /// The keys that query `query` of a sequence sees, as a range.
-    pub(crate) fn range(&self, visible: &Visible<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
-        match visible {
-            Visible::All | Visible::Keys(_) => 0..self.keys,
-            Visible::Causal { padding } => {
+    pub(crate) fn range(&self, mask: &KeyMask<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
+        match mask {
+            KeyMask::All | KeyMask::Keys(_) => 0..self.keys,
+            KeyMask::Causal { padding } => {
                 let own = self.keys - self.queries + query;
                 padding[batch].min(own)..own + 1
             }
@@ -86,8 +86,8 @@ impl AttentionShape {
 /// Packed keys and values, kept from call to call.
 #[derive(Debug, Default)]
 pub struct AttentionScratch {
-    keys: Words,
-    values: Words,
+    keys: AlignedBuf,
+    values: AlignedBuf,
 }
 
 /// `softmax(q k^T / sqrt(width)) v`, with softmax in f32, written to `out`: one row a query, `[heads * width]` values.
@@ -99,9 +99,9 @@ pub fn attention<E: Element>(
     pool: &Pool,
     shape: AttentionShape,
     [q, k, v]: [Heads<'_, E>; 3],
-    visible: Visible<'_>,
+    mask: KeyMask<'_>,
     scratch: &mut AttentionScratch,
-    out: Output<'_>,
+    out: Epilogue<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     assert!(kv_heads > 0 && heads % kv_heads == 0 && width % E::STEP == 0, "heads {heads}, {kv_heads}, {width} wide");
@@ -109,15 +109,15 @@ pub fn attention<E: Element>(
     let packing = Packing::new::<E>(shape);
     scratch.keys.grow(batch * kv_heads * packing.keys() * 16);
     scratch.values.grow(batch * kv_heads * packing.values() * 16);
-    let packed_keys = Shared::new(scratch.keys.values_mut::<Line>());
-    let packed_values = Shared::new(scratch.values.values_mut::<Line>());
+    let packed_keys = SharedSlice::new(scratch.keys.values_mut::<CacheLine>());
+    let packed_values = SharedSlice::new(scratch.values.values_mut::<CacheLine>());
     pool.run(2 * batch * kv_heads, |task| {
-        let (index, what) = (task / 2, task % 2);
+        let (index, half) = (task / 2, task % 2);
         let (batch, head) = (index / kv_heads, index % kv_heads);
         #[expect(unsafe_code, reason = "each task has its own head")]
         // SAFETY: a head's keys or values are packed by one task.
         unsafe {
-            if what == 0 {
+            if half == 0 {
                 let out = packed_keys.part(index * packing.keys(), packing.keys());
                 pack_keys(k.of(batch, head, 0), k.token, keys, width, bytemuck::cast_slice_mut(out));
             } else {
@@ -126,8 +126,8 @@ pub fn attention<E: Element>(
             }
         }
     });
-    let (packed_keys, packed_values) = (scratch.keys.values::<Line>(), scratch.values.values::<Line>());
-    let chunks = queries.div_ceil(TASK);
+    let (packed_keys, packed_values) = (scratch.keys.values::<CacheLine>(), scratch.values.values::<CacheLine>());
+    let chunks = queries.div_ceil(QUERIES_PER_TASK);
     pool.run(batch * heads * chunks, |task| {
         // The heaviest chunks of a causal mask come first, so that no thread waits for one at the end.
         let chunk = chunks - 1 - task / (batch * heads);
@@ -135,11 +135,11 @@ pub fn attention<E: Element>(
         let index = batch * kv_heads + head / (heads / kv_heads);
         let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
         let values = &packed_values[index * packing.values()..][..packing.values()];
-        let mut strip = Strip::<E>::new(shape, packing);
-        for first in (chunk * TASK..queries.min((chunk + 1) * TASK)).step_by(ROWS) {
+        let mut block = QueryBlock::<E>::new(shape, packing);
+        for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(ROWS) {
             let rows = ROWS.min(queries - first);
-            strip.run(&visible, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
-            for (panel, sums) in strip.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
+            block.run(&mask, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
+            for (panel, sums) in block.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
                 let columns = COLUMNS.min(width - panel * COLUMNS);
                 let column = head * width + panel * COLUMNS;
                 #[expect(unsafe_code, reason = "each task has its own queries and head")]
@@ -233,7 +233,7 @@ fn word<E: Element>(values: &[E]) -> u32 {
 }
 
 /// A few queries on their way through attention.
-struct Strip<E> {
+struct QueryBlock<E> {
     shape: AttentionShape,
     packing: Packing,
     /// `[ROWS, keys]`.
@@ -245,7 +245,7 @@ struct Strip<E> {
     element: std::marker::PhantomData<E>,
 }
 
-impl<E: Element> Strip<E> {
+impl<E: Element> QueryBlock<E> {
     fn new(shape: AttentionShape, packing: Packing) -> Self {
         let keys = packing.key_panels * COLUMNS;
         // A line more: rows do not all compete for the same places of the cache.
@@ -262,19 +262,19 @@ impl<E: Element> Strip<E> {
     #[expect(clippy::too_many_arguments, reason = "called once")]
     fn run(
         &mut self,
-        visible: &Visible<'_>,
+        mask: &KeyMask<'_>,
         batch: usize,
         first: usize,
         rows: usize,
         q: &[E],
         token: usize,
-        keys: &[Line],
-        values: &[Line],
+        keys: &[CacheLine],
+        values: &[CacheLine],
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
         let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
         // No query of the strip sees more keys than the last one.
-        let end = self.shape.range(visible, batch, first + rows - 1).end;
+        let end = self.shape.range(mask, batch, first + rows - 1).end;
         let panels = end.div_ceil(COLUMNS).min(key_panels);
         let a = Operand {
             words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
@@ -291,10 +291,10 @@ impl<E: Element> Strip<E> {
             let scores = &mut self.scores[row * scores_stride..][..panels * COLUMNS];
             let weights = &mut self.weights[row * weights_stride..][..panels * COLUMNS / E::STEP];
             let weights: &mut [E] = bytemuck::cast_slice_mut(weights);
-            let seen = self.shape.range(visible, batch, first + row);
-            if let Visible::Keys(keys) = visible {
+            let seen = self.shape.range(mask, batch, first + row);
+            if let KeyMask::Keys(keys) = mask {
                 let keys = &keys[batch * self.shape.keys..][..self.shape.keys];
-                hide(&mut scores[..self.shape.keys], keys);
+                mask_scores(&mut scores[..self.shape.keys], keys);
             }
             weights[..seen.start].fill(E::ZERO);
             weights[seen.end..].fill(E::ZERO);
@@ -314,11 +314,11 @@ impl<E: Element> Strip<E> {
 }
 
 /// Products of some rows with a panel, both of elements `E`.
-fn tile<E: Element>(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+fn tile<E: Element>(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     if E::STEP == 1 { f32_tile(a, panel, steps, out) } else { bf16_tile(a, panel, steps, out) }
 }
 
-fn hide(scores: &mut [f32], keys: &[bool]) {
+fn mask_scores(scores: &mut [f32], keys: &[bool]) {
     for (score, &seen) in scores.iter_mut().zip(keys) {
         if !seen {
             *score = f32::NEG_INFINITY;

@@ -6,8 +6,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
 /// A type of values that tensors hold and kernels compute with.
-pub trait Stored: Element + burn::tensor::Element {}
-impl<E: Element + burn::tensor::Element> Stored for E {}
+pub trait TensorElement: Element + burn::tensor::Element {}
+impl<E: Element + burn::tensor::Element> TensorElement for E {}
 
 /// The f32 values of a tensor, where they lie.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
 /// # Panics
 ///
 /// When the tensor is on another device or of another type.
-pub fn modify<E: Stored, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
+pub fn modify<E: TensorElement, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
     let mut tensor = flex(tensor);
     if !tensor.is_contiguous() || tensor.layout().start_offset() != 0 {
         tensor = tensor.to_contiguous();

@@ -57,8 +57,8 @@ impl Isa {
         Self { level: Level::Baseline, bf16: false, vnni: false }
     }
 
-    fn capped(self, most: Option<&str>) -> Self {
-        let level = match most {
+    fn capped(self, cap: Option<&str>) -> Self {
+        let level = match cap {
             Some("baseline") => Level::Baseline,
             Some("avx2") => Level::Avx2,
             Some("avx512") => Level::Avx512,

@@ -1,11 +1,11 @@
 //! Products of activations with packed matrices.
 
+use super::epilogue::{Epilogue, add_bias, panel_bias};
 use super::isa::vectorized;
 use super::micro::{COLUMNS, ROWS, Tile};
-use super::output::{Output, add_bias, panel_bias};
 use super::packed::PackedMatrix;
+use super::packed_lhs::PackedLhs;
 use super::pool::Pool;
-use super::rows::Rows;
 use crate::activation::Activation;
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use std::ops::Range;
 const BLOCK_BYTES: usize = 320 << 10;
 
 /// Parts that the panels are cut into for each thread, so that a thread that is held up does not hold up the others.
-const PARTS: usize = 3;
+const PARTS_PER_THREAD: usize = 3;
 
 /// Multiplies rows with several matrices, as one parallel region: a block of rows stays in the cache of a core while the
 /// panels of all matrices pass by.
@@ -21,7 +21,7 @@ const PARTS: usize = 3;
 /// # Panics
 ///
 /// When activations, a matrix and its output do not fit.
-pub fn products<const N: usize>(pool: &Pool, x: &Rows, matrices: [(&PackedMatrix, Output<'_>); N]) {
+pub fn matmuls<const N: usize>(pool: &Pool, x: &PackedLhs, matrices: [(&PackedMatrix, Epilogue<'_>); N]) {
     for (matrix, output) in &matrices {
         check(x, matrix);
         output.check(x.rows(), matrix.outputs());
@@ -30,14 +30,14 @@ pub fn products<const N: usize>(pool: &Pool, x: &Rows, matrices: [(&PackedMatrix
     for_tasks(pool, x, panels, |rows, mut panel| {
         for (matrix, output) in &matrices {
             if panel < matrix.panels() {
-                return panel_products(x, rows, matrix, panel, output);
+                return panel_matmul(x, rows, matrix, panel, output);
             }
             panel -= matrix.panels();
         }
     });
 }
 
-fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Output<'_>) {
+fn panel_matmul(x: &PackedLhs, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Epilogue<'_>) {
     let column = panel * COLUMNS;
     let columns = COLUMNS.min(matrix.outputs() - column);
     let bias = output.panel_bias(column, columns);
@@ -48,7 +48,7 @@ fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: us
         #[expect(unsafe_code, reason = "each task has its own rows and panel")]
         // SAFETY: these rows and columns of the output are put by this task alone.
         unsafe {
-            output.put([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
+            output.apply([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
         }
     }
 }
@@ -57,13 +57,13 @@ fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: us
 ///
 /// # Panics
 ///
-/// As [`products`].
-pub fn gated_products(
+/// As [`matmuls`].
+pub fn gated_matmul(
     pool: &Pool,
-    x: &Rows,
+    x: &PackedLhs,
     [(gate, gate_bias), (up, up_bias)]: [(&PackedMatrix, Option<&[f32]>); 2],
     activation: Activation,
-    output: Output<'_>,
+    output: Epilogue<'_>,
 ) {
     check(x, gate);
     check(x, up);
@@ -89,7 +89,7 @@ pub fn gated_products(
             #[expect(unsafe_code, reason = "each task has its own rows and panel")]
             // SAFETY: these rows and columns of the output are put by this task alone.
             unsafe {
-                output.put([first, column], [a.rows, columns], None, &mut sums.0);
+                output.apply([first, column], [a.rows, columns], None, &mut sums.0);
             }
         }
     });
@@ -115,20 +115,20 @@ impl Sums {
     }
 }
 
-fn check(x: &Rows, matrix: &PackedMatrix) {
+fn check(x: &PackedLhs, matrix: &PackedMatrix) {
     assert_eq!(x.columns(), matrix.inputs(), "activations do not fit the matrix");
     assert_eq!(x.format(), matrix.format(), "activations are in another format than the matrix");
 }
 
 /// Calls `task` for each block of rows and each panel, blocks first. Blocks keep their rows in the cache of a core; one block
 /// alone is few rows, and each thread walks through panels that lie one after the other in memory.
-fn for_tasks(pool: &Pool, x: &Rows, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
-    let strips = x.rows().div_ceil(ROWS);
-    let most = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
+fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
+    let tiles = x.rows().div_ceil(ROWS);
+    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
     // Blocks of about the same size.
-    let blocks = strips.div_ceil(most).max(1);
-    let block = strips.div_ceil(blocks) * ROWS;
-    let parts = if strips > 1 { panels } else { panels.min(PARTS * pool.threads()) };
+    let blocks = tiles.div_ceil(max_tiles).max(1);
+    let block = tiles.div_ceil(blocks) * ROWS;
+    let parts = if tiles > 1 { panels } else { panels.min(PARTS_PER_THREAD * pool.threads()) };
     pool.run(blocks * parts, |index| {
         let (first, part) = (index / parts * block, index % parts);
         for panel in part * panels / parts..(part + 1) * panels / parts {

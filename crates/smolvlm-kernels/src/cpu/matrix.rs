@@ -1,9 +1,9 @@
 //! Plain matrices of f32 or bf16 values.
 
+use super::aligned_buf::AlignedBuf;
 use super::half;
 use super::pool::Pool;
-use super::shared::Shared;
-use super::words::Words;
+use super::shared_slice::SharedSlice;
 use ::half::bf16;
 use bytemuck::Pod;
 
@@ -56,12 +56,12 @@ impl Element for bf16 {
 }
 
 /// Rows that a task fills.
-const TASK: usize = 16;
+const ROWS_PER_TASK: usize = 16;
 
 /// Rows of values, each on cache lines of its own.
 #[derive(Debug, Default)]
 pub struct Matrix<E> {
-    words: Words,
+    words: AlignedBuf,
     rows: usize,
     columns: usize,
     stride: usize,
@@ -71,7 +71,7 @@ pub struct Matrix<E> {
 impl<E: Element> Matrix<E> {
     /// No rows yet.
     pub fn new() -> Self {
-        Self { words: Words::default(), rows: 0, columns: 0, stride: 0, element: std::marker::PhantomData }
+        Self { words: AlignedBuf::default(), rows: 0, columns: 0, stride: 0, element: std::marker::PhantomData }
     }
 
     /// Takes a shape; the values are any that were there before, or zero. Memory is kept from shape to shape.
@@ -121,9 +121,9 @@ impl<E: Element> Matrix<E> {
     /// Changes every row.
     pub fn for_rows(&mut self, pool: &Pool, change: impl Fn(usize, &mut [E]) + Sync) {
         let (rows, columns, stride) = (self.rows, self.columns, self.stride);
-        let values = Shared::new(self.all_mut());
-        pool.run(rows.div_ceil(TASK), |task| {
-            for row in task * TASK..rows.min((task + 1) * TASK) {
+        let values = SharedSlice::new(self.all_mut());
+        pool.run(rows.div_ceil(ROWS_PER_TASK), |task| {
+            for row in task * ROWS_PER_TASK..rows.min((task + 1) * ROWS_PER_TASK) {
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
                 // SAFETY: rows are handed out once, and lie one after the other.
                 change(row, unsafe { values.part(row * stride, columns) });

@@ -1,12 +1,12 @@
 //! Weight matrices in the layout of the kernels.
 
-use super::arena::Lines;
+use super::aligned_buf::CacheLine;
+use super::arena::WeightBuf;
 use super::half;
-use super::micro::{COLUMNS, GROUP_LINES, Operand, Quantized, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
 use super::quantize::{quantize_group, quantize_row};
-use super::shared::Shared;
-use super::words::Line;
+use super::shared_slice::SharedSlice;
 use crate::{Format, GROUP};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ pub struct PackedMatrix {
     outputs: usize,
     inputs: usize,
     panel_lines: usize,
-    lines: Lines,
+    lines: WeightBuf,
     /// Of 8-bit weights: value of one, by output.
     scales: Vec<f32>,
 }
@@ -68,7 +68,7 @@ impl PackedMatrix {
         let failed = Mutex::new(None);
         // Rows padded with zeros to whole steps and groups.
         let width = format.steps(inputs) * format.step();
-        let pack = |panel: usize, lines: &mut [Line], scales: &mut [f32]| {
+        let pack = |panel: usize, lines: &mut [CacheLine], scales: &mut [f32]| {
             let mut values = vec![0.0_f32; COLUMNS * width];
             for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
                 let output = panel * COLUMNS + column;
@@ -79,8 +79,8 @@ impl PackedMatrix {
             pack_panel(format, &values, width, lines, scales);
             Ok(())
         };
-        let lines = Lines::filled(panels * panel_lines, |lines| {
-            let (lines, scales) = (Shared::new(lines), Shared::new(&mut scales));
+        let lines = WeightBuf::filled(panels * panel_lines, |lines| {
+            let (lines, scales) = (SharedSlice::new(lines), SharedSlice::new(&mut scales));
             Pool::current().run(panels, |panel| {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
                 // SAFETY: a panel is handed to the one task of its number.
@@ -120,7 +120,7 @@ impl PackedMatrix {
     }
 
     /// Products of some rows with a panel.
-    pub(crate) fn tile(&self, a: Operand<'_>, quantized: Quantized<'_>, panel: usize, out: Tile<'_>) {
+    pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {
             Format::F32 => f32_tile(a, lines, self.panel_lines / 2, out),
@@ -134,7 +134,7 @@ impl PackedMatrix {
 }
 
 /// Packs 32 rows of `width` values.
-fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], scales: &mut [f32]) {
+fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [CacheLine], scales: &mut [f32]) {
     let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
     match format {
         Format::F32 => {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long a thread looks for work before it sleeps.
-const PATIENCE: Duration = Duration::from_micros(300);
+const SPIN_LIMIT: Duration = Duration::from_micros(300);
 
 /// Some threads that work through regions of numbered tasks together with their caller.
 ///
@@ -42,8 +42,8 @@ struct Shared {
     panicked: AtomicBool,
     stop: AtomicBool,
     asleep: AtomicUsize,
-    door: Mutex<()>,
-    bell: Condvar,
+    lock: Mutex<()>,
+    condvar: Condvar,
 }
 
 /// On cache lines of its own: the counters are written by all threads.
@@ -77,7 +77,7 @@ impl Pool {
         for number in 1..threads {
             let shared = pool.shared.clone();
             let name = format!("smolvlm-{number}");
-            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.work(number))?);
+            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.worker_loop(number))?);
         }
         Ok(pool)
     }
@@ -93,11 +93,11 @@ impl Pool {
 
     /// Does work for which this pool is the [`current`](Self::current) one of this thread.
     pub fn enter<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
-        let _left = Entered(ENTERED.replace(Some(self.clone())));
+        let _guard = EnterGuard(ENTERED.replace(Some(self.clone())));
         work()
     }
 
-    fn alone() -> Self {
+    fn single_threaded() -> Self {
         Self { shared: Arc::new(Shared::new(1)), threads: Vec::new(), busy: Mutex::new(()) }
     }
 
@@ -132,9 +132,9 @@ thread_local! {
 }
 
 /// Restores the pool that was entered before, also on a panic.
-struct Entered(Option<Arc<Pool>>);
+struct EnterGuard(Option<Arc<Pool>>);
 
-impl Drop for Entered {
+impl Drop for EnterGuard {
     fn drop(&mut self) {
         ENTERED.set(self.0.take());
     }
@@ -149,7 +149,7 @@ impl SharedPools {
         if let Some((_, pool)) = pools.iter().find(|(asked, _)| *asked == threads) {
             return pool.clone();
         }
-        let pool = Arc::new(start(threads).unwrap_or_else(|_| Pool::alone()));
+        let pool = Arc::new(start(threads).unwrap_or_else(|_| Pool::single_threaded()));
         pools.push((threads, pool.clone()));
         pool
     }
@@ -159,8 +159,8 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         {
-            let _door = self.shared.door.lock().unwrap_or_else(PoisonError::into_inner);
-            self.shared.bell.notify_all();
+            let _guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.condvar.notify_all();
         }
         for thread in self.threads.drain(..) {
             // Threads catch the panics of tasks, so there is nothing to hand on.
@@ -170,17 +170,17 @@ impl Drop for Pool {
 }
 
 /// Closes the region when it goes, also on the way of a panic, and waits for its members to leave.
-struct Closing<'a>(&'a Shared);
+struct RegionGuard<'a>(&'a Shared);
 
-impl Drop for Closing<'_> {
+impl Drop for RegionGuard<'_> {
     fn drop(&mut self) {
         // No more tasks for the members after a panic; after a normal end there are none left anyway.
         self.0.taken.iter().for_each(|taken| taken.0.store(usize::MAX / 2, Ordering::Relaxed));
         self.0.state.0.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut turns = 0_u32;
+        let mut spins = 0_u32;
         while self.0.state.0.load(Ordering::Acquire) & MEMBERS != 0 {
-            turns += 1;
-            if turns.is_multiple_of(4096) {
+            spins += 1;
+            if spins.is_multiple_of(4096) {
                 // There are more threads than processors: let the member finish.
                 std::thread::yield_now();
             } else {
@@ -199,38 +199,38 @@ impl Shared {
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
-            door: Mutex::new(()),
-            bell: Condvar::new(),
+            lock: Mutex::new(()),
+            condvar: Condvar::new(),
         }
     }
 
     #[allow(unsafe_code)]
     fn region(&self, tasks: usize, task: Task<'_>) {
         #[expect(unsafe_code, reason = "the region ends before the borrow; see SAFETY")]
-        // SAFETY: the lifetime is only lengthened for the cell. Members call the task, and `Closing` waits until no
+        // SAFETY: the lifetime is only lengthened for the cell. Members call the task, and `RegionGuard` waits until no
         // member is left before this function returns or unwinds. Nobody else writes the cell: the caller holds `busy`.
         unsafe {
             *self.job.0.0.get() = Some((std::mem::transmute::<Task<'_>, Task<'static>>(task), tasks));
         }
         self.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
         self.panicked.store(false, Ordering::Relaxed);
-        let closing = Closing(self);
+        let region = RegionGuard(self);
         // One more region, open, without members.
         let state = self.state.0.load(Ordering::Relaxed);
         self.state.0.store((state & !(REGION - 1)).wrapping_add(REGION) | OPEN, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) > 0 {
-            let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
-            self.bell.notify_all();
+            let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.condvar.notify_all();
         }
-        self.help(0, tasks, task);
-        drop(closing);
+        self.run_tasks(0, tasks, task);
+        drop(region);
         if self.panicked.swap(false, Ordering::AcqRel) {
             panic!("a task of a parallel region panicked");
         }
     }
 
     /// Runs tasks until none is left: those of thread `number` first.
-    fn help(&self, number: usize, tasks: usize, task: Task<'_>) {
+    fn run_tasks(&self, number: usize, tasks: usize, task: Task<'_>) {
         let threads = self.taken.len();
         let start = |thread: usize| thread * tasks / threads;
         for thread in (number..threads).chain(0..number) {
@@ -248,7 +248,7 @@ impl Shared {
     }
 
     /// The life of a thread: joins regions as they open.
-    fn work(&self, number: usize) {
+    fn worker_loop(&self, number: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_region(seen) {
             let joined = state + MEMBER;
@@ -260,7 +260,7 @@ impl Shared {
             // SAFETY: this thread is a member of the region, so the caller does not touch the cell.
             let job = unsafe { *self.job.0.0.get() };
             if let Some((task, tasks)) = job
-                && catch_unwind(AssertUnwindSafe(|| self.help(number, tasks, task))).is_err()
+                && catch_unwind(AssertUnwindSafe(|| self.run_tasks(number, tasks, task))).is_err()
             {
                 self.panicked.store(true, Ordering::Release);
             }
@@ -270,12 +270,12 @@ impl Shared {
 
     /// The state of an open region other than the one seen last; none when the pool stops.
     fn next_region(&self, seen: usize) -> Option<usize> {
-        let fresh = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
+        let is_new = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
         let mut since: Option<Instant> = None;
         loop {
             for _ in 0..256 {
                 let state = self.state.0.load(Ordering::Acquire);
-                if fresh(state) {
+                if is_new(state) {
                     return Some(state);
                 }
                 spin_loop();
@@ -284,12 +284,12 @@ impl Shared {
                 return None;
             }
             let start = *since.get_or_insert_with(Instant::now);
-            if start.elapsed() > PATIENCE {
-                let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+            if start.elapsed() > SPIN_LIMIT {
+                let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
                 self.asleep.fetch_add(1, Ordering::SeqCst);
                 // Looked at again after `asleep` says so: a caller that opens a region from here on rings the bell.
-                while !fresh(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
-                    door = self.bell.wait(door).unwrap_or_else(PoisonError::into_inner);
+                while !is_new(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
+                    guard = self.condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
                 }
                 self.asleep.fetch_sub(1, Ordering::SeqCst);
                 since = None;

@@ -6,8 +6,8 @@ use crate::GROUP;
 /// 8-bit codes of a row; gives what one stands for. A row with a NaN or infinity becomes zeros of an infinite scale, which
 /// show as NaN in every product.
 pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> f32 {
-    let scale = largest(row) / 127.0;
-    let inverse = inverse(scale);
+    let scale = largest_magnitude(row) / 127.0;
+    let inverse = safe_inverse(scale);
     for (code, value) in codes.iter_mut().zip(row) {
         *code = nearest((value * inverse).clamp(-127.0, 127.0)) as i8;
     }
@@ -15,12 +15,14 @@ pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> f32 {
 }
 
 /// The largest absolute value; that of a NaN or infinity is infinity, so that it shows.
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most: f32, value| if value.is_finite() { most.max(value.abs()) } else { f32::INFINITY })
+fn largest_magnitude(values: &[f32]) -> f32 {
+    values
+        .iter()
+        .fold(0.0, |largest: f32, value| if value.is_finite() { largest.max(value.abs()) } else { f32::INFINITY })
 }
 
 /// `1 / scale`; 0 for a row of nothing but zeros, and for one that cannot be scaled.
-fn inverse(scale: f32) -> f32 {
+fn safe_inverse(scale: f32) -> f32 {
     let inverse = 1.0 / scale;
     if inverse.is_finite() { inverse } else { 0.0 }
 }
@@ -28,8 +30,8 @@ fn inverse(scale: f32) -> f32 {
 /// The nearest whole number, the even one of two, for values below 2^22: what stands behind the point has no place in the sum.
 /// `round_ties_even` is a function call where a build may not ask for SSE4.1, and takes ten times as long.
 fn nearest(value: f32) -> f32 {
-    const NO_FRACTION: f32 = 1.5 * (1 << 23) as f32;
-    (value + NO_FRACTION) - NO_FRACTION
+    const ROUND: f32 = 1.5 * (1 << 23) as f32;
+    (value + ROUND) - ROUND
 }
 
 /// Codes that the largest weight of a group may get, not yet rounded.
@@ -42,7 +44,7 @@ pub fn quantize_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
     let level = |value: f32, inverse: f32| nearest((value * inverse).clamp(-8.0, 7.0));
     let tried = LEVELS.map(|levels| half::round(peak / levels));
     let scales = tried.map(half::wide);
-    let inverses = scales.map(inverse);
+    let inverses = scales.map(safe_inverse);
     // All scales at once for a value: this way round the compiler finds vectors.
     let mut errors = [0.0; LEVELS.len()];
     for value in values {
@@ -59,7 +61,7 @@ pub fn quantize_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
 mod tests {
     use super::{half, nearest, quantize_group, quantize_row};
     use crate::GROUP;
-    use crate::cpu::tests::Numbers;
+    use crate::cpu::tests::Rng;
 
     /// The value of a 4-bit code and the bits of its scale.
     fn value(code: u8, scale: u16) -> f32 {
@@ -68,10 +70,10 @@ mod tests {
 
     #[test]
     fn what_was_quantized_stays_as_it_is() {
-        let mut numbers = Numbers::new(12);
+        let mut rng = Rng::new(12);
         for _ in 0..2000 {
-            let size = 10f32.powi(numbers.below(12) as i32 - 8);
-            let values: [f32; GROUP] = std::array::from_fn(|_| numbers.value() * numbers.value() * size);
+            let size = 10f32.powi(rng.below(12) as i32 - 8);
+            let values: [f32; GROUP] = std::array::from_fn(|_| rng.value() * rng.value() * size);
             let (scale, codes) = quantize_group(&values);
             let back = codes.map(|code| value(code, scale));
             let (again, same) = quantize_group(&back);
@@ -87,8 +89,8 @@ mod tests {
 
     #[test]
     fn nearest_is_round_ties_even() {
-        let mut numbers = Numbers::new(13);
-        let some = (0..10_000).map(|_| numbers.value() * 300.0);
+        let mut rng = Rng::new(13);
+        let some = (0..10_000).map(|_| rng.value() * 300.0);
         for value in some.chain((-600..600).map(|halves| halves as f32 / 2.0)) {
             assert_eq!(nearest(value), value.round_ties_even());
         }

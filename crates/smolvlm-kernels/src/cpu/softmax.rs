@@ -30,14 +30,14 @@ pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E])
 vectorized! {
     pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
         const LANES: usize = 32;
-        let mut most = [f32::NEG_INFINITY; LANES];
+        let mut lane_max = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = scores.as_chunks::<LANES>();
         for chunk in chunks {
             for lane in 0..LANES {
-                most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+                lane_max[lane] = if chunk[lane] > lane_max[lane] { chunk[lane] } else { lane_max[lane] };
             }
         }
-        let largest = most.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        let largest = lane_max.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
         let shift = -largest * scale;
         let mut sums = [0.0_f32; LANES];
         let (weight_chunks, weight_rest) = weights.as_chunks_mut::<LANES>();

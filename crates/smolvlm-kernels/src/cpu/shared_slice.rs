@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 /// A slice that tasks of a parallel region write to, each its own part.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared<'a, T> {
+pub(crate) struct SharedSlice<'a, T> {
     start: *mut T,
     len: usize,
     marker: PhantomData<&'a mut [T]>,
@@ -13,12 +13,12 @@ pub(crate) struct Shared<'a, T> {
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
 // SAFETY: a mutable slice of `Send` values may be used by other threads; that no two use the same part at once is the
 // duty of the callers of `part`.
-unsafe impl<T: Send> Send for Shared<'_, T> {}
+unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
 // SAFETY: likewise.
-unsafe impl<T: Send> Sync for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
-impl<'a, T> Shared<'a, T> {
+impl<'a, T> SharedSlice<'a, T> {
     pub(crate) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len(), marker: PhantomData }
     }

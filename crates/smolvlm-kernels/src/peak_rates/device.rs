@@ -4,12 +4,12 @@ use burn::tensor::{DType, Device, Tensor};
 use std::time::{Duration, Instant};
 
 /// Long enough that starting and waiting do not count.
-const ENOUGH: Duration = Duration::from_millis(50);
+const MIN_DURATION: Duration = Duration::from_millis(50);
 /// Runs of which the best counts.
 const RUNS: usize = 3;
 
 /// Billions of operations a second in the product of two large square matrices; none for a type that the device lacks.
-pub(super) fn product(device: &Device, dtype: DType) -> Option<f64> {
+pub(super) fn matmul(device: &Device, dtype: DType) -> Option<f64> {
     if !device.supports_dtype(dtype) {
         return None;
     }
@@ -53,7 +53,7 @@ fn best<F: Fn()>(first: usize, last: usize, prepare: impl Fn(usize) -> F, device
         // The first one compiles and chooses kernels.
         timed()?;
         let found = timed()?;
-        if found >= ENOUGH || size >= last {
+        if found >= MIN_DURATION || size >= last {
             let more = (1..RUNS).map(|_| timed()).collect::<Option<Vec<Duration>>>()?;
             return Some((size, more.into_iter().fold(found, Duration::min).as_secs_f64()));
         }

@@ -1,7 +1,7 @@
 //! Bytes a second from memory.
 
-use super::stopwatch::together;
-use super::wide;
+use super::simd;
+use super::stopwatch::best_together;
 use std::hint::black_box;
 
 /// What all threads together read in a pass: far more than caches hold.
@@ -12,7 +12,7 @@ const SUMS: usize = 8;
 
 /// G bytes a second that the threads read in order, each from its own part of one buffer.
 pub(super) fn read(threads: usize) -> f64 {
-    wide::read(threads).unwrap_or_else(|| read_with(threads, 1_u64, |values| fold(values, |a, b| a ^ b)))
+    simd::read(threads).unwrap_or_else(|| read_with(threads, 1_u64, |values| fold(values, |a, b| a ^ b)))
 }
 
 /// The same with some type of values and a function that reads them all.
@@ -20,7 +20,7 @@ pub(super) fn read_with<T: Copy + Sync>(threads: usize, value: T, read: impl Fn(
     let part = (BYTES / size_of::<T>() / threads).max(1);
     // Written to: pages that nobody has written to are all the same one.
     let values = vec![black_box(value); part * threads];
-    let seconds = together(threads, |thread| {
+    let seconds = best_together(threads, |thread| {
         black_box(read(&values[thread * part..][..part]));
     });
     size_of_val(values.as_slice()) as f64 / seconds / 1e9

@@ -3,11 +3,11 @@
 mod arithmetic;
 mod bandwidth;
 mod device;
-mod stopwatch;
 /// Instructions that only some processors have.
-#[cfg_attr(target_arch = "x86_64", path = "ceiling/x86.rs")]
-#[cfg_attr(not(target_arch = "x86_64"), path = "ceiling/other.rs")]
-mod wide;
+#[cfg_attr(target_arch = "x86_64", path = "peak_rates/x86.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "peak_rates/other.rs")]
+mod simd;
+mod stopwatch;
 
 use burn::tensor::{DType, Device};
 
@@ -16,7 +16,7 @@ use burn::tensor::{DType, Device};
 /// Arithmetic is measured in registers, with the widest instructions that the processor has for the format: no program that
 /// fetches its operands from somewhere gets there. Formats without such an instruction have no ceiling of their own.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ceilings {
+pub struct PeakRates {
     /// f32 multiply-adds.
     pub fma_f32_gflops: f64,
     /// Products of bf16 values, summed in f32.
@@ -27,13 +27,13 @@ pub struct Ceilings {
     pub read_gbytes_s: f64,
 }
 
-impl Ceilings {
+impl PeakRates {
     /// Measures a device by large products of matrices and by copying, as Burn does them; none if it fails. Takes some
     /// seconds, and up to 512 MiB of the device's memory.
     pub fn of_device(device: &Device) -> Option<Self> {
         Some(Self {
-            fma_f32_gflops: device::product(device, DType::F32)?,
-            dot_bf16_gflops: device::product(device, DType::BF16),
+            fma_f32_gflops: device::matmul(device, DType::F32)?,
+            dot_bf16_gflops: device::matmul(device, DType::BF16),
             dot_int8_gops: None,
             read_gbytes_s: device::copy(device)?,
         })
@@ -56,22 +56,22 @@ impl Ceilings {
 
 #[cfg(test)]
 mod tests {
-    use super::Ceilings;
+    use super::PeakRates;
     use burn::tensor::Device;
 
     #[test]
     fn devices_have_ceilings() {
-        let ceilings = Ceilings::of_device(&Device::flex()).unwrap();
-        assert!(ceilings.fma_f32_gflops > 0.0 && ceilings.read_gbytes_s > 0.0, "{ceilings:?}");
+        let rates = PeakRates::of_device(&Device::flex()).unwrap();
+        assert!(rates.fma_f32_gflops > 0.0 && rates.read_gbytes_s > 0.0, "{rates:?}");
     }
 
     #[test]
     fn every_machine_has_ceilings() {
         // No threads are taken for one.
-        let ceilings = Ceilings::measure(0);
-        let [bf16, int8] = [ceilings.dot_bf16_gflops, ceilings.dot_int8_gops].map(|rate| rate.unwrap_or(1.0));
-        for rate in [ceilings.fma_f32_gflops, bf16, int8, ceilings.read_gbytes_s] {
-            assert!(rate.is_finite() && rate > 0.0, "{ceilings:?}");
+        let rates = PeakRates::measure(0);
+        let [bf16, int8] = [rates.dot_bf16_gflops, rates.dot_int8_gops].map(|rate| rate.unwrap_or(1.0));
+        for rate in [rates.fma_f32_gflops, bf16, int8, rates.read_gbytes_s] {
+            assert!(rate.is_finite() && rate > 0.0, "{rates:?}");
         }
     }
 }

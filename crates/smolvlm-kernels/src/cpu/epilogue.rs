@@ -7,7 +7,7 @@ use super::matrix::{Element, Matrix};
 use super::micro::COLUMNS;
 #[cfg(target_arch = "x86_64")]
 use super::micro::avx512_math::narrow_row;
-use super::shared::Shared;
+use super::shared_slice::SharedSlice;
 use crate::activation::Activation;
 use ::half::bf16;
 
@@ -15,7 +15,7 @@ use ::half::bf16;
 ///
 /// Each output has exclusive access to its columns: it is not cloned, only split, and what writes to it consumes it.
 #[derive(Debug)]
-pub struct Output<'a> {
+pub struct Epilogue<'a> {
     target: Target<'a>,
     rows: usize,
     stride: usize,
@@ -27,12 +27,12 @@ pub struct Output<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Target<'a> {
-    Store32(Shared<'a, f32>),
-    Store16(Shared<'a, bf16>),
-    Add(Shared<'a, f32>),
+    Store32(SharedSlice<'a, f32>),
+    Store16(SharedSlice<'a, bf16>),
+    Add(SharedSlice<'a, f32>),
 }
 
-impl<'a> Output<'a> {
+impl<'a> Epilogue<'a> {
     /// Overwrites a matrix.
     pub fn store<E: Element>(matrix: &'a mut Matrix<E>) -> Self {
         let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
@@ -42,15 +42,15 @@ impl<'a> Output<'a> {
     /// Adds to a matrix.
     pub fn add_to(matrix: &'a mut Matrix<f32>) -> Self {
         let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
-        Self::new(Target::Add(Shared::new(matrix.all_mut())), shape, stride)
+        Self::new(Target::Add(SharedSlice::new(matrix.all_mut())), shape, stride)
     }
 
     /// Overwrites `[rows, columns]` elements, whose rows are `stride` apart.
     pub(crate) fn to_words<E: Element>(words: &'a mut [u32], shape: [usize; 2], stride: usize) -> Self {
         let target = if E::STEP == 1 {
-            Target::Store32(Shared::new(bytemuck::cast_slice_mut(words)))
+            Target::Store32(SharedSlice::new(bytemuck::cast_slice_mut(words)))
         } else {
-            Target::Store16(Shared::new(bytemuck::cast_slice_mut(words)))
+            Target::Store16(SharedSlice::new(bytemuck::cast_slice_mut(words)))
         };
         Self::new(target, shape, stride)
     }
@@ -111,13 +111,14 @@ impl<'a> Output<'a> {
         sums: &[f32],
         stride: usize,
     ) {
-        let place = Place { start: row * self.stride + self.first_column + column, stride: self.stride, rows, columns };
+        let region =
+            Region { start: row * self.stride + self.first_column + column, stride: self.stride, rows, columns };
         // SAFETY: the caller's part, and nobody else's.
         unsafe {
             match self.target {
-                Target::Store32(out) => copy(sums, stride, place, out),
-                Target::Store16(out) => narrow(sums, stride, place, out),
-                Target::Add(out) => add(sums, stride, place, out),
+                Target::Store32(out) => copy(sums, stride, region, out),
+                Target::Store16(out) => narrow(sums, stride, region, out),
+                Target::Add(out) => add(sums, stride, region, out),
             }
         }
     }
@@ -125,80 +126,86 @@ impl<'a> Output<'a> {
 
 /// Some rows and columns of an output.
 #[derive(Clone, Copy)]
-struct Place {
+struct Region {
     start: usize,
     stride: usize,
     rows: usize,
     columns: usize,
 }
 
-impl Place {
-    /// Calls `put` for each row, with its values and where they go.
+impl Region {
+    /// Calls `store_row` for each row, with its values and where they go.
     ///
     /// # Safety
     ///
     /// The place must be the caller's alone.
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn rows<T>(self, sums: &[f32], stride: usize, out: Shared<'_, T>, put: impl Fn(&[f32], &mut [T])) {
+    unsafe fn rows<T>(
+        self,
+        sums: &[f32],
+        stride: usize,
+        out: SharedSlice<'_, T>,
+        store_row: impl Fn(&[f32], &mut [T]),
+    ) {
         for row in 0..self.rows {
             // SAFETY: the caller's.
             let out = unsafe { out.part(self.start + row * self.stride, self.columns) };
-            put(&sums[row * stride..][..self.columns], out);
+            store_row(&sums[row * stride..][..self.columns], out);
         }
     }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn copy(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
+unsafe fn copy(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, f32>) {
     // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
+    unsafe { region.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn narrow(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
+unsafe fn narrow(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().bf16 && place.columns <= COLUMNS && stride >= COLUMNS {
+    if Isa::current().bf16 && region.columns <= COLUMNS && stride >= COLUMNS {
         // SAFETY: found on this processor; the place is the caller's.
-        return unsafe { narrow_rows(sums, stride, place, out) };
+        return unsafe { narrow_rows(sums, stride, region, out) };
     }
     // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, narrow_to) }
+    unsafe { region.rows(sums, stride, out, narrow_to) }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`]; at most 32 columns of sums that are at least 32 apart.
+/// As [`Region::rows`]; at most 32 columns of sums that are at least 32 apart.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[allow(unsafe_code)]
-unsafe fn narrow_rows(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
-    assert!(sums.len() >= (place.rows - 1) * stride + COLUMNS, "32 sums a row");
-    for row in 0..place.rows {
+unsafe fn narrow_rows(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
+    assert!(sums.len() >= (region.rows - 1) * stride + COLUMNS, "32 sums a row");
+    for row in 0..region.rows {
         // SAFETY: the row has 32 sums, which was just checked, and room that `part` checks.
         unsafe {
-            let out = out.part(place.start + row * place.stride, place.columns);
-            narrow_row(sums.as_ptr().add(row * stride), place.columns, out.as_mut_ptr().cast());
+            let out = out.part(region.start + row * region.stride, region.columns);
+            narrow_row(sums.as_ptr().add(row * stride), region.columns, out.as_mut_ptr().cast());
         }
     }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn add(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
+unsafe fn add(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, f32>) {
     // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, add_to) }
+    unsafe { region.rows(sums, stride, out, add_to) }
 }
 
-impl Output<'_> {
+impl Epilogue<'_> {
     /// What is added to the sums of a panel first.
     pub(crate) fn panel_bias(&self, column: usize, columns: usize) -> Option<PanelBias> {
         self.bias.map(|bias| panel_bias(bias, column, columns))
@@ -210,7 +217,7 @@ impl Output<'_> {
     ///
     /// As [`write`](Self::write).
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn put(
+    pub(crate) unsafe fn apply(
         &self,
         [row, column]: [usize; 2],
         [rows, columns]: [usize; 2],

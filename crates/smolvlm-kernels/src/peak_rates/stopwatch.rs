@@ -5,14 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a measurement goes on.
-const LENGTH: Duration = Duration::from_millis(250);
+const MIN_DURATION: Duration = Duration::from_millis(250);
 
 /// Repeats that a slow machine makes, too.
-const FEWEST_REPEATS: usize = 3;
+const MIN_REPEATS: usize = 3;
 
 /// Seconds that each thread's quickest repeat takes while the others work, too: for work that no other thread slows down. A
 /// program that takes a core away from one thread for a while takes nothing from these.
-pub(super) fn each(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
+pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
     let start = Barrier::new(threads);
     on_threads(threads, |_| {
         start.wait();
@@ -26,7 +26,7 @@ pub(super) fn each(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
 
 /// Seconds that the quickest repeat of all threads together takes, from the start of the first one to the end of the last:
 /// for work on what they share. `work` gets the number of its thread.
-pub(super) fn together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
+pub(super) fn best_together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     repeated(|| once(threads, &work))
 }
 
@@ -47,7 +47,7 @@ fn repeated(seconds: impl Fn() -> f64) -> f64 {
     let begin = Instant::now();
     let mut best = f64::INFINITY;
     let mut repeats = 0;
-    while repeats < FEWEST_REPEATS || begin.elapsed() < LENGTH {
+    while repeats < MIN_REPEATS || begin.elapsed() < MIN_DURATION {
         best = best.min(seconds());
         repeats += 1;
     }
@@ -65,7 +65,7 @@ fn on_threads<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::{FEWEST_REPEATS, LENGTH, each, once};
+    use super::{MIN_DURATION, MIN_REPEATS, best_per_thread, once};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread::sleep;
     use std::time::Duration;
@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn each_thread_has_its_own_best() {
         let calls = AtomicUsize::new(0);
-        let slow = LENGTH / 2;
-        let seconds = each(2, || {
+        let slow = MIN_DURATION / 2;
+        let seconds = best_per_thread(2, || {
             // The slow ones are the first.
             if calls.fetch_add(1, Ordering::Relaxed) < 2 {
                 sleep(slow);
@@ -97,6 +97,6 @@ mod tests {
         });
         assert_eq!(seconds.len(), 2);
         assert!(seconds.iter().all(|&best| best >= 0.005 && best < slow.as_secs_f64()), "{seconds:?}");
-        assert!(calls.into_inner() >= 2 * FEWEST_REPEATS);
+        assert!(calls.into_inner() >= 2 * MIN_REPEATS);
     }
 }

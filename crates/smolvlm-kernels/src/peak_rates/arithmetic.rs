@@ -1,7 +1,7 @@
 //! Operations a second in registers: chains of dependent instructions, so many side by side that none waits for another.
 
-use super::stopwatch::each;
-use super::wide;
+use super::simd;
+use super::stopwatch::best_per_thread;
 use std::hint::black_box;
 
 /// Instructions of each chain in one repeat: less than a millisecond of work, so that other programs miss some repeats.
@@ -19,23 +19,23 @@ impl Chains {
     /// Billions of operations a second on all threads together.
     fn rate(&self, threads: usize) -> f64 {
         let work = (ROUNDS * self.operations) as f64 / 1e9;
-        each(threads, || (self.run)(ROUNDS)).into_iter().map(|seconds| work / seconds).sum()
+        best_per_thread(threads, || (self.run)(ROUNDS)).into_iter().map(|seconds| work / seconds).sum()
     }
 }
 
 /// f32 multiply-adds, in G operations a second.
 pub(super) fn fma_f32(threads: usize) -> f64 {
-    wide::fma_f32().unwrap_or(PORTABLE).rate(threads)
+    simd::fma_f32().unwrap_or(PORTABLE).rate(threads)
 }
 
 /// bf16 products, where there is an instruction for them.
 pub(super) fn dot_bf16(threads: usize) -> Option<f64> {
-    wide::dot_bf16().map(|chains| chains.rate(threads))
+    simd::dot_bf16().map(|chains| chains.rate(threads))
 }
 
 /// 8-bit products, where there is an instruction for them.
 pub(super) fn dot_int8(threads: usize) -> Option<f64> {
-    wide::dot_int8().map(|chains| chains.rate(threads))
+    simd::dot_int8().map(|chains| chains.rate(threads))
 }
 
 /// Applies `step` to `N` values, over and over.
