@@ -1,11 +1,11 @@
-//! The tensor operations SmolVLM is made of, on every Burn backend.
+//! Tensor operations of SmolVLM for every Burn backend.
 //!
-//! Everything here works on whatever device its tensors are on, in f32, bf16 or f16; norms, softmax and rotary angles are
-//! computed in f32 whatever the type of the tensors, and rounded where transformers 5.23.0 rounds. Weights keep the
-//! layout that checkpoints store them in.
+//! All operations run on the device of their tensors, in f32, bf16 or f16. Norms, softmax and rotary angles are computed
+//! in f32 whatever the data type of the tensors, and rounded where transformers 5.24.0 rounds. Weights keep the layout in
+//! which checkpoints store them.
 //!
-//! This is also the only crate of the workspace that may hold `unsafe`: see [`MappedFile`], `cpu`, and [`PeakRates`], which
-//! measures what the machine can do at most.
+//! This is also the only crate of the workspace that may contain `unsafe` code: see [`MappedFile`], `cpu` and
+//! [`PeakRates`], which measures the machine's peak rates.
 
 mod activation;
 mod attention;
@@ -18,7 +18,7 @@ mod embedding;
 mod exp;
 mod format;
 #[cfg(feature = "cubecl")]
-#[allow(unsafe_code, reason = "launches of kernels name the lengths of their buffers, which only their callers know")]
+#[allow(unsafe_code, reason = "kernel launches state the lengths of their buffers, which only their callers know")]
 pub mod gpu;
 #[cfg(feature = "autodiff")]
 mod grad;

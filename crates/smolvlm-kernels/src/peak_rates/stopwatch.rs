@@ -1,17 +1,17 @@
-//! Time of work that several threads do at once.
+//! Timing of work that several threads do concurrently.
 
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a measurement goes on.
+/// Minimum duration of a measurement.
 const MIN_DURATION: Duration = Duration::from_millis(250);
 
-/// Repeats that a slow machine makes, too.
+/// Minimum number of repeats, also on a slow machine.
 const MIN_REPEATS: usize = 3;
 
-/// Seconds that each thread's quickest repeat takes while the others work, too: for work that no other thread slows down. A
-/// program that takes a core away from one thread for a while takes nothing from these.
+/// Time in seconds of each thread's fastest repeat while the others work concurrently: for work that other threads do not
+/// slow down. Another program that occupies a core for a while does not affect the result.
 pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
     let start = Barrier::new(threads);
     on_threads(threads, |_| {
@@ -24,8 +24,8 @@ pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64
     })
 }
 
-/// Seconds that the quickest repeat of all threads together takes, from the start of the first one to the end of the last:
-/// for work on what they share. `work` gets the number of its thread.
+/// Time in seconds of the fastest repeat of all threads together, from the start of the first to the end of the last: for
+/// work on a shared resource. `work` receives the index of its thread.
 pub(super) fn best_together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     repeated(|| once(threads, &work))
 }
@@ -42,7 +42,7 @@ fn once(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     first.zip(last).map_or(f64::INFINITY, |(first, last)| (last - first).as_secs_f64())
 }
 
-/// The least of many measurements.
+/// The minimum of many measurements.
 fn repeated(seconds: impl Fn() -> f64) -> f64 {
     let begin = Instant::now();
     let mut best = f64::INFINITY;
@@ -54,7 +54,7 @@ fn repeated(seconds: impl Fn() -> f64) -> f64 {
     best
 }
 
-/// What the threads give, each of which gets its number.
+/// Runs `work` on each thread with the index of the thread; returns the results.
 fn on_threads<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let work = &work;
     thread::scope(|scope| {
@@ -71,7 +71,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn together_all_threads_work_and_the_slowest_counts() {
+    fn best_together_runs_all_threads_and_counts_the_slowest() {
         let seen = AtomicUsize::new(0);
         let seconds = once(3, |thread| {
             seen.fetch_add(1 << (8 * thread), Ordering::Relaxed);
@@ -84,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn each_thread_has_its_own_best() {
+    fn best_per_thread_reports_one_minimum_per_thread() {
         let calls = AtomicUsize::new(0);
         let slow = MIN_DURATION / 2;
         let seconds = best_per_thread(2, || {
-            // The slow ones are the first.
+            // The first calls are the slow ones.
             if calls.fetch_add(1, Ordering::Relaxed) < 2 {
                 sleep(slow);
             } else {
