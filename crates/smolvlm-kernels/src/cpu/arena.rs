@@ -1,17 +1,17 @@
-//! Memory for weights, on large pages where the system has them.
+//! Arena for packed weights, on huge pages where the system supports them.
 //!
-//! A decoding step reads all weights of the text model once. On pages of 4 kB, looking up the pages is a good part of that.
-//! A matrix is smaller than a large page, so matrices share blocks of memory.
+//! A decoding step reads all weights of the text model once. With pages of 4 kB, TLB misses take a good part of that time. A
+//! matrix is smaller than a huge page, so matrices share blocks of memory.
 
 use super::aligned_buf::CacheLine;
 use memmap2::{Advice, MmapMut};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Bytes of a block. Pages that nobody touched take no memory.
+/// Bytes per block. Untouched pages take no memory.
 const BLOCK: usize = 32 << 20;
 
-/// Lines of memory, filled by one call and read only after that.
+/// Cache lines of an arena block: written once by [`filled`](Self::filled), read-only after that.
 #[derive(Debug, Clone)]
 pub(crate) struct WeightBuf {
     block: Arc<Block>,
@@ -20,28 +20,28 @@ pub(crate) struct WeightBuf {
 
 #[derive(Debug)]
 struct Block {
-    /// Kept for its drop; `start` points into it.
+    /// Owns the mapping that `start` points into.
     _map: MmapMut,
     start: *mut CacheLine,
 }
 
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
-// SAFETY: the pointer is that of the map, which may move between threads. Parts are handed out once and written before they
-// are shared; see `WeightBuf`.
+// SAFETY: the pointer is that of the map, which may move between threads. Each range is allocated once and written before it
+// is shared; see `WeightBuf`.
 unsafe impl Send for Block {}
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
 // SAFETY: likewise.
 unsafe impl Sync for Block {}
 
 impl WeightBuf {
-    /// Room for `count` lines of zeros, which `fill` may write to.
+    /// Allocates `count` zeroed cache lines and lets `fill` write to them.
     ///
     /// # Panics
     ///
-    /// When the system has no memory left.
+    /// When the system is out of memory.
     #[allow(unsafe_code)]
     pub(crate) fn filled(count: usize, fill: impl FnOnce(&mut [CacheLine])) -> Self {
-        /// The block that is handed out at present and the lines of it that are. Its parts alone keep it alive.
+        /// The current block and its number of allocated lines. Only the buffers in it keep it alive.
         static CURRENT: Mutex<(Weak<Block>, usize)> = Mutex::new((Weak::new(), 0));
         let lines = {
             let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +53,7 @@ impl WeightBuf {
             *current = (Arc::downgrade(&block), used + count);
             Self { block, range: used..used + count }
         };
-        // SAFETY: this part of the block was handed out just now, to this value alone, and is inside the block.
+        // SAFETY: this range of the block was just allocated to this value only, and lies inside the block.
         fill(unsafe { std::slice::from_raw_parts_mut(lines.block.start.add(lines.range.start), count) });
         lines
     }
@@ -64,7 +64,7 @@ impl std::ops::Deref for WeightBuf {
 
     #[allow(unsafe_code)]
     fn deref(&self) -> &[CacheLine] {
-        // SAFETY: inside the block, and not written any more since `filled` returned.
+        // SAFETY: inside the block, and no longer written since `filled` returned.
         unsafe { std::slice::from_raw_parts(self.block.start.add(self.range.start), self.range.len()) }
     }
 }
@@ -74,11 +74,11 @@ impl Block {
         let bytes = lines * size_of::<CacheLine>();
         let mut map = match MmapMut::map_anon(bytes.max(1)) {
             Ok(map) => map,
-            // As the standard library does when it gets no memory.
+            // Like the standard library on allocation failure.
             Err(error) => panic!("no memory for {bytes} bytes of weights: {error}"),
         };
         #[cfg(target_os = "linux")]
-        // A refusal costs speed and nothing else.
+        // Best effort: without huge pages, access is merely slower.
         drop(map.advise(Advice::HugePage));
         let start = map.as_mut_ptr().cast();
         Self { _map: map, start }
@@ -92,7 +92,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn parts_are_zero_aligned_and_apart() {
+    fn buffers_are_zeroed_aligned_and_disjoint() {
         let sizes = [1, 1000, 0, BLOCK / 64, 3, BLOCK / 64 + 1, 7];
         let filled = |value: u32| {
             move |lines: &mut [CacheLine]| {
@@ -107,10 +107,10 @@ mod tests {
             assert_eq!(part.as_ptr().align_offset(64), 0);
             assert!(part.iter().all(|line| line.0 == [value; 16]));
         }
-        // A part that fills its block shares it with nothing that was asked for later.
+        // A buffer that fills its block does not share it with later allocations.
         let whole = Arc::downgrade(&parts[3].block);
         assert!(whole.upgrade().is_some());
         drop(parts);
-        assert!(whole.upgrade().is_none(), "a block without parts is freed");
+        assert!(whole.upgrade().is_none(), "a block without buffers is freed");
     }
 }

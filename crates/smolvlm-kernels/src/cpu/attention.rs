@@ -1,8 +1,8 @@
-//! Attention of many queries: scores, softmax and weighted values of a few queries at a time.
+//! Attention of many queries, computed for a block of queries at a time.
 //!
-//! Keys and values of a head are packed once, so that both products run in the innermost loops of matrix products. A task
-//! computes all scores of 12 queries, which fit the cache of a core, so no matrix of scores exists in memory (the aim of
-//! Dao et al. 2022, arXiv 2205.14135) and no running maximum is needed.
+//! Keys and values of a head are packed once, so that both products use the matrix product microkernels. A block of 12
+//! queries keeps all its scores in the cache of a core, so the score matrix is never materialized in memory (as in
+//! FlashAttention, Dao et al. 2022, arXiv 2205.14135), and no running maximum is needed.
 
 use super::aligned_buf::{AlignedBuf, CacheLine};
 use super::epilogue::Epilogue;
@@ -13,50 +13,51 @@ use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
 
-/// Queries that a task takes; it keeps the keys and values of its head in the cache meanwhile.
+/// Queries per task, during which the keys and values of the head stay in the cache.
 const QUERIES_PER_TASK: usize = 8 * ROWS;
 
-/// Sizes of attention.
+/// Sizes of an attention problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionShape {
-    /// Independent sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// Key and value heads; divides `heads`.
+    /// Number of key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Width of a head, a whole number of words.
+    /// Width of a head, a multiple of the number of elements per word.
     pub width: usize,
-    /// Queries of each sequence.
+    /// Queries per sequence.
     pub queries: usize,
-    /// Keys and values of each sequence.
+    /// Keys and values per sequence.
     pub keys: usize,
 }
 
-/// Vectors of all heads: that of head `h` of token `t` of sequence `b` starts at `start + b * batch + t * token + h * head`.
+/// Strided view of the vectors of all heads: that of head `h` of token `t` of sequence `b` starts at
+/// `start + b * batch + t * token + h * head`.
 #[derive(Debug, Clone, Copy)]
 pub struct Heads<'a, E> {
-    /// All values.
+    /// Underlying values.
     pub values: &'a [E],
-    /// Where the first vector starts.
+    /// Offset of the first vector.
     pub start: usize,
-    /// From one sequence to the next.
+    /// Stride between sequences.
     pub batch: usize,
-    /// From one token to the next.
+    /// Stride between tokens.
     pub token: usize,
-    /// From one head to the next.
+    /// Stride between heads.
     pub head: usize,
 }
 
-/// Which keys a query sees.
+/// Key mask: the keys that each query attends to.
 #[derive(Debug, Clone, Copy)]
 pub enum KeyMask<'a> {
-    /// All.
+    /// All keys.
     All,
-    /// Those that are true, of each sequence `[batch, keys]`; at least one.
+    /// Keys that are true in `[batch, keys]`; at least one per sequence.
     Keys(&'a [bool]),
-    /// The queries are the last tokens; each sees itself and those before it, but for the first ones of each sequence, which
-    /// are padding and see themselves alone.
+    /// Causal mask with left padding. The queries are the last tokens; each attends to itself and earlier tokens, except
+    /// for padding. Padding tokens attend only to themselves.
     Causal {
         /// Padding tokens at the start of each sequence.
         padding: &'a [usize],
@@ -64,14 +65,14 @@ pub enum KeyMask<'a> {
 }
 
 impl<'a, E: Element> Heads<'a, E> {
-    /// The vectors of a head from token `first` on.
+    /// The vectors of a head, from token `first`.
     pub(crate) fn of(&self, batch: usize, head: usize, first: usize) -> &'a [E] {
         &self.values[self.start + batch * self.batch + head * self.head + first * self.token..]
     }
 }
 
 impl AttentionShape {
-    /// The keys that query `query` of a sequence sees, as a range.
+    /// The range of keys that query `query` of a sequence attends to.
     pub(crate) fn range(&self, mask: &KeyMask<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
         match mask {
             KeyMask::All | KeyMask::Keys(_) => 0..self.keys,
@@ -83,18 +84,18 @@ impl AttentionShape {
     }
 }
 
-/// Packed keys and values, kept from call to call.
+/// Buffers of packed keys and values, reused across calls.
 #[derive(Debug, Default)]
 pub struct AttentionScratch {
     keys: AlignedBuf,
     values: AlignedBuf,
 }
 
-/// `softmax(q k^T / sqrt(width)) v`, with softmax in f32, written to `out`: one row a query, `[heads * width]` values.
+/// Computes `softmax(q k^T / sqrt(width)) v`, with softmax in f32, into `out`: one row of `[heads * width]` values per query.
 ///
 /// # Panics
 ///
-/// When the sizes do not fit.
+/// When the sizes do not match.
 pub fn attention<E: Element>(
     pool: &Pool,
     shape: AttentionShape,
@@ -129,7 +130,7 @@ pub fn attention<E: Element>(
     let (packed_keys, packed_values) = (scratch.keys.values::<CacheLine>(), scratch.values.values::<CacheLine>());
     let chunks = queries.div_ceil(QUERIES_PER_TASK);
     pool.run(batch * heads * chunks, |task| {
-        // The heaviest chunks of a causal mask come first, so that no thread waits for one at the end.
+        // The longest chunks of a causal mask run first, for load balance.
         let chunk = chunks - 1 - task / (batch * heads);
         let (batch, head) = (task % (batch * heads) / heads, task % heads);
         let index = batch * kv_heads + head / (heads / kv_heads);
@@ -143,7 +144,7 @@ pub fn attention<E: Element>(
                 let columns = COLUMNS.min(width - panel * COLUMNS);
                 let column = head * width + panel * COLUMNS;
                 #[expect(unsafe_code, reason = "each task has its own queries and head")]
-                // SAFETY: the rows of these queries and columns of this head are written by this task alone.
+                // SAFETY: the rows of these queries and columns of this head are written by this task only.
                 unsafe {
                     out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
                 }
@@ -152,7 +153,7 @@ pub fn attention<E: Element>(
     });
 }
 
-/// Sizes of packed keys and values of a head, in lines.
+/// Panels and steps of the packed keys and values of a head.
 #[derive(Debug, Clone, Copy)]
 struct Packing {
     key_panels: usize,
@@ -167,7 +168,7 @@ impl Packing {
             key_panels: shape.keys.div_ceil(COLUMNS),
             key_steps: shape.width / E::STEP,
             value_panels: shape.width.div_ceil(COLUMNS),
-            // Whole panels of keys, so that weights and values end together.
+            // Whole panels of keys, so that weights and values have equal lengths.
             value_steps: shape.keys.next_multiple_of(COLUMNS) / E::STEP,
         }
     }
@@ -182,7 +183,7 @@ impl Packing {
 }
 
 vectorized! {
-    /// Keys as columns: `[panel][step][32 keys]`.
+    /// Packs keys as columns: `[panel][step][32 keys]`.
     fn pack_keys<E: Element>(keys: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = width / E::STEP;
         for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
@@ -201,7 +202,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// Values as columns: `[panel][step][32 places of the head]`, where a step takes one key, or two.
+    /// Packs values as columns: `[panel][step][32 positions of the head]`, where a step holds one key in f32, two in bf16.
     fn pack_values<E: Element>(values: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = count.next_multiple_of(COLUMNS) / E::STEP;
         for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
@@ -220,7 +221,7 @@ vectorized! {
     }
 }
 
-/// The bits of one value, in the lower part of a word.
+/// The bits of one value, in the low part of a word.
 #[inline(always)]
 fn bits<E: Element>(value: E) -> u32 {
     let upper = value.wide().to_bits();
@@ -232,7 +233,7 @@ fn word<E: Element>(values: &[E]) -> u32 {
     values.iter().enumerate().fold(0, |word, (part, value)| word | bits(*value) << (16 * part))
 }
 
-/// A few queries on their way through attention.
+/// Scores, weights and sums of a block of up to [`ROWS`] queries.
 struct QueryBlock<E> {
     shape: AttentionShape,
     packing: Packing,
@@ -248,7 +249,7 @@ struct QueryBlock<E> {
 impl<E: Element> QueryBlock<E> {
     fn new(shape: AttentionShape, packing: Packing) -> Self {
         let keys = packing.key_panels * COLUMNS;
-        // A line more: rows do not all compete for the same places of the cache.
+        // One extra cache line per row avoids cache set conflicts between rows.
         Self {
             shape,
             packing,
@@ -313,7 +314,7 @@ impl<E: Element> QueryBlock<E> {
     }
 }
 
-/// Products of some rows with a panel, both of elements `E`.
+/// Multiplies rows with a panel, both of elements `E`.
 fn tile<E: Element>(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     if E::STEP == 1 { f32_tile(a, panel, steps, out) } else { bf16_tile(a, panel, steps, out) }
 }

@@ -1,4 +1,4 @@
-//! Attention of one query a sequence, as decoding needs it: keys and values are read where they lie, once.
+//! Decode attention: one query per sequence, with keys and values read once, directly from the cache.
 
 use super::attention::{AttentionShape, Heads, KeyMask};
 use super::epilogue::Epilogue;
@@ -13,11 +13,11 @@ use super::softmax::softmax;
 #[cfg(target_arch = "x86_64")]
 use bytemuck::cast_slice;
 
-/// What [`attention`](super::attention::attention) computes, for one query a sequence.
+/// Computes [`attention`](super::attention::attention) for one query per sequence.
 ///
 /// # Panics
 ///
-/// When there are more queries, or the sizes do not fit.
+/// When there are more queries, or the sizes do not match.
 pub fn decode_attention<E: Element>(
     pool: &Pool,
     shape: AttentionShape,
@@ -26,12 +26,12 @@ pub fn decode_attention<E: Element>(
     out: Epilogue<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, .. } = shape;
-    assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query a sequence");
-    assert!(!matches!(mask, KeyMask::Keys(_)), "a decoder hides no single keys");
+    assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query per sequence");
+    assert!(!matches!(mask, KeyMask::Keys(_)), "decode attention does not support masks of single keys");
     out.check(batch, heads * width);
     let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-    // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads, more
-    // hands are worth more than that.
+    // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads,
+    // parallelism matters more.
     let group = heads / kv_heads;
     let queries_per_task = if batch * kv_heads >= pool.threads() { group } else { 1 };
     pool.run(batch * heads / queries_per_task, |task| {
@@ -53,7 +53,7 @@ pub fn decode_attention<E: Element>(
             weighted_sum(weights, values, v.token, &mut sums);
             sums.iter_mut().for_each(|sum| *sum *= factors[index]);
             #[expect(unsafe_code, reason = "each task has its own sequence and heads")]
-            // SAFETY: this row and these columns are written by this task alone.
+            // SAFETY: this row and these columns are written by this task only.
             unsafe {
                 out.write([batch, (first + index) * width], [1, width], &sums, width);
             }
@@ -61,23 +61,23 @@ pub fn decode_attention<E: Element>(
     });
 }
 
-/// Products of a query with keys that are `token` values apart.
+/// Dot products of a query with keys that are `token` values apart.
 #[allow(unsafe_code)]
 fn dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(query.len()) {
-        // SAFETY: found on this processor.
+        // SAFETY: the instructions were detected on this processor.
         return unsafe { avx512_attention::dots(cast_slice(query), cast_slice(keys), token, scores) };
     }
     plain_dots(query, keys, token, scores);
 }
 
-/// The sum of values that are `token` values apart, times their weights.
+/// The weighted sum of value vectors that are `token` values apart.
 #[allow(unsafe_code)]
 fn weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(sums.len()) {
-        // SAFETY: found on this processor.
+        // SAFETY: the instructions were detected on this processor.
         return unsafe { avx512_attention::weighted_sum(cast_slice(weights), cast_slice(values), token, sums) };
     }
     plain_weighted_sum(weights, values, token, sums);

@@ -1,7 +1,7 @@
-//! Kernels for the CPU: packed weights, and products, norms and attention over plain slices, on a pool of spinning threads.
+//! CPU kernels: packed weights, and matrix products, norms and attention over slices, on a pool of spinning threads.
 //!
-//! Burn's CPU backend converts half precision on every call, takes one value at a time through mathematics functions and
-//! allocates every result. What runs a model here works on memory of its own instead and meets Burn at both ends.
+//! Burn's CPU backend converts half precision on every call, evaluates math functions one value at a time and allocates every
+//! result. The packed model works on its own buffers instead and uses Burn tensors only for its inputs and outputs.
 
 mod aligned_buf;
 mod arena;

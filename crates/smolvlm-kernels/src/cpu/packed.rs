@@ -1,4 +1,4 @@
-//! Weight matrices in the layout of the kernels.
+//! Weight matrices packed in the layout of the microkernels.
 
 use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
@@ -10,8 +10,7 @@ use super::shared_slice::SharedSlice;
 use crate::{Format, GROUP};
 use std::sync::{Mutex, PoisonError};
 
-/// A matrix `[outputs, inputs]`, cut into panels of 32 outputs. Outputs and inputs are filled up with zeros to whole panels
-/// and steps.
+/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and steps.
 #[derive(Debug)]
 pub struct PackedMatrix {
     format: Format,
@@ -19,12 +18,12 @@ pub struct PackedMatrix {
     inputs: usize,
     panel_lines: usize,
     lines: WeightBuf,
-    /// Of 8-bit weights: value of one, by output.
+    /// Scales of 8-bit weights, one per output.
     scales: Vec<f32>,
 }
 
 impl Format {
-    /// Values in a step of 4 bytes of a row.
+    /// Values per step of 4 bytes of a row.
     pub(crate) fn step(self) -> usize {
         match self {
             Self::F32 => 1,
@@ -33,7 +32,7 @@ impl Format {
         }
     }
 
-    /// Steps that `inputs` values take.
+    /// Steps of a row of `inputs` values.
     pub(crate) fn steps(self, inputs: usize) -> usize {
         match self {
             Self::Q4 => inputs.div_ceil(GROUP) * (GROUP / 4),
@@ -50,12 +49,12 @@ impl Format {
 }
 
 impl PackedMatrix {
-    /// Packs a matrix whose rows, one an output, come from `row`: it fills the slice, of `inputs` values, with the row of
-    /// that number. Called from several threads, for each row once.
+    /// Packs a matrix. `row` fills a slice of `inputs` values with the row of an output; it is called from several threads,
+    /// once per row.
     ///
     /// # Errors
     ///
-    /// The first error of `row`.
+    /// An error of `row`.
     pub fn pack<E: Send>(
         outputs: usize,
         inputs: usize,
@@ -83,7 +82,7 @@ impl PackedMatrix {
             let (lines, scales) = (SharedSlice::new(lines), SharedSlice::new(&mut scales));
             Pool::current().run(panels, |panel| {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
-                // SAFETY: a panel is handed to the one task of its number.
+                // SAFETY: each panel is accessed by one task.
                 let (lines, scales) = unsafe {
                     let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
                     (lines.part(panel * panel_lines, panel_lines), scales)
@@ -99,17 +98,17 @@ impl PackedMatrix {
         }
     }
 
-    /// How the weights are stored.
+    /// Number format of the weights.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Rows of the matrix: values that come out.
+    /// Number of output features, the rows of the matrix.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Columns of the matrix: values that go in.
+    /// Number of input features, the columns of the matrix.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
@@ -119,7 +118,7 @@ impl PackedMatrix {
         self.outputs.div_ceil(COLUMNS)
     }
 
-    /// Products of some rows with a panel.
+    /// Multiplies a tile of rows with a panel.
     pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {

@@ -1,8 +1,8 @@
-//! One buffer, written by many tasks.
+//! A buffer written by several tasks in parallel.
 
 use std::marker::PhantomData;
 
-/// A slice that tasks of a parallel region write to, each its own part.
+/// A slice of which each task of a parallel region writes its own part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SharedSlice<'a, T> {
     start: *mut T,
@@ -11,8 +11,8 @@ pub(crate) struct SharedSlice<'a, T> {
 }
 
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
-// SAFETY: a mutable slice of `Send` values may be used by other threads; that no two use the same part at once is the
-// duty of the callers of `part`.
+// SAFETY: a mutable slice of `Send` values may be used by other threads; the callers of `part` ensure that no two use the
+// same part at the same time.
 unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
 // SAFETY: likewise.
@@ -34,8 +34,8 @@ impl<'a, T> SharedSlice<'a, T> {
     /// When the part is not inside the slice.
     #[allow(unsafe_code, clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
-        assert!(start <= self.len && len <= self.len - start, "a part outside of its slice");
-        // SAFETY: inside the slice, which is borrowed mutably for 'a; the caller sees to it that parts do not overlap.
+        assert!(start <= self.len && len <= self.len - start, "a part must lie inside its slice");
+        // SAFETY: inside the slice, which is borrowed mutably for 'a; the caller ensures that parts do not overlap.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }

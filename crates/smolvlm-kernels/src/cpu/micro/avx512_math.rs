@@ -35,14 +35,14 @@ fn exp2(x: __m512) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn gate(z: __m512, power: __m512) -> __m512 {
-    let lane_max = _mm512_set1_ps(125.0);
+    let limit = _mm512_set1_ps(125.0);
     // The smaller one of a number and a NaN is the second operand, the NaN.
-    let below = _mm512_add_ps(exp2(_mm512_min_ps(lane_max, power)), _mm512_set1_ps(1.0));
+    let below = _mm512_add_ps(exp2(_mm512_min_ps(limit, power)), _mm512_set1_ps(1.0));
     let guess = _mm512_rcp14_ps(below);
     // One step of Newton's method.
     let inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(below, guess, _mm512_set1_ps(2.0)));
     // A NaN is not above the limit either.
-    _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, lane_max), z, inverse)
+    _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, limit), z, inverse)
 }
 
 /// Lanes of the values that are left.
