@@ -52,7 +52,7 @@ step devices 30 bash -c 'ours $tools/smolvlm devices'
 step demo 90 bash -c 'ours $tools/smolvlm describe --model demo --dtype f32 $root/tests/corpus/world/shapes.png'
 TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model $words'
 step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/devices --nocapture'
-step products 150 bash -c '[ ! -e $tools/card_products ] || ours $tools/card_products'
+step products 150 bash -c '[ ! -e $tools/gpu_matmuls ] || ours $tools/gpu_matmuls'
 step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --quick |
   tee $out/profile.log | grep -v "^$" | tail -n 200'
 step checkpoint 60 bash -c 'ours $tools/smolvlm random --preset 256m --out /tmp/random-256m'

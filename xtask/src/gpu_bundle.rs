@@ -22,7 +22,7 @@ const BUILD: [(&str, &str); 2] = [
 const PROGRAMS: [(&str, &str); 3] = [
     ("smolvlm", "--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo"),
     ("devices", "--package smolvlm-tests --test devices --features cuda"),
-    ("card_products", "--package smolvlm-kernels --example card_products --features cuda-nvrtc"),
+    ("gpu_matmuls", "--package smolvlm-kernels --example gpu_matmuls --features cuda-nvrtc"),
 ];
 
 /// Builds the programs, strips them of what they do not need, and packs them.
@@ -38,7 +38,7 @@ pub fn run() -> Result<(), String> {
         execute_with(&BUILD, "cargo", words.split_whitespace())?;
         let program = match name {
             "smolvlm" => built.join(name),
-            "card_products" => built.join("examples").join(name),
+            "gpu_matmuls" => built.join("examples").join(name),
             _ => newest(&built.join("deps"), &format!("{name}-"))?,
         };
         undefined.extend(undefined_symbols(&program)?);

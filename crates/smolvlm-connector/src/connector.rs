@@ -7,7 +7,7 @@ use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Linear;
 #[cfg(feature = "flex")]
 use smolvlm_kernels::{
-    cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, tensor_of},
+    cpu::{Epilogue, HostValues, Matrix, PackedLhs, PackedMatrix, Pool, tensor_of},
     linears,
 };
 
@@ -50,7 +50,7 @@ impl Connector {
         let (scale, side) = (self.scale, block_side(patches, self.scale)?);
         let blocks = side * side;
         let values = HostValues::of(x);
-        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(packed.format()), Matrix::new());
+        let (pool, mut rows, mut out) = (Pool::current(), PackedLhs::new(packed.format()), Matrix::new());
         rows.fill(&pool, tiles * blocks, scale * scale * width, |index, out| {
             let (tile, row, column) = (index / blocks, index % blocks / side, index % side);
             for (line, out) in out.chunks_exact_mut(scale * width).enumerate() {
@@ -59,7 +59,7 @@ impl Connector {
             }
         });
         out.resize(tiles * blocks, packed.outputs());
-        linears(&pool, &rows, [(&self.proj, Output::store(&mut out))]);
+        linears(&pool, &rows, [(&self.proj, Epilogue::store(&mut out))]);
         Ok(tensor_of(&out, [tiles, blocks, packed.outputs()]))
     }
 }

@@ -7,18 +7,18 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 /// An activation function, applied to every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// `0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))`: the tanh approximation of GELU.
+    /// Tanh approximation of GELU, `0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))`.
     GeluTanh,
-    /// `0.5 z (1 + erf(z / sqrt(2)))`: exact GELU.
+    /// Exact GELU, `0.5 z (1 + erf(z / sqrt(2)))`.
     Gelu,
-    /// `z * sigmoid(z)`.
+    /// SiLU, `z * sigmoid(z)`.
     Silu,
-    /// `max(z, 0)`.
+    /// ReLU, `max(z, 0)`.
     Relu,
 }
 
 impl Activation {
-    /// Applies the function to every value; any shape. Half precision is rounded once, at the end.
+    /// Applies the function to every value of a tensor of any shape. Half-precision results are rounded once, at the end.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
         if let Some(y) = crate::grad::activate(self, &x) {
@@ -39,7 +39,7 @@ impl Activation {
         y.cast(dtype)
     }
 
-    /// Values times the function of as many others; any shape.
+    /// Gated activation: `function(gate) * x`, elementwise on tensors of any shape.
     pub fn gate<const D: usize>(self, gate: Tensor<D>, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
         if let Some(y) = crate::grad::gate(self, &gate, &x) {
@@ -56,7 +56,8 @@ impl Activation {
 const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 const CUBIC: f64 = 0.044715;
 
-/// Written as `z sigmoid(2u)`, which `0.5 z (1 + tanh(u))` equals: it does not cancel where `tanh(u)` is close to -1.
+/// GELU's tanh approximation as `z sigmoid(2u)`, which equals `0.5 z (1 + tanh(u))` but avoids the cancellation where
+/// `tanh(u)` is close to -1.
 fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
     let slope = z.clone() * z.clone() * (TWICE_SQRT_2_OVER_PI * CUBIC) + TWICE_SQRT_2_OVER_PI;
     activation::sigmoid(slope * z.clone()) * z
@@ -65,7 +66,7 @@ fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
 #[cfg(feature = "flex")]
 use crate::elementwise::map;
 
-/// Other backends have their own kernels for whole tensors.
+/// Calls the backend's own kernel; the vectorized loops are for the CPU backend.
 #[cfg(not(feature = "flex"))]
 fn map<const D: usize>(
     x: Tensor<D>,
@@ -88,18 +89,18 @@ fn silu_of(z: f32) -> f32 {
     z / (1.0 + exp(-z))
 }
 
-/// `0.5 z (1 + erf(z / sqrt(2)))` of one value, with an error function that is off by at most 1.5e-7 (Abramowitz and Stegun,
+/// `0.5 z (1 + erf(z / sqrt(2)))` of one value, with an error function whose error is at most 1.5e-7 (Abramowitz and Stegun,
 /// 7.1.26).
 #[cfg(feature = "flex")]
 #[inline(always)]
 fn gelu_of(z: f32) -> f32 {
-    z * normal_below(z)
+    z * normal_cdf(z)
 }
 
-/// The share of a normal distribution below a value.
+/// Cumulative distribution function of the standard normal distribution.
 #[cfg(feature = "flex")]
 #[inline(always)]
-fn normal_below(z: f32) -> f32 {
+fn normal_cdf(z: f32) -> f32 {
     let x = z.abs() * FRAC_1_SQRT_2 as f32;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
     let p = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
@@ -107,26 +108,26 @@ fn normal_below(z: f32) -> f32 {
     0.5 * (1.0 + if z < 0.0 { -erf } else { erf })
 }
 
-/// The function of one value and its derivative there.
+/// The value of the activation function and its derivative.
 #[cfg(feature = "autodiff")]
 #[inline(always)]
-pub(crate) fn value_and_slope(function: Activation, z: f32) -> (f32, f32) {
+pub(crate) fn value_and_derivative(function: Activation, z: f32) -> (f32, f32) {
     const SCALE: f32 = TWICE_SQRT_2_OVER_PI as f32;
     match function {
         Activation::GeluTanh => {
             let cubic = z * z * (TWICE_SQRT_2_OVER_PI * CUBIC) as f32;
-            let share = 1.0 / (1.0 + exp(-(cubic + SCALE) * z));
-            (z * share, share + z * share * (1.0 - share) * (3.0 * cubic + SCALE))
+            let sigmoid = 1.0 / (1.0 + exp(-(cubic + SCALE) * z));
+            (z * sigmoid, sigmoid + z * sigmoid * (1.0 - sigmoid) * (3.0 * cubic + SCALE))
         }
         Activation::Gelu => {
-            let below = normal_below(z);
-            // The density of the normal distribution.
+            let below = normal_cdf(z);
+            // The density of the standard normal distribution.
             let density = exp(-0.5 * z * z) * (0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI) as f32;
             (z * below, below + z * density)
         }
         Activation::Silu => {
-            let share = 1.0 / (1.0 + exp(-z));
-            (z * share, share + z * share * (1.0 - share))
+            let sigmoid = 1.0 / (1.0 + exp(-z));
+            (z * sigmoid, sigmoid + z * sigmoid * (1.0 - sigmoid))
         }
         Activation::Relu => (z.max(0.0), if z > 0.0 { 1.0 } else { 0.0 }),
     }
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_formulas() {
+    fn activations_match_torch() {
         let inputs = [-3.0f32, -0.5, 0.0, 0.7, 4.0];
         // Computed with torch 2.15.0: gelu(approximate="tanh"), gelu, silu, relu.
         let wanted: [(Activation, [f32; 5]); 4] = [

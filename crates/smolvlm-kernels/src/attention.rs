@@ -3,26 +3,26 @@
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, module};
 
-/// Which keys a query may see.
+/// Attention mask: the keys that each query attends to.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one mask serves a whole forward pass; boxing it would gain nothing")]
+#[allow(clippy::large_enum_variant, reason = "a forward pass has a single mask; boxing it would gain nothing")]
 pub enum AttentionMask {
-    /// All of them.
+    /// No mask: every query attends to all keys.
     None,
-    /// Query `i` of `Tq` sees key `j` of `Tk` when `j - i <= Tk - Tq`: the last query sees all keys, so cached keys come
-    /// before the new ones.
+    /// Causal mask: query `i` of `Tq` attends to key `j` of `Tk` when `j - i <= Tk - Tq`. The last query attends to all
+    /// keys, so cached keys come before the new ones.
     Causal,
-    /// Where true, the key is hidden from the query: `[B, 1, Tq, Tk]`, `[B, 1, 1, Tk]` or anything that broadcasts so.
-    /// Every query must see at least one key.
+    /// True where the key is masked for the query: `[B, 1, Tq, Tk]`, `[B, 1, 1, Tk]` or another shape that broadcasts to
+    /// it. Every query must attend to at least one key.
     Hidden(Tensor<4, Bool>),
 }
 
-/// `softmax(q k^T / sqrt(head_dim) + mask) v`, with softmax in f32. With fewer key than query heads, query head `i` uses
-/// key head `i / (heads / kv_heads)` (Ainslie et al. 2023, arXiv 2305.13245).
+/// Scaled dot-product attention, `softmax(q k^T / sqrt(head_dim) + mask) v`, with softmax in f32. With fewer key than query
+/// heads (GQA, Ainslie et al. 2023, arXiv 2305.13245), query head `i` uses key head `i / (heads / kv_heads)`.
 ///
 /// # Shapes
 ///
-/// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result is that of `q`.
+/// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result has the shape of `q`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
     #[cfg(feature = "autodiff")]
     if let Some(out) = crate::grad::attention(&q, &k, &v, mask) {
@@ -32,12 +32,12 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask)
     if q.dims()[1] == k.dims()[1] || native { equal_heads(q, k, v, mask) } else { grouped(q, k, v, mask) }
 }
 
-/// Attention with fewer key than query heads, for backends that want as many of both.
+/// Grouped-query attention for backends that require equal numbers of query and key heads.
 fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
     let ([rows, heads, queries, width], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
     let group = heads / kv_heads;
     if queries == 1 {
-        // While decoding, the heads of a group are queries of their key head: nothing of the cache is copied.
+        // When decoding, the heads of a group become queries of their key head, so the cache is not copied.
         let mask = match mask {
             AttentionMask::Hidden(hidden) => AttentionMask::Hidden(hidden.clone().expand([rows, 1, group, keys])),
             AttentionMask::None | AttentionMask::Causal => AttentionMask::None,
@@ -52,11 +52,11 @@ fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Te
     equal_heads(q, repeat(k), repeat(v), mask)
 }
 
-/// Whether the backend's attention takes fewer key than query heads. Flex does; the generic one, which the others use or
-/// fall back to, multiplies head by head and panics.
+/// Whether the backend's attention supports fewer key than query heads. Flex does; the generic implementation, which the
+/// others use or fall back to, multiplies head by head and panics.
 #[cfg(feature = "flex")]
 fn shares_key_heads(device: &Device) -> bool {
-    // Burn's graph of gradients records the generic attention.
+    // Burn's autodiff graph records the generic attention.
     *device == Device::flex() && !device.is_autodiff()
 }
 
@@ -65,13 +65,13 @@ fn shares_key_heads(_: &Device) -> bool {
     false
 }
 
-/// The backend's attention.
+/// The backend's attention, for equal numbers of query and key heads.
 fn equal_heads(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
     #[cfg(feature = "cubecl")]
     if let Some(out) = crate::gpu::prompt_attention(&q, &k, &v, mask) {
         return out;
     }
-    // The scale stays unset: backends take their fast paths only for the default, which is 1 / sqrt(head_dim).
+    // The scale stays unset: backends use their fast paths only for the default, 1 / sqrt(head_dim).
     let options = AttentionModuleOptions { is_causal: matches!(mask, AttentionMask::Causal), ..Default::default() };
     let hidden = match mask {
         AttentionMask::Hidden(hidden) => Some(hidden.clone()),
@@ -85,8 +85,8 @@ mod tests {
     use super::{AttentionMask, attention, grouped};
     use burn::tensor::{Bool, DType, Device, Distribution, Tensor, TensorData};
 
-    /// The same in f64, query by query, as the definition reads.
-    fn twin(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, sees: impl Fn(usize, usize, usize) -> bool) -> Vec<f64> {
+    /// Reference implementation in f64, query by query, straight from the definition.
+    fn reference(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, sees: impl Fn(usize, usize, usize) -> bool) -> Vec<f64> {
         let values = |t: &Tensor<4>| t.to_data().try_to_vec::<f32>().unwrap();
         let ([batch, heads, tq, dim], [_, kv_heads, tk, _]) = (q.dims(), k.dims());
         let (q, k, v) = (values(q), values(k), values(v));
@@ -124,20 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn every_mask_over_grouped_heads_and_cached_keys() {
-        // The last one is past the size at which the flex backend changes its algorithm.
+    fn attention_matches_the_reference_for_every_mask() {
+        // The last shape is above the size at which the flex backend switches its algorithm.
         for (batch, heads, kv_heads, tq, tk) in
             [(1, 4, 4, 5, 5), (2, 6, 2, 3, 9), (1, 3, 1, 1, 17), (1, 2, 1, 500, 600)]
         {
             let (q, k, v) =
                 (random([batch, heads, tq, 8]), random([batch, kv_heads, tk, 8]), random([batch, kv_heads, tk, 8]));
             let check = |mask: AttentionMask, wanted: &[f64]| {
-                // Both ways to share key heads, whichever one this backend takes.
+                // Both implementations of grouped heads, whichever this backend uses.
                 assert_close(attention(q.clone(), k.clone(), v.clone(), &mask), wanted);
                 assert_close(grouped(q.clone(), k.clone(), v.clone(), &mask), wanted);
             };
-            check(AttentionMask::None, &twin(&q, &k, &v, |_, _, _| true));
-            check(AttentionMask::Causal, &twin(&q, &k, &v, |_, i, j| j + tq <= i + tk));
+            check(AttentionMask::None, &reference(&q, &k, &v, |_, _, _| true));
+            check(AttentionMask::Causal, &reference(&q, &k, &v, |_, i, j| j + tq <= i + tk));
             let sees = |b: usize, i: usize, j: usize| j % 3 != b % 3 || j == i;
             let hidden = |(b, i, j)| !sees(b, i, j);
             let bits: Vec<bool> = (0..batch)
@@ -145,12 +145,12 @@ mod tests {
                 .map(hidden)
                 .collect();
             let hidden = Tensor::<4, Bool>::from_data(TensorData::new(bits, [batch, 1, tq, tk]), &Device::flex());
-            check(AttentionMask::Hidden(hidden), &twin(&q, &k, &v, sees));
+            check(AttentionMask::Hidden(hidden), &reference(&q, &k, &v, sees));
         }
     }
 
     #[test]
-    fn half_precision_stays_half_precision() {
+    fn attention_keeps_half_precision() {
         let x = random([1, 2, 4, 8]).cast(DType::BF16);
         assert_eq!(attention(x.clone(), x.clone(), x, &AttentionMask::Causal).dtype(), DType::BF16);
     }

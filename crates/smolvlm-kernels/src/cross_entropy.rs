@@ -1,16 +1,16 @@
-//! The loss of language models.
+//! Cross-entropy loss.
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
-/// The sum of the negative logarithms of the targets' probabilities, times `scale`.
+/// Summed cross-entropy loss: the sum of the negative log-probabilities of the targets, times `scale`.
 ///
 /// # Shapes
 ///
-/// `[rows, classes]` and one target a row, below the number of classes, to `[1]`.
+/// `[rows, classes]` and one target per row, below the number of classes, to `[1]`.
 ///
 /// # Panics
 ///
-/// When there are not as many targets as rows, or one is no class.
+/// When the number of targets differs from the number of rows, or a target is out of range.
 pub fn cross_entropy(logits: Tensor<2>, targets: &[u32], scale: f32) -> Tensor<1> {
     #[cfg(feature = "autodiff")]
     if let Some(loss) = crate::grad::cross_entropy(&logits, targets, scale) {

@@ -1,15 +1,15 @@
-//! Functions of single values over whole tensors of Burn's CPU backend, in vector registers and on all cores. The backend's
-//! own take one value at a time from the system's mathematics library, in one thread.
+//! Vectorized and multithreaded elementwise functions on tensors of Burn's CPU backend, whose own implementations call the
+//! system's math library for one value at a time, in one thread.
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-/// Values that one task takes.
+/// Values per task.
 const CHUNK: usize = 1 << 14;
 
-/// Applies a function to every value of an f32 tensor on the CPU backend, in place if nobody else holds it. Other tensors go
-/// through `otherwise`, which does the same with the backend's own operations.
+/// Applies a function to every value of an f32 tensor on the CPU backend, in place if its storage is not shared. For other
+/// tensors it calls `otherwise`, which does the same with the backend's own operations.
 pub(crate) fn map<const D: usize>(
     x: Tensor<D>,
     function: impl Fn(f32) -> f32 + Copy + Sync,
@@ -24,7 +24,7 @@ pub(crate) fn map<const D: usize>(
     let mut contiguous = primitive.to_contiguous();
     drop(primitive);
     contiguous.storage_mut::<f32>().par_chunks_mut(CHUNK).for_each(|values| {
-        // Compiled for every instruction set; the loop is vectorized for the one at hand.
+        // Compiled for every instruction set; dispatched at run time.
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || values.iter_mut().for_each(|value| *value = function(*value)),
@@ -39,21 +39,21 @@ mod tests {
     use burn::tensor::{DType, Device, Tensor};
 
     #[test]
-    fn every_value_is_mapped_once_whatever_the_layout() {
+    fn every_value_is_mapped_once_in_any_layout() {
         let values: Vec<f32> = (0..40_000).map(|value| value as f32).collect();
         let x = Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([200, 200]);
-        let unused = |_| panic!("this is an f32 tensor on the CPU");
+        let unused = |_| panic!("an f32 tensor on the CPU must not take the fallback");
         let plus = map(x.clone(), |value| value + 1.0, unused);
         assert!((plus - x.clone()).equal(Tensor::ones([200, 200], &Device::flex())).all().into_scalar::<bool>());
         let part = x.clone().transpose().narrow(0, 3, 50);
         let twice = map(part.clone(), |value| value * 2.0, unused);
         assert!(twice.equal(part * 2.0).all().into_scalar::<bool>());
-        // The other holder of the values does not see it.
+        // The shared original is unchanged.
         assert_eq!(x.into_data().try_to_vec::<f32>().unwrap(), values);
     }
 
     #[test]
-    fn other_types_take_the_other_way() {
+    fn other_data_types_use_the_fallback() {
         let x = Tensor::<1>::zeros([3], (&Device::flex(), DType::BF16));
         let y = map(x, |value| value, |x| x + 1.0);
         assert!(y.equal_elem(1.0).all().into_scalar::<bool>());

@@ -1,4 +1,4 @@
-//! Lookup tables.
+//! Embedding tables.
 
 use crate::linear::linear;
 use burn::module::{Module, Param};
@@ -13,12 +13,12 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table of normally distributed values with standard deviation `range`; nothing is allocated before the first use.
+    /// Creates a table of normally distributed values with standard deviation `range`, allocated lazily on first use.
     pub fn init(ids: usize, width: usize, range: f64, device: &Device) -> Self {
         Self { weight: Initializer::Normal { mean: 0.0, std: range }.init([ids, width], device) }
     }
 
-    /// The rows of the ids.
+    /// Looks up the rows of the ids.
     ///
     /// # Shapes
     ///
@@ -27,10 +27,10 @@ impl Embedding {
         let [batch, len] = ids.dims();
         let weight = self.weight.val();
         let width = weight.dims()[1];
-        rows(weight, ids.reshape([batch * len])).reshape([batch, len, width])
+        gather_rows(weight, ids.reshape([batch * len])).reshape([batch, len, width])
     }
 
-    /// The other way round: products with every row, for output projections that share the table.
+    /// Multiplies with the transposed table: the output projection of models with tied embeddings.
     ///
     /// # Shapes
     ///
@@ -40,7 +40,7 @@ impl Embedding {
     }
 }
 
-/// Rows of a table.
+/// Gathers rows of a table by id.
 ///
 /// # Shapes
 ///
@@ -48,10 +48,10 @@ impl Embedding {
 ///
 /// # Panics
 ///
-/// When an id is none of the table's, on most devices; on others the row means nothing.
-pub fn rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+/// When an id is out of range, on most devices; on others the row is then unspecified.
+pub fn gather_rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     #[cfg(feature = "autodiff")]
-    if let Some(rows) = crate::grad::rows(&table, &ids) {
+    if let Some(rows) = crate::grad::gather_rows(&table, &ids) {
         return rows;
     }
     table.select(0, ids)
@@ -64,7 +64,7 @@ mod tests {
     use burn::tensor::{Device, Int, Tensor};
 
     #[test]
-    fn rows_by_id() {
+    fn forward_gathers_rows_by_id() {
         let device = Device::flex();
         let table = Embedding { weight: Param::from_tensor(Tensor::from_data([[0.0, 1.0], [2.0, 3.0]], &device)) };
         let rows = table.forward(Tensor::<2, Int>::from_data([[1, 0, 1]], &device));

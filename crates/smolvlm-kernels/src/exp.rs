@@ -1,12 +1,12 @@
-//! The exponential function, for loops that are to be vectorized.
+//! Exponential functions for vectorized loops.
 
-/// `e^x` in a form that vectorizes: no branch, no table, no call. Within 2e-7 of the true value, relative to it, from -87 to
-/// 88; smaller arguments give that of -87, larger ones infinity.
+/// `e^x` without branches, tables or calls, so that loops vectorize. The relative error is below 2e-7 from -87 to 88; smaller
+/// arguments give `e^-87`, larger ones infinity.
 ///
-/// `x = n ln 2 + r`, and a polynomial for `e^r` (Cephes, `expf.c`).
+/// Range reduction `x = n ln 2 + r` and a polynomial for `e^r` (Cephes, `expf.c`).
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Added and taken away again it rounds to a whole number, which stands in the lowest bits in between.
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer; between the two, the lowest bits hold that integer.
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -25,13 +25,13 @@ pub(crate) fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// `2^x` for `x` up to 0, in the same manner: within 3e-7 of the true value, relative to it, down to -126; smaller arguments
-/// give 0, a NaN gives NaN.
+/// `2^x` for `x` up to 0, computed like [`exp`]. The relative error is below 3e-7 down to -126; smaller arguments give 0, NaN
+/// gives NaN.
 #[cfg(feature = "flex")]
 #[inline(always)]
 pub(crate) fn exp2<const FUSED: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
-    // e^(r ln 2) by Taylor, for r from -0.5 to 0.5.
+    // Taylor series of e^(r ln 2), for r from -0.5 to 0.5.
     const TERMS: [f32; 6] =
         [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 2.402_265e-1, std::f32::consts::LN_2];
     let clamped = if x < -127.0 { -127.0 } else { x };
@@ -42,7 +42,7 @@ pub(crate) fn exp2<const FUSED: bool>(x: f32) -> f32 {
         p = if FUSED { p.mul_add(r, *term) } else { p * r + *term };
     }
     p = if FUSED { p.mul_add(r, 1.0) } else { p * r + 1.0 };
-    // 2^-127 has no bits here: it is 0.
+    // The bit pattern for 2^-127 is that of 0.
     p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::{exp, exp2};
 
     #[test]
-    fn exp_is_close_over_its_whole_range() {
+    fn exp_is_accurate_over_its_range() {
         let mut worst = 0.0_f64;
         for step in 0..=1_750_000 {
             let x = -87.0 + step as f32 * 1e-4;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn exp2_is_close_below_zero() {
+    fn exp2_is_accurate_below_zero() {
         for step in 0..=1_260_000 {
             let x = -126.0 + step as f32 * 1e-4;
             let wanted = f64::from(x).exp2();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_at_its_ends() {
+    fn exp_saturates_at_the_ends_of_its_range() {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!([exp(200.0), exp(f32::INFINITY)], [f32::INFINITY; 2]);
         assert!(exp(f32::NAN).is_nan());

@@ -1,23 +1,23 @@
-//! Formats of packed weights.
+//! Number formats of packed weights.
 
-/// How weights are stored, and how activations meet them.
+/// Number format of packed weights and of the activations they are multiplied with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// 32-bit floats.
     F32,
-    /// bfloat16 weights and activations, summed in f32.
+    /// bf16 weights and activations, accumulated in f32.
     Bf16,
-    /// 8-bit weights with one scale an output, 8-bit activations with one scale a row, summed exactly.
+    /// 8-bit weights with one scale per output, 8-bit activations with one scale per row, accumulated exactly.
     Q8,
-    /// 4-bit weights with one bf16 scale for 32 inputs of an output, 8-bit activations with one scale a row.
+    /// 4-bit weights with one bf16 scale per 32 inputs of an output, 8-bit activations with one scale per row.
     Q4,
 }
 
-/// Inputs that share a scale in the 4-bit format.
+/// Group size of the 4-bit format: number of inputs that share a scale.
 pub const GROUP: usize = 32;
 
 impl Format {
-    /// Memory of a matrix in this format, in bits a weight, without the scales of whole rows.
+    /// Bits per weight in this format, without the scales of whole rows.
     pub fn bits(self) -> f64 {
         match self {
             Self::F32 => 32.0,

@@ -1,7 +1,7 @@
-//! Linear layers with weights as checkpoints store them, or packed.
+//! Linear layers with weights in the layout of checkpoints or packed.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{HostValues, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use crate::cpu::{Epilogue, HostValues, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
 use crate::weight::Weight;
 #[cfg(feature = "flex")]
 use crate::{Activation, Format};
@@ -9,8 +9,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-/// `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the inputs, which is what
-/// matrix-vector products want, and nothing has to be transposed while loading.
+/// A linear layer, `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the inputs,
+/// which suits matrix-vector products, and loading needs no transposition.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`.
@@ -23,19 +23,19 @@ pub struct Linear {
     pub adapter: Option<Adapter>,
 }
 
-/// A low-rank change of a linear layer, `scale up down` (Hu et al. 2022, arXiv 2106.09685).
+/// A LoRA adapter: the low-rank update `scale up down` of a linear layer (Hu et al. 2022, arXiv 2106.09685).
 #[derive(Module, Debug)]
 pub struct Adapter {
     /// `[rank, in]`.
     pub down: Param<Tensor<2>>,
     /// `[out, rank]`.
     pub up: Param<Tensor<2>>,
-    /// Factor of the product.
+    /// Scaling factor of the update.
     pub scale: f64,
 }
 
 impl Adapter {
-    /// What it adds to the outputs of its layer, given their inputs.
+    /// Computes the update of the layer's outputs from the layer's inputs.
     ///
     /// # Shapes
     ///
@@ -44,21 +44,21 @@ impl Adapter {
         linear(linear(x, self.down.val(), None) * self.scale, self.up.val(), None)
     }
 
-    /// What it adds to the weight of its layer, `[out, in]`.
+    /// The update of the layer's weight, `[out, in]`.
     pub fn weight(&self) -> Tensor<2> {
         self.up.val().matmul(self.down.val()) * self.scale
     }
 }
 
 impl Linear {
-    /// A layer with normally distributed weights of standard deviation `range` and a bias of zeros, if it has one.
-    /// Nothing is allocated before the first use.
+    /// Creates a layer with normally distributed weights of standard deviation `range` and, with `bias`, a bias of zeros.
+    /// Allocated lazily on first use.
     pub fn init(input: usize, output: usize, bias: bool, range: f64, device: &Device) -> Self {
         let weight = Initializer::Normal { mean: 0.0, std: range }.init([output, input], device);
         Self::new(weight, bias.then(|| Initializer::Zeros.init([output], device)), [output, input])
     }
 
-    /// A layer with this weight, `[out, in]`, and bias, `[out]`.
+    /// Creates a layer with this weight, `[out, in]`, and bias, `[out]`.
     pub fn from_tensors(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
         let shape = weight.dims();
         Self::new(Param::from_tensor(weight), bias.map(Param::from_tensor), shape)
@@ -68,16 +68,18 @@ impl Linear {
         Self { weight: Weight::Tensor(weight), bias, shape, adapter: None }
     }
 
-    /// Values that go in.
+    /// Number of input features.
     pub fn inputs(&self) -> usize {
         self.shape[1]
     }
 
-    /// Values that come out.
+    /// Number of output features.
     pub fn outputs(&self) -> usize {
         self.shape[0]
     }
 
+    /// Applies the layer, and its adapter if it has one.
+    ///
     /// # Shapes
     ///
     /// `[.., in]` to `[.., out]`; f32 where the weights are packed.
@@ -95,7 +97,7 @@ impl Linear {
         }
     }
 
-    /// Adds the update of an adapter to the weight and removes the adapter. Packed weights keep theirs.
+    /// Adds the update of the adapter to the weight and removes the adapter. Layers with packed weights keep their adapter.
     pub fn merge_adapter(&mut self) {
         match (&mut self.weight, self.adapter.take()) {
             (Weight::Tensor(weight), Some(adapter)) => {
@@ -108,17 +110,17 @@ impl Linear {
 
 #[cfg(feature = "flex")]
 impl Linear {
-    /// Replaces the weight, and an adapter, by packed weights.
+    /// Replaces the weight by packed weights and removes the adapter.
     ///
     /// # Panics
     ///
-    /// When the matrix is of another shape.
+    /// When the matrix has a different shape.
     pub fn pack(&mut self, matrix: PackedMatrix) {
-        assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "a matrix of the layer's shape");
+        assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "the matrix must have the shape of the layer");
         (self.weight, self.adapter) = (Weight::packed(matrix), None);
     }
 
-    /// The packed weights.
+    /// The packed weights, if the weights are packed.
     pub fn packed(&self) -> Option<&PackedMatrix> {
         self.weight.matrix()
     }
@@ -130,13 +132,13 @@ impl Linear {
         }
     }
 
-    /// The bias, where kernels can read it.
+    /// The bias in a form that CPU kernels read.
     fn host_bias(&self) -> Option<HostValues> {
         self.bias.as_ref().map(|bias| HostValues::of(bias.val()))
     }
 }
 
-/// The format of layers that all have packed weights of the same one, and no adapters.
+/// The number format of the layers; `None` unless all have packed weights in one format and no adapters.
 #[cfg(feature = "flex")]
 pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option<Format> {
     let mut formats = layers.into_iter().map(|layer| match layer.adapter {
@@ -147,35 +149,42 @@ pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option
     formats.all(|format| format == Some(first)).then_some(first)
 }
 
-/// Layers with packed weights that share their inputs, as one parallel region.
+/// Applies several layers with packed weights to the same inputs, as one parallel region.
 ///
 /// # Panics
 ///
-/// When the weights of a layer are not packed, or do not fit.
+/// When the weights of a layer are not packed, or shapes do not match.
 #[cfg(feature = "flex")]
-pub fn linears<const N: usize>(pool: &Pool, x: &Rows, layers: [(&Linear, Output<'_>); N]) {
+pub fn linears<const N: usize>(pool: &Pool, x: &PackedLhs, layers: [(&Linear, Epilogue<'_>); N]) {
     let biases = layers.each_ref().map(|(layer, _)| layer.host_bias());
     let mut biases = biases.iter();
     let matrices = layers.map(|(layer, output)| {
         let bias = biases.next().and_then(Option::as_deref);
         (layer.packed_or_panic(), output.with_bias(bias))
     });
-    products(pool, x, matrices);
+    matmuls(pool, x, matrices);
 }
 
-/// `activation(gate(x)) * up(x)` of layers with packed weights.
+/// Computes `activation(gate(x)) * up(x)` with packed weights.
 ///
 /// # Panics
 ///
 /// As [`linears`].
 #[cfg(feature = "flex")]
-pub fn gated_linears(pool: &Pool, x: &Rows, gate: &Linear, up: &Linear, activation: Activation, output: Output<'_>) {
+pub fn gated_linears(
+    pool: &Pool,
+    x: &PackedLhs,
+    gate: &Linear,
+    up: &Linear,
+    activation: Activation,
+    output: Epilogue<'_>,
+) {
     let (gate_bias, up_bias) = (gate.host_bias(), up.host_bias());
     let parts = [(gate.packed_or_panic(), gate_bias.as_deref()), (up.packed_or_panic(), up_bias.as_deref())];
-    gated_products(pool, x, parts, activation, output);
+    gated_matmul(pool, x, parts, activation, output);
 }
 
-/// `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
+/// Computes `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     #[cfg(feature = "autodiff")]
     if let Some(y) = crate::grad::linear(&x, &weight, bias.as_ref()) {
@@ -193,10 +202,10 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Opti
     y.reshape(shape)
 }
 
-/// The product of two matrices, or of batches of them, as exact as the type is.
+/// The product of two matrices or batches of matrices, at the full precision of the data type.
 pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "cubecl")]
-    if let Some(product) = crate::gpu::matmul::product(&lhs, &rhs) {
+    if let Some(product) = crate::gpu::matmul::try_matmul(&lhs, &rhs) {
         return product;
     }
     lhs.matmul(rhs)
@@ -226,12 +235,12 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_output_rows() {
+    fn forward_multiplies_with_the_transposed_weight() {
         assert_eq!(run(&layer()), [16.0, 19.5, 6.0, 19.0]);
     }
 
     #[test]
-    fn packed_weights_are_the_same_matrix() {
+    fn packed_weights_give_the_same_outputs() {
         let mut packed = layer();
         let rows = [[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]];
         let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
@@ -241,7 +250,7 @@ mod tests {
         packed.pack(PackedMatrix::pack(2, 3, Format::F32, row).unwrap());
         assert_eq!(packed.packed().map(PackedMatrix::format), Some(Format::F32));
         assert_eq!(run(&packed), [16.0, 19.5, 6.0, 19.0]);
-        // An adapter counts on packed weights, too.
+        // Adapters apply to packed weights as well.
         let device = Device::flex();
         packed.adapter = Some(Adapter {
             down: Param::from_tensor(Tensor::from_data([[1.0, 0.0, 0.0]], &device)),

@@ -1,4 +1,4 @@
-//! A file read through a memory map, whose consumed parts can be handed back to the system.
+//! Memory-mapped files whose resident pages can be released.
 
 use std::fs::File;
 use std::io;
@@ -9,12 +9,12 @@ use memmap2::Mmap;
 
 /// A read-only memory map of a regular file; dereferences to its bytes.
 ///
-/// Pages come from the file when they are first touched, so opening a file costs no memory.
-/// [`release`](Self::release) gives touched pages back, which lets a loader walk through a file larger than memory.
+/// Pages are loaded on first access, so opening a file costs no memory.
+/// [`release`](Self::release) frees resident pages, so that a loader can read a file larger than memory.
 ///
-/// The file must not be shortened or rewritten while it is mapped: reading a page that is gone ends the process
-/// (`SIGBUS` on Unix), and rewritten bytes may be seen half old, half new. Replace a mapped file by renaming a new one
-/// over it, which leaves the mapped one alone.
+/// The file must not be truncated or rewritten while it is mapped: reading a page that no longer exists ends the process
+/// (`SIGBUS` on Unix), and a reader may see a mix of old and new bytes. Replace a mapped file by renaming a new one over
+/// it, which does not affect the mapping.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Mmap,
@@ -30,24 +30,24 @@ impl MappedFile {
     #[allow(unsafe_code)]
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        // Asked before opening: opening a pipe would wait for a writer.
+        // Checked before opening: opening a pipe would wait for a writer.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let file = File::open(path)?;
         #[expect(unsafe_code, reason = "mapping a file; see SAFETY")]
         // SAFETY: the map is private to this value and only ever read, through `&[u8]`. What Rust cannot rule out is
-        // another process changing the file meanwhile: bytes behind a shared reference would then change, or be gone.
-        // The type's documentation puts that on the caller; model files are written once and replaced by renaming.
+        // another process changing the file meanwhile: bytes under a shared reference would then change or vanish. The
+        // type's documentation requires the caller to prevent that; model files are written once and replaced by renaming.
         let map = unsafe { Mmap::map(&file)? };
         Ok(Self { map })
     }
 
-    /// Tells the system that the bytes of `range` are not needed for now, so that their pages stop counting as memory
-    /// of this process.
+    /// Advises the system that the bytes of `range` are not needed for now, so that their pages no longer count towards
+    /// the resident memory of this process.
     ///
-    /// They stay readable: the next access fetches them from the file again. Parts of `range` beyond the end are
-    /// ignored, and so is a refusal by the system, which costs memory and nothing else. Does nothing outside Unix.
+    /// They stay readable: the next access loads them from the file again. Parts of `range` past the end of the file are
+    /// ignored. If the system rejects the advice, the pages merely stay resident. Does nothing outside Unix.
     #[allow(unsafe_code)]
     pub fn release(&self, range: Range<usize>) {
         let end = range.end.min(self.map.len());
@@ -60,7 +60,7 @@ impl MappedFile {
             // that reach over its ends are dropped too and come back in the same way.
             let advised =
                 unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
-            // Advice only: the bytes are right either way.
+            // Only advice: the bytes are correct either way.
             drop(advised);
         }
         #[cfg(not(unix))]
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_file() {
+    fn folder_and_missing_file_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let error = MappedFile::open(folder.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{DType, Device, Tensor, module};
 
-/// `y = (x - mean) / sqrt(var + eps) * weight + bias` over the last axis.
+/// Layer norm, `y = (x - mean) / sqrt(var + eps) * weight + bias` over the last axis.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// `[width]`.
@@ -16,12 +16,12 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// The identity scale and shift.
+    /// Creates a layer norm with weights of one and biases of zero.
     pub fn init(width: usize, eps: f64, device: &Device) -> Self {
         Self { weight: Initializer::Ones.init([width], device), bias: Initializer::Zeros.init([width], device), eps }
     }
 
-    /// Normalizes in f32, with one rounding at the end.
+    /// Normalizes in f32 and rounds once, at the end.
     ///
     /// # Shapes
     ///
@@ -42,7 +42,7 @@ impl LayerNorm {
     }
 }
 
-/// `y = weight * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467).
+/// RMS norm, `y = weight * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467).
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// `[width]`.
@@ -52,13 +52,13 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// The identity scale.
+    /// Creates an RMS norm with weights of one.
     pub fn init(width: usize, eps: f64, device: &Device) -> Self {
         Self { weight: Initializer::Ones.init([width], device), eps }
     }
 
-    /// Normalizes in f32 and rounds to the type of `x` before the multiplication with the weight, as the reference does
-    /// (transformers 5.23.0, modeling_llama.py).
+    /// Normalizes in f32 and rounds to the data type of `x` before the multiplication with the weight, as in transformers
+    /// 5.24.0 (modeling_llama.py).
     ///
     /// # Shapes
     ///
@@ -93,24 +93,24 @@ mod tests {
         Param::from_tensor(Tensor::from_data(values, &Device::flex()))
     }
 
-    /// The same in f64, value by value.
-    fn twin(row: &[f32; 4], centerd: bool, eps: f64, bias: [f32; 4]) -> [f64; 4] {
+    /// Reference implementation in f64.
+    fn reference(row: &[f32; 4], centered: bool, eps: f64, bias: [f32; 4]) -> [f64; 4] {
         let row = row.map(f64::from);
-        let mean = if centerd { row.iter().sum::<f64>() / 4.0 } else { 0.0 };
+        let mean = if centered { row.iter().sum::<f64>() / 4.0 } else { 0.0 };
         let spread = (row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0 + eps).sqrt();
         std::array::from_fn(|i| (row[i] - mean) / spread * f64::from(WEIGHT[i]) + f64::from(bias[i]))
     }
 
     #[test]
-    fn both_equal_their_twins() {
+    fn norms_match_the_reference() {
         let x = || Tensor::<2>::from_data(X, &Device::flex());
         let layer = LayerNorm { weight: param(WEIGHT), bias: param(BIAS), eps: 1e-6 };
         let rms = RmsNorm { weight: param(WEIGHT), eps: 1e-5 };
-        for (found, centerd, eps, bias) in
+        for (found, centered, eps, bias) in
             [(layer.forward(x()), true, 1e-6, BIAS), (rms.forward(x()), false, 1e-5, [0.0; 4])]
         {
             let found = found.into_data().try_to_vec::<f32>().unwrap();
-            let wanted = X.iter().flat_map(|row| twin(row, centerd, eps, bias));
+            let wanted = X.iter().flat_map(|row| reference(row, centered, eps, bias));
             for (found, wanted) in found.iter().zip(wanted) {
                 assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} instead of {wanted}");
             }

@@ -2,18 +2,18 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-/// Cosines and sines of rotary position embedding (Su et al. 2021, arXiv 2104.09864), for positions from 0 on.
+/// Tables of the cosines and sines of rotary position embedding (Su et al. 2021, arXiv 2104.09864) for positions from 0.
 #[derive(Debug, Clone)]
 pub struct Rotary {
-    /// `[positions, head_dim]`, both halves alike.
+    /// `[positions, head_dim]`, both halves equal.
     cos: Tensor<2>,
-    /// `[positions, head_dim]`, both halves alike.
+    /// `[positions, head_dim]`, both halves equal.
     sin: Tensor<2>,
 }
 
 impl Rotary {
-    /// The tables for `positions` positions, from the inverse frequencies of half a head. Angles, cosines and sines are
-    /// computed in f32 and then rounded to `dtype`, as the reference does (transformers 5.23.0, modeling_llama.py).
+    /// Computes the tables of `positions` positions from the inverse frequencies of half a head. Angles, cosines and sines
+    /// are computed in f32 and then rounded to `dtype`, as in transformers 5.24.0 (modeling_llama.py).
     pub fn new(inverse_frequencies: &[f32], positions: usize, device: &Device, dtype: DType) -> Self {
         let half = inverse_frequencies.len();
         let table = |function: fn(f32) -> f32| {
@@ -27,24 +27,24 @@ impl Rotary {
         Self { cos: table(f32::cos), sin: table(f32::sin) }
     }
 
-    /// Cosines and sines of `len` positions from `start` on, the same in every row: two `[1, 1, len, head_dim]`.
+    /// Cosines and sines of `len` positions from `start`, the same for every row: two `[1, 1, len, head_dim]`.
     pub fn range(&self, start: usize, len: usize) -> (Tensor<4>, Tensor<4>) {
         let cut = |table: &Tensor<2>| table.clone().narrow(0, start, len).unsqueeze::<4>();
         (cut(&self.cos), cut(&self.sin))
     }
 
-    /// The tables of cosines and sines, `[positions, head_dim]` each, both halves of a row alike.
+    /// The tables of cosines and sines, `[positions, head_dim]` each; both halves of a row are equal.
     pub fn tables(&self) -> [Tensor<2>; 2] {
         [self.cos.clone(), self.sin.clone()]
     }
 
-    /// Cosines and sines where kernels can read them, `[positions, head_dim]`, both halves of a row alike.
+    /// Cosines and sines for CPU kernels, `[positions, head_dim]`; both halves of a row are equal.
     #[cfg(feature = "flex")]
     pub fn host(&self) -> [crate::cpu::HostValues; 2] {
         [&self.cos, &self.sin].map(|table| crate::cpu::HostValues::of(table.clone()))
     }
 
-    /// Cosines and sines of a position for each token, `[B, T]`: two `[B, 1, T, head_dim]`.
+    /// Cosines and sines of the positions of tokens, `[B, T]`: two `[B, 1, T, head_dim]`.
     pub fn at(&self, positions: Tensor<2, Int>) -> (Tensor<4>, Tensor<4>) {
         let [batch, len] = positions.dims();
         let positions = positions.reshape([batch * len]);
@@ -56,20 +56,20 @@ impl Rotary {
     }
 }
 
-/// Rotates heads by position: `x * cos + rotate_half(x) * sin`, with the halves of a head as the two coordinates (the
-/// layout of llama checkpoints; GPT-J pairs neighbors instead).
+/// Applies rotary position embedding, `x * cos + rotate_half(x) * sin`, with the halves of a head as the two coordinates
+/// (the layout of llama checkpoints; GPT-J pairs neighbors instead).
 ///
 /// # Shapes
 ///
 /// `x` `[B, heads, T, head_dim]`, `cos` and `sin` `[B or 1, 1, T, head_dim]`.
 pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "autodiff")]
-    if let Some(turned) = crate::grad::rotate(&x, &cos, &sin) {
-        return turned;
+    if let Some(rotated) = crate::grad::rotate(&x, &cos, &sin) {
+        return rotated;
     }
     #[cfg(feature = "cubecl")]
-    if let Some(turned) = crate::gpu::rotate(&x, &cos, &sin) {
-        return turned;
+    if let Some(rotated) = crate::gpu::rotate(&x, &cos, &sin) {
+        return rotated;
     }
     let half = x.dims()[3] / 2;
     let (left, right) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half));
@@ -82,7 +82,7 @@ mod tests {
     use burn::tensor::{DType, Device, Int, Tensor};
 
     #[test]
-    fn halves_turn_by_position_times_frequency() {
+    fn rotation_angle_is_position_times_frequency() {
         let device = Device::flex();
         let inverse = [1.0f32, 0.01];
         let rotary = Rotary::new(&inverse, 8, &device, DType::F32);

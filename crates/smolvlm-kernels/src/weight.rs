@@ -1,24 +1,24 @@
-//! Weights as checkpoints store them, or packed.
+//! Weights in the layout of checkpoints or packed for the CPU kernels.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{HostValues, Matrix, Output, PackedMatrix, Pool, Rows, products, tensor_of};
+use crate::cpu::{Epilogue, HostValues, Matrix, PackedLhs, PackedMatrix, Pool, matmuls, tensor_of};
 use crate::linear::linear;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 #[cfg(feature = "flex")]
 use std::sync::Arc;
 
-/// The weight of a layer. A path to it does not name the variant.
+/// The weight of a layer. Parameter paths do not include the variant.
 #[derive(Module, Debug)]
 pub enum Weight<const D: usize> {
-    /// A parameter in the layout of checkpoints, which can be trained.
+    /// A trainable parameter in the layout of checkpoints.
     Tensor(Param<Tensor<D>>),
-    /// In the layout of the CPU's kernels. No parameter: it is neither trained nor saved.
+    /// A weight in the layout of the CPU kernels. Not a parameter: it is neither trained nor saved.
     #[cfg(feature = "flex")]
     Packed(Packed),
 }
 
-/// A weight in the layout of the CPU's kernels, shared by clones.
+/// A weight in the layout of the CPU kernels, shared by clones.
 #[cfg(feature = "flex")]
 #[derive(Module, Debug)]
 pub struct Packed {
@@ -27,7 +27,8 @@ pub struct Packed {
 }
 
 impl Weight<4> {
-    /// Products of a convolution's filters, `[out, channels, height, width]`, with the patches that it reads, and a bias.
+    /// Convolution of non-overlapping patches as a matrix product with the filters, `[out, channels, height, width]`, plus a
+    /// bias.
     ///
     /// # Shapes
     ///
@@ -43,12 +44,12 @@ impl Weight<4> {
 
 #[cfg(feature = "flex")]
 impl<const D: usize> Weight<D> {
-    /// A packed weight.
+    /// Wraps a packed matrix.
     pub fn packed(matrix: PackedMatrix) -> Self {
         Self::Packed(Packed { matrix: Arc::new(matrix) })
     }
 
-    /// The packed weight, if it is one.
+    /// The packed matrix, if the weight is packed.
     pub fn matrix(&self) -> Option<&PackedMatrix> {
         match self {
             Self::Tensor(_) => None,
@@ -67,16 +68,16 @@ impl Packed {
     ///
     /// # Panics
     ///
-    /// When the tensors are not on the CPU backend, or do not fit.
+    /// When the tensors are not on the CPU backend, or their shapes do not match the weight.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
         let (mut shape, width) = (x.dims(), self.matrix.inputs());
         shape[D - 1] = self.matrix.outputs();
         let (values, bias) = (HostValues::of(x), bias.map(HostValues::of));
-        let (pool, mut rows, mut out) = (Pool::current(), Rows::new(self.matrix.format()), Matrix::new());
+        let (pool, mut rows, mut out) = (Pool::current(), PackedLhs::new(self.matrix.format()), Matrix::new());
         let count = values.len() / width.max(1);
         rows.fill(&pool, count, width, |row, out| out.copy_from_slice(&values[row * width..][..width]));
         out.resize(count, self.matrix.outputs());
-        products(&pool, &rows, [(&*self.matrix, Output::store(&mut out).with_bias(bias.as_deref()))]);
+        matmuls(&pool, &rows, [(&*self.matrix, Epilogue::store(&mut out).with_bias(bias.as_deref()))]);
         tensor_of(&out, shape)
     }
 }

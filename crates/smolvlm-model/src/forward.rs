@@ -155,11 +155,11 @@ impl SmolVlmModel {
     /// # Errors
     ///
     /// As [`prefill`](Self::prefill).
-    pub fn decode_likeliest(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
+    pub fn decode_argmax(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
         #[cfg(feature = "cubecl")]
         if let Some(card) = self.card_for(tokens) {
             card.step(tokens, cache)?;
-            return card.likeliest(cache).map_err(|error| Error::device(&error));
+            return card.argmax(cache).map_err(|error| Error::device(&error));
         }
         let logits = self.forward(&ModelInputs::next_tokens(tokens), cache, ForwardOptions::default())?.logits;
         let (logit, token) = logits.max_dim_with_indices(2);

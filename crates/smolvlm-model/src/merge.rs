@@ -2,7 +2,7 @@
 
 use crate::{Error, ModelInputs, SmolVlmModel};
 use burn::tensor::{Int, Tensor, TensorData};
-use smolvlm_kernels::rows as rows_of;
+use smolvlm_kernels::gather_rows;
 
 impl SmolVlmModel {
     /// Embeddings of the tokens, with the features of the images at the places of the image tokens, in row order
@@ -47,7 +47,7 @@ impl SmolVlmModel {
         });
         let source = TensorData::new(source.collect::<Vec<i32>>(), [tokens]);
         let both = Tensor::cat(vec![embeds.clone().reshape([tokens, width]), features.clone().cast(embeds.dtype())], 0);
-        Ok(rows_of(both, Tensor::<1, Int>::from_data(source, &device)).reshape([rows, len, width]))
+        Ok(gather_rows(both, Tensor::<1, Int>::from_data(source, &device)).reshape([rows, len, width]))
     }
 
     pub(crate) fn check_ids(&self, inputs: &ModelInputs) -> Result<(), Error> {

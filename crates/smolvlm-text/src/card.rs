@@ -3,8 +3,8 @@
 use crate::{DecoderLayer, Error, KvCache, TextModel};
 use burn::tensor::DType;
 use smolvlm_config::{Activation, TextConfig};
+use smolvlm_kernels::gpu::decode_batch::DecodeBatch;
 use smolvlm_kernels::gpu::decoder::Decoder;
-use smolvlm_kernels::gpu::rows::Rows;
 use smolvlm_kernels::gpu::tensor::{Handle, buffer, client, element, own_buffer};
 use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
 use smolvlm_kernels::{Linear, RmsNorm, Weight};
@@ -22,7 +22,7 @@ pub struct CardDecoder {
 pub(crate) struct CardRows(Option<Box<Started>>);
 
 struct Started {
-    rows: Rows,
+    rows: DecodeBatch,
     /// The tokens of the last step, which the GPU feeds to the next step unless others are given.
     found: Vec<u32>,
     /// Whether the last step ran these tokens: then the next one will probably, too.
@@ -107,9 +107,9 @@ impl CardDecoder {
     /// # Errors
     ///
     /// What the device says.
-    pub fn likeliest(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
+    pub fn argmax(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
         let Some(started) = &mut cache.card.0 else { return Ok(Vec::new()) };
-        let found = started.rows.likeliest(&self.decoder, started.follows)?;
+        let found = started.rows.argmax(&self.decoder, started.follows)?;
         started.found = found.iter().map(|(token, _)| *token).collect();
         Ok(found)
     }
@@ -123,7 +123,7 @@ impl CardDecoder {
         cache.card.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
     }
 
-    fn rows(&self, cache: &mut KvCache) -> Rows {
+    fn rows(&self, cache: &mut KvCache) -> DecodeBatch {
         let own = |layer: &mut crate::LayerCache| LayerCache {
             keys: own_buffer(&mut layer.keys),
             values: own_buffer(&mut layer.values),
@@ -132,7 +132,7 @@ impl CardDecoder {
         let rotary = cache.rotary.tables().map(buffer);
         let padding: Vec<u32> = cache.padding.iter().map(|&padding| padding as u32).collect();
         let cache_on_card = Cache { layers, rotary, capacity: cache.capacity() };
-        Rows::new(&self.decoder, cache_on_card, cache.len(), &padding)
+        DecodeBatch::new(&self.decoder, cache_on_card, cache.len(), &padding)
     }
 }
 

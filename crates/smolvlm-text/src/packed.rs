@@ -6,8 +6,8 @@ use crate::{Error, TextModel, TextOutput};
 use burn::tensor::{DType, Tensor};
 use half::bf16;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Heads, HostValues, Matrix, Output, Pool, Rows, Stored, Visible, attend_one,
-    attention, matrix_of, modify, rms_norm, rotate, tensor_of,
+    AttentionScratch, AttentionShape, Epilogue, Heads, HostValues, KeyMask, Matrix, PackedLhs, Pool, TensorElement,
+    attention, decode_attention, matrix_of, modify, rms_norm, rotate, tensor_of,
 };
 use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears, packed_format};
 
@@ -62,7 +62,7 @@ pub(crate) fn forward(
     })
 }
 
-fn run<E: Stored>(
+fn run<E: TensorElement>(
     model: &TextModel,
     format: Format,
     embeds: Tensor<3>,
@@ -124,9 +124,9 @@ struct Step<'a> {
 
 /// Intermediate results, kept from layer to layer.
 struct Buffers<E> {
-    normed: Rows,
-    attended: Rows,
-    inner: Rows,
+    normed: PackedLhs,
+    attended: PackedLhs,
+    inner: PackedLhs,
     /// Queries, keys and values as they come out of the products.
     projected: Matrix<f32>,
     /// Queries, rotated.
@@ -134,9 +134,9 @@ struct Buffers<E> {
     scratch: AttentionScratch,
 }
 
-impl<E: Stored> Buffers<E> {
+impl<E: TensorElement> Buffers<E> {
     fn new(format: Format) -> Self {
-        let rows = || Rows::new(format);
+        let rows = || PackedLhs::new(format);
         Self {
             normed: rows(),
             attended: rows(),
@@ -165,7 +165,13 @@ impl Norm {
 }
 
 impl DecoderLayer {
-    fn run<E: Stored>(&self, step: &Step<'_>, x: &mut Matrix<f32>, cache: &mut LayerCache, buffers: &mut Buffers<E>) {
+    fn run<E: TensorElement>(
+        &self,
+        step: &Step<'_>,
+        x: &mut Matrix<f32>,
+        cache: &mut LayerCache,
+        buffers: &mut Buffers<E>,
+    ) {
         let Buffers { normed, attended, inner, projected, queries, scratch } = buffers;
         let (pool, rows, hidden) = (step.pool, x.rows(), x.columns());
         let (attend, mlp) = (&self.self_attn, &self.mlp);
@@ -183,12 +189,12 @@ impl DecoderLayer {
         let norm = Norm::of(&self.input_layernorm);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
         projected.resize(rows, q_width + 2 * kv_width);
-        let [q, k, v] = Output::store(projected).split_columns([q_width, kv_width, kv_width]);
+        let [q, k, v] = Epilogue::store(projected).split_columns([q_width, kv_width, kv_width]);
         linears(pool, normed, [(&attend.q_proj, q), (&attend.k_proj, k), (&attend.v_proj, v)]);
         step.rotate(projected, shape);
         queries.fill(pool, rows, q_width, |row, out| narrow(&projected.row(row)[..q_width], out));
 
-        let out = attended.place(rows, q_width);
+        let out = attended.begin_write(rows, q_width);
         cache.keys.inplace(|keys| {
             modify::<E, 4>(keys, |keys| {
                 cache.values.inplace(|values| {
@@ -210,9 +216,9 @@ impl DecoderLayer {
                             head: step.capacity * width,
                         };
                         let (qkv, visible) =
-                            ([q, stored(keys), stored(values)], Visible::Causal { padding: step.padding });
+                            ([q, stored(keys), stored(values)], KeyMask::Causal { padding: step.padding });
                         if step.tokens == 1 {
-                            attend_one(pool, shape, qkv, visible, out);
+                            decode_attention(pool, shape, qkv, visible, out);
                         } else {
                             attention(pool, shape, qkv, visible, scratch, out);
                         }
@@ -221,19 +227,19 @@ impl DecoderLayer {
             })
         });
         cache.len = shape.keys;
-        attended.settle(pool);
-        linears(pool, attended, [(&attend.o_proj, Output::add_to(x))]);
+        attended.finish_write(pool);
+        linears(pool, attended, [(&attend.o_proj, Epilogue::add_to(x))]);
 
         let norm = Norm::of(&self.post_attention_layernorm);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
-        let output = inner.place(rows, mlp.gate_proj.outputs());
+        let output = inner.begin_write(rows, mlp.gate_proj.outputs());
         gated_linears(pool, normed, &mlp.gate_proj, &mlp.up_proj, mlp.activation, output);
-        inner.settle(pool);
-        linears(pool, inner, [(&mlp.down_proj, Output::add_to(x))]);
+        inner.finish_write(pool);
+        linears(pool, inner, [(&mlp.down_proj, Epilogue::add_to(x))]);
     }
 }
 
-fn narrow<E: Stored>(values: &[f32], out: &mut [E]) {
+fn narrow<E: TensorElement>(values: &[f32], out: &mut [E]) {
     for (out, value) in out.iter_mut().zip(values) {
         *out = E::narrow(*value);
     }
@@ -251,7 +257,7 @@ impl Step<'_> {
     }
 
     /// Writes keys or values, which start at a column of the projected rows, behind those of earlier tokens.
-    fn append<E: Stored>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
+    fn append<E: TensorElement>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
         let width = shape.width;
         for row in 0..self.rows {
             for token in 0..self.tokens {

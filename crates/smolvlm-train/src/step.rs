@@ -3,7 +3,7 @@
 use crate::parameters::{Parameter, add_gradients, recording};
 use crate::{Error, Sample};
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use smolvlm_kernels::{cross_entropy, rows};
+use smolvlm_kernels::{cross_entropy, gather_rows};
 use smolvlm_model::{ModelInputs, SmolVlmModel};
 
 /// What a worker found.
@@ -70,7 +70,7 @@ fn loss(model: &SmolVlmModel, samples: &[&Sample], scale: f32) -> Result<Tensor<
     // Only tokens before a target need logits.
     let count = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
-    let hidden = rows(hidden.flatten::<2>(0, 1), places);
+    let hidden = gather_rows(hidden.flatten::<2>(0, 1), places);
     let logits = model.logits(hidden.unsqueeze::<3>()).flatten::<2>(0, 1);
     Ok(cross_entropy(logits, &targets, scale))
 }

@@ -7,8 +7,8 @@ use crate::{Error, VisionEncoder, VisionOutput};
 use burn::tensor::Tensor;
 use half::bf16;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Element, Heads, HostValues, Matrix, Output, PackedMatrix, Pool, Rows, Visible,
-    attention, layer_norm, products, tensor_of,
+    AttentionScratch, AttentionShape, Element, Epilogue, Heads, HostValues, KeyMask, Matrix, PackedLhs, PackedMatrix,
+    Pool, attention, layer_norm, matmuls, tensor_of,
 };
 use smolvlm_kernels::{Format, LayerNorm, Linear, Weight, linears, packed_format};
 
@@ -115,7 +115,7 @@ impl VisionEmbeddings {
         let [_, _, height, width] = tiles.dims();
         let [count, rows, columns] = grid;
         let pixels = HostValues::of(tiles);
-        let mut patches = Rows::new(weight.format());
+        let mut patches = PackedLhs::new(weight.format());
         patches.fill(pool, count * rows * columns, channels * patch * patch, |index, out| {
             let (tile, row, column) = (index / (rows * columns), index / columns % rows, index % columns);
             for (line, out) in out.chunks_exact_mut(patch).enumerate() {
@@ -138,23 +138,23 @@ impl VisionEmbeddings {
             out.copy_from_slice(&table[id * hidden..][..hidden]);
         });
         let bias = HostValues::of(self.patch_embedding.bias.val());
-        products(pool, &patches, [(weight, Output::add_to(&mut x).with_bias(Some(&bias)))]);
+        matmuls(pool, &patches, [(weight, Epilogue::add_to(&mut x).with_bias(Some(&bias)))]);
         x
     }
 }
 
 /// Intermediate results, kept from layer to layer.
 struct Buffers<E> {
-    normed: Rows,
-    attended: Rows,
-    inner: Rows,
+    normed: PackedLhs,
+    attended: PackedLhs,
+    inner: PackedLhs,
     heads: Matrix<E>,
     scratch: AttentionScratch,
 }
 
 impl<E: Element> Buffers<E> {
     fn new(format: Format) -> Self {
-        let rows = || Rows::new(format);
+        let rows = || PackedLhs::new(format);
         Self {
             normed: rows(),
             attended: rows(),
@@ -198,7 +198,7 @@ impl EncoderLayer {
         let norm = Norm::of(&self.layer_norm1);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
         heads.resize(rows, 3 * hidden);
-        let [q, k, v] = Output::store(heads).split_columns([hidden; 3]);
+        let [q, k, v] = Epilogue::store(heads).split_columns([hidden; 3]);
         linears(pool, normed, [(&attend.q_proj, q), (&attend.k_proj, k), (&attend.v_proj, v)]);
         let width = hidden / attend.heads;
         let part = |start| Heads {
@@ -216,17 +216,17 @@ impl EncoderLayer {
             queries: patches,
             keys: patches,
         };
-        let visible = seen.map_or(Visible::All, Visible::Keys);
+        let visible = seen.map_or(KeyMask::All, KeyMask::Keys);
         let qkv = [part(0), part(hidden), part(2 * hidden)];
-        attention(pool, shape, qkv, visible, scratch, attended.place(rows, hidden));
-        attended.settle(pool);
-        linears(pool, attended, [(&attend.out_proj, Output::add_to(x))]);
+        attention(pool, shape, qkv, visible, scratch, attended.begin_write(rows, hidden));
+        attended.finish_write(pool);
+        linears(pool, attended, [(&attend.out_proj, Epilogue::add_to(x))]);
 
         let norm = Norm::of(&self.layer_norm2);
         normed.fill(pool, rows, hidden, |row, out| norm.apply(x.row(row), out));
-        let output = inner.place(rows, mlp.fc1.outputs()).with_activation(mlp.activation);
+        let output = inner.begin_write(rows, mlp.fc1.outputs()).with_activation(mlp.activation);
         linears(pool, normed, [(&mlp.fc1, output)]);
-        inner.settle(pool);
-        linears(pool, inner, [(&mlp.fc2, Output::add_to(x))]);
+        inner.finish_write(pool);
+        linears(pool, inner, [(&mlp.fc2, Epilogue::add_to(x))]);
     }
 }

@@ -89,6 +89,6 @@ pub use processor::{
 };
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;
-pub use smolvlm_kernels::Ceilings;
+pub use smolvlm_kernels::PeakRates;
 pub use source::Source;
 pub use stream::{Event, Stream};

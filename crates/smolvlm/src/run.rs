@@ -135,7 +135,7 @@ impl<'m> Run<'m> {
             // On a GPU, greedy sampling needs only the argmax on the host.
             let argmax = !self.model.device().device.is_cpu() && self.sequences.iter().all(Sequence::is_greedy);
             self.next = if argmax {
-                Next::Argmax(network.decode_likeliest(&tokens, cache)?)
+                Next::Argmax(network.decode_argmax(&tokens, cache)?)
             } else {
                 Next::Logits(network.decode(&tokens, cache)?)
             };

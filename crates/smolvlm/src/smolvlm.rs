@@ -7,7 +7,7 @@ use crate::options::resolve_format;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
-    Cancel, Ceilings, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
+    Cancel, PeakRates, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
     Truncation, estimate,
 };
 use burn::tensor::Tensor;
@@ -138,11 +138,11 @@ impl SmolVlm {
     }
 
     /// The device's measured peak rates, on a CPU with [`Options::threads`] threads; none if the measurement fails.
-    pub fn peak_rates(&self) -> Option<Ceilings> {
+    pub fn peak_rates(&self) -> Option<PeakRates> {
         if self.device.device != Device::Flex {
-            return guarded(self.device.device, || Ok::<_, Error>(Ceilings::of_device(&self.handle))).ok().flatten();
+            return guarded(self.device.device, || Ok::<_, Error>(PeakRates::of_device(&self.handle))).ok().flatten();
         }
-        Some(Ceilings::measure(self.threads.count()))
+        Some(PeakRates::measure(self.threads.count()))
     }
 
     /// The format of the weights in memory, which [`Dtype::Auto`](crate::Dtype::Auto) selects for the device.

@@ -10,7 +10,7 @@ pub use picture::PictureError;
 
 use crate::args::Bench;
 use crate::failure::Failure;
-use smolvlm::{Ceilings, Device, Options};
+use smolvlm::{PeakRates, Device, Options};
 use stages::{Figure, Measures, Stages};
 use std::io::Write;
 use std::num::NonZero;
@@ -29,7 +29,7 @@ struct Report {
     runs: usize,
     figures: Vec<Figure>,
     peak_mb: Option<f64>,
-    ceilings: Option<Ceilings>,
+    ceilings: Option<PeakRates>,
 }
 
 /// Measures the stages, then the peak rates of the machine, and prints both.

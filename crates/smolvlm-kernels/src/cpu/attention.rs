@@ -1,62 +1,63 @@
-//! Attention of many queries: scores, softmax and weighted values of a few queries at a time.
+//! Attention of many queries, computed for a block of queries at a time.
 //!
-//! Keys and values of a head are packed once, so that both products run in the innermost loops of matrix products. A task
-//! computes all scores of 12 queries, which fit the cache of a core, so no matrix of scores exists in memory (the aim of
-//! Dao et al. 2022, arXiv 2205.14135) and no running maximum is needed.
+//! Keys and values of a head are packed once, so that both products use the matrix product microkernels. A block of 12
+//! queries keeps all its scores in the cache of a core, so the score matrix is never materialized in memory (as in
+//! FlashAttention, Dao et al. 2022, arXiv 2205.14135), and no running maximum is needed.
 
+use super::aligned_buf::{AlignedBuf, CacheLine};
+use super::epilogue::Epilogue;
 use super::isa::vectorized;
 use super::matrix::Element;
 use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile};
-use super::output::Output;
 use super::pool::Pool;
-use super::shared::Shared;
+use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
-use super::words::{Line, Words};
 
-/// Queries that a task takes; it keeps the keys and values of its head in the cache meanwhile.
-const TASK: usize = 8 * ROWS;
+/// Queries per task, during which the keys and values of the head stay in the cache.
+const QUERIES_PER_TASK: usize = 8 * ROWS;
 
-/// Sizes of attention.
+/// Sizes of an attention problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionShape {
-    /// Independent sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// Key and value heads; divides `heads`.
+    /// Number of key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Width of a head, a whole number of words.
+    /// Width of a head, a multiple of the number of elements per word.
     pub width: usize,
-    /// Queries of each sequence.
+    /// Queries per sequence.
     pub queries: usize,
-    /// Keys and values of each sequence.
+    /// Keys and values per sequence.
     pub keys: usize,
 }
 
-/// Vectors of all heads: that of head `h` of token `t` of sequence `b` starts at `start + b * batch + t * token + h * head`.
+/// Strided view of the vectors of all heads: that of head `h` of token `t` of sequence `b` starts at
+/// `start + b * batch + t * token + h * head`.
 #[derive(Debug, Clone, Copy)]
 pub struct Heads<'a, E> {
-    /// All values.
+    /// Underlying values.
     pub values: &'a [E],
-    /// Where the first vector starts.
+    /// Offset of the first vector.
     pub start: usize,
-    /// From one sequence to the next.
+    /// Stride between sequences.
     pub batch: usize,
-    /// From one token to the next.
+    /// Stride between tokens.
     pub token: usize,
-    /// From one head to the next.
+    /// Stride between heads.
     pub head: usize,
 }
 
-/// Which keys a query sees.
+/// Key mask: the keys that each query attends to.
 #[derive(Debug, Clone, Copy)]
-pub enum Visible<'a> {
-    /// All.
+pub enum KeyMask<'a> {
+    /// All keys.
     All,
-    /// Those that are true, of each sequence `[batch, keys]`; at least one.
+    /// Keys that are true in `[batch, keys]`; at least one per sequence.
     Keys(&'a [bool]),
-    /// The queries are the last tokens; each sees itself and those before it, but for the first ones of each sequence, which
-    /// are padding and see themselves alone.
+    /// Causal mask with left padding. The queries are the last tokens; each attends to itself and earlier tokens, except
+    /// for padding. Padding tokens attend only to themselves.
     Causal {
         /// Padding tokens at the start of each sequence.
         padding: &'a [usize],
@@ -64,18 +65,18 @@ pub enum Visible<'a> {
 }
 
 impl<'a, E: Element> Heads<'a, E> {
-    /// The vectors of a head from token `first` on.
+    /// The vectors of a head, from token `first`.
     pub(crate) fn of(&self, batch: usize, head: usize, first: usize) -> &'a [E] {
         &self.values[self.start + batch * self.batch + head * self.head + first * self.token..]
     }
 }
 
 impl AttentionShape {
-    /// The keys that query `query` of a sequence sees, as a range.
-    pub(crate) fn range(&self, visible: &Visible<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
-        match visible {
-            Visible::All | Visible::Keys(_) => 0..self.keys,
-            Visible::Causal { padding } => {
+    /// The range of keys that query `query` of a sequence attends to.
+    pub(crate) fn range(&self, mask: &KeyMask<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
+        match mask {
+            KeyMask::All | KeyMask::Keys(_) => 0..self.keys,
+            KeyMask::Causal { padding } => {
                 let own = self.keys - self.queries + query;
                 padding[batch].min(own)..own + 1
             }
@@ -83,25 +84,25 @@ impl AttentionShape {
     }
 }
 
-/// Packed keys and values, kept from call to call.
+/// Buffers of packed keys and values, reused across calls.
 #[derive(Debug, Default)]
 pub struct AttentionScratch {
-    keys: Words,
-    values: Words,
+    keys: AlignedBuf,
+    values: AlignedBuf,
 }
 
-/// `softmax(q k^T / sqrt(width)) v`, with softmax in f32, written to `out`: one row a query, `[heads * width]` values.
+/// Computes `softmax(q k^T / sqrt(width)) v`, with softmax in f32, into `out`: one row of `[heads * width]` values per query.
 ///
 /// # Panics
 ///
-/// When the sizes do not fit.
+/// When the sizes do not match.
 pub fn attention<E: Element>(
     pool: &Pool,
     shape: AttentionShape,
     [q, k, v]: [Heads<'_, E>; 3],
-    visible: Visible<'_>,
+    mask: KeyMask<'_>,
     scratch: &mut AttentionScratch,
-    out: Output<'_>,
+    out: Epilogue<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     assert!(kv_heads > 0 && heads % kv_heads == 0 && width % E::STEP == 0, "heads {heads}, {kv_heads}, {width} wide");
@@ -109,15 +110,15 @@ pub fn attention<E: Element>(
     let packing = Packing::new::<E>(shape);
     scratch.keys.grow(batch * kv_heads * packing.keys() * 16);
     scratch.values.grow(batch * kv_heads * packing.values() * 16);
-    let packed_keys = Shared::new(scratch.keys.values_mut::<Line>());
-    let packed_values = Shared::new(scratch.values.values_mut::<Line>());
+    let packed_keys = SharedSlice::new(scratch.keys.values_mut::<CacheLine>());
+    let packed_values = SharedSlice::new(scratch.values.values_mut::<CacheLine>());
     pool.run(2 * batch * kv_heads, |task| {
-        let (index, what) = (task / 2, task % 2);
+        let (index, half) = (task / 2, task % 2);
         let (batch, head) = (index / kv_heads, index % kv_heads);
         #[expect(unsafe_code, reason = "each task has its own head")]
         // SAFETY: a head's keys or values are packed by one task.
         unsafe {
-            if what == 0 {
+            if half == 0 {
                 let out = packed_keys.part(index * packing.keys(), packing.keys());
                 pack_keys(k.of(batch, head, 0), k.token, keys, width, bytemuck::cast_slice_mut(out));
             } else {
@@ -126,24 +127,24 @@ pub fn attention<E: Element>(
             }
         }
     });
-    let (packed_keys, packed_values) = (scratch.keys.values::<Line>(), scratch.values.values::<Line>());
-    let chunks = queries.div_ceil(TASK);
+    let (packed_keys, packed_values) = (scratch.keys.values::<CacheLine>(), scratch.values.values::<CacheLine>());
+    let chunks = queries.div_ceil(QUERIES_PER_TASK);
     pool.run(batch * heads * chunks, |task| {
-        // The heaviest chunks of a causal mask come first, so that no thread waits for one at the end.
+        // The longest chunks of a causal mask run first, for load balance.
         let chunk = chunks - 1 - task / (batch * heads);
         let (batch, head) = (task % (batch * heads) / heads, task % heads);
         let index = batch * kv_heads + head / (heads / kv_heads);
         let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
         let values = &packed_values[index * packing.values()..][..packing.values()];
-        let mut strip = Strip::<E>::new(shape, packing);
-        for first in (chunk * TASK..queries.min((chunk + 1) * TASK)).step_by(ROWS) {
+        let mut block = QueryBlock::<E>::new(shape, packing);
+        for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(ROWS) {
             let rows = ROWS.min(queries - first);
-            strip.run(&visible, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
-            for (panel, sums) in strip.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
+            block.run(&mask, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
+            for (panel, sums) in block.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
                 let columns = COLUMNS.min(width - panel * COLUMNS);
                 let column = head * width + panel * COLUMNS;
                 #[expect(unsafe_code, reason = "each task has its own queries and head")]
-                // SAFETY: the rows of these queries and columns of this head are written by this task alone.
+                // SAFETY: the rows of these queries and columns of this head are written by this task only.
                 unsafe {
                     out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
                 }
@@ -152,7 +153,7 @@ pub fn attention<E: Element>(
     });
 }
 
-/// Sizes of packed keys and values of a head, in lines.
+/// Panels and steps of the packed keys and values of a head.
 #[derive(Debug, Clone, Copy)]
 struct Packing {
     key_panels: usize,
@@ -167,7 +168,7 @@ impl Packing {
             key_panels: shape.keys.div_ceil(COLUMNS),
             key_steps: shape.width / E::STEP,
             value_panels: shape.width.div_ceil(COLUMNS),
-            // Whole panels of keys, so that weights and values end together.
+            // Whole panels of keys, so that weights and values have equal lengths.
             value_steps: shape.keys.next_multiple_of(COLUMNS) / E::STEP,
         }
     }
@@ -182,7 +183,7 @@ impl Packing {
 }
 
 vectorized! {
-    /// Keys as columns: `[panel][step][32 keys]`.
+    /// Packs keys as columns: `[panel][step][32 keys]`.
     fn pack_keys<E: Element>(keys: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = width / E::STEP;
         for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
@@ -201,7 +202,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// Values as columns: `[panel][step][32 places of the head]`, where a step takes one key, or two.
+    /// Packs values as columns: `[panel][step][32 positions of the head]`, where a step holds one key in f32, two in bf16.
     fn pack_values<E: Element>(values: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = count.next_multiple_of(COLUMNS) / E::STEP;
         for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
@@ -220,7 +221,7 @@ vectorized! {
     }
 }
 
-/// The bits of one value, in the lower part of a word.
+/// The bits of one value, in the low part of a word.
 #[inline(always)]
 fn bits<E: Element>(value: E) -> u32 {
     let upper = value.wide().to_bits();
@@ -232,8 +233,8 @@ fn word<E: Element>(values: &[E]) -> u32 {
     values.iter().enumerate().fold(0, |word, (part, value)| word | bits(*value) << (16 * part))
 }
 
-/// A few queries on their way through attention.
-struct Strip<E> {
+/// Scores, weights and sums of a block of up to [`ROWS`] queries.
+struct QueryBlock<E> {
     shape: AttentionShape,
     packing: Packing,
     /// `[ROWS, keys]`.
@@ -245,10 +246,10 @@ struct Strip<E> {
     element: std::marker::PhantomData<E>,
 }
 
-impl<E: Element> Strip<E> {
+impl<E: Element> QueryBlock<E> {
     fn new(shape: AttentionShape, packing: Packing) -> Self {
         let keys = packing.key_panels * COLUMNS;
-        // A line more: rows do not all compete for the same places of the cache.
+        // One extra cache line per row avoids cache set conflicts between rows.
         Self {
             shape,
             packing,
@@ -262,19 +263,19 @@ impl<E: Element> Strip<E> {
     #[expect(clippy::too_many_arguments, reason = "called once")]
     fn run(
         &mut self,
-        visible: &Visible<'_>,
+        mask: &KeyMask<'_>,
         batch: usize,
         first: usize,
         rows: usize,
         q: &[E],
         token: usize,
-        keys: &[Line],
-        values: &[Line],
+        keys: &[CacheLine],
+        values: &[CacheLine],
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
         let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
         // No query of the strip sees more keys than the last one.
-        let end = self.shape.range(visible, batch, first + rows - 1).end;
+        let end = self.shape.range(mask, batch, first + rows - 1).end;
         let panels = end.div_ceil(COLUMNS).min(key_panels);
         let a = Operand {
             words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
@@ -291,10 +292,10 @@ impl<E: Element> Strip<E> {
             let scores = &mut self.scores[row * scores_stride..][..panels * COLUMNS];
             let weights = &mut self.weights[row * weights_stride..][..panels * COLUMNS / E::STEP];
             let weights: &mut [E] = bytemuck::cast_slice_mut(weights);
-            let seen = self.shape.range(visible, batch, first + row);
-            if let Visible::Keys(keys) = visible {
+            let seen = self.shape.range(mask, batch, first + row);
+            if let KeyMask::Keys(keys) = mask {
                 let keys = &keys[batch * self.shape.keys..][..self.shape.keys];
-                hide(&mut scores[..self.shape.keys], keys);
+                mask_scores(&mut scores[..self.shape.keys], keys);
             }
             weights[..seen.start].fill(E::ZERO);
             weights[seen.end..].fill(E::ZERO);
@@ -313,12 +314,12 @@ impl<E: Element> Strip<E> {
     }
 }
 
-/// Products of some rows with a panel, both of elements `E`.
-fn tile<E: Element>(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+/// Multiplies rows with a panel, both of elements `E`.
+fn tile<E: Element>(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     if E::STEP == 1 { f32_tile(a, panel, steps, out) } else { bf16_tile(a, panel, steps, out) }
 }
 
-fn hide(scores: &mut [f32], keys: &[bool]) {
+fn mask_scores(scores: &mut [f32], keys: &[bool]) {
     for (score, &seen) in scores.iter_mut().zip(keys) {
         if !seen {
             *score = f32::NEG_INFINITY;

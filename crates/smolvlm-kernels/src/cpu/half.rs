@@ -1,16 +1,16 @@
-//! bf16 in words of two.
+//! bf16 conversions.
 
-/// Rounds to bf16, to nearest, ties to even; gives its bits. NaN stays NaN.
+/// Rounds to bf16, to nearest, ties to even, and returns its bits. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn round(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    // Rounding must not turn a NaN into infinity: keep its upper half and make it a quiet one.
+    // Rounding must not turn a NaN into infinity: keep its high half and set the quiet bit.
     let nan = (bits >> 16) | 0x40;
     (if value.is_nan() { nan } else { rounded }) as u16
 }
 
-/// The value of bf16 bits.
+/// The value of a bf16 as f32.
 #[inline(always)]
 pub(crate) fn wide(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)

@@ -1,24 +1,25 @@
-//! Tensors of Burn's CPU backend as slices.
+//! Access to tensors of Burn's CPU backend as slices.
 
 use super::matrix::{Element, Matrix};
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
-/// A type of values that tensors hold and kernels compute with.
-pub trait Stored: Element + burn::tensor::Element {}
-impl<E: Element + burn::tensor::Element> Stored for E {}
+/// An element type of both tensors and kernels.
+pub trait TensorElement: Element + burn::tensor::Element {}
+impl<E: Element + burn::tensor::Element> TensorElement for E {}
 
-/// The f32 values of a tensor, where they lie.
+/// The f32 values of a tensor in host memory, without a copy where possible.
 #[derive(Debug, Clone)]
 pub struct HostValues(FlexTensor);
 
 impl HostValues {
-    /// Values of a tensor on Burn's CPU backend, row-major. They are copied only if they are of another type or not in order.
+    /// Borrows the values of a tensor on Burn's CPU backend, row-major. They are copied only if the data type differs or the
+    /// tensor is not contiguous.
     ///
     /// # Panics
     ///
-    /// When the tensor is on another device: packed weights exist on this one only.
+    /// When the tensor is on another device: packed weights exist on the CPU only.
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         Self(flex(tensor.cast(DType::F32)).to_contiguous())
     }
@@ -32,7 +33,7 @@ impl HostValues {
     }
 }
 
-/// Values of an f32 tensor; copied only if they are not in order.
+/// Values of an f32 tensor, copied only if it is not contiguous.
 #[cfg(feature = "autodiff")]
 impl From<FlexTensor> for HostValues {
     fn from(tensor: FlexTensor) -> Self {
@@ -52,16 +53,16 @@ impl std::ops::Deref for HostValues {
 fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     match tensor.try_into_primitive::<Flex>() {
         Ok(tensor) => tensor,
-        Err(error) => panic!("packed weights work with tensors on the CPU backend: {error:?}"),
+        Err(error) => panic!("packed weights require tensors on the CPU backend: {error:?}"),
     }
 }
 
-/// Lets `change` write to the values of a tensor of type `E`: in place, if nobody else holds them.
+/// Lets `change` modify the values of a tensor of type `E`, in place if its storage is not shared.
 ///
 /// # Panics
 ///
-/// When the tensor is on another device or of another type.
-pub fn modify<E: Stored, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
+/// When the tensor is on another device or has another data type.
+pub fn modify<E: TensorElement, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
     let mut tensor = flex(tensor);
     if !tensor.is_contiguous() || tensor.layout().start_offset() != 0 {
         tensor = tensor.to_contiguous();
@@ -70,7 +71,7 @@ pub fn modify<E: Stored, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(
     Tensor::from_primitive::<Flex>(tensor)
 }
 
-/// The rows of a tensor, `[.., columns]`, as a matrix.
+/// Copies a tensor, `[.., columns]`, to a matrix.
 ///
 /// # Panics
 ///
@@ -86,7 +87,7 @@ pub fn matrix_of<const D: usize>(tensor: Tensor<D>) -> Matrix<f32> {
     matrix
 }
 
-/// A tensor on Burn's CPU backend with the rows of a matrix.
+/// Copies a matrix to a tensor on Burn's CPU backend.
 pub fn tensor_of<const D: usize>(matrix: &Matrix<f32>, shape: [usize; D]) -> Tensor<D> {
     let mut values = Vec::with_capacity(matrix.rows() * matrix.columns());
     (0..matrix.rows()).for_each(|row| values.extend_from_slice(matrix.row(row)));

@@ -1,11 +1,11 @@
-//! Which instructions the processor at hand has.
+//! Detection of the instruction sets of the processor.
 
 use std::sync::OnceLock;
 
-/// Vector registers that plain loops are compiled for.
+/// Vector instruction sets that portable loops are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What every processor of the architecture has: SSE2 on x86-64, NEON on AArch64.
+    /// The baseline of the architecture: SSE2 on x86-64, NEON on AArch64.
     Baseline,
     /// AVX2 and FMA.
     Avx2,
@@ -13,20 +13,20 @@ pub enum Level {
     Avx512,
 }
 
-/// Instructions that kernels choose by.
+/// Instruction sets by which kernels are selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Isa {
-    /// Vector registers.
+    /// Vector instruction set.
     pub level: Level,
-    /// Products of bf16 pairs (AVX512-BF16).
+    /// Dot products of bf16 pairs (AVX512-BF16).
     pub bf16: bool,
-    /// Products of groups of four bytes (AVX512-VNNI).
+    /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
 }
 
 impl Isa {
-    /// Those of this processor, less what the environment variable `SMOLVLM_ISA` hides: `baseline`, `avx2` and `avx512`
-    /// (without BF16 and VNNI) name the most that is to be used. Read once.
+    /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2` or
+    /// `avx512` (without BF16 and VNNI). Detected once.
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| Self::detect().capped(std::env::var("SMOLVLM_ISA").ok().as_deref()))
@@ -57,8 +57,8 @@ impl Isa {
         Self { level: Level::Baseline, bf16: false, vnni: false }
     }
 
-    fn capped(self, most: Option<&str>) -> Self {
-        let level = match most {
+    fn capped(self, cap: Option<&str>) -> Self {
+        let level = match cap {
             Some("baseline") => Level::Baseline,
             Some("avx2") => Level::Avx2,
             Some("avx512") => Level::Avx512,
@@ -68,8 +68,8 @@ impl Isa {
     }
 }
 
-/// Defines a function whose plain loops are compiled for each vector width; the one at hand is called. In its body, the
-/// constant `FUSED` says whether the processor multiplies and adds in one instruction.
+/// Defines a function that is compiled for each vector instruction set and dispatched at run time. In its body, the constant
+/// `FUSED` tells whether the processor has fused multiply-adds.
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$generic:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -92,13 +92,13 @@ macro_rules! vectorized {
             }
             #[cfg(target_arch = "x86_64")]
             match $crate::cpu::isa::Isa::current().level {
-                // SAFETY: `Isa` found these instructions on this processor.
+                // SAFETY: `Isa` detected these instructions on this processor.
                 $crate::cpu::isa::Level::Avx512 => return unsafe { avx512($($arg),*) },
                 // SAFETY: likewise.
                 $crate::cpu::isa::Level::Avx2 => return unsafe { avx2($($arg),*) },
                 $crate::cpu::isa::Level::Baseline => {}
             }
-            // Every AArch64 processor has fused products.
+            // Every AArch64 processor has fused multiply-adds.
             plain::<{ cfg!(target_arch = "aarch64") } $(, $generic)?>($($arg),*)
         }
     };
@@ -110,7 +110,7 @@ mod tests {
     use super::{Isa, Level};
 
     #[test]
-    fn a_cap_hides_and_never_adds() {
+    fn cap_never_adds_instructions() {
         let all = Isa { level: Level::Avx512, bf16: true, vnni: true };
         assert_eq!(all.capped(None), all);
         assert_eq!(all.capped(Some("avx512")), Isa { level: Level::Avx512, bf16: false, vnni: false });

@@ -1,27 +1,27 @@
-//! Products of activations with packed matrices.
+//! Matrix products of activations with packed weights.
 
+use super::epilogue::{Epilogue, add_bias, panel_bias};
 use super::isa::vectorized;
 use super::micro::{COLUMNS, ROWS, Tile};
-use super::output::{Output, add_bias, panel_bias};
 use super::packed::PackedMatrix;
+use super::packed_lhs::PackedLhs;
 use super::pool::Pool;
-use super::rows::Rows;
 use crate::activation::Activation;
 use std::ops::Range;
 
-/// Bytes of activations that stay in the second level of the cache while panels pass by.
+/// Bytes of a block of activations, which stays in the L2 cache while all panels are multiplied with it.
 const BLOCK_BYTES: usize = 320 << 10;
 
-/// Parts that the panels are cut into for each thread, so that a thread that is held up does not hold up the others.
-const PARTS: usize = 3;
+/// Parts of panels per thread, so that the other threads take over the work of a delayed one.
+const PARTS_PER_THREAD: usize = 3;
 
-/// Multiplies rows with several matrices, as one parallel region: a block of rows stays in the cache of a core while the
-/// panels of all matrices pass by.
+/// Multiplies activations with several matrices, as one parallel region: a block of rows stays in the cache of a core while
+/// it is multiplied with the panels of all matrices.
 ///
 /// # Panics
 ///
-/// When activations, a matrix and its output do not fit.
-pub fn products<const N: usize>(pool: &Pool, x: &Rows, matrices: [(&PackedMatrix, Output<'_>); N]) {
+/// When the shapes or formats of activations, a matrix and its output do not match.
+pub fn matmuls<const N: usize>(pool: &Pool, x: &PackedLhs, matrices: [(&PackedMatrix, Epilogue<'_>); N]) {
     for (matrix, output) in &matrices {
         check(x, matrix);
         output.check(x.rows(), matrix.outputs());
@@ -30,14 +30,14 @@ pub fn products<const N: usize>(pool: &Pool, x: &Rows, matrices: [(&PackedMatrix
     for_tasks(pool, x, panels, |rows, mut panel| {
         for (matrix, output) in &matrices {
             if panel < matrix.panels() {
-                return panel_products(x, rows, matrix, panel, output);
+                return panel_matmul(x, rows, matrix, panel, output);
             }
             panel -= matrix.panels();
         }
     });
 }
 
-fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Output<'_>) {
+fn panel_matmul(x: &PackedLhs, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Epilogue<'_>) {
     let column = panel * COLUMNS;
     let columns = COLUMNS.min(matrix.outputs() - column);
     let bias = output.panel_bias(column, columns);
@@ -46,28 +46,28 @@ fn panel_products(x: &Rows, rows: Range<usize>, matrix: &PackedMatrix, panel: us
         let (a, q) = x.operand(first, rows.end);
         matrix.tile(a, q, panel, sums.tile());
         #[expect(unsafe_code, reason = "each task has its own rows and panel")]
-        // SAFETY: these rows and columns of the output are put by this task alone.
+        // SAFETY: these rows and columns of the output are written by this task only.
         unsafe {
-            output.put([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
+            output.apply([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
         }
     }
 }
 
-/// Multiplies rows with two matrices of one shape: `activation(x gate^T) * (x up^T)`.
+/// Multiplies activations with two matrices of one shape: `activation(x gate^T) * (x up^T)`.
 ///
 /// # Panics
 ///
-/// As [`products`].
-pub fn gated_products(
+/// As [`matmuls`].
+pub fn gated_matmul(
     pool: &Pool,
-    x: &Rows,
+    x: &PackedLhs,
     [(gate, gate_bias), (up, up_bias)]: [(&PackedMatrix, Option<&[f32]>); 2],
     activation: Activation,
-    output: Output<'_>,
+    output: Epilogue<'_>,
 ) {
     check(x, gate);
     check(x, up);
-    assert_eq!(gate.outputs(), up.outputs(), "gate and up are of one shape");
+    assert_eq!(gate.outputs(), up.outputs(), "gate and up must have the same shape");
     output.check(x.rows(), gate.outputs());
     for_tasks(pool, x, gate.panels(), |rows, panel| {
         let column = panel * COLUMNS;
@@ -87,9 +87,9 @@ pub fn gated_products(
             activation.apply(&mut sums.0[..used]);
             multiply(&mut sums.0[..used], &factors.0);
             #[expect(unsafe_code, reason = "each task has its own rows and panel")]
-            // SAFETY: these rows and columns of the output are put by this task alone.
+            // SAFETY: these rows and columns of the output are written by this task only.
             unsafe {
-                output.put([first, column], [a.rows, columns], None, &mut sums.0);
+                output.apply([first, column], [a.rows, columns], None, &mut sums.0);
             }
         }
     });
@@ -103,7 +103,7 @@ vectorized! {
     }
 }
 
-/// Sums of a tile.
+/// Accumulators of a tile.
 #[repr(C, align(64))]
 struct Sums([f32; ROWS * COLUMNS]);
 
@@ -115,20 +115,20 @@ impl Sums {
     }
 }
 
-fn check(x: &Rows, matrix: &PackedMatrix) {
-    assert_eq!(x.columns(), matrix.inputs(), "activations do not fit the matrix");
-    assert_eq!(x.format(), matrix.format(), "activations are in another format than the matrix");
+fn check(x: &PackedLhs, matrix: &PackedMatrix) {
+    assert_eq!(x.columns(), matrix.inputs(), "activations and matrix must have as many inputs");
+    assert_eq!(x.format(), matrix.format(), "activations and matrix must have the same format");
 }
 
-/// Calls `task` for each block of rows and each panel, blocks first. Blocks keep their rows in the cache of a core; one block
-/// alone is few rows, and each thread walks through panels that lie one after the other in memory.
-fn for_tasks(pool: &Pool, x: &Rows, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
-    let strips = x.rows().div_ceil(ROWS);
-    let most = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
-    // Blocks of about the same size.
-    let blocks = strips.div_ceil(most).max(1);
-    let block = strips.div_ceil(blocks) * ROWS;
-    let parts = if strips > 1 { panels } else { panels.min(PARTS * pool.threads()) };
+/// Calls `task` for each block of rows and each panel, in the order of the blocks. A block of rows stays in the cache of a
+/// core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in memory.
+fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
+    let tiles = x.rows().div_ceil(ROWS);
+    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
+    // Blocks of about equal size.
+    let blocks = tiles.div_ceil(max_tiles).max(1);
+    let block = tiles.div_ceil(blocks) * ROWS;
+    let parts = if tiles > 1 { panels } else { panels.min(PARTS_PER_THREAD * pool.threads()) };
     pool.run(blocks * parts, |index| {
         let (first, part) = (index / parts * block, index % parts);
         for panel in part * panels / parts..(part + 1) * panels / parts {

@@ -1,21 +1,21 @@
-//! Plain matrices of f32 or bf16 values.
+//! Row-major matrices of f32 or bf16 values.
 
+use super::aligned_buf::AlignedBuf;
 use super::half;
 use super::pool::Pool;
-use super::shared::Shared;
-use super::words::Words;
+use super::shared_slice::SharedSlice;
 use ::half::bf16;
 use bytemuck::Pod;
 
-/// A type that attention and intermediate results are computed in.
+/// An element type of attention and intermediate results.
 pub trait Element: Pod + Send + Sync + std::fmt::Debug + private::Sealed {
     /// Zero.
     const ZERO: Self;
-    /// Values in a word of 4 bytes.
+    /// Elements per word of 4 bytes.
     const STEP: usize;
-    /// Rounded to this type.
+    /// Rounds to this type.
     fn narrow(value: f32) -> Self;
-    /// The value.
+    /// Converts to f32, exactly.
     fn wide(self) -> f32;
 }
 
@@ -55,13 +55,13 @@ impl Element for bf16 {
     }
 }
 
-/// Rows that a task fills.
-const TASK: usize = 16;
+/// Rows per task.
+const ROWS_PER_TASK: usize = 16;
 
-/// Rows of values, each on cache lines of its own.
+/// A row-major matrix whose rows start on cache lines.
 #[derive(Debug, Default)]
 pub struct Matrix<E> {
-    words: Words,
+    words: AlignedBuf,
     rows: usize,
     columns: usize,
     stride: usize,
@@ -69,12 +69,12 @@ pub struct Matrix<E> {
 }
 
 impl<E: Element> Matrix<E> {
-    /// No rows yet.
+    /// Creates an empty matrix.
     pub fn new() -> Self {
-        Self { words: Words::default(), rows: 0, columns: 0, stride: 0, element: std::marker::PhantomData }
+        Self { words: AlignedBuf::default(), rows: 0, columns: 0, stride: 0, element: std::marker::PhantomData }
     }
 
-    /// Takes a shape; the values are any that were there before, or zero. Memory is kept from shape to shape.
+    /// Sets the shape. The values are unspecified: earlier ones or zero. Memory is reused and never shrinks.
     pub fn resize(&mut self, rows: usize, columns: usize) {
         let line = 16 * E::STEP;
         (self.rows, self.columns, self.stride) = (rows, columns, columns.next_multiple_of(line));
@@ -86,17 +86,17 @@ impl<E: Element> Matrix<E> {
         self.rows
     }
 
-    /// Values of a row.
+    /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Values from the start of one row to that of the next.
+    /// Row stride, in values.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// All rows, with what lies between them.
+    /// All rows, including the padding between them.
     pub fn values(&self) -> &[E] {
         &self.words.values()[..self.rows * self.stride]
     }
@@ -106,26 +106,26 @@ impl<E: Element> Matrix<E> {
         &self.words.values()[row * self.stride..][..self.columns]
     }
 
-    /// A row.
+    /// A mutable row.
     pub fn row_mut(&mut self, row: usize) -> &mut [E] {
         let (start, columns) = (row * self.stride, self.columns);
         &mut self.words.values_mut()[start..][..columns]
     }
 
-    /// Takes a shape, and the rows that `fill` writes.
+    /// Sets the shape and lets `fill` write each row, in parallel.
     pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [E]) + Sync) {
         self.resize(rows, columns);
         self.for_rows(pool, fill);
     }
 
-    /// Changes every row.
+    /// Calls `change` for each row, in parallel.
     pub fn for_rows(&mut self, pool: &Pool, change: impl Fn(usize, &mut [E]) + Sync) {
         let (rows, columns, stride) = (self.rows, self.columns, self.stride);
-        let values = Shared::new(self.all_mut());
-        pool.run(rows.div_ceil(TASK), |task| {
-            for row in task * TASK..rows.min((task + 1) * TASK) {
+        let values = SharedSlice::new(self.all_mut());
+        pool.run(rows.div_ceil(ROWS_PER_TASK), |task| {
+            for row in task * ROWS_PER_TASK..rows.min((task + 1) * ROWS_PER_TASK) {
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
-                // SAFETY: rows are handed out once, and lie one after the other.
+                // SAFETY: each row is accessed by one task, and rows do not overlap.
                 change(row, unsafe { values.part(row * stride, columns) });
             }
         });

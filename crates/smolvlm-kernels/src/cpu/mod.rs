@@ -1,11 +1,13 @@
-//! Kernels for the CPU: packed weights, and products, norms and attention over plain slices, on a pool of spinning threads.
+//! CPU kernels: packed weights, and matrix products, norms and attention over slices, on a pool of spinning threads.
 //!
-//! Burn's CPU backend converts half precision on every call, takes one value at a time through mathematics functions and
-//! allocates every result. What runs a model here works on memory of its own instead and meets Burn at both ends.
+//! Burn's CPU backend converts half precision on every call, evaluates math functions one value at a time and allocates every
+//! result. The packed model works on its own buffers instead and uses Burn tensors only for its inputs and outputs.
 
+mod aligned_buf;
 mod arena;
-mod attend_one;
 mod attention;
+mod decode_attention;
+mod epilogue;
 mod half;
 mod host;
 pub(crate) mod isa;
@@ -13,29 +15,27 @@ mod linear;
 mod matrix;
 pub(crate) mod micro;
 mod norm;
-mod output;
 mod packed;
+mod packed_lhs;
 mod pool;
 mod quantize;
 mod rotary;
-mod rows;
-mod shared;
+mod shared_slice;
 mod softmax;
-mod words;
 
-pub use attend_one::attend_one;
-pub use attention::{AttentionScratch, AttentionShape, Heads, Visible, attention};
-pub use host::{HostValues, Stored, matrix_of, modify, tensor_of};
+pub use attention::{AttentionScratch, AttentionShape, Heads, KeyMask, attention};
+pub use decode_attention::decode_attention;
+pub use epilogue::Epilogue;
+pub use host::{HostValues, TensorElement, matrix_of, modify, tensor_of};
 pub use isa::{Isa, Level};
-pub use linear::{gated_products, products};
+pub use linear::{gated_matmul, matmuls};
 pub use matrix::{Element, Matrix};
 pub use norm::{layer_norm, rms_norm};
-pub use output::Output;
 pub use packed::PackedMatrix;
+pub use packed_lhs::PackedLhs;
 pub use pool::Pool;
 pub use quantize::{quantize_group, quantize_row};
 pub use rotary::rotate;
-pub use rows::Rows;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
-//! Norms of single rows.
+//! Layer norm and RMS norm of single rows.
 
 use super::isa::vectorized;
 
 const LANES: usize = 16;
 
 vectorized! {
-    /// `(x - mean) / sqrt(var + eps) * weight + bias`.
+    /// Layer norm of a row, `(x - mean) / sqrt(var + eps) * weight + bias`.
     pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
         let count = x.len() as f32;
         let mean = sum(x, |value| value) / count;
@@ -18,7 +18,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// `x / sqrt(mean(x^2) + eps) * weight`.
+    /// RMS norm of a row, `x / sqrt(mean(x^2) + eps) * weight`.
     pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
         let mean = sum(x, |value| value * value) / x.len() as f32;
         let scale = 1.0 / (mean + eps).sqrt();
@@ -28,7 +28,7 @@ vectorized! {
     }
 }
 
-/// A sum in lanes, which vectors can add up.
+/// A sum with one accumulator per lane, so that it vectorizes.
 #[inline(always)]
 fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; LANES];

@@ -1,30 +1,29 @@
-//! Weight matrices in the layout of the kernels.
+//! Weight matrices packed in the layout of the microkernels.
 
-use super::arena::Lines;
+use super::aligned_buf::CacheLine;
+use super::arena::WeightBuf;
 use super::half;
-use super::micro::{COLUMNS, GROUP_LINES, Operand, Quantized, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
 use super::quantize::{quantize_group, quantize_row};
-use super::shared::Shared;
-use super::words::Line;
+use super::shared_slice::SharedSlice;
 use crate::{Format, GROUP};
 use std::sync::{Mutex, PoisonError};
 
-/// A matrix `[outputs, inputs]`, cut into panels of 32 outputs. Outputs and inputs are filled up with zeros to whole panels
-/// and steps.
+/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and steps.
 #[derive(Debug)]
 pub struct PackedMatrix {
     format: Format,
     outputs: usize,
     inputs: usize,
     panel_lines: usize,
-    lines: Lines,
-    /// Of 8-bit weights: value of one, by output.
+    lines: WeightBuf,
+    /// Scales of 8-bit weights, one per output.
     scales: Vec<f32>,
 }
 
 impl Format {
-    /// Values in a step of 4 bytes of a row.
+    /// Values per step of 4 bytes of a row.
     pub(crate) fn step(self) -> usize {
         match self {
             Self::F32 => 1,
@@ -33,7 +32,7 @@ impl Format {
         }
     }
 
-    /// Steps that `inputs` values take.
+    /// Steps of a row of `inputs` values.
     pub(crate) fn steps(self, inputs: usize) -> usize {
         match self {
             Self::Q4 => inputs.div_ceil(GROUP) * (GROUP / 4),
@@ -50,12 +49,12 @@ impl Format {
 }
 
 impl PackedMatrix {
-    /// Packs a matrix whose rows, one an output, come from `row`: it fills the slice, of `inputs` values, with the row of
-    /// that number. Called from several threads, for each row once.
+    /// Packs a matrix. `row` fills a slice of `inputs` values with the row of an output; it is called from several threads,
+    /// once per row.
     ///
     /// # Errors
     ///
-    /// The first error of `row`.
+    /// An error of `row`.
     pub fn pack<E: Send>(
         outputs: usize,
         inputs: usize,
@@ -68,7 +67,7 @@ impl PackedMatrix {
         let failed = Mutex::new(None);
         // Rows padded with zeros to whole steps and groups.
         let width = format.steps(inputs) * format.step();
-        let pack = |panel: usize, lines: &mut [Line], scales: &mut [f32]| {
+        let pack = |panel: usize, lines: &mut [CacheLine], scales: &mut [f32]| {
             let mut values = vec![0.0_f32; COLUMNS * width];
             for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
                 let output = panel * COLUMNS + column;
@@ -79,11 +78,11 @@ impl PackedMatrix {
             pack_panel(format, &values, width, lines, scales);
             Ok(())
         };
-        let lines = Lines::filled(panels * panel_lines, |lines| {
-            let (lines, scales) = (Shared::new(lines), Shared::new(&mut scales));
+        let lines = WeightBuf::filled(panels * panel_lines, |lines| {
+            let (lines, scales) = (SharedSlice::new(lines), SharedSlice::new(&mut scales));
             Pool::current().run(panels, |panel| {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
-                // SAFETY: a panel is handed to the one task of its number.
+                // SAFETY: each panel is accessed by one task.
                 let (lines, scales) = unsafe {
                     let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
                     (lines.part(panel * panel_lines, panel_lines), scales)
@@ -99,17 +98,17 @@ impl PackedMatrix {
         }
     }
 
-    /// How the weights are stored.
+    /// Number format of the weights.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Rows of the matrix: values that come out.
+    /// Number of output features, the rows of the matrix.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Columns of the matrix: values that go in.
+    /// Number of input features, the columns of the matrix.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
@@ -119,8 +118,8 @@ impl PackedMatrix {
         self.outputs.div_ceil(COLUMNS)
     }
 
-    /// Products of some rows with a panel.
-    pub(crate) fn tile(&self, a: Operand<'_>, quantized: Quantized<'_>, panel: usize, out: Tile<'_>) {
+    /// Multiplies a tile of rows with a panel.
+    pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {
             Format::F32 => f32_tile(a, lines, self.panel_lines / 2, out),
@@ -134,7 +133,7 @@ impl PackedMatrix {
 }
 
 /// Packs 32 rows of `width` values.
-fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [Line], scales: &mut [f32]) {
+fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [CacheLine], scales: &mut [f32]) {
     let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
     match format {
         Format::F32 => {

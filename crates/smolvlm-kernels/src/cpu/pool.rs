@@ -1,7 +1,7 @@
-//! Threads that wait for work by spinning.
+//! Thread pool whose threads spin while they wait for work.
 //!
-//! A decoding step is some 150 parallel regions of a few microseconds each. Threads that sleep in between cost more than
-//! the work, so the threads of a [`Pool`] look for the next region for a while before they sleep.
+//! A decoding step is some 150 parallel regions of a few microseconds each. Waking sleeping threads would take longer than the
+//! work, so the threads of a [`Pool`] spin for a while before they sleep.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::hint::spin_loop;
@@ -10,22 +10,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for work before it sleeps.
-const PATIENCE: Duration = Duration::from_micros(300);
+/// Time that a thread spins before it sleeps.
+const SPIN_LIMIT: Duration = Duration::from_micros(300);
 
-/// Some threads that work through regions of numbered tasks together with their caller.
+/// A pool of threads that run parallel regions of numbered tasks together with the calling thread.
 ///
-/// Each thread starts with its own share of the numbers, the same in every region of as many tasks, and helps the others when
-/// it is through: so a thread meets the rows and weights again that it has in its cache. Tasks must not depend on each other.
+/// Each thread starts with its own share of the tasks, the same in every region with as many tasks, so that it finds its rows
+/// and weights in its cache, and then takes over tasks of other threads. Tasks must not depend on each other.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<std::thread::JoinHandle<()>>,
-    /// Held while a region runs.
+    /// Locked while a region runs.
     busy: Mutex<()>,
 }
 
-/// In `state`: whether a region may be joined, the threads in it, and a count of regions.
+/// Bit fields of `state`: whether the region is open, the number of threads in it, and a counter of regions.
 const OPEN: usize = 1;
 const MEMBER: usize = 2;
 const MEMBERS: usize = 0xfffe;
@@ -36,22 +36,22 @@ type Task<'a> = &'a (dyn Fn(usize) + Sync);
 #[derive(Debug)]
 struct Shared {
     state: Padded<AtomicUsize>,
-    /// By thread: how many tasks of its share were taken.
+    /// Number of tasks taken from the share of each thread.
     taken: Vec<Padded<AtomicUsize>>,
     job: Padded<Job>,
     panicked: AtomicBool,
     stop: AtomicBool,
     asleep: AtomicUsize,
-    door: Mutex<()>,
-    bell: Condvar,
+    lock: Mutex<()>,
+    condvar: Condvar,
 }
 
-/// On cache lines of its own: the counters are written by all threads.
+/// Padding to separate cache lines, which avoids false sharing.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Padded<T>(T);
 
-/// What the open region does.
+/// The task function and the number of tasks of the open region.
 struct Job(UnsafeCell<Option<(Task<'static>, usize)>>);
 
 impl std::fmt::Debug for Job {
@@ -66,24 +66,24 @@ impl std::fmt::Debug for Job {
 unsafe impl Sync for Job {}
 
 impl Pool {
-    /// A pool of `threads` threads, of which the caller of [`run`](Self::run) is one.
+    /// Creates a pool of `threads` threads, one of which is the caller of [`run`](Self::run).
     ///
     /// # Errors
     ///
-    /// When the system starts no more threads.
+    /// When the system cannot start a thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::new(threads.max(1)));
         let mut pool = Self { shared, threads: Vec::new(), busy: Mutex::new(()) };
         for number in 1..threads {
             let shared = pool.shared.clone();
             let name = format!("smolvlm-{number}");
-            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.work(number))?);
+            pool.threads.push(std::thread::Builder::new().name(name).spawn(move || shared.worker_loop(number))?);
         }
         Ok(pool)
     }
 
-    /// The pool for callers on this thread: the one of [`enter`](Self::enter), otherwise one that the process shares, with as
-    /// many threads as the current rayon pool. Where the system starts no threads, the caller works alone.
+    /// The pool of the calling thread: the one entered with [`enter`](Self::enter), otherwise a shared one with as many threads
+    /// as the current rayon pool. If the system cannot start threads, that pool is single-threaded.
     pub fn current() -> Arc<Self> {
         ENTERED.with_borrow(Clone::clone).unwrap_or_else(|| {
             static SHARED: SharedPools = SharedPools(Mutex::new(Vec::new()));
@@ -91,34 +91,34 @@ impl Pool {
         })
     }
 
-    /// Does work for which this pool is the [`current`](Self::current) one of this thread.
+    /// Runs `work` with this pool as the [`current`](Self::current) one of this thread.
     pub fn enter<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
-        let _left = Entered(ENTERED.replace(Some(self.clone())));
+        let _guard = EnterGuard(ENTERED.replace(Some(self.clone())));
         work()
     }
 
-    fn alone() -> Self {
+    fn single_threaded() -> Self {
         Self { shared: Arc::new(Shared::new(1)), threads: Vec::new(), busy: Mutex::new(()) }
     }
 
-    /// Threads that work, the caller included.
+    /// Number of threads, including the caller.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
     }
 
     /// Runs `task(0)` to `task(tasks - 1)`, each once, and returns when all are done. Inside a task, or while another
-    /// caller uses the pool, the caller does them all itself.
+    /// caller uses the pool, all run on the calling thread.
     ///
     /// # Panics
     ///
-    /// When a task panics; the others are still run or dropped before that.
+    /// When a task panics; the other tasks have run or been dropped by then.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
         if tasks <= 1 || self.threads.is_empty() {
             return (0..tasks).for_each(task);
         }
         let _busy = match self.busy.try_lock() {
             Ok(busy) => busy,
-            // A caller that panicked left nothing half done: its region was closed.
+            // A caller that panicked has closed its region.
             Err(TryLockError::Poisoned(busy)) => busy.into_inner(),
             Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
         };
@@ -131,16 +131,16 @@ thread_local! {
     static ENTERED: RefCell<Option<Arc<Pool>>> = const { RefCell::new(None) };
 }
 
-/// Restores the pool that was entered before, also on a panic.
-struct Entered(Option<Arc<Pool>>);
+/// Restores the previously entered pool, also on a panic.
+struct EnterGuard(Option<Arc<Pool>>);
 
-impl Drop for Entered {
+impl Drop for EnterGuard {
     fn drop(&mut self) {
         ENTERED.set(self.0.take());
     }
 }
 
-/// Pools by the number of threads that was asked for, which is not the number that the system started.
+/// Pools by the requested number of threads, which may differ from the number of started threads.
 struct SharedPools(Mutex<Vec<(usize, Arc<Pool>)>>);
 
 impl SharedPools {
@@ -149,7 +149,7 @@ impl SharedPools {
         if let Some((_, pool)) = pools.iter().find(|(asked, _)| *asked == threads) {
             return pool.clone();
         }
-        let pool = Arc::new(start(threads).unwrap_or_else(|_| Pool::alone()));
+        let pool = Arc::new(start(threads).unwrap_or_else(|_| Pool::single_threaded()));
         pools.push((threads, pool.clone()));
         pool
     }
@@ -159,29 +159,29 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         {
-            let _door = self.shared.door.lock().unwrap_or_else(PoisonError::into_inner);
-            self.shared.bell.notify_all();
+            let _guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.condvar.notify_all();
         }
         for thread in self.threads.drain(..) {
-            // Threads catch the panics of tasks, so there is nothing to hand on.
+            // Threads catch the panics of tasks, so there is none to propagate.
             drop(thread.join());
         }
     }
 }
 
-/// Closes the region when it goes, also on the way of a panic, and waits for its members to leave.
-struct Closing<'a>(&'a Shared);
+/// Closes the region on drop, also on a panic, and waits for its members to leave.
+struct RegionGuard<'a>(&'a Shared);
 
-impl Drop for Closing<'_> {
+impl Drop for RegionGuard<'_> {
     fn drop(&mut self) {
-        // No more tasks for the members after a panic; after a normal end there are none left anyway.
+        // After a panic, members get no more tasks; after a normal end none are left.
         self.0.taken.iter().for_each(|taken| taken.0.store(usize::MAX / 2, Ordering::Relaxed));
         self.0.state.0.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut turns = 0_u32;
+        let mut spins = 0_u32;
         while self.0.state.0.load(Ordering::Acquire) & MEMBERS != 0 {
-            turns += 1;
-            if turns.is_multiple_of(4096) {
-                // There are more threads than processors: let the member finish.
+            spins += 1;
+            if spins.is_multiple_of(4096) {
+                // Lets a preempted member finish when there are more threads than processors.
                 std::thread::yield_now();
             } else {
                 spin_loop();
@@ -199,44 +199,44 @@ impl Shared {
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
-            door: Mutex::new(()),
-            bell: Condvar::new(),
+            lock: Mutex::new(()),
+            condvar: Condvar::new(),
         }
     }
 
     #[allow(unsafe_code)]
     fn region(&self, tasks: usize, task: Task<'_>) {
         #[expect(unsafe_code, reason = "the region ends before the borrow; see SAFETY")]
-        // SAFETY: the lifetime is only lengthened for the cell. Members call the task, and `Closing` waits until no
+        // SAFETY: the lifetime is only lengthened for the cell. Members call the task, and `RegionGuard` waits until no
         // member is left before this function returns or unwinds. Nobody else writes the cell: the caller holds `busy`.
         unsafe {
             *self.job.0.0.get() = Some((std::mem::transmute::<Task<'_>, Task<'static>>(task), tasks));
         }
         self.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
         self.panicked.store(false, Ordering::Relaxed);
-        let closing = Closing(self);
-        // One more region, open, without members.
+        let region = RegionGuard(self);
+        // The next region, open, without members.
         let state = self.state.0.load(Ordering::Relaxed);
         self.state.0.store((state & !(REGION - 1)).wrapping_add(REGION) | OPEN, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) > 0 {
-            let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
-            self.bell.notify_all();
+            let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.condvar.notify_all();
         }
-        self.help(0, tasks, task);
-        drop(closing);
+        self.run_tasks(0, tasks, task);
+        drop(region);
         if self.panicked.swap(false, Ordering::AcqRel) {
             panic!("a task of a parallel region panicked");
         }
     }
 
-    /// Runs tasks until none is left: those of thread `number` first.
-    fn help(&self, number: usize, tasks: usize, task: Task<'_>) {
+    /// Runs tasks until none is left, starting with those of thread `number`.
+    fn run_tasks(&self, number: usize, tasks: usize, task: Task<'_>) {
         let threads = self.taken.len();
         let start = |thread: usize| thread * tasks / threads;
         for thread in (number..threads).chain(0..number) {
             let (first, taken) = (start(thread), &self.taken[thread].0);
             let share = start(thread + 1) - first;
-            // Looked at before it is written to, which is cheap when there is nothing left.
+            // The load avoids the more expensive write when no task is left.
             while taken.load(Ordering::Relaxed) < share {
                 let next = taken.fetch_add(1, Ordering::Relaxed);
                 if next >= share {
@@ -247,8 +247,8 @@ impl Shared {
         }
     }
 
-    /// The life of a thread: joins regions as they open.
-    fn work(&self, number: usize) {
+    /// Main loop of a pool thread: joins regions as they open.
+    fn worker_loop(&self, number: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_region(seen) {
             let joined = state + MEMBER;
@@ -260,7 +260,7 @@ impl Shared {
             // SAFETY: this thread is a member of the region, so the caller does not touch the cell.
             let job = unsafe { *self.job.0.0.get() };
             if let Some((task, tasks)) = job
-                && catch_unwind(AssertUnwindSafe(|| self.help(number, tasks, task))).is_err()
+                && catch_unwind(AssertUnwindSafe(|| self.run_tasks(number, tasks, task))).is_err()
             {
                 self.panicked.store(true, Ordering::Release);
             }
@@ -268,14 +268,14 @@ impl Shared {
         }
     }
 
-    /// The state of an open region other than the one seen last; none when the pool stops.
+    /// Waits for an open region other than the last one and returns its state; `None` when the pool stops.
     fn next_region(&self, seen: usize) -> Option<usize> {
-        let fresh = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
+        let is_new = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
         let mut since: Option<Instant> = None;
         loop {
             for _ in 0..256 {
                 let state = self.state.0.load(Ordering::Acquire);
-                if fresh(state) {
+                if is_new(state) {
                     return Some(state);
                 }
                 spin_loop();
@@ -284,12 +284,12 @@ impl Shared {
                 return None;
             }
             let start = *since.get_or_insert_with(Instant::now);
-            if start.elapsed() > PATIENCE {
-                let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+            if start.elapsed() > SPIN_LIMIT {
+                let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
                 self.asleep.fetch_add(1, Ordering::SeqCst);
-                // Looked at again after `asleep` says so: a caller that opens a region from here on rings the bell.
-                while !fresh(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
-                    door = self.bell.wait(door).unwrap_or_else(PoisonError::into_inner);
+                // Checked again after `asleep` is incremented: a caller that opens a region from now on notifies.
+                while !is_new(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
+                    guard = self.condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
                 }
                 self.asleep.fetch_sub(1, Ordering::SeqCst);
                 since = None;
@@ -306,7 +306,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_pool_that_cannot_start_threads_is_asked_for_once() {
+    fn failed_pool_is_started_only_once() {
         let (pools, asked) = (SharedPools(Mutex::new(Vec::new())), AtomicUsize::new(0));
         let refuse = |_| {
             let _ = asked.fetch_add(1, Ordering::Relaxed);
@@ -315,11 +315,11 @@ mod tests {
         let (first, second) = (pools.of(8, refuse), pools.of(8, refuse));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!((first.threads(), asked.into_inner()), (1, 1));
-        assert!(!Arc::ptr_eq(&first, &pools.of(1, Pool::new)), "another number of threads is another pool");
+        assert!(!Arc::ptr_eq(&first, &pools.of(1, Pool::new)), "each number of threads has its own pool");
     }
 
     #[test]
-    fn an_entered_pool_is_the_current_one_of_its_thread() {
+    fn entered_pool_is_current_on_its_thread_only() {
         let (outer, inner) = (Arc::new(Pool::new(2).unwrap()), Arc::new(Pool::new(2).unwrap()));
         let is_current = |pool: &Arc<Pool>| Arc::ptr_eq(&Pool::current(), pool);
         outer.enter(|| {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn many_short_regions_and_sleep_in_between() {
+    fn short_regions_run_before_and_after_sleep() {
         let pool = Pool::new(3).unwrap();
         let sum = AtomicUsize::new(0);
         for round in 0..20_000 {
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_inside_regions_and_from_several_callers() {
+    fn nested_and_concurrent_regions_run_every_task() {
         let (pool, sum) = (Pool::new(2).unwrap(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+    fn panic_reaches_the_caller_and_the_pool_stays_usable() {
         let pool = Pool::new(2).unwrap();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             pool.run(50, |task| assert!(task != 30, "as planned"));

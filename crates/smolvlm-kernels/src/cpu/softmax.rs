@@ -8,19 +8,20 @@ use super::matrix::Element;
 use super::micro::avx512_math::{softmax_bf16, softmax_f32};
 use crate::exp::exp2;
 
-/// `2^(scale (score - largest))` for every score; gives their sum. A score that is not a number makes the sum so.
+/// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax, and returns the sum. If a score is NaN, so
+/// is the sum.
 #[allow(unsafe_code)]
 pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
-    assert_eq!(scores.len(), weights.len(), "a weight for each score");
+    assert_eq!(scores.len(), weights.len(), "as many weights as scores");
     #[cfg(target_arch = "x86_64")]
     {
         let isa = Isa::current();
         if E::STEP == 1 && isa.level == Level::Avx512 {
-            // SAFETY: found on this processor; elements of one to a word are f32, and there are as many as scores.
+            // SAFETY: detected on this processor; elements with one per word are f32, and there are as many as scores.
             return unsafe { softmax_f32(scores, scale, weights.as_mut_ptr().cast()) };
         }
         if E::STEP == 2 && isa.bf16 {
-            // SAFETY: likewise; elements of two to a word are bf16.
+            // SAFETY: likewise; elements with two per word are bf16.
             return unsafe { softmax_bf16(scores, scale, weights.as_mut_ptr().cast()) };
         }
     }
@@ -30,14 +31,14 @@ pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E])
 vectorized! {
     pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
         const LANES: usize = 32;
-        let mut most = [f32::NEG_INFINITY; LANES];
+        let mut lane_max = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = scores.as_chunks::<LANES>();
         for chunk in chunks {
             for lane in 0..LANES {
-                most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+                lane_max[lane] = if chunk[lane] > lane_max[lane] { chunk[lane] } else { lane_max[lane] };
             }
         }
-        let largest = most.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
+        let largest = lane_max.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| a.max(*b));
         let shift = -largest * scale;
         let mut sums = [0.0_f32; LANES];
         let (weight_chunks, weight_rest) = weights.as_chunks_mut::<LANES>();

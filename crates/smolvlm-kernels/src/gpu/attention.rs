@@ -15,7 +15,7 @@ const HIDDEN: f32 = -1.0e30;
 
 /// What is known when the attention is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Heads {
+pub struct AttentionConfig {
     /// Heads of keys and values.
     pub kv_heads: u32,
     /// Query heads for each of them.
@@ -76,10 +76,10 @@ pub fn attend<W: Float, N: Size>(
     capacity: u32,
     scale: f32,
     chunks: u32,
-    #[comptime] heads: Heads,
+    #[comptime] config: AttentionConfig,
     #[define(W)] _element: ElemType,
 ) {
-    let Heads { kv_heads, group, width, planes } = heads;
+    let AttentionConfig { kv_heads, group, width, planes } = config;
     let lanes = N::value();
     let lanes = comptime!(lanes as u32);
     let dim = comptime!(width * lanes);

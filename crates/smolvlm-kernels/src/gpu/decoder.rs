@@ -1,11 +1,11 @@
 //! Decode steps of a llama decoder on a card, in five launches a layer and without the host between token and token.
 
-use super::attention::{self, CHUNK, Heads};
+use super::argmax;
+use super::attention::{self, AttentionConfig, CHUNK};
+use super::decode_batch::DecodeBatch;
+use super::gemv::{self, GemvConfig, PLANES};
 use super::hardware::{has_planes, vector_size};
-use super::likeliest;
-use super::product::{self, PLANES, Shape};
 use super::reduce::LANES;
-use super::rows::Rows;
 use super::weights::{Sizes, Weights};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -50,7 +50,7 @@ impl Decoder {
     }
 
     /// Launches a step of the rows: what their tokens say is run, and what follows are their tokens.
-    pub(super) fn launch(&self, rows: &Rows) {
+    pub(super) fn launch(&self, rows: &DecodeBatch) {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, eps, weights: elem } = self.sizes;
         let (client, buffers, count) = (&self.client, &rows.buffers, rows.count as u32);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
@@ -58,39 +58,41 @@ impl Decoder {
         // Several outputs share what they read of several rows.
         let divide = [queries, keys, hidden, inner, vocabulary].iter().all(|count| count.is_multiple_of(SHARED));
         let outputs = if self.planes && rows.count >= MANY_ROWS && divide { SHARED } else { 1 } as u32;
-        let shape = |width: usize| Shape { width: (width / self.lanes) as u32, batch, outputs, planes: self.planes };
+        let config =
+            |width: usize| GemvConfig { width: (width / self.lanes) as u32, batch, outputs, planes: self.planes };
         let cubes = |count_of_outputs: usize| {
             CubeCount::Static((count_of_outputs as u32).div_ceil(PLANES * outputs), count.div_ceil(batch), 1)
         };
-        let of_product = CubeDim::new_2d(LANES, PLANES);
+        let gemv_dim = CubeDim::new_2d(LANES, PLANES);
         let arg = |handle: &Handle, len: usize| unsafe { BufferArg::from_raw_parts(handle.clone(), len) };
         let width = (head_dim / self.lanes) as u32;
         let chunks = rows.cache.capacity.div_ceil(CHUNK as usize) as u32;
-        let group = Heads { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width, planes: self.planes };
+        let attention_config =
+            AttentionConfig { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width, planes: self.planes };
         let cache_len = rows.count * kv_heads * rows.cache.capacity * head_dim;
         let table = vocabulary * hidden;
 
         // The buffers are as long as their shapes say, and every kernel keeps to them.
         let add = |x: &Handle, weights: &Handle, inputs: usize| unsafe {
-            product::added_products::launch_unchecked(
+            gemv::residual_gemv::launch_unchecked(
                 client,
                 cubes(hidden),
-                of_product,
+                gemv_dim,
                 self.lanes,
                 arg(x, rows.count * inputs),
                 arg(weights, hidden * inputs),
                 arg(&buffers.hidden, rows.count * hidden),
                 count,
                 hidden as u32,
-                shape(inputs),
+                config(inputs),
                 elem,
             );
         };
         unsafe {
-            likeliest::embed::launch_unchecked(
+            argmax::embed::launch_unchecked(
                 client,
                 CubeCount::Static(count, 1, 1),
-                CubeDim::new_1d(likeliest::UNITS),
+                CubeDim::new_1d(argmax::UNITS),
                 self.lanes,
                 arg(&self.weights.embeddings, table),
                 arg(&buffers.tokens, rows.count),
@@ -102,10 +104,10 @@ impl Decoder {
         }
         for (layer, cache) in self.weights.layers.iter().zip(&rows.cache.layers) {
             unsafe {
-                product::normed_products::launch_unchecked(
+                gemv::rms_norm_gemv::launch_unchecked(
                     client,
                     cubes(queries + 2 * keys),
-                    of_product,
+                    gemv_dim,
                     self.lanes,
                     arg(&buffers.hidden, rows.count * hidden),
                     arg(&layer.input_norm, hidden),
@@ -116,7 +118,7 @@ impl Decoder {
                     count,
                     eps,
                     (queries as u32, keys as u32, keys as u32),
-                    shape(hidden),
+                    config(hidden),
                     elem,
                 );
                 let (out, len) = match chunks {
@@ -140,7 +142,7 @@ impl Decoder {
                     rows.cache.capacity as u32,
                     1.0 / (head_dim as f32).sqrt(),
                     chunks,
-                    group,
+                    attention_config,
                     elem,
                 );
                 if chunks > 1 {
@@ -158,10 +160,10 @@ impl Decoder {
                     );
                 }
                 add(&buffers.attended, &layer.o, queries);
-                product::gated_products::launch_unchecked(
+                gemv::gated_gemv::launch_unchecked(
                     client,
                     cubes(inner),
-                    of_product,
+                    gemv_dim,
                     self.lanes,
                     arg(&buffers.hidden, rows.count * hidden),
                     arg(&layer.mlp_norm, hidden),
@@ -171,7 +173,7 @@ impl Decoder {
                     count,
                     eps,
                     inner as u32,
-                    shape(hidden),
+                    config(hidden),
                     elem,
                 );
                 add(&buffers.gated, &layer.down, inner);
@@ -181,10 +183,10 @@ impl Decoder {
         let units = 1 << client.properties().hardware.max_units_per_cube.min(1024).ilog2();
         let lanes = if vocabulary.is_multiple_of(4) { 4 } else { 1 };
         unsafe {
-            product::normed_products::launch_unchecked(
+            gemv::rms_norm_gemv::launch_unchecked(
                 client,
                 cubes(vocabulary),
-                of_product,
+                gemv_dim,
                 self.lanes,
                 arg(&buffers.hidden, rows.count * hidden),
                 arg(&self.weights.norm, hidden),
@@ -195,10 +197,10 @@ impl Decoder {
                 count,
                 eps,
                 (vocabulary as u32, 0, 0),
-                shape(hidden),
+                config(hidden),
                 elem,
             );
-            likeliest::likeliest::launch_unchecked(
+            argmax::argmax::launch_unchecked(
                 client,
                 CubeCount::Static(count, 1, 1),
                 CubeDim::new_1d(units),

@@ -21,7 +21,7 @@ const MANY_ROWS: usize = 512;
 
 /// The product of two matrices, or of batches of them, on a card with tensor cores; none on other devices, and where Burn's own
 /// strategy is as good. In f32 it is exact, which Burn's is not: tensor cores round f32 to 10 bits of mantissa.
-pub fn product<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {
+pub fn try_matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {
     let client = client(&lhs.device())?;
     let strategy = match lhs.dtype() {
         _ if client.features().matmul.cmma.is_empty() => return None,

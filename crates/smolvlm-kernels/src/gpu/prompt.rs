@@ -1,6 +1,6 @@
 //! Attention of many queries.
 
-use super::matmul::product;
+use super::matmul::try_matmul;
 use super::tensor::{client, cube_tensor, mapped};
 use crate::AttentionMask;
 use burn::tensor::activation::softmax;
@@ -10,7 +10,7 @@ use burn_cubecl::kernel::attention::{AttentionStrategy, attention};
 use cubek::attention::forward::routines::blackbox_accelerated::BlackboxAcceleratedStrategy;
 
 /// Queries from which on [`flash`] is worth it.
-const LEAST: usize = 32;
+const MIN_FLASH_QUERIES: usize = 32;
 
 /// What [`attention`](crate::attention()) gives, with as many heads of keys as of queries, on cards with units for matrices;
 /// none where Burn's own way is as good.
@@ -19,8 +19,8 @@ pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Atte
     client(&q.device())?;
     match (q.dtype(), mask) {
         (DType::F32, _) => exact(q, k, v, mask),
-        (_, AttentionMask::None) if queries >= LEAST => flash(q, k, v, false),
-        (_, AttentionMask::Causal) if queries >= LEAST && queries == keys => flash(q, k, v, true),
+        (_, AttentionMask::None) if queries >= MIN_FLASH_QUERIES => flash(q, k, v, false),
+        (_, AttentionMask::Causal) if queries >= MIN_FLASH_QUERIES && queries == keys => flash(q, k, v, true),
         _ => None,
     }
 }
@@ -28,7 +28,7 @@ pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Atte
 /// With all scores in memory, and products without the units for matrices, which round f32.
 fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([_, _, queries, width], [_, _, keys, _]) = (q.dims(), k.dims());
-    let scores = product(q, &k.clone().swap_dims(2, 3))? / (width as f32).sqrt();
+    let scores = try_matmul(q, &k.clone().swap_dims(2, 3))? / (width as f32).sqrt();
     let hidden = match mask {
         AttentionMask::None => None,
         AttentionMask::Hidden(hidden) => Some(hidden.clone()),
@@ -45,7 +45,7 @@ fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> O
         }
         None => scores,
     };
-    product(&softmax(scores, 3), v)
+    try_matmul(&softmax(scores, 3), v)
 }
 
 /// Without the scores in memory, and with products of f16 (Dao et al. 2022, arXiv 2205.14135).

@@ -2,7 +2,7 @@
 
 use super::{record, recorded, tensor};
 use crate::Activation;
-use crate::activation::value_and_slope;
+use crate::activation::value_and_derivative;
 use crate::cpu::HostValues;
 use crate::cpu::isa::vectorized;
 use burn::backend::Flex;
@@ -18,17 +18,17 @@ const CHUNK: usize = 1 << 14;
 /// See [`Activation::forward`].
 pub(crate) fn activate<const D: usize>(function: Activation, x: &Tensor<D>) -> Option<Tensor<D>> {
     let x = recorded(x)?;
-    let state = Alone { x: x.primitive().clone().into(), function };
+    let state = ActivationState { x: x.primitive().clone().into(), function };
     let mut out = state.x.to_vec();
     out.par_chunks_mut(CHUNK).for_each(|values| function.apply(values));
     let out = tensor(out, state.x.shape());
-    Some(record(AloneStep, [x.node()], state, out))
+    Some(record(ActivationStep, [x.node()], state, out))
 }
 
 /// See [`Activation::gate`].
 pub(crate) fn gate<const D: usize>(function: Activation, gate: &Tensor<D>, x: &Tensor<D>) -> Option<Tensor<D>> {
     let (gate, x) = (recorded(gate)?, recorded(x)?);
-    let state = Gate { gate: gate.primitive().clone().into(), x: x.primitive().clone().into(), function };
+    let state = GateState { gate: gate.primitive().clone().into(), x: x.primitive().clone().into(), function };
     let mut out = state.gate.to_vec();
     out.par_chunks_mut(CHUNK).zip(state.x.par_chunks(CHUNK)).for_each(|(out, x)| {
         function.apply(out);
@@ -39,26 +39,26 @@ pub(crate) fn gate<const D: usize>(function: Activation, gate: &Tensor<D>, x: &T
 }
 
 #[derive(Debug)]
-struct AloneStep;
+struct ActivationStep;
 
 #[derive(Debug, Clone)]
-struct Alone {
+struct ActivationState {
     x: HostValues,
     function: Activation,
 }
 
-impl Backward<Flex, 1> for AloneStep {
-    type State = Alone;
+impl Backward<Flex, 1> for ActivationStep {
+    type State = ActivationState;
 
-    fn backward(self, ops: Ops<Alone, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let Alone { x, function } = &ops.state;
+    fn backward(self, ops: Ops<ActivationState, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let ActivationState { x, function } = &ops.state;
         let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
         let [Some(parent)] = ops.parents else { return };
         let mut dx = vec![0.0; x.len()];
         dx.par_chunks_mut(CHUNK)
             .zip(x.par_chunks(CHUNK))
             .zip(dy.par_chunks(CHUNK))
-            .for_each(|((dx, x), dy)| alone_backward(*function, x, dy, dx));
+            .for_each(|((dx, x), dy)| activation_backward(*function, x, dy, dx));
         grads.register::<Flex>(parent.id, tensor(dx, x.shape()));
     }
 }
@@ -67,17 +67,17 @@ impl Backward<Flex, 1> for AloneStep {
 struct GateStep;
 
 #[derive(Debug, Clone)]
-struct Gate {
+struct GateState {
     gate: HostValues,
     x: HostValues,
     function: Activation,
 }
 
 impl Backward<Flex, 2> for GateStep {
-    type State = Gate;
+    type State = GateState;
 
-    fn backward(self, ops: Ops<Gate, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let Gate { gate, x, function } = &ops.state;
+    fn backward(self, ops: Ops<GateState, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let GateState { gate, x, function } = &ops.state;
         let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
         let (mut d_gate, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         let out = d_gate.par_chunks_mut(CHUNK).zip(dx.par_chunks_mut(CHUNK));
@@ -98,12 +98,12 @@ vectorized! {
 }
 
 vectorized! {
-    fn alone_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    fn activation_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         // One loop a function, so that each is vectorized.
         macro_rules! each {
             ($kind:expr) => {
                 for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                    *dx = value_and_slope($kind, *x).1 * dy;
+                    *dx = value_and_derivative($kind, *x).1 * dy;
                 }
             };
         }
@@ -121,8 +121,8 @@ vectorized! {
         macro_rules! each {
             ($kind:expr) => {
                 for ((((d_gate, dx), gate), x), dy) in d_gate.iter_mut().zip(dx).zip(gate).zip(x).zip(dy) {
-                    let (value, slope) = value_and_slope($kind, *gate);
-                    *d_gate = dy * x * slope;
+                    let (value, derivative) = value_and_derivative($kind, *gate);
+                    *d_gate = dy * x * derivative;
                     *dx = dy * value;
                 }
             };

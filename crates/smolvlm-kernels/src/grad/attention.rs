@@ -1,7 +1,7 @@
 //! Scaled dot-product attention: a few queries at a time, with the scores computed anew on the way back (Dao et al. 2022,
 //! arXiv 2205.14135), so that no layer keeps the scores of all pairs.
 
-use super::product::{View, product};
+use super::matmul::{View, matmul};
 use super::{Recorded, record, recorded, tensor};
 use crate::AttentionMask;
 use crate::cpu::isa::vectorized;
@@ -23,16 +23,16 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Atte
     let ([batch, heads, queries, width], [_, kv_heads, keys, _]) = (q.dims(), k.dims());
     let (q, k, v) = (recorded(q)?, recorded(k)?, recorded(v)?);
     let sizes = Sizes { batch, heads, kv_heads, queries, keys, width };
-    let seen = match mask {
-        AttentionMask::None => Seen::All,
-        AttentionMask::Causal => Seen::Causal,
+    let mask = match mask {
+        AttentionMask::None => Mask::All,
+        AttentionMask::Causal => Mask::Causal,
         AttentionMask::Hidden(hidden) => {
             let hidden = hidden.clone().expand([batch, 1, queries, keys]).into_data();
-            Seen::Listed(hidden.iter::<bool>().map(|hidden| !hidden).collect())
+            Mask::Keys(hidden.iter::<bool>().map(|hidden| !hidden).collect())
         }
     };
     let part = |x: &Recorded| Heads::of(x.primitive().clone());
-    let mut state = State { sizes, q: part(&q), k: part(&k), v: part(&v), seen, out: None, log_sums: Arc::default() };
+    let mut state = State { sizes, q: part(&q), k: part(&k), v: part(&v), mask, out: None, log_sums: Arc::default() };
     let (out, log_sums) = state.forward();
     let out = sizes.tensor(out, queries, heads);
     state.out = Some(Heads::of(out.clone()));
@@ -88,11 +88,11 @@ impl Heads {
 }
 
 #[derive(Debug, Clone)]
-enum Seen {
+enum Mask {
     All,
     Causal,
     /// Which keys each query sees, `[batch, queries, keys]`.
-    Listed(Arc<[bool]>),
+    Keys(Arc<[bool]>),
 }
 
 #[derive(Debug)]
@@ -104,7 +104,7 @@ struct State {
     q: Heads,
     k: Heads,
     v: Heads,
-    seen: Seen,
+    mask: Mask,
     out: Option<Heads>,
     /// Logarithm of the sum of each query's powers, `[batch, heads, queries]`.
     log_sums: Arc<Vec<f32>>,
@@ -114,7 +114,7 @@ impl State {
     /// Keys that any of the queries before `end` sees.
     fn keys_before(&self, end: usize) -> usize {
         let Sizes { queries, keys, .. } = self.sizes;
-        if matches!(self.seen, Seen::Causal) { (end + keys).saturating_sub(queries).clamp(1, keys) } else { keys }
+        if matches!(self.mask, Mask::Causal) { (end + keys).saturating_sub(queries).clamp(1, keys) } else { keys }
     }
 
     /// Scores of a block of queries, with those of hidden keys far below the others.
@@ -122,16 +122,16 @@ impl State {
         let Sizes { heads, kv_heads, queries, keys: all_keys, width, .. } = self.sizes;
         let kv = head / (heads / kv_heads);
         let (q, k) = (self.q.view(batch, head, start, [rows, width]), self.k.view(batch, kv, 0, [keys, width]));
-        product(scores, keys, q, k.transposed(), self.sizes.scale(), false);
+        matmul(scores, keys, q, k.transposed(), self.sizes.scale(), false);
         for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
             let query = start + row;
-            match &self.seen {
-                Seen::All => {}
-                Seen::Causal => {
+            match &self.mask {
+                Mask::All => {}
+                Mask::Causal => {
                     let end = (query + 1 + all_keys).saturating_sub(queries).min(keys);
                     scores[end..].fill(f32::MIN);
                 }
-                Seen::Listed(seen) => {
+                Mask::Keys(seen) => {
                     let seen = &seen[(batch * queries + query) * all_keys..][..keys];
                     scores.iter_mut().zip(seen).filter(|(_, seen)| !**seen).for_each(|(score, _)| *score = f32::MIN);
                 }
@@ -158,7 +158,7 @@ impl State {
                     softmax(scores, log_sums);
                     let v = self.v.view(batch, kv, 0, [keys, width]);
                     let out = &mut out[start * stride + head * width..];
-                    product(out, stride, View::rows(scores, [rows, keys]), v, 1.0, false);
+                    matmul(out, stride, View::contiguous(scores, [rows, keys]), v, 1.0, false);
                 }
             }
         });
@@ -178,33 +178,33 @@ impl State {
             .zip(dv.par_chunks_mut(keys * kv_stride));
         parts.enumerate().for_each(|(batch, ((dq, dk), dv))| {
             let size = BLOCK.min(queries) * keys;
-            let (mut weights, mut slopes) = (vec![0.0; size], vec![0.0; size]);
+            let (mut weights, mut d_scores) = (vec![0.0; size], vec![0.0; size]);
             let mut means = vec![0.0; BLOCK.min(queries)];
             for head in 0..heads {
                 let kv = head / (heads / kv_heads);
                 for start in (0..queries).step_by(BLOCK) {
                     let rows = BLOCK.min(queries - start);
                     let keys = self.keys_before(start + rows);
-                    let (weights, slopes) = (&mut weights[..rows * keys], &mut slopes[..rows * keys]);
+                    let (weights, d_scores) = (&mut weights[..rows * keys], &mut d_scores[..rows * keys]);
                     self.scores([batch, head], [start, rows], keys, weights);
                     let log_sums = &self.log_sums[(batch * heads + head) * queries + start..][..rows];
-                    powers(weights, log_sums);
+                    recompute_weights(weights, log_sums);
                     let d_view = d_out.view(batch, head, start, [rows, width]);
-                    let weight_view = View::rows(weights, [rows, keys]);
-                    product(&mut dv[kv * width..], kv_stride, weight_view.transposed(), d_view, 1.0, true);
-                    product(slopes, keys, d_view, self.v.view(batch, kv, 0, [keys, width]).transposed(), 1.0, false);
+                    let weight_view = View::contiguous(weights, [rows, keys]);
+                    matmul(&mut dv[kv * width..], kv_stride, weight_view.transposed(), d_view, 1.0, true);
+                    matmul(d_scores, keys, d_view, self.v.view(batch, kv, 0, [keys, width]).transposed(), 1.0, false);
                     if let Some(out) = &self.out {
                         let out = out.view(batch, head, start, [rows, width]);
                         for (row, mean) in means[..rows].iter_mut().enumerate() {
                             *mean = out.row(row).iter().zip(d_view.row(row)).map(|(out, d_out)| out * d_out).sum();
                         }
                     }
-                    combine(weights, &means[..rows], slopes);
-                    let slope_view = View::rows(slopes, [rows, keys]);
+                    softmax_backward(weights, &means[..rows], d_scores);
+                    let d_score_view = View::contiguous(d_scores, [rows, keys]);
                     let k = self.k.view(batch, kv, 0, [keys, width]);
-                    product(&mut dq[start * q_stride + head * width..], q_stride, slope_view, k, scale, false);
+                    matmul(&mut dq[start * q_stride + head * width..], q_stride, d_score_view, k, scale, false);
                     let q = self.q.view(batch, head, start, [rows, width]);
-                    product(&mut dk[kv * width..], kv_stride, slope_view.transposed(), q, scale, true);
+                    matmul(&mut dk[kv * width..], kv_stride, d_score_view.transposed(), q, scale, true);
                 }
             }
         });
@@ -235,14 +235,14 @@ vectorized! {
     fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
         let keys = scores.len() / log_sums.len().max(1);
         for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
-            let mut most = [f32::MIN; LANES];
+            let mut lane_max = [f32::MIN; LANES];
             let (chunks, rest) = row.as_chunks::<LANES>();
             for chunk in chunks {
                 for lane in 0..LANES {
-                    most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
+                    lane_max[lane] = if chunk[lane] > lane_max[lane] { chunk[lane] } else { lane_max[lane] };
                 }
             }
-            let largest = most.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
+            let largest = lane_max.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
             let mut sums = [0.0_f32; LANES];
             let (chunks, rest) = row.as_chunks_mut::<LANES>();
             for chunk in chunks {
@@ -265,7 +265,7 @@ vectorized! {
 
 vectorized! {
     /// Scores to the weights that they had, from the logarithm of each row's sum.
-    fn powers(scores: &mut [f32], log_sums: &[f32]) {
+    fn recompute_weights(scores: &mut [f32], log_sums: &[f32]) {
         let keys = scores.len() / log_sums.len().max(1);
         for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
             row.iter_mut().for_each(|value| *value = exp(*value - log_sum));
@@ -275,12 +275,12 @@ vectorized! {
 
 vectorized! {
     /// Gradients of weights to gradients of scores, given the mean gradient of each row.
-    fn combine(weights: &[f32], means: &[f32], slopes: &mut [f32]) {
+    fn softmax_backward(weights: &[f32], means: &[f32], d_scores: &mut [f32]) {
         let keys = weights.len() / means.len().max(1);
-        let rows = slopes.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));
-        for ((slopes, weights), mean) in rows.zip(means) {
-            for (slope, weight) in slopes.iter_mut().zip(weights) {
-                *slope = (*slope - mean) * weight;
+        let rows = d_scores.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));
+        for ((d_scores, weights), mean) in rows.zip(means) {
+            for (d_score, weight) in d_scores.iter_mut().zip(weights) {
+                *d_score = (*d_score - mean) * weight;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use super::product::{View, product};
+use super::matmul::{View, matmul};
 use super::{record, recorded, tensor};
 use crate::cpu::HostValues;
 use crate::cpu::isa::vectorized;
@@ -33,8 +33,9 @@ pub(crate) fn linear<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Op
         }
     };
     out.resize(rows * outputs, 0.0);
-    let (a, b) = (View::rows(&state.x, [rows, inputs]), View::rows(&state.weight, [outputs, inputs]).transposed());
-    product(&mut out, outputs, a, b, 1.0, bias.is_some());
+    let (a, b) =
+        (View::contiguous(&state.x, [rows, inputs]), View::contiguous(&state.weight, [outputs, inputs]).transposed());
+    matmul(&mut out, outputs, a, b, 1.0, bias.is_some());
     let out = tensor(out, shape);
     Some(match bias {
         None => record(Step, [x.node(), weight.node()], state, out),
@@ -60,18 +61,18 @@ impl<const N: usize> Backward<Flex, N> for Step {
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let State { x, weight, rows, shape: [outputs, inputs] } = ops.state;
         let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
-        let dy_view = View::rows(&dy, [rows, outputs]);
+        let dy_view = View::contiguous(&dy, [rows, outputs]);
         for (index, parent) in ops.parents.into_iter().enumerate() {
             let Some(parent) = parent else { continue };
             let gradient = match index {
                 0 => {
                     let mut dx = vec![0.0; rows * inputs];
-                    product(&mut dx, inputs, dy_view, View::rows(&weight, [outputs, inputs]), 1.0, false);
+                    matmul(&mut dx, inputs, dy_view, View::contiguous(&weight, [outputs, inputs]), 1.0, false);
                     tensor(dx, x.shape())
                 }
                 1 => {
                     let mut dw = vec![0.0; outputs * inputs];
-                    product(&mut dw, inputs, dy_view.transposed(), View::rows(&x, [rows, inputs]), 1.0, false);
+                    matmul(&mut dw, inputs, dy_view.transposed(), View::contiguous(&x, [rows, inputs]), 1.0, false);
                     tensor(dw, [outputs, inputs])
                 }
                 _ => {

@@ -6,21 +6,21 @@
 mod activation;
 mod attention;
 mod cross_entropy;
+mod gather;
 mod linear;
+mod matmul;
 mod norm;
-mod product;
 mod rotary;
-mod rows;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use activation::{activate, gate};
 pub(crate) use attention::attention;
 pub(crate) use cross_entropy::cross_entropy;
+pub(crate) use gather::gather_rows;
 pub(crate) use linear::linear;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use rotary::rotate;
-pub(crate) use rows::rows;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};

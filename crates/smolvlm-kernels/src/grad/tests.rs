@@ -1,7 +1,9 @@
 //! Every operation and its gradients against Burn's own, which records the general operations one by one. A device with
 //! gradient checkpointing takes them: the operations here are not for its tensors.
 
-use crate::{Activation, AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, rotate, rows};
+use crate::{
+    Activation, AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, gather_rows, rotate,
+};
 use burn::module::Param;
 use burn::tensor::{Bool, DType, Device, Distribution, Int, Tensor, TensorData};
 
@@ -39,13 +41,13 @@ fn finish<const D: usize>(
 }
 
 fn assert_same(run: impl Fn(&Device) -> Vec<Vec<f32>>) {
-    let [own, general] = devices().map(|device| run(&device));
-    assert_eq!(own.len(), general.len());
-    for (index, (own, general)) in own.iter().zip(&general).enumerate() {
-        assert_eq!(own.len(), general.len(), "result {index}");
-        let scale = general.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
-        for (own, general) in own.iter().zip(general) {
-            assert!((own - general).abs() < 1e-5 * scale, "result {index}: {own} instead of {general}");
+    let [custom, generic] = devices().map(|device| run(&device));
+    assert_eq!(custom.len(), generic.len());
+    for (index, (custom, generic)) in custom.iter().zip(&generic).enumerate() {
+        assert_eq!(custom.len(), generic.len(), "result {index}");
+        let scale = generic.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+        for (custom, generic) in custom.iter().zip(generic) {
+            assert!((custom - generic).abs() < 1e-5 * scale, "result {index}: {custom} instead of {generic}");
         }
     }
 }
@@ -150,7 +152,7 @@ fn rows_of_a_table_add_up() {
     assert_same(|device| {
         let table = leaf::<2>(&table, device);
         let ids = Tensor::<1, Int>::from_data([3, 0, 3, 5, 3], device);
-        finish(rows(table.clone(), ids), gradients!(table))
+        finish(gather_rows(table.clone(), ids), gradients!(table))
     });
 }
 

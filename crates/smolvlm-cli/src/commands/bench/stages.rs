@@ -196,7 +196,7 @@ impl<'a> Stages<'a> {
                 if self.model.device().device.is_cpu() {
                     black_box(model.decode(&next, &mut cache)?);
                 } else {
-                    let argmax = model.decode_likeliest(&next, &mut cache)?;
+                    let argmax = model.decode_argmax(&next, &mut cache)?;
                     next = argmax.into_iter().map(|(token, _)| token).collect();
                 }
             }

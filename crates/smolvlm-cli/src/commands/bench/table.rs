@@ -2,7 +2,7 @@
 
 use super::Report;
 use serde_json::{Map, Value, json};
-use smolvlm::Ceilings;
+use smolvlm::PeakRates;
 
 /// The report as one JSON object, with null for skipped stages.
 pub fn as_json(report: &Report) -> Value {
@@ -10,7 +10,7 @@ pub fn as_json(report: &Report) -> Value {
     let stages: Map<String, Value> = report.figures.iter().map(|figure| entry(figure.key, figure.value)).collect();
     let with_work = report.figures.iter().filter(|figure| figure.work.is_some());
     let share: Map<String, Value> = with_work.map(|figure| entry(figure.key, report.share(figure))).collect();
-    let ceilings = |of: fn(&Ceilings) -> Option<f64>| report.ceilings.as_ref().and_then(of);
+    let ceilings = |of: fn(&PeakRates) -> Option<f64>| report.ceilings.as_ref().and_then(of);
     let mut object = json!({
         "model": report.model,
         "device": report.device,

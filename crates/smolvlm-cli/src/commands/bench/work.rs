@@ -1,6 +1,6 @@
 //! Work of the stages, computed from the configuration, and their minimum time on a machine (roofline model).
 
-use smolvlm::Ceilings;
+use smolvlm::PeakRates;
 use smolvlm::config::{FloatType, ModelConfig, TextConfig};
 use smolvlm::model::{Format as Packing, WeightFormat};
 use std::ops::{Add, Mul};
@@ -10,14 +10,14 @@ pub struct Format {
     /// Bits per weight of the text model.
     text_bits: f64,
     /// Peak rate of matrix products, in billions of operations per second.
-    arithmetic: fn(&Ceilings) -> f64,
+    arithmetic: fn(&PeakRates) -> f64,
 }
 
 /// The cost model of a format. Machines without instructions for the format use f32 products.
 pub fn format(format: WeightFormat) -> Format {
-    let f32: fn(&Ceilings) -> f64 = |ceilings| ceilings.fma_f32_gflops;
-    let bf16: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
-    let int8: fn(&Ceilings) -> f64 = |ceilings| ceilings.dot_int8_gops.unwrap_or(ceilings.fma_f32_gflops);
+    let f32: fn(&PeakRates) -> f64 = |ceilings| ceilings.fma_f32_gflops;
+    let bf16: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
+    let int8: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_int8_gops.unwrap_or(ceilings.fma_f32_gflops);
     let (text_bits, arithmetic) = match format {
         WeightFormat::Tensors(FloatType::F32) | WeightFormat::Packed(Packing::F32) => (32.0, f32),
         WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) | WeightFormat::Packed(Packing::Bf16) => (16.0, bf16),
@@ -39,7 +39,7 @@ pub struct Work {
 
 impl Work {
     /// Minimum time at the peak rates of a machine, in seconds.
-    pub fn seconds(self, format: &Format, ceilings: &Ceilings) -> f64 {
+    pub fn seconds(self, format: &Format, ceilings: &PeakRates) -> f64 {
         let bytes = self.weights * format.text_bits / 8.0;
         self.operations / (format.arithmetic)(ceilings) / 1e9 + bytes / ceilings.read_gbytes_s / 1e9
     }
@@ -109,10 +109,10 @@ mod tests {
     use super::{Packing, Work, format, prefill, step, tile};
     use smolvlm::config::FloatType;
     use smolvlm::model::WeightFormat;
-    use smolvlm::{Ceilings, Preset};
+    use smolvlm::{PeakRates, Preset};
 
-    const CEILINGS: Ceilings =
-        Ceilings { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
+    const CEILINGS: PeakRates =
+        PeakRates { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
 
     #[test]
     fn work_of_the_256m_model_matches_manual_count() {
@@ -137,7 +137,7 @@ mod tests {
         let seconds = |kept| work.seconds(&format(kept), &CEILINGS);
         assert_eq!([WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Packing::F32)].map(seconds), [3.0; 2]);
         assert_eq!([Packing::Bf16, Packing::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
-        let plain = Ceilings { dot_bf16_gflops: None, ..CEILINGS };
+        let plain = PeakRates { dot_bf16_gflops: None, ..CEILINGS };
         assert_eq!(work.seconds(&format(WeightFormat::Packed(Packing::Bf16)), &plain), 2.0);
     }
 }

@@ -3,9 +3,9 @@
 //! Sixteen registers hold the sums of up to six rows and half of a panel's columns. One row or two take all columns at once:
 //! memory bounds them, so they read a panel once, from its start to its end.
 
-use super::{GROUP_LINES, Operand, Quantized, Tile};
+use super::{GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
-use crate::cpu::words::Line;
+use crate::cpu::aligned_buf::CacheLine;
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
     _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256,
@@ -16,23 +16,23 @@ use std::arch::x86_64::{
 use std::mem::MaybeUninit;
 
 /// Values of a vector.
-const WIDE: usize = 8;
+const LANES: usize = 8;
 /// Vectors of all columns of a panel, and of half of them.
 const FULL: usize = 4;
 const HALF: usize = 2;
 
 /// Some rows of a tile, and where their sums go.
 #[derive(Clone, Copy)]
-struct Strip {
+struct SubTile {
     a: *const u32,
     a_stride: usize,
     out: *mut f32,
     out_stride: usize,
     /// Whether weights come from memory and are to be fetched ahead; more rows read them from the cache.
-    fetch: bool,
+    prefetch: bool,
 }
 
-impl Strip {
+impl SubTile {
     /// The rows of a tile from `first` on.
     fn new(a: Operand<'_>, out: &mut Tile<'_>, first: usize) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Strip {
             a_stride: a.stride,
             out: out.sums[first * out.stride..].as_mut_ptr(),
             out_stride: out.stride,
-            fetch: a.rows <= 8,
+            prefetch: a.rows <= 8,
         }
     }
 
@@ -56,9 +56,9 @@ impl Strip {
     /// Fetches the step of a panel that comes somewhat later.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn fetch(&self, panel: *const Line, step: usize) {
+    fn prefetch(&self, panel: *const CacheLine, step: usize) {
         const AHEAD: usize = 24;
-        if self.fetch {
+        if self.prefetch {
             let line = panel.wrapping_add(2 * (step + AHEAD));
             _mm_prefetch::<_MM_HINT_T0>(line.cast());
             _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(1).cast());
@@ -69,11 +69,11 @@ impl Strip {
     #[inline]
     #[target_feature(enable = "avx2")]
     #[allow(unsafe_code)]
-    unsafe fn put<const R: usize, const V: usize>(&self, sums: &[[__m256; V]; R], first: usize) {
+    unsafe fn store<const R: usize, const V: usize>(&self, sums: &[[__m256; V]; R], first: usize) {
         for (row, sums) in sums.iter().enumerate() {
             for (vector, sum) in sums.iter().enumerate() {
                 // SAFETY: the caller has room for `R` rows of 32 columns.
-                unsafe { _mm256_storeu_ps(self.out.add(row * self.out_stride + (first + vector) * WIDE), *sum) };
+                unsafe { _mm256_storeu_ps(self.out.add(row * self.out_stride + (first + vector) * LANES), *sum) };
             }
         }
     }
@@ -83,7 +83,7 @@ impl Strip {
 #[inline]
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
-unsafe fn weights(panel: *const Line, step: usize, vector: usize) -> __m256i {
+unsafe fn weights(panel: *const CacheLine, step: usize, vector: usize) -> __m256i {
     // SAFETY: the caller's panel has this step; lines are aligned.
     unsafe { _mm256_load_si256(panel.add(2 * step).cast::<__m256i>().add(vector)) }
 }
@@ -98,73 +98,78 @@ macro_rules! by_rows {
                 by_rows!(@call $kernel::<$many, HALF>, 0, $args);
                 by_rows!(@call $kernel::<$many, HALF>, HALF, $args);
             })*
-            rows => unreachable!("a strip of {rows} rows"),
+            rows => unreachable!("a sub_tile of {rows} rows"),
         }
     };
-    (@call $kernel:path, $first:expr, ($strip:expr, $($arg:expr),*)) => {
-        $kernel($strip, $first, $($arg),*)
+    (@call $kernel:path, $first:expr, ($sub_tile:expr, $($arg:expr),*)) => {
+        $kernel($sub_tile, $first, $($arg),*)
     };
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, mut out: Tile<'_>) {
+pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(6) {
-        let strip = Strip::new(a, &mut out, first);
+        let sub_tile = SubTile::new(a, &mut out, first);
         // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
-        unsafe { by_rows!(6.min(a.rows - first), f32_rows(strip, panel.as_ptr(), steps), 3 4 5 6) }
+        unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panel.as_ptr(), steps), 3 4 5 6) }
     }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, mut out: Tile<'_>) {
+pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
-        let strip = Strip::new(a, &mut out, first);
+        let sub_tile = SubTile::new(a, &mut out, first);
         // SAFETY: as for `f32_tile`.
-        unsafe { by_rows!(4.min(a.rows - first), bf16_rows(strip, panel.as_ptr(), steps), 3 4) }
+        unsafe { by_rows!(4.min(a.rows - first), bf16_rows(sub_tile, panel.as_ptr(), steps), 3 4) }
     }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
 pub(super) fn q8_tile(
     a: Operand<'_>,
-    q: Quantized<'_>,
-    panel: &[Line],
+    q: QuantParams<'_>,
+    panel: &[CacheLine],
     scales: &[f32],
     steps: usize,
     mut out: Tile<'_>,
 ) {
     for first in (0..a.rows).step_by(4) {
-        let strip = Strip::new(a, &mut out, first);
+        let sub_tile = SubTile::new(a, &mut out, first);
         let rows = 4.min(a.rows - first);
         let (zero, scale) = (&q.zero[first..][..rows], &q.scale[first..][..rows]);
         // SAFETY: as for `f32_tile`; there are 32 scales, and a zero and a scale for each row.
         unsafe {
             match rows {
-                1 => q8_rows::<1>(strip, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                2 => q8_rows::<2>(strip, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                3 => q8_rows::<3>(strip, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                _ => q8_rows::<4>(strip, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
+                1 => q8_rows::<1>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
+                2 => q8_rows::<2>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
+                3 => q8_rows::<3>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
+                _ => q8_rows::<4>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
             }
         }
     }
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, mut out: Tile<'_>) {
+pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
-        let strip = Strip::new(a, &mut out, first);
+        let sub_tile = SubTile::new(a, &mut out, first);
         let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());
         // SAFETY: as for `f32_tile`; there is a zero for each row and group, a scale for each row.
-        unsafe { by_rows!(4.min(a.rows - first), q4_rows(strip, panel.as_ptr(), groups, zero, scale), 3 4) }
+        unsafe { by_rows!(4.min(a.rows - first), q4_rows(sub_tile, panel.as_ptr(), groups, zero, scale), 3 4) }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-unsafe fn f32_rows<const R: usize, const V: usize>(strip: Strip, first: usize, panel: *const Line, steps: usize) {
+unsafe fn f32_rows<const R: usize, const V: usize>(
+    sub_tile: SubTile,
+    first: usize,
+    panel: *const CacheLine,
+    steps: usize,
+) {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
     for step in 0..steps {
-        strip.fetch(panel, step);
+        sub_tile.prefetch(panel, step);
         let mut columns = [_mm256_setzero_ps(); V];
         for (vector, columns) in columns.iter_mut().enumerate() {
             // SAFETY: the step is in the panel.
@@ -172,14 +177,14 @@ unsafe fn f32_rows<const R: usize, const V: usize>(strip: Strip, first: usize, p
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the step is in the rows.
-            let value = _mm256_castsi256_ps(unsafe { strip.word(row, step) });
+            let value = _mm256_castsi256_ps(unsafe { sub_tile.word(row, step) });
             for (sum, columns) in sums.iter_mut().zip(columns) {
                 *sum = _mm256_fmadd_ps(value, columns, *sum);
             }
         }
     }
     // SAFETY: the strip has room for `R` rows.
-    unsafe { strip.put(&sums, first) };
+    unsafe { sub_tile.store(&sums, first) };
 }
 
 /// The values of pairs of bf16 as f32: those in the lower halves of words, and those in the upper ones.
@@ -192,10 +197,15 @@ fn wide(pairs: __m256i) -> [__m256; 2] {
 
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-unsafe fn bf16_rows<const R: usize, const V: usize>(strip: Strip, first: usize, panel: *const Line, steps: usize) {
+unsafe fn bf16_rows<const R: usize, const V: usize>(
+    sub_tile: SubTile,
+    first: usize,
+    panel: *const CacheLine,
+    steps: usize,
+) {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
     for step in 0..steps {
-        strip.fetch(panel, step);
+        sub_tile.prefetch(panel, step);
         let mut columns = [[_mm256_setzero_ps(); 2]; V];
         for (vector, columns) in columns.iter_mut().enumerate() {
             // SAFETY: the step is in the panel.
@@ -203,14 +213,14 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(strip: Strip, first: usize, 
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the step is in the rows.
-            let [low, high] = wide(unsafe { strip.word(row, step) });
+            let [low, high] = wide(unsafe { sub_tile.word(row, step) });
             for (sum, columns) in sums.iter_mut().zip(columns) {
                 *sum = _mm256_fmadd_ps(high, columns[1], _mm256_fmadd_ps(low, columns[0], *sum));
             }
         }
     }
     // SAFETY: the strip has room for `R` rows.
-    unsafe { strip.put(&sums, first) };
+    unsafe { sub_tile.store(&sums, first) };
 }
 
 /// Products of four bytes, of which the weights' have no sign, would overflow the 16-bit sums of `maddubs`. So even and odd
@@ -218,8 +228,8 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(strip: Strip, first: usize, 
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q8_rows<const R: usize>(
-    strip: Strip,
-    panel: *const Line,
+    sub_tile: SubTile,
+    panel: *const CacheLine,
     steps: usize,
     zero: &[i32],
     scale: &[f32],
@@ -237,7 +247,7 @@ unsafe fn q8_rows<const R: usize>(
         for (row, wide) in wide.iter_mut().enumerate() {
             let [even, odd] = wide.each_mut().map(|half| half.as_mut_ptr().cast::<u32>());
             // SAFETY: the row has `steps` words, each half room for a chunk.
-            unsafe { widen(strip.a.add(row * strip.a_stride + start), count, even, odd) };
+            unsafe { widen(sub_tile.a.add(row * sub_tile.a_stride + start), count, even, odd) };
         }
         let halves = wide.each_ref().map(|row| row.each_ref().map(|half| half.as_ptr().cast::<i32>()));
         for first in [0, HALF] {
@@ -247,7 +257,7 @@ unsafe fn q8_rows<const R: usize>(
             }
             for step in 0..count {
                 if first == 0 {
-                    strip.fetch(panel, start + step);
+                    sub_tile.prefetch(panel, start + step);
                 }
                 let mut columns = [[_mm256_setzero_si256(); 2]; HALF];
                 for (vector, columns) in columns.iter_mut().enumerate() {
@@ -275,13 +285,13 @@ unsafe fn q8_rows<const R: usize>(
     for (row, values) in values.iter_mut().enumerate() {
         for (vector, value) in values.iter_mut().enumerate() {
             // SAFETY: there are 32 scales.
-            let columns = unsafe { _mm256_loadu_ps(scales.add(vector * WIDE)) };
+            let columns = unsafe { _mm256_loadu_ps(scales.add(vector * LANES)) };
             let sum = _mm256_cvtepi32_ps(sums[row][vector]);
             *value = _mm256_mul_ps(sum, _mm256_mul_ps(_mm256_set1_ps(scale[row]), columns));
         }
     }
     // SAFETY: the strip has room for `R` rows.
-    unsafe { strip.put(&values, 0) };
+    unsafe { sub_tile.store(&values, 0) };
 }
 
 /// Signed bytes as 16-bit values: the even ones of each word in one word, the odd ones in another.
@@ -289,8 +299,8 @@ unsafe fn q8_rows<const R: usize>(
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
 unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) {
-    let whole = count - count % WIDE;
-    for step in (0..whole).step_by(WIDE) {
+    let whole = count - count % LANES;
+    for step in (0..whole).step_by(LANES) {
         // SAFETY: the caller has `count` words in all three places.
         unsafe {
             let quads = _mm256_loadu_si256(words.add(step).cast());
@@ -313,9 +323,9 @@ unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) 
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q4_rows<const R: usize, const V: usize>(
-    strip: Strip,
+    sub_tile: SubTile,
     first: usize,
-    panel: *const Line,
+    panel: *const CacheLine,
     groups: usize,
     zero: *const i32,
     scale: *const f32,
@@ -328,7 +338,7 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
         let lines = panel.wrapping_add(group * GROUP_LINES);
         let mut sums = [[_mm256_setzero_si256(); V]; R];
         for step in 0..STEPS / 2 {
-            strip.fetch(lines, step);
+            sub_tile.prefetch(lines, step);
             let mut columns = [[_mm256_setzero_si256(); 2]; V];
             for (vector, columns) in columns.iter_mut().enumerate() {
                 // SAFETY: the step is in the group.
@@ -339,7 +349,7 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
             for (row, sums) in sums.iter_mut().enumerate() {
                 let step = group * STEPS + step;
                 // SAFETY: both steps are in the row.
-                let (quad, later) = unsafe { (strip.word(row, step), strip.word(row, step + STEPS / 2)) };
+                let (quad, later) = unsafe { (sub_tile.word(row, step), sub_tile.word(row, step + STEPS / 2)) };
                 for (sum, columns) in sums.iter_mut().zip(columns) {
                     let both = _mm256_add_epi16(
                         _mm256_maddubs_epi16(columns[0], quad),
@@ -369,5 +379,5 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
         *values = values.map(|value| _mm256_mul_ps(value, scale));
     }
     // SAFETY: the strip has room for `R` rows.
-    unsafe { strip.put(&values, first) };
+    unsafe { sub_tile.store(&values, first) };
 }

@@ -3,8 +3,8 @@
 //! A tile of 12 rows and 32 columns keeps 24 sums in registers; a step loads two vectors of weights and one word of each
 //! row. Only their definition of a product differs.
 
-use super::{GROUP_LINES, Operand, Quantized, ROWS, Tile};
-use crate::cpu::words::Line;
+use super::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
+use crate::cpu::aligned_buf::CacheLine;
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
@@ -32,7 +32,7 @@ macro_rules! by_rows {
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
     unsafe {
         by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride))
@@ -40,7 +40,7 @@ pub(super) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`.
     unsafe {
         by_rows!(
@@ -51,7 +51,14 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
+pub(super) fn q8_tile(
+    a: Operand<'_>,
+    q: QuantParams<'_>,
+    panel: &[CacheLine],
+    scales: &[f32],
+    steps: usize,
+    out: Tile<'_>,
+) {
     // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
     unsafe {
         by_rows!(
@@ -71,7 +78,7 @@ pub(super) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: 
 }
 
 #[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
-pub(super) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     // Twice as many sums a row as the others, so half as many rows at a time.
     let mut first = 0;
     while first < a.rows {
@@ -89,7 +96,7 @@ pub(super) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: 
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
-unsafe fn weights(panel: *const Line, step: usize) -> [__m512i; 2] {
+unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
     // SAFETY: the caller's panel has this step; lines are aligned.
     unsafe { [_mm512_load_si512(panel.add(2 * step).cast()), _mm512_load_si512(panel.add(2 * step + 1).cast())] }
 }
@@ -101,7 +108,7 @@ const AHEAD: usize = 24;
 /// Fetches the step of a panel that comes [`AHEAD`] steps later, if `R` rows are few.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn fetch<const R: usize>(panel: *const Line, step: usize) {
+fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
     if R <= ROWS - 4 {
         let line = panel.wrapping_add(2 * (step + AHEAD));
         _mm_prefetch::<_MM_HINT_T0>(line.cast());
@@ -132,14 +139,14 @@ unsafe fn word(a: *const u32, stride: usize, row: usize, step: usize) -> __m512i
 unsafe fn f32_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const Line,
+    panel: *const CacheLine,
     steps: usize,
     out: *mut f32,
     out_stride: usize,
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {
-        fetch::<R>(panel, step);
+        prefetch::<R>(panel, step);
         // SAFETY: the step is in panel and rows.
         let [left, right] = unsafe { weights(panel, step) };
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -150,7 +157,7 @@ unsafe fn f32_rows<const R: usize>(
         }
     }
     // SAFETY: the tile has room for `R` rows.
-    unsafe { put(&sums, out, out_stride) };
+    unsafe { store(&sums, out, out_stride) };
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
@@ -158,14 +165,14 @@ unsafe fn f32_rows<const R: usize>(
 unsafe fn bf16_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const Line,
+    panel: *const CacheLine,
     steps: usize,
     out: *mut f32,
     out_stride: usize,
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {
-        fetch::<R>(panel, step);
+        prefetch::<R>(panel, step);
         // SAFETY: the step is in panel and rows; a vector of pairs is bits of the same size.
         unsafe {
             let [left, right] = weights(panel, step);
@@ -177,7 +184,7 @@ unsafe fn bf16_rows<const R: usize>(
         }
     }
     // SAFETY: the tile has room for `R` rows.
-    unsafe { put(&sums, out, out_stride) };
+    unsafe { store(&sums, out, out_stride) };
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
@@ -186,9 +193,9 @@ unsafe fn bf16_rows<const R: usize>(
 unsafe fn q8_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const Line,
+    panel: *const CacheLine,
     steps: usize,
-    q: Quantized<'_>,
+    q: QuantParams<'_>,
     scales: *const f32,
     out: *mut f32,
     out_stride: usize,
@@ -198,7 +205,7 @@ unsafe fn q8_rows<const R: usize>(
         *sums = [_mm512_set1_epi32(*zero); 2];
     }
     for step in 0..steps {
-        fetch::<R>(panel, step);
+        prefetch::<R>(panel, step);
         // SAFETY: the step is in panel and rows.
         unsafe {
             let [left, right] = weights(panel, step);
@@ -220,7 +227,7 @@ unsafe fn q8_rows<const R: usize>(
         }
     }
     // SAFETY: the tile has room for `R` rows.
-    unsafe { put(&values, out, out_stride) };
+    unsafe { store(&values, out, out_stride) };
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
@@ -229,7 +236,7 @@ unsafe fn q8_rows<const R: usize>(
 unsafe fn q4_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const Line,
+    panel: *const CacheLine,
     groups: usize,
     zero: *const i32,
     scale: *const f32,
@@ -247,7 +254,7 @@ unsafe fn q4_rows<const R: usize>(
                 *sums = [_mm512_set1_epi32(*zero.add(row * groups + group)); 2];
             }
             for step in 0..4 {
-                fetch::<R>(lines, step);
+                prefetch::<R>(lines, step);
                 let packed = weights(lines, step);
                 let first = packed.map(|packed| _mm512_and_si512(packed, nibble));
                 let second = packed.map(|packed| _mm512_and_si512(_mm512_srli_epi32::<4>(packed), nibble));
@@ -277,14 +284,14 @@ unsafe fn q4_rows<const R: usize>(
         *values = values.map(|value| _mm512_mul_ps(value, scale));
     }
     // SAFETY: the caller has room for `R` rows.
-    unsafe { put(&values, out, out_stride) };
+    unsafe { store(&values, out, out_stride) };
 }
 
 /// Writes the sums of `R` rows of 32 columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
-unsafe fn put<const R: usize>(sums: &[[__m512; 2]; R], out: *mut f32, stride: usize) {
+unsafe fn store<const R: usize>(sums: &[[__m512; 2]; R], out: *mut f32, stride: usize) {
     for (row, sums) in sums.iter().enumerate() {
         // SAFETY: the caller has room for `R` rows.
         unsafe {

@@ -35,14 +35,14 @@ fn exp2(x: __m512) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn gate(z: __m512, power: __m512) -> __m512 {
-    let most = _mm512_set1_ps(125.0);
+    let limit = _mm512_set1_ps(125.0);
     // The smaller one of a number and a NaN is the second operand, the NaN.
-    let below = _mm512_add_ps(exp2(_mm512_min_ps(most, power)), _mm512_set1_ps(1.0));
+    let below = _mm512_add_ps(exp2(_mm512_min_ps(limit, power)), _mm512_set1_ps(1.0));
     let guess = _mm512_rcp14_ps(below);
     // One step of Newton's method.
     let inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(below, guess, _mm512_set1_ps(2.0)));
     // A NaN is not above the limit either.
-    _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, most), z, inverse)
+    _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, limit), z, inverse)
 }
 
 /// Lanes of the values that are left.
@@ -100,7 +100,7 @@ map! {
 #[allow(unsafe_code)]
 pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
     // SAFETY: the caller's room; see `softmax_with`.
-    unsafe { softmax_with(scores, scale, |at, left, weights| put_bf16(weights, left, out.add(at))) }
+    unsafe { softmax_with(scores, scale, |at, left, weights| store_bf16(weights, left, out.add(at))) }
 }
 
 /// Rounds two vectors to bf16 and writes their first `left` values.
@@ -111,7 +111,7 @@ pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[allow(unsafe_code)]
-unsafe fn put_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
+unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
     // SAFETY: a vector of bf16 is bits of the same size; the mask leaves out what is not left. A store with a mask takes
     // many times as long as one without.
     unsafe {
@@ -147,11 +147,11 @@ pub(crate) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f
     }
 }
 
-/// Hands two vectors of weights at a time to `put`, with their place and the number of values from there to the end.
+/// Hands two vectors of weights at a time to `store`, with their place and the number of values from there to the end.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
-unsafe fn softmax_with(scores: &[f32], scale: f32, put: impl Fn(usize, usize, [__m512; 2])) -> f32 {
+unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, [__m512; 2])) -> f32 {
     let least = _mm512_set1_ps(f32::NEG_INFINITY);
     // SAFETY: masks leave out what lies behind the slice.
     let load = |scores: &[f32]| unsafe {
@@ -164,18 +164,18 @@ unsafe fn softmax_with(scores: &[f32], scale: f32, put: impl Fn(usize, usize, [_
             _mm512_mask_loadu_ps(least, mask(scores.len() - second), scores.as_ptr().add(second)),
         ]
     };
-    let mut most = [least; 2];
+    let mut lane_max = [least; 2];
     for scores in scores.chunks(2 * LANES) {
         let [first, second] = load(scores);
-        most = [_mm512_max_ps(most[0], first), _mm512_max_ps(most[1], second)];
+        lane_max = [_mm512_max_ps(lane_max[0], first), _mm512_max_ps(lane_max[1], second)];
     }
-    let largest = _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
+    let largest = _mm512_reduce_max_ps(_mm512_max_ps(lane_max[0], lane_max[1]));
     let (shift, scale) = (_mm512_set1_ps(-largest * scale), _mm512_set1_ps(scale));
     let mut sums = [_mm512_setzero_ps(); 2];
     for (chunk, values) in scores.chunks(2 * LANES).enumerate() {
         let weights = load(values).map(|scores| exp2(_mm512_fmadd_ps(scores, scale, shift)));
         sums = [_mm512_add_ps(sums[0], weights[0]), _mm512_add_ps(sums[1], weights[1])];
-        put(chunk * 2 * LANES, scores.len() - chunk * 2 * LANES, weights);
+        store(chunk * 2 * LANES, scores.len() - chunk * 2 * LANES, weights);
     }
     _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
 }
@@ -192,6 +192,6 @@ pub(crate) unsafe fn narrow_row(values: *const f32, columns: usize, out: *mut u1
     // SAFETY: the caller's values and room.
     unsafe {
         let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(LANES))];
-        put_bf16(pair, columns, out);
+        store_bf16(pair, columns, out);
     }
 }

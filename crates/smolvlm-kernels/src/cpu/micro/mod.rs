@@ -9,13 +9,13 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512_attend;
+pub(crate) mod avx512_attention;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512_math;
 pub(crate) mod plain;
 
+use super::aligned_buf::CacheLine;
 use super::isa::{Isa, Level};
-use super::words::Line;
 use crate::GROUP;
 
 /// Columns of a panel.
@@ -56,7 +56,7 @@ impl Operand<'_> {
 
 /// How rows of 8-bit activations stand for real numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quantized<'a> {
+pub(crate) struct QuantParams<'a> {
     /// Value of one, by row.
     pub(crate) scale: &'a [f32],
     /// What the unsigned weights add to every sum, negated: by row, or by row and group.
@@ -64,7 +64,7 @@ pub(crate) struct Quantized<'a> {
 }
 
 /// Products of f32 rows with an f32 panel.
-pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
     match Isa::current().level {
@@ -76,7 +76,7 @@ pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'
 }
 
 /// Products of bf16 rows with a bf16 panel, summed in f32.
-pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
     match Isa::current() {
@@ -88,7 +88,14 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<
 }
 
 /// Products of 8-bit rows with a panel of 8-bit weights, which are stored with 128 added.
-pub(crate) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: &[f32], steps: usize, out: Tile<'_>) {
+pub(crate) fn q8_tile(
+    a: Operand<'_>,
+    q: QuantParams<'_>,
+    panel: &[CacheLine],
+    scales: &[f32],
+    steps: usize,
+    out: Tile<'_>,
+) {
     a.check(steps, panel.len(), 2 * steps, &out);
     assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
     #[cfg(target_arch = "x86_64")]
@@ -101,7 +108,7 @@ pub(crate) fn q8_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], scales: 
 }
 
 /// Products of 8-bit rows with a panel of 4-bit weights in groups, which are stored with 8 added.
-pub(crate) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
     assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
     #[cfg(target_arch = "x86_64")]

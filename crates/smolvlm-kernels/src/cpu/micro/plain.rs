@@ -6,23 +6,23 @@
     reason = "rows and columns are indices of several arrays, of sizes known to the compiler"
 )]
 
-use super::{COLUMNS, GROUP_LINES, Operand, Quantized, Tile};
+use super::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
+use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::vectorized;
-use crate::cpu::words::Line;
 
-/// Columns that are summed at once, so that the sums of [`STRIP`] rows stay in registers.
+/// Columns that are summed at once, so that the sums of [`SUB_ROWS`] rows stay in registers.
 const HALF: usize = COLUMNS / 2;
 /// Rows that are summed at once.
-const STRIP: usize = 4;
+const SUB_ROWS: usize = 4;
 
 /// Runs a body for each half of the columns and each strip of rows: its first row and how many it has. Not a function with a
 /// closure, which would be compiled for the least vectors.
-macro_rules! strips {
+macro_rules! sub_tiles {
     ($rows:expr, |$first:ident, $count:ident, $half:ident| $body:block) => {
         for $half in 0..2 {
-            for $first in (0..$rows).step_by(STRIP) {
-                let $count = STRIP.min($rows - $first);
+            for $first in (0..$rows).step_by(SUB_ROWS) {
+                let $count = SUB_ROWS.min($rows - $first);
                 $body
             }
         }
@@ -30,37 +30,37 @@ macro_rules! strips {
 }
 
 vectorized! {
-    pub(crate) fn f32_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
         let mut out = out;
-        strips!(a.rows, |first, count, half| {
-            let mut sums = [[0.0_f32; HALF]; STRIP];
+        sub_tiles!(a.rows, |first, count, half| {
+            let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
             // A strip that is not full repeats its last row; what that gives is dropped.
-            let rows: [&[u32]; STRIP] =
+            let rows: [&[u32]; SUB_ROWS] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
             for step in 0..steps {
                 let weights: &[u32; HALF] = &panel[2 * step + half].0;
-                for row in 0..STRIP {
+                for row in 0..SUB_ROWS {
                     let value = f32::from_bits(rows[row][step]);
                     for column in 0..HALF {
                         sums[row][column] = madd::<FUSED>(value, f32::from_bits(weights[column]), sums[row][column]);
                     }
                 }
             }
-            put(&sums, first, count, half, &mut out);
+            store(&sums, first, count, half, &mut out);
         });
     }
 }
 
 vectorized! {
-    pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[Line], steps: usize, out: Tile<'_>) {
+    pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
         let mut out = out;
-        strips!(a.rows, |first, count, half| {
-            let mut sums = [[0.0_f32; HALF]; STRIP];
-            let rows: [&[u32]; STRIP] =
+        sub_tiles!(a.rows, |first, count, half| {
+            let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
+            let rows: [&[u32]; SUB_ROWS] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
             for step in 0..steps {
                 let weights: &[u32; HALF] = &panel[2 * step + half].0;
-                for row in 0..STRIP {
+                for row in 0..SUB_ROWS {
                     let pair = rows[row][step];
                     for column in 0..HALF {
                         let sum = madd::<FUSED>(low(pair), low(weights[column]), sums[row][column]);
@@ -68,7 +68,7 @@ vectorized! {
                     }
                 }
             }
-            put(&sums, first, count, half, &mut out);
+            store(&sums, first, count, half, &mut out);
         });
     }
 }
@@ -76,23 +76,23 @@ vectorized! {
 vectorized! {
     pub(crate) fn q8_tile(
         a: Operand<'_>,
-        q: Quantized<'_>,
-        panel: &[Line],
+        q: QuantParams<'_>,
+        panel: &[CacheLine],
         scales: &[f32],
         steps: usize,
         out: Tile<'_>,
     ) {
         let mut out = out;
-        strips!(a.rows, |first, count, half| {
-            let mut sums = [[0_i32; HALF]; STRIP];
-            let rows: [&[u32]; STRIP] =
+        sub_tiles!(a.rows, |first, count, half| {
+            let mut sums = [[0_i32; HALF]; SUB_ROWS];
+            let rows: [&[u32]; SUB_ROWS] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
             for step in 0..steps {
-                for row in 0..STRIP {
+                for row in 0..SUB_ROWS {
                     dot4(&mut sums[row], rows[row][step], &panel[2 * step + half].0);
                 }
             }
-            let mut values = [[0.0; HALF]; STRIP];
+            let mut values = [[0.0; HALF]; SUB_ROWS];
             for row in 0..count {
                 let (zero, scale) = (q.zero[first + row], q.scale[first + row]);
                 for column in 0..HALF {
@@ -100,17 +100,17 @@ vectorized! {
                     values[row][column] = sum as f32 * (scale * scales[half * HALF + column]);
                 }
             }
-            put(&values, first, count, half, &mut out);
+            store(&values, first, count, half, &mut out);
         });
     }
 }
 
 vectorized! {
-    pub(crate) fn q4_tile(a: Operand<'_>, q: Quantized<'_>, panel: &[Line], groups: usize, out: Tile<'_>) {
+    pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
         const STEPS: usize = GROUP / 4;
         let mut out = out;
-        strips!(a.rows, |first, count, half| {
-            let mut values = [[0.0_f32; HALF]; STRIP];
+        sub_tiles!(a.rows, |first, count, half| {
+            let mut values = [[0.0_f32; HALF]; SUB_ROWS];
             for group in 0..groups {
                 let lines = &panel[group * GROUP_LINES..][..GROUP_LINES];
                 let scales = &lines[GROUP_LINES - 1].0;
@@ -132,13 +132,13 @@ vectorized! {
             for row in 0..count {
                 values[row] = values[row].map(|value| value * q.scale[first + row]);
             }
-            put(&values, first, count, half, &mut out);
+            store(&values, first, count, half, &mut out);
         });
     }
 }
 
 #[inline(always)]
-fn put(sums: &[[f32; HALF]; STRIP], first: usize, count: usize, half: usize, out: &mut Tile<'_>) {
+fn store(sums: &[[f32; HALF]; SUB_ROWS], first: usize, count: usize, half: usize, out: &mut Tile<'_>) {
     for row in 0..count {
         out.sums[(first + row) * out.stride + half * HALF..][..HALF].copy_from_slice(&sums[row]);
     }

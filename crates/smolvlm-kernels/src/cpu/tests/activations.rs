@@ -1,10 +1,10 @@
 //! Functions of rows: softmax, activations, norms, quantization.
 
-use super::Numbers;
+use super::Rng;
 use crate::Activation;
 use crate::Format;
 use crate::cpu::softmax::{plain, softmax};
-use crate::cpu::{Element, PackedMatrix, Pool, Rows, layer_norm, rms_norm, rotate};
+use crate::cpu::{Element, PackedLhs, PackedMatrix, Pool, layer_norm, rms_norm, rotate};
 use half::bf16;
 
 fn softmaxes<E: Element>(scores: &[f32], tolerance: f64) {
@@ -25,9 +25,9 @@ fn softmaxes<E: Element>(scores: &[f32], tolerance: f64) {
 
 #[test]
 fn softmax_of_every_length() {
-    let mut numbers = Numbers::new(4);
+    let mut rng = Rng::new(4);
     for len in (1..100).chain([1000, 1024]) {
-        let scores: Vec<f32> = (0..len).map(|_| 200.0 * numbers.value()).collect();
+        let scores: Vec<f32> = (0..len).map(|_| 200.0 * rng.value()).collect();
         softmaxes::<f32>(&scores, 1e-5);
         softmaxes::<bf16>(&scores, 0.004);
         let hidden: Vec<f32> =
@@ -63,10 +63,10 @@ fn activations_of_every_length_and_size() {
         (Activation::Silu, |z| z / (1.0 + (-z).exp())),
         (Activation::Relu, |z| z.max(0.0)),
     ];
-    let mut numbers = Numbers::new(5);
+    let mut rng = Rng::new(5);
     let extremes = [0.0, -0.0, 1e-40, -1e-40, 50.0, -50.0, 88.0, -88.0, 1e4, -1e4, 1e18, -1e18, 3e38, -3e38];
     for len in (0..70).chain([384]) {
-        let mut values: Vec<f32> = (0..len).map(|_| 6.0 * numbers.value()).collect();
+        let mut values: Vec<f32> = (0..len).map(|_| 6.0 * rng.value()).collect();
         values.iter_mut().zip(extremes).for_each(|(value, extreme)| *value = extreme);
         for (activation, function) in functions {
             let mut found = values.clone();
@@ -99,9 +99,9 @@ fn exact_gelu() {
 
 #[test]
 fn norms_of_every_length() {
-    let mut numbers = Numbers::new(6);
+    let mut rng = Rng::new(6);
     for len in (1..70).chain([576, 769]) {
-        let [x, weight, bias] = [0; 3].map(|_| numbers.values(len));
+        let [x, weight, bias] = [0; 3].map(|_| rng.values(len));
         let wide: Vec<f64> = x.iter().map(|value| f64::from(*value)).collect();
         let mean = wide.iter().sum::<f64>() / len as f64;
         let check = |found: &[f32], mean: f64, bias: &dyn Fn(usize) -> f64| {
@@ -138,17 +138,17 @@ fn a_sick_row_stays_sick_and_alone() {
     };
     for format in [Format::Q8, Format::Q4] {
         let matrix = PackedMatrix::pack(3, 40, format, ones).unwrap();
-        for sick in [f32::NAN, f32::INFINITY] {
-            let mut x = Rows::new(format);
+        for non_finite in [f32::NAN, f32::INFINITY] {
+            let mut x = PackedLhs::new(format);
             x.fill(&pool, 3, 40, |row, out| {
                 out.fill(row as f32);
                 if row == 1 {
-                    out[37] = sick;
+                    out[37] = non_finite;
                 }
             });
             let mut out = crate::cpu::Matrix::new();
             out.resize(3, 3);
-            crate::cpu::products(&pool, &x, [(&matrix, crate::cpu::Output::store(&mut out))]);
+            crate::cpu::matmuls(&pool, &x, [(&matrix, crate::cpu::Epilogue::store(&mut out))]);
             assert_eq!(out.row(0), [0.0; 3], "a row of zeros");
             assert!(out.row(1).iter().all(|value: &f32| value.is_nan()));
             assert!(out.row(2).iter().all(|value| (value - 80.0_f32).abs() < 0.5), "{:?}", out.row(2));

@@ -1,8 +1,8 @@
 //! Attention of many queries and of one.
 
-use super::Numbers;
+use super::Rng;
 use crate::cpu::{
-    AttentionScratch, AttentionShape, Element, Heads, Matrix, Output, Pool, Visible, attend_one, attention,
+    AttentionScratch, AttentionShape, Element, Epilogue, Heads, KeyMask, Matrix, Pool, attention, decode_attention,
 };
 use half::bf16;
 
@@ -10,7 +10,7 @@ use half::bf16;
 type Sees<'a> = dyn Fn(usize, usize, usize) -> bool + 'a;
 
 /// The same in f64, query by query, as the definition reads.
-fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &Sees<'_>) -> Vec<f64> {
+fn reference<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &Sees<'_>) -> Vec<f64> {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     let at = |h: &Heads<'_, E>, b: usize, head: usize, token: usize| -> Vec<f64> {
         h.of(b, head, token)[..width].iter().map(|value| f64::from(value.wide())).collect()
@@ -39,13 +39,13 @@ fn twin<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &
 }
 
 fn check<E: Element>(tolerance: f64) {
-    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(11));
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(11));
     let mut scratch = AttentionScratch::default();
     let shapes =
         [(1, 4, 4, 5, 5, 8), (2, 6, 2, 3, 9, 16), (1, 3, 1, 1, 17, 64), (1, 2, 1, 230, 300, 72), (3, 4, 2, 1, 33, 20)];
     for (batch, heads, kv_heads, queries, keys, width) in shapes {
         let shape = AttentionShape { batch, heads, kv_heads, width, queries, keys };
-        let mut random = |count: usize| -> Vec<E> { (0..count).map(|_| E::narrow(3.0 * numbers.value())).collect() };
+        let mut random = |count: usize| -> Vec<E> { (0..count).map(|_| E::narrow(3.0 * rng.value())).collect() };
         // Queries lie token by token, keys and values head by head with room for more.
         let room = keys + 3;
         let (q, k, v) = (
@@ -63,13 +63,13 @@ fn check<E: Element>(tolerance: f64) {
         let causal = |b: usize, query: usize, key: usize| {
             key == own(query) || (key >= padding[b] && key <= own(query) && own(query) >= padding[b])
         };
-        let masks: [(Visible<'_>, &Sees<'_>); 3] = [
-            (Visible::All, &|_, _, _| true),
-            (Visible::Causal { padding: &padding }, &causal),
-            (Visible::Keys(&hidden), &|b, _, key| hidden[b * keys + key]),
+        let masks: [(KeyMask<'_>, &Sees<'_>); 3] = [
+            (KeyMask::All, &|_, _, _| true),
+            (KeyMask::Causal { padding: &padding }, &causal),
+            (KeyMask::Keys(&hidden), &|b, _, key| hidden[b * keys + key]),
         ];
         for (visible, sees) in masks {
-            let wanted = twin(shape, qkv, sees);
+            let wanted = reference(shape, qkv, sees);
             let assert_close = |out: &Matrix<f32>| {
                 for (index, wanted) in wanted.iter().enumerate() {
                     let found = out.row(index / (heads * width))[index % (heads * width)];
@@ -81,11 +81,11 @@ fn check<E: Element>(tolerance: f64) {
             };
             let mut out = Matrix::new();
             out.resize(batch * queries, heads * width);
-            attention(&pool, shape, qkv, visible, &mut scratch, Output::store(&mut out));
+            attention(&pool, shape, qkv, visible, &mut scratch, Epilogue::store(&mut out));
             assert_close(&out);
-            if queries == 1 && !matches!(visible, Visible::Keys(_)) {
+            if queries == 1 && !matches!(visible, KeyMask::Keys(_)) {
                 out.fill(&pool, batch, heads * width, |_, out| out.fill(f32::NAN));
-                attend_one(&pool, shape, qkv, visible, Output::store(&mut out));
+                decode_attention(&pool, shape, qkv, visible, Epilogue::store(&mut out));
                 assert_close(&out);
             }
         }

@@ -2,13 +2,13 @@
 
 mod activations;
 mod attention;
-mod products;
+mod matmuls;
 mod tiles;
 
 /// Numbers that look random, the same in every run.
-pub(super) struct Numbers(u64);
+pub(super) struct Rng(u64);
 
-impl Numbers {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }

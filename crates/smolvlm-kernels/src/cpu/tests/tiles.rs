@@ -1,10 +1,10 @@
 //! The innermost loops of every instruction set at hand.
 
-use super::Numbers;
+use super::Rng;
 use crate::GROUP;
-use crate::cpu::micro::{COLUMNS, GROUP_LINES, Operand, Quantized, ROWS, Tile, bf16_tile, f32_tile, plain};
+use crate::cpu::aligned_buf::CacheLine;
+use crate::cpu::micro::{COLUMNS, GROUP_LINES, Operand, QuantParams, ROWS, Tile, bf16_tile, f32_tile, plain};
 use crate::cpu::micro::{q4_tile, q8_tile};
-use crate::cpu::words::Line;
 
 const STRIDE: usize = COLUMNS + 7;
 
@@ -20,27 +20,30 @@ fn run(rows: usize, kernel: impl FnOnce(Tile<'_>)) -> Vec<f32> {
     sums.chunks(STRIDE).take(rows).flat_map(|row| row[..COLUMNS].to_vec()).collect()
 }
 
-fn assert_close(found: &[f32], twin: &[f32], size: f32, what: &str) {
-    assert_eq!(found.len(), twin.len());
-    for (found, twin) in found.iter().zip(twin) {
-        assert!((found - twin).abs() <= 1e-5 * size || found.is_nan() && twin.is_nan(), "{what}: {found}, not {twin}");
+fn assert_close(found: &[f32], reference: &[f32], size: f32, what: &str) {
+    assert_eq!(found.len(), reference.len());
+    for (found, reference) in found.iter().zip(reference) {
+        assert!(
+            (found - reference).abs() <= 1e-5 * size || found.is_nan() && reference.is_nan(),
+            "{what}: {found}, not {reference}"
+        );
     }
 }
 
-fn lines(words: &[u32]) -> Vec<Line> {
-    words.chunks_exact(16).map(|line| Line(line.try_into().unwrap())).collect()
+fn lines(words: &[u32]) -> Vec<CacheLine> {
+    words.chunks_exact(16).map(|line| CacheLine(line.try_into().unwrap())).collect()
 }
 
 #[test]
 fn float_tiles_equal_their_twins() {
-    let mut numbers = Numbers::new(1);
+    let mut rng = Rng::new(1);
     for rows in 1..=ROWS {
         for _ in 0..8 {
-            let (steps, extra) = (1 + numbers.below(70), numbers.below(20));
+            let (steps, extra) = (1 + rng.below(70), rng.below(20));
             let stride = steps + extra;
             let mut word = |pairs: bool| {
-                let mut bits = || half::bf16::from_f32(numbers.value()).to_bits();
-                if pairs { u32::from(bits()) | u32::from(bits()) << 16 } else { numbers.value().to_bits() }
+                let mut bits = || half::bf16::from_f32(rng.value()).to_bits();
+                if pairs { u32::from(bits()) | u32::from(bits()) << 16 } else { rng.value().to_bits() }
             };
             for pairs in [false, true] {
                 let words: Vec<u32> = (0..rows * stride).map(|_| word(pairs)).collect();
@@ -63,7 +66,7 @@ fn float_tiles_equal_their_twins() {
 #[test]
 fn extreme_values_spread_as_they_should() {
     let row = [1.0, f32::INFINITY, f32::NAN, 1e-40];
-    let panel: Vec<Line> = row.iter().flat_map(|_| [Line([1.0_f32.to_bits(); 16]); 2]).collect();
+    let panel: Vec<CacheLine> = row.iter().flat_map(|_| [CacheLine([1.0_f32.to_bits(); 16]); 2]).collect();
     for (steps, check) in [(1, f32::is_finite as fn(f32) -> bool), (2, f32::is_infinite), (3, f32::is_nan)] {
         let words = row.map(f32::to_bits);
         let a = Operand { words: &words, stride: 4, rows: 1 };
@@ -77,19 +80,19 @@ fn extreme_values_spread_as_they_should() {
 
 #[test]
 fn whole_number_tiles_are_exact() {
-    let mut numbers = Numbers::new(2);
+    let mut rng = Rng::new(2);
     for rows in 1..=ROWS {
-        let (steps, extra) = (1 + numbers.below(300), numbers.below(9));
+        let (steps, extra) = (1 + rng.below(300), rng.below(9));
         let stride = steps + extra;
         // The largest sums, too: all of the largest size.
         for largest in [false, true] {
-            let mut word = || if largest { 0x8181_8181 } else { numbers.below(1 << 31) as u32 };
+            let mut word = || if largest { 0x8181_8181 } else { rng.below(1 << 31) as u32 };
             let words: Vec<u32> = (0..rows * stride).map(|_| word()).collect();
-            let mut word = || if largest { u32::MAX } else { numbers.below(1 << 31) as u32 };
+            let mut word = || if largest { u32::MAX } else { rng.below(1 << 31) as u32 };
             let panel = lines(&(0..steps * COLUMNS).map(|_| word()).collect::<Vec<_>>());
-            let zero: Vec<i32> = (0..rows).map(|_| numbers.below(1000) as i32 - 500).collect();
+            let zero: Vec<i32> = (0..rows).map(|_| rng.below(1000) as i32 - 500).collect();
             let (scale, scales) = (vec![1.0; rows], vec![1.0; COLUMNS]);
-            let (a, q) = (Operand { words: &words, stride, rows }, Quantized { scale: &scale, zero: &zero });
+            let (a, q) = (Operand { words: &words, stride, rows }, QuantParams { scale: &scale, zero: &zero });
             let found = run(rows, |out| q8_tile(a, q, &panel, &scales, steps, out));
             assert_eq!(found, run(rows, |out| plain::q8_tile(a, q, &panel, &scales, steps, out)));
             for row in 0..rows {
@@ -110,24 +113,29 @@ fn whole_number_tiles_are_exact() {
 
 #[test]
 fn four_bit_tiles_equal_their_twins() {
-    let mut numbers = Numbers::new(3);
+    let mut rng = Rng::new(3);
     for rows in 1..=ROWS {
         for _ in 0..4 {
-            let (groups, extra) = (1 + numbers.below(9), numbers.below(9));
+            let (groups, extra) = (1 + rng.below(9), rng.below(9));
             let stride = groups * GROUP / 4 + extra;
-            let words: Vec<u32> = (0..rows * stride).map(|_| numbers.below(1 << 31) as u32).collect();
+            let words: Vec<u32> = (0..rows * stride).map(|_| rng.below(1 << 31) as u32).collect();
             let mut panel =
-                lines(&(0..groups * GROUP_LINES * 16).map(|_| numbers.below(1 << 31) as u32).collect::<Vec<_>>());
+                lines(&(0..groups * GROUP_LINES * 16).map(|_| rng.below(1 << 31) as u32).collect::<Vec<_>>());
             for group in panel.chunks_exact_mut(GROUP_LINES) {
-                let mut bits = || u32::from(half::bf16::from_f32(numbers.value()).to_bits());
+                let mut bits = || u32::from(half::bf16::from_f32(rng.value()).to_bits());
                 group[GROUP_LINES - 1].0.fill_with(|| bits() | bits() << 16);
             }
-            let zero: Vec<i32> = (0..rows * groups).map(|_| numbers.below(1000) as i32 - 500).collect();
-            let scale = numbers.values(rows);
-            let (a, q) = (Operand { words: &words, stride, rows }, Quantized { scale: &scale, zero: &zero });
+            let zero: Vec<i32> = (0..rows * groups).map(|_| rng.below(1000) as i32 - 500).collect();
+            let scale = rng.values(rows);
+            let (a, q) = (Operand { words: &words, stride, rows }, QuantParams { scale: &scale, zero: &zero });
             let found = run(rows, |out| q4_tile(a, q, &panel, groups, out));
-            let twin = run(rows, |out| plain::q4_tile(a, q, &panel, groups, out));
-            assert_close(&found, &twin, (groups * GROUP * 127 * 15) as f32, &format!("{rows} rows, {groups} groups"));
+            let reference = run(rows, |out| plain::q4_tile(a, q, &panel, groups, out));
+            assert_close(
+                &found,
+                &reference,
+                (groups * GROUP * 127 * 15) as f32,
+                &format!("{rows} rows, {groups} groups"),
+            );
         }
     }
 }

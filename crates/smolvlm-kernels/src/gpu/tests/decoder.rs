@@ -1,9 +1,9 @@
 //! The decoder on a card against a twin in plain loops.
 
-use super::{numbers, on_card};
+use super::{gpu_client, random_values};
 use crate::gpu::attention::CHUNK;
+use crate::gpu::decode_batch::DecodeBatch;
 use crate::gpu::decoder::Decoder;
-use crate::gpu::rows::Rows;
 use crate::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -21,7 +21,7 @@ const SIZES: Sizes = Sizes {
 const LAYERS: usize = 2;
 
 /// The decoder's weights and cache in main memory.
-struct Twin {
+struct Reference {
     embeddings: Vec<f32>,
     /// Norm, q, k, v, o, norm, gate, up, down.
     layers: Vec<[Vec<f32>; 9]>,
@@ -35,7 +35,7 @@ struct Twin {
     padding: Vec<u32>,
 }
 
-fn product(weights: &[f32], x: &[f32]) -> Vec<f32> {
+fn matvec(weights: &[f32], x: &[f32]) -> Vec<f32> {
     weights.chunks(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
 }
 
@@ -44,7 +44,7 @@ fn normed(x: &[f32], weight: &[f32]) -> Vec<f32> {
     x.iter().zip(weight).map(|(x, w)| x / (square + SIZES.eps).sqrt() * w).collect()
 }
 
-impl Twin {
+impl Reference {
     fn new(capacity: usize, len: usize, padding: &[u32]) -> Self {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, .. } = SIZES;
         let (queries, keys, rows) = (heads * head_dim, kv_heads * head_dim, padding.len());
@@ -63,11 +63,11 @@ impl Twin {
             let mut index = layer * 10;
             shapes.map(|(count, scale)| {
                 index += 1;
-                numbers(index, count, scale)
+                random_values(index, count, scale)
             })
         };
         let cached = |layer: usize| {
-            [0, 1].map(|side| numbers(100 + 2 * layer + side, rows * kv_heads * capacity * head_dim, 0.5))
+            [0, 1].map(|side| random_values(100 + 2 * layer + side, rows * kv_heads * capacity * head_dim, 0.5))
         };
         let table = |function: fn(f32) -> f32| {
             let value = |index: usize| {
@@ -77,10 +77,10 @@ impl Twin {
             (0..capacity * head_dim).map(value).collect()
         };
         Self {
-            embeddings: numbers(201, vocabulary * hidden, 1.0),
+            embeddings: random_values(201, vocabulary * hidden, 1.0),
             layers: (0..LAYERS).map(layer).collect(),
-            norm: numbers(202, hidden, 1.0),
-            head: numbers(203, vocabulary * hidden, 0.5),
+            norm: random_values(202, hidden, 1.0),
+            head: random_values(203, vocabulary * hidden, 0.5),
             cache: (0..LAYERS).map(cached).collect(),
             rotary: [table(f32::cos), table(f32::sin)],
             capacity,
@@ -89,7 +89,7 @@ impl Twin {
         }
     }
 
-    fn on_card(&self, client: &Client) -> (Weights, Cache) {
+    fn upload(&self, client: &Client) -> (Weights, Cache) {
         let put = |values: &Vec<f32>| client.create_from_slice(f32::as_bytes(values));
         let layer = |layer: &[Vec<f32>; 9]| {
             let [input_norm, q, k, v, o, mlp_norm, gate, up, down]: [Handle; 9] = layer.each_ref().map(put);
@@ -124,7 +124,7 @@ impl Twin {
         for layer in 0..LAYERS {
             let [norm, q, k, v, o, mlp_norm, gate, up, down] = self.layers[layer].clone();
             let input = normed(&x, &norm);
-            let (mut q, mut k, v) = (product(&q, &input), product(&k, &input), product(&v, &input));
+            let (mut q, mut k, v) = (matvec(&q, &input), matvec(&k, &input), matvec(&v, &input));
             for head in q.chunks_mut(head_dim).chain(k.chunks_mut(head_dim)) {
                 self.rotate(head, position);
             }
@@ -139,7 +139,7 @@ impl Twin {
                 let query = &q[head * head_dim..(head + 1) * head_dim];
                 let at = |side: usize, key: usize| &self.cache[layer][side][start + key * head_dim..][..head_dim];
                 let keys = hidden_tokens..=self.len;
-                let score = |key| product(at(0, key), query)[0] / (head_dim as f32).sqrt();
+                let score = |key| matvec(at(0, key), query)[0] / (head_dim as f32).sqrt();
                 let scores: Vec<f32> = keys.clone().map(score).collect();
                 let largest = scores.iter().copied().fold(f32::MIN, f32::max);
                 let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
@@ -148,16 +148,16 @@ impl Twin {
                     keys.clone().zip(&weights).map(|(key, weight)| at(1, key)[index] * weight / total).sum::<f32>()
                 }));
             }
-            let added = product(&o, &attended);
+            let added = matvec(&o, &attended);
             x.iter_mut().zip(added).for_each(|(x, y)| *x += y);
             let input = normed(&x, &mlp_norm);
             let silu = |x: f32| x / (1.0 + (-x).exp());
             let inner: Vec<f32> =
-                product(&gate, &input).iter().zip(product(&up, &input)).map(|(&gate, up)| silu(gate) * up).collect();
-            let added = product(&down, &inner);
+                matvec(&gate, &input).iter().zip(matvec(&up, &input)).map(|(&gate, up)| silu(gate) * up).collect();
+            let added = matvec(&down, &inner);
             x.iter_mut().zip(added).for_each(|(x, y)| *x += y);
         }
-        product(&self.head, &normed(&x, &self.norm))
+        matvec(&self.head, &normed(&x, &self.norm))
     }
 
     fn step(&mut self, tokens: &[u32]) -> Vec<Vec<f32>> {
@@ -167,7 +167,7 @@ impl Twin {
     }
 }
 
-fn likeliest(logits: &[f32]) -> u32 {
+fn argmax(logits: &[f32]) -> u32 {
     let largest = logits.iter().copied().fold(f32::MIN, f32::max);
     logits.iter().position(|&logit| logit == largest).unwrap() as u32
 }
@@ -180,11 +180,11 @@ fn check(capacity: usize, len: usize, padding: &[u32], steps: usize) {
 }
 
 fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_ahead: bool) {
-    let client = on_card();
-    let mut twin = Twin::new(capacity, len, padding);
-    let (weights, cache) = twin.on_card(&client);
+    let client = gpu_client();
+    let mut reference = Reference::new(capacity, len, padding);
+    let (weights, cache) = reference.upload(&client);
     let decoder = Decoder::new(client, SIZES, weights).unwrap();
-    let mut rows = Rows::new(&decoder, cache, len, padding);
+    let mut rows = DecodeBatch::new(&decoder, cache, len, padding);
     let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 52).collect();
     for step in 0..steps {
         // A token that is not the likeliest now and then.
@@ -193,15 +193,15 @@ fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_a
             tokens.iter_mut().for_each(|token| *token = (*token + 1) % 52);
         }
         rows.step(&decoder, others.then_some(&tokens[..]));
-        let wanted = twin.step(&tokens);
+        let wanted = reference.step(&tokens);
         // They are not there any more when the card has run ahead.
         let found = if run_ahead { wanted.concat() } else { rows.logits(&decoder).unwrap() };
-        let scale = wanted.concat().iter().fold(0f32, |most, logit| most.max(logit.abs()));
+        let scale = wanted.concat().iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
         for (found, wanted) in found.iter().zip(wanted.concat()) {
             assert!((found - wanted).abs() < 1e-4 * scale, "{found} instead of {wanted} in step {step}");
         }
-        tokens = wanted.iter().map(|logits| likeliest(logits)).collect();
-        let found: Vec<u32> = rows.likeliest(&decoder, run_ahead).unwrap().iter().map(|(token, _)| *token).collect();
+        tokens = wanted.iter().map(|logits| argmax(logits)).collect();
+        let found: Vec<u32> = rows.argmax(&decoder, run_ahead).unwrap().iter().map(|(token, _)| *token).collect();
         assert_eq!(found, tokens, "step {step}");
     }
 }

@@ -1,6 +1,6 @@
 //! Norms, activations and rotations.
 
-use super::{numbers, on_card};
+use super::{gpu_client, random_values};
 use crate::gpu::elementwise::{self, NormKind, ROWS, UNITS};
 use crate::gpu::hardware::has_planes;
 use crate::gpu::reduce::LANES;
@@ -11,11 +11,11 @@ use cubecl::server::Handle;
 const F32: ElemType = ElemType::Float(FloatKind::F32);
 const LANES_OF_VECTOR: usize = 4;
 
-struct Card {
+struct Gpu {
     client: Client,
 }
 
-impl Card {
+impl Gpu {
     fn put(&self, values: &[f32]) -> Handle {
         self.client.create_from_slice(f32::as_bytes(values))
     }
@@ -38,24 +38,25 @@ fn assert_close(found: &[f32], wanted: &[f32]) {
 
 #[test]
 fn norms() {
-    let card = Card { client: on_card() };
+    let gpu = Gpu { client: gpu_client() };
     let (rows, width, eps) = (19, 200, 1e-5);
-    let (x, weight, bias) = (numbers(1, rows * width, 3.0), numbers(2, width, 1.0), numbers(3, width, 1.0));
+    let (x, weight, bias) =
+        (random_values(1, rows * width, 3.0), random_values(2, width, 1.0), random_values(3, width, 1.0));
     for is_layer_norm in [false, true] {
-        let out = card.client.empty(4 * rows * width);
+        let out = gpu.client.empty(4 * rows * width);
         let width_of = (width / LANES_OF_VECTOR) as u32;
-        let kind = NormKind { width: width_of, is_layer_norm, planes: has_planes(&card.client) };
-        let [x_card, weight_card, bias_card] = [&x, &weight, &bias].map(|values| card.put(values));
+        let kind = NormKind { width: width_of, is_layer_norm, planes: has_planes(&gpu.client) };
+        let [x_gpu, weight_gpu, bias_gpu] = [&x, &weight, &bias].map(|values| gpu.put(values));
         unsafe {
             elementwise::normalize::launch_unchecked(
-                &card.client,
+                &gpu.client,
                 CubeCount::Static((rows as u32).div_ceil(ROWS), 1, 1),
                 CubeDim::new_2d(LANES, ROWS),
                 LANES_OF_VECTOR,
-                card.arg(&x_card),
-                card.arg(&weight_card),
-                card.arg(&bias_card),
-                card.arg(&out),
+                gpu.arg(&x_gpu),
+                gpu.arg(&weight_gpu),
+                gpu.arg(&bias_gpu),
+                gpu.arg(&out),
                 rows as u32,
                 eps,
                 kind,
@@ -69,28 +70,28 @@ fn norms() {
             let shift = |index: usize| if is_layer_norm { bias[index] } else { 0.0 };
             row.iter().enumerate().map(|(index, x)| (x - mean) * factor * weight[index] + shift(index)).collect()
         };
-        assert_close(&card.get(out), &x.chunks(width).flat_map(row).collect::<Vec<_>>());
+        assert_close(&gpu.get(out), &x.chunks(width).flat_map(row).collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn activations() {
-    let card = Card { client: on_card() };
+    let gpu = Gpu { client: gpu_client() };
     let count = 4 * 517;
-    let (x, factor) = (numbers(4, count, 6.0), numbers(5, count, 2.0));
+    let (x, factor) = (random_values(4, count, 6.0), random_values(5, count, 2.0));
     for (is_gelu, gated) in [(false, false), (false, true), (true, false)] {
-        let out = card.client.empty(4 * count);
+        let out = gpu.client.empty(4 * count);
         let vectors = (count / LANES_OF_VECTOR) as u32;
-        let [x_card, factor_card] = [&x, &factor].map(|values| card.put(values));
+        let [x_gpu, factor_gpu] = [&x, &factor].map(|values| gpu.put(values));
         unsafe {
             elementwise::activate::launch_unchecked(
-                &card.client,
+                &gpu.client,
                 CubeCount::Static(vectors.div_ceil(UNITS), 1, 1),
                 CubeDim::new_1d(UNITS),
                 LANES_OF_VECTOR,
-                card.arg(&x_card),
-                card.arg(&factor_card),
-                card.arg(&out),
+                gpu.arg(&x_gpu),
+                gpu.arg(&factor_gpu),
+                gpu.arg(&out),
                 vectors,
                 is_gelu,
                 gated,
@@ -103,32 +104,32 @@ fn activations() {
             let y = if is_gelu { gelu } else { z / (1.0 + (-z).exp()) };
             (y * if gated { f64::from(factor) } else { 1.0 }) as f32
         };
-        assert_close(&card.get(out), &x.iter().zip(&factor).map(value).collect::<Vec<_>>());
+        assert_close(&gpu.get(out), &x.iter().zip(&factor).map(value).collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn rotations_of_a_view() {
-    let card = Card { client: on_card() };
+    let gpu = Gpu { client: gpu_client() };
     let (rows, heads, tokens, half) = (2, 3, 5, 4);
     let width = 2 * half;
     // As a projection has it: `[rows, tokens, heads, width]`.
-    let x = numbers(6, rows * tokens * heads * width, 1.0);
+    let x = random_values(6, rows * tokens * heads * width, 1.0);
     for of_batch in [0, tokens * width] {
         let angles = if of_batch == 0 { tokens * width } else { rows * tokens * width };
-        let (cos, sin) = (numbers(7, angles, 1.0), numbers(8, angles, 1.0));
-        let out = card.client.empty(4 * x.len());
+        let (cos, sin) = (random_values(7, angles, 1.0), random_values(8, angles, 1.0));
+        let out = gpu.client.empty(4 * x.len());
         let count = (x.len() / 2) as u32;
-        let [x_card, cos_card, sin_card] = [&x, &cos, &sin].map(|values| card.put(values));
+        let [x_gpu, cos_gpu, sin_gpu] = [&x, &cos, &sin].map(|values| gpu.put(values));
         unsafe {
             elementwise::rotate::launch_unchecked(
-                &card.client,
+                &gpu.client,
                 CubeCount::Static(count.div_ceil(UNITS), 1, 1),
                 CubeDim::new_1d(UNITS),
-                card.arg(&x_card),
-                card.arg(&cos_card),
-                card.arg(&sin_card),
-                card.arg(&out),
+                gpu.arg(&x_gpu),
+                gpu.arg(&cos_gpu),
+                gpu.arg(&sin_gpu),
+                gpu.arg(&out),
                 count,
                 heads as u32,
                 tokens as u32,
@@ -151,6 +152,6 @@ fn rotations_of_a_view() {
                 from[at] * cos[angle + at] + other * sin[angle + at]
             }));
         }
-        assert_close(&card.get(out), &wanted);
+        assert_close(&gpu.get(out), &wanted);
     }
 }

@@ -6,13 +6,13 @@ mod elementwise;
 use burn::tensor::{Device, DeviceType};
 use cubecl::prelude::Client;
 
-fn on_card() -> Client {
+fn gpu_client() -> Client {
     let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a graphics interface");
     super::tensor::client(&device).expect("a device of CubeCL's")
 }
 
 /// Numbers that look random, around 0.
-fn numbers(seed: usize, count: usize, scale: f32) -> Vec<f32> {
+fn random_values(seed: usize, count: usize, scale: f32) -> Vec<f32> {
     let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let number = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

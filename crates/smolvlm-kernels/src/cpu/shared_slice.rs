@@ -1,24 +1,24 @@
-//! One buffer, written by many tasks.
+//! A buffer written by several tasks in parallel.
 
 use std::marker::PhantomData;
 
-/// A slice that tasks of a parallel region write to, each its own part.
+/// A slice of which each task of a parallel region writes its own part.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared<'a, T> {
+pub(crate) struct SharedSlice<'a, T> {
     start: *mut T,
     len: usize,
     marker: PhantomData<&'a mut [T]>,
 }
 
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
-// SAFETY: a mutable slice of `Send` values may be used by other threads; that no two use the same part at once is the
-// duty of the callers of `part`.
-unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: a mutable slice of `Send` values may be used by other threads; the callers of `part` ensure that no two use the
+// same part at the same time.
+unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
 // SAFETY: likewise.
-unsafe impl<T: Send> Sync for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
-impl<'a, T> Shared<'a, T> {
+impl<'a, T> SharedSlice<'a, T> {
     pub(crate) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), len: slice.len(), marker: PhantomData }
     }
@@ -34,8 +34,8 @@ impl<'a, T> Shared<'a, T> {
     /// When the part is not inside the slice.
     #[allow(unsafe_code, clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
-        assert!(start <= self.len && len <= self.len - start, "a part outside of its slice");
-        // SAFETY: inside the slice, which is borrowed mutably for 'a; the caller sees to it that parts do not overlap.
+        assert!(start <= self.len && len <= self.len - start, "a part must lie inside its slice");
+        // SAFETY: inside the slice, which is borrowed mutably for 'a; the caller ensures that parts do not overlap.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 }

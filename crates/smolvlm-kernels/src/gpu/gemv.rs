@@ -8,7 +8,7 @@ pub const PLANES: u32 = 8;
 
 /// What is known when a product is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
+pub struct GemvConfig {
     /// Vectors of a row of inputs.
     pub width: u32,
     /// Rows of inputs that share a reading of the weights.
@@ -31,10 +31,10 @@ fn dot<W: Float, N: Size>(
     last: u32,
     sums: &mut Array<f32>,
     squares: &mut Array<f32>,
-    #[comptime] shape: Shape,
+    #[comptime] config: GemvConfig,
     #[comptime] normed: bool,
 ) {
-    let Shape { width, batch, outputs, .. } = shape;
+    let GemvConfig { width, batch, outputs, .. } = config;
     let steps = comptime!(width.div_ceil(LANES));
     // Weights of all steps are fetched together where that is not too much code.
     let unrolled = comptime!(steps * batch * outputs <= 16);
@@ -72,20 +72,20 @@ fn finish(
     scratch: &mut Shared<[f32]>,
     inputs: f32,
     eps: f32,
-    #[comptime] shape: Shape,
+    #[comptime] config: GemvConfig,
     #[comptime] normed: bool,
 ) {
     #[unroll]
-    for row in 0..shape.batch {
+    for row in 0..config.batch {
         let mut factor = 1.0f32;
         if comptime!(normed) {
-            let square = sum_over_lanes(squares[row as usize], scratch, shape.planes);
+            let square = sum_over_lanes(squares[row as usize], scratch, config.planes);
             factor = (square / inputs + eps).inverse_sqrt();
         }
         #[unroll]
-        for index in 0..shape.outputs {
-            let at = (index * shape.batch + row) as usize;
-            sums[at] = factor * sum_over_lanes(sums[at], scratch, shape.planes);
+        for index in 0..config.outputs {
+            let at = (index * config.batch + row) as usize;
+            sums[at] = factor * sum_over_lanes(sums[at], scratch, config.planes);
         }
     }
 }
@@ -103,7 +103,7 @@ fn zeros(#[comptime] count: u32) -> Array<f32> {
 /// `out = [a; b; c] rms_norm(x)`: three matrices of `counts` outputs with the same inputs.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub fn normed_products<W: Float, N: Size>(
+pub fn rms_norm_gemv<W: Float, N: Size>(
     x: &[Vector<f32, N>],
     norm: &[Vector<W, N>],
     a: &[Vector<W, N>],
@@ -113,32 +113,32 @@ pub fn normed_products<W: Float, N: Size>(
     rows: u32,
     eps: f32,
     #[comptime] counts: (u32, u32, u32),
-    #[comptime] shape: Shape,
+    #[comptime] config: GemvConfig,
     #[define(W)] _element: ElemType,
 ) {
-    let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let (mut sums, mut squares) = (zeros(comptime!(config.outputs * config.batch)), zeros(config.batch));
     let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
-    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
-    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * config.outputs;
+    let (first, last) = (CUBE_POS_Y * config.batch, rows - 1);
     let (end_a, end_b) = comptime!((counts.0, counts.0 + counts.1));
     let end = comptime!(counts.0 + counts.1 + counts.2);
     if output < end_a {
-        dot::<W, N>(x, norm, a, output, first, last, &mut sums, &mut squares, shape, true);
+        dot::<W, N>(x, norm, a, output, first, last, &mut sums, &mut squares, config, true);
     } else if output < end_b {
-        dot::<W, N>(x, norm, b, output - end_a, first, last, &mut sums, &mut squares, shape, true);
+        dot::<W, N>(x, norm, b, output - end_a, first, last, &mut sums, &mut squares, config, true);
     } else if output < end {
-        dot::<W, N>(x, norm, c, output - end_b, first, last, &mut sums, &mut squares, shape, true);
+        dot::<W, N>(x, norm, c, output - end_b, first, last, &mut sums, &mut squares, config, true);
     }
     let lanes = N::value();
-    let inputs = comptime!((shape.width as usize * lanes) as f32);
-    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
+    let inputs = comptime!((config.width as usize * lanes) as f32);
+    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, config, true);
     if output < end && UNIT_POS_X == 0 {
         #[unroll]
-        for row in 0..shape.batch {
+        for row in 0..config.batch {
             if first + row < rows {
                 #[unroll]
-                for index in 0..shape.outputs {
-                    out[((first + row) * end + output + index) as usize] = sums[(index * shape.batch + row) as usize];
+                for index in 0..config.outputs {
+                    out[((first + row) * end + output + index) as usize] = sums[(index * config.batch + row) as usize];
                 }
             }
         }
@@ -148,7 +148,7 @@ pub fn normed_products<W: Float, N: Size>(
 /// `out = silu(gate rms_norm(x)) * (up rms_norm(x))`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub fn gated_products<W: Float, N: Size>(
+pub fn gated_gemv<W: Float, N: Size>(
     x: &[Vector<f32, N>],
     norm: &[Vector<W, N>],
     gate: &[Vector<W, N>],
@@ -157,30 +157,30 @@ pub fn gated_products<W: Float, N: Size>(
     rows: u32,
     eps: f32,
     #[comptime] count: u32,
-    #[comptime] shape: Shape,
+    #[comptime] config: GemvConfig,
     #[define(W)] _element: ElemType,
 ) {
-    let (mut sums, mut squares) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
-    let (mut ups, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let (mut sums, mut squares) = (zeros(comptime!(config.outputs * config.batch)), zeros(config.batch));
+    let (mut ups, mut unused) = (zeros(comptime!(config.outputs * config.batch)), zeros(config.batch));
     let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
-    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
-    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * config.outputs;
+    let (first, last) = (CUBE_POS_Y * config.batch, rows - 1);
     if output < count {
-        dot::<W, N>(x, norm, gate, output, first, last, &mut sums, &mut squares, shape, true);
-        dot::<W, N>(x, norm, up, output, first, last, &mut ups, &mut unused, shape, true);
+        dot::<W, N>(x, norm, gate, output, first, last, &mut sums, &mut squares, config, true);
+        dot::<W, N>(x, norm, up, output, first, last, &mut ups, &mut unused, config, true);
     }
     let lanes = N::value();
-    let inputs = comptime!((shape.width as usize * lanes) as f32);
+    let inputs = comptime!((config.width as usize * lanes) as f32);
     // Both have the same inputs, and so the same norm.
-    finish(&mut ups, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
-    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, shape, true);
+    finish(&mut ups, &mut squares, &mut scratch, inputs.runtime(), eps, config, true);
+    finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, config, true);
     if output < count && UNIT_POS_X == 0 {
         #[unroll]
-        for row in 0..shape.batch {
+        for row in 0..config.batch {
             if first + row < rows {
                 #[unroll]
-                for index in 0..shape.outputs {
-                    let at = (index * shape.batch + row) as usize;
+                for index in 0..config.outputs {
+                    let at = (index * config.batch + row) as usize;
                     let gate = sums[at];
                     let silu = gate / (1.0f32 + (-gate).exp());
                     out[((first + row) * count + output + index) as usize] = silu * ups[at];
@@ -193,31 +193,31 @@ pub fn gated_products<W: Float, N: Size>(
 /// `residual += weights x`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub fn added_products<W: Float, N: Size>(
+pub fn residual_gemv<W: Float, N: Size>(
     x: &[Vector<f32, N>],
     weights: &[Vector<W, N>],
     residual: &mut [f32],
     rows: u32,
     #[comptime] count: u32,
-    #[comptime] shape: Shape,
+    #[comptime] config: GemvConfig,
     #[define(W)] _element: ElemType,
 ) {
-    let (mut sums, mut unused) = (zeros(comptime!(shape.outputs * shape.batch)), zeros(shape.batch));
+    let (mut sums, mut unused) = (zeros(comptime!(config.outputs * config.batch)), zeros(config.batch));
     let mut scratch = Shared::<[f32]>::new_slice((LANES * PLANES) as usize);
-    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * shape.outputs;
-    let (first, last) = (CUBE_POS_Y * shape.batch, rows - 1);
+    let output = (CUBE_POS_X * PLANES + UNIT_POS_Y) * config.outputs;
+    let (first, last) = (CUBE_POS_Y * config.batch, rows - 1);
     if output < count {
-        dot::<W, N>(x, weights, weights, output, first, last, &mut sums, &mut unused, shape, false);
+        dot::<W, N>(x, weights, weights, output, first, last, &mut sums, &mut unused, config, false);
     }
-    finish(&mut sums, &mut unused, &mut scratch, 1.0f32, 0.0f32, shape, false);
+    finish(&mut sums, &mut unused, &mut scratch, 1.0f32, 0.0f32, config, false);
     if output < count && UNIT_POS_X == 0 {
         #[unroll]
-        for row in 0..shape.batch {
+        for row in 0..config.batch {
             if first + row < rows {
                 #[unroll]
-                for index in 0..shape.outputs {
+                for index in 0..config.outputs {
                     let at = ((first + row) * count + output + index) as usize;
-                    residual[at] += sums[(index * shape.batch + row) as usize];
+                    residual[at] += sums[(index * config.batch + row) as usize];
                 }
             }
         }

@@ -1,41 +1,40 @@
-//! Memory for kernels: 4-byte words on whole cache lines.
+//! Cache-line-aligned buffers of 4-byte words.
 
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
-/// A cache line, which is also the widest vector.
+/// A cache line, which is also the size of the widest vector.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
-pub(crate) struct Line(pub(crate) [u32; 16]);
+pub(crate) struct CacheLine(pub(crate) [u32; 16]);
 
-/// A growing buffer of words that starts on a cache line. Bytes are little-endian within a word on all machines that
-/// kernels run on.
+/// A growable buffer of words, aligned to cache lines. Words are little-endian on all machines that kernels run on.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Words {
-    lines: Vec<Line>,
+pub(crate) struct AlignedBuf {
+    lines: Vec<CacheLine>,
 }
 
 #[expect(unsafe_code, reason = "plain old data")]
 // SAFETY: an array of words without padding; any bits are a value.
-unsafe impl Pod for Line {}
+unsafe impl Pod for CacheLine {}
 #[expect(unsafe_code, reason = "plain old data")]
 // SAFETY: zero bits are a value.
-unsafe impl bytemuck::Zeroable for Line {}
+unsafe impl bytemuck::Zeroable for CacheLine {}
 
-impl Words {
-    /// Room for at least `words`; what is new is zero, what was there stays.
+impl AlignedBuf {
+    /// Grows to at least `words` words; new words are zero, existing ones are kept.
     pub(crate) fn grow(&mut self, words: usize) {
         let lines = words.div_ceil(16);
         if lines > self.lines.len() {
-            self.lines.resize(lines, Line::default());
+            self.lines.resize(lines, CacheLine::default());
         }
     }
 
-    /// The words as values.
+    /// The words as a slice of `T`.
     pub(crate) fn values<T: Pod>(&self) -> &[T] {
         cast_slice(&self.lines)
     }
 
-    /// The words as values.
+    /// The words as a mutable slice of `T`.
     pub(crate) fn values_mut<T: Pod>(&mut self) -> &mut [T] {
         cast_slice_mut(&mut self.lines)
     }

@@ -1,48 +1,48 @@
-//! Attention of one query a sequence, as decoding needs it: keys and values are read where they lie, once.
+//! Decode attention: one query per sequence, with keys and values read once, directly from the cache.
 
-use super::attention::{AttentionShape, Heads, Visible};
+use super::attention::{AttentionShape, Heads, KeyMask};
+use super::epilogue::Epilogue;
 #[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
 use super::isa::vectorized;
 use super::matrix::Element;
 #[cfg(target_arch = "x86_64")]
-use super::micro::avx512_attend;
-use super::output::Output;
+use super::micro::avx512_attention;
 use super::pool::Pool;
 use super::softmax::softmax;
 #[cfg(target_arch = "x86_64")]
 use bytemuck::cast_slice;
 
-/// What [`attention`](super::attention::attention) computes, for one query a sequence.
+/// Computes [`attention`](super::attention::attention) for one query per sequence.
 ///
 /// # Panics
 ///
-/// When there are more queries, or the sizes do not fit.
-pub fn attend_one<E: Element>(
+/// When there are more queries, or the sizes do not match.
+pub fn decode_attention<E: Element>(
     pool: &Pool,
     shape: AttentionShape,
     [q, k, v]: [Heads<'_, E>; 3],
-    visible: Visible<'_>,
-    out: Output<'_>,
+    mask: KeyMask<'_>,
+    out: Epilogue<'_>,
 ) {
     let AttentionShape { batch, heads, kv_heads, width, queries, .. } = shape;
-    assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query a sequence");
-    assert!(!matches!(visible, Visible::Keys(_)), "a decoder hides no single keys");
+    assert!(queries == 1 && kv_heads > 0 && heads % kv_heads == 0, "one query per sequence");
+    assert!(!matches!(mask, KeyMask::Keys(_)), "decode attention does not support masks of single keys");
     out.check(batch, heads * width);
     let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-    // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads, more
-    // hands are worth more than that.
+    // A task with all queries of a key head reads keys and values from memory once. With more threads than key heads,
+    // parallelism matters more.
     let group = heads / kv_heads;
-    let together = if batch * kv_heads >= pool.threads() { group } else { 1 };
-    pool.run(batch * heads / together, |task| {
-        let (batch, first) = (task * together / heads, task * together % heads);
-        let seen = shape.range(&visible, batch, 0);
+    let queries_per_task = if batch * kv_heads >= pool.threads() { group } else { 1 };
+    pool.run(batch * heads / queries_per_task, |task| {
+        let (batch, first) = (task * queries_per_task / heads, task * queries_per_task % heads);
+        let seen = shape.range(&mask, batch, 0);
         let kv_head = first / group;
         let (keys, values) = (k.of(batch, kv_head, seen.start), v.of(batch, kv_head, seen.start));
         let count = seen.len();
         let mut scores = vec![0.0; count];
-        let mut weights = vec![E::ZERO; together * count];
-        let mut factors = vec![0.0; together];
+        let mut weights = vec![E::ZERO; queries_per_task * count];
+        let mut factors = vec![0.0; queries_per_task];
         for (index, weights) in weights.chunks_exact_mut(count).enumerate() {
             dots(&q.of(batch, first + index, 0)[..width], keys, k.token, &mut scores);
             factors[index] = 1.0 / softmax(&scores, scale, weights);
@@ -50,10 +50,10 @@ pub fn attend_one<E: Element>(
         let mut sums = vec![0.0; width];
         for (index, weights) in weights.chunks_exact(count).enumerate() {
             sums.fill(0.0);
-            weighted(weights, values, v.token, &mut sums);
+            weighted_sum(weights, values, v.token, &mut sums);
             sums.iter_mut().for_each(|sum| *sum *= factors[index]);
             #[expect(unsafe_code, reason = "each task has its own sequence and heads")]
-            // SAFETY: this row and these columns are written by this task alone.
+            // SAFETY: this row and these columns are written by this task only.
             unsafe {
                 out.write([batch, (first + index) * width], [1, width], &sums, width);
             }
@@ -61,26 +61,26 @@ pub fn attend_one<E: Element>(
     });
 }
 
-/// Products of a query with keys that are `token` values apart.
+/// Dot products of a query with keys that are `token` values apart.
 #[allow(unsafe_code)]
 fn dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if E::STEP == 2 && Isa::current().bf16 && avx512_attend::fits(query.len()) {
-        // SAFETY: found on this processor.
-        return unsafe { avx512_attend::dots(cast_slice(query), cast_slice(keys), token, scores) };
+    if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(query.len()) {
+        // SAFETY: the instructions were detected on this processor.
+        return unsafe { avx512_attention::dots(cast_slice(query), cast_slice(keys), token, scores) };
     }
     plain_dots(query, keys, token, scores);
 }
 
-/// The sum of values that are `token` values apart, times their weights.
+/// The weighted sum of value vectors that are `token` values apart.
 #[allow(unsafe_code)]
 fn weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if E::STEP == 2 && Isa::current().bf16 && avx512_attend::fits(sums.len()) {
-        // SAFETY: found on this processor.
-        return unsafe { avx512_attend::weighted(cast_slice(weights), cast_slice(values), token, sums) };
+    if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(sums.len()) {
+        // SAFETY: the instructions were detected on this processor.
+        return unsafe { avx512_attention::weighted_sum(cast_slice(weights), cast_slice(values), token, sums) };
     }
-    plain_weighted(weights, values, token, sums);
+    plain_weighted_sum(weights, values, token, sums);
 }
 
 vectorized! {
@@ -111,7 +111,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn plain_weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
+    fn plain_weighted_sum<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
         const LANES: usize = 64;
         let width = sums.len();
         let (chunks, rest) = sums.as_chunks_mut::<LANES>();

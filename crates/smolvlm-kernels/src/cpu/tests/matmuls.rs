@@ -1,7 +1,7 @@
 //! Products with packed matrices.
 
-use super::{Numbers, rounded_to_bf16};
-use crate::cpu::{Matrix, Output, PackedMatrix, Pool, Rows, gated_products, products};
+use super::{Rng, rounded_to_bf16};
+use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
 use crate::{Activation, Format};
 
 const FORMATS: [Format; 4] = [Format::F32, Format::Bf16, Format::Q8, Format::Q4];
@@ -14,25 +14,25 @@ fn packed(outputs: usize, inputs: usize, format: Format, weights: &[f32]) -> Pac
     PackedMatrix::pack(outputs, inputs, format, row).unwrap()
 }
 
-fn activations(pool: &Pool, format: Format, inputs: usize, values: &[f32]) -> Rows {
-    let mut x = Rows::new(format);
+fn activations(pool: &Pool, format: Format, inputs: usize, values: &[f32]) -> PackedLhs {
+    let mut x = PackedLhs::new(format);
     x.fill(pool, values.len() / inputs, inputs, |row, out| out.copy_from_slice(&values[row * inputs..][..inputs]));
     x
 }
 
-fn run(pool: &Pool, x: &Rows, matrix: &PackedMatrix) -> Vec<f32> {
+fn run(pool: &Pool, x: &PackedLhs, matrix: &PackedMatrix) -> Vec<f32> {
     let mut out = Matrix::new();
     out.resize(x.rows(), matrix.outputs());
-    products(pool, x, [(matrix, Output::store(&mut out))]);
+    matmuls(pool, x, [(matrix, Epilogue::store(&mut out))]);
     (0..x.rows()).flat_map(|row| out.row(row).to_vec()).collect()
 }
 
 #[test]
 fn products_of_all_shapes_and_formats() {
-    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(7));
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(7));
     for _ in 0..40 {
-        let (rows, outputs, inputs) = (1 + numbers.below(40), 1 + numbers.below(100), 1 + numbers.below(150));
-        let (weights, values) = (numbers.values(outputs * inputs), numbers.values(rows * inputs));
+        let (rows, outputs, inputs) = (1 + rng.below(40), 1 + rng.below(100), 1 + rng.below(150));
+        let (weights, values) = (rng.values(outputs * inputs), rng.values(rows * inputs));
         for format in FORMATS {
             let found =
                 run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
@@ -61,31 +61,30 @@ fn products_of_all_shapes_and_formats() {
 
 #[test]
 fn results_do_not_depend_on_threads_or_other_rows() {
-    let mut numbers = Numbers::new(8);
+    let mut rng = Rng::new(8);
     let (rows, outputs, inputs) = (300, 70, 1000);
-    let (weights, values) = (numbers.values(outputs * inputs), numbers.values(rows * inputs));
+    let (weights, values) = (rng.values(outputs * inputs), rng.values(rows * inputs));
     for format in FORMATS {
         let matrix = packed(outputs, inputs, format, &weights);
-        let alone = Pool::new(1).unwrap();
-        let wanted = run(&alone, &activations(&alone, format, inputs, &values), &matrix);
+        let single = Pool::new(1).unwrap();
+        let wanted = run(&single, &activations(&single, format, inputs, &values), &matrix);
         for threads in [2, 3, 7] {
             let pool = Pool::new(threads).unwrap();
             assert_eq!(run(&pool, &activations(&pool, format, inputs, &values), &matrix), wanted, "{threads} threads");
         }
         for row in [0, 17, 299] {
-            let x = activations(&alone, format, inputs, &values[row * inputs..][..inputs]);
-            assert_eq!(run(&alone, &x, &matrix), wanted[row * outputs..][..outputs], "row {row} alone");
+            let x = activations(&single, format, inputs, &values[row * inputs..][..inputs]);
+            assert_eq!(run(&single, &x, &matrix), wanted[row * outputs..][..outputs], "row {row} alone");
         }
     }
 }
 
 #[test]
 fn outputs_add_bias_function_and_residual() {
-    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(9));
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(9));
     let (rows, outputs, inputs) = (13, 45, 21);
-    let (gate, up, bias) =
-        (numbers.values(outputs * inputs), numbers.values(outputs * inputs), numbers.values(outputs));
-    let x = activations(&pool, Format::F32, inputs, &numbers.values(rows * inputs));
+    let (gate, up, bias) = (rng.values(outputs * inputs), rng.values(outputs * inputs), rng.values(outputs));
+    let x = activations(&pool, Format::F32, inputs, &rng.values(rows * inputs));
     let (gate, up) = (packed(outputs, inputs, Format::F32, &gate), packed(outputs, inputs, Format::F32, &up));
     let (plain_gate, plain_up) = (run(&pool, &x, &gate), run(&pool, &x, &up));
     let place = |row: usize, column: usize| row * outputs + column;
@@ -93,13 +92,13 @@ fn outputs_add_bias_function_and_residual() {
     // Both matrices side by side, on top of what is there.
     let mut sum = Matrix::<f32>::new();
     sum.fill(&pool, rows, 2 * outputs, |row, out| out.fill(row as f32));
-    let [left, right] = Output::add_to(&mut sum).split_columns([outputs; 2]);
-    products(&pool, &x, [(&gate, left), (&up, right.with_bias(Some(&bias)))]);
+    let [left, right] = Epilogue::add_to(&mut sum).split_columns([outputs; 2]);
+    matmuls(&pool, &x, [(&gate, left), (&up, right.with_bias(Some(&bias)))]);
     // The gated product, as bf16 rows of the next one.
-    let mut inner = Rows::new(Format::Bf16);
+    let mut inner = PackedLhs::new(Format::Bf16);
     let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
-    gated_products(&pool, &x, parts, Activation::Relu, inner.place(rows, outputs));
-    inner.settle(&pool);
+    gated_matmul(&pool, &x, parts, Activation::Relu, inner.begin_write(rows, outputs));
+    inner.finish_write(&pool);
     let (words, _) = inner.operand(0, rows);
     for row in 0..rows.min(words.rows) {
         for column in 0..outputs {
@@ -122,30 +121,30 @@ fn panic_of(work: impl FnOnce()) -> String {
 
 #[test]
 fn outputs_of_another_shape_are_refused_before_anything_is_written() {
-    let (pool, mut numbers) = (Pool::new(2).unwrap(), Numbers::new(14));
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(14));
     let (rows, outputs, inputs) = (5, 40, 8);
-    let x = activations(&pool, Format::F32, inputs, &numbers.values(rows * inputs));
-    let matrix = packed(outputs, inputs, Format::F32, &numbers.values(outputs * inputs));
+    let x = activations(&pool, Format::F32, inputs, &rng.values(rows * inputs));
+    let matrix = packed(outputs, inputs, Format::F32, &rng.values(outputs * inputs));
     let short = vec![0.0; outputs - 1];
     let mut out = Matrix::<f32>::new();
     // Fewer rows, more rows, and columns that would reach into the next row.
     for (rows, columns) in [(4, 40), (6, 40), (5, 39), (5, 41), (5, 8)] {
         out.fill(&pool, rows, columns, |_, out| out.fill(7.0));
         for gated in [false, true] {
-            let output = Output::store(&mut out);
+            let output = Epilogue::store(&mut out);
             let message = panic_of(|| match gated {
-                false => products(&pool, &x, [(&matrix, output)]),
-                true => gated_products(&pool, &x, [(&matrix, None); 2], Activation::Relu, output),
+                false => matmuls(&pool, &x, [(&matrix, output)]),
+                true => gated_matmul(&pool, &x, [(&matrix, None); 2], Activation::Relu, output),
             });
             assert!(message.contains("another shape"), "{rows} x {columns}: {message}");
             assert!((0..rows).all(|row| out.row(row).iter().all(|value| *value == 7.0)));
         }
     }
     out.resize(rows, outputs);
-    let message = panic_of(|| products(&pool, &x, [(&matrix, Output::store(&mut out).with_bias(Some(&short)))]));
+    let message = panic_of(|| matmuls(&pool, &x, [(&matrix, Epilogue::store(&mut out).with_bias(Some(&short)))]));
     assert!(message.contains("another length"), "{message}");
     let message = panic_of(|| {
-        let _parts = Output::store(&mut out).split_columns([30, 11]);
+        let _parts = Epilogue::store(&mut out).split_columns([30, 11]);
     });
     assert!(message.contains("of 40 columns"), "{message}");
 }
@@ -158,7 +157,7 @@ fn an_error_of_a_row_is_handed_on() {
 
 #[test]
 fn four_bit_weights_keep_what_fits_and_lose_little_else() {
-    let mut numbers = Numbers::new(10);
+    let mut rng = Rng::new(10);
     let pool = Pool::new(1).unwrap();
     // Whole multiples of a scale come back exactly.
     let weights: Vec<f32> = (0..64).map(|index| [-8.0, 7.0, 3.0, -1.0][index % 4] * 0.5).collect();
@@ -169,7 +168,7 @@ fn four_bit_weights_keep_what_fits_and_lose_little_else() {
     });
     assert_eq!(run(&pool, &one, &packed(1, 64, Format::Q4, &weights)), [127.0 * 3.5]);
     // For a bell curve the error is some 7 % of the size of the weights.
-    let bell: Vec<f32> = (0..4096).map(|_| (0..6).map(|_| numbers.value()).sum::<f32>()).collect();
+    let bell: Vec<f32> = (0..4096).map(|_| (0..6).map(|_| rng.value()).sum::<f32>()).collect();
     let matrix = packed(64, 64, Format::Q4, &bell);
     let (mut error, mut size) = (0.0, 0.0);
     for input in 0..64 {

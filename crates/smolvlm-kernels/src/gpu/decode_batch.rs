@@ -11,7 +11,7 @@ use cubecl::server::{Handle, ServerError};
 use cubecl_environment::stream::StreamId;
 
 /// Rows that are decoded together.
-pub struct Rows {
+pub struct DecodeBatch {
     client: Client,
     stream: StreamId,
     pub(super) cache: Cache,
@@ -51,7 +51,7 @@ enum Recording {
     Impossible,
 }
 
-impl Rows {
+impl DecodeBatch {
     /// Rows whose cache holds `len` tokens, the first `padding` of each hidden.
     pub fn new(decoder: &Decoder, cache: Cache, len: usize, padding: &[u32]) -> Self {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, .. } = decoder.sizes;
@@ -103,7 +103,7 @@ impl Rows {
     /// # Errors
     ///
     /// What the device says.
-    pub fn likeliest(&mut self, decoder: &Decoder, run_ahead: bool) -> Result<Vec<(u32, f32)>, String> {
+    pub fn argmax(&mut self, decoder: &Decoder, run_ahead: bool) -> Result<Vec<(u32, f32)>, String> {
         let reading = decoder.client.read_async(vec![self.buffers.found.clone()]);
         if run_ahead && !self.ahead && self.len < self.cache.capacity {
             self.launch(decoder);
@@ -146,7 +146,7 @@ impl Rows {
     }
 }
 
-impl Drop for Rows {
+impl Drop for DecodeBatch {
     /// Waits for a step that ran ahead: until then the card writes into the cache, which others may get.
     fn drop(&mut self) {
         if self.ahead {
@@ -157,7 +157,7 @@ impl Drop for Rows {
 }
 
 /// Launches a step, and records the launches of the next one.
-fn launch_and_record(rows: &Rows, decoder: &Decoder) -> Result<Graph, ServerError> {
+fn launch_and_record(rows: &DecodeBatch, decoder: &Decoder) -> Result<Graph, ServerError> {
     let prepared = decoder.client.graph_prepare();
     decoder.launch(rows);
     prepared?;

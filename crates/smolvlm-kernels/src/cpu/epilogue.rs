@@ -1,4 +1,4 @@
-//! What becomes of the sums of a product.
+//! GEMM epilogue: bias, activation, and the write of the results.
 
 #[cfg(target_arch = "x86_64")]
 use super::isa::Isa;
@@ -7,15 +7,17 @@ use super::matrix::{Element, Matrix};
 use super::micro::COLUMNS;
 #[cfg(target_arch = "x86_64")]
 use super::micro::avx512_math::narrow_row;
-use super::shared::Shared;
+use super::shared_slice::SharedSlice;
 use crate::activation::Activation;
 use ::half::bf16;
 
-/// A place for the results of a product, and what is done to them on the way: bias, activation, the sum with what is there.
+/// The output of a matrix product and the operations fused into the write: bias, activation, and addition to the existing
+/// values.
 ///
-/// Each output has exclusive access to its columns: it is not cloned, only split, and what writes to it consumes it.
+/// Each epilogue has exclusive access to its columns: it cannot be cloned, only split, and a product that writes to it
+/// consumes it.
 #[derive(Debug)]
-pub struct Output<'a> {
+pub struct Epilogue<'a> {
     target: Target<'a>,
     rows: usize,
     stride: usize,
@@ -27,30 +29,30 @@ pub struct Output<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Target<'a> {
-    Store32(Shared<'a, f32>),
-    Store16(Shared<'a, bf16>),
-    Add(Shared<'a, f32>),
+    Store32(SharedSlice<'a, f32>),
+    Store16(SharedSlice<'a, bf16>),
+    Add(SharedSlice<'a, f32>),
 }
 
-impl<'a> Output<'a> {
-    /// Overwrites a matrix.
+impl<'a> Epilogue<'a> {
+    /// Writes the results to a matrix.
     pub fn store<E: Element>(matrix: &'a mut Matrix<E>) -> Self {
         let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
         Self::to_words::<E>(matrix.words_mut(), shape, stride)
     }
 
-    /// Adds to a matrix.
+    /// Adds the results to a matrix.
     pub fn add_to(matrix: &'a mut Matrix<f32>) -> Self {
         let (shape, stride) = ([matrix.rows(), matrix.columns()], matrix.stride());
-        Self::new(Target::Add(Shared::new(matrix.all_mut())), shape, stride)
+        Self::new(Target::Add(SharedSlice::new(matrix.all_mut())), shape, stride)
     }
 
-    /// Overwrites `[rows, columns]` elements, whose rows are `stride` apart.
+    /// Writes the results to `[rows, columns]` elements with a row stride of `stride`.
     pub(crate) fn to_words<E: Element>(words: &'a mut [u32], shape: [usize; 2], stride: usize) -> Self {
         let target = if E::STEP == 1 {
-            Target::Store32(Shared::new(bytemuck::cast_slice_mut(words)))
+            Target::Store32(SharedSlice::new(bytemuck::cast_slice_mut(words)))
         } else {
-            Target::Store16(Shared::new(bytemuck::cast_slice_mut(words)))
+            Target::Store16(SharedSlice::new(bytemuck::cast_slice_mut(words)))
         };
         Self::new(target, shape, stride)
     }
@@ -59,11 +61,11 @@ impl<'a> Output<'a> {
         Self { target, rows, stride, first_column: 0, columns, bias: None, activation: None }
     }
 
-    /// Splits the columns into adjacent groups of these widths, without bias and activation.
+    /// Splits the columns into adjacent groups of these widths; bias and activation are dropped.
     ///
     /// # Panics
     ///
-    /// When the widths do not add up to the columns of the output.
+    /// When the widths do not sum to the number of columns.
     pub fn split_columns<const N: usize>(self, widths: [usize; N]) -> [Self; N] {
         let total: usize = widths.iter().sum();
         assert_eq!(total, self.columns, "widths {widths:?} of {} columns", self.columns);
@@ -75,30 +77,30 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// Checks that this is the place of `[rows, columns]` results, and that its bias has as many values.
+    /// Checks that the output has the shape `[rows, columns]`, and that the bias has a value per column.
     ///
-    /// Tasks write to parts of an output without locks, so everything that starts them calls this before.
+    /// Tasks write to parts of an output without locks, so everything that starts them must call this first.
     ///
     /// # Panics
     ///
-    /// When it is not.
+    /// When a shape does not match.
     pub(crate) fn check(&self, rows: usize, columns: usize) {
         assert_eq!([self.rows, self.columns], [rows, columns], "an output of another shape than the results");
         let biases = self.bias.map_or(columns, <[f32]>::len);
         assert_eq!(biases, columns, "a bias of another length than the results");
     }
 
-    /// Adds a bias to the sums first.
+    /// Adds a bias to the results.
     pub fn with_bias(self, bias: Option<&'a [f32]>) -> Self {
         Self { bias, ..self }
     }
 
-    /// Applies a function after that.
+    /// Applies an activation function after the bias.
     pub fn with_activation(self, activation: Activation) -> Self {
         Self { activation: Some(activation), ..self }
     }
 
-    /// Writes `rows` rows of `columns` values, at most 32 of each row of `sums`, to where they belong.
+    /// Writes `rows` rows of `columns` values, at most 32 per row of `sums`, to the output.
     ///
     /// # Safety
     ///
@@ -111,106 +113,113 @@ impl<'a> Output<'a> {
         sums: &[f32],
         stride: usize,
     ) {
-        let place = Place { start: row * self.stride + self.first_column + column, stride: self.stride, rows, columns };
-        // SAFETY: the caller's part, and nobody else's.
+        let region =
+            Region { start: row * self.stride + self.first_column + column, stride: self.stride, rows, columns };
+        // SAFETY: the caller has exclusive access to this region.
         unsafe {
             match self.target {
-                Target::Store32(out) => copy(sums, stride, place, out),
-                Target::Store16(out) => narrow(sums, stride, place, out),
-                Target::Add(out) => add(sums, stride, place, out),
+                Target::Store32(out) => copy(sums, stride, region, out),
+                Target::Store16(out) => narrow(sums, stride, region, out),
+                Target::Add(out) => add(sums, stride, region, out),
             }
         }
     }
 }
 
-/// Some rows and columns of an output.
+/// A block of rows and columns of an output.
 #[derive(Clone, Copy)]
-struct Place {
+struct Region {
     start: usize,
     stride: usize,
     rows: usize,
     columns: usize,
 }
 
-impl Place {
-    /// Calls `put` for each row, with its values and where they go.
+impl Region {
+    /// Calls `store_row` for each row, with its values and its destination.
     ///
     /// # Safety
     ///
-    /// The place must be the caller's alone.
+    /// The caller must have exclusive access to the region.
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn rows<T>(self, sums: &[f32], stride: usize, out: Shared<'_, T>, put: impl Fn(&[f32], &mut [T])) {
+    unsafe fn rows<T>(
+        self,
+        sums: &[f32],
+        stride: usize,
+        out: SharedSlice<'_, T>,
+        store_row: impl Fn(&[f32], &mut [T]),
+    ) {
         for row in 0..self.rows {
-            // SAFETY: the caller's.
+            // SAFETY: as required of the caller.
             let out = unsafe { out.part(self.start + row * self.stride, self.columns) };
-            put(&sums[row * stride..][..self.columns], out);
+            store_row(&sums[row * stride..][..self.columns], out);
         }
     }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn copy(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
-    // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
+unsafe fn copy(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, f32>) {
+    // SAFETY: as required of the caller.
+    unsafe { region.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn narrow(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
+unsafe fn narrow(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
     #[cfg(target_arch = "x86_64")]
-    if Isa::current().bf16 && place.columns <= COLUMNS && stride >= COLUMNS {
-        // SAFETY: found on this processor; the place is the caller's.
-        return unsafe { narrow_rows(sums, stride, place, out) };
+    if Isa::current().bf16 && region.columns <= COLUMNS && stride >= COLUMNS {
+        // SAFETY: the instructions were detected on this processor; the caller has exclusive access to the region.
+        return unsafe { narrow_rows(sums, stride, region, out) };
     }
-    // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, narrow_to) }
+    // SAFETY: as required of the caller.
+    unsafe { region.rows(sums, stride, out, narrow_to) }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`]; at most 32 columns of sums that are at least 32 apart.
+/// As [`Region::rows`]; at most 32 columns, and a stride of at least 32.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[allow(unsafe_code)]
-unsafe fn narrow_rows(sums: &[f32], stride: usize, place: Place, out: Shared<'_, bf16>) {
-    assert!(sums.len() >= (place.rows - 1) * stride + COLUMNS, "32 sums a row");
-    for row in 0..place.rows {
-        // SAFETY: the row has 32 sums, which was just checked, and room that `part` checks.
+unsafe fn narrow_rows(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
+    assert!(sums.len() >= (region.rows - 1) * stride + COLUMNS, "32 sums per row");
+    for row in 0..region.rows {
+        // SAFETY: the row has 32 sums, which was just checked, and `part` checks the destination.
         unsafe {
-            let out = out.part(place.start + row * place.stride, place.columns);
-            narrow_row(sums.as_ptr().add(row * stride), place.columns, out.as_mut_ptr().cast());
+            let out = out.part(region.start + row * region.stride, region.columns);
+            narrow_row(sums.as_ptr().add(row * stride), region.columns, out.as_mut_ptr().cast());
         }
     }
 }
 
 /// # Safety
 ///
-/// As [`Place::rows`].
+/// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn add(sums: &[f32], stride: usize, place: Place, out: Shared<'_, f32>) {
-    // SAFETY: the caller's.
-    unsafe { place.rows(sums, stride, out, add_to) }
+unsafe fn add(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, f32>) {
+    // SAFETY: as required of the caller.
+    unsafe { region.rows(sums, stride, out, add_to) }
 }
 
-impl Output<'_> {
-    /// What is added to the sums of a panel first.
+impl Epilogue<'_> {
+    /// The bias of the columns of a panel.
     pub(crate) fn panel_bias(&self, column: usize, columns: usize) -> Option<PanelBias> {
         self.bias.map(|bias| panel_bias(bias, column, columns))
     }
 
-    /// Finishes and writes the sums of a tile.
+    /// Applies bias and activation to the sums of a tile and writes them.
     ///
     /// # Safety
     ///
     /// As [`write`](Self::write).
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn put(
+    pub(crate) unsafe fn apply(
         &self,
         [row, column]: [usize; 2],
         [rows, columns]: [usize; 2],
@@ -223,12 +232,12 @@ impl Output<'_> {
         if let Some(activation) = self.activation {
             activation.apply(&mut sums[..rows * COLUMNS]);
         }
-        // SAFETY: the caller's.
+        // SAFETY: as required of the caller.
         unsafe { self.write([row, column], [rows, columns], sums, COLUMNS) };
     }
 }
 
-/// The bias of the columns of a panel; zeros behind the last one.
+/// The bias of the columns of a panel, padded with zeros.
 pub(crate) type PanelBias = [f32; COLUMNS];
 
 pub(crate) fn panel_bias(bias: &[f32], column: usize, columns: usize) -> PanelBias {
@@ -258,7 +267,7 @@ vectorized! {
 
 vectorized! {
     fn add_to(sums: &[f32], out: &mut [f32]) {
-        // The usual width is one that the compiler knows.
+        // The common case has a constant width.
         if let (Ok(out), Ok(sums)) = (<&mut [f32; COLUMNS]>::try_from(&mut *out), <&[f32; COLUMNS]>::try_from(sums)) {
             return out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
         }

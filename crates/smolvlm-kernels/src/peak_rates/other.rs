@@ -1,23 +1,23 @@
-//! Processors without instructions of their own here: what plain code is compiled to must do.
+//! Architectures without dedicated code: the portable code is measured instead.
 
 use super::arithmetic::Chains;
 
-/// f32 multiply-adds.
+/// No dedicated f32 multiply-adds.
 pub(super) fn fma_f32() -> Option<Chains> {
     None
 }
 
-/// bf16 products.
+/// No bf16 dot products.
 pub(super) fn dot_bf16() -> Option<Chains> {
     None
 }
 
-/// 8-bit products.
+/// No 8-bit dot products.
 pub(super) fn dot_int8() -> Option<Chains> {
     None
 }
 
-/// G bytes a second from memory.
+/// No dedicated memory read.
 pub(super) fn read(_threads: usize) -> Option<f64> {
     None
 }

@@ -1,15 +1,16 @@
-//! What a device does with tensors, where no instructions can be timed by themselves.
+//! Peak rates of a device, measured with tensor operations because single instructions cannot be timed there.
 
 use burn::tensor::{DType, Device, Tensor};
 use std::time::{Duration, Instant};
 
-/// Long enough that starting and waiting do not count.
-const ENOUGH: Duration = Duration::from_millis(50);
-/// Runs of which the best counts.
+/// Minimum duration of a run, so that launch and synchronization overhead are negligible.
+const MIN_DURATION: Duration = Duration::from_millis(50);
+/// Number of runs, of which the fastest counts.
 const RUNS: usize = 3;
 
-/// Billions of operations a second in the product of two large square matrices; none for a type that the device lacks.
-pub(super) fn product(device: &Device, dtype: DType) -> Option<f64> {
+/// Rate of a product of two large square matrices, in billions of operations per second; `None` for an unsupported data
+/// type.
+pub(super) fn matmul(device: &Device, dtype: DType) -> Option<f64> {
     if !device.supports_dtype(dtype) {
         return None;
     }
@@ -25,7 +26,7 @@ pub(super) fn product(device: &Device, dtype: DType) -> Option<f64> {
     Some(2.0 * (size as f64).powi(3) / seconds / 1e9)
 }
 
-/// Billions of bytes a second that are read, while as many are written.
+/// Memory bandwidth of a copy in GB/s, counting reads and writes.
 pub(super) fn copy(device: &Device) -> Option<f64> {
     let (size, seconds) = best(
         1 << 10,
@@ -36,11 +37,12 @@ pub(super) fn copy(device: &Device) -> Option<f64> {
         },
         device,
     )?;
-    // Both ways take the same wires.
+    // Reads and writes share the memory bus.
     Some(2.0 * 4.0 * (size as f64).powi(2) / seconds / 1e9)
 }
 
-/// The first of doubled sizes whose work takes long enough, and the least seconds it takes; none if the device fails.
+/// Doubles the size until the work takes [`MIN_DURATION`]; returns that size and the shortest time in seconds, `None` if the
+/// device fails.
 fn best<F: Fn()>(first: usize, last: usize, prepare: impl Fn(usize) -> F, device: &Device) -> Option<(usize, f64)> {
     let mut size = first;
     loop {
@@ -50,10 +52,10 @@ fn best<F: Fn()>(first: usize, last: usize, prepare: impl Fn(usize) -> F, device
             work();
             device.sync().ok().map(|()| start.elapsed())
         };
-        // The first one compiles and chooses kernels.
+        // The first run compiles and autotunes kernels.
         timed()?;
         let found = timed()?;
-        if found >= ENOUGH || size >= last {
+        if found >= MIN_DURATION || size >= last {
             let more = (1..RUNS).map(|_| timed()).collect::<Option<Vec<Duration>>>()?;
             return Some((size, more.into_iter().fold(found, Duration::min).as_secs_f64()));
         }

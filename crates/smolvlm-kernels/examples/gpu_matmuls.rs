@@ -1,5 +1,5 @@
 //! Which of CubeK's ways is fastest for the products of a model, on a card:
-//! `cargo run --release -p smolvlm-kernels --features cuda-nvrtc --example card_products [f32]`.
+//! `cargo run --release -p smolvlm-kernels --features cuda-nvrtc --example gpu_matmuls [f32]`.
 
 use burn::tensor::{DType, Device, DeviceType, Distribution, Tensor};
 use smolvlm_kernels::gpu::matmul::{exact, matmul, strategies};

@@ -1,42 +1,42 @@
-//! Activations, in the form that a matrix of some format takes.
+//! Activations packed as the left-hand operand of a matrix product.
 
+use super::aligned_buf::AlignedBuf;
+use super::epilogue::Epilogue;
 use super::half;
 use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
-use super::micro::{Operand, Quantized, ROWS};
-use super::output::Output;
+use super::micro::{Operand, QuantParams, ROWS};
 use super::pool::Pool;
-use super::shared::Shared;
-use super::words::Words;
+use super::shared_slice::SharedSlice;
 use crate::{Format, GROUP};
 use ::half::bf16;
 
-/// Rows that a task converts.
-const TASK: usize = 16;
+/// Rows per task.
+const ROWS_PER_TASK: usize = 16;
 
-/// A matrix of activations, one row a token, as the first operand of a product with a [`PackedMatrix`](super::PackedMatrix)
-/// of the same format.
+/// A matrix of activations, one row per token, packed as the left-hand operand of a product with a
+/// [`PackedMatrix`](super::PackedMatrix) of the same format.
 #[derive(Debug)]
-pub struct Rows {
+pub struct PackedLhs {
     format: Format,
     rows: usize,
     columns: usize,
     stride: usize,
-    words: Words,
+    words: AlignedBuf,
     scale: Vec<f32>,
     zero: Vec<i32>,
     staged: Matrix<bf16>,
 }
 
-impl Rows {
-    /// No rows yet.
+impl PackedLhs {
+    /// Creates an empty matrix.
     pub fn new(format: Format) -> Self {
         Self {
             format,
             rows: 0,
             columns: 0,
             stride: 0,
-            words: Words::default(),
+            words: AlignedBuf::default(),
             scale: Vec::new(),
             zero: Vec::new(),
             staged: Matrix::new(),
@@ -48,30 +48,30 @@ impl Rows {
         self.rows
     }
 
-    /// Values of a row.
+    /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// What matrices it can be multiplied with.
+    /// Format of the matrices that it can be multiplied with.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Takes `rows` rows of `columns` values, each of which `fill` writes.
+    /// Sets the shape and packs the rows that `fill` writes, in parallel.
     pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
         let steps = self.format.steps(columns);
         self.set_shape(rows, columns, stride(steps));
         let (format, stride, groups) = (self.format, self.stride, self.zeros());
-        let words = Shared::new(self.words.values_mut::<u32>());
-        let (scale, zero) = (Shared::new(&mut self.scale), Shared::new(&mut self.zero));
+        let words = SharedSlice::new(self.words.values_mut::<u32>());
+        let (scale, zero) = (SharedSlice::new(&mut self.scale), SharedSlice::new(&mut self.zero));
         let width = steps * format.step();
-        pool.run(rows.div_ceil(TASK), |task| {
+        pool.run(rows.div_ceil(ROWS_PER_TASK), |task| {
             let mut values = vec![0.0; width];
-            for row in task * TASK..rows.min((task + 1) * TASK) {
+            for row in task * ROWS_PER_TASK..rows.min((task + 1) * ROWS_PER_TASK) {
                 fill(row, &mut values[..columns]);
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
-                // SAFETY: rows are handed out once, and lie one after the other.
+                // SAFETY: each row is accessed by one task, and rows do not overlap.
                 let (words, scale, zero) =
                     unsafe { (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups)) };
                 match format {
@@ -86,13 +86,13 @@ impl Rows {
         });
     }
 
-    /// Takes a shape and gives the place that a product, or attention, writes the rows to; [`settle`](Self::settle) comes
-    /// after that. 8-bit rows lie there in bf16 until then.
-    pub fn place(&mut self, rows: usize, columns: usize) -> Output<'_> {
+    /// Sets the shape and returns the output for a product or attention to write the rows to. Call
+    /// [`finish_write`](Self::finish_write) afterwards; until then, rows to be quantized to 8 bits are staged in bf16.
+    pub fn begin_write(&mut self, rows: usize, columns: usize) -> Epilogue<'_> {
         match self.format {
             Format::F32 => {
                 self.set_shape(rows, columns, stride(columns));
-                Output::to_words::<f32>(self.words.values_mut(), [rows, columns], self.stride)
+                Epilogue::to_words::<f32>(self.words.values_mut(), [rows, columns], self.stride)
             }
             Format::Bf16 => {
                 let steps = self.format.steps(columns);
@@ -102,17 +102,17 @@ impl Rows {
                     (0..rows).for_each(|row| words[row * stride + steps - 1] = 0);
                 }
                 let stride = 2 * self.stride;
-                Output::to_words::<bf16>(self.words.values_mut(), [rows, columns], stride)
+                Epilogue::to_words::<bf16>(self.words.values_mut(), [rows, columns], stride)
             }
             Format::Q8 | Format::Q4 => {
                 self.staged.resize(rows, columns);
-                Output::store(&mut self.staged)
+                Epilogue::store(&mut self.staged)
             }
         }
     }
 
-    /// Ends what [`place`](Self::place) began.
-    pub fn settle(&mut self, pool: &Pool) {
+    /// Completes a write that [`begin_write`](Self::begin_write) started: quantizes staged rows.
+    pub fn finish_write(&mut self, pool: &Pool) {
         if matches!(self.format, Format::Q8 | Format::Q4) {
             let staged = std::mem::take(&mut self.staged);
             self.fill(pool, staged.rows(), staged.columns(), |row, values| widen(staged.row(row), values));
@@ -120,7 +120,7 @@ impl Rows {
         }
     }
 
-    /// Entries of `zero` for a row.
+    /// Entries of `zero` per row.
     fn zeros(&self) -> usize {
         match self.format {
             Format::F32 | Format::Bf16 => 0,
@@ -137,27 +137,26 @@ impl Rows {
         self.zero.resize(rows * groups, 0);
     }
 
-    /// The rows from `first` on, at most [`ROWS`] and none from `end` on, as the kernels take them.
-    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, Quantized<'_>) {
+    /// The rows `first..end`, at most [`ROWS`] of them, as an operand of the microkernels.
+    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, QuantParams<'_>) {
         let rows = ROWS.min(end - first);
         let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
         let quantized = match self.format {
-            Format::F32 | Format::Bf16 => Quantized { scale: &[], zero: &[] },
+            Format::F32 | Format::Bf16 => QuantParams { scale: &[], zero: &[] },
             Format::Q8 | Format::Q4 => {
-                Quantized { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
+                QuantParams { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
             }
         };
         (operand, quantized)
     }
 
-    /// Bytes of a row, for the choice of a block that fits the cache.
+    /// Bytes per row, for the choice of a block size that fits the cache.
     pub(crate) fn row_bytes(&self) -> usize {
         4 * self.stride
     }
 }
 
-/// Words from one row to the next: whole cache lines, and an odd number of them, so that the rows of a tile do not all
-/// compete for the same places of the cache.
+/// Row stride in words: an odd number of whole cache lines, which avoids cache set conflicts between the rows of a tile.
 fn stride(steps: usize) -> usize {
     (steps.div_ceil(16) | 1) * 16
 }
@@ -172,7 +171,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// Widens bf16.
+    /// Converts bf16 to f32.
     fn widen(values: &[bf16], out: &mut [f32]) {
         for (out, value) in out.iter_mut().zip(values) {
             *out = value.wide();
@@ -181,34 +180,34 @@ vectorized! {
 }
 
 vectorized! {
-    /// Values to whole numbers from -127 to 127; gives what one stands for. A row with a NaN or infinity becomes zeros with
-    /// a NaN for a scale, so that all its products are NaN.
+    /// Quantizes values to integers from -127 to 127 and returns the scale. A row with a NaN or infinity becomes zeros with a
+    /// scale of NaN, so that all its products are NaN.
     fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
         const LANES: usize = 16;
-        // Added and taken away again it rounds to a whole number, which stands in the lowest bits in between.
+        // Adding 1.5 * 2^23 rounds to an integer, which the lowest bits then hold.
         const ROUND: f32 = 12_582_912.0;
-        let mut most = [0.0_f32; LANES];
-        let mut poison = [0.0_f32; LANES];
+        let mut lane_max = [0.0_f32; LANES];
+        let mut non_finite_lanes = [0.0_f32; LANES];
         let (chunks, rest) = values.as_chunks::<LANES>();
         for chunk in chunks {
             for lane in 0..LANES {
                 let size = chunk[lane].abs();
-                most[lane] = if size > most[lane] { size } else { most[lane] };
-                // Zero for every number, NaN for NaN and infinity.
-                poison[lane] += chunk[lane] * 0.0;
+                lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
+                // Zero for finite values, NaN for NaN and infinity.
+                non_finite_lanes[lane] += chunk[lane] * 0.0;
             }
         }
-        let mut largest = most.iter().fold(0.0_f32, |a, b| a.max(*b));
-        let mut sick = poison.iter().any(|lane| lane.is_nan());
+        let mut largest = lane_max.iter().fold(0.0_f32, |a, b| a.max(*b));
+        let mut non_finite = non_finite_lanes.iter().any(|lane| lane.is_nan());
         for value in rest {
             largest = largest.max(value.abs());
-            sick |= !value.is_finite();
+            non_finite |= !value.is_finite();
         }
         let scale = largest / 127.0;
         let inverse = 1.0 / scale;
-        if sick || !inverse.is_finite() {
+        if non_finite || !inverse.is_finite() {
             out.fill(0);
-            return if sick { f32::NAN } else { 0.0 };
+            return if non_finite { f32::NAN } else { 0.0 };
         }
         for (out, value) in out.iter_mut().zip(values) {
             *out = (value * inverse + ROUND).to_bits() as i8;
@@ -217,7 +216,7 @@ vectorized! {
     }
 }
 
-/// What the amounts added to unsigned weights give in every sum, negated.
+/// Computes the zero-point corrections: the negated contribution of the offset of unsigned weights to every sum.
 fn zeros(format: Format, values: &[i8], zero: &mut [i32]) {
     let sum = |values: &[i8]| values.iter().map(|&value| i32::from(value)).sum::<i32>();
     match format {

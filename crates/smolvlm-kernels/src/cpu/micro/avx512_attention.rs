@@ -51,7 +51,7 @@ pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mu
         }
         let mut totals = [0.0; KEYS];
         // SAFETY: room for a vector.
-        unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), add_up(sums)) };
+        unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), reduce_lanes(sums)) };
         scores.copy_from_slice(&totals[..scores.len()]);
         first += KEYS;
     }
@@ -60,7 +60,7 @@ pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mu
 /// The sum of each vector's lanes, in the order of the vectors.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-fn add_up(sums: [__m512; KEYS]) -> __m512 {
+fn reduce_lanes(sums: [__m512; KEYS]) -> __m512 {
     let [a, b, c, d] = [0, 4, 8, 12].map(|first| {
         let pair = |i: usize| {
             let (even, odd) = (sums[first + i], sums[first + i + 1]);
@@ -86,7 +86,7 @@ fn add_up(sums: [__m512; KEYS]) -> __m512 {
 /// The processor must have AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn weighted(weights: &[u16], values: &[u16], token: usize, out: &mut [f32]) {
+pub(crate) unsafe fn weighted_sum(weights: &[u16], values: &[u16], token: usize, out: &mut [f32]) {
     let (width, count) = (out.len(), weights.len());
     assert!(fits(width) && (count == 0 || values.len() >= (count - 1) * token + width), "values are missing");
     for (part, out) in out.chunks_exact_mut(WIDE).enumerate() {

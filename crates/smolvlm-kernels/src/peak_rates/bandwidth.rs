@@ -1,32 +1,32 @@
-//! Bytes a second from memory.
+//! Memory read bandwidth.
 
-use super::stopwatch::together;
-use super::wide;
+use super::simd;
+use super::stopwatch::best_together;
 use std::hint::black_box;
 
-/// What all threads together read in a pass: far more than caches hold.
+/// Bytes that all threads together read in a pass: far more than caches hold.
 const BYTES: usize = 512 << 20;
 
-/// Sums side by side, so that no load waits for one.
+/// Number of independent accumulators, so that no load waits for one.
 const SUMS: usize = 8;
 
-/// G bytes a second that the threads read in order, each from its own part of one buffer.
+/// Bandwidth in GB/s of sequential reads by all threads, each from its own part of one buffer.
 pub(super) fn read(threads: usize) -> f64 {
-    wide::read(threads).unwrap_or_else(|| read_with(threads, 1_u64, |values| fold(values, |a, b| a ^ b)))
+    simd::read(threads).unwrap_or_else(|| read_with(threads, 1_u64, |values| fold(values, |a, b| a ^ b)))
 }
 
-/// The same with some type of values and a function that reads them all.
+/// [`read`] with a given type of values and a function that reads them all.
 pub(super) fn read_with<T: Copy + Sync>(threads: usize, value: T, read: impl Fn(&[T]) -> Option<T> + Sync) -> f64 {
     let part = (BYTES / size_of::<T>() / threads).max(1);
-    // Written to: pages that nobody has written to are all the same one.
+    // The values are written first: untouched pages would all map to the same zero page.
     let values = vec![black_box(value); part * threads];
-    let seconds = together(threads, |thread| {
+    let seconds = best_together(threads, |thread| {
         black_box(read(&values[thread * part..][..part]));
     });
     size_of_val(values.as_slice()) as f64 / seconds / 1e9
 }
 
-/// All values combined, none without any. Inlined, so that it is compiled for what its caller is compiled for.
+/// Reduces all values; `None` if there are none. Inlined, so that it is compiled for the target features of its caller.
 #[inline(always)]
 pub(super) fn fold<T: Copy>(values: &[T], combine: impl Fn(T, T) -> T) -> Option<T> {
     let (rounds, rest) = values.as_chunks::<SUMS>();

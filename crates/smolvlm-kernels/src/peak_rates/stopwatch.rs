@@ -1,18 +1,18 @@
-//! Time of work that several threads do at once.
+//! Timing of work that several threads do concurrently.
 
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a measurement goes on.
-const LENGTH: Duration = Duration::from_millis(250);
+/// Minimum duration of a measurement.
+const MIN_DURATION: Duration = Duration::from_millis(250);
 
-/// Repeats that a slow machine makes, too.
-const FEWEST_REPEATS: usize = 3;
+/// Minimum number of repeats, also on a slow machine.
+const MIN_REPEATS: usize = 3;
 
-/// Seconds that each thread's quickest repeat takes while the others work, too: for work that no other thread slows down. A
-/// program that takes a core away from one thread for a while takes nothing from these.
-pub(super) fn each(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
+/// Time in seconds of each thread's fastest repeat while the others work concurrently: for work that other threads do not
+/// slow down. Another program that occupies a core for a while does not affect the result.
+pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
     let start = Barrier::new(threads);
     on_threads(threads, |_| {
         start.wait();
@@ -24,9 +24,9 @@ pub(super) fn each(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
     })
 }
 
-/// Seconds that the quickest repeat of all threads together takes, from the start of the first one to the end of the last:
-/// for work on what they share. `work` gets the number of its thread.
-pub(super) fn together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
+/// Time in seconds of the fastest repeat of all threads together, from the start of the first to the end of the last: for
+/// work on a shared resource. `work` receives the index of its thread.
+pub(super) fn best_together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     repeated(|| once(threads, &work))
 }
 
@@ -42,19 +42,19 @@ fn once(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     first.zip(last).map_or(f64::INFINITY, |(first, last)| (last - first).as_secs_f64())
 }
 
-/// The least of many measurements.
+/// The minimum of many measurements.
 fn repeated(seconds: impl Fn() -> f64) -> f64 {
     let begin = Instant::now();
     let mut best = f64::INFINITY;
     let mut repeats = 0;
-    while repeats < FEWEST_REPEATS || begin.elapsed() < LENGTH {
+    while repeats < MIN_REPEATS || begin.elapsed() < MIN_DURATION {
         best = best.min(seconds());
         repeats += 1;
     }
     best
 }
 
-/// What the threads give, each of which gets its number.
+/// Runs `work` on each thread with the index of the thread; returns the results.
 fn on_threads<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let work = &work;
     thread::scope(|scope| {
@@ -65,13 +65,13 @@ fn on_threads<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::{FEWEST_REPEATS, LENGTH, each, once};
+    use super::{MIN_DURATION, MIN_REPEATS, best_per_thread, once};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread::sleep;
     use std::time::Duration;
 
     #[test]
-    fn together_all_threads_work_and_the_slowest_counts() {
+    fn best_together_runs_all_threads_and_counts_the_slowest() {
         let seen = AtomicUsize::new(0);
         let seconds = once(3, |thread| {
             seen.fetch_add(1 << (8 * thread), Ordering::Relaxed);
@@ -84,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn each_thread_has_its_own_best() {
+    fn best_per_thread_reports_one_minimum_per_thread() {
         let calls = AtomicUsize::new(0);
-        let slow = LENGTH / 2;
-        let seconds = each(2, || {
-            // The slow ones are the first.
+        let slow = MIN_DURATION / 2;
+        let seconds = best_per_thread(2, || {
+            // The first calls are the slow ones.
             if calls.fetch_add(1, Ordering::Relaxed) < 2 {
                 sleep(slow);
             } else {
@@ -97,6 +97,6 @@ mod tests {
         });
         assert_eq!(seconds.len(), 2);
         assert!(seconds.iter().all(|&best| best >= 0.005 && best < slow.as_secs_f64()), "{seconds:?}");
-        assert!(calls.into_inner() >= 2 * FEWEST_REPEATS);
+        assert!(calls.into_inner() >= 2 * MIN_REPEATS);
     }
 }

@@ -1,4 +1,4 @@
-//! The widest instructions of x86-64 processors.
+//! Peak rates with the widest instructions of x86-64 processors.
 
 use super::arithmetic::{Chains, chains};
 use super::bandwidth::{fold, read_with};
@@ -9,65 +9,65 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-/// Chains with AVX-512, which has 32 registers.
+/// Number of chains with AVX-512, which has 32 registers.
 const CHAINS: usize = 24;
 
-/// Chains with AVX2, which has 16.
+/// Number of chains with AVX2, which has 16 registers.
 const CHAINS_AVX2: usize = 12;
 
-/// Bytes of a register of AVX-512 and of AVX2.
+/// Bytes per register of AVX-512 and of AVX2.
 const WIDTH: usize = 64;
 const WIDTH_AVX2: usize = 32;
 
-/// f32 multiply-adds; none without AVX-512 and without AVX2 and FMA.
+/// f32 multiply-adds; `None` without AVX-512 or AVX2 and FMA.
 pub(super) fn fma_f32() -> Option<Chains> {
     if is_x86_feature_detected!("avx512f") {
         #[expect(unsafe_code, reason = "a function for processors that have AVX-512; see SAFETY")]
-        // SAFETY: this processor has been asked for what the function needs.
+        // SAFETY: the required features were detected on this processor.
         let run = |rounds| unsafe { fma_avx512(rounds) };
         return Some(Chains { run, operations: 2 * CHAINS * WIDTH / size_of::<f32>() });
     }
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         #[expect(unsafe_code, reason = "a function for processors that have AVX2 and FMA; see SAFETY")]
-        // SAFETY: this processor has been asked for what the function needs.
+        // SAFETY: the required features were detected on this processor.
         let run = |rounds| unsafe { fma_avx2(rounds) };
         return Some(Chains { run, operations: 2 * CHAINS_AVX2 * WIDTH_AVX2 / size_of::<f32>() });
     }
     None
 }
 
-/// bf16 products; none without AVX512_BF16.
+/// bf16 dot products; `None` without AVX512_BF16.
 pub(super) fn dot_bf16() -> Option<Chains> {
     if !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512bf16") {
         return None;
     }
     #[expect(unsafe_code, reason = "a function for processors that have AVX512_BF16; see SAFETY")]
-    // SAFETY: this processor has been asked for what the function needs.
+    // SAFETY: the required features were detected on this processor.
     let run = |rounds| unsafe { dot_bf16_avx512(rounds) };
     Some(Chains { run, operations: 2 * CHAINS * WIDTH / size_of::<u16>() })
 }
 
-/// 8-bit products; none without AVX512_VNNI.
+/// 8-bit dot products; `None` without AVX512_VNNI.
 pub(super) fn dot_int8() -> Option<Chains> {
     if !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512vnni") {
         return None;
     }
     #[expect(unsafe_code, reason = "a function for processors that have AVX512_VNNI; see SAFETY")]
-    // SAFETY: this processor has been asked for what the function needs.
+    // SAFETY: the required features were detected on this processor.
     let run = |rounds| unsafe { dot_int8_avx512(rounds) };
     Some(Chains { run, operations: 2 * CHAINS * WIDTH })
 }
 
-/// G bytes a second from memory; none without AVX-512 and without AVX2.
+/// Memory read bandwidth in GB/s; `None` without AVX-512 or AVX2.
 pub(super) fn read(threads: usize) -> Option<f64> {
     if is_x86_feature_detected!("avx512f") {
         #[expect(unsafe_code, reason = "a function for processors that have AVX-512; see SAFETY")]
-        // SAFETY: this processor has been asked for what the function needs.
+        // SAFETY: the required features were detected on this processor.
         return Some(unsafe { read_avx512(threads) });
     }
     if is_x86_feature_detected!("avx2") {
         #[expect(unsafe_code, reason = "a function for processors that have AVX2; see SAFETY")]
-        // SAFETY: this processor has been asked for what the function needs.
+        // SAFETY: the required features were detected on this processor.
         return Some(unsafe { read_avx2(threads) });
     }
     None
@@ -113,14 +113,14 @@ mod tests {
     use super::{dot_bf16, dot_int8, fma_avx2, fma_f32};
 
     #[test]
-    fn what_the_processor_has_runs() {
+    fn supported_instructions_run() {
         for chains in [fma_f32(), dot_bf16(), dot_int8()].into_iter().flatten() {
             (chains.run)(3);
             assert!(chains.operations >= 2 * 8 * 12);
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             #[expect(unsafe_code, reason = "a function for processors that have AVX2 and FMA; see SAFETY")]
-            // SAFETY: this processor has been asked for what the function needs.
+            // SAFETY: the required features were detected on this processor.
             unsafe {
                 fma_avx2(3);
             }

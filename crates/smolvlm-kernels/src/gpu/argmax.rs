@@ -30,7 +30,7 @@ pub fn embed<W: Float, N: Size>(
 /// The first of the largest logits of each row, a cube of so many units, a power of two, to `tokens`; the same with its logit's bits to `found`, `[slot, row, 2]`
 /// with the last bit of the number of cached tokens as the slot.
 #[cube(launch_unchecked)]
-pub fn likeliest<N: Size>(
+pub fn argmax<N: Size>(
     logits: &[Vector<f32, N>],
     tokens: &mut [u32],
     found: &mut [u32],

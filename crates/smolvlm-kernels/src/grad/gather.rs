@@ -10,7 +10,7 @@ use burn_autodiff::ops::{Backward, Ops};
 use std::sync::Arc;
 
 /// See [`rows`](crate::rows).
-pub(crate) fn rows(table: &Tensor<2>, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+pub(crate) fn gather_rows(table: &Tensor<2>, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let [count, width] = table.dims();
     let table = recorded(table)?;
     let ids: Arc<[usize]> = ids.to_data().iter::<i64>().map(|id| id as usize).collect();
@@ -18,24 +18,24 @@ pub(crate) fn rows(table: &Tensor<2>, ids: &Tensor<1, Int>) -> Option<Tensor<2>>
     let mut out = Vec::with_capacity(ids.len() * width);
     ids.iter().for_each(|id| out.extend_from_slice(&values[id * width..][..width]));
     let out = tensor(out, [ids.len(), width]);
-    Some(record(Step, [table.node()], Places { ids, count, width }, out))
+    Some(record(Step, [table.node()], GatherState { ids, count, width }, out))
 }
 
 #[derive(Debug)]
 struct Step;
 
 #[derive(Debug, Clone)]
-struct Places {
+struct GatherState {
     ids: Arc<[usize]>,
     count: usize,
     width: usize,
 }
 
 impl Backward<Flex, 1> for Step {
-    type State = Places;
+    type State = GatherState;
 
-    fn backward(self, ops: Ops<Places, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let Places { ids, count, width } = ops.state;
+    fn backward(self, ops: Ops<GatherState, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let GatherState { ids, count, width } = ops.state;
         let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
         let [Some(parent)] = ops.parents else { return };
         let mut d_table = vec![0.0; count * width];

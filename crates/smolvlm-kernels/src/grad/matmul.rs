@@ -20,7 +20,7 @@ impl<'a> View<'a> {
     }
 
     /// Row after row without gaps.
-    pub(super) fn rows(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
+    pub(super) fn contiguous(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
         Self::new(values, [rows, columns], [columns, 1])
     }
 
@@ -41,7 +41,7 @@ fn fits(len: usize, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> b
 }
 
 /// Multiplications from which on a product is worth all threads.
-const PARALLEL: usize = 192 * 192 * 192;
+const PARALLEL_MIN_MACS: usize = 192 * 192 * 192;
 
 /// `out = scale a b`, or with `add` `out += scale a b`; rows of `out` lie `stride` apart.
 ///
@@ -49,16 +49,16 @@ const PARALLEL: usize = 192 * 192 * 192;
 ///
 /// When the matrices do not fit each other, or `out`.
 #[allow(unsafe_code)]
-pub(super) fn product(out: &mut [f32], stride: usize, a: View<'_>, b: View<'_>, scale: f32, add: bool) {
+pub(super) fn matmul(out: &mut [f32], stride: usize, a: View<'_>, b: View<'_>, scale: f32, add: bool) {
     let ([m, k], [inner, n]) = (a.shape, b.shape);
     assert_eq!(k, inner, "as many columns as rows");
     assert!(stride >= n && fits(out.len(), [m, n], [stride, 1]), "a place for {m} x {n} values");
-    let parallel = m * n * k >= PARALLEL && rayon::current_num_threads() > 1;
+    let parallel = m * n * k >= PARALLEL_MIN_MACS && rayon::current_num_threads() > 1;
     let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     // SAFETY: all three matrices lie inside their slices: views are made so, and `out` was checked above. Rows of `out` do
     // not overlap, and nothing else can hold it.
     unsafe {
-        gemm::gemm(
+        ::gemm::gemm(
             m,
             n,
             k,
