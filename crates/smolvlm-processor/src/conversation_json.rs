@@ -11,28 +11,28 @@ use crate::message::{Content, Conversation, Message};
 use crate::policy::MediaPolicy;
 use crate::source::{FrameList, ImageSource, VideoSource};
 
-/// Keys that say what kind of place a source is.
+/// Keys that name the kind of a source.
 const PLACES: [&str; 4] = ["url", "path", "base64", "bytes"];
 
-/// Keys under which an image item may carry its data (transformers 5.24.0, processing_utils.py), and OpenAI's.
+/// Keys of an image item's data: those of the reference (transformers 5.24.0, processing_utils.py) and OpenAI's.
 const IMAGE_KEYS: [&str; 6] = ["image", "image_url", "url", "path", "base64", "bytes"];
 
-/// Likewise for videos.
+/// Keys of a video item's data.
 const VIDEO_KEYS: [&str; 6] = ["video", "video_url", "url", "path", "base64", "bytes"];
 
 impl Conversation {
-    /// Reads one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
+    /// Parses one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
     ///
-    /// Content is a list of items or a string, which stands for one text item ([`Message::is_string`]). Items are
+    /// `content` is a list of items, or a string, which is treated as one text item ([`Message::is_string`]). Items are
     /// - `{"type": "text", "text": ..}`;
-    /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, with `bytes` in base64, too;
-    /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}`, with a list of frame images instead of a
-    ///   string if `video` (or `path`, ...) is one, and optionally its `"fps"`;
-    /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, the URL as a string or as an
-    ///   object with `url`.
+    /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, where `bytes` is also base64;
+    /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}` with an optional `"fps"`; `video` (or
+    ///   `path`, ...) may be a list of frame images instead of a string;
+    /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, with the URL as a string or
+    ///   as an object with the key `url`.
     ///
-    /// Keys with null values count as absent; further keys of an item are ignored, further keys of a message go to the
-    /// chat template.
+    /// Keys with null values are treated as absent. Unknown keys of an item are ignored; unknown keys of a message are
+    /// passed to the chat template.
     ///
     /// # Errors
     /// [`Error::Json`] with line and column, or [`Error::Conversation`] with the message and item index.
@@ -45,9 +45,9 @@ impl Conversation {
         conversation(value, at)
     }
 
-    /// Reads a conversation that may be anybody's: as [`Conversation::from_json`], but images and videos can only be data
-    /// inside the text (`data:` URLs, base64), as [`MediaPolicy::untrusted`] says. Other policies can be
-    /// [checked](MediaPolicy::check) after [`Conversation::from_json`], which opens nothing.
+    /// Parses an untrusted conversation: as [`Conversation::from_json`], but images and videos must be inline data
+    /// (`data:` URLs, base64), see [`MediaPolicy::untrusted`]. To apply another policy, call [`MediaPolicy::check`]
+    /// after [`Conversation::from_json`], which opens nothing.
     ///
     /// # Errors
     /// As [`Conversation::from_json`], [`Error::NotAllowed`], [`Error::TooManyMedia`].
@@ -57,10 +57,10 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// Reads a batch: one list of messages (a batch of one) or a list of such lists.
+    /// Parses a batch: one list of messages (a batch of one) or a list of such lists.
     ///
     /// # Errors
-    /// As [`Conversation::from_json`]; the position then also names the conversation.
+    /// As [`Conversation::from_json`]; the position also includes the conversation index.
     pub fn many_from_json(text: &str) -> Result<Vec<Self>, Error> {
         let value = parse(text)?;
         match value {
@@ -76,7 +76,7 @@ impl Conversation {
 fn parse(text: &str) -> Result<Value, Error> {
     serde_json::from_str(without_byte_order_mark(text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        // serde_json appends the place to its message; the variant carries it already.
+        // serde_json appends the position to its message; the variant already has it.
         let message = error.to_string();
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
         Error::Json { line, column, message: message.to_owned() }
@@ -181,7 +181,7 @@ fn video(mut object: Map<String, Value>, at: Position) -> Result<VideoSource, Er
     }
 }
 
-/// The one source that an item gives.
+/// Takes the source of an item; an error if there are several.
 fn only_source(
     object: &mut Map<String, Value>,
     keys: &[&'static str],
@@ -195,8 +195,8 @@ fn only_source(
     }
 }
 
-/// A source and the key that says what it is: itself a string, or an object with one of the keys for places. None for an
-/// object without any.
+/// The source string and the key that gives its kind. The value is a string, or an object with one of the source keys;
+/// none for an object with none of them.
 fn located(key: &'static str, value: Value, at: Position) -> Result<Option<(&'static str, String)>, Error> {
     match value {
         Value::Object(mut object) => {

@@ -1,4 +1,4 @@
-//! Placeholders to the tokens of tiles and frames (transformers 5.24.0, processing_smolvlm.py).
+//! Expansion of image and video placeholders to tile and frame tokens (transformers 5.24.0, processing_smolvlm.py).
 
 use smolvlm_config::TileGrid;
 
@@ -8,32 +8,33 @@ use crate::prompt::{Piece, Prompt};
 use crate::tokenizer::SpecialTokens;
 use crate::video_prompt::{OUTRO, VideoWords};
 
-/// Longest prompt in bytes that expansion builds, whatever the token limit: a guard for absurd token strings.
+/// Maximum length of an expanded prompt in bytes, whatever the token limit: guards against extremely long token
+/// strings.
 const MAX_BYTES: usize = 1 << 30;
 
-/// What a placeholder stands for.
+/// Kind of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Image,
     Video,
 }
 
-/// A rendered prompt, cut at its placeholders.
+/// A rendered prompt, split at its placeholders.
 pub(crate) struct Placeholders<'t> {
     parts: Vec<Part<'t>>,
 }
 
 enum Part<'t> {
     Text(&'t str),
-    /// A control token that was typed: no placeholder, whatever it says.
+    /// A user-typed control token, which is never a placeholder.
     Typed(&'t str),
     Placeholder(Kind),
-    /// The end of a piece of the prompt.
+    /// End of a piece of the prompt.
     End,
 }
 
 impl<'t> Placeholders<'t> {
-    /// Finds the placeholders. The video placeholder is no token of its own, just text; it means something only where there
+    /// Finds the placeholders. The video placeholder is plain text rather than a token and is recognized only if there
     /// are videos.
     pub(crate) fn find(prompt: &'t Prompt, special: &SpecialTokens, has_videos: bool) -> Self {
         let image = Some((Kind::Image, special.image()));
@@ -61,7 +62,7 @@ impl<'t> Placeholders<'t> {
         Self { parts }
     }
 
-    /// What the placeholders stand for, in order.
+    /// The kinds of the placeholders, in order.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.parts.iter().filter_map(|part| match part {
             Part::Placeholder(kind) => Some(*kind),
@@ -74,24 +75,24 @@ impl<'t> Placeholders<'t> {
     }
 }
 
-/// How prompts are expanded.
+/// Parameters of placeholder expansion.
 #[derive(Clone, Copy)]
 pub(crate) struct Expansion<'a> {
     pub special: &'a SpecialTokens,
     pub image_seq_len: usize,
-    /// Most bytes of text of a prompt that is not expanded yet.
+    /// Maximum text length of an unexpanded prompt in bytes.
     pub max_bytes: usize,
-    /// Most image tokens of a prompt.
+    /// Maximum number of image tokens per prompt.
     pub max_tokens: usize,
     pub words: VideoWords,
-    /// Frames that every video announces; none for its own number.
+    /// Frame count that the text of every video states; none for the video's actual count.
     pub announced: Option<usize>,
 }
 
 impl Expansion<'_> {
-    /// Replaces the placeholders of a prompt by the blocks of `media`: images and videos each in their order.
+    /// Replaces the placeholders of a prompt by the token blocks of `media`; images and videos are each used in order.
     ///
-    /// `row` only names the prompt in errors.
+    /// `row` is only used in error messages.
     pub(crate) fn expand(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<Prompt, Error> {
         let mut images = media.iter().filter(|plan| plan.frames().is_none());
         let mut videos = media.iter().filter(|plan| plan.frames().is_some());
@@ -134,7 +135,7 @@ impl Expansion<'_> {
         Ok(Prompt { pieces })
     }
 
-    /// Image tokens of all media.
+    /// Number of image tokens of all media.
     pub(crate) fn tokens(&self, media: &[MediaPlan]) -> usize {
         let tokens = media.iter().map(|plan| plan.tiles().saturating_mul(self.image_seq_len));
         tokens.fold(0, usize::saturating_add)
@@ -147,7 +148,7 @@ impl Expansion<'_> {
         }
         let tokens = self.tokens(media);
         let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
-        // The longest piece may repeat once a token, and a tile without tokens still has its markers.
+        // The longest string may occur once per token, and a tile without tokens still has markers.
         let longest = self.special.image().len().max(self.special.fake_image().len() + 32);
         let bytes = tokens.saturating_add(tiles).saturating_mul(longest);
         if tokens > self.max_tokens || tiles > self.max_tokens || bytes > MAX_BYTES {
@@ -171,8 +172,8 @@ impl Expansion<'_> {
     }
 }
 
-/// Whether there is a placeholder for every image and video. `typed_in` finds the message whose text holds a placeholder
-/// that somebody typed.
+/// Checks that the placeholder counts match the image and video counts. `typed_in` finds the message whose text
+/// contains a placeholder that the user typed.
 pub(crate) fn check_counts(
     placeholders: &Placeholders<'_>,
     images: usize,
@@ -335,7 +336,7 @@ mod tests {
         assert!(matches!(result, Err(Error::VideoCount { row: 5, placeholders: 2, videos: 1, .. })));
     }
 
-    /// The reference's own words, for many numbers of frames, times and durations.
+    /// Compares the video prompts with the reference for many frame counts, timestamps and durations.
     #[test]
     fn the_words_are_the_references() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/processing/video_prompts.json");

@@ -1,4 +1,4 @@
-//! Image or video, by a path or URL.
+//! Detection of images and videos by path or URL.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,8 +11,9 @@ use crate::inline::data_url;
 use crate::limits::ProcessorLimits;
 use crate::source::scheme;
 
-/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
-/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known.
+/// Detects whether a path or URL refers to an image or a video, from the content of a file or `data:` URL, or otherwise
+/// from the name. A folder is a video; an image is assumed if neither content nor name tells. For `http:` and `https:`
+/// URLs only the name is used.
 pub fn media_kind(place: &str) -> MediaKind {
     let at = Position::default();
     let kind = match scheme(place) {
@@ -28,7 +29,7 @@ pub fn media_kind(place: &str) -> MediaKind {
     kind.unwrap_or(MediaKind::Image)
 }
 
-/// What bytes hold; none if that tells nothing.
+/// Detects the kind of a file from its bytes; none if it is not recognized.
 pub(crate) fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
     MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
 }

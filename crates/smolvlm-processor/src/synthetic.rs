@@ -1,4 +1,4 @@
-//! A made-up tokenizer with the released layout, for models with random weights.
+//! A synthetic tokenizer with the released layout, for randomly initialized models.
 
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -10,25 +10,27 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::error::Error;
 use crate::token_bytes::byte_char;
 
-/// Ids 0, 1 and 2.
+/// Tokens with ids 0, 1 and 2.
 const LOW: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 
-/// Tile positions have tokens up to this row and column.
+/// Number of rows and columns that have tile position tokens.
 const POSITIONS: u32 = 6;
 
-/// `<|reserved_special_token_N|>` entries of the released vocabulary.
+/// Number of `<|reserved_special_token_N|>` entries in the released vocabulary.
 const RESERVED: usize = 88;
 
-/// The largest vocabulary that is made up; the released one has 49280 entries.
+/// Maximum vocabulary size; the released vocabulary has 49280 entries.
 const MAX_VOCAB: usize = 1 << 20;
 
-/// A byte-level tokenizer of exactly `vocab_size` entries. **For random weights only**: its words mean nothing.
+/// Builds a byte-level tokenizer with exactly `vocab_size` entries. **For random weights only**: its words are
+/// meaningless.
 ///
-/// Ids 0 to 2 are `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`, ids 3 to 258 the bytes 0 to 255, the last 128 the image
-/// tokens, the reserved ones and `<end_of_utterance>`; with 49280 entries all special tokens have their released ids
-/// (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids between are invented words, each with a
-/// leading space, that a random model can print and no text is encoded to. Below 387 entries reserved tokens are left
-/// out; in general `<image>` is entry `vocab_size - 90`, or whatever `token_to_id` says.
+/// Ids 0 to 2 are `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`, ids 3 to 258 the bytes 0 to 255, the last 128 the
+/// image tokens, the reserved tokens and `<end_of_utterance>`; with 49280 entries all special tokens have their
+/// released ids (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids in between are made-up
+/// words with a leading space, which decode to text but are never the result of encoding. With fewer than 387 entries,
+/// reserved tokens are omitted; otherwise `<image>` is entry `vocab_size - 90`. `token_to_id` gives the id in all
+/// cases.
 ///
 /// # Errors
 /// [`Error::Tokenizer`] for sizes outside 299 ..= 1048576.
@@ -74,7 +76,7 @@ fn image_tokens() -> Vec<String> {
     tokens
 }
 
-/// An invented word with a leading space: two syllables, or three from ten thousand on.
+/// A made-up word with a leading space: two syllables, or three from index 10000 on.
 fn word(index: usize) -> String {
     const CONSONANTS: &[u8; 20] = b"bcdfghjklmnpqrstvwxz";
     const VOWELS: &[u8; 5] = b"aeiou";

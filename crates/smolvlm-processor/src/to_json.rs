@@ -1,4 +1,4 @@
-//! Conversations written as the JSON that [`Conversation::from_json`] reads.
+//! Serialization of conversations to the JSON that [`Conversation::from_json`] reads.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,12 @@ use crate::message::{Content, Conversation, Message};
 use crate::source::{FrameList, ImageSource, VideoSource};
 
 impl Conversation {
-    /// The JSON of this conversation: [`Conversation::from_json`] reads it back. Files and URLs stay what they are; bytes are
-    /// written in base64. The `duration` of a frame list has no key and is lost.
+    /// Serializes the conversation to JSON that [`Conversation::from_json`] reads. Files and URLs are written as
+    /// references, bytes as base64. The `duration` of a frame list is not written.
     ///
     /// # Errors
-    /// [`Error::Conversation`] for an empty conversation, and for decoded pixels, known media and paths that are not text.
+    /// [`Error::Conversation`] for an empty conversation, and for decoded pixels, precomputed media and paths that are
+    /// not UTF-8.
     pub fn to_json(&self) -> Result<String, Error> {
         if self.messages.is_empty() {
             return Err(Position::default().error(Problem::NoMessages));
@@ -26,7 +27,7 @@ impl Conversation {
     }
 }
 
-/// A message; none if it holds what JSON cannot.
+/// The JSON of a message; none if it has content that JSON cannot represent.
 fn message(message: &Message) -> Option<Value> {
     let mut object = message.extra.clone();
     let content: Value = match message.as_string() {

@@ -1,19 +1,19 @@
-//! The words around a video's frames (transformers 5.24.0, processing_smolvlm.py, `replace_video_token`).
+//! Prompt text of videos (transformers 5.24.0, processing_smolvlm.py, `replace_video_token`).
 
 use smolvlm_video::{FrameStamp, VideoPlan};
 
 use crate::words::cardinal;
 
-/// What the prompt says about a video.
+/// Prompt text for videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum VideoWords {
-    /// Each video's own number of frames, and the times that its stream gives them.
+    /// States each video's own number of frames and the timestamps of its stream.
     #[default]
     Own,
-    /// What the reference says, word for word: the largest number of frames in the batch for every video, and times
-    /// counted from the average rate. Both differ from [`VideoWords::Own`] only in batches of videos with different numbers
-    /// of frames, and for streams of variable rate.
+    /// States what the reference does: for every video the largest number of frames in the batch, and timestamps
+    /// computed from the average frame rate. Both differ from [`VideoPromptStyle::PerVideo`] only in batches of videos
+    /// with different numbers of frames, and for streams with a variable frame rate.
     Reference,
 }
 
@@ -27,7 +27,7 @@ impl VideoWords {
         }
     }
 
-    /// Before the first frame: `announced` frames, and how long the video is.
+    /// The text before the first frame, with the number of frames and the duration of the video.
     pub(crate) fn intro(self, video: &VideoPlan, announced: usize) -> String {
         let last = || video.stamps.last().map_or(0, |stamp| self.seconds(stamp, video));
         let seconds = video.metadata.duration.map_or_else(last, |duration| duration.floor());
@@ -36,17 +36,17 @@ impl VideoWords {
         format!("You are provided the following series of {count} frames from a {duration} [H:MM:SS] video.\n")
     }
 
-    /// Before a frame: when it is shown, in minutes and seconds.
+    /// The text before a frame, with its timestamp in minutes and seconds.
     pub(crate) fn frame(self, stamp: &FrameStamp, video: &VideoPlan) -> String {
         let seconds = self.seconds(stamp, video);
         format!("\nFrame from {:02}:{:02}:", seconds / 60, seconds % 60)
     }
 }
 
-/// After the last frame.
+/// The text after the last frame.
 pub(crate) const OUTRO: &str = "\n\n";
 
-/// `H:MM:SS`, from one day on with the days before it, as Python prints a `timedelta`.
+/// Formats seconds as `H:MM:SS`, preceded by the number of days from one day on, like a Python `timedelta`.
 fn duration(seconds: u64) -> String {
     let (days, rest) = (seconds / SECONDS_A_DAY, seconds % SECONDS_A_DAY);
     let time = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);

@@ -1,4 +1,4 @@
-//! Conversations as JSON.
+//! Tests of conversation parsing and serialization.
 
 mod common;
 
@@ -168,7 +168,7 @@ fn mutated_conversations_answer() {
     assert!(read > 100 && misshapen > 100, "{read} read, {misshapen} misshapen");
 }
 
-/// Every spelling that other programs use for an image or a video.
+/// All notations for images and videos that other programs use.
 #[test]
 fn every_spelling_is_understood() {
     let item = |json: &str| {

@@ -1,4 +1,4 @@
-//! Processors of checkpoint directories.
+//! Tests of loading processors from checkpoint directories.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn write(dir: &Path, name: &str, text: &str) {
     fs::write(dir.join(name), text).unwrap();
 }
 
-/// A directory of the old layout, without any template.
+/// A checkpoint directory in the old layout, without a chat template.
 fn checkpoint() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "tokenizer.json", &common::tokenizer().to_string(false).unwrap());
@@ -135,7 +135,7 @@ fn missing_and_broken_files_are_named() {
 
 #[test]
 fn mutated_tokenizers_answer() {
-    // A small file, so that mutations hit its structure and not only the vocabulary.
+    // A small file, so that mutations affect its structure and not only the vocabulary.
     const SEED: &str = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": {"type": "NFC"},
         "added_tokens": [{"id": 0, "content": "<image>", "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true}],

@@ -1,4 +1,4 @@
-//! Templates that a checkpoint should not carry, but might: all end in an error or in text, never in a crash.
+//! Malicious chat templates: all must result in an error or in text, never in a crash.
 
 mod common;
 
@@ -80,10 +80,10 @@ fn long_chains_do_not_overflow_the_stack() {
     ];
     for (head, unit, tail) in units {
         let template = format!("{head}{}{tail}", unit.repeat(length / unit.len()));
-        // Errors are as good as text; what counts is that there is an answer.
+        // Both text and an error are acceptable; the call must return.
         drop(print(&template));
     }
-    // The engine's recursion ends before the stack does.
+    // The engine's recursion limit must apply before the stack overflows.
     for depth in [10, 100, 400, 900] {
         let nested = format!("{}x{}", "{% generation %}".repeat(depth), "{% endgeneration %}".repeat(depth));
         match print(&nested) {

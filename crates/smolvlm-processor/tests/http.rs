@@ -1,4 +1,4 @@
-//! Images and videos over HTTP, from a server in this process.
+//! Tests of downloads over HTTP from an in-process server.
 #![cfg(feature = "http")]
 
 mod common;
@@ -46,7 +46,7 @@ fn a_video_is_fetched_within_its_own_limit() {
     let base = serve(move |_, connection| reply(connection, "200 OK", "", &gif));
     let run = |max_video_bytes| {
         let mut limits = ProcessorLimits { max_video_bytes, ..ProcessorLimits::default() };
-        // The bound of images is not that of videos.
+        // The image limit does not apply to videos.
         limits.image.max_bytes = 10;
         let question = Conversation::from(Message::user().video(format!("{base}/a.gif")));
         processor_with(limits).process(&[question], &RenderOptions::answer())
@@ -58,7 +58,7 @@ fn a_video_is_fetched_within_its_own_limit() {
 #[test]
 fn size_and_time_are_bounded() {
     let base = serve(|path, connection| match path {
-        // Says nothing of its length and never ends.
+        // Endless response without a content length.
         "/endless" => {
             let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
             let mut going = connection.write_all(head).is_ok();
@@ -70,7 +70,7 @@ fn size_and_time_are_bounded() {
             drop(connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1"));
             thread::sleep(Duration::from_secs(20));
         }
-        // A byte from time to time, for ever.
+        // One byte at a time, endlessly.
         "/drip" => {
             let mut going = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").is_ok();
             while going {
@@ -85,7 +85,7 @@ fn size_and_time_are_bounded() {
                 going = connection.write_all(b"1").is_ok();
             }
         }
-        // Half a million redirects, each of them quick.
+        // Endless redirects, each of them fast.
         path if path.starts_with("/r") => {
             thread::sleep(Duration::from_millis(100));
             reply(connection, "302 Found", &format!("Location: {path}1\r\n"), b"");

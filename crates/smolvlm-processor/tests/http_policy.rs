@@ -1,4 +1,4 @@
-//! What a policy allows on the network, tried on servers in this process.
+//! Tests of network policies against in-process servers.
 #![cfg(feature = "http")]
 
 mod common;
@@ -12,7 +12,7 @@ use smolvlm_processor::{
     AddressRule, Batch, Conversation, Error, MediaPolicy, MediaScheme, Message, ProcessorLimits, RenderOptions,
 };
 
-/// Public addresses only, and those of one machine.
+/// A policy that allows only public addresses and the given networks.
 fn public(networks: &[&str]) -> MediaPolicy {
     let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
     MediaPolicy { addresses: AddressRule::Public, networks, ..MediaPolicy::default() }
@@ -46,7 +46,7 @@ fn addresses_that_are_not_public_are_never_connected_to() {
         let error = fetch(&format!("http://{host}:{port}/a.png"), public(&[])).unwrap_err();
         assert!(matches!(error, Error::NotAllowed { .. }), "{host}: {error}");
     }
-    // Not every resolver knows the name with a dot at its end.
+    // Not every resolver supports a trailing dot in the name.
     let error = fetch(&format!("http://localhost.:{port}/a.png"), public(&[])).unwrap_err();
     assert!(matches!(error, Error::NotAllowed { .. } | Error::Http { .. }), "{error}");
     for url in [format!("http://127.0.0.1:{port}\\@example.com/"), format!("http:\\\\127.0.0.1:{port}/")] {
@@ -84,7 +84,7 @@ fn every_redirect_is_checked() {
     }
     assert!(run("/relative").is_ok());
     assert!(hidden_requests.paths().is_empty());
-    // The same redirects are followed where every address is allowed.
+    // The same redirects are followed if all addresses are allowed.
     assert!(fetch(&format!("{base}/slashes"), MediaPolicy::default()).is_ok());
     assert_eq!(hidden_requests.paths(), ["/a.png"]);
 }
@@ -117,7 +117,7 @@ fn all_media_together_are_bounded() {
     assert!(matches!(run(MediaPolicy { max_media: 1, ..MediaPolicy::default() }), Err(Error::TooManyMedia { .. })));
 }
 
-/// A few kilobytes that would become many megabytes.
+/// A few kilobytes that would decompress to many megabytes.
 #[test]
 fn compressed_answers_are_refused() {
     let base = serve(|path, connection| {
@@ -167,7 +167,7 @@ fn errors_show_no_more_of_a_url_than_its_host() {
     }
 }
 
-/// Header and metadata of a JPEG file come first: an estimate does not wait for the rest.
+/// The header and metadata of a JPEG file come first, so an estimate does not wait for the rest.
 #[test]
 fn an_estimate_of_a_jpeg_ends_with_its_header() {
     let jpeg = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/harbour.jpg")).unwrap();
@@ -185,7 +185,7 @@ fn an_estimate_of_a_jpeg_ends_with_its_header() {
     assert_eq!(estimate(&conversation), estimate(&expected));
 }
 
-/// Fetches what the environment names, for the tests below: variables can only be set for another process.
+/// Fetches the URL in the environment, for the tests below: environment variables are set for a child process only.
 #[test]
 #[ignore = "run by other tests"]
 fn fetch_in_a_child() {

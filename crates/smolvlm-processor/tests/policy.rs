@@ -1,4 +1,4 @@
-//! What a policy allows without a network: schemes, folders, counts.
+//! Tests of policies without a network: schemes, folders, counts.
 
 mod common;
 
@@ -59,7 +59,7 @@ fn strangers_may_only_send_data() {
         let message = error.to_string();
         assert!(message.starts_with("message 0, item 0: "), "{message}");
         assert!(!message.contains("Cargo") && !message.contains("example.com/"), "{message}");
-        // Where media are opened the same policy refuses the same.
+        // The same policy rejects the same media when they are opened.
         let conversation = Conversation::from_json(&text).unwrap();
         let strict = processor().with_media_policy(MediaPolicy::untrusted());
         let error = strict.process(&[conversation], &RenderOptions::answer()).unwrap_err();
@@ -124,7 +124,7 @@ fn files_come_from_their_folders_only() {
         assert!(matches!(run(Message::user().video(frames), in_folder(&media)), Err(Error::NotAllowed { .. })));
     }
     assert!(run(Message::user().video("frames"), in_folder(&media)).is_ok());
-    // Errors about files inside name no path either.
+    // Errors about files inside the folders contain no path either.
     for message in [Message::user().image("bad.png"), Message::user().video("bad.png"), Message::user().image("frames")]
     {
         let error = run(message, in_folder(&media)).unwrap_err().to_string();

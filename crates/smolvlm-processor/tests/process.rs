@@ -1,4 +1,4 @@
-//! Whole batches.
+//! Tests of complete batches.
 
 mod common;
 
@@ -10,7 +10,7 @@ use smolvlm_processor::{
     RenderOptions, Rgb, SpecialTokens, TileGrid,
 };
 
-/// 3 x 2 pixels become 43 x 64, then 48 x 64: a grid of 3 x 4 tiles of 16 pixels, and the whole image.
+/// 3 x 2 pixels are resized to 43 x 64, then to 48 x 64: a grid of 3 x 4 tiles of 16 pixels, and the global tile.
 const GRID: TileGrid = TileGrid { rows: 3, cols: 4 };
 const TILES: usize = 13;
 
@@ -33,7 +33,7 @@ fn one_image_and_a_question() {
     assert_eq!(batch.input_ids, processor.encode(&batch.prompts[0]).unwrap());
     assert_eq!(batch.input_ids.len(), batch.len);
     assert!(batch.attention_mask.iter().all(|&real| real == 1));
-    // Spec formula: R * (C * (S + 2) + 1) + S + 3, and one more as this tokenizer does not merge the blank line.
+    // Spec formula: R * (C * (S + 2) + 1) + S + 3, and one more because this tokenizer does not merge the blank line.
     let image = 3 * (4 * (SEQ + 2) + 1) + SEQ + 3 + 1;
     let text = "<|im_start|>".len() - 11 + "User:".len() + "hi".len() + 1 + 1 + "Assistant:".len();
     assert_eq!(batch.len, text + image);
@@ -67,7 +67,7 @@ fn mixed_rows_are_padded_on_the_left() {
         assert_eq!((batch.prompt_len(row), &batch.media[row]), (alone.len, &alone.media[0]));
     }
     assert_eq!(batch.media.iter().map(Vec::len).collect::<Vec<_>>(), [0, 2, 1]);
-    // 64 x 8 is one row of four tiles; square images are 4 x 4.
+    // 64 x 8 gives one row of four tiles; square images give 4 x 4.
     assert_eq!(batch.all_media().map(Media::tiles).collect::<Vec<_>>(), [5, 17, 17]);
     assert_eq!((batch.prompt_len(3), batch.prompt_len(usize::MAX)), (0, 0));
 }
@@ -117,7 +117,7 @@ fn every_source_gives_the_same_tiles() {
         ImageSource::Base64(base64.to_owned()),
         ImageSource::Base64(wrapped),
         ImageSource::Base64(format!("data:image/png;base64,{base64}")),
-        // As in the reference, a string at which no file lies may be the image itself.
+        // As in the reference, a path that does not exist may be the image itself.
         ImageSource::from(base64),
         png().into(),
     ];
@@ -240,7 +240,7 @@ fn padding_needs_a_token_only_where_rows_differ() {
 
 #[test]
 fn a_tokenizer_that_loses_image_tokens_is_caught() {
-    // The placeholder is an entry of the vocabulary here, but not an added token: no text is ever encoded to it.
+    // The placeholder is in the vocabulary but not an added token, so no text is encoded to it.
     let json = common::tokenizer().to_string(false).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
     value["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "<image>");

@@ -1,4 +1,4 @@
-//! Chat template rendering against texts that transformers 5.24.0 rendered.
+//! Comparison of chat template rendering with transformers 5.24.0.
 
 mod common;
 
@@ -65,10 +65,10 @@ fn continuing_cuts_right_after_the_text() {
     let user = Message::user().text("q");
     let text = render([user.clone(), Message::assistant().text("Sure, ")], &options).unwrap();
     assert_eq!(text, "<|im_start|>User: q<end_of_utterance>\nAssistant: Sure, ");
-    // The last text item is continued; what follows it is cut.
+    // The last text item is continued; everything after it is cut.
     let text = render([user.clone(), Message::assistant().text("a").text("b").image("x.png")], &options).unwrap();
     assert_eq!(text, "<|im_start|>User: q<end_of_utterance>\nAssistant: ab");
-    // A template that trims its text: the space before the cut goes, too.
+    // If a template trims its text, the space before the cut is removed, too.
     let template = "{% for m in messages %}{{ m.role }}: {{ m.content[0].text | trim }};{% endfor %}";
     let text = run(template, [user.clone(), Message::assistant().text("Sure,  ")], &options).unwrap();
     assert_eq!(text, "user: q;assistant: Sure,");
@@ -90,7 +90,7 @@ fn conversations_without_content_are_errors() {
     assert_eq!(error.to_string(), "message 1: \"content\" is empty; give at least one item");
 }
 
-/// Expected values are what transformers' Jinja environment prints for the same template.
+/// Expected values are the output of the Jinja environment of transformers for the same template.
 #[test]
 fn the_environment_is_transformers() {
     let cases = [

@@ -1,4 +1,4 @@
-//! The made-up tokenizer has the released layout.
+//! Tests of the layout of the synthetic tokenizer.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Streamed text is the decoded text, and no character is ever split.
+//! Tests that streamed text equals decoded text and never splits a character.
 
 mod common;
 
@@ -9,7 +9,7 @@ fn processor() -> Processor {
     Processor::new(common::config(), synthetic_tokenizer(600).unwrap(), None).unwrap()
 }
 
-/// The pieces of a stream, one a push; the last is what `finish` gave.
+/// The streamed pieces, one per push; the last is that of `finish`.
 fn stream(processor: &Processor, ids: &[u32], skip: bool) -> Vec<String> {
     let mut deltas = processor.text_deltas(skip);
     let mut pieces: Vec<String> = ids.iter().map(|&id| deltas.push(id).unwrap().unwrap_or_default()).collect();
@@ -17,7 +17,7 @@ fn stream(processor: &Processor, ids: &[u32], skip: bool) -> Vec<String> {
     pieces
 }
 
-/// Ids of bytes: the synthetic vocabulary has byte b at id b + 3.
+/// Token ids of bytes: the synthetic vocabulary has byte b at id b + 3.
 fn byte_ids(bytes: &[u8]) -> Vec<u32> {
     bytes.iter().map(|&byte| u32::from(byte) + 3).collect()
 }
@@ -31,7 +31,8 @@ fn characters_come_whole() {
         assert_eq!(pieces.concat(), text);
         if !text.contains(char::REPLACEMENT_CHARACTER) {
             assert!(pieces.iter().all(|piece| !piece.contains(char::REPLACEMENT_CHARACTER)), "{text}: {pieces:?}");
-            // Every byte is one token, so each character comes with its last byte and nothing is left for the end.
+            // Every byte is one token, so each character is returned with its last byte and nothing is left for the
+            // end.
             assert!(pieces.iter().all(|piece| piece.chars().count() <= 1) && pieces.last().unwrap().is_empty());
         }
     }
@@ -62,7 +63,7 @@ fn bytes_that_are_no_character_come_out_as_in_decode() {
         let ids = byte_ids(bytes);
         assert_eq!(stream(&processor, &ids, true).concat(), processor.decode(&ids, true).unwrap(), "{bytes:x?}");
     }
-    // Nothing waits for ever: all but the last of many stray bytes are out before the end.
+    // Text is not held back indefinitely: all but the last of many stray bytes are returned before the end.
     let pieces = stream(&processor, &byte_ids(&[0x80; 200]), true);
     assert_eq!(pieces.last().map(String::as_str), Some("\u{fffd}"));
 }
@@ -73,7 +74,7 @@ fn random_streams_equal_decode() {
     let mut random = Random(11);
     for round in 0..600 {
         let length = random.below(90);
-        // Bytes of broken characters, special tokens, words and ids beyond the vocabulary in turn.
+        // A mix of invalid UTF-8, special tokens, words and ids beyond the vocabulary.
         let ids: Vec<u32> = (0..length)
             .map(|_| match random.below(10) {
                 0..=4 => 3 + 0x80 + random.below(0x80) as u32,
@@ -114,7 +115,7 @@ fn a_finished_stream_can_be_used_again() {
     }
 }
 
-/// A tokenizer whose decoder looks at neighbors: words are joined by spaces, the first has none.
+/// A tokenizer whose decoder depends on neighboring tokens: words are joined by spaces, the first has none.
 #[test]
 fn other_decoders_stream_too() {
     let json = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,

@@ -1,4 +1,4 @@
-//! Videos in conversations.
+//! Tests of videos in conversations.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn images_and_videos_enter_in_the_order_written() {
         .collect();
     assert!(places.is_sorted(), "{places:?}");
     assert_eq!(prompt.matches("<image>").count(), (3 + 5 + 2 + 5) * SEQ);
-    // Mixed batches are laid out by rows.
+    // Batches with both images and videos are laid out by row.
     assert_eq!(batch.pixel_values().unwrap().shape, [1, 15, 3, 16, 16]);
 }
 
@@ -76,7 +76,7 @@ fn rows_of_any_kind_make_a_batch() {
     let batch = reference.process(&conversations, &RenderOptions::answer()).unwrap();
     assert!(batch.prompts[0].contains("five frames") && batch.prompts[3].contains("five frames"));
 
-    // Videos alone are laid out one by one, and their mask is 1 everywhere, as in the reference.
+    // Batches with only videos are laid out by video, and their mask is 1 everywhere, as in the reference.
     let videos = [conversations[0].clone(), conversations[3].clone()];
     let pixels = processor.process(&videos, &RenderOptions::answer()).unwrap().pixel_values().unwrap();
     assert_eq!(pixels.shape, [2, 5, 3, 16, 16]);
@@ -97,7 +97,7 @@ fn mistakes_name_the_item() {
     assert!(matches!(error, Error::Video { .. }), "{error}");
     let error = fails(Message::user().video(video(2, None)).text("a <video> tag"));
     assert!(matches!(error, Error::VideoCount { placeholders: 2, videos: 1, typed_in: Some(0), .. }), "{error}");
-    // Other checkpoints may have image tiles of another size.
+    // Other checkpoints may have image tiles of a different size.
     let mut config = with_videos().config().clone();
     config.video.max_image_size = 32;
     let odd = with_videos().with_config(config).unwrap();
@@ -105,7 +105,7 @@ fn mistakes_name_the_item() {
     assert!(matches!(odd.process(&[both], &RenderOptions::answer()), Err(Error::TileEdges { first: 32, other: 16 })));
 }
 
-/// Without videos `<video>` is no placeholder; the reference would refuse the text.
+/// Without videos, `<video>` is not a placeholder; the reference would reject the text.
 #[test]
 fn the_word_video_in_brackets_is_only_text() {
     let batch = processor()
@@ -114,7 +114,7 @@ fn the_word_video_in_brackets_is_only_text() {
     assert!(batch.prompts[0].contains("<video>"));
 }
 
-/// Random conversations: what the estimate says is what the batch has.
+/// Estimates of random conversations equal the counts of the batch.
 #[test]
 fn estimates_are_exact() {
     let mut random = Random(5);
@@ -147,7 +147,7 @@ fn estimates_are_exact() {
 
 #[test]
 fn an_estimate_looks_at_headers_only() {
-    // Nothing but the header of a PNG of 30000 x 20000 pixels, and a little of its data.
+    // Only the header of a PNG of 30000 x 20000 pixels and the start of its data.
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x75\x30\0\0\x4e\x20\x08\x02\0\0\0".to_vec();
     png.extend(crc(&png[12..]).to_be_bytes());
     png.extend(b"\0\0\0\x01IDAT\x78");
