@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
-use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
+use smolvlm::{
+    Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoPromptStyle,
+};
 use smolvlm_tests::{
     Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows,
 };
@@ -42,18 +44,18 @@ fn conversations(case: &Case) -> Vec<Conversation> {
 
 /// What the case changes of the checkpoint's video processor. That frames are not sampled needs no option here: they have no
 /// rate then, or one that takes them all.
-fn options(case: &Case, words: VideoWords) -> Options {
+fn options(case: &Case, words: VideoPromptStyle) -> Options {
     let overrides = case.expected["video_processor"].as_object().unwrap();
     assert!(overrides.keys().all(|key| ["fps", "num_frames", "do_sample_frames"].contains(&key.as_str())));
     Options {
         video_fps: overrides.get("fps").and_then(Value::as_f64),
         video_frames: overrides.get("num_frames").and_then(Value::as_u64).map(|count| count as u32),
-        video_words: words,
+        video_prompt_style: words,
         ..exact()
     }
 }
 
-fn processor(checkpoint: &Checkpoint, case: &Case, words: VideoWords) -> Processor {
+fn processor(checkpoint: &Checkpoint, case: &Case, words: VideoPromptStyle) -> Processor {
     SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case, words), &mut |_| {}).unwrap()
 }
 
@@ -64,7 +66,7 @@ fn prompts_frames_and_pixels() {
         for case in checkpoint.video_cases() {
             count += 1;
             let (expected, conversations) = (&case.expected, conversations(&case));
-            let reference = processor(&checkpoint, &case, VideoWords::Reference);
+            let reference = processor(&checkpoint, &case, VideoPromptStyle::Reference);
             let rendered: Vec<String> = conversations
                 .iter()
                 .map(|conversation| reference.render(conversation, &RenderOptions::answer()).unwrap())
@@ -81,7 +83,7 @@ fn prompts_frames_and_pixels() {
             assert_pixels(&case, &batch);
 
             // Our own words: every video says how many frames it has.
-            let own = processor(&checkpoint, &case, VideoWords::Own);
+            let own = processor(&checkpoint, &case, VideoPromptStyle::PerVideo);
             let batch = own.process(&conversations, &RenderOptions::answer()).unwrap();
             assert_eq!(json!(batch.prompts), expected["prompts_own_count"], "{}", case.name);
         }
@@ -100,7 +102,9 @@ fn indices(plan: &MediaPlan) -> Vec<usize> {
 fn greedy_tokens() {
     for checkpoint in checkpoints() {
         for case in checkpoint.video_cases() {
-            for (words, key) in [(VideoWords::Reference, "generated"), (VideoWords::Own, "generated_alone")] {
+            for (words, key) in
+                [(VideoPromptStyle::Reference, "generated"), (VideoPromptStyle::PerVideo, "generated_alone")]
+            {
                 let model = SmolVlm::load(Source::directory(checkpoint.model()), options(&case, words)).unwrap();
                 let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
                 let params = model.sampling().max_new_tokens(limit);

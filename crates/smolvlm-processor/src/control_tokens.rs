@@ -67,20 +67,20 @@ impl ControlTokens {
 
     /// Splits a rendered text at its markers. If a template separated a pair of markers, the stray marker is removed
     /// and the text is still split there, so that the parts cannot merge into a token.
-    pub(crate) fn cut(&self, text: &str) -> Prompt {
+    pub(crate) fn split(&self, text: &str) -> Prompt {
         let mut prompt = Prompt { pieces: Vec::new() };
         let mut rest = text;
         while let Some(at) = rest.find([START, END]) {
             prompt.pieces.push(Piece::Text(rest[..at].to_owned()));
             let after = &rest[at..];
             let typed = after.strip_prefix(START).and_then(|after| {
-                let (token, behind) = after.split_once(END)?;
-                self.tokens.contains(token).then_some((token, behind))
+                let (token, rest_of_text) = after.split_once(END)?;
+                self.tokens.contains(token).then_some((token, rest_of_text))
             });
             rest = match typed {
-                Some((token, behind)) => {
+                Some((token, rest_of_text)) => {
                     prompt.pieces.push(Piece::Typed(token.to_owned()));
-                    behind
+                    rest_of_text
                 }
                 None => after.strip_prefix([START, END]).unwrap_or_default(),
             };

@@ -33,7 +33,7 @@ pub(crate) fn encode_pieces(tokenizer: &Tokenizer, pieces: &[Piece], add_special
             Piece::Typed(token) => {
                 let typed = after_line_break(encode_characters, token)?;
                 if tokenizer.token_to_id(token).is_some_and(|id| typed.contains(&id)) {
-                    let message = format!("{token:?} cannot be told from its characters");
+                    let message = format!("{token:?} is encoded as a control token even as plain text");
                     return Err(Error::Tokenizer { message });
                 }
                 ids.extend(typed);

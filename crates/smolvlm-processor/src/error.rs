@@ -374,7 +374,7 @@ pub enum Problem {
     },
     /// Content that cannot be represented in JSON.
     #[error("decoded pixels, processed media and paths that are not text cannot be written as JSON")]
-    NotWritable,
+    NotSerializable,
     /// A text item has no text.
     #[error("the text item has no \"text\"")]
     MissingText,
@@ -385,8 +385,8 @@ pub enum Problem {
     #[error("the video item has no data; give one of \"video\", \"url\", \"path\" or \"base64\"")]
     MissingVideo,
     /// `fps` is not a positive number.
-    #[error("\"fps\" must be a number of frames a second above 0")]
-    BadRate,
+    #[error("\"fps\" must be a positive number of frames per second")]
+    InvalidFps,
     /// An item has more than one source.
     #[error("the item gives both {first:?} and {second:?}; give one")]
     SeveralSources {
@@ -407,7 +407,7 @@ pub enum Problem {
 
 fn typed_hint(typed_in: Option<usize>) -> String {
     typed_in.map_or_else(String::new, |message| {
-        format!("; the text of message {message} contains the placeholder itself, which sanitize_control_tokens takes for text")
+        format!("; the text of message {message} contains the placeholder itself; set sanitize_control_tokens to treat it as text")
     })
 }
 

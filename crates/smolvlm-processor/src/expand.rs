@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::plan::MediaPlan;
 use crate::prompt::{Piece, Prompt};
 use crate::tokenizer::SpecialTokens;
-use crate::video_prompt::{OUTRO, VideoWords};
+use crate::video_prompt::{OUTRO, VideoPromptStyle};
 
 /// Maximum length of an expanded prompt in bytes, whatever the token limit: guards against extremely long token
 /// strings.
@@ -84,7 +84,7 @@ pub(crate) struct Expansion<'a> {
     pub max_bytes: usize,
     /// Maximum number of image tokens per prompt.
     pub max_tokens: usize,
-    pub words: VideoWords,
+    pub words: VideoPromptStyle,
     /// Frame count that the text of every video states; none for the video's actual count.
     pub announced: Option<usize>,
 }
@@ -207,19 +207,19 @@ mod tests {
     }
 
     fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
-        let words = VideoWords::Own;
+        let words = VideoPromptStyle::PerVideo;
         Expansion { special, image_seq_len, max_bytes: 1000, max_tokens: 10_000, words, announced: None }
     }
 
     #[test]
-    fn an_unsplit_image_is_one_global_block() {
+    fn unsplit_image_expands_to_one_global_block() {
         let block = "<fake_token_around_image><global-img><image><image><fake_token_around_image>";
         assert_eq!(run("a<image>b", &[(0, 0)], 2).unwrap(), format!("a{block}b"));
         assert_eq!(run("<image><image>", &[(0, 0), (0, 0)], 2).unwrap(), format!("{block}{block}"));
     }
 
     #[test]
-    fn a_split_image_lists_its_tiles_then_the_whole() {
+    fn split_image_expands_to_tiles_then_global_tile() {
         let f = "<fake_token_around_image>";
         let wanted = format!(
             "{f}<row_1_col_1><image>{f}<row_1_col_2><image>\n{f}<row_2_col_1><image>{f}<row_2_col_2><image>\n\n\
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_image_of_the_text_gets_its_own_grid() {
+    fn each_image_placeholder_uses_its_own_grid() {
         let text = run("1<image>2<image>3", &[(1, 2), (0, 0)], 1).unwrap();
         let (first, second) = text.split_once('2').unwrap();
         // The first "2" belongs to the tile marker <row_1_col_2> of the first image.
@@ -239,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn tile_markers_are_plain_text_beyond_six() {
+    fn tile_markers_beyond_six_are_written_as_text() {
         assert!(run("<image>", &[(10, 1)], 1).unwrap().contains("<row_10_col_1>"));
     }
 
     #[test]
-    fn counts_have_to_agree() {
+    fn placeholder_count_mismatch_is_an_error() {
         for (text, grids, placeholders) in [("", 1, 0), ("<image>", 0, 1), ("<image><image>", 1, 2)] {
             match run(text, &vec![(0, 0); grids], 1) {
                 Err(Error::ImageCount { row: 3, placeholders: p, images, typed_in: None }) => {
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn absurd_grids_and_lengths_are_errors() {
+    fn excessive_grids_and_lengths_are_errors() {
         for (grid, seq) in [((u32::MAX, u32::MAX), 1), ((0, 0), usize::MAX), ((200, 200), 0), ((0, 0), 10_001)] {
             assert!(matches!(run("<image>", &[grid], seq), Err(Error::TooManyTokens { .. })), "{grid:?} {seq}");
         }
     }
 
     #[test]
-    fn long_texts_are_errors_that_count_no_media() {
+    fn text_limit_excludes_media_tokens() {
         let text = |bytes| format!("<image>{}", "a".repeat(bytes - "<image>".len()));
         assert!(run(&text(1000), &[(3, 3)], 64).is_ok());
         let error = run(&text(1001), &[(3, 3)], 64).unwrap_err();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_placeholder_stands_for_nothing() {
+    fn empty_placeholder_matches_nothing() {
         let special: SpecialTokens = [("image_token", "")].into_iter().collect();
         let media = [MediaPlan::Image(TileGrid::WHOLE)];
         let result = expand(&expansion(&special, 1), "ab", &media, 0);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_lists_its_frames() {
+    fn video_expands_to_its_frames() {
         let special = SpecialTokens::default();
         let block = "<fake_token_around_image><global-img><image><fake_token_around_image>";
         let expected = format!(
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_no_placeholder() {
+    fn typed_placeholders_are_not_expanded() {
         let pieces = ["<image>", "<video>", "b"].map(|text| Piece::Text(text.to_owned())).to_vec();
         let typed = |text: &str| Piece::Typed(text.to_owned());
         let prompt = Prompt { pieces: [vec![typed("<image>")], pieces, vec![typed("<video>")]].concat() };
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn images_and_videos_mix_in_any_order() {
+    fn images_and_videos_can_be_mixed() {
         let special = SpecialTokens::default();
         let image = MediaPlan::Image(TileGrid { rows: 1, cols: 2 });
         let media = [image, video(1), video(2)];
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_video_placeholder_is_text_where_there_is_no_video() {
+    fn video_placeholder_is_text_without_videos() {
         assert_eq!(run("the <video> tag", &[], 1).unwrap(), "the <video> tag");
         let special = SpecialTokens::default();
         let result = expand(&expansion(&special, 1), "<video><video>", &[video(1)], 5);
@@ -338,7 +338,7 @@ mod tests {
 
     /// Compares the video prompts with the reference for many frame counts, timestamps and durations.
     #[test]
-    fn the_words_are_the_references() {
+    fn video_prompts_match_the_reference() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/processing/video_prompts.json");
         let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let cases = cases.as_array().unwrap();
@@ -353,7 +353,7 @@ mod tests {
             let video = VideoPlan { stamps, metadata, notes: Vec::new() };
             let announced = case["announced"].as_u64().map(|count| count as usize);
             let special = SpecialTokens::default();
-            let expansion = Expansion { words: VideoWords::Reference, announced, ..expansion(&special, 4) };
+            let expansion = Expansion { words: VideoPromptStyle::Reference, announced, ..expansion(&special, 4) };
             let text = expand(&expansion, "<video>", &[MediaPlan::Video(video)], 0).unwrap();
             assert_eq!(text, case["text"].as_str().unwrap(), "{case}");
         }

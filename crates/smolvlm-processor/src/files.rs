@@ -74,7 +74,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     #[test]
-    fn files_stay_inside_their_folders() {
+    fn files_outside_the_folders_are_rejected() {
         let top = tempfile::tempdir().unwrap();
         let media = top.path().join("media");
         fs::create_dir_all(media.join("sub")).unwrap();
@@ -110,7 +110,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_do_not_lead_out() {
+    fn links_out_of_the_folders_are_rejected() {
         let top = tempfile::tempdir().unwrap();
         let media = top.path().join("media");
         fs::create_dir(&media).unwrap();

@@ -17,7 +17,7 @@ use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template::RenderOptions;
 
 /// Message and item index of a medium in the full conversation.
-type Place = (usize, usize);
+type ItemIndex = (usize, usize);
 
 /// The longest suffix of a conversation that fits.
 pub(crate) struct Fitted<'a> {
@@ -62,14 +62,14 @@ impl Processor {
         let text = self.render_at(&light, options, at)?;
         self.items_of(&text, &light, 0, at)?;
 
-        let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
-        let mut best: Option<(usize, Prompt, Vec<Place>)> = None;
-        let starts = starts(conversation);
+        let mut opened: BTreeMap<ItemIndex, Planned<'a>> = BTreeMap::new();
+        let mut best: Option<(usize, Prompt, Vec<ItemIndex>)> = None;
+        let starts = candidate_starts(conversation);
         let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
         let mut tries_whole = whole.is_some();
         for start in whole.into_iter().chain(starts.into_iter().rev()) {
             let indices: Vec<usize> = kept_messages(conversation, start).collect();
-            let is_kept = |message: usize| message >= start || message < system_messages(conversation);
+            let is_kept = |message: usize| message >= start || message < leading_system_messages(conversation);
             for (message, item, content) in conversation.items().filter(|&(message, ..)| is_kept(message)) {
                 if let Some(source) = Source::of(content)
                     && !opened.contains_key(&(message, item))
@@ -84,7 +84,7 @@ impl Processor {
             let original = |item: &Item<'_>| {
                 Some((*indices.get(item.at.message.unwrap_or_default())?, item.at.item.unwrap_or_default()))
             };
-            let order: Vec<Place> = items.iter().filter_map(original).collect();
+            let order: Vec<ItemIndex> = items.iter().filter_map(original).collect();
             let plans: Vec<MediaPlan> =
                 order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
             let tokens = self.count_tokens(&text, &plans, max_tokens)?;
@@ -132,13 +132,13 @@ fn is_download(url: &str) -> bool {
 }
 
 /// Number of leading system messages.
-fn system_messages(conversation: &Conversation) -> usize {
+fn leading_system_messages(conversation: &Conversation) -> usize {
     conversation.messages.iter().take_while(|message| message.role == "system").count()
 }
 
 /// Candidate start indices of the kept part: user messages, so that no answer is kept without its question.
-fn starts(conversation: &Conversation) -> Vec<usize> {
-    let (first, last) = (system_messages(conversation), conversation.messages.len().saturating_sub(1));
+fn candidate_starts(conversation: &Conversation) -> Vec<usize> {
+    let (first, last) = (leading_system_messages(conversation), conversation.messages.len().saturating_sub(1));
     let users = conversation.messages.iter().enumerate().filter(|(_, message)| message.role == "user");
     let users = users.map(|(index, _)| index).filter(|&index| first < index && index < last);
     let mut starts = vec![first];
@@ -149,14 +149,14 @@ fn starts(conversation: &Conversation) -> Vec<usize> {
 
 /// Indices of the messages kept for the given start.
 fn kept_messages(conversation: &Conversation, start: usize) -> impl Iterator<Item = usize> {
-    (0..system_messages(conversation)).chain(start..conversation.messages.len())
+    (0..leading_system_messages(conversation)).chain(start..conversation.messages.len())
 }
 
 /// A copy of the message as templates see it, without the data of its media.
 fn without_data(message: &Message) -> Message {
     let content = message.content.iter().map(|content| match content {
         Content::Image(ImageSource::Url(url)) if scheme(url) == Some("data") => image_data(),
-        Content::Image(ImageSource::Path(_) | ImageSource::Url(_)) | Content::Text(_) | Content::Known(_) => {
+        Content::Image(ImageSource::Path(_) | ImageSource::Url(_)) | Content::Text(_) | Content::Precomputed(_) => {
             content.clone()
         }
         Content::Image(_) => image_data(),
@@ -169,10 +169,10 @@ fn without_data(message: &Message) -> Message {
 }
 
 fn image_data() -> Content {
-    Content::Known(MediaPlan::Image(TileGrid::WHOLE))
+    Content::Precomputed(MediaPlan::Image(TileGrid::WHOLE))
 }
 
 fn video_data() -> Content {
     let metadata = VideoMetadata { frames: 0, fps: None, duration: None, height: 0, width: 0 };
-    Content::Known(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata, notes: Vec::new() }))
+    Content::Precomputed(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata, notes: Vec::new() }))
 }

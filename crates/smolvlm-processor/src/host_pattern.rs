@@ -92,7 +92,7 @@ mod tests {
     use super::HostPattern;
 
     #[test]
-    fn subdomains_need_a_star() {
+    fn only_wildcard_patterns_match_subdomains() {
         let patterns = ["Example.com.", "*.example.org", "192.0.2.1", "[2001:db8::1]"];
         let patterns = patterns.map(|host| host.parse::<HostPattern>().unwrap());
         let allows = |host: &str| patterns.iter().any(|pattern| pattern.matches(host));

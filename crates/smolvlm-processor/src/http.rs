@@ -50,7 +50,7 @@ impl Download<'_> {
                 return self.read(&url, response);
             }
             let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-            let location = location.ok_or_else(|| self.failed(&url, "a redirect that leads nowhere"))?;
+            let location = location.ok_or_else(|| self.failed(&url, "a redirect without a target"))?;
             url = web::redirect(&url, location, self.at)?;
         }
         Err(self.failed(&url, &format!("more than {} redirects", self.redirects)))
@@ -85,7 +85,7 @@ impl Download<'_> {
         }
         let encoding = response.headers().get(http::header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(self.failed(url, "the server compressed the file, which it was not asked to"));
+            return Err(self.failed(url, "the server sent a compressed response, which was not requested"));
         }
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let mut bytes = Vec::new();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_changes_its_address_gains_nothing() {
+    fn dns_rebinding_is_prevented() {
         let ((allowed, _), (hidden, hidden_connections)) = (server("127.0.0.1"), server("127.0.0.2"));
         let rebinding = |addresses: &[SocketAddr]| Rebinding { addresses: addresses.to_vec(), lookups: Arc::default() };
         // One lookup per connection: the second address is not requested.

@@ -28,9 +28,9 @@ pub(crate) fn base64(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Er
 /// Decodes a path as base64. The reference does so for any string that is not an existing file; here the decoded bytes
 /// must also start like a media file, otherwise the error should be about the missing file.
 pub(crate) fn image_in_path(path: &Path, limit: u64, at: Position) -> Option<Vec<u8>> {
-    const SHORTEST: usize = 32;
+    const MIN_CHARS: usize = 32;
     let text = path.to_str()?;
-    if text.len() < SHORTEST || path.exists() {
+    if text.len() < MIN_CHARS || path.exists() {
         return None;
     }
     let bytes = base64_bytes(text, limit, at).ok()?;
@@ -65,7 +65,7 @@ pub(crate) fn data_url(url: &str, limit: u64, at: Position) -> Result<Vec<u8>, E
         false => Cow::Borrowed(data.as_bytes()),
     };
     if is_base64 {
-        let text = std::str::from_utf8(&data).map_err(|_| Error::url(url, at, "is not text"))?;
+        let text = std::str::from_utf8(&data).map_err(|_| Error::url(url, at, "the base64 data is not ASCII text"))?;
         return base64_bytes(text, limit, at);
     }
     if data.len() as u64 > limit {

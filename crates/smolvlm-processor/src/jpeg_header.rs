@@ -49,7 +49,7 @@ mod tests {
     use super::{is_complete, of_file};
 
     #[test]
-    fn the_first_scan_ends_the_header() {
+    fn header_ends_at_the_first_scan() {
         let head = b"\xff\xd8\xff\xe0\0\x04ab\xff\xff\xc0\0\x03c\xff\xda\0\x04de";
         assert!(is_complete(head) && is_complete(&[head.as_slice(), b"data"].concat()));
         for end in 0..head.len() {

@@ -109,4 +109,4 @@ pub use text_deltas::TextDeltas;
 pub use token_bytes::TokenBytes;
 pub use tokenizer::{SpecialTokens, tokenizer_from_json};
 pub use tokenizers::Tokenizer;
-pub use video_prompt::VideoWords;
+pub use video_prompt::VideoPromptStyle;

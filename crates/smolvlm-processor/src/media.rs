@@ -237,7 +237,7 @@ impl Opened<'_> {
     /// Decodes and preprocesses the medium.
     pub(crate) fn load(self, processor: &Processor, at: Position) -> Result<Media, Error> {
         match self {
-            Self::Known(plan) => Ok(Media::Known(plan.clone())),
+            Self::Known(plan) => Ok(Media::Precomputed(plan.clone())),
             Self::Image(file) => {
                 let image = file.decode(processor.limits(), at)?;
                 let tiles = processor.image_processor().process(&image);

@@ -105,13 +105,13 @@ pub enum Content {
     /// A video.
     Video(VideoSource),
     /// An image or video whose visual features the caller already has: it gets its tokens in the prompt, but no pixels.
-    Known(MediaPlan),
+    Precomputed(MediaPlan),
 }
 
 impl Content {
     /// Whether it is a video.
     pub(crate) fn is_video(&self) -> bool {
-        matches!(self, Self::Video(_) | Self::Known(MediaPlan::Video(_)))
+        matches!(self, Self::Video(_) | Self::Precomputed(MediaPlan::Video(_)))
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_come_in_order() {
+    fn items_are_iterated_in_order() {
         let conversation = Conversation::from([
             Message::user().text("a").image("1.png"),
             Message::assistant().text("b"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_with_more_items_is_a_list() {
+    fn string_with_additional_items_becomes_a_list() {
         assert_eq!(Message::user().string("a").as_string(), Some("a"));
         assert_eq!(Message::user().text("a").as_string(), None);
         assert_eq!(Message::user().string("a").text("b").as_string(), None);

@@ -26,7 +26,7 @@ impl Namespace {
     }
 
     fn assign(&self, state: &State<'_, '_>, name: &str, value: Value) -> Result<(), Error> {
-        admit(state, &value, MAX_DEPTH)?;
+        check_storable(state, &value, MAX_DEPTH)?;
         self.values().insert(name.into(), value);
         Ok(())
     }
@@ -62,8 +62,8 @@ pub(crate) fn namespace(state: &State<'_, '_>, values: Kwargs) -> Result<Value, 
 
 /// Accepts scalars, and lists and maps of them up to a small depth. Lazy objects are rejected, because they may refer
 /// back to the namespace.
-fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
-    let refuse = |what: &str| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
+fn check_storable(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
+    let reject = |what: &str| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
     state.consume_fuel(1)?;
     match value.kind() {
         ValueKind::Undefined
@@ -72,14 +72,14 @@ fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error
         | ValueKind::Number
         | ValueKind::String
         | ValueKind::Bytes => Ok(()),
-        _ if value.downcast_object_ref::<Namespace>().is_some() => refuse("a namespace"),
-        ValueKind::Seq | ValueKind::Map if depth == 0 => refuse("lists or maps nested this deep"),
-        ValueKind::Seq => value.try_iter()?.try_for_each(|item| admit(state, &item, depth - 1)),
+        _ if value.downcast_object_ref::<Namespace>().is_some() => reject("a namespace"),
+        ValueKind::Seq | ValueKind::Map if depth == 0 => reject("lists or maps nested this deep"),
+        ValueKind::Seq => value.try_iter()?.try_for_each(|item| check_storable(state, &item, depth - 1)),
         ValueKind::Map => value.try_iter()?.try_for_each(|key| {
-            admit(state, &key, 0)?;
-            admit(state, &value.get_item(&key)?, depth - 1)
+            check_storable(state, &key, 0)?;
+            check_storable(state, &value.get_item(&key)?, depth - 1)
         }),
-        kind => refuse(&format!("{kind} values")),
+        kind => reject(&format!("{kind} values")),
     }
 }
 

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_internet_are_public() {
+    fn internet_addresses_are_public() {
         for text in [
             "1.1.1.1",
             "9.255.255.255",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn all_other_addresses_are_not() {
+    fn special_purpose_addresses_are_not_public() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_read_as_they_are_shown() {
+    fn networks_round_trip_through_text() {
         for text in ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "::/0"] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
         }

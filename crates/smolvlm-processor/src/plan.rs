@@ -49,14 +49,14 @@ pub enum Media {
     /// A video, with one tile per frame.
     Video(VideoTiles),
     /// A medium given as [`Content::Precomputed`](crate::Content::Precomputed), without pixels.
-    Known(MediaPlan),
+    Precomputed(MediaPlan),
 }
 
 impl Media {
     /// Pixel values, `[tiles, 3, edge, edge]`; empty for a precomputed medium.
     pub fn pixels(&self) -> &[f32] {
         match self {
-            Self::Known(_) => &[],
+            Self::Precomputed(_) => &[],
             Self::Image(image) => &image.pixels,
             Self::Video(video) => &video.pixels,
         }
@@ -67,7 +67,7 @@ impl Media {
         match self {
             Self::Image(image) => image.tiles,
             Self::Video(video) => video.plan.stamps.len(),
-            Self::Known(plan) => plan.tiles(),
+            Self::Precomputed(plan) => plan.tiles(),
         }
     }
 
@@ -76,14 +76,14 @@ impl Media {
         match self {
             Self::Image(image) => Some(image.edge),
             Self::Video(video) => Some(video.edge),
-            Self::Known(_) => None,
+            Self::Precomputed(_) => None,
         }
     }
 
     /// Notes for the user about a usable medium; empty for a precomputed one.
     pub fn notes(&self) -> &[VideoNote] {
         match self {
-            Self::Image(_) | Self::Known(_) => &[],
+            Self::Image(_) | Self::Precomputed(_) => &[],
             Self::Video(video) => &video.plan.notes,
         }
     }
@@ -93,7 +93,7 @@ impl Media {
         match self {
             Self::Image(image) => MediaPlan::Image(image.grid),
             Self::Video(video) => MediaPlan::Video(video.plan.clone()),
-            Self::Known(plan) => plan.clone(),
+            Self::Precomputed(plan) => plan.clone(),
         }
     }
 }

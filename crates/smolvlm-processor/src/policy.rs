@@ -135,7 +135,7 @@ impl MediaPolicy {
             count += match content {
                 Content::Video(VideoSource::Frames(list)) => list.images.len(),
                 Content::Image(_) | Content::Video(_) => 1,
-                Content::Text(_) | Content::Known(_) => 0,
+                Content::Text(_) | Content::Precomputed(_) => 0,
             };
             if count > self.max_media {
                 return Err(Error::TooManyMedia { at, limit: self.max_media });
@@ -143,7 +143,7 @@ impl MediaPolicy {
             match content {
                 Content::Image(source) => self.check_image(source, at)?,
                 Content::Video(source) => self.check_video(source, at)?,
-                Content::Text(_) | Content::Known(_) => {}
+                Content::Text(_) | Content::Precomputed(_) => {}
             }
         }
         Ok(())
@@ -230,7 +230,7 @@ mod tests {
     use super::{AddressRule, MediaPolicy, MediaScheme};
 
     #[test]
-    fn a_policy_is_written_as_it_is_read() {
+    fn policy_round_trips_through_json() {
         let policy: MediaPolicy = serde_json::from_str("{}").unwrap();
         assert_eq!(policy, MediaPolicy::untrusted());
         let text = r#"{"schemes": ["data", "https"], "hosts": ["*.example.org"], "networks": ["10.0.0.0/8"]}"#;

@@ -10,7 +10,7 @@ use crate::process::Item;
 use crate::processor::Processor;
 use crate::prompt::Prompt;
 use crate::template::RenderOptions;
-use crate::video_prompt::VideoWords;
+use crate::video_prompt::VideoPromptStyle;
 
 /// A batch of conversations whose media are opened and planned from their headers: token counts are known, and nothing
 /// is decoded before [`Prepared::load`].
@@ -29,11 +29,11 @@ use crate::video_prompt::VideoWords;
 /// ```
 pub struct Prepared<'a> {
     processor: &'a Processor,
-    rows: Vec<Row<'a>>,
+    rows: Vec<PreparedRow<'a>>,
 }
 
 /// One conversation of the batch.
-pub(crate) struct Row<'a> {
+pub(crate) struct PreparedRow<'a> {
     /// The rendered conversation, with one placeholder per medium.
     pub text: Prompt,
     /// In the order of the placeholders.
@@ -79,11 +79,11 @@ impl Processor {
         self.check_all(conversations)?;
         let (mut rows, mut tiles) = (Vec::with_capacity(conversations.len()), 0);
         for (row, conversation) in conversations.iter().enumerate() {
-            let fitted = self.fitted(conversation, options, max_tokens, place(conversations, row), &mut opener)?;
+            let fitted = self.fitted(conversation, options, max_tokens, position(conversations, row), &mut opener)?;
             for medium in &fitted.media {
                 tiles = self.add_tiles(tiles, &medium.plan)?;
             }
-            rows.push(Row::new(fitted.text, fitted.media));
+            rows.push(PreparedRow::new(fitted.text, fitted.media));
         }
         self.planned(rows)
     }
@@ -99,8 +99,8 @@ impl Processor {
         // early.
         let mut texts = Vec::with_capacity(conversations.len());
         for (row, conversation) in conversations.iter().enumerate() {
-            let text = self.render_at(conversation, options, place(conversations, row))?;
-            let items = self.items_of(&text, conversation, row, place(conversations, row))?;
+            let text = self.render_at(conversation, options, position(conversations, row))?;
+            let items = self.items_of(&text, conversation, row, position(conversations, row))?;
             texts.push((text, items));
         }
         let mut tiles = 0;
@@ -112,7 +112,7 @@ impl Processor {
                 tiles = self.add_tiles(tiles, &planned.plan)?;
                 media.push(planned);
             }
-            rows.push(Row::new(text, media));
+            rows.push(PreparedRow::new(text, media));
         }
         self.planned(rows)
     }
@@ -122,7 +122,9 @@ impl Processor {
             return Err(Error::EmptyBatch);
         }
         let mut rows = conversations.iter().enumerate();
-        rows.try_for_each(|(row, conversation)| self.media_policy().check_at(conversation, place(conversations, row)))
+        rows.try_for_each(|(row, conversation)| {
+            self.media_policy().check_at(conversation, position(conversations, row))
+        })
     }
 
     /// Opens a medium and computes its plan.
@@ -139,9 +141,9 @@ impl Processor {
         if tiles > limit { Err(Error::TooManyTiles { tiles, limit }) } else { Ok(tiles) }
     }
 
-    fn planned<'a>(&'a self, rows: Vec<Row<'a>>) -> Result<Prepared<'a>, Error> {
+    fn planned<'a>(&'a self, rows: Vec<PreparedRow<'a>>) -> Result<Prepared<'a>, Error> {
         let mut prepared = Prepared { processor: self, rows };
-        let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(Row::plans).collect();
+        let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(PreparedRow::plans).collect();
         prepared.write_prompts(&plans)?;
         Ok(prepared)
     }
@@ -196,7 +198,7 @@ impl Prepared<'_> {
     /// Expands and tokenizes the prompts for the given media.
     fn write_prompts(&mut self, plans: &[Vec<MediaPlan>]) -> Result<(), Error> {
         let frames = plans.iter().flatten().filter_map(MediaPlan::frames).max();
-        let announced = frames.filter(|_| self.processor.video_words() == VideoWords::Reference);
+        let announced = frames.filter(|_| self.processor.video_prompt_style() == VideoPromptStyle::Reference);
         for (index, (row, plans)) in self.rows.iter_mut().zip(plans).enumerate() {
             row.prompt = self.processor.expansion(announced).expand(&row.text, plans, index)?;
             row.ids = self.processor.encode_checked(&row.prompt, plans, index)?;
@@ -205,7 +207,7 @@ impl Prepared<'_> {
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> PreparedRow<'a> {
     fn new(text: Prompt, media: Vec<Planned<'a>>) -> Self {
         Self { text, media, prompt: String::new().into(), ids: Vec::new() }
     }
@@ -216,6 +218,6 @@ impl<'a> Row<'a> {
 }
 
 /// Position of a conversation; without an index if it is the only one.
-fn place(conversations: &[Conversation], row: usize) -> Position {
+fn position(conversations: &[Conversation], row: usize) -> Position {
     Position::conversation((conversations.len() > 1).then_some(row))
 }

@@ -30,7 +30,7 @@ impl<'c> Source<'c> {
         match content {
             Content::Image(source) => Some(Self::Image(source)),
             Content::Video(source) => Some(Self::Video(source)),
-            Content::Known(plan) => Some(Self::Known(plan)),
+            Content::Precomputed(plan) => Some(Self::Known(plan)),
             Content::Text(_) => None,
         }
     }

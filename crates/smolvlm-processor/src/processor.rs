@@ -22,7 +22,7 @@ use crate::template_value::View;
 use crate::text_deltas::TextDeltas;
 use crate::token_bytes::TokenBytes;
 use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
-use crate::video_prompt::VideoWords;
+use crate::video_prompt::VideoPromptStyle;
 
 /// The chat template, tokenizer, image processor and video processor of one checkpoint.
 ///
@@ -48,7 +48,7 @@ pub struct Processor {
     video_template: ChatTemplate,
     images: ImageProcessor,
     videos: VideoProcessor,
-    video_words: VideoWords,
+    video_prompt_style: VideoPromptStyle,
     limits: ProcessorLimits,
     media_policy: MediaPolicy,
     sanitizes: bool,
@@ -108,7 +108,7 @@ impl Processor {
         let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
         let video_template = ChatTemplate::new(VIDEO_CHAT_TEMPLATE, limits.template_fuel)?;
         let (images, videos) = media_processors(&config, &limits)?;
-        let video_words = VideoWords::default();
+        let video_prompt_style = VideoPromptStyle::default();
         Ok(Self {
             config,
             tokenizer,
@@ -118,7 +118,7 @@ impl Processor {
             video_template,
             images,
             videos,
-            video_words,
+            video_prompt_style,
             limits,
             media_policy: MediaPolicy::default(),
             sanitizes: false,
@@ -165,8 +165,8 @@ impl Processor {
 
     /// Sets the prompt text for videos.
     #[must_use]
-    pub fn with_video_words(mut self, words: VideoWords) -> Self {
-        self.video_words = words;
+    pub fn with_video_prompt_style(mut self, words: VideoPromptStyle) -> Self {
+        self.video_prompt_style = words;
         self
     }
 
@@ -201,8 +201,8 @@ impl Processor {
     }
 
     /// The prompt text for videos.
-    pub fn video_words(&self) -> VideoWords {
-        self.video_words
+    pub fn video_prompt_style(&self) -> VideoPromptStyle {
+        self.video_prompt_style
     }
 
     /// The chat template, if there is one. Conversations with videos use a different one, as in the reference.
@@ -269,7 +269,7 @@ impl Processor {
         let video = conversation.has_video().then(|| self.special.video());
         let tokens = ControlTokens::new(&self.tokenizer, template.source(), video)?;
         let text = template.render_view(View { control_tokens: Some(&tokens), ..view }, at)?;
-        Ok(tokens.cut(&text))
+        Ok(tokens.split(&text))
     }
 
     fn template_of(&self, conversation: &Conversation) -> Result<&ChatTemplate, Error> {
@@ -292,7 +292,7 @@ impl Processor {
         media: &[MediaPlan],
     ) -> Result<Option<MarkedText>, Error> {
         let template = self.template_of(conversation)?;
-        if !template.marks_answers() {
+        if !template.has_generation_blocks() {
             return Ok(None);
         }
         let marks = span_marks(conversation);
@@ -317,7 +317,7 @@ impl Processor {
             image_seq_len: self.config.image_seq_len,
             max_bytes: self.limits.max_prompt_bytes,
             max_tokens: self.limits.max_prompt_tokens,
-            words: self.video_words,
+            words: self.video_prompt_style,
             announced,
         }
     }

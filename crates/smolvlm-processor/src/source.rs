@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_have_a_local_path() {
+    fn only_files_have_a_local_path() {
         for place in ["a b.png", "file:///a%20b.png", "FILE:a%20b.png"] {
             let path = ImageSource::from(place).local_path();
             assert_eq!(path.as_deref().and_then(Path::file_name), Some("a b.png".as_ref()), "{place}");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_become_urls_or_paths() {
+    fn strings_convert_to_urls_or_paths() {
         for url in ["data:image/png;base64,AA==", "file:///a.png", "http://h/a", "HTTPS://h/a", "ftp://h/a", "s3://b/a"]
         {
             assert!(matches!(ImageSource::from(url), ImageSource::Url(_)), "{url}");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_shown_without_their_secrets() {
+    fn origin_contains_no_secrets() {
         for (url, shown) in [
             ("https://user:secret@example.com:8080/path?token=1#f", "https://example.com:8080"),
             ("HTTP://example.com", "http://example.com"),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_never_prints_the_data() {
+    fn debug_output_omits_the_data() {
         let long = format!("data:image/png;base64,{}", "A".repeat(10_000));
         for source in
             [ImageSource::from(long), ImageSource::Base64("A".repeat(10_000)), ImageSource::from(vec![0_u8; 10_000])]

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_never_in_the_text() {
+    fn span_marks_do_not_occur_in_the_text() {
         let conversation = Conversation::from(Message::user().text("\u{f0002}\u{f0004}"));
         assert_eq!(span_marks(&conversation), ['\u{f0003}', '\u{f0005}']);
     }

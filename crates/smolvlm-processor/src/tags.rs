@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_engine_lacks_is_rewritten() {
+    fn only_unsupported_tags_are_rewritten() {
         let cases = [
             ("{% set x = 1 %}", "{% set x = 1 %}"),
             ("{% set ns.x = 1 %}", "{% do ns._assign(\"x\", ( 1 )) %}"),

@@ -110,7 +110,7 @@ impl Default for RenderOptions {
 pub struct ChatTemplate {
     env: Environment<'static>,
     source: String,
-    marks_answers: bool,
+    has_generation_blocks: bool,
 }
 
 impl ChatTemplate {
@@ -126,7 +126,7 @@ impl ChatTemplate {
         }
         let source = without_byte_order_mark(source);
         let code = rewrite_tags(source).into_owned();
-        let marks_answers = code.contains(&format!("call {GENERATION}()"));
+        let has_generation_blocks = code.contains(&format!("call {GENERATION}()"));
         let compile = move || {
             let mut env = environment(fuel)?;
             env.add_template_owned(NAME, code)?;
@@ -140,7 +140,7 @@ impl ChatTemplate {
             let thread = thread.map_err(|error| failed(format!("cannot be compiled: {error}")))?;
             thread.join().map_err(|_| failed("the template engine panicked".to_owned()))?
         };
-        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned(), marks_answers })
+        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned(), has_generation_blocks })
     }
 
     /// The template source.
@@ -149,8 +149,8 @@ impl ChatTemplate {
     }
 
     /// Whether the template marks the assistant's text with `{% generation %}` blocks.
-    pub fn marks_answers(&self) -> bool {
-        self.marks_answers
+    pub fn has_generation_blocks(&self) -> bool {
+        self.has_generation_blocks
     }
 
     /// Sets the work limit, see [`ChatTemplate::new`].
@@ -244,7 +244,7 @@ impl ChatTemplate {
         let items = conversation.messages.last().map(|message| message.content.iter().enumerate());
         let text = items.into_iter().flatten().rev().find_map(|(item, content)| match content {
             Content::Text(text) => Some((item, text.as_str())),
-            Content::Image(_) | Content::Video(_) | Content::Known(_) => None,
+            Content::Image(_) | Content::Video(_) | Content::Precomputed(_) => None,
         });
         text.ok_or_else(|| fail("the last message holds no text"))
     }
@@ -269,7 +269,7 @@ fn cut_after_final_text(mut text: String, last: &str, at: Position) -> Result<St
 fn template_error(error: minijinja::Error) -> Error {
     let line = error.line();
     let message = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "does too much work for one conversation".to_owned(),
+        (ErrorKind::OutOfFuel, _) => "exceeds the work limit for one conversation".to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };

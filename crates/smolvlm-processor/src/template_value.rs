@@ -103,13 +103,13 @@ impl<'a> View<'a> {
             Content::Image(_) => ("image", Value::from("(image data)")),
             Content::Video(VideoSource::Path(path)) => ("path", self.text(&path.to_string_lossy())),
             Content::Video(VideoSource::Url(url)) if scheme(url) != Some("data") => ("url", self.text(url)),
-            Content::Video(_) | Content::Known(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
-            Content::Known(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
+            Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
+            Content::Precomputed(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
         };
         let kind = match content {
             Content::Text(_) => "text",
-            Content::Image(_) | Content::Known(MediaPlan::Image(_)) => "image",
-            Content::Video(_) | Content::Known(MediaPlan::Video(_)) => "video",
+            Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => "image",
+            Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => "video",
         };
         Value::from_pairs([("type", Value::from(kind)), pair])
     }

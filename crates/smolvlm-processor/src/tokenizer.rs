@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_come_from_all_three_spellings() {
+    fn special_tokens_are_read_from_all_three_notations() {
         let config = object(json!({
             "bos_token": "<s>", "eos_token": {"content": "</s>", "special": true}, "pad_token": null,
             "extra_special_tokens": {"image_token": "<img>"}, "image_token_id": 7, "added_tokens_decoder": {},
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_map_file_wins_in_old_checkpoints() {
+    fn map_file_takes_precedence_in_old_checkpoints() {
         let config = object(json!({"bos_token": "<s>", "unk_token": "<unk>"}));
         let map = object(json!({"bos_token": {"content": "<b>"}}));
         let special = special_tokens(&config, Some(&map));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_template_is_found_in_a_list() {
+    fn default_template_is_found_in_a_list() {
         let list = json!({"chat_template": [{"name": "rag", "template": "a"}, {"name": "default", "template": "b"}]});
         assert_eq!(chat_template(&object(list)).as_deref(), Some("b"));
         assert_eq!(chat_template(&object(json!({"chat_template": "c"}))).as_deref(), Some("c"));

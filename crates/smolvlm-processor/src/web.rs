@@ -74,7 +74,7 @@ mod tests {
     use crate::policy::{AddressRule, MediaPolicy};
 
     #[test]
-    fn hosts_are_read_one_way_only() {
+    fn hosts_are_normalized() {
         let host = |text: &str| parse(text, Position::default()).map(|url| url.host_str().unwrap_or("").to_owned());
         for (text, expected) in [
             ("http://EXAMPLE.com/a b.png", "example.com"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_stay_on_the_web() {
+    fn redirects_to_other_schemes_are_errors() {
         let base = parse("https://example.com/a/b", Position::default()).unwrap();
         let target = |location| redirect(&base, location, Position::default()).map(String::from);
         assert_eq!(target("c?d").unwrap(), "https://example.com/a/c?d");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_in_urls_are_checked_without_a_lookup() {
+    fn ip_addresses_in_urls_are_checked() {
         let policy = MediaPolicy { addresses: AddressRule::Public, ..MediaPolicy::default() };
         let allowed = |text: &str| check(&policy, &parse(text, Position::default()).unwrap(), Position::default());
         assert!(allowed("http://1.1.1.1/").is_ok() && allowed("http://example.com/").is_ok());

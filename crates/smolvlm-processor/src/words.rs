@@ -65,7 +65,7 @@ mod tests {
     use super::cardinal;
 
     #[test]
-    fn numbers_in_words() {
+    fn numbers_match_num2words() {
         for (number, words) in [
             (0, "zero"),
             (13, "thirteen"),

@@ -53,12 +53,12 @@ fn templates() {
         };
         assert_eq!(processor.render(&conversation, &options).unwrap(), case["text"].as_str().unwrap(), "{case}");
         let template = ChatTemplate::new(template, 1_000_000).unwrap();
-        assert_eq!(template.marks_answers(), case.get("assistant_mask").is_some(), "{case}");
+        assert_eq!(template.has_generation_blocks(), case.get("assistant_mask").is_some(), "{case}");
     }
 }
 
 #[test]
-fn spans_of_the_assistant() {
+fn assistant_spans_match_the_reference() {
     let mut compared = 0;
     for case in cases("chat_templates.json").iter().filter(|case| case.get("assistant_mask").is_some()) {
         let (processor, conversation) = (processor(case["template"].as_str()), conversation(case));
@@ -81,7 +81,7 @@ fn spans_of_the_assistant() {
 }
 
 #[test]
-fn typed_control_tokens() {
+fn typed_control_tokens_match_the_reference() {
     for case in cases("control_tokens.json") {
         let (processor, conversation) = (processor(case["template"].as_str()), conversation(&case));
         // The case with its own template was rendered without a generation prompt.
@@ -97,7 +97,7 @@ fn typed_control_tokens() {
 
 /// Compares the byte representation of tokens, in which the reference looks for stop strings.
 #[test]
-fn stop_strings_end_inside_the_bytes_of_a_token() {
+fn stop_string_matches_in_token_bytes_match_the_reference() {
     let text = std::fs::read_to_string(golden("processing/stop_strings.json")).unwrap();
     let golden_cases: Value = serde_json::from_str(&text).unwrap();
     let stops: Vec<Vec<String>> = serde_json::from_value(golden_cases["stop_strings"].clone()).unwrap();

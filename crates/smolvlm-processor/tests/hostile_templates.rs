@@ -12,7 +12,7 @@ fn print(template: &str) -> Result<String, Error> {
 }
 
 #[test]
-fn endless_work_ends() {
+fn endless_loops_are_errors() {
     let loops = [
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
@@ -38,7 +38,7 @@ fn endless_work_ends() {
 }
 
 #[test]
-fn a_namespace_stays_flat() {
+fn nested_namespaces_are_errors() {
     let nested = [
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
         "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns }}",
@@ -95,7 +95,7 @@ fn long_chains_do_not_overflow_the_stack() {
 }
 
 #[test]
-fn mutated_templates_answer() {
+fn mutated_templates_do_not_panic() {
     const OTHER: &str = "{% set ns = namespace(n=0) %}{# c #}{%- for m in messages -%}{% set ns.n = ns.n + 1 %}\
         {{ m['role'].upper() ~ loop.index | tojson(indent=2) }}{% if m.content is string %}{{ m.content }}{% else %}\
         {% for c in m.content if c.type != 'x' %}{{ c.text | trim or '' }}{% endfor %}{% endif %}{% endfor %}\

@@ -17,7 +17,7 @@ fn fetch(url: &str, limits: ProcessorLimits) -> Result<Batch, Error> {
 }
 
 #[test]
-fn an_image_is_fetched_and_redirects_are_followed() {
+fn image_downloads_follow_redirects() {
     let base = serve(|path, connection| match path {
         "/a.png" => reply(connection, "200 OK", "Content-Type: text/plain\r\n", &png()),
         "/moved" => reply(connection, "302 Found", "Location: /a.png\r\n", b""),
@@ -40,7 +40,7 @@ fn an_image_is_fetched_and_redirects_are_followed() {
 }
 
 #[test]
-fn a_video_is_fetched_within_its_own_limit() {
+fn video_downloads_have_their_own_limit() {
     let gif = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/clips/moving.gif")).unwrap();
     let size = gif.len() as u64;
     let base = serve(move |_, connection| reply(connection, "200 OK", "", &gif));
@@ -56,7 +56,7 @@ fn a_video_is_fetched_within_its_own_limit() {
 }
 
 #[test]
-fn size_and_time_are_bounded() {
+fn download_size_and_time_are_limited() {
     let base = serve(|path, connection| match path {
         // Endless response without a content length.
         "/endless" => {
@@ -108,7 +108,7 @@ fn size_and_time_are_bounded() {
 }
 
 #[test]
-fn unreachable_and_senseless_urls_are_errors() {
+fn unreachable_and_invalid_urls_are_errors() {
     let limits = || ProcessorLimits { http_timeout: Duration::from_secs(2), ..ProcessorLimits::default() };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{closed}/a.png");

@@ -29,7 +29,7 @@ fn json(item: &str) -> String {
 }
 
 #[test]
-fn strangers_may_only_send_data() {
+fn untrusted_conversations_may_only_contain_inline_data() {
     let data = format!("data:image/png;base64,{}", common::PNG);
     for item in [
         format!(r#"{{"type": "image", "url": "{data}"}}"#),
@@ -73,7 +73,7 @@ fn strangers_may_only_send_data() {
 }
 
 #[test]
-fn pixels_and_bytes_are_data() {
+fn pixels_and_bytes_count_as_inline_data() {
     let no_data = || MediaPolicy { schemes: vec![MediaScheme::File], ..MediaPolicy::default() };
     let pixels = || ImageSource::from(Rgb::new(1, 1, vec![0; 3]).unwrap());
     for source in [pixels(), png().into(), ImageSource::Base64(common::PNG.into())] {
@@ -86,7 +86,7 @@ fn pixels_and_bytes_are_data() {
 }
 
 #[test]
-fn files_come_from_their_folders_only() {
+fn files_outside_the_allowed_folders_are_errors() {
     let top = tempfile::tempdir().unwrap();
     let media = top.path().join("media");
     fs::create_dir_all(media.join("frames")).unwrap();
@@ -134,7 +134,7 @@ fn files_come_from_their_folders_only() {
 
 #[cfg(unix)]
 #[test]
-fn links_in_a_folder_of_frames_do_not_lead_out() {
+fn frame_folder_links_out_of_the_allowed_folders_are_errors() {
     let top = tempfile::tempdir().unwrap();
     let media = top.path().join("media");
     fs::create_dir_all(media.join("frames")).unwrap();

@@ -29,7 +29,7 @@ fn prompts_are_known_before_pixels_are_decoded() {
 
 /// For every token limit, the prepared batch equals the result of `fit` and `process`.
 #[test]
-fn fitting_is_the_same_as_fit_and_process() {
+fn prepare_fitting_equals_fit_then_process() {
     let processor = processor();
     let options = RenderOptions::answer();
     let conversation = Conversation::from([
@@ -62,7 +62,7 @@ fn fitting_is_the_same_as_fit_and_process() {
 }
 
 #[test]
-fn what_is_dropped_takes_no_tiles() {
+fn dropped_media_do_not_count_toward_the_tile_limit() {
     let turn = || [Message::user().image(png()).text("What?"), Message::assistant().text("a")];
     let conversations = [Conversation::new((0..3).flat_map(|_| turn()).take(5))];
     let limits = ProcessorLimits { max_batch_tiles: 2 * 13, ..ProcessorLimits::default() };
@@ -75,7 +75,7 @@ fn what_is_dropped_takes_no_tiles() {
 }
 
 #[test]
-fn positions_are_those_of_the_whole_conversation() {
+fn error_positions_refer_to_the_full_conversation() {
     let bad = Conversation::from([
         Message::user().text("first"),
         Message::assistant().text("one"),
@@ -90,7 +90,7 @@ fn positions_are_those_of_the_whole_conversation() {
 
 #[cfg(feature = "http")]
 #[test]
-fn truncation_fetches_every_medium_once_and_dropped_ones_never() {
+fn truncation_fetches_each_medium_at_most_once() {
     let (base, requests) =
         common::server::serve_on("127.0.0.1", |_, connection| common::server::reply(connection, "200 OK", "", &png()));
     let turn = |index: usize| {

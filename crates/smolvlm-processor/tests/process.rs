@@ -23,7 +23,7 @@ fn one(message: Message) -> Conversation {
 }
 
 #[test]
-fn one_image_and_a_question() {
+fn image_with_a_question() {
     let processor = processor();
     let batch = processor.process(&[one(Message::user().image(png()).text("hi"))], &RenderOptions::answer()).unwrap();
     assert_eq!((batch.rows, batch.edge, batch.tile_count()), (1, 16, TILES));
@@ -42,7 +42,7 @@ fn one_image_and_a_question() {
 }
 
 #[test]
-fn mixed_rows_are_padded_on_the_left() {
+fn rows_are_padded_on_the_left() {
     let processor = processor();
     let conversations = [
         one(Message::user().text("only text")),
@@ -96,7 +96,7 @@ fn pixel_values_are_padded_as_in_the_reference() {
 }
 
 #[test]
-fn every_source_gives_the_same_tiles() {
+fn all_image_sources_give_the_same_tiles() {
     let processor = processor();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a picture é.png");
@@ -131,7 +131,7 @@ fn every_source_gives_the_same_tiles() {
 }
 
 #[test]
-fn bad_sources_name_the_item() {
+fn invalid_sources_are_reported_with_the_item() {
     let processor = processor();
     let fails = |source: ImageSource| {
         let conversation = Conversation::from([Message::user().text("x"), Message::user().text("y").image(source)]);
@@ -162,14 +162,14 @@ fn bad_sources_name_the_item() {
 
 #[cfg(not(feature = "http"))]
 #[test]
-fn http_without_the_feature_says_which_one_is_missing() {
+fn http_without_the_feature_names_the_feature() {
     let conversation = one(Message::user().image("https://example.com/a.png"));
     let error = processor().process(&[conversation], &RenderOptions::answer()).unwrap_err();
     assert!(matches!(&error, Error::Url { reason, .. } if reason.contains("cargo feature `http`")), "{error}");
 }
 
 #[test]
-fn a_typed_placeholder_is_named() {
+fn typed_placeholder_is_reported_with_its_message() {
     let processor = processor();
     let conversations = [
         one(Message::user().text("fine")),
@@ -184,7 +184,7 @@ fn a_typed_placeholder_is_named() {
     assert_eq!(
         error.to_string(),
         "conversation 1: the prompt holds 2 image placeholder(s), 1 image(s) were given; the text of message 2 contains \
-         the placeholder itself, which sanitize_control_tokens takes for text"
+         the placeholder itself; set sanitize_control_tokens to treat it as text"
     );
     // A template that prints no placeholder.
     let silent =
@@ -194,7 +194,7 @@ fn a_typed_placeholder_is_named() {
 }
 
 #[test]
-fn limits_hold() {
+fn exceeded_limits_are_errors() {
     let question = || [one(Message::user().image(png())), one(Message::user().image(png()))];
     let run = |limits| processor_with(limits).process(&question(), &RenderOptions::answer());
     let default = ProcessorLimits::default;
@@ -226,7 +226,7 @@ fn configuration_can_be_replaced() {
 }
 
 #[test]
-fn padding_needs_a_token_only_where_rows_differ() {
+fn pad_token_is_needed_only_for_padding() {
     let special: SpecialTokens = [("image_token", "<image>")].into_iter().collect();
     let limits = ProcessorLimits::default();
     let processor =
@@ -239,7 +239,7 @@ fn padding_needs_a_token_only_where_rows_differ() {
 }
 
 #[test]
-fn a_tokenizer_that_loses_image_tokens_is_caught() {
+fn tokenizer_without_image_token_is_an_error() {
     // The placeholder is in the vocabulary but not an added token, so no text is encoded to it.
     let json = common::tokenizer().to_string(false).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -252,7 +252,7 @@ fn a_tokenizer_that_loses_image_tokens_is_caught() {
 }
 
 #[test]
-fn a_processor_serves_many_threads() {
+fn processor_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let processor = processor();
     shared(&processor);

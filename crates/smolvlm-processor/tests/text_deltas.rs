@@ -23,7 +23,7 @@ fn byte_ids(bytes: &[u8]) -> Vec<u32> {
 }
 
 #[test]
-fn characters_come_whole() {
+fn characters_are_never_split() {
     let processor = processor();
     for text in ["Hello, world!\n", "naïve café", "日本語のテキスト", "🙂👩‍👩‍👧 ok", "Привет, мир!", "\u{fffd}ok\u{fffd}"]
     {
@@ -46,7 +46,7 @@ fn ascii_is_never_held_back() {
 }
 
 #[test]
-fn bytes_that_are_no_character_come_out_as_in_decode() {
+fn invalid_utf8_streams_as_in_decode() {
     let processor = processor();
     let cases: [&[u8]; 9] = [
         b"\xff",
@@ -92,7 +92,7 @@ fn random_streams_equal_decode() {
 }
 
 #[test]
-fn special_tokens_are_kept_or_skipped() {
+fn special_tokens_can_be_skipped() {
     let processor = processor();
     let eos = processor.eos_token_id().unwrap();
     let ids: Vec<u32> = byte_ids("日".as_bytes()[..2].as_ref())
@@ -105,7 +105,7 @@ fn special_tokens_are_kept_or_skipped() {
 }
 
 #[test]
-fn a_finished_stream_can_be_used_again() {
+fn finished_stream_can_be_reused() {
     let processor = processor();
     let mut deltas = processor.text_deltas(true);
     for _ in 0..2 {
@@ -117,7 +117,7 @@ fn a_finished_stream_can_be_used_again() {
 
 /// A tokenizer whose decoder depends on neighboring tokens: words are joined by spaces, the first has none.
 #[test]
-fn other_decoders_stream_too() {
+fn context_dependent_decoders_stream_correctly() {
     let json = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
         "added_tokens": [{"id": 3, "content": "<image>", "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true}],

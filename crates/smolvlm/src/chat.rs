@@ -104,7 +104,7 @@ impl<'m> Chat<'m> {
         let owner = self.owner;
         let batch = owner.process_with(std::slice::from_ref(&asked), &params, &options)?;
         let places = places(&asked, &batch);
-        let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Known(_)));
+        let known = batch.all_media().zip(&places).filter(|(media, _)| matches!(media, Media::Precomputed(_)));
         let known = known.map(|(_, place)| self.seen.get(place).map(|seen| seen.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(places).collect();
@@ -119,7 +119,7 @@ impl<'m> Chat<'m> {
         let mut asked = self.history.clone();
         for (&(message, item), seen) in &self.seen {
             if let Some(content) = asked.messages.get_mut(message).and_then(|message| message.content.get_mut(item)) {
-                *content = Content::Known(seen.plan.clone());
+                *content = Content::Precomputed(seen.plan.clone());
             }
         }
         asked.messages.push(message);
@@ -135,8 +135,8 @@ fn places(asked: &Conversation, batch: &Batch) -> Vec<Place> {
     for (index, message) in asked.messages.iter().enumerate() {
         for (item, content) in message.content.iter().enumerate() {
             match content {
-                Content::Image(_) | Content::Known(MediaPlan::Image(_)) => images.push((index, item)),
-                Content::Video(_) | Content::Known(MediaPlan::Video(_)) => videos.push((index, item)),
+                Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.push((index, item)),
+                Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.push((index, item)),
                 _ => {}
             }
         }

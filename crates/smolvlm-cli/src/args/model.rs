@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoWords};
+use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoPromptStyle};
 
 /// The checkpoint used when none is named: the smallest one that was released.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -48,7 +48,7 @@ pub struct Model {
     pub video_frames: Option<u32>,
     /// What prompts say about videos: each one's own frame count and times, or what the reference says in a batch
     #[arg(long, default_value = "own", value_parser = video_words())]
-    pub video_words: VideoWords,
+    pub video_words: VideoPromptStyle,
     /// Most pixels of an image or a frame, width times height [default: 178956970]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_image_pixels: Option<u64>,
@@ -70,10 +70,10 @@ fn device(text: &str) -> Result<Device, smolvlm::Error> {
     if text.is_empty() { Ok(Device::Auto) } else { text.parse() }
 }
 
-fn video_words() -> impl TypedValueParser<Value = VideoWords> {
+fn video_words() -> impl TypedValueParser<Value = VideoPromptStyle> {
     PossibleValuesParser::new(["own", "reference"]).map(|word| match word.as_str() {
-        "reference" => VideoWords::Reference,
-        _ => VideoWords::Own,
+        "reference" => VideoPromptStyle::Reference,
+        _ => VideoPromptStyle::PerVideo,
     })
 }
 
@@ -89,7 +89,7 @@ impl Model {
             resize: self.resize,
             video_fps: self.video_fps,
             video_frames: self.video_frames,
-            video_words: self.video_words,
+            video_prompt_style: self.video_words,
             sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             limits: self.limits(),
