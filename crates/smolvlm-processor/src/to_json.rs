@@ -67,7 +67,7 @@ fn video(source: &VideoSource) -> Option<Map<String, Value>> {
         VideoSource::Base64(data) => one("base64", data.as_str()),
         VideoSource::Bytes(bytes) => one("base64", STANDARD.encode(bytes)),
         VideoSource::Frames(FrameList { images, fps, .. }) => {
-            let frames = images.iter().map(|image| image(image).map(Value::from)).collect::<Option<Vec<Value>>>()?;
+            let frames = images.iter().map(|frame| image(frame).map(Value::from)).collect::<Option<Vec<Value>>>()?;
             let mut object = one("video", frames);
             object.extend(fps.map(|fps| ("fps".to_owned(), json!(fps.as_f64()))));
             object

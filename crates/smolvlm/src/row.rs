@@ -1,7 +1,7 @@
 //! One text on its way through the generation loop.
 
 use crate::{Error, SmolVlm};
-use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
 /// One text on its way through the generation loop.
@@ -47,8 +47,8 @@ impl<'m> Row<'m> {
     }
 
     /// Whether it goes on with the likeliest token, whatever the other logits are.
-    pub(crate) fn takes_likeliest(&self) -> bool {
-        self.sampler.takes_likeliest()
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.sampler.is_greedy()
     }
 
     /// Chooses the next token from the logits of all; gives the text that it completes.
@@ -58,7 +58,7 @@ impl<'m> Row<'m> {
     }
 
     /// Goes on with a chosen token; gives the text that it completes.
-    pub(crate) fn push(&mut self, choice: Choice) -> Result<Option<String>, Error> {
+    pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Option<String>, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob);
         self.finished = self.stop.observe(choice.token);

@@ -6,7 +6,7 @@ use crate::prefix::CachedPrefix;
 use crate::row::Row;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
-use smolvlm_generate::{Choice, FinishReason, SamplingParams};
+use smolvlm_generate::{FinishReason, SampledToken, SamplingParams};
 use smolvlm_model::{KvCache, ModelInputs};
 use smolvlm_processor::{Batch, Conversation};
 use std::time::{Duration, Instant};
@@ -133,7 +133,7 @@ impl<'m> Run<'m> {
             let tokens: Vec<u32> = self.active.iter().map(last).collect();
             let model = &self.owner.model;
             // Nothing else needs to leave the device.
-            let likeliest = !self.owner.device().device.is_processor() && self.rows.iter().all(Row::takes_likeliest);
+            let likeliest = !self.owner.device().device.is_processor() && self.rows.iter().all(Row::is_greedy);
             self.next = if likeliest {
                 Next::Likeliest(model.decode_likeliest(&tokens, cache)?)
             } else {
@@ -221,9 +221,9 @@ impl<'m> Run<'m> {
                 for (&row, &(token, logit)) in self.active.iter().zip(tokens.iter()) {
                     if logit.is_nan() || logit == f32::NEG_INFINITY {
                         let vocabulary = self.owner.config.text.vocab_size;
-                        return Err(smolvlm_generate::Error::NoNumber { vocabulary }.into());
+                        return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
                     }
-                    deltas[row] = self.rows[row].push(Choice { token, logprob: None })?;
+                    deltas[row] = self.rows[row].push(SampledToken { token, logprob: None })?;
                 }
             }
         }
