@@ -1,6 +1,6 @@
-//! Decodes image files for comparisons with other decoders: reads paths from stdin, one a line, and prints for each its
-//! height, width and the CRC-32 of its RGB bytes, or `error` and why. With a folder as argument, the bytes are also written
-//! there, as `N.rgb` for the Nth path.
+//! Decodes image files for comparison with other decoders: reads one path per line from stdin and prints for each its
+//! height, width and the CRC-32 of its RGB bytes, or `error` and the reason. If a folder is given as argument, also
+//! writes the bytes there, as `N.rgb` for the Nth path.
 
 use smolvlm_image::{Limits, decode_file, file_dimensions};
 use std::io::BufRead;
