@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use smolvlm::processor::{FrameList, MediaPlan, Processor, RenderOptions};
-use smolvlm::{Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoWords};
+use smolvlm::{
+    Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoPromptStyle,
+};
 use smolvlm_tests::{
     Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows,
 };
@@ -48,12 +50,12 @@ fn options(case: &Case, words: VideoWords) -> Options {
     Options {
         video_fps: overrides.get("fps").and_then(Value::as_f64),
         video_frames: overrides.get("num_frames").and_then(Value::as_u64).map(|count| count as u32),
-        video_words: words,
+        video_prompt_style: words,
         ..exact()
     }
 }
 
-fn processor(checkpoint: &Checkpoint, case: &Case, words: VideoWords) -> Processor {
+fn processor(checkpoint: &Checkpoint, case: &Case, words: VideoPromptStyle) -> Processor {
     SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case, words), &mut |_| {}).unwrap()
 }
 
@@ -64,7 +66,7 @@ fn prompts_frames_and_pixels() {
         for case in checkpoint.video_cases() {
             count += 1;
             let (expected, conversations) = (&case.expected, conversations(&case));
-            let reference = processor(&checkpoint, &case, VideoWords::Reference);
+            let reference = processor(&checkpoint, &case, VideoPromptStyle::Reference);
             let rendered: Vec<String> = conversations
                 .iter()
                 .map(|conversation| reference.render(conversation, &RenderOptions::answer()).unwrap())
@@ -100,7 +102,9 @@ fn indices(plan: &MediaPlan) -> Vec<usize> {
 fn greedy_tokens() {
     for checkpoint in checkpoints() {
         for case in checkpoint.video_cases() {
-            for (words, key) in [(VideoWords::Reference, "generated"), (VideoWords::Own, "generated_alone")] {
+            for (words, key) in
+                [(VideoPromptStyle::Reference, "generated"), (VideoPromptStyle::PerVideo, "generated_alone")]
+            {
                 let model = SmolVlm::load(Source::directory(checkpoint.model()), options(&case, words)).unwrap();
                 let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
                 let params = model.sampling().max_new_tokens(limit);

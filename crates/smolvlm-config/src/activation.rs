@@ -1,4 +1,4 @@
-//! Activation functions a configuration can name.
+//! Activation functions of model configurations.
 
 use crate::Error;
 
@@ -19,7 +19,7 @@ impl Activation {
     const SUPPORTED: &'static str =
         "gelu_pytorch_tanh, gelu_new, gelu_fast, gelu_accurate, gelu_python_tanh, gelu, gelu_python, silu, swish, relu";
 
-    /// The activation of a name in a configuration file; `key` is where it stands, for the error.
+    /// Parses an activation name of a configuration file; `key` is its key path for the error.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Activation {
         }
     }
 
-    /// The name that configuration files use.
+    /// The name used in configuration files.
     pub fn name(self) -> &'static str {
         match self {
             Activation::GeluTanh => "gelu_pytorch_tanh",

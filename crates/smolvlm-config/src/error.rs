@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::json::shorten;
 
-/// What can go wrong while configuration is read, checked or applied to an image size.
+/// Errors of reading, validating and applying configurations.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,53 +15,53 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file is larger than any configuration file may be.
+    /// A file exceeds the size limit of configuration files.
     #[error("{} holds {bytes} bytes, a configuration file may hold {limit}", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes, or more than `limit` when it grew while it was read.
+        /// Its size in bytes; if it grew while being read, a number above `limit`.
         bytes: u64,
-        /// The largest size in bytes that is read.
+        /// The size limit in bytes.
         limit: u64,
     },
-    /// A text is not JSON, or not the kind of JSON document that was expected.
+    /// A text is not JSON, or not the expected kind of JSON document.
     #[error("{what} is not valid JSON: {message}")]
     Parse {
         /// The document.
         what: String,
-        /// Where and why reading stopped.
+        /// The parser's message and position.
         message: String,
     },
-    /// A key holds a value of the wrong JSON type.
+    /// A value has the wrong JSON type.
     #[error("`{key}` must be {expected}, found {found}")]
     Type {
         /// Key path from the root of the document, such as `text_config.hidden_size`.
         key: String,
-        /// The type or range that is read there.
+        /// The expected type or range.
         expected: &'static str,
-        /// The value that is there, shortened.
+        /// The value found, shortened.
         found: String,
     },
-    /// A value names something that this runtime does not have.
+    /// A value names something that this runtime does not support.
     #[error("`{key}` is {found:?}, which is not supported; supported: {supported}")]
     Unsupported {
         /// Key path of the value.
         key: String,
         /// The value, shortened.
         found: String,
-        /// The values that are supported.
+        /// The supported values.
         supported: &'static str,
     },
-    /// A value is of the right type, but out of range or at odds with another one.
+    /// A value is out of range or inconsistent with another one.
     #[error("{what}: {message}")]
     Invalid {
-        /// Key path or object the message is about.
+        /// Key path or object that the message is about.
         what: String,
-        /// What is wrong, with the numbers.
+        /// Description of the problem, with the numbers.
         message: String,
     },
     /// An image has no pixels.
@@ -72,12 +72,12 @@ pub enum Error {
         /// Width in pixels.
         width: u32,
     },
-    /// Another error, with the file it was found in.
+    /// An error with the file in which it occurred.
     #[error("{}: {source}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
-        /// What was wrong in it.
+        /// The error in the file.
         source: Box<Error>,
     },
 }

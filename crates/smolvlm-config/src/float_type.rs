@@ -1,4 +1,4 @@
-//! Float types a checkpoint can be stored or computed in.
+//! Floating-point types of checkpoints.
 
 use crate::Error;
 
@@ -14,11 +14,12 @@ pub enum FloatType {
 }
 
 impl FloatType {
-    /// The type of a name in a configuration file, with or without a leading `torch.`; `key` is where it stands, for
-    /// the error.
+    /// Parses a type name of a configuration file, with or without a leading `torch.`; `key` is its key path for the
+    /// error.
     ///
     /// # Errors
     ///
+    /// [`Error::Unsupported`] for any other name.
     /// [`Error::Unsupported`] for any other name.
     pub fn from_name(name: &str, key: &str) -> Result<Self, Error> {
         match name.strip_prefix("torch.").unwrap_or(name) {
@@ -29,7 +30,7 @@ impl FloatType {
         }
     }
 
-    /// The name that configuration files use.
+    /// The name used in configuration files.
     pub fn name(self) -> &'static str {
         match self {
             FloatType::F32 => "float32",

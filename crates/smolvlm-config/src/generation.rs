@@ -8,100 +8,99 @@ use crate::{
     json::{self, Node},
 };
 
-/// New tokens when neither `max_new_tokens` nor `max_length` is set (transformers 5.24.0).
+/// Default number of new tokens if neither `max_new_tokens` nor `max_length` is set (transformers 5.24.0).
 pub const DEFAULT_MAX_NEW_TOKENS: usize = 20;
 
-/// Parameters of text generation, as `generation_config.json` holds them.
+/// Parameters of text generation in `generation_config.json`.
 ///
-/// `None` and empty lists mean "not set". What a generation loop uses is
-/// `call.or(file).or(GenerationConfig::defaults())`.
+/// `None` and empty lists mean "not set". A generation loop uses `call.or(file).or(GenerationConfig::defaults())`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GenerationConfig {
-    /// Tokens that end a text.
+    /// End tokens.
     pub eos_token_ids: Vec<u32>,
-    /// Token that fills rows of a batch.
+    /// Padding token for the shorter rows of a batch.
     pub pad_token_id: Option<u32>,
-    /// Token that starts a text. Chat prompts do not use it: their template writes the first token.
+    /// Token that starts a text. Not used for chat prompts, whose template writes the first token.
     pub bos_token_id: Option<u32>,
 
-    /// Most tokens to generate; wins over `max_length`.
+    /// Maximum number of generated tokens; takes precedence over `max_length`.
     pub max_new_tokens: Option<usize>,
-    /// Most tokens of prompt and generated text together.
+    /// Maximum number of prompt and generated tokens together.
     pub max_length: Option<usize>,
-    /// Fewest tokens to generate before an end token is allowed.
+    /// Minimum number of generated tokens before an end token is allowed.
     pub min_new_tokens: Option<usize>,
-    /// Fewest tokens of prompt and generated text together before an end token is allowed.
+    /// Minimum number of prompt and generated tokens together before an end token is allowed.
     pub min_length: Option<usize>,
-    /// Seconds after which generation stops.
+    /// Time limit of generation in seconds.
     pub max_time: Option<f64>,
-    /// Texts that end generation when they appear.
+    /// Strings that end generation.
     pub stop_strings: Vec<String>,
 
-    /// Whether to draw from the distribution instead of taking the likeliest token.
+    /// Whether to sample instead of taking the most likely token.
     pub do_sample: Option<bool>,
-    /// Number of beams; 1 is no beam search.
+    /// Number of beams; 1 disables beam search.
     pub num_beams: Option<usize>,
-    /// When a beam search ends.
+    /// Stopping criterion of beam search.
     pub early_stopping: Option<EarlyStopping>,
-    /// Exponent of the length that a beam's score is divided by.
+    /// Exponent of the length by which a beam's score is divided.
     pub length_penalty: Option<f64>,
-    /// Number of texts per prompt.
+    /// Number of sequences per prompt.
     pub num_return_sequences: Option<usize>,
 
-    /// What logits are divided by before sampling.
+    /// Divisor of the logits before sampling.
     pub temperature: Option<f64>,
-    /// Number of likeliest tokens to sample from; 0 is all.
+    /// Number of most likely tokens to sample from; 0 for all.
     pub top_k: Option<usize>,
-    /// Probability that the tokens to sample from have together.
+    /// Cumulative probability of the most likely tokens to sample from.
     pub top_p: Option<f64>,
-    /// Least probability of a token to sample, as a fraction of the likeliest one's.
+    /// Minimum probability of a token relative to the most likely one.
     pub min_p: Option<f64>,
-    /// Fraction of the entropy that the tokens to sample from have together.
+    /// Fraction of the entropy covered by the tokens to sample from.
     pub top_h: Option<f64>,
-    /// Probability that the most typical tokens have together.
+    /// Cumulative probability of the most typical tokens.
     pub typical_p: Option<f64>,
-    /// Least probability of a token to sample.
+    /// Minimum probability of a token.
     pub epsilon_cutoff: Option<f64>,
-    /// Least probability of a token to sample, adapted to the entropy.
+    /// Minimum probability of a token, adapted to the entropy.
     pub eta_cutoff: Option<f64>,
 
     /// Penalty on tokens that occurred: positive logits are divided by it, negative ones multiplied.
     pub repetition_penalty: Option<f64>,
-    /// Length of token runs that may not occur twice; 0 is none.
+    /// Length of n-grams that may not occur twice; 0 for none.
     pub no_repeat_ngram_size: Option<usize>,
-    /// Token runs that may not be generated.
+    /// Token sequences that may not be generated.
     pub bad_words_ids: Vec<Vec<u32>>,
-    /// Additions to the last logit of token runs.
+    /// Biases added to the logit of the last token of token sequences.
     pub sequence_bias: Vec<SequenceBias>,
-    /// The only token allowed first.
+    /// The only token allowed at the first position.
     pub forced_bos_token_id: Option<u32>,
     /// The only tokens allowed at `max_length`.
     pub forced_eos_token_ids: Vec<u32>,
-    /// Whether logits that are not numbers are replaced.
+    /// Whether NaN and infinite logits are replaced.
     pub remove_invalid_values: Option<bool>,
-    /// Growth of the end token's logit with the length.
+    /// Exponential increase of the end token's logit with the length.
     pub exponential_decay_length_penalty: Option<ExponentialDecay>,
     /// Tokens that are never generated.
     pub suppress_tokens: Vec<u32>,
-    /// Tokens that are not generated first.
+    /// Tokens that are not generated at the first position.
     pub begin_suppress_tokens: Vec<u32>,
     /// Whether the processed logits are normalized.
     pub renormalize_logits: Option<bool>,
-    /// Weight of classifier-free guidance; 1 is none.
+    /// Weight of classifier-free guidance; 1 disables it.
     pub guidance_scale: Option<f64>,
     /// Watermark on the generated tokens.
     pub watermarking: Option<Watermarking>,
 
-    /// Whether keys and values are kept between steps.
+    /// Whether the key-value cache is used.
     pub use_cache: Option<bool>,
-    /// Where and how keys and values are kept.
+    /// Kind of the key-value cache.
     pub cache_implementation: Option<CacheImplementation>,
-    /// Prompt tokens that are processed at once.
+    /// Number of prompt tokens processed at once.
     pub prefill_chunk_size: Option<usize>,
 }
 
 impl GenerationConfig {
-    /// What transformers 5.24.0 uses for parameters that nobody set. The length is not among them, see
+    /// The defaults of transformers 5.24.0 for parameters that are not set, except for the length, see
     /// [`DEFAULT_MAX_NEW_TOKENS`].
     pub fn defaults() -> Self {
         GenerationConfig {
@@ -125,7 +124,7 @@ impl GenerationConfig {
         }
     }
 
-    /// The parameters that a text configuration implies.
+    /// The parameters implied by a text configuration.
     pub(crate) fn of_text(use_cache: bool, text: &TextConfig) -> Self {
         GenerationConfig {
             eos_token_ids: text.eos_token_ids.clone(),
@@ -136,12 +135,12 @@ impl GenerationConfig {
         }
     }
 
-    /// Reads and checks the text of a `generation_config.json`. Unknown keys are ignored, null means "not set".
+    /// Parses and validates the text of a `generation_config.json`. Unknown keys are ignored, null means "not set".
     ///
     /// # Errors
     ///
-    /// [`Error::Parse`] when the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of a
-    /// value that cannot be read, and the errors of [`GenerationConfig::validate`].
+    /// [`Error::Parse`] if the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of an
+    /// invalid value, and the errors of [`GenerationConfig::validate`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let value = json::parse(text, "generation configuration")?;
         let config = Self::read(&Node::root(&value, "generation configuration")?)?;
@@ -149,12 +148,13 @@ impl GenerationConfig {
         Ok(config)
     }
 
-    /// Reads `generation_config.json` of a checkpoint directory; without that file, what `config.json` said.
+    /// Reads `generation_config.json` of a checkpoint directory; without that file, returns the parameters of
+    /// `config.json`.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::TooLarge`] for the file, and [`Error::InFile`] around those of
-    /// [`GenerationConfig::from_json`].
+    /// [`Error::Read`] or [`Error::TooLarge`] for the file, and those of [`GenerationConfig::from_json`] wrapped in
+    /// [`Error::InFile`].
     pub fn from_directory(dir: &Path, model: &ModelConfig) -> Result<Self, Error> {
         let path = dir.join("generation_config.json");
         match json::read_optional(&path)? {
@@ -166,7 +166,7 @@ impl GenerationConfig {
         }
     }
 
-    /// These parameters, and those of `fallback` where one is not set.
+    /// Fills parameters that are not set with those of `fallback`.
     pub fn or(self, fallback: GenerationConfig) -> Self {
         fn list<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
             if first.is_empty() { second } else { first }
@@ -215,12 +215,12 @@ impl GenerationConfig {
         }
     }
 
-    /// Checks the parameters that are set. Those that only sampling uses are checked when `do_sample` is on, so that
-    /// greedy decoding is not refused for a temperature of 0.
+    /// Validates the parameters that are set. Those used only for sampling are checked only if `do_sample` is set, so
+    /// that greedy decoding with a temperature of 0 is accepted.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] naming the parameter.
+    /// [`Error::Invalid`] with the parameter.
     pub fn validate(&self) -> Result<(), Error> {
         for (what, count) in [
             ("max_new_tokens", self.max_new_tokens),
@@ -238,14 +238,13 @@ impl GenerationConfig {
         if texts > 1 && beams == 1 && !sampled {
             return Err(Error::invalid(
                 "num_return_sequences",
-                format!("greedy decoding has one text per prompt, {texts} were asked for; set do_sample or num_beams"),
+                format!(
+                    "greedy decoding gives one sequence per prompt, {texts} were requested; set do_sample or num_beams"
+                ),
             ));
         }
         if beams > 1 && texts > beams {
-            return Err(Error::invalid(
-                "num_return_sequences",
-                format!("{texts} texts cannot come from {beams} beams"),
-            ));
+            return Err(Error::invalid("num_return_sequences", format!("{beams} beams cannot give {texts} sequences")));
         }
         check(self.max_time, "max_time", non_negative)?;
         check(self.repetition_penalty, "repetition_penalty", positive)?;
@@ -253,16 +252,16 @@ impl GenerationConfig {
             check(number, what, finite)?;
         }
         if self.bad_words_ids.iter().any(Vec::is_empty) {
-            return Err(Error::invalid("bad_words_ids", "holds an empty run of tokens"));
+            return Err(Error::invalid("bad_words_ids", "contains an empty token sequence"));
         }
         for bias in &self.sequence_bias {
             finite("sequence_bias", bias.bias)?;
             if bias.tokens.is_empty() {
-                return Err(Error::invalid("sequence_bias", "holds an empty run of tokens"));
+                return Err(Error::invalid("sequence_bias", "contains an empty token sequence"));
             }
         }
         if self.stop_strings.iter().any(String::is_empty) {
-            return Err(Error::invalid("stop_strings", "holds an empty text"));
+            return Err(Error::invalid("stop_strings", "contains an empty string"));
         }
         if let Some(decay) = &self.exponential_decay_length_penalty {
             positive("exponential_decay_length_penalty", decay.factor)?;

@@ -1,4 +1,4 @@
-//! The JSON form of generation parameters.
+//! JSON serialization of generation parameters.
 
 use serde_json::{Map, Value, json};
 
@@ -107,7 +107,7 @@ impl GenerationConfig {
         })
     }
 
-    /// The `generation_config.json` of these parameters. Reading it gives an equal value.
+    /// Serializes the parameters to `generation_config.json`. Parsing it gives an equal value.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Object(self.to_map()))
     }
@@ -177,7 +177,7 @@ fn stopping_value(stopping: EarlyStopping) -> Value {
 fn read_cache(name: String, node: &Node<'_>) -> Result<CacheImplementation, Error> {
     match name.as_str() {
         "dynamic" => Ok(CacheImplementation::Dynamic),
-        // The others are former names, read as static by transformers 5 too.
+        // The others are former names, which transformers 5 also reads as static.
         "static" | "sliding_window" | "hybrid" | "hybrid_chunked" => Ok(CacheImplementation::Static),
         "offloaded" => Ok(CacheImplementation::Offloaded),
         "offloaded_static" | "offloaded_hybrid" | "offloaded_hybrid_chunked" => {

@@ -1,20 +1,20 @@
-//! Values of generation parameters that are more than a number.
+//! Structured values of generation parameters.
 
-/// When a beam search ends.
+/// Stopping criterion of beam search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EarlyStopping {
-    /// `true`: as soon as there are as many finished texts as beams.
+    /// `true`: as soon as there are as many finished sequences as beams.
     WhenFinished,
-    /// `false`: when a better text is unlikely.
+    /// `false`: when a better sequence is unlikely.
     WhenUnlikely,
-    /// `"never"`: when a better text is impossible.
+    /// `"never"`: when a better sequence is impossible.
     WhenImpossible,
 }
 
-/// How keys and values are kept.
+/// Kind of the key-value cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheImplementation {
-    /// Grows with the text.
+    /// Grows with the sequence.
     Dynamic,
     /// Allocated once.
     Static,
@@ -22,40 +22,40 @@ pub enum CacheImplementation {
     Offloaded,
     /// Allocated once, in host memory.
     OffloadedStatic,
-    /// Grows, in few bits.
+    /// Grows, quantized.
     Quantized,
 }
 
-/// An addition to the logit of the last token of a run, when the text ends with the tokens before it.
+/// A bias on the logit of the last token of a sequence, applied if the tokens before it were just generated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SequenceBias {
-    /// The run of tokens, never empty.
+    /// The token sequence, never empty.
     pub tokens: Vec<u32>,
-    /// What is added.
+    /// The bias.
     pub bias: f64,
 }
 
-/// Growth of the end token's logit: by `|logit| * (factor^(generated - start) - 1)` after `start` generated tokens.
+/// Increase of the end token's logit by `|logit| * (factor^(generated - start) - 1)` after `start` generated tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExponentialDecay {
-    /// Generated tokens before the growth begins.
+    /// Number of generated tokens before the increase starts.
     pub start: usize,
-    /// Base of the growth.
+    /// Base of the exponential.
     pub factor: f64,
 }
 
-/// A watermark: generated tokens favor a pseudo-random part of the vocabulary (arXiv:2306.04634).
+/// A watermark: generated tokens favor a pseudorandom part of the vocabulary (arXiv:2306.04634).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watermarking {
-    /// Fraction of the vocabulary that is favored.
+    /// Fraction of the vocabulary that is favored (green list).
     pub greenlist_ratio: f64,
-    /// What is added to the logits of favored tokens.
+    /// Bias on the logits of favored tokens.
     pub bias: f64,
     /// Key of the hash.
     pub hashing_key: u64,
-    /// Whether the favored part depends on the candidate token (`"selfhash"`) or on those before it (`"lefthash"`).
+    /// Whether the green list depends on the candidate token (`"selfhash"`) or on the tokens before it (`"lefthash"`).
     pub self_hash: bool,
-    /// Number of tokens that the hash covers.
+    /// Number of tokens covered by the hash.
     pub context_width: usize,
 }
 

@@ -1,22 +1,22 @@
-//! Tile geometry: which sizes an image goes through and how many tiles it becomes.
+//! Tile geometry: the sizes to which an image is resized, and its tile grid.
 //!
 //! The arithmetic follows transformers 5.24.0 (`image_processing_smolvlm.py`): divisions and products in `f64`, in the
-//! same order, truncated toward zero. Exact arithmetic would differ: a 75x512 image at a longest edge of 1536 becomes
-//! 224x1536 here and there, and 226x1536 in exact arithmetic.
+//! same order, truncated toward zero. Exact arithmetic would differ: with a longest edge of 1536, a 75x512 image is
+//! resized to 224x1536 in the reference and here, but to 226x1536 in exact arithmetic.
 
 use crate::{Error, ImageProcessorConfig, Size};
 
-/// The longest side, in pixels, that [`Size::LongestEdge`] can ask for; larger requests are brought down to it.
+/// Maximum of [`Size::LongestEdge`] in pixels; larger values are reduced to it.
 pub const MAX_LONGEST_EDGE: u32 = 4096;
 
-/// How an image is split: `rows` x `cols` tiles, followed by one tile that shows the whole image.
+/// The tile grid of an image: `rows` x `cols` tiles, followed by a global tile that shows the whole image.
 ///
-/// `0 x 0` ([`TileGrid::WHOLE`]) means that the image is not split and is one tile.
+/// `0 x 0` ([`TileGrid::WHOLE`]) means that the image is not split and only has the global tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TileGrid {
-    /// Tiles from top to bottom.
+    /// Number of rows.
     pub rows: u32,
-    /// Tiles from left to right.
+    /// Number of columns.
     pub cols: u32,
 }
 
@@ -24,12 +24,12 @@ impl TileGrid {
     /// The grid of an image that is not split.
     pub const WHOLE: TileGrid = TileGrid { rows: 0, cols: 0 };
 
-    /// Whether the image is split. When it is not, it is one tile.
+    /// Whether the image is split; otherwise it is a single tile.
     pub fn is_split(&self) -> bool {
         self.rows > 0 && self.cols > 0
     }
 
-    /// Number of tiles: `rows * cols + 1` for a split image (the last one shows the whole image), else 1.
+    /// Number of tiles: `rows * cols + 1` for a split image (the last one is the global tile), otherwise 1.
     pub fn tiles(&self) -> usize {
         if self.is_split() { (self.rows as usize).saturating_mul(self.cols as usize).saturating_add(1) } else { 1 }
     }
@@ -40,13 +40,12 @@ impl TileGrid {
     }
 }
 
-/// The sizes one image goes through on its way to tiles. All pairs are `(height, width)` in pixels.
+/// The sizes of an image before it is split into tiles. All pairs are `(height, width)` in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TilePlan {
-    /// Size after the first resize, which brings the image to [`ImageProcessorConfig::size`]. The input size when
-    /// `do_resize` is off.
+    /// Size after the first resize to [`ImageProcessorConfig::size`]; the input size if `do_resize` is off.
     pub resized: (u32, u32),
-    /// Size after the second resize: multiples of the tile edge when the image is split, else one tile.
+    /// Size after the second resize: multiples of the tile edge if the image is split, otherwise one tile.
     pub stretched: (u32, u32),
     /// The split of `stretched` into tiles.
     pub grid: TileGrid,
@@ -55,13 +54,13 @@ pub struct TilePlan {
 }
 
 impl TilePlan {
-    /// Plans an image of `height` x `width` pixels, under the configuration's
+    /// Plans the tiles of an image of `height` x `width` pixels under the configuration's
     /// [`resize_policy`](ImageProcessorConfig::resize_policy).
     ///
     /// # Errors
     ///
-    /// [`Error::EmptyImage`] for a side of zero, [`Error::Invalid`] when `config` holds a size of zero, or when a side
-    /// would come out larger than `u32` can hold.
+    /// [`Error::EmptyImage`] for a side of zero, [`Error::Invalid`] if `config` has a size of zero, or if a resized
+    /// side exceeds `u32`.
     pub fn new(height: u32, width: u32, config: &ImageProcessorConfig) -> Result<TilePlan, Error> {
         config.resize_policy.plan(height, width, config)
     }
@@ -101,9 +100,9 @@ impl TilePlan {
     }
 }
 
-/// The size with the longest side at `edge` and the other one in proportion, made even by adding one; then the longest
-/// side is brought down to [`MAX_LONGEST_EDGE`], without evening. For an odd `edge` and a nearly square image the
-/// evening makes the other side the longest one.
+/// Resizes the longest side to `edge`, keeps the aspect ratio, and rounds the other side up to an even number; then
+/// reduces the longest side to [`MAX_LONGEST_EDGE`] without rounding to even. For an odd `edge` and a nearly square
+/// image, the rounding can make the other side the longest one.
 fn fit_longest_edge(height: u32, width: u32, edge: u32) -> Result<(u32, u32), Error> {
     if edge == 0 {
         return Err(Error::invalid("size.longest_edge", "must be at least 1, is 0"));
@@ -115,7 +114,7 @@ fn fit_longest_edge(height: u32, width: u32, edge: u32) -> Result<(u32, u32), Er
         (u64::from(edge), even(truncate(f64::from(edge) * aspect)))
     };
     let (mut h, mut w) = (h.max(1), w.max(1));
-    // The ratio of the new size, not of the image: the rounding above is part of it.
+    // The aspect ratio of the new size rather than of the image, because it includes the rounding above.
     let aspect = w as f64 / h as f64;
     let limit = u64::from(MAX_LONGEST_EDGE);
     if w >= h && w > limit {
@@ -126,12 +125,12 @@ fn fit_longest_edge(height: u32, width: u32, edge: u32) -> Result<(u32, u32), Er
     Ok((side(h.max(1))?, side(w.max(1))?))
 }
 
-/// The multiples of `tile` that an image of this size is stretched to. The aspect ratio is kept only roughly.
+/// The multiples of `tile` to which an image is resized. The aspect ratio is kept only approximately.
 fn stretch_to_tiles(height: u32, width: u32, tile: u32) -> Result<(u32, u32), Error> {
     let tile = u64::from(tile);
     let aspect = f64::from(width) / f64::from(height);
-    // A rounded product can fall below one (49 * (1 / 49) is 0.999...), which leaves no pixel and makes the reference
-    // fail; such an image is one tile across here.
+    // A rounded product can be below one (49 * (1 / 49) is 0.999...), which leaves no pixel and makes the reference
+    // fail; here the image gets one tile in that direction.
     let up = |pixels: u64| pixels.max(1).div_ceil(tile) * tile;
     let (h, w) = if width >= height {
         let w = up(u64::from(width));

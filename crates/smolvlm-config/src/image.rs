@@ -8,37 +8,37 @@ use crate::{
     json::{EDGE, Kind, NUMBER, Node, TEXT},
 };
 
-/// How an image becomes tiles of pixel values.
+/// Parameters of image preprocessing.
 ///
-/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMImageProcessor`), which no released model uses
+/// `Default` has the class defaults of transformers 5.24.0 (`SmolVLMImageProcessor`), which no released model uses
 /// unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageProcessorConfig {
-    /// Whether images with other color modes, or transparency, are converted to RGB.
+    /// Whether images in other color modes, or with transparency, are converted to RGB.
     pub do_convert_rgb: bool,
-    /// Whether the image is brought to `size` first.
+    /// Whether the image is first resized to `size`.
     pub do_resize: bool,
-    /// The size the image is brought to first.
+    /// Target size of the first resize.
     pub size: Size,
-    /// The filter of every resize.
+    /// Resampling filter.
     pub resample: Resample,
-    /// Whether an image is split into tiles. Otherwise it is squeezed into one.
+    /// Whether images are split into tiles; otherwise they are resized to a single tile.
     pub do_image_splitting: bool,
     /// Edge of a tile in pixels.
     pub max_image_size: u32,
-    /// How far the tiles may depart from the reference's. Not a key of the reference, which ignores it.
+    /// How far the tiles may deviate from the reference's. Not a key of the reference, which ignores it.
     pub resize_policy: ResizePolicy,
     /// Whether pixel values (0 to 255) are multiplied by `rescale_factor`.
     pub do_rescale: bool,
-    /// What pixel values are multiplied by.
+    /// Factor of the pixel values.
     pub rescale_factor: f64,
-    /// Whether `image_mean` is subtracted and the result divided by `image_std`.
+    /// Whether pixel values are normalized with `image_mean` and `image_std`.
     pub do_normalize: bool,
-    /// What is subtracted, for red, green and blue.
+    /// Mean of the red, green and blue channel.
     pub image_mean: [f64; 3],
-    /// What the difference is divided by, for red, green and blue.
+    /// Standard deviation of the red, green and blue channel.
     pub image_std: [f64; 3],
-    /// Whether samples with fewer tiles than others of a batch are filled up.
+    /// Whether samples with fewer tiles than others of a batch are padded.
     pub do_pad: bool,
 }
 
@@ -62,7 +62,7 @@ impl Default for ImageProcessorConfig {
     }
 }
 
-/// A switch: null turns it off, as in transformers 5.24.0.
+/// A flag for which null means false, as in transformers 5.24.0.
 pub(crate) const SWITCH: Kind<bool> =
     Kind { expected: "true or false", convert: |value| if value.is_null() { Some(false) } else { value.as_bool() } };
 
@@ -84,7 +84,7 @@ impl ImageProcessorConfig {
         Self::read_fields(node)
     }
 
-    /// Reads everything but the class, which image and video processors name differently.
+    /// Reads everything except the class, which has different keys in image and video processors.
     pub(crate) fn read_fields(node: &Node<'_>) -> Result<Self, Error> {
         let default = ImageProcessorConfig::default();
         Ok(ImageProcessorConfig {
@@ -129,11 +129,11 @@ impl ImageProcessorConfig {
         value
     }
 
-    /// Checks the values.
+    /// Validates the values.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero or an absurd one, a factor or mean that is not finite, or a standard
+    /// [`Error::Invalid`] for a size that is zero or too large, a factor or mean that is not finite, or a standard
     /// deviation of zero.
     pub fn validate(&self) -> Result<(), Error> {
         self.size.validate()?;
@@ -152,7 +152,7 @@ impl ImageProcessorConfig {
     }
 }
 
-/// Refuses the processor of another model family. Older versions save the class with the suffix `Fast`.
+/// Rejects the processor of another model family. Older versions save the class with the suffix `Fast`.
 fn check_type(node: &Node<'_>) -> Result<(), Error> {
     let key = "image_processor_type";
     match node.nullable(key, TEXT)? {

@@ -1,4 +1,4 @@
-//! Typed access to JSON objects, with errors that name the key path, and reading of files.
+//! Typed access to JSON objects with key paths in errors, and reading of files.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 
-/// The largest configuration file that is read, in bytes.
+/// Maximum size of a configuration file in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// How a JSON value becomes a Rust value, and what to say when it does not.
+/// Conversion of a JSON value to a Rust value, and the expectation stated in errors.
 pub(crate) struct Kind<T> {
     pub expected: &'static str,
     pub convert: fn(&Value) -> Option<T>,
@@ -31,7 +31,7 @@ pub(crate) const EDGE: Kind<u32> = Kind {
     convert: |value| u32::try_from(i32::try_from(value.as_u64()?).ok()?).ok().filter(|&edge| edge > 0),
 };
 
-/// Any JSON number: a file does not tell 1 from 1.0 by intent.
+/// Any JSON number: files do not distinguish 1 from 1.0.
 pub(crate) const NUMBER: Kind<f64> =
     Kind { expected: "a number", convert: |value| value.as_f64().filter(|number| number.is_finite()) };
 
@@ -42,7 +42,7 @@ pub(crate) const TOKEN: Kind<u32> = Kind {
     convert: |value| u32::try_from(value.as_u64()?).ok(),
 };
 
-/// A special token that may be absent: negative ids are an old spelling of "none".
+/// An optional special token: negative ids are an old notation for "none".
 pub(crate) const SPECIAL_TOKEN: Kind<Option<u32>> = Kind {
     expected: TOKEN.expected,
     convert: |value| match value.as_i64() {
@@ -51,7 +51,7 @@ pub(crate) const SPECIAL_TOKEN: Kind<Option<u32>> = Kind {
     },
 };
 
-/// One token id or a list of them; negative ids are left out.
+/// One token id or a list of them; negative ids are omitted.
 pub(crate) const SPECIAL_TOKENS: Kind<Vec<u32>> = Kind {
     expected: "a token id or a list of token ids (integers from 0 to 4294967295)",
     convert: |value| match value {
@@ -63,14 +63,14 @@ pub(crate) const SPECIAL_TOKENS: Kind<Vec<u32>> = Kind {
     },
 };
 
-/// A JSON object and the path of keys that leads to it.
+/// A JSON object and its key path.
 pub(crate) struct Node<'a> {
     path: String,
     map: &'a Map<String, Value>,
 }
 
 impl<'a> Node<'a> {
-    /// The root of a document; `what` names the document in the error.
+    /// The root of a document; `what` is the name of the document in errors.
     pub fn root(value: &'a Value, what: &str) -> Result<Self, Error> {
         match value {
             Value::Object(map) => Ok(Node { path: String::new(), map }),
@@ -78,12 +78,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The key path of one of this object's keys.
+    /// The key path of a key of this object.
     pub fn key(&self, key: &str) -> String {
         format!("{}{key}", self.path)
     }
 
-    /// The value of a key unless it is absent; null is a value.
+    /// The value of a key, `None` if it is absent; null is a value.
     pub fn value(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key)
     }
@@ -93,12 +93,12 @@ impl<'a> Node<'a> {
         self.map.keys().map(String::as_str)
     }
 
-    /// The error of a key whose value is not what was expected.
+    /// The error for a key with an unexpected value.
     pub fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> Error {
         Error::Type { key: self.key(key), expected, found: describe(value) }
     }
 
-    /// The value of a key, `None` when it is absent. Null is of the wrong type.
+    /// The value of a key, `None` if it is absent. Null is a type error.
     pub fn get<T>(&self, key: &str, kind: Kind<T>) -> Result<Option<T>, Error> {
         match self.map.get(key) {
             None => Ok(None),
@@ -106,7 +106,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value of a key, `None` when it is absent or null.
+    /// The value of a key, `None` if it is absent or null.
     pub fn nullable<T>(&self, key: &str, kind: Kind<T>) -> Result<Option<T>, Error> {
         match self.map.get(key) {
             Some(Value::Null) => Ok(None),
@@ -114,7 +114,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An object inside this one, `None` when it is absent or null.
+    /// An object inside this one, `None` if it is absent or null.
     pub fn object(&self, key: &str) -> Result<Option<Node<'a>>, Error> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -124,7 +124,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The text after the UTF-8 byte order mark that some editors put first.
+/// Strips a leading UTF-8 byte order mark, which some editors write.
 pub fn without_byte_order_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
@@ -135,7 +135,7 @@ pub(crate) fn parse(text: &str, what: &str) -> Result<Value, Error> {
         .map_err(|error| Error::Parse { what: what.to_owned(), message: error.to_string() })
 }
 
-/// Reads a text file of at most [`MAX_FILE_BYTES`], without its byte order mark; `None` when it does not exist.
+/// Reads a text file of at most [`MAX_FILE_BYTES`], without its byte order mark; `None` if it does not exist.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
@@ -145,7 +145,7 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     };
     let mut text = String::new();
     let size = file.metadata().map_err(failed)?.len();
-    // The size is asked first to give a good message, and the read is capped for files that grow or have no size.
+    // The size is checked first for a better error message; the read is limited for files that grow or report no size.
     let read = if size > MAX_FILE_BYTES {
         size
     } else {
@@ -159,7 +159,7 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
     Ok(Some(text))
 }
 
-/// Reads a text file that has to exist.
+/// Reads a text file that must exist.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     read_optional(path)?.ok_or_else(|| Error::Read { path: path.to_owned(), source: ErrorKind::NotFound.into() })
 }
@@ -169,7 +169,7 @@ pub(crate) fn in_file<T>(path: &Path, result: Result<T, Error>) -> Result<T, Err
     result.map_err(|error| Error::InFile { path: path.to_owned(), source: Box::new(error) })
 }
 
-/// A value in a few words, for an error message.
+/// A short description of a value for error messages.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -181,7 +181,7 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// The beginning of a text that an error message quotes.
+/// Shortens a text that an error message quotes.
 pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(60).collect();
     if short.len() < text.len() {

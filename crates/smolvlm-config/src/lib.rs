@@ -1,11 +1,11 @@
 //! Configuration files, presets and tile geometry of the SmolVLM family.
 //!
-//! Everything here is plain data: JSON of a checkpoint in, checked values out. [`ModelConfig`] is `config.json`,
-//! [`ProcessorConfig`] gathers the files of the image and video processors, [`GenerationConfig`] is
-//! `generation_config.json`. Old and new spellings of the keys are read, and errors name the key path.
+//! This crate parses and validates the JSON files of a checkpoint. [`ModelConfig`] is `config.json`,
+//! [`ProcessorConfig`] combines the files of the image and video processors, [`GenerationConfig`] is
+//! `generation_config.json`. Both old and new key names are supported, and errors contain the key path.
 //!
-//! [`TilePlan`] is the geometry of an image: the sizes it goes through and the [`TileGrid`] it is split into. Prompts
-//! and pixels both follow from it, so they cannot disagree.
+//! [`TilePlan`] is the geometry of an image: the sizes to which it is resized and the [`TileGrid`] into which it is
+//! split. Prompts and pixel values are both derived from it, so they always agree.
 //!
 //! ```
 //! use smolvlm_config::{Preset, TilePlan};
@@ -18,8 +18,8 @@
 //! # Ok::<(), smolvlm_config::Error>(())
 //! ```
 //!
-//! Behavior follows transformers 5.24.0. Where that version would fail later, inside a model or processor, reading
-//! fails here.
+//! Behavior follows transformers 5.24.0. Configurations for which that version fails later, in the model or processor,
+//! are rejected when they are read.
 
 mod activation;
 mod check;

@@ -1,4 +1,4 @@
-//! Configuration of a whole model: `config.json`.
+//! Configuration of a model: `config.json`.
 
 use std::path::Path;
 
@@ -11,35 +11,36 @@ use crate::{
     parameters,
 };
 
-/// The most layers that a tower may have; real ones have at most a few hundred.
+/// Maximum number of layers of an encoder or decoder; existing models have at most a few hundred.
 const MAX_LAYERS: usize = 4096;
 
-/// The most parameters that a model may have. It keeps every product of sizes far away from overflow.
+/// Maximum number of parameters, which excludes overflow in products of sizes.
 const MAX_PARAMETERS: u128 = 1 << 40;
 
-/// Configuration of a SmolVLM model, as `config.json` holds it.
+/// Configuration of a SmolVLM model, as in `config.json`.
 ///
-/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMConfig`). They do not fit together (a grid of 7
-/// patches cannot be shuffled by 2), so [`ModelConfig::validate`] refuses them until sizes are set.
+/// `Default` has the class defaults of transformers 5.24.0 (`SmolVLMConfig`). They are inconsistent (pixel shuffle by 2
+/// is impossible on a grid of 7 patches), so [`ModelConfig::validate`] rejects them until sizes are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Token whose positions are replaced by image features.
+    /// Placeholder token whose embeddings are replaced by image features.
     pub image_token_id: u32,
-    /// Patches along one side of the square that the connector folds into one token.
+    /// Pixel shuffle factor of the connector: edge, in patches, of the square that becomes one token.
     pub scale_factor: usize,
-    /// Whether the output matrix is the embedding matrix.
+    /// Whether the output matrix shares the weights of the embedding.
     pub tie_word_embeddings: bool,
-    /// Whether a forward pass keeps keys and values unless told otherwise.
+    /// Whether a forward pass uses the key-value cache by default.
     pub use_cache: bool,
-    /// A legacy key that no part of the model uses; [`TextConfig::pad_token_id`] is the one that counts.
+    /// A legacy key that the model does not use; see [`TextConfig::pad_token_id`].
     pub pad_token_id: Option<u32>,
-    /// Type of the stored weights.
+    /// Data type of the stored weights.
     pub dtype: Option<FloatType>,
     /// The vision encoder.
     pub vision: VisionConfig,
     /// The text decoder.
     pub text: TextConfig,
-    /// Generation parameters: those found in `config.json`, until what read it puts those of `generation_config.json` here.
+    /// Generation parameters: those of `config.json`, until the caller replaces them by those of
+    /// `generation_config.json`.
     pub generation: GenerationConfig,
 }
 
@@ -61,13 +62,13 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// Reads and checks the text of a `config.json`, of SmolVLM or of its predecessor (`idefics3`), in the spelling of
-    /// transformers 4 or 5. Unknown keys are ignored.
+    /// Parses and validates the text of a `config.json` of SmolVLM or its predecessor (`idefics3`), with the key names
+    /// of transformers 4 or 5. Unknown keys are ignored.
     ///
     /// # Errors
     ///
-    /// [`Error::Parse`] when the text is not JSON, [`Error::Type`] and [`Error::Unsupported`] with the key path of a
-    /// value that cannot be read, and the errors of [`ModelConfig::validate`].
+    /// [`Error::Parse`] if the text is not JSON, [`Error::Type`] and [`Error::Unsupported`] with the key path of an
+    /// invalid value, and the errors of [`ModelConfig::validate`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let value = json::parse(text, "model configuration")?;
         let config = Self::read(&Node::root(&value, "model configuration")?)?;
@@ -79,8 +80,8 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::TooLarge`] for the file, and [`Error::InFile`] around those of
-    /// [`ModelConfig::from_json`].
+    /// [`Error::Read`] or [`Error::TooLarge`] for the file, and those of [`ModelConfig::from_json`] wrapped in
+    /// [`Error::InFile`].
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("config.json");
         json::in_file(&path, Self::from_json(&json::read(&path)?))
@@ -108,7 +109,7 @@ impl ModelConfig {
         if let Some(text) = &text_node {
             generation = generation.or(GenerationConfig::read(text)?);
         }
-        // Saved by transformers 5 under the private name, which wins when both are there.
+        // transformers 5 saves it under the private name, which takes precedence.
         let pad_key = ["_pad_token_id", "pad_token_id"].into_iter().find(|key| node.value(key).is_some());
         let dtype_key =
             ["dtype", "torch_dtype"].into_iter().find(|key| node.value(key).is_some_and(|value| !value.is_null()));
@@ -134,8 +135,8 @@ impl ModelConfig {
         })
     }
 
-    /// The `config.json` of this configuration, in the spelling of transformers 5.24. Reading it gives an equal value,
-    /// for every configuration that came from a file.
+    /// Serializes the configuration to `config.json` with the key names of transformers 5.24. Parsing it gives an equal
+    /// value for every configuration that was read from a file.
     pub fn to_json(&self) -> String {
         let mut value = json!({
             "architectures": ["SmolVLMForConditionalGeneration"],
@@ -159,24 +160,23 @@ impl ModelConfig {
         format!("{value:#}\n")
     }
 
-    /// Image tokens of one tile: `(image_size / patch_size)^2 / scale_factor^2`, rounded down. 0 for a configuration
-    /// that [`ModelConfig::validate`] refuses.
+    /// Number of image tokens per tile: `(image_size / patch_size)^2 / scale_factor^2`, rounded down. 0 for some
+    /// configurations that [`ModelConfig::validate`] rejects.
     pub fn image_seq_len(&self) -> usize {
         let patches = self.vision.grid().saturating_pow(2);
         patches.checked_div(self.scale_factor.saturating_pow(2)).unwrap_or(0)
     }
 
-    /// Number of weights that a checkpoint of this model stores. Saturates instead of overflowing.
+    /// Number of parameters in a checkpoint of this model. Saturates instead of overflowing.
     pub fn parameter_count(&self) -> usize {
         usize::try_from(parameters::count(self)).unwrap_or(usize::MAX)
     }
 
-    /// Checks the values against each other. [`ModelConfig::from_json`] has done so.
+    /// Validates the consistency of the values, as [`ModelConfig::from_json`] does.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for sizes of zero, sizes that do not divide each other where they must, and sizes so large
-    /// that no such model can exist.
+    /// [`Error::Invalid`] for sizes that are zero, not divisible where they must be, or too large.
     pub fn validate(&self) -> Result<(), Error> {
         self.vision.validate()?;
         self.text.validate()?;

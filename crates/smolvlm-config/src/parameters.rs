@@ -1,8 +1,8 @@
-//! The number of weights that a configuration describes.
+//! Number of parameters of a model.
 
 use crate::{ModelConfig, TextConfig, VisionConfig};
 
-/// All weights of a checkpoint. Saturates, so that any configuration has a count.
+/// Number of parameters in a checkpoint. Saturates, so that every configuration has a count.
 pub(crate) fn count(config: &ModelConfig) -> u128 {
     let text = &config.text;
     let folded = product(&[config.vision.hidden_size, config.scale_factor, config.scale_factor]);

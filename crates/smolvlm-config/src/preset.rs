@@ -1,13 +1,13 @@
-//! Model sizes, as data files: the released ones and a tiny one.
+//! Presets of the released model sizes and of a tiny one.
 
 use std::{fmt, str::FromStr};
 
 use crate::{Error, GenerationConfig, ModelConfig, ProcessorConfig};
 
-/// A model size.
+/// A preset model size.
 ///
-/// The values are those of the SmolVLM2 checkpoints. `rope_theta` of the 2.2B model is 130000 here, a value that was
-/// not seen in its file: read the file's own value when there is a file. It does not change the shape of any weight.
+/// The values are those of the SmolVLM2 checkpoints, except that `rope_theta` of the 2.2B model, 130000, was not taken
+/// from its file; if there is a checkpoint, use its value. It does not affect the shapes of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Preset {
     /// SmolVLM2-256M-Video-Instruct.
@@ -22,10 +22,10 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All presets, from small to large.
+    /// All presets, from smallest to largest.
     pub const ALL: [Preset; 4] = [Preset::Tiny, Preset::Smol256M, Preset::Smol500M, Preset::Smol2B];
 
-    /// The name that [`Preset::from_str`] reads: `256m`, `500m`, `2.2b` or `tiny`.
+    /// The name that [`Preset::from_str`] parses: `256m`, `500m`, `2.2b` or `tiny`.
     pub fn name(&self) -> &'static str {
         match self {
             Preset::Smol256M => "256m",
@@ -72,7 +72,7 @@ impl fmt::Display for Preset {
 impl FromStr for Preset {
     type Err = Error;
 
-    /// Reads the name of a preset, in upper or lower case.
+    /// Parses the name of a preset, ignoring case.
     fn from_str(name: &str) -> Result<Self, Error> {
         Preset::ALL
             .into_iter()
@@ -81,7 +81,7 @@ impl FromStr for Preset {
     }
 }
 
-/// A preset is part of the program: the tests read all of them, so that a bad one cannot be released.
+/// Unwraps an embedded preset, all of which are covered by tests.
 fn embedded<T>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| panic!("a preset is broken: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Configuration of a whole processor, gathered from the files of a checkpoint directory.
+//! Processor configuration, combined from the files of a checkpoint directory.
 
 use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
@@ -11,23 +11,23 @@ use crate::{
     template::Templates,
 };
 
-/// Image tokens per tile when no file says.
+/// Image tokens per tile if no file specifies it.
 const DEFAULT_IMAGE_SEQ_LEN: usize = 169;
 
-/// What lies between a conversation and the inputs of the model.
+/// Parameters of the preprocessing from conversations to model inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorConfig {
-    /// Image tokens per tile. Has to be [`crate::ModelConfig::image_seq_len`] of the model it is used with.
+    /// Image tokens per tile. Must equal [`crate::ModelConfig::image_seq_len`] of the model.
     pub image_seq_len: usize,
-    /// How images become tiles.
+    /// Parameters of image preprocessing.
     pub image: ImageProcessorConfig,
-    /// How videos become frames.
+    /// Parameters of video preprocessing.
     pub video: VideoProcessorConfig,
     /// The chat template, in the Jinja language.
     pub chat_template: Option<String>,
-    /// Further chat templates by name.
+    /// Additional chat templates by name.
     pub named_chat_templates: BTreeMap<String, String>,
-    /// What to ask about media when the user asks nothing.
+    /// Default prompts for media without a question.
     pub default_prompts: DefaultPrompts,
 }
 
@@ -44,13 +44,13 @@ impl Default for ProcessorConfig {
     }
 }
 
-/// What `processor_config.json` says.
+/// The content of `processor_config.json`.
 #[derive(Default)]
 struct Sections {
     image_seq_len: Option<usize>,
     image: Option<ImageProcessorConfig>,
     video: Option<VideoProcessorConfig>,
-    /// The video configuration that follows from the image section.
+    /// The video configuration derived from the image section.
     video_of_image: Option<VideoProcessorConfig>,
     templates: Option<Templates>,
     default_prompts: DefaultPrompts,
@@ -75,14 +75,13 @@ impl Sections {
 }
 
 impl ProcessorConfig {
-    /// Reads and checks the text of a `processor_config.json` that holds all sections, as transformers 5 saves it. The
-    /// video section may be missing, it follows from the image section then.
+    /// Parses and validates the text of a `processor_config.json` with all sections, as transformers 5 saves it. If the
+    /// video section is missing, it is derived from the image section.
     ///
     /// # Errors
     ///
-    /// [`Error::Parse`] when the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of a
-    /// value that cannot be read, [`Error::Invalid`] without an image section, and the errors of
-    /// [`ProcessorConfig::validate`].
+    /// [`Error::Parse`] if the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of an
+    /// invalid value, [`Error::Invalid`] without an image section, and the errors of [`ProcessorConfig::validate`].
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let value = json::parse(text, "processor configuration")?;
         let sections = Sections::read(&Node::root(&value, "processor configuration")?)?;
@@ -94,7 +93,7 @@ impl ProcessorConfig {
         Self::assemble(sections.image_seq_len, image, video, templates, sections.default_prompts)
     }
 
-    /// Gathers the configuration from a checkpoint directory. The first place that has a part wins
+    /// Reads the configuration from a checkpoint directory. For each part, the first source in this order is used
     /// (transformers 5.24.0, `processing_utils.py`):
     ///
     /// | part | places |
@@ -154,7 +153,7 @@ impl ProcessorConfig {
         Ok(config)
     }
 
-    /// The `processor_config.json` of this configuration, with all sections and the chat templates. Reading it gives
+    /// Serializes the configuration to `processor_config.json`, with all sections and chat templates. Parsing it gives
     /// an equal value.
     pub fn to_json(&self) -> String {
         let mut value = json!({
@@ -183,7 +182,7 @@ impl ProcessorConfig {
     }
 }
 
-/// Reads an object from a file of the directory, `None` without that file.
+/// Reads an object from a file of the directory; `None` if the file does not exist.
 fn read_file<T>(
     dir: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! Questions of a checkpoint for users who ask none.
+//! Default prompts of a checkpoint.
 
 use serde_json::{Map, Value};
 
@@ -7,15 +7,15 @@ use crate::{
     json::{Node, TEXT},
 };
 
-/// Questions to ask about media when the user asks none: of a checkpoint that answers other questions than the usual ones.
-/// They are the optional object `default_prompts` of `processor_config.json`, which transformers ignores.
+/// Default prompts about media if the user asks no question, for checkpoints trained on specific questions. Stored as
+/// the optional object `default_prompts` of `processor_config.json`, which transformers ignores.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DefaultPrompts {
-    /// About one image.
+    /// Prompt for one image.
     pub image: Option<String>,
-    /// About several images.
+    /// Prompt for several images.
     pub images: Option<String>,
-    /// About videos.
+    /// Prompt for videos.
     pub video: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl DefaultPrompts {
         })
     }
 
-    /// The value of the key; none without questions.
+    /// The value of the key; none without prompts.
     pub(crate) fn to_value(&self) -> Option<Value> {
         let questions = [("image", &self.image), ("images", &self.images), ("video", &self.video)];
         let given = questions.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into())));

@@ -1,23 +1,23 @@
-//! How far image processing may depart from the reference to save tiles.
+//! Resize policies that save tiles compared with the reference.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, ImageProcessorConfig, Size, TilePlan};
 
-/// How an image gets its tiles. Every policy but the first gives other pixels and fewer tokens than the reference; the
-/// model sees the tiles of a smaller image then, in the same framing.
+/// How an image is resized before it is split into tiles. All policies except the first give other pixel values and
+/// fewer tokens than the reference: the tiles of a smaller version of the whole image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ResizePolicy {
-    /// As the reference: every image, however small, is brought to the configured size.
+    /// As in the reference: every image, however small, is resized to the configured size.
     #[default]
     Faithful,
-    /// An image is enlarged to the next whole number of tiles at most: small ones are one tile.
+    /// Images are enlarged at most to the next whole number of tiles, so small ones are a single tile.
     NoUpscale,
-    /// At most this many tiles, the one of the whole image included: the configured size goes down, by whole tiles, until
-    /// they suffice.
+    /// At most this many tiles, including the global tile: the configured size is reduced in steps of whole tiles until
+    /// the image fits.
     MaxTiles(u32),
-    /// One tile that shows the whole image.
+    /// Only the global tile.
     GlobalOnly,
 }
 
@@ -39,7 +39,7 @@ impl ResizePolicy {
                 let tiles = height.max(width).div_ceil(tile);
                 faithful(Size::LongestEdge(edge.min(tiles.saturating_mul(tile).max(1))))
             }
-            // A size that does not depend on the image is not enlargement.
+            // A size that does not depend on the image is not an enlargement.
             (Self::NoUpscale, size @ Size::Exact { .. }) => faithful(size),
             (Self::MaxTiles(most), size) => {
                 let fits = |plan: &TilePlan| plan.grid.tiles() <= most as usize;
@@ -48,7 +48,7 @@ impl ResizePolicy {
                     return Ok(plan);
                 }
                 if let Size::LongestEdge(edge) = size {
-                    // A side of k tiles makes k tiles at least, so larger ones need no look.
+                    // A side of k tiles gives at least k tiles, so larger ones are skipped.
                     for tiles in (2..edge.div_ceil(tile).min(most)).rev() {
                         let plan = faithful(Size::LongestEdge(tiles * tile))?;
                         if fits(&plan) {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn small_images_are_one_tile_unless_faithful() {
+    fn small_images_are_one_tile_except_with_faithful() {
         assert_eq!(grid(1, 1, Faithful), (4, 4));
         assert_eq!(grid(1, 1, NoUpscale), (0, 0));
         assert_eq!(grid(512, 300, NoUpscale), (0, 0));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_makes_more_tiles_than_it_may() {
+    fn no_policy_exceeds_its_tile_limit() {
         for (height, width) in [(1, 1), (100, 2000), (768, 1024), (3000, 4000), (2000, 100)] {
             for most in 1..=18 {
                 let (rows, cols) = grid(height, width, MaxTiles(most));
@@ -119,14 +119,14 @@ mod tests {
             assert_eq!(grid(height, width, GlobalOnly), (0, 0));
             assert_eq!(grid(height, width, MaxTiles(17)), grid(height, width, Faithful));
         }
-        // The largest that fits: 2 x 2 and the whole.
+        // The largest possible grid: 2 x 2 and the global tile.
         assert_eq!(grid(1024, 1024, MaxTiles(9)), (2, 2));
         assert_eq!(grid(1024, 1024, MaxTiles(10)), (3, 3));
         assert_eq!(grid(100, 2000, MaxTiles(4)), (1, 3));
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for policy in [Faithful, NoUpscale, MaxTiles(5), GlobalOnly] {
             assert_eq!(policy.to_string().parse::<ResizePolicy>().unwrap(), policy);
         }

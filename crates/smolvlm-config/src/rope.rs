@@ -10,10 +10,10 @@ use crate::{
     json::{COUNT, NUMBER, Node, TEXT},
 };
 
-/// The base of the rotary angles when a configuration names none.
+/// The default RoPE base frequency.
 const DEFAULT_THETA: f64 = 10_000.0;
 
-/// How rotary angles grow with the position.
+/// Rotary position embedding variants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeParameters {
     /// Frequencies `theta^(-2i/D)`. The released models use this one.
@@ -25,21 +25,21 @@ pub enum RopeParameters {
     Linear {
         /// Base of the frequencies.
         theta: f64,
-        /// What every frequency is divided by.
+        /// Divisor of all frequencies.
         factor: f64,
     },
-    /// The scaling of Llama 3.1: long wavelengths are stretched by a factor, short ones are kept, those in between are
-    /// blended.
+    /// The scaling of Llama 3.1: the frequencies of long wavelengths are divided by a factor, those of short ones are
+    /// kept, those in between are interpolated.
     Llama3 {
         /// Base of the frequencies.
         theta: f64,
-        /// What the frequencies of long wavelengths are divided by.
+        /// Divisor of the frequencies of long wavelengths.
         factor: f64,
         /// Wavelengths above `original_max_position_embeddings / low_freq_factor` are long.
         low_freq_factor: f64,
         /// Wavelengths below `original_max_position_embeddings / high_freq_factor` are short.
         high_freq_factor: f64,
-        /// Number of positions the model was first trained on.
+        /// Context length of the original training.
         original_max_position_embeddings: usize,
     },
 }
@@ -66,7 +66,7 @@ impl RopeParameters {
         let theta = f64::from(self.theta() as f32);
         let plain = (0..head_dim / 2).map(|i| {
             let exponent = (2 * i) as f32 / head_dim as f32;
-            // The power of a float type's own library differs between platforms; a wider one, rounded, does not.
+            // `f32::powf` differs between platforms; the rounded result of `f64` does not.
             1.0 / theta.powf(f64::from(exponent)) as f32
         });
         match *self {
@@ -86,7 +86,7 @@ impl RopeParameters {
                 let (positions, factor) = (positions as f32, factor as f32);
                 plain
                     .map(|frequency| {
-                        // A number divided by a tensor is a reciprocal and a product in the reference.
+                        // In the reference, a number divided by a tensor is a reciprocal and a product.
                         let wavelength = frequency.recip() * TAU as f32;
                         if wavelength < short {
                             frequency
@@ -122,9 +122,9 @@ impl RopeParameters {
             None => ("type", parameters.get("type", TEXT)?.unwrap_or_else(|| "default".to_owned())),
         };
         let required = |key: &str| {
-            parameters
-                .get(key, NUMBER)?
-                .ok_or_else(|| Error::invalid(parameters.key(key), format!("is missing, rope type {name:?} needs it")))
+            parameters.get(key, NUMBER)?.ok_or_else(|| {
+                Error::invalid(parameters.key(key), format!("is missing; required by rope type {name:?}"))
+            })
         };
         match name.as_str() {
             "default" => Ok(RopeParameters::Default { theta }),
@@ -207,14 +207,14 @@ impl RopeParameters {
     }
 }
 
-/// Refuses scaled angles on a part of each head only. The default type ignores the key, as the reference does.
+/// Rejects rotation of a part of each head with scaling. The default type ignores the key, as in the reference.
 fn whole_head(node: &Node<'_>, parameters: &Node<'_>) -> Result<(), Error> {
     for owner in [parameters, node] {
         match owner.nullable("partial_rotary_factor", NUMBER)? {
             Some(part) if part != 1.0 => {
                 return Err(Error::invalid(
                     owner.key("partial_rotary_factor"),
-                    format!("must be 1, llama rotates whole heads, is {part}"),
+                    format!("must be 1 because Llama rotates whole heads, is {part}"),
                 ));
             }
             _ => {}

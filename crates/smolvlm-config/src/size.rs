@@ -8,15 +8,15 @@ use crate::{
     json::{COUNT, EDGE, Node, shorten},
 };
 
-/// The longest side, in pixels, that an exact size may have.
+/// Maximum side of an exact size in pixels.
 const MAX_EXACT_SIDE: usize = 1 << 16;
 
-/// The size an image is brought to before it is split into tiles, in pixels.
+/// Target size of the first resize, before the image is split into tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Size {
-    /// The longest side gets this length, up or down, and the other one follows in proportion.
+    /// The longest side is scaled up or down to this length, keeping the aspect ratio.
     LongestEdge(u32),
-    /// Exactly this size, whatever the proportions of the image.
+    /// Exactly this size, whatever the aspect ratio of the image.
     Exact {
         /// Height in pixels.
         height: u32,
@@ -26,9 +26,9 @@ pub enum Size {
 }
 
 impl Size {
-    /// Reads `{"longest_edge"}`, `{"height", "width"}`, `[height, width]` or one length for a square.
+    /// Parses `{"longest_edge"}`, `{"height", "width"}`, `[height, width]` or one length for a square.
     ///
-    /// `longest_edge` may come with `shortest_edge`, which has no effect then, as in transformers 5.24.0.
+    /// `longest_edge` may be combined with `shortest_edge`, which is then ignored, as in transformers 5.24.0.
     pub(crate) fn read(node: &Node<'_>, key: &str) -> Result<Option<Self>, Error> {
         const EXPECTED: &str = "an object with longest_edge or height and width, a list [height, width], or an integer, all from 1 to 2147483647";
         let Some(value) = node.value(key) else {
@@ -80,7 +80,7 @@ impl Size {
         }
     }
 
-    /// The lengths are not zero, and an exact size is not absurd.
+    /// Checks that lengths are not zero, and that an exact size is within limits.
     pub(crate) fn validate(self) -> Result<(), Error> {
         match self {
             Size::LongestEdge(edge) => at_least_one(&[("size.longest_edge", edge as usize)]),
@@ -130,7 +130,7 @@ impl Resample {
         }
     }
 
-    /// The number that configuration files use.
+    /// The number used in configuration files.
     pub fn number(self) -> u8 {
         self as u8
     }

@@ -1,4 +1,4 @@
-//! Where the chat templates of a checkpoint lie.
+//! Reading of chat templates from a checkpoint.
 
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
@@ -9,10 +9,10 @@ use crate::{
     json::{self, Kind, Node, TEXT},
 };
 
-/// The name of the template that is used when none is asked for.
+/// The name of the default template.
 const DEFAULT: &str = "default";
 
-/// Chat templates in the Jinja language.
+/// Jinja chat templates.
 #[derive(Default)]
 pub(crate) struct Templates {
     pub default: Option<String>,
@@ -36,12 +36,12 @@ impl Templates {
         Templates { default: named.remove(DEFAULT), named }
     }
 
-    /// The key `chat_template` of a document, one template or several by name.
+    /// Reads the key `chat_template` of a document: one template or several by name.
     pub fn read(node: &Node<'_>) -> Result<Option<Self>, Error> {
         node.nullable("chat_template", TEMPLATES)
     }
 
-    /// The template files of a checkpoint directory.
+    /// Reads the template files of a checkpoint directory.
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
         let named = named_files(&dir.join("chat_templates"))?;
         let legacy = dir.join("chat_template.json");
@@ -49,7 +49,7 @@ impl Templates {
             if !named.is_empty() {
                 return Err(Error::invalid(
                     legacy.display().to_string(),
-                    "cannot stand next to the folder chat_templates; keep one of them",
+                    "cannot be used together with the folder chat_templates; keep one of them",
                 ));
             }
             let parsed = json::parse(&text, "chat_template.json").and_then(|value| {
@@ -65,7 +65,7 @@ impl Templates {
         Ok(templates)
     }
 
-    /// The value of the key `chat_template`, `None` without templates.
+    /// The value of the key `chat_template`; `None` without templates.
     pub fn into_value(self) -> Option<Value> {
         let mut all = self.named;
         match self.default {
@@ -79,7 +79,7 @@ impl Templates {
     }
 }
 
-/// The templates of a folder by their names without `.jinja`; none without the folder.
+/// Reads the templates of a folder by file name without `.jinja`; empty if the folder does not exist.
 fn named_files(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
     let failed = |source| Error::Read { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {

@@ -8,22 +8,22 @@ use crate::{
     json::{COUNT, FLAG, NUMBER, Node, SPECIAL_TOKEN, SPECIAL_TOKENS, TEXT},
 };
 
-/// The widest head that a model may have; real ones have at most a few hundred.
+/// Maximum head dimension; existing models have at most a few hundred.
 const MAX_HEAD_DIM: usize = 1 << 16;
 
-/// The most positions that a model may be made for; real ones have at most ten million.
+/// Maximum number of positions; existing models have at most ten million.
 const MAX_POSITIONS: usize = 1 << 24;
 
-/// Shape and constants of the text decoder, a llama.
+/// Configuration of the text decoder, which has the Llama architecture.
 ///
-/// `Default` holds the class defaults of transformers 5.24.0 (`LlamaConfig`).
+/// `Default` has the class defaults of transformers 5.24.0 (`LlamaConfig`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextConfig {
-    /// Number of rows of the embedding and of the output matrix.
+    /// Vocabulary size: number of rows of the embedding and output matrices.
     pub vocab_size: usize,
-    /// Width of a token embedding.
+    /// Hidden size.
     pub hidden_size: usize,
-    /// Width of the feed-forward layer.
+    /// Hidden size of the feed-forward layer.
     pub intermediate_size: usize,
     /// Number of decoder layers.
     pub num_hidden_layers: usize,
@@ -31,30 +31,29 @@ pub struct TextConfig {
     pub num_attention_heads: usize,
     /// Number of key and value heads; divides `num_attention_heads`.
     pub num_key_value_heads: usize,
-    /// Width of one head; `hidden_size / num_attention_heads` when the file does not say.
+    /// Head dimension; `hidden_size / num_attention_heads` if the file does not specify it.
     pub head_dim: usize,
-    /// Activation of the feed-forward gate.
+    /// Activation function of the feed-forward gate.
     pub hidden_act: Activation,
-    /// Number of positions the model was made for. Longer sequences are possible.
+    /// Trained context length. Longer sequences are possible.
     pub max_position_embeddings: usize,
-    /// Standard deviation of freshly initialized weights.
+    /// Standard deviation of the initial weights.
     pub initializer_range: f64,
-    /// Epsilon of every RMS norm. A file with a `text_config` that does not say gets 1e-6, one without a `text_config`
-    /// 1e-5.
+    /// Epsilon of every RMS norm. Defaults to 1e-6 if the file has a `text_config`, otherwise to 1e-5.
     pub rms_norm_eps: f64,
-    /// Whether a forward pass keeps keys and values unless told otherwise.
+    /// Whether a forward pass uses the key-value cache by default.
     pub use_cache: bool,
-    /// Token that fills rows of a batch.
+    /// Padding token for the shorter rows of a batch.
     pub pad_token_id: Option<u32>,
     /// Token that starts a text.
     pub bos_token_id: Option<u32>,
-    /// Tokens that end a text, used when there is no generation configuration.
+    /// End tokens, used if there is no generation configuration.
     pub eos_token_ids: Vec<u32>,
     /// Whether the attention projections have biases.
     pub attention_bias: bool,
     /// Whether the feed-forward projections have biases.
     pub mlp_bias: bool,
-    /// Dropout on attention weights while training; unused here.
+    /// Dropout on attention weights during training; not used here.
     pub attention_dropout: f64,
     /// Rotary position embedding.
     pub rope: RopeParameters,
@@ -110,7 +109,7 @@ impl TextConfig {
             num_key_value_heads: node.nullable("num_key_value_heads", COUNT)?.unwrap_or(num_attention_heads),
             head_dim: match node.nullable("head_dim", COUNT)? {
                 Some(head_dim) => head_dim,
-                // No heads at all is reported by `validate`.
+                // A head count of zero is reported by `validate`.
                 None => hidden_size.checked_div(num_attention_heads).unwrap_or(0),
             },
             hidden_act: match node.get("hidden_act", TEXT)? {
@@ -162,12 +161,12 @@ impl TextConfig {
         })
     }
 
-    /// Checks the values against each other.
+    /// Validates the consistency of the values.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero or an absurd one, a hidden size that the heads do not divide, heads that
-    /// the key and value heads do not divide, or an odd head width.
+    /// [`Error::Invalid`] for a size that is zero or too large, a hidden size not divisible by the number of heads, a
+    /// number of heads not divisible by that of key and value heads, or an odd head dimension.
     pub fn validate(&self) -> Result<(), Error> {
         at_least_one(&[
             ("text_config.vocab_size", self.vocab_size),
@@ -202,14 +201,14 @@ impl TextConfig {
         if !self.head_dim.is_multiple_of(2) {
             return Err(Error::invalid(
                 "text_config.head_dim",
-                format!("{} is odd, rotary embedding needs pairs", self.head_dim),
+                format!("{} is odd; rotary embedding requires an even head dimension", self.head_dim),
             ));
         }
         self.rope.validate()
     }
 }
 
-/// Token ids the way configuration files write them: null, one id, or a list.
+/// The JSON value of token ids: null, one id, or a list.
 pub(crate) fn tokens_value(ids: &[u32]) -> Value {
     match ids {
         [] => Value::Null,

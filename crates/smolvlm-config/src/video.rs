@@ -9,40 +9,40 @@ use crate::{
     json::{COUNT, NUMBER, Node, TEXT},
 };
 
-/// How a video becomes frames, and a frame pixel values. Frames are never split: each one is a tile.
+/// Parameters of video preprocessing. Frames are never split: each one is a single tile.
 ///
-/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMVideoProcessor`).
+/// `Default` has the class defaults of transformers 5.24.0 (`SmolVLMVideoProcessor`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoProcessorConfig {
-    /// Whether frames with other color modes, or transparency, are converted to RGB.
+    /// Whether frames in other color modes, or with transparency, are converted to RGB.
     pub do_convert_rgb: bool,
-    /// Whether frames are brought to `size`, then to a tile. Otherwise they keep their size.
+    /// Whether frames are resized to `size`, then to a tile. Otherwise they keep their size.
     pub do_resize: bool,
-    /// The size a frame is brought to before it is squeezed into a tile.
+    /// Target size of the first resize, before a frame is resized to a tile.
     pub size: Size,
     /// Edge of a tile in pixels.
     pub max_image_size: u32,
-    /// The filter of every resize.
+    /// Resampling filter.
     pub resample: Resample,
     /// Whether pixel values (0 to 255) are multiplied by `rescale_factor`.
     pub do_rescale: bool,
-    /// What pixel values are multiplied by.
+    /// Factor of the pixel values.
     pub rescale_factor: f64,
-    /// Whether `image_mean` is subtracted and the result divided by `image_std`.
+    /// Whether pixel values are normalized with `image_mean` and `image_std`.
     pub do_normalize: bool,
-    /// What is subtracted, for red, green and blue.
+    /// Mean of the red, green and blue channel.
     pub image_mean: [f64; 3],
-    /// What the difference is divided by, for red, green and blue.
+    /// Standard deviation of the red, green and blue channel.
     pub image_std: [f64; 3],
-    /// Whether videos with fewer frames than others of a batch are filled up.
+    /// Whether videos with fewer frames than others of a batch are padded.
     pub do_pad: bool,
-    /// Whether frames are sampled even when nobody asks for it. Chat prompts always ask.
+    /// Whether frames are sampled by default. Chat prompts always sample.
     pub do_sample_frames: bool,
     /// Frames per second to sample.
     pub fps: Option<f64>,
-    /// The most frames to sample.
+    /// Maximum number of frames to sample.
     pub num_frames: Option<u32>,
-    /// Seconds to leave out at both ends of a video that is long enough.
+    /// Seconds to skip at both ends of a video that is long enough.
     pub skip_secs: f64,
 }
 
@@ -53,10 +53,10 @@ impl Default for VideoProcessorConfig {
 }
 
 impl VideoProcessorConfig {
-    /// Reads a video section, or the image section it falls back to.
+    /// Reads a video section, or the image section that it falls back to.
     ///
-    /// The legacy object `video_sampling {fps, max_frames, video_size}` sets `fps` and `num_frames`, whatever is said
-    /// elsewhere, and sets `size` unless that is there too.
+    /// The legacy object `video_sampling {fps, max_frames, video_size}` overrides `fps` and `num_frames`, and sets
+    /// `size` unless that key is present, too.
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
         let type_key = "video_processor_type";
         if let Some(name) = node.nullable(type_key, TEXT)?.filter(|name| name != "SmolVLMVideoProcessor") {
@@ -101,7 +101,7 @@ impl VideoProcessorConfig {
         }
     }
 
-    /// How one frame is processed: an image that is not split.
+    /// Image parameters for one frame: an image that is not split.
     pub fn frame(&self) -> ImageProcessorConfig {
         ImageProcessorConfig {
             do_convert_rgb: self.do_convert_rgb,
@@ -110,7 +110,7 @@ impl VideoProcessorConfig {
             resample: self.resample,
             do_image_splitting: false,
             max_image_size: self.max_image_size,
-            // A frame is one tile in any case.
+            // A frame is always one tile.
             resize_policy: ResizePolicy::Faithful,
             do_rescale: self.do_rescale,
             rescale_factor: self.rescale_factor,
@@ -135,11 +135,11 @@ impl VideoProcessorConfig {
         value
     }
 
-    /// Checks the values.
+    /// Validates the values.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] as in [`ImageProcessorConfig::validate`], and for times below zero.
+    /// [`Error::Invalid`] as in [`ImageProcessorConfig::validate`], and for negative times.
     pub fn validate(&self) -> Result<(), Error> {
         self.frame().validate()?;
         if let Some(fps) = self.fps {

@@ -8,33 +8,33 @@ use crate::{
     json::{COUNT, NUMBER, Node, TEXT},
 };
 
-/// Shape and constants of the vision encoder.
+/// Configuration of the vision encoder.
 ///
-/// `Default` holds the class defaults of transformers 5.24.0 (`SmolVLMVisionConfig`). Released files rely on them:
-/// those of the 256M and 500M models leave out layers, intermediate size, activation, epsilon and channels.
+/// `Default` has the class defaults of transformers 5.24.0 (`SmolVLMVisionConfig`). Released files depend on them:
+/// those of the 256M and 500M models omit the number of layers, intermediate size, activation, epsilon and channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VisionConfig {
-    /// Width of a patch embedding.
+    /// Hidden size.
     pub hidden_size: usize,
-    /// Width of the feed-forward layer.
+    /// Hidden size of the feed-forward layer.
     pub intermediate_size: usize,
     /// Number of encoder layers.
     pub num_hidden_layers: usize,
     /// Number of attention heads; divides `hidden_size`.
     pub num_attention_heads: usize,
-    /// Color channels of a pixel.
+    /// Number of color channels.
     pub num_channels: usize,
     /// Edge of a tile in pixels.
     pub image_size: usize,
     /// Edge of a patch in pixels.
     pub patch_size: usize,
-    /// Activation of the feed-forward layer.
+    /// Activation function of the feed-forward layer.
     pub hidden_act: Activation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
-    /// Dropout on attention weights while training; unused here.
+    /// Dropout on attention weights during training; not used here.
     pub attention_dropout: f64,
-    /// Standard deviation of freshly initialized weights.
+    /// Standard deviation of the initial weights.
     pub initializer_range: f64,
 }
 
@@ -57,12 +57,12 @@ impl Default for VisionConfig {
 }
 
 impl VisionConfig {
-    /// Width of one attention head, or 0 without heads.
+    /// Head dimension; 0 without heads.
     pub fn head_dim(&self) -> usize {
         self.hidden_size.checked_div(self.num_attention_heads).unwrap_or(0)
     }
 
-    /// Patches along one side of a tile (`image_size / patch_size`, rounded down), or 0 for a patch size of 0.
+    /// Number of patches per tile edge (`image_size / patch_size`, rounded down); 0 for a patch size of 0.
     pub fn grid(&self) -> usize {
         self.image_size.checked_div(self.patch_size).unwrap_or(0)
     }
@@ -104,12 +104,12 @@ impl VisionConfig {
         })
     }
 
-    /// Checks the values against each other.
+    /// Validates the consistency of the values.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero or an absurd one, a hidden size that the heads do not divide, or a tile
-    /// smaller than a patch.
+    /// [`Error::Invalid`] for a size that is zero or too large, a hidden size not divisible by the number of heads, or
+    /// a tile smaller than a patch.
     pub fn validate(&self) -> Result<(), Error> {
         at_least_one(&[
             ("vision_config.hidden_size", self.hidden_size),

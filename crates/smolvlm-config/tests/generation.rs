@@ -1,4 +1,4 @@
-//! `generation_config.json`: keys, ranges, fallbacks and writing.
+//! Tests of `generation_config.json`: keys, ranges, fallbacks and serialization.
 
 use serde_json::{Value, json};
 use smolvlm_config::{
@@ -9,7 +9,7 @@ fn read(value: Value) -> Result<GenerationConfig, Error> {
     GenerationConfig::from_json(&value.to_string())
 }
 
-/// Every key, with a value that is no default.
+/// Every key, with a value that differs from its default.
 fn full() -> Value {
     json!({
         "eos_token_id": [49279, 2], "pad_token_id": 2, "bos_token_id": 0, "max_new_tokens": 64, "max_length": 100,
@@ -75,7 +75,7 @@ fn full_config() -> GenerationConfig {
 }
 
 #[test]
-fn every_key() {
+fn all_keys_are_parsed() {
     assert_eq!(read(full()).unwrap(), full_config());
     assert_eq!(read(json!({"unknown": {}, "transformers_version": "5.24.0"})).unwrap(), GenerationConfig::default());
     let nulls: Value = full().as_object().unwrap().keys().map(|key| (key.clone(), Value::Null)).collect();
@@ -83,7 +83,7 @@ fn every_key() {
 }
 
 #[test]
-fn spellings() {
+fn alternative_key_notations_are_parsed() {
     assert_eq!(read(json!({"eos_token_id": 5})).unwrap().eos_token_ids, [5]);
     assert_eq!(read(json!({"forced_eos_token_id": 5})).unwrap().forced_eos_token_ids, [5]);
     assert_eq!(read(json!({"stop_strings": "x"})).unwrap().stop_strings, ["x"]);
@@ -110,7 +110,7 @@ fn spellings() {
 }
 
 #[test]
-fn wrong_types() {
+fn wrong_types_are_errors() {
     for (value, part) in [
         (
             json!({"max_new_tokens": "5"}),
@@ -141,24 +141,24 @@ fn wrong_types() {
 }
 
 #[test]
-fn ranges() {
+fn out_of_range_values_are_errors() {
     for (value, message) in [
         (json!({"max_new_tokens": 0}), "max_new_tokens: must be at least 1, is 0"),
         (json!({"num_beams": 0}), "num_beams: must be at least 1, is 0"),
         (json!({"num_return_sequences": 0}), "num_return_sequences: must be at least 1, is 0"),
         (
             json!({"num_return_sequences": 2}),
-            "num_return_sequences: greedy decoding has one text per prompt, 2 were asked for; set do_sample or num_beams",
+            "num_return_sequences: greedy decoding gives one sequence per prompt, 2 were requested; set do_sample or num_beams",
         ),
-        (json!({"num_return_sequences": 3, "num_beams": 2}), "num_return_sequences: 3 texts cannot come from 2 beams"),
-        (json!({"repetition_penalty": 0}), "repetition_penalty: must be a number above 0, is 0"),
-        (json!({"max_time": -1}), "max_time: must be a number from 0 up, is -1"),
-        (json!({"bad_words_ids": [[]]}), "bad_words_ids: holds an empty run of tokens"),
-        (json!({"sequence_bias": [[[], 1.0]]}), "sequence_bias: holds an empty run of tokens"),
-        (json!({"stop_strings": [""]}), "stop_strings: holds an empty text"),
+        (json!({"num_return_sequences": 3, "num_beams": 2}), "num_return_sequences: 2 beams cannot give 3 sequences"),
+        (json!({"repetition_penalty": 0}), "repetition_penalty: must be a positive number, is 0"),
+        (json!({"max_time": -1}), "max_time: must be a non-negative number, is -1"),
+        (json!({"bad_words_ids": [[]]}), "bad_words_ids: contains an empty token sequence"),
+        (json!({"sequence_bias": [[[], 1.0]]}), "sequence_bias: contains an empty token sequence"),
+        (json!({"stop_strings": [""]}), "stop_strings: contains an empty string"),
         (
             json!({"exponential_decay_length_penalty": [1, 0]}),
-            "exponential_decay_length_penalty: must be a number above 0, is 0",
+            "exponential_decay_length_penalty: must be a positive number, is 0",
         ),
         (
             json!({"watermarking_config": {"greenlist_ratio": 2}}),
@@ -172,8 +172,8 @@ fn ranges() {
         assert_eq!(read(value).unwrap_err().to_string(), message);
     }
     for (key, value, message) in [
-        ("temperature", 0.0, "must be a number above 0, is 0"),
-        ("temperature", -1.0, "must be a number above 0, is -1"),
+        ("temperature", 0.0, "must be a positive number, is 0"),
+        ("temperature", -1.0, "must be a positive number, is -1"),
         ("top_p", 1.5, "must be from 0 to 1, is 1.5"),
         ("min_p", -0.1, "must be from 0 to 1, is -0.1"),
         ("top_h", 0.0, "must be above 0 and at most 1, is 0"),
@@ -193,7 +193,7 @@ fn ranges() {
 }
 
 #[test]
-fn merging() {
+fn unset_parameters_fall_back() {
     // Every parameter falls back, and none falls back when it is set.
     assert_eq!(GenerationConfig::default().or(full_config()), full_config());
     assert_eq!(full_config().or(GenerationConfig::defaults()), full_config());
@@ -205,7 +205,7 @@ fn merging() {
 }
 
 #[test]
-fn written_and_read_again() {
+fn json_round_trips() {
     for config in
         [full_config(), GenerationConfig::default(), GenerationConfig::defaults(), Preset::Smol256M.generation()]
     {
@@ -233,7 +233,7 @@ fn files() {
     std::fs::write(&path, r#"{"eos_token_id": 49279, "pad_token_id": 2, "bos_token_id": 0}"#).unwrap();
     let config = GenerationConfig::from_directory(dir.path(), &model).unwrap();
     assert_eq!(config, Preset::Smol256M.generation());
-    // The file replaces what config.json said, it is not merged with it.
+    // The file replaces the parameters of config.json; they are not merged.
     assert_eq!(config.use_cache, None);
     std::fs::write(&path, r#"{"top_k": "x"}"#).unwrap();
     let error = GenerationConfig::from_directory(dir.path(), &model).unwrap_err().to_string();

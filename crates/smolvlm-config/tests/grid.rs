@@ -1,4 +1,4 @@
-//! Tile geometry against the sizes that the reference processor gave (transformers 5.24.0, torchvision backend).
+//! Comparison of tile geometry with the reference processor (transformers 5.24.0, torchvision backend).
 
 use smolvlm_config::{Error, ImageProcessorConfig, Preset, Size, TileGrid, TilePlan};
 
@@ -60,7 +60,7 @@ fn longest_edge(edge: u32, tile: u32) -> ImageProcessorConfig {
 }
 
 #[test]
-fn sizes_of_the_released_settings() {
+fn sizes_match_the_reference_for_released_settings() {
     let large = Preset::Smol256M.processor().image;
     let small = Preset::Smol2B.processor().image;
     for &(size, a, b, split, tiles, tokens, a3, b3, split3, tiles3, tokens3) in TABLE {
@@ -83,7 +83,7 @@ fn sizes_of_the_released_settings() {
 }
 
 #[test]
-fn other_settings() {
+fn sizes_match_the_reference_for_other_settings() {
     let keep = ImageProcessorConfig { do_resize: false, ..longest_edge(2048, 512) };
     let exact = ImageProcessorConfig { size: Size::Exact { height: 600, width: 700 }, ..longest_edge(2048, 512) };
     // (settings, size, rows and columns, tiles)
@@ -105,12 +105,12 @@ fn other_settings() {
     assert_eq!(plan((300, 200), &keep).stretched, (512, 512));
     assert_eq!(plan((512, 513), &keep).stretched, (1024, 1024));
     assert_eq!(plan((300, 200), &exact).resized, (600, 700));
-    // Longer edges than 4096 are brought down to it.
+    // Edges above 4096 are reduced to it.
     assert_eq!(plan((400, 300), &longest_edge(5000, 1024)).resized, (4096, 3072));
 }
 
 #[test]
-fn float_arithmetic_of_the_reference() {
+fn rounding_matches_the_reference() {
     // Exact arithmetic would give 226, 232, 352 and 94.
     for (size, edge, resized) in [
         ((75, 512), 1536, (224, 1536)),
@@ -120,7 +120,7 @@ fn float_arithmetic_of_the_reference() {
     ] {
         assert_eq!(plan(size, &longest_edge(edge, 512)).resized, resized, "{size:?}");
     }
-    // With an odd edge, evening makes the shorter side the longer one.
+    // With an odd edge, rounding to even makes the shorter side the longer one.
     assert_eq!(plan((40, 40), &longest_edge(1455, 512)).resized, (1456, 1455));
     assert_eq!(plan((40, 40), &longest_edge(4097, 512)).resized, (4096, 4095));
     // 49 * (1 / 49) is below one, which leaves the reference without pixels.
@@ -129,7 +129,7 @@ fn float_arithmetic_of_the_reference() {
 }
 
 #[test]
-fn sizes_that_cannot_be() {
+fn impossible_sizes_are_errors() {
     let config = longest_edge(2048, 512);
     for (height, width) in [(0, 5), (5, 0), (0, 0)] {
         let error = TilePlan::new(height, width, &config).unwrap_err();
@@ -145,7 +145,7 @@ fn sizes_that_cannot_be() {
 }
 
 #[test]
-fn tokens_of_a_grid() {
+fn token_counts_of_grids() {
     assert!(!TileGrid::WHOLE.is_split());
     assert_eq!(TileGrid::WHOLE.image_tokens(64), 64);
     assert_eq!(grid((3, 4)).image_tokens(81), 13 * 81);

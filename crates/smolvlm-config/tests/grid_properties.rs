@@ -1,5 +1,5 @@
-//! Tile geometry over millions of sizes, against an oracle that does without floating point: quotients and products
-//! are rounded to 53 bits, half to even, in integers.
+//! Comparison of tile geometry for millions of sizes with an oracle in integer arithmetic, in which quotients and
+//! products are rounded to 53 bits, half to even.
 
 use smolvlm_config::{ImageProcessorConfig, Size, TileGrid, TilePlan};
 
@@ -90,7 +90,7 @@ fn oracle(height: u64, width: u64, config: &ImageProcessorConfig) -> Oracle {
     Oracle { resized: size, stretched }
 }
 
-/// Compares a plan with the oracle and checks what holds for every plan. Returns whether the plan exists.
+/// Compares a plan with the oracle and checks the invariants of all plans. Returns whether the plan exists.
 fn check(height: u32, width: u32, config: &ImageProcessorConfig) -> bool {
     let oracle = oracle(u64::from(height), u64::from(width), config);
     let sides = [oracle.resized.0, oracle.resized.1, oracle.stretched.0, oracle.stretched.1];
@@ -114,7 +114,7 @@ fn check(height: u32, width: u32, config: &ImageProcessorConfig) -> bool {
         assert_eq!(plan.grid.image_tokens(64), 64);
     }
     if let (true, Size::LongestEdge(edge)) = (config.do_resize, config.size) {
-        // An odd edge may be passed by one, and that by rounding up to tiles.
+        // An odd edge may be exceeded by one, and further by rounding up to tiles.
         let longest = edge.min(4096).next_multiple_of(2).div_ceil(plan.tile);
         assert!(rows <= longest && cols <= longest, "{height}x{width} {config:?} {plan:?}");
     }
@@ -137,7 +137,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A length of any magnitude, at least 1 and at most 32 bits.
+    /// A length of at least 1 with up to 32 bits, uniform in the number of bits.
     fn length(&mut self) -> u32 {
         let bits = self.next() % 32;
         let value = self.next() >> (63 - bits);
@@ -146,7 +146,7 @@ impl Random {
 }
 
 #[test]
-fn every_size_up_to_1199() {
+fn all_sizes_up_to_1199_match_the_oracle() {
     let large = settings(2048, 512);
     let small = settings(1536, 384);
     let mut exceptions = [0u32; 2];
@@ -170,13 +170,13 @@ fn every_size_up_to_1199() {
         }
     }
     // 2048 is a power of two, so a product with it is exact, and no quotient rounds past an integer at these sizes.
-    // 1536 is not; `float_arithmetic_of_the_reference` names three of its exceptions.
+    // 1536 is not; `rounding_matches_the_reference` lists three of its exceptions.
     assert_eq!(exceptions[0], 0);
     assert!(exceptions[1] > 3, "{}", exceptions[1]);
 }
 
 #[test]
-fn random_sizes_and_settings() {
+fn random_sizes_and_settings_match_the_oracle() {
     let mut random = Random(1);
     let (mut plans, mut refused) = (0u32, 0u32);
     for round in 0..600_000u32 {
@@ -206,7 +206,7 @@ fn random_sizes_and_settings() {
 }
 
 #[test]
-fn extreme_sizes() {
+fn extreme_sizes_match_the_oracle() {
     let lengths = [1, 2, 3, 7, 4095, 4096, 4097, u32::MAX / 2, u32::MAX - 1, u32::MAX];
     for height in lengths {
         for width in lengths {
@@ -222,7 +222,7 @@ fn extreme_sizes() {
 }
 
 #[test]
-fn the_oracle_rounds_like_the_processor() {
+fn oracle_rounds_like_ieee_754() {
     let mut random = Random(2);
     for _ in 0..200_000 {
         let (a, b, c) = (random.length(), random.length(), random.length());

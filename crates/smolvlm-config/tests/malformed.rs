@@ -1,4 +1,4 @@
-//! No JSON makes reading panic, and what is read can be used and written.
+//! Tests that no JSON causes a panic, and that accepted configurations can be used and serialized.
 
 use std::{fs, path::Path};
 
@@ -92,7 +92,7 @@ fn remove(document: &mut Value, pointer: &str) {
     }
 }
 
-/// Every document with one value replaced or removed. Returns how many were accepted and refused.
+/// Replaces or removes each value of a document in turn. Returns how many variants were accepted and rejected.
 fn mutate(document: &Value, read: impl Fn(&str) -> bool) -> (usize, usize) {
     let mut all = Vec::new();
     pointers(document, String::new(), &mut all);
@@ -111,7 +111,7 @@ fn mutate(document: &Value, read: impl Fn(&str) -> bool) -> (usize, usize) {
     (accepted, refused)
 }
 
-/// Reads a model and uses what it is read for.
+/// Parses a model configuration and uses it.
 fn model(text: &str) -> bool {
     let Ok(config) = ModelConfig::from_json(text) else { return false };
     config.validate().unwrap();
@@ -139,7 +139,7 @@ fn generation(text: &str) -> bool {
     true
 }
 
-/// Both outcomes happen often: the documents are not refused for one reason only.
+/// Checks that both outcomes are frequent, so that documents are not all rejected for the same reason.
 fn assert_mixed((accepted, refused): (usize, usize)) {
     assert!(accepted > 50 && refused > 50, "{accepted} {refused}");
 }
@@ -183,7 +183,7 @@ fn generation_configurations() {
 }
 
 #[test]
-fn texts_that_are_no_json() {
+fn invalid_json_is_an_error() {
     let deep = "[".repeat(200_000);
     let object = "{\"text_config\":".repeat(200_000);
     let released = Preset::Smol256M.model().to_json();

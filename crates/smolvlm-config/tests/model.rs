@@ -1,11 +1,11 @@
-//! `config.json`: spellings, defaults, errors and writing.
+//! Tests of `config.json`: key names, defaults, errors and serialization.
 
 use serde_json::{Value, json};
 use smolvlm_config::{
     Activation, Error, FloatType, GenerationConfig, ModelConfig, Preset, RopeParameters, TextConfig, VisionConfig,
 };
 
-/// `config.json` of SmolVLM2-500M-Video-Instruct, in the spelling of transformers 4.47.
+/// `config.json` of SmolVLM2-500M-Video-Instruct, with the key names of transformers 4.47.
 const RELEASED: &str = include_str!("data/released-500m/config.json");
 
 /// A small valid configuration with `changes` merged into it, one level deep.
@@ -39,12 +39,12 @@ fn text(changes: Value) -> Result<TextConfig, Error> {
 }
 
 #[test]
-fn released_file() {
+fn released_file_is_parsed() {
     let config = ModelConfig::from_json(RELEASED).unwrap();
     assert_eq!((config.image_token_id, config.scale_factor), (49190, 4));
     assert_eq!((config.tie_word_embeddings, config.use_cache), (false, false));
     assert_eq!((config.pad_token_id, config.text.pad_token_id), (Some(128_002), Some(2)));
-    // The text section's own bfloat16 does not count.
+    // The bfloat16 of the text section is ignored.
     assert_eq!(config.dtype, Some(FloatType::F32));
     assert_eq!(
         config.vision,
@@ -64,13 +64,13 @@ fn released_file() {
     assert_eq!(config.text.rope, RopeParameters::Default { theta: 100_000.0 });
     assert_eq!(config.image_seq_len(), 64);
     assert_eq!(config.parameter_count(), 507_482_304);
-    // The preset is this model, with the activations written out.
+    // The preset equals this model, with explicit activations.
     assert_eq!(Preset::Smol500M.model(), config);
 }
 
 #[test]
 fn class_defaults() {
-    // Only the default grid of 7 patches, which 2 does not divide, is replaced.
+    // Only the default grid of 7 patches, which is not divisible by 2, is replaced.
     let sizes = json!({"vision_config": {"image_size": 256}, "image_token_id": 31_999});
     let config = ModelConfig::from_json(&sizes.to_string()).unwrap();
     let expected = ModelConfig {
@@ -86,7 +86,7 @@ fn class_defaults() {
 }
 
 #[test]
-fn epsilon_without_and_with_a_text_section() {
+fn rms_norm_epsilon_depends_on_the_text_section() {
     let eps = |value: Value| ModelConfig::from_json(&value.to_string()).unwrap().text.rms_norm_eps;
     let base = json!({"vision_config": {"image_size": 256}, "image_token_id": 5});
     assert_eq!(eps(base.clone()), 1e-5);
@@ -98,18 +98,18 @@ fn epsilon_without_and_with_a_text_section() {
 }
 
 #[test]
-fn both_model_types() {
+fn smolvlm_and_idefics3_are_accepted() {
     assert_eq!(read(json!({"model_type": "idefics3"})).unwrap(), read(json!({})).unwrap());
     let error = read(json!({"model_type": "llava"})).unwrap_err();
     assert_eq!(error.to_string(), r#"`model_type` is "llava", which is not supported; supported: smolvlm, idefics3"#);
     let error = text(json!({"model_type": "mistral"})).unwrap_err();
     assert!(error.to_string().starts_with(r#"`text_config.model_type` is "mistral""#), "{error}");
-    // The vision section's type chooses nothing.
+    // The type of the vision section is ignored.
     read(json!({"vision_config": {"model_type": "siglip_vision_model"}})).unwrap();
 }
 
 #[test]
-fn rotary_spellings() {
+fn rope_key_notations_are_parsed() {
     let default = |theta| RopeParameters::Default { theta };
     let linear = |theta, factor| RopeParameters::Linear { theta, factor };
     let llama3 = |original_max_position_embeddings| RopeParameters::Llama3 {
@@ -148,8 +148,8 @@ fn rotary_spellings() {
         (json!({"rope_theta": "a"}), "`text_config.rope_theta` must be a number"),
         (json!({"rope_theta": null}), "`text_config.rope_theta` must be a number, found null"),
         (json!({"rope_parameters": {"rope_type": "linear"}}), "text_config.rope_parameters.factor: is missing"),
-        (json!({"rope_scaling": {"type": "linear", "factor": 0}}), "factor: must be a number above 0, is 0"),
-        (json!({"rope_theta": -1}), "rope_theta: must be a number above 0, is -1"),
+        (json!({"rope_scaling": {"type": "linear", "factor": 0}}), "factor: must be a positive number, is 0"),
+        (json!({"rope_theta": -1}), "rope_theta: must be a positive number, is -1"),
         (json!({"rope_scaling": [1]}), "`text_config.rope_scaling` must be a JSON object, found a list of 1"),
         (
             json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "partial_rotary_factor": 0.5}),
@@ -162,7 +162,7 @@ fn rotary_spellings() {
 }
 
 #[test]
-fn rotary_frequencies_of_the_reference() {
+fn rope_frequencies_match_the_reference() {
     let bits =
         |rope: RopeParameters| -> Vec<u32> { rope.inverse_frequencies(64).into_iter().map(f32::to_bits).collect() };
     // LlamaRotaryEmbedding.inv_freq of transformers 5.24.0 with torch 2.15.0, head_dim 64.
@@ -229,7 +229,7 @@ fn activations() {
 }
 
 #[test]
-fn types_are_strict() {
+fn wrong_json_types_are_errors() {
     let kinds = "must be an integer from 0 to 2147483647, found";
     for (keys, message) in [
         (json!({"text_config": {"hidden_size": "64"}}), format!("`text_config.hidden_size` {kinds} the string \"64\"")),
@@ -264,7 +264,7 @@ fn types_are_strict() {
 }
 
 #[test]
-fn null_where_the_reference_takes_it() {
+fn null_is_accepted_where_the_reference_accepts_it() {
     let nulls = json!({"num_key_value_heads": null, "head_dim": null, "pad_token_id": null, "attention_dropout": null});
     assert_eq!(text(nulls).unwrap(), text(json!({})).unwrap());
     let config =
@@ -283,12 +283,12 @@ fn special_tokens() {
     assert_eq!(text(json!({"eos_token_id": 5})).unwrap().eos_token_ids, [5]);
     let error = text(json!({"eos_token_id": [2, "3"]})).unwrap_err().to_string();
     assert!(error.starts_with("`text_config.eos_token_id` must be a token id or a list of token ids"), "{error}");
-    // The private spelling of transformers 5 wins.
+    // The private name of transformers 5 takes precedence.
     assert_eq!(read(json!({"_pad_token_id": 5, "pad_token_id": 6})).unwrap().pad_token_id, Some(5));
 }
 
 #[test]
-fn sizes_that_do_not_fit_together() {
+fn inconsistent_sizes_are_errors() {
     for (keys, message) in [
         (
             json!({"text_config": {"hidden_size": 18}}),
@@ -298,7 +298,10 @@ fn sizes_that_do_not_fit_together() {
             json!({"text_config": {"num_key_value_heads": 3}}),
             "text_config.num_key_value_heads: 3 does not divide the 4 attention heads",
         ),
-        (json!({"text_config": {"head_dim": 5}}), "text_config.head_dim: 5 is odd, rotary embedding needs pairs"),
+        (
+            json!({"text_config": {"head_dim": 5}}),
+            "text_config.head_dim: 5 is odd; rotary embedding requires an even head dimension",
+        ),
         (
             json!({"text_config": {"num_attention_heads": 0}}),
             "text_config.num_attention_heads: must be from 1 to 2147483647, is 0",
@@ -312,7 +315,10 @@ fn sizes_that_do_not_fit_together() {
             "text_config.num_hidden_layers: must be at most 4096, is 5000",
         ),
         (json!({"text_config": {"head_dim": 1 << 20}}), "text_config.head_dim: must be at most 65536, is 1048576"),
-        (json!({"text_config": {"rms_norm_eps": -1}}), "text_config.rms_norm_eps: must be a number from 0 up, is -1"),
+        (
+            json!({"text_config": {"rms_norm_eps": -1}}),
+            "text_config.rms_norm_eps: must be a non-negative number, is -1",
+        ),
         (
             json!({"vision_config": {"hidden_size": 13}}),
             "vision_config.hidden_size: 13 is not a multiple of the 3 attention heads",
@@ -337,7 +343,7 @@ fn sizes_that_do_not_fit_together() {
 }
 
 #[test]
-fn counts() {
+fn parameter_counts() {
     let config = read(json!({})).unwrap();
     let vision = 12 * 3 * 8 * 8 + 12 + 16 * 12 + 2 * (4 * 12 + 4 * 12 * 13 + 2 * 12 * 20 + 20 + 12) + 24;
     let text = 8 * 16 + (32 + 4 * 16 * 16 + 3 * 16 * 24) + 16;
@@ -345,7 +351,7 @@ fn counts() {
     assert_eq!(config.image_seq_len(), 4);
     let tied = read(json!({"tie_word_embeddings": true})).unwrap();
     assert_eq!(tied.parameter_count(), config.parameter_count() - 8 * 16);
-    // Only the top-level flag ties.
+    // Only the top-level flag ties the weights.
     let inner = read(json!({"text_config": {"tie_word_embeddings": true}})).unwrap();
     assert_eq!(inner, config);
     let biased = read(json!({"text_config": {"attention_bias": true, "mlp_bias": true}})).unwrap();
@@ -359,8 +365,8 @@ fn counts() {
 }
 
 #[test]
-fn generation_parameters_inside() {
-    // The top level wins over the text section, except for the padding id, which is a legacy key there.
+fn generation_parameters_in_config_json() {
+    // The top level takes precedence over the text section, except for the padding id, which is a legacy key there.
     let config = read(json!({
         "eos_token_id": 7, "max_length": 55, "temperature": null, "pad_token_id": 3, "use_cache": false,
         "text_config": {"eos_token_id": 4, "pad_token_id": 2, "max_length": 10, "temperature": 0.5}
@@ -379,7 +385,7 @@ fn generation_parameters_inside() {
 }
 
 #[test]
-fn written_and_read_again() {
+fn json_round_trips() {
     let scaled = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4.0});
     for keys in [
         json!({}),
@@ -413,7 +419,7 @@ fn files() {
     assert!(error.to_string().contains("`scale_factor` must be"), "{error}");
     std::fs::write(&path, [b'{', 0xff, b'}']).unwrap();
     assert!(matches!(ModelConfig::from_directory(dir.path()), Err(Error::Read { .. })));
-    // A sparse file: its size alone is enough to refuse it.
+    // A sparse file, which is rejected by its size alone.
     std::fs::File::create(&path).unwrap().set_len(smolvlm_config::MAX_FILE_BYTES + 1).unwrap();
     assert!(matches!(ModelConfig::from_directory(dir.path()), Err(Error::TooLarge { .. })));
 }

@@ -1,9 +1,9 @@
-//! The presets describe the released models.
+//! Tests that the presets describe the released models.
 
 use smolvlm_config::{Activation, Error, Preset, RopeParameters, Size, TilePlan};
 
 #[test]
-fn sizes_of_the_released_models() {
+fn presets_match_the_released_sizes() {
     // (preset, parameters, tokens per tile, longest edge, tile, patches along a tile, vision head, text head)
     for (preset, parameters, tokens, edge, tile, grid, vision_head) in [
         (Preset::Smol256M, 256_484_928, 64, 2048, 512, 32, 64),
@@ -33,7 +33,7 @@ fn sizes_of_the_released_models() {
 }
 
 #[test]
-fn the_tiny_one_has_the_vocabulary_and_the_grids_of_the_256m_model() {
+fn tiny_preset_has_the_vocabulary_and_grids_of_the_256m_model() {
     let (tiny, released) = (Preset::Tiny.model(), Preset::Smol256M.model());
     tiny.validate().unwrap();
     assert!(tiny.parameter_count() < 7_000_000, "{}", tiny.parameter_count());
@@ -46,7 +46,7 @@ fn the_tiny_one_has_the_vocabulary_and_the_grids_of_the_256m_model() {
 }
 
 #[test]
-fn rotary_bases() {
+fn rope_bases() {
     let theta = |preset: Preset| preset.model().text.rope.theta();
     let released = [Preset::Smol256M, Preset::Smol500M, Preset::Smol2B];
     assert_eq!(released.map(theta), [100_000.0, 100_000.0, 130_000.0]);

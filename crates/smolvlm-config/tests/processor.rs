@@ -1,4 +1,4 @@
-//! Processor configuration: which file feeds what, spellings, legacy keys and errors.
+//! Tests of the processor configuration: file precedence, key names, legacy keys and errors.
 
 use std::{fs, path::Path};
 
@@ -43,7 +43,7 @@ fn released_files() {
         ImageProcessorConfig { size: Size::LongestEdge(2048), max_image_size: 512, ..ImageProcessorConfig::default() }
     );
     assert_eq!((config.image.rescale_factor, config.image.resample), (1.0 / 255.0, Resample::Lanczos));
-    // `video_sampling.video_size` is 512, but `size` is there too and wins.
+    // `video_sampling.video_size` is 512, but `size` takes precedence.
     assert_eq!((config.video.size, config.video.max_image_size), (Size::LongestEdge(2048), 512));
     assert_eq!((config.video.fps, config.video.num_frames), (Some(1.0), Some(64)));
     assert_eq!((config.video.skip_secs, config.video.do_sample_frames), (1.0, false));
@@ -75,7 +75,7 @@ fn class_defaults() {
 }
 
 #[test]
-fn first_place_wins() {
+fn first_source_takes_precedence() {
     let section = |tile: u32| json!({"max_image_size": {"longest_edge": tile}});
     let both = json!({"image_processor": section(1), "video_processor": section(2), "image_seq_len": 9}).to_string();
     let only_image = json!({"image_processor": section(1)}).to_string();
@@ -131,7 +131,7 @@ fn chat_templates() {
         assert_eq!(config.named_chat_templates.len(), usize::from(has_tool), "{files:?}");
     }
     for (files, part) in [
-        (vec![(legacy, r#"{"chat_template": "L"}"#), (tool, "T")], "cannot stand next to"),
+        (vec![(legacy, r#"{"chat_template": "L"}"#), (tool, "T")], "cannot be used together with"),
         (vec![(legacy, "{}")], "chat_template: is missing"),
         (vec![(legacy, "[]")], "must be a JSON object"),
         (vec![(legacy, "x")], "not valid JSON"),
@@ -149,7 +149,7 @@ fn chat_templates() {
 }
 
 #[test]
-fn size_spellings() {
+fn size_notations_are_parsed() {
     let exact = |height, width| Size::Exact { height, width };
     for (size, expected) in [
         (json!({"longest_edge": 2048}), Size::LongestEdge(2048)),
@@ -182,14 +182,14 @@ fn size_spellings() {
 }
 
 #[test]
-fn image_keys() {
+fn image_keys_are_validated() {
     let filters =
         [Resample::Nearest, Resample::Lanczos, Resample::Bilinear, Resample::Bicubic, Resample::Box, Resample::Hamming];
     for (number, filter) in filters.into_iter().enumerate() {
         assert_eq!(image(json!({"resample": number})).unwrap().resample, filter);
         assert_eq!(usize::from(filter.number()), number);
     }
-    // Null turns a switch off, as in the reference.
+    // Null turns a flag off, as in the reference.
     let off = image(json!({"do_resize": null, "do_pad": null, "do_normalize": false})).unwrap();
     assert_eq!((off.do_resize, off.do_pad, off.do_normalize, off.do_rescale), (false, false, false, true));
     let means = image(json!({"image_mean": 0.25, "image_std": [1, 2.5, 3]})).unwrap();
@@ -232,7 +232,7 @@ fn image_keys() {
 }
 
 #[test]
-fn legacy_video_sampling() {
+fn legacy_video_sampling_is_parsed() {
     let sampling = json!({"fps": 1, "max_frames": 64, "video_size": {"longest_edge": 512}});
     let without_size = json!({"fps": 1, "max_frames": 64});
     for (section, size, fps, frames) in [
@@ -259,7 +259,7 @@ fn legacy_video_sampling() {
         (json!({"video_sampling": 5}), "`video_processor.video_sampling` must be a JSON object, found 5"),
         (json!({"fps": "1"}), "`video_processor.fps` must be a number"),
         (json!({"num_frames": 1.5}), "`video_processor.num_frames` must be an integer"),
-        (json!({"fps": -1}), "fps: must be a number from 0 up, is -1"),
+        (json!({"fps": -1}), "fps: must be a non-negative number, is -1"),
         (json!({"video_processor_type": "LlavaVideoProcessor"}), "\"LlavaVideoProcessor\", which is not supported"),
     ] {
         let error = video(section.clone()).unwrap_err().to_string();
@@ -272,7 +272,7 @@ fn legacy_video_sampling() {
 }
 
 #[test]
-fn written_and_read_again() {
+fn json_round_trips() {
     let odd = json!({
         "size": [5, 6], "resample": 4, "max_image_size": {"longest_edge": 9}, "do_image_splitting": false,
         "rescale_factor": 0.1, "image_mean": [0.1, 0.2, 0.3], "do_rescale": false, "do_convert_rgb": false,

@@ -1,28 +1,28 @@
 //! Beam search.
 
-use crate::params::as_written;
+use crate::params::to_f64_decimal;
 use crate::random::Random;
 use crate::ranking::{Ranked, largest};
 use crate::softmax::Softmax;
 use crate::{EarlyStopping, Error, FinishReason, LogitsProcessors, SamplingParams};
 
-/// What the reference lowers a score by to put it behind all others, as f32.
-const FAR_BELOW: f32 = -1e9;
+/// The f32 offset by which the reference lowers a score to rank it below all others.
+const MASK_PENALTY: f32 = -1e9;
 
-/// The beam search of one prompt: keeps the best unfinished texts, the beams, and the best finished ones.
+/// Beam search for one prompt: keeps the best unfinished sequences (the beams) and the best finished ones.
 ///
-/// The caller runs the model; [`advance`](Self::advance) takes its logits and says which beams go on with which token,
-/// until it is done; [`finish`](Self::finish) gives the texts. The algorithm is that of the reference's `_beam_search`:
-/// processors see log-probabilities, a text's score is their sum divided by its length to the power of
-/// `length_penalty`. With `do_sample`, continuations are drawn without replacement instead of taking the best.
+/// The caller runs the model. [`advance`](Self::advance) takes its logits and returns how the beams continue until the
+/// search is done; [`finish`](Self::finish) returns the sequences. The algorithm is the reference's `_beam_search`:
+/// processors operate on log-probabilities, and the score of a sequence is their sum divided by its length to the power
+/// of `length_penalty`. With `do_sample`, continuations are sampled without replacement instead of taking the best.
 ///
-/// Everything is known about one prompt only, so a batch gives each prompt what it would have alone.
+/// Each search handles one prompt, so the results for a prompt do not depend on its batch.
 #[derive(Debug)]
 pub struct BeamSearch {
     prompt_len: usize,
     vocabulary: usize,
     limit: usize,
-    /// How many continuations of all beams are looked at in a step.
+    /// Number of continuations, over all beams, that are considered per step.
     candidates: usize,
     eos_token_ids: Vec<u32>,
     length_penalty: f64,
@@ -30,88 +30,89 @@ pub struct BeamSearch {
     num_return_sequences: usize,
     seed: Option<u64>,
     processors: LogitsProcessors,
-    /// Only for drawn continuations.
+    /// Present only if continuations are sampled.
     random: Option<Random>,
     interrupted: Option<FinishReason>,
     running: Vec<Beam>,
-    /// The best finished texts, the best first, never more than there are beams.
+    /// The best finished sequences, best first; at most as many as there are beams.
     finished: Vec<Hypothesis>,
-    /// Scores of every continuation, `[beams, vocabulary]`.
+    /// Scores of all continuations, `[beams, vocabulary]`.
     scores: Vec<f32>,
 }
 
-/// A text that is not finished.
+/// An unfinished sequence.
 #[derive(Debug, Clone)]
 struct Beam {
     /// Prompt and generated tokens.
     ids: Vec<u32>,
-    /// The sum of their log-probabilities.
+    /// Sum of the log-probabilities.
     score: f32,
 }
 
-/// A beam with one more token.
+/// A beam extended by one token.
 struct Candidate {
     parent: usize,
     token: u32,
     beam: Beam,
-    /// Why the text ends with that token.
+    /// Finish reason if the sequence ends with that token.
     end: Option<FinishReason>,
 }
 
-/// What comes after a step.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BeamStep {
-    /// Every beam goes on.
+    /// The search continues.
     Continue {
-        /// For every beam, which of the beams before this step it continues: cache rows are reordered by it.
+        /// For each beam, the index of the beam before this step that it continues; cache rows are reordered
+        /// accordingly.
         parents: Vec<usize>,
-        /// For every beam, the token to feed next.
+        /// For each beam, the next input token.
         tokens: Vec<u32>,
     },
-    /// No better text can come.
+    /// The search is finished.
     Done,
 }
 
-/// A text that a beam search found.
+/// A sequence found by beam search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
     /// The generated tokens, the end token included.
     pub tokens: Vec<u32>,
-    /// The sum of their processed log-probabilities, divided by their number to the power of `length_penalty`.
+    /// Sum of the processed log-probabilities, divided by the number of tokens to the power of `length_penalty`.
     pub score: f32,
-    /// Why it ended.
+    /// Finish reason.
     pub finish_reason: FinishReason,
 }
 
 impl BeamSearch {
-    /// A search behind `prompt`, its tokens without padding, for a model of `vocabulary` tokens.
+    /// A search for continuations of `prompt`, given without padding, by a model of `vocabulary` tokens.
     ///
     /// # Errors
     ///
-    /// Those of [`SamplingParams::validate`] and [`SamplingParams::limit`], and [`Error::Vocabulary`] for a vocabulary
-    /// that may leave no token but end tokens.
+    /// Those of [`SamplingParams::validate`] and [`SamplingParams::limit`], and [`Error::Vocabulary`] if the vocabulary
+    /// is so small that only end tokens might be left.
     ///
     /// # Panics
     ///
-    /// When tokens are to be drawn without a seed and the operating system has no randomness to give.
+    /// If tokens are sampled without a seed and the operating system provides no randomness.
     pub fn new(params: &SamplingParams, prompt: &[u32], vocabulary: usize) -> Result<Self, Error> {
         params.validate()?;
         let beams = params.num_beams;
-        // Even if every end token is among the best continuations of every beam, there is one to go on with.
+        // Even if every end token is among the best continuations of every beam, enough other tokens are left.
         let needed = (1 + params.eos_token_ids.len()).max(2);
         if vocabulary < needed {
             return Err(Error::Vocabulary { vocabulary, needed });
         }
-        // The beams are equal at first; only the first counts, so that they do not stay so.
+        // All beams are equal at first; only the first one counts, so that they diverge.
         let running =
-            (0..beams).map(|beam| Beam { ids: prompt.to_vec(), score: if beam == 0 { 0.0 } else { FAR_BELOW } });
+            (0..beams).map(|beam| Beam { ids: prompt.to_vec(), score: if beam == 0 { 0.0 } else { MASK_PENALTY } });
         let search = Self {
             prompt_len: prompt.len(),
             vocabulary,
             limit: params.limit(prompt.len())?,
             candidates: needed * beams,
             eos_token_ids: params.eos_token_ids.clone(),
-            length_penalty: as_written(params.length_penalty),
+            length_penalty: to_f64_decimal(params.length_penalty),
             early_stopping: params.early_stopping,
             num_return_sequences: params.num_return_sequences,
             seed: params.seed,
@@ -125,7 +126,7 @@ impl BeamSearch {
         Ok(search)
     }
 
-    /// Draws from another stream of random numbers: the number of the prompt in its batch. It is 0 otherwise.
+    /// Sets the random number stream: the index of the prompt in its batch. The default is 0.
     #[must_use]
     pub fn stream(mut self, stream: u64) -> Self {
         if self.random.is_some() {
@@ -134,28 +135,28 @@ impl BeamSearch {
         self
     }
 
-    /// The number of beams.
+    /// Number of beams.
     pub fn beams(&self) -> usize {
         self.running.len()
     }
 
-    /// Ends every text with the next step's token, for this reason; or without a further step at
+    /// Ends all sequences with the token of the next step, for this reason; without a further step at
     /// [`finish`](Self::finish).
     pub fn interrupt(&mut self, reason: FinishReason) {
         self.interrupted = Some(reason);
     }
 
-    /// Takes one step. `stopped` says of generated tokens whether the text ends with the newest of them for a reason
-    /// of the caller, such as a stop string; end tokens and lengths are seen to here.
+    /// Performs one step. `stopped` receives generated tokens and returns whether the sequence ends with the last of
+    /// them for a reason of the caller, such as a stop string; end tokens and lengths are handled here.
     ///
     /// # Shapes
     ///
-    /// `logits`: `[beams, vocabulary]`, the last position of every beam, as the model gave them. In the first step all
-    /// rows are equal.
+    /// `logits`: `[beams, vocabulary]`, the model output at the last position of each beam. In the first step all rows
+    /// are equal.
     ///
     /// # Errors
     ///
-    /// [`Error::BeamLogits`] for another number of logits, [`Error::NoNumber`] when they hold too few numbers, those of
+    /// [`Error::BeamLogits`] for a wrong number of logits, [`Error::AllNan`] if too few of them are not NaN, those of
     /// [`LogitsProcessors::apply`], and that of `stopped`.
     pub fn advance(
         &mut self,
@@ -168,11 +169,11 @@ impl BeamSearch {
             None => largest(self.scores.iter().copied(), self.candidates),
         };
         if chosen.len() < self.beams() {
-            return Err(Error::NoNumber { vocabulary: self.vocabulary });
+            return Err(Error::AllNan { vocabulary: self.vocabulary });
         }
         let mut candidates = Vec::with_capacity(chosen.len());
-        for Ranked { place, score } in chosen {
-            candidates.extend(self.candidate(place, score, stopped)?);
+        for Ranked { index, score } in chosen {
+            candidates.extend(self.candidate(index, score, stopped)?);
         }
         let length = candidates.first().map_or(0, |best| self.generated(&best.beam).len());
 
@@ -182,7 +183,7 @@ impl BeamSearch {
         Ok(if all_end || !self.can_improve(length) { BeamStep::Done } else { BeamStep::Continue { parents, tokens } })
     }
 
-    /// The best texts, `num_return_sequences` of them, the best first. Where fewer are finished, unfinished ones follow.
+    /// The best `num_return_sequences` sequences, best first. If fewer are finished, unfinished ones follow.
     pub fn finish(mut self) -> Vec<Hypothesis> {
         let finish_reason = self.interrupted.unwrap_or(FinishReason::Length);
         let unfinished: Vec<Hypothesis> =
@@ -192,7 +193,7 @@ impl BeamSearch {
         self.finished
     }
 
-    /// Scores every continuation of every beam.
+    /// Computes the scores of all continuations of all beams.
     fn score(&mut self, logits: &[f32]) -> Result<(), Error> {
         let (beams, vocabulary) = (self.beams(), self.vocabulary);
         if logits.len() != beams * vocabulary {
@@ -209,14 +210,14 @@ impl BeamSearch {
         Ok(())
     }
 
-    /// The continuation at one place of the scores.
+    /// The continuation at an index of the scores.
     fn candidate(
         &self,
-        place: usize,
+        index: usize,
         score: f32,
         stopped: &mut dyn FnMut(&[u32]) -> Result<bool, Error>,
     ) -> Result<Option<Candidate>, Error> {
-        let (parent, token) = (place / self.vocabulary, (place % self.vocabulary) as u32);
+        let (parent, token) = (index / self.vocabulary, (index % self.vocabulary) as u32);
         let Some(before) = self.running.get(parent) else { return Ok(None) };
         let mut beam = Beam { ids: before.ids.clone(), score };
         beam.ids.push(token);
@@ -233,12 +234,12 @@ impl BeamSearch {
         Ok(Some(Candidate { parent, token, beam, end }))
     }
 
-    /// Takes up the texts that ended, if they are among the best continuations and the best finished texts.
+    /// Adds the sequences that ended, if they are among the best continuations and the best finished sequences.
     fn add_finished(&mut self, candidates: &[Candidate]) {
         for candidate in candidates.iter().take(self.beams()) {
             if let Some(reason) = candidate.end {
                 let text = self.hypothesis(&candidate.beam, reason);
-                if text.score > FAR_BELOW {
+                if text.score > MASK_PENALTY {
                     self.finished.push(text);
                 }
             }
@@ -247,25 +248,25 @@ impl BeamSearch {
         self.finished.truncate(self.beams());
     }
 
-    /// Goes on with the best continuations that did not end; gives their parents and newest tokens.
+    /// Continues with the best continuations that did not end; returns their parents and new tokens.
     fn select_running(&mut self, candidates: Vec<Candidate>) -> (Vec<usize>, Vec<u32>) {
-        let lowered = |candidate: &Candidate| candidate.beam.score + candidate.end.map_or(0.0, |_| FAR_BELOW);
+        let lowered = |candidate: &Candidate| candidate.beam.score + candidate.end.map_or(0.0, |_| MASK_PENALTY);
         let best = largest(candidates.iter().map(lowered), self.beams());
         let chosen: Vec<(&Candidate, f32)> =
-            best.iter().filter_map(|best| Some((candidates.get(best.place)?, best.score))).collect();
+            best.iter().filter_map(|best| Some((candidates.get(best.index)?, best.score))).collect();
         self.running = chosen.iter().map(|&(chosen, score)| Beam { ids: chosen.beam.ids.clone(), score }).collect();
         chosen.iter().map(|(chosen, _)| (chosen.parent, chosen.token)).unzip()
     }
 
-    /// Whether a beam may still become better than the worst finished text.
+    /// Whether a beam can still become better than the worst finished sequence.
     fn can_improve(&self, length: usize) -> bool {
         let full = self.finished.len() == self.beams();
         if full && self.early_stopping == EarlyStopping::WhenFinished {
             return false;
         }
-        let worst = self.finished.last().filter(|_| full).map_or(FAR_BELOW, |text| text.score);
+        let worst = self.finished.last().filter(|_| full).map_or(MASK_PENALTY, |text| text.score);
         let far = self.early_stopping == EarlyStopping::WhenImpossible && self.length_penalty > 0.0;
-        let best = self.running.first().map_or(FAR_BELOW, |beam| beam.score);
+        let best = self.running.first().map_or(MASK_PENALTY, |beam| beam.score);
         best / self.divisor(if far { self.limit } else { length }) > worst
     }
 
@@ -283,9 +284,9 @@ impl BeamSearch {
     }
 }
 
-/// Draws `count` places without replacement from the softmax of `scores`, in the order in which they were drawn.
+/// Samples `count` indices without replacement from the softmax of `scores`, in sampling order.
 ///
-/// The largest of scores with Gumbel noise are such a draw.
+/// Uses the Gumbel top-k trick: the largest scores after adding Gumbel noise.
 fn draw(scores: &[f32], random: &mut Random, count: usize) -> Vec<Ranked> {
     let noisy = scores.iter().map(|&score| {
         if score > f32::NEG_INFINITY {
@@ -297,7 +298,7 @@ fn draw(scores: &[f32], random: &mut Random, count: usize) -> Vec<Ranked> {
     });
     let mut drawn = largest(noisy, count);
     for ranked in &mut drawn {
-        ranked.score = scores.get(ranked.place).copied().unwrap_or(f32::NAN);
+        ranked.score = scores.get(ranked.index).copied().unwrap_or(f32::NAN);
     }
     drawn
 }

@@ -1,77 +1,79 @@
 //! The error type of this crate.
 
-/// What can go wrong while tokens are chosen.
+/// Errors of token selection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A length that leaves no token to generate.
+    /// A `max_new_tokens` of 0.
     #[error("max_new_tokens is {max_new_tokens}; it must be at least 1")]
     MaxNewTokens {
-        /// What was given.
+        /// The value.
         max_new_tokens: usize,
     },
-    /// A prompt that leaves no token to generate.
+    /// A prompt that already fills `max_length`.
     #[error("the prompt has {prompt_len} tokens and max_length is {max_length}; it must be above the prompt's length")]
     MaxLength {
-        /// Tokens of the prompt.
+        /// Number of prompt tokens.
         prompt_len: usize,
-        /// Most tokens of prompt and answer together.
+        /// Maximum number of prompt and generated tokens.
         max_length: usize,
     },
-    /// A parameter with a value that means nothing.
+    /// A parameter with an invalid value.
     #[error("{parameter} {problem}")]
     Invalid {
-        /// Its name, as `generation_config.json` has it.
+        /// Name of the parameter in `generation_config.json`.
         parameter: &'static str,
-        /// The value and what is allowed.
+        /// The value and the allowed values.
         problem: String,
     },
-    /// A parameter of the reference that this crate does not have.
+    /// A parameter of the reference that is not supported.
     #[error("{parameter} {problem}, which is not supported")]
     Unsupported {
-        /// Its name, as `generation_config.json` has it.
+        /// Name of the parameter in `generation_config.json`.
         parameter: &'static str,
         /// The value.
         problem: String,
     },
-    /// A parameter names a token that the model does not have.
-    #[error("{parameter} holds token {token}, but the model has {vocabulary} tokens")]
+    /// A parameter refers to a token outside the vocabulary.
+    #[error("{parameter} contains token {token}, but the model has {vocabulary} tokens")]
     Token {
-        /// Name of the parameter, as `generation_config.json` has it.
+        /// Name of the parameter in `generation_config.json`.
         parameter: &'static str,
         /// The token.
         token: u32,
-        /// Number of tokens the model has.
+        /// Vocabulary size of the model.
         vocabulary: usize,
     },
-    /// A row of logits that holds no number.
-    #[error("all {vocabulary} logits are NaN, so there is no likeliest token; check the weights and the number format")]
-    NoNumber {
+    /// All logits of a row are NaN.
+    #[error("all {vocabulary} logits are NaN, so no token can be selected; check the weights and the number format")]
+    AllNan {
         /// Length of the row; 0 for an empty one.
         vocabulary: usize,
     },
-    /// Every token of a row was ruled out, so that none can be drawn.
-    #[error("all {vocabulary} tokens are ruled out; forced, suppressed and banned tokens contradict each other")]
+    /// All tokens of a row are masked, so that none can be sampled.
+    #[error("all {vocabulary} tokens are masked; forced, suppressed and banned tokens contradict each other")]
     NoToken {
         /// Length of the row.
         vocabulary: usize,
     },
-    /// Too few tokens for a beam search.
-    #[error("a beam search with these end tokens needs {needed} tokens to choose from, the model has {vocabulary}")]
+    /// The vocabulary is too small for a beam search.
+    #[error(
+        "a beam search with these end tokens requires a vocabulary of at least {needed} tokens, the model has {vocabulary}"
+    )]
     Vocabulary {
-        /// Tokens the model has.
+        /// Vocabulary size of the model.
         vocabulary: usize,
-        /// Tokens of which one is always left to go on with.
+        /// Vocabulary size that guarantees a continuation.
         needed: usize,
     },
-    /// Logits of another size than the beams need.
-    #[error("{found} logits were given for {beams} beams of {vocabulary} tokens")]
+    /// A wrong number of logits for the beams.
+    #[error("{found} logits were passed for {beams} beams of {vocabulary} tokens")]
     BeamLogits {
-        /// Running beams.
+        /// Number of running beams.
         beams: usize,
-        /// Tokens the model has.
+        /// Vocabulary size of the model.
         vocabulary: usize,
-        /// Numbers given.
+        /// Number of logits given.
         found: usize,
     },
 }

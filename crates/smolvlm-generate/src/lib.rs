@@ -1,8 +1,8 @@
-//! Token choice and stop rules for SmolVLM: logits rows in, tokens out. No tensor library.
+//! Token selection and stopping criteria for SmolVLM, from logits to tokens, without a tensor library.
 //!
-//! A generation loop asks a [`Sampler`] for the next token of a row of logits and a [`StopRule`] whether that token ends
-//! the text; [`StopStrings`] watch the bytes of the tokens. A [`BeamSearch`] takes the place of all three for several beams.
-//! [`SamplingParams`] says what all of them do.
+//! A generation loop uses a [`Sampler`] to select the next token from a row of logits and a [`StopRule`] to check
+//! whether that token ends the sequence; [`StopStrings`] check the bytes of the tokens. A [`BeamSearch`] replaces all
+//! three for beam search. [`SamplingParams`] configure them.
 //!
 //! ```
 //! use smolvlm_generate::{FinishReason, Sampler, SamplingParams, StopRule};
@@ -37,7 +37,7 @@ pub use error::Error;
 pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
 pub use processors::LogitsProcessors;
-pub use sampler::{Choice, Sampler, TokenLogprobs};
+pub use sampler::{SampledToken, Sampler, TokenLogprobs};
 pub use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 pub use stop::{FinishReason, StopRule};
 pub use stop_strings::StopStrings;

@@ -1,45 +1,44 @@
-//! Texts that repeat themselves without end.
+//! Detection of endless repetition.
 
 use std::collections::VecDeque;
 
-/// When a text counts as one that repeats itself without end: its last tokens are one run of at most `max_period`
-/// tokens over and over.
+/// Criterion for endless repetition: the last tokens are a sequence of at most `max_period` tokens, repeated.
 ///
-/// Small models fall into such loops, mostly with greedy decoding. The reference has no such rule.
+/// Small models tend to fall into such loops, mostly with greedy decoding. The reference has no such rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopGuard {
-    /// Longest run, in tokens. At least 1.
+    /// Maximum length of the repeated sequence in tokens. At least 1.
     pub max_period: usize,
-    /// How often the run must be there. At least 2.
+    /// Minimum number of repeats. At least 2.
     pub min_repeats: usize,
-    /// How many tokens all repeats must have together.
+    /// Minimum number of tokens of all repeats together.
     pub min_tokens: usize,
 }
 
 impl Default for LoopGuard {
-    /// Runs of up to 128 tokens, there 4 times, 128 tokens together: a table border, a dotted line or a list of like
-    /// items stays below it.
+    /// Sequences of up to 128 tokens, repeated 4 times, with a total of at least 128 tokens: table borders, dotted
+    /// lines and lists of similar items stay below the threshold.
     fn default() -> Self {
         Self { max_period: 128, min_repeats: 4, min_tokens: 128 }
     }
 }
 
-/// Watches the tokens of one text.
+/// Checks the tokens of one sequence for endless repetition.
 #[derive(Debug, Clone)]
-pub(crate) struct LoopWatch {
+pub(crate) struct LoopDetector {
     guard: LoopGuard,
-    /// The last tokens, the newest first, at most `max_period` of them.
+    /// The last tokens, newest first, at most `max_period` of them.
     recent: VecDeque<u32>,
-    /// For every period from 1, how many of the last tokens equal the one a period before them.
+    /// For each period from 1, how many of the last tokens equal the token one period earlier.
     equal: Vec<usize>,
 }
 
-impl LoopWatch {
+impl LoopDetector {
     pub(crate) fn new(guard: LoopGuard) -> Self {
         Self { guard, recent: VecDeque::new(), equal: Vec::new() }
     }
 
-    /// Takes the next token in; says whether the text ends in a loop now.
+    /// Adds the next token; returns whether the sequence ends in a loop.
     pub(crate) fn observe(&mut self, token: u32) -> bool {
         let mut looping = false;
         for (index, (&earlier, equal)) in self.recent.iter().zip(&mut self.equal).enumerate() {
@@ -62,10 +61,10 @@ impl LoopWatch {
 mod tests {
     use super::*;
 
-    /// The number of tokens after which the text counts as a loop.
+    /// The number of tokens after which a loop is detected.
     fn looped_after(guard: LoopGuard, tokens: impl IntoIterator<Item = u32>) -> Option<usize> {
-        let mut watch = LoopWatch::new(guard);
-        tokens.into_iter().position(|token| watch.observe(token)).map(|place| place + 1)
+        let mut watch = LoopDetector::new(guard);
+        tokens.into_iter().position(|token| watch.observe(token)).map(|index| index + 1)
     }
 
     fn guard(max_period: usize, min_repeats: usize, min_tokens: usize) -> LoopGuard {
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_seen_at_its_last_needed_token() {
+    fn repetition_is_detected_at_the_threshold() {
         assert_eq!(looped_after(guard(4, 3, 0), [1, 2, 3, 1, 2, 3, 1, 2, 3, 1]), Some(9));
         assert_eq!(looped_after(guard(4, 3, 11), [1, 2, 3].repeat(9)), Some(11));
         assert_eq!(looped_after(guard(1, 5, 0), [7; 9]), Some(5));
@@ -81,18 +80,18 @@ mod tests {
     }
 
     #[test]
-    fn longer_runs_and_fewer_repeats_pass() {
+    fn longer_periods_and_fewer_repeats_are_accepted() {
         assert_eq!(looped_after(guard(3, 2, 0), [1, 2, 3, 4].repeat(9)), None);
         assert_eq!(looped_after(guard(4, 4, 0), [1, 2, 3, 4].repeat(3)), None);
     }
 
     #[test]
-    fn a_broken_run_starts_anew() {
+    fn interrupted_repetition_restarts_the_count() {
         assert_eq!(looped_after(guard(2, 3, 0), [1, 2, 1, 2, 1, 9, 1, 2, 1, 2, 1, 2]), Some(12));
     }
 
     #[test]
-    fn the_fast_rule_is_the_plain_one() {
+    fn incremental_detection_matches_the_definition() {
         let mut state = 1_u64;
         for _ in 0..300 {
             let mut next = |below: u64| {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_passes_honest_repetition() {
+    fn default_accepts_tables_and_lists() {
         let guard = LoopGuard::default();
         assert_eq!(looped_after(guard, [5; 100]), None, "dots");
         assert_eq!(looped_after(guard, [1, 2, 2].repeat(40)), None, "table border");
@@ -123,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
-        let mut watch = LoopWatch::new(guard(3, 2, usize::MAX));
+    fn window_size_is_bounded() {
+        let mut watch = LoopDetector::new(guard(3, 2, usize::MAX));
         assert!((0..100).all(|token| !watch.observe(token % 7)));
         assert_eq!((watch.recent.len(), watch.equal.len()), (3, 3));
     }

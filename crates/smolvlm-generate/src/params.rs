@@ -1,4 +1,4 @@
-//! What a generation loop is asked to do.
+//! Generation parameters.
 
 mod builder;
 mod validate;
@@ -9,9 +9,9 @@ use smolvlm_config::{
 };
 use std::time::Duration;
 
-/// What a generation loop is asked to do: how long a text may get, how its tokens are chosen, what ends it.
+/// Generation parameters: limits on the length, token selection, and stopping criteria.
 ///
-/// The fields can be set directly or in a chain; the method has the field's name and takes the value without `Some`:
+/// The fields can be set directly or with a method of the same name, which takes the value without `Some`:
 ///
 /// ```
 /// # use smolvlm_generate::SamplingParams;
@@ -19,102 +19,103 @@ use std::time::Duration;
 /// let params = SamplingParams::sampling().seed(7).temperature(0.7).min_p(0.05);
 /// ```
 ///
-/// Names and meanings are those of transformers' `GenerationConfig`. Lengths count the tokens of the row itself,
-/// without padding.
+/// Names and meanings are those of transformers' `GenerationConfig`. Lengths count the tokens of a sequence without
+/// padding.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SamplingParams {
-    /// Most tokens to generate for one text, its end token included. At least 1.
+    /// Maximum number of generated tokens per sequence, including the end token. At least 1.
     pub max_new_tokens: usize,
-    /// Most tokens of prompt and generated text together. Where it is set, it takes the place of `max_new_tokens`; the
-    /// method [`max_new_tokens`](Self::max_new_tokens) unsets it.
+    /// Maximum number of prompt and generated tokens together. If set, it replaces `max_new_tokens`; the method
+    /// [`max_new_tokens`](Self::max_new_tokens) unsets it.
     pub max_length: Option<usize>,
-    /// Fewest tokens to generate before an end token is allowed. Unless it is 0, it takes the place of `min_length`.
+    /// Minimum number of generated tokens before an end token is allowed. Unless it is 0, it replaces `min_length`.
     pub min_new_tokens: usize,
-    /// Fewest tokens of prompt and generated text together before an end token is allowed.
+    /// Minimum number of prompt and generated tokens together before an end token is allowed.
     pub min_length: usize,
-    /// Tokens that end a text. Without any, a text ends at its length.
+    /// End tokens. Without any, generation ends at the maximum length.
     pub eos_token_ids: Vec<u32>,
-    /// Token that fills the shorter rows of a batch.
+    /// Padding token for the shorter rows of a batch.
     pub pad_token_id: Option<u32>,
-    /// Whether special tokens (end of text, image markers) are left out of decoded text. They are always among the
-    /// token ids.
+    /// Whether special tokens (end of text, image markers) are omitted from decoded text. The token ids always include
+    /// them.
     pub skip_special_tokens: bool,
-    /// Texts that end a text when they appear. They stay in it.
+    /// Strings that end generation. They remain in the text.
     pub stop_strings: Vec<String>,
 
-    /// Whether tokens are drawn; otherwise the likeliest one is taken.
+    /// Whether to sample; otherwise the most likely token is taken.
     pub do_sample: bool,
-    /// Start of the random numbers; without one they differ from run to run.
+    /// Seed of the random number generator; without a seed, results differ from run to run.
     pub seed: Option<u64>,
-    /// What logits are divided by. Above 0.
+    /// Divisor of the logits. Above 0.
     pub temperature: f32,
-    /// Number of likeliest tokens to draw from; 0 is all.
+    /// Number of most likely tokens to sample from; 0 for all.
     pub top_k: usize,
-    /// Probability that the likeliest tokens to draw from have together, 0 to 1.
+    /// Cumulative probability of the most likely tokens to sample from, 0 to 1.
     pub top_p: f32,
-    /// Least probability of a token to draw, as a fraction of the likeliest one's, 0 to 1.
+    /// Minimum probability of a token relative to the most likely one, 0 to 1.
     pub min_p: Option<f32>,
-    /// Probability that the most typical tokens have together, above 0; 1 is all.
+    /// Cumulative probability of the most typical tokens, above 0; 1 for all.
     pub typical_p: f32,
-    /// Fraction of the entropy that the likeliest tokens to draw from have together, above 0 and at most 1.
+    /// Fraction of the entropy covered by the most likely tokens to sample from, above 0 and at most 1.
     pub top_h: Option<f32>,
-    /// Least probability of a token to draw, 0 to 1.
+    /// Minimum probability of a token, 0 to 1.
     pub epsilon_cutoff: f32,
-    /// Least probability of a token to draw, lowered where the entropy is high, 0 to 1.
+    /// Minimum probability of a token, lowered if the entropy is high, 0 to 1.
     pub eta_cutoff: f32,
 
-    /// Penalty on tokens that occurred in prompt or text: positive logits are divided by it, negative ones multiplied.
-    /// Above 0; 1 is none.
+    /// Penalty on tokens that occur in the prompt or the generated text: positive logits are divided by it, negative
+    /// ones multiplied. Above 0; 1 for none.
     pub repetition_penalty: f32,
-    /// Length of token runs that may not occur twice, prompt included; 0 is none.
+    /// Length of n-grams that may not occur twice, prompt included; 0 for none.
     pub no_repeat_ngram_size: usize,
-    /// Token runs that may not be generated. Single end tokens are passed over.
+    /// Token sequences that may not be generated. Entries that are a single end token are ignored.
     pub bad_words_ids: Vec<Vec<u32>>,
-    /// Additions to the last logit of token runs.
+    /// Biases added to the logit of the last token of token sequences.
     pub sequence_bias: Vec<SequenceBias>,
-    /// The only token allowed behind a prompt of one token.
+    /// The only token allowed after a prompt of one token.
     pub forced_bos_token_id: Option<u32>,
-    /// The only tokens allowed at the last place.
+    /// The only tokens allowed at the last position.
     pub forced_eos_token_ids: Vec<u32>,
-    /// Growth of the end tokens' logits with the length.
+    /// Exponential increase of the end tokens' logits with the length.
     pub exponential_decay: Option<ExponentialDecay>,
     /// Tokens that are never generated.
     pub suppress_tokens: Vec<u32>,
-    /// Tokens that are not generated first.
+    /// Tokens that are not generated at the first position.
     pub begin_suppress_tokens: Vec<u32>,
-    /// Whether NaN becomes 0, and infinities the largest and least number.
+    /// Whether NaN is replaced by 0, and infinities by the largest and smallest finite number.
     pub remove_invalid_values: bool,
-    /// Whether the processed logits are turned into log-probabilities.
+    /// Whether the processed logits are converted to log-probabilities.
     pub renormalize_logits: bool,
 
-    /// Number of beams; 1 is no beam search.
+    /// Number of beams; 1 disables beam search.
     pub num_beams: usize,
-    /// Exponent of the length that a beam's score is divided by.
+    /// Exponent of the length by which a beam's score is divided.
     pub length_penalty: f32,
-    /// When a beam search ends.
+    /// Stopping criterion of beam search.
     pub early_stopping: EarlyStopping,
-    /// Number of texts for a prompt: more than 1 needs drawn tokens or as many beams.
+    /// Number of sequences per prompt: more than 1 requires sampling or as many beams.
     pub num_return_sequences: usize,
 
-    /// Time after which generation stops.
+    /// Time limit of generation.
     pub max_time: Option<Duration>,
-    /// Log-probabilities to give with each token: of the token itself and of this many likeliest ones.
+    /// Log-probabilities to return with each token: that of the token itself and those of this many most likely ones.
     pub logprobs: Option<usize>,
-    /// Ends a text that repeats itself without end.
+    /// Criterion that ends generation in case of endless repetition.
     pub loop_guard: Option<LoopGuard>,
-    /// Prompt tokens that are processed at once; without it, all of them.
+    /// Number of prompt tokens processed at once; all of them if not set.
     pub prefill_chunk: Option<usize>,
 
-    /// Weight of classifier-free guidance of a checkpoint's file. Not supported: [`validate`](Self::validate) refuses
-    /// anything but 1.
+    /// Weight of classifier-free guidance in a checkpoint's file. Not supported: [`validate`](Self::validate) rejects
+    /// values other than 1.
     pub guidance_scale: f32,
-    /// Watermark of a checkpoint's file. Not supported: [`validate`](Self::validate) refuses it.
+    /// Watermark in a checkpoint's file. Not supported: [`validate`](Self::validate) rejects it.
     pub watermarking: Option<Watermarking>,
 }
 
 impl SamplingParams {
-    /// Greedy decoding of at most 20 tokens (the reference's default), without end tokens, special tokens skipped.
+    /// Parameters for greedy decoding of at most 20 tokens (the reference's default), without end tokens, skipping
+    /// special tokens.
     pub fn greedy() -> Self {
         Self {
             max_new_tokens: DEFAULT_MAX_NEW_TOKENS,
@@ -159,14 +160,13 @@ impl SamplingParams {
         }
     }
 
-    /// [`greedy`](Self::greedy) with tokens drawn instead: from the 50 likeliest, unless `top_k` is changed.
+    /// As [`greedy`](Self::greedy), but with sampling: from the 50 most likely tokens, unless `top_k` is changed.
     pub fn sampling() -> Self {
         Self::greedy().do_sample(true)
     }
 
-    /// All parameters of a checkpoint; the reference's defaults where it sets none. Where it has both,
-    /// `max_new_tokens` wins over `max_length` and `min_new_tokens` over `min_length`. How the cache is kept is not
-    /// taken over.
+    /// The parameters of a checkpoint; the reference's defaults for those that it does not set. `max_new_tokens` takes
+    /// precedence over `max_length`, and `min_new_tokens` over `min_length`. Cache settings are ignored.
     pub fn from_config(config: &GenerationConfig) -> Self {
         let config = config.clone().or(GenerationConfig::defaults());
         let base = Self::greedy();
@@ -205,7 +205,7 @@ impl SamplingParams {
             length_penalty: number(config.length_penalty, base.length_penalty),
             early_stopping: config.early_stopping.unwrap_or(base.early_stopping),
             num_return_sequences: config.num_return_sequences.unwrap_or(base.num_return_sequences),
-            // More seconds than a `Duration` holds are no limit.
+            // A time beyond the range of `Duration` is no limit.
             max_time: config.max_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             logprobs: None,
             loop_guard: None,
@@ -215,7 +215,7 @@ impl SamplingParams {
         }
     }
 
-    /// Takes the end tokens of a checkpoint if none are set.
+    /// Uses the end tokens of a checkpoint if none are set.
     #[must_use]
     pub fn or_eos_of(mut self, config: &GenerationConfig) -> Self {
         if self.eos_token_ids.is_empty() {
@@ -224,11 +224,11 @@ impl SamplingParams {
         self
     }
 
-    /// How many tokens may be generated behind a prompt of `prompt_len` tokens, at least 1.
+    /// Maximum number of tokens that may be generated after a prompt of `prompt_len` tokens, at least 1.
     ///
     /// # Errors
     ///
-    /// [`Error::MaxNewTokens`] for a length of 0, [`Error::MaxLength`] when the prompt fills `max_length`.
+    /// [`Error::MaxNewTokens`] for a `max_new_tokens` of 0, [`Error::MaxLength`] if the prompt fills `max_length`.
     pub fn limit(&self, prompt_len: usize) -> Result<usize, Error> {
         match self.max_length {
             Some(max_length) if max_length > prompt_len => Ok(max_length - prompt_len),
@@ -239,9 +239,9 @@ impl SamplingParams {
     }
 }
 
-/// The number that a parameter was written as. 0.9 as f32 is a little less, and 1 - 0.9 must be what the reference, which
-/// calculates parameters in f64, takes for 0.1.
-pub(crate) fn as_written(parameter: f32) -> f64 {
+/// Converts a parameter to the f64 with the same decimal notation. As f32, 0.9 is slightly smaller, and 1 - 0.9 must
+/// equal the 0.1 of the reference, which computes parameters in f64.
+pub(crate) fn to_f64_decimal(parameter: f32) -> f64 {
     parameter.to_string().parse().unwrap_or(f64::from(parameter))
 }
 

@@ -1,4 +1,4 @@
-//! What changes the scores of a row before a token is chosen.
+//! Logits processors, which change the scores of a row before a token is selected.
 
 mod bans;
 mod lengths;
@@ -9,31 +9,31 @@ mod values;
 use crate::{Error, SamplingParams};
 use std::fmt;
 
-/// The text that the next token is chosen for.
+/// The sequence for which the next token is selected.
 #[derive(Debug, Clone, Copy)]
 struct Text<'a> {
     /// Prompt and generated tokens, without padding.
     ids: &'a [u32],
-    /// How many of them are the prompt.
+    /// Number of prompt tokens among them.
     prompt_len: usize,
 }
 
-/// One change of a row's scores. A token that is ruled out has the score minus infinity.
+/// A change to the scores of a row. A masked token has the score minus infinity.
 trait LogitsProcessor: fmt::Debug + Send + Sync {
     fn apply(&mut self, text: Text<'_>, scores: &mut [f32]);
 }
 
-/// The processors that parameters ask for, in the order in which the reference's `generate` runs them: biases,
-/// penalties, bans, lengths and forced tokens; then, for drawn tokens, temperature and truncation; normalization last.
+/// The logits processors of a set of parameters, in the order of the reference's `generate`: biases, penalties, bans,
+/// lengths and forced tokens; then, for sampling, temperature and truncation; finally normalization.
 #[derive(Debug)]
 pub struct LogitsProcessors {
     list: Vec<Box<dyn LogitsProcessor>>,
-    /// Per parameter, the largest token that the model must have.
+    /// Per parameter, the largest token id that must be in the vocabulary.
     tokens: Vec<(&'static str, u32)>,
 }
 
 impl LogitsProcessors {
-    /// The processors of `params`; none of them is there for a parameter that changes nothing.
+    /// Creates the processors of `params`; parameters without effect add none.
     pub fn new(params: &SamplingParams) -> Self {
         let mut new = Self { list: Vec::new(), tokens: Vec::new() };
         new.add_penalties(params);
@@ -47,13 +47,13 @@ impl LogitsProcessors {
         new
     }
 
-    /// Whether scores stay as they are.
+    /// Whether there are no processors, so that scores do not change.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Changes the scores of the token that follows `ids`: prompt and generated tokens of one row without padding,
-    /// the first `prompt_len` of them the prompt.
+    /// Processes the scores of the token that follows `ids`: prompt and generated tokens of one row without padding,
+    /// where the first `prompt_len` are the prompt.
     ///
     /// # Shapes
     ///
@@ -122,7 +122,7 @@ impl LogitsProcessors {
     }
 
     fn add_warpers(&mut self, params: &SamplingParams) {
-        // A beam must be able to go on whatever ends the text.
+        // Enough tokens must remain that a beam can continue whatever end tokens are among them.
         let keep = if params.num_beams > 1 { params.eos_token_ids.len().max(1) + 1 } else { 1 };
         if params.temperature != 1.0 {
             self.list.push(Box::new(values::Temperature { temperature: params.temperature }));
@@ -156,14 +156,14 @@ impl LogitsProcessors {
     }
 }
 
-/// Rules a token out; one that the model does not have is out already.
+/// Masks a token; tokens outside the vocabulary are ignored.
 fn ban(scores: &mut [f32], token: u32) {
     if let Some(score) = scores.get_mut(token as usize) {
         *score = f32::NEG_INFINITY;
     }
 }
 
-/// Rules all tokens out but these, which get the score 0.
+/// Masks all tokens except these, which get the score 0.
 fn force(scores: &mut [f32], tokens: &[u32]) {
     scores.fill(f32::NEG_INFINITY);
     for &token in tokens {

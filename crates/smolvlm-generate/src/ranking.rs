@@ -1,19 +1,19 @@
-//! The best of many, without sorting all of them.
+//! Selection of the largest scores without sorting all of them.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// A score and its place in the row. The greater one has the larger score, on ties the earlier place.
+/// A score and its index in the row. Ordered by score; on ties the earlier index is greater.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ranked {
     pub(crate) score: f32,
-    pub(crate) place: usize,
+    pub(crate) index: usize,
 }
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_score = self.score.partial_cmp(&other.score).unwrap_or(Ordering::Equal);
-        by_score.then_with(|| other.place.cmp(&self.place))
+        by_score.then_with(|| other.index.cmp(&self.index))
     }
 }
 
@@ -31,26 +31,26 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-/// The `count` largest scores, the largest first. NaN is passed over.
+/// The `count` largest scores in descending order. NaN is skipped.
 pub(crate) fn largest(scores: impl IntoIterator<Item = f32>, count: usize) -> Vec<Ranked> {
     let mut heap = BinaryHeap::new();
-    for (place, score) in scores.into_iter().enumerate() {
+    for (index, score) in scores.into_iter().enumerate() {
         if score.is_nan() {
             continue;
         }
         if heap.len() < count {
-            heap.push(Reverse(Ranked { score, place }));
+            heap.push(Reverse(Ranked { score, index }));
         } else if let Some(mut least) = heap.peek_mut()
             && score > least.0.score
         {
-            *least = Reverse(Ranked { score, place });
+            *least = Reverse(Ranked { score, index });
         }
     }
     heap.into_sorted_vec().into_iter().map(|Reverse(ranked)| ranked).collect()
 }
 
-/// Visits items in the order of `compare` for as long as `visit` says true, and sorts little more than those. The
-/// items that were visited lie in order at the front.
+/// Visits items in the order of `compare` while `visit` returns true, sorting little more than those. The visited items
+/// end up in order at the front.
 pub(crate) fn visit_in_order<T>(
     items: &mut [T],
     compare: impl Fn(&T, &T) -> Ordering,
@@ -76,27 +76,27 @@ pub(crate) fn visit_in_order<T>(
 mod tests {
     use super::*;
 
-    fn places(scores: &[f32], count: usize) -> Vec<usize> {
-        largest(scores.iter().copied(), count).iter().map(|ranked| ranked.place).collect()
+    fn indices(scores: &[f32], count: usize) -> Vec<usize> {
+        largest(scores.iter().copied(), count).iter().map(|ranked| ranked.index).collect()
     }
 
     #[test]
-    fn the_largest_come_in_order() {
+    fn largest_are_in_descending_order() {
         let scores = [2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5];
-        assert_eq!(places(&scores, 3), [4, 7, 0]);
-        assert_eq!(places(&scores, 20), [4, 7, 0, 1, 2, 5, 3, 6]);
-        assert_eq!(places(&scores, 0), [0; 0]);
+        assert_eq!(indices(&scores, 3), [4, 7, 0]);
+        assert_eq!(indices(&scores, 20), [4, 7, 0, 1, 2, 5, 3, 6]);
+        assert_eq!(indices(&scores, 0), [0; 0]);
     }
 
     #[test]
-    fn ties_go_to_the_first_and_nan_to_nobody() {
-        assert_eq!(places(&[1.0, 2.0, 1.0, 2.0, 1.0], 3), [1, 3, 0]);
-        assert_eq!(places(&[0.0, -0.0, 0.0], 2), [0, 1]);
-        assert_eq!(places(&[f32::NAN, f32::NEG_INFINITY, f32::NAN, 1.0], 3), [3, 1]);
+    fn ties_prefer_the_first_and_nan_is_skipped() {
+        assert_eq!(indices(&[1.0, 2.0, 1.0, 2.0, 1.0], 3), [1, 3, 0]);
+        assert_eq!(indices(&[0.0, -0.0, 0.0], 2), [0, 1]);
+        assert_eq!(indices(&[f32::NAN, f32::NEG_INFINITY, f32::NAN, 1.0], 3), [3, 1]);
     }
 
     #[test]
-    fn visiting_is_sorting_for_as_long_as_asked() {
+    fn visited_prefix_is_sorted() {
         let mut items: Vec<u32> = (0..3000_u32).map(|i| i.wrapping_mul(2_654_435_761) % 1009).collect();
         let mut sorted = items.clone();
         sorted.sort_unstable();

@@ -1,49 +1,49 @@
-//! The next token of a row of logits.
+//! Selection of the next token from a row of logits.
 
 use crate::random::Random;
 use crate::ranking::largest;
 use crate::softmax::Softmax;
 use crate::{Error, LogitsProcessors, SamplingParams};
 
-/// Chooses the next token of a row of logits: the likeliest one, or one drawn at random.
+/// Selects the next token from a row of logits: the most likely one, or a sampled one.
 #[derive(Debug)]
 pub struct Sampler {
     processors: LogitsProcessors,
-    /// Only for drawn tokens.
+    /// Present only for sampling.
     random: Option<Random>,
     logprobs: Option<usize>,
-    /// The logits as they came, where log-probabilities are asked for.
+    /// A copy of the unprocessed logits if log-probabilities are requested.
     raw: Vec<f32>,
 }
 
-/// A chosen token.
+/// A selected token.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    /// The token.
+pub struct SampledToken {
+    /// The token id.
     pub token: u32,
-    /// Its log-probabilities, where [`SamplingParams::logprobs`] asks for them.
+    /// Its log-probabilities if [`SamplingParams::logprobs`] is set.
     pub logprob: Option<TokenLogprobs>,
 }
 
-/// Natural logarithms of the model's own probabilities: the log-softmax of the logits before any penalty, temperature
-/// or truncation.
+/// Natural logarithms of the model's probabilities: the log-softmax of the logits before any penalty, temperature or
+/// truncation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprobs {
-    /// Of the chosen token.
+    /// Log-probability of the selected token.
     pub logprob: f32,
-    /// Of the likeliest tokens, the likeliest first; as many as were asked for.
+    /// The most likely tokens and their log-probabilities, most likely first; as many as requested.
     pub top: Vec<(u32, f32)>,
 }
 
 impl Sampler {
-    /// The sampler that `params` ask for. `stream` is the number of the row in its batch: rows with different numbers
-    /// draw independently, and what a row draws depends on seed and stream only.
+    /// A sampler for `params`. `stream` is the row's index in its batch: rows with different streams sample
+    /// independently, and the samples of a row depend only on the seed and the stream.
     ///
-    /// `params` have passed [`validate`](SamplingParams::validate).
+    /// `params` must have passed [`validate`](SamplingParams::validate).
     ///
     /// # Panics
     ///
-    /// When tokens are to be drawn without a seed and the operating system has no randomness to give.
+    /// If tokens are sampled without a seed and the operating system provides no randomness.
     pub fn new(params: &SamplingParams, stream: u64) -> Self {
         Self {
             processors: LogitsProcessors::new(params),
@@ -53,22 +53,23 @@ impl Sampler {
         }
     }
 
-    /// A sampler that takes the likeliest token.
+    /// A sampler that takes the most likely token.
     pub fn greedy() -> Self {
         Self::new(&SamplingParams::greedy(), 0)
     }
 
-    /// Whether [`sample`](Self::sample) takes the likeliest token of the logits as they come, so that nobody needs to look at
-    /// the others.
-    pub fn takes_likeliest(&self) -> bool {
+    /// Whether [`sample`](Self::sample) returns the argmax of the unprocessed logits, so that the other logits are not
+    /// needed.
+    pub fn is_greedy(&self) -> bool {
         self.random.is_none() && self.logprobs.is_none() && self.processors.is_empty()
     }
 
-    /// The token that follows `ids`: prompt and generated tokens of the row without padding, the first `prompt_len` of
-    /// them the prompt. The logits are changed on the way.
+    /// Selects the token that follows `ids`: prompt and generated tokens of the row without padding, where the first
+    /// `prompt_len` are the prompt. The logits are processed in place.
     ///
-    /// Greedily, it is the largest score, the first one on ties, as torch's `argmax` has it; drawn, it comes from the
-    /// softmax of the scores. Scores that are NaN are passed over, where torch takes the first of them or fails.
+    /// In greedy decoding, this is the token with the largest score, the first one on ties, like torch's `argmax`;
+    /// otherwise it is sampled from the softmax of the scores. NaN scores are skipped, whereas torch takes the first of
+    /// them or fails.
     ///
     /// # Shapes
     ///
@@ -76,9 +77,9 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// [`Error::NoNumber`] when the row is empty or every score is NaN, [`Error::NoToken`] when there is nothing to
-    /// draw from, and those of [`LogitsProcessors::apply`].
-    pub fn sample(&mut self, ids: &[u32], prompt_len: usize, logits: &mut [f32]) -> Result<Choice, Error> {
+    /// [`Error::AllNan`] if the row is empty or all scores are NaN, [`Error::NoToken`] if all tokens are masked, and
+    /// those of [`LogitsProcessors::apply`].
+    pub fn sample(&mut self, ids: &[u32], prompt_len: usize, logits: &mut [f32]) -> Result<SampledToken, Error> {
         if self.logprobs.is_some() {
             self.raw.clear();
             self.raw.extend_from_slice(logits);
@@ -86,17 +87,17 @@ impl Sampler {
         self.processors.apply(ids, prompt_len, logits)?;
         let token = match &mut self.random {
             Some(random) => draw(logits, random)?,
-            None => likeliest(logits)?,
+            None => argmax(logits)?,
         };
         let logprob = self.logprobs.map(|top| token_logprobs(&self.raw, token, top));
-        Ok(Choice { token, logprob })
+        Ok(SampledToken { token, logprob })
     }
 }
 
-fn likeliest(scores: &[f32]) -> Result<u32, Error> {
+fn argmax(scores: &[f32]) -> Result<u32, Error> {
     let mut best: Option<(u32, f32)> = None;
     for (token, &score) in (0..).zip(scores) {
-        // A comparison with NaN is false either way, so only the first number needs a look.
+        // Comparisons with NaN are false, so only the first number must be checked.
         let better = match best {
             Some((_, largest)) => score > largest,
             None => !score.is_nan(),
@@ -105,7 +106,7 @@ fn likeliest(scores: &[f32]) -> Result<u32, Error> {
             best = Some((token, score));
         }
     }
-    best.map(|(token, _)| token).ok_or(Error::NoNumber { vocabulary: scores.len() })
+    best.map(|(token, _)| token).ok_or(Error::AllNan { vocabulary: scores.len() })
 }
 
 fn draw(scores: &[f32], random: &mut Random) -> Result<u32, Error> {
@@ -122,11 +123,11 @@ fn draw(scores: &[f32], random: &mut Random) -> Result<u32, Error> {
             last = Some(token);
         }
     }
-    // Rounding may leave a little behind the last token.
+    // Due to rounding, a small remainder may be left after the last token.
     last.ok_or_else(|| {
         let vocabulary = scores.len();
         let all_nan = scores.iter().all(|score| score.is_nan());
-        if all_nan { Error::NoNumber { vocabulary } } else { Error::NoToken { vocabulary } }
+        if all_nan { Error::AllNan { vocabulary } } else { Error::NoToken { vocabulary } }
     })
 }
 
@@ -136,7 +137,7 @@ fn token_logprobs(raw: &[f32], token: u32, top: usize) -> TokenLogprobs {
     let top = largest(raw.iter().copied(), top);
     TokenLogprobs {
         logprob: chosen,
-        top: top.iter().map(|token| (token.place as u32, softmax.log_prob(token.score))).collect(),
+        top: top.iter().map(|token| (token.index as u32, softmax.log_prob(token.score))).collect(),
     }
 }
 
@@ -157,7 +158,7 @@ mod tests {
     const ROW: [f32; 8] = [2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5];
 
     #[test]
-    fn takes_the_first_of_the_largest() {
+    fn greedy_takes_the_first_of_tied_tokens() {
         assert_eq!(greedy(&ROW), Ok(4));
         assert_eq!(greedy(&[1.0, 1.0, 1.0, 0.0]), Ok(0));
         assert_eq!(greedy(&[-3.0, -1.0, -2.0, -1.0]), Ok(1));
@@ -166,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn others_than_the_likeliest_matter_to_some() {
-        let takes = |params: SamplingParams| Sampler::new(&params, 0).takes_likeliest();
+    fn is_greedy_only_without_processing_and_logprobs() {
+        let takes = |params: SamplingParams| Sampler::new(&params, 0).is_greedy();
         assert!(takes(SamplingParams::greedy()));
         assert!(!takes(SamplingParams::sampling()));
         assert!(!takes(SamplingParams::greedy().logprobs(0)));
@@ -175,28 +176,28 @@ mod tests {
     }
 
     #[test]
-    fn masked_rows_have_an_answer() {
+    fn partly_masked_rows_give_a_token() {
         let masked = f32::NEG_INFINITY;
         assert_eq!(greedy(&[masked, masked, -1e30]), Ok(2));
         assert_eq!(greedy(&[masked, masked]), Ok(0));
     }
 
     #[test]
-    fn passes_nan_over_wherever_it_stands() {
+    fn nan_is_skipped_at_any_index() {
         let nan = f32::NAN;
         assert_eq!(greedy(&[nan, -5.0, nan, -4.0, nan]), Ok(3));
         assert_eq!(greedy(&[nan, f32::NEG_INFINITY]), Ok(1));
     }
 
     #[test]
-    fn a_row_without_numbers_is_an_error() {
-        assert_eq!(greedy(&[f32::NAN; 3]), Err(Error::NoNumber { vocabulary: 3 }));
-        assert_eq!(greedy(&[]), Err(Error::NoNumber { vocabulary: 0 }));
+    fn all_nan_row_is_an_error() {
+        assert_eq!(greedy(&[f32::NAN; 3]), Err(Error::AllNan { vocabulary: 3 }));
+        assert_eq!(greedy(&[]), Err(Error::AllNan { vocabulary: 0 }));
         assert!(greedy(&[f32::NAN; 3]).unwrap_err().to_string().contains("all 3 logits are NaN"));
     }
 
     #[test]
-    fn draws_repeat_with_seed_and_stream() {
+    fn samples_are_reproducible_by_seed_and_stream() {
         let params = SamplingParams::sampling().seed(7);
         assert_eq!(drawn(&params, 0, &ROW, 50), drawn(&params, 0, &ROW, 50));
         assert_ne!(drawn(&params, 0, &ROW, 50), drawn(&params, 1, &ROW, 50));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_impossible_is_drawn() {
+    fn masked_tokens_are_never_sampled() {
         let (inf, nan) = (f32::INFINITY, f32::NAN);
         let params = SamplingParams::sampling().seed(1).top_k(0);
         assert_eq!(drawn(&params, 0, &[-inf, 1.0, nan, -inf], 20), [1; 20]);
@@ -215,12 +216,12 @@ mod tests {
         assert_eq!(drawn(&params, 0, &[-7.0], 20), [0; 20]);
         let mut sampler = Sampler::new(&params, 0);
         assert_eq!(sampler.sample(&[], 0, &mut [-inf, nan]), Err(Error::NoToken { vocabulary: 2 }));
-        assert_eq!(sampler.sample(&[], 0, &mut [nan, nan]), Err(Error::NoNumber { vocabulary: 2 }));
-        assert_eq!(sampler.sample(&[], 0, &mut []), Err(Error::NoNumber { vocabulary: 0 }));
+        assert_eq!(sampler.sample(&[], 0, &mut [nan, nan]), Err(Error::AllNan { vocabulary: 2 }));
+        assert_eq!(sampler.sample(&[], 0, &mut []), Err(Error::AllNan { vocabulary: 0 }));
     }
 
     #[test]
-    fn log_probabilities_are_the_models_own() {
+    fn logprobs_are_those_of_the_unprocessed_logits() {
         let params = SamplingParams::greedy().repetition_penalty(2.0).logprobs(2);
         let choice = Sampler::new(&params, 0).sample(&[4, 4], 1, &mut ROW.to_vec()).unwrap();
         let logprobs = choice.logprob.unwrap();

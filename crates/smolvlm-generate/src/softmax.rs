@@ -1,8 +1,8 @@
 //! Probabilities of a row of scores.
 
-/// What turns a row of scores into probabilities.
+/// The softmax of a row of scores.
 ///
-/// NaN has no probability. Where a score is infinite, the infinite ones share all of it.
+/// NaN has probability 0. Infinite scores share the whole probability.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Softmax {
     max: f32,
@@ -18,7 +18,7 @@ impl Softmax {
         Self { max, sum, log_sum: sum.ln() }
     }
 
-    /// Whether no score is above minus infinity.
+    /// Whether all scores are minus infinity or NaN.
     pub(crate) fn is_empty(&self) -> bool {
         self.max == f32::NEG_INFINITY
     }
@@ -49,7 +49,7 @@ impl Softmax {
     }
 
     pub(crate) fn log_prob(&self, score: f32) -> f32 {
-        // The difference of two equal infinities is not a number.
+        // The difference of two equal infinities is NaN.
         let above_max = if score == self.max { 0.0 } else { f64::from(score) - f64::from(self.max) };
         (above_max - self.log_sum) as f32
     }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_add_up_to_one() {
+    fn probabilities_sum_to_one() {
         assert_eq!(probs(&[0.0, 0.0, f32::NEG_INFINITY, 0.0, 0.0]), [0.25, 0.25, 0.0, 0.25, 0.25]);
         assert_eq!(probs(&[88.0]), [1.0]);
         assert_eq!(probs(&[3e38, -3e38]), [1.0, 0.0]);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_has_no_probability() {
+    fn nan_has_probability_zero() {
         assert_eq!(probs(&[f32::NAN, 1.0, f32::NAN, 1.0]), [0.0, 0.5, 0.0, 0.5]);
         assert_eq!(probs(&[f32::INFINITY, 1.0, f32::INFINITY, f32::NAN]), [0.5, 0.0, 0.5, 0.0]);
         assert!(Softmax::of([f32::NAN, f32::NEG_INFINITY].into_iter()).is_empty());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn log_probabilities_are_exact_far_out() {
+    fn log_probabilities_are_exact_for_extreme_scores() {
         let softmax = Softmax::of([0.0, -1000.0].into_iter());
         assert_eq!(softmax.log_prob(-1000.0), -1000.0);
         assert_eq!(softmax.log_prob(f32::NEG_INFINITY), f32::NEG_INFINITY);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entropy_of_even_chances_is_their_logarithm() {
+    fn entropy_of_a_uniform_distribution_is_log_n() {
         let scores = [1.5, 1.5, f32::NEG_INFINITY, 1.5, 1.5];
         let entropy = Softmax::of(scores.into_iter()).entropy(scores.into_iter());
         assert!((entropy - 4.0_f32.ln()).abs() < 1e-6);

@@ -1,30 +1,30 @@
-//! When a text ends.
+//! Stopping criteria.
 
-use crate::{SamplingParams, loop_guard::LoopWatch};
+use crate::{SamplingParams, loop_guard::LoopDetector};
 use std::fmt;
 
-/// Why a text ended.
+/// Reason why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// The model wrote an end token.
+    /// The model generated an end token.
     Eos,
-    /// The text has as many tokens as were asked for.
+    /// The maximum number of tokens was reached.
     Length,
-    /// Prompt and text together fill the model's context.
+    /// Prompt and generated text fill the model's context.
     Context,
-    /// One of the texts that were to end it appeared.
+    /// A stop string appeared.
     StopString,
-    /// The text repeats itself without end.
+    /// Endless repetition was detected.
     Repetition,
-    /// The time is over.
+    /// The time limit was reached.
     Time,
-    /// The caller wants no more of it.
+    /// The caller cancelled generation.
     Cancelled,
 }
 
 impl FinishReason {
-    /// One lower-case word: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`.
+    /// The name in snake case: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Eos => "eos",
@@ -44,22 +44,22 @@ impl fmt::Display for FinishReason {
     }
 }
 
-/// Counts the tokens of one text and says when it ends.
+/// Counts the tokens of one sequence and checks the stopping criteria.
 #[derive(Debug, Clone)]
 pub struct StopRule {
     eos_token_ids: Vec<u32>,
-    /// Tokens until the text ends, and what it ends of.
+    /// Number of tokens left until the sequence ends, and the reason for that limit.
     left: usize,
     at_end: FinishReason,
-    watch: Option<LoopWatch>,
+    watch: Option<LoopDetector>,
 }
 
 impl StopRule {
-    /// The rule for a text that `params` ask for behind a prompt of `prompt_len` tokens, where `room` is the number of
-    /// tokens that the model's context still holds behind that prompt.
+    /// The stopping criteria of `params` after a prompt of `prompt_len` tokens, where `room` is the number of tokens
+    /// left in the model's context after the prompt.
     ///
-    /// The end token counts: a text of `max_new_tokens` tokens may end in one. A text that
-    /// [`limit`](SamplingParams::limit) refuses ends with its first token.
+    /// The end token is included in `max_new_tokens`. If [`limit`](SamplingParams::limit) is an error, the sequence
+    /// ends with its first token.
     pub fn new(params: &SamplingParams, prompt_len: usize, room: usize) -> Self {
         let limit = params.limit(prompt_len).unwrap_or(0);
         let at_end = if room < limit { FinishReason::Context } else { FinishReason::Length };
@@ -67,12 +67,12 @@ impl StopRule {
             eos_token_ids: params.eos_token_ids.clone(),
             left: room.min(limit),
             at_end,
-            watch: params.loop_guard.map(LoopWatch::new),
+            watch: params.loop_guard.map(LoopDetector::new),
         }
     }
 
-    /// Takes the next token in; says whether the text ends with it and why. An end token comes before the length, the
-    /// length before a repetition.
+    /// Adds the next token; returns the finish reason if the sequence ends with it. An end token takes precedence over
+    /// the length, the length over a repetition.
     pub fn observe(&mut self, token: u32) -> Option<FinishReason> {
         self.left = self.left.saturating_sub(1);
         let looping = self.watch.as_mut().is_some_and(|watch| watch.observe(token));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn any_end_token_ends_the_text() {
+    fn any_end_token_stops() {
         for eos in [2, 9] {
             let mut rule = rule(10, 10);
             assert_eq!(rule.observe(1), None);
@@ -105,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn the_length_ends_the_text_exactly() {
+    fn maximum_length_is_exact() {
         let mut rule = rule(3, 100);
         assert_eq!([7, 7, 7].map(|token| rule.observe(token)), [None, None, Some(FinishReason::Length)]);
     }
 
     #[test]
-    fn a_full_context_has_its_own_reason() {
+    fn full_context_has_its_own_reason() {
         let mut shorter = rule(3, 2);
         assert_eq!([7, 7].map(|token| shorter.observe(token)), [None, Some(FinishReason::Context)]);
         let mut equal = rule(2, 2);
@@ -119,19 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn an_end_token_at_the_last_place_is_an_end_token() {
+    fn end_token_at_the_last_position_is_reported_as_eos() {
         let mut rule = rule(1, 1);
         assert_eq!(rule.observe(9), Some(FinishReason::Eos));
     }
 
     #[test]
-    fn without_end_tokens_only_the_length_counts() {
+    fn without_end_tokens_only_the_length_stops() {
         let mut rule = StopRule::new(&SamplingParams::greedy().max_new_tokens(2), 100, 5);
         assert_eq!([2, 9].map(|token| rule.observe(token)), [None, Some(FinishReason::Length)]);
     }
 
     #[test]
-    fn a_total_length_leaves_what_the_prompt_does_not_fill() {
+    fn max_length_includes_the_prompt() {
         let params = SamplingParams::greedy().max_length(102);
         let mut rule = StopRule::new(&params, 100, 9);
         assert_eq!([7, 7].map(|token| rule.observe(token)), [None, Some(FinishReason::Length)]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_ends_the_text_when_nothing_else_does() {
+    fn repetition_is_reported_if_nothing_else_stops() {
         let guard = LoopGuard { max_period: 2, min_repeats: 2, min_tokens: 0 };
         let params = SamplingParams::greedy().max_new_tokens(4).eos_token_ids([2]).loop_guard(guard);
         let observed = |tokens: [u32; 4]| {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_have_names() {
+    fn finish_reasons_have_names() {
         use FinishReason::{Cancelled, Context, Eos, Length, Repetition, StopString, Time};
         let names = [Eos, Length, Context, StopString, Repetition, Time, Cancelled].map(|reason| reason.to_string());
         assert_eq!(names, ["eos", "length", "context", "stop_string", "repetition", "time", "cancelled"]);

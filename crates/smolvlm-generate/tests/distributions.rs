@@ -1,17 +1,17 @@
-//! Drawn tokens follow the probabilities that the parameters leave. Seeds are fixed, so results are too.
+//! Statistical tests that sampled tokens follow the probabilities. Seeds are fixed, so results are deterministic.
 
 use smolvlm_generate::{Sampler, SamplingParams};
 
 const ROW: [f32; 8] = [2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5];
 const DRAWS: u32 = 100_000;
 
-/// The number that chi-square exceeds with a chance of 0.001 (Wilson and Hilferty's approximation).
+/// The 0.999 quantile of the chi-squared distribution (Wilson-Hilferty approximation).
 fn critical(degrees: usize) -> f64 {
     let spread = 2.0 / (9.0 * degrees as f64);
     degrees as f64 * (1.0 - spread + 3.0902 * spread.sqrt()).powi(3)
 }
 
-/// Draws from a row where the parameters keep `kept` alone, and compares with its softmax.
+/// Samples from a row of which the parameters keep only `kept`, and compares the counts with its softmax.
 fn check(params: &SamplingParams, row: &[f32], kept: &[usize]) {
     let temperature = f64::from(params.temperature);
     let weight = |token: usize| (f64::from(row[token]) / temperature).exp();
@@ -28,7 +28,7 @@ fn check(params: &SamplingParams, row: &[f32], kept: &[usize]) {
                 let expected = f64::from(DRAWS) * weight(token) / total;
                 chi_square += (f64::from(count) - expected).powi(2) / expected;
             } else {
-                assert_eq!(count, 0, "token {token} was ruled out");
+                assert_eq!(count, 0, "token {token} was masked");
             }
         }
         let critical = critical(kept.len() - 1);
@@ -43,7 +43,7 @@ fn sampling() -> SamplingParams {
 const ALL: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 #[test]
-fn the_critical_values_are_those_of_the_tables() {
+fn critical_values_match_the_tables() {
     for (degrees, value) in [(1, 10.83), (3, 16.27), (7, 24.32), (99, 148.23)] {
         assert!((critical(degrees) / value - 1.0).abs() < 0.04, "{degrees}: {}", critical(degrees));
     }

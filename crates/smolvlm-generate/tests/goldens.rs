@@ -1,11 +1,11 @@
-//! Logits processors and beam search against values that the reference made, see `tests/golden/README.md`.
+//! Comparison of logits processors and beam search with reference values, see `tests/golden/README.md`.
 
 use serde_json::{Map, Value};
 use smolvlm_config::GenerationConfig;
 use smolvlm_generate::{BeamSearch, BeamStep, LogitsProcessors, SamplingParams};
 use std::path::Path;
 
-/// The shared values of a golden file, and its cases.
+/// Reads the shared values of a golden file and its cases.
 fn read(file: &str) -> (Map<String, Value>, Vec<Value>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/processing").join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -15,7 +15,7 @@ fn read(file: &str) -> (Map<String, Value>, Vec<Value>) {
     (shared, cases.into_iter().map(|(_, case)| case).collect())
 }
 
-/// f32 values; null is minus infinity.
+/// Parses f32 values; null is minus infinity.
 fn floats(value: &Value) -> Vec<f32> {
     let float = |value: &Value| value.as_f64().map_or(f32::NEG_INFINITY, |value| value as f32);
     value.as_array().unwrap().iter().map(float).collect()
@@ -25,7 +25,7 @@ fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// The parameters of a case, read as a checkpoint's file is.
+/// The parameters of a case, parsed like a checkpoint's file.
 fn params(parameters: &Value) -> SamplingParams {
     SamplingParams::from_config(&GenerationConfig::from_json(&parameters.to_string()).unwrap())
 }
@@ -35,7 +35,7 @@ fn close(actual: f32, expected: f32) -> bool {
 }
 
 #[test]
-fn processors_change_scores_as_the_reference_does() {
+fn processors_match_the_reference() {
     let (shared, cases) = read("logits_processors.json");
     for case in cases {
         let mut parameters = case["parameters"].clone();
@@ -60,7 +60,7 @@ fn processors_change_scores_as_the_reference_does() {
 }
 
 #[test]
-fn beam_search_finds_the_references_texts() {
+fn beam_search_matches_the_reference() {
     let (shared, cases) = read("beam_search.json");
     let prompt = ids(&shared["prompt"]);
     let table = |name: &str| -> Vec<Vec<f32>> { shared[name].as_array().unwrap().iter().map(floats).collect() };

@@ -1,8 +1,8 @@
-//! What holds for every row of scores, tried on many random ones.
+//! Property tests on random rows of scores.
 
 use smolvlm_generate::{BeamSearch, BeamStep, Error, LogitsProcessors, Sampler, SamplingParams};
 
-/// A small generator of its own, so that rows stay the same.
+/// A linear congruential generator, so that the rows never change.
 struct Lcg(u64);
 
 impl Lcg {
@@ -18,9 +18,9 @@ impl Lcg {
     /// Distinct scores in random order.
     fn row(&mut self) -> Vec<f32> {
         let scale = [0.001, 0.1, 1.0, 30.0][self.below(4)];
-        let mut row: Vec<f32> = (0..1 + self.below(300)).map(|place| place as f32 * scale / 7.0).collect();
-        for place in (1..row.len()).rev() {
-            row.swap(place, self.below(place + 1));
+        let mut row: Vec<f32> = (0..1 + self.below(300)).map(|index| index as f32 * scale / 7.0).collect();
+        for index in (1..row.len()).rev() {
+            row.swap(index, self.below(index + 1));
         }
         row
     }
@@ -30,7 +30,7 @@ fn sampling() -> SamplingParams {
     SamplingParams::sampling().top_k(0)
 }
 
-/// One truncation each, from the strictest value to the loosest.
+/// Several values per truncation, from the strictest to the loosest.
 fn truncations() -> Vec<Vec<SamplingParams>> {
     vec![
         [1, 2, 7, 50, 200].map(|k| sampling().top_k(k)).to_vec(),
@@ -54,7 +54,7 @@ fn stays(score: f32) -> bool {
 }
 
 #[test]
-fn truncation_leaves_the_likeliest_unchanged_and_loosens_step_by_step() {
+fn truncation_keeps_the_most_likely_token_and_is_monotonic() {
     let mut random = Lcg(1);
     for _ in 0..100 {
         let row = random.row();
@@ -77,7 +77,7 @@ fn truncation_leaves_the_likeliest_unchanged_and_loosens_step_by_step() {
 }
 
 #[test]
-fn what_stays_does_not_depend_on_the_order_of_the_vocabulary() {
+fn kept_tokens_do_not_depend_on_vocabulary_order() {
     let mut random = Lcg(2);
     for _ in 0..100 {
         let row = random.row();
@@ -91,7 +91,7 @@ fn what_stays_does_not_depend_on_the_order_of_the_vocabulary() {
 }
 
 #[test]
-fn top_p_keeps_the_fewest_tokens_with_its_mass() {
+fn top_p_keeps_the_smallest_set_with_its_mass() {
     let mut random = Lcg(3);
     for _ in 0..300 {
         let row = random.row();
@@ -108,7 +108,7 @@ fn top_p_keeps_the_fewest_tokens_with_its_mass() {
 }
 
 #[test]
-fn top_k_and_min_p_keep_what_they_say() {
+fn top_k_and_min_p_match_their_definitions() {
     let mut random = Lcg(4);
     for _ in 0..300 {
         let row = random.row();
@@ -126,7 +126,7 @@ fn top_k_and_min_p_keep_what_they_say() {
 }
 
 #[test]
-fn extreme_rows_give_a_possible_token_or_an_error() {
+fn extreme_rows_give_a_valid_token_or_an_error() {
     let (inf, nan, tiny) = (f32::INFINITY, f32::NAN, f32::from_bits(1));
     let rows: [&[f32]; 13] = [
         &[7.0],
@@ -153,7 +153,7 @@ fn extreme_rows_give_a_possible_token_or_an_error() {
                     Ok(choice) => assert!(possible && stays(row[choice.token as usize]), "{params:?} {row:?}"),
                     Err(error) => {
                         assert!(!possible, "{error}: {params:?} {row:?}");
-                        assert!(matches!(error, Error::NoToken { .. } | Error::NoNumber { .. }));
+                        assert!(matches!(error, Error::NoToken { .. } | Error::AllNan { .. }));
                     }
                 }
             }
@@ -162,7 +162,7 @@ fn extreme_rows_give_a_possible_token_or_an_error() {
 }
 
 #[test]
-fn every_search_ends_with_texts_in_order() {
+fn beam_search_results_are_sorted_by_score() {
     let mut random = Lcg(6);
     for round in 0..200 {
         let beams = 1 + random.below(4);

@@ -1,5 +1,5 @@
-//! Compares decoded JPEG files with the checksums that Pillow's pixels have: `jpeg_parity PACK [FOLDER]`. `cargo xtask jpeg`
-//! makes the pack and runs this; files that differ are written to the folder.
+//! Compares decoded JPEG files with the checksums of Pillow's pixels: `jpeg_parity PACK [FOLDER]`. `cargo xtask jpeg`
+//! creates the pack and runs this program; files that differ are written to the folder.
 
 use smolvlm_image::{Limits, decode};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     if files > 0 && pixels + wrongly_refused + wrongly_read == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The next file of a pack, and what Pillow says of it.
+/// The next file of a pack and Pillow's result for it.
 fn take<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], [u32; 4])> {
     let number = |bytes: &[u8]| bytes.first_chunk().map(|four| u32::from_le_bytes(*four));
     let (file, after) = rest.get(4..)?.split_at_checked(number(rest)? as usize)?;
@@ -60,7 +60,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], [u32; 4])> {
     Some((file, [number(facts)?, number(&facts[4..])?, number(&facts[8..])?, number(&facts[12..])?]))
 }
 
-/// CRC-32 of some bytes.
+/// CRC-32 of a byte slice.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);

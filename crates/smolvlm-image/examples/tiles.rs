@@ -1,4 +1,4 @@
-//! Times decoding and tiling of an image file with the released settings: `tiles FILE [RUNS]`.
+//! Measures decoding and tiling time of an image file with the released settings: `tiles FILE [RUNS]`.
 
 use smolvlm_config::Preset;
 use smolvlm_image::{ImageInput, ImageProcessor};
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         decode.push(1e3 * (middle - start).as_secs_f64());
         tile.push(1e3 * middle.elapsed().as_secs_f64());
     }
-    // The first two runs warm up.
+    // The first two runs are warm-up.
     let median = |times: &mut Vec<f64>| {
         let times = &mut times[2..];
         times.sort_by(f64::total_cmp);

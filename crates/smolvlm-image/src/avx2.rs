@@ -1,6 +1,6 @@
 //! The inner loops of resizing with AVX2, through `pulp`'s safe intrinsics.
 //!
-//! No closures here: only code that is inlined into the function compiled for AVX2 becomes single instructions.
+//! No closures: only code inlined into the function compiled for AVX2 is vectorized.
 
 use crate::lanes::{BLOCK, Lanes, SQUARE};
 use pulp::x86::V3;
@@ -16,7 +16,7 @@ impl Lanes for V3 {
         let zero = avx._mm256_setzero_si256();
         let mut sums = [avx._mm256_set1_epi32(1 << (bits - 1)); 4];
         let mut at = 0;
-        // Two taps at a time; an odd one has a partner of weight zero.
+        // Two taps at a time; an odd last one is paired with a weight of zero.
         for pair in taps.chunks(2) {
             let (a, b, taps) = match *pair {
                 [first, second] => {
@@ -41,7 +41,7 @@ impl Lanes for V3 {
         for sum in &mut sums {
             *sum = simd._mm256_sra_epi32(*sum, shift);
         }
-        // Both steps clamp.
+        // Both packing steps saturate.
         let low = simd._mm256_packs_epi32(sums[0], sums[1]);
         let high = simd._mm256_packs_epi32(sums[2], sums[3]);
         pulp::cast(simd._mm256_packus_epi16(low, high))

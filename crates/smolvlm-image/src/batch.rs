@@ -1,15 +1,16 @@
-//! Tiles of several samples in one padded array.
+//! Padded batches of tiles.
 
 use crate::{Error, Tiles};
 
-/// Tiles of several samples in one array, as the reference lays them out: samples with fewer tiles end in zeros.
+/// Tiles of several samples in one array in the layout of the reference; samples with fewer tiles are padded with
+/// zeros.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TileBatch {
-    /// Samples, most tiles of a sample, channels, edge, edge.
+    /// Samples, max tiles per sample, channels, edge, edge.
     pub shape: [usize; 5],
-    /// Pixel values, of that shape.
+    /// Pixel values of that shape.
     pub pixel_values: Vec<f32>,
-    /// 1 for each real pixel, 0 for padding: `[samples, most tiles, edge, edge]`.
+    /// 1 for a real pixel, 0 for padding: `[samples, max tiles, edge, edge]`.
     pub pixel_attention_mask: Vec<i64>,
     /// Tile rows of each image of each sample.
     pub rows: Vec<Vec<u32>>,
@@ -18,11 +19,11 @@ pub struct TileBatch {
 }
 
 impl TileBatch {
-    /// Pads the images of each sample to one number of tiles.
+    /// Pads the images of each sample to a common number of tiles.
     ///
     /// # Errors
     ///
-    /// [`Error::NoImages`] when no sample has one, [`Error::MixedTiles`] when tiles differ in size.
+    /// [`Error::NoImages`] if no sample has an image, [`Error::MixedTiles`] if tile sizes differ.
     pub fn new(samples: &[Vec<Tiles>]) -> Result<Self, Error> {
         let mut edges = samples.iter().flatten().map(|tiles| tiles.edge);
         let edge = edges.next().ok_or(Error::NoImages { rows: samples.len() })?;
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn short_samples_end_in_zeros() {
+    fn short_samples_are_zero_padded() {
         let batch = TileBatch::new(&[vec![tiles(3, 2), tiles(1, 2)], vec![], vec![tiles(1, 2)]]).unwrap();
         assert_eq!(batch.shape, [3, 4, 3, 2, 2]);
         assert_eq!(batch.pixel_values.iter().map(|&value| value as f64).sum::<f64>(), 0.5 * (4 + 1) as f64 * 12.0);
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_mixtures_are_errors() {
+    fn empty_batches_and_mixed_tile_sizes_are_errors() {
         assert!(matches!(TileBatch::new(&[vec![], vec![]]), Err(Error::NoImages { rows: 2 })));
         let error = TileBatch::new(&[vec![tiles(1, 2)], vec![tiles(1, 3)]]).unwrap_err();
         assert!(matches!(error, Error::MixedTiles { first: 2, other: 3 }));

@@ -1,8 +1,8 @@
-//! BMP files as Pillow 13 reads them: 1 to 32 bits, run lengths, the bit masks that are in use, rows in both directions.
+//! BMP decoder compatible with Pillow 13: 1 to 32 bits, run-length encoding, common bit masks, both row orders.
 
 use crate::color::{Color, RowFormat, Samples, gray_table};
 
-/// A BMP file whose header has been read.
+/// A BMP file with parsed header.
 pub(crate) struct Bmp<'a> {
     width: usize,
     height: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Bmp<'a> {
     offset: usize,
 }
 
-/// How many bits of a pixel run lengths are of.
+/// Bits per pixel of run-length encoded data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RunLengths {
     Four,
@@ -23,23 +23,23 @@ enum RunLengths {
 
 const TRUNCATED: &str = "the file is truncated";
 
-/// What a header says.
+/// The parsed header.
 struct Header {
-    /// Bytes of the header.
+    /// Header size in bytes.
     size: usize,
     width: u32,
     height: u32,
     top_down: bool,
     bits: u16,
     compression: u32,
-    /// Colors of the palette.
+    /// Number of palette colors.
     colors: u64,
-    /// Bytes of a color.
+    /// Bytes per palette entry.
     color_bytes: usize,
 }
 
 impl Header {
-    /// Reads the header after the 14 bytes of the file's own.
+    /// Parses the header that follows the 14-byte file header.
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let size = number(bytes, 14, 4)? as usize;
         let at = |offset: usize, size: usize| number(bytes, 14 + offset, size);
@@ -58,10 +58,10 @@ impl Header {
                 })
             }
             40 | 52 | 56 | 64 | 108 | 124 => {
-                // The whole header must be there.
+                // The header must be complete.
                 at(size - 1, 1)?;
                 let (height, bits) = (at(8, 4)?, at(14, 2)? as u16);
-                // Pillow looks at the upper byte for the sign.
+                // Pillow uses only the upper byte to detect the sign.
                 let top_down = height >> 24 == 0xff;
                 let colors = match at(32, 4)? {
                     0 => 1 << bits.min(32),
@@ -84,7 +84,7 @@ impl Header {
 }
 
 impl<'a> Bmp<'a> {
-    /// Reads the header; the error is a message.
+    /// Parses the header; the error is a message.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let header = Header::read(bytes)?;
         let mut offset = number(bytes, 10, 4)? as usize;
@@ -172,10 +172,10 @@ impl<'a> Bmp<'a> {
         Ok(rgb)
     }
 
-    /// The indices that run lengths give, as far as they go.
+    /// Decodes run-length encoded indices, as far as the data goes.
     fn indices(&self, kind: RunLengths) -> Vec<u8> {
         let all = self.width * self.height;
-        // No index is stored in less than 1/255 of two bytes, but for those that are leapt over.
+        // Two bytes give at most 255 indices, except for skipped ones.
         let mut indices = Vec::with_capacity(all.min(self.data.len().saturating_mul(128)));
         let mut rest = self.data;
         let mut x = 0;
@@ -208,7 +208,7 @@ impl<'a> Bmp<'a> {
                         break;
                     }
                     x += usize::from(count);
-                    // Aligned to two bytes of the file.
+                    // Aligned to two bytes in the file.
                     if !(self.offset + self.data.len() - rest.len()).is_multiple_of(2) {
                         rest = rest.get(1..).unwrap_or_default();
                     }
@@ -225,7 +225,8 @@ impl<'a> Bmp<'a> {
     }
 }
 
-/// What the indices of rows mean. A palette that is a ramp of grays is none to Pillow: indices beyond it are gray.
+/// The color format of palette indices. Pillow treats a palette that is a gray ramp as no palette: indices beyond it
+/// are gray.
 fn palette_color(stored: &[u8], header: &Header) -> Result<Color, String> {
     if !(1..=65_536).contains(&header.colors) {
         return Err(format!("a palette of {} colors is unknown", header.colors));
@@ -245,7 +246,7 @@ fn palette_color(stored: &[u8], header: &Header) -> Result<Color, String> {
     Ok(Color::Table(table))
 }
 
-/// Bytes of a pixel, and what they mean, for bit masks of red, green, blue and alpha; those that Pillow knows.
+/// Bytes per pixel and color format for the bit masks of red, green, blue and alpha that Pillow supports.
 fn masked(bits: u16, masks: [u32; 4]) -> Result<(usize, Color), String> {
     let [red, green, blue, alpha] = masks;
     let place = |mask: u32| match mask {

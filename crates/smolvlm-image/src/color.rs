@@ -1,26 +1,26 @@
-//! Rows of samples as files store them to 8-bit RGB, as Pillow 13 and the reference's `convert_to_rgb` make it.
+//! Conversion of stored sample rows to 8-bit RGB, compatible with Pillow 13 and the reference's `convert_to_rgb`.
 
 use crate::ycbcr::YCbCr;
 
-/// How samples are stored.
+/// Storage format of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Samples {
-    /// Unsigned integers of 1, 2, 4 or 8 bits, the most significant first.
+    /// Unsigned integers of 1, 2, 4 or 8 bits, most significant bit first.
     Bits(u8),
-    /// 16 bits, of which the upper 8 are kept.
+    /// 16 bits, of which the upper 8 are used.
     Sixteen {
-        /// Whether the upper byte comes first.
+        /// Whether samples are big-endian.
         big_endian: bool,
     },
-    /// Big-endian gray values of 16 bits, of which one is transparent: gives pairs of the upper byte and alpha.
+    /// 16-bit big-endian gray values, one of which is transparent; converted to pairs of upper byte and alpha.
     SixteenKeyed([u8; 2]),
-    /// Two values in three bytes, of which the upper 8 bits are kept.
+    /// Two 12-bit values in three bytes, of which the upper 8 bits are used.
     Twelve,
-    /// Numbers that are clipped to 0..=255.
+    /// Numbers that are clamped to 0..=255.
     Clipped(Number, bool),
 }
 
-/// The type of numbers that are clipped; the `bool` beside it says whether they are big-endian.
+/// Type of clamped numbers; the adjacent `bool` is true for big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Number {
     /// Signed, 16 bits.
@@ -31,48 +31,48 @@ pub(crate) enum Number {
     F32,
 }
 
-/// What the samples of one pixel mean.
+/// Color format of a pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Color {
-    /// An index into a table of colors.
+    /// Palette index.
     Table(Box<[[u8; 3]; 256]>),
-    /// An index into a table of colors, and alpha.
+    /// Palette index and alpha.
     TableAlpha(Box<[[u8; 3]; 256]>),
     /// Red, green, blue.
     Rgb,
-    /// Red, green, blue, one color of which is transparent.
+    /// Red, green, blue, with one transparent color.
     RgbKeyed([u8; 3]),
-    /// Red, green, blue at these places.
+    /// Red, green, blue at these sample indices.
     Places([usize; 3]),
-    /// Gray multiplied by alpha, and alpha.
+    /// Premultiplied gray and alpha.
     GrayPremultiplied,
-    /// Red, green, blue, alpha at these places.
+    /// Red, green, blue, alpha at these sample indices.
     Rgba([usize; 4]),
-    /// Red, green, blue multiplied by alpha, alpha.
+    /// Premultiplied red, green, blue and alpha.
     RgbaPremultiplied,
     /// Cyan, magenta, yellow, black.
     Cmyk,
     /// Luma and two chroma samples at full resolution (JFIF).
     YCbCr,
-    /// The same by other tables.
+    /// As above, with other tables.
     YCbCrBy(Box<YCbCr>),
-    /// Red, green and blue of 5, 5 or 6, and 5 bits in two bytes; the `u8` is the width of green.
+    /// Packed RGB in two bytes: 5 bits of red, 5 or 6 of green, 5 of blue; the `u8` is the width of green.
     Packed16(u8),
 }
 
-/// How a row of an image is stored.
+/// Storage format of an image row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowFormat {
-    /// How samples are stored.
+    /// Storage format of samples.
     pub(crate) samples: Samples,
-    /// Samples of a pixel, of which those that the color has no use for come last.
+    /// Samples per pixel; samples that the color format does not use come last.
     pub(crate) channels: usize,
-    /// What they mean.
+    /// Color format.
     pub(crate) color: Color,
 }
 
 impl RowFormat {
-    /// Bits of a pixel.
+    /// Bits per pixel.
     pub(crate) fn bits(&self) -> usize {
         let sample = match self.samples {
             Samples::Bits(bits) => usize::from(bits),
@@ -83,13 +83,13 @@ impl RowFormat {
         sample * self.channels
     }
 
-    /// Bytes of a row of `width` pixels.
+    /// Bytes per row of `width` pixels.
     pub(crate) fn row_bytes(&self, width: usize) -> usize {
         width.saturating_mul(self.bits()).div_ceil(8)
     }
 
-    /// Converts a row of `out.len() / 3` pixels. `scratch` may be kept from row to row. Pixels that `row` is too short for
-    /// are left as they are.
+    /// Converts a row of `out.len() / 3` pixels. `scratch` can be reused between rows. If `row` is too short, the
+    /// remaining pixels are left unchanged.
     pub(crate) fn convert(&self, row: &[u8], scratch: &mut Vec<u8>, out: &mut [u8]) {
         let samples = match self.samples {
             Samples::Bits(8) => row,
@@ -142,7 +142,7 @@ impl RowFormat {
     }
 }
 
-/// The 256 entries of a table of gray values with this many bits.
+/// Gray palette with the given number of bits, padded to 256 entries.
 pub(crate) fn gray_table(bits: u8, inverted: bool) -> Box<[[u8; 3]; 256]> {
     let most = (1u32 << bits.min(8)) - 1;
     let level = |index: usize| {
@@ -152,7 +152,7 @@ pub(crate) fn gray_table(bits: u8, inverted: bool) -> Box<[[u8; 3]; 256]> {
     Box::new(std::array::from_fn(level))
 }
 
-/// Samples to one byte each.
+/// Converts samples to one byte each.
 fn unpack(samples: Samples, row: &[u8], out: &mut Vec<u8>) {
     let number = |size: usize, big_endian: bool| {
         row.chunks_exact(size).map(move |bytes| {
@@ -180,7 +180,7 @@ fn unpack(samples: Samples, row: &[u8], out: &mut Vec<u8>) {
         Samples::Clipped(Number::I32, big_endian) => {
             out.extend(number(4, big_endian).map(|bits| (bits as i32).clamp(0, 255) as u8));
         }
-        // The cast saturates, truncates toward zero, and makes 0 of what is not a number.
+        // The cast saturates, truncates toward zero, and converts NaN to 0.
         Samples::Clipped(Number::F32, big_endian) => {
             out.extend(number(4, big_endian).map(|bits| f32::from_bits(bits) as u8));
         }
@@ -194,21 +194,21 @@ pub(crate) fn over_white(sample: u8, alpha: u8) -> u8 {
     ((((sum >> 8) + sum) >> 8) >> 7) as u8
 }
 
-/// A sample divided by the alpha it was multiplied with.
+/// Divides a sample by its premultiplied alpha.
 fn divided(sample: u8, alpha: u8) -> u8 {
     let (sample, alpha) = (u32::from(sample), u32::from(alpha));
     (sample * 255).checked_div(alpha).map_or(0, |sample| sample.min(255) as u8)
 }
 
-/// The light that an ink and black leave, without a color profile (libImaging/Convert.c, Pillow 13).
+/// Converts an ink and black to a channel of RGB, without a color profile (libImaging/Convert.c, Pillow 13).
 fn inked(ink: u8, black: u8) -> u8 {
     let rest = 255 - u32::from(black);
     let product = u32::from(ink) * rest + 128;
     (rest - ((product + (product >> 8)) >> 8)) as u8
 }
 
-/// JFIF's conversion with 6 bits of fraction (libImaging/ConvertYCbCr.c, Pillow 13), whose table entries are truncated
-/// after adding a half, negative ones too.
+/// JFIF conversion with 6 fraction bits (libImaging/ConvertYCbCr.c, Pillow 13), whose table entries are truncated after
+/// adding a half, including negative ones.
 fn ycbcr(luma: u8, cb: u8, cr: u8) -> [u8; 3] {
     let part = |factor: f64, chroma: u8| (factor * 64.0 * (f64::from(chroma) - 128.0) + 0.5) as i32;
     let level = |sum: i32| (i32::from(luma) + (sum >> 6)).clamp(0, 255) as u8;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn transparency_shows_white() {
+    fn transparency_is_composited_over_white() {
         // Pillow 13: alpha_composite of (0, 100, 200, 128) over white is (127, 177, 227).
         assert_eq!([0, 100, 200].map(|sample| over_white(sample, 128)), [127, 177, 227]);
         assert_eq!([over_white(10, 255), over_white(10, 0)], [10, 255]);
@@ -235,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn chroma_is_rounded_as_pillows_tables_are() {
+    fn chroma_rounding_matches_pillow() {
         // Entries of its tables: R_Cr[0] = -11484, B_Cb[0] = -14515, G_Cb[0] + G_Cr[0] = 2819 + 5850.
         assert_eq!(convert(Samples::Bits(8), 3, Color::YCbCr, &[255, 0, 0], 1), [75, 255, 28]);
         assert_eq!(convert(Samples::Bits(8), 3, Color::YCbCr, &[7, 128, 128], 1), [7, 7, 7]);
     }
 
     #[test]
-    fn samples_of_every_width() {
+    fn all_sample_widths_are_converted() {
         let gray = |bits, row: &[u8], pixels: usize| {
             let table = Color::Table(gray_table(bits, false));
             convert(Samples::Bits(bits), 1, table, row, pixels).into_iter().step_by(3).collect::<Vec<_>>()
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(gray(1, &[0b0101_0000], 4), [0, 255, 0, 255]);
         assert_eq!(gray(2, &[0b0001_1011], 4), [0, 85, 170, 255]);
         assert_eq!(gray(4, &[0x1f, 0x20], 3), [17, 255, 34]);
-        // What a row is too short for stays.
+        // Pixels beyond a short row are unchanged.
         assert_eq!(gray(8, &[9], 2), [9, 7]);
         let table = || Color::Table(gray_table(8, false));
         let gray =

@@ -1,4 +1,4 @@
-//! Files to pixels.
+//! Decoding of image files.
 
 use crate::bmp::Bmp;
 use crate::format::Format;
@@ -12,12 +12,12 @@ use crate::{Error, Limits, Rgb};
 use std::io::Read;
 use std::path::Path;
 
-/// Decodes a file's bytes: the first frame, turned as its EXIF data says, in RGB.
+/// Decodes the first frame of an encoded image to RGB and applies its EXIF orientation.
 ///
 /// # Errors
 ///
-/// [`Error::Empty`], [`Error::UnknownFormat`], [`Error::Limit`] before any pixel is decoded, and [`Error::Decode`] for a
-/// damaged or truncated file.
+/// [`Error::Empty`], [`Error::UnknownFormat`], [`Error::Limit`] before any pixel is decoded, and [`Error::Decode`] for
+/// a damaged or truncated file.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, Error> {
     let file = File::open(bytes, limits)?;
     let orientation = file.orientation();
@@ -28,34 +28,34 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when it cannot be read; otherwise as [`decode`], within [`Error::File`].
+/// [`Error::Io`] if the file cannot be read; otherwise those of [`decode`], wrapped in [`Error::File`].
 pub fn decode_file(path: &Path, limits: &Limits) -> Result<Rgb, Error> {
     let bytes = read(path, limits.max_bytes)?;
     decode(&bytes, limits).map_err(|source| Error::File { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// Height and width of the image that [`decode`] would give, from the file's header alone.
+/// Height and width of the image that [`decode`] would return, from the header only.
 ///
 /// # Errors
 ///
-/// As [`decode`], except for damage beyond the header.
+/// As [`decode`], except that damage beyond the header is not detected.
 pub fn dimensions(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), Error> {
     let file = File::open(bytes, limits)?;
     let (width, height) = file.size();
     Ok(if file.orientation().transposed { (width, height) } else { (height, width) })
 }
 
-/// As [`dimensions`], of a file.
+/// As [`dimensions`], for a file.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when it cannot be read; otherwise as [`dimensions`], within [`Error::File`].
+/// [`Error::Io`] if the file cannot be read; otherwise those of [`dimensions`], wrapped in [`Error::File`].
 pub fn file_dimensions(path: &Path, limits: &Limits) -> Result<(u32, u32), Error> {
     let bytes = read(path, limits.max_bytes)?;
     dimensions(&bytes, limits).map_err(|source| Error::File { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// A file whose header has been read and is within the limits.
+/// A file whose header has been parsed and is within the limits.
 enum File<'a> {
     Jpeg(Box<Jpeg<'a>>, Orientation),
     Png(Box<Png<'a>>),
@@ -72,7 +72,7 @@ impl<'a> File<'a> {
         }
         limits.check_bytes(bytes.len())?;
         let format = Format::of(bytes).ok_or(Error::UnknownFormat)?;
-        // A file that is nothing but a huge promise is told so, whatever else is wrong with it.
+        // An oversized image is reported as such, whatever else is wrong with the file.
         if let Some((width, height)) = Png::header_size(bytes) {
             limits.check_size(width, height)?;
         }
@@ -107,7 +107,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// How the image is to be turned.
+    /// The orientation to apply.
     fn orientation(&self) -> Orientation {
         match self {
             File::Jpeg(_, orientation) => *orientation,
@@ -142,13 +142,13 @@ pub(crate) fn decode_error(format: Format, message: &str) -> Error {
 /// Reads a file of at most `limit` bytes.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
-    // Asked before opening: opening a pipe would wait for a writer.
+    // Checked before opening, because opening a pipe blocks until there is a writer.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(io)?;
-    // One byte more than allowed, so that `decode` sees that it is too much.
+    // Reads one byte more than allowed, so that `decode` detects an oversized file.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)
 }

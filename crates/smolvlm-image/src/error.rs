@@ -4,7 +4,7 @@ use smolvlm_config::Resample;
 use std::io;
 use std::path::PathBuf;
 
-/// What can go wrong between a file and its tiles.
+/// Errors of image loading and preprocessing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,53 +13,53 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file is no image that can be used.
+    /// A file does not contain a usable image.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<Error>,
     },
-    /// There are no bytes.
+    /// The input is empty.
     #[error("the image is empty (0 bytes)")]
     Empty,
-    /// The bytes are in no known format.
+    /// The image format is unknown.
     #[error("no image format recognized; PNG, JPEG, WebP, GIF, BMP and TIFF can be read")]
     UnknownFormat,
-    /// The image is damaged, or uses what its decoder does not know.
+    /// The image is damaged or uses an unsupported feature.
     #[error("the {format} image cannot be decoded: {message}")]
     Decode {
         /// The format.
         format: String,
-        /// What the decoder said.
+        /// The decoder's message.
         message: String,
     },
-    /// The image is larger than the limits allow.
+    /// The image exceeds a limit.
     #[error("{what} is {found}, more than the limit of {limit}, which {raise} raises")]
     Limit {
-        /// What is too large, with its unit.
+        /// The limited quantity, with its unit.
         what: &'static str,
-        /// How large it is.
+        /// Its value.
         found: u64,
-        /// How large it may be.
+        /// The limit.
         limit: u64,
-        /// The option of the command, if there is one, and the field of [`Limits`](crate::Limits) that raise it.
+        /// The CLI option, if there is one, and the field of [`Limits`](crate::Limits) that raise the limit.
         raise: &'static str,
     },
-    /// The pixels of a decoded image do not fit its size.
+    /// The number of bytes of a decoded image does not match its size.
     #[error("{width} x {height} RGB pixels take {expected} bytes, {found} were given")]
     RgbSize {
         /// Width in pixels.
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// Bytes that fit.
+        /// Expected number of bytes.
         expected: u64,
-        /// Bytes that were given.
+        /// Given number of bytes.
         found: usize,
     },
     /// A side of an image is zero.
@@ -70,27 +70,27 @@ pub enum Error {
         /// Width in pixels.
         width: u32,
     },
-    /// The resampling filter has no 8-bit kernel in the reference either.
+    /// A resampling filter that has no 8-bit kernel in the reference.
     #[error("resample {} ({filter:?}) is not supported; use 1 (Lanczos), 2 (bilinear), 3 (bicubic) or 0 (nearest)", filter.number())]
     Resample {
         /// The filter.
         filter: Resample,
     },
-    /// A batch has no images at all.
+    /// A batch without images.
     #[error("none of the {rows} samples has an image")]
     NoImages {
-        /// Samples of the batch.
+        /// Number of samples in the batch.
         rows: usize,
     },
-    /// Tiles of one batch have different edges.
+    /// The tile sizes in a batch differ.
     #[error("tiles of {first} and of {other} pixels cannot be in one batch")]
     MixedTiles {
-        /// Edge of the first tile.
+        /// Edge of the first tile in pixels.
         first: usize,
-        /// Another edge.
+        /// Edge of the first tile of another size in pixels.
         other: usize,
     },
-    /// The configuration cannot be used.
+    /// An invalid configuration.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A format of image files.
+/// An image file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// BMP.
@@ -20,7 +20,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file by its first bytes; `None` if it is none that can be read. Names and types say nothing.
+    /// Detects the format of a file from its first bytes; `None` if it is not supported. Names and declared types are
+    /// ignored.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
             [b'B', b'M', ..] => Self::Bmp,

@@ -1,10 +1,10 @@
-//! The first frame of GIF files (GIF89a), as Pillow 13 reads it.
+//! GIF decoder (GIF89a) for the first frame, compatible with Pillow 13.
 
 use crate::color::{Color, RowFormat, Samples, gray_table};
 use crate::lzw::{Codes, Lzw};
 use std::io::{ErrorKind, Read};
 
-/// A GIF file whose first frame has been found.
+/// A GIF file with parsed header of the first frame.
 pub(crate) struct Gif<'a> {
     width: usize,
     height: usize,
@@ -20,14 +20,14 @@ struct Frame<'a> {
     colors: Box<[[u8; 3]; 256]>,
     transparent: Option<u8>,
     code_bits: u8,
-    /// Sub-blocks of compressed indices, and what follows them.
+    /// Sub-blocks of compressed indices and the rest of the file.
     data: &'a [u8],
 }
 
 const TRUNCATED: &str = "the file is truncated";
 
 impl<'a> Gif<'a> {
-    /// Reads up to the first frame; the error is a message.
+    /// Parses the file up to the first frame; the error is a message.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let mut rest = bytes;
         let &[_, _, _, _, _, _, a, b, c, d, flags, _, _] = take(&mut rest, 13)? else { return Err(TRUNCATED.into()) };
@@ -52,7 +52,7 @@ impl<'a> Gif<'a> {
                 }
                 b"," => break,
                 b";" => return Err("there is no frame".into()),
-                // Bytes between blocks.
+                // Stray bytes between blocks.
                 _ => {}
             }
         }
@@ -65,7 +65,8 @@ impl<'a> Gif<'a> {
         let mut table = gray_table(8, false);
         if let Some(colors) = colors {
             let colors = colors.as_chunks().0;
-            // Colors that equal their index are no palette to Pillow: what lies beyond them is gray, not black.
+            // Pillow treats a palette whose colors equal their index as no palette: indices beyond it are gray rather
+            // than black.
             if colors.iter().zip(table.iter()).any(|(color, gray)| color != gray) {
                 *table = [[0; 3]; 256];
                 table.iter_mut().zip(colors).for_each(|(entry, color)| *entry = *color);
@@ -82,7 +83,7 @@ impl<'a> Gif<'a> {
             code_bits,
             data: rest,
         };
-        // Frames may be larger than the canvas, which grows.
+        // Frames may exceed the canvas, which is then enlarged.
         Ok(Self { width: canvas[0].max(left + width), height: canvas[1].max(top + height), frame })
     }
 
@@ -95,7 +96,7 @@ impl<'a> Gif<'a> {
     pub(crate) fn pixels(&self) -> Result<Vec<u8>, String> {
         let Frame { left, top, width, height, .. } = self.frame;
         let mut colors = self.frame.colors.clone();
-        // Beside the frame lies the transparent color, else the first one.
+        // The area outside the frame has the transparent color or else the first one.
         let mut outside = colors[0];
         if let Some(index) = self.frame.transparent {
             colors[usize::from(index)] = [255; 3];
@@ -126,7 +127,8 @@ impl<'a> Gif<'a> {
     }
 }
 
-/// The bytes of sub-blocks. Like Pillow, an empty one ends nothing: pixels that are missing are.
+/// Concatenated bytes of sub-blocks. As in Pillow, an empty sub-block does not end the data; missing pixels are an
+/// error.
 struct Blocks<'a> {
     rest: &'a [u8],
     block: std::slice::Iter<'a, u8>,

@@ -1,11 +1,11 @@
-//! Weights of the resampling kernels, as torch computes them for 8-bit images.
+//! Weights of the resampling filters for 8-bit images, bit-exact with torch.
 
 use crate::Error;
 use smolvlm_config::Resample;
 use std::f64::consts::PI;
 use std::ops::Range;
 
-/// A resampling filter: its reach on either side and its shape.
+/// A resampling filter: its support and its function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Filter {
     support: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The filter of a configuration; `None` for nearest neighbor, which weighs nothing.
+    /// The filter of a configuration; `None` for nearest neighbor.
     pub(crate) fn new(resample: Resample) -> Result<Option<Self>, Error> {
         match resample {
             Resample::Lanczos => Ok(Some(Self { support: 3.0, shape: lanczos })),
@@ -48,10 +48,11 @@ fn triangle(x: f64) -> f64 {
     (1.0 - x.abs()).max(0.0)
 }
 
-/// Integer weights of one axis: output `i` is the sum of `weights(i)[j] * input[first(i) + j]`, shifted by `bits`.
+/// Integer weights of one axis: output `i` is the sum of `weights(i)[j] * input[first(i) + j]`, shifted right by
+/// `bits`.
 #[derive(Debug)]
 pub(crate) struct Weights {
-    /// First input and place of the first weight, per output.
+    /// First input index and offset of the first weight, per output.
     spans: Vec<(usize, usize, usize)>,
     values: Vec<i16>,
     /// Fraction bits of the weights.
@@ -59,8 +60,8 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Weights from `input` to `output` samples, computed in f64 and rounded to 16 bits with as many fraction bits as the
-    /// largest weight leaves room for (torch 2.15, `aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h`).
+    /// Computes the weights from `input` to `output` samples in f64 and rounds them to 16 bits, with as many fraction
+    /// bits as the largest weight allows (torch 2.15, `aten/src/ATen/native/cpu/UpSampleKernelAVXAntialias.h`).
     pub(crate) fn new(filter: Filter, input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
@@ -95,7 +96,7 @@ impl Weights {
         self.spans.len()
     }
 
-    /// The inputs that a range of outputs is made of.
+    /// The input range of a range of outputs.
     pub(crate) fn inputs(&self, outputs: Range<usize>) -> Range<usize> {
         let spans = &self.spans[outputs];
         let end = |&(first, start, end): &(usize, usize, usize)| first + end - start;

@@ -1,25 +1,26 @@
-//! The two inner loops of resizing, for the instruction set at hand: weighted sums of runs of bytes, and transposing.
+//! SIMD inner loops of resizing: weighted sums of byte blocks, and transposition.
 //!
-//! [`Portable`] is the plain statement of both, which compilers vectorize for a target's baseline; x86 with AVX2 has its own
+//! [`Portable`] is the scalar version, which compilers vectorize for the target's baseline; x86 with AVX2 has its own
 //! (`avx2.rs`). Their results are equal.
 
-/// Bytes that are handled at once.
+/// Bytes per block.
 pub(crate) const BLOCK: usize = 32;
-/// Rows of a square that is transposed.
+/// Edge of a transposed square in bytes.
 pub(crate) const SQUARE: usize = 16;
 
 /// An instruction set.
 pub(crate) trait Lanes: crate::jpeg::Samples {
-    /// `sum(taps[k] * rows[k * stride + i])` for each `i` of a block, shifted right by `bits` after rounding, within 0..=255.
+    /// `sum(taps[k] * rows[k * stride + i])` for each `i` of a block, rounded, shifted right by `bits` and clamped to
+    /// 0..=255.
     fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK];
 
-    /// Transposes two squares of 16 x 16 bytes that lie side by side.
+    /// Transposes two adjacent squares of 16 x 16 bytes.
     fn transpose(self, squares: [[u8; BLOCK]; SQUARE]) -> [[u8; BLOCK]; SQUARE];
 }
 
-/// Work that is compiled for every instruction set.
+/// Code that is compiled for every instruction set.
 pub(crate) trait Work {
-    /// Does the work. To be marked `#[inline(always)]`: only then is it compiled for the instruction set of `lanes`.
+    /// Runs the code. Implementations must be `#[inline(always)]` to be compiled for the instruction set of `lanes`.
     fn run<L: Lanes>(self, lanes: L);
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn dispatch(work: impl Work) {
     work.run(Portable);
 }
 
-/// What the compiler makes of plain loops.
+/// The portable implementation, vectorized by the compiler.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -76,14 +77,14 @@ mod tests {
         (0..count as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
     }
 
-    /// Compares an instruction set with plain loops.
+    /// Compares an instruction set with scalar loops.
     struct Compare;
 
     impl Work for Compare {
         #[inline(always)]
         fn run<L: Lanes>(self, lanes: L) {
             let data = bytes(50 * 100);
-            // Weights of every sign, at both ends of their range, in even and odd numbers.
+            // Positive and negative weights at the limits of their range, in even and odd numbers.
             let taps: Vec<i16> =
                 (0..40).map(|k: i32| [i16::MAX, -900, 7000, i16::MIN / 4, 1][(k % 5) as usize]).collect();
             for count in 1..40 {
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transposed_square_has_its_columns_as_rows() {
+    fn transpose_swaps_rows_and_columns() {
         let mut squares = [[0; BLOCK]; SQUARE];
         (squares[3][5], squares[3][SQUARE + 7]) = (1, 2);
         let out = Portable.transpose(squares);

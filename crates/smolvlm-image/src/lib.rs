@@ -1,4 +1,4 @@
-//! Images to SmolVLM tiles, bit for bit as the reference makes them.
+//! Image preprocessing for SmolVLM, bit-exact with the reference.
 //!
 //! ```no_run
 //! use smolvlm_config::Preset;
@@ -11,27 +11,28 @@
 //! # Ok::<(), smolvlm_image::Error>(())
 //! ```
 //!
-//! The reference is `SmolVLMImageProcessor` of transformers 5.24.0 on torchvision: its uint8 kernels are reproduced exactly,
-//! with two or three resizes one after the other, each rounded to 8 bits.
+//! The reference is `SmolVLMImageProcessor` of transformers 5.24.0 on torchvision. Its uint8 kernels are reproduced
+//! exactly, with two or three successive resizes, each rounded to 8 bits.
 //!
 //! # Files
 //!
-//! The first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, and all of animated WebP ([`WebpAnimation`]), with the
-//! pixels that Pillow 13 gives, bit for bit: orientation as `ImageOps.exif_transpose` applies it (EXIF data before or after
-//! the pixels, ImageMagick's raw profile, XMP), transparency over white, gray repeated, CMYK and palettes without a color
-//! profile. Of 16-bit samples the upper 8 bits are kept (Pillow does so for color; gray it clips at 255, which makes such
-//! files white). Files that are truncated or damaged are errors, never half an image (JPEG data are repaired where Pillow
-//! does so), and so is anything over the [`Limits`], before memory is allocated.
+//! The crate decodes the first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, and all frames of animated WebP files
+//! ([`WebpAnimation`]), to the same pixels as Pillow 13, bit for bit: orientation as in `ImageOps.exif_transpose` (EXIF data before or after the pixels, ImageMagick's raw
+//! profile, XMP), transparency over white, gray replicated to three channels, CMYK and palettes without a color
+//! profile. Of 16-bit samples the upper 8 bits are used (Pillow does so for color, but clips gray at 255, which makes
+//! such files white). Truncated or damaged files are errors and never give partial images (JPEG data is repaired where
+//! Pillow does so). Images that exceed the [`Limits`] are rejected before memory is allocated.
 //!
-//! JPEG files give the very pixels that libjpeg-turbo 3.2 gives, which Pillow uses: every coding, sampling factor and color
-//! space that Pillow reads, with the same repair of damaged data.
-//! TIFF: bilevel to 32 bits, palettes, gray or color with alpha, CMYK; strips, tiles and planes; PackBits, LZW, Deflate,
-//! Zstandard, CCITT groups 3 and 4, JPEG of gray, RGB and YCbCr; BigTIFF. Not read: CIELAB, YCbCr compressed with anything
-//! but JPEG, CMYK compressed with JPEG, old-style JPEG, LZMA, LERC, WebP, SGILog and ThunderScan.
+//! JPEG pixels equal those of libjpeg-turbo 3.2, which Pillow uses: all coding processes, sampling factors and color
+//! spaces that Pillow supports, with the same repair of damaged data. TIFF: bilevel to 32 bits, palettes, gray or color
+//! with alpha, CMYK; strips, tiles and planes; PackBits, LZW, Deflate, Zstandard, CCITT groups 3 and 4, JPEG of gray,
+//! RGB and YCbCr; BigTIFF. Not supported: CIELAB, YCbCr compressed with anything but JPEG, CMYK compressed with JPEG,
+//! old-style JPEG, LZMA, LERC, WebP, SGILog and ThunderScan.
 //!
 //! # Threads
 //!
-//! Work is spread over the current rayon pool; no result depends on the number of threads. No tensor library is needed.
+//! Work is distributed over the current rayon pool; results do not depend on the number of threads. No tensor library
+//! is needed.
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod avx2;

@@ -1,19 +1,19 @@
-//! What an image may be at most.
+//! Image size limits.
 
 use crate::Error;
 
-/// What an image may be at most. All are checked before memory is allocated for pixels.
+/// Image size limits, all checked before memory is allocated for pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest file, in bytes. 256 MiB by default.
+    /// Maximum file size in bytes. 256 MiB by default.
     pub max_bytes: u64,
-    /// Largest width in pixels. 2^20 by default: resizing takes memory for every pixel of a side.
+    /// Maximum width in pixels. 2^20 by default: resizing takes memory per pixel of a side.
     pub max_width: u32,
-    /// Largest height in pixels. 2^20 by default.
+    /// Maximum height in pixels. 2^20 by default.
     pub max_height: u32,
-    /// Most pixels. 178,956,970 (537 MB decoded) by default, as Pillow's `MAX_IMAGE_PIXELS`.
+    /// Maximum number of pixels. 178,956,970 (537 MB decoded) by default, as Pillow's `MAX_IMAGE_PIXELS`.
     pub max_pixels: u64,
-    /// Most tiles of one image. 1024 by default; released settings make at most 17.
+    /// Maximum number of tiles per image. 1024 by default; released settings give at most 17.
     pub max_tiles: usize,
 }
 
@@ -24,13 +24,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a file that is too large.
+    /// Checks the file size.
     pub(crate) fn check_bytes(&self, bytes: usize) -> Result<(), Error> {
         let raise = "Limits::max_bytes";
         check("the file's size in bytes", bytes as u64, self.max_bytes, raise)
     }
 
-    /// Refuses an image that is too large.
+    /// Checks the image size.
     pub(crate) fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
         self.check_pixels("the image's number of pixels", u64::from(width) * u64::from(height))?;
         check(
@@ -43,12 +43,12 @@ impl Limits {
         check("the image's height in pixels", height.into(), self.max_height.into(), raise)
     }
 
-    /// Refuses too many pixels; `what` names them.
+    /// Checks the number of pixels; `what` describes them in the error.
     pub(crate) fn check_pixels(&self, what: &'static str, pixels: u64) -> Result<(), Error> {
         check(what, pixels, self.max_pixels, "--max-image-pixels or Limits::max_pixels")
     }
 
-    /// Refuses an image of too many tiles.
+    /// Checks the number of tiles.
     pub(crate) fn check_tiles(&self, tiles: u64) -> Result<(), Error> {
         check("the image's number of tiles", tiles, self.max_tiles as u64, "Limits::max_tiles")
     }

@@ -1,35 +1,35 @@
-//! LZW compression as GIF (GIF89a, appendix F) and TIFF (TIFF 6.0, section 13) have it.
+//! LZW decompression for GIF (GIF89a, appendix F) and TIFF (TIFF 6.0, section 13).
 
 use std::io::{self, Error, ErrorKind, Read};
 
-/// Most entries of the table: codes have 12 bits at most.
+/// Maximum number of table entries: codes have at most 12 bits.
 const ENTRIES: usize = 1 << 12;
 
-/// A format of codes.
+/// A code format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codes {
-    /// The first bit of a code is the lowest of a byte; the smallest codes have one bit more than this.
+    /// Least significant bit first; the initial code size is one bit more than this.
     Gif(u8),
-    /// The first bit is the highest of a byte; codes of 9 to 12 bits, which grow one entry early.
+    /// Most significant bit first; codes of 9 to 12 bits, whose size grows one entry early.
     Tiff,
 }
 
-/// Decompressed bytes of a source.
+/// Decompressed data of a source.
 pub(crate) struct Lzw<I> {
     source: I,
     codes: Codes,
-    /// Bits that have been read, and how many of them are left.
+    /// Bit buffer and the number of bits in it.
     bits: u32,
     left: u32,
-    /// The code that empties the table; the one after it ends the data.
+    /// The clear code; the next one is the end code.
     clear: u16,
-    /// Bits of a code.
+    /// Current code size in bits.
     width: u32,
-    /// For each code from `clear + 2` on, the code of all its bytes but the last, and the last.
+    /// For each code from `clear + 2` on, its prefix code and last byte.
     table: Vec<(u16, u8)>,
-    /// The code before, and the first of its bytes.
+    /// The previous code and its first byte.
     last: Option<(u16, u8)>,
-    /// Bytes that have been decompressed, the next one at the end.
+    /// Decompressed bytes in reverse order.
     pending: Vec<u8>,
     ended: bool,
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_formats() {
+    fn specification_examples_are_decoded() {
         // TIFF 6.0, page 60: 7 7 7 8 8 7 7 6 6 is 256, 7, 258, 8, 8, 258, 6, 6, 257 in codes of 9 bits.
         let codes = [256u32, 7, 258, 8, 8, 258, 6, 6, 257];
         let bits: String = codes.iter().map(|code| format!("{code:09b}")).collect();
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn unknown_codes_are_errors() {
         assert!(decompress(&[0xff, 0xff, 0xff], Codes::Tiff).is_err());
-        // Clear, 1, and 7, where 6 is the next.
+        // Clear, 1, and 7, while 6 is the next free code.
         assert!(decompress(&[0b1100_1100, 0b1], Codes::Gif(2)).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The two passes of a resize. Every output is a weighted sum of inputs, rounded to 8 bits.
+//! The two passes of a resize. Each output is a weighted sum of inputs, rounded to 8 bits.
 
 use crate::kernel::Weights;
 use crate::lanes::{BLOCK, Lanes, SQUARE, Work, dispatch};
@@ -6,18 +6,18 @@ use crate::resize::{CHANNELS, Plane};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// Rows that the horizontal pass handles together: the bytes of one column make one block.
+/// Rows per horizontal pass step: the bytes of one column form one block.
 const ROWS: usize = BLOCK;
 
-/// Output rows that one thread makes at a time when both axes change: their input rows are resized to a buffer and not kept.
-/// Neighboring stripes share input rows, about 5 % of them when an image shrinks.
+/// Output rows per task if both axes are resized: their input rows are resized into a temporary buffer. Neighboring
+/// stripes share input rows, about 5 % of them when downscaling.
 const STRIPE: usize = 128;
 
 /// Resizes along both axes, rows first.
 pub(crate) fn both<'a>(image: &Plane<'_>, across: &Weights, down: &Weights) -> Plane<'a> {
     let (row, out_row) = (image.width * CHANNELS, across.len() * CHANNELS);
     let mut data = vec![0; down.len() * out_row];
-    // When an image grows, fewer input rows go into a stripe, and more of them would be shared.
+    // When upscaling, a stripe needs fewer input rows, and a larger fraction of them is shared.
     let stripe = STRIPE * (down.len() / image.height).max(1);
     data.par_chunks_mut(stripe * out_row).enumerate().for_each_init(
         || (Columns::new(row), Columns::new(out_row), Vec::new()),
@@ -32,7 +32,7 @@ pub(crate) fn both<'a>(image: &Plane<'_>, across: &Weights, down: &Weights) -> P
             for (y, out) in outputs.zip(out.chunks_exact_mut(out_row)) {
                 let (first, taps) = down.of(y);
                 let rows = &lines[(first - inputs.start) * out_row..];
-                dispatch(Row { rows, taps, bits: down.bits, out });
+                dispatch(WeightedSum { rows, taps, bits: down.bits, out });
             }
         },
     );
@@ -50,7 +50,7 @@ pub(crate) fn horizontal<'a>(image: &Plane<'_>, weights: &Weights) -> Plane<'a> 
     Plane { height: image.height, width: weights.len(), data: Cow::Owned(data) }
 }
 
-/// A band of [`ROWS`] rows turned into columns, one block each; some at the end are unused.
+/// A band of [`ROWS`] rows in column-major order, one block per column; some at the end are unused.
 struct Columns(Vec<[u8; ROWS]>);
 
 impl Columns {
@@ -59,8 +59,8 @@ impl Columns {
     }
 }
 
-/// Resizes the rows of a band. Sums run over bytes that lie next to each other, so the band is turned into columns, the
-/// columns are summed, and the result is turned back.
+/// Resizes the rows of a band. To sum adjacent bytes, the band is transposed, its columns are summed, and the result is
+/// transposed back.
 struct Band<'a> {
     band: &'a [u8],
     row: usize,
@@ -88,7 +88,7 @@ impl Work for Band<'_> {
     }
 }
 
-/// Turns a band of at most [`ROWS`] rows into columns.
+/// Transposes a band of at most [`ROWS`] rows.
 #[inline(always)]
 fn to_columns<L: Lanes>(lanes: L, band: &[u8], row: usize, columns: &mut [[u8; ROWS]]) {
     for (half, rows) in band.chunks(SQUARE * row).enumerate() {
@@ -110,7 +110,7 @@ fn to_columns<L: Lanes>(lanes: L, band: &[u8], row: usize, columns: &mut [[u8; R
     }
 }
 
-/// The way back from [`to_columns`].
+/// The inverse of [`to_columns`].
 #[inline(always)]
 fn to_rows<L: Lanes>(lanes: L, columns: &[[u8; ROWS]], band: &mut [u8], row: usize) {
     for (half, rows) in band.chunks_mut(SQUARE * row).enumerate() {
@@ -132,25 +132,25 @@ fn to_rows<L: Lanes>(lanes: L, columns: &[[u8; ROWS]], band: &mut [u8], row: usi
     }
 }
 
-/// Resizes columns: every output row is a weighted sum of input rows.
+/// Resizes columns: each output row is a weighted sum of input rows.
 pub(crate) fn vertical<'a>(image: &Plane<'_>, weights: &Weights) -> Plane<'a> {
     let row = image.width * CHANNELS;
     let mut data = vec![0; weights.len() * row];
     data.par_chunks_mut(row).enumerate().for_each(|(y, out)| {
         let (first, taps) = weights.of(y);
-        dispatch(Row { rows: &image.data[first * row..], taps, bits: weights.bits, out });
+        dispatch(WeightedSum { rows: &image.data[first * row..], taps, bits: weights.bits, out });
     });
     Plane { height: weights.len(), width: image.width, data: Cow::Owned(data) }
 }
 
-struct Row<'a> {
+struct WeightedSum<'a> {
     rows: &'a [u8],
     taps: &'a [i16],
     bits: u32,
     out: &'a mut [u8],
 }
 
-impl Work for Row<'_> {
+impl Work for WeightedSum<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let row = self.out.len();

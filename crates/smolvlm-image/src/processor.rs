@@ -1,4 +1,4 @@
-//! Images to tiles.
+//! The image processor.
 
 use crate::decode::{decode, decode_file};
 use crate::kernel::Filter;
@@ -8,21 +8,21 @@ use rayon::prelude::*;
 use smolvlm_config::{ImageProcessorConfig, TileGrid, TilePlan};
 use std::path::Path;
 
-/// Turns images into the tiles that the vision encoder takes.
+/// Converts images to tiles for the vision encoder.
 #[derive(Debug, Clone)]
 pub struct ImageProcessor {
     config: ImageProcessorConfig,
     limits: Limits,
-    /// What each 8-bit level becomes, per channel.
+    /// Lookup table from 8-bit levels to pixel values, per channel.
     levels: [[f32; 256]; 3],
 }
 
-/// Where an image comes from.
+/// An image source.
 #[derive(Debug, Clone, Copy)]
 pub enum ImageInput<'a> {
     /// A file.
     Path(&'a Path),
-    /// The bytes of a file.
+    /// An encoded image file.
     Bytes(&'a [u8]),
     /// Pixels.
     Decoded(&'a Rgb),
@@ -49,13 +49,13 @@ impl<'a> From<&'a Rgb> for ImageInput<'a> {
 /// The tiles of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tiles {
-    /// Pixel values, `[tiles, 3, edge, edge]`: the tiles of the grid row by row, then the whole image.
+    /// Pixel values, `[tiles, 3, edge, edge]`: the tiles of the grid in row-major order, then the global tile.
     pub pixels: Vec<f32>,
     /// Number of tiles.
     pub tiles: usize,
     /// Edge of a tile in pixels.
     pub edge: usize,
-    /// How the image is split.
+    /// The tile grid.
     pub grid: TileGrid,
 }
 
@@ -64,7 +64,7 @@ impl ImageProcessor {
     ///
     /// # Errors
     ///
-    /// [`Error::Resample`] for a filter that cannot be used, [`Error::Config`] for values out of range.
+    /// [`Error::Resample`] for an unsupported filter, [`Error::Config`] for values out of range.
     pub fn new(config: ImageProcessorConfig) -> Result<Self, Error> {
         config.validate()?;
         Filter::new(config.resample)?;
@@ -93,7 +93,7 @@ impl ImageProcessor {
     ///
     /// # Errors
     ///
-    /// As [`decode`]; errors about a file name it.
+    /// As [`decode`]; errors about a file include its path.
     pub fn load(&self, input: ImageInput<'_>) -> Result<Rgb, Error> {
         match input {
             ImageInput::Decoded(image) => Ok(image.clone()),
@@ -102,8 +102,9 @@ impl ImageProcessor {
         }
     }
 
-    /// Makes the tiles of an image (transformers 5.24.0, `SmolVLMImageProcessor`): resize to
-    /// [`size`](ImageProcessorConfig::size), stretch to whole tiles, cut, and add the whole image as last tile.
+    /// Splits an image into tiles (transformers 5.24.0, `SmolVLMImageProcessor`): resizes it to
+    /// [`size`](ImageProcessorConfig::size), then to multiples of the tile edge, cuts the tiles, and appends the global
+    /// tile.
     ///
     /// # Errors
     ///
@@ -125,7 +126,7 @@ impl ImageProcessor {
                 self.copy(&image, (index / cols * edge, index % cols * edge), out);
             });
         };
-        // The whole image is made from the stretched one, not from the original.
+        // The global tile is resized from the stretched image, not from the original.
         let whole = || self.resize(image.borrowed(), whole).map(|image| self.copy(&image, (0, 0), last));
         rayon::join(cut, whole).1?;
         Ok(Tiles { pixels, tiles, edge, grid: plan.grid })
@@ -135,7 +136,7 @@ impl ImageProcessor {
         resize_plane(image, (height as usize, width as usize), self.config.resample)
     }
 
-    /// Whether the intermediate images and the tiles stay within the limits.
+    /// Checks that the intermediate images and the tiles are within the limits.
     fn check(&self, image: &Rgb, plan: &TilePlan) -> Result<(), Error> {
         self.limits.check_tiles(plan.grid.tiles() as u64)?;
         let tile = (plan.tile, plan.tile);
@@ -147,7 +148,7 @@ impl ImageProcessor {
         Ok(())
     }
 
-    /// Copies a tile, `out` `[3, edge, edge]`, from its place in the image.
+    /// Copies a tile from the image to `out`, `[3, edge, edge]`.
     fn copy(&self, image: &Plane<'_>, (top, left): (usize, usize), out: &mut [f32]) {
         let plane = out.len() / 3;
         let edge = plane.isqrt();
@@ -167,8 +168,8 @@ impl ImageProcessor {
     }
 }
 
-/// What an 8-bit level becomes. Rescaling and normalizing are one step in f32, `(v - 255 mean) / (255 std)`, as
-/// torchvision's processor fuses them.
+/// Pixel value of an 8-bit level. Rescaling and normalization are a single f32 operation, `(v - 255 mean) / (255 std)`,
+/// fused as in torchvision's processor.
 fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
     let (mean, std) = (config.image_mean[channel] as f32, config.image_std[channel] as f32);
     match (config.do_rescale, config.do_normalize) {
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_then_the_whole_image() {
+    fn tiles_precede_the_global_tile() {
         let tiles = ImageProcessor::new(config()).unwrap().process(&gradient(48, 64)).unwrap();
         assert_eq!((tiles.grid.rows, tiles.grid.cols, tiles.tiles, tiles.edge), (3, 4, 13, 16));
         assert_eq!(tiles.pixels.len(), 13 * 3 * 16 * 16);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_change_the_values() {
+    fn rescale_and_normalize_flags_are_applied() {
         let first = |change: fn(&mut ImageProcessorConfig)| {
             let mut config = ImageProcessorConfig { do_image_splitting: false, ..config() };
             change(&mut config);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_come_before_the_work() {
+    fn limits_are_checked_before_allocation() {
         let limits = Limits { max_tiles: 12, ..Limits::default() };
         let processor = ImageProcessor::new(config()).unwrap().with_limits(limits);
         let error = processor.process(&gradient(48, 64)).unwrap_err();

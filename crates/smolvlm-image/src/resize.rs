@@ -1,6 +1,5 @@
 //! 8-bit resizing, bit for bit as torchvision does it: horizontal pass, rounding to 8 bits, vertical pass.
 
-//!
 use crate::kernel::{Filter, Weights};
 use crate::passes::{both, horizontal, vertical};
 use crate::{Error, Limits, Rgb};
@@ -16,27 +15,27 @@ pub(crate) struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
-    /// The pixels of an image, not copied.
+    /// The pixels of an image, borrowed.
     pub(crate) fn new(image: &'a Rgb) -> Self {
         let (height, width) = (image.height() as usize, image.width() as usize);
         Self { height, width, data: Cow::Borrowed(image.data()) }
     }
 
-    /// The same pixels, not copied.
+    /// The same pixels, borrowed.
     pub(crate) fn borrowed(&self) -> Plane<'_> {
         Plane { height: self.height, width: self.width, data: Cow::Borrowed(&self.data) }
     }
 }
 
-/// Channels of a pixel.
+/// Number of channels.
 pub(crate) const CHANNELS: usize = 3;
 
-/// Resizes an image to `height` x `width` pixels with one of the filters of the reference, in its 8-bit arithmetic. An axis
-/// that keeps its size is left alone.
+/// Resizes an image to `height` x `width` pixels with a filter of the reference in 8-bit arithmetic. An axis whose size
+/// does not change is not resampled.
 ///
 /// # Errors
 ///
-/// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for, [`Error::EmptyImage`] when a side is zero,
+/// [`Error::Resample`] for a filter without an 8-bit kernel in the reference, [`Error::EmptyImage`] if a side is zero,
 /// [`Error::Limit`] for more pixels than the default [`Limits`] allow.
 pub fn resize(image: &Rgb, height: u32, width: u32, filter: Resample) -> Result<Rgb, Error> {
     if let Some(&(height, width)) =
@@ -49,17 +48,17 @@ pub fn resize(image: &Rgb, height: u32, width: u32, filter: Resample) -> Result<
     Rgb::new(width, height, out.data.into_owned())
 }
 
-/// Whether an image of `rows` rows can be resized to `height` x `width` without making more pixels than the limits allow, the rows
-/// of the new width that come before the rows of the new height included.
+/// Checks that an image with `rows` rows can be resized to `height` x `width` within the pixel limit, including the
+/// intermediate image after the horizontal pass.
 pub(crate) fn check_resize(rows: u32, (height, width): (u32, u32), limits: &Limits) -> Result<(), Error> {
     limits.check_pixels("the resized image's number of pixels", u64::from(rows.max(height)) * u64::from(width))
 }
 
-/// Resizes to `height` x `width`. An axis that keeps its size is left alone.
+/// Resizes to `height` x `width`. An axis whose size does not change is not resampled.
 ///
 /// # Errors
 ///
-/// [`Error::Resample`] for a filter that the reference has no 8-bit kernel for.
+/// [`Error::Resample`] for a filter without an 8-bit kernel in the reference.
 pub(crate) fn resize_plane<'a>(
     image: Plane<'a>,
     (height, width): (usize, usize),
@@ -80,7 +79,7 @@ pub(crate) fn resize_plane<'a>(
     })
 }
 
-/// Takes the nearest sample: torch's `nearest-exact`, which is what the reference resizes with.
+/// Nearest-neighbor resizing: torch's `nearest-exact`, which the reference uses.
 fn nearest<'a>(image: &Plane<'_>, height: usize, width: usize) -> Plane<'a> {
     let row = image.width * CHANNELS;
     let mut data = Vec::with_capacity(height * width * CHANNELS);
@@ -94,9 +93,9 @@ fn nearest<'a>(image: &Plane<'_>, height: usize, width: usize) -> Plane<'a> {
     Plane { height, width, data: Cow::Owned(data) }
 }
 
-/// Which input each of `output` samples is: `floor((i + 0.5) * scale)` in f32. Where that falls between two inputs, the
-/// rounding decides, and torch rounds in two ways: its kernel for outputs of more than 128 rows and columns in total
-/// (`perimeter`) subtracts and adds a half (torch 2.15, `aten/src/ATen/native/cpu/UpSampleKernel.cpp`, measured with AVX2).
+/// Input index of each of `output` samples: `floor((i + 0.5) * scale)` in f32. At exact ties the rounding matters, and
+/// torch rounds in two ways: its kernel for outputs of more than 128 rows and columns in total (`perimeter`) subtracts
+/// and adds a half (torch 2.15, `aten/src/ATen/native/cpu/UpSampleKernel.cpp`, measured with AVX2).
 fn nearest_samples(input: usize, output: usize, perimeter: usize) -> Vec<usize> {
     let scale = input as f32 / output as f32;
     let sample = |index: usize| {
@@ -114,7 +113,7 @@ mod tests {
     use crate::{Error, Rgb};
     use smolvlm_config::Resample;
 
-    /// One channel in, one channel out: the others repeat it.
+    /// A single-channel resize; the other channels repeat it.
     fn gray(rows: &[&[u8]], size: (u32, u32)) -> Vec<Vec<u8>> {
         let data: Vec<u8> = rows.iter().flat_map(|row| row.iter().flat_map(|&v| [v; 3])).collect();
         let image = Rgb::new(rows[0].len() as u32, rows.len() as u32, data).unwrap();
@@ -127,7 +126,7 @@ mod tests {
     const SAMPLE: [&[u8]; 3] = [&[0, 10, 200, 255], &[30, 60, 90, 120], &[255, 0, 255, 0]];
 
     #[test]
-    fn small_cases_as_torchvision_has_them() {
+    fn small_cases_match_torchvision() {
         assert_eq!(gray(&SAMPLE, (2, 2)), [[18, 175], [119, 94]]);
         assert_eq!(
             gray(&SAMPLE, (5, 6)),
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_wider_than_a_block_is_one_color_throughout() {
+    fn wide_uniform_row_stays_uniform() {
         let wide = vec![77u8; 1000];
         assert!(gray(&[&wide, &wide, &wide], (7, 333)).iter().flatten().all(|&value| value == 77));
     }
@@ -158,7 +157,7 @@ mod tests {
         assert!(matches!(resize(&image, 4, 4, Resample::Box), Err(Error::Resample { .. })));
     }
 
-    /// What the passes compute, said plainly: one output at a time.
+    /// Scalar implementation of the passes: one output at a time.
     fn plain(image: &Rgb, height: usize, width: usize, filter: Resample) -> Vec<u8> {
         let filter = Filter::new(filter).unwrap().unwrap();
         let pass = |samples: &[u8], input: usize, output: usize, stride: usize, run: usize| -> Vec<u8> {
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn any_shape_comes_out_as_the_plain_sums_say() {
+    fn all_shapes_match_scalar_sums() {
         let sides = [1, 2, 3, 7, 16, 31, 33, 64, 85, 130, 300];
         let mut seed = 0u32;
         for filter in [Resample::Lanczos, Resample::Bicubic, Resample::Bilinear] {
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_change_nothing() {
+    fn results_do_not_depend_on_threads() {
         let image = noise(700, 500, 1);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -222,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn nearest_rounds_as_torch_does() {
-        // torch 2.15, nearest-exact of uint8: where a sample falls between two, the size of the output decides.
+    fn nearest_rounding_matches_torch() {
+        // torch 2.15, nearest-exact of uint8: at exact ties the result depends on the output size.
         assert_eq!(nearest_samples(2, 109, 112)[54], 0);
         assert_eq!(nearest_samples(4, 82, 85)[20], 0);
         assert_eq!(nearest_samples(2, 165, 167)[82], 1);
@@ -232,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn a_result_too_large_is_refused() {
+    fn oversized_result_is_an_error() {
         let error = resize(&noise(2, 2, 1), u32::MAX, u32::MAX, Resample::Lanczos).unwrap_err();
         assert!(matches!(error, Error::Limit { .. }), "{error}");
-        // 60000 rows of the new width would come before the one row that is asked for.
+        // The intermediate image would have 60000 rows of the new width, although only one row is requested.
         let error = resize(&noise(60_000, 1, 1), 1, 60_000, Resample::Lanczos).unwrap_err();
         assert!(matches!(error, Error::Limit { found: 3_600_000_000, .. }), "{error}");
     }

@@ -18,7 +18,7 @@ impl Rgb {
     ///
     /// # Errors
     ///
-    /// [`Error::RgbSize`] when there are not `3 * width * height` bytes.
+    /// [`Error::RgbSize`] if the number of bytes is not `3 * width * height`.
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
         let expected = 3 * u64::from(width) * u64::from(height);
         if data.len() as u64 != expected {
@@ -27,11 +27,11 @@ impl Rgb {
         Ok(Self { width, height, data })
     }
 
-    /// An image from RGBA bytes, `[height, width, 4]`, with its transparency laid over white.
+    /// An image from RGBA bytes, `[height, width, 4]`, composited over white.
     ///
     /// # Errors
     ///
-    /// [`Error::RgbSize`] when there are not `4 * width * height` bytes; the error counts those without alpha.
+    /// [`Error::RgbSize`] if the number of bytes is not `4 * width * height`; the error gives the counts without alpha.
     pub fn from_rgba(width: u32, height: u32, data: Vec<u8>) -> Result<Self, Error> {
         let expected = 3 * u64::from(width) * u64::from(height);
         if data.len() as u64 != expected / 3 * 4 {
@@ -45,7 +45,7 @@ impl Rgb {
         Ok(Self { width, height, data: rgb })
     }
 
-    /// The image turned and mirrored as an EXIF orientation (1 to 8) asks for; any other number leaves it as it is.
+    /// Applies an EXIF orientation (1 to 8); any other number leaves the image unchanged.
     #[must_use]
     pub fn turned(self, exif: u8) -> Self {
         orientation::apply(self, Orientation::from_exif(exif))
@@ -66,7 +66,7 @@ impl Rgb {
         &self.data
     }
 
-    /// An image whose bytes are known to fit its size.
+    /// An image whose number of bytes is known to match its size.
     pub(crate) fn from_parts(width: u32, height: u32, data: Vec<u8>) -> Self {
         debug_assert_eq!(data.len() as u64, 3 * u64::from(width) * u64::from(height));
         Self { width, height, data }

@@ -1,6 +1,6 @@
 //! YCbCr to RGB as libtiff 4.7 converts it (`TIFFYCbCrToRGBInit` and `TIFFYCbCrtoRGB` of tif_color.c), in tables.
 
-/// What each level of a component adds to red, green and blue.
+/// Lookup tables for the contribution of each component to red, green and blue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct YCbCr {
     luma: [i32; 256],
@@ -11,17 +11,17 @@ pub(crate) struct YCbCr {
     blue: [i32; 256],
 }
 
-/// Bits of fraction.
+/// Number of fraction bits.
 const SHIFT: u32 = 16;
 const HALF: i32 = 1 << (SHIFT - 1);
 
 impl YCbCr {
-    /// Red's, green's and blue's share of luma (ITU-R BT.601), unless a file says otherwise.
+    /// Luma coefficients of red, green and blue (ITU-R BT.601), unless specified in the file.
     pub(crate) const COEFFICIENTS: [f32; 3] = [0.299, 0.587, 0.114];
-    /// Levels of black and white of each component, unless a file says otherwise.
+    /// Black and white levels of each component, unless specified in the file.
     pub(crate) const LEVELS: [f32; 6] = [0.0, 255.0, 128.0, 255.0, 128.0, 255.0];
 
-    /// Tables for these coefficients and levels; `None` where libtiff refuses them.
+    /// Tables for these coefficients and levels; `None` if libtiff rejects them.
     pub(crate) fn new(coefficients: [f32; 3], levels: [f32; 6]) -> Option<Self> {
         let [red, green, blue] = coefficients;
         let limit = i32::MAX as f32;
@@ -52,7 +52,7 @@ impl YCbCr {
         })
     }
 
-    /// A pixel.
+    /// Converts a pixel.
     pub(crate) fn rgb(&self, luma: u8, cb: u8, cr: u8) -> [u8; 3] {
         let [luma, cb, cr] = [luma, cb, cr].map(usize::from);
         let green = (self.green_cb[cb] + self.green_cr[cr]) >> SHIFT;
@@ -65,8 +65,8 @@ mod tests {
     use super::YCbCr;
 
     #[test]
-    fn pixels_are_libtiffs() {
-        // Pillow 13 from TIFF files compressed with LZW; the second with levels of video and the coefficients of BT.709.
+    fn pixels_match_libtiff() {
+        // Pillow 13, LZW-compressed TIFF files; the second with video levels and BT.709 coefficients.
         let pixels = [[0, 128, 128], [255, 128, 128], [128, 0, 255], [200, 255, 0], [81, 90, 240], [17, 1, 127]];
         let rgb = |tables: Option<YCbCr>| pixels.map(|[y, cb, cr]| tables.as_ref().unwrap().rgb(y, cb, cr));
         let expected = [[0; 3], [255; 3], [255, 81, 0], [21, 248, 255], [238, 14, 14], [16, 61, 0]];
@@ -77,11 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn coefficients_that_cannot_be_are_refused() {
+    fn invalid_coefficients_are_rejected() {
         assert_eq!(YCbCr::new([0.3, 0.0, 0.1], YCbCr::LEVELS), None);
         assert_eq!(YCbCr::new([f32::NAN, 0.6, 0.1], YCbCr::LEVELS), None);
         assert_eq!(YCbCr::new(YCbCr::COEFFICIENTS, [f32::INFINITY; 6]), None);
-        // Odd ones are clipped.
+        // Out-of-range values are clamped.
         assert!(YCbCr::new([-9e9, 1e-30, 9e9], [-2e9, 2e9, 0.0, 0.0, 7.0, 7.5]).is_some());
     }
 }

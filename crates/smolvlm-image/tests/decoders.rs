@@ -1,4 +1,4 @@
-//! Files of every format and variant against Pillow 13 (tests/golden/processing_decoders.py).
+//! Comparison of all formats and variants with Pillow 13 (tests/golden/processing_decoders.py).
 
 use serde_json::Value;
 use smolvlm_image::{Format, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
@@ -9,19 +9,19 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
 }
 
-/// Files that Pillow refuses, or cannot convert, and that are read here: damage that it reports although all pixels are
-/// there, and combinations of TIFF that it does not know.
+/// Files that Pillow rejects or cannot convert, but that are decoded here: damage that Pillow reports although all
+/// pixels are present, and TIFF combinations that it does not support.
 fn is_read_beyond_pillow(file: &str) -> bool {
     file.ends_with(".tif")
 }
 
-/// Files that Pillow reads and that are refused here: TIFF in CIELAB (photometric 8).
+/// Files that Pillow decodes but that are rejected here: TIFF in CIELAB (photometric 8).
 fn is_refused(file: &str) -> bool {
     file.starts_with("tiff_8_")
 }
 
 #[test]
-fn pixels_equal_pillows() {
+fn pixels_match_pillow() {
     let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
     let (mut compared, mut differing) = (HashMap::new(), Vec::new());
@@ -99,7 +99,7 @@ impl Random {
 }
 
 #[test]
-fn damage_to_any_variant_does_no_harm() {
+fn damaged_variants_do_not_panic() {
     let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
     let mut random = Random(0x5eed);
     let mut files: Vec<_> =

@@ -1,4 +1,4 @@
-//! Image files: what is decoded, what is refused, and what damage does.
+//! Tests of decoding, limits, and robustness against damaged files.
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 use smolvlm_image::{Error, ImageInput, ImageProcessor, Limits, Rgb, decode, decode_file, dimensions};
@@ -8,7 +8,7 @@ use std::path::Path;
 const FORMATS: [ImageFormat; 6] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff];
 
-/// A picture of few colors, so that GIF keeps them.
+/// An image with few colors, which GIF can represent exactly.
 fn picture() -> RgbImage {
     RgbImage::from_fn(37, 23, |x, y| image::Rgb([(x / 6 * 40) as u8, (y / 5 * 50) as u8, ((x + y) % 3 * 100) as u8]))
 }
@@ -23,7 +23,7 @@ fn limits() -> Limits {
     Limits { max_pixels: 1 << 20, ..Limits::default() }
 }
 
-/// A random generator that gives the same numbers everywhere (Marsaglia, xorshift64).
+/// A portable pseudorandom number generator (Marsaglia, xorshift64).
 struct Random(u64);
 
 impl Random {
@@ -36,7 +36,7 @@ impl Random {
 }
 
 #[test]
-fn every_format_is_decoded() {
+fn all_formats_are_decoded() {
     for format in FORMATS {
         let bytes = encode(format);
         assert_eq!(dimensions(&bytes, &limits()).unwrap(), (23, 37), "{format:?}");
@@ -49,7 +49,7 @@ fn every_format_is_decoded() {
 }
 
 #[test]
-fn a_jpeg_is_turned_as_its_exif_data_says() {
+fn jpeg_exif_orientation_is_applied() {
     let upright = decode(&encode(ImageFormat::Jpeg), &limits()).unwrap();
     // An APP1 segment with one little-endian IFD entry: tag 0x0112, type 3, one value, 6.
     let exif = b"\xff\xe1\x00\x22Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
@@ -58,16 +58,16 @@ fn a_jpeg_is_turned_as_its_exif_data_says() {
     assert_eq!(dimensions(&bytes, &limits()).unwrap(), (37, 23));
     let turned = decode(&bytes, &limits()).unwrap();
     assert_eq!((turned.height(), turned.width()), (37, 23));
-    // A quarter turn clockwise: the first row is the first column from below.
+    // A quarter turn clockwise: the first row is the first column from bottom to top.
     let column = (0..23).rev().map(|y| &upright.data()[y * 37 * 3..][..3]);
     assert!(turned.data()[..23 * 3].chunks(3).eq(column));
 }
 
 #[test]
-fn a_file_that_ends_early_is_refused() {
+fn truncated_files_are_errors() {
     for format in FORMATS {
         let bytes = encode(format);
-        // The last bytes of some formats say nothing about pixels.
+        // The last bytes of some formats do not affect the pixels.
         let end = bytes.len() - if format == ImageFormat::Gif { 2 } else { 1 };
         for length in (0..end).step_by(1 + bytes.len() / 500) {
             let result = decode(&bytes[..length], &limits());
@@ -81,14 +81,14 @@ fn a_file_that_ends_early_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_does_no_harm() {
+fn damaged_files_do_not_panic() {
     let mut random = Random(0x5eed);
     for format in FORMATS {
         let whole = encode(format);
         for _ in 0..2500 {
             let mut bytes = whole.clone();
             for _ in 0..1 + random.below(4) {
-                // Headers more often than the rest.
+                // Headers are damaged more often than the rest.
                 let reach = if random.below(3) == 0 { bytes.len().min(80) } else { bytes.len() };
                 let at = random.below(reach);
                 match random.below(4) {
@@ -107,7 +107,7 @@ fn a_damaged_file_does_no_harm() {
     }
 }
 
-/// A PNG file that is nothing but a header.
+/// A PNG file with only a header.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
     bytes.extend(width.to_be_bytes());
@@ -117,7 +117,7 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_huge_promise_is_refused_with_its_numbers() {
+fn oversized_headers_are_errors_with_sizes() {
     let refused = |bytes: &[u8], found: u64, limit: u64| {
         for error in
             [decode(bytes, &Limits::default()).unwrap_err(), dimensions(bytes, &Limits::default()).unwrap_err()]
@@ -125,7 +125,7 @@ fn a_huge_promise_is_refused_with_its_numbers() {
             assert!(matches!(error, Error::Limit { .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains(&found.to_string()) && text.contains(&limit.to_string()), "{text}");
-            // What raises it is named: the option of the command, and the field.
+            // The message names the CLI option and the field that raise the limit.
             assert!(text.contains("--max-image-") && text.contains("Limits::max_"), "{text}");
         }
     };
@@ -152,10 +152,10 @@ fn limits_can_be_raised() {
 }
 
 #[test]
-fn what_is_no_image_is_named() {
+fn non_image_input_is_an_error() {
     assert!(matches!(decode(&[], &limits()), Err(Error::Empty)));
     assert!(matches!(decode(b"<svg/>", &limits()), Err(Error::UnknownFormat)));
-    // A format that is known by its first bytes but not read.
+    // A format that is recognized by its first bytes but not supported.
     assert!(matches!(decode(b"\0\0\x01\0\x01\0\x10\x10\0\0\0\0\0\0\0\0", &limits()), Err(Error::UnknownFormat)));
 
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -170,7 +170,7 @@ fn what_is_no_image_is_named() {
 }
 
 #[test]
-fn every_kind_of_input_gives_the_same_pixels() {
+fn all_input_kinds_give_the_same_pixels() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("picture.png");
     let bytes = encode(ImageFormat::Png);
     std::fs::write(&path, &bytes).unwrap();

@@ -1,4 +1,4 @@
-//! JPEG files of every kind, against the checksums of Pillow's pixels (`tests/golden/jpeg.py`).
+//! Comparison of JPEG files with the checksums of Pillow's pixels (`tests/golden/jpeg.py`).
 
 use smolvlm_image::{Error, Limits, decode, dimensions};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
 }
 
-/// CRC-32 of some bytes.
+/// CRC-32 of a byte slice.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
@@ -42,7 +42,7 @@ fn pixels_equal_those_of_the_reference() {
 }
 
 #[test]
-fn no_part_of_a_file_makes_trouble() {
+fn truncated_and_damaged_files_do_not_panic() {
     for name in ["420_restart_37x29.jpg", "progressive_44x36.jpg", "arithmetic_39x25.jpg", "lossless_rgb_14x11.jpg"] {
         let whole = file(name);
         for length in 0..whole.len() {
@@ -60,7 +60,7 @@ fn no_part_of_a_file_makes_trouble() {
     }
 }
 
-/// A progressive file of `scans` scans, each a band of coefficients that hold nothing.
+/// A progressive file with `scans` scans, each with an empty band of coefficients.
 fn many_scans(scans: usize) -> Vec<u8> {
     let mut bytes = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
     bytes.extend([1; 64]);
@@ -77,7 +77,7 @@ fn many_scans(scans: usize) -> Vec<u8> {
 }
 
 #[test]
-fn scans_without_end_are_refused() {
+fn excessive_scans_are_an_error() {
     let image = decode(&many_scans(1000), &Limits::default()).unwrap();
     assert!(image.data().iter().all(|&sample| sample == 128));
     let error = decode(&many_scans(1001), &Limits::default()).unwrap_err().to_string();

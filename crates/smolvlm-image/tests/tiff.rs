@@ -1,13 +1,13 @@
-//! TIFF files that no encoder at hand writes.
+//! Tests of TIFF files that available encoders cannot write.
 
 use smolvlm_image::{Limits, Rgb, decode};
 
-/// A little-endian TIFF file of one strip. All values are long integers.
+/// A little-endian TIFF file with one strip. All values are of type LONG.
 fn tiff(tags: &[(u16, u16)], strip: &[u8]) -> Vec<u8> {
     tiff_of_size(tags, strip, strip.len())
 }
 
-/// The same, with this size of the strip in bytes.
+/// As above, with the given strip size in bytes.
 fn tiff_of_size(tags: &[(u16, u16)], strip: &[u8], size: usize) -> Vec<u8> {
     let mut tags: Vec<_> = tags.iter().map(|&(tag, value)| (tag, u32::from(value))).collect();
     tags.extend([(273, 8), (279, size as u32)]);
@@ -30,10 +30,10 @@ fn read(file: &[u8]) -> Result<Rgb, String> {
 }
 
 #[test]
-fn markers_of_jpeg_strips_do_not_say_what_components_mean() {
+fn jpeg_strip_markers_do_not_set_the_color_space() {
     let jpeg = include_bytes!("jpeg/rgb_17x15.jpg");
     let expected = read(jpeg).unwrap();
-    // After a JFIF marker three components are YCbCr; the directory says RGB.
+    // After a JFIF marker, three components would be YCbCr; the directory specifies RGB.
     let with_jfif = [b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0", &jpeg[2..]].concat();
     assert!(read(&with_jfif).unwrap() != expected);
     let tags = [(256, 17), (257, 15), (258, 8), (259, 7), (262, 2), (277, 3), (278, 15)];
@@ -41,7 +41,7 @@ fn markers_of_jpeg_strips_do_not_say_what_components_mean() {
 }
 
 #[test]
-fn jpeg_strips_have_the_components_and_bits_of_the_directory() {
+fn jpeg_strips_must_match_the_directory() {
     let jpeg = include_bytes!("jpeg/rgb_17x15.jpg");
     let with = |bits, photometric, samples| {
         let tags = [(256, 17), (257, 15), (258, bits), (259, 7), (262, photometric), (277, samples), (278, 15)];
@@ -54,7 +54,7 @@ fn jpeg_strips_have_the_components_and_bits_of_the_directory() {
 }
 
 #[test]
-fn predictors_are_for_the_samples_they_are_made_for() {
+fn predictors_require_supported_samples() {
     let with = |format, predictor| {
         let tags = [(256, 1), (257, 1), (258, 32), (259, 5), (262, 1), (278, 1), (317, predictor), (339, format)];
         // LZW: clear, 0, 0, 128, 63, end.
@@ -70,25 +70,25 @@ fn predictors_are_for_the_samples_they_are_made_for() {
 }
 
 #[test]
-fn strips_reach_to_their_size_or_are_refused() {
+fn truncated_strips_are_errors() {
     let jpeg = include_bytes!("jpeg/rgb_17x15.jpg");
     let tags = [(256, 17), (257, 15), (258, 8), (259, 7), (262, 2), (277, 3), (278, 15)];
     let expected = read(&tiff(&tags, jpeg)).unwrap();
-    // libtiff takes 0 for a size that is not known.
+    // libtiff treats a size of 0 as unknown.
     assert!(read(&tiff_of_size(&tags, jpeg, 0)).unwrap() == expected);
-    // Pixels are complete here, too, but a file that is cut off is not half an image.
+    // The pixels are complete here, too, but a truncated file is never decoded partially.
     let file = tiff_of_size(&tags, jpeg, 1 << 20);
     assert!(read(&file).unwrap_err().contains("truncated"));
-    // Data that end early by themselves are repaired as in JPEG files.
+    // Data that ends early by itself is repaired as in JPEG files.
     assert!(read(&tiff(&tags, &jpeg[..jpeg.len() - 20])).unwrap() != expected);
 }
 
 #[test]
-fn ycbcr_has_three_samples_or_is_gray() {
+fn ycbcr_requires_three_samples_or_is_gray() {
     for compression in [1, 32_773] {
         let with = |samples| {
             let tags = [(256, 1), (257, 1), (258, 8), (259, compression), (262, 6), (277, samples), (278, 1), (530, 1)];
-            // PackBits: three bytes as they are.
+            // PackBits: three literal bytes.
             let strip: &[u8] = if compression == 1 { &[9, 128, 128] } else { &[2, 9, 128, 128] };
             read(&tiff(&tags, strip)).map(|image| image.data().to_vec())
         };

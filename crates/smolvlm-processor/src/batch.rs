@@ -1,45 +1,45 @@
-//! Model inputs of a batch of prompts.
+//! Batched model inputs.
 
 use crate::error::Error;
 use crate::plan::Media;
 use smolvlm_video::VideoNote;
 
-/// Token ids and tiles of several prompts, in plain vectors.
+/// Token ids and image tiles of a batch of prompts, in plain vectors.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Batch {
-    /// Prompts.
+    /// Number of prompts.
     pub rows: usize,
-    /// Tokens of each row, padding included.
+    /// Tokens per row, padding included.
     pub len: usize,
-    /// Token ids, `[rows, len]` in row order, padded on the left.
+    /// Token ids, `[rows, len]` row-major, padded on the left.
     pub input_ids: Vec<u32>,
     /// 1 for a token, 0 for padding; `[rows, len]`.
     pub attention_mask: Vec<u8>,
     /// The expanded prompts that were tokenized.
     pub prompts: Vec<String>,
-    /// The images and videos of each row, unpadded, in the order of the prompt.
+    /// The images and videos of each row, unpadded, in prompt order.
     pub media: Vec<Vec<Media>>,
     /// Edge of a tile in pixels; 0 without images and videos.
     pub edge: usize,
 }
 
-/// `pixel_values` and `pixel_attention_mask` as the reference lays them out.
+/// `pixel_values` and `pixel_attention_mask` in the layout of the reference.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PixelValues {
-    /// `[rows, most tiles of a row, 3, edge, edge]`; in a batch with videos and no images, `[videos, most frames of a
+    /// `[rows, max tiles per row, 3, edge, edge]`; in a batch with videos and no images, `[videos, max frames per
     /// video, 3, edge, edge]`.
     pub shape: [usize; 5],
-    /// Pixels; rows with fewer tiles end in zeros.
+    /// Pixel values; rows with fewer tiles are padded with zeros.
     pub data: Vec<f32>,
-    /// 1 for each real pixel, 0 for padding; `[rows, most tiles of a row, edge, edge]`. For videos the reference has 1
-    /// everywhere, and so has this.
+    /// 1 for a real pixel, 0 for padding; `[rows, max tiles per row, edge, edge]`. For videos it is 1 everywhere, as in
+    /// the reference.
     pub mask: Vec<i64>,
 }
 
 impl Batch {
-    /// Pads the prompts on the left to one length. `pad` is asked for only where padding is needed.
+    /// Pads the prompts on the left to a common length. `pad` is called only if padding is needed.
     pub(crate) fn new(
         rows: &[Vec<u32>],
         prompts: Vec<String>,
@@ -64,37 +64,37 @@ impl Batch {
         Ok(Self { rows: rows.len(), len, input_ids, attention_mask, prompts, media, edge })
     }
 
-    /// Tiles of the whole batch.
+    /// Number of tiles in the whole batch.
     pub fn tile_count(&self) -> usize {
         self.all_media().map(Media::tiles).sum()
     }
 
-    /// The images and videos of all rows, in the order in which their features enter the prompts.
+    /// Iterates over the images and videos of all rows, in the order in which their features enter the prompts.
     pub fn all_media(&self) -> impl Iterator<Item = &Media> {
         self.media.iter().flatten()
     }
 
-    /// What the user should know about the media of a row although they can be used; nothing for a row that does not exist.
+    /// Notes for the user about the media of a row, which are usable all the same; empty for a row that does not exist.
     pub fn notes(&self, row: usize) -> Vec<VideoNote> {
         self.media.get(row).into_iter().flatten().flat_map(Media::notes).cloned().collect()
     }
 
-    /// Tokens of a row without its padding; 0 for a row that does not exist.
+    /// Number of tokens of a row without padding; 0 for a row that does not exist.
     pub fn prompt_len(&self, row: usize) -> usize {
         let start = row.saturating_mul(self.len);
         let mask = self.attention_mask.get(start..start.saturating_add(self.len));
         mask.unwrap_or_default().iter().filter(|&&real| real == 1).count()
     }
 
-    /// All tiles in one padded array, for runtimes that want the reference's layout; `None` without images and videos, and
-    /// with known ones, which have no pixels.
+    /// All tiles in one padded array in the layout of the reference; `None` without images and videos, and with
+    /// precomputed media, which have no pixels.
     pub fn pixel_values(&self) -> Option<PixelValues> {
         self.all_media().next()?;
         if self.all_media().any(|media| media.edge().is_none()) {
             return None;
         }
         let only_videos = self.all_media().all(|media| matches!(media, Media::Video(_)));
-        // The first axis counts samples for images, videos for videos.
+        // The first axis is the batch row for images and the video for videos.
         let samples: Vec<&[Media]> = match only_videos {
             true => self.media.iter().flat_map(|row| row.chunks(1)).collect(),
             false => self.media.iter().map(Vec::as_slice).collect(),

@@ -1,5 +1,5 @@
-//! Control tokens that somebody typed, told apart from those that the chat template writes
-//! (transformers 5.24.0, utils/chat_template_utils.py, `mark_control_tokens`).
+//! Detection of control tokens in user text, as opposed to those that the chat template writes (transformers 5.24.0,
+//! utils/chat_template_utils.py, `mark_control_tokens`).
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,26 @@ use tokenizers::Tokenizer;
 use crate::error::Error;
 use crate::prompt::{Piece, Prompt};
 
-/// Stands before a typed control token in a rendered prompt.
+/// Marker before a user-typed control token in a rendered prompt.
 const START: char = '\u{f0000}';
 
-/// Stands after it.
+/// Marker after a user-typed control token.
 const END: char = '\u{f0001}';
 
-/// Tokens with a meaning beyond their characters: those that must not be typed.
+/// The tokens that have a special meaning and must not take effect when a user types them.
 #[derive(Debug)]
 pub(crate) struct ControlTokens {
     tokens: BTreeSet<String>,
-    /// Finds them in a text; a token goes before those that it contains.
+    /// Matches the tokens in a text; the longest match wins.
     finder: AhoCorasick,
 }
 
 impl ControlTokens {
-    /// The special tokens of a tokenizer, and those of its other added tokens that the chat template contains, blanks left
-    /// out. `placeholder` is one more, for what means something without being a token.
+    /// Collects the special tokens of a tokenizer and those of its other added tokens that occur in the chat template,
+    /// except whitespace. `placeholder` is an additional string to escape that is not a token.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] for more tokens than can be looked for.
+    /// [`Error::Tokenizer`] if the token matcher cannot be built, such as for too many tokens.
     pub(crate) fn new(tokenizer: &Tokenizer, template: &str, placeholder: Option<&str>) -> Result<Self, Error> {
         let added = tokenizer.get_added_tokens_decoder();
         let of_template = |token: &str| template.contains(token) && !token.trim().is_empty();
@@ -41,7 +41,8 @@ impl ControlTokens {
         Ok(Self { tokens, finder })
     }
 
-    /// The text with marks around every control token. Marks that are in it already are dropped: nobody can forge one.
+    /// Returns the text with markers around every control token. Markers already in the text are removed, so they
+    /// cannot be forged.
     pub(crate) fn mark(&self, text: &str) -> String {
         let text = text.replace([START, END], "");
         let mut out = String::with_capacity(text.len());
@@ -54,7 +55,7 @@ impl ControlTokens {
         out
     }
 
-    /// JSON with all strings marked but the keys of objects.
+    /// Marks all strings in a JSON value except object keys.
     pub(crate) fn mark_json(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => self.mark(text).into(),
@@ -64,22 +65,22 @@ impl ControlTokens {
         }
     }
 
-    /// Cuts a rendered text at its marks. A template may tear the marks of a token apart: such a mark is dropped, and the
-    /// text is cut there all the same, so that its parts do not join to a token.
-    pub(crate) fn cut(&self, text: &str) -> Prompt {
+    /// Splits a rendered text at its markers. If a template separated a pair of markers, the stray marker is removed
+    /// and the text is still split there, so that the parts cannot merge into a token.
+    pub(crate) fn split(&self, text: &str) -> Prompt {
         let mut prompt = Prompt { pieces: Vec::new() };
         let mut rest = text;
         while let Some(at) = rest.find([START, END]) {
             prompt.pieces.push(Piece::Text(rest[..at].to_owned()));
             let after = &rest[at..];
             let typed = after.strip_prefix(START).and_then(|after| {
-                let (token, behind) = after.split_once(END)?;
-                self.tokens.contains(token).then_some((token, behind))
+                let (token, rest_of_text) = after.split_once(END)?;
+                self.tokens.contains(token).then_some((token, rest_of_text))
             });
             rest = match typed {
-                Some((token, behind)) => {
+                Some((token, rest_of_text)) => {
                     prompt.pieces.push(Piece::Typed(token.to_owned()));
-                    behind
+                    rest_of_text
                 }
                 None => after.strip_prefix([START, END]).unwrap_or_default(),
             };

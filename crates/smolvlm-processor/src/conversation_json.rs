@@ -11,43 +11,43 @@ use crate::message::{Content, Conversation, Message};
 use crate::policy::MediaPolicy;
 use crate::source::{FrameList, ImageSource, VideoSource};
 
-/// Keys that say what kind of place a source is.
-const PLACES: [&str; 4] = ["url", "path", "base64", "bytes"];
+/// Keys that name the kind of a source.
+const SOURCE_KEYS: [&str; 4] = ["url", "path", "base64", "bytes"];
 
-/// Keys under which an image item may carry its data (transformers 5.24.0, processing_utils.py), and OpenAI's.
+/// Keys of an image item's data: those of the reference (transformers 5.24.0, processing_utils.py) and OpenAI's.
 const IMAGE_KEYS: [&str; 6] = ["image", "image_url", "url", "path", "base64", "bytes"];
 
-/// Likewise for videos.
+/// Keys of a video item's data.
 const VIDEO_KEYS: [&str; 6] = ["video", "video_url", "url", "path", "base64", "bytes"];
 
 impl Conversation {
-    /// Reads one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
+    /// Parses one conversation: a JSON list of `{"role": .., "content": [..]}` messages.
     ///
-    /// Content is a list of items or a string, which stands for one text item ([`Message::is_string`]). Items are
+    /// `content` is a list of items, or a string, which is treated as one text item ([`Message::is_string`]). Items are
     /// - `{"type": "text", "text": ..}`;
-    /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, with `bytes` in base64, too;
-    /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}`, with a list of frame images instead of a
-    ///   string if `video` (or `path`, ...) is one, and optionally its `"fps"`;
-    /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, the URL as a string or as an
-    ///   object with `url`.
+    /// - `{"type": "image", "image" | "url" | "path" | "base64" | "bytes": ..}`, where `bytes` is also base64;
+    /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}` with an optional `"fps"`; `video` (or
+    ///   `path`, ...) may be a list of frame images instead of a string;
+    /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, with the URL as a string or
+    ///   as an object with the key `url`.
     ///
-    /// Keys with null values count as absent; further keys of an item are ignored, further keys of a message go to the
-    /// chat template.
+    /// Keys with null values are treated as absent. Unknown keys of an item are ignored; unknown keys of a message are
+    /// passed to the chat template.
     ///
     /// # Errors
     /// [`Error::Json`] with line and column, or [`Error::Conversation`] with the message and item index.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let value = parse(text)?;
         let at = Position::default();
-        if starts_with_a_list(&value) {
+        if is_nested_list(&value) {
             return Err(at.error(Problem::SeveralConversations));
         }
         conversation(value, at)
     }
 
-    /// Reads a conversation that may be anybody's: as [`Conversation::from_json`], but images and videos can only be data
-    /// inside the text (`data:` URLs, base64), as [`MediaPolicy::untrusted`] says. Other policies can be
-    /// [checked](MediaPolicy::check) after [`Conversation::from_json`], which opens nothing.
+    /// Parses an untrusted conversation: as [`Conversation::from_json`], but images and videos must be inline data
+    /// (`data:` URLs, base64), see [`MediaPolicy::untrusted`]. To apply another policy, call [`MediaPolicy::check`]
+    /// after [`Conversation::from_json`], which opens nothing.
     ///
     /// # Errors
     /// As [`Conversation::from_json`], [`Error::NotAllowed`], [`Error::TooManyMedia`].
@@ -57,10 +57,10 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// Reads a batch: one list of messages (a batch of one) or a list of such lists.
+    /// Parses a batch: one list of messages (a batch of one) or a list of such lists.
     ///
     /// # Errors
-    /// As [`Conversation::from_json`]; the position then also names the conversation.
+    /// As [`Conversation::from_json`]; the position also includes the conversation index.
     pub fn many_from_json(text: &str) -> Result<Vec<Self>, Error> {
         let value = parse(text)?;
         match value {
@@ -76,20 +76,20 @@ impl Conversation {
 fn parse(text: &str) -> Result<Value, Error> {
     serde_json::from_str(without_byte_order_mark(text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        // serde_json appends the place to its message; the variant carries it already.
+        // serde_json appends the position to its message; the variant already has it.
         let message = error.to_string();
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
         Error::Json { line, column, message: message.to_owned() }
     })
 }
 
-fn starts_with_a_list(value: &Value) -> bool {
+fn is_nested_list(value: &Value) -> bool {
     value.as_array().and_then(|list| list.first()).is_some_and(Value::is_array)
 }
 
 fn conversation(value: Value, at: Position) -> Result<Conversation, Error> {
     let Value::Array(messages) = value else {
-        return Err(at.error(Problem::NotAList { found: kind(&value) }));
+        return Err(at.error(Problem::NotAList { found: json_type(&value) }));
     };
     if messages.is_empty() {
         return Err(at.error(Problem::NoMessages));
@@ -102,12 +102,12 @@ fn conversation(value: Value, at: Position) -> Result<Conversation, Error> {
 fn message(value: Value, at: Position) -> Result<Message, Error> {
     let mut object = match value {
         Value::Object(object) => object,
-        other => return Err(at.error(Problem::MessageNotObject { found: kind(&other) })),
+        other => return Err(at.error(Problem::MessageNotObject { found: json_type(&other) })),
     };
     object.retain(|_, value| !value.is_null());
     let role = match object.remove("role") {
         Some(Value::String(role)) => role,
-        Some(other) => return Err(at.error(Problem::RoleNotString { found: kind(&other) })),
+        Some(other) => return Err(at.error(Problem::RoleNotString { found: json_type(&other) })),
         None => return Err(at.error(Problem::MissingRole)),
     };
     let items = match object.remove("content") {
@@ -116,7 +116,7 @@ fn message(value: Value, at: Position) -> Result<Message, Error> {
             return Err(at.error(Problem::EmptyContent));
         }
         Some(Value::Array(items)) => items,
-        Some(other) => return Err(at.error(Problem::ContentNotList { found: kind(&other) })),
+        Some(other) => return Err(at.error(Problem::ContentNotList { found: json_type(&other) })),
         None => return Err(at.error(Problem::MissingContent)),
     };
     let items = items.into_iter().enumerate();
@@ -127,7 +127,7 @@ fn message(value: Value, at: Position) -> Result<Message, Error> {
 fn content(value: Value, at: Position) -> Result<Content, Error> {
     let mut object = match value {
         Value::Object(object) => object,
-        other => return Err(at.error(Problem::ItemNotObject { found: kind(&other) })),
+        other => return Err(at.error(Problem::ItemNotObject { found: json_type(&other) })),
     };
     object.retain(|_, value| !value.is_null());
     let Some(item_type) = object.remove("type") else {
@@ -136,13 +136,13 @@ fn content(value: Value, at: Position) -> Result<Content, Error> {
     match item_type.as_str() {
         Some("text" | "input_text") => match object.remove("text") {
             Some(Value::String(text)) => Ok(Content::Text(text)),
-            Some(other) => Err(at.error(Problem::NotString { key: "text", found: kind(&other) })),
+            Some(other) => Err(at.error(Problem::NotString { key: "text", found: json_type(&other) })),
             None => Err(at.error(Problem::MissingText)),
         },
         Some("image" | "image_url" | "input_image") => image(object, at).map(Content::Image),
         Some("video" | "video_url" | "input_video") => video(object, at).map(Content::Video),
         Some(other) => Err(at.error(Problem::UnknownType { found: other.to_owned() })),
-        None => Err(at.error(Problem::NotString { key: "type", found: kind(&item_type) })),
+        None => Err(at.error(Problem::NotString { key: "type", found: json_type(&item_type) })),
     }
 }
 
@@ -152,7 +152,7 @@ fn image(mut object: Map<String, Value>, at: Position) -> Result<ImageSource, Er
 }
 
 fn image_source(key: &'static str, value: Value, at: Position) -> Result<ImageSource, Error> {
-    match located(key, value, at)?.ok_or_else(|| at.error(Problem::MissingImage))? {
+    match source_string(key, value, at)?.ok_or_else(|| at.error(Problem::MissingImage))? {
         ("path", text) => Ok(ImageSource::Path(PathBuf::from(text))),
         ("base64" | "bytes", text) => Ok(ImageSource::Base64(text)),
         (_, text) => Ok(ImageSource::from(text)),
@@ -164,7 +164,7 @@ fn video(mut object: Map<String, Value>, at: Position) -> Result<VideoSource, Er
         None => None,
         Some(fps) => {
             let fps = fps.as_f64().and_then(Ratio::from_f64).filter(|fps| fps.numerator() > 0);
-            Some(fps.ok_or_else(|| at.error(Problem::BadRate))?)
+            Some(fps.ok_or_else(|| at.error(Problem::InvalidFps))?)
         }
     };
     let missing = || at.error(Problem::MissingVideo);
@@ -174,14 +174,14 @@ fn video(mut object: Map<String, Value>, at: Position) -> Result<VideoSource, Er
         let list = FrameList::new(images.collect::<Result<Vec<_>, _>>()?);
         return Ok(FrameList { fps, ..list }.into());
     }
-    match located(key, value, at)?.ok_or_else(missing)? {
+    match source_string(key, value, at)?.ok_or_else(missing)? {
         ("path", text) => Ok(VideoSource::Path(PathBuf::from(text))),
         ("base64" | "bytes", text) => Ok(VideoSource::Base64(text)),
         (_, text) => Ok(VideoSource::from(text)),
     }
 }
 
-/// The one source that an item gives.
+/// Takes the source of an item; an error if there are several.
 fn only_source(
     object: &mut Map<String, Value>,
     keys: &[&'static str],
@@ -195,30 +195,30 @@ fn only_source(
     }
 }
 
-/// A source and the key that says what it is: itself a string, or an object with one of the keys for places. None for an
-/// object without any.
-fn located(key: &'static str, value: Value, at: Position) -> Result<Option<(&'static str, String)>, Error> {
+/// The source string and the key that gives its kind. The value is a string, or an object with one of the source keys;
+/// none for an object with none of them.
+fn source_string(key: &'static str, value: Value, at: Position) -> Result<Option<(&'static str, String)>, Error> {
     match value {
         Value::Object(mut object) => {
             object.retain(|_, value| !value.is_null());
-            match only_source(&mut object, &PLACES, at)? {
-                Some((key, value)) => Ok(Some((key, filled(key, value, at)?))),
+            match only_source(&mut object, &SOURCE_KEYS, at)? {
+                Some((key, value)) => Ok(Some((key, non_empty_string(key, value, at)?))),
                 None => Ok(None),
             }
         }
-        value => Ok(Some((key, filled(key, value, at)?))),
+        value => Ok(Some((key, non_empty_string(key, value, at)?))),
     }
 }
 
-fn filled(key: &'static str, value: Value, at: Position) -> Result<String, Error> {
+fn non_empty_string(key: &'static str, value: Value, at: Position) -> Result<String, Error> {
     match value {
         Value::String(text) if text.is_empty() => Err(at.error(Problem::NotString { key, found: "an empty string" })),
         Value::String(text) => Ok(text),
-        other => Err(at.error(Problem::NotString { key, found: kind(&other) })),
+        other => Err(at.error(Problem::NotString { key, found: json_type(&other) })),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

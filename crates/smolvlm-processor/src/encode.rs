@@ -1,4 +1,4 @@
-//! Token ids of prompts that hold typed control tokens.
+//! Tokenization of prompts that contain user-typed control tokens.
 
 use tokenizers::{
     Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
@@ -9,16 +9,16 @@ use crate::error::Error;
 use crate::processor::tokenizer_error;
 use crate::prompt::Piece;
 
-/// Token ids of the pieces of a prompt, each by itself.
+/// Tokenizes the pieces of a prompt separately and concatenates the ids.
 ///
 /// # Errors
-/// [`Error::Tokenizer`], also for a typed control token that the tokenizer makes of its characters all the same.
+/// [`Error::Tokenizer`], also if a user-typed control token is encoded to its token id even as plain characters.
 pub(crate) fn encode_pieces(tokenizer: &Tokenizer, pieces: &[Piece], add_special: bool) -> Result<Vec<u32>, Error> {
     let line_break = encode_text(tokenizer, "\n")?;
     let mut ids = Vec::new();
     for (index, piece) in pieces.iter().enumerate() {
-        // Within a prompt a text starts behind a line break, which is then cut off: some tokenizers put a blank before the
-        // first word of a text.
+        // Every text but the first is encoded with a leading newline, whose tokens are then removed: some tokenizers
+        // prepend a space to the first word of a text.
         let after_line_break = |encode: fn(&Tokenizer, &str) -> Result<Vec<u32>, Error>, text: &str| {
             let ids = encode(tokenizer, &format!("\n{text}"))?;
             match ids.strip_prefix(line_break.as_slice()) {
@@ -33,7 +33,7 @@ pub(crate) fn encode_pieces(tokenizer: &Tokenizer, pieces: &[Piece], add_special
             Piece::Typed(token) => {
                 let typed = after_line_break(encode_characters, token)?;
                 if tokenizer.token_to_id(token).is_some_and(|id| typed.contains(&id)) {
-                    let message = format!("{token:?} cannot be told from its characters");
+                    let message = format!("{token:?} is encoded as a control token even as plain text");
                     return Err(Error::Tokenizer { message });
                 }
                 ids.extend(typed);
@@ -52,7 +52,7 @@ fn encode_text(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
     Ok(tokenizer.encode_fast(text, false).map_err(tokenizer_error)?.get_ids().to_vec())
 }
 
-/// Token ids of a text in which no added token means anything.
+/// Tokenizes a text without recognizing added tokens.
 fn encode_characters(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
     let mut text = NormalizedString::from(text);
     if let Some(normalizer) = tokenizer.get_normalizer() {

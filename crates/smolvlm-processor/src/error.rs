@@ -6,61 +6,61 @@ use std::path::PathBuf;
 
 use crate::source::origin;
 
-/// Everything that can go wrong between a conversation and model inputs.
+/// Errors of turning conversations into model inputs.
 ///
-/// Sorted by who can mend it: the variants down to [`Error::TooLong`] by whoever wrote the conversation, the `TooMany`
-/// and `TooLarge` ones by raising a limit, the rest by whoever prepared the checkpoint directory or runs the machine.
+/// Grouped by who can fix it: the variants up to [`Error::TooLong`] by the author of the conversation, the `TooMany`
+/// and `TooLarge` ones by raising a limit, the others by fixing the checkpoint directory or the system.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The conversation text is not JSON.
+    /// The conversation is not valid JSON.
     #[error("the conversation is not JSON: {message} at line {line}, column {column}")]
     Json {
-        /// 1-based line of the first offence.
+        /// 1-based line of the first error.
         line: usize,
-        /// 1-based column of the first offence.
+        /// 1-based column of the first error.
         column: usize,
-        /// What the JSON reader expected.
+        /// The JSON parser's message.
         message: String,
     },
-    /// A conversation is not of the expected shape.
+    /// A conversation does not have the expected structure.
     #[error("{at}{problem}")]
     Conversation {
-        /// Where.
+        /// Position in the conversation.
         at: Position,
-        /// What is wrong there.
+        /// The problem.
         problem: Problem,
     },
-    /// A batch without any conversation.
+    /// The batch has no conversations.
     #[error("the batch holds no conversation; pass at least one")]
     EmptyBatch,
-    /// Both `add_generation_prompt` and `continue_final_message` were asked for.
+    /// `add_generation_prompt` and `continue_final_message` are both set.
     #[error("add_generation_prompt and continue_final_message exclude each other; set one of them to false")]
     ConflictingOptions,
-    /// `continue_final_message` was asked for, but there is nothing to continue.
+    /// `continue_final_message` is set, but there is no text to continue.
     #[error("{at}continue_final_message cannot be honored: {reason}")]
     ContinueFinalMessage {
         /// The conversation and its last message.
         at: Position,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// Base64 data cannot be decoded.
+    /// Invalid base64 data.
     #[error("{at}the data is not base64: {message}")]
     Base64 {
         /// The content item.
         at: Position,
-        /// What the decoder met.
+        /// The decoder's message.
         message: String,
     },
-    /// A URL cannot be understood.
+    /// An invalid or unsupported URL.
     #[error("{at}URL {url:?} cannot be read: {reason}")]
     Url {
         /// The content item.
         at: Position,
         /// Scheme and host of the URL.
         url: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// An image or video could not be fetched over HTTP.
@@ -70,7 +70,7 @@ pub enum Error {
         at: Position,
         /// Scheme and host of the URL.
         url: String,
-        /// Status, time limit, refused connection and so on.
+        /// The reason: status code, timeout, refused connection, ...
         reason: String,
     },
     /// The [`MediaPolicy`](crate::MediaPolicy) does not allow a medium.
@@ -80,27 +80,27 @@ pub enum Error {
         at: Position,
         /// Kind of source, or scheme and host of the URL.
         what: String,
-        /// What is allowed, or why this is not.
+        /// The reason, or what is allowed.
         reason: String,
     },
-    /// A conversation with more images, videos and frames of frame lists than the
-    /// [`MediaPolicy`](crate::MediaPolicy) allows.
+    /// A conversation has more images, videos and frames in frame lists than the [`MediaPolicy`](crate::MediaPolicy)
+    /// allows.
     #[error("{at}more than {limit} images and videos in one conversation; send fewer, or raise max_media")]
     TooManyMedia {
-        /// The first content item that is too much.
+        /// The first content item over the limit.
         at: Position,
         /// The limit.
         limit: usize,
     },
-    /// A value of a [`MediaPolicy`](crate::MediaPolicy) cannot be read.
+    /// A value of a [`MediaPolicy`](crate::MediaPolicy) cannot be parsed.
     #[error("{value:?} is not {legal}")]
     PolicyValue {
-        /// What was given.
+        /// The value.
         value: String,
-        /// What it can be.
+        /// Description of valid values.
         legal: &'static str,
     },
-    /// An image could not be read, decoded or cut into tiles.
+    /// An image could not be read, decoded or split into tiles.
     #[error("{at}{source}")]
     Image {
         /// The content item.
@@ -116,9 +116,9 @@ pub enum Error {
         /// The video crate's error.
         source: Box<smolvlm_video::Error>,
     },
-    /// A prompt holds another number of image placeholders than its conversation holds images.
+    /// The number of image placeholders in a prompt differs from the number of images in its conversation.
     ///
-    /// Usually somebody typed the placeholder as text; `typed_in` is then the message.
+    /// The usual cause is a placeholder typed as text; `typed_in` is then the message.
     #[error("conversation {row}: the prompt holds {placeholders} image placeholder(s), {images} image(s) were given{}",
         typed_hint(*typed_in))]
     ImageCount {
@@ -128,10 +128,10 @@ pub enum Error {
         placeholders: usize,
         /// Images of the conversation.
         images: usize,
-        /// The first message (from 0) whose text contains the placeholder string.
+        /// Index of the first message whose text contains the placeholder string.
         typed_in: Option<usize>,
     },
-    /// A prompt holds another number of video placeholders than its conversation holds videos.
+    /// The number of video placeholders in a prompt differs from the number of videos in its conversation.
     #[error("conversation {row}: the prompt holds {placeholders} video placeholder(s), {videos} video(s) were given{}",
         typed_hint(*typed_in))]
     VideoCount {
@@ -141,28 +141,28 @@ pub enum Error {
         placeholders: usize,
         /// Videos of the conversation.
         videos: usize,
-        /// The first message (from 0) whose text contains the placeholder string.
+        /// Index of the first message whose text contains the placeholder string.
         typed_in: Option<usize>,
     },
-    /// Not even the newest message fits.
+    /// Even the last message alone exceeds the context.
     #[error("the prompt has {tokens} tokens without its older messages, {limit} fit; shorten the last message")]
     TooLong {
-        /// Tokens of the shortest prompt.
+        /// Tokens of the shortest possible prompt.
         tokens: usize,
-        /// Tokens that fit.
+        /// Maximum number of tokens.
         limit: usize,
     },
-    /// A prompt has more text than allowed.
+    /// A prompt has more text than the limit.
     #[error("conversation {row}: the prompt has {bytes} bytes of text, the limit is {limit}; shorten its texts")]
     PromptText {
         /// Row of the batch, from 0.
         row: usize,
-        /// Bytes of the prompt before its media are expanded.
+        /// Bytes of the prompt before placeholder expansion.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// A prompt would hold more image tokens than allowed.
+    /// A prompt would have more image tokens than the limit.
     #[error("conversation {row}: the prompt needs {tokens} image tokens, the limit is {limit}")]
     TooManyTokens {
         /// Row of the batch, from 0.
@@ -172,7 +172,7 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// A batch would hold more tiles than allowed.
+    /// A batch would have more tiles than the limit.
     #[error(
         "the batch needs at least {tiles} image tiles, the limit is {limit}; use fewer or unsplit images, or fewer \
              conversations at once"
@@ -183,15 +183,15 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// Images and videos of the checkpoint have tiles of different sizes.
+    /// The tile sizes of images and videos differ.
     #[error("images and videos have tiles of {first} and {other} pixels; max_image_size must be the same for both")]
     TileEdges {
-        /// Edge of the first tile.
+        /// Edge of the first tile in pixels.
         first: usize,
-        /// Another edge.
+        /// Edge of the first tile of another size in pixels.
         other: usize,
     },
-    /// A file or download is larger than allowed.
+    /// A file or download is larger than the limit.
     #[error("{what} is larger than the limit of {limit} bytes")]
     TooLarge {
         /// The file, URL or image item.
@@ -202,18 +202,18 @@ pub enum Error {
     /// The checkpoint has no chat template.
     #[error("the checkpoint has no chat template: looked in the processor files and in tokenizer_config.json")]
     MissingTemplate,
-    /// The chat template does not compile, or fails on this conversation.
+    /// The chat template does not compile, or fails for this conversation.
     #[error("chat template{}: {message}", line_hint(*line))]
     Template {
         /// 1-based line of the template.
         line: Option<usize>,
-        /// What the template engine says.
+        /// The template engine's message.
         message: String,
     },
-    /// The tokenizer cannot be built, or fails.
+    /// The tokenizer cannot be loaded, or fails.
     #[error("tokenizer: {message}")]
     Tokenizer {
-        /// What the tokenizer says.
+        /// The tokenizer's message.
         message: String,
     },
     /// The tokenizer lacks a token that SmolVLM needs.
@@ -221,28 +221,28 @@ pub enum Error {
     MissingToken {
         /// `image_token`, `pad_token` and so on.
         name: &'static str,
-        /// The string looked for; empty when not even that is known.
+        /// The token's text; empty if it is not configured.
         token: String,
     },
-    /// Tokenizing gave another number of image tokens than the tile grids need.
+    /// After tokenization, a prompt does not have the number of image tokens that its tile grids need.
     #[error("conversation {row}: the prompt holds {found} image tokens, its images need {needed}")]
     ImageTokens {
         /// Row of the batch, from 0.
         row: usize,
-        /// Image token ids found.
+        /// Number of image token ids in the prompt.
         found: usize,
-        /// Image token ids that the grids need.
+        /// Number of image token ids that the grids need.
         needed: usize,
     },
-    /// A configuration file is missing or wrong.
+    /// A configuration file is missing or invalid.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),
-    /// A JSON file of the checkpoint cannot be understood.
+    /// A JSON file of the checkpoint is invalid.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The problem.
         message: String,
     },
     /// A file cannot be read or written.
@@ -265,15 +265,15 @@ impl Error {
     }
 }
 
-/// A place in a conversation; all counts are from 0.
+/// A position in a batch of conversations; all indices start at 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Position {
-    /// Which conversation, when several were given.
+    /// Index of the conversation, if there are several.
     pub conversation: Option<usize>,
-    /// Which message.
+    /// Index of the message.
     pub message: Option<usize>,
-    /// Which content item of the message.
+    /// Index of the content item within the message.
     pub item: Option<usize>,
 }
 
@@ -295,7 +295,7 @@ impl Position {
     }
 }
 
-/// `conversation 1, message 0, item 2: `, or nothing at all.
+/// Formats as `conversation 1, message 0, item 2: `, or as an empty string without any index.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [("conversation", self.conversation), ("message", self.message), ("item", self.item)];
@@ -310,84 +310,84 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is wrong with a conversation. `found` names the JSON type that was met.
+/// A structural problem of a conversation. `found` is the JSON type found instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Not a list of messages.
+    /// The conversation is not a list of messages.
     #[error("expected a list of messages, found {found}")]
     NotAList {
-        /// JSON type met.
+        /// JSON type found.
         found: &'static str,
     },
     /// Several conversations where one was expected.
     #[error("expected one list of messages, found a list of conversations")]
     SeveralConversations,
-    /// No message at all.
+    /// The conversation has no messages.
     #[error("the conversation holds no message")]
     NoMessages,
-    /// A message that is not an object.
+    /// A message is not an object.
     #[error("a message must be an object with \"role\" and \"content\", found {found}")]
     MessageNotObject {
-        /// JSON type met.
+        /// JSON type found.
         found: &'static str,
     },
-    /// A message without a role.
+    /// A message has no role.
     #[error("the message has no \"role\"")]
     MissingRole,
-    /// A role that is not a string.
+    /// A role is not a string.
     #[error("\"role\" must be a string, found {found}")]
     RoleNotString {
-        /// JSON type met.
+        /// JSON type found.
         found: &'static str,
     },
-    /// A message without content.
+    /// A message has no content.
     #[error("the message has no \"content\"")]
     MissingContent,
-    /// Content that is neither a list nor a string.
+    /// Content is neither a list nor a string.
     #[error("\"content\" must be a string or a list of items, found {found}")]
     ContentNotList {
-        /// JSON type met.
+        /// JSON type found.
         found: &'static str,
     },
     /// An empty content list.
     #[error("\"content\" is empty; give at least one item")]
     EmptyContent,
-    /// A content item that is not an object.
+    /// A content item is not an object.
     #[error("a content item must be an object with \"type\", found {found}")]
     ItemNotObject {
-        /// JSON type met.
+        /// JSON type found.
         found: &'static str,
     },
-    /// A content item without a type.
+    /// A content item has no type.
     #[error(
         "the content item has no \"type\"; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\""
     )]
     MissingType,
-    /// A content type that is not known.
+    /// Unknown content type.
     #[error(
         "unknown content type {found:?}; known types are \"text\", \"image\", \"image_url\", \"video\" and \"video_url\""
     )]
     UnknownType {
-        /// The type met.
+        /// The type.
         found: String,
     },
-    /// Something that has no place in JSON.
+    /// Content that cannot be represented in JSON.
     #[error("decoded pixels, processed media and paths that are not text cannot be written as JSON")]
-    NotWritable,
-    /// A text item without its text.
+    NotSerializable,
+    /// A text item has no text.
     #[error("the text item has no \"text\"")]
     MissingText,
-    /// An image item without data.
+    /// An image item has no source.
     #[error("the image item has no data; give one of \"image\", \"url\", \"path\" or \"base64\"")]
     MissingImage,
-    /// A video item without data.
+    /// A video item has no source.
     #[error("the video item has no data; give one of \"video\", \"url\", \"path\" or \"base64\"")]
     MissingVideo,
-    /// A rate that is no number above zero.
-    #[error("\"fps\" must be a number of frames a second above 0")]
-    BadRate,
-    /// An item with more than one source.
+    /// `fps` is not a positive number.
+    #[error("\"fps\" must be a positive number of frames per second")]
+    InvalidFps,
+    /// An item has more than one source.
     #[error("the item gives both {first:?} and {second:?}; give one")]
     SeveralSources {
         /// First key.
@@ -395,19 +395,19 @@ pub enum Problem {
         /// Second key.
         second: &'static str,
     },
-    /// A value that has to be a non-empty string.
+    /// A value is not a non-empty string.
     #[error("{key:?} must be a non-empty string, found {found}")]
     NotString {
         /// The key.
         key: &'static str,
-        /// JSON type met, or `an empty string`.
+        /// JSON type found, or `an empty string`.
         found: &'static str,
     },
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {
     typed_in.map_or_else(String::new, |message| {
-        format!("; the text of message {message} contains the placeholder itself, which sanitize_control_tokens takes for text")
+        format!("; the text of message {message} contains the placeholder itself; set sanitize_control_tokens to treat it as text")
     })
 }
 

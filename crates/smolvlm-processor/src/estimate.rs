@@ -1,4 +1,4 @@
-//! What a conversation costs, from the headers of its files alone.
+//! Token and tile counts of a conversation, from the headers of its media only.
 
 use crate::error::Error;
 use crate::media::Opener;
@@ -7,29 +7,29 @@ use crate::plan::MediaPlan;
 use crate::processor::Processor;
 use crate::template::RenderOptions;
 
-/// What a conversation costs. Exact: a batch of this conversation alone has these tokens and tiles.
+/// Token and tile counts of a conversation. Exact: a batch of only this conversation has the same tokens and tiles.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// What stands for each image and video, in the order of the prompt.
+    /// The plan of each image and video, in prompt order.
     pub media: Vec<MediaPlan>,
-    /// Tiles and frames that go through the vision encoder.
+    /// Number of tiles and frames for the vision encoder.
     pub tiles: usize,
     /// Edge of a tile in pixels.
     pub edge: usize,
-    /// Tokens of the prompt that stand for visual features.
+    /// Number of prompt tokens that are replaced by visual features.
     pub image_tokens: usize,
-    /// Tokens of the prompt, all together.
+    /// Total number of prompt tokens.
     pub prompt_tokens: usize,
 }
 
 impl Processor {
-    /// Counts the tiles and tokens of a conversation without decoding any pixel: of images only the headers are read, of
-    /// video containers the packets' times. What is given by URL is fetched: of a JPEG image as far as its header goes,
-    /// anything else whole.
+    /// Counts the tiles and tokens of a conversation without decoding pixels: only image headers and the packet
+    /// timestamps of video containers are read. URLs are downloaded: JPEG images up to the end of their header, other
+    /// media completely.
     ///
     /// # Errors
-    /// As [`Processor::process`], except for damage beyond the headers.
+    /// As [`Processor::process`], except that damage beyond the headers is not detected.
     pub fn estimate(&self, conversation: &Conversation, options: &RenderOptions) -> Result<Estimate, Error> {
         let conversations = std::slice::from_ref(conversation);
         let prepared = self.prepare_with(conversations, options, &mut Opener::new(self, true))?;

@@ -1,4 +1,4 @@
-//! Placeholders to the tokens of tiles and frames (transformers 5.24.0, processing_smolvlm.py).
+//! Expansion of image and video placeholders to tile and frame tokens (transformers 5.24.0, processing_smolvlm.py).
 
 use smolvlm_config::TileGrid;
 
@@ -6,34 +6,35 @@ use crate::error::Error;
 use crate::plan::MediaPlan;
 use crate::prompt::{Piece, Prompt};
 use crate::tokenizer::SpecialTokens;
-use crate::video_prompt::{OUTRO, VideoWords};
+use crate::video_prompt::{OUTRO, VideoPromptStyle};
 
-/// Longest prompt in bytes that expansion builds, whatever the token limit: a guard for absurd token strings.
+/// Maximum length of an expanded prompt in bytes, whatever the token limit: guards against extremely long token
+/// strings.
 const MAX_BYTES: usize = 1 << 30;
 
-/// What a placeholder stands for.
+/// Kind of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Image,
     Video,
 }
 
-/// A rendered prompt, cut at its placeholders.
+/// A rendered prompt, split at its placeholders.
 pub(crate) struct Placeholders<'t> {
     parts: Vec<Part<'t>>,
 }
 
 enum Part<'t> {
     Text(&'t str),
-    /// A control token that was typed: no placeholder, whatever it says.
+    /// A user-typed control token, which is never a placeholder.
     Typed(&'t str),
     Placeholder(Kind),
-    /// The end of a piece of the prompt.
+    /// End of a piece of the prompt.
     End,
 }
 
 impl<'t> Placeholders<'t> {
-    /// Finds the placeholders. The video placeholder is no token of its own, just text; it means something only where there
+    /// Finds the placeholders. The video placeholder is plain text rather than a token and is recognized only if there
     /// are videos.
     pub(crate) fn find(prompt: &'t Prompt, special: &SpecialTokens, has_videos: bool) -> Self {
         let image = Some((Kind::Image, special.image()));
@@ -61,7 +62,7 @@ impl<'t> Placeholders<'t> {
         Self { parts }
     }
 
-    /// What the placeholders stand for, in order.
+    /// The kinds of the placeholders, in order.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.parts.iter().filter_map(|part| match part {
             Part::Placeholder(kind) => Some(*kind),
@@ -74,24 +75,24 @@ impl<'t> Placeholders<'t> {
     }
 }
 
-/// How prompts are expanded.
+/// Parameters of placeholder expansion.
 #[derive(Clone, Copy)]
 pub(crate) struct Expansion<'a> {
     pub special: &'a SpecialTokens,
     pub image_seq_len: usize,
-    /// Most bytes of text of a prompt that is not expanded yet.
+    /// Maximum text length of an unexpanded prompt in bytes.
     pub max_bytes: usize,
-    /// Most image tokens of a prompt.
+    /// Maximum number of image tokens per prompt.
     pub max_tokens: usize,
-    pub words: VideoWords,
-    /// Frames that every video announces; none for its own number.
+    pub words: VideoPromptStyle,
+    /// Frame count that the text of every video states; none for the video's actual count.
     pub announced: Option<usize>,
 }
 
 impl Expansion<'_> {
-    /// Replaces the placeholders of a prompt by the blocks of `media`: images and videos each in their order.
+    /// Replaces the placeholders of a prompt by the token blocks of `media`; images and videos are each used in order.
     ///
-    /// `row` only names the prompt in errors.
+    /// `row` is only used in error messages.
     pub(crate) fn expand(&self, prompt: &Prompt, media: &[MediaPlan], row: usize) -> Result<Prompt, Error> {
         let mut images = media.iter().filter(|plan| plan.frames().is_none());
         let mut videos = media.iter().filter(|plan| plan.frames().is_some());
@@ -134,7 +135,7 @@ impl Expansion<'_> {
         Ok(Prompt { pieces })
     }
 
-    /// Image tokens of all media.
+    /// Number of image tokens of all media.
     pub(crate) fn tokens(&self, media: &[MediaPlan]) -> usize {
         let tokens = media.iter().map(|plan| plan.tiles().saturating_mul(self.image_seq_len));
         tokens.fold(0, usize::saturating_add)
@@ -147,7 +148,7 @@ impl Expansion<'_> {
         }
         let tokens = self.tokens(media);
         let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
-        // The longest piece may repeat once a token, and a tile without tokens still has its markers.
+        // The longest string may occur once per token, and a tile without tokens still has markers.
         let longest = self.special.image().len().max(self.special.fake_image().len() + 32);
         let bytes = tokens.saturating_add(tiles).saturating_mul(longest);
         if tokens > self.max_tokens || tiles > self.max_tokens || bytes > MAX_BYTES {
@@ -171,8 +172,8 @@ impl Expansion<'_> {
     }
 }
 
-/// Whether there is a placeholder for every image and video. `typed_in` finds the message whose text holds a placeholder
-/// that somebody typed.
+/// Checks that the placeholder counts match the image and video counts. `typed_in` finds the message whose text
+/// contains a placeholder that the user typed.
 pub(crate) fn check_counts(
     placeholders: &Placeholders<'_>,
     images: usize,
@@ -206,19 +207,19 @@ mod tests {
     }
 
     fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
-        let words = VideoWords::Own;
+        let words = VideoPromptStyle::PerVideo;
         Expansion { special, image_seq_len, max_bytes: 1000, max_tokens: 10_000, words, announced: None }
     }
 
     #[test]
-    fn an_unsplit_image_is_one_global_block() {
+    fn unsplit_image_expands_to_one_global_block() {
         let block = "<fake_token_around_image><global-img><image><image><fake_token_around_image>";
         assert_eq!(run("a<image>b", &[(0, 0)], 2).unwrap(), format!("a{block}b"));
         assert_eq!(run("<image><image>", &[(0, 0), (0, 0)], 2).unwrap(), format!("{block}{block}"));
     }
 
     #[test]
-    fn a_split_image_lists_its_tiles_then_the_whole() {
+    fn split_image_expands_to_tiles_then_global_tile() {
         let f = "<fake_token_around_image>";
         let wanted = format!(
             "{f}<row_1_col_1><image>{f}<row_1_col_2><image>\n{f}<row_2_col_1><image>{f}<row_2_col_2><image>\n\n\
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_image_of_the_text_gets_its_own_grid() {
+    fn each_image_placeholder_uses_its_own_grid() {
         let text = run("1<image>2<image>3", &[(1, 2), (0, 0)], 1).unwrap();
         let (first, second) = text.split_once('2').unwrap();
         // The first "2" belongs to the tile marker <row_1_col_2> of the first image.
@@ -238,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn tile_markers_are_plain_text_beyond_six() {
+    fn tile_markers_beyond_six_are_written_as_text() {
         assert!(run("<image>", &[(10, 1)], 1).unwrap().contains("<row_10_col_1>"));
     }
 
     #[test]
-    fn counts_have_to_agree() {
+    fn placeholder_count_mismatch_is_an_error() {
         for (text, grids, placeholders) in [("", 1, 0), ("<image>", 0, 1), ("<image><image>", 1, 2)] {
             match run(text, &vec![(0, 0); grids], 1) {
                 Err(Error::ImageCount { row: 3, placeholders: p, images, typed_in: None }) => {
@@ -255,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn absurd_grids_and_lengths_are_errors() {
+    fn excessive_grids_and_lengths_are_errors() {
         for (grid, seq) in [((u32::MAX, u32::MAX), 1), ((0, 0), usize::MAX), ((200, 200), 0), ((0, 0), 10_001)] {
             assert!(matches!(run("<image>", &[grid], seq), Err(Error::TooManyTokens { .. })), "{grid:?} {seq}");
         }
     }
 
     #[test]
-    fn long_texts_are_errors_that_count_no_media() {
+    fn text_limit_excludes_media_tokens() {
         let text = |bytes| format!("<image>{}", "a".repeat(bytes - "<image>".len()));
         assert!(run(&text(1000), &[(3, 3)], 64).is_ok());
         let error = run(&text(1001), &[(3, 3)], 64).unwrap_err();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_placeholder_stands_for_nothing() {
+    fn empty_placeholder_matches_nothing() {
         let special: SpecialTokens = [("image_token", "")].into_iter().collect();
         let media = [MediaPlan::Image(TileGrid::WHOLE)];
         let result = expand(&expansion(&special, 1), "ab", &media, 0);
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_lists_its_frames() {
+    fn video_expands_to_its_frames() {
         let special = SpecialTokens::default();
         let block = "<fake_token_around_image><global-img><image><fake_token_around_image>";
         let expected = format!(
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_no_placeholder() {
+    fn typed_placeholders_are_not_expanded() {
         let pieces = ["<image>", "<video>", "b"].map(|text| Piece::Text(text.to_owned())).to_vec();
         let typed = |text: &str| Piece::Typed(text.to_owned());
         let prompt = Prompt { pieces: [vec![typed("<image>")], pieces, vec![typed("<video>")]].concat() };
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn images_and_videos_mix_in_any_order() {
+    fn images_and_videos_can_be_mixed() {
         let special = SpecialTokens::default();
         let image = MediaPlan::Image(TileGrid { rows: 1, cols: 2 });
         let media = [image, video(1), video(2)];
@@ -328,16 +329,16 @@ mod tests {
     }
 
     #[test]
-    fn the_video_placeholder_is_text_where_there_is_no_video() {
+    fn video_placeholder_is_text_without_videos() {
         assert_eq!(run("the <video> tag", &[], 1).unwrap(), "the <video> tag");
         let special = SpecialTokens::default();
         let result = expand(&expansion(&special, 1), "<video><video>", &[video(1)], 5);
         assert!(matches!(result, Err(Error::VideoCount { row: 5, placeholders: 2, videos: 1, .. })));
     }
 
-    /// The reference's own words, for many numbers of frames, times and durations.
+    /// Compares the video prompts with the reference for many frame counts, timestamps and durations.
     #[test]
-    fn the_words_are_the_references() {
+    fn video_prompts_match_the_reference() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/processing/video_prompts.json");
         let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let cases = cases.as_array().unwrap();
@@ -352,7 +353,7 @@ mod tests {
             let video = VideoPlan { stamps, metadata, notes: Vec::new() };
             let announced = case["announced"].as_u64().map(|count| count as usize);
             let special = SpecialTokens::default();
-            let expansion = Expansion { words: VideoWords::Reference, announced, ..expansion(&special, 4) };
+            let expansion = Expansion { words: VideoPromptStyle::Reference, announced, ..expansion(&special, 4) };
             let text = expand(&expansion, "<video>", &[MediaPlan::Video(video)], 0).unwrap();
             assert_eq!(text, case["text"].as_str().unwrap(), "{case}");
         }

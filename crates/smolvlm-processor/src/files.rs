@@ -1,11 +1,11 @@
-//! Local files: `file:` URLs, and the folders that a policy confines them to.
+//! Local files: `file:` URLs, and the folders to which a policy restricts access.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Position};
 use crate::inline::percent_decode;
 
-/// `file:///path` or `file://localhost/path`, percent-decoded.
+/// The path of a `file:///path` or `file://localhost/path` URL, percent-decoded.
 pub(crate) fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
     let rest = url.split_once(':').map_or("", |(_, rest)| rest);
     let path = match rest.strip_prefix("//") {
@@ -28,11 +28,12 @@ pub(crate) fn file_path(url: &str, at: Position) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(if drive { path.trim_start_matches('/') } else { path.as_str() }))
 }
 
-/// Where a path leads, links and `..` resolved, if it is inside one of the folders. A relative path is looked for in each.
+/// Canonicalizes a path (symbolic links and `..` resolved) and checks that it is inside one of the folders. A relative
+/// path is tried in each folder.
 ///
-/// A missing file and one outside get the same answer, so that nobody learns which files there are.
+/// A missing file and a file outside give the same error, so that the existence of files is not disclosed.
 pub(crate) fn confined(path: &Path, folders: &[PathBuf], at: Position) -> Result<PathBuf, Error> {
-    // The name of a share on another machine would be looked up there.
+    // A UNC path would be looked up on another machine.
     let text = path.to_string_lossy();
     let names_a_share = text.len() >= 2 && text.chars().take(2).all(|character| matches!(character, '/' | '\\'));
     let inside = |folder: &PathBuf| {
@@ -44,7 +45,7 @@ pub(crate) fn confined(path: &Path, folders: &[PathBuf], at: Position) -> Result
     found.ok_or_else(|| Error::NotAllowed { at, what: "the file".to_owned(), reason: reason() })
 }
 
-/// An image's error without the paths of files.
+/// Removes file paths from an image error.
 pub(crate) fn nameless_image(error: smolvlm_image::Error) -> smolvlm_image::Error {
     match error {
         smolvlm_image::Error::File { source, .. } => nameless_image(*source),
@@ -53,7 +54,7 @@ pub(crate) fn nameless_image(error: smolvlm_image::Error) -> smolvlm_image::Erro
     }
 }
 
-/// A video's error without the paths of files.
+/// Removes file paths from a video error.
 pub(crate) fn nameless_video(error: smolvlm_video::Error) -> smolvlm_video::Error {
     match error {
         smolvlm_video::Error::File { source, .. } => nameless_video(*source),
@@ -73,7 +74,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     #[test]
-    fn files_stay_inside_their_folders() {
+    fn files_outside_the_folders_are_rejected() {
         let top = tempfile::tempdir().unwrap();
         let media = top.path().join("media");
         fs::create_dir_all(media.join("sub")).unwrap();
@@ -101,7 +102,7 @@ mod tests {
         messages.dedup();
         assert_eq!(messages, ["the file is not allowed here: there is no such file in the allowed folders"]);
         assert!(confined(&media.join("a.png"), &[], Position::default()).is_err());
-        // A folder beside whose name begins the same.
+        // A sibling folder whose name has the same prefix.
         fs::create_dir(top.path().join("media2")).unwrap();
         fs::write(top.path().join("media2/c.png"), b"x").unwrap();
         assert!(run(&top.path().join("media2/c.png")).is_err());
@@ -109,7 +110,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_do_not_lead_out() {
+    fn links_out_of_the_folders_are_rejected() {
         let top = tempfile::tempdir().unwrap();
         let media = top.path().join("media");
         fs::create_dir(&media).unwrap();

@@ -1,4 +1,4 @@
-//! Conversations shortened to what fits a model's context.
+//! Truncation of conversations to a token budget.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource, scheme};
 use crate::template::RenderOptions;
 
-/// Message and item of a medium in the whole conversation.
-type Place = (usize, usize);
+/// Message and item index of a medium in the full conversation.
+type ItemIndex = (usize, usize);
 
-/// The longest end of a conversation that fits.
+/// The longest suffix of a conversation that fits.
 pub(crate) struct Fitted<'a> {
-    /// First message that is kept after the system messages at the start.
+    /// Index of the first kept message after the leading system messages.
     start: usize,
     pub text: Prompt,
     /// In the order of the placeholders in `text`.
@@ -29,12 +29,11 @@ pub(crate) struct Fitted<'a> {
 }
 
 impl Processor {
-    /// A conversation that makes a prompt of at most `max_tokens` tokens: the given one without as many of its oldest
-    /// messages as it takes. A message is kept or dropped whole, so no image is ever cut; system messages at the start stay,
-    /// and so does the last message.
+    /// Drops the oldest messages of a conversation until its prompt has at most `max_tokens` tokens. Messages are
+    /// dropped as a whole, so images are never split; leading system messages and the last message are always kept.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the last message is too long by itself; otherwise as [`Processor::estimate`].
+    /// [`Error::TooLong`] if the last message alone is too long; otherwise as [`Processor::estimate`].
     pub fn fit(
         &self,
         conversation: &Conversation,
@@ -48,8 +47,8 @@ impl Processor {
         Ok(Conversation::new(kept.filter_map(|index| conversation.messages.get(index).cloned())))
     }
 
-    /// Goes from the last turn to the first, so that only media that may fit are opened, each once. Where nothing has to be
-    /// downloaded the whole is tried before that: mostly it fits.
+    /// Searches from the last turn to the first, so that only media that may fit are opened, each once. If nothing has
+    /// to be downloaded, the full conversation is tried first, because it usually fits.
     pub(crate) fn fitted<'a>(
         &self,
         conversation: &'a Conversation,
@@ -59,18 +58,18 @@ impl Processor {
         opener: &mut Opener<'_>,
     ) -> Result<Fitted<'a>, Error> {
         let light = Conversation::new(conversation.messages.iter().map(without_data));
-        // Mistakes in the whole show before the first medium is opened.
+        // Errors in the conversation are reported before the first medium is opened.
         let text = self.render_at(&light, options, at)?;
         self.items_of(&text, &light, 0, at)?;
 
-        let mut opened: BTreeMap<Place, Planned<'a>> = BTreeMap::new();
-        let mut best: Option<(usize, Prompt, Vec<Place>)> = None;
-        let starts = starts(conversation);
+        let mut opened: BTreeMap<ItemIndex, Planned<'a>> = BTreeMap::new();
+        let mut best: Option<(usize, Prompt, Vec<ItemIndex>)> = None;
+        let starts = candidate_starts(conversation);
         let whole = starts.first().copied().filter(|_| !has_downloads(conversation));
         let mut tries_whole = whole.is_some();
         for start in whole.into_iter().chain(starts.into_iter().rev()) {
             let indices: Vec<usize> = kept_messages(conversation, start).collect();
-            let is_kept = |message: usize| message >= start || message < system_messages(conversation);
+            let is_kept = |message: usize| message >= start || message < leading_system_messages(conversation);
             for (message, item, content) in conversation.items().filter(|&(message, ..)| is_kept(message)) {
                 if let Some(source) = Source::of(content)
                     && !opened.contains_key(&(message, item))
@@ -85,7 +84,7 @@ impl Processor {
             let original = |item: &Item<'_>| {
                 Some((*indices.get(item.at.message.unwrap_or_default())?, item.at.item.unwrap_or_default()))
             };
-            let order: Vec<Place> = items.iter().filter_map(original).collect();
+            let order: Vec<ItemIndex> = items.iter().filter_map(original).collect();
             let plans: Vec<MediaPlan> =
                 order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
             let tokens = self.count_tokens(&text, &plans, max_tokens)?;
@@ -107,7 +106,7 @@ impl Processor {
         Ok(Fitted { start, text, media: order.iter().filter_map(|place| opened.remove(place)).collect() })
     }
 
-    /// Tokens of an expanded prompt; those of its media alone, where they are too many already.
+    /// Number of tokens of an expanded prompt; only its image tokens if they already exceed the limit.
     fn count_tokens(&self, text: &Prompt, plans: &[MediaPlan], max_tokens: usize) -> Result<usize, Error> {
         let expansion = self.expansion(None);
         match expansion.tokens(plans) {
@@ -117,7 +116,7 @@ impl Processor {
     }
 }
 
-/// Whether a medium is on another machine.
+/// Whether any medium has to be downloaded.
 fn has_downloads(conversation: &Conversation) -> bool {
     conversation.items().any(|(_, _, content)| match content {
         Content::Image(ImageSource::Url(url)) | Content::Video(VideoSource::Url(url)) => is_download(url),
@@ -132,15 +131,14 @@ fn is_download(url: &str) -> bool {
     matches!(scheme(url), Some("http" | "https"))
 }
 
-/// System messages at the start.
-fn system_messages(conversation: &Conversation) -> usize {
+/// Number of leading system messages.
+fn leading_system_messages(conversation: &Conversation) -> usize {
     conversation.messages.iter().take_while(|message| message.role == "system").count()
 }
 
-/// Where the kept part may start: a conversation goes on with what the user said, not with an answer to something that is
-/// gone.
-fn starts(conversation: &Conversation) -> Vec<usize> {
-    let (first, last) = (system_messages(conversation), conversation.messages.len().saturating_sub(1));
+/// Candidate start indices of the kept part: user messages, so that no answer is kept without its question.
+fn candidate_starts(conversation: &Conversation) -> Vec<usize> {
+    let (first, last) = (leading_system_messages(conversation), conversation.messages.len().saturating_sub(1));
     let users = conversation.messages.iter().enumerate().filter(|(_, message)| message.role == "user");
     let users = users.map(|(index, _)| index).filter(|&index| first < index && index < last);
     let mut starts = vec![first];
@@ -149,16 +147,16 @@ fn starts(conversation: &Conversation) -> Vec<usize> {
     starts
 }
 
-/// The messages of a conversation that is kept from `start` on.
+/// Indices of the messages kept for the given start.
 fn kept_messages(conversation: &Conversation, start: usize) -> impl Iterator<Item = usize> {
-    (0..system_messages(conversation)).chain(start..conversation.messages.len())
+    (0..leading_system_messages(conversation)).chain(start..conversation.messages.len())
 }
 
-/// The message as templates see it, without the data of its media.
+/// A copy of the message as templates see it, without the data of its media.
 fn without_data(message: &Message) -> Message {
     let content = message.content.iter().map(|content| match content {
         Content::Image(ImageSource::Url(url)) if scheme(url) == Some("data") => image_data(),
-        Content::Image(ImageSource::Path(_) | ImageSource::Url(_)) | Content::Text(_) | Content::Known(_) => {
+        Content::Image(ImageSource::Path(_) | ImageSource::Url(_)) | Content::Text(_) | Content::Precomputed(_) => {
             content.clone()
         }
         Content::Image(_) => image_data(),
@@ -171,10 +169,10 @@ fn without_data(message: &Message) -> Message {
 }
 
 fn image_data() -> Content {
-    Content::Known(MediaPlan::Image(TileGrid::WHOLE))
+    Content::Precomputed(MediaPlan::Image(TileGrid::WHOLE))
 }
 
 fn video_data() -> Content {
     let metadata = VideoMetadata { frames: 0, fps: None, duration: None, height: 0, width: 0 };
-    Content::Known(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata, notes: Vec::new() }))
+    Content::Precomputed(MediaPlan::Video(VideoPlan { stamps: Vec::new(), metadata, notes: Vec::new() }))
 }

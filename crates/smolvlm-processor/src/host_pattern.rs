@@ -1,4 +1,4 @@
-//! Names of hosts that a policy allows.
+//! Host name patterns of a media policy.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Hosts: `example.com` is that host alone, `*.example.com` every host below it and not itself, an IP address is that
-/// address. Without regard to case and a dot at the end; international names in their ASCII form (`xn--...`).
+/// A pattern of allowed hosts: `example.com` matches only that host, `*.example.com` all of its subdomains but not the
+/// domain itself, an IP address only that address. Case and a trailing dot are ignored; internationalized names are
+/// given in their ASCII form (`xn--...`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostPattern(Pattern);
@@ -17,13 +18,13 @@ pub struct HostPattern(Pattern);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Pattern {
     Name(String),
-    /// With the dot at its start.
+    /// Including the leading dot.
     Below(String),
     Address(IpAddr),
 }
 
 impl HostPattern {
-    /// Whether it is or covers a host, given as a URL writes it, without brackets.
+    /// Whether the pattern matches a host in URL notation without brackets.
     #[cfg(any(test, feature = "http"))]
     pub(crate) fn matches(&self, host: &str) -> bool {
         let host = normalize(host);
@@ -36,7 +37,7 @@ impl HostPattern {
     }
 }
 
-/// Lower case, without one dot at the end.
+/// Converts to lower case and removes one trailing dot.
 fn normalize(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
@@ -91,7 +92,7 @@ mod tests {
     use super::HostPattern;
 
     #[test]
-    fn subdomains_need_a_star() {
+    fn only_wildcard_patterns_match_subdomains() {
         let patterns = ["Example.com.", "*.example.org", "192.0.2.1", "[2001:db8::1]"];
         let patterns = patterns.map(|host| host.parse::<HostPattern>().unwrap());
         let allows = |host: &str| patterns.iter().any(|pattern| pattern.matches(host));

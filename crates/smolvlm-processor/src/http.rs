@@ -1,4 +1,4 @@
-//! Images and videos over HTTP.
+//! Download of images and videos over HTTP.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -14,21 +14,21 @@ use crate::policy::{AddressRule, MediaPolicy};
 use crate::source::origin;
 use crate::{tls, web};
 
-/// Longest headers of one response, in bytes.
+/// Maximum size of the headers of a response in bytes.
 const MAX_HEADERS: usize = 64 << 10;
 
-/// Bytes that are read between two looks at the clock.
+/// Bytes read between two checks of the deadline.
 const CHUNK: usize = 64 << 10;
 
-/// A download: what it may be, and how much of it is wanted.
+/// Parameters of a download.
 pub(crate) struct Download<'a> {
     pub policy: &'a MediaPolicy,
-    /// Most bytes, after any decoding.
+    /// Maximum size in bytes.
     pub limit: u64,
     pub redirects: u32,
-    /// When it has to be finished.
+    /// Deadline of the download.
     pub deadline: Instant,
-    /// Whether the bytes so far are all that is wanted.
+    /// Whether the bytes received so far suffice.
     pub is_enough: &'a dyn Fn(&[u8]) -> bool,
     pub at: Position,
 }
@@ -39,7 +39,8 @@ impl Download<'_> {
         self.fetch_with(text, DefaultResolver::default)
     }
 
-    /// Redirects are followed here and not by the client, so that one parser reads every URL.
+    /// Fetches a URL. Redirects are followed here rather than by the client, so that every URL goes through the same
+    /// parser and checks.
     fn fetch_with<R: Resolver>(&self, text: &str, resolver: impl Fn() -> R) -> Result<Vec<u8>, Error> {
         let mut url = web::parse(text, self.at)?;
         for _ in 0..=self.redirects {
@@ -49,7 +50,7 @@ impl Download<'_> {
                 return self.read(&url, response);
             }
             let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-            let location = location.ok_or_else(|| self.failed(&url, "a redirect that leads nowhere"))?;
+            let location = location.ok_or_else(|| self.failed(&url, "a redirect without a target"))?;
             url = web::redirect(&url, location, self.at)?;
         }
         Err(self.failed(&url, &format!("more than {} redirects", self.redirects)))
@@ -66,7 +67,7 @@ impl Download<'_> {
             .user_agent(concat!("smolvlm/", env!("CARGO_PKG_VERSION")));
         let config = match self.policy.addresses {
             AddressRule::Any => config,
-            // A proxy would resolve the name by itself, past the check.
+            // A proxy would resolve host names itself and bypass the check.
             AddressRule::Public => config.proxy(None),
         };
         let config = match url.scheme() {
@@ -84,7 +85,7 @@ impl Download<'_> {
         }
         let encoding = response.headers().get(http::header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(self.failed(url, "the server compressed the file, which it was not asked to"));
+            return Err(self.failed(url, "the server sent a compressed response, which was not requested"));
         }
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let mut bytes = Vec::new();
@@ -106,13 +107,13 @@ impl Download<'_> {
         Ok(bytes)
     }
 
-    /// The time that is left.
+    /// Time left until the deadline.
     fn left(&self, url: &Url) -> Result<Duration, Error> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(self.failed(url, "timeout")) } else { Ok(left) }
     }
 
-    /// The client's errors in words that hold no more of the URL than its host.
+    /// Converts client errors to messages that contain no more of the URL than its origin.
     fn client_error(&self, url: &Url, error: ureq::Error) -> Error {
         let reason = match error {
             ureq::Error::Other(other) if other.is::<NoPublicAddress>() => {
@@ -131,8 +132,8 @@ impl Download<'_> {
     }
 }
 
-/// Resolves names to the addresses that the policy allows. The client connects to what this gives and looks nothing up by
-/// itself, so a name that changes its address after the check gains nothing.
+/// A resolver that returns only addresses allowed by the policy. The client connects to these addresses without another
+/// lookup, which prevents DNS rebinding.
 #[derive(Debug)]
 struct CheckedResolver<R> {
     lookup: R,
@@ -167,7 +168,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Resolves every name to one address after the other, as a name server with short-lived answers may.
+    /// A resolver that returns a different address for each lookup, as in DNS rebinding attacks.
     #[derive(Debug, Clone)]
     struct Rebinding {
         addresses: Vec<SocketAddr>,
@@ -183,7 +184,7 @@ mod tests {
         }
     }
 
-    /// A server on an address that counts the connections, and leads from `/moved` to `/`.
+    /// Starts a server that counts its connections and redirects `/moved` to `/`.
     fn server(host: &str) -> (SocketAddr, Arc<AtomicUsize>) {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -219,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_changes_its_address_gains_nothing() {
+    fn dns_rebinding_is_prevented() {
         let ((allowed, _), (hidden, hidden_connections)) = (server("127.0.0.1"), server("127.0.0.2"));
         let rebinding = |addresses: &[SocketAddr]| Rebinding { addresses: addresses.to_vec(), lookups: Arc::default() };
-        // One lookup for a connection: a second answer is never asked for.
+        // One lookup per connection: the second address is not requested.
         let resolver = rebinding(&[allowed, hidden]);
         assert_eq!(fetch("/", &resolver).unwrap(), b"data");
         assert_eq!(resolver.lookups.load(Ordering::Relaxed), 1);
-        // Another connection is another lookup, and checked like the first.
+        // Another connection causes another lookup, which is checked as well.
         let resolver = rebinding(&[allowed, hidden]);
         assert!(matches!(fetch("/moved", &resolver), Err(Error::NotAllowed { .. })));
         assert_eq!(resolver.lookups.load(Ordering::Relaxed), 2);

@@ -1,4 +1,4 @@
-//! Media inside a conversation's text: base64 and `data:` URLs.
+//! Inline media of a conversation: base64 and `data:` URLs.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::error::{Error, Position};
 use crate::media_kind::kind_of_bytes;
 use crate::source::scheme;
 
-/// Standard base64; padding may be missing, as it often is in hand-made URLs.
+/// Standard base64 with optional padding, which hand-written URLs often lack.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The bytes of base64 text, with or without a `data:` prefix.
+/// Decodes base64 text, with or without a `data:` prefix.
 pub(crate) fn base64(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> {
     match scheme(text) {
         Some("data") => data_url(text, limit, at),
@@ -25,12 +25,12 @@ pub(crate) fn base64(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Er
     }
 }
 
-/// The reference takes a string at which no file lies for base64. So do we, if it decodes to something that begins like an
-/// image file; otherwise the missing file is what the caller should hear about.
+/// Decodes a path as base64. The reference does so for any string that is not an existing file; here the decoded bytes
+/// must also start like a media file, otherwise the error should be about the missing file.
 pub(crate) fn image_in_path(path: &Path, limit: u64, at: Position) -> Option<Vec<u8>> {
-    const SHORTEST: usize = 32;
+    const MIN_CHARS: usize = 32;
     let text = path.to_str()?;
-    if text.len() < SHORTEST || path.exists() {
+    if text.len() < MIN_CHARS || path.exists() {
         return None;
     }
     let bytes = base64_bytes(text, limit, at).ok()?;
@@ -49,7 +49,8 @@ fn base64_bytes(text: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> 
     BASE64.decode(text).map_err(|error| Error::Base64 { at, message: error.to_string() })
 }
 
-/// `data:[type][;parameters][;base64],data` (RFC 2397). The declared type is ignored: the decoder looks at the bytes.
+/// Decodes `data:[type][;parameters][;base64],data` (RFC 2397). The declared type is ignored; the format is detected
+/// from the bytes.
 pub(crate) fn data_url(url: &str, limit: u64, at: Position) -> Result<Vec<u8>, Error> {
     let parts = url.split_once(':').and_then(|(_, rest)| rest.split_once(','));
     let Some((header, data)) = parts else {
@@ -64,7 +65,7 @@ pub(crate) fn data_url(url: &str, limit: u64, at: Position) -> Result<Vec<u8>, E
         false => Cow::Borrowed(data.as_bytes()),
     };
     if is_base64 {
-        let text = std::str::from_utf8(&data).map_err(|_| Error::url(url, at, "is not text"))?;
+        let text = std::str::from_utf8(&data).map_err(|_| Error::url(url, at, "the base64 data is not ASCII text"))?;
         return base64_bytes(text, limit, at);
     }
     if data.len() as u64 > limit {

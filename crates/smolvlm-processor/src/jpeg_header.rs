@@ -1,16 +1,16 @@
-//! How much of a JPEG file has to be read to know its size and orientation.
+//! Reading of JPEG headers, which contain size and orientation.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Longest header that is looked for, in bytes. Color profiles and previews take a few hundred kilobytes at most.
+/// Maximum header size in bytes. Color profiles and previews take at most a few hundred kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The header of a file, if it is a JPEG file with a header of ordinary length.
+/// Reads the header of a JPEG file; none for other files and for headers over the limit.
 pub(crate) fn of_file(path: &Path) -> Option<Vec<u8>> {
     const CHUNK: u64 = 16 << 10;
-    // Asked before opening: opening a pipe would wait for a writer.
+    // Checked before opening, because opening a pipe blocks until there is a writer.
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let mut file = File::open(path).ok()?.take(MAX_BYTES);
     let mut header = Vec::new();
@@ -23,8 +23,8 @@ pub(crate) fn of_file(path: &Path) -> Option<Vec<u8>> {
     Some(header)
 }
 
-/// Whether the bytes reach to the first scan of a JPEG file: size and metadata are before it. Other formats may have their
-/// orientation after the pixels, so of them the whole file is needed.
+/// Whether the bytes of a JPEG file include the start of the first scan, which size and metadata precede. Other formats
+/// may store the orientation after the pixels and have to be read completely.
 pub(crate) fn is_complete(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xda;
     let Some(mut rest) = bytes.strip_prefix(b"\xff\xd8") else { return false };
@@ -49,7 +49,7 @@ mod tests {
     use super::{is_complete, of_file};
 
     #[test]
-    fn the_first_scan_ends_the_header() {
+    fn header_ends_at_the_first_scan() {
         let head = b"\xff\xd8\xff\xe0\0\x04ab\xff\xff\xc0\0\x03c\xff\xda\0\x04de";
         assert!(is_complete(head) && is_complete(&[head.as_slice(), b"data"].concat()));
         for end in 0..head.len() {

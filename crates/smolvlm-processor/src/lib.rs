@@ -1,8 +1,9 @@
-//! Conversations to SmolVLM model inputs: chat template, tokenizer, prompt expansion, batches.
+//! SmolVLM preprocessing: from conversations to model inputs with chat template, tokenizer, prompt expansion and
+//! batching.
 //!
-//! A [`Conversation`] of [`Message`]s goes through the [`Processor`] and comes out as a [`Batch`]: token ids padded on the
-//! left, an attention mask, and the tiles of every image and video. Nothing here needs a tensor library, so the batch can feed any
-//! runtime; [`TextDeltas`] turns the ids it answers with back into text, piece by piece.
+//! A [`Processor`] converts [`Conversation`]s of [`Message`]s to a [`Batch`]: token ids padded on the left, an
+//! attention mask, and the tiles of every image and video. The crate does not depend on a tensor library, so any
+//! runtime can use the batch. [`TextDeltas`] decodes generated token ids to text incrementally.
 //!
 //! ```
 //! use smolvlm_config::ProcessorConfig;
@@ -18,22 +19,24 @@
 //!
 //! # Untrusted conversations
 //!
-//! A conversation can name files and addresses. [`Conversation::from_json_untrusted`] accepts only media that are data inside
-//! the conversation; [`Processor::with_media_policy`] sets which files, hosts and addresses a program opens, see
-//! [`MediaPolicy`]. [`ProcessorLimits`] bound the size of each medium, and [`Processor::prepare`] counts a prompt before any
-//! pixel is decoded. `https:` servers are checked against the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these
-//! variables are set.
+//! A conversation can refer to files and URLs. [`Conversation::from_json_untrusted`] accepts only inline media;
+//! [`Processor::with_media_policy`] restricts which files, hosts and addresses may be accessed, see [`MediaPolicy`].
+//! [`ProcessorLimits`] bound the size of each medium, and [`Processor::prepare`] counts the tokens of a prompt before
+//! any pixel is decoded. Certificates of `https:` servers are verified against `SSL_CERT_FILE` and `SSL_CERT_DIR` if
+//! these environment variables are set.
 //!
 //! # Differences from the reference
 //!
 //! Behavior follows transformers 5.24.0 (`SmolVLMProcessor`), except that
-//! - message content given as a plain string is one text item for a template that would drop strings, as the released one;
+//! - message content given as a plain string is converted to one text item if the template would drop strings, as the
+//!   released one does;
 //! - an image or video item has exactly one source;
-//! - images and videos mix in one conversation, in the order written, where the reference fails;
-//! - a video announces its own number of frames and its stream's times; [`VideoWords::Reference`] has the reference's;
-//! - without videos, `<video>` in a text is just text;
-//! - a row of a batch that needs padding gets it on the left, whatever the tokenizer's configuration says;
-//! - chat templates run with bounded work and nesting, and a `namespace` cannot hold another one.
+//! - a conversation can contain both images and videos, in any order, which the reference rejects;
+//! - the prompt text of a video states its own number of frames and the timestamps of its stream;
+//!   [`VideoPromptStyle::Reference`] selects the reference's behavior;
+//! - without videos, `<video>` in a text is plain text;
+//! - batches are always padded on the left, whatever the tokenizer's configuration says;
+//! - the work and nesting depth of chat templates are bounded, and a `namespace` cannot contain another one.
 //!
 //! # Cargo features
 //!
@@ -106,4 +109,4 @@ pub use text_deltas::TextDeltas;
 pub use token_bytes::TokenBytes;
 pub use tokenizer::{SpecialTokens, tokenizer_from_json};
 pub use tokenizers::Tokenizer;
-pub use video_prompt::VideoWords;
+pub use video_prompt::VideoPromptStyle;

@@ -1,31 +1,32 @@
-//! Bounds on what the processor reads and builds.
+//! Resource limits of the processor.
 
 use std::time::Duration;
 
-/// Bounds for input that may come from anywhere. Every one ends in a typed error that names it.
+/// Resource limits for untrusted input. Exceeding one results in a typed error that names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessorLimits {
-    /// Bounds of each image; `max_bytes` also bounds downloads and base64 data of images.
+    /// Limits per image; `max_bytes` also applies to downloads and base64 data of images.
     pub image: smolvlm_image::Limits,
-    /// Bounds of each video.
+    /// Limits per video.
     pub video: smolvlm_video::Limits,
-    /// Largest video that is held in memory: downloads and base64 data. 1 GiB by default; files are not held.
+    /// Maximum size in bytes of a video held in memory: downloads and base64 data. 1 GiB by default; files are not held
+    /// in memory.
     pub max_video_bytes: u64,
-    /// Largest tokenizer file, in bytes. 64 MiB by default; the released one has 3.5 MB.
+    /// Maximum size of the tokenizer file in bytes. 64 MiB by default; the released one has 3.5 MB.
     pub max_tokenizer_bytes: u64,
-    /// Most bytes of text in one prompt, before its media are expanded. 1 MiB by default: more tokens than any released
-    /// context holds, and a bound for the tokenizer, which takes about 150 times as much memory.
+    /// Maximum text length of a prompt in bytes, before placeholder expansion. 1 MiB by default, which is more tokens
+    /// than any released context length; it also bounds the memory of the tokenizer, about 150 times the text.
     pub max_prompt_bytes: usize,
-    /// Most image tokens in one prompt. 2^20 by default, far beyond any released context.
+    /// Maximum number of image tokens per prompt. 2^20 by default, far beyond any released context length.
     pub max_prompt_tokens: usize,
-    /// Most tiles in one batch. 2048 by default: 6.4 GB of pixels at 512 x 512.
+    /// Maximum number of tiles per batch. 2048 by default: 6.4 GB of pixels at 512 x 512.
     pub max_batch_tiles: usize,
-    /// Work of one chat template rendering: about as many template instructions, or 64 times as many bytes of text.
-    /// One million by default.
+    /// Work limit of one chat template rendering: roughly the number of template instructions, or of 64-byte units of
+    /// text. One million by default.
     pub template_fuel: u64,
-    /// Time for one download, from connecting to the last byte. 30 seconds by default.
+    /// Time limit of one download, from connecting to the last byte. 30 seconds by default.
     pub http_timeout: Duration,
-    /// Most redirects of one download. 5 by default.
+    /// Maximum number of redirects per download. 5 by default.
     pub http_redirects: u32,
 }
 
@@ -46,7 +47,7 @@ impl Default for ProcessorLimits {
     }
 }
 
-/// Limits for images and the frames of videos; the others at their defaults.
+/// Sets the limits of images and video frames; the others keep their defaults.
 impl From<smolvlm_image::Limits> for ProcessorLimits {
     fn from(image: smolvlm_image::Limits) -> Self {
         let video = smolvlm_video::Limits { image: image.clone(), ..smolvlm_video::Limits::default() };

@@ -1,4 +1,5 @@
-//! Sources to opened media: the one place where files, URLs and inline data are read, and where the policy is enforced.
+//! Opening of media sources: the only place where files, URLs and inline data are read and the media policy is
+//! enforced.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -19,35 +20,35 @@ use crate::process::Source;
 use crate::processor::Processor;
 use crate::source::{FrameList, ImageSource, VideoSource, scheme};
 
-/// Opens the media of one batch within the policy, and counts what they take.
+/// Opens the media of one batch within the policy and tracks the total size and download time.
 pub(crate) struct Opener<'a> {
     policy: &'a MediaPolicy,
     limits: &'a ProcessorLimits,
-    /// Whether only headers are wanted, so that a download may end with them.
+    /// Whether only headers are needed, so that downloads may stop after them.
     headers_only: bool,
-    /// Bytes of encoded media in memory so far.
+    /// Total size of encoded media in memory in bytes.
     bytes: u64,
-    /// Time of downloads so far.
+    /// Total download time.
     #[cfg(feature = "http")]
     waited: std::time::Duration,
 }
 
-/// An image or video that was opened once: enough for its header, and for its pixels later.
+/// An opened image or video, whose header and pixels can be read without opening it again.
 pub(crate) enum Opened<'c> {
     Image(File<'c>),
     Video {
         frames: Box<dyn FrameSource>,
-        /// Whether errors may name files.
+        /// Whether errors may contain file names.
         names_files: bool,
     },
     Known(&'c MediaPlan),
 }
 
-/// An encoded image or video, after URLs were fetched and base64 was decoded; or decoded pixels.
+/// An encoded image or video after download and base64 decoding, or decoded pixels.
 pub(crate) enum File<'c> {
     Path {
         path: Cow<'c, Path>,
-        /// Whether errors may name it.
+        /// Whether errors may contain the path.
         is_named: bool,
     },
     Bytes(Cow<'c, [u8]>),
@@ -67,7 +68,7 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Opens a medium. Of videos the index is read, of images nothing that is not in memory already.
+    /// Opens a medium. Reads the index of a video; does not read image files.
     pub(crate) fn open<'c>(&mut self, source: Source<'c>, at: Position) -> Result<Opened<'c>, Error> {
         match source {
             Source::Image(source) => self.image(source, at).map(Opened::Image),
@@ -134,7 +135,7 @@ impl<'a> Opener<'a> {
         self.frames(images, list, names_files, at)
     }
 
-    /// A video inside the allowed folders. Of a folder of frames every file must be inside as well.
+    /// Opens a video inside the allowed folders. For a folder of frames, every file must be inside as well.
     fn confined_video<'c>(&mut self, path: &Path, at: Position) -> Result<Opened<'c>, Error> {
         let video = |source| Error::Video { at, source: Box::new(nameless_video(source)) };
         if !path.is_dir() {
@@ -186,7 +187,7 @@ impl<'a> Opener<'a> {
             policy: self.policy,
             limit: limit.min(room),
             redirects: self.limits.http_redirects,
-            // A time too far away to be counted is a year away.
+            // A timeout too large to be added to the clock is replaced by one year.
             deadline: start.checked_add(left).unwrap_or(start + Duration::from_secs(365 * 24 * 3600)),
             is_enough: &|bytes| header_only && jpeg_header::is_complete(bytes),
             at,
@@ -217,7 +218,7 @@ impl<'a> Opener<'a> {
 }
 
 impl Opened<'_> {
-    /// What stands for it in the prompt, from the header.
+    /// The plan of the medium, computed from its header.
     pub(crate) fn plan(&self, processor: &Processor, at: Position) -> Result<MediaPlan, Error> {
         match self {
             Self::Known(plan) => Ok((*plan).clone()),
@@ -233,10 +234,10 @@ impl Opened<'_> {
         }
     }
 
-    /// Its tiles.
+    /// Decodes and preprocesses the medium.
     pub(crate) fn load(self, processor: &Processor, at: Position) -> Result<Media, Error> {
         match self {
-            Self::Known(plan) => Ok(Media::Known(plan.clone())),
+            Self::Known(plan) => Ok(Media::Precomputed(plan.clone())),
             Self::Image(file) => {
                 let image = file.decode(processor.limits(), at)?;
                 let tiles = processor.image_processor().process(&image);
@@ -264,7 +265,7 @@ impl File<'_> {
         size.map_err(|source| self.image_error(source, at))
     }
 
-    /// Pixels, owned unless the source held them.
+    /// Decodes the pixels; borrowed if the source is already decoded.
     fn decode(&self, limits: &ProcessorLimits, at: Position) -> Result<Cow<'_, Rgb>, Error> {
         let image = match self {
             Self::Decoded(image) => return Ok(Cow::Borrowed(image)),

@@ -1,4 +1,4 @@
-//! Image or video, by a path or URL.
+//! Detection of images and videos by path or URL.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,24 +11,25 @@ use crate::inline::data_url;
 use crate::limits::ProcessorLimits;
 use crate::source::scheme;
 
-/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
-/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known.
-pub fn media_kind(place: &str) -> MediaKind {
+/// Detects whether a path or URL refers to an image or a video, from the content of a file or `data:` URL, or otherwise
+/// from the name. A folder is a video; an image is assumed if neither content nor name tells. For `http:` and `https:`
+/// URLs only the name is used.
+pub fn media_kind(source: &str) -> MediaKind {
     let at = Position::default();
-    let kind = match scheme(place) {
+    let kind = match scheme(source) {
         Some("data") => {
-            let bytes = data_url(place, ProcessorLimits::default().max_video_bytes, at).ok();
-            let is_video = || place.get(5..11).is_some_and(|kind| kind.eq_ignore_ascii_case("video/"));
+            let bytes = data_url(source, ProcessorLimits::default().max_video_bytes, at).ok();
+            let is_video = || source.get(5..11).is_some_and(|kind| kind.eq_ignore_ascii_case("video/"));
             bytes.and_then(|bytes| kind_of_bytes(&bytes)).or_else(|| is_video().then_some(MediaKind::Video))
         }
-        Some("file") => file_path(place, at).ok().and_then(|path| MediaKind::of_path(&path)),
-        Some(_) => place.split(['?', '#']).next().and_then(MediaKind::of_name),
-        None => MediaKind::of_path(Path::new(place)),
+        Some("file") => file_path(source, at).ok().and_then(|path| MediaKind::of_path(&path)),
+        Some(_) => source.split(['?', '#']).next().and_then(MediaKind::of_name),
+        None => MediaKind::of_path(Path::new(source)),
     };
     kind.unwrap_or(MediaKind::Image)
 }
 
-/// What bytes hold; none if that tells nothing.
+/// Detects the kind of a file from its bytes; none if it is not recognized.
 pub(crate) fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
     MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
 }
@@ -43,7 +44,7 @@ mod tests {
     const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
 
     #[test]
-    fn names_tell_videos_from_images() {
+    fn kind_is_detected_from_the_name() {
         for video in [
             "a.mp4",
             "dir.png/B.MKV",
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn content_says_more_than_a_name() {
+    fn content_takes_precedence_over_the_name() {
         for (name, kind) in [
             ("clips/moving.webp", MediaKind::Video),
             ("clips/raw.h264", MediaKind::Video),

@@ -1,11 +1,11 @@
-//! Messages and conversations, as a program writes them.
+//! Messages and conversations.
 
 use serde_json::{Map, Value};
 
 use crate::plan::MediaPlan;
 use crate::source::{ImageSource, VideoSource};
 
-/// One turn of a conversation.
+/// One message of a conversation.
 ///
 /// ```
 /// use smolvlm_processor::Message;
@@ -16,19 +16,19 @@ use crate::source::{ImageSource, VideoSource};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
-    /// Who speaks: `user`, `assistant`, `system`, or whatever the chat template knows.
+    /// Role of the author: `user`, `assistant`, `system`, or any other role that the chat template supports.
     pub role: String,
-    /// What is said and shown, in order.
+    /// Content items, in order.
     pub content: Vec<Content>,
-    /// Whether `content`, one text, was given as a plain string: a chat template that prints strings gets the string. For all
-    /// others, and with more than the one text, it is a list of items.
+    /// Whether `content`, a single text, was given as a plain string. A chat template that prints strings gets the
+    /// string; other templates get a list of items, as they do for any other content.
     pub is_string: bool,
-    /// Further keys of the message that a chat template can read (`name`, `tool_calls`, ...). SmolVLM's reads none.
+    /// Additional keys of the message for the chat template (`name`, `tool_calls`, ...). SmolVLM's template uses none.
     pub extra: Map<String, Value>,
 }
 
 impl Message {
-    /// An empty message of any role.
+    /// An empty message with the given role.
     pub fn new(role: impl Into<String>) -> Self {
         Self { role: role.into(), content: Vec::new(), is_string: false, extra: Map::new() }
     }
@@ -48,7 +48,7 @@ impl Message {
         Self::new("system")
     }
 
-    /// Replaces the content by a plain string, as `{"role": .., "content": ".."}` has it.
+    /// Sets the content to a plain string, as in `{"role": .., "content": ".."}`.
     ///
     /// ```
     /// use smolvlm_processor::{Conversation, Message};
@@ -64,7 +64,7 @@ impl Message {
         self
     }
 
-    /// The plain string that the content is; none for a list of items.
+    /// The content if it is a plain string; none for a list of items.
     pub fn as_string(&self) -> Option<&str> {
         match &*self.content {
             [Content::Text(text)] if self.is_string => Some(text),
@@ -94,7 +94,7 @@ impl Message {
     }
 }
 
-/// One item of a message.
+/// One content item of a message.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Content {
@@ -104,19 +104,18 @@ pub enum Content {
     Image(ImageSource),
     /// A video.
     Video(VideoSource),
-    /// An image or video that was processed before, and whose features the caller has: it gets its place in the prompt, but
-    /// no pixels.
-    Known(MediaPlan),
+    /// An image or video whose visual features the caller already has: it gets its tokens in the prompt, but no pixels.
+    Precomputed(MediaPlan),
 }
 
 impl Content {
     /// Whether it is a video.
     pub(crate) fn is_video(&self) -> bool {
-        matches!(self, Self::Video(_) | Self::Known(MediaPlan::Video(_)))
+        matches!(self, Self::Video(_) | Self::Precomputed(MediaPlan::Video(_)))
     }
 }
 
-/// Messages in order.
+/// A sequence of messages.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Conversation {
@@ -125,23 +124,23 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation of these messages.
+    /// A conversation of the given messages.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
         Self { messages: messages.into_iter().collect() }
     }
 
-    /// Every content item with its message and item index.
+    /// Iterates over all content items with their message and item indices.
     pub(crate) fn items(&self) -> impl Iterator<Item = (usize, usize, &Content)> {
         let messages = self.messages.iter().enumerate();
         messages.flat_map(|(index, message)| message.content.iter().enumerate().map(move |(item, c)| (index, item, c)))
     }
 
-    /// Whether it shows a video.
+    /// Whether the conversation contains a video.
     pub(crate) fn has_video(&self) -> bool {
         self.items().any(|(_, _, content)| content.is_video())
     }
 
-    /// The first message whose text contains `needle`.
+    /// Index of the first message whose text contains `needle`.
     pub(crate) fn message_with_text(&self, needle: &str) -> Option<usize> {
         self.messages.iter().position(|message| {
             message.content.iter().any(|content| matches!(content, Content::Text(text) if text.contains(needle)))
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_come_in_order() {
+    fn items_are_iterated_in_order() {
         let conversation = Conversation::from([
             Message::user().text("a").image("1.png"),
             Message::assistant().text("b"),
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_with_more_items_is_a_list() {
+    fn string_with_additional_items_becomes_a_list() {
         assert_eq!(Message::user().string("a").as_string(), Some("a"));
         assert_eq!(Message::user().text("a").as_string(), None);
         assert_eq!(Message::user().string("a").text("b").as_string(), None);

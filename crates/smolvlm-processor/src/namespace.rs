@@ -1,9 +1,9 @@
-//! `namespace` for chat templates, without the engine's way to crash.
+//! A `namespace` object for chat templates that cannot overflow the stack.
 //!
-//! The engine's own namespace can hold itself, or lists nested as deep as the template cares to loop, and printing or
-//! dropping such a value overflows the stack. Templates come with checkpoints, so that must be an error instead. This
-//! namespace checks what it is given. The engine assigns only to its own type, so `{% set ns.x = value %}` is rewritten to
-//! a method call before the template is compiled (tags.rs).
+//! The namespace of the template engine can contain itself, or lists of arbitrary nesting depth, and printing or
+//! dropping such a value overflows the stack. Templates come from checkpoints, so this must be an error instead; this
+//! namespace therefore validates assigned values. The engine supports assignment only to its own type, so `{% set ns.x
+//! = value %}` is rewritten to a method call before the template is compiled (tags.rs).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::value::{Enumerator, Kwargs, Object, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
-/// How deep lists and maps in a namespace may nest.
+/// Maximum nesting depth of lists and maps in a namespace.
 const MAX_DEPTH: usize = 8;
 
-/// The method that `{% set ns.x = value %}` becomes.
+/// The method that replaces `{% set ns.x = value %}`.
 pub(crate) const ASSIGN: &str = "_assign";
 
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Namespace {
     }
 
     fn assign(&self, state: &State<'_, '_>, name: &str, value: Value) -> Result<(), Error> {
-        admit(state, &value, MAX_DEPTH)?;
+        check_storable(state, &value, MAX_DEPTH)?;
         self.values().insert(name.into(), value);
         Ok(())
     }
@@ -60,9 +60,10 @@ pub(crate) fn namespace(state: &State<'_, '_>, values: Kwargs) -> Result<Value, 
     Ok(Value::from_object(namespace))
 }
 
-/// Scalars, and lists and maps of them to a small depth. Lazy objects are refused: they may lead back to the namespace.
-fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
-    let refuse = |what: &str| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
+/// Accepts scalars, and lists and maps of them up to a small depth. Lazy objects are rejected, because they may refer
+/// back to the namespace.
+fn check_storable(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
+    let reject = |what: &str| Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace cannot hold {what}")));
     state.consume_fuel(1)?;
     match value.kind() {
         ValueKind::Undefined
@@ -71,18 +72,18 @@ fn admit(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error
         | ValueKind::Number
         | ValueKind::String
         | ValueKind::Bytes => Ok(()),
-        _ if value.downcast_object_ref::<Namespace>().is_some() => refuse("a namespace"),
-        ValueKind::Seq | ValueKind::Map if depth == 0 => refuse("lists or maps nested this deep"),
-        ValueKind::Seq => value.try_iter()?.try_for_each(|item| admit(state, &item, depth - 1)),
+        _ if value.downcast_object_ref::<Namespace>().is_some() => reject("a namespace"),
+        ValueKind::Seq | ValueKind::Map if depth == 0 => reject("lists or maps nested this deep"),
+        ValueKind::Seq => value.try_iter()?.try_for_each(|item| check_storable(state, &item, depth - 1)),
         ValueKind::Map => value.try_iter()?.try_for_each(|key| {
-            admit(state, &key, 0)?;
-            admit(state, &value.get_item(&key)?, depth - 1)
+            check_storable(state, &key, 0)?;
+            check_storable(state, &value.get_item(&key)?, depth - 1)
         }),
-        kind => refuse(&format!("{kind} values")),
+        kind => reject(&format!("{kind} values")),
     }
 }
 
-/// The method call for the statement ` set a.b = value `; `None` for any other statement.
+/// Rewrites the statement ` set a.b = value ` to a method call; `None` for any other statement.
 pub(crate) fn assignment(inner: &str) -> Option<String> {
     let statement = inner.trim_start().strip_prefix("set")?;
     let (target, value) = statement.split_once('=')?;
@@ -92,7 +93,7 @@ pub(crate) fn assignment(inner: &str) -> Option<String> {
     if value.starts_with('=') || !is_name(name) || !is_name(attribute) {
         return None;
     }
-    // Line breaks before the value stay, so that error messages keep naming the right line.
+    // Line breaks before the value are kept, so that the line numbers of errors stay correct.
     let breaks = "\n".repeat(inner.split_once('=')?.0.matches('\n').count());
     Some(format!("{breaks} do {name}.{ASSIGN}(\"{attribute}\", ({value})) "))
 }

@@ -1,4 +1,4 @@
-//! IP networks, and which addresses belong to the public internet.
+//! IP networks and the ranges of the public internet.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// The addresses that share the first `prefix` bits of `address`; none for more bits than the address has.
+    /// The network of all addresses that share the first `prefix` bits of `address`; none if the prefix is longer than
+    /// the address.
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
         (prefix <= bits(address)).then_some(Self { address, prefix })
     }
@@ -34,7 +35,7 @@ impl Network {
         Self { address: IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix }
     }
 
-    /// Whether an address is in the range. An IPv4-mapped IPv6 address counts as the IPv4 address.
+    /// Whether an address is in the network. An IPv4-mapped IPv6 address is treated as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -88,8 +89,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// IPv4 ranges that are not part of the public internet (IANA, IPv4 Special-Purpose Address Registry), multicast, and the
-/// address of Azure's host agent, which serves metadata.
+/// IPv4 ranges that are not part of the public internet (IANA, IPv4 Special-Purpose Address Registry), multicast, and
+/// the address of Azure's host agent, which serves instance metadata.
 #[cfg(any(test, feature = "http"))]
 const SPECIAL_V4: [Network; 16] = [
     Network::v4(0, 0, 0, 0, 8),
@@ -110,13 +111,13 @@ const SPECIAL_V4: [Network; 16] = [
     Network::v4(240, 0, 0, 0, 4),
 ];
 
-/// The only IPv6 range that is assigned for public use. Loopback, unique local, link-local, multicast, IPv4-compatible and
-/// NAT64 (`64:ff9b::/96`) addresses are all outside.
+/// The only IPv6 range assigned for public use. Loopback, unique local, link-local, multicast, IPv4-compatible and
+/// NAT64 (`64:ff9b::/96`) addresses are outside of it.
 #[cfg(any(test, feature = "http"))]
 const GLOBAL_V6: Network = Network::v6(0x2000, 0, 3);
 
-/// Parts of [`GLOBAL_V6`] that are not public, or reach IPv4 addresses: protocol assignments with Teredo, documentation,
-/// 6to4, documentation, and the former 6bone (IANA, IPv6 Special-Purpose Address Registry).
+/// Subranges of [`GLOBAL_V6`] that are not public or map to IPv4 addresses: protocol assignments including Teredo,
+/// documentation, 6to4, documentation, and the former 6bone (IANA, IPv6 Special-Purpose Address Registry).
 #[cfg(any(test, feature = "http"))]
 const SPECIAL_V6: [Network; 5] = [
     Network::v6(0x2001, 0, 23),
@@ -126,7 +127,7 @@ const SPECIAL_V6: [Network; 5] = [
     Network::v6(0x3ffe, 0, 16),
 ];
 
-/// Whether an address is one of the public internet.
+/// Whether an address belongs to the public internet.
 #[cfg(any(test, feature = "http"))]
 pub(crate) fn is_public(address: IpAddr) -> bool {
     let address = address.to_canonical();
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_internet_are_public() {
+    fn internet_addresses_are_public() {
         for text in [
             "1.1.1.1",
             "9.255.255.255",
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn all_other_addresses_are_not() {
+    fn special_purpose_addresses_are_not_public() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_read_as_they_are_shown() {
+    fn networks_round_trip_through_text() {
         for text in ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "::/0"] {
             assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
         }

@@ -1,10 +1,10 @@
-//! What stands for the media in a prompt, known before any pixel is decoded.
+//! Media plans: the tiles and frames of media, known before any pixel is decoded.
 
 use smolvlm_config::TileGrid;
 use smolvlm_image::Tiles;
 use smolvlm_video::{VideoNote, VideoPlan, VideoTiles};
 
-/// What stands for one image or video in a prompt.
+/// The tiles or frames of one image or video.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MediaPlan {
@@ -15,7 +15,7 @@ pub enum MediaPlan {
 }
 
 impl MediaPlan {
-    /// Tiles that go through the vision encoder.
+    /// Number of tiles for the vision encoder.
     pub fn tiles(&self) -> usize {
         match self {
             Self::Image(grid) => grid.tiles(),
@@ -23,7 +23,7 @@ impl MediaPlan {
         }
     }
 
-    /// What the user should know about the medium although it can be used, such as that a video is cut off.
+    /// Notes for the user about a usable medium, for instance that a video is truncated.
     pub fn notes(&self) -> &[VideoNote] {
         match self {
             Self::Image(_) => &[],
@@ -31,7 +31,7 @@ impl MediaPlan {
         }
     }
 
-    /// Frames, for a video.
+    /// Number of frames of a video; none for an image.
     pub(crate) fn frames(&self) -> Option<usize> {
         match self {
             Self::Image(_) => None,
@@ -40,23 +40,23 @@ impl MediaPlan {
     }
 }
 
-/// One image or video as tiles of pixel values.
+/// One image or video as preprocessed tiles.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Media {
     /// An image.
     Image(Tiles),
-    /// A video: one tile a frame.
+    /// A video, with one tile per frame.
     Video(VideoTiles),
-    /// A medium that came as [`Content::Known`](crate::Content::Known): without pixels.
-    Known(MediaPlan),
+    /// A medium given as [`Content::Precomputed`](crate::Content::Precomputed), without pixels.
+    Precomputed(MediaPlan),
 }
 
 impl Media {
-    /// Pixel values, `[tiles, 3, edge, edge]`; nothing for a known medium.
+    /// Pixel values, `[tiles, 3, edge, edge]`; empty for a precomputed medium.
     pub fn pixels(&self) -> &[f32] {
         match self {
-            Self::Known(_) => &[],
+            Self::Precomputed(_) => &[],
             Self::Image(image) => &image.pixels,
             Self::Video(video) => &video.pixels,
         }
@@ -67,33 +67,33 @@ impl Media {
         match self {
             Self::Image(image) => image.tiles,
             Self::Video(video) => video.plan.stamps.len(),
-            Self::Known(plan) => plan.tiles(),
+            Self::Precomputed(plan) => plan.tiles(),
         }
     }
 
-    /// Edge of a tile in pixels; none for a known medium.
+    /// Edge of a tile in pixels; none for a precomputed medium.
     pub fn edge(&self) -> Option<usize> {
         match self {
             Self::Image(image) => Some(image.edge),
             Self::Video(video) => Some(video.edge),
-            Self::Known(_) => None,
+            Self::Precomputed(_) => None,
         }
     }
 
-    /// What the user should know about it although it can be used; nothing for a known medium.
+    /// Notes for the user about a usable medium; empty for a precomputed one.
     pub fn notes(&self) -> &[VideoNote] {
         match self {
-            Self::Image(_) | Self::Known(_) => &[],
+            Self::Image(_) | Self::Precomputed(_) => &[],
             Self::Video(video) => &video.plan.notes,
         }
     }
 
-    /// What stands for it in the prompt.
+    /// The plan of the medium.
     pub fn plan(&self) -> MediaPlan {
         match self {
             Self::Image(image) => MediaPlan::Image(image.grid),
             Self::Video(video) => MediaPlan::Video(video.plan.clone()),
-            Self::Known(plan) => plan.clone(),
+            Self::Precomputed(plan) => plan.clone(),
         }
     }
 }

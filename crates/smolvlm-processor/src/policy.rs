@@ -1,4 +1,4 @@
-//! Which media a conversation may name.
+//! Access policy for the media of a conversation.
 
 use std::fmt;
 #[cfg(any(test, feature = "http"))]
@@ -15,11 +15,11 @@ use crate::network::Network;
 use crate::network::is_public;
 use crate::source::{ImageSource, VideoSource, scheme};
 
-/// Which images and videos a conversation may name, and how many.
+/// Which images and videos a conversation may refer to, and how many.
 ///
-/// The default allows what the person at the keyboard may open: every file and every URL. Conversations of strangers need
-/// less: [`MediaPolicy::untrusted`] allows data inside the conversation only, and is where a policy for a server starts,
-/// also when one is deserialized, where an absent key means its value there.
+/// The default allows everything that a local user may open: all files and URLs. Untrusted conversations need a
+/// stricter policy: [`MediaPolicy::untrusted`] allows only inline data and is the starting point for servers. It also
+/// provides the defaults for keys that are absent from a serialized policy.
 ///
 /// ```
 /// use smolvlm_processor::{AddressRule, MediaPolicy, MediaScheme};
@@ -33,38 +33,38 @@ use crate::source::{ImageSource, VideoSource, scheme};
 /// # Ok::<(), smolvlm_processor::Error>(())
 /// ```
 ///
-/// The policy is enforced where media are opened. Of a host name the addresses are checked after it was resolved; the
-/// connection goes to a checked address, and every redirect is checked like a URL of its own. Bytes and seconds of a
-/// single download are bounded by [`ProcessorLimits`](crate::ProcessorLimits).
+/// The policy is enforced where media are opened. Addresses are checked after a host name is resolved; the connection
+/// goes to a checked address, and every redirect is checked like the original URL. Size and time of a single download
+/// are bounded by [`ProcessorLimits`](crate::ProcessorLimits).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default = "MediaPolicy::untrusted", deny_unknown_fields)]
 pub struct MediaPolicy {
-    /// Where media may come from.
+    /// Allowed kinds of sources.
     pub schemes: Vec<MediaScheme>,
-    /// Folders, with all that is below them, in which files must lie, symbolic links resolved; none allows every file.
-    /// A relative path is then relative to one of these folders. Whoever can create links inside the folders while they are
-    /// read can lead out of them.
+    /// Folders that files must be in, at any depth, after symbolic links are resolved; none allows every file. Relative
+    /// paths are resolved against each of these folders. A user who can create links inside the folders while files are
+    /// being read can escape them.
     pub folders: Option<Vec<PathBuf>>,
-    /// Hosts of `http:` and `https:` URLs; none allows every host.
+    /// Allowed hosts of `http:` and `https:` URLs; none allows every host.
     pub hosts: Option<Vec<HostPattern>>,
-    /// Addresses that hosts may have.
+    /// Allowed addresses of hosts.
     pub addresses: AddressRule,
-    /// Networks that [`AddressRule::Public`] allows as well.
+    /// Additional networks allowed by [`AddressRule::Public`].
     pub networks: Vec<Network>,
-    /// Most images and videos of one conversation; a frame list counts its frames.
+    /// Maximum number of images and videos per conversation; each frame of a frame list counts.
     pub max_media: usize,
-    /// Most bytes of encoded media that are in memory for one batch: downloads, inline data and byte sources together.
+    /// Maximum total size in bytes of encoded media in memory per batch: downloads, inline data and byte sources.
     pub max_total_bytes: u64,
-    /// Most seconds for all downloads of one batch together.
+    /// Maximum total download time per batch in seconds.
     pub max_total_seconds: u64,
 }
 
-/// Where a medium comes from.
+/// Kind of a media source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MediaScheme {
-    /// The conversation itself: `data:` URLs, base64, bytes and pixels.
+    /// Inline data: `data:` URLs, base64, bytes and decoded pixels.
     Data,
     /// Files and folders: paths and `file:` URLs.
     File,
@@ -74,16 +74,16 @@ pub enum MediaScheme {
     Https,
 }
 
-/// Which addresses a host may have.
+/// Addresses that hosts may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AddressRule {
-    /// Any address. Proxies that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`) are used.
+    /// Any address. The proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`) are used.
     Any,
-    /// Addresses of the public internet, and [`MediaPolicy::networks`]. No private, loopback, link-local, shared (CGNAT),
-    /// multicast, reserved or documentation address, nor one that stands for an IPv4 address in another way than
-    /// IPv4-mapped (6to4, NAT64, Teredo). Connections are direct: a proxy would resolve names by itself.
+    /// Addresses of the public internet and [`MediaPolicy::networks`]. Excludes private, loopback, link-local, shared
+    /// (CGNAT), multicast, reserved and documentation addresses, and IPv6 addresses that map to IPv4 other than
+    /// IPv4-mapped ones (6to4, NAT64, Teredo). Connections are direct, because a proxy would resolve host names itself.
     Public,
 }
 
@@ -103,8 +103,8 @@ impl Default for MediaPolicy {
 }
 
 impl MediaPolicy {
-    /// Data inside the conversation only: at most 64 images and frames and 64 MiB. No file or host is allowed before
-    /// [`folders`](Self::folders) or [`hosts`](Self::hosts) name it.
+    /// A policy that allows only inline data, with at most 64 images and frames and 64 MiB. No file or host is allowed
+    /// unless [`folders`](Self::folders) or [`hosts`](Self::hosts) are set.
     pub fn untrusted() -> Self {
         Self {
             schemes: vec![MediaScheme::Data],
@@ -118,11 +118,12 @@ impl MediaPolicy {
         }
     }
 
-    /// Checks what a conversation names without opening anything: the number of media, their schemes and hosts. What takes a
-    /// look at the file system or the network is checked when a medium is opened, and so is all of this once more.
+    /// Checks the media references of a conversation without opening anything: number of media, schemes and hosts.
+    /// Checks that need the file system or the network are made when a medium is opened, where these checks are
+    /// repeated.
     ///
     /// # Errors
-    /// [`Error::NotAllowed`], [`Error::TooManyMedia`], and [`Error::Url`] for a URL that cannot be read.
+    /// [`Error::NotAllowed`], [`Error::TooManyMedia`], and [`Error::Url`] for an invalid URL.
     pub fn check(&self, conversation: &Conversation) -> Result<(), Error> {
         self.check_at(conversation, Position::default())
     }
@@ -134,7 +135,7 @@ impl MediaPolicy {
             count += match content {
                 Content::Video(VideoSource::Frames(list)) => list.images.len(),
                 Content::Image(_) | Content::Video(_) => 1,
-                Content::Text(_) | Content::Known(_) => 0,
+                Content::Text(_) | Content::Precomputed(_) => 0,
             };
             if count > self.max_media {
                 return Err(Error::TooManyMedia { at, limit: self.max_media });
@@ -142,7 +143,7 @@ impl MediaPolicy {
             match content {
                 Content::Image(source) => self.check_image(source, at)?,
                 Content::Video(source) => self.check_video(source, at)?,
-                Content::Text(_) | Content::Known(_) => {}
+                Content::Text(_) | Content::Precomputed(_) => {}
             }
         }
         Ok(())
@@ -197,7 +198,7 @@ impl MediaPolicy {
         Err(Error::NotAllowed { at, what: what.to_owned(), reason })
     }
 
-    /// Whether a connection may go to an address.
+    /// Whether connections to an address are allowed.
     #[cfg(any(test, feature = "http"))]
     pub(crate) fn allows_address(&self, address: IpAddr) -> bool {
         match self.addresses {
@@ -206,7 +207,7 @@ impl MediaPolicy {
         }
     }
 
-    /// Whether a host may be asked, given as a URL writes it, without brackets.
+    /// Whether requests to a host are allowed, given in URL notation without brackets.
     #[cfg(any(test, feature = "http"))]
     pub(crate) fn allows_host(&self, host: &str) -> bool {
         self.hosts.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(host)))
@@ -229,7 +230,7 @@ mod tests {
     use super::{AddressRule, MediaPolicy, MediaScheme};
 
     #[test]
-    fn a_policy_is_written_as_it_is_read() {
+    fn policy_round_trips_through_json() {
         let policy: MediaPolicy = serde_json::from_str("{}").unwrap();
         assert_eq!(policy, MediaPolicy::untrusted());
         let text = r#"{"schemes": ["data", "https"], "hosts": ["*.example.org"], "networks": ["10.0.0.0/8"]}"#;

@@ -1,4 +1,4 @@
-//! Batches whose prompts are known and whose pixels are still to be decoded.
+//! Batches with known prompts and media that are not decoded yet.
 
 use crate::batch::Batch;
 use crate::error::{Error, Position};
@@ -10,10 +10,10 @@ use crate::process::Item;
 use crate::processor::Processor;
 use crate::prompt::Prompt;
 use crate::template::RenderOptions;
-use crate::video_prompt::VideoWords;
+use crate::video_prompt::VideoPromptStyle;
 
-/// A batch of conversations whose media have been opened, each once, and planned from their headers: token counts are
-/// known, and nothing is decoded before [`Prepared::load`].
+/// A batch of conversations whose media are opened and planned from their headers: token counts are known, and nothing
+/// is decoded before [`Prepared::load`].
 ///
 /// ```
 /// # use smolvlm_processor::{Message, Processor, ProcessorConfig, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer};
@@ -29,21 +29,21 @@ use crate::video_prompt::VideoWords;
 /// ```
 pub struct Prepared<'a> {
     processor: &'a Processor,
-    rows: Vec<Row<'a>>,
+    rows: Vec<PreparedRow<'a>>,
 }
 
-/// One conversation.
-pub(crate) struct Row<'a> {
-    /// The rendered conversation, with one placeholder for each medium.
+/// One conversation of the batch.
+pub(crate) struct PreparedRow<'a> {
+    /// The rendered conversation, with one placeholder per medium.
     pub text: Prompt,
     /// In the order of the placeholders.
     pub media: Vec<Planned<'a>>,
-    /// The expanded prompt and its tokens.
+    /// The expanded prompt and its token ids.
     prompt: Prompt,
     ids: Vec<u32>,
 }
 
-/// A medium that was opened and planned.
+/// An opened medium and its plan.
 pub(crate) struct Planned<'a> {
     pub at: Position,
     pub opened: Opened<'a>,
@@ -51,10 +51,10 @@ pub(crate) struct Planned<'a> {
 }
 
 impl Processor {
-    /// Renders conversations, opens their media and plans them from their headers. URLs are fetched here, each once.
+    /// Renders conversations, opens their media and plans them from their headers. Each URL is downloaded once, here.
     ///
     /// # Errors
-    /// As [`Processor::process`], except for damage beyond the headers.
+    /// As [`Processor::process`], except that damage beyond the headers is not detected.
     pub fn prepare<'a>(
         &'a self,
         conversations: &'a [Conversation],
@@ -63,9 +63,9 @@ impl Processor {
         self.prepare_with(conversations, options, &mut Opener::new(self, false))
     }
 
-    /// [`prepare`](Self::prepare) of conversations without as many of their oldest messages as it takes for prompts of at
-    /// most `max_tokens` tokens, as [`fit`](Self::fit) does. Media of messages that are dropped are not downloaded, but for
-    /// those of the last one that was tried.
+    /// As [`prepare`](Self::prepare), after truncating each conversation to a prompt of at most `max_tokens` tokens as
+    /// [`fit`](Self::fit) does. Media of dropped messages are not downloaded, except those of the last turn that was
+    /// tried.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
@@ -79,11 +79,11 @@ impl Processor {
         self.check_all(conversations)?;
         let (mut rows, mut tiles) = (Vec::with_capacity(conversations.len()), 0);
         for (row, conversation) in conversations.iter().enumerate() {
-            let fitted = self.fitted(conversation, options, max_tokens, place(conversations, row), &mut opener)?;
+            let fitted = self.fitted(conversation, options, max_tokens, position(conversations, row), &mut opener)?;
             for medium in &fitted.media {
                 tiles = self.add_tiles(tiles, &medium.plan)?;
             }
-            rows.push(Row::new(fitted.text, fitted.media));
+            rows.push(PreparedRow::new(fitted.text, fitted.media));
         }
         self.planned(rows)
     }
@@ -95,11 +95,12 @@ impl Processor {
         opener: &mut Opener<'_>,
     ) -> Result<Prepared<'a>, Error> {
         self.check_all(conversations)?;
-        // Everything is rendered and counted before the first medium is opened: that is where mistakes show.
+        // All conversations are rendered and counted before the first medium is opened, so that errors are reported
+        // early.
         let mut texts = Vec::with_capacity(conversations.len());
         for (row, conversation) in conversations.iter().enumerate() {
-            let text = self.render_at(conversation, options, place(conversations, row))?;
-            let items = self.items_of(&text, conversation, row, place(conversations, row))?;
+            let text = self.render_at(conversation, options, position(conversations, row))?;
+            let items = self.items_of(&text, conversation, row, position(conversations, row))?;
             texts.push((text, items));
         }
         let mut tiles = 0;
@@ -111,7 +112,7 @@ impl Processor {
                 tiles = self.add_tiles(tiles, &planned.plan)?;
                 media.push(planned);
             }
-            rows.push(Row::new(text, media));
+            rows.push(PreparedRow::new(text, media));
         }
         self.planned(rows)
     }
@@ -121,10 +122,12 @@ impl Processor {
             return Err(Error::EmptyBatch);
         }
         let mut rows = conversations.iter().enumerate();
-        rows.try_for_each(|(row, conversation)| self.media_policy().check_at(conversation, place(conversations, row)))
+        rows.try_for_each(|(row, conversation)| {
+            self.media_policy().check_at(conversation, position(conversations, row))
+        })
     }
 
-    /// Opens a medium and plans it.
+    /// Opens a medium and computes its plan.
     pub(crate) fn open_planned<'a>(&self, item: Item<'a>, opener: &mut Opener<'_>) -> Result<Planned<'a>, Error> {
         let at = item.at;
         let opened = opener.open(item.source, at)?;
@@ -132,15 +135,15 @@ impl Processor {
         Ok(Planned { at, opened, plan })
     }
 
-    /// Tiles of a batch, with those of one more medium.
+    /// Adds the tiles of one medium to the tile count of the batch; an error if the limit is exceeded.
     fn add_tiles(&self, tiles: usize, plan: &MediaPlan) -> Result<usize, Error> {
         let (tiles, limit) = (tiles.saturating_add(plan.tiles()), self.limits().max_batch_tiles);
         if tiles > limit { Err(Error::TooManyTiles { tiles, limit }) } else { Ok(tiles) }
     }
 
-    fn planned<'a>(&'a self, rows: Vec<Row<'a>>) -> Result<Prepared<'a>, Error> {
+    fn planned<'a>(&'a self, rows: Vec<PreparedRow<'a>>) -> Result<Prepared<'a>, Error> {
         let mut prepared = Prepared { processor: self, rows };
-        let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(Row::plans).collect();
+        let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(PreparedRow::plans).collect();
         prepared.write_prompts(&plans)?;
         Ok(prepared)
     }
@@ -152,20 +155,20 @@ impl Prepared<'_> {
         self.rows.len()
     }
 
-    /// Tokens of a conversation's prompt without padding; 0 for a row that does not exist.
+    /// Number of prompt tokens of a conversation without padding; 0 for a row that does not exist.
     pub fn prompt_tokens(&self, row: usize) -> usize {
         self.rows.get(row).map_or(0, |row| row.ids.len())
     }
 
-    /// What each conversation costs.
+    /// Token and tile counts of each conversation.
     pub fn estimates(&self) -> Vec<Estimate> {
         self.rows.iter().map(|row| self.processor.estimate_of(row.plans(), row.ids.len())).collect()
     }
 
-    /// Decodes the media, one after the other, so that only one is in memory besides the tiles.
+    /// Decodes the media one after the other, so that only one decoded medium is in memory in addition to the tiles.
     ///
     /// # Errors
-    /// Those of media that are damaged beyond their headers.
+    /// Decoding errors of media that are damaged beyond their headers.
     pub fn load(mut self) -> Result<Batch, Error> {
         let processor = self.processor;
         let mut media: Vec<Vec<Media>> = Vec::with_capacity(self.rows.len());
@@ -180,7 +183,7 @@ impl Prepared<'_> {
             media.push(loaded);
         }
         if !is_as_planned {
-            // A file changed, or gave less than its header promised: the prompt follows the pixels.
+            // If a file changed or does not match its header, the prompt is rebuilt from the decoded media.
             let plans: Vec<Vec<MediaPlan>> = media.iter().map(|row| row.iter().map(Media::plan).collect()).collect();
             self.write_prompts(&plans)?;
         }
@@ -192,10 +195,10 @@ impl Prepared<'_> {
         })
     }
 
-    /// Expands and encodes the prompts for these media.
+    /// Expands and tokenizes the prompts for the given media.
     fn write_prompts(&mut self, plans: &[Vec<MediaPlan>]) -> Result<(), Error> {
         let frames = plans.iter().flatten().filter_map(MediaPlan::frames).max();
-        let announced = frames.filter(|_| self.processor.video_words() == VideoWords::Reference);
+        let announced = frames.filter(|_| self.processor.video_prompt_style() == VideoPromptStyle::Reference);
         for (index, (row, plans)) in self.rows.iter_mut().zip(plans).enumerate() {
             row.prompt = self.processor.expansion(announced).expand(&row.text, plans, index)?;
             row.ids = self.processor.encode_checked(&row.prompt, plans, index)?;
@@ -204,7 +207,7 @@ impl Prepared<'_> {
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> PreparedRow<'a> {
     fn new(text: Prompt, media: Vec<Planned<'a>>) -> Self {
         Self { text, media, prompt: String::new().into(), ids: Vec::new() }
     }
@@ -214,7 +217,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Where a conversation stands: nowhere in particular, if it is alone.
-fn place(conversations: &[Conversation], row: usize) -> Position {
+/// Position of a conversation; without an index if it is the only one.
+fn position(conversations: &[Conversation], row: usize) -> Position {
     Position::conversation((conversations.len() > 1).then_some(row))
 }

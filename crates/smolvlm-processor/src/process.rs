@@ -1,4 +1,4 @@
-//! Conversations to a batch of model inputs.
+//! Preprocessing of conversations to a batch of model inputs.
 
 use crate::batch::Batch;
 use crate::error::{Error, Position};
@@ -10,7 +10,7 @@ use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource};
 use crate::template::RenderOptions;
 
-/// An image or a video of a conversation, and where it stands.
+/// An image or video of a conversation and its position.
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'c> {
     pub at: Position,
@@ -30,26 +30,26 @@ impl<'c> Source<'c> {
         match content {
             Content::Image(source) => Some(Self::Image(source)),
             Content::Video(source) => Some(Self::Video(source)),
-            Content::Known(plan) => Some(Self::Known(plan)),
+            Content::Precomputed(plan) => Some(Self::Known(plan)),
             Content::Text(_) => None,
         }
     }
 }
 
 impl Processor {
-    /// Model inputs of a batch of conversations, with any number of images and videos each, padded on the left.
+    /// Preprocesses a batch of conversations, with any number of images and videos each, padded on the left.
     ///
-    /// All media are opened and planned from their headers first; then they are decoded one after the other, so that only one
-    /// is in memory besides the tiles. [`Processor::prepare`] is the first half alone. The prompt is expanded from the very
-    /// tiles and frames, and the image tokens are counted once more after tokenizing.
+    /// All media are first opened and planned from their headers, then decoded one after the other, so that only one
+    /// decoded medium is in memory in addition to the tiles. [`Processor::prepare`] does only the first step. The
+    /// prompt is expanded for the actual tiles and frames, and the image tokens are counted again after tokenization.
     ///
     /// # Errors
-    /// All of [`Error`]'s input and limit variants, with the conversation, message and item they are about.
+    /// All input and limit variants of [`Error`], with the conversation, message and item.
     pub fn process(&self, conversations: &[Conversation], options: &RenderOptions) -> Result<Batch, Error> {
         self.prepare(conversations, options)?.load()
     }
 
-    /// The media of a conversation in the order in which its rendered prompt shows them.
+    /// The media of a conversation in the order of the placeholders in its rendered prompt.
     pub(crate) fn items_of<'c>(
         &self,
         prompt: &Prompt,

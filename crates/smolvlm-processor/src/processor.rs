@@ -1,4 +1,4 @@
-//! The processor: conversations in, model inputs out.
+//! The processor, which converts conversations to model inputs.
 
 use std::path::Path;
 
@@ -22,11 +22,12 @@ use crate::template_value::View;
 use crate::text_deltas::TextDeltas;
 use crate::token_bytes::TokenBytes;
 use crate::tokenizer::{SpecialTokens, TokenizerFiles, write_files};
-use crate::video_prompt::VideoWords;
+use crate::video_prompt::VideoPromptStyle;
 
-/// Chat template, tokenizer, image and video processor of one checkpoint.
+/// The chat template, tokenizer, image processor and video processor of one checkpoint.
 ///
-/// Needs the small files of a checkpoint only, no weights. All methods take `&self`; one processor serves many threads.
+/// Needs only the configuration files of a checkpoint, not the weights. All methods take `&self`; one processor can be
+/// shared by several threads.
 ///
 /// ```no_run
 /// use smolvlm_processor::{Conversation, Message, Processor, RenderOptions};
@@ -47,16 +48,17 @@ pub struct Processor {
     video_template: ChatTemplate,
     images: ImageProcessor,
     videos: VideoProcessor,
-    video_words: VideoWords,
+    video_prompt_style: VideoPromptStyle,
     limits: ProcessorLimits,
     media_policy: MediaPolicy,
     sanitizes: bool,
 }
 
 impl Processor {
-    /// Reads the processor of a checkpoint directory: `tokenizer.json` and the JSON and template files next to it.
+    /// Loads the processor of a checkpoint directory: `tokenizer.json` and the JSON and template files next to it.
     ///
-    /// The chat template is the one [`ProcessorConfig::from_directory`] finds, else that of `tokenizer_config.json`.
+    /// The chat template is the one that [`ProcessorConfig::from_directory`] finds, otherwise that of
+    /// `tokenizer_config.json`.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Io`], [`Error::File`], [`Error::TooLarge`], [`Error::MissingToken`] without an image
@@ -65,7 +67,7 @@ impl Processor {
         Self::from_directory_with_limits(dir, ProcessorLimits::default())
     }
 
-    /// As [`Processor::from_directory`], with limits of your own.
+    /// As [`Processor::from_directory`], with custom limits.
     ///
     /// # Errors
     /// As [`Processor::from_directory`].
@@ -76,9 +78,10 @@ impl Processor {
         Self::from_parts(config, files.tokenizer, files.special, template.as_deref(), limits)
     }
 
-    /// A processor of a tokenizer with the released names of special tokens, as far as it knows them.
+    /// A processor for a tokenizer that uses the released names of special tokens, as far as they are in its
+    /// vocabulary.
     ///
-    /// Without `template`, that of `config` is used; without either, everything but rendering works.
+    /// Without `template`, the template of `config` is used; without either, everything except rendering works.
     ///
     /// # Errors
     /// [`Error::MissingToken`] without an image token, [`Error::Template`], [`Error::Config`].
@@ -88,7 +91,7 @@ impl Processor {
         Self::from_parts(config, tokenizer, special, template.as_deref(), ProcessorLimits::default())
     }
 
-    /// A processor of its parts. Truncation and padding of the tokenizer should be off.
+    /// A processor built from its parts. Truncation and padding of the tokenizer should be off.
     ///
     /// # Errors
     /// As [`Processor::new`].
@@ -105,7 +108,7 @@ impl Processor {
         let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
         let video_template = ChatTemplate::new(VIDEO_CHAT_TEMPLATE, limits.template_fuel)?;
         let (images, videos) = media_processors(&config, &limits)?;
-        let video_words = VideoWords::default();
+        let video_prompt_style = VideoPromptStyle::default();
         Ok(Self {
             config,
             tokenizer,
@@ -115,24 +118,24 @@ impl Processor {
             video_template,
             images,
             videos,
-            video_words,
+            video_prompt_style,
             limits,
             media_policy: MediaPolicy::default(),
             sanitizes: false,
         })
     }
 
-    /// Replaces the configuration; the chat template stays.
+    /// Replaces the configuration; the chat template is kept.
     ///
     /// # Errors
-    /// [`Error::Image`] and [`Error::Video`] for a configuration that cannot be used.
+    /// [`Error::Image`] and [`Error::Video`] for an invalid configuration.
     pub fn with_config(mut self, config: ProcessorConfig) -> Result<Self, Error> {
         (self.images, self.videos) = media_processors(&config, &self.limits)?;
         self.config = config;
         Ok(self)
     }
 
-    /// Replaces the limits. Limits for images alone leave the others at their defaults.
+    /// Replaces the limits. If only image limits are given, the others are reset to their defaults.
     #[must_use]
     pub fn with_limits(mut self, limits: impl Into<ProcessorLimits>) -> Self {
         let limits = limits.into();
@@ -146,24 +149,24 @@ impl Processor {
         self
     }
 
-    /// Replaces the policy for media: which files, hosts and data conversations may name.
+    /// Replaces the media policy: which files, hosts and data conversations may use.
     #[must_use]
     pub fn with_media_policy(mut self, policy: MediaPolicy) -> Self {
         self.media_policy = policy;
         self
     }
 
-    /// Takes control tokens in conversations for plain characters, whatever [`RenderOptions::sanitize_control_tokens`] says.
+    /// Treats control tokens in conversations as plain text, whatever [`RenderOptions::sanitize_control_tokens`] is.
     #[must_use]
     pub fn sanitizing_control_tokens(mut self, sanitizes: bool) -> Self {
         self.sanitizes = sanitizes;
         self
     }
 
-    /// Chooses what prompts say about videos.
+    /// Sets the prompt text for videos.
     #[must_use]
-    pub fn with_video_words(mut self, words: VideoWords) -> Self {
-        self.video_words = words;
+    pub fn with_video_prompt_style(mut self, words: VideoPromptStyle) -> Self {
+        self.video_prompt_style = words;
         self
     }
 
@@ -177,7 +180,7 @@ impl Processor {
         &self.limits
     }
 
-    /// The policy for media.
+    /// The media policy.
     pub fn media_policy(&self) -> &MediaPolicy {
         &self.media_policy
     }
@@ -197,12 +200,12 @@ impl Processor {
         &self.videos
     }
 
-    /// What prompts say about videos.
-    pub fn video_words(&self) -> VideoWords {
-        self.video_words
+    /// The prompt text for videos.
+    pub fn video_prompt_style(&self) -> VideoPromptStyle {
+        self.video_prompt_style
     }
 
-    /// The chat template, if there is one. Conversations with videos use another one, as in the reference.
+    /// The chat template, if there is one. Conversations with videos use a different one, as in the reference.
     pub fn template(&self) -> Option<&ChatTemplate> {
         self.template.as_ref()
     }
@@ -212,22 +215,22 @@ impl Processor {
         &self.special
     }
 
-    /// Id of the token that stands for one visual feature.
+    /// Id of the image token, the placeholder of one visual feature.
     pub fn image_token_id(&self) -> u32 {
         self.image_token_id
     }
 
-    /// Id of the token that starts a prompt, if there is one.
+    /// Id of the token that starts a prompt (bos), if there is one.
     pub fn bos_token_id(&self) -> Option<u32> {
         self.named_id("bos_token")
     }
 
-    /// Id of the token that ends an answer, if there is one.
+    /// Id of the token that ends an answer (eos), if there is one.
     pub fn eos_token_id(&self) -> Option<u32> {
         self.named_id("eos_token")
     }
 
-    /// Id that fills up short rows: the tokenizer's `pad_token`, else its `eos_token`.
+    /// Id of the padding token: the tokenizer's `pad_token`, otherwise its `eos_token`.
     pub fn pad_token_id(&self) -> Option<u32> {
         self.named_id("pad_token").or_else(|| self.eos_token_id())
     }
@@ -236,14 +239,14 @@ impl Processor {
         self.tokenizer.token_to_id(self.special.get(name)?)
     }
 
-    /// Entries of the tokenizer's vocabulary, added tokens included.
+    /// Size of the tokenizer's vocabulary, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Renders a conversation with the chat template. Each image and video is one placeholder still; see
-    /// [`Processor::expand`]. A text cannot tell typed control tokens from the template's, so
-    /// [`RenderOptions::sanitize_control_tokens`] changes nothing here.
+    /// Renders a conversation with the chat template. Each image and video is a single placeholder; see
+    /// [`Processor::expand`]. [`RenderOptions::sanitize_control_tokens`] has no effect here, because the returned text
+    /// cannot represent the difference between typed control tokens and those of the template.
     ///
     /// # Errors
     /// [`Error::MissingTemplate`], and those of [`ChatTemplate::render`].
@@ -262,11 +265,11 @@ impl Processor {
         if !options.sanitize_control_tokens && !self.sanitizes {
             return Ok(template.render_view(view, at)?.into());
         }
-        // Where there are videos, their placeholder means something without being a token.
+        // With videos, the video placeholder has a special meaning without being a token.
         let video = conversation.has_video().then(|| self.special.video());
         let tokens = ControlTokens::new(&self.tokenizer, template.source(), video)?;
         let text = template.render_view(View { control_tokens: Some(&tokens), ..view }, at)?;
-        Ok(tokens.cut(&text))
+        Ok(tokens.split(&text))
     }
 
     fn template_of(&self, conversation: &Conversation) -> Result<&ChatTemplate, Error> {
@@ -276,8 +279,9 @@ impl Processor {
         }
     }
 
-    /// The expanded prompt of a conversation and the stretches of it, in bytes, that the chat template marks as the assistant's
-    /// by `{% generation %}` blocks; none if it has no such blocks. `media` are those of the conversation, in order.
+    /// The expanded prompt of a conversation and the byte ranges of the assistant's text in it, which the chat template
+    /// marks with `{% generation %}` blocks; none if it has no such blocks. `media` are those of the conversation, in
+    /// order.
     ///
     /// # Errors
     /// Those of [`Processor::render`] and [`Processor::expand`].
@@ -288,7 +292,7 @@ impl Processor {
         media: &[MediaPlan],
     ) -> Result<Option<MarkedText>, Error> {
         let template = self.template_of(conversation)?;
-        if !template.marks_answers() {
+        if !template.has_generation_blocks() {
             return Ok(None);
         }
         let marks = span_marks(conversation);
@@ -297,30 +301,29 @@ impl Processor {
         Ok(Some(cut_spans(&self.expand(&text, media)?, marks)))
     }
 
-    /// Replaces the placeholders of a prompt by the tokens of the media that they stand for: images and videos each in
-    /// their order.
+    /// Replaces the placeholders of a prompt by the tokens of the media; images and videos are each used in order.
     ///
     /// # Errors
-    /// [`Error::ImageCount`] and [`Error::VideoCount`] when there are not as many placeholders as media,
+    /// [`Error::ImageCount`] and [`Error::VideoCount`] if the numbers of placeholders and media differ,
     /// [`Error::TooManyTokens`].
     pub fn expand(&self, text: &str, media: &[MediaPlan]) -> Result<String, Error> {
         Ok(self.expansion(None).expand(&text.to_owned().into(), media, 0)?.to_string())
     }
 
-    /// How prompts are expanded whose videos announce this number of frames, or their own.
+    /// Parameters of placeholder expansion; `announced` overrides the frame count in the text of each video.
     pub(crate) fn expansion(&self, announced: Option<usize>) -> Expansion<'_> {
         Expansion {
             special: &self.special,
             image_seq_len: self.config.image_seq_len,
             max_bytes: self.limits.max_prompt_bytes,
             max_tokens: self.limits.max_prompt_tokens,
-            words: self.video_words,
+            words: self.video_prompt_style,
             announced,
         }
     }
 
-    /// Token ids of a text. A text that starts with the bos token gets no special tokens from the tokenizer's
-    /// post-processor (transformers 5.24.0, processing_utils.py, `apply_chat_template`).
+    /// Tokenizes a text. If the text starts with the bos token, the tokenizer's post-processor adds no special tokens
+    /// (transformers 5.24.0, processing_utils.py, `apply_chat_template`).
     ///
     /// # Errors
     /// [`Error::Tokenizer`].
@@ -329,8 +332,8 @@ impl Processor {
         Ok(encoding.map_err(tokenizer_error)?.get_ids().to_vec())
     }
 
-    /// Token ids of a prompt: pieces of text with their special tokens, what was typed without, as the reference has them
-    /// (transformers 5.24.0, utils/chat_template_utils.py, `encode_marked_chat`).
+    /// Tokenizes a prompt: special tokens are recognized in rendered text but not in user-typed text, as in the
+    /// reference (transformers 5.24.0, utils/chat_template_utils.py, `encode_marked_chat`).
     pub(crate) fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
         match prompt.as_text() {
             Some(text) => self.encode(text),
@@ -343,12 +346,12 @@ impl Processor {
         !self.special.get("bos_token").is_some_and(|bos| text.starts_with(bos))
     }
 
-    /// The bytes that tokens add to a text.
+    /// The byte representation of the tokens.
     pub fn token_bytes(&self) -> TokenBytes<'_> {
         TokenBytes::new(&self.tokenizer)
     }
 
-    /// Text of token ids. Unknown ids have none; with `skip_special_tokens`, special tokens have none either.
+    /// Decodes token ids to text. Unknown ids are skipped, and with `skip_special_tokens` special tokens, too.
     ///
     /// # Errors
     /// [`Error::Tokenizer`].
@@ -356,8 +359,8 @@ impl Processor {
         self.tokenizer.decode(ids, skip_special_tokens).map_err(tokenizer_error)
     }
 
-    /// Writes `tokenizer.json` and `tokenizer_config.json` into `dir`, which must exist. The latter names the special
-    /// tokens and carries the chat template; [`Processor::from_directory`] reads both back.
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `dir`, which must exist. The latter contains the
+    /// special tokens and the chat template; [`Processor::from_directory`] reads both.
     ///
     /// # Errors
     /// [`Error::Tokenizer`], [`Error::Io`].
@@ -365,7 +368,7 @@ impl Processor {
         write_files(dir, &self.tokenizer, &self.special, self.template.as_ref().map(ChatTemplate::source))
     }
 
-    /// Starts decoding a stream of token ids.
+    /// Starts incremental decoding of a stream of token ids.
     pub fn text_deltas(&self, skip_special_tokens: bool) -> TextDeltas<'_> {
         TextDeltas::new(&self.tokenizer, skip_special_tokens)
     }

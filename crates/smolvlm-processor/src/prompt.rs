@@ -1,30 +1,30 @@
-//! A rendered prompt, in which text that somebody typed is told apart where it matters.
+//! Rendered prompts that distinguish user-typed control tokens from those of the template.
 
 use std::fmt;
 
 /// A rendered prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// Its pieces in order. Each is tokenized by itself, so a prompt that needs no more has one.
+    /// The pieces in order. Each is tokenized separately; a prompt without typed control tokens has only one.
     pub pieces: Vec<Piece>,
 }
 
 /// A piece of a [`Prompt`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Text in which special tokens and placeholders mean something.
+    /// Text in which special tokens and placeholders are recognized.
     Text(String),
-    /// A control token that was typed: plain characters.
+    /// A user-typed control token, treated as plain text.
     Typed(String),
 }
 
 impl Prompt {
-    /// Bytes of the text.
+    /// Length of the text in bytes.
     pub(crate) fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.text().len()).sum()
     }
 
-    /// The text, if all of it is one piece.
+    /// The text if it is a single piece of ordinary text.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &*self.pieces {
             [Piece::Text(text)] => Some(text),
@@ -47,7 +47,7 @@ impl From<String> for Prompt {
     }
 }
 
-/// The text as a reader sees it.
+/// Writes the text of all pieces.
 impl fmt::Display for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pieces.iter().try_for_each(|piece| f.write_str(piece.text()))

@@ -1,4 +1,4 @@
-//! Where images and videos come from.
+//! Sources of images and videos.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use smolvlm_video::Ratio;
 use crate::error::Position;
 use crate::files::file_path;
 
-/// Where an image comes from.
+/// Source of an image.
 ///
-/// Strings convert as follows: what starts with `data:`, `file:`, `http:` or `https:` is a URL, anything else a path.
+/// Strings are converted as follows: a string that starts with `data:`, `file:`, `http:` or `https:`, or has another
+/// scheme followed by `://`, is a URL, any other string a path.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ImageSource {
-    /// A file. As in the reference, a path at which no file lies may also be the image itself in base64.
+    /// A file. As in the reference, a path that does not exist may also be the image itself in base64.
     Path(PathBuf),
     /// A `file:`, `data:`, `http:` or `https:` URL; the last two need the cargo feature `http`.
     Url(String),
@@ -28,9 +29,9 @@ pub enum ImageSource {
     Decoded(Arc<Rgb>),
 }
 
-/// Where a video comes from.
+/// Source of a video.
 ///
-/// Strings convert as they do for images.
+/// Strings are converted as for images.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum VideoSource {
@@ -42,7 +43,7 @@ pub enum VideoSource {
     Base64(String),
     /// An encoded video file.
     Bytes(Vec<u8>),
-    /// Frames, one by one.
+    /// A list of frames.
     Frames(FrameList),
 }
 
@@ -52,27 +53,27 @@ pub enum VideoSource {
 pub struct FrameList {
     /// The frames in order.
     pub images: Vec<ImageSource>,
-    /// Frames a second. With it they are sampled like those of any other video. Without it they are all used, and the
-    /// prompt counts their times at 24 frames a second, as the reference does.
+    /// Frames per second. If set, the frames are sampled like those of any other video. Otherwise all frames are used,
+    /// and their timestamps in the prompt assume 24 frames per second, as in the reference.
     pub fps: Option<Ratio>,
-    /// Seconds that the whole video lasts. Without it the prompt takes the time of the last frame for it.
+    /// Duration of the video in seconds. If not set, the prompt uses the time of the last frame.
     pub duration: Option<Ratio>,
 }
 
 impl FrameList {
-    /// All of these frames.
+    /// A list of the given frames, all of which are used.
     pub fn new<T: Into<ImageSource>>(images: impl IntoIterator<Item = T>) -> Self {
         Self { images: images.into_iter().map(Into::into).collect(), fps: None, duration: None }
     }
 
-    /// Sets the frames a second.
+    /// Sets the frames per second.
     #[must_use]
     pub fn fps(mut self, fps: Ratio) -> Self {
         self.fps = Some(fps);
         self
     }
 
-    /// Sets the length of the video in seconds.
+    /// Sets the duration of the video in seconds.
     #[must_use]
     pub fn duration(mut self, duration: Ratio) -> Self {
         self.duration = Some(duration);
@@ -80,7 +81,7 @@ impl FrameList {
     }
 }
 
-/// Data is shown by its size only.
+/// Prints only the size of data.
 impl fmt::Debug for ImageSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,7 +94,7 @@ impl fmt::Debug for ImageSource {
     }
 }
 
-/// Data is shown by its size only.
+/// Prints only the size of data.
 impl fmt::Debug for VideoSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +107,7 @@ impl fmt::Debug for VideoSource {
     }
 }
 
-/// Enough of a URL to know which one it is: a `data:` URL may be megabytes long.
+/// Shortens a URL for debug output: a `data:` URL may be megabytes long.
 fn shorten(url: &str) -> String {
     const KEPT: usize = 100;
     match url.char_indices().nth(KEPT) {
@@ -115,7 +116,7 @@ fn shorten(url: &str) -> String {
     }
 }
 
-/// What errors show of a URL: scheme, host and port. Paths and queries often are secrets, and a `data:` URL
+/// The part of a URL that errors show: scheme, host and port. Paths and queries may contain secrets, and a `data:` URL
 /// may be megabytes long.
 pub(crate) fn origin(url: &str) -> String {
     const MAX_CHARS: usize = 100;
@@ -130,7 +131,7 @@ pub(crate) fn origin(url: &str) -> String {
     format!("{scheme}://{}", host.chars().take(MAX_CHARS).collect::<String>())
 }
 
-/// The scheme of a URL that an [`ImageSource::Url`] may have, if the text starts with one.
+/// The scheme of a supported URL at the start of the text.
 pub(crate) fn scheme(text: &str) -> Option<&'static str> {
     ["data", "file", "http", "https"].into_iter().find(|scheme| {
         let head = text.get(..scheme.len());
@@ -138,10 +139,10 @@ pub(crate) fn scheme(text: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a text is a URL and no path; its scheme may be one that cannot be read.
+/// Whether a text is a URL rather than a path; its scheme may be unsupported.
 fn is_url(text: &str) -> bool {
     let has_scheme = |(scheme, _): (&str, &str)| {
-        // One letter is a drive.
+        // A single letter is a Windows drive.
         scheme.len() > 1
             && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
@@ -149,11 +150,11 @@ fn is_url(text: &str) -> bool {
     scheme(text).is_some() || text.split_once("://").is_some_and(has_scheme)
 }
 
-/// The conversions that images and videos share.
+/// Defines the conversions shared by images and videos.
 macro_rules! conversions {
     ($source:ident) => {
         impl $source {
-            /// The local file or folder that it names, by its path or a `file:` URL; none of anything else.
+            /// The path of a local file or folder, given by its path or a `file:` URL; none for any other source.
             pub fn local_path(&self) -> Option<PathBuf> {
                 match self {
                     Self::Path(path) => Some(path.clone()),
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_have_a_local_path() {
+    fn only_files_have_a_local_path() {
         for place in ["a b.png", "file:///a%20b.png", "FILE:a%20b.png"] {
             let path = ImageSource::from(place).local_path();
             assert_eq!(path.as_deref().and_then(Path::file_name), Some("a b.png".as_ref()), "{place}");
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_become_urls_or_paths() {
+    fn strings_convert_to_urls_or_paths() {
         for url in ["data:image/png;base64,AA==", "file:///a.png", "http://h/a", "HTTPS://h/a", "ftp://h/a", "s3://b/a"]
         {
             assert!(matches!(ImageSource::from(url), ImageSource::Url(_)), "{url}");
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_shown_without_their_secrets() {
+    fn origin_contains_no_secrets() {
         for (url, shown) in [
             ("https://user:secret@example.com:8080/path?token=1#f", "https://example.com:8080"),
             ("HTTP://example.com", "http://example.com"),
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_never_prints_the_data() {
+    fn debug_output_omits_the_data() {
         let long = format!("data:image/png;base64,{}", "A".repeat(10_000));
         for source in
             [ImageSource::from(long), ImageSource::Base64("A".repeat(10_000)), ImageSource::from(vec![0_u8; 10_000])]

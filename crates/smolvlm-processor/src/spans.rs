@@ -1,20 +1,20 @@
-//! What the assistant says in a prompt, as a chat template marks it.
+//! Spans of the assistant's text in a prompt, as marked by the chat template.
 
 use std::ops::Range;
 
 use crate::message::Conversation;
 
-/// Two characters of a private-use plane that no text of the conversation holds.
+/// Two characters of a private-use plane that do not occur in the conversation.
 pub(crate) fn span_marks(conversation: &Conversation) -> [char; 2] {
     let mut free =
         ('\u{f0002}'..='\u{ffffd}').filter(|c| conversation.message_with_text(c.encode_utf8(&mut [0; 4])).is_none());
     [free.next(), free.next()].map(Option::unwrap_or_default)
 }
 
-/// A text and the stretches of it, in bytes, that are marked.
+/// A text and the byte ranges of its marked spans.
 pub(crate) type MarkedText = (String, Vec<Range<usize>>);
 
-/// A text without its marks, and the stretches between them in bytes, in the order in which they begin. Marks may nest.
+/// Removes the markers from a text and returns the byte ranges between them, ordered by start. Spans may nest.
 pub(crate) fn cut_spans(text: &str, [start, end]: [char; 2]) -> MarkedText {
     let mut plain = String::with_capacity(text.len());
     let (mut spans, mut open) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_never_in_the_text() {
+    fn span_marks_do_not_occur_in_the_text() {
         let conversation = Conversation::from(Message::user().text("\u{f0002}\u{f0004}"));
         assert_eq!(span_marks(&conversation), ['\u{f0003}', '\u{f0005}']);
     }

@@ -1,4 +1,4 @@
-//! A made-up tokenizer with the released layout, for models with random weights.
+//! A synthetic tokenizer with the released layout, for randomly initialized models.
 
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -10,42 +10,44 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::error::Error;
 use crate::token_bytes::byte_char;
 
-/// Ids 0, 1 and 2.
-const LOW: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+/// Tokens with ids 0, 1 and 2.
+const FIRST_TOKENS: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 
-/// Tile positions have tokens up to this row and column.
-const POSITIONS: u32 = 6;
+/// Number of rows and columns that have tile position tokens.
+const MAX_GRID: u32 = 6;
 
-/// `<|reserved_special_token_N|>` entries of the released vocabulary.
-const RESERVED: usize = 88;
+/// Number of `<|reserved_special_token_N|>` entries in the released vocabulary.
+const RESERVED_TOKENS: usize = 88;
 
-/// The largest vocabulary that is made up; the released one has 49280 entries.
+/// Maximum vocabulary size; the released vocabulary has 49280 entries.
 const MAX_VOCAB: usize = 1 << 20;
 
-/// A byte-level tokenizer of exactly `vocab_size` entries. **For random weights only**: its words mean nothing.
+/// Builds a byte-level tokenizer with exactly `vocab_size` entries. **For random weights only**: its words are
+/// meaningless.
 ///
-/// Ids 0 to 2 are `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`, ids 3 to 258 the bytes 0 to 255, the last 128 the image
-/// tokens, the reserved ones and `<end_of_utterance>`; with 49280 entries all special tokens have their released ids
-/// (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids between are invented words, each with a
-/// leading space, that a random model can print and no text is encoded to. Below 387 entries reserved tokens are left
-/// out; in general `<image>` is entry `vocab_size - 90`, or whatever `token_to_id` says.
+/// Ids 0 to 2 are `<|endoftext|>`, `<|im_start|>` and `<|im_end|>`, ids 3 to 258 the bytes 0 to 255, the last 128 the
+/// image tokens, the reserved tokens and `<end_of_utterance>`; with 49280 entries all special tokens have their
+/// released ids (`<global-img>` 49152, `<image>` 49190, `<end_of_utterance>` 49279). The ids in between are made-up
+/// words with a leading space, which decode to text but are never the result of encoding. With fewer than 387 entries,
+/// reserved tokens are omitted; otherwise `<image>` is entry `vocab_size - 90`. `token_to_id` gives the id in all
+/// cases.
 ///
 /// # Errors
 /// [`Error::Tokenizer`] for sizes outside 299 ..= 1048576.
 pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
-    let required = LOW.len() + 256 + image_tokens().len() + 1;
+    let required = FIRST_TOKENS.len() + 256 + image_tokens().len() + 1;
     if !(required..=MAX_VOCAB).contains(&vocab_size) {
-        let message = format!("a vocabulary of {vocab_size} cannot be made up; sizes are {required} to {MAX_VOCAB}");
+        let message = format!("a synthetic vocabulary has {required} to {MAX_VOCAB} entries, not {vocab_size}");
         return Err(Error::Tokenizer { message });
     }
     let mut tail = image_tokens();
-    let reserved = RESERVED.min(vocab_size - required);
+    let reserved = RESERVED_TOKENS.min(vocab_size - required);
     tail.extend((0..reserved).map(|index| format!("<|reserved_special_token_{index}|>")));
     tail.push("<end_of_utterance>".to_owned());
 
-    let words = vocab_size - LOW.len() - 256 - tail.len();
-    let low = LOW.into_iter().map(str::to_owned);
-    let entries = low.chain((0..=255).map(byte_char).map(String::from)).chain((0..words).map(word));
+    let words = vocab_size - FIRST_TOKENS.len() - 256 - tail.len();
+    let first = FIRST_TOKENS.into_iter().map(str::to_owned);
+    let entries = first.chain((0..=255).map(byte_char).map(String::from)).chain((0..words).map(word));
     let vocab = entries.zip(0_u32..).collect::<tokenizers::models::bpe::Vocab>();
     let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().map_err(error)?;
 
@@ -55,7 +57,7 @@ pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
         PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, true)),
     ])));
     tokenizer.with_decoder(Some(ByteLevel::default()));
-    let special = LOW.into_iter().map(str::to_owned).chain(tail);
+    let special = FIRST_TOKENS.into_iter().map(str::to_owned).chain(tail);
     let special = special.map(|token| AddedToken::from(token, true).normalized(false));
     tokenizer.add_special_tokens(special).map_err(error)?;
     Ok(tokenizer)
@@ -67,21 +69,21 @@ fn error(source: tokenizers::Error) -> Error {
 
 fn image_tokens() -> Vec<String> {
     let mut tokens = vec!["<global-img>".to_owned()];
-    for row in 1..=POSITIONS {
-        tokens.extend((1..=POSITIONS).map(|col| format!("<row_{row}_col_{col}>")));
+    for row in 1..=MAX_GRID {
+        tokens.extend((1..=MAX_GRID).map(|col| format!("<row_{row}_col_{col}>")));
     }
     tokens.extend(["<fake_token_around_image>".to_owned(), "<image>".to_owned()]);
     tokens
 }
 
-/// An invented word with a leading space: two syllables, or three from ten thousand on.
+/// A made-up word with a leading space: two syllables, or three from index 10000 on.
 fn word(index: usize) -> String {
     const CONSONANTS: &[u8; 20] = b"bcdfghjklmnpqrstvwxz";
     const VOWELS: &[u8; 5] = b"aeiou";
     let mut word = String::from("\u{120}");
     let count = if index < 10_000 { 2 } else { 3 };
-    for place in (0..count).rev() {
-        let syllable = index / 100_usize.pow(place) % 100;
+    for digit in (0..count).rev() {
+        let syllable = index / 100_usize.pow(digit) % 100;
         word.push(char::from(CONSONANTS[syllable / VOWELS.len()]));
         word.push(char::from(VOWELS[syllable % VOWELS.len()]));
     }

@@ -1,18 +1,18 @@
-//! Statements of Jinja that the engine lacks, rewritten to those it has before a template is compiled.
+//! Rewriting of Jinja statements that the template engine does not support.
 
 use std::borrow::Cow;
 
 use crate::namespace;
 
-/// The function whose call block a `{% generation %}` block becomes.
+/// The function called by the call block that replaces a `{% generation %}` block.
 pub(crate) const GENERATION: &str = "_generation";
 
-/// Rewrites the statements that the engine lacks:
+/// Rewrites statements that the engine does not support:
 /// - `{% set name.attribute = value %}` to a call of [`namespace::ASSIGN`];
-/// - `{% generation %}` and `{% endgeneration %}`, which mark what the assistant says, to a call block of [`GENERATION`]:
-///   transformers makes a call block of them, too, so that variables have the same scope.
+/// - `{% generation %}` and `{% endgeneration %}`, which mark the assistant's text, to a call block of [`GENERATION`];
+///   transformers also uses a call block, so variables have the same scope.
 ///
-/// Whitespace control, line breaks and everything else stay, as do comments, strings and raw blocks.
+/// Whitespace control, line breaks and all other text are kept, including comments, strings and raw blocks.
 pub(crate) fn rewrite_tags(source: &str) -> Cow<'_, str> {
     if !source.contains("namespace") && !source.contains("generation") {
         return Cow::Borrowed(source);
@@ -31,7 +31,7 @@ pub(crate) fn rewrite_tags(source: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The statement that a tag becomes; `None` for one that stays.
+/// The replacement of a tag's statement; `None` if it is kept.
 fn rewritten(tag: &str) -> Option<String> {
     let inner = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let (open, inner) = trim_marker(inner, str::strip_prefix);
@@ -44,12 +44,12 @@ fn rewritten(tag: &str) -> Option<String> {
     Some(format!("{{%{open}{statement}{close}%}}"))
 }
 
-/// The marker of whitespace control at one end of a tag, and the rest.
+/// Splits the whitespace control marker off one end of a tag.
 fn trim_marker<'a>(text: &'a str, strip: impl Fn(&'a str, &'static str) -> Option<&'a str>) -> (&'static str, &'a str) {
     ["-", "+"].into_iter().find_map(|marker| strip(text, marker).map(|rest| (marker, rest))).unwrap_or(("", text))
 }
 
-/// Splits at the next `{% .. %}`, `{{ .. }}`, `{# .. #}` or raw block; `None` when there is no whole one left.
+/// Splits at the next `{% .. %}`, `{{ .. }}`, `{# .. #}` or raw block; `None` if there is no complete one left.
 fn next_tag(source: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     let (start, close) = loop {
@@ -67,7 +67,7 @@ fn next_tag(source: &str) -> Option<(&str, &str, &str)> {
         _ => end_outside_strings(body, close)?,
     } + close.len();
     if close == "%}" && words(body.get(..length)?).next() == Some("raw") {
-        // Nothing inside a raw block is a tag: pass over it whole.
+        // Tags inside a raw block are text, so the whole block is skipped.
         let end = body.match_indices("{%").find_map(|(at, _)| {
             let tag = body.get(at..)?;
             (words(tag.get(2..)?).next()? == "endraw").then_some(at + tag.find("%}")? + 2)
@@ -82,7 +82,7 @@ fn words(tag: &str) -> impl Iterator<Item = &str> {
     tag.trim_start_matches(['-', '+']).split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
 }
 
-/// Where `close` begins, strings left out.
+/// Start of the first `close` outside of string literals.
 fn end_outside_strings(body: &str, close: &str) -> Option<usize> {
     let mut quote = None;
     let mut escaped = false;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_engine_lacks_is_rewritten() {
+    fn only_unsupported_tags_are_rewritten() {
         let cases = [
             ("{% set x = 1 %}", "{% set x = 1 %}"),
             ("{% set ns.x = 1 %}", "{% do ns._assign(\"x\", ( 1 )) %}"),

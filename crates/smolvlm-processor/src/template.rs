@@ -1,4 +1,4 @@
-//! The chat template: conversations to prompt text.
+//! Chat templates, which render conversations to prompt text.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -23,8 +23,8 @@ pub const RELEASED_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages
 {% endfor %}<end_of_utterance>\n{% endfor %}\
 {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
 
-/// The template of conversations with videos: the released one with branches for videos and strings. The reference uses it
-/// instead of any checkpoint's (transformers 5.24.0, processing_smolvlm.py, `apply_chat_template`).
+/// The chat template for conversations with videos: the released one with branches for videos and strings. The
+/// reference uses it instead of the checkpoint's (transformers 5.24.0, processing_smolvlm.py, `apply_chat_template`).
 pub(crate) const VIDEO_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in messages %}\
 {{message['role'] | capitalize}}\
 {% if message['content'] is string %}{{': ' + message['content']}}{% else %}\
@@ -37,47 +37,49 @@ pub(crate) const VIDEO_CHAT_TEMPLATE: &str = "<|im_start|>{% for message in mess
 
 const NAME: &str = "chat_template";
 
-/// Longest template, in bytes. The engine's parser recurses over chains of operators, one level a byte at worst.
+/// Maximum template length in bytes. The engine's parser recurses over chains of operators, in the worst case one level
+/// per byte.
 const MAX_BYTES: usize = 32 << 10;
 
-/// Stack for compiling a template of [`MAX_BYTES`]: twice the most that unoptimized code was seen to use.
+/// Stack size for compiling a template of [`MAX_BYTES`]: twice the measured maximum of unoptimized code.
 const COMPILE_STACK: usize = 128 << 20;
 
-/// Templates up to this length (the released one, for instance) compile on the caller's stack.
+/// Templates up to this length (such as the released one) compile on the caller's stack.
 const SHORT_BYTES: usize = 512;
 
-/// Roles whose strings are probed one by one when a template fails on all of them together.
+/// Maximum number of roles that are probed separately if a template fails for all of them together.
 const MAX_PROBED_ROLES: usize = 8;
 
-/// How a conversation is rendered.
+/// Options of chat template rendering.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenderOptions {
-    /// Whether to end with the words that make the model answer (`Assistant:`).
+    /// Whether to append the generation prompt (`Assistant:`).
     pub add_generation_prompt: bool,
-    /// Whether to leave the last message open, so that the model goes on with its text.
-    /// Excludes `add_generation_prompt`.
+    /// Whether to leave the last message open, so that the model continues its text. Excludes `add_generation_prompt`.
     pub continue_final_message: bool,
-    /// Further template variables (`tools`, `documents`, ...); they take precedence over special tokens.
+    /// Additional template variables (`tools`, `documents`, ...); they take precedence over special tokens.
     pub variables: Map<String, serde_json::Value>,
-    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the strings of a conversation and in `variables` are
-    /// plain characters. Without it they mean what the template's own mean, as in the reference, where this is off, too.
+    /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the strings of a conversation and in
+    /// `variables` are treated as plain text. Otherwise they act like those of the template. Off by default, as in the
+    /// reference.
     ///
-    /// [`Processor::process`](crate::Processor::process), `estimate` and `fit` heed it; a prompt as text cannot show it.
+    /// [`Processor::process`](crate::Processor::process), `estimate` and `fit` support it; a prompt rendered to a
+    /// string cannot represent it.
     pub sanitize_control_tokens: bool,
 }
 
 impl RenderOptions {
-    /// Ask for an answer to the last message.
+    /// Options for an answer to the last message.
     pub fn answer() -> Self {
         Self { add_generation_prompt: true, ..Self::plain() }
     }
 
-    /// Go on with the text of the last message.
+    /// Options for continuing the text of the last message.
     pub fn continue_final() -> Self {
         Self { continue_final_message: true, ..Self::plain() }
     }
 
-    /// Only render the messages.
+    /// Options for rendering only the messages.
     pub fn plain() -> Self {
         Self {
             add_generation_prompt: false,
@@ -87,7 +89,7 @@ impl RenderOptions {
         }
     }
 
-    /// Takes control tokens in the conversation's strings for plain characters.
+    /// Treats control tokens in the strings of the conversation as plain text.
     #[must_use]
     pub fn sanitized(mut self) -> Self {
         self.sanitize_control_tokens = true;
@@ -101,19 +103,19 @@ impl Default for RenderOptions {
     }
 }
 
-/// A compiled Jinja chat template, run in transformers' environment.
+/// A compiled Jinja chat template in the environment of transformers.
 ///
-/// Work per rendering is bounded: a template that loops for ever ends in an error.
+/// The work per rendering is bounded: an infinite loop results in an error.
 #[derive(Debug)]
 pub struct ChatTemplate {
     env: Environment<'static>,
     source: String,
-    marks_answers: bool,
+    has_generation_blocks: bool,
 }
 
 impl ChatTemplate {
-    /// Compiles a template. `fuel` bounds the work of one rendering: about as many engine instructions, or 64 times as
-    /// many bytes of text.
+    /// Compiles a template. `fuel` limits the work of one rendering: roughly the number of engine instructions, or of
+    /// 64-byte units of text.
     ///
     /// # Errors
     /// [`Error::Template`] with the line.
@@ -124,7 +126,7 @@ impl ChatTemplate {
         }
         let source = without_byte_order_mark(source);
         let code = rewrite_tags(source).into_owned();
-        let marks_answers = code.contains(&format!("call {GENERATION}()"));
+        let has_generation_blocks = code.contains(&format!("call {GENERATION}()"));
         let compile = move || {
             let mut env = environment(fuel)?;
             env.add_template_owned(NAME, code)?;
@@ -138,20 +140,20 @@ impl ChatTemplate {
             let thread = thread.map_err(|error| failed(format!("cannot be compiled: {error}")))?;
             thread.join().map_err(|_| failed("the template engine panicked".to_owned()))?
         };
-        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned(), marks_answers })
+        Ok(Self { env: compiled.map_err(template_error)?, source: source.to_owned(), has_generation_blocks })
     }
 
-    /// The template's text.
+    /// The template source.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Whether it marks what the assistant says by `{% generation %}` blocks.
-    pub fn marks_answers(&self) -> bool {
-        self.marks_answers
+    /// Whether the template marks the assistant's text with `{% generation %}` blocks.
+    pub fn has_generation_blocks(&self) -> bool {
+        self.has_generation_blocks
     }
 
-    /// Sets the bound of [`ChatTemplate::new`] anew.
+    /// Sets the work limit, see [`ChatTemplate::new`].
     pub fn set_fuel(&mut self, fuel: u64) {
         self.env.set_fuel(Some(fuel));
     }
@@ -197,8 +199,8 @@ impl ChatTemplate {
         template.render(view.context(forms)).map_err(template_error)
     }
 
-    /// How the template gets the content of each message that was given as a string: as a string where it prints strings, as
-    /// a list of one text item where it would drop them. That is found out by rendering.
+    /// How the content of each message given as a string is passed to the template: as a string if the template prints
+    /// strings, as a list of one text item if it would drop them. Detected by rendering probes.
     fn string_forms(&self, view: &View<'_>) -> Vec<StringForm> {
         let messages = view.conversation.messages.iter().enumerate();
         let strings = messages.filter(|(_, message)| message.as_string().is_some());
@@ -209,7 +211,7 @@ impl ChatTemplate {
             strings.iter().filter(|(_, role)| fits(role)).map(|(index, _)| *index).collect()
         };
         if !strings.is_empty() && !self.probe(view, &of_role(None), &mut forms) {
-            // It may take strings of some roles only, such as the system's.
+            // Some templates accept strings only for some roles, such as `system`.
             let roles: BTreeSet<&str> = strings.iter().map(|(_, role)| *role).collect();
             for role in roles.into_iter().take(MAX_PROBED_ROLES) {
                 self.probe(view, &of_role(Some(role)), &mut forms);
@@ -218,7 +220,7 @@ impl ChatTemplate {
         forms
     }
 
-    /// Finds out which of some strings the template prints; false if it fails on them.
+    /// Detects which of the given string messages the template prints; false if rendering fails.
     fn probe(&self, view: &View<'_>, strings: &[usize], forms: &mut [StringForm]) -> bool {
         let form = |index| if strings.contains(&index) { StringForm::Probe } else { StringForm::List };
         let probed: Vec<StringForm> = (0..forms.len()).map(form).collect();
@@ -232,7 +234,7 @@ impl ChatTemplate {
         true
     }
 
-    /// The last text item of the last message: its index and text.
+    /// Index and text of the last text item of the last message.
     fn continued_text<'c>(&self, conversation: &'c Conversation, at: Position) -> Result<(usize, &'c str), Error> {
         let index = conversation.messages.len().saturating_sub(1);
         let fail = |reason| Error::ContinueFinalMessage { at: at.message(index), reason };
@@ -242,13 +244,13 @@ impl ChatTemplate {
         let items = conversation.messages.last().map(|message| message.content.iter().enumerate());
         let text = items.into_iter().flatten().rev().find_map(|(item, content)| match content {
             Content::Text(text) => Some((item, text.as_str())),
-            Content::Image(_) | Content::Video(_) | Content::Known(_) => None,
+            Content::Image(_) | Content::Video(_) | Content::Precomputed(_) => None,
         });
         text.ok_or_else(|| fail("the last message holds no text"))
     }
 }
 
-/// The reference's cut (transformers 5.24.0, utils/chat_template_utils.py, render_jinja_template).
+/// Cuts the text where the reference does (transformers 5.24.0, utils/chat_template_utils.py, render_jinja_template).
 fn cut_after_final_text(mut text: String, last: &str, at: Position) -> Result<String, Error> {
     let tag = CONTINUE_TAG.trim_end();
     let cut = text.rfind(tag).filter(|_| text.contains(last.trim()));
@@ -267,7 +269,7 @@ fn cut_after_final_text(mut text: String, last: &str, at: Position) -> Result<St
 fn template_error(error: minijinja::Error) -> Error {
     let line = error.line();
     let message = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => "does too much work for one conversation".to_owned(),
+        (ErrorKind::OutOfFuel, _) => "exceeds the work limit for one conversation".to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };

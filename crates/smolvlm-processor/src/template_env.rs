@@ -1,4 +1,4 @@
-//! The template engine, set up as transformers sets up Jinja2 (5.24.0, utils/chat_template_utils.py).
+//! The template engine, configured like Jinja2 in transformers (5.24.0, utils/chat_template_utils.py).
 
 use chrono::Local;
 use minijinja::syntax::SyntaxConfig;
@@ -9,13 +9,14 @@ use minijinja_contrib::pycompat;
 use crate::namespace::namespace;
 use crate::tags::GENERATION;
 
-/// The variable that holds what stands before and after the text of every `{% generation %}` block, or nothing.
+/// Template variable with the markers that enclose the text of every `{% generation %}` block, or none.
 pub(crate) const SPAN_MARKS: &str = "_span_marks";
 
-/// Nesting at which `tojson` gives up; recursion must end before the stack does.
+/// Maximum nesting depth in `tojson`, which bounds the recursion depth.
 const MAX_JSON_DEPTH: usize = 128;
 
-/// Recursion of macros, blocks and loops; well below the engine's own limit of 500, which takes megabytes of stack.
+/// Maximum recursion depth of macros, blocks and loops; well below the engine's own limit of 500, which takes megabytes
+/// of stack.
 const MAX_RECURSION: usize = 200;
 
 /// An environment without templates.
@@ -33,7 +34,7 @@ pub(crate) fn environment(fuel: u64) -> Result<Environment<'static>, Error> {
     Ok(env)
 }
 
-/// The text of a `{% generation %}` block, which is a call block of this function.
+/// Renders the text of a `{% generation %}` block, which is rewritten to a call block of this function.
 fn generation(state: &mut State<'_, '_>, values: Kwargs) -> Result<String, Error> {
     let block: Value = values.get("caller")?;
     let text = block.call(state, &[])?.to_string();
@@ -57,14 +58,14 @@ fn strftime_now(format: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Methods of Python strings, lists and dicts.
+/// Implements methods of Python strings, lists and dicts.
 fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    // A method may copy its string several times over, so that is paid for first.
+    // A method may copy its string several times, so the fuel is consumed first.
     if let Some(text) = value.as_str() {
         state.consume_fuel(text.len() as u64)?;
     }
     match (value.kind(), method) {
-        // These two can multiply sizes; the engine's filters of the same name check that beforehand.
+        // These two can multiply sizes; the engine's filters of the same name check the result size in advance.
         (ValueKind::String, "replace") => {
             let args: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
             state.apply_filter("replace", &args)
@@ -80,7 +81,7 @@ fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &
     }
 }
 
-/// Python's `json.dumps` with transformers' defaults. Jinja's own `tojson` escapes `<`, `>`, `&` and `'`.
+/// Python's `json.dumps` with the defaults of transformers. Jinja's own `tojson` escapes `<`, `>`, `&` and `'`.
 fn to_json(
     state: &State<'_, '_>,
     value: &Value,
@@ -219,7 +220,7 @@ impl Json<'_, '_, '_> {
     }
 }
 
-/// `repr` of a Python float: as Rust's, but for the exponent's sign and two digits.
+/// `repr` of a Python float: the same as Rust's, except that the exponent has a sign and at least two digits.
 fn python_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();

@@ -1,4 +1,4 @@
-//! What a chat template sees of a conversation.
+//! Template variables of a conversation.
 
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -12,52 +12,53 @@ use crate::template::RenderOptions;
 use crate::template_env::SPAN_MARKS;
 use crate::tokenizer::SpecialTokens;
 
-/// Appended to the text that `continue_final_message` continues, then cut off together with all that follows. The
-/// reference's string, since a template may trim its trailing space and the reference then trims the text, too.
+/// Tag appended to the text that `continue_final_message` continues; it is cut off after rendering, with everything
+/// that follows. The string is the reference's: if a template trims its trailing space, the reference trims the text,
+/// too.
 pub(crate) const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/// Names under which messages carry reasoning; templates read the first one, some the second
-/// (transformers 5.24.0, utils/chat_template_utils.py, `_alias_reasoning_fields`).
+/// Keys for the reasoning of a message; templates read the first one, some the second (transformers 5.24.0,
+/// utils/chat_template_utils.py, `_alias_reasoning_fields`).
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// How the content of a message that was given as a string is shown.
+/// How the content of a message given as a string is passed to the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StringForm {
     /// As a list of one text item.
     List,
-    /// As the string.
+    /// As the string itself.
     String,
-    /// As a string of [`probe`], to see whether the template prints it.
+    /// As a [`probe`] string, to detect whether the template prints it.
     Probe,
 }
 
-/// The string that stands for the content of message `index` while a template is probed. A template that trims its text or
-/// changes its case leaves it recognizable.
+/// Probe text that replaces the content of message `index`. It remains recognizable if a template trims it or changes
+/// its case.
 pub(crate) fn probe(index: usize) -> String {
     format!("contentprobe{index}end")
 }
 
-/// A conversation with all that decides how a template sees it.
+/// A conversation with everything that determines its template variables.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub conversation: &'a Conversation,
     pub special: &'a SpecialTokens,
     pub options: &'a RenderOptions,
-    /// Tokens that are marked in all strings that come with the conversation.
+    /// Tokens that are marked in all strings of the conversation.
     pub control_tokens: Option<&'a ControlTokens>,
-    /// What stands before and after the text of every `{% generation %}` block.
+    /// Markers that enclose the text of every `{% generation %}` block.
     pub span_marks: Option<[char; 2]>,
-    /// The text item of the last message to which [`CONTINUE_TAG`] is appended.
+    /// Index of the text item of the last message to which [`CONTINUE_TAG`] is appended.
     pub tagged_item: Option<usize>,
 }
 
 impl<'a> View<'a> {
-    /// A conversation as it is.
+    /// A view without markers and tags.
     pub(crate) fn new(conversation: &'a Conversation, special: &'a SpecialTokens, options: &'a RenderOptions) -> Self {
         Self { conversation, special, options, control_tokens: None, span_marks: None, tagged_item: None }
     }
 
-    /// The template's variables; `forms` has an entry for every message.
+    /// The template variables; `forms` has one entry per message.
     pub(crate) fn context(&self, forms: &[StringForm]) -> Value {
         let last = self.conversation.messages.len().saturating_sub(1);
         let messages = self.conversation.messages.iter().zip(forms).enumerate().map(|(index, (message, &form))| {
@@ -76,7 +77,7 @@ impl<'a> View<'a> {
         Value::from_pairs(context)
     }
 
-    /// The message as the template sees it; further keys follow `role` and `content`.
+    /// Template value of a message; additional keys follow `role` and `content`.
     fn message(&self, index: usize, message: &Message, form: StringForm, tagged_item: Option<usize>) -> Value {
         let content = match (message.as_string(), form) {
             (Some(_), StringForm::Probe) => Value::from(probe(index)),
@@ -93,7 +94,7 @@ impl<'a> View<'a> {
         Value::from_pairs(pairs)
     }
 
-    /// A content item as the template sees it. Templates ask which media keys are there; data itself is kept from them.
+    /// Template value of a content item. Templates check which media keys are present; the data itself is not passed.
     fn content(&self, content: &Content, tagged: bool) -> Value {
         let pair = match content {
             Content::Text(text) => ("text", self.tagged(text, tagged)),
@@ -102,13 +103,13 @@ impl<'a> View<'a> {
             Content::Image(_) => ("image", Value::from("(image data)")),
             Content::Video(VideoSource::Path(path)) => ("path", self.text(&path.to_string_lossy())),
             Content::Video(VideoSource::Url(url)) if scheme(url) != Some("data") => ("url", self.text(url)),
-            Content::Video(_) | Content::Known(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
-            Content::Known(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
+            Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => ("video", Value::from("(video data)")),
+            Content::Precomputed(MediaPlan::Image(_)) => ("image", Value::from("(image data)")),
         };
         let kind = match content {
             Content::Text(_) => "text",
-            Content::Image(_) | Content::Known(MediaPlan::Image(_)) => "image",
-            Content::Video(_) | Content::Known(MediaPlan::Video(_)) => "video",
+            Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => "image",
+            Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => "video",
         };
         Value::from_pairs([("type", Value::from(kind)), pair])
     }
@@ -136,7 +137,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The further keys of a message, with reasoning under all the names that templates read.
+/// The additional keys of a message, with the reasoning under all names that templates use.
 fn with_reasoning_aliases(extra: &Map<String, Json>) -> Map<String, Json> {
     let given = REASONING.iter().find_map(|&key| extra.get(key).filter(|value| !value.is_null()));
     let mut keys = Map::new();

@@ -1,38 +1,38 @@
-//! Text of a token stream, piece by piece.
+//! Incremental decoding of a token stream.
 
 use tokenizers::Tokenizer;
 
 use crate::error::Error;
 
-/// Ids that stay in the window as context once their text is out. Enough for a decoder that looks at its neighbors, and
-/// for UTF-8 to find its character boundaries again wherever the window starts.
+/// Number of ids kept in the window as context after their text was returned. Enough for decoders that depend on
+/// neighboring tokens, and for UTF-8 to resynchronize wherever the window starts.
 const CONTEXT: usize = 8;
 
-/// Ids at which the window is cut back to its context.
+/// Number of ids at which the window is reduced to its context.
 const WINDOW: usize = 24;
 
-/// Decodes token ids as they come, without ever splitting a character.
+/// Decodes token ids incrementally without splitting characters.
 ///
-/// A byte-level token may hold part of a character; its text is held back until the rest has come. The pieces, together
-/// with [`TextDeltas::finish`], are the text that decoding all ids at once gives. Bytes that can no longer become a
-/// character come out as U+FFFD, as they do there. Each push decodes a few dozen ids at most, however long the stream.
+/// A byte-level token may contain part of a character; its text is held back until the character is complete. The
+/// concatenated pieces, including that of [`TextDeltas::finish`], equal the text of decoding all ids at once. Invalid
+/// bytes become U+FFFD, as in that text. Each push decodes at most a few dozen ids, whatever the length of the stream.
 #[derive(Clone, Debug)]
 pub struct TextDeltas<'a> {
     tokenizer: &'a Tokenizer,
     skip_special_tokens: bool,
-    /// The last ids: context first, then those whose text may be incomplete.
+    /// The last ids: context first, then ids whose text may be incomplete.
     window: Vec<u32>,
-    /// Bytes of the window's text that are out already.
+    /// Bytes of the window's text that were already returned.
     emitted: usize,
 }
 
 impl<'a> TextDeltas<'a> {
-    /// Starts a stream. With `skip_special_tokens`, special tokens have no text.
+    /// Starts a stream. With `skip_special_tokens`, special tokens produce no text.
     pub fn new(tokenizer: &'a Tokenizer, skip_special_tokens: bool) -> Self {
         Self { tokenizer, skip_special_tokens, window: Vec::new(), emitted: 0 }
     }
 
-    /// Takes the next id and gives the text that is certain now, if any. Unknown ids have no text.
+    /// Adds the next id and returns the newly completed text, if any. Unknown ids produce no text.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer's decoder fails.
@@ -42,7 +42,7 @@ impl<'a> TextDeltas<'a> {
         }
         self.window.push(id);
         let text = self.decode(&self.window)?;
-        // A character that is not complete decodes to one U+FFFD at the end. All before it is decided.
+        // An incomplete character decodes to one U+FFFD at the end. Everything before it is final.
         let certain = text.strip_suffix(char::REPLACEMENT_CHARACTER).unwrap_or(&text).len();
         let delta = text.get(self.emitted..certain).filter(|delta| !delta.is_empty()).map(str::to_owned);
         self.emitted = self.emitted.max(certain);
@@ -54,7 +54,7 @@ impl<'a> TextDeltas<'a> {
         Ok(delta)
     }
 
-    /// Ends the stream: gives what was held back, and starts anew.
+    /// Ends the stream: returns the text held back and resets the state.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer's decoder fails.
@@ -66,7 +66,7 @@ impl<'a> TextDeltas<'a> {
         Ok(rest)
     }
 
-    /// Whether decoding looks at the id at all.
+    /// Whether the id contributes to the decoded text.
     fn has_text(&self, id: u32) -> bool {
         self.tokenizer.id_to_token(id).is_some_and(|token| {
             !self.skip_special_tokens || !self.tokenizer.get_added_vocabulary().is_special_token(&token)

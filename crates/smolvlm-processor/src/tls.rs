@@ -1,4 +1,4 @@
-//! Certificates that `https:` servers are checked against.
+//! Root certificates for `https:` servers.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Largest certificate file, in bytes. The bundles of operating systems have about 250 kB.
+/// Maximum size of a certificate file in bytes. The bundles of operating systems have about 250 kB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Most files of a certificate folder.
+/// Maximum number of files read from a certificate folder.
 const MAX_FILES: usize = 4096;
 
-/// What the environment says: the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set, as OpenSSL and
-/// curl do, and those of Mozilla otherwise.
+/// The TLS configuration of the environment: the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR` if these are set,
+/// as in OpenSSL and curl, otherwise Mozilla's.
 pub(crate) fn config() -> Result<TlsConfig, String> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let (file, folder) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
@@ -27,7 +27,7 @@ pub(crate) fn config() -> Result<TlsConfig, String> {
         roots.extend(found);
     }
     for folder in folder.iter().flat_map(std::env::split_paths) {
-        // The folder may hold more than certificates.
+        // The folder may contain files other than certificates.
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FILES);
         roots.extend(files.filter_map(|entry| certificates(&entry.path()).ok()).flatten());
     }

@@ -1,4 +1,4 @@
-//! Conversations written as the JSON that [`Conversation::from_json`] reads.
+//! Serialization of conversations to the JSON that [`Conversation::from_json`] reads.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,24 +9,25 @@ use crate::message::{Content, Conversation, Message};
 use crate::source::{FrameList, ImageSource, VideoSource};
 
 impl Conversation {
-    /// The JSON of this conversation: [`Conversation::from_json`] reads it back. Files and URLs stay what they are; bytes are
-    /// written in base64. The `duration` of a frame list has no key and is lost.
+    /// Serializes the conversation to JSON that [`Conversation::from_json`] reads. Files and URLs are written as
+    /// references, bytes as base64. The `duration` of a frame list is not written.
     ///
     /// # Errors
-    /// [`Error::Conversation`] for an empty conversation, and for decoded pixels, known media and paths that are not text.
+    /// [`Error::Conversation`] for an empty conversation, and for decoded pixels, precomputed media and paths that are
+    /// not UTF-8.
     pub fn to_json(&self) -> Result<String, Error> {
         if self.messages.is_empty() {
             return Err(Position::default().error(Problem::NoMessages));
         }
         let messages = self.messages.iter().enumerate().map(|(index, content)| {
-            message(content).ok_or_else(|| Position::default().message(index).error(Problem::NotWritable))
+            message(content).ok_or_else(|| Position::default().message(index).error(Problem::NotSerializable))
         });
         let messages = messages.collect::<Result<Vec<Value>, Error>>()?;
         Ok(format!("{:#}\n", Value::from(messages)))
     }
 }
 
-/// A message; none if it holds what JSON cannot.
+/// The JSON of a message; none if it has content that JSON cannot represent.
 fn message(message: &Message) -> Option<Value> {
     let mut object = message.extra.clone();
     let content: Value = match message.as_string() {
@@ -41,15 +42,15 @@ fn message(message: &Message) -> Option<Value> {
 fn item(content: &Content) -> Option<Value> {
     let (kind, mut object) = match content {
         Content::Text(text) => return Some(json!({"type": "text", "text": text})),
-        Content::Image(source) => ("image", place(source)?),
+        Content::Image(source) => ("image", image(source)?),
         Content::Video(source) => ("video", video(source)?),
-        Content::Known(_) => return None,
+        Content::Precomputed(_) => return None,
     };
     object.insert("type".to_owned(), kind.into());
     Some(object.into())
 }
 
-fn place(source: &ImageSource) -> Option<Map<String, Value>> {
+fn image(source: &ImageSource) -> Option<Map<String, Value>> {
     Some(match source {
         ImageSource::Path(path) => one("path", path.to_str()?),
         ImageSource::Url(url) => one("url", url.as_str()),
@@ -66,7 +67,7 @@ fn video(source: &VideoSource) -> Option<Map<String, Value>> {
         VideoSource::Base64(data) => one("base64", data.as_str()),
         VideoSource::Bytes(bytes) => one("base64", STANDARD.encode(bytes)),
         VideoSource::Frames(FrameList { images, fps, .. }) => {
-            let frames = images.iter().map(|image| place(image).map(Value::from)).collect::<Option<Vec<Value>>>()?;
+            let frames = images.iter().map(|frame| image(frame).map(Value::from)).collect::<Option<Vec<Value>>>()?;
             let mut object = one("video", frames);
             object.extend(fps.map(|fps| ("fps".to_owned(), json!(fps.as_f64()))));
             object
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_written_the_same() {
+    fn json_round_trips() {
         let value = json!([
             {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
             {"role": "user", "content": "Who are you?"},
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_become_base64() {
+    fn bytes_are_written_as_base64() {
         let image = Message::user().image(vec![1, 2, 3]).video(vec![4]);
         let value = message(&image).unwrap();
         assert_eq!(value["content"][0], json!({"type": "image", "base64": "AQID"}));
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn unserializable_content_is_an_error() {
         let pixels = smolvlm_image::Rgb::new(1, 1, vec![0; 3]).unwrap();
         let conversation = Conversation::from([Message::user().text("a"), Message::user().image(pixels)]);
         let error = conversation.to_json().unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The bytes that single tokens add to a text.
+//! The bytes that single tokens contribute to a text.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,26 +6,26 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tokenizers::{Decoder, Tokenizer};
 
-/// A text before a token, which keeps decoders from trimming the token's blank.
+/// Text before the decoded token, which keeps decoders from trimming the token's leading space.
 const PREFIX: &str = "abcdef";
 
-/// The bytes that the characters of byte-level vocabularies stand for.
+/// The bytes represented by the characters of byte-level vocabularies.
 static BYTES: LazyLock<BTreeMap<char, u8>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect());
 
-/// How a vocabulary spells bytes.
+/// How a vocabulary represents bytes.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
-    /// One character a byte.
+    /// One character per byte.
     ByteLevel,
-    /// `<0xNN>` for bytes that are part of a character; all else as text.
+    /// `<0xNN>` for bytes that are part of a character; text for all others.
     ByteFallback,
-    /// As text.
+    /// As plain text.
     Text,
 }
 
-/// Gives the bytes that a token adds to a text, as the reference looks for stop strings in them (transformers 5.24.0,
-/// generation/stopping_criteria.py, `clean_tokenizer_vocab`). A token may hold part of a character.
+/// Maps tokens to the bytes that they contribute to a text, in which the reference looks for stop strings (transformers
+/// 5.24.0, generation/stopping_criteria.py, `clean_tokenizer_vocab`). A token may contain part of a character.
 #[derive(Clone, Debug)]
 pub struct TokenBytes<'a> {
     tokenizer: &'a Tokenizer,
@@ -34,7 +34,7 @@ pub struct TokenBytes<'a> {
 }
 
 impl<'a> TokenBytes<'a> {
-    /// The bytes of this tokenizer's tokens.
+    /// Prepares the mapping for a tokenizer.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
         let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or_default();
         let spelling = if has_type(&decoder, "ByteFallback") {
@@ -60,7 +60,7 @@ impl<'a> TokenBytes<'a> {
         Some(bytes.unwrap_or_else(|| self.text(token).into_bytes()))
     }
 
-    /// The text of a token behind another one.
+    /// The text of a token that follows another one.
     fn text(&self, token: String) -> String {
         let tokens = [self.prefix.as_slice(), std::slice::from_ref(&token)].concat();
         let text = match self.tokenizer.get_decoder() {
@@ -87,8 +87,8 @@ fn fallback_byte(token: &str) -> Option<u8> {
     if is_byte { u8::from_str_radix(digits, 16).ok() } else { None }
 }
 
-/// The printable character that byte-level vocabularies write for a byte: itself where it is visible, else one from
-/// U+0100 on (GPT-2, encoder.py, `bytes_to_unicode`).
+/// The printable character that byte-level vocabularies use for a byte: the character itself if it is printable,
+/// otherwise one from U+0100 on (GPT-2, encoder.py, `bytes_to_unicode`).
 pub(crate) fn byte_char(byte: u8) -> char {
     let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if visible(byte) {

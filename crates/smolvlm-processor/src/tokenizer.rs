@@ -12,12 +12,12 @@ use tokenizers::Tokenizer;
 
 use crate::error::Error;
 
-/// Special tokens by the names that `tokenizer_config.json` gives them (`bos_token`, `image_token`, ...).
+/// Special tokens by their names in `tokenizer_config.json` (`bos_token`, `image_token`, ...).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecialTokens(BTreeMap<String, String>);
 
 impl SpecialTokens {
-    /// The names and strings of the released checkpoints.
+    /// The special tokens of the released checkpoints.
     pub fn released() -> Self {
         [
             ("bos_token", "<|im_start|>"),
@@ -33,39 +33,39 @@ impl SpecialTokens {
         .collect()
     }
 
-    /// Only those that the tokenizer knows as one token.
+    /// Keeps only those that are in the tokenizer's vocabulary.
     #[must_use]
     pub fn known_to(mut self, tokenizer: &Tokenizer) -> Self {
         self.0.retain(|_, token| tokenizer.token_to_id(token).is_some());
         self
     }
 
-    /// The token of that name.
+    /// The token with the given name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All names and tokens, in order of the names.
+    /// Iterates over all names and tokens, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, token)| (name.as_str(), token.as_str()))
     }
 
-    /// Stands for one image in a rendered prompt, and for one visual feature in an expanded one.
+    /// Placeholder of an image in a rendered prompt and of one visual feature in an expanded one.
     pub fn image(&self) -> &str {
         self.get("image_token").unwrap_or("<image>")
     }
 
-    /// Stands for one video in a rendered prompt.
+    /// Placeholder of a video in a rendered prompt.
     pub fn video(&self) -> &str {
         self.get("video_token").unwrap_or("<video>")
     }
 
-    /// Stands before and after the tokens of a tile.
+    /// Token before and after the tokens of a tile.
     pub fn fake_image(&self) -> &str {
         self.get("fake_image_token").unwrap_or("<fake_token_around_image>")
     }
 
-    /// Marks the tile that shows the whole image.
+    /// Token that marks the global tile, which shows the whole image.
     pub fn global_image(&self) -> &str {
         self.get("global_image_token").unwrap_or("<global-img>")
     }
@@ -77,17 +77,17 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for SpecialTokens {
     }
 }
 
-/// What a checkpoint directory says about its tokenizer.
+/// The tokenizer files of a checkpoint directory.
 pub(crate) struct TokenizerFiles {
     pub tokenizer: Tokenizer,
     pub special: SpecialTokens,
-    /// The chat template of `tokenizer_config.json`, the last place where one may stand.
+    /// The chat template of `tokenizer_config.json`, which is used if there is none elsewhere.
     pub chat_template: Option<String>,
 }
 
 impl TokenizerFiles {
-    /// Reads `tokenizer.json` and, where they exist, `tokenizer_config.json` and `special_tokens_map.json`; no file
-    /// may be longer than `max_bytes`.
+    /// Reads `tokenizer.json` and, if they exist, `tokenizer_config.json` and `special_tokens_map.json`; each file may
+    /// have at most `max_bytes`.
     pub fn read(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
         let path = dir.join("tokenizer.json");
         let bytes = read_capped(&path, max_bytes)?;
@@ -106,10 +106,11 @@ impl TokenizerFiles {
     }
 }
 
-/// The tokenizer in the text of a `tokenizer.json`. Its own truncation and padding are switched off, as the reference does.
+/// Parses the text of a `tokenizer.json`. Truncation and padding configured in it are switched off, as in the
+/// reference.
 ///
 /// # Errors
-/// [`Error::Tokenizer`] for a text that is none.
+/// [`Error::Tokenizer`] for an invalid tokenizer.
 pub fn tokenizer_from_json(text: &str) -> Result<Tokenizer, Error> {
     parse_tokenizer(text.as_bytes()).map_err(|message| Error::Tokenizer { message })
 }
@@ -117,7 +118,7 @@ pub fn tokenizer_from_json(text: &str) -> Result<Tokenizer, Error> {
 fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     let bytes = after_byte_order_mark(bytes);
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
-    // The library panics on JSON that is not a tokenizer in some ways (0.23.2, normalizers/mod.rs, `expect`).
+    // The library panics on some invalid tokenizer files (0.23.2, normalizers/mod.rs, `expect`).
     let tokenizer = panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
     let mut tokenizer = tokenizer.map_err(|_| "not a tokenizer")?.map_err(|error| error.to_string())?;
     tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
@@ -146,8 +147,8 @@ pub(crate) fn write_files(
     write("tokenizer_config.json", format!("{:#}\n", Value::Object(config)))
 }
 
-/// Named tokens as transformers 5.24.0 collects them (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
-/// key, the entries of a dict `extra_special_tokens`, and, for files without `added_tokens_decoder`, the map file's.
+/// Collects named tokens as transformers 5.24.0 does (tokenization_utils_base.py, `_from_pretrained`): every `*_token`
+/// key, the entries of a dict `extra_special_tokens`, and, without `added_tokens_decoder`, those of the map file.
 fn special_tokens(config: &Map<String, Value>, map: Option<&Map<String, Value>>) -> SpecialTokens {
     let mut named = BTreeMap::new();
     let legacy_map = map.filter(|_| !config.contains_key("added_tokens_decoder"));
@@ -175,7 +176,7 @@ fn collect_tokens(object: &Map<String, Value>, named: &mut BTreeMap<String, Stri
     }
 }
 
-/// A template, or the one called `default` of several.
+/// The chat template, or the one named `default` if there are several.
 fn chat_template(config: &Map<String, Value>) -> Option<String> {
     let template = match config.get("chat_template")? {
         Value::Array(named) => {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_come_from_all_three_spellings() {
+    fn special_tokens_are_read_from_all_three_notations() {
         let config = object(json!({
             "bos_token": "<s>", "eos_token": {"content": "</s>", "special": true}, "pad_token": null,
             "extra_special_tokens": {"image_token": "<img>"}, "image_token_id": 7, "added_tokens_decoder": {},
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_map_file_wins_in_old_checkpoints() {
+    fn map_file_takes_precedence_in_old_checkpoints() {
         let config = object(json!({"bos_token": "<s>", "unk_token": "<unk>"}));
         let map = object(json!({"bos_token": {"content": "<b>"}}));
         let special = special_tokens(&config, Some(&map));
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_template_is_found_in_a_list() {
+    fn default_template_is_found_in_a_list() {
         let list = json!({"chat_template": [{"name": "rag", "template": "a"}, {"name": "default", "template": "b"}]});
         assert_eq!(chat_template(&object(list)).as_deref(), Some("b"));
         assert_eq!(chat_template(&object(json!({"chat_template": "c"}))).as_deref(), Some("c"));

@@ -1,4 +1,4 @@
-//! `http:` and `https:` URLs: the one parser, and what a policy says about them.
+//! Parsing and policy checks of `http:` and `https:` URLs.
 
 use url::{Host, Url};
 
@@ -6,8 +6,8 @@ use crate::error::{Error, Position};
 use crate::policy::{MediaPolicy, MediaScheme};
 use crate::source::origin;
 
-/// Reads a URL. Host names that are numbers in disguise (`0x7f.1`, `2130706433`) become addresses, so what is checked is
-/// what is connected to. Characters that parsers disagree about are refused.
+/// Parses a URL. Hosts in numeric notation (`0x7f.1`, `2130706433`) are normalized to IP addresses, so that the checked
+/// address is the one connected to. Characters that URL parsers treat differently are rejected.
 pub(crate) fn parse(text: &str, at: Position) -> Result<Url, Error> {
     let wrong = |reason: &str| Error::url(text, at, reason);
     let text = text.trim_matches(' ');
@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str, at: Position) -> Result<Url, Error> {
     supported(Url::parse(text).map_err(|error| wrong(&error.to_string()))?).map_err(wrong)
 }
 
-/// The URL that a redirect from `base` leads to.
+/// The target URL of a redirect from `base`.
 pub(crate) fn redirect(base: &Url, location: &str, at: Position) -> Result<Url, Error> {
     let wrong =
         |reason: &str| Error::Http { at, url: origin(base.as_str()), reason: format!("a redirect that {reason}") };
@@ -43,7 +43,7 @@ fn supported(mut url: Url) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Checks scheme, host name and, where the host is one, address.
+/// Checks the scheme, the host name and, if the host is an IP address, the address.
 pub(crate) fn check(policy: &MediaPolicy, url: &Url, at: Position) -> Result<(), Error> {
     let scheme = if url.scheme() == "https" { MediaScheme::Https } else { MediaScheme::Http };
     policy.check_scheme(scheme, at)?;
@@ -63,7 +63,8 @@ pub(crate) fn check(policy: &MediaPolicy, url: &Url, at: Position) -> Result<(),
     }
 }
 
-/// Why an address is refused. It does not name the address: names of an internal network are nobody's business.
+/// Reason for rejecting an address. It does not contain the address, so that addresses of an internal network are not
+/// disclosed.
 pub(crate) const PRIVATE: &str = "the host has no public address";
 
 #[cfg(test)]
@@ -73,7 +74,7 @@ mod tests {
     use crate::policy::{AddressRule, MediaPolicy};
 
     #[test]
-    fn hosts_are_read_one_way_only() {
+    fn hosts_are_normalized() {
         let host = |text: &str| parse(text, Position::default()).map(|url| url.host_str().unwrap_or("").to_owned());
         for (text, expected) in [
             ("http://EXAMPLE.com/a b.png", "example.com"),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_stay_on_the_web() {
+    fn redirects_to_other_schemes_are_errors() {
         let base = parse("https://example.com/a/b", Position::default()).unwrap();
         let target = |location| redirect(&base, location, Position::default()).map(String::from);
         assert_eq!(target("c?d").unwrap(), "https://example.com/a/c?d");
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_in_urls_are_checked_without_a_lookup() {
+    fn ip_addresses_in_urls_are_checked() {
         let policy = MediaPolicy { addresses: AddressRule::Public, ..MediaPolicy::default() };
         let allowed = |text: &str| check(&policy, &parse(text, Position::default()).unwrap(), Position::default());
         assert!(allowed("http://1.1.1.1/").is_ok() && allowed("http://example.com/").is_ok());

@@ -1,4 +1,4 @@
-//! Whole numbers in English words.
+//! Cardinal numbers in English words.
 
 const SMALL: [&str; 20] = [
     "zero",
@@ -25,7 +25,7 @@ const SMALL: [&str; 20] = [
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const THOUSANDS: [&str; 7] = ["", " thousand", " million", " billion", " trillion", " quadrillion", " quintillion"];
 
-/// A number as the Python package num2words 0.5.14 writes it in English, which the reference uses: `twenty-one`,
+/// Formats a number in English words like the Python package num2words 0.5.14, which the reference uses: `twenty-one`,
 /// `one hundred and one`, `one thousand, two hundred and thirty-four`.
 pub(crate) fn cardinal(number: usize) -> String {
     if number == 0 {
@@ -65,7 +65,7 @@ mod tests {
     use super::cardinal;
 
     #[test]
-    fn numbers_in_words() {
+    fn numbers_match_num2words() {
         for (number, words) in [
             (0, "zero"),
             (13, "thirteen"),

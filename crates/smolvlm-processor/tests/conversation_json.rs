@@ -1,4 +1,4 @@
-//! Conversations as JSON.
+//! Tests of conversation parsing and serialization.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn items(json: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_spelling_of_an_image_is_read() {
+fn all_image_notations_are_parsed() {
     let cases = [
         (r#"{"type": "image", "image": "a.png"}"#, r#"Image(Path("a.png"))"#),
         (r#"{"type": "image", "path": "http://not-a-url"}"#, r#"Image(Path("http://not-a-url"))"#),
@@ -37,7 +37,7 @@ fn every_spelling_of_an_image_is_read() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place() {
+fn errors_include_the_position() {
     let cases = [
         (r#"{"messages": []}"#, "expected a list of messages, found an object"),
         ("7", "expected a list of messages, found a number"),
@@ -61,7 +61,7 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
-fn a_string_is_one_text_item() {
+fn string_content_is_one_text_item() {
     for role in ["user", "system", "assistant", "tool"] {
         let json = format!(r#"[{{"role": "{role}", "content": "hi", "name": "x"}}]"#);
         let message = Conversation::from_json(&json).unwrap().messages.remove(0);
@@ -75,14 +75,14 @@ fn a_string_is_one_text_item() {
 }
 
 #[test]
-fn a_byte_order_mark_is_skipped() {
+fn byte_order_mark_is_skipped() {
     let json = "\u{feff}[{\"role\": \"user\", \"content\": \"hi\"}]";
     assert_eq!(Conversation::from_json(json).unwrap().messages[0].as_string(), Some("hi"));
     assert_eq!(Conversation::many_from_json(json).unwrap().len(), 1);
 }
 
 #[test]
-fn wrong_items_are_named_with_their_index() {
+fn invalid_items_are_reported_with_their_index() {
     let cases = [
         ("\"hi\"", Problem::ItemNotObject { found: "a string" }),
         ("{}", Problem::MissingType),
@@ -91,8 +91,8 @@ fn wrong_items_are_named_with_their_index() {
         (r#"{"type": "audio", "path": "a.mp3"}"#, Problem::UnknownType { found: "audio".to_owned() }),
         (r#"{"type": "video"}"#, Problem::MissingVideo),
         (r#"{"type": "video_url", "video_url": {}}"#, Problem::MissingVideo),
-        (r#"{"type": "video", "path": "a.mp4", "fps": 0}"#, Problem::BadRate),
-        (r#"{"type": "video", "path": "a.mp4", "fps": "x"}"#, Problem::BadRate),
+        (r#"{"type": "video", "path": "a.mp4", "fps": 0}"#, Problem::InvalidFps),
+        (r#"{"type": "video", "path": "a.mp4", "fps": "x"}"#, Problem::InvalidFps),
         (r#"{"type": "video", "video": ["a.png", 3]}"#, Problem::NotString { key: "video", found: "a number" }),
         (r#"{"type": "video", "path": "a", "video": "b"}"#, Problem::SeveralSources { first: "video", second: "path" }),
         (r#"{"type": "text"}"#, Problem::MissingText),
@@ -121,7 +121,7 @@ fn wrong_items_are_named_with_their_index() {
 }
 
 #[test]
-fn text_that_is_not_json_is_placed() {
+fn invalid_json_is_reported_with_line_and_column() {
     match Conversation::from_json("[\n  {\"role\": }\n]") {
         Err(Error::Json { line: 2, column: 12, message }) => assert_eq!(message, "expected value"),
         other => panic!("{other:?}"),
@@ -131,7 +131,7 @@ fn text_that_is_not_json_is_placed() {
 }
 
 #[test]
-fn batches_are_lists_of_conversations_or_one() {
+fn batch_is_a_list_of_conversations_or_one_conversation() {
     let one = r#"[{"role": "user", "content": [{"type": "text", "text": "a"}]}]"#;
     assert_eq!(Conversation::many_from_json(one).unwrap().len(), 1);
     assert_eq!(Conversation::many_from_json(&format!("[{one}, {one}]")).unwrap().len(), 2);
@@ -150,7 +150,7 @@ fn batches_are_lists_of_conversations_or_one() {
 }
 
 #[test]
-fn mutated_conversations_answer() {
+fn mutated_conversations_do_not_panic() {
     const SEED: &str = r#"[{"role": "user", "content": [{"type": "image", "url": "a.png"}, {"type": "text", "text": "é\n"}]},
         {"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}], "name": null}]"#;
     let alphabet: Vec<char> = "{}[]:,\"\\u0 \u{0}é".chars().collect();
@@ -168,9 +168,9 @@ fn mutated_conversations_answer() {
     assert!(read > 100 && misshapen > 100, "{read} read, {misshapen} misshapen");
 }
 
-/// Every spelling that other programs use for an image or a video.
+/// All notations for images and videos that other programs use.
 #[test]
-fn every_spelling_is_understood() {
+fn all_media_notations_are_parsed() {
     let item = |json: &str| {
         let json = format!(r#"[{{"role": "user", "content": [{json}]}}]"#);
         let mut conversation = Conversation::from_json(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
@@ -211,7 +211,7 @@ fn every_spelling_is_understood() {
 }
 
 #[test]
-fn program_and_json_agree() {
+fn builder_and_json_give_the_same_conversation() {
     let json = r#"[{"role": "user", "content": [{"type": "image", "path": "a.png"}]}]"#;
     match &Conversation::from_json(json).unwrap().messages[0].content[0] {
         Content::Image(ImageSource::Path(path)) => assert_eq!(path.to_str(), Some("a.png")),

@@ -1,4 +1,4 @@
-//! Processors of checkpoint directories.
+//! Tests of loading processors from checkpoint directories.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn write(dir: &Path, name: &str, text: &str) {
     fs::write(dir.join(name), text).unwrap();
 }
 
-/// A directory of the old layout, without any template.
+/// A checkpoint directory in the old layout, without a chat template.
 fn checkpoint() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "tokenizer.json", &common::tokenizer().to_string(false).unwrap());
@@ -30,7 +30,7 @@ fn render(processor: &Processor) -> Result<String, Error> {
 }
 
 #[test]
-fn templates_are_taken_in_order() {
+fn chat_template_files_have_a_precedence() {
     let dir = checkpoint();
     let open = || Processor::from_directory(dir.path()).unwrap();
     assert!(matches!(render(&open()), Err(Error::MissingTemplate)));
@@ -66,7 +66,7 @@ fn byte_order_marks_are_skipped() {
 }
 
 #[test]
-fn special_tokens_follow_the_tokenizer_config() {
+fn special_tokens_are_read_from_the_tokenizer_config() {
     let dir = checkpoint();
     let processor = Processor::from_directory(dir.path()).unwrap();
     assert_eq!((processor.bos_token_id(), processor.pad_token_id()), (Some(1), Some(2)));
@@ -86,7 +86,7 @@ fn special_tokens_follow_the_tokenizer_config() {
 }
 
 #[test]
-fn truncation_and_padding_of_the_file_are_off() {
+fn truncation_and_padding_of_the_file_are_disabled() {
     let dir = checkpoint();
     let mut value: serde_json::Value = serde_json::from_str(&common::tokenizer().to_string(false).unwrap()).unwrap();
     value["truncation"] =
@@ -99,7 +99,7 @@ fn truncation_and_padding_of_the_file_are_off() {
 }
 
 #[test]
-fn the_post_processor_runs_unless_the_text_starts_with_bos() {
+fn post_processor_runs_unless_the_text_starts_with_bos() {
     let dir = checkpoint();
     let mut value: serde_json::Value = serde_json::from_str(&common::tokenizer().to_string(false).unwrap()).unwrap();
     value["post_processor"] = serde_json::json!({"type": "TemplateProcessing",
@@ -113,7 +113,7 @@ fn the_post_processor_runs_unless_the_text_starts_with_bos() {
 }
 
 #[test]
-fn missing_and_broken_files_are_named() {
+fn missing_and_invalid_files_are_reported_by_name() {
     let dir = checkpoint();
     let error = || Processor::from_directory(dir.path()).unwrap_err();
     write(dir.path(), "tokenizer_config.json", "[1]");
@@ -134,8 +134,8 @@ fn missing_and_broken_files_are_named() {
 }
 
 #[test]
-fn mutated_tokenizers_answer() {
-    // A small file, so that mutations hit its structure and not only the vocabulary.
+fn mutated_tokenizers_do_not_panic() {
+    // A small file, so that mutations affect its structure and not only the vocabulary.
     const SEED: &str = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": {"type": "NFC"},
         "added_tokens": [{"id": 0, "content": "<image>", "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true}],

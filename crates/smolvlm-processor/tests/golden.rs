@@ -1,4 +1,4 @@
-//! Chat templates and typed control tokens against transformers 5.24.0 (tests/golden/processing_chat.py).
+//! Comparison of chat templates and typed control tokens with transformers 5.24.0 (tests/golden/processing_chat.py).
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn cases(name: &str) -> Vec<Value> {
     serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().clone()
 }
 
-/// The processor of a golden checkpoint, with another template if one is given.
+/// The processor of a golden checkpoint, optionally with another template.
 fn processor(template: Option<&str>) -> Processor {
     let own = Processor::from_directory(&golden("gqa-256m/model")).unwrap();
     let Some(template) = template else { return own };
@@ -53,12 +53,12 @@ fn templates() {
         };
         assert_eq!(processor.render(&conversation, &options).unwrap(), case["text"].as_str().unwrap(), "{case}");
         let template = ChatTemplate::new(template, 1_000_000).unwrap();
-        assert_eq!(template.marks_answers(), case.get("assistant_mask").is_some(), "{case}");
+        assert_eq!(template.has_generation_blocks(), case.get("assistant_mask").is_some(), "{case}");
     }
 }
 
 #[test]
-fn spans_of_the_assistant() {
+fn assistant_spans_match_the_reference() {
     let mut compared = 0;
     for case in cases("chat_templates.json").iter().filter(|case| case.get("assistant_mask").is_some()) {
         let (processor, conversation) = (processor(case["template"].as_str()), conversation(case));
@@ -81,10 +81,10 @@ fn spans_of_the_assistant() {
 }
 
 #[test]
-fn typed_control_tokens() {
+fn typed_control_tokens_match_the_reference() {
     for case in cases("control_tokens.json") {
         let (processor, conversation) = (processor(case["template"].as_str()), conversation(&case));
-        // The case with a template of its own was rendered without a question for an answer.
+        // The case with its own template was rendered without a generation prompt.
         let options = if case["template"].is_string() { RenderOptions::plain() } else { RenderOptions::answer() };
         let options = options.sanitized();
         let batch = processor.process(std::slice::from_ref(&conversation), &options).unwrap();
@@ -95,9 +95,9 @@ fn typed_control_tokens() {
     }
 }
 
-/// The bytes of the tokens, in which the reference looks for stop strings.
+/// Compares the byte representation of tokens, in which the reference looks for stop strings.
 #[test]
-fn stop_strings_end_inside_the_bytes_of_a_token() {
+fn stop_string_matches_in_token_bytes_match_the_reference() {
     let text = std::fs::read_to_string(golden("processing/stop_strings.json")).unwrap();
     let golden_cases: Value = serde_json::from_str(&text).unwrap();
     let stops: Vec<Vec<String>> = serde_json::from_value(golden_cases["stop_strings"].clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Templates that a checkpoint should not carry, but might: all end in an error or in text, never in a crash.
+//! Malicious chat templates: all must result in an error or in text, never in a crash.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn print(template: &str) -> Result<String, Error> {
 }
 
 #[test]
-fn endless_work_ends() {
+fn endless_loops_are_errors() {
     let loops = [
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
@@ -38,7 +38,7 @@ fn endless_work_ends() {
 }
 
 #[test]
-fn a_namespace_stays_flat() {
+fn nested_namespaces_are_errors() {
     let nested = [
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
         "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns }}",
@@ -80,10 +80,10 @@ fn long_chains_do_not_overflow_the_stack() {
     ];
     for (head, unit, tail) in units {
         let template = format!("{head}{}{tail}", unit.repeat(length / unit.len()));
-        // Errors are as good as text; what counts is that there is an answer.
+        // Both text and an error are acceptable; the call must return.
         drop(print(&template));
     }
-    // The engine's recursion ends before the stack does.
+    // The engine's recursion limit must apply before the stack overflows.
     for depth in [10, 100, 400, 900] {
         let nested = format!("{}x{}", "{% generation %}".repeat(depth), "{% endgeneration %}".repeat(depth));
         match print(&nested) {
@@ -95,7 +95,7 @@ fn long_chains_do_not_overflow_the_stack() {
 }
 
 #[test]
-fn mutated_templates_answer() {
+fn mutated_templates_do_not_panic() {
     const OTHER: &str = "{% set ns = namespace(n=0) %}{# c #}{%- for m in messages -%}{% set ns.n = ns.n + 1 %}\
         {{ m['role'].upper() ~ loop.index | tojson(indent=2) }}{% if m.content is string %}{{ m.content }}{% else %}\
         {% for c in m.content if c.type != 'x' %}{{ c.text | trim or '' }}{% endfor %}{% endif %}{% endfor %}\

@@ -1,4 +1,4 @@
-//! Images and videos over HTTP, from a server in this process.
+//! Tests of downloads over HTTP from an in-process server.
 #![cfg(feature = "http")]
 
 mod common;
@@ -17,7 +17,7 @@ fn fetch(url: &str, limits: ProcessorLimits) -> Result<Batch, Error> {
 }
 
 #[test]
-fn an_image_is_fetched_and_redirects_are_followed() {
+fn image_downloads_follow_redirects() {
     let base = serve(|path, connection| match path {
         "/a.png" => reply(connection, "200 OK", "Content-Type: text/plain\r\n", &png()),
         "/moved" => reply(connection, "302 Found", "Location: /a.png\r\n", b""),
@@ -40,13 +40,13 @@ fn an_image_is_fetched_and_redirects_are_followed() {
 }
 
 #[test]
-fn a_video_is_fetched_within_its_own_limit() {
+fn video_downloads_have_their_own_limit() {
     let gif = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/clips/moving.gif")).unwrap();
     let size = gif.len() as u64;
     let base = serve(move |_, connection| reply(connection, "200 OK", "", &gif));
     let run = |max_video_bytes| {
         let mut limits = ProcessorLimits { max_video_bytes, ..ProcessorLimits::default() };
-        // The bound of images is not that of videos.
+        // The image limit does not apply to videos.
         limits.image.max_bytes = 10;
         let question = Conversation::from(Message::user().video(format!("{base}/a.gif")));
         processor_with(limits).process(&[question], &RenderOptions::answer())
@@ -56,9 +56,9 @@ fn a_video_is_fetched_within_its_own_limit() {
 }
 
 #[test]
-fn size_and_time_are_bounded() {
+fn download_size_and_time_are_limited() {
     let base = serve(|path, connection| match path {
-        // Says nothing of its length and never ends.
+        // Endless response without a content length.
         "/endless" => {
             let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
             let mut going = connection.write_all(head).is_ok();
@@ -70,7 +70,7 @@ fn size_and_time_are_bounded() {
             drop(connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1"));
             thread::sleep(Duration::from_secs(20));
         }
-        // A byte from time to time, for ever.
+        // One byte at a time, endlessly.
         "/drip" => {
             let mut going = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").is_ok();
             while going {
@@ -85,7 +85,7 @@ fn size_and_time_are_bounded() {
                 going = connection.write_all(b"1").is_ok();
             }
         }
-        // Half a million redirects, each of them quick.
+        // Endless redirects, each of them fast.
         path if path.starts_with("/r") => {
             thread::sleep(Duration::from_millis(100));
             reply(connection, "302 Found", &format!("Location: {path}1\r\n"), b"");
@@ -108,7 +108,7 @@ fn size_and_time_are_bounded() {
 }
 
 #[test]
-fn unreachable_and_senseless_urls_are_errors() {
+fn unreachable_and_invalid_urls_are_errors() {
     let limits = || ProcessorLimits { http_timeout: Duration::from_secs(2), ..ProcessorLimits::default() };
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{closed}/a.png");

@@ -1,4 +1,4 @@
-//! What a policy allows on the network, tried on servers in this process.
+//! Tests of network policies against in-process servers.
 #![cfg(feature = "http")]
 
 mod common;
@@ -12,7 +12,7 @@ use smolvlm_processor::{
     AddressRule, Batch, Conversation, Error, MediaPolicy, MediaScheme, Message, ProcessorLimits, RenderOptions,
 };
 
-/// Public addresses only, and those of one machine.
+/// A policy that allows only public addresses and the given networks.
 fn public(networks: &[&str]) -> MediaPolicy {
     let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
     MediaPolicy { addresses: AddressRule::Public, networks, ..MediaPolicy::default() }
@@ -24,7 +24,7 @@ fn fetch(url: &str, policy: MediaPolicy) -> Result<Batch, Error> {
 }
 
 #[test]
-fn addresses_that_are_not_public_are_never_connected_to() {
+fn connections_to_private_addresses_are_never_made() {
     let (base, requests) = serve_on("127.0.0.1", |_, connection| reply(connection, "200 OK", "", &png()));
     let port = base.rsplit(':').next().unwrap();
     for host in [
@@ -46,7 +46,7 @@ fn addresses_that_are_not_public_are_never_connected_to() {
         let error = fetch(&format!("http://{host}:{port}/a.png"), public(&[])).unwrap_err();
         assert!(matches!(error, Error::NotAllowed { .. }), "{host}: {error}");
     }
-    // Not every resolver knows the name with a dot at its end.
+    // Not every resolver supports a trailing dot in the name.
     let error = fetch(&format!("http://localhost.:{port}/a.png"), public(&[])).unwrap_err();
     assert!(matches!(error, Error::NotAllowed { .. } | Error::Http { .. }), "{error}");
     for url in [format!("http://127.0.0.1:{port}\\@example.com/"), format!("http:\\\\127.0.0.1:{port}/")] {
@@ -58,7 +58,7 @@ fn addresses_that_are_not_public_are_never_connected_to() {
 }
 
 #[test]
-fn every_redirect_is_checked() {
+fn redirect_targets_are_checked() {
     let (hidden, hidden_requests) = serve_on("127.0.0.2", |_, connection| reply(connection, "200 OK", "", &png()));
     let hidden_port = hidden.rsplit(':').next().unwrap().to_owned();
     let (base, _) = serve_on("127.0.0.1", move |path, connection| {
@@ -84,7 +84,7 @@ fn every_redirect_is_checked() {
     }
     assert!(run("/relative").is_ok());
     assert!(hidden_requests.paths().is_empty());
-    // The same redirects are followed where every address is allowed.
+    // The same redirects are followed if all addresses are allowed.
     assert!(fetch(&format!("{base}/slashes"), MediaPolicy::default()).is_ok());
     assert_eq!(hidden_requests.paths(), ["/a.png"]);
 }
@@ -102,7 +102,7 @@ fn hosts_and_schemes_are_checked_before_anything_is_opened() {
 }
 
 #[test]
-fn all_media_together_are_bounded() {
+fn total_media_size_time_and_count_are_limited() {
     let size = png().len() as u64;
     let (base, _) = serve_on("127.0.0.1", |_, connection| reply(connection, "200 OK", "", &png()));
     let two = [Conversation::from(Message::user().image(base.as_str()).image(base.as_str()))];
@@ -117,9 +117,9 @@ fn all_media_together_are_bounded() {
     assert!(matches!(run(MediaPolicy { max_media: 1, ..MediaPolicy::default() }), Err(Error::TooManyMedia { .. })));
 }
 
-/// A few kilobytes that would become many megabytes.
+/// A few kilobytes that would decompress to many megabytes.
 #[test]
-fn compressed_answers_are_refused() {
+fn compressed_responses_are_errors() {
     let base = serve(|path, connection| {
         let encoding = path.trim_start_matches('/');
         reply(connection, "200 OK", &format!("Content-Encoding: {encoding}\r\n"), &png());
@@ -132,7 +132,7 @@ fn compressed_answers_are_refused() {
 }
 
 #[test]
-fn errors_show_no_more_of_a_url_than_its_host() {
+fn errors_contain_only_the_origin_of_a_url() {
     let base = serve(|path, connection| match path.split('?').next() {
         Some("/secret-moved") => reply(connection, "302 Found", "Location: /secret-loop?secret\r\n", b""),
         Some("/secret-loop") => reply(connection, "302 Found", "Location: /secret-loop?secret\r\n", b""),
@@ -167,9 +167,9 @@ fn errors_show_no_more_of_a_url_than_its_host() {
     }
 }
 
-/// Header and metadata of a JPEG file come first: an estimate does not wait for the rest.
+/// The header and metadata of a JPEG file come first, so an estimate does not wait for the rest.
 #[test]
-fn an_estimate_of_a_jpeg_ends_with_its_header() {
+fn jpeg_estimate_downloads_only_the_header() {
     let jpeg = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/harbour.jpg")).unwrap();
     let expected = Conversation::from(Message::user().image(jpeg.as_slice()));
     let base = serve(move |_, connection| {
@@ -185,10 +185,10 @@ fn an_estimate_of_a_jpeg_ends_with_its_header() {
     assert_eq!(estimate(&conversation), estimate(&expected));
 }
 
-/// Fetches what the environment names, for the tests below: variables can only be set for another process.
+/// Fetches the URL in the environment, for the tests below: environment variables are set for a child process only.
 #[test]
 #[ignore = "run by other tests"]
-fn fetch_in_a_child() {
+fn fetch_in_child_process() {
     let Ok(url) = std::env::var("SMOLVLM_TEST_URL") else { return };
     let policy = match std::env::var_os("SMOLVLM_TEST_PUBLIC") {
         Some(_) => public(&["127.0.0.1"]),
@@ -202,7 +202,7 @@ fn fetch_in_a_child() {
 
 fn child(url: &str, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "fetch_in_a_child", "--nocapture"]);
+    command.args(["--ignored", "--exact", "fetch_in_child_process", "--nocapture"]);
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE"] {
         command.env_remove(variable);
     }
@@ -212,7 +212,7 @@ fn child(url: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_proxy_does_not_get_past_the_address_check() {
+fn proxy_does_not_bypass_the_address_check() {
     let (base, _) = serve_on("127.0.0.1", |_, connection| reply(connection, "200 OK", "", &png()));
     let (proxy, proxied) = serve_on("127.0.0.1", |_, connection| reply(connection, "200 OK", "", &png()));
     let answer = child(&base, &[("HTTP_PROXY", &proxy)]);

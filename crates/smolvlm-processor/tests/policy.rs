@@ -1,4 +1,4 @@
-//! What a policy allows without a network: schemes, folders, counts.
+//! Tests of policies without a network: schemes, folders, counts.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn json(item: &str) -> String {
 }
 
 #[test]
-fn strangers_may_only_send_data() {
+fn untrusted_conversations_may_only_contain_inline_data() {
     let data = format!("data:image/png;base64,{}", common::PNG);
     for item in [
         format!(r#"{{"type": "image", "url": "{data}"}}"#),
@@ -59,7 +59,7 @@ fn strangers_may_only_send_data() {
         let message = error.to_string();
         assert!(message.starts_with("message 0, item 0: "), "{message}");
         assert!(!message.contains("Cargo") && !message.contains("example.com/"), "{message}");
-        // Where media are opened the same policy refuses the same.
+        // The same policy rejects the same media when they are opened.
         let conversation = Conversation::from_json(&text).unwrap();
         let strict = processor().with_media_policy(MediaPolicy::untrusted());
         let error = strict.process(&[conversation], &RenderOptions::answer()).unwrap_err();
@@ -73,7 +73,7 @@ fn strangers_may_only_send_data() {
 }
 
 #[test]
-fn pixels_and_bytes_are_data() {
+fn pixels_and_bytes_count_as_inline_data() {
     let no_data = || MediaPolicy { schemes: vec![MediaScheme::File], ..MediaPolicy::default() };
     let pixels = || ImageSource::from(Rgb::new(1, 1, vec![0; 3]).unwrap());
     for source in [pixels(), png().into(), ImageSource::Base64(common::PNG.into())] {
@@ -86,7 +86,7 @@ fn pixels_and_bytes_are_data() {
 }
 
 #[test]
-fn files_come_from_their_folders_only() {
+fn files_outside_the_allowed_folders_are_errors() {
     let top = tempfile::tempdir().unwrap();
     let media = top.path().join("media");
     fs::create_dir_all(media.join("frames")).unwrap();
@@ -124,7 +124,7 @@ fn files_come_from_their_folders_only() {
         assert!(matches!(run(Message::user().video(frames), in_folder(&media)), Err(Error::NotAllowed { .. })));
     }
     assert!(run(Message::user().video("frames"), in_folder(&media)).is_ok());
-    // Errors about files inside name no path either.
+    // Errors about files inside the folders contain no path either.
     for message in [Message::user().image("bad.png"), Message::user().video("bad.png"), Message::user().image("frames")]
     {
         let error = run(message, in_folder(&media)).unwrap_err().to_string();
@@ -134,7 +134,7 @@ fn files_come_from_their_folders_only() {
 
 #[cfg(unix)]
 #[test]
-fn links_in_a_folder_of_frames_do_not_lead_out() {
+fn frame_folder_links_out_of_the_allowed_folders_are_errors() {
     let top = tempfile::tempdir().unwrap();
     let media = top.path().join("media");
     fs::create_dir_all(media.join("frames")).unwrap();

@@ -1,11 +1,11 @@
-//! Batches that are planned before they are decoded.
+//! Tests of batches that are planned before they are decoded.
 
 mod common;
 
 use common::{png, processor, processor_with};
 use smolvlm_processor::{Conversation, Error, Message, ProcessorLimits, RenderOptions};
 
-/// A header of a PNG of 3 x 2 pixels, and nothing that could be decoded.
+/// The header of a PNG of 3 x 2 pixels without pixel data.
 fn header_only() -> Vec<u8> {
     let mut png = png();
     let data = png.windows(4).position(|window| window == b"IDAT").unwrap();
@@ -27,9 +27,9 @@ fn prompts_are_known_before_pixels_are_decoded() {
     assert!(matches!(header.load(), Err(Error::Image { .. })));
 }
 
-/// A row for every number of tokens: what is prepared is what `fit` and `process` give.
+/// For every token limit, the prepared batch equals the result of `fit` and `process`.
 #[test]
-fn fitting_is_the_same_as_fit_and_process() {
+fn prepare_fitting_equals_fit_then_process() {
     let processor = processor();
     let options = RenderOptions::answer();
     let conversation = Conversation::from([
@@ -62,7 +62,7 @@ fn fitting_is_the_same_as_fit_and_process() {
 }
 
 #[test]
-fn what_is_dropped_takes_no_tiles() {
+fn dropped_media_do_not_count_toward_the_tile_limit() {
     let turn = || [Message::user().image(png()).text("What?"), Message::assistant().text("a")];
     let conversations = [Conversation::new((0..3).flat_map(|_| turn()).take(5))];
     let limits = ProcessorLimits { max_batch_tiles: 2 * 13, ..ProcessorLimits::default() };
@@ -75,7 +75,7 @@ fn what_is_dropped_takes_no_tiles() {
 }
 
 #[test]
-fn positions_are_those_of_the_whole_conversation() {
+fn error_positions_refer_to_the_full_conversation() {
     let bad = Conversation::from([
         Message::user().text("first"),
         Message::assistant().text("one"),
@@ -90,7 +90,7 @@ fn positions_are_those_of_the_whole_conversation() {
 
 #[cfg(feature = "http")]
 #[test]
-fn truncation_fetches_every_medium_once_and_dropped_ones_never() {
+fn truncation_fetches_each_medium_at_most_once() {
     let (base, requests) =
         common::server::serve_on("127.0.0.1", |_, connection| common::server::reply(connection, "200 OK", "", &png()));
     let turn = |index: usize| {
@@ -101,14 +101,14 @@ fn truncation_fetches_every_medium_once_and_dropped_ones_never() {
     let conversations = [Conversation::new(messages)];
     let options = RenderOptions::answer();
     let processor = processor();
-    // Room for three pictures of 13 tiles of 4 tokens, and the text around them.
+    // Enough for three images of 13 tiles with 4 tokens each and the text between them.
     let prepared = processor.prepare_fitting(&conversations, &options, 3 * 13 * 4 + 200).unwrap();
     let batch = prepared.load().unwrap();
     let kept = batch.media[0].len();
     assert!((2..5).contains(&kept), "{kept}");
     let mut fetched = requests.paths();
     fetched.sort();
-    // The one that did not fit was looked at.
+    // The first image that did not fit was opened.
     let expected: Vec<String> = (10 - kept - 1..10).map(|index| format!("/{index}.png")).collect();
     assert_eq!(fetched, expected);
 

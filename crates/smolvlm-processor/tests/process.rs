@@ -1,4 +1,4 @@
-//! Whole batches.
+//! Tests of complete batches.
 
 mod common;
 
@@ -10,7 +10,7 @@ use smolvlm_processor::{
     RenderOptions, Rgb, SpecialTokens, TileGrid,
 };
 
-/// 3 x 2 pixels become 43 x 64, then 48 x 64: a grid of 3 x 4 tiles of 16 pixels, and the whole image.
+/// 3 x 2 pixels are resized to 43 x 64, then to 48 x 64: a grid of 3 x 4 tiles of 16 pixels, and the global tile.
 const GRID: TileGrid = TileGrid { rows: 3, cols: 4 };
 const TILES: usize = 13;
 
@@ -23,7 +23,7 @@ fn one(message: Message) -> Conversation {
 }
 
 #[test]
-fn one_image_and_a_question() {
+fn image_with_a_question() {
     let processor = processor();
     let batch = processor.process(&[one(Message::user().image(png()).text("hi"))], &RenderOptions::answer()).unwrap();
     assert_eq!((batch.rows, batch.edge, batch.tile_count()), (1, 16, TILES));
@@ -33,7 +33,7 @@ fn one_image_and_a_question() {
     assert_eq!(batch.input_ids, processor.encode(&batch.prompts[0]).unwrap());
     assert_eq!(batch.input_ids.len(), batch.len);
     assert!(batch.attention_mask.iter().all(|&real| real == 1));
-    // Spec formula: R * (C * (S + 2) + 1) + S + 3, and one more as this tokenizer does not merge the blank line.
+    // Spec formula: R * (C * (S + 2) + 1) + S + 3, and one more because this tokenizer does not merge the blank line.
     let image = 3 * (4 * (SEQ + 2) + 1) + SEQ + 3 + 1;
     let text = "<|im_start|>".len() - 11 + "User:".len() + "hi".len() + 1 + 1 + "Assistant:".len();
     assert_eq!(batch.len, text + image);
@@ -42,7 +42,7 @@ fn one_image_and_a_question() {
 }
 
 #[test]
-fn mixed_rows_are_padded_on_the_left() {
+fn rows_are_padded_on_the_left() {
     let processor = processor();
     let conversations = [
         one(Message::user().text("only text")),
@@ -67,7 +67,7 @@ fn mixed_rows_are_padded_on_the_left() {
         assert_eq!((batch.prompt_len(row), &batch.media[row]), (alone.len, &alone.media[0]));
     }
     assert_eq!(batch.media.iter().map(Vec::len).collect::<Vec<_>>(), [0, 2, 1]);
-    // 64 x 8 is one row of four tiles; square images are 4 x 4.
+    // 64 x 8 gives one row of four tiles; square images give 4 x 4.
     assert_eq!(batch.all_media().map(Media::tiles).collect::<Vec<_>>(), [5, 17, 17]);
     assert_eq!((batch.prompt_len(3), batch.prompt_len(usize::MAX)), (0, 0));
 }
@@ -96,7 +96,7 @@ fn pixel_values_are_padded_as_in_the_reference() {
 }
 
 #[test]
-fn every_source_gives_the_same_tiles() {
+fn all_image_sources_give_the_same_tiles() {
     let processor = processor();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a picture é.png");
@@ -117,7 +117,7 @@ fn every_source_gives_the_same_tiles() {
         ImageSource::Base64(base64.to_owned()),
         ImageSource::Base64(wrapped),
         ImageSource::Base64(format!("data:image/png;base64,{base64}")),
-        // As in the reference, a string at which no file lies may be the image itself.
+        // As in the reference, a path that does not exist may be the image itself.
         ImageSource::from(base64),
         png().into(),
     ];
@@ -131,7 +131,7 @@ fn every_source_gives_the_same_tiles() {
 }
 
 #[test]
-fn bad_sources_name_the_item() {
+fn invalid_sources_are_reported_with_the_item() {
     let processor = processor();
     let fails = |source: ImageSource| {
         let conversation = Conversation::from([Message::user().text("x"), Message::user().text("y").image(source)]);
@@ -162,14 +162,14 @@ fn bad_sources_name_the_item() {
 
 #[cfg(not(feature = "http"))]
 #[test]
-fn http_without_the_feature_says_which_one_is_missing() {
+fn http_without_the_feature_names_the_feature() {
     let conversation = one(Message::user().image("https://example.com/a.png"));
     let error = processor().process(&[conversation], &RenderOptions::answer()).unwrap_err();
     assert!(matches!(&error, Error::Url { reason, .. } if reason.contains("cargo feature `http`")), "{error}");
 }
 
 #[test]
-fn a_typed_placeholder_is_named() {
+fn typed_placeholder_is_reported_with_its_message() {
     let processor = processor();
     let conversations = [
         one(Message::user().text("fine")),
@@ -184,7 +184,7 @@ fn a_typed_placeholder_is_named() {
     assert_eq!(
         error.to_string(),
         "conversation 1: the prompt holds 2 image placeholder(s), 1 image(s) were given; the text of message 2 contains \
-         the placeholder itself, which sanitize_control_tokens takes for text"
+         the placeholder itself; set sanitize_control_tokens to treat it as text"
     );
     // A template that prints no placeholder.
     let silent =
@@ -194,7 +194,7 @@ fn a_typed_placeholder_is_named() {
 }
 
 #[test]
-fn limits_hold() {
+fn exceeded_limits_are_errors() {
     let question = || [one(Message::user().image(png())), one(Message::user().image(png()))];
     let run = |limits| processor_with(limits).process(&question(), &RenderOptions::answer());
     let default = ProcessorLimits::default;
@@ -226,7 +226,7 @@ fn configuration_can_be_replaced() {
 }
 
 #[test]
-fn padding_needs_a_token_only_where_rows_differ() {
+fn pad_token_is_needed_only_for_padding() {
     let special: SpecialTokens = [("image_token", "<image>")].into_iter().collect();
     let limits = ProcessorLimits::default();
     let processor =
@@ -239,8 +239,8 @@ fn padding_needs_a_token_only_where_rows_differ() {
 }
 
 #[test]
-fn a_tokenizer_that_loses_image_tokens_is_caught() {
-    // The placeholder is an entry of the vocabulary here, but not an added token: no text is ever encoded to it.
+fn tokenizer_without_image_token_is_an_error() {
+    // The placeholder is in the vocabulary but not an added token, so no text is encoded to it.
     let json = common::tokenizer().to_string(false).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
     value["added_tokens"].as_array_mut().unwrap().retain(|token| token["content"] != "<image>");
@@ -252,7 +252,7 @@ fn a_tokenizer_that_loses_image_tokens_is_caught() {
 }
 
 #[test]
-fn a_processor_serves_many_threads() {
+fn processor_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let processor = processor();
     shared(&processor);

@@ -1,4 +1,4 @@
-//! Chat template rendering against texts that transformers 5.24.0 rendered.
+//! Comparison of chat template rendering with transformers 5.24.0.
 
 mod common;
 
@@ -22,12 +22,12 @@ fn print(template: &str) -> Result<String, Error> {
 }
 
 #[test]
-fn the_released_template_is_the_released_one() {
+fn released_template_has_the_released_length() {
     assert_eq!(RELEASED_CHAT_TEMPLATE.len(), 403);
 }
 
 #[test]
-fn released_template_table() {
+fn released_template_renders_as_the_reference() {
     let cases = [
         (vec![Message::user().image("a.png").text("hi")], "<|im_start|>User:<image>hi<end_of_utterance>\nAssistant:"),
         (vec![Message::user().text("hi").image("a.png")], "<|im_start|>User: hi<image><end_of_utterance>\nAssistant:"),
@@ -50,7 +50,7 @@ fn released_template_table() {
 }
 
 #[test]
-fn roles_are_capitalized_as_python_does() {
+fn roles_are_capitalized_like_python() {
     for (role, wanted) in
         [("uSER two", "User two"), ("ÄRZTIN", "Ärztin"), ("ΑΣ", "Ας"), ("ǆ", "ǅ"), ("ß", "Ss"), ("", "")]
     {
@@ -60,15 +60,15 @@ fn roles_are_capitalized_as_python_does() {
 }
 
 #[test]
-fn continuing_cuts_right_after_the_text() {
+fn continuation_ends_after_the_last_text() {
     let options = RenderOptions::continue_final();
     let user = Message::user().text("q");
     let text = render([user.clone(), Message::assistant().text("Sure, ")], &options).unwrap();
     assert_eq!(text, "<|im_start|>User: q<end_of_utterance>\nAssistant: Sure, ");
-    // The last text item is continued; what follows it is cut.
+    // The last text item is continued; everything after it is cut.
     let text = render([user.clone(), Message::assistant().text("a").text("b").image("x.png")], &options).unwrap();
     assert_eq!(text, "<|im_start|>User: q<end_of_utterance>\nAssistant: ab");
-    // A template that trims its text: the space before the cut goes, too.
+    // If a template trims its text, the space before the cut is removed, too.
     let template = "{% for m in messages %}{{ m.role }}: {{ m.content[0].text | trim }};{% endfor %}";
     let text = run(template, [user.clone(), Message::assistant().text("Sure,  ")], &options).unwrap();
     assert_eq!(text, "user: q;assistant: Sure,");
@@ -90,9 +90,9 @@ fn conversations_without_content_are_errors() {
     assert_eq!(error.to_string(), "message 1: \"content\" is empty; give at least one item");
 }
 
-/// Expected values are what transformers' Jinja environment prints for the same template.
+/// Expected values are the output of the Jinja environment of transformers for the same template.
 #[test]
-fn the_environment_is_transformers() {
+fn template_environment_matches_transformers() {
     let cases = [
         ("{{ bos_token }}{{ eos_token }}{{ image_token }}", "<|im_start|><end_of_utterance><image>"),
         ("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ nothing }}", "TrueTrueTrue"),
@@ -131,7 +131,7 @@ fn the_environment_is_transformers() {
 }
 
 #[test]
-fn images_show_where_they_come_from_but_never_their_data() {
+fn templates_see_media_sources_but_not_their_data() {
     let sources =
         Message::user().image("a.png").image("http://h/b.png").image(vec![1, 2]).image("data:image/png;base64,AA");
     let text = run("{% for i in messages[0].content %}{{ i }};{% endfor %}", sources, &RenderOptions::plain()).unwrap();
@@ -143,7 +143,7 @@ fn images_show_where_they_come_from_but_never_their_data() {
 }
 
 #[test]
-fn further_keys_and_variables_reach_the_template() {
+fn extra_keys_and_variables_reach_the_template() {
     let json = r#"[{"role": "user", "name": "Ann", "content": [{"type": "text", "text": "x"}]}]"#;
     let mut options = RenderOptions::plain();
     options.variables.insert("tools".to_owned(), serde_json::json!([{"name": "f"}]));
@@ -154,7 +154,7 @@ fn further_keys_and_variables_reach_the_template() {
 }
 
 #[test]
-fn template_errors_carry_the_line() {
+fn template_errors_include_the_line() {
     let line = |template: &str| match print(template) {
         Err(Error::Template { line, message }) => (line, message),
         other => panic!("{template}: {other:?}"),
@@ -169,7 +169,7 @@ fn template_errors_carry_the_line() {
 }
 
 #[test]
-fn a_processor_without_template_says_so() {
+fn rendering_without_a_template_is_an_error() {
     let processor = Processor::new(common::config(), common::tokenizer(), None).unwrap();
     let result = processor.render(&Message::user().text("x").into(), &RenderOptions::answer());
     assert!(matches!(result, Err(Error::MissingTemplate)));

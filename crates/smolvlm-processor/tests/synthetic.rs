@@ -1,4 +1,4 @@
-//! The made-up tokenizer has the released layout.
+//! Tests of the layout of the synthetic tokenizer.
 
 mod common;
 
@@ -9,7 +9,7 @@ use smolvlm_processor::{
 };
 
 #[test]
-fn the_released_size_has_the_released_ids() {
+fn released_vocabulary_size_has_the_released_ids() {
     let tokenizer = synthetic_tokenizer(49_280).unwrap();
     let ids = [
         ("<|endoftext|>", 0),
@@ -33,7 +33,7 @@ fn the_released_size_has_the_released_ids() {
 }
 
 #[test]
-fn every_size_is_filled_without_gaps() {
+fn all_sizes_have_dense_ids() {
     for size in [299, 300, 386, 387, 388, 552, 600, 49_155, 60_000] {
         let tokenizer = synthetic_tokenizer(size).unwrap();
         assert_eq!(tokenizer.get_vocab_size(true), size);
@@ -50,11 +50,11 @@ fn every_size_is_filled_without_gaps() {
 }
 
 #[test]
-fn text_survives_and_words_are_harmless() {
+fn text_round_trips_and_words_decode_to_ascii() {
     let processor = Processor::new(common::config(), synthetic_tokenizer(49_280).unwrap(), None).unwrap();
     for text in ["Hello, world! 42\n\n", "日本語 naïve 🙂", "\t\u{0}\u{7f} \u{a0}", "a  b", ""] {
         let ids = processor.encode(text).unwrap();
-        assert_eq!(ids.len(), text.len(), "one token a byte");
+        assert_eq!(ids.len(), text.len(), "one token per byte");
         assert_eq!(processor.decode(&ids, false).unwrap(), text);
     }
     for id in 259..49_152 {
@@ -67,7 +67,7 @@ fn text_survives_and_words_are_harmless() {
 }
 
 #[test]
-fn a_saved_tokenizer_makes_a_processor() {
+fn saved_tokenizer_can_be_loaded() {
     let dir = tempfile::tempdir().unwrap();
     let tokenizer = synthetic_tokenizer(49_280).unwrap();
     let made = Processor::new(common::config(), tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned())).unwrap();

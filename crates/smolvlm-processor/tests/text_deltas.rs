@@ -1,4 +1,4 @@
-//! Streamed text is the decoded text, and no character is ever split.
+//! Tests that streamed text equals decoded text and never splits a character.
 
 mod common;
 
@@ -9,7 +9,7 @@ fn processor() -> Processor {
     Processor::new(common::config(), synthetic_tokenizer(600).unwrap(), None).unwrap()
 }
 
-/// The pieces of a stream, one a push; the last is what `finish` gave.
+/// The streamed pieces, one per push; the last is that of `finish`.
 fn stream(processor: &Processor, ids: &[u32], skip: bool) -> Vec<String> {
     let mut deltas = processor.text_deltas(skip);
     let mut pieces: Vec<String> = ids.iter().map(|&id| deltas.push(id).unwrap().unwrap_or_default()).collect();
@@ -17,13 +17,13 @@ fn stream(processor: &Processor, ids: &[u32], skip: bool) -> Vec<String> {
     pieces
 }
 
-/// Ids of bytes: the synthetic vocabulary has byte b at id b + 3.
+/// Token ids of bytes: the synthetic vocabulary has byte b at id b + 3.
 fn byte_ids(bytes: &[u8]) -> Vec<u32> {
     bytes.iter().map(|&byte| u32::from(byte) + 3).collect()
 }
 
 #[test]
-fn characters_come_whole() {
+fn characters_are_never_split() {
     let processor = processor();
     for text in ["Hello, world!\n", "naïve café", "日本語のテキスト", "🙂👩‍👩‍👧 ok", "Привет, мир!", "\u{fffd}ok\u{fffd}"]
     {
@@ -31,7 +31,8 @@ fn characters_come_whole() {
         assert_eq!(pieces.concat(), text);
         if !text.contains(char::REPLACEMENT_CHARACTER) {
             assert!(pieces.iter().all(|piece| !piece.contains(char::REPLACEMENT_CHARACTER)), "{text}: {pieces:?}");
-            // Every byte is one token, so each character comes with its last byte and nothing is left for the end.
+            // Every byte is one token, so each character is returned with its last byte and nothing is left for the
+            // end.
             assert!(pieces.iter().all(|piece| piece.chars().count() <= 1) && pieces.last().unwrap().is_empty());
         }
     }
@@ -45,7 +46,7 @@ fn ascii_is_never_held_back() {
 }
 
 #[test]
-fn bytes_that_are_no_character_come_out_as_in_decode() {
+fn invalid_utf8_streams_as_in_decode() {
     let processor = processor();
     let cases: [&[u8]; 9] = [
         b"\xff",
@@ -62,7 +63,7 @@ fn bytes_that_are_no_character_come_out_as_in_decode() {
         let ids = byte_ids(bytes);
         assert_eq!(stream(&processor, &ids, true).concat(), processor.decode(&ids, true).unwrap(), "{bytes:x?}");
     }
-    // Nothing waits for ever: all but the last of many stray bytes are out before the end.
+    // Text is not held back indefinitely: all but the last of many stray bytes are returned before the end.
     let pieces = stream(&processor, &byte_ids(&[0x80; 200]), true);
     assert_eq!(pieces.last().map(String::as_str), Some("\u{fffd}"));
 }
@@ -73,7 +74,7 @@ fn random_streams_equal_decode() {
     let mut random = Random(11);
     for round in 0..600 {
         let length = random.below(90);
-        // Bytes of broken characters, special tokens, words and ids beyond the vocabulary in turn.
+        // A mix of invalid UTF-8, special tokens, words and ids beyond the vocabulary.
         let ids: Vec<u32> = (0..length)
             .map(|_| match random.below(10) {
                 0..=4 => 3 + 0x80 + random.below(0x80) as u32,
@@ -91,7 +92,7 @@ fn random_streams_equal_decode() {
 }
 
 #[test]
-fn special_tokens_are_kept_or_skipped() {
+fn special_tokens_can_be_skipped() {
     let processor = processor();
     let eos = processor.eos_token_id().unwrap();
     let ids: Vec<u32> = byte_ids("日".as_bytes()[..2].as_ref())
@@ -104,7 +105,7 @@ fn special_tokens_are_kept_or_skipped() {
 }
 
 #[test]
-fn a_finished_stream_can_be_used_again() {
+fn finished_stream_can_be_reused() {
     let processor = processor();
     let mut deltas = processor.text_deltas(true);
     for _ in 0..2 {
@@ -114,9 +115,9 @@ fn a_finished_stream_can_be_used_again() {
     }
 }
 
-/// A tokenizer whose decoder looks at neighbors: words are joined by spaces, the first has none.
+/// A tokenizer whose decoder depends on neighboring tokens: words are joined by spaces, the first has none.
 #[test]
-fn other_decoders_stream_too() {
+fn context_dependent_decoders_stream_correctly() {
     let json = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
         "added_tokens": [{"id": 3, "content": "<image>", "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true}],

@@ -1,4 +1,4 @@
-//! Videos in conversations.
+//! Tests of videos in conversations.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::{Random, SEQ, config, processor, tokenizer};
 use smolvlm_config::{ResizePolicy, Size, VideoProcessorConfig};
 use smolvlm_processor::{
     Conversation, Error, FrameList, ImageSource, Media, MediaPlan, Message, Processor, ProcessorConfig,
-    RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoSource, VideoWords,
+    RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoPromptStyle, VideoSource,
 };
 
 fn with_videos() -> Processor {
@@ -34,7 +34,7 @@ fn video(frames: usize, fps: Option<u64>) -> VideoSource {
 }
 
 #[test]
-fn images_and_videos_enter_in_the_order_written() {
+fn images_and_videos_keep_their_order() {
     let processor = with_videos();
     let conversation = Conversation::from([
         Message::system().text("s"),
@@ -52,12 +52,12 @@ fn images_and_videos_enter_in_the_order_written() {
         .collect();
     assert!(places.is_sorted(), "{places:?}");
     assert_eq!(prompt.matches("<image>").count(), (3 + 5 + 2 + 5) * SEQ);
-    // Mixed batches are laid out by rows.
+    // Batches with both images and videos are laid out by row.
     assert_eq!(batch.pixel_values().unwrap().shape, [1, 15, 3, 16, 16]);
 }
 
 #[test]
-fn rows_of_any_kind_make_a_batch() {
+fn text_image_and_video_rows_can_be_batched() {
     let processor = with_videos();
     let conversations = [
         Conversation::from(Message::user().video(video(40, Some(8))).text("v")),
@@ -72,11 +72,11 @@ fn rows_of_any_kind_make_a_batch() {
         assert_eq!(batch.media[row], alone.media[0]);
     }
     assert!(batch.prompts[3].contains("two frames"));
-    let reference = with_videos().with_video_words(VideoWords::Reference);
+    let reference = with_videos().with_video_prompt_style(VideoPromptStyle::Reference);
     let batch = reference.process(&conversations, &RenderOptions::answer()).unwrap();
     assert!(batch.prompts[0].contains("five frames") && batch.prompts[3].contains("five frames"));
 
-    // Videos alone are laid out one by one, and their mask is 1 everywhere, as in the reference.
+    // Batches with only videos are laid out by video, and their mask is 1 everywhere, as in the reference.
     let videos = [conversations[0].clone(), conversations[3].clone()];
     let pixels = processor.process(&videos, &RenderOptions::answer()).unwrap().pixel_values().unwrap();
     assert_eq!(pixels.shape, [2, 5, 3, 16, 16]);
@@ -86,7 +86,7 @@ fn rows_of_any_kind_make_a_batch() {
 }
 
 #[test]
-fn mistakes_name_the_item() {
+fn video_errors_include_the_item() {
     let processor = with_videos();
     let fails = |message| processor.process(&[Conversation::from(message)], &RenderOptions::answer()).unwrap_err();
     let error = fails(Message::user().text("x").video("no/such.mp4"));
@@ -97,7 +97,7 @@ fn mistakes_name_the_item() {
     assert!(matches!(error, Error::Video { .. }), "{error}");
     let error = fails(Message::user().video(video(2, None)).text("a <video> tag"));
     assert!(matches!(error, Error::VideoCount { placeholders: 2, videos: 1, typed_in: Some(0), .. }), "{error}");
-    // Other checkpoints may have image tiles of another size.
+    // Other checkpoints may have image tiles of a different size.
     let mut config = with_videos().config().clone();
     config.video.max_image_size = 32;
     let odd = with_videos().with_config(config).unwrap();
@@ -105,18 +105,18 @@ fn mistakes_name_the_item() {
     assert!(matches!(odd.process(&[both], &RenderOptions::answer()), Err(Error::TileEdges { first: 32, other: 16 })));
 }
 
-/// Without videos `<video>` is no placeholder; the reference would refuse the text.
+/// Without videos, `<video>` is not a placeholder; the reference would reject the text.
 #[test]
-fn the_word_video_in_brackets_is_only_text() {
+fn video_tag_is_text_without_videos() {
     let batch = processor()
         .process(&[Message::user().text("What does <video> mean in HTML?").into()], &RenderOptions::answer())
         .unwrap();
     assert!(batch.prompts[0].contains("<video>"));
 }
 
-/// Random conversations: what the estimate says is what the batch has.
+/// Estimates of random conversations equal the counts of the batch.
 #[test]
-fn estimates_are_exact() {
+fn estimates_equal_batch_counts() {
     let mut random = Random(5);
     let policies =
         [ResizePolicy::Faithful, ResizePolicy::NoUpscale, ResizePolicy::MaxTiles(4), ResizePolicy::GlobalOnly];
@@ -146,8 +146,8 @@ fn estimates_are_exact() {
 }
 
 #[test]
-fn an_estimate_looks_at_headers_only() {
-    // Nothing but the header of a PNG of 30000 x 20000 pixels, and a little of its data.
+fn estimate_reads_only_headers() {
+    // Only the header of a PNG of 30000 x 20000 pixels and the start of its data.
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x75\x30\0\0\x4e\x20\x08\x02\0\0\0".to_vec();
     png.extend(crc(&png[12..]).to_be_bytes());
     png.extend(b"\0\0\0\x01IDAT\x78");
@@ -172,7 +172,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_long_conversation_loses_its_oldest_turns_whole() {
+fn truncation_drops_oldest_turns_as_a_whole() {
     let processor = with_videos();
     let options = RenderOptions::answer();
     let conversation = Conversation::from([

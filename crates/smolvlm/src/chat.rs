@@ -138,8 +138,8 @@ fn positions(conversation: &Conversation, batch: &Batch) -> Vec<MediaPosition> {
     for (index, message) in conversation.messages.iter().enumerate() {
         for (item, content) in message.content.iter().enumerate() {
             match content {
-                Content::Image(_) | Content::Known(MediaPlan::Image(_)) => images.push((index, item)),
-                Content::Video(_) | Content::Known(MediaPlan::Video(_)) => videos.push((index, item)),
+                Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.push((index, item)),
+                Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.push((index, item)),
                 _ => {}
             }
         }

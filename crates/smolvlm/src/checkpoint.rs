@@ -188,7 +188,7 @@ impl Checkpoint {
         Ok(processor
             .with_limits(limits)
             .with_media_policy(options.media_policy.clone())
-            .with_video_words(options.video_words)
+            .with_video_prompt_style(options.video_prompt_style)
             .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 

@@ -85,7 +85,7 @@ pub use image::Rgb;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
     AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
-    Message, Network, ProcessorLimits, Ratio, VideoSource, VideoWords,
+    Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use smolvlm::SmolVlm;

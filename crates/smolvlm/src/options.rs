@@ -6,7 +6,7 @@ use burn::tensor::DType;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
 use smolvlm_model::WeightFormat;
-use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoWords};
+use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoPromptStyle};
 use std::fmt;
 use std::str::FromStr;
 
@@ -73,7 +73,7 @@ impl Default for Options {
             resize: ResizePolicy::default(),
             video_fps: None,
             video_frames: None,
-            video_words: VideoWords::default(),
+            video_prompt_style: VideoPromptStyle::default(),
             truncation: Truncation::default(),
             sanitize_control_tokens: false,
             feature_cache_bytes: 64 << 20,

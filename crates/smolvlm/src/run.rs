@@ -6,7 +6,7 @@ use crate::prefix::CachedPrefix;
 use crate::sequence::Sequence;
 use crate::{Cancel, Error, Generation, SmolVlm, Timings};
 use burn::tensor::Tensor;
-use smolvlm_generate::{Choice, FinishReason, SamplingParams};
+use smolvlm_generate::{FinishReason, SampledToken, SamplingParams};
 use smolvlm_model::{KvCache, ModelInputs};
 use smolvlm_processor::{Batch, Conversation};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! One sequence in the generation loop.
 
 use crate::{Error, SmolVlm};
-use smolvlm_generate::{Choice, FinishReason, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
 /// One sequence in the generation loop.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoWords};
+use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoPromptStyle};
 
 /// The default checkpoint, the smallest released one.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -70,10 +70,10 @@ fn device(text: &str) -> Result<Device, smolvlm::Error> {
     if text.is_empty() { Ok(Device::Auto) } else { text.parse() }
 }
 
-fn video_words() -> impl TypedValueParser<Value = VideoWords> {
+fn video_words() -> impl TypedValueParser<Value = VideoPromptStyle> {
     PossibleValuesParser::new(["own", "reference"]).map(|word| match word.as_str() {
-        "reference" => VideoWords::Reference,
-        _ => VideoWords::Own,
+        "reference" => VideoPromptStyle::Reference,
+        _ => VideoPromptStyle::PerVideo,
     })
 }
 
@@ -89,7 +89,7 @@ impl Model {
             resize: self.resize,
             video_fps: self.video_fps,
             video_frames: self.video_frames,
-            video_words: self.video_words,
+            video_prompt_style: self.video_words,
             sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             limits: self.limits(),

@@ -1,24 +1,24 @@
-//! Small searches whose result is known. Goldens of the reference are in `tests/goldens.rs`.
+//! Small searches with known results. Reference values are in `tests/goldens.rs`.
 
 use super::*;
 
 const EOS: u32 = 0;
-const OUT: f32 = f32::NEG_INFINITY;
+const MASKED: f32 = f32::NEG_INFINITY;
 
 fn params(beams: usize) -> SamplingParams {
     SamplingParams::greedy().num_beams(beams).eos_token_ids([EOS]).max_new_tokens(3)
 }
 
-fn going_on(_: &[u32]) -> Result<bool, Error> {
+fn never_stopped(_: &[u32]) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Runs a search over a model whose logits depend on the generated tokens.
+/// Runs a search on a model whose logits depend on the generated tokens.
 fn search(mut search: BeamSearch, model: impl Fn(&[u32]) -> Vec<f32>) -> Vec<Hypothesis> {
     let mut texts = vec![Vec::new(); search.beams()];
     loop {
         let logits: Vec<f32> = texts.iter().flat_map(|text| model(text)).collect();
-        match search.advance(&logits, &mut going_on).unwrap() {
+        match search.advance(&logits, &mut never_stopped).unwrap() {
             BeamStep::Done => return search.finish(),
             BeamStep::Continue { parents, tokens } => {
                 let grown = parents.iter().zip(&tokens).map(|(&parent, &token)| {
@@ -36,8 +36,8 @@ fn logs(probs: &[f32]) -> Vec<f32> {
     probs.iter().map(|prob| prob.ln()).collect()
 }
 
-/// The likeliest first token leads to unlikely texts.
-fn garden_path(text: &[u32]) -> Vec<f32> {
+/// A model whose most likely first token leads to unlikely sequences.
+fn misleading_first_token(text: &[u32]) -> Vec<f32> {
     match text {
         [] => logs(&[0.0, 0.6, 0.4]),
         [1] => logs(&[0.4, 0.3, 0.3]),
@@ -46,38 +46,39 @@ fn garden_path(text: &[u32]) -> Vec<f32> {
 }
 
 #[test]
-fn beams_find_what_greedy_decoding_misses() {
-    let best = search(BeamSearch::new(&params(2), &[9], 3).unwrap(), garden_path);
+fn beam_search_finds_better_sequences_than_greedy_decoding() {
+    let best = search(BeamSearch::new(&params(2), &[9], 3).unwrap(), misleading_first_token);
     assert_eq!(best.len(), 1);
     assert_eq!((best[0].tokens.as_slice(), best[0].finish_reason), (&[2, EOS][..], FinishReason::Eos));
     assert!((best[0].score - 0.4_f32.ln() / 2.0).abs() < 1e-6);
 }
 
 #[test]
-fn several_texts_come_best_first() {
-    let best = search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), garden_path);
+fn hypotheses_are_sorted_best_first() {
+    let best = search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), misleading_first_token);
     assert_eq!(best.iter().map(|text| text.tokens.clone()).collect::<Vec<_>>(), [vec![2, EOS], vec![1, EOS]]);
     assert!(best[0].score > best[1].score);
 }
 
 #[test]
-fn the_length_ends_all_texts() {
-    let best = search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), |_| vec![OUT, 1.0, 0.0]);
+fn maximum_length_ends_all_sequences() {
+    let best =
+        search(BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap(), |_| vec![MASKED, 1.0, 0.0]);
     assert!(best.iter().all(|text| text.tokens.len() == 3 && text.finish_reason == FinishReason::Length));
     assert_eq!(best[0].tokens, [1, 1, 1]);
 }
 
 #[test]
-fn the_first_step_continues_one_beam() {
+fn first_step_continues_only_one_beam() {
     let mut search = BeamSearch::new(&params(2), &[9], 4).unwrap();
-    let logits = [OUT, 1.0, 5.0, 1.5];
-    let step = search.advance(&[logits, logits].concat(), &mut going_on).unwrap();
+    let logits = [MASKED, 1.0, 5.0, 1.5];
+    let step = search.advance(&[logits, logits].concat(), &mut never_stopped).unwrap();
     assert_eq!(step, BeamStep::Continue { parents: vec![0, 0], tokens: vec![2, 3] });
 }
 
 #[test]
-fn a_text_that_ends_behind_the_best_is_dropped() {
-    // The end token is third among the continuations of two beams, and better than anything that comes later.
+fn sequence_ending_below_the_best_candidates_is_dropped() {
+    // The end token is third among the continuations of two beams, and better than everything that follows.
     let model =
         |text: &[u32]| if text.is_empty() { logs(&[0.2, 0.4, 0.3, 0.1]) } else { logs(&[0.0, 0.1, 0.45, 0.45]) };
     let params = params(2).length_penalty(0.0).max_new_tokens(2);
@@ -86,30 +87,30 @@ fn a_text_that_ends_behind_the_best_is_dropped() {
 }
 
 #[test]
-fn impossible_texts_do_not_count_as_finished() {
+fn impossible_sequences_do_not_count_as_finished() {
     let params = params(2).num_return_sequences(2);
-    let best = search(BeamSearch::new(&params, &[9], 3).unwrap(), |_| vec![0.0, OUT, OUT]);
+    let best = search(BeamSearch::new(&params, &[9], 3).unwrap(), |_| vec![0.0, MASKED, MASKED]);
     assert_eq!((best[0].tokens.as_slice(), best[0].finish_reason), (&[EOS][..], FinishReason::Eos));
     assert_ne!(best[1].finish_reason, FinishReason::Eos);
 }
 
 #[test]
-fn there_is_a_way_on_past_all_end_tokens() {
+fn enough_candidates_remain_beside_all_end_tokens() {
     let params = params(1).eos_token_ids([0, 1]).early_stopping(EarlyStopping::WhenImpossible).length_penalty(2.0);
     let mut search = BeamSearch::new(&params, &[9], 3).unwrap();
-    let step = search.advance(&logs(&[0.4, 0.35, 0.25]), &mut going_on);
+    let step = search.advance(&logs(&[0.4, 0.35, 0.25]), &mut never_stopped);
     assert_eq!(step, Ok(BeamStep::Continue { parents: vec![0], tokens: vec![2] }));
 }
 
 #[test]
-fn the_caller_can_end_texts() {
+fn caller_can_stop_sequences() {
     let mut search = BeamSearch::new(&params(1), &[9], 4).unwrap();
     let mut seen = Vec::new();
     let mut stopped = |text: &[u32]| {
         seen.push(text.to_vec());
         Ok(text == [2])
     };
-    let step = search.advance(&[OUT, 1.0, 3.0, 2.0], &mut stopped).unwrap();
+    let step = search.advance(&[MASKED, 1.0, 3.0, 2.0], &mut stopped).unwrap();
     assert_eq!(step, BeamStep::Done);
     assert_eq!(seen, [[2], [3]]);
     let best = search.finish();
@@ -117,20 +118,20 @@ fn the_caller_can_end_texts() {
 }
 
 #[test]
-fn errors_of_the_caller_come_back() {
+fn errors_of_the_callback_are_returned() {
     let mut search = BeamSearch::new(&params(1), &[9], 4).unwrap();
     let error = Error::NoToken { vocabulary: 7 };
     assert_eq!(search.advance(&[0.0; 4], &mut |_| Err(error.clone())), Err(error));
 }
 
 #[test]
-fn an_interrupted_search_ends_with_its_reason() {
+fn interrupted_search_has_its_finish_reason() {
     let interrupted = |steps: usize| {
         let mut search = BeamSearch::new(&params(2).num_return_sequences(2), &[9], 3).unwrap();
-        search.advance(&[OUT, 2.0, 1.0, OUT, 2.0, 1.0], &mut going_on).unwrap();
+        search.advance(&[MASKED, 2.0, 1.0, MASKED, 2.0, 1.0], &mut never_stopped).unwrap();
         search.interrupt(FinishReason::Time);
         for _ in 0..steps {
-            assert_eq!(search.advance(&[OUT, 2.0, 1.0, OUT, 2.0, 1.0], &mut going_on), Ok(BeamStep::Done));
+            assert_eq!(search.advance(&[MASKED, 2.0, 1.0, MASKED, 2.0, 1.0], &mut never_stopped), Ok(BeamStep::Done));
         }
         search.finish().into_iter().map(|text| (text.tokens, text.finish_reason)).collect::<Vec<_>>()
     };
@@ -139,20 +140,20 @@ fn an_interrupted_search_ends_with_its_reason() {
 }
 
 #[test]
-fn wrong_sizes_are_errors() {
+fn wrong_logits_sizes_are_errors() {
     let vocabulary = BeamSearch::new(&params(2).eos_token_ids([0, 1]), &[9], 2).map(|_| ());
     assert_eq!(vocabulary, Err(Error::Vocabulary { vocabulary: 2, needed: 3 }));
     assert_eq!(BeamSearch::new(&params(2), &[9], 1).map(|_| ()), Err(Error::Vocabulary { vocabulary: 1, needed: 2 }));
     assert!(matches!(BeamSearch::new(&params(0), &[9], 9), Err(Error::Invalid { parameter: "num_beams", .. })));
     assert!(matches!(BeamSearch::new(&params(1).max_length(1), &[9], 9), Err(Error::MaxLength { .. })));
     let mut search = BeamSearch::new(&params(2), &[9], 3).unwrap();
-    let logits = search.advance(&[0.0; 5], &mut going_on);
+    let logits = search.advance(&[0.0; 5], &mut never_stopped);
     assert_eq!(logits, Err(Error::BeamLogits { beams: 2, vocabulary: 3, found: 5 }));
-    assert_eq!(search.advance(&[f32::NAN; 6], &mut going_on), Err(Error::NoNumber { vocabulary: 3 }));
+    assert_eq!(search.advance(&[f32::NAN; 6], &mut never_stopped), Err(Error::AllNan { vocabulary: 3 }));
 }
 
 #[test]
-fn drawn_beams_follow_the_seed_and_the_stream() {
+fn sampled_beams_depend_on_seed_and_stream() {
     let params = params(2).do_sample(true).num_return_sequences(2).max_new_tokens(6);
     let flat = |_: &[u32]| vec![0.0; 30];
     let run =
@@ -163,16 +164,17 @@ fn drawn_beams_follow_the_seed_and_the_stream() {
     assert!(run(1, 0).iter().all(|text| text.tokens.len() == 6 || text.tokens.ends_with(&[EOS])));
 }
 
-/// Of draws without replacement, the first follows the probabilities and the second those of what is left.
+/// When sampling without replacement, the first sample follows the probabilities and the second those of the remaining
+/// items.
 #[test]
-fn draws_without_replacement_have_the_right_chances() {
+fn sampling_without_replacement_follows_the_probabilities() {
     let probs = [0.5_f32, 0.3, 0.2, 0.0];
     let mut random = Random::new(Some(3), 0);
     let mut counts = [[0_u32; 3]; 3];
     let total = 100_000;
     for _ in 0..total {
         let drawn = draw(&logs(&probs), &mut random, 2);
-        counts[drawn[0].place][drawn[1].place] += 1;
+        counts[drawn[0].index][drawn[1].index] += 1;
     }
     let mut chi_square = 0.0;
     for first in 0..3 {

@@ -1,11 +1,12 @@
-//! The chain of setters.
+//! Builder methods of the generation parameters.
 
 use super::SamplingParams;
 use crate::LoopGuard;
 use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 use std::time::Duration;
 
-/// One setter for each field: `plain` ones take its type, `optional` ones what is in its `Some`, `lists` the items.
+/// Defines one setter per field: `plain` fields take a value of their type, `optional` ones the content of `Some`,
+/// `lists` the items.
 macro_rules! setters {
     (@one $field:ident, $argument:ident: $type:ty, $value:expr) => {
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
@@ -25,13 +26,13 @@ macro_rules! setters {
         $(setters!(@one $optional, value: $optional_type, Some(value));)*
         $(setters!(@one $list, items: impl IntoIterator<Item = impl Into<$item>>,
             items.into_iter().map(Into::into).collect());)*
-        // Token ids are taken as they are, so that literals need no type.
+        // Token ids are not generic, so that literals need no type.
         $(setters!(@one $tokens, ids: impl IntoIterator<Item = u32>, ids.into_iter().collect());)*
     };
 }
 
 impl SamplingParams {
-    /// Sets [`max_new_tokens`](#structfield.max_new_tokens) and unsets `max_length`, which it wins over.
+    /// Sets [`max_new_tokens`](#structfield.max_new_tokens) and unsets `max_length`, over which it takes precedence.
     #[must_use]
     pub fn max_new_tokens(mut self, count: usize) -> Self {
         self.max_new_tokens = count;

@@ -1,10 +1,10 @@
-//! What a checkpoint gives, and which parameter wins.
+//! Tests of reading parameters from checkpoints and of precedence.
 
 use super::*;
 use smolvlm_config::Preset;
 
 #[test]
-fn a_checkpoint_gives_its_end_tokens_and_length() {
+fn checkpoint_sets_end_tokens_and_length() {
     let mut config = Preset::Smol256M.generation();
     assert_eq!(config.max_new_tokens, None);
     let params = SamplingParams::from_config(&config);
@@ -19,7 +19,7 @@ fn a_checkpoint_gives_its_end_tokens_and_length() {
 }
 
 #[test]
-fn every_parameter_of_a_file_is_taken_over() {
+fn all_parameters_of_a_file_are_used() {
     let config = GenerationConfig::from_json(
         r#"{"eos_token_id": [2, 3], "pad_token_id": 4, "max_new_tokens": 5, "min_length": 6, "max_time": 1.5,
             "stop_strings": ["x"], "do_sample": true, "num_beams": 3, "early_stopping": "never",
@@ -68,12 +68,12 @@ fn every_parameter_of_a_file_is_taken_over() {
 }
 
 #[test]
-fn an_empty_file_gives_the_defaults() {
+fn empty_file_gives_the_defaults() {
     assert_eq!(SamplingParams::from_config(&GenerationConfig::default()), SamplingParams::greedy());
 }
 
 #[test]
-fn new_tokens_win_over_lengths() {
+fn max_new_tokens_takes_precedence_over_max_length() {
     let mut config = GenerationConfig { max_length: Some(100), min_length: Some(50), ..GenerationConfig::default() };
     let params = SamplingParams::from_config(&config);
     assert_eq!((params.limit(90), params.min_length), (Ok(10), 50));
@@ -87,14 +87,14 @@ fn new_tokens_win_over_lengths() {
 }
 
 #[test]
-fn numbers_are_what_was_written() {
-    assert_eq!([0.9, 0.1, 1.0, -2.5e-8].map(as_written), [0.9, 0.1, 1.0, -2.5e-8]);
+fn parameters_keep_their_decimal_value() {
+    assert_eq!([0.9, 0.1, 1.0, -2.5e-8].map(to_f64_decimal), [0.9, 0.1, 1.0, -2.5e-8]);
     assert_ne!(f64::from(0.9_f32), 0.9);
-    assert_eq!(as_written(f32::INFINITY), f64::INFINITY);
+    assert_eq!(to_f64_decimal(f32::INFINITY), f64::INFINITY);
 }
 
 #[test]
-fn end_tokens_of_the_caller_win() {
+fn end_tokens_of_the_caller_take_precedence() {
     let config = Preset::Smol256M.generation();
     assert_eq!(SamplingParams::greedy().or_eos_of(&config).eos_token_ids, [49279]);
     assert_eq!(SamplingParams::greedy().eos_token_ids([5]).or_eos_of(&config).eos_token_ids, [5]);

@@ -1,16 +1,16 @@
-//! The checks of generation parameters.
+//! Validation of generation parameters.
 
 use super::SamplingParams;
 use crate::Error;
 
 impl SamplingParams {
-    /// Checks the parameters. Those that only sampling uses are checked when `do_sample` is on, so that greedy decoding
-    /// is not refused for a temperature of 0.
+    /// Validates the parameters. Those used only for sampling are checked only if `do_sample` is set, so that greedy
+    /// decoding with a temperature of 0 is accepted.
     ///
     /// # Errors
     ///
-    /// [`Error::MaxNewTokens`] or [`Error::MaxLength`] for a length of 0, [`Error::Invalid`] naming any other parameter
-    /// whose value means nothing, [`Error::Unsupported`] for guidance and watermarks.
+    /// [`Error::MaxNewTokens`] or [`Error::MaxLength`] for a length of 0, [`Error::Invalid`] for any other invalid
+    /// value, [`Error::Unsupported`] for guidance and watermarks.
     pub fn validate(&self) -> Result<(), Error> {
         self.limit(0)?;
         self.validate_counts()?;
@@ -46,11 +46,12 @@ impl SamplingParams {
         }
         let (beams, texts) = (self.num_beams, self.num_return_sequences);
         if texts > 1 && beams == 1 && !self.do_sample {
-            let problem = format!("is {texts}; greedy decoding has 1 text for a prompt, set do_sample or num_beams");
+            let problem =
+                format!("is {texts}; greedy decoding gives 1 sequence per prompt; set do_sample or num_beams");
             return Err(Error::invalid("num_return_sequences", problem));
         }
         if beams > 1 && texts > beams {
-            let problem = format!("is {texts}; {beams} beams have at most {beams} texts for a prompt");
+            let problem = format!("is {texts}; {beams} beams give at most {beams} sequences per prompt");
             return Err(Error::invalid("num_return_sequences", problem));
         }
         if let Some(guard) = &self.loop_guard
@@ -66,18 +67,21 @@ impl SamplingParams {
     }
 
     fn validate_lists(&self) -> Result<(), Error> {
-        if let Some(place) = self.stop_strings.iter().position(String::is_empty) {
-            return Err(Error::invalid("stop_strings", format!("holds an empty text at place {place}")));
+        if let Some(index) = self.stop_strings.iter().position(String::is_empty) {
+            return Err(Error::invalid("stop_strings", format!("contains an empty string at index {index}")));
         }
-        if let Some(place) = self.bad_words_ids.iter().position(Vec::is_empty) {
-            return Err(Error::invalid("bad_words_ids", format!("holds an empty run of tokens at place {place}")));
+        if let Some(index) = self.bad_words_ids.iter().position(Vec::is_empty) {
+            return Err(Error::invalid("bad_words_ids", format!("contains an empty token sequence at index {index}")));
         }
-        for (place, bias) in self.sequence_bias.iter().enumerate() {
+        for (index, bias) in self.sequence_bias.iter().enumerate() {
             if bias.tokens.is_empty() {
-                return Err(Error::invalid("sequence_bias", format!("holds an empty run of tokens at place {place}")));
+                return Err(Error::invalid(
+                    "sequence_bias",
+                    format!("contains an empty token sequence at index {index}"),
+                ));
             }
             if bias.bias.is_nan() {
-                return Err(Error::invalid("sequence_bias", format!("holds NaN at place {place}")));
+                return Err(Error::invalid("sequence_bias", format!("contains NaN at index {index}")));
             }
         }
         for (parameter, forced) in [
@@ -85,7 +89,7 @@ impl SamplingParams {
             ("forced_eos_token_id", &self.forced_eos_token_ids),
         ] {
             if !forced.is_empty() && forced.iter().all(|token| self.suppress_tokens.contains(token)) {
-                let problem = format!("has only tokens that suppress_tokens rules out: {forced:?}");
+                let problem = format!("has only tokens that suppress_tokens suppresses: {forced:?}");
                 return Err(Error::invalid(parameter, problem));
             }
         }
@@ -95,12 +99,7 @@ impl SamplingParams {
     fn validate_sampling(&self) -> Result<(), Error> {
         let fraction = |value: f32| (0.0..=1.0).contains(&value);
         let part = |value: f32| value > 0.0 && value <= 1.0;
-        require(
-            "temperature",
-            self.temperature,
-            is_positive,
-            "above 0; for the likeliest token, set do_sample to false",
-        )?;
+        require("temperature", self.temperature, is_positive, "above 0; for greedy decoding, set do_sample to false")?;
         require("top_p", self.top_p, fraction, "from 0 to 1")?;
         require("typical_p", self.typical_p, part, "above 0 and at most 1")?;
         require("epsilon_cutoff", self.epsilon_cutoff, fraction, "from 0 to 1")?;
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_zero_are_refused() {
+    fn zero_lengths_are_errors() {
         let error = greedy().max_new_tokens(0).validate().unwrap_err();
         assert_eq!(error.to_string(), "max_new_tokens is 0; it must be at least 1");
         assert_eq!(greedy().max_length(0).validate(), Err(Error::MaxLength { prompt_len: 0, max_length: 0 }));
@@ -142,21 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_the_parameter_and_its_value() {
+    fn messages_contain_parameter_and_value() {
         let bias = |tokens: &[u32], bias| [SequenceBias { tokens: tokens.to_vec(), bias }];
         let guard = LoopGuard { max_period: 1, min_repeats: 1, min_tokens: 0 };
         let decay = |factor| ExponentialDecay { start: 0, factor };
         for (params, message) in [
             (greedy().num_beams(0), "num_beams is 0; "),
             (greedy().num_return_sequences(0), "num_return_sequences is 0; "),
-            (greedy().num_return_sequences(3), "num_return_sequences is 3; greedy decoding has 1 text"),
-            (sampling().num_beams(2).num_return_sequences(3), "num_return_sequences is 3; 2 beams have at most 2"),
+            (greedy().num_return_sequences(3), "num_return_sequences is 3; greedy decoding gives 1 sequence"),
+            (sampling().num_beams(2).num_return_sequences(3), "num_return_sequences is 3; 2 beams give at most 2"),
             (greedy().prefill_chunk(0), "prefill_chunk_size is 0; "),
             (greedy().loop_guard(guard), "loop_guard has max_period 1 and min_repeats 1; "),
-            (greedy().stop_strings(["a", ""]), "stop_strings holds an empty text at place 1"),
-            (greedy().bad_words_ids([vec![]]), "bad_words_ids holds an empty run of tokens at place 0"),
-            (greedy().sequence_bias(bias(&[], 1.0)), "sequence_bias holds an empty run of tokens at place 0"),
-            (greedy().sequence_bias(bias(&[1], f64::NAN)), "sequence_bias holds NaN at place 0"),
+            (greedy().stop_strings(["a", ""]), "stop_strings contains an empty string at index 1"),
+            (greedy().bad_words_ids([vec![]]), "bad_words_ids contains an empty token sequence at index 0"),
+            (greedy().sequence_bias(bias(&[], 1.0)), "sequence_bias contains an empty token sequence at index 0"),
+            (greedy().sequence_bias(bias(&[1], f64::NAN)), "sequence_bias contains NaN at index 0"),
             (greedy().forced_bos_token_id(5).suppress_tokens([5]), "forced_bos_token_id has only tokens that"),
             (greedy().forced_eos_token_ids([5]).suppress_tokens([4, 5]), "forced_eos_token_id has only tokens that"),
             (greedy().repetition_penalty(0.0), "repetition_penalty is 0; it must be above 0"),
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_asks_for_in_vain_is_refused() {
+    fn unsupported_parameters_are_errors() {
         let mut params = greedy();
         params.guidance_scale = 1.5;
         assert_eq!(params.validate().unwrap_err().to_string(), "guidance_scale is 1.5, which is not supported");
@@ -188,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn greedy_decoding_passes_over_what_only_sampling_uses() {
+    fn greedy_decoding_ignores_sampling_parameters() {
         let params = greedy().temperature(0.0).top_p(7.0).min_p(7.0).top_h(7.0).typical_p(7.0);
         assert_eq!(params.validate(), Ok(()));
     }
 
     #[test]
-    fn the_ends_of_every_range_are_allowed() {
+    fn range_bounds_are_valid() {
         assert_eq!(sampling().top_k(0).top_p(0.0).min_p(0.0).epsilon_cutoff(0.0).eta_cutoff(0.0).validate(), Ok(()));
         assert_eq!(sampling().top_p(1.0).min_p(1.0).top_h(1.0).typical_p(1.0).eta_cutoff(1.0).validate(), Ok(()));
         assert_eq!(sampling().num_return_sequences(9).validate(), Ok(()));

@@ -1,8 +1,8 @@
-//! Tokens that are ruled out.
+//! Processors that mask tokens.
 
 use super::{LogitsProcessor, Text, ban};
 
-/// Rules out tokens that would complete a run of `size` tokens which the prompt or the text already has.
+/// Masks tokens that would complete an n-gram of `size` tokens that already occurs in the sequence.
 #[derive(Debug)]
 pub(super) struct RepeatedNgrams {
     pub(super) size: usize,
@@ -23,14 +23,14 @@ impl LogitsProcessor for RepeatedNgrams {
     }
 }
 
-/// Rules out the last token of a run when the text ends with the tokens before it.
+/// Masks the last token of a banned sequence if the tokens before it were just generated.
 #[derive(Debug)]
 pub(super) struct BadWords {
     runs: Vec<Vec<u32>>,
 }
 
 impl BadWords {
-    /// A single end token cannot be ruled out.
+    /// Entries that are a single end token are ignored.
     pub(super) fn new(runs: &[Vec<u32>], eos: &[u32]) -> Self {
         let is_eos = |run: &[u32]| matches!(run, [token] if eos.contains(token));
         Self { runs: runs.iter().filter(|run| !is_eos(run)).cloned().collect() }
@@ -49,7 +49,7 @@ impl LogitsProcessor for BadWords {
     }
 }
 
-/// Rules tokens out everywhere.
+/// Masks tokens at all positions.
 #[derive(Debug)]
 pub(super) struct Suppressed {
     pub(super) tokens: Vec<u32>,
@@ -63,11 +63,11 @@ impl LogitsProcessor for Suppressed {
     }
 }
 
-/// Rules tokens out at the first place, or at the second if a forced token takes the first.
+/// Masks tokens at the first position, or at the second if a forced token takes the first.
 #[derive(Debug)]
 pub(super) struct SuppressedFirst {
     pub(super) tokens: Vec<u32>,
-    /// Whether there is a token that is forced behind a prompt of one token.
+    /// Whether a token is forced after a prompt of one token.
     pub(super) after_bos: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Tokens that are ruled out or forced because of the text's length.
+//! Processors that depend on the sequence length.
 
 use super::{LogitsProcessor, Text, ban, force};
 use crate::SamplingParams;
 
-/// Rules end tokens out while the text is too short.
+/// Masks end tokens until the minimum length is reached.
 #[derive(Debug)]
 pub(super) struct Minimum {
     min_length: usize,
@@ -32,7 +32,7 @@ impl LogitsProcessor for Minimum {
     }
 }
 
-/// Allows one token only behind a prompt of one token.
+/// Allows only one token after a prompt of one token.
 #[derive(Debug)]
 pub(super) struct ForcedBos {
     pub(super) token: u32,
@@ -46,10 +46,10 @@ impl LogitsProcessor for ForcedBos {
     }
 }
 
-/// Allows end tokens only at the last place.
+/// Allows only end tokens at the last position.
 #[derive(Debug)]
 pub(super) struct ForcedEos {
-    /// For its length only.
+    /// Used only for the maximum length.
     params: SamplingParams,
     tokens: Vec<u32>,
 }

@@ -1,16 +1,16 @@
-//! Scores that are raised or lowered.
+//! Processors that raise or lower scores.
 
 use super::{LogitsProcessor, Text};
 use smolvlm_config::{ExponentialDecay, SequenceBias};
 
-/// Adds to the score of the last token of a run when the text ends with the tokens before it.
+/// Adds a bias to the last token of a sequence if the tokens before it were just generated.
 #[derive(Debug)]
 pub(super) struct SequenceBiases {
     biases: Vec<SequenceBias>,
 }
 
 impl SequenceBiases {
-    /// Of several biases of one run, the last counts.
+    /// If there are several biases for the same sequence, the last one is used.
     pub(super) fn new(all: &[SequenceBias]) -> Self {
         let mut biases: Vec<SequenceBias> = Vec::with_capacity(all.len());
         for bias in all {
@@ -36,7 +36,7 @@ impl LogitsProcessor for SequenceBiases {
     }
 }
 
-/// Makes tokens that occurred in prompt or text less likely, each once.
+/// Penalizes tokens that occur in the prompt or the generated text, each once.
 #[derive(Debug)]
 pub(super) struct Repetition {
     penalty: f32,
@@ -51,7 +51,7 @@ impl Repetition {
 
 impl LogitsProcessor for Repetition {
     fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
-        // All scores are read before any is written, so that a token that occurred twice is penalised once.
+        // All scores are read before any is written, so that a token that occurs twice is penalized once.
         let penalty = self.penalty;
         self.penalised.clear();
         self.penalised.extend(text.ids.iter().map(|&token| match scores.get(token as usize) {
@@ -67,7 +67,7 @@ impl LogitsProcessor for Repetition {
     }
 }
 
-/// Raises the scores of end tokens the longer the text gets.
+/// Raises the scores of end tokens with increasing length.
 #[derive(Debug)]
 pub(super) struct LengthDecay {
     decay: ExponentialDecay,
@@ -87,7 +87,7 @@ impl LogitsProcessor for LengthDecay {
     fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
         let start = text.prompt_len.saturating_add(self.decay.start);
         let Some(late) = text.ids.len().checked_sub(start).filter(|&late| late > 0) else { return };
-        // A growth beyond the largest number would make NaN of a score of 0.
+        // An infinite factor times a score of 0 would be NaN.
         let growth = ((self.decay.factor.powf(late as f64) - 1.0) as f32).min(f32::MAX);
         for &token in &self.eos {
             if let Some(score) = scores.get_mut(token as usize)

@@ -1,11 +1,11 @@
-//! The worked example of every processor, and the order of all.
+//! Worked examples of all processors, and tests of their order.
 
 use super::*;
 use crate::{ExponentialDecay, SequenceBias};
 
 const ROW: [f32; 8] = [2.0, 1.0, 0.5, -1.0, 3.0, 0.0, -2.0, 2.5];
 const IDS: [u32; 5] = [4, 1, 3, 4, 1];
-const OUT: f32 = f32::NEG_INFINITY;
+const MASKED: f32 = f32::NEG_INFINITY;
 
 fn greedy() -> SamplingParams {
     SamplingParams::greedy()
@@ -26,10 +26,10 @@ fn scores(params: &SamplingParams) -> Vec<f32> {
     process(params, &IDS, 2, &ROW)
 }
 
-/// The tokens that stay.
+/// The tokens that are not masked.
 fn kept(params: &SamplingParams, row: &[f32]) -> Vec<usize> {
     let scores = process(params, &IDS, 2, row);
-    let kept: Vec<usize> = (0..row.len()).filter(|&token| scores[token] > OUT).collect();
+    let kept: Vec<usize> = (0..row.len()).filter(|&token| scores[token] > MASKED).collect();
     assert!(kept.iter().all(|&token| scores[token] == row[token]), "a kept score changed");
     kept
 }
@@ -42,7 +42,7 @@ fn close(params: &SamplingParams, expected: [f32; 8]) {
 }
 
 #[test]
-fn without_parameters_nothing_happens() {
+fn default_parameters_change_nothing() {
     assert!(LogitsProcessors::new(&greedy()).is_empty());
     assert!(LogitsProcessors::new(&sampling()).is_empty());
     assert!(LogitsProcessors::new(&greedy().temperature(0.5).top_p(0.5).min_p(0.5)).is_empty());
@@ -64,7 +64,7 @@ fn repetition_penalty() {
 
 #[test]
 fn top_k() {
-    assert_eq!(scores(&sampling().top_k(3)), [2.0, OUT, OUT, OUT, 3.0, OUT, OUT, 2.5]);
+    assert_eq!(scores(&sampling().top_k(3)), [2.0, MASKED, MASKED, MASKED, 3.0, MASKED, MASKED, 2.5]);
     assert_eq!(kept(&sampling().top_k(2), &[1.0, 1.0, 1.0, 0.0]), [0, 1, 2]);
     assert_eq!(kept(&sampling().top_k(9), &ROW).len(), 8);
 }
@@ -77,7 +77,7 @@ fn top_p() {
     assert_eq!(kept(&sampling().top_p(0.95), &ROW), [0, 1, 2, 4, 7]);
     assert_eq!(kept(&sampling().top_p(0.4), &[1.0, 1.0, 1.0, 0.0]), [1, 2]);
     assert_eq!(kept(&sampling().top_p(0.0), &ROW), [4]);
-    // Exactly the mass is enough, and 0.8 is four fifths.
+    // Reaching the mass exactly is enough; 0.8 is four fifths.
     assert_eq!(kept(&sampling().top_p(0.5), &[0.0, 0.0]), [1]);
     assert_eq!(kept(&sampling().top_p(0.8), &[0.0; 5]), [1, 2, 3, 4]);
 }
@@ -114,7 +114,7 @@ fn top_h() {
 }
 
 #[test]
-fn beams_keep_one_token_more_than_there_are_end_tokens() {
+fn beams_keep_more_tokens_than_there_are_end_tokens() {
     let beams = |eos: &[u32]| sampling().num_beams(2).eos_token_ids(eos.iter().copied());
     for (eos, expected) in [(&[][..], 2), (&[0], 2), (&[0, 1], 3), (&[0, 1, 2], 4)] {
         for params in [
@@ -135,7 +135,7 @@ fn beams_keep_one_token_more_than_there_are_end_tokens() {
 fn repeated_ngrams() {
     let out = |size| -> Vec<usize> {
         let scores = scores(&greedy().no_repeat_ngram_size(size));
-        (0..8).filter(|&token| scores[token] == OUT).collect()
+        (0..8).filter(|&token| scores[token] == MASKED).collect()
     };
     assert_eq!((out(1), out(2), out(3)), (vec![1, 3, 4], vec![3], vec![3]));
     assert_eq!((out(4), out(5), out(6), out(99)), (vec![], vec![], vec![], vec![]));
@@ -146,7 +146,7 @@ fn repeated_ngrams() {
 fn bad_words() {
     let words = [vec![5], vec![2], vec![4, 1, 7], vec![1, 4, 6], vec![1; 6]];
     let scores = scores(&greedy().bad_words_ids(words).eos_token_ids([2]));
-    assert_eq!(scores, [2.0, 1.0, 0.5, -1.0, 3.0, OUT, -2.0, OUT]);
+    assert_eq!(scores, [2.0, 1.0, 0.5, -1.0, 3.0, MASKED, -2.0, MASKED]);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn sequence_biases() {
 
 #[test]
 fn lengths() {
-    let out = [2.0, 1.0, OUT, -1.0, 3.0, 0.0, -2.0, OUT];
+    let out = [2.0, 1.0, MASKED, -1.0, 3.0, 0.0, -2.0, MASKED];
     let eos = greedy().eos_token_ids([2, 7, 900]);
     assert_eq!(scores(&eos.clone().min_length(6)), out);
     assert_eq!(scores(&eos.clone().min_length(5)), ROW);
@@ -169,7 +169,7 @@ fn lengths() {
 
 #[test]
 fn forced_tokens() {
-    let forced = [OUT, OUT, 0.0, OUT, OUT, OUT, OUT, OUT];
+    let forced = [MASKED, MASKED, 0.0, MASKED, MASKED, MASKED, MASKED, MASKED];
     let bos = greedy().forced_bos_token_id(2);
     assert_eq!((process(&bos, &[1], 1, &ROW), process(&bos, &[1, 1], 2, &ROW)), (forced.to_vec(), ROW.to_vec()));
     let eos = greedy().forced_eos_token_ids([2]);
@@ -194,7 +194,7 @@ fn exponential_decay() {
 
 #[test]
 fn suppressed_tokens() {
-    let out = [2.0, 1.0, OUT, -1.0, 3.0, 0.0, -2.0, 2.5];
+    let out = [2.0, 1.0, MASKED, -1.0, 3.0, 0.0, -2.0, 2.5];
     assert_eq!(scores(&greedy().suppress_tokens([2, 900])), out);
     let first = greedy().begin_suppress_tokens([2, 900]);
     assert_eq!(scores(&first), ROW);
@@ -207,7 +207,7 @@ fn suppressed_tokens() {
 
 #[test]
 fn invalid_values() {
-    let row = [f32::NAN, f32::INFINITY, OUT, -1.0];
+    let row = [f32::NAN, f32::INFINITY, MASKED, -1.0];
     assert_eq!(process(&greedy().remove_invalid_values(true), &IDS, 2, &row), [0.0, f32::MAX, f32::MIN, -1.0]);
 }
 
@@ -215,25 +215,25 @@ fn invalid_values() {
 fn renormalized() {
     let expected = [-1.818312, -2.818312, -3.318312, -4.818312, -0.818312, -3.818312, -5.818312, -1.318312];
     close(&greedy().renormalize_logits(true), expected);
-    assert_eq!(process(&greedy().renormalize_logits(true), &IDS, 2, &[OUT, OUT]), [OUT, OUT]);
+    assert_eq!(process(&greedy().renormalize_logits(true), &IDS, 2, &[MASKED, MASKED]), [MASKED, MASKED]);
 }
 
 #[test]
-fn processors_run_in_the_references_order() {
-    // The bias comes before the penalty, the ban of non-numbers behind it, suppression behind that.
+fn processors_run_in_the_order_of_the_reference() {
+    // The order is bias, penalty, removal of invalid values, suppression.
     let bias = [SequenceBias { tokens: vec![3], bias: 3.0 }];
     assert_eq!(scores(&greedy().sequence_bias(bias).repetition_penalty(2.0))[3], 1.0);
     let params = greedy().bad_words_ids([vec![5]]).remove_invalid_values(true).suppress_tokens([6]);
-    assert_eq!(scores(&params)[5..7], [f32::MIN, OUT]);
-    // Cold first, then the probabilities: 0.5 is the whole mass of the likeliest alone.
+    assert_eq!(scores(&params)[5..7], [f32::MIN, MASKED]);
+    // Temperature comes before top-p: the most likely token alone then reaches 0.5.
     assert_eq!(scores(&sampling().temperature(0.25).top_p(0.5).renormalize_logits(true))[4], 0.0);
-    // Top-k first: among two tokens, the second has more than a third.
+    // Top-k comes before top-p: among two tokens, the second has more than a third.
     let row = [1.0, 0.9, 0.8, 0.8, 0.8, 0.8];
     assert_eq!(kept(&sampling().top_k(2).epsilon_cutoff(0.4), &row), [0, 1]);
 }
 
 #[test]
-fn tokens_that_the_model_does_not_have_are_named() {
+fn tokens_outside_the_vocabulary_are_errors() {
     let bias = [SequenceBias { tokens: vec![0, 8], bias: 1.0 }];
     for (params, parameter) in [
         (greedy().sequence_bias(bias), "sequence_bias"),

@@ -1,16 +1,16 @@
-//! Unlikely tokens that are ruled out before one is drawn. At least one token always stays.
+//! Processors that mask unlikely tokens before sampling. At least one token always remains.
 //!
-//! Where a score is NaN, its token has no probability; the reference cannot draw from such a row.
+//! A token with a NaN score has no probability; the reference cannot sample from such a row.
 
 use super::{LogitsProcessor, Text};
-use crate::params::as_written;
+use crate::params::to_f64_decimal;
 use crate::ranking::{Ranked, largest, visit_in_order};
 use crate::softmax::Softmax;
 
-/// How many of the likeliest tokens top-h looks at.
+/// Number of most likely tokens considered by top-h.
 const TOP_H_CANDIDATES: usize = 100;
 
-/// Keeps the `count` likeliest tokens, and those as likely as the last of them.
+/// Keeps the `count` most likely tokens, and those tied with the last of them.
 #[derive(Debug)]
 pub(super) struct TopK {
     pub(super) count: usize,
@@ -26,18 +26,18 @@ impl LogitsProcessor for TopK {
     }
 }
 
-/// Keeps the fewest likeliest tokens that have a probability of at least `p` together, on ties the later ones, and no
-/// fewer than `keep`.
+/// Keeps the smallest set of most likely tokens with a cumulative probability of at least `p`, on ties the later ones,
+/// but at least `keep` tokens.
 #[derive(Debug)]
 pub(super) struct TopP {
-    /// The probability that the others may have at most.
+    /// Maximum probability of all other tokens together.
     others: f32,
     keep: usize,
 }
 
 impl TopP {
     pub(super) fn new(p: f32, keep: usize) -> Self {
-        Self { others: (1.0 - as_written(p)) as f32, keep }
+        Self { others: (1.0 - to_f64_decimal(p)) as f32, keep }
     }
 }
 
@@ -45,21 +45,22 @@ impl LogitsProcessor for TopP {
     fn apply(&mut self, _: Text<'_>, scores: &mut [f32]) {
         let softmax = Softmax::of(scores.iter().copied());
         let mut tokens: Vec<Ranked> = candidates(scores).collect();
-        // What this and all less likely tokens have together: the running sum of the reference, seen from its end.
+        // The cumulative probability of this and all less likely tokens: the running sum of the reference, from its
+        // other end.
         let mut below: f64 = tokens.iter().map(|token| f64::from(softmax.prob(token.score))).sum();
         let mut kept = 0;
-        let likeliest_and_last = |a: &Ranked, b: &Ranked| b.score.total_cmp(&a.score).then(b.place.cmp(&a.place));
-        visit_in_order(&mut tokens, likeliest_and_last, |token| {
+        let descending_then_last = |a: &Ranked, b: &Ranked| b.score.total_cmp(&a.score).then(b.index.cmp(&a.index));
+        visit_in_order(&mut tokens, descending_then_last, |token| {
             let stays = kept < self.keep || below as f32 > self.others;
             kept += usize::from(stays);
             below -= f64::from(softmax.prob(token.score));
             stays
         });
-        ban_places(scores, tokens.iter().skip(kept).map(|token| token.place));
+        ban_indices(scores, tokens.iter().skip(kept).map(|token| token.index));
     }
 }
 
-/// Keeps tokens at least `fraction` times as likely as the likeliest one, and no fewer than `keep`.
+/// Keeps tokens at least `fraction` times as likely as the most likely one, but at least `keep` tokens.
 #[derive(Debug)]
 pub(super) struct MinP {
     pub(super) fraction: f32,
@@ -76,7 +77,7 @@ impl LogitsProcessor for MinP {
     }
 }
 
-/// Keeps the tokens whose surprise is nearest to the expected one, as many as have the probability `mass` together.
+/// Keeps the tokens whose information content is closest to the entropy, with a cumulative probability of `mass`.
 #[derive(Debug)]
 pub(super) struct Typical {
     pub(super) mass: f32,
@@ -92,7 +93,7 @@ impl LogitsProcessor for Typical {
         let (mut seen, mut sum, mut oddest) = (0, 0.0, f32::INFINITY);
         visit_in_order(
             &mut tokens,
-            |(a, first), (b, second)| a.total_cmp(b).then(first.place.cmp(&second.place)),
+            |(a, first), (b, second)| a.total_cmp(b).then(first.index.cmp(&second.index)),
             |&(oddity, token)| {
                 seen += 1;
                 sum += f64::from(softmax.prob(token.score));
@@ -103,11 +104,11 @@ impl LogitsProcessor for Typical {
             },
         );
         let odder = tokens.iter().skip(self.keep).filter(|(oddity, _)| *oddity > oddest);
-        ban_places(scores, odder.map(|(_, token)| token.place));
+        ban_indices(scores, odder.map(|(_, token)| token.index));
     }
 }
 
-/// Keeps tokens with a probability of at least `cutoff`, and the `keep` likeliest.
+/// Keeps tokens with a probability of at least `cutoff`, and the `keep` most likely ones.
 #[derive(Debug)]
 pub(super) struct Epsilon {
     pub(super) cutoff: f32,
@@ -121,7 +122,8 @@ impl LogitsProcessor for Epsilon {
     }
 }
 
-/// Keeps tokens with a probability of at least `cutoff`, or less where the entropy is high, and the `keep` likeliest.
+/// Keeps tokens with a probability of at least `cutoff`, or less if the entropy is high, and the `keep` most likely
+/// ones.
 #[derive(Debug)]
 pub(super) struct Eta {
     pub(super) cutoff: f32,
@@ -137,7 +139,7 @@ impl LogitsProcessor for Eta {
     }
 }
 
-/// Keeps the likeliest tokens that have at most `fraction` of the entropy together, looking at the best 100 alone.
+/// Keeps the most likely tokens that together have at most `fraction` of the entropy, considering only the best 100.
 #[derive(Debug)]
 pub(super) struct TopH {
     pub(super) fraction: f32,
@@ -161,15 +163,15 @@ impl LogitsProcessor for TopH {
     }
 }
 
-/// The tokens that are not ruled out.
+/// The tokens that are not masked.
 fn candidates(scores: &[f32]) -> impl Iterator<Item = Ranked> {
-    let all = scores.iter().enumerate().map(|(place, &score)| Ranked { score, place });
+    let all = scores.iter().enumerate().map(|(index, &score)| Ranked { score, index });
     all.filter(|token| token.score > f32::NEG_INFINITY)
 }
 
-fn ban_places(scores: &mut [f32], places: impl Iterator<Item = usize>) {
-    for place in places {
-        if let Some(score) = scores.get_mut(place) {
+fn ban_indices(scores: &mut [f32], indices: impl Iterator<Item = usize>) {
+    for index in indices {
+        if let Some(score) = scores.get_mut(index) {
             *score = f32::NEG_INFINITY;
         }
     }
@@ -183,7 +185,7 @@ fn ban_where(scores: &mut [f32], out: impl Fn(f32) -> bool) {
     }
 }
 
-/// Rules out what is less likely than `least`, the `keep` likeliest and those as likely as the last of them excepted.
+/// Masks tokens less likely than `least`, except the `keep` most likely ones and those tied with the last of them.
 fn ban_below(scores: &mut [f32], softmax: &Softmax, least: f32, keep: usize) {
     if let Some(last) = largest(scores.iter().copied(), keep).last() {
         ban_where(scores, |score| softmax.prob(score) < least && score < last.score);
@@ -192,7 +194,7 @@ fn ban_below(scores: &mut [f32], softmax: &Softmax, least: f32, keep: usize) {
 
 fn restore<'a>(scores: &mut [f32], tokens: impl IntoIterator<Item = &'a Ranked>) {
     for token in tokens {
-        if let Some(score) = scores.get_mut(token.place) {
+        if let Some(score) = scores.get_mut(token.index) {
             *score = token.score;
         }
     }

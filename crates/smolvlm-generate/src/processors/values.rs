@@ -1,9 +1,9 @@
-//! Scores that change all together.
+//! Processors that change all scores.
 
 use super::{LogitsProcessor, Text};
 use crate::softmax::Softmax;
 
-/// Replaces what is not a finite number.
+/// Replaces NaN and infinities.
 #[derive(Debug)]
 pub(super) struct RemoveInvalid;
 
@@ -15,7 +15,7 @@ impl LogitsProcessor for RemoveInvalid {
     }
 }
 
-/// Divides all scores.
+/// Divides all scores by the temperature.
 #[derive(Debug)]
 pub(super) struct Temperature {
     pub(super) temperature: f32,
@@ -29,7 +29,7 @@ impl LogitsProcessor for Temperature {
     }
 }
 
-/// Makes scores log-probabilities.
+/// Converts scores to log-probabilities.
 #[derive(Debug)]
 pub(super) struct Renormalize;
 

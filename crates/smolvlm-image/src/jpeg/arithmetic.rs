@@ -8,10 +8,12 @@ use super::segments::Tables;
 use super::source::Source;
 use super::standard::NATURAL;
 
-/// Index of the state that stays at even probabilities.
+/// Index of the state with fixed equal probabilities.
 const EVEN: u8 = 113;
 
-/// States of the probability estimation (table D.3): the size of the less probable symbol's interval, the next state after
+/// States of the probability estimation (table D.3): the interval size of the less probable symbol (LPS), the next
+/// states after the LPS and the more probable symbol (MPS), and whether LPS and MPS are exchanged. The last entry is
+/// the fixed state of F.1.4.3.
 /// that symbol and after the other one, and whether the two then change roles. The last is the fixed state of F.1.4.3.
 #[rustfmt::skip]
 const STATES: [(u16, u8, u8, bool); 114] = [
@@ -53,7 +55,7 @@ struct Coder {
     code: i64,
     /// Size of the interval.
     size: i64,
-    /// Bits read ahead; negative while the first bytes are missing.
+    /// Number of bits read ahead; negative while the first bytes are missing.
     ahead: i32,
 }
 
@@ -86,7 +88,7 @@ impl Coder {
         let top = self.size << self.ahead;
         let is_less = if self.code >= top {
             self.code -= top;
-            // The smaller interval belongs to the less probable symbol, whichever it was meant for.
+            // The smaller interval belongs to the less probable symbol (conditional exchange).
             let is_less = self.size >= less;
             self.size = less;
             is_less
@@ -105,7 +107,7 @@ impl Coder {
     }
 }
 
-/// The next byte of the scan; 0 from its end on.
+/// The next byte of the scan; 0 after its end.
 fn next_byte(source: &mut Source<'_>) -> Result<u8, Halt> {
     if source.marker != 0 {
         return Ok(0);
@@ -129,21 +131,21 @@ fn next_byte(source: &mut Source<'_>) -> Result<u8, Halt> {
 pub(crate) struct ArithmeticScan {
     part: Part,
     coder: Coder,
-    /// Statistics by table number.
+    /// Statistics areas by table number.
     dc_bins: Vec<[u8; 64]>,
     ac_bins: Vec<[u8; 256]>,
-    /// Bounds of small DC differences and of low AC coefficients, by table number.
+    /// Conditioning bounds of small DC differences and of low AC coefficients, by table number.
     dc_bounds: [(u8, u8); 16],
     ac_bounds: [u8; 16],
-    /// Numbers of the tables of each component of the scan.
+    /// Table numbers of each component of the scan.
     numbers: Vec<(usize, usize)>,
     first: usize,
     last: usize,
     shift: u8,
     last_dc: [i32; 4],
-    /// What the last DC difference of each component was like.
+    /// Classification of the last DC difference of each component.
     context: [usize; 4],
-    /// Whether the data of this interval makes no sense; blocks are left alone then.
+    /// Whether the data of this interval is invalid; its blocks are then left unchanged.
     damaged: bool,
     restarts: Restarts,
 }
@@ -168,7 +170,7 @@ impl ArithmeticScan {
         }
     }
 
-    /// See `Entropy::mcu`. The reference cannot wait for data here.
+    /// See `Entropy::mcu`. The reference cannot suspend here.
     pub(crate) fn mcu(
         &mut self,
         source: &mut Source<'_>,
@@ -237,7 +239,7 @@ impl ArithmeticScan {
         Ok(())
     }
 
-    /// Decodes a DC coefficient; false for data that makes no sense.
+    /// Decodes a DC coefficient; false for invalid data.
     fn dc(&mut self, source: &mut Source<'_>, slot: usize, block: &mut Block) -> Result<bool, Halt> {
         let number = self.numbers[slot].0;
         let (bins, coder) = (&mut self.dc_bins[number], &mut self.coder);
@@ -274,7 +276,7 @@ impl ArithmeticScan {
         Ok(true)
     }
 
-    /// Decodes AC coefficients of a band; false for data that makes no sense.
+    /// Decodes the AC coefficients of a band; false for invalid data.
     fn ac(&mut self, source: &mut Source<'_>, number: usize, block: &mut Block) -> Result<bool, Halt> {
         let (bins, coder) = (&mut self.ac_bins[number], &mut self.coder);
         let mut k = self.first;
@@ -310,7 +312,7 @@ impl ArithmeticScan {
         Ok(true)
     }
 
-    /// Adds a bit to AC coefficients of a band; false for data that makes no sense.
+    /// Refines the AC coefficients of a band by one bit; false for invalid data.
     fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<bool, Halt> {
         let (bins, coder) = (&mut self.ac_bins[self.numbers[0].1], &mut self.coder);
         let plus = 1i16 << self.shift;

@@ -43,7 +43,8 @@ impl Samples for V3 {
     fn interleave(self, channels: [[u8; PIXELS]; 3]) -> [[u8; 3]; PIXELS] {
         let simd = self.avx2;
         let [red, green, blue]: [__m256i; 3] = pulp::cast(channels);
-        // Within each half: 16 pixels to three registers, each gathering the bytes of the channels that it holds.
+        // Within each half: distributes 16 pixels to three registers, each gathering the bytes of the channels that it
+        // holds.
         let mut parts = [self.avx._mm256_setzero_si256(); 3];
         for (part, masks) in parts.iter_mut().zip(&PLACES) {
             let mut sum = self.avx._mm256_setzero_si256();
@@ -72,7 +73,7 @@ const PLACES: [[[u8; 16]; 3]; 3] = {
     places
 };
 
-/// Transforms columns of 16-bit numbers.
+/// Transforms columns of 16-bit integers.
 #[inline(always)]
 fn pass<const SHIFT: i32>(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
     let (sse, avx, simd) = (lanes.sse2, lanes.avx, lanes.avx2);
@@ -102,7 +103,7 @@ fn pass<const SHIFT: i32>(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
         let even = simd._mm256_add_epi32(evens[at], half);
         let first = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_add_epi32(even, odds[at]));
         let last = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_sub_epi32(even, odds[at]));
-        // Packing clamps, and leaves quarters in the order 0, 2, 1, 3.
+        // Packing saturates and leaves quarters in the order 0, 2, 1, 3.
         let packed: [__m128i; 2] =
             pulp::cast(simd._mm256_permute4x64_epi64::<0xd8>(simd._mm256_packs_epi32(first, last)));
         (out[at], out[SIDE - 1 - at]) = (packed[0], packed[1]);
@@ -110,7 +111,7 @@ fn pass<const SHIFT: i32>(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
     out
 }
 
-/// The numbers of two rows in turn.
+/// Interleaves the values of two rows.
 #[inline(always)]
 fn pair(lanes: V3, first: __m128i, second: __m128i) -> __m256i {
     let (low, high) = (lanes.sse2._mm_unpacklo_epi16(first, second), lanes.sse2._mm_unpackhi_epi16(first, second));

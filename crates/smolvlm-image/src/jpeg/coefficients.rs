@@ -1,4 +1,4 @@
-//! Coefficients of a whole image, for files whose scans hold only parts of it.
+//! Coefficient buffers for files with several scans.
 
 use super::entropy::Block;
 use super::frame::{Frame, Layout, ScanHeader};
@@ -16,7 +16,7 @@ pub(crate) struct Coefficients {
 struct Grid {
     /// The first block.
     start: usize,
-    /// Blocks of a row; whole MCUs, so that some may lie beyond the image.
+    /// Blocks per row, a multiple of the MCU width, so that some blocks may be outside the image.
     columns: usize,
 }
 
@@ -38,8 +38,8 @@ impl Coefficients {
         &self.blocks[grid.start + y * grid.columns + x]
     }
 
-    /// Places of the blocks of the first MCU of a row, and how far apart those of the next MCU lie. `row` counts the frame's
-    /// rows of MCUs, `inner` the scan's rows within it.
+    /// Indices of the blocks of the first MCU of a row, and the stride to those of the next MCU. `row` counts MCU rows
+    /// of the frame, `inner` the scan's rows within one of them.
     pub(crate) fn places(
         &self,
         frame: &Frame,
@@ -59,8 +59,8 @@ impl Coefficients {
         places
     }
 
-    /// DC coefficients around a block of a component, in row `inner` of a row of MCUs. Where the image ends follows libjpeg,
-    /// which counts rows by the height of this row of MCUs.
+    /// DC coefficients around a block of a component, in row `inner` of an MCU row. The image boundary follows libjpeg,
+    /// which counts rows by the height of this MCU row.
     pub(crate) fn neighbors(
         &self,
         frame: &Frame,

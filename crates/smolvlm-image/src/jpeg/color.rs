@@ -1,4 +1,4 @@
-//! Color spaces of JPEG files to RGB, as libjpeg and, from CMYK on, Pillow convert them.
+//! Color conversion of JPEG files to RGB, compatible with libjpeg and, for CMYK, Pillow.
 
 use super::frame::Frame;
 use super::lanes::{PIXELS, Samples};
@@ -11,14 +11,14 @@ pub(crate) enum Color {
     YCbCr,
     Rgb,
     Cmyk,
-    /// CMYK whose first three components are inverted and transformed as RGB.
+    /// CMYK whose first three components are inverted and YCbCr-transformed.
     Ycck,
-    /// This many components, which are not converted.
+    /// The given number of components, without conversion.
     Raw(usize),
 }
 
 impl Color {
-    /// The space that libjpeg assumes for the components and markers of a file; `None` if there is none for them.
+    /// The color space that libjpeg assumes for the components and markers of a file; `None` if there is none.
     pub(crate) fn new(frame: &Frame, markers: ColorMarkers) -> Option<Self> {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         let lossless = frame.process == super::frame::Process::Lossless;
@@ -36,7 +36,7 @@ impl Color {
         })
     }
 
-    /// Samples of a pixel after conversion.
+    /// Samples per pixel after conversion.
     pub(crate) fn channels(self) -> usize {
         if let Color::Raw(count) = self { count } else { 3 }
     }
@@ -77,7 +77,7 @@ impl Color {
     }
 }
 
-/// Samples of a row from `start` on; those that it does not have are 0.
+/// Samples of a row from `start` on; missing samples are 0.
 #[inline(always)]
 fn load(row: &[u8], start: usize) -> [u8; PIXELS] {
     let row = row.get(start..).unwrap_or_default();
@@ -91,14 +91,15 @@ fn load(row: &[u8], start: usize) -> [u8; PIXELS] {
     }
 }
 
-/// YCbCr to RGB (ITU-T T.871): `Y + 1.402 Cr`, `Y - 0.34414 Cb - 0.71414 Cr`, `Y + 1.772 Cb`, in libjpeg's rounding to 16
-/// fraction bits. The parts that 16-bit products cannot hold are split off: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228.
+/// YCbCr to RGB (ITU-T T.871): `Y + 1.402 Cr`, `Y - 0.34414 Cb - 0.71414 Cr`, `Y + 1.772 Cb`, rounded to 16 fraction
+/// bits like libjpeg. Factors that exceed the range of 16-bit products are split: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228.
 #[inline(always)]
 fn rgb(y: &[u8; PIXELS], cb: &[u8; PIXELS], cr: &[u8; PIXELS]) -> [[u8; PIXELS]; 3] {
     const RED: i32 = 26_345;
     const GREEN: (i32, i32) = (-22_554, 18_734);
     const BLUE: i32 = -14_942;
-    // Half of twice the product, rounded: with doubled input, the upper half of a 32-bit product has one bit more.
+    // Computes half of the rounded double product: with doubled input, the upper half of a 32-bit product has one bit
+    // more.
     let scale = |value: i16, factor: i32| (((i32::from(2 * value) * factor) >> 16) as i16 + 1) >> 1;
     let clamp = |value: i16| value.clamp(0, 255) as u8;
     let mut out = [[0; PIXELS]; 3];
@@ -112,7 +113,7 @@ fn rgb(y: &[u8; PIXELS], cb: &[u8; PIXELS], cr: &[u8; PIXELS]) -> [[u8; PIXELS];
     out
 }
 
-/// An RGB channel of ink on paper. Files hold inverted values, as Adobe's programs write them (`cmyk2rgb` of Pillow 13,
+/// An RGB channel from an ink and black. Files store inverted values, like Adobe's programs (`cmyk2rgb` of Pillow 13,
 /// libImaging/Convert.c).
 #[inline(always)]
 fn paint(ink: &[u8; PIXELS], black: &[u8; PIXELS]) -> [u8; PIXELS] {

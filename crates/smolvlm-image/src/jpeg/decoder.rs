@@ -1,4 +1,4 @@
-//! From a file to pixels.
+//! The JPEG decoder.
 
 use super::coefficients::Coefficients;
 use super::color::Color;
@@ -13,13 +13,14 @@ use super::smooth::smooth;
 use super::source::Source;
 use crate::lanes::{Lanes, Work, dispatch};
 
-/// Most scans of a file. Encoders write about ten; 64 coefficients bit by bit take fewer than this.
+/// Maximum number of scans per file. Encoders write about ten; refining 64 coefficients bit by bit takes fewer than
+/// this.
 pub(crate) const MAX_SCANS: u32 = 1000;
-/// Most blocks that all scans of a file may visit together, which takes some seconds. Ten scans of the largest image that
-/// the default limits allow visit 63 million.
+/// Maximum number of blocks visited by all scans of a file, which takes a few seconds. Ten scans of the largest image
+/// within the default limits visit 63 million.
 const MAX_VISITS: u64 = 1 << 30;
 
-/// A file whose headers up to the first scan have been read.
+/// A file whose headers up to the first scan have been parsed.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {
     pub(crate) source: Source<'a>,
@@ -29,17 +30,17 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads the headers up to the first scan. Without a `color` the file tells its own.
+    /// Parses the headers up to the first scan. Without `color`, the color space is taken from the file.
     ///
     /// # Errors
     ///
-    /// What the reference refuses.
+    /// Files that the reference rejects.
     pub(crate) fn open(mut source: Source<'a>, color: Option<Color>) -> Result<(Self, ScanHeader), JpegError> {
         let mut headers = Headers::default();
         let scan = loop {
             match headers.read(&mut source).map_err(Halt::into_error)? {
                 Event::Scan(scan) => break scan,
-                // Only tables, for the image that follows.
+                // A tables-only datastream before the image.
                 Event::End if headers.frame.is_none() => headers.begin_again(),
                 Event::End => return Err(JpegError::NoScan),
             }
@@ -52,11 +53,11 @@ impl<'a> Decoder<'a> {
         Ok((Self { source, headers, frame, color }, scan))
     }
 
-    /// Decodes the first scan and all that follow to RGB, `[height, width, 3]`, or to samples of the color.
+    /// Decodes all scans to RGB, `[height, width, 3]`, or to samples of the color space.
     ///
     /// # Errors
     ///
-    /// What the reference refuses, and files whose scans take too long.
+    /// Files that the reference rejects, and those whose scans take too long.
     pub(crate) fn pixels(self, scan: ScanHeader) -> Result<Vec<u8>, JpegError> {
         if self.frame.process == Process::Lossless {
             lossless::decode(self, scan)
@@ -82,7 +83,7 @@ impl<'a> Decoder<'a> {
         Ok((layout, entropy))
     }
 
-    /// Decodes a file whose only scan holds everything, keeping no more than a few rows of MCUs.
+    /// Decodes a single-scan file, keeping only a few MCU rows in memory.
     fn one_scan(mut self, scan: ScanHeader) -> Result<Vec<u8>, JpegError> {
         let (layout, mut entropy) = self.start(&scan)?;
         let steps = self.steps();
@@ -105,9 +106,10 @@ impl<'a> Decoder<'a> {
         Ok(output.into_pixels())
     }
 
-    /// Looks at what follows the image, as far as the reference does: a damaged segment is an error, a missing end is not.
+    /// Checks the data after the image, as far as the reference does: a damaged segment is an error, a missing EOI
+    /// marker is not.
     pub(crate) fn finish(&mut self) -> Result<(), JpegError> {
-        if !self.source.looks_behind {
+        if !self.source.checks_trailing_data {
             return Ok(());
         }
         self.source.fixed = true;
@@ -118,7 +120,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Decodes a file with several scans: all coefficients first, pixels then.
+    /// Decodes a multi-scan file: first all coefficients, then the pixels.
     fn many_scans(mut self, first: ScanHeader) -> Result<Vec<u8>, JpegError> {
         let mut coefficients = Coefficients::new(&self.frame);
         let mut progress = Progress::new(&self.frame);
@@ -151,7 +153,7 @@ impl<'a> Decoder<'a> {
         Ok(output.into_pixels())
     }
 
-    /// Reads the data of a scan. Gives the last row of MCUs that it had data for.
+    /// Decodes the data of a scan. Returns the last MCU row for which there was data.
     fn scan(
         &mut self,
         scan: &ScanHeader,
@@ -174,14 +176,14 @@ impl<'a> Decoder<'a> {
         Ok(last_row)
     }
 
-    /// Quantization steps of the components, as 16-bit numbers like libjpeg-turbo's; 0 for one that has no scan.
+    /// Quantization steps of the components, as 16-bit integers like in libjpeg-turbo; 0 for components without a scan.
     fn steps(&self) -> Vec<Block> {
         let steps = |table: Option<[u16; 64]>| table.unwrap_or([0; 64]).map(|step| step as i16);
         self.frame.components.iter().map(|component| steps(component.quantization)).collect()
     }
 }
 
-/// Reads a row of MCUs of one of several scans; the result is whether it had data.
+/// Decodes an MCU row of one of several scans; returns whether there was data.
 struct ReadRow<'w, 'a> {
     source: &'w mut Source<'a>,
     layout: &'w Layout,
@@ -221,7 +223,7 @@ impl Work for ReadRow<'_, '_> {
     }
 }
 
-/// Decodes a row of MCUs of the only scan, and makes pixels.
+/// Decodes an MCU row of a single scan and its pixels.
 struct DecodeRow<'w, 'a> {
     decoder: &'w mut Decoder<'a>,
     scan: &'w ScanHeader,
@@ -264,7 +266,7 @@ impl Work for DecodeRow<'_, '_> {
                     let steps = &self.steps[slot.component];
                     for y in 0..down {
                         for (x, block) in blocks.by_ref().take(across).enumerate() {
-                            // MCUs at the edges have blocks beyond the image.
+                            // MCUs at the edges contain blocks outside the image.
                             let at = (column * across + x, self.row * component.v + inner + y);
                             if at.0 < component.units_x && at.1 < component.units_y {
                                 self.output.block(lanes, slot.component, at, block, steps);
@@ -278,7 +280,7 @@ impl Work for DecodeRow<'_, '_> {
     }
 }
 
-/// Makes pixels of a row of MCUs whose coefficients are known.
+/// Computes the pixels of an MCU row whose coefficients are decoded.
 struct TransformRow<'w> {
     frame: &'w Frame,
     coefficients: &'w Coefficients,

@@ -1,4 +1,4 @@
-//! Entropy coded data of one scan to coefficients.
+//! Entropy decoding of a scan.
 
 use super::arithmetic::ArithmeticScan;
 use super::error::{Halt, JpegError};
@@ -7,21 +7,21 @@ use super::huffman_scan::HuffmanScan;
 use super::segments::Tables;
 use super::source::Source;
 
-/// The coefficients of a block, row by row, not yet multiplied by their quantization steps.
+/// The coefficients of a block in row order, not dequantized.
 pub(crate) type Block = [i16; 64];
 
-/// Which part of the coefficients a scan holds.
+/// The coefficients contained in a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Whole blocks.
+    /// Complete blocks.
     All,
-    /// The upper bits of the DC coefficients.
+    /// DC coefficients, first scan (upper bits).
     DcFirst,
-    /// One more bit of the DC coefficients.
+    /// DC coefficients, refinement by one bit.
     DcRefine,
-    /// The upper bits of a band of AC coefficients.
+    /// AC coefficients of a band, first scan (upper bits).
     AcFirst,
-    /// One more bit of a band of AC coefficients.
+    /// AC coefficients of a band, refinement by one bit.
     AcRefine,
 }
 
@@ -69,7 +69,7 @@ impl Entropy {
         })
     }
 
-    /// Whether the data of the current interval has run out.
+    /// Whether the data of the current interval is exhausted.
     #[inline(always)]
     pub(crate) fn is_starved(&self) -> bool {
         match self {
@@ -78,11 +78,11 @@ impl Entropy {
         }
     }
 
-    /// Decodes an MCU into the blocks at `places`. Coefficients that the data does not mention are left alone.
+    /// Decodes an MCU into the blocks at `places`. Coefficients that are not in the data are unchanged.
     ///
     /// # Errors
     ///
-    /// [`Halt::Window`] at the window's end, with nothing done: move it and repeat.
+    /// [`Halt::Window`] at the end of the window, without side effects: extend it and repeat.
     #[inline(always)]
     pub(crate) fn mcu(
         &mut self,

@@ -1,48 +1,48 @@
-//! Why a JPEG file cannot be decoded.
+//! Errors of JPEG decoding.
 
-/// Why a JPEG file cannot be decoded.
+/// Reason why a JPEG file cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JpegError {
     /// The file ends before the image is complete.
     #[error("the file is truncated")]
     Truncated,
-    /// There is no scan in the file.
+    /// The file has no scan.
     #[error("there is no image data in the file")]
     NoScan,
     /// A marker segment is damaged.
     #[error("the {0} segment is damaged")]
     Segment(&'static str),
-    /// A marker that has no meaning where it stands.
+    /// An unexpected marker.
     #[error("marker 0x{0:02x} is unknown or out of place")]
     Marker(u8),
-    /// A feature that the reference does not read either.
+    /// A feature that the reference does not support either.
     #[error("{0} cannot be read; convert the file, for example with djpeg or ImageMagick")]
     Unsupported(&'static str),
     /// A scan refers to a table that the file does not define.
     #[error("a scan uses {0} table {1}, which the file does not define")]
     MissingTable(&'static str, u8),
-    /// The parameters of a scan contradict each other.
+    /// Inconsistent scan parameters.
     #[error("the parameters of a scan (Ss {0}, Se {1}, Ah {2}, Al {3}) are invalid")]
     ScanParameters(u8, u8, u8, u8),
     /// The scans take too long to decode.
     #[error("the scans of the file are too many for its size ({scans} scans, {blocks} blocks)")]
     TooManyScans {
-        /// Scans so far.
+        /// Number of scans so far.
         scans: u32,
-        /// Blocks that they visit.
+        /// Number of blocks that they visit.
         blocks: u64,
     },
-    /// Arithmetic-coded data that the reference gives up on.
+    /// Arithmetic-coded data that the reference rejects.
     #[error(
         "arithmetic-coded data beyond the first 64 KiB of a file cannot be read; recode it without loss: jpegtran FILE"
     )]
     LongArithmetic,
 }
 
-/// Why decoding stops: for good, or at the end of the input window (see `Source`).
+/// Reason to stop decoding: an error, or the end of the input window (see `Source`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Halt {
-    /// The input window is used up; the step can be repeated with a longer one.
+    /// The input window is exhausted; the step can be repeated with a larger one.
     Window,
     /// The file cannot be decoded.
     Error(JpegError),
@@ -55,7 +55,7 @@ impl From<JpegError> for Halt {
 }
 
 impl Halt {
-    /// The error; for steps that have no longer window to wait for.
+    /// Converts to an error, for steps whose window cannot be extended.
     pub(crate) fn into_error(self) -> JpegError {
         match self {
             Halt::Window => JpegError::Truncated,

@@ -1,24 +1,24 @@
-//! What the frame header says, and the sizes that follow from it.
+//! Frame header and derived sizes.
 
 use super::error::JpegError;
 
-/// Samples along one side of a block.
+/// Edge of a block in samples.
 pub(crate) const SIDE: usize = 8;
-/// Most blocks of one MCU (ITU-T T.81, B.2.3).
+/// Maximum number of blocks per MCU (ITU-T T.81, B.2.3).
 pub(crate) const MAX_MCU_BLOCKS: usize = 10;
-/// Largest width and height that libjpeg reads.
+/// Maximum width and height in libjpeg.
 const MAX_SIDE: usize = 65_500;
-/// Largest sampling factor (B.2.2).
+/// Maximum sampling factor (B.2.2).
 const MAX_FACTOR: usize = 4;
 
-/// How the samples are coded.
+/// Coding process of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// Blocks, whole coefficients at once (SOF0, SOF1, SOF9).
+    /// Sequential DCT (SOF0, SOF1, SOF9).
     Sequential,
-    /// Blocks, refined from scan to scan (SOF2, SOF10).
+    /// Progressive DCT (SOF2, SOF10).
     Progressive,
-    /// Differences of neighboring samples (SOF3).
+    /// Lossless: differences of neighboring samples (SOF3).
     Lossless,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct Component {
     /// Sampling factors.
     pub(crate) h: usize,
     pub(crate) v: usize,
-    /// Number of its quantization table.
+    /// Quantization table number.
     pub(crate) quantizer: u8,
-    /// The table, as it was when the first scan of the component began.
+    /// The quantization table at the start of the component's first scan.
     pub(crate) quantization: Option<[u16; 64]>,
-    /// Width and height in data units: blocks, or samples of lossless frames.
+    /// Width and height in data units: blocks, or samples in lossless frames.
     pub(crate) units_x: usize,
     pub(crate) units_y: usize,
     /// Width and height in samples.
@@ -41,7 +41,7 @@ pub(crate) struct Component {
     pub(crate) height: usize,
 }
 
-/// A frame: the image's size and components.
+/// A frame: image size and components.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) process: Process,
@@ -49,18 +49,18 @@ pub(crate) struct Frame {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) components: Vec<Component>,
-    /// Largest sampling factors.
+    /// Maximum sampling factors.
     pub(crate) h: usize,
     pub(crate) v: usize,
 }
 
 impl Frame {
-    /// Side of a data unit in samples.
+    /// Edge of a data unit in samples.
     pub(crate) fn unit(&self) -> usize {
         if self.process == Process::Lossless { 1 } else { SIDE }
     }
 
-    /// Rows and columns of MCUs that hold all components.
+    /// Number of MCU rows and columns for interleaved scans.
     pub(crate) fn mcu_rows(&self) -> usize {
         self.height.div_ceil(self.v * self.unit())
     }
@@ -98,7 +98,7 @@ impl Frame {
     }
 }
 
-/// A component of a scan, with the numbers of its entropy coding tables.
+/// A component of a scan and its entropy coding table numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(crate) component: usize,
@@ -106,26 +106,26 @@ pub(crate) struct Slot {
     pub(crate) ac: u8,
 }
 
-/// What a scan header says.
+/// A scan header.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanHeader {
     pub(crate) slots: Vec<Slot>,
     /// Spectral selection: first and last coefficient.
     pub(crate) ss: u8,
     pub(crate) se: u8,
-    /// Successive approximation: bit position of the scan before, and of this one.
+    /// Successive approximation: bit positions of the previous scan and of this one.
     pub(crate) ah: u8,
     pub(crate) al: u8,
-    /// Place among the scans of the file, from 1.
+    /// Index of the scan in the file, starting at 1.
     pub(crate) number: u32,
 }
 
-/// The order of a scan's MCUs, and the data units within one.
+/// MCU layout of a scan.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    /// MCUs of a row.
+    /// MCUs per row.
     pub(crate) columns: usize,
-    /// Data units of an MCU for each component of the scan: across and down.
+    /// Data units per MCU for each component of the scan: horizontally and vertically.
     pub(crate) units: Vec<(usize, usize)>,
     /// Slot of each data unit of an MCU.
     pub(crate) slot_of: Vec<usize>,
@@ -134,7 +134,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// # Errors
     ///
-    /// An MCU of too many data units.
+    /// An MCU with too many data units.
     pub(crate) fn new(frame: &Frame, scan: &ScanHeader) -> Result<Self, JpegError> {
         if let [slot] = scan.slots[..] {
             let columns = frame.components[slot.component].units_x;
@@ -150,7 +150,7 @@ impl Layout {
         Ok(Self { columns: frame.mcu_columns(), units, slot_of })
     }
 
-    /// Rows of MCUs of the scan within a row of MCUs of the frame.
+    /// MCU rows of the scan per MCU row of the frame.
     pub(crate) fn rows(&self, frame: &Frame, scan: &ScanHeader, row: usize) -> usize {
         match scan.slots[..] {
             [slot] => {

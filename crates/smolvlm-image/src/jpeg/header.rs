@@ -1,31 +1,30 @@
-//! What the reference's reader learns from a file before it decodes it (`JpegImagePlugin` of Pillow 13), and what it refuses
-//! then.
+//! Header checks of Pillow 13 (`JpegImagePlugin`), which are made before decoding.
 
 use super::error::JpegError;
 
-/// Facts from the segments before the first scan.
+/// Information from the segments before the first scan.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// First bytes of the ICC segment that sorts first.
+    /// First bytes of the ICC segment with the lowest sort order.
     icc: Option<Vec<u8>>,
 }
 
-/// Reads the segments before the first scan.
+/// Parses the segments before the first scan.
 ///
 /// # Errors
 ///
-/// What the reference refuses.
+/// Files that the reference rejects.
 pub(crate) fn survey(bytes: &[u8]) -> Result<Facts, JpegError> {
     if !bytes.starts_with(b"\xff\xd8\xff") {
         return Err(JpegError::NoScan);
     }
     let mut facts = Facts::default();
-    // The last byte that was read may begin a marker.
+    // The last byte read may start a marker.
     let mut at = 2;
     loop {
-        // What lies between segments is skipped, with any number of 0xff before a marker.
+        // Bytes between segments are skipped, and any number of 0xff bytes before a marker.
         at += bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)).ok_or(JpegError::NoScan)?;
         at += bytes[at..].iter().position(|&byte| byte != 0xff).ok_or(JpegError::NoScan)?;
         let code = bytes[at];
@@ -95,8 +94,8 @@ fn quantization(mut data: &[u8]) -> Result<(), JpegError> {
     Ok(())
 }
 
-/// Whether image resource blocks can be walked through: one that ends before the length of its name is an error, one that
-/// ends elsewhere is not.
+/// Whether image resource blocks are well-formed: an error if one ends before its name length, but not if it ends
+/// elsewhere.
 fn photoshop(data: &[u8]) -> bool {
     let mut at = 14;
     while data.get(at..).is_some_and(|rest| rest.starts_with(b"8BIM")) {

@@ -1,22 +1,22 @@
-//! Huffman codes and the reading of bits.
+//! Huffman decoding and bit reader.
 
 use super::error::{Halt, JpegError};
 use super::source::Source;
 use super::standard::HuffmanSpec;
 
-/// Bits that one look-up decodes.
+/// Number of bits of the lookup table.
 const LOOK: u32 = 8;
-/// Bits that a refill reaches.
+/// Number of bits after a refill.
 const FULL: u32 = 57;
 
 /// A Huffman table prepared for decoding.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    /// Length of the code (high byte) and symbol of the next 8 bits; length 9 for all longer codes.
+    /// Code length (high byte) and symbol for the next 8 bits; length 9 for all longer codes.
     look: [u16; 1 << LOOK],
     /// Largest code of each length, -1 if there is none.
     largest: [i32; 18],
-    /// What to add to a code of each length to get the place of its symbol.
+    /// Offset from a code of each length to the index of its symbol.
     offset: [i32; 18],
     symbols: [u8; 256],
 }
@@ -28,11 +28,11 @@ impl Default for Table {
 }
 
 impl Table {
-    /// Prepares a table. The symbols of a table for DC differences are at most `max_dc`.
+    /// Builds a decoding table. The symbols of a table for DC differences must be at most `max_dc`.
     ///
     /// # Errors
     ///
-    /// The codes do not fit their lengths, or a symbol is too large.
+    /// Codes that do not fit their lengths, or a symbol that is too large.
     pub(crate) fn new(spec: &HuffmanSpec, max_dc: Option<u8>) -> Result<Self, JpegError> {
         const DAMAGED: JpegError = JpegError::Segment("Huffman table");
         let count: usize = spec.counts.iter().map(|&count| usize::from(count)).sum();
@@ -40,7 +40,7 @@ impl Table {
             return Err(DAMAGED);
         }
         let mut table = Self { symbols: spec.symbols, ..Self::default() };
-        // Ends the search for damaged codes.
+        // Sentinel that ends the search for invalid codes.
         table.largest[17] = i32::MAX;
         let (mut code, mut place) = (0i32, 0usize);
         for (length, &count) in (1u32..).zip(&spec.counts) {
@@ -57,7 +57,7 @@ impl Table {
                     }
                     code += 1;
                 }
-                // No code consists of ones only.
+                // A code of only ones is invalid.
                 if code >= 1 << length {
                     return Err(DAMAGED);
                 }
@@ -69,8 +69,8 @@ impl Table {
         Ok(table)
     }
 
-    /// The symbol of a code and its length; 17 bits and symbol 0 for what is no code. `code` is the first `length` bits, `next`
-    /// gives further ones.
+    /// The symbol and length of a code; 17 bits and symbol 0 for an invalid code. `code` is the first `length` bits,
+    /// `next` returns further ones.
     #[inline(always)]
     fn search(&self, mut code: i32, mut length: u32, mut next: impl FnMut() -> Result<u32, Halt>) -> Result<u8, Halt> {
         while code > self.largest[length as usize] {
@@ -81,7 +81,7 @@ impl Table {
     }
 }
 
-/// The signed value of `size` bits (figure F.12). `size` is 1 to 15.
+/// Sign-extends a value of `size` bits (figure F.12). `size` is 1 to 15.
 #[inline(always)]
 pub(crate) fn extend(bits: u32, size: u32) -> i32 {
     let bits = bits as i32;
@@ -91,7 +91,8 @@ pub(crate) fn extend(bits: u32, size: u32) -> i32 {
 /// Whether no byte is 0xff.
 #[inline(always)]
 fn has_no_ones(word: u64) -> bool {
-    // Subtracting one borrows from the highest bit of the complement where a byte of it is 0 (and sometimes above one).
+    // Subtracting one borrows from the highest bit of the complement if one of its bytes is 0 (and sometimes above
+    // one).
     (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0
 }
 
@@ -100,22 +101,22 @@ fn has_no_ones(word: u64) -> bool {
 pub(crate) struct Bits {
     buffer: u64,
     left: u32,
-    /// Whether a marker was hit before the data was complete; zeros follow.
+    /// Whether a marker was reached before the data was complete; zeros follow.
     pub(crate) starved: bool,
 }
 
 impl Bits {
-    /// Forgets the bits of a segment that has ended.
+    /// Discards the bits of a finished segment.
     pub(crate) fn clear(&mut self) {
         self.left = 0;
     }
 
-    /// Reads ahead as far as there is room and no marker; then adds zeros if there are fewer bits than `need`.
+    /// Refills up to the capacity or the next marker; then appends zeros if there are fewer than `need` bits.
     #[inline(never)]
     fn fill(&mut self, source: &mut Source<'_>, need: u32) -> Result<(), Halt> {
         let next = source.window().get(source.at..).and_then(|rest| rest.first_chunk());
         let word = next.map_or(u64::MAX, |next| u64::from_be_bytes(*next));
-        // Most often there are bytes enough, and no 0xff among them.
+        // Fast path: enough bytes, none of which is 0xff.
         if source.marker == 0 && self.left < FULL && has_no_ones(word) {
             let count = (64 - self.left) / 8;
             self.buffer = self.buffer.unbounded_shl(8 * count) | word >> (64 - 8 * count);
@@ -151,7 +152,7 @@ impl Bits {
         (self.buffer >> (self.left - count)) as u32 & ((1 << count) - 1)
     }
 
-    /// Reads bits, at most 16.
+    /// Reads up to 16 bits.
     #[inline(always)]
     pub(crate) fn take(&mut self, source: &mut Source<'_>, count: u32) -> Result<u32, Halt> {
         if self.left < count {
@@ -182,14 +183,14 @@ impl Bits {
     }
 }
 
-/// Reads bits without asking for room each time. The data must be long enough; markers count as zeros.
+/// Reads bits without checking for the end of data. The data must be long enough; markers are read as zeros.
 #[derive(Debug)]
 pub(crate) struct FastBits<'a> {
     data: &'a [u8],
     pub(crate) at: usize,
     buffer: u64,
     left: u32,
-    /// Whether a marker was hit: what was decoded since then is to be thrown away.
+    /// Whether a marker was reached; what was decoded since then must be discarded.
     pub(crate) hit_marker: bool,
 }
 
@@ -198,12 +199,12 @@ impl<'a> FastBits<'a> {
         Self { data: source.window(), at: source.at, buffer: bits.buffer, left: bits.left, hit_marker: false }
     }
 
-    /// The state for reading on.
+    /// The state for further reading.
     pub(crate) fn bits(&self) -> Bits {
         Bits { buffer: self.buffer, left: self.left, starved: false }
     }
 
-    /// Makes 17 bits available.
+    /// Ensures that at least 17 bits are available.
     #[inline(always)]
     fn fill(&mut self) {
         if self.left > 16 {

@@ -9,9 +9,9 @@ use super::segments::Tables;
 use super::source::Source;
 use super::standard::{HuffmanSpec, NATURAL};
 
-/// Bytes that a block cannot exceed: with so many for each block, the fast loop needs no checks.
+/// Maximum size of a coded block in bytes: if this many are left per block, the fast path needs no bounds checks.
 const BLOCK_BYTES: usize = 512;
-/// Largest category of a DC difference.
+/// Maximum category of a DC difference.
 const MAX_DC: u8 = 15;
 
 /// The decoder of a Huffman-coded scan.
@@ -21,14 +21,14 @@ pub(crate) struct HuffmanScan {
     /// Tables by number.
     dc: [Table; 4],
     ac: [Table; 4],
-    /// Numbers of the tables of each component of the scan.
+    /// Table numbers of each component of the scan.
     numbers: Vec<(usize, usize)>,
     first: usize,
     last: usize,
     shift: u8,
     bits: Bits,
     last_dc: [i32; 4],
-    /// Blocks that follow without further coefficients in the band.
+    /// Number of remaining blocks without further coefficients in the band (EOB run).
     end_of_band: u32,
     restarts: Restarts,
 }
@@ -113,14 +113,14 @@ impl HuffmanScan {
         self.restarts.pass(source)?;
         self.last_dc = [0; 4];
         self.end_of_band = 0;
-        // A marker that is still there leaves nothing for this interval.
+        // A pending marker means that this interval has no data left.
         if source.marker == 0 {
             self.bits.starved = false;
         }
         Ok(())
     }
 
-    /// Whole blocks: the fast loop where there is enough data, else the careful one.
+    /// Decodes complete blocks: with the fast path if there is enough data, otherwise with the checked one.
     #[inline(always)]
     fn whole(
         &mut self,
@@ -147,7 +147,7 @@ impl HuffmanScan {
         result
     }
 
-    /// Decodes an MCU; false if it met a marker. What was written until then stays, as in libjpeg.
+    /// Decodes an MCU; false if a marker was reached. Values written until then are kept, as in libjpeg.
     #[inline(always)]
     fn fast(&mut self, source: &mut Source<'_>, layout: &Layout, blocks: &mut [Block], places: &[usize]) -> bool {
         let mut bits = FastBits::new(self.bits, source);
@@ -304,7 +304,7 @@ impl HuffmanScan {
                 }
                 break;
             }
-            // A bit for each coefficient that is there, up to the place of the new one.
+            // One bit per nonzero coefficient up to the position of the new one.
             loop {
                 let coefficient = &mut block[usize::from(NATURAL[k])];
                 if *coefficient != 0 {
@@ -337,7 +337,7 @@ impl HuffmanScan {
     }
 }
 
-/// Adds a bit to a coefficient that is not zero, away from zero.
+/// Refines a nonzero coefficient by one bit, away from zero.
 #[inline(always)]
 fn refine(coefficient: &mut i16, plus: i16, bit: u32) {
     if bit != 0 && *coefficient & plus == 0 {

@@ -1,19 +1,18 @@
-//! The inner loops of JPEG decoding, for the instruction set at hand: the inverse transform of a block, and interleaving of
-//! color channels.
+//! SIMD inner loops of JPEG decoding: inverse DCT of a block, and interleaving of color channels.
 //!
-//! The transform is the accurate integer one of libjpeg ("islow"; Loeffler, Ligtenberg and Moschytz 1989), with the number
-//! ranges of libjpeg-turbo's vector code: products with quantization steps wrap at 16 bits, and both passes clamp to 16 bits.
-//! That changes nothing for coefficients of real images, and damaged ones come out as in the reference.
+//! The inverse DCT is the accurate integer one of libjpeg ("islow"; Loeffler, Ligtenberg and Moschytz 1989), with the
+//! value ranges of libjpeg-turbo's SIMD code: dequantization wraps at 16 bits, and both passes saturate to 16 bits.
+//! This does not affect coefficients of real images, and damaged ones are decoded as in the reference.
 
 use super::entropy::Block;
 use super::frame::SIDE;
 use crate::lanes::Portable;
 
-/// Pixels that color conversion handles at once.
+/// Pixels per color conversion step.
 pub(crate) const PIXELS: usize = 32;
 /// Fraction bits of the constants.
 pub(crate) const FRACTION: i32 = 13;
-/// Bits by which each pass shifts its results; the first keeps two bits more.
+/// Right shift of the results of each pass; the first keeps two more bits.
 pub(crate) const SHIFTS: [i32; 2] = [FRACTION - 2, FRACTION + 5];
 
 /// Pairs of factors, with [`FRACTION`] fraction bits. An output is `a * pair.0 + b * pair.1` of two inputs `a` and `b`.
@@ -50,9 +49,9 @@ pub(crate) mod factors {
     ];
 }
 
-/// The loops of an instruction set.
+/// The inner loops for one instruction set.
 pub(crate) trait Samples: Copy {
-    /// Samples of a block of coefficients, row by row. `steps` are the quantization steps.
+    /// Inverse DCT of a block of coefficients, in row order. `steps` are the quantization steps.
     fn inverse_transform(self, block: &Block, steps: &Block) -> [[u8; SIDE]; SIDE];
 
     /// Interleaves three channels.
@@ -127,7 +126,7 @@ mod tests {
     use super::{PIXELS, SIDE, Samples};
     use crate::lanes::{Lanes, Portable, Work, dispatch};
 
-    /// Compares an instruction set with plain loops, on blocks of every kind up to the largest numbers.
+    /// Compares an instruction set with scalar loops, on various blocks up to the extreme values.
     struct Compare;
 
     impl Work for Compare {
@@ -157,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_one_coefficient_is_flat() {
+    fn dc_only_block_is_flat() {
         let mut block = [0; SIDE * SIDE];
         block[0] = -30;
-        // An eighth of -30 * 5, from the middle of the range.
+        // One eighth of -30 * 5, relative to the middle of the range.
         assert_eq!(Portable.inverse_transform(&block, &[5; SIDE * SIDE]), [[128 - 19; SIDE]; SIDE]);
     }
 }

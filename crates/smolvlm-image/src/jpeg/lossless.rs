@@ -1,4 +1,4 @@
-//! Lossless frames: Huffman-coded differences between samples and what their neighbors predict (ITU-T T.81, annex H).
+//! Lossless frames: Huffman-coded differences between samples and their predictions (ITU-T T.81, annex H).
 
 use super::color::Color;
 use super::decoder::{Decoder, MAX_SCANS};
@@ -11,12 +11,12 @@ use super::segments::{Event, Tables};
 use super::source::Source;
 use crate::lanes::{Lanes, Work, dispatch};
 
-/// Largest category of a difference; it stands for 32768 and has no further bits.
+/// Maximum category of a difference; it represents 32768 and has no additional bits.
 const MAX_CATEGORY: u8 = 16;
 
-/// Decodes a file from its first scan on.
+/// Decodes a file from its first scan.
 pub(crate) fn decode(mut decoder: Decoder<'_>, first: ScanHeader) -> Result<Vec<u8>, JpegError> {
-    // The reference converts no colors of lossless frames.
+    // The reference does not convert colors of lossless frames.
     if matches!(decoder.color, Color::YCbCr | Color::Ycck) {
         return Err(JpegError::Unsupported("a lossless JPEG image that is not in gray, RGB or CMYK"));
     }
@@ -43,7 +43,7 @@ pub(crate) fn decode(mut decoder: Decoder<'_>, first: ScanHeader) -> Result<Vec<
     Ok(output.into_pixels())
 }
 
-/// Makes pixels of all samples.
+/// Converts all samples to pixels.
 struct Pixels<'w> {
     output: &'w mut Output,
     strips: usize,
@@ -58,7 +58,7 @@ impl Work for Pixels<'_> {
     }
 }
 
-/// Reads a scan.
+/// Decodes a scan.
 fn read(
     source: &mut Source<'_>,
     tables: &Tables,
@@ -90,7 +90,7 @@ fn read(
                 }
                 fresh = true;
             }
-            // Without data there are no differences, and prediction starts anew.
+            // Without data, the differences are zero and prediction restarts.
             fresh |= differences.bits.starved;
             if fresh {
                 lines.iter_mut().for_each(|line| line.fresh = true);
@@ -116,9 +116,9 @@ fn read(
 /// Reads differences.
 struct Differences {
     bits: Bits,
-    /// A table for each component of the scan.
+    /// Huffman tables of the components of the scan.
     tables: Vec<Table>,
-    /// Differences of a row of MCUs, by component of the scan, row and column.
+    /// Differences of an MCU row, by component of the scan, row and column.
     rows: Vec<Vec<Vec<i32>>>,
 }
 
@@ -140,7 +140,7 @@ impl Differences {
         })
     }
 
-    /// Reads a row of MCUs of the scan.
+    /// Decodes an MCU row of the scan.
     fn read_row(&mut self, source: &mut Source<'_>, layout: &Layout, inner: usize) -> Result<(), Halt> {
         if self.bits.starved {
             for (rows, &(_, down)) in self.rows.iter_mut().zip(&layout.units) {
@@ -165,10 +165,10 @@ impl Differences {
     }
 }
 
-/// The latest row of a component.
+/// The most recent row of a component.
 struct Line {
     values: Vec<u16>,
-    /// Whether the next row starts a scan or an interval.
+    /// Whether the next row is the first of a scan or interval.
     fresh: bool,
 }
 
@@ -177,7 +177,7 @@ impl Line {
         Self { values: vec![0; width], fresh: true }
     }
 
-    /// Replaces the row by the next one. `predictor` is one of those of table H.1, `shift` the point transform.
+    /// Replaces the row by the next one. `predictor` is a selection value of table H.1, `shift` the point transform.
     fn add(&mut self, differences: &[i32], predictor: u8, shift: u8) {
         let fresh = std::mem::replace(&mut self.fresh, false);
         // Left, above, and above left.

@@ -1,14 +1,14 @@
-//! JPEG files, decoded bit for bit as Pillow 13 does with libjpeg-turbo 3.2.
+//! JPEG decoder, bit-exact with Pillow 13 and libjpeg-turbo 3.2.
 //!
-//! Baseline, extended, progressive and lossless frames of 8-bit samples, Huffman and arithmetic coding, any sampling factors
-//! that are whole ratios, gray, YCbCr, RGB, CMYK and YCCK. What libjpeg repairs is repaired in the same way: lost restart
-//! markers, data that ends too early, missing last scans of progressive files. What the reference refuses is an error: files
-//! that end before the image is complete, 12-bit samples, damaged segments.
+//! Supports baseline, extended, progressive and lossless frames with 8-bit samples, Huffman and arithmetic coding,
+//! integer ratios of sampling factors, gray, YCbCr, RGB, CMYK and YCCK. Error recovery follows libjpeg: lost restart
+//! markers, data that ends too early, missing last scans of progressive files. Files that the reference rejects are
+//! errors: those that end before the image is complete, 12-bit samples, damaged segments.
 //!
-//! A file goes through `header` (what Pillow checks first), `segments` (tables and headers), `entropy` (coefficients, by
-//! `huffman_scan` or `arithmetic`), `lanes` (the inverse transform), `plane`, `upsample` and `color`; `decoder` puts them
-//! together. Files with one scan are decoded by rows of MCUs, so that besides the pixels only a few rows of samples are in
-//! memory; other files take 2 bytes for each coefficient.
+//! Modules in decoding order: `header` (initial checks of Pillow), `segments` (tables and headers), `entropy`
+//! (coefficients, with `huffman_scan` or `arithmetic`), `lanes` (inverse DCT), `plane`, `upsample` and `color`;
+//! `decoder` combines them. Single-scan files are decoded by MCU rows, so that only a few rows of samples are in memory
+//! in addition to the pixels; other files take 2 bytes per coefficient.
 
 mod arithmetic;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -42,18 +42,18 @@ use header::Facts;
 pub(crate) use lanes::Samples;
 use source::Source;
 
-/// A JPEG file whose header has been read.
+/// A JPEG file with parsed headers.
 pub(crate) struct Jpeg<'a> {
     bytes: &'a [u8],
     facts: Facts,
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the header.
+    /// Parses the headers.
     ///
     /// # Errors
     ///
-    /// Headers that the reference refuses.
+    /// Headers that the reference rejects.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, JpegError> {
         Ok(Self { bytes, facts: header::survey(bytes)? })
     }
@@ -67,26 +67,26 @@ impl<'a> Jpeg<'a> {
     ///
     /// # Errors
     ///
-    /// What the reference refuses.
+    /// Files that the reference rejects.
     pub(crate) fn pixels(self) -> Result<Vec<u8>, JpegError> {
         let (decoder, scan) = Decoder::open(Source::new(self.bytes), None)?;
         decoder.pixels(scan)
     }
 }
 
-/// A JPEG file within another file, which says what its components mean, as libtiff 4.7 reads it: in one piece, with an end
-/// where the data end, and whatever follows the image.
+/// A JPEG stream embedded in another file, which specifies the color space, as read by libtiff 4.7: without input
+/// windows, with an implied end of image, ignoring data after the image.
 pub(crate) struct JpegPart<'a> {
     decoder: Decoder<'a>,
     scan: ScanHeader,
 }
 
 impl<'a> JpegPart<'a> {
-    /// Reads the headers. The bytes should end with an [`END`] of their own.
+    /// Parses the headers. The bytes should end with an additional [`END`].
     ///
     /// # Errors
     ///
-    /// Headers that libjpeg refuses, and another number of components than `color` has.
+    /// Headers that libjpeg rejects, and a number of components that differs from that of `color`.
     pub(crate) fn open(bytes: &'a [u8], color: Color) -> Result<Self, JpegError> {
         let (decoder, scan) = Decoder::open(Source::whole(bytes), Some(color))?;
         if decoder.frame.components.len() != color.channels() {
@@ -100,15 +100,15 @@ impl<'a> JpegPart<'a> {
         (self.decoder.frame.width, self.decoder.frame.height)
     }
 
-    /// Decodes to interleaved samples of the color.
+    /// Decodes to interleaved samples of the color space.
     ///
     /// # Errors
     ///
-    /// What libjpeg refuses.
+    /// Data that libjpeg rejects.
     pub(crate) fn samples(self) -> Result<Vec<u8>, JpegError> {
         self.decoder.pixels(self.scan)
     }
 }
 
-/// The marker at the end of an image.
+/// The end-of-image marker (EOI).
 pub(crate) const END: [u8; 2] = *b"\xff\xd9";

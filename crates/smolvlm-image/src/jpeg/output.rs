@@ -1,4 +1,4 @@
-//! Samples to pixels, one row of MCUs at a time.
+//! Conversion of samples to pixels, one MCU row at a time.
 
 use super::color::Color;
 use super::entropy::Block;
@@ -7,10 +7,10 @@ use super::lanes::Samples;
 use super::plane::Plane;
 use super::upsample::Upsampler;
 
-/// Rows of MCUs whose samples are kept: the one that becomes pixels and its neighbors, which interpolation looks at.
+/// Number of MCU rows whose samples are kept: the current one and its neighbors, which interpolation needs.
 const KEPT: usize = 3;
 
-/// Collects samples and makes pixels of them.
+/// Buffers samples and converts them to pixels.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) planes: Vec<Plane>,
@@ -18,19 +18,19 @@ pub(crate) struct Output {
     color: Color,
     width: usize,
     height: usize,
-    /// Pixel rows of a row of MCUs.
+    /// Pixel rows per MCU row.
     strip: usize,
     strips: usize,
     pixels: Vec<u8>,
 }
 
 impl Output {
-    /// For samples that come row by row.
+    /// Creates a buffer for samples that arrive row by row.
     pub(crate) fn new(frame: &Frame, color: Color) -> Self {
         Self::keeping(frame, color, KEPT)
     }
 
-    /// For samples that come component by component.
+    /// Creates a buffer for samples that arrive component by component.
     pub(crate) fn whole(frame: &Frame, color: Color) -> Self {
         Self::keeping(frame, color, frame.mcu_rows())
     }
@@ -62,8 +62,8 @@ impl Output {
         self.planes[component].put(at.0, at.1, &lanes.inverse_transform(block, steps));
     }
 
-    /// Makes pixels, now that the samples of a row of MCUs are complete: those of the row before it, and its own if it is
-    /// the last.
+    /// Converts to pixels after the samples of an MCU row are complete: the pixels of the previous row, and those of
+    /// this row if it is the last.
     #[inline(always)]
     pub(crate) fn strip_done<L: Samples>(&mut self, lanes: L, strip: usize) {
         let end = if strip + 1 == self.strips { strip + 1 } else { strip };

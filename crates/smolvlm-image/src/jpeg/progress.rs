@@ -1,21 +1,21 @@
-//! How exactly the coefficients of a progressive image are known.
+//! Precision of the coefficients of a progressive image.
 
 use super::frame::{Frame, Process, ScanHeader};
 
-/// Zigzag positions whose precision matters: the DC coefficient and those that smoothing estimates.
+/// Zigzag positions whose precision is tracked: the DC coefficient and those that smoothing estimates.
 pub(crate) const TRACKED: usize = 10;
 
-/// Bits that coefficients still lack; -1 for those that no scan has held.
+/// Number of missing low bits per coefficient; -1 for those not in any scan so far.
 pub(crate) type Missing = [i32; TRACKED];
 
-/// Missing bits of each component, now and before the latest scan of that component.
+/// Missing bits of each component, now and before its most recent scan.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     pub(crate) now: Vec<Missing>,
     pub(crate) before: Vec<Missing>,
-    /// Last row of MCUs for which the latest scan had data.
+    /// Last MCU row for which the most recent scan had data.
     pub(crate) last_row: usize,
-    /// Scans so far.
+    /// Number of scans so far.
     pub(crate) scans: u32,
 }
 
@@ -25,7 +25,7 @@ impl Progress {
         Self { now: vec![[-1; TRACKED]; count], before: vec![[0; TRACKED]; count], last_row: 0, scans: 0 }
     }
 
-    /// Notes what a scan is going to hold.
+    /// Records the contents of the next scan.
     pub(crate) fn scan(&mut self, frame: &Frame, scan: &ScanHeader) {
         self.scans = scan.number;
         if frame.process != Process::Progressive {
@@ -33,7 +33,7 @@ impl Progress {
         }
         for slot in &scan.slots {
             let (now, before) = (&mut self.now[slot.component], &mut self.before[slot.component]);
-            // The DC coefficient's state is kept only by scans that hold it.
+            // The state of the DC coefficient is kept only by scans that contain it.
             let start = usize::from(scan.ss.min(1));
             for (before, now) in before[start..].iter_mut().zip(&now[start..]) {
                 *before = if scan.number > 1 { *now } else { 0 };
@@ -44,8 +44,8 @@ impl Progress {
         }
     }
 
-    /// The missing bits to smooth with in a row of MCUs, for each component, or `None` if smoothing is of no use: all is
-    /// known, or too little.
+    /// The missing bits for smoothing in an MCU row, for each component, or `None` if smoothing is not applied: all
+    /// bits are known, or too few.
     pub(crate) fn missing(&self, frame: &Frame) -> Option<Smoothing> {
         const STEPS: [usize; TRACKED] = [0, 1, 8, 16, 9, 2, 3, 10, 17, 24];
         let usable = frame.process == Process::Progressive
@@ -59,7 +59,7 @@ impl Progress {
     }
 }
 
-/// What smoothing needs to know.
+/// Input of smoothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Smoothing {
     now: Vec<Missing>,
@@ -68,7 +68,8 @@ pub(crate) struct Smoothing {
 }
 
 impl Smoothing {
-    /// Missing bits of a component in a row of MCUs. Rows that the last scan did not reach are as before it.
+    /// Missing bits of a component in an MCU row. For rows that the last scan did not reach, the previous state is
+    /// used.
     pub(crate) fn missing(&self, component: usize, row: usize) -> &Missing {
         if row > self.last_row { &self.before[component] } else { &self.now[component] }
     }

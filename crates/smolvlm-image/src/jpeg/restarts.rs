@@ -28,7 +28,7 @@ impl Restarts {
         self.interval != 0 && self.left == 0
     }
 
-    /// Passes the marker.
+    /// Consumes the marker.
     pub(crate) fn pass(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
         source.restart(self.next)?;
         self.next = (self.next + 1) & 7;

@@ -5,10 +5,10 @@ use super::frame::{Component, Frame, Process, ScanHeader, Slot};
 use super::source::Source;
 use super::standard::{HuffmanSpec, NATURAL};
 
-/// Tables that a file has defined so far; scans use what is defined when they begin.
+/// The tables defined so far; scans use those defined when they start.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    /// Quantization tables, row by row.
+    /// Quantization tables in row order.
     pub(crate) quantization: [Option<[u16; 64]>; 4],
     pub(crate) dc: [Option<HuffmanSpec>; 4],
     pub(crate) ac: [Option<HuffmanSpec>; 4],
@@ -22,7 +22,7 @@ pub(crate) struct Tables {
 pub(crate) struct Conditioning {
     /// Bounds of small DC differences.
     pub(crate) dc: [(u8, u8); 16],
-    /// Last coefficient whose magnitudes use the first set of statistics.
+    /// Last coefficient whose magnitude uses the first set of statistics.
     pub(crate) ac: [u8; 16],
 }
 
@@ -32,12 +32,12 @@ impl Default for Conditioning {
     }
 }
 
-/// Color spaces as application markers announce them.
+/// Color space information of the application markers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ColorMarkers {
     /// Whether there is a JFIF marker.
     pub(crate) jfif: bool,
-    /// The transform that an Adobe marker names.
+    /// The color transform of the Adobe marker.
     pub(crate) adobe: Option<u8>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Headers {
     started: bool,
 }
 
-/// What ends a run of marker segments.
+/// End of a sequence of marker segments.
 #[derive(Debug)]
 pub(crate) enum Event {
     Scan(ScanHeader),
@@ -59,7 +59,7 @@ pub(crate) enum Event {
 }
 
 impl Headers {
-    /// Reads segments up to a scan or the end of the image.
+    /// Parses segments up to a scan or the end of the image.
     pub(crate) fn read(&mut self, source: &mut Source<'_>) -> Result<Event, Halt> {
         loop {
             if !self.started {
@@ -99,13 +99,13 @@ impl Headers {
         }
     }
 
-    /// Begins a new image with the tables of one that had no scan.
+    /// Starts a new image, keeping the tables of a tables-only datastream.
     pub(crate) fn begin_again(&mut self) {
         let tables = std::mem::take(&mut self.tables);
         *self = Self { tables, ..Self::default() };
     }
 
-    /// Reads the start of an image.
+    /// Parses the start-of-image marker.
     fn start(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
         if source.word()? != 0xffd8 {
             return Err(JpegError::NoScan.into());
@@ -162,7 +162,7 @@ impl Headers {
         let mut slots: Vec<Slot> = Vec::with_capacity(4);
         for _ in 0..count {
             let (id, tables) = (source.byte()?, source.byte()?);
-            // libjpeg passes over a component whose place in the scan is taken.
+            // libjpeg skips a component that is already in the scan.
             let component = (0..frame.components.len().min(4))
                 .find(|&index| frame.components[index].id == id && index >= slots.len())
                 .ok_or(DAMAGED)?;
@@ -240,7 +240,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Looks for JFIF and Adobe markers.
+    /// Parses JFIF and Adobe markers.
     fn application(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
         let length = usize::from(source.word()?).saturating_sub(2);
         let mut data = [0; 14];

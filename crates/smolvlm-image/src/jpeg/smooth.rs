@@ -1,16 +1,16 @@
-//! Smoothing between blocks of progressive images whose last scans are missing: low AC coefficients that are not known are
-//! estimated from the DC coefficients of 5 x 5 blocks (libjpeg-turbo 3.2, an extension of ITU-T T.81, K.8).
+//! Block smoothing for progressive images with missing last scans: unknown low AC coefficients are estimated from the
+//! DC coefficients of 5 x 5 blocks (libjpeg-turbo 3.2, an extension of ITU-T T.81, K.8).
 
 use super::entropy::Block;
 use super::progress::Missing;
 
-/// DC coefficients of a block and its neighbors, row by row; those beyond the image repeat the nearest.
+/// DC coefficients of a block and its neighbors in row order, replicated at the image edges.
 pub(crate) type Neighbors = [[i32; 5]; 5];
 
-/// Places of the estimated coefficients in a block, in zigzag order from the second coefficient on.
+/// Positions of the estimated coefficients in a block, in zigzag order from the second coefficient on.
 const PLACES: [usize; 9] = [1, 8, 16, 9, 2, 3, 10, 17, 24];
 
-/// Weights of the neighbors where no AC coefficient is known.
+/// Weights of the neighbors if no AC coefficient is known.
 #[rustfmt::skip]
 const BLIND: [[[i32; 5]; 5]; 9] = [
     [[-1, -1, 0, 1, 1], [-3, 13, 0, -13, 3], [-3, 38, 0, -38, 3], [-3, 13, 0, -13, 3], [-1, -1, 0, 1, 1]],
@@ -24,11 +24,11 @@ const BLIND: [[[i32; 5]; 5]; 9] = [
     [[0; 5], [0, 1, 2, 1, 0], [0; 5], [0, -1, -2, -1, 0], [0; 5]],
 ];
 
-/// Weights for the DC coefficient itself where no AC coefficient is known.
+/// Weights for the DC coefficient itself if no AC coefficient is known.
 const MEAN: [[i32; 5]; 5] =
     [[-2, -6, -8, -6, -2], [-6, 6, 42, 6, -6], [-8, 42, 152, 42, -8], [-6, 6, 42, 6, -6], [-2, -6, -8, -6, -2]];
 
-/// Weights where some AC coefficients are known; only the first five are estimated then.
+/// Weights if some AC coefficients are known; only the first five are then estimated.
 #[rustfmt::skip]
 const PARTIAL: [[[i32; 5]; 5]; 5] = [
     [[0; 5], [0; 5], [-7, 50, 0, -50, 7], [0; 5], [0; 5]],
@@ -38,7 +38,7 @@ const PARTIAL: [[[i32; 5]; 5]; 5] = [
     [[0; 5], [0; 5], [-1, 13, -24, 13, -1], [0; 5], [0; 5]],
 ];
 
-/// Estimates coefficients of a block that are zero and not exactly known.
+/// Estimates the coefficients of a block that are zero and not exactly known.
 pub(crate) fn smooth(block: &mut Block, neighbors: &Neighbors, missing: &Missing, steps: &[u16; 64]) {
     let dc_step = i64::from(steps[0]);
     let blind = missing[1..].iter().all(|&bits| bits == -1);
@@ -46,7 +46,7 @@ pub(crate) fn smooth(block: &mut Block, neighbors: &Neighbors, missing: &Missing
     for ((&place, weights), &bits) in PLACES.iter().zip(weights).zip(&missing[1..]) {
         if bits != 0 && block[place] == 0 {
             let value = divide(dc_step * weigh(neighbors, weights), steps[place]);
-            // What a later scan would have said is smaller than the last bit known.
+            // The refinement of a later scan is smaller than the last known bit.
             let limit = if bits > 0 { (1 << bits) - 1 } else { i32::MAX };
             block[place] = value.clamp(-limit, limit) as i16;
         }

@@ -1,12 +1,13 @@
-//! The bytes of a file, and the markers among them.
+//! Byte source with marker detection.
 //!
-//! The reference hands its decoder windows of the file that end at multiples of 64 KiB. Where a window ends decides what it
-//! does with some damaged files: which of two Huffman loops reads a block (they treat doubled 0xff bytes differently),
-//! how far behind the last scan it looks, and whether arithmetic-coded data can be read. The windows are the same here.
+//! The reference passes the file to its decoder in windows that end at multiples of 64 KiB. The window boundaries
+//! affect how some damaged files are decoded: which of two Huffman loops decodes a block (they treat doubled 0xff bytes
+//! differently), how far data after the last scan is checked, and whether arithmetic-coded data can be read. The
+//! windows are the same here.
 
 use super::error::{Halt, JpegError};
 
-/// Bytes by which the window grows (`ImageFile.MAXBLOCK` of Pillow 13).
+/// Window increment in bytes (`ImageFile.MAXBLOCK` of Pillow 13).
 const WINDOW: usize = 1 << 16;
 
 /// The position in a file.
@@ -17,25 +18,25 @@ pub(crate) struct Source<'a> {
     pub(crate) at: usize,
     /// End of the window.
     end: usize,
-    /// A marker code that was read but not acted on; 0 if there is none.
+    /// A marker code that was read but not processed; 0 if there is none.
     pub(crate) marker: u8,
-    /// Whether the end of the window is reported instead of moved.
+    /// Whether the end of the window is reported instead of extending the window.
     pub(crate) fixed: bool,
-    /// Whether what follows the image matters.
-    pub(crate) looks_behind: bool,
+    /// Whether data after the image is checked.
+    pub(crate) checks_trailing_data: bool,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, end: WINDOW.min(bytes.len()), marker: 0, fixed: false, looks_behind: true }
+        Self { bytes, at: 0, end: WINDOW.min(bytes.len()), marker: 0, fixed: false, checks_trailing_data: true }
     }
 
-    /// Bytes that are all in one window, and of which those behind the image do not matter.
+    /// A source with all bytes in one window that ignores data after the image.
     pub(crate) fn whole(bytes: &'a [u8]) -> Self {
-        Self { end: bytes.len(), looks_behind: false, ..Self::new(bytes) }
+        Self { end: bytes.len(), checks_trailing_data: false, ..Self::new(bytes) }
     }
 
-    /// The bytes up to the end of the window, those already read included.
+    /// The bytes up to the end of the window, including those already read.
     #[inline(always)]
     pub(crate) fn window(&self) -> &'a [u8] {
         &self.bytes[..self.end]
@@ -47,7 +48,7 @@ impl<'a> Source<'a> {
         self.end.saturating_sub(self.at)
     }
 
-    /// Moves the end of the window.
+    /// Extends the window.
     pub(crate) fn grow(&mut self) -> Result<(), JpegError> {
         if self.end == self.bytes.len() {
             return Err(JpegError::Truncated);
@@ -83,7 +84,7 @@ impl<'a> Source<'a> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    /// Steps over bytes, possibly beyond the window's end.
+    /// Skips bytes, possibly beyond the end of the window.
     pub(crate) fn skip(&mut self, count: usize) {
         self.at += count;
     }
@@ -103,20 +104,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Passes the restart marker `RSTn` with number `expected`, which should be next. If it is not, decides as libjpeg does
-    /// whether to skip data, to go on, or to leave the marker, so that the coming interval counts as lost.
+    /// Consumes the restart marker `RSTn` with number `expected`. If the next marker is a different one, decides like
+    /// libjpeg whether to skip data, to continue, or to leave the marker, so that the next interval is treated as lost.
     pub(crate) fn restart(&mut self, expected: u8) -> Result<(), Halt> {
         if self.marker == 0 {
             self.find_marker()?;
         }
         loop {
             match self.marker {
-                // No marker that a file may hold: damaged data.
+                // Not a valid marker: damaged data.
                 ..0xc0 => {}
                 0xd0..=0xd7 => match (self.marker.wrapping_sub(0xd0 + expected)) & 7 {
                     // One or two intervals are missing.
                     1 | 2 => return Ok(()),
-                    // A marker from before.
+                    // A previous marker.
                     6 | 7 => {}
                     _ => {
                         self.marker = 0;

@@ -1,7 +1,7 @@
 //! Tables of the standard (ITU-T T.81).
 
-/// Position within a block, row by row, of each coefficient in zigzag order (figure 5). Damaged data can run past the end of
-/// a block by up to 15 coefficients; those go to the last position.
+/// Index within a block, in row order, of each coefficient in zigzag order (figure 5). Damaged data can exceed the end
+/// of a block by up to 15 coefficients, which are mapped to the last position.
 #[rustfmt::skip]
 pub(crate) const NATURAL: [u8; 80] = [
      0,  1,  8, 16,  9,  2,  3, 10,
@@ -16,7 +16,7 @@ pub(crate) const NATURAL: [u8; 80] = [
     63, 63, 63, 63, 63, 63, 63, 63,
 ];
 
-/// A Huffman table as a file states it: how many codes of each length (1 to 16) there are, and their symbols.
+/// A Huffman table as stored in a file: the number of codes of each length (1 to 16), and their symbols.
 #[derive(Debug, Clone)]
 pub(crate) struct HuffmanSpec {
     pub(crate) counts: [u8; 16],
@@ -30,7 +30,7 @@ impl HuffmanSpec {
         Self { counts, symbols }
     }
 
-    /// Typical tables for DC differences (tables K.3 and K.4), which Motion JPEG leaves out of its files.
+    /// Typical tables for DC differences (tables K.3 and K.4), which Motion JPEG files omit.
     pub(crate) fn typical_dc(chroma: bool) -> Self {
         let symbols = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
         let counts = if chroma {

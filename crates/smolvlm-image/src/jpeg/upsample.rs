@@ -1,34 +1,34 @@
-//! Components with fewer samples to the size of the image, as libjpeg does it: by triangle filters where the factor is two,
-//! else by repeating samples.
+//! Upsampling of subsampled components, compatible with libjpeg: triangle filters for factors of two, otherwise
+//! replication.
 
 use super::frame::{Component, Frame, Process};
 use super::plane::Plane;
 
-/// Smallest width for which samples are interpolated across.
+/// Minimum width for horizontal interpolation.
 const MIN_WIDTH: usize = 3;
 
-/// How the rows of a component are made.
+/// Upsampling method of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
-    /// One sample for each pixel.
+    /// None: one sample per pixel.
     Copy,
-    /// Interpolation between columns.
+    /// Horizontal interpolation.
     Across,
-    /// Interpolation between rows.
+    /// Vertical interpolation.
     Down,
-    /// Both.
+    /// Interpolation in both directions.
     Both,
-    /// Repetition, this often across.
+    /// Replication, with this horizontal factor.
     Repeat(usize),
 }
 
-/// Makes rows of one component.
+/// Upsamples the rows of a component.
 #[derive(Debug)]
 pub(crate) struct Upsampler {
     method: Method,
-    /// Image rows for each row of samples.
+    /// Image rows per sample row.
     down: usize,
-    /// Samples between two rows, with one more at either end.
+    /// Vertically interpolated samples, with one additional sample at both ends.
     sums: Vec<u16>,
     row: Vec<u8>,
 }
@@ -55,7 +55,7 @@ impl Upsampler {
         Self { method, down, sums: vec![0; sums], row: vec![0; row] }
     }
 
-    /// Samples for row `y` of the image; at least as many as it is wide.
+    /// Samples of image row `y`; at least as many as the image width.
     #[inline(always)]
     pub(crate) fn row<'a>(&'a mut self, plane: &'a Plane, y: usize) -> &'a [u8] {
         let nearest = (y / self.down) as isize;
@@ -94,7 +94,7 @@ impl Upsampler {
         &self.row
     }
 
-    /// Two samples for each sum: `left` and `right` round three times the sum and its neighbor on that side.
+    /// Computes two samples per sum: `left` and `right` round three times the sum plus its neighbor on that side.
     #[inline(always)]
     fn widen(&mut self, left: impl Fn(u16, u16) -> u16, right: impl Fn(u16, u16) -> u16) {
         let width = self.sums.len() - 2;

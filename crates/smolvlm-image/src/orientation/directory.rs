@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// The header of a TIFF structure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
-    /// Whether numbers are stored with the most significant byte first.
+    /// Whether numbers are big-endian.
     pub(crate) big_endian: bool,
     /// Whether counts and offsets have 64 bits.
     pub(crate) big_tiff: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads a header; `None` if there is none. As Pillow does, the magic number's byte order may be wrong.
+    /// Parses a header; `None` if there is none. As in Pillow, the byte order of the magic number may be wrong.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (big_endian, big_tiff) = match bytes.get(..4)? {
             b"II\x2a\0" | b"II\0\x2a" => (false, false),
@@ -35,7 +35,7 @@ impl Header {
     }
 }
 
-/// A value of a directory: its type number and its bytes as stored.
+/// A directory entry: its type and raw bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     kind: u64,
@@ -51,11 +51,11 @@ pub(crate) struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// Reads the directory at an offset. Like Pillow, what precedes the first damage is kept; of a tag that occurs twice
-    /// the first value counts, unknown types are skipped, and so is what would exceed the file's size in sum.
+    /// Reads the directory at an offset. As in Pillow, entries before the first damage are kept, the first entry of a
+    /// repeated tag is used, and unknown types are skipped, as are entries that exceed the file size in total.
     pub(crate) fn read(bytes: &'a [u8], header: Header, offset: u64) -> Self {
         let mut fields = BTreeMap::new();
-        // Stops at the end of the bytes, whatever the count says.
+        // Stops at the end of the bytes, whatever the count is.
         let _: Option<()> = (|| {
             let (count_size, entry_size, value_at) = if header.big_tiff { (8, 20, 12) } else { (2, 12, 8) };
             let mut rest = bytes.get(usize::try_from(offset).ok()?..)?;

@@ -1,4 +1,4 @@
-//! The orientation that a file's metadata asks for, with the precedence of Pillow's `Image.getexif`.
+//! Orientation from a file's metadata, with the precedence of Pillow's `Image.getexif`.
 
 use super::Orientation;
 use super::directory::{Directory, Header};
@@ -7,20 +7,20 @@ use std::borrow::Cow;
 /// The EXIF tag "Orientation".
 const ORIENTATION: u16 = 0x0112;
 
-/// The parts of a file's metadata that can hold an orientation, as stored.
+/// Raw metadata that can contain an orientation.
 #[derive(Debug, Default)]
 pub(crate) struct Metadata<'a> {
     /// EXIF data, with or without the prefix "Exif\0\0".
     pub(crate) exif: Option<Cow<'a, [u8]>>,
-    /// ImageMagick's "Raw profile type exif": lines of text, EXIF data in hexadecimal from the fourth on.
+    /// ImageMagick's "Raw profile type exif": lines of text with hexadecimal EXIF data from the fourth line on.
     pub(crate) raw_profile: Option<Cow<'a, [u8]>>,
     /// An XMP packet.
     pub(crate) xmp: Option<Cow<'a, [u8]>>,
 }
 
 impl Metadata<'_> {
-    /// The orientation: the tag of the EXIF data, else of the raw profile; XMP only if the tag is missing there. What
-    /// cannot be read asks for nothing.
+    /// The orientation tag of the EXIF data, otherwise that of the raw profile; XMP is used only if the tag is missing
+    /// there. Invalid metadata is ignored.
     pub(crate) fn orientation(&self) -> Orientation {
         let exif = match (&self.exif, &self.raw_profile) {
             (Some(exif), _) => Some(exif.clone()),
@@ -29,7 +29,7 @@ impl Metadata<'_> {
         };
         let tag = exif.and_then(|exif| {
             let exif = without_prefix(&exif);
-            // Pillow reads no BigTIFF structure from EXIF data.
+            // Pillow does not read BigTIFF structures in EXIF data.
             let header = Header::read(exif).filter(|header| !header.big_tiff)?;
             of_directory(&Directory::read(exif, header, header.first))
         });
@@ -37,11 +37,12 @@ impl Metadata<'_> {
     }
 }
 
-/// The orientation of a directory; `None` if it has no such tag. Numbers of every type count, bytes and text do not.
+/// The orientation of a directory; `None` if it has no such tag. All numeric types are accepted, bytes and text are
+/// not.
 pub(crate) fn of_directory(directory: &Directory<'_>) -> Option<Orientation> {
     directory.field(ORIENTATION)?;
     Some(directory.first_number(ORIENTATION).map_or(Orientation::default(), |number| {
-        // Values between two integers ask for nothing.
+        // Non-integer values are ignored.
         (1..=8).find(|&exif| f64::from(exif) == number).map_or(Orientation::default(), Orientation::from_exif)
     }))
 }
@@ -60,7 +61,8 @@ pub(crate) fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// The metadata of a JPEG file: its APP1 segments before the first scan. EXIF data may continue in a second segment.
+/// The metadata of a JPEG file: its APP1 segments before the first scan. EXIF data may be continued in a second
+/// segment.
 pub(crate) fn of_jpeg(bytes: &[u8]) -> Metadata<'_> {
     const EXIF: &[u8] = b"Exif\0\0";
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -73,7 +75,7 @@ pub(crate) fn of_jpeg(bytes: &[u8]) -> Metadata<'_> {
         rest = &rest[code_at + 1..];
         match code {
             0xda => break,
-            // No length follows: stuffed bytes, restarts, start and end of the image.
+            // Markers without a length: stuffed bytes, restarts, start and end of image.
             0x00 | 0x01 | 0xd0..=0xd9 => continue,
             _ => {}
         }
@@ -102,7 +104,7 @@ fn without_prefix(exif: &[u8]) -> &[u8] {
     once.strip_prefix(b"Exif\0\0").unwrap_or(once)
 }
 
-/// The bytes of a raw profile's hexadecimal lines; `None` if anything else is among them.
+/// Decodes the hexadecimal lines of a raw profile; `None` if there are other characters.
 fn hexadecimal(profile: &[u8]) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = profile
         .split(|&byte| byte == b'\n')
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_every_type_count_but_bytes_and_text() {
+    fn all_numeric_types_are_accepted() {
         let six = Orientation::from_exif(6);
         let numbers: [(u16, &[u8]); 10] = [
             (3, &[6, 0]),
@@ -160,11 +162,11 @@ mod tests {
         for (kind, value) in numbers {
             assert_eq!(of_exif(&exif(kind, 1, value)), six, "type {kind}");
         }
-        // As Pillow 13 has it; type 17 is unknown to it.
+        // As in Pillow 13, which does not know type 17.
         for (kind, value) in [(1, &[6][..]), (2, b"6"), (7, &[6]), (17, &[6, 0, 0, 0, 0, 0, 0, 0]), (3, &[9, 0])] {
             assert_eq!(of_exif(&exif(kind, 1, value)), Orientation::default(), "type {kind}");
         }
-        // Of several values the first counts; a count that lies asks for nothing.
+        // The first of several values is used; an invalid count means no orientation.
         assert_eq!(of_exif(&exif(3, 2, &[6, 0, 3, 0])), six);
         for count in [0, 1 << 20, u32::MAX] {
             assert_eq!(of_exif(&exif(3, count, &[6, 0])), Orientation::default());
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn xmp_counts_only_without_a_tag() {
+    fn xmp_is_used_only_without_an_exif_tag() {
         let xmp = Some(Cow::Borrowed(&b"<a tiff:Orientation=\"8\"/>"[..]));
         let with = |exif: Option<&[u8]>| Metadata {
             exif: exif.map(|exif| exif.to_vec().into()),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_profile_is_hexadecimal() {
+    fn raw_profile_is_hexadecimal() {
         let hex: String = exif(3, 1, &[6, 0]).iter().map(|byte| format!("{byte:02x}")).collect();
         let profile = format!("\nexif\n      26\n{}\n{}\n", &hex[..20], &hex[20..]);
         let of = |profile: &str| {
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpegs_segments_up_to_the_first_scan() {
+    fn jpeg_metadata_precedes_the_first_scan() {
         let segment =
             |code: u8, data: &[u8]| [&[0xff, code], &(data.len() as u16 + 2).to_be_bytes()[..], data].concat();
         let (first, rest) = (exif(3, 1, &[6, 0]), [1, 2]);

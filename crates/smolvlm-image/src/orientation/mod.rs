@@ -1,4 +1,4 @@
-//! Turning an image upright.
+//! Applying an EXIF orientation.
 
 mod directory;
 mod metadata;
@@ -9,19 +9,19 @@ pub(crate) use metadata::{Metadata, of_directory, of_jpeg, of_xmp};
 use crate::Rgb;
 use rayon::prelude::*;
 
-/// How stored pixels become the upright image (EXIF 2.32, tag 0x0112); the default leaves them as they are.
+/// Transformation from stored pixels to the upright image (EXIF 2.32, tag 0x0112); the default is the identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Orientation {
-    /// Whether rows become columns.
+    /// Whether rows and columns are swapped.
     pub(crate) transposed: bool,
-    /// Whether the columns of the output run backward through the input.
+    /// Whether the output columns are in reverse order.
     back_x: bool,
-    /// Whether the rows of the output run backward through the input.
+    /// Whether the output rows are in reverse order.
     back_y: bool,
 }
 
 impl Orientation {
-    /// The orientation of an EXIF value, 1 to 8; any other number leaves pixels as they are.
+    /// The orientation of an EXIF value from 1 to 8; the identity for any other number.
     pub(crate) fn from_exif(value: u8) -> Self {
         let (transposed, back_x, back_y) = match value {
             2 => (false, true, false),
@@ -37,7 +37,7 @@ impl Orientation {
     }
 }
 
-/// Turns and mirrors an image.
+/// Rotates and mirrors an image.
 pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
     if orientation == Orientation::default() {
         return image;
@@ -46,7 +46,7 @@ pub(crate) fn apply(image: Rgb, orientation: Orientation) -> Rgb {
     let Orientation { transposed: turned, back_x, back_y } = orientation;
     let (out_width, out_height) = if turned { (height, width) } else { (width, height) };
     let (pixels, _) = image.data().as_chunks::<3>();
-    // Squares, so that input and output both stay in cache when rows become columns.
+    // Blocked, so that input and output stay in cache when rows and columns are swapped.
     const SIDE: usize = 64;
     let mut data = vec![0; image.data().len()];
     data.par_chunks_mut(SIDE * out_width * 3).enumerate().for_each(|(band, out)| {
@@ -71,7 +71,7 @@ mod tests {
     use super::{Orientation, apply};
     use crate::Rgb;
 
-    /// The reds of a 2 x 3 image `[[1, 2, 3], [4, 5, 6]]` after turning it, row by row.
+    /// The red values of the 2 x 3 image `[[1, 2, 3], [4, 5, 6]]` after the transformation, row by row.
     fn turned(exif: u8) -> Vec<Vec<u8>> {
         let data = (1..=6).flat_map(|red| [red, 0, 0]).collect();
         let image = apply(Rgb::new(3, 2, data).unwrap(), Orientation::from_exif(exif));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn all_eight_ways() {
+    fn all_eight_orientations() {
         assert_eq!(turned(1), [[1, 2, 3], [4, 5, 6]]);
         assert_eq!(turned(2), [[3, 2, 1], [6, 5, 4]]);
         assert_eq!(turned(3), [[6, 5, 4], [3, 2, 1]]);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_and_turning_back() {
+    fn inverse_orientation_restores_the_image() {
         let data = (0..130 * 70 * 3u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let image = Rgb::new(130, 70, data).unwrap();
         for (there, back) in [(2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (7, 7), (8, 6)] {

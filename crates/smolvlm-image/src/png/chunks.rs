@@ -1,4 +1,4 @@
-//! The chunks of a PNG file, and the metadata in them.
+//! PNG chunks and their metadata.
 
 use crate::orientation::Metadata;
 use flate2::Crc;
@@ -8,16 +8,16 @@ use std::io::Read;
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Most bytes of a text that is decompressed, as Pillow's `MAX_TEXT_CHUNK`.
+/// Maximum size of a decompressed text in bytes, as Pillow's `MAX_TEXT_CHUNK`.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// A chunk: its type and its data.
+/// A chunk: its type and data.
 pub(super) struct Chunk<'a> {
     pub(super) kind: [u8; 4],
     pub(super) data: &'a [u8],
 }
 
-/// The chunks that have not been read.
+/// The remaining chunks.
 pub(super) struct Chunks<'a> {
     rest: &'a [u8],
 }
@@ -27,7 +27,8 @@ impl<'a> Chunks<'a> {
         Self { rest: bytes.get(SIGNATURE.len()..).unwrap_or_default() }
     }
 
-    /// The next chunk, without its checksum; `None` at the end of the file. Pixels may be cut off, other data may not.
+    /// The next chunk, without its checksum; `None` at the end of the file. Pixel data may be truncated, other data may
+    /// not.
     pub(super) fn next(&mut self) -> Result<Option<Chunk<'a>>, String> {
         let Some((&[a, b, c, d, ref kind @ ..], rest)) = self.rest.split_first_chunk::<8>() else { return Ok(None) };
         if !kind.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -43,7 +44,7 @@ impl<'a> Chunks<'a> {
         Ok(Some(Chunk { kind: *kind, data }))
     }
 
-    /// Compares the checksum of the chunk that was read last, and steps over it.
+    /// Verifies and skips the checksum of the last chunk.
     pub(super) fn verify(&mut self, chunk: &Chunk<'_>) -> Result<(), String> {
         let (stored, rest) = self.rest.split_first_chunk().ok_or("the file is truncated")?;
         let mut crc = Crc::new();
@@ -56,8 +57,7 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
-    /// Steps over the checksum of the chunk that was read last and reads the next one. Like Pillow, what has no valid type
-    /// ends the file.
+    /// Skips the checksum of the last chunk and reads the next one. As in Pillow, an invalid chunk type ends the file.
     pub(super) fn next_unverified(&mut self) -> Result<Option<Chunk<'a>>, String> {
         self.rest = self.rest.get(4..).unwrap_or_default();
         match self.rest.get(4..8) {
@@ -67,7 +67,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The chunks that an orientation can be found in; the last of a kind counts.
+/// The chunks that may contain an orientation; the last one of each kind is used.
 #[derive(Default)]
 pub(super) struct Notes<'a> {
     exif: Option<&'a [u8]>,
@@ -82,7 +82,7 @@ struct Text<'a> {
 }
 
 impl<'a> Notes<'a> {
-    /// Notes a chunk. Texts are left compressed, so that a thousand of them cost no more than the last.
+    /// Records a chunk. Texts stay compressed, so that only the last one has to be decompressed.
     pub(super) fn add(&mut self, chunk: &Chunk<'a>) {
         if &chunk.kind == b"eXIf" {
             self.exif = Some(chunk.data);
@@ -104,7 +104,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// The metadata that was noted.
+    /// The recorded metadata.
     pub(super) fn metadata(self) -> Metadata<'a> {
         Metadata {
             exif: self.exif.map(Cow::Borrowed),
@@ -126,7 +126,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The text of an iTXt chunk after its key: two flags, a language, a translated key, and the text.
+/// The text of an iTXt chunk after its keyword, which is preceded by two flags, a language and a translated keyword.
 fn international(value: &[u8]) -> Option<Text<'_>> {
     let (&[compressed, method], rest) = value.split_first_chunk()?;
     let (_, rest) = split(rest)?;
@@ -134,7 +134,7 @@ fn international(value: &[u8]) -> Option<Text<'_>> {
     (compressed == 0 || method == 0).then_some(Text { compressed: compressed != 0, data })
 }
 
-/// What precedes and what follows the first zero byte.
+/// Splits at the first zero byte.
 fn split(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = data.iter().position(|&byte| byte == 0)?;
     Some((&data[..at], &data[at + 1..]))

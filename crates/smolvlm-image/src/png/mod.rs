@@ -1,5 +1,5 @@
-//! PNG files as Pillow 13 reads them: the default image, checksums of what precedes it verified, chunks after it used only
-//! for orientation, gamma and color profiles ignored.
+//! PNG decoder compatible with Pillow 13: decodes the default image, verifies the checksums of the chunks before it,
+//! uses later chunks only for the orientation, and ignores gamma and color profiles.
 
 mod chunks;
 mod pixels;
@@ -8,13 +8,13 @@ use crate::color::{Color, RowFormat, Samples, gray_table, over_white};
 use crate::orientation::{Metadata, Orientation};
 use chunks::{Chunk, Chunks, Notes};
 
-/// A PNG file whose chunks have been listed.
+/// A PNG file with parsed chunks.
 pub(crate) struct Png<'a> {
     width: u32,
     height: u32,
     format: RowFormat,
     interlaced: bool,
-    /// The compressed pixels, in pieces.
+    /// The compressed pixel data, in pieces.
     data: Vec<&'a [u8]>,
     metadata: Metadata<'a>,
 }
@@ -29,7 +29,7 @@ struct Header {
 }
 
 impl<'a> Png<'a> {
-    /// Width and height that the header says, without a look at anything else; `None` if the file does not begin with one.
+    /// Width and height in the header, without further checks; `None` if the file does not start with one.
     pub(crate) fn header_size(bytes: &[u8]) -> Option<(u32, u32)> {
         let header =
             bytes.get(..24).filter(|header| header.starts_with(chunks::SIGNATURE) && &header[12..16] == b"IHDR")?;
@@ -37,7 +37,7 @@ impl<'a> Png<'a> {
         Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
     }
 
-    /// Lists the chunks; the error is a message.
+    /// Parses the chunks; the error is a message.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let mut chunks = Chunks::new(bytes);
         let mut header = None;
@@ -62,7 +62,7 @@ impl<'a> Png<'a> {
             }
         };
         let header = header.ok_or("the header is missing")?;
-        // Pixels before any frame's header are an image of their own beside the frames.
+        // Pixel data before the first frame header is a default image outside of the animation.
         let animated = frames > 1 || (frames == 1 && !frame_seen);
         let mut data = vec![first.data];
         let mut next = chunks.next_unverified()?;
@@ -88,7 +88,7 @@ impl<'a> Png<'a> {
         (self.width, self.height)
     }
 
-    /// How the image is to be turned.
+    /// The orientation to apply.
     pub(crate) fn orientation(&self) -> Orientation {
         self.metadata.orientation()
     }
@@ -116,8 +116,8 @@ impl Header {
         })
     }
 
-    /// How rows are stored. Of a transparent color Pillow compares the lower 8 bits with the pixels it has decoded, whatever
-    /// their depth was.
+    /// The row format. Pillow compares the lower 8 bits of a transparent color with the decoded pixels, whatever their
+    /// bit depth was.
     fn row_format(&self, palette: &[u8], transparency: Option<&[u8]>) -> Result<RowFormat, String> {
         let samples = if self.depth == 16 { Samples::Sixteen { big_endian: true } } else { Samples::Bits(self.depth) };
         let needed = match self.color_type {

@@ -1,10 +1,10 @@
-//! The pixels of a PNG file (PNG, third edition, sections 7 to 10), row by row, so that memory holds the RGB image and
-//! little else.
+//! Decoding of PNG pixels (PNG, third edition, sections 7 to 10), row by row, so that memory contains little more than
+//! the RGB image.
 
 use crate::color::RowFormat;
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// Where the pixels of the seven passes of an interlaced image lie: first column and row, and the steps to the next.
+/// First column and row of the seven interlacing passes, and their strides.
 const PASSES: [(usize, usize, usize, usize); 7] =
     [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
 
@@ -49,10 +49,10 @@ pub(super) fn decode(
 /// The compressed pixels.
 struct Inflate<'a> {
     data: &'a [&'a [u8]],
-    /// Bytes of the first piece that have been read.
+    /// Number of consumed bytes of the first piece.
     at: usize,
     state: Decompress,
-    /// Whether the stream has ended, at the end of a row and too early: the reference leaves the rows that are missing zero.
+    /// Whether the stream ended early at the end of a row: the reference leaves the missing rows zero.
     ended: bool,
 }
 
@@ -89,7 +89,7 @@ impl Inflate<'_> {
         Ok(())
     }
 
-    /// Decompresses what one piece, or what has been read of the pieces before, has for `out`. Tells how many bytes that is.
+    /// Decompresses from one piece, or from buffered data, into `out`. Returns the number of bytes written.
     fn step(&mut self, out: &mut [u8]) -> Result<(Status, usize), String> {
         let piece = self.data.first().copied().unwrap_or_default();
         let (read, written) = (self.state.total_in(), self.state.total_out());
@@ -97,7 +97,7 @@ impl Inflate<'_> {
         let status = status.map_err(|_| "the compressed pixels are damaged")?;
         self.at += (self.state.total_in() - read) as usize;
         let written = (self.state.total_out() - written) as usize;
-        // A piece is done with when it is empty and nothing of it is held back.
+        // A piece is finished when it is empty and no decompressed data is buffered.
         if self.at == piece.len() && written < out.len() {
             (self.data, self.at) = (self.data.get(1..).unwrap_or_default(), 0);
         }
@@ -105,13 +105,13 @@ impl Inflate<'_> {
     }
 }
 
-/// Rows of one image or pass without their filters.
+/// Unfiltered rows of an image or pass.
 struct Rows {
-    /// The filter of the row, and its bytes.
+    /// The filter type of the row and its bytes.
     row: Vec<u8>,
-    /// The row above, after as many bytes as the filter has.
+    /// The previous row, after as many bytes as the filter type takes.
     above: Vec<u8>,
-    /// Bytes of a pixel, at least 1.
+    /// Bytes per pixel, at least 1.
     bytes: usize,
 }
 
@@ -137,7 +137,7 @@ impl Rows {
     }
 }
 
-/// Undoes the filter of a row of pixels of `N` bytes.
+/// Reverses the filter of a row with `N` bytes per pixel.
 fn unfilter<const N: usize>(filter: u8, row: &mut [u8], above: &[u8]) -> Result<(), String> {
     let (pixels, above_pixels) = (row.as_chunks_mut::<N>().0, above.as_chunks::<N>().0);
     let mut left = [0u8; N];
@@ -169,7 +169,7 @@ fn unfilter<const N: usize>(filter: u8, row: &mut [u8], above: &[u8]) -> Result<
     Ok(())
 }
 
-/// Whichever of the three is closest to `left + up - corner`.
+/// The Paeth predictor: whichever of the three is closest to `left + up - corner`.
 fn paeth(left: u8, up: u8, corner: u8) -> u8 {
     let [a, b, c] = [left, up, corner].map(i16::from);
     let (to_left, to_up, to_corner) = ((b - c).abs(), (a - c).abs(), (a + b - 2 * c).abs());

@@ -1,4 +1,4 @@
-//! Compression and prediction of strips and tiles.
+//! Decompression and predictors of strips and tiles.
 
 use super::jpeg::Jpegs;
 use super::layout::Layout;
@@ -8,10 +8,10 @@ use crate::lzw::{Codes, Lzw};
 use crate::orientation::Directory;
 use std::io::{self, Cursor, Read};
 
-/// How the bytes of strips and tiles become rows.
+/// Decoding parameters of strips and tiles.
 pub(super) struct Coding<'a> {
     compression: Compression<'a>,
-    /// Whether the bits of every byte are stored the other way around.
+    /// Whether the bit order within bytes is reversed.
     reversed: bool,
 }
 
@@ -66,12 +66,12 @@ impl<'a> Coding<'a> {
         Ok(Self { compression, reversed })
     }
 
-    /// Whether rows are stored as they are.
+    /// Whether rows are uncompressed.
     pub(super) fn is_raw(&self) -> bool {
         matches!(self.compression, Compression::None)
     }
 
-    /// Whether rows are RGB, whatever the directory says.
+    /// Whether decoded rows are RGB, whatever the directory specifies.
     pub(super) fn gives_rgb(&self) -> bool {
         matches!(&self.compression, Compression::Jpeg(jpegs) if jpegs.gives_rgb())
     }
@@ -105,7 +105,7 @@ impl<'a> Coding<'a> {
     }
 }
 
-/// Bytes with their bits the other way around.
+/// Reverses the bits of each byte.
 struct Reversed<'a>(&'a [u8]);
 
 impl Read for Reversed<'_> {
@@ -116,13 +116,13 @@ impl Read for Reversed<'_> {
     }
 }
 
-/// Run lengths of bytes (TIFF 6.0, section 9).
+/// PackBits decompression (TIFF 6.0, section 9).
 struct PackBits<R> {
     source: R,
     run: Run,
 }
 
-/// What remains of a run.
+/// Remainder of the current run.
 enum Run {
     Copy(usize),
     Repeat(u8, usize),
@@ -161,18 +161,18 @@ impl<R: Read> Read for PackBits<R> {
     }
 }
 
-/// What samples are stored as the difference from.
+/// Predictor of the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Predictor {
     None,
-    /// The sample to the left (TIFF 6.0, section 14).
+    /// Difference to the sample on the left (TIFF 6.0, section 14).
     Horizontal,
-    /// The byte to the left, in planes of the bytes of floating-point numbers (Adobe's technical note 3).
+    /// Difference to the byte on the left, in byte planes of floating-point numbers (Adobe's technical note 3).
     FloatingPoint,
 }
 
 impl Predictor {
-    /// Compressions that have no predictor ignore it.
+    /// Compressions without a predictor ignore it.
     pub(super) fn read(number: u64, coding: &Coding<'_>, layout: &Layout) -> Result<Self, String> {
         match (number, &coding.compression, layout.bits) {
             (_, Compression::None | Compression::Fax(_) | Compression::Jpeg(..) | Compression::PackBits, _) => {
@@ -185,7 +185,7 @@ impl Predictor {
         }
     }
 
-    /// Undoes the prediction of a row.
+    /// Reverses the predictor of a row.
     pub(super) fn undo(self, row: &mut [u8], format: &RowFormat) {
         let bytes = format.bits() / format.channels / 8;
         let step = format.channels * bytes;

@@ -1,5 +1,5 @@
-//! CCITT compression of bilevel images (ITU T.4 and T.6; TIFF 6.0, sections 10 and 11), with the code tables of the crate
-//! `fax`.
+//! CCITT decompression of bilevel images (ITU T.4 and T.6; TIFF 6.0, sections 10 and 11), with the code tables of the
+//! crate `fax`.
 
 use fax::BitReader;
 use fax::maps::{Mode, black, mode, white};
@@ -7,24 +7,24 @@ use fax::maps::{Mode, black, mode, white};
 /// A kind of CCITT compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Run lengths, rows at whole bytes.
+    /// Run lengths, with byte-aligned rows.
     RunLengths,
     /// Run lengths, rows after end-of-line codes.
     Group3,
-    /// The same, where rows may refer to the row above.
+    /// As above, but rows may be coded relative to the row above.
     Group3TwoDimensional,
-    /// Every row refers to the row above.
+    /// Every row is coded relative to the row above.
     Group4,
 }
 
 const DAMAGED: &str = "the compressed pixels are damaged";
 
-/// Decodes rows of bits, black ones; what is missing at the end is white.
+/// Decodes rows of bits, where set bits are black; missing pixels at the end are white.
 pub(super) fn decode(kind: Kind, data: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, String> {
     let row_bytes = width.div_ceil(8);
     let mut out = vec![0; row_bytes * rows];
     let mut bits = Bits { data, at: 0 };
-    // Positions where colors change, the first to black.
+    // Positions of color changes, the first one to black.
     let (mut above, mut row) = (Vec::new(), Vec::new());
     for pixels in out.chunks_exact_mut(row_bytes) {
         let two_dimensional = match kind {
@@ -57,7 +57,7 @@ pub(super) fn decode(kind: Kind, data: &[u8], width: usize, rows: usize) -> Resu
     Ok(out)
 }
 
-/// Reads a row of run lengths, white and black in turn.
+/// Decodes a row of run lengths, alternately white and black.
 fn by_run_lengths(bits: &mut Bits<'_>, row: &mut Vec<usize>, width: usize) -> Result<(), String> {
     let mut at = 0;
     let mut is_black = false;
@@ -69,14 +69,15 @@ fn by_run_lengths(bits: &mut Bits<'_>, row: &mut Vec<usize>, width: usize) -> Re
     Ok(())
 }
 
-/// Reads a row that refers to the row above; `false` at the end of the image.
+/// Decodes a row coded relative to the row above; `false` at the end of the image.
 fn by_row_above(bits: &mut Bits<'_>, above: &[usize], row: &mut Vec<usize>, width: usize) -> Result<bool, String> {
-    // Before the first pixel there is an imaginary white one.
+    // An imaginary white pixel precedes the first one.
     let mut at = None;
     let mut is_black = false;
     let mut next = 0;
     while at.unwrap_or(0) < width {
-        // The first change above, right of here, to the other color; and the one after it.
+        // The first color change to the opposite color in the row above, right of the current position, and the next
+        // change.
         let is_right = |change: usize| at.is_none_or(|at| change > at);
         while next > 0 && above.get(next - 1).is_none_or(|&change| is_right(change)) {
             next -= 1;
@@ -117,14 +118,14 @@ fn paint(changes: &[usize], width: usize, pixels: &mut [u8]) {
     }
 }
 
-/// End-of-line codes that were skipped.
+/// Number of end-of-line codes skipped.
 struct LineEnds {
     count: usize,
-    /// Whether the row refers to the row above.
+    /// Whether the row is coded relative to the row above.
     two_dimensional: bool,
 }
 
-/// Bits, the most significant first, with zeros after the end.
+/// A bit reader, most significant bit first, with zeros after the end.
 struct Bits<'a> {
     data: &'a [u8],
     at: usize,
@@ -143,7 +144,7 @@ impl Bits<'_> {
         }
     }
 
-    /// Skips end-of-line codes: eleven or more zeros, a one, and perhaps a bit that says how the row is compressed.
+    /// Skips end-of-line codes: eleven or more zeros, a one, and optionally a bit for the coding of the row.
     fn skip_line_ends(&mut self, tagged: bool) -> LineEnds {
         let mut ends = LineEnds { count: 0, two_dimensional: false };
         while self.peek(11) == Some(0) && self.at < 8 * self.data.len() {
@@ -188,14 +189,14 @@ mod tests {
     use super::{Kind, decode};
 
     #[test]
-    fn run_lengths_begin_at_whole_bytes() {
+    fn run_length_rows_are_byte_aligned() {
         // Rows of 4 white and 4 black pixels: 1011 011, padded; then 8 white ones: 10011.
         let data = [0b1011_0110, 0b1001_1000];
         assert_eq!(decode(Kind::RunLengths, &data, 8, 2).unwrap(), [0x0f, 0]);
     }
 
     #[test]
-    fn rows_refer_to_the_row_above() {
+    fn two_dimensional_rows_are_decoded() {
         // Horizontal 001, white 4 1011, black 4 011; then twice "as above", 1 1.
         let data = [0b0011_0110, 0b1111_0000];
         assert_eq!(decode(Kind::Group4, &data, 8, 2).unwrap(), [0x0f, 0x0f]);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_ends_in_an_error() {
+    fn damaged_data_is_an_error() {
         for kind in [Kind::RunLengths, Kind::Group3, Kind::Group3TwoDimensional, Kind::Group4] {
             assert!(decode(kind, &[], 8, 1).is_err(), "{kind:?}");
             for seed in 0..500u32 {

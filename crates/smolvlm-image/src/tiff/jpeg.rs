@@ -1,18 +1,18 @@
-//! Strips and tiles that are JPEG files (TIFF Technical Note 2).
+//! JPEG-compressed strips and tiles (TIFF Technical Note 2).
 
 use crate::jpeg::{Color, END, JpegPart};
 
-/// What the JPEG files of an image have in common.
+/// Common parameters of the JPEG streams of an image.
 pub(super) struct Jpegs<'a> {
-    /// Tables that precede each file.
+    /// Tables that precede each stream.
     tables: &'a [u8],
-    /// The directory says what components mean; markers in the files do not count.
+    /// The color space according to the directory; markers in the streams are ignored.
     color: Color,
 }
 
-/// Most components of a file: those that one scan can have.
+/// Maximum number of components per stream: those that one scan can have.
 const MAX_COMPONENTS: usize = 4;
-/// Pixels of a strip beyond the image that are decoded at most, so that a small image cannot ask for much memory.
+/// Maximum number of decoded pixels of a strip outside the image, so that small images cannot require much memory.
 const MAX_SPARE_PIXELS: usize = 16 << 20;
 
 impl<'a> Jpegs<'a> {
@@ -27,7 +27,7 @@ impl<'a> Jpegs<'a> {
         Ok(Self { tables, color })
     }
 
-    /// Whether rows are RGB, instead of samples that the directory gives a meaning.
+    /// Whether rows are RGB rather than samples in the directory's color format.
     pub(super) fn gives_rgb(&self) -> bool {
         self.color == Color::YCbCr
     }
@@ -35,11 +35,11 @@ impl<'a> Jpegs<'a> {
     /// The rows of a strip or tile.
     pub(super) fn rows(&self, data: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, String> {
         let data = data.strip_prefix(b"\xff\xd8").ok_or("a JPEG part has no start")?;
-        // libtiff supplies an end where the data have none.
+        // libtiff appends an end marker if there is none.
         let file = [b"\xff\xd8", self.tables, data, &END].concat();
         let jpeg = JpegPart::open(&file, self.color).map_err(|error| error.to_string())?;
         let (found_width, found_rows) = jpeg.size();
-        // The last strip may be stored at the height of the others.
+        // The last strip may have the full strip height.
         let spare = found_rows.saturating_sub(rows).saturating_mul(width);
         if found_width != width || found_rows < rows || spare > MAX_SPARE_PIXELS {
             return Err("a JPEG part has another size than its strip or tile".into());

@@ -1,4 +1,4 @@
-//! What the samples of a TIFF image mean: the combinations that Pillow 13 knows.
+//! Sample layouts of TIFF images: the combinations that Pillow 13 supports.
 
 use super::codec::Predictor;
 use super::tag;
@@ -10,7 +10,7 @@ use crate::ycbcr::YCbCr;
 pub(super) struct Layout {
     pub(super) photometric: u64,
     pub(super) channels: usize,
-    /// Bits of every sample.
+    /// Bits per sample.
     pub(super) bits: u64,
     samples: Samples,
     color: Color,
@@ -25,7 +25,7 @@ impl Layout {
         let is_raw = number(tag::COMPRESSION).is_none_or(|compression| compression == 1);
         let mut channels = number(tag::SAMPLES).unwrap_or(1);
         let mut extra = directory.unsigned(tag::EXTRA_SAMPLES).unwrap_or_default();
-        // Planes without a meaning at the end need not be read.
+        // Unused planes at the end need not be read.
         if planar && extra.iter().all(|&extra| extra == 0) {
             channels = channels.saturating_sub(extra.len() as u64);
             extra.clear();
@@ -44,12 +44,12 @@ impl Layout {
             0 | 1 | 3 => 1,
             2 => 3,
             5 => 4,
-            // Gray where there is no chroma.
+            // Gray if there is no chroma.
             6 if channels < 3 => 1,
             6 => 3,
             _ => return Err(unknown()),
         };
-        // One extra sample that says nothing may be alpha: red, green, blue and a fourth.
+        // An unspecified extra sample may be alpha: red, green, blue and a fourth.
         let alpha = match extra.first() {
             None if photometric == 2 && channels == 4 => 2,
             None if channels == colors => 0,
@@ -72,7 +72,7 @@ impl Layout {
         };
         let color = match (photometric, alpha) {
             (0 | 1, 0) | (6, 0) if colors == 1 && bits <= 8 => Color::Table(gray_table(bits as u8, photometric == 0)),
-            // Deeper samples are not inverted.
+            // Samples with more bits are not inverted.
             (0 | 1, 0) => Color::Table(gray_table(8, false)),
             (1, 1) if bits == 8 => Color::GrayPremultiplied,
             (1, 2) if bits == 8 => Color::TableAlpha(gray_table(8, false)),
@@ -94,14 +94,14 @@ impl Layout {
         matches!(self.samples, Samples::Clipped(Number::F32, _))
     }
 
-    /// The format of rows, and that of a plane's rows with the number of planes.
+    /// The row format, and that of a plane with the number of planes.
     pub(super) fn formats(self, predictor: Predictor, rgb: bool) -> (RowFormat, Option<(RowFormat, usize)>) {
         let Self { samples, channels, color, planar, .. } = self;
         if rgb {
             return (RowFormat { samples: Samples::Bits(8), channels: 3, color: Color::Rgb }, None);
         }
-        // The floating-point predictor leaves the most significant byte first; libtiff writes and reads big-endian files the
-        // other way around.
+        // After the floating-point predictor, the most significant byte is first; libtiff writes and reads big-endian
+        // files in the opposite order.
         let samples = match samples {
             Samples::Clipped(number, big_endian) if predictor == Predictor::FloatingPoint => {
                 Samples::Clipped(number, !big_endian)
@@ -114,7 +114,7 @@ impl Layout {
     }
 }
 
-/// How compressed samples become RGB, where Pillow leaves that to libtiff.
+/// Color conversion of compressed samples if Pillow leaves it to libtiff.
 fn ycbcr(directory: &Directory<'_>) -> Result<Box<YCbCr>, String> {
     let numbers = |tag: u16| directory.rationals(tag);
     let coefficients =
@@ -124,7 +124,7 @@ fn ycbcr(directory: &Directory<'_>) -> Result<Box<YCbCr>, String> {
     Ok(Box::new(tables.ok_or("the coefficients of YCbCr are damaged")?))
 }
 
-/// The palette: all reds, all greens, all blues, of 16 bits.
+/// The palette: all reds, all greens, all blues, with 16 bits each.
 fn palette(directory: &Directory<'_>) -> Result<Box<[[u8; 3]; 256]>, String> {
     let colors = directory.unsigned(tag::COLORS).ok_or("the palette is missing")?;
     let count = colors.len() / 3;

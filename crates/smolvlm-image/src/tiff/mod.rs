@@ -1,4 +1,4 @@
-//! The first image of TIFF files (TIFF 6.0, BigTIFF) as Pillow 13 and its libtiff read it.
+//! TIFF decoder for the first image (TIFF 6.0, BigTIFF), compatible with Pillow 13 and its libtiff.
 
 mod codec;
 mod fax;
@@ -39,31 +39,31 @@ mod tag {
     pub(super) const XMP: u16 = 700;
 }
 
-/// A TIFF file whose first directory has been read.
+/// A TIFF file with parsed first directory.
 pub(crate) struct Tiff<'a> {
     bytes: &'a [u8],
     width: usize,
     height: usize,
     orientation: Orientation,
     format: RowFormat,
-    /// The format of one plane, where samples of a kind are stored together, and how many there are.
+    /// The format of one plane and the number of planes, for a planar layout.
     planes: Option<(RowFormat, usize)>,
     chunks: Chunks,
     coding: Coding<'a>,
     predictor: Predictor,
 }
 
-/// Strips or tiles.
+/// Offsets of strips or tiles.
 struct Chunks {
     width: usize,
     height: usize,
     offsets: Vec<u64>,
-    /// Their sizes in bytes; none for pixels that are not compressed.
+    /// Sizes of strips or tiles in bytes; empty for uncompressed pixels.
     counts: Option<Vec<u64>>,
 }
 
 impl<'a> Tiff<'a> {
-    /// Reads the directory; the error is a message.
+    /// Parses the directory; the error is a message.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let header = Header::read(bytes).ok_or("the header is damaged")?;
         let directory = Directory::read(bytes, header, header.first);
@@ -95,7 +95,7 @@ impl<'a> Tiff<'a> {
         if chunk_width == 0 || chunk_height == 0 {
             return Err("its strips or tiles are empty".into());
         }
-        // Tiles reach beyond the image, but what is thrown away bounds the time that decoding takes.
+        // Tiles may extend beyond the image; limiting the discarded part bounds the decoding time.
         let padded = |side: usize, tile: usize| (side.div_ceil(tile) as u64).saturating_mul(tile as u64);
         let stored = padded(width, chunk_width).saturating_mul(padded(height, chunk_height));
         if stored > (4 * width as u64).saturating_mul(height as u64).saturating_add(1 << 24) {
@@ -121,7 +121,7 @@ impl<'a> Tiff<'a> {
         (self.width as u32, self.height as u32)
     }
 
-    /// How the image is to be turned.
+    /// The orientation to apply.
     pub(crate) fn orientation(&self) -> Orientation {
         self.orientation
     }
@@ -138,7 +138,7 @@ impl<'a> Tiff<'a> {
         Ok(rgb)
     }
 
-    /// Decodes a strip or tile into its place.
+    /// Decodes a strip or tile to its position in the image.
     fn chunk(&self, chunk: usize, per_plane: usize, left: usize, top: usize, rgb: &mut [u8]) -> Result<(), String> {
         let rows = self.chunks.height.min(self.height - top);
         let columns = self.chunks.width.min(self.width - left);
@@ -177,8 +177,8 @@ impl<'a> Tiff<'a> {
 }
 
 impl Chunks {
-    /// The bytes of a strip or tile. Like Pillow, of several that each cover the whole image the last counts, and sizes
-    /// matter only where pixels are compressed.
+    /// The bytes of a strip or tile. As in Pillow, the last of several that cover the whole image is used, and sizes
+    /// matter only for compressed pixels.
     fn data<'a>(&self, bytes: &'a [u8], index: usize, only: bool) -> Result<&'a [u8], String> {
         let index = if only { self.offsets.len().saturating_sub(1) } else { index };
         let offset = *self.offsets.get(index).ok_or("strips or tiles are missing")?;
@@ -186,7 +186,7 @@ impl Chunks {
             usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or("the file is truncated")?;
         let Some(counts) = &self.counts else { return Ok(rest) };
         let count = counts.get(index).and_then(|&count| usize::try_from(count).ok()).ok_or("sizes are missing")?;
-        // As libtiff has it, the size of an only strip may be left open.
+        // As in libtiff, the size of a single strip may be unspecified.
         if only && count == 0 {
             return Ok(rest);
         }

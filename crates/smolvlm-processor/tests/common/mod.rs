@@ -1,4 +1,4 @@
-//! What several tests share. Not every test uses all of it.
+//! Shared test helpers. Not every test uses all of them.
 #![allow(dead_code)]
 
 #[cfg(feature = "http")]
@@ -9,14 +9,14 @@ use smolvlm_processor::{
     Processor, ProcessorConfig, ProcessorLimits, RELEASED_CHAT_TEMPLATE, SpecialTokens, Tokenizer, synthetic_tokenizer,
 };
 
-/// A PNG of 3 x 2 pixels: three columns, two rows.
+/// A PNG of 3 x 2 pixels (width x height).
 pub const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAF0lEQVR42mP4z8DAAMGcHOyMTMwnUowAMRcEerKOvBYAAAAASUVORK5CYII=";
 
-/// Image tokens a tile of [`config`].
+/// Image tokens per tile of [`config`].
 pub const SEQ: usize = 4;
 
-/// Tiles of 16 pixels, at most 4 x 4 of them.
+/// A configuration with tiles of 16 pixels and grids of at most 4 x 4.
 pub fn config() -> ProcessorConfig {
     let image =
         ImageProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..ImageProcessorConfig::default() };
@@ -41,7 +41,7 @@ pub fn png() -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(PNG).unwrap()
 }
 
-/// A small generator of numbers that look random: xorshift64*.
+/// A small pseudorandom number generator: xorshift64*.
 pub struct Random(pub u64);
 
 impl Random {
@@ -57,7 +57,8 @@ impl Random {
     }
 }
 
-/// `text` with a few characters dropped, doubled, swapped or replaced by others of the text or of `alphabet`.
+/// Returns `text` with a few characters removed, duplicated, swapped or replaced by others of the text or of
+/// `alphabet`.
 pub fn mutated(text: &str, alphabet: &[char], random: &mut Random) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     for _ in 0..=random.below(4) {

@@ -1,11 +1,11 @@
-//! An HTTP server in this process.
+//! An in-process HTTP server.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// The paths that a server was asked for, in order.
+/// The requested paths, in order.
 #[derive(Clone, Default)]
 pub struct Requests(Arc<Mutex<Vec<String>>>);
 
@@ -15,12 +15,12 @@ impl Requests {
     }
 }
 
-/// Answers every request by `answer(path, connection)` on a thread of its own; gives the base URL.
+/// Answers every request with `answer(path, connection)` in a separate thread; returns the base URL.
 pub fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     serve_on("127.0.0.1", answer).0
 }
 
-/// [`serve`] on an address of this machine, with the paths that were asked for.
+/// [`serve`] on a given local address; also returns the requested paths.
 pub fn serve_on(host: &str, answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> (String, Requests) {
     let listener = TcpListener::bind((host, 0)).unwrap();
     let address = listener.local_addr().unwrap();
