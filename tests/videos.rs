@@ -44,7 +44,7 @@ fn conversations(case: &Case) -> Vec<Conversation> {
 
 /// Returns the case's overrides of the checkpoint's video processor. `do_sample_frames: false` needs no option here:
 /// such frames have no rate, or a rate at which all are sampled.
-fn options(case: &Case, words: VideoWords) -> Options {
+fn options(case: &Case, words: VideoPromptStyle) -> Options {
     let overrides = case.expected["video_processor"].as_object().unwrap();
     assert!(overrides.keys().all(|key| ["fps", "num_frames", "do_sample_frames"].contains(&key.as_str())));
     Options {
@@ -83,7 +83,7 @@ fn prompts_frames_and_pixels() {
             assert_pixels(&case, &batch);
 
             // Our own prompt text: every video states its own number of frames.
-            let own = processor(&checkpoint, &case, VideoWords::Own);
+            let own = processor(&checkpoint, &case, VideoPromptStyle::Own);
             let batch = own.process(&conversations, &RenderOptions::answer()).unwrap();
             assert_eq!(json!(batch.prompts), expected["prompts_own_count"], "{}", case.name);
         }

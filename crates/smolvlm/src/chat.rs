@@ -105,7 +105,7 @@ impl<'m> Chat<'m> {
         let model = self.model;
         let batch = model.process_with(std::slice::from_ref(&conversation), &params, &options)?;
         let positions = positions(&conversation, &batch);
-        let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Known(_)));
+        let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Precomputed(_)));
         let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
@@ -122,7 +122,7 @@ impl<'m> Chat<'m> {
             if let Some(content) =
                 conversation.messages.get_mut(message).and_then(|message| message.content.get_mut(item))
             {
-                *content = Content::Known(encoded.plan.clone());
+                *content = Content::Precomputed(encoded.plan.clone());
             }
         }
         conversation.messages.push(message);

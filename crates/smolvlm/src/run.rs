@@ -56,7 +56,7 @@ impl<'m> Run<'m> {
     }
 
     /// A run of a preprocessed batch. `known` has the features of its
-    /// [`Media::Known`](smolvlm_processor::Media::Known), in order; `process` is the time that preprocessing took.
+    /// [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order; `process` is the time that preprocessing took.
     pub(crate) fn from_batch(
         model: &'m SmolVlm,
         batch: Batch,
@@ -222,7 +222,7 @@ impl<'m> Run<'m> {
                 for (&index, &(token, logit)) in self.active.iter().zip(tokens.iter()) {
                     if logit.is_nan() || logit == f32::NEG_INFINITY {
                         let vocabulary = self.model.config.text.vocab_size;
-                        return Err(smolvlm_generate::Error::NoNumber { vocabulary }.into());
+                        return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
                     }
                     deltas[index] = self.sequences[index].push(Choice { token, logprob: None })?;
                 }

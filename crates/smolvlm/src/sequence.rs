@@ -49,7 +49,7 @@ impl<'m> Sequence<'m> {
 
     /// Whether the next token is always the argmax of the logits.
     pub(crate) fn is_greedy(&self) -> bool {
-        self.sampler.takes_likeliest()
+        self.sampler.is_greedy()
     }
 
     /// Samples the next token from the logits of the vocabulary; returns the new text, if any.
@@ -59,7 +59,7 @@ impl<'m> Sequence<'m> {
     }
 
     /// Appends a token; returns the new text, if any.
-    pub(crate) fn push(&mut self, choice: Choice) -> Result<Option<String>, Error> {
+    pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Option<String>, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob);
         self.finished = self.stop.observe(choice.token);

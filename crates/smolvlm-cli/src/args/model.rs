@@ -48,7 +48,7 @@ pub struct Model {
     pub video_frames: Option<u32>,
     /// Text about videos in prompts: the frame count and times of each video, or those of the reference in a batch
     #[arg(long, default_value = "own", value_parser = video_words())]
-    pub video_words: VideoWords,
+    pub video_words: VideoPromptStyle,
     /// Maximum number of pixels of an image or frame, width times height [default: 178956970]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_image_pixels: Option<u64>,
