@@ -26,7 +26,7 @@ pub struct KvCache {
     activations: DType,
     len: usize,
     #[cfg(feature = "cubecl")]
-    pub(crate) card: crate::card::CardRows,
+    pub(crate) gpu: crate::gpu::GpuState,
 }
 
 /// What the layers need to know about the positions of new tokens.
@@ -62,7 +62,7 @@ impl KvCache {
             activations,
             len: 0,
             #[cfg(feature = "cubecl")]
-            card: Default::default(),
+            gpu: Default::default(),
         }
     }
 
@@ -94,7 +94,7 @@ impl KvCache {
     /// Forgets all tokens after the first `len`; those that stay can be continued differently.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len {
-            self.leave_card();
+            self.leave_gpu();
         }
         self.set_len(self.len.min(len));
     }
@@ -142,7 +142,7 @@ impl KvCache {
         if rows.iter().copied().eq(0..self.rows()) {
             return Ok(());
         }
-        self.leave_card();
+        self.leave_gpu();
         self.padding = rows.iter().map(|&row| self.padding[row]).collect();
         let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         for layer in &mut self.layers {
@@ -157,7 +157,7 @@ impl KvCache {
             return;
         }
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
-        self.leave_card();
+        self.leave_gpu();
         self.rotary = rotary(config, capacity, &device, self.activations);
         self.capacity = capacity;
         for layer in &mut self.layers {
@@ -183,16 +183,16 @@ impl KvCache {
     pub(crate) fn check_model(&self, model: DType, model_layers: usize) -> Result<(), Error> {
         let (cache, cache_layers) = (self.dtype, self.layers.len());
         if cache != model || cache_layers != model_layers {
-            return Err(Error::OtherModel { cache, cache_layers, model, model_layers });
+            return Err(Error::CacheMismatch { cache, cache_layers, model, model_layers });
         }
         Ok(())
     }
 
     /// Ends decoding by the kernels of a card, which write into the tensors of the cache: they are to change otherwise.
-    pub(crate) fn leave_card(&mut self) {
+    pub(crate) fn leave_gpu(&mut self) {
         #[cfg(feature = "cubecl")]
         {
-            self.card = Default::default();
+            self.gpu = Default::default();
         }
     }
 

@@ -20,7 +20,7 @@ pub enum Error {
     #[error(
         "the cache is {cache:?} with {cache_layers} layers, the model {model:?} with {model_layers}; make it for this model"
     )]
-    OtherModel {
+    CacheMismatch {
         /// Type of the cache.
         cache: DType,
         /// Layers of the cache.

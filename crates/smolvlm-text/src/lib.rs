@@ -6,7 +6,7 @@
 
 mod cache;
 #[cfg(feature = "cubecl")]
-mod card;
+mod gpu;
 mod error;
 mod layer;
 mod model;
@@ -15,7 +15,7 @@ mod packed;
 
 pub use cache::{KvCache, LayerCache};
 #[cfg(feature = "cubecl")]
-pub use card::CardDecoder;
+pub use gpu::GpuDecoder;
 pub use error::Error;
 pub use layer::{DecoderLayer, LayerContext, SelfAttention, TextMlp};
 pub use model::{TextModel, TextOutput};

@@ -58,7 +58,7 @@ impl TextModel {
     ///
     /// # Errors
     ///
-    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
+    /// [`Error::CacheFull`], [`Error::CacheMismatch`] and [`Error::Shape`]; the cache is unchanged then.
     pub fn forward(&self, embeds: Tensor<3>, cache: &mut KvCache, hidden_states: bool) -> Result<TextOutput, Error> {
         let (found, width) = (embeds.dims(), self.norm.weight.val().dims()[0]);
         if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
@@ -70,7 +70,7 @@ impl TextModel {
             return crate::packed::forward(self, format, embeds, cache, hidden_states);
         }
         let positions = cache.positions(found[1], &embeds.device())?;
-        cache.leave_card();
+        cache.leave_gpu();
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
         let mut x = embeds;
         let mut kept = Vec::new();
@@ -94,7 +94,7 @@ impl TextModel {
     /// # Shapes
     ///
     /// `[B, T, hidden]` to the same.
-    pub fn forward_whole(&self, config: &TextConfig, embeds: Tensor<3>) -> Tensor<3> {
+    pub fn forward_without_cache(&self, config: &TextConfig, embeds: Tensor<3>) -> Tensor<3> {
         let (device, tokens) = (embeds.device(), embeds.dims()[1]);
         let frequencies = config.rope.inverse_frequencies(config.head_dim);
         let (cos, sin) = Rotary::new(&frequencies, tokens, &device, embeds.dtype()).range(0, tokens);
@@ -273,7 +273,7 @@ mod tests {
         for (layers, dtype) in [(2, DType::F32), (3, DType::BF16)] {
             let other = TextConfig { num_hidden_layers: layers, ..config() };
             let mut other = KvCache::new(&other, &[0], 4, &Device::flex(), dtype);
-            assert!(matches!(forward(&mut other, &[&[1]]).unwrap_err(), Error::OtherModel { .. }));
+            assert!(matches!(forward(&mut other, &[&[1]]).unwrap_err(), Error::CacheMismatch { .. }));
         }
         assert_eq!(cache.len(), 4);
     }

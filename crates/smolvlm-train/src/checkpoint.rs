@@ -124,7 +124,7 @@ pub fn latest_checkpoint(output: &Path) -> Result<Option<PathBuf>, Error> {
 
 fn write_moments(parameters: &[Parameter], moments: &[Moments], path: &Path) -> Result<(), Error> {
     let mut tensors = Vec::new();
-    for (parameter, moments) in parameters.iter().zip(moments).filter(|(parameter, _)| parameter.learnt) {
+    for (parameter, moments) in parameters.iter().zip(moments).filter(|(parameter, _)| parameter.trainable) {
         for (kind, values) in [("mean", &moments.mean), ("square", &moments.square)] {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             tensors.push((format!("{}.{kind}", parameter.name), vec![values.len()], bytes));
@@ -153,7 +153,7 @@ pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Ve
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(path.clone(), error.to_string()))?;
     let mut moments = Vec::with_capacity(parameters.len());
     for parameter in parameters {
-        if !parameter.learnt {
+        if !parameter.trainable {
             moments.push(Moments::default());
             continue;
         }

@@ -26,7 +26,7 @@ impl Example {
 
     /// Says where it comes from.
     #[must_use]
-    pub fn from_place(mut self, origin: impl Into<String>) -> Self {
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// Longest line that is read, in bytes: images may be in it as base64.
-const LONGEST_LINE: u64 = 1 << 28;
+const MAX_LINE_BYTES: u64 = 1 << 28;
 
 /// A file with one conversation a line: a list of messages as [`Conversation::from_json`] takes it, or an object that has
 /// such a list as `messages`. Paths are relative to the file's folder; empty lines do not count.
@@ -55,8 +55,8 @@ impl JsonLines {
     }
 
     fn read(&self, start: u64, len: u64) -> std::io::Result<String> {
-        if len > LONGEST_LINE {
-            return Err(std::io::Error::other(format!("a line of {len} bytes, the limit is {LONGEST_LINE}")));
+        if len > MAX_LINE_BYTES {
+            return Err(std::io::Error::other(format!("a line of {len} bytes, the limit is {MAX_LINE_BYTES}")));
         }
         // A thread that panicked with the lock left nothing half done: each use seeks anew.
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -91,7 +91,7 @@ impl Dataset for JsonLines {
         contents.for_each(|content| place(content, folder));
         let example = Example::new(conversation);
         Ok(match self.origin(index) {
-            Some(origin) => example.from_place(origin),
+            Some(origin) => example.with_origin(origin),
             None => example,
         })
     }

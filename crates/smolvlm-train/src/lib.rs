@@ -20,6 +20,7 @@
 //! ```
 
 mod checkpoint;
+mod assistant_spans;
 mod config;
 mod dataset;
 mod error;
@@ -38,7 +39,7 @@ mod random;
 mod sample;
 mod schedule;
 mod step;
-mod targets;
+
 mod trainer;
 mod workers;
 

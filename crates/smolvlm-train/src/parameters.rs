@@ -16,7 +16,7 @@ pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) len: usize,
     /// Whether it is learnt.
-    pub(crate) learnt: bool,
+    pub(crate) trainable: bool,
     /// Whether it shrinks by weight decay.
     pub(crate) decays: bool,
     /// Outputs of a matrix of the model, as rows of its values; none for everything else.
@@ -41,15 +41,15 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
             (Some(spec), _) => {
                 let decays = spec.kind == TensorKind::Weight;
                 let outputs = spec.shape.first().copied().filter(|_| decays);
-                Parameter { name: spec.name.clone(), len, learnt: !adapted, decays, outputs }
+                Parameter { name: spec.name.clone(), len, trainable: !adapted, decays, outputs }
             }
-            (None, name) => Parameter { name: name.unwrap_or(path), len, learnt: true, decays: true, outputs: None },
+            (None, name) => Parameter { name: name.unwrap_or(path), len, trainable: true, decays: true, outputs: None },
         })
         .collect();
     for pattern in freeze {
         let mut any = false;
         for parameter in parameters.iter_mut().filter(|parameter| matches(pattern, &parameter.name)) {
-            parameter.learnt = false;
+            parameter.trainable = false;
             any = true;
         }
         if !any {
@@ -121,19 +121,19 @@ impl ModuleVisitor for Lister {
 /// A copy of the model that shares its values and records gradients of the parameters that are learnt.
 pub(crate) fn recording(model: &SmolVlmModel, parameters: &[Parameter], gradients: bool) -> SmolVlmModel {
     struct Recorder<'a> {
-        learnt: std::slice::Iter<'a, Parameter>,
+        parameters: std::slice::Iter<'a, Parameter>,
         gradients: bool,
     }
     impl ModuleMapper for Recorder<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let learnt = self.learnt.next().is_some_and(|parameter| parameter.learnt) && self.gradients;
+            let trainable = self.parameters.next().is_some_and(|parameter| parameter.trainable) && self.gradients;
             let values = param.val().inner().autodiff();
             // The graphs of several threads stay apart, since each has leaves of its own.
-            let leaf = if learnt { values.require_grad() } else { values };
-            Param::initialized(param.id, leaf).set_require_grad(learnt)
+            let leaf = if trainable { values.require_grad() } else { values };
+            Param::initialized(param.id, leaf).set_require_grad(trainable)
         }
     }
-    model.clone().map(&mut Recorder { learnt: parameters.iter(), gradients })
+    model.clone().map(&mut Recorder { parameters: parameters.iter(), gradients })
 }
 
 /// Adds the gradients of a recorded model to sums; parameters without one add nothing.

@@ -23,7 +23,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// Bad samples in a row after which even skipping ends.
-const MOST_SKIPPED: u64 = 10_000;
+const MAX_SKIPPED: u64 = 10_000;
 
 impl Source<'_> {
     /// The sample of a number.
@@ -44,7 +44,7 @@ impl Source<'_> {
                 }
                 Err(error) if self.policy == Policy::Skip => {
                     in_a_row += 1;
-                    if in_a_row >= self.dataset.len().unwrap_or(MOST_SKIPPED).min(MOST_SKIPPED) {
+                    if in_a_row >= self.dataset.len().unwrap_or(MAX_SKIPPED).min(MAX_SKIPPED) {
                         return Err(Error::NoUsableSample { skipped: in_a_row, last: error.to_string() });
                     }
                     skipped.push(error);

@@ -1,6 +1,6 @@
 //! Conversations to token ids, targets and tiles.
 
-use crate::targets::Spoken;
+use crate::assistant_spans::AssistantSpans;
 use crate::{Example, SampleError};
 use smolvlm_processor::{Media, MediaPlan, Processor, RenderOptions};
 
@@ -10,7 +10,7 @@ pub struct Sample {
     /// Token ids.
     pub ids: Vec<u32>,
     /// Whether each token is learnt. The first one never is, since nothing comes before it.
-    pub learnt: Vec<bool>,
+    pub loss_mask: Vec<bool>,
     /// Tiles of its images and videos in the order of the prompt, `[tiles, 3, edge, edge]`.
     pub pixels: Vec<f32>,
     /// Number of tiles.
@@ -34,25 +34,25 @@ impl Sample {
         }
         let prompt = batch.prompts.first().map(String::as_str).unwrap_or_default();
         let plans: Vec<MediaPlan> = batch.all_media().map(Media::plan).collect();
-        let spoken = Spoken::find(processor, &example.conversation, prompt, &plans)?;
+        let spans = AssistantSpans::find(processor, &example.conversation, prompt, &plans)?;
         let offsets = offsets(processor, prompt, &batch.input_ids)?;
         let image = processor.image_token_id();
-        let learnt = offsets
+        let loss_mask = offsets
             .iter()
             .zip(&batch.input_ids)
             .enumerate()
-            .map(|(index, (&offsets, &id))| index > 0 && id != image && spoken.holds(offsets));
-        let learnt: Vec<bool> = learnt.collect();
-        if !learnt.contains(&true) {
+            .map(|(index, (&offsets, &id))| index > 0 && id != image && spans.contains(offsets));
+        let loss_mask: Vec<bool> = loss_mask.collect();
+        if !loss_mask.contains(&true) {
             return Err(SampleError::NoTarget);
         }
         let pixels = batch.all_media().flat_map(|media| media.pixels().iter().copied()).collect();
-        Ok(Self { learnt, pixels, tiles: batch.tile_count(), edge: batch.edge, ids: batch.input_ids })
+        Ok(Self { loss_mask, pixels, tiles: batch.tile_count(), edge: batch.edge, ids: batch.input_ids })
     }
 
     /// Tokens that are learnt.
     pub fn targets(&self) -> usize {
-        self.learnt.iter().filter(|learnt| **learnt).count()
+        self.loss_mask.iter().filter(|counts| **counts).count()
     }
 }
 

@@ -60,13 +60,13 @@ fn loss(model: &SmolVlmModel, samples: &[&Sample], scale: f32) -> Result<Tensor<
     for (row, sample) in samples.iter().enumerate() {
         input_ids.extend_from_slice(&sample.ids);
         input_ids.resize((row + 1) * len, filler);
-        for (index, id) in sample.ids.iter().enumerate().skip(1).filter(|(index, _)| sample.learnt[*index]) {
+        for (index, id) in sample.ids.iter().enumerate().skip(1).filter(|(index, _)| sample.loss_mask[*index]) {
             places.push((row * len + index - 1) as i32);
             targets.push(*id);
         }
     }
     let inputs = ModelInputs { input_ids, padding: vec![0; samples.len()], features };
-    let hidden = model.text.forward_whole(&config.text, model.merge(&inputs)?);
+    let hidden = model.text.forward_without_cache(&config.text, model.merge(&inputs)?);
     // Only tokens before a target need logits.
     let count = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);

@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         let (state, moments) = match resume {
             Some(folder) => checkpoint::read(folder, &parameters)?,
             None => {
-                let zeros = |parameter: &Parameter| Moments::zeros(if parameter.learnt { parameter.len } else { 0 });
+                let zeros = |parameter: &Parameter| Moments::zeros(if parameter.trainable { parameter.len } else { 0 });
                 (State { seed: config.seed, ..State::default() }, parameters.iter().map(zeros).collect())
             }
         };
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         let all = parameters.par_iter().zip(moments.par_iter_mut()).zip(gradients);
         let steps: Vec<Option<Vec<f32>>> = all
             .map(|((parameter, moments), gradient)| {
-                let rows = parameter.outputs.filter(|_| with_muon && parameter.learnt && !gradient.is_empty())?;
+                let rows = parameter.outputs.filter(|_| with_muon && parameter.trainable && !gradient.is_empty())?;
                 Some(muon::step(gradient, scale, &mut moments.mean, rows))
             })
             .collect();
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
             if let Some(Some(step)) = steps.get(number) {
                 let changes = values.iter_mut().zip(step);
                 changes.for_each(|(value, step)| *value = *value * keep - rate as f32 * step);
-            } else if let Some(moments) = moments.get_mut(number).filter(|_| parameter.learnt && !gradient.is_empty()) {
+            } else if let Some(moments) = moments.get_mut(number).filter(|_| parameter.trainable && !gradient.is_empty()) {
                 optimizer.update(values, gradient, moments, Update { step, rate, scale, decays: parameter.decays });
             }
         })

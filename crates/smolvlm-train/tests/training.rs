@@ -138,7 +138,7 @@ fn old_checkpoints_go_and_half_written_ones_do_not_count() {
 fn bad_samples_stop_or_are_skipped() {
     let mut bad = samples();
     let missing = Message::user().image("no/such/picture.png").text("What is it?");
-    bad.push(Example::answer(missing, "Nothing.").from_place("train.jsonl, line 5"));
+    bad.push(Example::answer(missing, "Nothing.").with_origin("train.jsonl, line 5"));
     bad.push(Example::new(Message::user().text("Nobody answers.")));
     bad.push(Example::answer(Message::user().text("long".repeat(100)), "Too long."));
     let stop = Trainer::new(TrainConfig { steps: 4, ..training() }).unwrap();

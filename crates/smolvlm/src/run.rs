@@ -135,7 +135,7 @@ impl<'m> Run<'m> {
             // Nothing else needs to leave the device.
             let likeliest = !self.owner.device().device.is_processor() && self.rows.iter().all(Row::takes_likeliest);
             self.next = if likeliest {
-                Next::Likeliest(model.decode_likeliest(&tokens, cache)?)
+                Next::Likeliest(model.decode_argmax(&tokens, cache)?)
             } else {
                 Next::Logits(model.decode(&tokens, cache)?)
             };

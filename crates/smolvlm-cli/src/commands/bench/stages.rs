@@ -196,7 +196,7 @@ impl<'a> Stages<'a> {
                 if self.model.device().device.is_processor() {
                     black_box(model.decode(&next, &mut cache)?);
                 } else {
-                    let likeliest = model.decode_likeliest(&next, &mut cache)?;
+                    let likeliest = model.decode_argmax(&next, &mut cache)?;
                     next = likeliest.into_iter().map(|(token, _)| token).collect();
                 }
             }

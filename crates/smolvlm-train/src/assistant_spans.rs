@@ -5,13 +5,13 @@ use smolvlm_processor::{Conversation, MediaPlan, Processor, RenderOptions};
 use std::ops::Range;
 
 /// Stretches of the expanded prompt, in bytes, that the assistant says.
-pub(crate) struct Spoken {
+pub(crate) struct AssistantSpans {
     spans: Vec<Range<usize>>,
     /// Whether the chat template marks them. Then a token belongs to one that it reaches into, as in the reference.
     marked: bool,
 }
 
-impl Spoken {
+impl AssistantSpans {
     /// What a chat template marks by `{% generation %}` blocks, as the reference's `return_assistant_tokens_mask` has it.
     ///
     /// Without such blocks, each stretch goes from after the words that make the assistant answer to the end of the token that
@@ -36,7 +36,7 @@ impl Spoken {
     }
 
     /// Whether the token that starts and ends there is said by the assistant.
-    pub(crate) fn holds(&self, (start, end): (usize, usize)) -> bool {
+    pub(crate) fn contains(&self, (start, end): (usize, usize)) -> bool {
         self.spans.iter().any(|span| match self.marked {
             true => start < span.end && end > span.start,
             false => span.contains(&start),

@@ -11,7 +11,7 @@ use smolvlm_kernels::{Linear, RmsNorm, Weight};
 use std::fmt;
 
 /// The text model's weights, as the kernels of a card see them. They are the model's own.
-pub struct CardDecoder {
+pub struct GpuDecoder {
     decoder: Decoder,
     hidden: usize,
     dtype: DType,
@@ -19,7 +19,7 @@ pub struct CardDecoder {
 
 /// The rows of a cache on a card. A clone of the cache starts anew, since kernels write in place.
 #[derive(Default)]
-pub(crate) struct CardRows(Option<Box<Started>>);
+pub(crate) struct GpuState(Option<Box<Started>>);
 
 struct Started {
     rows: Rows,
@@ -29,25 +29,25 @@ struct Started {
     follows: bool,
 }
 
-impl Clone for CardRows {
+impl Clone for GpuState {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl fmt::Debug for CardRows {
+impl fmt::Debug for GpuState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "CardRows(started)" } else { "CardRows" })
+        f.write_str(if self.0.is_some() { "GpuState(started)" } else { "GpuState" })
     }
 }
 
-impl fmt::Debug for CardDecoder {
+impl fmt::Debug for GpuDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CardDecoder")
+        f.write_str("GpuDecoder")
     }
 }
 
-impl CardDecoder {
+impl GpuDecoder {
     /// A decoder of the model's weights and its output projection, the embeddings if there is no other; none where the
     /// device is no card, or has no kernels for the model.
     pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
@@ -82,7 +82,7 @@ impl CardDecoder {
     ///
     /// # Errors
     ///
-    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
+    /// [`Error::CacheFull`], [`Error::CacheMismatch`] and [`Error::Shape`]; the cache is unchanged then.
     pub fn step(&self, tokens: &[u32], cache: &mut KvCache) -> Result<(), Error> {
         let (rows, hidden) = (cache.rows(), self.hidden);
         if tokens.len() != rows || rows == 0 {
@@ -90,11 +90,11 @@ impl CardDecoder {
         }
         cache.check_model(self.dtype, self.decoder.layers())?;
         cache.check_room(1)?;
-        if cache.card.0.is_none() {
+        if cache.gpu.0.is_none() {
             let rows = self.rows(cache);
-            cache.card.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
+            cache.gpu.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
         }
-        let Some(started) = &mut cache.card.0 else { return Ok(()) };
+        let Some(started) = &mut cache.gpu.0 else { return Ok(()) };
         started.follows = started.found == tokens;
         started.rows.step(&self.decoder, (!started.follows).then_some(tokens));
         started.found.clear();
@@ -107,8 +107,8 @@ impl CardDecoder {
     /// # Errors
     ///
     /// What the device says.
-    pub fn likeliest(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
-        let Some(started) = &mut cache.card.0 else { return Ok(Vec::new()) };
+    pub fn argmax(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
+        let Some(started) = &mut cache.gpu.0 else { return Ok(Vec::new()) };
         let found = started.rows.likeliest(&self.decoder, started.follows)?;
         started.found = found.iter().map(|(token, _)| *token).collect();
         Ok(found)
@@ -120,7 +120,7 @@ impl CardDecoder {
     ///
     /// What the device says.
     pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
-        cache.card.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
+        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
     }
 
     fn rows(&self, cache: &mut KvCache) -> Rows {
@@ -131,8 +131,8 @@ impl CardDecoder {
         let layers = cache.layers.iter_mut().map(own).collect();
         let rotary = cache.rotary.tables().map(buffer);
         let padding: Vec<u32> = cache.padding.iter().map(|&padding| padding as u32).collect();
-        let cache_on_card = Cache { layers, rotary, capacity: cache.capacity() };
-        Rows::new(&self.decoder, cache_on_card, cache.len(), &padding)
+        let gpu_cache = Cache { layers, rotary, capacity: cache.capacity() };
+        Rows::new(&self.decoder, gpu_cache, cache.len(), &padding)
     }
 }
 
