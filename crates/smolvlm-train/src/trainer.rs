@@ -280,7 +280,9 @@ impl<'a> Run<'a> {
             if let Some(Some(step)) = steps.get(number) {
                 let changes = values.iter_mut().zip(step);
                 changes.for_each(|(value, step)| *value = *value * keep - rate as f32 * step);
-            } else if let Some(moments) = moments.get_mut(number).filter(|_| parameter.trainable && !gradient.is_empty()) {
+            } else if let Some(moments) =
+                moments.get_mut(number).filter(|_| parameter.trainable && !gradient.is_empty())
+            {
                 optimizer.update(values, gradient, moments, Update { step, rate, scale, decays: parameter.decays });
             }
         })

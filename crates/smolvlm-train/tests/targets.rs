@@ -1,4 +1,4 @@
-//! Which tokens of a conversation count toward the loss.
+//! The loss mask: which tokens of a conversation count toward the loss.
 
 mod common;
 
@@ -24,7 +24,7 @@ fn target_texts(processor: &Processor, example: &Example) -> Vec<String> {
 }
 
 #[test]
-fn every_turn_of_the_assistant_with_its_end() {
+fn every_assistant_turn_and_its_end_token_is_a_target() {
     let conversation = Example::new([
         Message::system().text("Be brief."),
         Message::user().image(picture([1, 2, 3])).text("What is it? User: or Assistant: no"),
@@ -37,7 +37,7 @@ fn every_turn_of_the_assistant_with_its_end() {
 }
 
 #[test]
-fn videos_and_several_images() {
+fn assistant_turns_after_videos_and_several_images_are_targets() {
     let frames = FrameList::new([picture([9, 9, 9]), picture([8, 8, 8])]);
     let conversation = Example::new([
         Message::user().video(frames).text("And this one?").image(picture([7, 7, 7])),
@@ -49,14 +49,14 @@ fn videos_and_several_images() {
 }
 
 #[test]
-fn a_conversation_may_start_with_the_assistant() {
+fn conversation_may_start_with_the_assistant() {
     let conversation = Example::new([Message::assistant().text("Hello."), Message::user().text("Hi")]);
     // The token that starts every prompt is never a target: nothing comes before it.
     assert_eq!(target_texts(&processor(), &conversation), ["Assistant: Hello.<end_of_utterance>"]);
 }
 
 #[test]
-fn a_template_may_mark_what_is_learnt() {
+fn template_may_mark_targets() {
     let template = "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}\
                     {{ m.content[0].text }}{% endgeneration %}{% else %}{{ m.content[0].text }}{% endif %};{% endfor %}";
     let config = processor().config().clone();
@@ -73,7 +73,7 @@ fn a_template_may_mark_what_is_learnt() {
 }
 
 #[test]
-fn templates_of_another_kind() {
+fn unmarked_templates_without_the_end_token() {
     let template = "{% for m in messages %}[{{ m.role }}]{% for c in m.content %}{{ c.text }}{% endfor %}<|im_end|>\
                     {% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
     let with = |template: &str| {
@@ -86,9 +86,9 @@ fn templates_of_another_kind() {
         Message::user().text("c"),
         Message::assistant().text("d"),
     ]);
-    // Without the known end of a turn, all that the template writes for one counts toward the loss.
+    // Without a known end-of-turn token, everything that the template writes for an assistant turn counts toward the loss.
     assert_eq!(target_texts(&with(template), &conversation), ["b<|im_end|>", "d<|im_end|>"]);
-    // A template that treats the last message differently cannot be taken apart.
+    // A template that renders the last message differently cannot be split into turns.
     let last = "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m.content[0].text }}{% endfor %}";
     let error = Sample::new(&with(last), &conversation, 1000).unwrap_err();
     assert!(matches!(error, SampleError::Template { messages: 2 }), "{error}");
