@@ -1,17 +1,17 @@
-//! Conversations to token ids, targets and tiles.
+//! Conversion of conversations to token ids, a loss mask and tiles.
 
 use crate::assistant_spans::AssistantSpans;
 use crate::{Example, SampleError};
 use smolvlm_processor::{Media, MediaPlan, Processor, RenderOptions};
 
-/// A conversation as the model sees it.
+/// A conversation converted to model inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Whether each token is learnt. The first one never is, since nothing comes before it.
+    /// Whether each token counts toward the loss. The first one never does, since there is no prediction for it.
     pub loss_mask: Vec<bool>,
-    /// Tiles of its images and videos in the order of the prompt, `[tiles, 3, edge, edge]`.
+    /// Tiles of images and videos in prompt order, `[tiles, 3, edge, edge]`.
     pub pixels: Vec<f32>,
     /// Number of tiles.
     pub tiles: usize,
@@ -20,12 +20,12 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Processes a conversation: template, tokenizer, tiles, and which tokens are learnt.
+    /// Processes a conversation: applies the chat template, tokenizes, makes the tiles and finds the loss mask. `limit` is the
+    /// maximum number of tokens.
     ///
     /// # Errors
     ///
-    /// Those of the processor, and all other variants of [`SampleError`] but that for reading. `limit` is the largest number
-    /// of tokens.
+    /// All variants of [`SampleError`] except [`SampleError::Read`].
     pub fn new(processor: &Processor, example: &Example, limit: usize) -> Result<Self, SampleError> {
         let conversation = std::slice::from_ref(&example.conversation);
         let batch = processor.process(conversation, &RenderOptions::plain())?;
@@ -50,15 +50,15 @@ impl Sample {
         Ok(Self { loss_mask, pixels, tiles: batch.tile_count(), edge: batch.edge, ids: batch.input_ids })
     }
 
-    /// Tokens that are learnt.
+    /// Number of target tokens: those that count toward the loss.
     pub fn targets(&self) -> usize {
         self.loss_mask.iter().filter(|counts| **counts).count()
     }
 }
 
-/// Where each token starts and ends in the prompt, in bytes.
+/// Start and end of each token in the prompt, in bytes.
 fn offsets(processor: &Processor, prompt: &str, ids: &[u32]) -> Result<Vec<(usize, usize)>, SampleError> {
-    // Whether the post-processor adds tokens is the processor's rule; what it gave tells which it was.
+    // Whether special tokens are added is the processor's decision; comparing the ids finds out which it took.
     for add_special in [false, true] {
         if let Ok(encoding) = processor.tokenizer().encode(prompt, add_special)
             && encoding.get_ids() == ids
