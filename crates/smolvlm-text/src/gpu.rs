@@ -1,4 +1,4 @@
-//! Decoding on graphics cards: one token a row at a time, with kernels of our own in place of the layers' operations.
+//! Decoding on GPUs: one token per row at a time, with custom kernels in place of the layers' operations.
 
 use crate::{DecoderLayer, Error, KvCache, TextModel};
 use burn::tensor::DType;
@@ -10,22 +10,22 @@ use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weig
 use smolvlm_kernels::{Linear, RmsNorm, Weight};
 use std::fmt;
 
-/// The text model's weights, as the kernels of a card see them. They are the model's own.
+/// A decoder on the text model's weights as GPU buffers, which it shares with the model.
 pub struct GpuDecoder {
     decoder: Decoder,
     hidden: usize,
     dtype: DType,
 }
 
-/// The rows of a cache on a card. A clone of the cache starts anew, since kernels write in place.
+/// The decoding state of a cache on the GPU. It is not cloned with the cache, since kernels write in place.
 #[derive(Default)]
 pub(crate) struct GpuState(Option<Box<Started>>);
 
 struct Started {
     rows: Rows,
-    /// The tokens of the last step, which the GPU feeds to the next step unless others are given.
+    /// Argmax tokens of the last step, which the GPU feeds to the next step unless it is given others.
     found: Vec<u32>,
-    /// Whether the last step ran these tokens: then the next one will probably, too.
+    /// Whether the last step used the argmax tokens of the step before; the next step then probably does, too.
     follows: bool,
 }
 
@@ -48,8 +48,8 @@ impl fmt::Debug for GpuDecoder {
 }
 
 impl GpuDecoder {
-    /// A decoder of the model's weights and its output projection, the embeddings if there is no other; none where the
-    /// device is no card, or has no kernels for the model.
+    /// A decoder on the weights of the model and its output projection `head`; without a head, the token embeddings are the
+    /// projection. None if the device is not a GPU or there are no kernels for the model.
     pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
         let norm = model.norm.weight.val();
         let dtype = norm.dtype();
@@ -78,7 +78,7 @@ impl GpuDecoder {
         Some(Self { decoder, hidden: config.hidden_size, dtype })
     }
 
-    /// Runs one more token of every row, and does not wait for it.
+    /// Launches a decoding step for one token per row, without waiting for it.
     ///
     /// # Errors
     ///
@@ -102,11 +102,11 @@ impl GpuDecoder {
         Ok(())
     }
 
-    /// The likeliest next token of each row after the last step, with its logit.
+    /// The argmax token of each row after the last step, with its logit.
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn argmax(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
         let Some(started) = &mut cache.gpu.0 else { return Ok(Vec::new()) };
         let found = started.rows.likeliest(&self.decoder, started.follows)?;
@@ -118,7 +118,7 @@ impl GpuDecoder {
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
         cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
     }
@@ -155,7 +155,7 @@ fn norm(norm: &RmsNorm) -> Handle {
     buffer(norm.weight.val())
 }
 
-/// The weight of a layer that is nothing but products.
+/// The weight of a linear layer without bias and adapter; none for other layers.
 fn linear(linear: &Linear) -> Option<Handle> {
     match &linear.weight {
         Weight::Tensor(weight) if linear.bias.is_none() && linear.adapter.is_none() => Some(buffer(weight.val())),
