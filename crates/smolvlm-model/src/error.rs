@@ -158,7 +158,7 @@ impl Error {
 
 /// A stored tensor whose shape is not the one that the configuration asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misshapen {
+pub struct ShapeMismatch {
     /// The tensor.
     pub name: String,
     /// Shape that the configuration asks for.
@@ -173,7 +173,7 @@ pub struct WeightMismatch {
     /// Tensors that are not there.
     pub missing: Vec<String>,
     /// Tensors of another shape.
-    pub misshapen: Vec<Misshapen>,
+    pub shape_mismatches: Vec<ShapeMismatch>,
     /// Tensors that are there and belong to nothing.
     pub unexpected: Vec<String>,
     /// Whether the output projection is missing though the configuration says that it is not tied to the embeddings.
@@ -191,10 +191,10 @@ impl fmt::Display for WeightMismatch {
             list(f, &self.missing, |f, name| f.write_str(name))?;
             separator = "; ";
         }
-        if !self.misshapen.is_empty() {
-            write!(f, "{separator}{} of another shape: ", self.misshapen.len())?;
-            list(f, &self.misshapen, |f, tensor| {
-                let Misshapen { name, expected, found } = tensor;
+        if !self.shape_mismatches.is_empty() {
+            write!(f, "{separator}{} of another shape: ", self.shape_mismatches.len())?;
+            list(f, &self.shape_mismatches, |f, tensor| {
+                let ShapeMismatch { name, expected, found } = tensor;
                 if found.len() > SPELLED_OUT {
                     return write!(f, "{name} has {} dimensions and should be {expected:?}", found.len());
                 }
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn long_shapes_are_counted() {
-        let tensor = Misshapen { name: "w".to_owned(), expected: vec![2], found: vec![1; 1_000_000] };
-        let mismatch = WeightMismatch { misshapen: vec![tensor], ..Default::default() };
+        let tensor = ShapeMismatch { name: "w".to_owned(), expected: vec![2], found: vec![1; 1_000_000] };
+        let mismatch = WeightMismatch { shape_mismatches: vec![tensor], ..Default::default() };
         assert_eq!(mismatch.to_string(), "1 of another shape: w has 1000000 dimensions and should be [2]");
     }
 
@@ -267,7 +267,7 @@ mod tests {
     fn long_lists_are_cut() {
         let mismatch = WeightMismatch {
             missing: (0..13).map(|i| format!("t{i}")).collect(),
-            misshapen: vec![Misshapen { name: "w".to_owned(), expected: vec![2, 3], found: vec![3, 2] }],
+            shape_mismatches: vec![ShapeMismatch { name: "w".to_owned(), expected: vec![2, 3], found: vec![3, 2] }],
             ..Default::default()
         };
         let text = Error::WeightMismatch(Box::new(mismatch)).to_string();

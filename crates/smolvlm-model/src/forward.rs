@@ -141,9 +141,9 @@ impl SmolVlmModel {
     /// As [`prefill`](Self::prefill).
     pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
         #[cfg(feature = "cubecl")]
-        if let Some(card) = self.card_for(tokens) {
-            card.step(tokens, cache)?;
-            return card.logits(cache).map_err(|error| Error::device(&error));
+        if let Some(gpu) = self.gpu_decoder_for(tokens) {
+            gpu.step(tokens, cache)?;
+            return gpu.logits(cache).map_err(|error| Error::device(&error));
         }
         self.prefill(&ModelInputs::next_tokens(tokens), cache)
     }
@@ -157,9 +157,9 @@ impl SmolVlmModel {
     /// As [`prefill`](Self::prefill).
     pub fn decode_argmax(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
         #[cfg(feature = "cubecl")]
-        if let Some(card) = self.card_for(tokens) {
-            card.step(tokens, cache)?;
-            return card.argmax(cache).map_err(|error| Error::device(&error));
+        if let Some(gpu) = self.gpu_decoder_for(tokens) {
+            gpu.step(tokens, cache)?;
+            return gpu.argmax(cache).map_err(|error| Error::device(&error));
         }
         let logits = self.forward(&ModelInputs::next_tokens(tokens), cache, ForwardOptions::default())?.logits;
         let (logit, token) = logits.max_dim_with_indices(2);
@@ -171,11 +171,11 @@ impl SmolVlmModel {
 
     /// The kernels of a card, for tokens that are text.
     #[cfg(feature = "cubecl")]
-    fn card_for(&self, tokens: &[u32]) -> Option<&smolvlm_text::CardDecoder> {
+    fn gpu_decoder_for(&self, tokens: &[u32]) -> Option<&smolvlm_text::GpuDecoder> {
         let config = self.config();
         let are_text =
             tokens.iter().all(|&token| (token as usize) < config.text.vocab_size && token != config.image_token_id);
-        self.card().filter(|_| are_text)
+        self.gpu_decoder().filter(|_| are_text)
     }
 
     /// Logits of hidden states.

@@ -21,7 +21,7 @@
 
 mod adapter;
 #[cfg(feature = "cubecl")]
-mod card;
+mod gpu;
 mod convert;
 mod encoding;
 mod error;
@@ -36,7 +36,7 @@ mod model;
 #[cfg(feature = "flex")]
 mod packed;
 mod parameter_path;
-mod place;
+mod parameter_loader;
 #[cfg(feature = "flex")]
 mod quantize;
 mod random;
@@ -47,7 +47,7 @@ mod stored;
 mod weights;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter, PeftConfig};
-pub use error::{Error, Misshapen, WeightMismatch};
+pub use error::{Error, ShapeMismatch, WeightMismatch};
 pub use format::{WeightFormat, vision_format};
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;

@@ -4,8 +4,8 @@ use crate::convert::{dtype, filled, tensor_data};
 use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
 #[cfg(feature = "flex")]
-use crate::place::RowSource;
-use crate::place::{TensorSource, place};
+use crate::parameter_loader::RowSource;
+use crate::parameter_loader::{TensorSource, load_parameters};
 use crate::random::RandomTensors;
 use crate::resolve::{Plan, Source};
 use crate::{Error, Weights};
@@ -33,7 +33,7 @@ pub struct SmolVlmModel {
     config: ModelConfig,
     #[cfg(feature = "cubecl")]
     #[module(skip)]
-    card: crate::card::Card,
+    gpu_decoder: crate::gpu::SharedGpuDecoder,
 }
 
 /// What loading found besides the weights it used.
@@ -63,7 +63,7 @@ impl SmolVlmModel {
             lm_head: head.then(lm_head),
             config: config.clone(),
             #[cfg(feature = "cubecl")]
-            card: Default::default(),
+            gpu_decoder: Default::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with everything that is missing or misshapen, [`Error::TensorType`] for tensors in a type
+    /// [`Error::WeightMismatch`] with everything that is missing or shape_mismatches, [`Error::TensorType`] for tensors in a type
     /// that is not read, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
     /// cannot compute in `format`; all before anything is loaded.
     pub fn load(
@@ -111,9 +111,9 @@ impl SmolVlmModel {
     fn filled(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
         #[cfg(feature = "flex")]
         if let WeightFormat::Packed(packed) = format {
-            return place(crate::packed::pack(self, source, packed)?, source, device, format);
+            return load_parameters(crate::packed::pack(self, source, packed)?, source, device, format);
         }
-        place(self, source, device, format)
+        load_parameters(self, source, device, format)
     }
 
     /// The linear layers, with their paths below the model.
@@ -128,8 +128,8 @@ impl SmolVlmModel {
 
     /// What decodes on a card with kernels of its own; none where there are none for the model or the device.
     #[cfg(feature = "cubecl")]
-    pub(crate) fn card(&self) -> Option<&smolvlm_text::CardDecoder> {
-        self.card.get(|| smolvlm_text::CardDecoder::new(&self.text, &self.config.text, self.lm_head.as_ref()))
+    pub(crate) fn gpu_decoder(&self) -> Option<&smolvlm_text::GpuDecoder> {
+        self.gpu_decoder.get(|| smolvlm_text::GpuDecoder::new(&self.text, &self.config.text, self.lm_head.as_ref()))
     }
 
     /// The configuration.

@@ -1,7 +1,7 @@
 //! Weights packed for the kernels of the CPU, straight from where they are stored.
 
 use crate::format::vision_format;
-use crate::place::TensorSource;
+use crate::parameter_loader::TensorSource;
 use crate::weights::{EMBEDDINGS, LM_HEAD};
 use crate::{Error, SmolVlmModel};
 use smolvlm_kernels::cpu::PackedMatrix;

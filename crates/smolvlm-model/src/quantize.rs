@@ -15,7 +15,7 @@ use crate::encoding::scale_name;
 use crate::file::write_file;
 use crate::format::vision_format;
 use crate::model::Stored;
-use crate::place::TensorSource;
+use crate::parameter_loader::TensorSource;
 use crate::random::RandomTensors;
 use crate::resolve::Plan;
 use crate::weights::{EMBEDDINGS, TensorKind, TensorSpec, lm_head_spec, tensor_specs};

@@ -14,8 +14,8 @@ use crate::convert::{filled, to_bytes};
 use crate::error::Error;
 use crate::file::write_file;
 #[cfg(feature = "flex")]
-use crate::place::RowSource;
-use crate::place::TensorSource;
+use crate::parameter_loader::RowSource;
+use crate::parameter_loader::TensorSource;
 use crate::weights::{TensorKind, TensorSpec, tensor_specs};
 
 /// Draws the tensors of a model from a seed.

@@ -6,7 +6,7 @@ use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::convert::{CHUNK, widen};
 use crate::encoding::{Encoding, scale_name};
-use crate::error::{Error, Misshapen, WeightMismatch};
+use crate::error::{Error, ShapeMismatch, WeightMismatch};
 use crate::header::readable;
 use crate::stored::{Weights, float_type};
 use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
@@ -38,7 +38,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with everything that is missing or misshapen, [`Error::TensorType`] when a needed
+    /// [`Error::WeightMismatch`] with everything that is missing or shape_mismatches, [`Error::TensorType`] when a needed
     /// tensor is stored in a type that is not read.
     pub(crate) fn new(config: &ModelConfig, weights: &Weights) -> Result<Self, Error> {
         let mut specs = tensor_specs(config);
@@ -73,7 +73,7 @@ impl Plan {
                 continue;
             }
             if stored.shape != shape {
-                mismatch.misshapen.push(Misshapen {
+                mismatch.shape_mismatches.push(ShapeMismatch {
                     name: stored_name.to_owned(),
                     expected: shape,
                     found: stored.shape.clone(),
@@ -86,13 +86,13 @@ impl Plan {
         let quantized = sources.values().filter(|source| !matches!(source.encoding, Encoding::Float(_)));
         let scales: Vec<String> = quantized.map(|source| scale_name(&source.name)).collect();
         used.extend(scales.iter().map(String::as_str));
-        used.extend(mismatch.misshapen.iter().map(|tensor| tensor.name.as_str()));
+        used.extend(mismatch.shape_mismatches.iter().map(|tensor| tensor.name.as_str()));
         if tied {
             used.extend([LM_HEAD, TOKEN_EMBEDDINGS]);
         }
         let unexpected: Vec<String> =
             weights.names().filter(|name| !used.contains(name) && !is_rotary_buffer(name)).map(readable).collect();
-        if !mismatch.missing.is_empty() || !mismatch.misshapen.is_empty() {
+        if !mismatch.missing.is_empty() || !mismatch.shape_mismatches.is_empty() {
             mismatch.unexpected = unexpected;
             return Err(Error::WeightMismatch(Box::new(mismatch)));
         }

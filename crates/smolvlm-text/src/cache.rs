@@ -1,4 +1,4 @@
-//! Keys and values of the tokens seen so far.
+//! The KV cache.
 
 use crate::{Error, TextModel};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
@@ -13,9 +13,9 @@ pub struct LayerCache {
     pub(crate) len: usize,
 }
 
-/// Keys and values of every layer, allocated once and written in place, with the rotary tables that go with them.
+/// The KV cache of all layers, allocated once and written in place, with the matching rotary tables.
 ///
-/// Rows may start with padding: `padding[row]` tokens that no real token sees and that take no position.
+/// Rows may be left-padded: each starts with `padding[row]` tokens that no real token attends to and that have no position.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
@@ -26,10 +26,10 @@ pub struct KvCache {
     activations: DType,
     len: usize,
     #[cfg(feature = "cubecl")]
-    pub(crate) card: crate::card::CardRows,
+    pub(crate) gpu: crate::gpu::GpuState,
 }
 
-/// What the layers need to know about the positions of new tokens.
+/// Rotary tables and attention mask of new tokens.
 pub(crate) struct Positions {
     pub(crate) cos: Tensor<4>,
     pub(crate) sin: Tensor<4>,
@@ -37,12 +37,12 @@ pub(crate) struct Positions {
 }
 
 impl KvCache {
-    /// An empty cache for one row per entry of `padding`, each with room for `capacity` tokens, padding included.
+    /// An empty cache with one row per entry of `padding`, each with capacity for `capacity` tokens, padding included.
     pub fn new(config: &TextConfig, padding: &[usize], capacity: usize, device: &Device, dtype: DType) -> Self {
         Self::with_types(config, padding, capacity, device, [dtype; 2])
     }
 
-    /// [`new`](Self::new) for keys and values of another type than that of the activations, which comes second.
+    /// [`new`](Self::new) with separate types of keys and values (first) and activations (second).
     fn with_types(
         config: &TextConfig,
         padding: &[usize],
@@ -62,26 +62,26 @@ impl KvCache {
             activations,
             len: 0,
             #[cfg(feature = "cubecl")]
-            card: Default::default(),
+            gpu: Default::default(),
         }
     }
 
-    /// Rows of the batch.
+    /// Number of rows in the batch.
     pub fn rows(&self) -> usize {
         self.padding.len()
     }
 
-    /// Tokens that every row holds, padding included.
+    /// Number of tokens in every row, padding included.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing was seen yet.
+    /// Whether the cache holds no tokens.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Tokens that a row can hold.
+    /// Number of tokens that a row can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -91,16 +91,16 @@ impl KvCache {
         self.dtype
     }
 
-    /// Forgets all tokens after the first `len`; those that stay can be continued differently.
+    /// Drops all tokens after the first `len`; other tokens can then follow the rest.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len {
-            self.leave_card();
+            self.leave_gpu();
         }
         self.set_len(self.len.min(len));
     }
 
-    /// One cache of the first rows of several, which hold different numbers of tokens: the shorter ones get padding at their
-    /// start. None without any.
+    /// Combines the first rows of several caches into one cache. Rows with fewer tokens are padded on the left. Returns none
+    /// without caches.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl KvCache {
         let mut stacked = Self::with_types(config, &padding, capacity, &device, [first.dtype, first.activations]);
         for (row, (source, padding)) in rows.iter().zip(padding).enumerate() {
             for (layer, from) in stacked.layers.iter_mut().zip(&source.layers) {
-                layer.put(row, padding, from);
+                layer.copy_row(row, padding, from);
             }
         }
         stacked.set_len(len);
@@ -130,7 +130,7 @@ impl KvCache {
         }
     }
 
-    /// Goes on with these rows in this order: rows can be dropped, moved and repeated.
+    /// Selects rows, in this order: rows can be dropped, moved and repeated.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl KvCache {
         if rows.iter().copied().eq(0..self.rows()) {
             return Ok(());
         }
-        self.leave_card();
+        self.leave_gpu();
         self.padding = rows.iter().map(|&row| self.padding[row]).collect();
         let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         for layer in &mut self.layers {
@@ -151,13 +151,13 @@ impl KvCache {
         Ok(())
     }
 
-    /// Makes room for `capacity` tokens a row, padding included, and keeps what is there. A cache never shrinks.
+    /// Grows the capacity to at least `capacity` tokens per row, padding included, and keeps the contents. It never shrinks.
     pub fn reserve(&mut self, config: &TextConfig, capacity: usize) {
         if capacity <= self.capacity {
             return;
         }
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
-        self.leave_card();
+        self.leave_gpu();
         self.rotary = rotary(config, capacity, &device, self.activations);
         self.capacity = capacity;
         for layer in &mut self.layers {
@@ -165,13 +165,13 @@ impl KvCache {
         }
     }
 
-    /// Position of token `index` of a row as the model counts: padding does not count and has position 0
+    /// Position id of token `index` of a row: padding is not counted and has position 0
     /// (transformers 5.24.0, `generate`: cumulative sum of the attention mask, less one).
     pub fn position(&self, row: usize, index: usize) -> usize {
         index.saturating_sub(self.padding.get(row).copied().unwrap_or_default())
     }
 
-    /// Whether every row can take `tokens` more.
+    /// Checks that every row has capacity for `tokens` more.
     pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Error> {
         if tokens > self.capacity - self.len {
             return Err(Error::CacheFull { tokens, used: self.len, capacity: self.capacity });
@@ -179,30 +179,30 @@ impl KvCache {
         Ok(())
     }
 
-    /// Whether this is a cache of a model with keys and values of that type, and so many layers.
+    /// Checks that the cache fits a model with keys and values of this type and this number of layers.
     pub(crate) fn check_model(&self, model: DType, model_layers: usize) -> Result<(), Error> {
         let (cache, cache_layers) = (self.dtype, self.layers.len());
         if cache != model || cache_layers != model_layers {
-            return Err(Error::OtherModel { cache, cache_layers, model, model_layers });
+            return Err(Error::CacheMismatch { cache, cache_layers, model, model_layers });
         }
         Ok(())
     }
 
-    /// Ends decoding by the kernels of a card, which write into the tensors of the cache: they are to change otherwise.
-    pub(crate) fn leave_card(&mut self) {
+    /// Ends decoding by GPU kernels, which write into the tensors of the cache, before the tensors change in another way.
+    pub(crate) fn leave_gpu(&mut self) {
         #[cfg(feature = "cubecl")]
         {
-            self.card = Default::default();
+            self.gpu = Default::default();
         }
     }
 
-    /// Counts a token that the kernels of a card have written.
+    /// Counts a token that GPU kernels have written to every row.
     #[cfg(feature = "cubecl")]
     pub(crate) fn stepped(&mut self) {
         self.set_len(self.len + 1);
     }
 
-    /// Rotary tables and mask for the next `tokens` tokens.
+    /// Rotary tables and attention mask for the next `tokens` tokens.
     pub(crate) fn positions(&self, tokens: usize, device: &Device) -> Result<Positions, Error> {
         self.check_room(tokens)?;
         if self.padding.iter().all(|&padding| padding == 0) {
@@ -213,7 +213,7 @@ impl KvCache {
         let ids = (0..rows).flat_map(|row| (start..end).map(move |index| self.position(row, index) as i32));
         let ids = TensorData::new(ids.collect::<Vec<i32>>(), [rows, tokens]);
         let (cos, sin) = self.rotary.at(Tensor::<2, Int>::from_data(ids, device));
-        // A token of the padding sees itself, so that its row of the softmax is finite; nothing else sees it.
+        // A padding token attends only to itself, so that its softmax is finite; no other token attends to it.
         let hidden = self.padding.iter().flat_map(|&padding| {
             (start..end).flat_map(move |query| (0..end).map(move |key| key != query && (key > query || key < padding)))
         });
@@ -227,19 +227,19 @@ impl KvCache {
 }
 
 impl LayerCache {
-    /// An empty cache for a layer used on its own. `shape` is `[B, kv_heads, capacity, head_dim]`; a layer that is given
-    /// more tokens than the capacity panics.
+    /// An empty cache for a single layer. `shape` is `[B, kv_heads, capacity, head_dim]`; a layer that gets more tokens than
+    /// the capacity panics.
     pub fn new(shape: [usize; 4], device: &Device, dtype: DType) -> Self {
         let zeros = || Tensor::zeros(shape, (device, dtype));
         Self { keys: zeros(), values: zeros(), len: 0 }
     }
 
-    /// Tokens that every row holds.
+    /// Number of tokens in every row.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing was seen yet.
+    /// Whether the cache holds no tokens.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -250,8 +250,8 @@ impl LayerCache {
         self.values.inplace(|values| values.select(0, rows));
     }
 
-    /// Takes the first row of another cache over into `row`, behind `padding` tokens.
-    fn put(&mut self, row: usize, padding: usize, from: &Self) {
+    /// Copies the first row of another cache to `row`, after `padding` tokens.
+    fn copy_row(&mut self, row: usize, padding: usize, from: &Self) {
         let [_, heads, _, width] = self.keys.dims();
         let place = [row..row + 1, 0..heads, padding..padding + from.len, 0..width];
         let part = |source: &Tensor<4>| source.clone().narrow(0, 0, 1).narrow(2, 0, from.len);
@@ -274,12 +274,12 @@ impl LayerCache {
         }
     }
 
-    /// Adds keys and values of new tokens, `[B, kv_heads, T, head_dim]`, and gives those of all tokens.
+    /// Appends keys and values of new tokens, `[B, kv_heads, T, head_dim]`, and returns those of all tokens.
     pub(crate) fn extend(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let [rows, heads, tokens, width] = keys.dims();
         let (start, end) = (self.len, self.len + tokens);
         let place = [0..rows, 0..heads, start..end, 0..width];
-        // `inplace` hands the only reference over, so the backend writes where the cache lies.
+        // `inplace` passes the only reference, so the backend writes into the cache's memory.
         let (stored, given) = (self.keys.dtype(), keys.dtype());
         self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys.cast(stored)));
         self.values.inplace(|cache| cache.slice_assign(place, values.cast(stored)));
@@ -294,13 +294,13 @@ fn rotary(config: &TextConfig, positions: usize, device: &Device, dtype: DType) 
 }
 
 impl TextModel {
-    /// An empty cache that fits this model, on its device and in its type. See [`KvCache::new`].
+    /// An empty cache for this model, on its device and in its type. See [`KvCache::new`].
     pub fn new_cache(&self, config: &TextConfig, padding: &[usize], capacity: usize) -> KvCache {
         let weight = self.norm.weight.val();
         KvCache::with_types(config, padding, capacity, &weight.device(), [self.cache_type(), weight.dtype()])
     }
 
-    /// Type of the keys and values that the layers work with.
+    /// Type of the keys and values that the layers compute with.
     pub(crate) fn cache_type(&self) -> DType {
         #[cfg(feature = "flex")]
         if let Some(format) = self.packed() {

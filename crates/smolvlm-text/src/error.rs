@@ -2,36 +2,39 @@
 
 use burn::tensor::DType;
 
-/// What can be wrong with the inputs of the text model.
+/// An error in the inputs of the text model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The cache has no room for the tokens.
-    #[error("{tokens} more tokens do not fit: the cache holds {used} of {capacity}; make it larger or truncate it")]
+    /// The cache has no capacity for the tokens.
+    #[error("no room for {tokens} more tokens: the cache holds {used} of {capacity}; enlarge or truncate it")]
     CacheFull {
         /// Tokens to add to every row.
         tokens: usize,
-        /// Tokens a row holds already.
+        /// Tokens that a row holds already.
         used: usize,
-        /// Tokens a row can hold.
+        /// Tokens that a row can hold.
         capacity: usize,
     },
-    /// The cache was made for another model.
+    /// The cache was created for a different model.
     #[error(
-        "the cache is {cache:?} with {cache_layers} layers, the model {model:?} with {model_layers}; make it for this model"
+        "the cache has type {cache:?} and {cache_layers} layers, the model needs {model:?} and {model_layers}; create the \
+         cache with this model"
     )]
-    OtherModel {
+    CacheMismatch {
         /// Type of the cache.
         cache: DType,
         /// Layers of the cache.
         cache_layers: usize,
-        /// Type that the model keeps keys and values in.
+        /// Type of keys and values in the model.
         model: DType,
         /// Layers of the model.
         model_layers: usize,
     },
-    /// The embeddings do not fit the cache, or there are none.
-    #[error("embeddings are {found:?} ([rows, tokens, hidden]), the cache is made for {rows} rows of width {hidden}")]
+    /// The shape of the embeddings does not fit the cache or the model, or there are no tokens.
+    #[error(
+        "embeddings have the shape {found:?} ([rows, tokens, hidden]); the cache needs {rows} rows of width {hidden}"
+    )]
     Shape {
         /// Shape of the embeddings.
         found: [usize; 3],
@@ -40,10 +43,10 @@ pub enum Error {
         /// Width of the model.
         hidden: usize,
     },
-    /// A row that the cache does not have.
-    #[error("there is no row {row} in a cache of {rows} rows")]
+    /// A row index is out of range.
+    #[error("row {row} is out of range for a cache with {rows} rows")]
     Row {
-        /// The row asked for.
+        /// The requested row.
         row: usize,
         /// Rows of the cache.
         rows: usize,

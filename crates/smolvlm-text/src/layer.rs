@@ -1,4 +1,4 @@
-//! One layer of the decoder.
+//! The decoder layer.
 
 use crate::cache::LayerCache;
 use burn::module::Module;
@@ -9,57 +9,57 @@ use smolvlm_kernels::{Activation, AttentionMask, Linear, RmsNorm, attention, rot
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
-    /// Before the attention.
+    /// Norm before the attention.
     pub input_layernorm: RmsNorm,
-    /// Every token looks at the ones before it.
+    /// Causal self-attention.
     pub self_attn: SelfAttention,
-    /// Before the feed-forward block.
+    /// Norm before the feed-forward block.
     pub post_attention_layernorm: RmsNorm,
     /// Gated feed-forward block.
     pub mlp: TextMlp,
 }
 
-/// Attention with rotary positions and grouped key heads.
+/// Grouped-query attention with rotary position embeddings.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    /// Queries.
+    /// Query projection.
     pub q_proj: Linear,
-    /// Keys.
+    /// Key projection.
     pub k_proj: Linear,
-    /// Values.
+    /// Value projection.
     pub v_proj: Linear,
-    /// Output.
+    /// Output projection.
     pub o_proj: Linear,
     /// Width of a head.
     pub head_dim: usize,
 }
 
-/// `down(act(gate(x)) * up(x))`.
+/// The gated feed-forward block, `down(act(gate(x)) * up(x))`.
 #[derive(Module, Debug)]
 pub struct TextMlp {
-    /// To the inner width, through the activation.
+    /// Gate projection to the intermediate width; its output goes through the activation.
     pub gate_proj: Linear,
-    /// To the inner width.
+    /// Projection to the intermediate width.
     pub up_proj: Linear,
-    /// Back.
+    /// Projection back to the hidden width.
     pub down_proj: Linear,
     #[module(skip)]
     pub(crate) activation: Activation,
 }
 
-/// What every layer needs besides the hidden states.
+/// Rotary tables and attention mask, which all layers share.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerContext<'a> {
     /// Cosines of the new tokens' positions, `[B or 1, 1, T, head_dim]`.
     pub cos: &'a Tensor<4>,
     /// Sines, likewise.
     pub sin: &'a Tensor<4>,
-    /// Which tokens see which.
+    /// The attention mask.
     pub mask: &'a AttentionMask,
 }
 
 impl DecoderLayer {
-    /// A fresh layer; nothing is allocated before the first use.
+    /// A randomly initialized layer; parameters are allocated on first use.
     pub fn init(config: &TextConfig, device: &Device) -> Self {
         let (hidden, inner, range) = (config.hidden_size, config.intermediate_size, config.initializer_range);
         let queries = config.num_attention_heads * config.head_dim;
@@ -85,9 +85,11 @@ impl DecoderLayer {
         }
     }
 
+    /// Applies the block. The cache grows by `T` tokens; without a cache the tokens attend only to each other.
+    ///
     /// # Shapes
     ///
-    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens. Without a cache the tokens see each other alone.
+    /// `[B, T, hidden]` to the same.
     pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), context, cache);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
@@ -95,7 +97,7 @@ impl DecoderLayer {
 }
 
 impl SelfAttention {
-    /// Queries, keys and values of the tokens, queries and keys rotated to their positions.
+    /// Computes queries, keys and values of the tokens, with rotary embeddings applied to queries and keys.
     ///
     /// # Shapes
     ///
@@ -107,13 +109,15 @@ impl SelfAttention {
             let heads = out.dims()[2] / self.head_dim;
             out.reshape([rows, tokens, heads, self.head_dim]).swap_dims(1, 2)
         };
-        let turn = |heads| rotate(heads, cos.clone(), sin.clone());
-        (turn(split(&self.q_proj)), turn(split(&self.k_proj)), split(&self.v_proj))
+        let rotated = |heads| rotate(heads, cos.clone(), sin.clone());
+        (rotated(split(&self.q_proj)), rotated(split(&self.k_proj)), split(&self.v_proj))
     }
 
+    /// Applies the attention. The cache grows by `T` tokens; without a cache the tokens attend only to each other.
+    ///
     /// # Shapes
     ///
-    /// `[B, T, hidden]` to the same; the cache grows by `T` tokens. Without a cache the tokens see each other alone.
+    /// `[B, T, hidden]` to the same.
     pub fn forward(&self, x: Tensor<3>, context: LayerContext<'_>, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [rows, tokens, _] = x.dims();
         let (queries, keys, values) = self.project(x, context.cos, context.sin);
@@ -128,6 +132,8 @@ impl SelfAttention {
 }
 
 impl TextMlp {
+    /// Applies the feed-forward block.
+    ///
     /// # Shapes
     ///
     /// `[B, T, hidden]` to the same.

@@ -1,4 +1,4 @@
-//! The whole decoder, without its output projection.
+//! The decoder without its output projection.
 
 use crate::Error;
 use crate::cache::KvCache;
@@ -8,18 +8,18 @@ use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;
 use smolvlm_kernels::{AttentionMask, Embedding, RmsNorm, Rotary};
 
-/// A llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
+/// A Llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
 #[derive(Module, Debug)]
 pub struct TextModel {
-    /// One row per token id.
+    /// Token embeddings, one row per token id.
     pub embed_tokens: Embedding,
-    /// The transformer.
+    /// Decoder layers.
     pub layers: Vec<DecoderLayer>,
-    /// After the last layer.
+    /// Final norm.
     pub norm: RmsNorm,
 }
 
-/// What the decoder made of the tokens.
+/// The output of the decoder.
 #[derive(Debug, Clone)]
 pub struct TextOutput {
     /// After the final norm, `[B, T, hidden]`.
@@ -30,7 +30,7 @@ pub struct TextOutput {
 }
 
 impl TextModel {
-    /// A fresh model; nothing is allocated before the first use.
+    /// A randomly initialized model; parameters are allocated on first use.
     pub fn init(config: &TextConfig, device: &Device) -> Self {
         Self {
             embed_tokens: Embedding::init(config.vocab_size, config.hidden_size, config.initializer_range, device),
@@ -39,18 +39,18 @@ impl TextModel {
         }
     }
 
-    /// Embeddings of token ids, at least one a row, which must be below the size of the vocabulary.
+    /// Embeds token ids: at least one per row, all below the vocabulary size.
     ///
     /// # Shapes
     ///
     /// `[B, T]` to `[B, T, hidden]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let embeds = self.embed_tokens.forward(ids);
-        // The table may be kept in half precision where packed layers work in f32.
+        // The table may be in half precision while packed layers compute in f32.
         embeds.cast(self.norm.weight.val().dtype())
     }
 
-    /// Runs the next tokens of every row through the layers; their keys and values join the cache.
+    /// Runs the next tokens of every row through the layers and appends their keys and values to the cache.
     ///
     /// # Shapes
     ///
@@ -58,7 +58,7 @@ impl TextModel {
     ///
     /// # Errors
     ///
-    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
+    /// [`Error::CacheFull`], [`Error::CacheMismatch`] and [`Error::Shape`]; the cache is unchanged then.
     pub fn forward(&self, embeds: Tensor<3>, cache: &mut KvCache, hidden_states: bool) -> Result<TextOutput, Error> {
         let (found, width) = (embeds.dims(), self.norm.weight.val().dims()[0]);
         if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
@@ -70,7 +70,7 @@ impl TextModel {
             return crate::packed::forward(self, format, embeds, cache, hidden_states);
         }
         let positions = cache.positions(found[1], &embeds.device())?;
-        cache.leave_card();
+        cache.leave_gpu();
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
         let mut x = embeds;
         let mut kept = Vec::new();
@@ -88,13 +88,13 @@ impl TextModel {
         Ok(TextOutput { last_hidden_state: x, hidden_states: kept })
     }
 
-    /// Runs whole rows through the layers without a cache: what training needs. Rows may end in padding, which no token
-    /// before it sees. Weights must not be packed.
+    /// Runs complete sequences through the layers without a cache, for training. Rows may be right-padded; with the causal mask
+    /// no real token attends to the padding. Weights must not be packed.
     ///
     /// # Shapes
     ///
     /// `[B, T, hidden]` to the same.
-    pub fn forward_whole(&self, config: &TextConfig, embeds: Tensor<3>) -> Tensor<3> {
+    pub fn forward_without_cache(&self, config: &TextConfig, embeds: Tensor<3>) -> Tensor<3> {
         let (device, tokens) = (embeds.device(), embeds.dims()[1]);
         let frequencies = config.rope.inverse_frequencies(config.head_dim);
         let (cos, sin) = Rotary::new(&frequencies, tokens, &device, embeds.dtype()).range(0, tokens);
@@ -144,7 +144,7 @@ mod tests {
     const TOKENS: [i32; 9] = [3, 14, 15, 9, 26, 5, 35, 8, 9];
 
     #[test]
-    fn one_pass_in_chunks_and_token_by_token_agree() {
+    fn chunked_and_single_token_passes_equal_one_pass() {
         let model = TextModel::init(&config(), &Device::flex());
         let whole = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
         for chunks in [&[4, 5][..], &[1; 9], &[6, 1, 2]] {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_padded_row_is_its_solo_run() {
+    fn padded_row_equals_the_row_alone() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0, 4], 10);
         let together = run(&model, &mut cache, &[&TOKENS, &[2, 2, 2, 2, 7, 21, 11, 4, 40]]);
@@ -170,13 +170,13 @@ mod tests {
         assert_close(together.clone().slice([1..2, 4..9, 0..24]), solo);
         let first = run(&model, &mut model.new_cache(&config(), &[0], 9), &[&TOKENS]);
         assert_close(together.slice([0..1, 0..9, 0..24]), first);
-        // And so are the tokens that follow.
+        // The same holds for the tokens that follow.
         let next = run(&model, &mut cache, &[&[1], &[33]]);
         assert_close(next.slice([1..2, 0..1, 0..24]), run(&model, &mut alone, &[&[33]]));
     }
 
     #[test]
-    fn a_layer_works_on_its_own() {
+    fn single_layer_equals_the_same_layer_in_the_model() {
         let (config, device) = (config(), Device::flex());
         let model = TextModel::init(&config, &device);
         let output = model.forward(model.embed(ids(&[&TOKENS])), &mut model.new_cache(&config, &[0], 9), true).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_cache_goes_on_differently() {
+    fn truncated_cache_can_be_continued() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 9);
         run(&model, &mut cache, &[&TOKENS]);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_run_alone_can_go_on_together() {
+    fn stacked_caches_continue_as_a_batch() {
         let model = TextModel::init(&config(), &Device::flex());
         let rows: [&[i32]; 3] = [&TOKENS, &[7, 21, 11], &[4, 40, 5, 5, 6]];
         let mut alone: Vec<KvCache> = rows
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_grows_and_keeps_what_it_holds() {
+    fn reserve_keeps_the_contents() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 5);
         cache.reserve(&config(), 6);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn mismatched_inputs_and_caches_are_errors() {
         let model = TextModel::init(&config(), &Device::flex());
         let mut cache = model.new_cache(&config(), &[0], 4);
         let forward = |cache: &mut KvCache, rows: &[&[i32]]| model.forward(model.embed(ids(rows)), cache, true);
@@ -273,7 +273,7 @@ mod tests {
         for (layers, dtype) in [(2, DType::F32), (3, DType::BF16)] {
             let other = TextConfig { num_hidden_layers: layers, ..config() };
             let mut other = KvCache::new(&other, &[0], 4, &Device::flex(), dtype);
-            assert!(matches!(forward(&mut other, &[&[1]]).unwrap_err(), Error::OtherModel { .. }));
+            assert!(matches!(forward(&mut other, &[&[1]]).unwrap_err(), Error::CacheMismatch { .. }));
         }
         assert_eq!(cache.len(), 4);
     }

@@ -1,4 +1,4 @@
-//! The decoder on packed weights: every step over buffers of its own, which are kept from layer to layer.
+//! The decoder on packed weights, with buffers that are reused from layer to layer.
 
 use crate::cache::{KvCache, LayerCache};
 use crate::layer::DecoderLayer;
@@ -12,7 +12,7 @@ use smolvlm_kernels::cpu::{
 use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears, packed_format};
 
 impl TextModel {
-    /// The linear layers, with their paths below the model.
+    /// The linear layers with their paths in the model.
     pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
         let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
             let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
@@ -30,7 +30,7 @@ impl TextModel {
         layers.collect()
     }
 
-    /// The format of the layers' weights, if all of them are packed.
+    /// The format of the layers' weights if all of them are packed.
     pub(crate) fn packed(&self) -> Option<Format> {
         packed_format(self.layers.iter().flat_map(|DecoderLayer { self_attn, mlp, .. }| {
             let attention = [&self_attn.q_proj, &self_attn.k_proj, &self_attn.v_proj, &self_attn.o_proj];
@@ -39,7 +39,7 @@ impl TextModel {
     }
 }
 
-/// Type of keys and values: half precision unless the weights are f32.
+/// Type of keys and values: bf16 unless the weights are f32.
 pub(crate) fn cache_type(format: Format) -> DType {
     match format {
         Format::F32 => DType::F32,
@@ -47,7 +47,7 @@ pub(crate) fn cache_type(format: Format) -> DType {
     }
 }
 
-/// What [`TextModel::forward`] computes, for inputs that fit the cache's rows and the model.
+/// Implements [`TextModel::forward`] for inputs that fit the cache's rows and the model.
 pub(crate) fn forward(
     model: &TextModel,
     format: Format,
@@ -106,30 +106,30 @@ fn run<E: TensorElement>(
     TextOutput { last_hidden_state: out, hidden_states: kept }
 }
 
-/// What is the same in all layers.
+/// Parameters of a forward pass that all layers share.
 struct Step<'a> {
     pool: &'a Pool,
     rows: usize,
     tokens: usize,
-    /// Tokens in the cache before these.
+    /// Tokens already in the cache.
     start: usize,
     padding: &'a [usize],
     capacity: usize,
     /// Position of each token of each row.
     positions: Vec<usize>,
-    /// `[positions, head_dim]`, both halves alike.
+    /// `[positions, head_dim]`, with equal halves.
     cos: HostValues,
     sin: HostValues,
 }
 
-/// Intermediate results, kept from layer to layer.
+/// Buffers of intermediate results, reused from layer to layer.
 struct Buffers<E> {
     normed: PackedLhs,
     attended: PackedLhs,
     inner: PackedLhs,
-    /// Queries, keys and values as they come out of the products.
+    /// Outputs of the query, key and value projections.
     projected: Matrix<f32>,
-    /// Queries, rotated.
+    /// Rotated queries.
     queries: Matrix<E>,
     scratch: AttentionScratch,
 }
@@ -148,7 +148,7 @@ impl<E: TensorElement> Buffers<E> {
     }
 }
 
-/// A norm, where kernels can read it.
+/// An RMS norm with its weight in host memory.
 struct Norm {
     weight: HostValues,
     eps: f32,
@@ -246,25 +246,25 @@ fn narrow<E: TensorElement>(values: &[f32], out: &mut [E]) {
 }
 
 impl Step<'_> {
-    /// Turns queries and keys to their positions.
+    /// Applies rotary embeddings to queries and keys.
     fn rotate(&self, projected: &mut Matrix<f32>, shape: AttentionShape) {
-        let (width, turned) = (shape.width, (shape.heads + shape.kv_heads) * shape.width);
+        let (width, rotated) = (shape.width, (shape.heads + shape.kv_heads) * shape.width);
         projected.for_rows(self.pool, |row, values| {
-            let place = self.positions[row] * width;
-            let (cos, sin) = (&self.cos[place..][..width / 2], &self.sin[place..][..width / 2]);
-            values[..turned].chunks_exact_mut(width).for_each(|head| rotate(head, cos, sin));
+            let start = self.positions[row] * width;
+            let (cos, sin) = (&self.cos[start..][..width / 2], &self.sin[start..][..width / 2]);
+            values[..rotated].chunks_exact_mut(width).for_each(|head| rotate(head, cos, sin));
         });
     }
 
-    /// Writes keys or values, which start at a column of the projected rows, behind those of earlier tokens.
-    fn append<E: TensorElement>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
+    /// Appends keys or values, which start at `column` of the projected rows, to those of earlier tokens.
+    fn append<E: Stored>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
         let width = shape.width;
         for row in 0..self.rows {
             for token in 0..self.tokens {
                 let values = &projected.row(row * self.tokens + token)[column..];
                 for (head, values) in values.chunks_exact(width).take(shape.kv_heads).enumerate() {
-                    let place = ((row * shape.kv_heads + head) * self.capacity + self.start + token) * width;
-                    narrow(values, &mut cache[place..][..width]);
+                    let offset = ((row * shape.kv_heads + head) * self.capacity + self.start + token) * width;
+                    narrow(values, &mut cache[offset..][..width]);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Reads LoRA adapters for a checkpoint and writes them again: `adapters CHECKPOINT FROM TO`.
+//! Loads LoRA adapters onto a checkpoint and saves them again: `adapters CHECKPOINT FROM TO`.
 
 use smolvlm_train::{load_adapters, load_model, save_adapters};
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Samples a second of a small model that is trained from nothing, on made-up pictures.
+//! Training throughput, in samples per second, of a small model trained from scratch on synthetic images.
 //!
 //! ```sh
 //! cargo run --release -p smolvlm-train --example speed -- 6
@@ -10,7 +10,7 @@ use smolvlm_train::{Example, Generated, Observer, StepMetrics, TrainConfig, Trai
 use std::error::Error;
 use std::ops::ControlFlow;
 
-/// Allocates the many large results of a step without asking the system for memory each time.
+/// Reuses freed memory for the many large results of a step, where the system allocator would return it each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

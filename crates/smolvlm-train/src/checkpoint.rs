@@ -1,4 +1,4 @@
-//! Checkpoints: a model that anything can load, and what training needs to go on as if it had never stopped.
+//! Training checkpoints: a model in the standard layout, and the state with which training resumes exactly.
 
 use crate::lora::{has_adapters, save_adapters};
 use crate::optimizer::Moments;
@@ -18,21 +18,21 @@ const STATE: &str = "trainer_state.json";
 const MOMENTS: &str = "optimizer.safetensors";
 const PREFIX: &str = "checkpoint-";
 
-/// Where training stands.
+/// The training state that a checkpoint stores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Steps done.
     pub(crate) step: u64,
-    /// Position of the next sample.
+    /// Position of the next sample in the order of samples.
     pub(crate) position: u64,
     /// Steps that changed the weights; those with a loss that is not finite do not.
     pub(crate) updates: u64,
-    /// Seed of the order.
+    /// Seed of the order of samples.
     pub(crate) seed: u64,
 }
 
-/// Writes a model without adapters, its weights rounded to `float`, with the processor's files into `folder`, which must
-/// exist, in the layout of the released checkpoints.
+/// Writes a model without adapters, its weights rounded to `float`, and the processor's files in the layout of the released
+/// checkpoints. `folder` must exist.
 ///
 /// # Errors
 ///
@@ -45,19 +45,19 @@ pub fn save_model(model: &SmolVlmModel, processor: &Processor, float: FloatType,
     let mut config = model.config().clone();
     config.dtype = Some(float);
     config.tie_word_embeddings = model.lm_head.is_none();
-    // As the released checkpoints have it: parameters of generation in a file of their own.
+    // The released checkpoints keep the generation parameters in a separate file.
     let generation = std::mem::take(&mut config.generation);
     write("generation_config.json", generation.to_json())?;
     write("config.json", config.to_json())?;
     write("processor_config.json", processor.config().to_json())?;
     processor.save_tokenizer(folder)?;
-    // The weights come last: a folder with weights is whole.
+    // The weights are written last: a folder with weights is complete.
     model.save(float, folder.join("model.safetensors"))?;
     Ok(())
 }
 
-/// Writes a checkpoint beside the others and gives it its name once it is complete, so that an interruption at any time
-/// leaves those before as they were; then deletes the oldest ones.
+/// Writes a checkpoint under a temporary name, renames it once it is complete, and then deletes the oldest ones. An
+/// interruption at any time leaves the earlier checkpoints unchanged.
 pub(crate) fn save(
     output: &Path,
     config: &TrainConfig,
@@ -96,7 +96,7 @@ pub(crate) fn save(
     Ok(folder)
 }
 
-/// Checkpoints of an output folder by their step, the oldest first.
+/// Checkpoints of an output folder with their steps, oldest first.
 fn checkpoints(output: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(output).map_err(|source| Error::io(output, source))? {
@@ -124,7 +124,7 @@ pub fn latest_checkpoint(output: &Path) -> Result<Option<PathBuf>, Error> {
 
 fn write_moments(parameters: &[Parameter], moments: &[Moments], path: &Path) -> Result<(), Error> {
     let mut tensors = Vec::new();
-    for (parameter, moments) in parameters.iter().zip(moments).filter(|(parameter, _)| parameter.learnt) {
+    for (parameter, moments) in parameters.iter().zip(moments).filter(|(parameter, _)| parameter.trainable) {
         for (kind, values) in [("mean", &moments.mean), ("square", &moments.square)] {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             tensors.push((format!("{}.{kind}", parameter.name), vec![values.len()], bytes));
@@ -142,7 +142,7 @@ fn write_moments(parameters: &[Parameter], moments: &[Moments], path: &Path) -> 
     draft.commit().map_err(failed)
 }
 
-/// What training needs to go on from a checkpoint.
+/// Reads the training state and the optimizer's moments of a checkpoint.
 pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Vec<Moments>), Error> {
     let wrong = |path: PathBuf, message: String| Error::Resume { path, message };
     let path = folder.join(STATE);
@@ -153,7 +153,7 @@ pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Ve
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(path.clone(), error.to_string()))?;
     let mut moments = Vec::with_capacity(parameters.len());
     for parameter in parameters {
-        if !parameter.learnt {
+        if !parameter.trainable {
             moments.push(Moments::default());
             continue;
         }
@@ -162,7 +162,8 @@ pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Ve
             let tensor = tensors.tensor(&name).ok().filter(|tensor| tensor.data().len() == 4 * parameter.len);
             let tensor = tensor.ok_or_else(|| {
                 let message = format!(
-                    "{name} is not there with {} values: another model, or other frozen parameters",
+                    "{name} is missing or does not have {} values; the model or the frozen parameters differ from those of \
+                     the checkpoint",
                     parameter.len
                 );
                 wrong(path.clone(), message)

@@ -1,33 +1,33 @@
-//! How a model is trained.
+//! Training options.
 
 use crate::{Error, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What happens when something cannot be used.
+/// How the trainer handles samples or steps that cannot be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Training ends with an error.
     #[default]
     Stop,
-    /// It is left out, and the observer hears about it.
+    /// It is skipped and reported to the observer.
     Skip,
 }
 
-/// How weights are changed by gradients.
+/// The optimization algorithm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
     /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
     #[default]
     AdamW,
-    /// Muon for matrices, AdamW for the rest (Jordan et al. 2024; step sizes of Liu et al. 2025, arXiv 2502.16982): for
-    /// training from nothing.
+    /// Muon for matrices, AdamW for the rest (Jordan et al. 2024; step sizes of Liu et al. 2025, arXiv 2502.16982). Meant for
+    /// training from scratch.
     Muon,
 }
 
-/// How a model is trained.
+/// Training options.
 ///
 /// ```
 /// use smolvlm_train::TrainConfig;
@@ -36,55 +36,57 @@ pub enum Optimizer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Steps of the optimizer.
+    /// Number of optimizer steps.
     pub steps: u64,
-    /// Samples a step.
+    /// Samples per step.
     pub batch_size: usize,
-    /// Most samples that a worker holds at a time; a batch is worked off in as many pieces as that needs, with the same
-    /// result up to rounding. Small ones take less memory, and no longer on small models: their results stay in the cache.
+    /// Maximum number of samples that a worker processes at once; gradients are accumulated over the micro-batches of a
+    /// batch, with the same result up to rounding. Small micro-batches take less memory and, on small models, no more time,
+    /// since their activations stay in the CPU cache.
     pub micro_batch: usize,
-    /// How weights are changed by gradients.
+    /// The optimization algorithm.
     pub optimizer: Optimizer,
-    /// The largest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// The learning rate at the end, as a share of the largest one.
+    /// Final learning rate, as a fraction of the peak.
     pub final_rate: f64,
-    /// Steps over which the learning rate rises.
+    /// Number of warmup steps.
     pub warmup: u64,
-    /// Decay rates of the gradient's mean and of its square's.
+    /// Decay rates of the first and second moments (Adam's betas).
     pub betas: [f64; 2],
-    /// Added to the root of the mean square.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
-    /// Share of a matrix that is taken away each step, times the learning rate; norms, biases and embeddings keep theirs.
+    /// Decoupled weight decay of matrices, multiplied by the learning rate; norms, biases and embeddings do not decay.
     pub weight_decay: f64,
-    /// Largest norm of all gradients together; longer ones are shortened to it.
+    /// Maximum global gradient norm; larger gradients are clipped to it.
     pub clip_norm: f64,
-    /// Decides the order of samples.
+    /// Seed of the order of samples.
     pub seed: u64,
-    /// Whether samples come in an order that the seed decides; otherwise in their own.
+    /// Whether samples are shuffled, by the seed; otherwise they come in the order of the data set.
     pub shuffle: bool,
-    /// Parameters that keep their values: patterns of names in the checkpoint, in which `*` stands for anything, such as
+    /// Parameters that are not trained: patterns of checkpoint names, in which `*` matches any text, such as
     /// `model.vision_model.*`.
     pub freeze: Vec<String>,
-    /// Most tokens of a sample; none for the model's context.
+    /// Maximum number of tokens per sample; none for the model's context length.
     pub max_tokens: Option<usize>,
-    /// Threads that compute, each on its share of a batch; 0 for one a processor core. How sums are rounded depends on it.
+    /// Number of worker threads, each of which computes its share of a batch; 0 for one per CPU core. The rounding of sums
+    /// depends on it.
     pub workers: usize,
-    /// What happens with a sample that cannot be used.
+    /// How samples that cannot be used are handled.
     pub bad_samples: Policy,
-    /// What happens with a step whose loss or gradient is not finite.
+    /// How steps whose loss or gradient is not finite are handled.
     pub bad_steps: Policy,
-    /// The model that adapters belong to, a folder or a hub repository: what `adapter_config.json` will say.
+    /// The base model of adapters, a folder or a hub repository, as written to `adapter_config.json`.
     pub base_model: Option<String>,
     /// Folder for checkpoints and metrics; without one, nothing is written.
     pub output: Option<PathBuf>,
-    /// Steps between checkpoints; the last step is always followed by one.
+    /// Steps between checkpoints; one is always written after the last step.
     pub save_every: u64,
-    /// Checkpoints that are kept; older ones are deleted.
+    /// Number of checkpoints to keep; older ones are deleted.
     pub keep: usize,
-    /// Steps between evaluations, if there is something to evaluate on; the last step is always followed by one.
+    /// Steps between evaluations, if there is an evaluation set; the last step is always followed by one.
     pub eval_every: u64,
-    /// Most samples of an evaluation.
+    /// Maximum number of samples per evaluation.
     pub eval_samples: u64,
 }
 
@@ -120,13 +122,13 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The learning rate over time.
+    /// The learning rate schedule.
     pub fn schedule(&self) -> Schedule {
         let (peak, floor) = (self.learning_rate, self.learning_rate * self.final_rate);
         Schedule { peak, floor, warmup: self.warmup, steps: self.steps }
     }
 
-    /// Number of workers.
+    /// Number of worker threads.
     pub(crate) fn threads(&self) -> usize {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -134,11 +136,11 @@ impl TrainConfig {
         }
     }
 
-    /// Whether all values can be used.
+    /// Checks that all values are valid.
     ///
     /// # Errors
     ///
-    /// [`Error::Option`] for the first one that cannot.
+    /// [`Error::Option`] for the first one that is not.
     pub fn validate(&self) -> Result<(), Error> {
         let finite = |value: f64| value.is_finite() && value >= 0.0;
         let share = |value: f64| (0.0..1.0).contains(&value);

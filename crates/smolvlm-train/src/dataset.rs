@@ -1,40 +1,40 @@
-//! Where samples come from.
+//! Data sets of training samples.
 
 use crate::SampleError;
 use smolvlm_processor::{Conversation, Message};
 
-/// One conversation to learn from.
+/// One conversation to train on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Example {
-    /// The conversation; the assistant's messages are learnt.
+    /// The conversation; the assistant's messages are the targets.
     pub conversation: Conversation,
-    /// Where it comes from, such as `train.jsonl, line 7`: for messages.
+    /// Where it comes from, such as `train.jsonl, line 7`, for error messages.
     pub origin: Option<String>,
 }
 
 impl Example {
-    /// A conversation.
+    /// An example of a conversation, without an origin.
     pub fn new(conversation: impl Into<Conversation>) -> Self {
         Self { conversation: conversation.into(), origin: None }
     }
 
-    /// A question with its answer.
+    /// An example of a question with its answer.
     pub fn answer(question: Message, answer: impl Into<String>) -> Self {
         Self::new([question, Message::assistant().text(answer)])
     }
 
-    /// Says where it comes from.
+    /// Sets the origin.
     #[must_use]
-    pub fn from_place(mut self, origin: impl Into<String>) -> Self {
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 }
 
-/// Samples by number. Samples are fetched on a thread of their own while the model learns from earlier ones.
+/// A source of samples by index. Samples are fetched on a separate thread while the model trains on earlier ones.
 pub trait Dataset: Sync {
-    /// Number of samples; none for a data set that makes a sample for every number.
+    /// Number of samples; none for a data set that generates a sample for every index.
     fn len(&self) -> Option<u64>;
 
     /// Whether there are no samples.
@@ -42,15 +42,15 @@ pub trait Dataset: Sync {
         self.len() == Some(0)
     }
 
-    /// The sample of a number below [`len`](Self::len). The same number must give the same sample, or training that was
-    /// interrupted cannot be continued exactly.
+    /// The sample at an index below [`len`](Self::len). The same index must give the same sample, or training that was
+    /// interrupted cannot be resumed exactly.
     ///
     /// # Errors
     ///
-    /// When the sample cannot be read. What happens then is up to the policy for bad samples.
+    /// When the sample cannot be read; the policy for bad samples then applies.
     fn get(&self, index: u64) -> Result<Example, SampleError>;
 
-    /// File and line of a sample that could not be read: for messages.
+    /// File and line of a sample that could not be read, for error messages.
     fn origin(&self, _index: u64) -> Option<String> {
         None
     }
@@ -77,13 +77,13 @@ impl Dataset for Vec<Example> {
     }
 }
 
-/// A data set that makes its samples.
+/// A data set that generates its samples with a function.
 pub struct Generated<F> {
     make: F,
 }
 
 impl<F: Fn(u64) -> Example + Sync> Generated<F> {
-    /// Samples of a function of their number; as many as asked for.
+    /// A data set without an end, whose samples `make` generates from their index.
     pub fn new(make: F) -> Self {
         Self { make }
     }

@@ -3,21 +3,21 @@
 use std::io;
 use std::path::PathBuf;
 
-/// What can go wrong while a model is trained.
+/// An error of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An option has a value that cannot be used.
+    /// An option has an invalid value.
     #[error("{option} is {value}: {legal}")]
     Option {
         /// The option.
         option: &'static str,
         /// Its value.
         value: String,
-        /// What it can be.
+        /// Description of valid values.
         legal: &'static str,
     },
-    /// A pattern of parameter names matches none.
+    /// A pattern of parameter names matches no parameter.
     #[error("no parameter matches {pattern:?}; names are those of the checkpoint, such as {example}")]
     NoSuchParameter {
         /// The pattern.
@@ -25,31 +25,31 @@ pub enum Error {
         /// The name of a parameter.
         example: String,
     },
-    /// A sample that cannot be used. To leave such samples out, set the policy for bad samples to skip.
+    /// A sample cannot be used. To skip such samples, set `bad_samples` to [`Policy::Skip`](crate::Policy::Skip).
     #[error("sample {index}{}: {source}", place(.origin))]
     Sample {
-        /// Number of the sample in its data set.
+        /// Index of the sample in its data set.
         index: u64,
         /// File and line that it comes from.
         origin: Option<String>,
         /// What is wrong with it.
         source: Box<SampleError>,
     },
-    /// Only bad samples in a row.
+    /// Too many consecutive samples cannot be used.
     #[error("{skipped} samples in a row cannot be used; the last one: {last}")]
     NoUsableSample {
-        /// How many.
+        /// Number of consecutive samples skipped.
         skipped: u64,
         /// What was wrong with the last one.
         last: String,
     },
-    /// There is nothing to learn from.
+    /// The data set is empty.
     #[error("the data set is empty")]
     EmptyDataset,
-    /// The loss or a gradient is not a number any more.
+    /// The loss or a gradient is NaN or infinite.
     #[error(
-        "step {step}: the {what} is not finite; lower the learning rate, look at the samples of this step, or set the policy to \
-         skip such steps. What was saved before is unharmed"
+        "step {step}: the {what} is not finite; lower the learning rate, check the samples of this step, or skip such steps (bad_steps). \
+         Checkpoints saved earlier are unaffected"
     )]
     NotFinite {
         /// The step, counted from one.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What is not finite.
         what: &'static str,
     },
-    /// A checkpoint cannot be continued with this model.
+    /// Training cannot resume from a checkpoint with this model.
     #[error("{}: {message}", path.display())]
     Resume {
         /// The checkpoint or a file of it.
@@ -65,7 +65,7 @@ pub enum Error {
         /// What does not fit.
         message: String,
     },
-    /// Adapter files do not fit this model, or hold what is not supported.
+    /// Adapter files do not fit this model or use unsupported features.
     #[error("{}: {message}", path.display())]
     Adapter {
         /// The file.
@@ -78,16 +78,16 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The model refused its inputs or its weights.
+    /// The model rejected its inputs or its weights.
     #[error(transparent)]
     Model(#[from] smolvlm_model::Error),
     /// The processor's files could not be written.
     #[error(transparent)]
     Processor(#[from] smolvlm_processor::Error),
-    /// A thread of the trainer panicked; its message went to the standard error output.
+    /// A thread of the trainer panicked; its message went to standard error.
     #[error("a thread of the trainer panicked")]
     Panic,
     /// A thread could not be started.
@@ -95,7 +95,7 @@ pub enum Error {
     Thread(String),
 }
 
-/// What is wrong with a sample.
+/// The reason why a sample cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
@@ -105,24 +105,25 @@ pub enum SampleError {
     /// It could not be processed: an image that is missing or damaged, for instance.
     #[error(transparent)]
     Process(#[from] smolvlm_processor::Error),
-    /// No message of it is the assistant's.
-    #[error("no message is the assistant's, so there is nothing to learn from")]
+    /// It has no assistant message.
+    #[error("no message has the role assistant, so there is nothing to train on")]
     NoTarget,
-    /// It is longer than the model's context, or the limit of the configuration.
-    #[error("{tokens} tokens do not fit {limit}; shorten the conversation or show fewer or smaller images")]
+    /// It is longer than the model's context or the configured limit.
+    #[error("{tokens} tokens exceed the limit of {limit}; shorten the conversation or use fewer or smaller images")]
     TooLong {
         /// Tokens that it has.
         tokens: usize,
         /// Tokens that it may have.
         limit: usize,
     },
-    /// Message texts cannot be found again in the whole prompt.
+    /// The chat template renders the first messages differently when more follow, so that the assistant's text cannot be
+    /// located in the prompt.
     #[error("the chat template renders the first {messages} messages differently when more follow")]
     Template {
-        /// How many.
+        /// Number of messages.
         messages: usize,
     },
-    /// Tokens of the prompt cannot be placed in its text.
+    /// The tokens cannot be aligned with the text of the prompt.
     #[error("the tokenizer gives other tokens with offsets than without")]
     Offsets,
 }

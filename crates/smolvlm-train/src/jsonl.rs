@@ -1,4 +1,4 @@
-//! Conversations from a file with one a line.
+//! Conversations from a JSON Lines file.
 
 use crate::{Dataset, Error, Example, SampleError};
 use serde_json::Value;
@@ -9,13 +9,13 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Longest line that is read, in bytes: images may be in it as base64.
-const LONGEST_LINE: u64 = 1 << 28;
+/// Maximum length of a line in bytes. Lines may contain images as base64.
+const MAX_LINE_BYTES: u64 = 1 << 28;
 
-/// A file with one conversation a line: a list of messages as [`Conversation::from_json`] takes it, or an object that has
-/// such a list as `messages`. Paths are relative to the file's folder; empty lines do not count.
+/// A data set of one conversation per line: a list of messages as [`Conversation::from_json`] takes it, or an object that has
+/// such a list as `messages`. Paths are relative to the file's folder; empty lines are skipped.
 ///
-/// Only where lines begin is kept in memory.
+/// Only the positions of the lines are kept in memory.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
@@ -25,11 +25,11 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens a file and finds its lines; none is parsed yet.
+    /// Opens a file and indexes its lines without parsing them.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the file cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let fail = |source| Error::io(&path, source);
@@ -55,10 +55,10 @@ impl JsonLines {
     }
 
     fn read(&self, start: u64, len: u64) -> std::io::Result<String> {
-        if len > LONGEST_LINE {
-            return Err(std::io::Error::other(format!("a line of {len} bytes, the limit is {LONGEST_LINE}")));
+        if len > MAX_LINE_BYTES {
+            return Err(std::io::Error::other(format!("the line has {len} bytes; the limit is {MAX_LINE_BYTES}")));
         }
-        // A thread that panicked with the lock left nothing half done: each use seeks anew.
+        // A lock poisoned by a panic is still usable: each use seeks first.
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.seek(SeekFrom::Start(start))?;
         let mut text = String::new();
@@ -80,18 +80,18 @@ impl Dataset for JsonLines {
         let text = match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(object)) => match object.get("messages") {
                 Some(messages) => messages.to_string(),
-                None => return Err(SampleError::Read("an object without \"messages\"".to_owned())),
+                None => return Err(SampleError::Read("the object has no \"messages\"".to_owned())),
             },
-            // What is wrong with anything else is told by what reads conversations.
+            // The conversation parser reports errors in everything else.
             _ => text.to_owned(),
         };
         let mut conversation = Conversation::from_json(&text)?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let contents = conversation.messages.iter_mut().flat_map(|message| &mut message.content);
-        contents.for_each(|content| place(content, folder));
+        contents.for_each(|content| resolve_paths(content, folder));
         let example = Example::new(conversation);
         Ok(match self.origin(index) {
-            Some(origin) => example.from_place(origin),
+            Some(origin) => example.with_origin(origin),
             None => example,
         })
     }
@@ -102,11 +102,11 @@ impl Dataset for JsonLines {
     }
 }
 
-/// Makes relative paths start from a folder.
-fn place(content: &mut Content, folder: &Path) {
+/// Resolves relative paths against a folder.
+fn resolve_paths(content: &mut Content, folder: &Path) {
     let image = |source: &mut ImageSource| {
         if let ImageSource::Path(path) = source {
-            // What is no file there may be an image in base64, which the path is left to be.
+            // A long path to no existing file may be an image as base64, which stays unchanged.
             let there = folder.join(&*path);
             if path.is_relative() && (path.as_os_str().len() < 256 || there.exists()) {
                 *path = there;
@@ -128,7 +128,7 @@ mod tests {
     use smolvlm_processor::{Content, ImageSource};
 
     #[test]
-    fn lines_are_conversations_and_paths_start_at_the_file() {
+    fn lines_are_conversations_with_paths_relative_to_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.jsonl");
         let message = r#"[{"role":"user","content":[{"type":"image","path":"a.png"},{"type":"text","text":"b"}]},

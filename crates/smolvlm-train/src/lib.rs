@@ -1,7 +1,7 @@
-//! Training SmolVLM: from nothing or from a checkpoint, on the CPU.
+//! Training SmolVLM on the CPU, from scratch or from a checkpoint.
 //!
-//! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and learns what the assistant says in them.
-//! Each step is shared among threads, sample by sample; the next batch is rendered, tokenized and cut into tiles meanwhile.
+//! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and trains on the assistant's messages. The
+//! samples of each step are divided among threads; meanwhile the next batch is rendered, tokenized and split into tiles.
 //!
 //! ```
 //! use smolvlm_config::Preset;
@@ -19,6 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod assistant_spans;
 mod checkpoint;
 mod config;
 mod dataset;
@@ -38,7 +39,7 @@ mod random;
 mod sample;
 mod schedule;
 mod step;
-mod targets;
+
 mod trainer;
 mod workers;
 

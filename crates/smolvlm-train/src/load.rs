@@ -1,4 +1,4 @@
-//! Checkpoints to models that can be trained.
+//! Loading checkpoints for training.
 
 use crate::Error;
 use burn::tensor::Device;
@@ -6,23 +6,23 @@ use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_model::{SmolVlmModel, Weights};
 use std::path::Path;
 
-/// The model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration has the
-/// generation parameters of `generation_config.json`, which checkpoints of training pass on.
+/// Loads the model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration includes the
+/// generation parameters of `generation_config.json`, which training checkpoints preserve.
 ///
 /// # Errors
 ///
-/// A folder that cannot be read, or whose weights do not fit its configuration.
+/// When the folder cannot be read, or its weights do not fit its configuration.
 pub fn load_model(folder: &Path) -> Result<SmolVlmModel, Error> {
     let mut config = ModelConfig::from_directory(folder).map_err(smolvlm_model::Error::from)?;
     config.generation = GenerationConfig::from_directory(folder, &config).map_err(smolvlm_model::Error::from)?;
     load_weights(&config, &Weights::open(folder)?)
 }
 
-/// As [`load_model`], of weights that are open already.
+/// Loads a model as [`load_model`], from weights that are already open.
 ///
 /// # Errors
 ///
-/// Weights that do not fit the configuration.
+/// When the weights do not fit the configuration.
 pub fn load_weights(config: &ModelConfig, weights: &Weights) -> Result<SmolVlmModel, Error> {
     Ok(SmolVlmModel::load(config, weights, &Device::flex(), FloatType::F32)?.0)
 }

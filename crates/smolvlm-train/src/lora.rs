@@ -15,15 +15,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Which layers get adapters of which size.
+/// Options of LoRA adapters: their rank, scale and target layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
-    /// Width of an adapter.
+    /// Rank of the adapters.
     pub rank: usize,
-    /// The adapter's product is multiplied with `alpha / rank`.
+    /// Scaling numerator: the low-rank product is multiplied by `alpha / rank`.
     pub alpha: f64,
-    /// Layers: the last part of their name in the checkpoint (`q_proj`), or a pattern of the whole name, in which `*` stands
-    /// for anything (`model.text_model.*.q_proj`).
+    /// Target layers: the last part of their name in the checkpoint (`q_proj`), or a pattern of the whole name, in which `*`
+    /// matches any text (`model.text_model.*.q_proj`).
     pub targets: Vec<String>,
 }
 
@@ -35,11 +35,11 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// Gives a model adapters that change nothing yet. What trains it afterward changes them alone.
+    /// Adds adapters to a model; their product is initially zero. Training then updates only the adapters.
     ///
     /// # Errors
     ///
-    /// [`Error::Option`] for a rank of zero, [`Error::NoSuchParameter`] for a target that names no layer.
+    /// [`Error::Option`] for a rank of zero, [`Error::NoSuchParameter`] for a target that matches no layer.
     pub fn attach(&self, mut model: SmolVlmModel, seed: u64) -> Result<SmolVlmModel, Error> {
         if self.rank == 0 {
             return Err(Error::Option { option: "rank", value: "0".to_owned(), legal: "at least 1" });
@@ -73,7 +73,7 @@ fn adapter(down: Vec<f32>, up: Vec<f32>, rank: usize, scale: f64) -> Adapter {
     Adapter { down: matrix(down, [rank, inputs]), up: matrix(up, [outputs, rank]), scale }
 }
 
-/// The linear layers by their names in the checkpoint.
+/// The linear layers by name in the checkpoint.
 fn named_layers(model: &mut SmolVlmModel) -> BTreeMap<String, &mut Linear> {
     let specs = specs_by_path(model.config());
     let layers = model.linears_mut().into_iter();
@@ -85,8 +85,7 @@ pub(crate) fn has_adapters(model: &SmolVlmModel) -> bool {
     model.clone().linears_mut().iter().any(|(_, layer)| layer.adapter.is_some())
 }
 
-/// Adds what the adapters change to the weights, and takes the adapters away: the same outputs at the speed of the plain
-/// model.
+/// Merges the adapters into the weights and removes them: the same outputs at the speed of the model without adapters.
 #[must_use]
 pub fn merge_adapters(mut model: SmolVlmModel) -> SmolVlmModel {
     for (_, layer) in model.linears_mut() {
@@ -95,12 +94,12 @@ pub fn merge_adapters(mut model: SmolVlmModel) -> SmolVlmModel {
     model
 }
 
-/// Writes the adapters of a model as `adapter_config.json` and `adapter_model.safetensors`, which PEFT reads, too. `base`
-/// names the model that they belong to: a folder, `owner/name` or `owner/name@revision`.
+/// Writes the adapters of a model as `adapter_config.json` and `adapter_model.safetensors`, which PEFT can also read. `base`
+/// names their base model: a folder, `owner/name` or `owner/name@revision`.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when they cannot be written, [`Error::Adapter`] when there are none, or with different ranks or factors.
+/// [`Error::Io`] when they cannot be written, [`Error::Adapter`] when the model has none or their ranks or scales differ.
 pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) -> Result<(), Error> {
     let mut model = model.clone();
     let (mut tensors, mut sizes, mut targets) = (Vec::new(), Vec::new(), Vec::new());
@@ -118,7 +117,7 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     let wrong = |message: &str| Error::Adapter { path: path.clone(), message: message.to_owned() };
     let &(rank, scale) = sizes.first().ok_or_else(|| wrong("the model has no adapters"))?;
     if sizes.iter().any(|size| *size != (rank, scale)) {
-        return Err(wrong("adapters of different ranks or factors are not written"));
+        return Err(wrong("adapters of different ranks or scales cannot be saved"));
     }
     let (base, revision) = match base.and_then(|base| base.split_once('@')) {
         Some((repo, revision)) if base.is_some_and(|base| !Path::new(base).is_dir()) => (Some(repo), Some(revision)),
@@ -138,9 +137,9 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
         "task_type": null,
     });
     fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-    let place = folder.join(ADAPTER_CONFIG);
-    let text = serde_json::to_string_pretty(&config).map_err(|error| Error::io(&place, error.into()))?;
-    fs::write(&place, text).map_err(|source| Error::io(&place, source))?;
+    let config_path = folder.join(ADAPTER_CONFIG);
+    let text = serde_json::to_string_pretty(&config).map_err(|error| Error::io(&config_path, error.into()))?;
+    fs::write(&config_path, text).map_err(|source| Error::io(&config_path, source))?;
     let views = tensors.iter().map(|(name, shape, bytes)| {
         TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
@@ -152,12 +151,12 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
     draft.commit().map_err(|error| Error::io(&path, error))
 }
 
-/// Gives a model the adapters of a folder, as this crate or PEFT wrote it, to be trained further.
+/// Adds the adapters of a folder, written by this crate or PEFT, to a model for further training.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for files that cannot be read or hold more than matrices of linear layers, [`Error::Adapter`] for those of
-/// another model.
+/// [`Error::Model`] for files that cannot be read or hold anything but LoRA matrices of linear layers, [`Error::Adapter`] for
+/// adapters of a different model.
 pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmModel, Error> {
     let wrong = |message: String| Error::Adapter { path: folder.join(ADAPTER_WEIGHTS), message };
     let mut layers = named_layers(&mut model);

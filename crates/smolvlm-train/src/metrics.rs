@@ -1,4 +1,4 @@
-//! What is measured while a model learns, and who hears of it.
+//! Training metrics and their observers.
 
 use crate::Error;
 use serde::Serialize;
@@ -7,73 +7,73 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// One step of the optimizer.
+/// Metrics of one optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StepMetrics {
     /// Steps done, this one included.
     pub step: u64,
-    /// Mean loss of the learnt tokens.
+    /// Mean loss over the target tokens.
     pub loss: f64,
     /// Learning rate.
     pub rate: f64,
-    /// Norm of all gradients together, before clipping.
+    /// Global gradient norm before clipping.
     pub grad_norm: f64,
-    /// Samples of the step.
+    /// Number of samples.
     pub samples: usize,
-    /// Tokens of the step, without padding.
+    /// Number of tokens without padding.
     pub tokens: usize,
-    /// Tokens of the step that were learnt.
+    /// Number of target tokens.
     pub targets: usize,
-    /// Tiles of the step.
+    /// Number of tiles.
     pub tiles: usize,
-    /// Seconds that the step took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Seconds that it waited for its samples.
+    /// Seconds spent waiting for the samples.
     pub waited: f64,
-    /// Samples a second.
+    /// Samples per second.
     pub samples_per_second: f64,
-    /// Whether the step was left out since its loss or gradient was not finite.
+    /// Whether the update was skipped because the loss or gradient was not finite.
     pub skipped: bool,
 }
 
-/// One evaluation.
+/// Metrics of one evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EvalMetrics {
     /// Steps done.
     pub step: u64,
-    /// Mean loss of the tokens that would be learnt.
+    /// Mean loss over the target tokens.
     pub eval_loss: f64,
-    /// Samples.
+    /// Number of samples.
     pub samples: usize,
-    /// Tokens that would be learnt.
+    /// Number of target tokens.
     pub targets: usize,
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// Hears what happens. All methods do nothing unless written.
+/// Callbacks of a training run. The default implementations do nothing.
 pub trait Observer {
-    /// A step was done. To break ends training after a checkpoint.
+    /// Called after each step. [`ControlFlow::Break`] ends training after saving a checkpoint.
     fn step(&mut self, _metrics: &StepMetrics) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// An evaluation was done.
+    /// Called after each evaluation.
     fn evaluated(&mut self, _metrics: &EvalMetrics) {}
 
-    /// A checkpoint was written.
+    /// Called after a checkpoint was written.
     fn saved(&mut self, _folder: &Path) {}
 
-    /// A sample was left out.
+    /// Called for each sample that was skipped.
     fn skipped(&mut self, _why: &Error) {}
 }
 
-/// Hears nothing.
+/// An observer that ignores everything.
 impl Observer for () {}
 
-/// A file with one JSON object a line.
+/// A JSON Lines file of metrics.
 pub(crate) struct MetricsFile {
     file: File,
     path: PathBuf,

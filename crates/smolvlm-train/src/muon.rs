@@ -1,25 +1,26 @@
-//! Muon: steps that turn a matrix in all directions alike, whatever size the gradient has in each (Jordan et al. 2024,
-//! <https://kellerjordan.github.io/posts/muon/>). Directions that few samples speak for are learnt sooner than with AdamW.
+//! Muon: momentum updates orthogonalized by Newton-Schulz iterations, so that all singular directions of the gradient get
+//! about the same step size (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>). Directions that occur in few
+//! samples are learned sooner than with AdamW.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Share of the earlier mean in a step's.
+/// Momentum: weight of the previous mean.
 const MOMENTUM: f32 = 0.95;
-/// Iterations toward an orthogonal matrix, and the polynomial of each: coefficients of x, x^3 and x^5.
+/// Number of Newton-Schulz iterations, and the polynomial of each: coefficients of x, x^3 and x^5.
 const ITERATIONS: usize = 5;
 const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
-/// Root mean square of a step at rate 1, as large as AdamW's usually is, so that rate and decay mean the same (Liu et al.
-/// 2025, arXiv 2502.16982).
+/// Root mean square of a step at learning rate 1. It matches AdamW's usual value, so that learning rate and weight decay
+/// carry over (Liu et al. 2025, arXiv 2502.16982).
 const STEP: f32 = 0.2;
 
-/// Adds a gradient, multiplied with `scale`, to its running mean, and gives the step to subtract at rate 1, for a matrix of
-/// `rows` outputs.
+/// Updates the running mean with a gradient multiplied by `scale`, and returns the step to subtract at learning rate 1, for a
+/// matrix of `rows` outputs.
 pub(crate) fn step(gradient: &[f32], scale: f32, mean: &mut [f32], rows: usize) -> Vec<f32> {
     let blend = |a: f32, b: f32| a + MOMENTUM * (b - a);
     let ahead = gradient.iter().zip(mean).map(|(gradient, mean)| {
         let gradient = gradient * scale;
         *mean = blend(gradient, *mean);
-        // Nesterov's: as if the next step had begun.
+        // Nesterov momentum.
         blend(gradient, *mean)
     });
     let columns = gradient.len() / rows.max(1);
@@ -29,14 +30,15 @@ pub(crate) fn step(gradient: &[f32], scale: f32, mean: &mut [f32], rows: usize) 
     step
 }
 
-/// About the nearest matrix whose singular values are 1: between 0.7 and 1.2, unless those given are tiny.
+/// Approximates the nearest orthogonal matrix: its singular values are between 0.7 and 1.2, unless those of the input are
+/// tiny.
 fn orthogonal(values: Vec<f32>, [rows, columns]: [usize; 2]) -> Vec<f32> {
     let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
     if norm == 0.0 || !norm.is_finite() {
         return vec![0.0; values.len()];
     }
     let x = Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), (&Device::flex(), DType::F32));
-    // The products of a wide matrix with itself are small.
+    // The Gram matrix of a wide matrix is the smaller one.
     let tall = rows > columns;
     let mut x = (if tall { x.transpose() } else { x }).div_scalar(norm);
     for _ in 0..ITERATIONS {
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_direction_of_a_gradient_counts() {
+    fn step_does_not_depend_on_the_gradient_scale() {
         let gradient = noise(6 * 10);
         let (mut small, mut large) = (vec![0.0; 60], vec![0.0; 60]);
         let (a, b) = (step(&gradient, 1e-3, &mut small, 6), step(&gradient, 1e3, &mut large, 6));

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Values that one task takes.
+/// Values per parallel task.
 const CHUNK: usize = 1 << 14;
 
-/// Constants of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+/// Hyperparameters of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AdamW {
     pub(crate) betas: [f64; 2],
@@ -14,12 +14,12 @@ pub(crate) struct AdamW {
     pub(crate) weight_decay: f64,
 }
 
-/// What the optimizer remembers of a parameter.
+/// The optimizer state of a parameter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Moments {
     /// Running mean of the gradient.
     pub(crate) mean: Vec<f32>,
-    /// Running mean of its square.
+    /// Running mean of the squared gradient.
     pub(crate) square: Vec<f32>,
 }
 
@@ -30,7 +30,7 @@ impl Moments {
 }
 
 impl AdamW {
-    /// Changes values by gradients, which are multiplied with `scale` first. `step` counts from one.
+    /// Updates values with gradients, which are first multiplied by `scale`. `step` counts from one.
     pub(crate) fn update(
         &self,
         values: &mut [f32],
@@ -57,7 +57,7 @@ impl AdamW {
     }
 }
 
-/// One update.
+/// Arguments of one update.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Update {
     pub(crate) step: u64,

@@ -1,8 +1,8 @@
-//! In which order samples are seen.
+//! The order in which samples are visited.
 
 use crate::random::Random;
 
-/// Numbers of samples by position: epoch after epoch, each in an order of its own.
+/// Sample indices by position: epoch after epoch, each shuffled differently.
 #[derive(Debug)]
 pub(crate) struct Order {
     len: Option<u64>,
@@ -11,12 +11,12 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Shuffled by the seed; in their own order without one. Without a length, positions are numbers.
+    /// An order shuffled by the seed, or sequential without one. Without a length, position and index are the same.
     pub(crate) fn new(len: Option<u64>, seed: Option<u64>) -> Self {
         Self { len, seed, epoch: None }
     }
 
-    /// The sample at a position.
+    /// The sample index at a position.
     pub(crate) fn at(&mut self, position: u64) -> u64 {
         let Some(len) = self.len.filter(|&len| len > 0) else { return position };
         let (epoch, place) = (position / len, position % len);
@@ -38,7 +38,7 @@ mod tests {
     use super::Order;
 
     #[test]
-    fn every_epoch_has_every_sample_in_its_own_order() {
+    fn every_epoch_visits_every_sample_in_a_different_order() {
         let mut order = Order::new(Some(50), Some(7));
         let epochs: Vec<Vec<u64>> = (0..3).map(|epoch| (0..50).map(|at| order.at(epoch * 50 + at)).collect()).collect();
         for epoch in &epochs {
@@ -47,13 +47,13 @@ mod tests {
             assert_eq!(sorted, (0..50).collect::<Vec<u64>>());
         }
         assert_ne!(epochs[0], epochs[1]);
-        // From anywhere, the same.
+        // The order does not depend on the first position asked for.
         assert_eq!(Order::new(Some(50), Some(7)).at(120), epochs[2][20]);
         assert_ne!(Order::new(Some(50), Some(8)).at(120), epochs[2][20]);
     }
 
     #[test]
-    fn without_length_or_seed_positions_count() {
+    fn order_without_length_or_seed_is_sequential() {
         assert_eq!(Order::new(None, Some(1)).at(1 << 40), 1 << 40);
         assert_eq!(Order::new(Some(10), None).at(23), 3);
     }

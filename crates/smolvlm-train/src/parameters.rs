@@ -1,4 +1,4 @@
-//! The parameters of a model by number, in the order in which the module holds them.
+//! The parameters of a model by index, in module order.
 
 use crate::Error;
 use crate::random::Random;
@@ -9,21 +9,21 @@ use smolvlm_kernels::cpu::{HostValues, modify};
 use smolvlm_model::{ParameterPath, SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
 use std::collections::HashMap;
 
-/// What training knows about a parameter.
+/// Training metadata of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parameter {
     /// Name in the checkpoint.
     pub(crate) name: String,
     pub(crate) len: usize,
-    /// Whether it is learnt.
-    pub(crate) learnt: bool,
-    /// Whether it shrinks by weight decay.
+    /// Whether it is updated.
+    pub(crate) trainable: bool,
+    /// Whether weight decay applies.
     pub(crate) decays: bool,
-    /// Outputs of a matrix of the model, as rows of its values; none for everything else.
+    /// Number of outputs (rows) of a weight matrix of the model; none for everything else.
     pub(crate) outputs: Option<usize>,
 }
 
-/// All parameters in the module's order.
+/// All parameters in module order.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
     let specs = specs_by_path(model.config());
     let mut lister = Lister { path: ParameterPath::default(), found: Vec::new() };
     model.visit(&mut lister);
-    // Where there are adapters, nothing else is learnt.
+    // If there are adapters, only they are trained.
     let adapted = lister.found.iter().any(|(path, _)| adapter_name(&specs, path).is_some());
     let mut parameters: Vec<Parameter> = lister
         .found
@@ -41,15 +41,15 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
             (Some(spec), _) => {
                 let decays = spec.kind == TensorKind::Weight;
                 let outputs = spec.shape.first().copied().filter(|_| decays);
-                Parameter { name: spec.name.clone(), len, learnt: !adapted, decays, outputs }
+                Parameter { name: spec.name.clone(), len, trainable: !adapted, decays, outputs }
             }
-            (None, name) => Parameter { name: name.unwrap_or(path), len, learnt: true, decays: true, outputs: None },
+            (None, name) => Parameter { name: name.unwrap_or(path), len, trainable: true, decays: true, outputs: None },
         })
         .collect();
     for pattern in freeze {
         let mut any = false;
         for parameter in parameters.iter_mut().filter(|parameter| matches(pattern, &parameter.name)) {
-            parameter.learnt = false;
+            parameter.trainable = false;
             any = true;
         }
         if !any {
@@ -60,30 +60,30 @@ pub(crate) fn parameters(model: &SmolVlmModel, freeze: &[String]) -> Result<Vec<
     Ok(parameters)
 }
 
-/// The name of an adapter's matrix, from its path below the model.
+/// The name of an adapter's matrix, from its path in the model.
 fn adapter_name(specs: &HashMap<String, TensorSpec>, path: &str) -> Option<String> {
     let (layer, matrix) = path.rsplit_once(".adapter.")?;
     Some(format!("{}.{}", module_name(specs, layer)?, if matrix == "down" { DOWN } else { UP }))
 }
 
-/// The name of a linear layer in the checkpoint, from its path below the model.
+/// The name of a linear layer in the checkpoint, from its path in the model.
 pub(crate) fn module_name(specs: &HashMap<String, TensorSpec>, path: &str) -> Option<String> {
     specs.get(&format!("{path}.weight"))?.name.strip_suffix(".weight").map(str::to_owned)
 }
 
-/// Names of an adapter's matrices below its layer.
+/// Name of an adapter's down-projection, relative to its layer.
 pub(crate) const DOWN: &str = "lora_A.weight";
-/// See [`DOWN`].
+/// Name of an adapter's up-projection, relative to its layer.
 pub(crate) const UP: &str = "lora_B.weight";
 
-/// Tensors of a checkpoint by the path of their parameter, with the output projection.
+/// Tensors of a checkpoint by the path of their parameter, including the output projection.
 pub(crate) fn specs_by_path(config: &ModelConfig) -> HashMap<String, TensorSpec> {
     let mut untied = config.clone();
     untied.tie_word_embeddings = false;
     tensor_specs(&untied).into_iter().map(|spec| (spec.module_path.clone(), spec)).collect()
 }
 
-/// Whether a name is what a pattern describes; `*` stands for anything.
+/// Whether a name matches a pattern in which `*` matches any text.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -118,25 +118,25 @@ impl ModuleVisitor for Lister {
     }
 }
 
-/// A copy of the model that shares its values and records gradients of the parameters that are learnt.
-pub(crate) fn recording(model: &SmolVlmModel, parameters: &[Parameter], gradients: bool) -> SmolVlmModel {
-    struct Recorder<'a> {
-        learnt: std::slice::Iter<'a, Parameter>,
+/// A copy of the model that shares its values and, with `gradients`, tracks gradients of the trainable parameters.
+pub(crate) fn track_gradients(model: &SmolVlmModel, parameters: &[Parameter], gradients: bool) -> SmolVlmModel {
+    struct Tracker<'a> {
+        parameters: std::slice::Iter<'a, Parameter>,
         gradients: bool,
     }
-    impl ModuleMapper for Recorder<'_> {
+    impl ModuleMapper for Tracker<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let learnt = self.learnt.next().is_some_and(|parameter| parameter.learnt) && self.gradients;
+            let trainable = self.parameters.next().is_some_and(|parameter| parameter.trainable) && self.gradients;
             let values = param.val().inner().autodiff();
-            // The graphs of several threads stay apart, since each has leaves of its own.
-            let leaf = if learnt { values.require_grad() } else { values };
-            Param::initialized(param.id, leaf).set_require_grad(learnt)
+            // Each copy has its own leaves, so the autodiff graphs of different threads are independent.
+            let leaf = if trainable { values.require_grad() } else { values };
+            Param::initialized(param.id, leaf).set_require_grad(trainable)
         }
     }
-    model.clone().map(&mut Recorder { learnt: parameters.iter(), gradients })
+    model.clone().map(&mut Tracker { parameters: parameters.iter(), gradients })
 }
 
-/// Adds the gradients of a recorded model to sums; parameters without one add nothing.
+/// Accumulates the gradients of a model into sums; parameters without a gradient are skipped.
 pub(crate) fn add_gradients(model: &SmolVlmModel, gradients: &mut Gradients, sums: &mut [Vec<f32>]) {
     struct Collector<'a> {
         gradients: &'a mut Gradients,
@@ -157,33 +157,34 @@ pub(crate) fn add_gradients(model: &SmolVlmModel, gradients: &mut Gradients, sum
     model.visit(&mut Collector { gradients, sums: sums.iter_mut() });
 }
 
-/// Changes the values of every parameter in place; `change` is given its number.
-pub(crate) fn change(model: SmolVlmModel, change: impl FnMut(usize, &mut [f32])) -> SmolVlmModel {
-    struct Changer<F> {
-        change: F,
+/// Updates the values of every parameter in place; `update` takes its index and values.
+pub(crate) fn update_parameters(model: SmolVlmModel, update: impl FnMut(usize, &mut [f32])) -> SmolVlmModel {
+    struct Updater<F> {
+        update: F,
         next: usize,
     }
-    impl<F: FnMut(usize, &mut [f32])> ModuleMapper for Changer<F> {
+    impl<F: FnMut(usize, &mut [f32])> ModuleMapper for Updater<F> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let number = self.next;
             self.next += 1;
             let (id, values, _) = param.consume();
-            Param::initialized(id, modify::<f32, D>(values, |values| (self.change)(number, values)))
+            Param::initialized(id, modify::<f32, D>(values, |values| (self.update)(number, values)))
         }
     }
-    model.map(&mut Changer { change, next: 0 })
+    model.map(&mut Updater { update, next: 0 })
 }
 
-/// A model to be trained from nothing: matrices and embeddings normally distributed with the configuration's deviation,
-/// those that end a residual branch smaller by the root of twice the depth (Radford et al. 2019, "Language models are
-/// unsupervised multitask learners"), the patch embedding and the connector by their inputs (LeCun et al. 1998, "Efficient
-/// backprop"); biases are zero, scales one.
+/// Initializes a model for training from scratch. Matrices and embeddings are normally distributed with the configuration's
+/// standard deviation (`initializer_range`). Output matrices of residual branches are scaled down by the square root of twice
+/// the depth (Radford et al. 2019, "Language models are unsupervised multitask learners"). The patch embedding and the
+/// connector have a standard deviation of 1/sqrt(inputs) (LeCun et al. 1998, "Efficient backprop"). Biases are zero, norm
+/// scales one.
 ///
 /// # Errors
 ///
-/// A configuration that contradicts itself.
+/// When the configuration contradicts itself.
 pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Error> {
-    struct Drawer {
+    struct Initializer {
         path: ParameterPath,
         specs: HashMap<String, TensorSpec>,
         depths: [usize; 2],
@@ -191,7 +192,7 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
         seed: u64,
         next: u64,
     }
-    impl Drawer {
+    impl Initializer {
         fn deviation(&self, path: &str, spec: &TensorSpec) -> f64 {
             let vision = path.starts_with("vision.");
             let (depth, range) = (self.depths[usize::from(vision)], self.ranges[usize::from(vision)]);
@@ -208,7 +209,7 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
             }
         }
     }
-    impl ModuleMapper for Drawer {
+    impl ModuleMapper for Initializer {
         fn enter_module(&mut self, name: &str, container: &str) {
             self.path.enter(name, container);
         }
@@ -239,7 +240,7 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
         }
     }
     config.validate().map_err(smolvlm_model::Error::from)?;
-    let mut drawer = Drawer {
+    let mut initializer = Initializer {
         path: ParameterPath::default(),
         specs: specs_by_path(config),
         depths: [config.text.num_hidden_layers, config.vision.num_hidden_layers],
@@ -247,7 +248,7 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
         seed,
         next: 0,
     };
-    Ok(SmolVlmModel::init(config, &Device::flex()).map(&mut drawer))
+    Ok(SmolVlmModel::init(config, &Device::flex()).map(&mut initializer))
 }
 
 #[cfg(test)]
@@ -255,7 +256,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn stars_stand_for_anything() {
+    fn stars_match_any_text() {
         let name = "model.text_model.layers.3.mlp.up_proj.weight";
         for pattern in ["*", name, "model.text_model.*", "*.weight", "*layers.*.mlp.*", "model*3*weight", "*proj*"] {
             assert!(matches(pattern, name), "{pattern}");

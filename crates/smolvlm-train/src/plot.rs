@@ -1,4 +1,4 @@
-//! A picture of the losses.
+//! Plots of the loss curves.
 
 use crate::Error;
 use plotters::prelude::{
@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Points of a curve. Longer ones are drawn as means of neighbors.
+/// Maximum number of points per curve. Longer curves are averaged over neighboring points.
 const POINTS: usize = 400;
 
-/// Draws the losses of a metrics file, as training writes it, over the steps as an SVG picture. Of steps that an
-/// interrupted run has done twice, the later one counts.
+/// Plots the losses of a metrics file, as training writes it, over the steps as an SVG image. If a resumed run repeated a
+/// step, the later entry is used.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] for files that cannot be read or written, or hold no losses.
+/// [`Error::Io`] for files that cannot be read or written, or contain no losses.
 pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
     let text = fs::read_to_string(metrics).map_err(|source| Error::io(metrics, source))?;
     let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -34,7 +34,7 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
     let last = all().map(|point| point.0).fold(1.0, f64::max);
     let most = all().map(|point| point.1).fold(0.0, f64::max);
     if all().next().is_none() || most <= 0.0 {
-        return Err(fail(metrics, "it holds no losses".to_owned()));
+        return Err(fail(metrics, "the file contains no losses".to_owned()));
     }
     let failed = |error| Error::io(picture, error);
     let draft = OutputFile::resolve(picture).and_then(|output| output.draft()).map_err(failed)?;
@@ -64,7 +64,7 @@ pub fn plot_metrics(metrics: &Path, picture: &Path) -> Result<(), Error> {
     draft.commit().map_err(failed)
 }
 
-/// Means of every `count` points.
+/// Averages every `count` consecutive points.
 fn means(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     let mean = |points: &[(f64, f64)]| {
         let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));

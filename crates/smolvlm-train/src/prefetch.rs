@@ -1,39 +1,39 @@
-//! The next batches, made while the model learns from the current one.
+//! Prefetching of batches while the model trains on the current one.
 
 use crate::order::Order;
 use crate::{Dataset, Error, Policy, Sample};
 use smolvlm_processor::Processor;
 use std::sync::mpsc::SyncSender;
 
-/// Samples of one step.
+/// The samples of one step.
 pub(crate) struct Batch {
     pub(crate) samples: Vec<Sample>,
-    /// Where the next batch begins in the order of samples.
+    /// Position of the next batch in the order of samples.
     pub(crate) next: u64,
-    /// Samples that were left out.
+    /// Errors of the samples that were skipped.
     pub(crate) skipped: Vec<Error>,
 }
 
-/// What makes batches.
-pub(crate) struct Source<'a> {
+/// Loads and processes batches.
+pub(crate) struct BatchLoader<'a> {
     pub(crate) dataset: &'a dyn Dataset,
     pub(crate) processor: &'a Processor,
     pub(crate) limit: usize,
     pub(crate) policy: Policy,
 }
 
-/// Bad samples in a row after which even skipping ends.
-const MOST_SKIPPED: u64 = 10_000;
+/// Maximum number of consecutive samples that are skipped.
+const MAX_SKIPPED: u64 = 10_000;
 
-impl Source<'_> {
-    /// The sample of a number.
+impl BatchLoader<'_> {
+    /// Loads and processes the sample at an index.
     pub(crate) fn sample(&self, index: u64) -> Result<Sample, Error> {
         let fail = |origin: Option<String>| move |source| Error::Sample { index, origin, source: Box::new(source) };
         let example = self.dataset.get(index).map_err(|source| fail(self.dataset.origin(index))(source))?;
         Sample::new(self.processor, &example, self.limit).map_err(fail(example.origin))
     }
 
-    /// A batch of `size` samples from a position on.
+    /// Loads a batch of `size` samples, starting at a position.
     fn batch(&self, order: &mut Order, mut position: u64, size: usize) -> Result<Batch, Error> {
         let (mut samples, mut skipped, mut in_a_row) = (Vec::with_capacity(size), Vec::new(), 0);
         while samples.len() < size {
@@ -44,7 +44,7 @@ impl Source<'_> {
                 }
                 Err(error) if self.policy == Policy::Skip => {
                     in_a_row += 1;
-                    if in_a_row >= self.dataset.len().unwrap_or(MOST_SKIPPED).min(MOST_SKIPPED) {
+                    if in_a_row >= self.dataset.len().unwrap_or(MAX_SKIPPED).min(MAX_SKIPPED) {
                         return Err(Error::NoUsableSample { skipped: in_a_row, last: error.to_string() });
                     }
                     skipped.push(error);
@@ -56,8 +56,8 @@ impl Source<'_> {
         Ok(Batch { samples, next: position, skipped })
     }
 
-    /// Makes batches until an error, or nobody wants them any more.
-    pub(crate) fn fill(
+    /// Sends `count` batches. Ends earlier after an error, or when the receiver is dropped.
+    pub(crate) fn send_batches(
         &self,
         mut order: Order,
         mut position: u64,

@@ -1,4 +1,4 @@
-//! Random numbers that depend on a seed alone.
+//! Deterministic pseudorandom numbers.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
@@ -7,7 +7,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// A stream of its own for every pair of numbers.
+    /// A generator with an independent stream for each pair of `seed` and `stream`.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self { state: seed };
         let offset = random.next();
@@ -21,19 +21,19 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, all nearly alike likely.
+    /// An integer below `end`, nearly uniform.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    /// A number from -1 to 1.
+    /// A uniform number from -1 (inclusive) to 1 (exclusive).
     pub(crate) fn symmetric(&mut self) -> f32 {
         ((self.next() >> 40) as f32 / (1_u32 << 23) as f32) - 1.0
     }
 
     /// Two independent numbers from the standard normal distribution (Box and Muller 1958).
     pub(crate) fn normal_pair(&mut self) -> [f32; 2] {
-        // From above zero to one, so that the logarithm is finite.
+        // Above 0 and at most 1, so that the logarithm is finite.
         let uniform = |bits: u64| ((bits >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
         let radius = (-2.0 * uniform(self.next()).ln()).sqrt();
         let (sin, cos) = (std::f64::consts::TAU * uniform(self.next())).sin_cos();

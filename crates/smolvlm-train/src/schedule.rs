@@ -1,17 +1,17 @@
-//! The learning rate over time.
+//! The learning rate schedule.
 
 use serde::{Deserialize, Serialize};
 
-/// A linear rise, then half a cosine down to a floor (Loshchilov and Hutter 2017, arXiv 1608.03983).
+/// Linear warmup, then cosine decay to a floor (Loshchilov and Hutter 2017, arXiv 1608.03983).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// The largest learning rate.
+    /// Peak learning rate.
     pub peak: f64,
-    /// The learning rate at the end.
+    /// Final learning rate.
     pub floor: f64,
-    /// Steps of the rise.
+    /// Number of warmup steps.
     pub warmup: u64,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: u64,
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::Schedule;
 
     #[test]
-    fn rises_then_falls_to_the_floor() {
+    fn warms_up_then_decays_to_the_floor() {
         let schedule = Schedule { peak: 1.0, floor: 0.1, warmup: 10, steps: 110 };
         assert_eq!([schedule.rate(0), schedule.rate(9), schedule.rate(10)], [0.1, 1.0, 1.0]);
         assert!((schedule.rate(60) - 0.55).abs() < 1e-12);

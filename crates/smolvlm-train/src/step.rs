@@ -1,43 +1,43 @@
-//! The loss of some samples and its gradients, on one thread.
+//! The loss of samples and its gradients, computed on one thread.
 
-use crate::parameters::{Parameter, add_gradients, recording};
+use crate::parameters::{Parameter, add_gradients, track_gradients};
 use crate::{Error, Sample};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use smolvlm_kernels::{cross_entropy, gather_rows};
 use smolvlm_model::{ModelInputs, SmolVlmModel};
 
-/// What a worker found.
+/// A summed loss and its gradients.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Sum of the losses of all learnt tokens, times the scale.
+pub(crate) struct LossAndGradients {
+    /// Sum of the losses of all target tokens, times the scale.
     pub(crate) loss: f64,
-    /// Gradients of the parameters; empty for those that are not learnt.
+    /// Gradients of the parameters; empty for those that are not trainable.
     pub(crate) gradients: Vec<Vec<f32>>,
 }
 
-/// Sums losses, each times `scale`, and with `learn` their gradients, `micro_batch` samples at a time.
+/// Sums losses, each times `scale`, and with `with_gradients` their gradients, `micro_batch` samples at a time.
 pub(crate) fn evaluate(
     model: &SmolVlmModel,
     parameters: &[Parameter],
     samples: &[&Sample],
     scale: f32,
     micro_batch: usize,
-    learn: bool,
-) -> Result<Found, Error> {
-    let mut found = Found { loss: 0.0, gradients: vec![Vec::new(); parameters.len()] };
-    let recorded = recording(model, parameters, learn);
+    with_gradients: bool,
+) -> Result<LossAndGradients, Error> {
+    let mut total = LossAndGradients { loss: 0.0, gradients: vec![Vec::new(); parameters.len()] };
+    let tracked = track_gradients(model, parameters, with_gradients);
     for samples in samples.chunks(micro_batch.max(1)) {
-        let loss = loss(&recorded, samples, scale)?;
-        found.loss += f64::from(loss.clone().inner().into_scalar::<f32>());
-        if learn && loss.is_tracked() {
+        let loss = loss(&tracked, samples, scale)?;
+        total.loss += f64::from(loss.clone().inner().into_scalar::<f32>());
+        if with_gradients && loss.is_tracked() {
             let mut gradients = loss.backward();
-            add_gradients(&recorded, &mut gradients, &mut found.gradients);
+            add_gradients(&tracked, &mut gradients, &mut total.gradients);
         }
     }
-    Ok(found)
+    Ok(total)
 }
 
-/// The sum of the losses of all learnt tokens, times `scale`.
+/// The sum of the losses of all target tokens, times `scale`.
 fn loss(model: &SmolVlmModel, samples: &[&Sample], scale: f32) -> Result<Tensor<1>, Error> {
     let device = model.text.norm.weight.val().device();
     let config = model.config();
@@ -53,21 +53,21 @@ fn loss(model: &SmolVlmModel, samples: &[&Sample], scale: f32) -> Result<Tensor<
             Some(out.flatten::<2>(0, 1))
         }
     };
-    // Padding on the right: attention looks back only, so no real token sees it, and it is no target.
+    // Padding is on the right: with causal attention no real token attends to it, and it is not a target.
     let len = samples.iter().map(|sample| sample.ids.len()).max().unwrap_or(0);
     let filler = (0..).find(|&id| id != config.image_token_id).unwrap_or_default();
     let (mut input_ids, mut places, mut targets) = (Vec::with_capacity(samples.len() * len), Vec::new(), Vec::new());
     for (row, sample) in samples.iter().enumerate() {
         input_ids.extend_from_slice(&sample.ids);
         input_ids.resize((row + 1) * len, filler);
-        for (index, id) in sample.ids.iter().enumerate().skip(1).filter(|(index, _)| sample.learnt[*index]) {
+        for (index, id) in sample.ids.iter().enumerate().skip(1).filter(|(index, _)| sample.loss_mask[*index]) {
             places.push((row * len + index - 1) as i32);
             targets.push(*id);
         }
     }
     let inputs = ModelInputs { input_ids, padding: vec![0; samples.len()], features };
-    let hidden = model.text.forward_whole(&config.text, model.merge(&inputs)?);
-    // Only tokens before a target need logits.
+    let hidden = model.text.forward_without_cache(&config.text, model.merge(&inputs)?);
+    // Logits are computed only at positions that precede a target.
     let count = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
     let hidden = gather_rows(hidden.flatten::<2>(0, 1), places);

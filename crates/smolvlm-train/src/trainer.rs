@@ -1,11 +1,11 @@
-//! The loop.
+//! The training loop.
 
 use crate::checkpoint::{self, State};
 use crate::metrics::MetricsFile;
 use crate::optimizer::{AdamW, Moments, Update};
 use crate::order::Order;
-use crate::parameters::{Parameter, change, parameters};
-use crate::prefetch::{Batch, Source};
+use crate::parameters::{Parameter, parameters, update_parameters};
+use crate::prefetch::{Batch, BatchLoader};
 use crate::workers::Workers;
 use crate::{Dataset, Error, EvalMetrics, Observer, Optimizer, Policy, Sample, StepMetrics, TrainConfig, muon};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-/// Trains models.
+/// Trains a model with fixed options.
 ///
 /// ```no_run
 /// use smolvlm_processor::{Message, Processor};
@@ -38,13 +38,13 @@ pub struct Trainer {
     resume: Option<PathBuf>,
 }
 
-/// A trained model.
+/// The result of training.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Trained {
-    /// The model.
+    /// The trained model.
     pub model: SmolVlmModel,
-    /// Steps done, those before an interruption included.
+    /// Steps done, including those before the run was resumed.
     pub steps: u64,
     /// Mean loss of the last step.
     pub loss: f64,
@@ -55,18 +55,18 @@ pub struct Trained {
 }
 
 impl Trainer {
-    /// A trainer.
+    /// A trainer with these options.
     ///
     /// # Errors
     ///
-    /// [`Error::Option`] for a value that cannot be used.
+    /// [`Error::Option`] for an invalid value.
     pub fn new(config: TrainConfig) -> Result<Self, Error> {
         config.validate()?;
         Ok(Self { config, resume: None })
     }
 
-    /// Goes on from a checkpoint of the same run: the optimizer, the step and the place in the order of samples are
-    /// taken from there. The model given to [`run`](Self::run) must be the one of that checkpoint.
+    /// Resumes from a checkpoint of the same run: it restores the optimizer state, the step and the position in the order of
+    /// samples. The model passed to [`run`](Self::run) must be that of the checkpoint.
     #[must_use]
     pub fn resume(mut self, checkpoint: impl Into<PathBuf>) -> Self {
         self.resume = Some(checkpoint.into());
@@ -82,7 +82,7 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// All of [`Error`]. Checkpoints that were written stay.
+    /// All variants of [`Error`]. Checkpoints written before remain.
     pub fn run(
         &self,
         mut model: SmolVlmModel,
@@ -97,26 +97,26 @@ impl Trainer {
         let config = &self.config;
         let context = model.config().text.max_position_embeddings;
         let limit = config.max_tokens.unwrap_or(context).min(context);
-        let source = |dataset| Source { dataset, processor, limit, policy: config.bad_samples };
+        let loader = |dataset| BatchLoader { dataset, processor, limit, policy: config.bad_samples };
         let mut run = Run::new(config, &model, processor, self.resume.as_deref())?;
         let order = Order::new(dataset.len(), config.shuffle.then_some(run.state.seed));
-        let (state, training) = (run.state, source(dataset));
-        let left = config.steps.saturating_sub(state.step);
+        let (state, training) = (run.state, loader(dataset));
+        let remaining = config.steps.saturating_sub(state.step);
         model = std::thread::scope(|scope| {
-            // One batch waits while the next one is made.
+            // One batch is buffered while the next one is prepared.
             let (sender, batches) = sync_channel(1);
-            scope.spawn(move || training.fill(order, state.position, config.batch_size, left, &sender));
-            // The other thread ends when nobody wants its batches: when this block is left.
+            scope.spawn(move || training.send_batches(order, state.position, config.batch_size, remaining, &sender));
+            // The other thread ends when `batches` is dropped at the end of this block.
             while run.state.step < config.steps {
                 let started = Instant::now();
                 let batch = batches.recv().map_err(|_| Error::Panic)??;
-                let going;
-                (model, going) = run.step(model, batch, started, observer)?;
-                let stopped = going.is_break();
+                let flow;
+                (model, flow) = run.step(model, batch, started, observer)?;
+                let stopped = flow.is_break();
                 let step = run.state.step;
                 let due = |every: u64| stopped || step == config.steps || (every > 0 && step.is_multiple_of(every));
                 if let Some(eval) = eval.filter(|_| due(config.eval_every)) {
-                    run.evaluate(&model, &source(eval), observer)?;
+                    run.evaluate(&model, &loader(eval), observer)?;
                 }
                 if due(config.save_every) {
                     run.save(&model, observer)?;
@@ -131,11 +131,11 @@ impl Trainer {
     }
 }
 
-/// Mean loss of a model over a data set.
+/// Evaluates the mean loss of a model over a data set.
 ///
 /// # Errors
 ///
-/// Those of samples and of the model.
+/// Errors of samples and of the model.
 pub fn evaluate(
     model: &SmolVlmModel,
     processor: &Processor,
@@ -145,8 +145,8 @@ pub fn evaluate(
     let mut run = Run::new(&TrainConfig { output: None, ..config.clone() }, model, processor, None)?;
     let context = model.config().text.max_position_embeddings;
     let limit = config.max_tokens.unwrap_or(context).min(context);
-    let source = Source { dataset, processor, limit, policy: config.bad_samples };
-    run.evaluate(model, &source, &mut ())
+    let loader = BatchLoader { dataset, processor, limit, policy: config.bad_samples };
+    run.evaluate(model, &loader, &mut ())
 }
 
 /// A run in progress.
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         let (state, moments) = match resume {
             Some(folder) => checkpoint::read(folder, &parameters)?,
             None => {
-                let zeros = |parameter: &Parameter| Moments::zeros(if parameter.learnt { parameter.len } else { 0 });
+                let zeros = |parameter: &Parameter| Moments::zeros(if parameter.trainable { parameter.len } else { 0 });
                 (State { seed: config.seed, ..State::default() }, parameters.iter().map(zeros).collect())
             }
         };
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Learns from a batch; gives the changed model and whether to go on.
+    /// Trains on a batch; returns the updated model and whether to continue.
     fn step(
         &mut self,
         mut model: SmolVlmModel,
@@ -262,25 +262,27 @@ impl<'a> Run<'a> {
         Ok((model, observer.step(&metrics)))
     }
 
-    /// The model moves through, so that its values have one holder and change where they lie.
+    /// Applies an optimizer step. It takes the model by value, so that its tensors are not shared and are updated in place.
     fn update(&mut self, model: SmolVlmModel, gradients: &[Vec<f32>], rate: f64, scale: f32) -> SmolVlmModel {
         let (optimizer, parameters, moments) = (self.optimizer, &self.parameters, &mut self.moments);
         let with_muon = self.config.optimizer == Optimizer::Muon;
         let all = parameters.par_iter().zip(moments.par_iter_mut()).zip(gradients);
         let steps: Vec<Option<Vec<f32>>> = all
             .map(|((parameter, moments), gradient)| {
-                let rows = parameter.outputs.filter(|_| with_muon && parameter.learnt && !gradient.is_empty())?;
+                let rows = parameter.outputs.filter(|_| with_muon && parameter.trainable && !gradient.is_empty())?;
                 Some(muon::step(gradient, scale, &mut moments.mean, rows))
             })
             .collect();
         let keep = (1.0 - rate * optimizer.weight_decay) as f32;
         let step = self.state.updates;
-        change(model, |number, values| {
+        update_parameters(model, |number, values| {
             let (Some(parameter), Some(gradient)) = (parameters.get(number), gradients.get(number)) else { return };
             if let Some(Some(step)) = steps.get(number) {
                 let changes = values.iter_mut().zip(step);
                 changes.for_each(|(value, step)| *value = *value * keep - rate as f32 * step);
-            } else if let Some(moments) = moments.get_mut(number).filter(|_| parameter.learnt && !gradient.is_empty()) {
+            } else if let Some(moments) =
+                moments.get_mut(number).filter(|_| parameter.trainable && !gradient.is_empty())
+            {
                 optimizer.update(values, gradient, moments, Update { step, rate, scale, decays: parameter.decays });
             }
         })
@@ -289,19 +291,19 @@ impl<'a> Run<'a> {
     fn evaluate(
         &mut self,
         model: &SmolVlmModel,
-        source: &Source<'_>,
+        loader: &BatchLoader<'_>,
         observer: &mut dyn Observer,
     ) -> Result<EvalMetrics, Error> {
         let started = Instant::now();
-        let count = source.dataset.len().unwrap_or(u64::MAX).min(self.config.eval_samples);
+        let count = loader.dataset.len().unwrap_or(u64::MAX).min(self.config.eval_samples);
         let (mut loss, mut targets, mut samples) = (0.0, 0, 0);
         let size = (self.config.batch_size as u64).max(1);
         for start in (0..count).step_by(usize::try_from(size).unwrap_or(usize::MAX)) {
             let mut batch = Vec::new();
             for index in start..count.min(start + size) {
-                match source.sample(index) {
+                match loader.sample(index) {
                     Ok(sample) => batch.push(sample),
-                    Err(error) if source.policy == Policy::Skip => observer.skipped(&error),
+                    Err(error) if loader.policy == Policy::Skip => observer.skipped(&error),
                     Err(error) => return Err(error),
                 }
             }

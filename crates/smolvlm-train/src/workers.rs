@@ -1,14 +1,14 @@
-//! Threads that each compute their share of a batch.
+//! Worker threads that each compute a share of a batch.
 
 use crate::parameters::Parameter;
-use crate::step::{Found, evaluate};
+use crate::step::{LossAndGradients, evaluate};
 use crate::{Error, Sample};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use smolvlm_model::SmolVlmModel;
 
-/// One pool of a single thread for each worker: what runs in parallel inside an operation then stays on that thread, and
-/// threads meet once a step instead of once an operation.
+/// A single-threaded pool per worker: parallel loops inside an operation then run on that one thread, and threads synchronize
+/// once per step instead of once per operation.
 pub(crate) struct Workers {
     pools: Vec<ThreadPool>,
     micro_batch: usize,
@@ -24,29 +24,29 @@ impl Workers {
         Ok(Self { pools, micro_batch })
     }
 
-    /// Sums the losses of all learnt tokens of the samples, each times `scale`, and with `learn` their gradients.
+    /// Sums the losses of all target tokens of the samples, each times `scale`, and with `with_gradients` their gradients.
     pub(crate) fn run(
         &self,
         model: &SmolVlmModel,
         parameters: &[Parameter],
         samples: &[Sample],
         scale: f32,
-        learn: bool,
-    ) -> Result<Found, Error> {
+        with_gradients: bool,
+    ) -> Result<LossAndGradients, Error> {
         let shares = shares(samples, self.pools.len());
         let micro_batch = self.micro_batch;
-        let found: Vec<Result<Found, Error>> = std::thread::scope(|scope| {
+        let results: Vec<Result<LossAndGradients, Error>> = std::thread::scope(|scope| {
             let mut threads = Vec::with_capacity(self.pools.len());
             for (pool, share) in self.pools.iter().zip(shares) {
                 let model = model.clone();
-                let work = move || evaluate(&model, parameters, &share, scale, micro_batch, learn);
+                let work = move || evaluate(&model, parameters, &share, scale, micro_batch, with_gradients);
                 threads.push(scope.spawn(move || pool.install(work)));
             }
             threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::Panic))).collect()
         });
-        let mut found = found.into_iter();
-        let mut total = found.next().unwrap_or(Ok(Found::default()))?;
-        for other in found {
+        let mut results = results.into_iter();
+        let mut total = results.next().unwrap_or(Ok(LossAndGradients::default()))?;
+        for other in results {
             let other = other?;
             total.loss += other.loss;
             total.gradients.par_iter_mut().zip(other.gradients).for_each(|(sum, other)| {
@@ -61,9 +61,9 @@ impl Workers {
     }
 }
 
-/// Samples dealt to workers so that each has about as much work, and those of one are sorted by length.
+/// Distributes samples so that all workers have about the same amount of work, each worker's samples sorted by length.
 fn shares(samples: &[Sample], workers: usize) -> Vec<Vec<&Sample>> {
-    // A tile costs about as much as the tokens of its patches would.
+    // A tile costs about as much as 64 tokens.
     let cost = |sample: &Sample| sample.ids.len() + sample.tiles * 64;
     let mut sorted: Vec<&Sample> = samples.iter().collect();
     sorted.sort_by_key(|sample| std::cmp::Reverse((cost(sample), sample.ids.len())));

@@ -1,4 +1,4 @@
-//! Adapters.
+//! LoRA adapters: training, merging, saving and loading.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn loss(model: &smolvlm_model::SmolVlmModel) -> f64 {
 }
 
 #[test]
-fn adapters_alone_learn_and_can_be_merged_saved_and_loaded() {
+fn only_adapters_train_and_can_be_merged_saved_and_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let lora = LoraConfig { rank: 4, alpha: 8.0, targets: vec!["model.text_model.*".to_owned(), "fc1".to_owned()] };
     let start = lora.attach(model(), 3).unwrap();
@@ -25,20 +25,21 @@ fn adapters_alone_learn_and_can_be_merged_saved_and_loaded() {
         output: Some(folder.path().to_owned()),
         ..training()
     };
-    let mut heard = Losses::default();
-    let trained = Trainer::new(config.clone()).unwrap().run(start.clone(), &processor(), &samples(), None, &mut heard);
+    let mut observer = Losses::default();
+    let trained =
+        Trainer::new(config.clone()).unwrap().run(start.clone(), &processor(), &samples(), None, &mut observer);
     let trained = trained.unwrap().model;
-    assert!(heard.losses[39] < 0.75 * heard.losses[0], "{:?}", heard.losses);
+    assert!(observer.losses[39] < 0.75 * observer.losses[0], "{:?}", observer.losses);
     for ((path, before), (_, after)) in weights(&start).iter().zip(&weights(&trained)) {
         assert_eq!(before != after, path.contains(".adapter."), "{path}");
     }
 
-    let learnt = loss(&trained);
+    let trained_loss = loss(&trained);
     let merged = merge_adapters(trained.clone());
-    assert!((loss(&merged) - learnt).abs() < 1e-4);
+    assert!((loss(&merged) - trained_loss).abs() < 1e-4);
     assert_eq!(weights(&merged).len(), weights(&model()).len());
 
-    // Checkpoints hold the adapters, and what training needs to go on.
+    // Checkpoints hold the adapters and the state to resume from.
     let checkpoint = latest_checkpoint(folder.path()).unwrap().unwrap();
     let loaded = load_adapters(model(), &checkpoint).unwrap();
     assert_eq!(weights(&loaded), weights(&trained));

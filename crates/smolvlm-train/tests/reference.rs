@@ -1,4 +1,4 @@
-//! Three steps of training against transformers: losses, gradient norms, changed weights.
+//! Three steps of training compared with transformers: losses, gradient norms, updated weights.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -73,7 +73,7 @@ fn check(folder: &Path) {
         assert!(near(step.loss, loss), "step {}: loss {} instead of {loss}", step.step, step.loss);
         assert!(near(step.grad_norm, norm), "step {}: norm {} instead of {norm}", step.step, step.grad_norm);
     }
-    // The weights as they were saved, under the reference's names.
+    // The saved weights, under the reference's names.
     let saved = std::fs::read(trained.checkpoint.unwrap().join("model.safetensors")).unwrap();
     let expected = std::fs::read(folder.join("training/expected.safetensors")).unwrap();
     let (saved, expected) = (SafeTensors::deserialize(&saved).unwrap(), SafeTensors::deserialize(&expected).unwrap());
@@ -99,7 +99,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[test]
-fn an_adapter_of_peft_does_what_it_does_there_and_is_written_back() {
+fn peft_adapter_gives_the_reference_loss_and_round_trips() {
     let (checkpoint, adapter) = (golden().join("gqa-256m/model"), golden().join("adapter"));
     let model = load_model(&checkpoint).unwrap();
     let processor = Processor::from_directory(&checkpoint).unwrap();
@@ -133,7 +133,7 @@ fn an_adapter_of_peft_does_what_it_does_there_and_is_written_back() {
 }
 
 #[test]
-fn three_steps_are_the_reference_s() {
+fn three_steps_match_the_reference() {
     let folders = std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path());
     let cases: Vec<PathBuf> = folders.filter(|folder| folder.join("training").is_dir()).collect();
     assert!(cases.len() >= 3);

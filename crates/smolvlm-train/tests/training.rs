@@ -1,8 +1,8 @@
-//! What training promises, on a tiny model.
+//! The behavior of training, on a tiny model.
 
 mod common;
 
-use common::{Losses, model, moved, processor, samples, training, weights};
+use common::{Losses, model, perturbed, processor, samples, training, weights};
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::{Message, Processor};
 use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint, load_model};
@@ -13,7 +13,7 @@ fn run(config: TrainConfig, model: SmolVlmModel) -> (SmolVlmModel, Vec<f64>) {
     (trained.model, losses.losses)
 }
 
-/// A step that takes the gradient itself away from the weights.
+/// A single step that subtracts the unscaled gradient from the weights.
 fn plain_step() -> TrainConfig {
     TrainConfig {
         steps: 1,
@@ -27,7 +27,7 @@ fn plain_step() -> TrainConfig {
 }
 
 #[test]
-fn four_samples_are_learnt_by_heart() {
+fn four_samples_are_memorized() {
     let (trained, losses) = run(TrainConfig { steps: 150, ..training() }, model());
     assert!(losses[0] > 5.0, "{}", losses[0]);
     assert!(losses[149] < 0.05, "{}", losses[149]);
@@ -36,7 +36,7 @@ fn four_samples_are_learnt_by_heart() {
 }
 
 #[test]
-fn gradients_are_slopes_of_the_loss() {
+fn gradients_match_finite_differences() {
     let start = model();
     let (stepped, _) = run(plain_step(), start.clone());
     let (before, after) = (weights(&start), weights(&stepped));
@@ -44,15 +44,15 @@ fn gradients_are_slopes_of_the_loss() {
     for (number, ((path, before), (_, after))) in before.iter().zip(&after).enumerate() {
         let gradient: Vec<f64> = before.iter().zip(after).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
         let norm = gradient.iter().map(|value| value * value).sum::<f64>().sqrt();
-        // What changes the loss too little to be seen in f32. The bias of keys changes no softmax at all.
+        // These change the loss too little to measure in f32. The bias of keys does not change the softmax at all.
         if norm < 3e-3 {
             continue;
         }
-        // Along its own direction the slope is the norm.
+        // The directional derivative along the gradient is its norm.
         let far = (2e-2 / norm).min(2e-2);
         let loss = |sign: f64| {
             let by: Vec<f32> = gradient.iter().map(|value| (sign * far * value / norm) as f32).collect();
-            evaluate(&moved(&start, number, &by), &processor(), &samples(), &training()).unwrap().eval_loss
+            evaluate(&perturbed(&start, number, &by), &processor(), &samples(), &training()).unwrap().eval_loss
         };
         let slope = (loss(1.0) - loss(-1.0)) / (2.0 * far);
         assert!((slope / norm - 1.0).abs() < 0.03, "{path}: slope {slope}, gradient {norm}");
@@ -62,7 +62,7 @@ fn gradients_are_slopes_of_the_loss() {
 }
 
 #[test]
-fn pieces_make_the_same_step_as_the_whole_batch() {
+fn micro_batches_and_workers_do_not_change_the_step() {
     let (whole, losses) = run(TrainConfig { micro_batch: 16, workers: 1, ..plain_step() }, model());
     let wanted = weights(&whole);
     for (micro_batch, workers) in [(1, 1), (3, 1), (16, 2), (1, 3)] {
@@ -76,7 +76,7 @@ fn pieces_make_the_same_step_as_the_whole_batch() {
 }
 
 #[test]
-fn frozen_parameters_keep_every_bit() {
+fn frozen_parameters_are_bitwise_unchanged() {
     let freeze = vec!["model.vision_model.*".to_owned(), "*.mlp.*".to_owned()];
     let (trained, _) = run(TrainConfig { freeze, ..training() }, model());
     for ((path, before), (_, after)) in weights(&model()).iter().zip(&weights(&trained)) {
@@ -89,7 +89,7 @@ fn frozen_parameters_keep_every_bit() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_exactly() {
+fn resumed_run_equals_uninterrupted_run() {
     let (straight, wanted) = run(TrainConfig { batch_size: 3, ..training() }, model());
     let folder = tempfile::tempdir().unwrap();
     let config = TrainConfig { batch_size: 3, output: Some(folder.path().to_owned()), ..training() };
@@ -98,7 +98,7 @@ fn an_interrupted_run_goes_on_exactly() {
     trainer().run(model(), &processor(), &samples(), None, &mut first).unwrap();
     let checkpoint = latest_checkpoint(folder.path()).unwrap().unwrap();
     assert!(checkpoint.ends_with("checkpoint-2"));
-    // Everything comes from the checkpoint, the processor, too.
+    // Everything, including the processor, is loaded from the checkpoint.
     let processor = Processor::from_directory(&checkpoint).unwrap();
     let mut second = Losses::default();
     let trained = trainer()
@@ -108,7 +108,7 @@ fn an_interrupted_run_goes_on_exactly() {
     assert_eq!([first.losses, second.losses].concat(), wanted);
     assert_eq!(weights(&trained.model), weights(&straight));
     assert_eq!(trained.steps, 6);
-    // Another model cannot go on from it.
+    // A model of other sizes cannot resume from it.
     let other = TrainConfig { freeze: Vec::new(), ..config.clone() };
     let mut narrow = common::config();
     narrow.text.intermediate_size = 40;
@@ -118,7 +118,7 @@ fn an_interrupted_run_goes_on_exactly() {
 }
 
 #[test]
-fn old_checkpoints_go_and_half_written_ones_do_not_count() {
+fn old_checkpoints_are_deleted_and_partial_ones_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("checkpoint-9.partial")).unwrap();
     let config = TrainConfig { save_every: 2, keep: 2, output: Some(folder.path().to_owned()), ..training() };
@@ -135,47 +135,48 @@ fn old_checkpoints_go_and_half_written_ones_do_not_count() {
 }
 
 #[test]
-fn bad_samples_stop_or_are_skipped() {
+fn bad_samples_stop_training_or_are_skipped() {
     let mut bad = samples();
     let missing = Message::user().image("no/such/picture.png").text("What is it?");
-    bad.push(Example::answer(missing, "Nothing.").from_place("train.jsonl, line 5"));
+    bad.push(Example::answer(missing, "Nothing.").with_origin("train.jsonl, line 5"));
     bad.push(Example::new(Message::user().text("Nobody answers.")));
     bad.push(Example::answer(Message::user().text("long".repeat(100)), "Too long."));
     let stop = Trainer::new(TrainConfig { steps: 4, ..training() }).unwrap();
     let error = stop.run(model(), &processor(), &bad, None, &mut ()).unwrap_err().to_string();
     assert!(error.starts_with("sample "), "{error}");
     let config = TrainConfig { steps: 4, bad_samples: Policy::Skip, ..training() };
-    let mut heard = Losses::default();
-    Trainer::new(config.clone()).unwrap().run(model(), &processor(), &bad, None, &mut heard).unwrap();
-    let has = |part: &str| heard.skipped.iter().any(|why| why.contains(part));
-    assert!(has("train.jsonl, line 5") && has("no/such/picture.png") && has("assistant") && has("do not fit 256"));
-    assert_eq!(heard.losses.len(), 4);
+    let mut observer = Losses::default();
+    Trainer::new(config.clone()).unwrap().run(model(), &processor(), &bad, None, &mut observer).unwrap();
+    let has = |part: &str| observer.skipped.iter().any(|why| why.contains(part));
+    assert!(has("train.jsonl, line 5") && has("no/such/picture.png") && has("assistant") && has("limit of 256"));
+    assert_eq!(observer.losses.len(), 4);
     let only_bad = bad.split_off(4);
     let error = Trainer::new(config).unwrap().run(model(), &processor(), &only_bad, None, &mut ()).unwrap_err();
     assert!(matches!(error, Error::NoUsableSample { skipped: 3, .. }), "{error}");
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_or_is_skipped() {
+fn non_finite_loss_stops_or_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
-    let wild = TrainConfig {
+    let diverging = TrainConfig {
         learning_rate: 1e30,
         warmup: 0,
         save_every: 1,
         output: Some(folder.path().to_owned()),
         ..training()
     };
-    let error = Trainer::new(wild.clone()).unwrap().run(model(), &processor(), &samples(), None, &mut ()).unwrap_err();
+    let error =
+        Trainer::new(diverging.clone()).unwrap().run(model(), &processor(), &samples(), None, &mut ()).unwrap_err();
     assert!(matches!(error, Error::NotFinite { .. }), "{error}");
     load_model(&latest_checkpoint(folder.path()).unwrap().unwrap()).unwrap();
-    let mut heard = Losses::default();
-    let skip = TrainConfig { bad_steps: Policy::Skip, output: None, ..wild };
-    Trainer::new(skip).unwrap().run(model(), &processor(), &samples(), None, &mut heard).unwrap();
-    assert_eq!(heard.losses.len(), 6);
+    let mut observer = Losses::default();
+    let skip = TrainConfig { bad_steps: Policy::Skip, output: None, ..diverging };
+    Trainer::new(skip).unwrap().run(model(), &processor(), &samples(), None, &mut observer).unwrap();
+    assert_eq!(observer.losses.len(), 6);
 }
 
 #[test]
-fn options_that_cannot_be_used_are_refused() {
+fn invalid_options_are_errors() {
     for config in [
         TrainConfig { steps: 0, ..training() },
         TrainConfig { batch_size: 0, ..training() },

@@ -1,4 +1,4 @@
-//! A model small enough to be trained in a test, and samples for it. No test file uses all of it.
+//! A model small enough to train in a test, and samples for it. No test file uses all of it.
 #![allow(dead_code)]
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -19,7 +19,7 @@ pub fn config() -> ModelConfig {
     let vision = &mut config.vision;
     (vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers) = (24, 40, 2);
     (vision.num_attention_heads, vision.image_size, vision.patch_size) = (3, 16, 4);
-    // So narrow a model needs larger weights for its signals to come through.
+    // A model this narrow needs a larger initial standard deviation for its gradients to be measurable.
     (config.text.initializer_range, config.vision.initializer_range) = (0.15, 0.15);
     (config.scale_factor, config.tie_word_embeddings) = (2, true);
     config
@@ -38,13 +38,13 @@ pub fn processor() -> Processor {
     Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned())).unwrap()
 }
 
-/// A picture of one color and some texture.
+/// An image of one color with some texture.
 pub fn picture(color: [u8; 3]) -> Rgb {
     let pixels = (0..32 * 32).flat_map(|place: u32| color.map(|value| value ^ (place % 7) as u8)).collect();
     Rgb::new(32, 32, pixels).unwrap()
 }
 
-/// An image, several images, a video, and text alone.
+/// Samples with one image, several images, a video, and text only.
 pub fn samples() -> Vec<Example> {
     let frames = FrameList::new([picture([0, 0, 250]), picture([0, 250, 0])]);
     vec![
@@ -67,7 +67,7 @@ pub fn training() -> TrainConfig {
     TrainConfig { steps: 6, batch_size: 4, learning_rate: 3e-3, warmup: 2, workers: 2, ..TrainConfig::default() }
 }
 
-/// Keeps every step's loss and stops after a number of them.
+/// Records every step's loss and stops after a given number of steps.
 #[derive(Default)]
 pub struct Losses {
     pub losses: Vec<f64>,
@@ -86,7 +86,7 @@ impl Observer for Losses {
     }
 }
 
-/// Values of all parameters with their paths.
+/// The paths and values of all parameters.
 pub fn weights(model: &SmolVlmModel) -> Vec<(String, Vec<f32>)> {
     #[derive(Default)]
     struct Reader {
@@ -112,13 +112,13 @@ pub fn weights(model: &SmolVlmModel) -> Vec<(String, Vec<f32>)> {
     reader.found
 }
 
-/// The model with something added to one of its parameters.
-pub fn moved(model: &SmolVlmModel, number: usize, by: &[f32]) -> SmolVlmModel {
-    struct Mover<'a> {
+/// The model with `by` added to one of its parameters.
+pub fn perturbed(model: &SmolVlmModel, number: usize, by: &[f32]) -> SmolVlmModel {
+    struct Perturber<'a> {
         left: isize,
         by: &'a [f32],
     }
-    impl ModuleMapper for Mover<'_> {
+    impl ModuleMapper for Perturber<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             self.left -= 1;
             if self.left != -1 {
@@ -129,5 +129,5 @@ pub fn moved(model: &SmolVlmModel, number: usize, by: &[f32]) -> SmolVlmModel {
             Param::initialized(param.id, values + by)
         }
     }
-    model.clone().map(&mut Mover { left: number as isize, by })
+    model.clone().map(&mut Perturber { left: number as isize, by })
 }

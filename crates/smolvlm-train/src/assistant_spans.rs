@@ -1,26 +1,27 @@
-//! Which tokens of a conversation are learnt.
+//! The spans of a prompt that the assistant generates: the training targets.
 
 use crate::SampleError;
 use smolvlm_processor::{Conversation, MediaPlan, Processor, RenderOptions};
 use std::ops::Range;
 
-/// Stretches of the expanded prompt, in bytes, that the assistant says.
-pub(crate) struct Spoken {
+/// Byte ranges of the expanded prompt that the assistant generates.
+pub(crate) struct AssistantSpans {
     spans: Vec<Range<usize>>,
-    /// Whether the chat template marks them. Then a token belongs to one that it reaches into, as in the reference.
+    /// Whether the chat template marks them. In that case a token that overlaps a span belongs to it, as in the reference.
     marked: bool,
 }
 
-impl Spoken {
-    /// What a chat template marks by `{% generation %}` blocks, as the reference's `return_assistant_tokens_mask` has it.
+impl AssistantSpans {
+    /// Finds the spans that the chat template marks with `{% generation %}` blocks, as the reference's
+    /// `return_assistant_tokens_mask` does.
     ///
-    /// Without such blocks, each stretch goes from after the words that make the assistant answer to the end of the token that
-    /// ends its turn. They are found by rendering the conversation message by message, so that any chat template works that
-    /// renders what comes first alike whatever follows.
+    /// Without such blocks, each span starts after the generation prompt and ends after the end-of-turn token. The spans are
+    /// found by rendering the conversation message by message, which works for any chat template whose rendering of the first
+    /// messages does not depend on later ones.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Template`] for templates that do not, [`SampleError::NoTarget`] when the assistant says nothing.
+    /// [`SampleError::Template`] for other templates, [`SampleError::NoTarget`] without an assistant message.
     pub(crate) fn find(
         processor: &Processor,
         conversation: &Conversation,
@@ -35,8 +36,8 @@ impl Spoken {
         if spans.is_empty() { Err(SampleError::NoTarget) } else { Ok(Self { spans, marked }) }
     }
 
-    /// Whether the token that starts and ends there is said by the assistant.
-    pub(crate) fn holds(&self, (start, end): (usize, usize)) -> bool {
+    /// Whether the token with these byte offsets belongs to a span.
+    pub(crate) fn contains(&self, (start, end): (usize, usize)) -> bool {
         self.spans.iter().any(|span| match self.marked {
             true => start < span.end && end > span.start,
             false => span.contains(&start),
@@ -44,6 +45,7 @@ impl Spoken {
     }
 }
 
+/// Finds the spans by rendering the conversation message by message.
 fn unmarked(
     processor: &Processor,
     conversation: &Conversation,

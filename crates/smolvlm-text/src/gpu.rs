@@ -1,4 +1,4 @@
-//! Decoding on graphics cards: one token a row at a time, with kernels of our own in place of the layers' operations.
+//! Decoding on GPUs: one token per row at a time, with custom kernels in place of the layers' operations.
 
 use crate::{DecoderLayer, Error, KvCache, TextModel};
 use burn::tensor::DType;
@@ -10,46 +10,46 @@ use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weig
 use smolvlm_kernels::{Linear, RmsNorm, Weight};
 use std::fmt;
 
-/// The text model's weights, as the kernels of a card see them. They are the model's own.
-pub struct CardDecoder {
+/// A decoder on the text model's weights as GPU buffers, which it shares with the model.
+pub struct GpuDecoder {
     decoder: Decoder,
     hidden: usize,
     dtype: DType,
 }
 
-/// The rows of a cache on a card. A clone of the cache starts anew, since kernels write in place.
+/// The decoding state of a cache on the GPU. It is not cloned with the cache, since kernels write in place.
 #[derive(Default)]
-pub(crate) struct CardRows(Option<Box<Started>>);
+pub(crate) struct GpuState(Option<Box<Started>>);
 
 struct Started {
     rows: DecodeBatch,
-    /// The tokens of the last step, which the GPU feeds to the next step unless others are given.
+    /// Argmax tokens of the last step, which the GPU feeds to the next step unless it is given others.
     found: Vec<u32>,
-    /// Whether the last step ran these tokens: then the next one will probably, too.
+    /// Whether the last step used the argmax tokens of the step before; the next step then probably does, too.
     follows: bool,
 }
 
-impl Clone for CardRows {
+impl Clone for GpuState {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl fmt::Debug for CardRows {
+impl fmt::Debug for GpuState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "CardRows(started)" } else { "CardRows" })
+        f.write_str(if self.0.is_some() { "GpuState(started)" } else { "GpuState" })
     }
 }
 
-impl fmt::Debug for CardDecoder {
+impl fmt::Debug for GpuDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CardDecoder")
+        f.write_str("GpuDecoder")
     }
 }
 
-impl CardDecoder {
-    /// A decoder of the model's weights and its output projection, the embeddings if there is no other; none where the
-    /// device is no card, or has no kernels for the model.
+impl GpuDecoder {
+    /// A decoder on the weights of the model and its output projection `head`; without a head, the token embeddings are the
+    /// projection. None if the device is not a GPU or there are no kernels for the model.
     pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
         let norm = model.norm.weight.val();
         let dtype = norm.dtype();
@@ -78,11 +78,11 @@ impl CardDecoder {
         Some(Self { decoder, hidden: config.hidden_size, dtype })
     }
 
-    /// Runs one more token of every row, and does not wait for it.
+    /// Launches a decoding step for one token per row, without waiting for it.
     ///
     /// # Errors
     ///
-    /// [`Error::CacheFull`], [`Error::OtherModel`] and [`Error::Shape`]; the cache is unchanged then.
+    /// [`Error::CacheFull`], [`Error::CacheMismatch`] and [`Error::Shape`]; the cache is unchanged then.
     pub fn step(&self, tokens: &[u32], cache: &mut KvCache) -> Result<(), Error> {
         let (rows, hidden) = (cache.rows(), self.hidden);
         if tokens.len() != rows || rows == 0 {
@@ -90,11 +90,11 @@ impl CardDecoder {
         }
         cache.check_model(self.dtype, self.decoder.layers())?;
         cache.check_room(1)?;
-        if cache.card.0.is_none() {
+        if cache.gpu.0.is_none() {
             let rows = self.rows(cache);
-            cache.card.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
+            cache.gpu.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
         }
-        let Some(started) = &mut cache.card.0 else { return Ok(()) };
+        let Some(started) = &mut cache.gpu.0 else { return Ok(()) };
         started.follows = started.found == tokens;
         started.rows.step(&self.decoder, (!started.follows).then_some(tokens));
         started.found.clear();
@@ -102,13 +102,13 @@ impl CardDecoder {
         Ok(())
     }
 
-    /// The likeliest next token of each row after the last step, with its logit.
+    /// The argmax token of each row after the last step, with its logit.
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn argmax(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
-        let Some(started) = &mut cache.card.0 else { return Ok(Vec::new()) };
+        let Some(started) = &mut cache.gpu.0 else { return Ok(Vec::new()) };
         let found = started.rows.argmax(&self.decoder, started.follows)?;
         started.found = found.iter().map(|(token, _)| *token).collect();
         Ok(found)
@@ -118,9 +118,9 @@ impl CardDecoder {
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
-        cache.card.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
+        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
     }
 
     fn rows(&self, cache: &mut KvCache) -> DecodeBatch {
@@ -131,8 +131,8 @@ impl CardDecoder {
         let layers = cache.layers.iter_mut().map(own).collect();
         let rotary = cache.rotary.tables().map(buffer);
         let padding: Vec<u32> = cache.padding.iter().map(|&padding| padding as u32).collect();
-        let cache_on_card = Cache { layers, rotary, capacity: cache.capacity() };
-        DecodeBatch::new(&self.decoder, cache_on_card, cache.len(), &padding)
+        let gpu_cache = Cache { layers, rotary, capacity: cache.capacity() };
+        DecodeBatch::new(&self.decoder, gpu_cache, cache.len(), &padding)
     }
 }
 
@@ -155,7 +155,7 @@ fn norm(norm: &RmsNorm) -> Handle {
     buffer(norm.weight.val())
 }
 
-/// The weight of a layer that is nothing but products.
+/// The weight of a linear layer without bias and adapter; none for other layers.
 fn linear(linear: &Linear) -> Option<Handle> {
     match &linear.weight {
         Weight::Tensor(weight) if linear.bias.is_none() && linear.adapter.is_none() => Some(buffer(weight.val())),

@@ -35,21 +35,21 @@ pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 /// # Errors
 ///
 /// The first error of the source.
-pub(crate) fn place<M: Module>(
+pub(crate) fn load_parameters<M: Module>(
     module: M,
     source: &impl TensorSource,
     device: &Device,
     format: WeightFormat,
 ) -> Result<M, Error> {
-    let mut placer = Placer { source, device, format, path: ParameterPath::default(), error: None };
-    let module = module.map(&mut placer);
-    match placer.error {
+    let mut loader = ParameterLoader { source, device, format, path: ParameterPath::default(), error: None };
+    let module = module.map(&mut loader);
+    match loader.error {
         Some(error) => Err(error),
         None => Ok(module),
     }
 }
 
-struct Placer<'a, S> {
+struct ParameterLoader<'a, S> {
     source: &'a S,
     device: &'a Device,
     format: WeightFormat,
@@ -57,7 +57,7 @@ struct Placer<'a, S> {
     error: Option<Error>,
 }
 
-impl<S: TensorSource> ModuleMapper for Placer<'_, S> {
+impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
