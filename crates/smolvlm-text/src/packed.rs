@@ -257,7 +257,7 @@ impl Step<'_> {
     }
 
     /// Appends keys or values, which start at `column` of the projected rows, to those of earlier tokens.
-    fn append<E: Stored>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
+    fn append<E: TensorElement>(&self, projected: &Matrix<f32>, shape: AttentionShape, column: usize, cache: &mut [E]) {
         let width = shape.width;
         for row in 0..self.rows {
             for token in 0..self.tokens {

@@ -74,7 +74,7 @@ fn dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
 
 /// The weighted sum of value vectors that are `token` values apart.
 #[allow(unsafe_code)]
-fn weighted<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
+fn weighted_sum<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(sums.len()) {
         // SAFETY: the instructions were detected on this processor.
