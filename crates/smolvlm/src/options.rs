@@ -34,7 +34,7 @@ pub struct Options {
     /// Maximum number of frames to sample from a video; as in the checkpoint if none.
     pub video_frames: Option<u32>,
     /// The text that prompts contain around video frames.
-    pub video_words: VideoPromptStyle,
+    pub video_prompt_style: VideoPromptStyle,
     /// The handling of conversations that are too long for the model's context.
     pub truncation: Truncation,
     /// Whether control tokens (`<image>`, `<end_of_utterance>`, ...) in the texts of conversations are treated as plain

@@ -224,7 +224,7 @@ impl<'m> Run<'m> {
                         let vocabulary = self.model.config.text.vocab_size;
                         return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
                     }
-                    deltas[index] = self.sequences[index].push(Choice { token, logprob: None })?;
+                    deltas[index] = self.sequences[index].push(SampledToken { token, logprob: None })?;
                 }
             }
         }
