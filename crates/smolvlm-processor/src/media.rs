@@ -1,12 +1,12 @@
 //! Sources to opened media: the one place where files, URLs and inline data are read, and where the policy is enforced.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
-use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput, frame_files};
+use smolvlm_video::{FrameFolder, FrameImage, FrameSource, Frames, VideoInput, frame_files};
 
 use crate::error::{Error, Position};
 use crate::files::{confined, file_path, nameless_image, nameless_video};
@@ -143,9 +143,12 @@ impl<'a> Opener<'a> {
         }
         let folders = self.policy.folders.as_deref().unwrap_or_default();
         let files = frame_files(path, &self.limits.video).map_err(video)?;
-        let images = files.iter().map(|file| confined(file, folders, at).map(FrameImage::Path));
-        let images = images.collect::<Result<Vec<_>, Error>>()?;
-        self.frames(images, &FrameList::new::<PathBuf>([]), false, at)
+        if files.is_empty() {
+            return Err(video(smolvlm_video::Error::EmptyFolder));
+        }
+        let files = files.iter().map(|file| confined(file, folders, at)).collect::<Result<_, Error>>()?;
+        let frames = FrameFolder::new(files, &self.limits.video).map_err(video)?;
+        Ok(Opened::Video { frames: Box::new(frames), names_files: false })
     }
 
     fn frames<'c>(

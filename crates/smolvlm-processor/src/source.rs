@@ -52,8 +52,9 @@ pub enum VideoSource {
 pub struct FrameList {
     /// The frames in order.
     pub images: Vec<ImageSource>,
-    /// Frames a second. With it they are sampled like those of any other video. Without it they are all used, and the
-    /// prompt counts their times at 24 frames a second, as the reference does.
+    /// Frames a second. With it they are sampled like those of any other video. Without it they are all used, unless
+    /// [`Processor::sampling_images`](crate::Processor::sampling_images) is set, and the prompt counts their times at 24 frames a
+    /// second, as the reference does.
     pub fps: Option<Ratio>,
     /// Seconds that the whole video lasts. Without it the prompt takes the time of the last frame for it.
     pub duration: Option<Ratio>,

@@ -31,7 +31,8 @@ pub struct Options {
     pub resize: ResizePolicy,
     /// Frames a second to sample from videos; none leaves it to the checkpoint.
     pub video_fps: Option<f64>,
-    /// Most frames to sample from a video; none leaves it to the checkpoint.
+    /// Most frames to sample from a video; none leaves it to the checkpoint. Of a folder or list of images without times, all are used
+    /// unless this is set.
     pub video_frames: Option<u32>,
     /// What prompts say about videos.
     pub video_words: VideoWords,
