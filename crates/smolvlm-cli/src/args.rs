@@ -12,6 +12,7 @@ pub use train::{Eval, Train};
 
 use clap::{Args, Parser, Subcommand};
 use smolvlm::{Dtype, Preset};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Ask SmolVLM vision-language models about images and videos.
@@ -62,7 +63,7 @@ pub struct Describe {
     /// Images and videos, told apart by their content: files, folders of frames, URLs, or - for stdin, in the order in which
     /// the model sees them
     #[arg(required = true, value_name = "MEDIA")]
-    pub media: Vec<String>,
+    pub media: Vec<OsString>,
     /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
     /// first medium is one]
     #[arg(long, value_name = "TEXT")]

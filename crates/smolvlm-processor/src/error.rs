@@ -116,6 +116,12 @@ pub enum Error {
         /// The video crate's error.
         source: Box<smolvlm_video::Error>,
     },
+    /// A video was given as an image.
+    #[error("{at}this is a video, not an image; give it as a video ({{\"type\": \"video\"}}, or /video in a chat)")]
+    IsVideo {
+        /// The content item.
+        at: Position,
+    },
     /// A prompt holds another number of image placeholders than its conversation holds images.
     ///
     /// Usually somebody typed the placeholder as text; `typed_in` is then the message.

@@ -1,5 +1,6 @@
 //! What the user of a video should know although its frames can be used.
 
+use crate::Ratio;
 use std::fmt;
 
 /// What a note on a shortened file begins with.
@@ -15,6 +16,11 @@ pub enum VideoNote {
         frames: usize,
         /// Frames that the file's header announces, if it does and there are more.
         announced: Option<u64>,
+    },
+    /// The times of the frames are missing, all equal or too close to be meant; frames are taken at a constant rate.
+    UnusableTimes {
+        /// Frames per second: the stream's, or else 25.
+        rate: Ratio,
     },
     /// Image files of a folder of frames are damaged or no images; the others are used.
     UnreadableImages {
@@ -33,6 +39,10 @@ impl fmt::Display for VideoNote {
             }
             Self::EndsEarly { frames, announced: None } => {
                 write!(f, "{CUT_OFF}; the {frames} frames that can be read are used")
+            }
+            Self::UnusableTimes { rate } => {
+                let rate = (rate.as_f64() * 1000.0).round() / 1000.0;
+                write!(f, "the time stamps of the video cannot be used; its frames are taken as {rate} per second")
             }
             Self::UnreadableImages { files, shown } => {
                 let (noun, verb) = if *files == 1 { ("file", "is") } else { ("files", "are") };
