@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn a_partial_packet_at_the_end_is_removed() {
         let mut scan = PacketScan::new(None, None);
-        for (time, is_key) in [(0, true), (30, false), (10, true)] {
-            scan.push(Packet { pts: Some(time), dts: Some(time / 30), duration: 5, is_key }, 9).unwrap();
+        for (dts, time, is_key) in [(0, 0, true), (1, 30, false), (2, 10, true)] {
+            scan.push(Packet { pts: Some(time), dts: Some(dts), duration: 5, is_key }, 9).unwrap();
         }
         scan.drop_last();
         scan.drop_last();
