@@ -196,7 +196,7 @@ fn transport_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Struc
             is_stream = is_stream && bytes_at(file, start + packet * size)? == Some([0x47]);
         }
         if is_stream {
-            return Ok(if len % size == 0 { Structure::Unknown } else { Structure::CutOff });
+            return Ok(if len.is_multiple_of(size) { Structure::Unknown } else { Structure::CutOff });
         }
     }
     Ok(Structure::Unknown)
