@@ -12,6 +12,7 @@ pub use train::{Eval, Train};
 
 use clap::{Args, Parser, Subcommand};
 use smolvlm::{Dtype, Preset};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Ask SmolVLM vision-language models about images and videos.
@@ -62,9 +63,9 @@ pub struct Describe {
     /// Images and videos, detected by content, in the order of the prompt: files, folders of frames, URLs, or - for
     /// stdin
     #[arg(required = true, value_name = "MEDIA")]
-    pub media: Vec<String>,
-    /// Question [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
-    /// first input is a video]
+    pub media: Vec<OsString>,
+    /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
+    /// first medium is one]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Treat every file as a video, regardless of its content

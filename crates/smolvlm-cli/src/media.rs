@@ -1,15 +1,25 @@
 //! Images and videos from command-line arguments.
 
+use crate::failure::Failure;
 use crate::say;
-use smolvlm::processor::{MediaKind, VideoNote, media_kind};
+use smolvlm::processor::{MediaKind, Processor, VideoNote};
 use smolvlm::{Content, ImageSource, VideoSource};
+use std::ffi::OsStr;
+use std::path::Path;
 
-/// An image or a video, detected by the file's content.
-pub fn image_or_video(place: &str) -> Content {
-    match media_kind(place) {
-        MediaKind::Image => image(place),
-        MediaKind::Video => video(place),
-    }
+/// An image or a video, whichever the file or URL holds, or a video in any case. A name that is not UTF-8 is a path.
+///
+/// # Errors
+///
+/// A URL that cannot be fetched.
+pub fn image_or_video(place: &OsStr, as_video: bool, processor: &Processor) -> Result<Content, Failure> {
+    let path = Path::new(place);
+    Ok(match place.to_str() {
+        Some(place) if as_video => video(place),
+        Some(place) => processor.content(place).map_err(smolvlm::Error::from)?,
+        None if as_video || MediaKind::of_path(path) == Some(MediaKind::Video) => Content::Video(path.into()),
+        None => Content::Image(path.into()),
+    })
 }
 
 /// Prints warnings about images and videos to stderr.

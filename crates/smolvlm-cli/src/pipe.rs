@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use smolvlm::processor::MediaKind;
 use smolvlm::{Content, ImageSource, ProcessorLimits, VideoSource};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Cursor, IsTerminal, Read};
 use std::path::Path;
@@ -14,15 +15,15 @@ const HEAD: u64 = 1 << 20;
 ///
 /// # Errors
 ///
-/// A pipe that cannot be read, or that exceeds the size limit of videos.
-pub fn read(place: &str, as_video: bool) -> Result<Option<Content>, Failure> {
+/// A pipe that cannot be read, or holds more than a video may have.
+pub fn read(place: &OsStr, as_video: bool) -> Result<Option<Content>, Failure> {
     let path = Path::new(place);
     let failed = |source| Failure::Read { path: path.to_owned(), source };
-    let pipe: Box<dyn Read> = match place {
-        "-" if io::stdin().is_terminal() => {
+    let pipe: Box<dyn Read> = match place.to_str() {
+        Some("-") if io::stdin().is_terminal() => {
             return Err(failed(io::Error::other("stdin is a terminal; redirect a file or a pipe to it")));
         }
-        "-" => Box::new(io::stdin().lock()),
+        Some("-") => Box::new(io::stdin().lock()),
         _ if is_pipe(path) => Box::new(File::open(path).map_err(failed)?),
         _ => return Ok(None),
     };

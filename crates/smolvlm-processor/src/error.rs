@@ -116,6 +116,12 @@ pub enum Error {
         /// The video crate's error.
         source: Box<smolvlm_video::Error>,
     },
+    /// A video was given as an image.
+    #[error("{at}this is a video, not an image; give it as a video ({{\"type\": \"video\"}}, or /video in a chat)")]
+    IsVideo {
+        /// The content item.
+        at: Position,
+    },
     /// The number of image placeholders in a prompt differs from the number of images in its conversation.
     ///
     /// The usual cause is a placeholder typed as text; `typed_in` is then the message.

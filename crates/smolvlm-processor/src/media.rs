@@ -2,18 +2,20 @@
 //! enforced.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
-use smolvlm_video::{FrameImage, FrameSource, Frames, VideoInput, frame_files};
+use smolvlm_video::{FrameFolder, FrameImage, FrameSource, Frames, MediaKind, VideoInput, frame_files};
 
 use crate::error::{Error, Position};
 use crate::files::{confined, file_path, nameless_image, nameless_video};
 use crate::inline::{base64, data_url, image_in_path};
 use crate::jpeg_header;
 use crate::limits::ProcessorLimits;
+use crate::media_kind::{kind_of_bytes, media_kind};
+use crate::message::Content;
 use crate::plan::{Media, MediaPlan};
 use crate::policy::MediaPolicy;
 use crate::process::Source;
@@ -119,6 +121,17 @@ impl<'a> Opener<'a> {
         }
     }
 
+    /// The image or video at an `http:` or `https:` URL, whichever its bytes are, or else its name says.
+    pub(crate) fn fetched(&mut self, url: &str, at: Position) -> Result<Content, Error> {
+        self.policy.check_image(&ImageSource::Url(url.to_owned()), at)?;
+        let bytes = self.download(url, self.limits.max_video_bytes, false, at)?;
+        let kind = kind_of_bytes(&bytes).unwrap_or_else(|| media_kind(url));
+        Ok(match kind {
+            MediaKind::Image => Content::Image(ImageSource::Bytes(bytes)),
+            MediaKind::Video => Content::Video(VideoSource::Bytes(bytes)),
+        })
+    }
+
     fn frame_list<'c>(&mut self, list: &FrameList, at: Position) -> Result<Opened<'c>, Error> {
         let mut names_files = true;
         let mut images = Vec::with_capacity(list.images.len());
@@ -144,9 +157,12 @@ impl<'a> Opener<'a> {
         }
         let folders = self.policy.folders.as_deref().unwrap_or_default();
         let files = frame_files(path, &self.limits.video).map_err(video)?;
-        let images = files.iter().map(|file| confined(file, folders, at).map(FrameImage::Path));
-        let images = images.collect::<Result<Vec<_>, Error>>()?;
-        self.frames(images, &FrameList::new::<PathBuf>([]), false, at)
+        if files.is_empty() {
+            return Err(video(smolvlm_video::Error::EmptyFolder));
+        }
+        let files = files.iter().map(|file| confined(file, folders, at)).collect::<Result<_, Error>>()?;
+        let frames = FrameFolder::new(files, &self.limits.video).map_err(video)?;
+        Ok(Opened::Video { frames: Box::new(frames), names_files: false })
     }
 
     fn frames<'c>(
@@ -275,9 +291,29 @@ impl File<'_> {
         image.map(Cow::Owned).map_err(|source| self.image_error(source, at))
     }
 
+    /// What it holds.
+    fn kind(&self) -> Option<MediaKind> {
+        match self {
+            Self::Path { path, .. } => MediaKind::of_path(path),
+            Self::Bytes(bytes) => kind_of_bytes(bytes),
+            Self::Decoded(_) => None,
+        }
+    }
+
     fn image_error(&self, source: smolvlm_image::Error, at: Position) -> Error {
+        if is_unknown(&source) && self.kind() == Some(MediaKind::Video) {
+            return Error::IsVideo { at };
+        }
         let is_hidden = matches!(self, Self::Path { is_named: false, .. });
         Error::Image { at, source: if is_hidden { nameless_image(source) } else { source } }
+    }
+}
+
+/// Whether the bytes are no image.
+fn is_unknown(error: &smolvlm_image::Error) -> bool {
+    match error {
+        smolvlm_image::Error::File { source, .. } => is_unknown(source),
+        other => matches!(other, smolvlm_image::Error::UnknownFormat),
     }
 }
 

@@ -5,16 +5,19 @@ use std::path::Path;
 
 use smolvlm_video::MediaKind;
 
-use crate::error::Position;
+use crate::error::{Error, Position};
 use crate::files::file_path;
 use crate::inline::data_url;
 use crate::limits::ProcessorLimits;
-use crate::source::scheme;
+use crate::media::Opener;
+use crate::message::Content;
+use crate::processor::Processor;
+use crate::source::{ImageSource, VideoSource, scheme};
 
-/// Detects whether a path or URL refers to an image or a video, from the content of a file or `data:` URL, or otherwise
-/// from the name. A folder is a video; an image is assumed if neither content nor name tells. For `http:` and `https:`
-/// URLs only the name is used.
-pub fn media_kind(source: &str) -> MediaKind {
+/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
+/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known;
+/// [`Processor::content`](crate::Processor::content) fetches them.
+pub fn media_kind(place: &str) -> MediaKind {
     let at = Position::default();
     let kind = match scheme(source) {
         Some("data") => {
@@ -29,7 +32,24 @@ pub fn media_kind(source: &str) -> MediaKind {
     kind.unwrap_or(MediaKind::Image)
 }
 
-/// Detects the kind of a file from its bytes; none if it is not recognized.
+impl Processor {
+    /// The image or video at a path or URL, by what it holds, as [`media_kind`] says. What is at an `http:` or `https:` URL is
+    /// fetched here, once, within the limits and the media policy: its name need not tell what it is.
+    ///
+    /// # Errors
+    /// Those of fetching a URL.
+    pub fn content(&self, place: &str) -> Result<Content, Error> {
+        if matches!(scheme(place), Some("http" | "https")) {
+            return Opener::new(self, false).fetched(place, Position::default());
+        }
+        Ok(match media_kind(place) {
+            MediaKind::Image => Content::Image(ImageSource::from(place)),
+            MediaKind::Video => Content::Video(VideoSource::from(place)),
+        })
+    }
+}
+
+/// What bytes hold; none if that tells nothing.
 pub(crate) fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
     MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
 }

@@ -130,7 +130,9 @@ impl Processor {
     /// # Errors
     /// [`Error::Image`] and [`Error::Video`] for an invalid configuration.
     pub fn with_config(mut self, config: ProcessorConfig) -> Result<Self, Error> {
+        let samples_images = self.videos.samples_images();
         (self.images, self.videos) = media_processors(&config, &self.limits)?;
+        self.videos = self.videos.sampling_images(samples_images);
         self.config = config;
         Ok(self)
     }
@@ -146,6 +148,14 @@ impl Processor {
         self.images = self.images.with_limits(limits.image.clone());
         self.videos = self.videos.with_limits(limits.video.clone());
         self.limits = limits;
+        self
+    }
+
+    /// Chooses whether folders and lists of images without times are sampled like videos: `num_frames` of the configuration, evenly
+    /// spread. Otherwise, as by default, all of their images are used.
+    #[must_use]
+    pub fn sampling_images(mut self, samples: bool) -> Self {
+        self.videos = self.videos.sampling_images(samples);
         self
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::server::{reply, serve};
 use common::{png, processor_with};
-use smolvlm_processor::{Batch, Conversation, Error, Message, ProcessorLimits, RenderOptions};
+use smolvlm_processor::{Batch, Content, Conversation, Error, Message, ProcessorLimits, RenderOptions};
 
 fn fetch(url: &str, limits: ProcessorLimits) -> Result<Batch, Error> {
     processor_with(limits).process(&[Conversation::from(Message::user().image(url))], &RenderOptions::answer())
@@ -53,6 +53,31 @@ fn video_downloads_have_their_own_limit() {
     };
     assert!(run(size).unwrap().prompts[0].contains("[H:MM:SS] video"));
     assert!(matches!(run(size - 1), Err(Error::TooLarge { limit, .. }) if limit == size - 1));
+}
+
+/// Names and declared types say nothing, or something wrong.
+#[test]
+fn bytes_tell_what_a_url_names() {
+    let gif = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/clips/moving.gif")).unwrap();
+    let mp4 = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus/clips/plain.mp4")).unwrap();
+    let base = serve(move |path, connection| match path {
+        "/v/123" | "/v.png" => reply(connection, "200 OK", "Content-Type: image/png\r\n", &gif),
+        "/v/4" => reply(connection, "200 OK", "", &mp4),
+        "/p/5" | "/p.mp4" => reply(connection, "200 OK", "Content-Type: video/mp4\r\n", &png()),
+        _ => reply(connection, "404 Not Found", "", b"no"),
+    });
+    let processor = processor_with(ProcessorLimits::default());
+    for (path, is_video) in [("/v/123", true), ("/v.png", true), ("/v/4", true), ("/p/5", false), ("/p.mp4", false)] {
+        let content = processor.content(&format!("{base}{path}")).unwrap();
+        assert_eq!(matches!(content, Content::Video(_)), is_video, "{path}");
+        assert_eq!(matches!(content, Content::Image(_)), !is_video, "{path}");
+    }
+    assert!(matches!(processor.content(&format!("{base}/none")), Err(Error::Http { .. })));
+    let process = |message| processor.process(&[Conversation::from(message)], &RenderOptions::answer());
+    let batch = process(Message::user().video(format!("{base}/v/123"))).unwrap();
+    assert!(batch.prompts[0].contains("[H:MM:SS] video"));
+    let error = process(Message::user().image(format!("{base}/v/4"))).unwrap_err();
+    assert!(matches!(error, Error::IsVideo { .. }) && error.to_string().contains("video"), "{error}");
 }
 
 #[test]

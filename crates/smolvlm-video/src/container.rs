@@ -15,6 +15,16 @@ use std::sync::Arc;
 /// Gaps in the times of a transport or program stream that mean another recording, in seconds, as FFmpeg has it.
 const MAX_GAP: u64 = 10;
 
+/// Frames per second of a stream whose times cannot be used and that declares no rate.
+const DEFAULT_RATE: u64 = 25;
+
+/// Highest declared rate that is taken for times that cannot be used; higher ones were computed from those times.
+const MAX_DECLARED_RATE: f64 = 120.0;
+
+/// Frames per second, on average over all times, from which the times cannot be used unless the stream declares a rate of at least
+/// half of it: a writer that has no times writes zeros, or steps of the smallest unit.
+const UNUSABLE_RATE: f64 = 1000.0;
+
 /// Where a container's bytes are. It is opened anew for every pass.
 #[derive(Debug, Clone)]
 pub(crate) enum Bytes {
@@ -98,6 +108,8 @@ pub(crate) struct Container<D> {
     decoder: D,
     index: Index,
     metadata: VideoMetadata,
+    /// The rate of frames whose own times cannot be used.
+    assumed_rate: Option<Ratio>,
     notes: Vec<VideoNote>,
     limits: Limits,
 }
@@ -111,11 +123,10 @@ impl<D: Decoder> Container<D> {
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(limits.deadline);
         let structure = bytes.structure().unwrap_or(Structure::Unknown);
-        let explain = |error| match error {
-            Error::Decode { .. } | Error::NoVideoStream { .. } if structure == Structure::MissingIndex => {
-                Error::MissingIndex
-            }
-            other => other,
+        let explain = |error| match (error, structure) {
+            (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::MissingIndex) => Error::MissingIndex,
+            (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::CutOff) => Error::NoWholeFrame,
+            (other, _) => other,
         };
         let mut decoder = decoder(bytes, limits, deadline).map_err(explain)?;
         let (mut index, is_trimmed) = find_frames(&mut decoder, structure, limits, deadline)?;
@@ -130,13 +141,18 @@ impl<D: Decoder> Container<D> {
         let is_cut_off = is_trimmed || matches!(structure, Structure::CutOff | Structure::PartialFrame);
         let announced = stream.announced.filter(|&announced| announced > index.frames as u64);
         let note = VideoNote::EndsEarly { frames: index.frames, announced };
-        let notes = if is_cut_off { vec![note] } else { Vec::new() };
-        let metadata = metadata(stream, &index);
-        Ok(Self { decoder, index, metadata, notes, limits: limits.clone() })
+        let mut notes = if is_cut_off { vec![note] } else { Vec::new() };
+        let assumed_rate = lacks_times(stream, &index).then(|| declared_rate(stream));
+        notes.extend(assumed_rate.map(|rate| VideoNote::UnusableTimes { rate }));
+        let metadata = metadata(stream, &index, assumed_rate);
+        Ok(Self { decoder, index, metadata, assumed_rate, notes, limits: limits.clone() })
     }
 
     /// When a frame is shown, since the first one.
     fn time(&self, at: usize) -> Option<Ratio> {
+        if let Some(rate) = self.assumed_rate {
+            return rate.time_of(at as u64);
+        }
         let since = self.index.times.get(at)?.checked_sub(*self.index.times.first()?)?;
         self.decoder.stream().time_base.seconds(since)
     }
@@ -152,10 +168,17 @@ fn find_frames(
     let stream = decoder.stream();
     let max_gap = stream.may_restart.then(|| stream.time_base.units(Ratio::whole(MAX_GAP))).flatten();
     let frame = frame_units(stream);
+    // These formats do not tell how long a picture is, so that its decoder makes up the rest.
+    let is_partial = structure == Structure::CutOff && stream.may_restart;
     let mut scan = PacketScan::new(stream.start, max_gap);
     decoder.packets(deadline, &mut |packet| scan.push(packet, limits.max_frames))?;
+    if is_partial {
+        scan.drop_last();
+    }
     let is_whole = structure == Structure::Whole;
-    match scan.finish() {
+    // Equal times tell nothing of packets that are no frames.
+    let scanned = scan.finish().filter(|index| !has_unusable_times(decoder.stream(), index));
+    match scanned {
         Some(index) if is_whole || index.frames == 0 => Ok((index, false)),
         Some(mut index) if index.by_time => {
             // The last packets may be incomplete. The last key frame, too, so that decoding starts at the one before it.
@@ -189,6 +212,9 @@ fn find_frames(
             })?;
             // More packets without a frame would be fields, or hidden frames.
             let is_trimmed = counted.is_some_and(|index| index.frames == times.len() + 1);
+            if is_partial {
+                times.pop();
+            }
             Ok((Index::counted(times.len(), repair(&times, frame, max_gap)), is_trimmed))
         }
     }
@@ -199,7 +225,29 @@ fn frame_units(stream: &Stream) -> Option<i64> {
     stream.time_base.units(stream.average_rate.or(stream.base_rate)?.time_of(1)?)
 }
 
-fn metadata(stream: &Stream, index: &Index) -> VideoMetadata {
+/// Whether a stream tells neither when its frames are shown nor at which rate.
+fn lacks_times(stream: &Stream, index: &Index) -> bool {
+    let is_silent = index.times.is_empty() && stream.average_rate.or(stream.base_rate).is_none();
+    index.frames > 1 && (is_silent || has_unusable_times(stream, index))
+}
+
+/// Whether the times of a stream are all equal, or so close to each other that they cannot be meant.
+fn has_unusable_times(stream: &Stream, index: &Index) -> bool {
+    let (Some(first), Some(last)) = (index.times.first(), index.times.last()) else { return false };
+    let steps = index.times.len() as f64 - 1.0;
+    let span = last.checked_sub(*first).and_then(|span| stream.time_base.seconds(span)).map_or(f64::MAX, Ratio::as_f64);
+    let is_slow = stream.average_rate.is_none_or(|rate| rate.as_f64() < UNUSABLE_RATE / 2.0);
+    steps >= 1.0 && span * UNUSABLE_RATE <= steps && is_slow
+}
+
+/// The rate that a stream declares, as far as it can be meant, or else 25 frames per second.
+fn declared_rate(stream: &Stream) -> Ratio {
+    let rates = [stream.average_rate, stream.base_rate].into_iter().flatten();
+    let mut usual = rates.filter(|rate| rate.as_f64() <= MAX_DECLARED_RATE);
+    usual.next().unwrap_or(Ratio::whole(DEFAULT_RATE))
+}
+
+fn metadata(stream: &Stream, index: &Index, assumed_rate: Option<Ratio>) -> VideoMetadata {
     let seconds = |units| stream.time_base.seconds(units);
     let counted = index.span(frame_units(stream)).and_then(seconds).filter(|span| span.numerator() > 0);
     let duration = counted.or_else(|| seconds(stream.duration?));
@@ -209,6 +257,10 @@ fn metadata(stream: &Stream, index: &Index) -> VideoMetadata {
     };
     let fps = stream.average_rate.or_else(counted_rate).or(stream.base_rate);
     let duration = duration.or_else(|| fps?.time_of(index.frames as u64));
+    let (fps, duration) = match assumed_rate {
+        Some(rate) => (Some(rate), rate.time_of(index.frames as u64)),
+        None => (fps, duration),
+    };
     let (height, width) = (stream.height, stream.width);
     let (height, width) = if stream.exif >= 5 { (width, height) } else { (height, width) };
     VideoMetadata { frames: index.frames, fps, duration, height, width }

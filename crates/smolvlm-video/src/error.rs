@@ -40,6 +40,14 @@ pub enum Error {
         "there are no images in this folder (files such as frame1.png or 0001.jpg); a video can also be a single file"
     )]
     EmptyFolder,
+    /// A folder whose image files cannot be read.
+    #[error("none of the {files} image files in this folder can be read; the first one: {first}")]
+    UnreadableFolder {
+        /// How many there are.
+        files: usize,
+        /// The name of the first one, and why.
+        first: String,
+    },
     /// There are frames, but none of them is whole.
     #[error("the video is cut off before the end of its first frame; the download is incomplete")]
     NoWholeFrame,
@@ -72,7 +80,7 @@ pub enum Error {
         frames: usize,
     },
     /// The video is larger than the limits allow.
-    #[error("{what} is {found}, more than the limit of {limit}")]
+    #[error("{what} is {found}, more than the limit of {limit}, which {raise} raises")]
     Limit {
         /// What is too large, with its unit.
         what: &'static str,
@@ -80,6 +88,20 @@ pub enum Error {
         found: u64,
         /// How large it may be.
         limit: u64,
+        /// The option of the command, if there is one, and the field of [`Limits`](crate::Limits) that raise the limit.
+        raise: &'static str,
+    },
+    /// A video without times, of which every frame would be used, has more frames than may become tiles.
+    #[error(
+        "these {frames} images have no times, so all of them would be used, more than the limit of {limit}; ask for a number of \
+         frames (--video-frames 64, or Options::video_frames), which are then sampled evenly, or raise \
+         Limits::max_sampled_frames"
+    )]
+    TooManyImages {
+        /// How many there are.
+        frames: usize,
+        /// How many may be used.
+        limit: usize,
     },
     /// Time ran out.
     #[error("the video was not decoded within {seconds} s; sample fewer frames, or raise the deadline")]

@@ -1,11 +1,10 @@
-//! Videos that are lists of images: folders, files, decoded frames.
+//! Videos that are lists of images: files, bytes, decoded frames.
 
 use crate::limits::{Deadline, check};
-use crate::sniff::is_frame;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
 use smolvlm_image::{Rgb, decode, decode_file, dimensions, file_dimensions};
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One frame of a list.
@@ -87,69 +86,12 @@ fn size(image: &FrameImage, limits: &smolvlm_image::Limits) -> Result<(u32, u32)
     }
 }
 
-/// The image files of a folder in the order people number them: `frame2.png` before `frame10.png`. Hidden files, folders and
-/// files whose names do not end like an image's are left out.
-///
-/// # Errors
-///
-/// [`Error::Io`], and [`Error::Limit`] for more than `limits.max_frames` files.
-pub fn frame_files(folder: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error> {
-    let io = |source| Error::Io { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        if is_frame(&path) && path.is_file() {
-            files.push(path);
-            check("the number of frames", files.len() as u64, limits.max_frames as u64)?;
-        }
-    }
-    files.sort_by_cached_key(|path| natural_key(&path.file_name().unwrap_or_default().to_string_lossy()));
-    Ok(files)
-}
-
-/// Runs of digits as numbers (without their leading zeros, by length and then by digit), all else as it is.
-fn natural_key(name: &str) -> Vec<(usize, String)> {
-    let mut key: Vec<(usize, String)> = Vec::new();
-    let mut in_number = false;
-    for character in name.chars() {
-        let digit = character.is_ascii_digit();
-        match key.last_mut() {
-            Some((digits, run)) if digit && in_number => {
-                if run == "0" {
-                    run.clear();
-                }
-                run.push(character);
-                *digits = run.len();
-            }
-            Some((_, run)) if !digit && !in_number => run.push(character),
-            _ => key.push((usize::from(digit), character.into())),
-        }
-        in_number = digit;
-    }
-    key
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{FrameImage, Frames, frame_files, natural_key};
+    use super::{FrameImage, Frames};
     use crate::{Error, FrameSource, Limits, Ratio};
     use smolvlm_image::Rgb;
     use std::sync::Arc;
-
-    #[test]
-    fn files_come_in_the_order_people_number_them() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["f10.png", "f2.PNG", "f1.jpg", "notes.txt", "f010b.png", "._f1.jpg", ".f3.png", "Thumbs.db"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        let files = frame_files(folder.path(), &Limits::default()).unwrap();
-        let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["f1.jpg", "f2.PNG", "f10.png", "f010b.png"]);
-        let few = Limits { max_frames: 2, ..Limits::default() };
-        assert!(matches!(frame_files(folder.path(), &few), Err(Error::Limit { .. })));
-        assert!(matches!(frame_files(&folder.path().join("none"), &few), Err(Error::Io { .. })));
-        assert!(natural_key("a9") < natural_key("a10") && natural_key("a009") < natural_key("a10"));
-    }
 
     #[test]
     fn frames_have_times_only_with_a_rate() {

@@ -44,6 +44,8 @@ pub(crate) struct PacketScan {
     keys: Vec<i64>,
     is_broken: bool,
     last: Option<(i64, i64)>,
+    /// The packet that was added last.
+    newest: Option<Packet>,
 }
 
 impl PacketScan {
@@ -57,6 +59,7 @@ impl PacketScan {
             return Ok(());
         }
         self.frames += 1;
+        self.newest = Some(packet);
         check("the number of frames", self.frames as u64, max_frames as u64)?;
         if let Some(time) = packet.dts {
             if let Some(&before) = self.dts.last() {
@@ -76,6 +79,25 @@ impl PacketScan {
             self.last = shown.map(|time| (time, packet.duration.max(0)));
         }
         Ok(())
+    }
+
+    /// Removes the packet that was added last, of which the file holds a part only.
+    pub(crate) fn drop_last(&mut self) {
+        let Some(packet) = self.newest.take() else { return };
+        self.frames -= 1;
+        if packet.dts.is_some() {
+            self.dts.pop();
+        }
+        if packet.pts.is_some() {
+            self.pts.pop();
+            if packet.is_key {
+                self.keys.pop();
+            }
+        }
+        if self.last.map(|(time, _)| time) == packet.pts.or(packet.dts) {
+            // How long the frame before is shown is not known any more.
+            self.last = None;
+        }
     }
 
     /// The index, as far as the packets tell; none if only decoding can tell.
@@ -178,6 +200,18 @@ mod tests {
         let packet = Packet { pts: None, dts: None, duration: 0, is_key: true };
         few.push(packet, 1).unwrap();
         assert!(matches!(few.push(packet, 1), Err(Error::Limit { found: 2, limit: 1, .. })));
+    }
+
+    #[test]
+    fn a_partial_packet_at_the_end_is_removed() {
+        let mut scan = PacketScan::new(None, None);
+        for (dts, time, is_key) in [(0, 0, true), (1, 30, false), (2, 10, true)] {
+            scan.push(Packet { pts: Some(time), dts: Some(dts), duration: 5, is_key }, 9).unwrap();
+        }
+        scan.drop_last();
+        scan.drop_last();
+        let index = scan.finish().unwrap();
+        assert_eq!((index.frames, &index.times[..], &index.keys[..]), (2, &[0, 30][..], &[0][..]));
     }
 
     #[test]

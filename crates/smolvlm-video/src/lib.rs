@@ -29,7 +29,8 @@
 //! # Damage
 //!
 //! Of a file that is cut off, the frames before that are used, and [`VideoPlan::notes`] says so. A time that is missing or wrong
-//! is interpolated between its neighbors; where a clock starts again, as in joined recordings, it continues.
+//! is interpolated between its neighbors; where a clock starts again, as in joined recordings, it continues. Images of a folder that
+//! cannot be read are left out.
 //!
 //! # Memory
 //!
@@ -42,6 +43,7 @@ mod color;
 mod container;
 mod display_matrix;
 mod error;
+mod folder;
 mod frames;
 mod index;
 #[cfg(feature = "ffmpeg")]
@@ -60,7 +62,8 @@ mod structure;
 mod timeline;
 
 pub use error::Error;
-pub use frames::{FrameImage, Frames, frame_files};
+pub use folder::{FrameFolder, frame_files};
+pub use frames::{FrameImage, Frames};
 pub use limits::Limits;
 pub use note::VideoNote;
 pub use open::{VideoInput, open, open_with_programs};

@@ -344,6 +344,6 @@ fn set_up() {
     ONCE.call_once(|| {
         // Cannot fail in any release that this is built for; without it messages have no words.
         let _ = ffmpeg::init();
-        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
     });
 }

@@ -45,8 +45,22 @@ impl Default for Limits {
     }
 }
 
+/// Refuses what is too large; `what` names the quantity and its unit.
 pub(crate) fn check(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
-    if found > limit { Err(Error::Limit { what, found, limit }) } else { Ok(()) }
+    if found > limit { Err(Error::Limit { what, found, limit, raise: raised_by(what) }) } else { Ok(()) }
+}
+
+/// The option of the command, if there is one, and the field of [`Limits`] that raise the limit of a quantity.
+fn raised_by(what: &str) -> &'static str {
+    match what {
+        "a frame's number of pixels" => "--max-image-pixels or Limits::image.max_pixels",
+        "a frame's width in pixels" => "--max-image-side or Limits::image.max_width",
+        "a frame's height in pixels" => "--max-image-side or Limits::image.max_height",
+        "the file's size in bytes" => "Limits::image.max_bytes",
+        "the video's size in bytes" => "Limits::max_bytes",
+        "the number of sampled frames" => "Limits::max_sampled_frames",
+        _ => "Limits::max_frames",
+    }
 }
 
 /// Time that runs out.

@@ -4,7 +4,7 @@ use crate::animation::Animation;
 use crate::container::{Bytes, Container};
 use crate::limits::check;
 use crate::programs::Programs;
-use crate::{Error, FrameImage, FrameSource, Frames, Limits, MediaKind, frame_files};
+use crate::{Error, FrameFolder, FrameImage, FrameSource, Frames, Limits, MediaKind};
 use image::ImageFormat;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek};
@@ -28,8 +28,8 @@ pub enum VideoInput<'a> {
 /// # Errors
 ///
 /// [`Error::Io`], [`Error::Empty`], [`Error::NoFrames`], [`Error::NoWholeFrame`], [`Error::EmptyFolder`],
-/// [`Error::NoVideoStream`], [`Error::MissingIndex`], [`Error::NeedsFfmpeg`], [`Error::Decode`], [`Error::Limit`] and
-/// [`Error::Deadline`]; about a file, within [`Error::File`].
+/// [`Error::UnreadableFolder`], [`Error::NoVideoStream`], [`Error::MissingIndex`], [`Error::NeedsFfmpeg`], [`Error::Decode`],
+/// [`Error::Limit`] and [`Error::Deadline`]; about a file, within [`Error::File`].
 pub fn open(input: VideoInput<'_>, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
     open_by(input, limits, container)
 }
@@ -68,11 +68,7 @@ fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<B
     // Asked before opening: opening a pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
-        let images: Vec<FrameImage> = frame_files(path, limits)?.into_iter().map(FrameImage::Path).collect();
-        if images.is_empty() {
-            return Err(Error::EmptyFolder);
-        }
-        return Ok(Box::new(Frames::new(images, None, None, limits)?));
+        return Ok(Box::new(FrameFolder::open(path, limits)?));
     }
     if !metadata.is_file() {
         return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));

@@ -7,7 +7,7 @@ use smolvlm_config::VideoProcessorConfig;
 const DEFAULT_FPS: f64 = 1.0;
 
 /// Most frames sampled when the configuration does not say, as the released ones do.
-const DEFAULT_FRAMES: u32 = 64;
+pub(crate) const DEFAULT_FRAMES: u32 = 64;
 
 /// More samples than any video has frames. Beyond it more samples change nothing that a limit would let pass.
 const MOST_SAMPLES: f64 = (1_u32 << 24) as f64;
@@ -27,6 +27,15 @@ impl FramePlan {
             Some(fps) => Self::sample(video, fps, config),
             None => Self { indices: (0..video.frames).collect() },
         }
+    }
+
+    /// `count` frames at most, evenly spread from the first to the last one, whatever their times.
+    pub fn evenly(frames: usize, count: u32) -> Self {
+        let Some(last) = frames.checked_sub(1) else {
+            return Self { indices: Vec::new() };
+        };
+        // A count beyond the number of frames would only repeat some.
+        Self { indices: spread(0, last, frames.min(count as usize)) }
     }
 
     /// Samples as the reference does (transformers 5.24.0, `SmolVLMVideoProcessor.sample_frames`): `fps` frames a second,
@@ -122,6 +131,16 @@ mod tests {
         assert_eq!(indices(303, 30.0, 1.0, 8), [30, 64, 99, 134, 168, 203, 238, 273]);
         assert_eq!(indices(300, 30.0, 0.0, 64), [30]);
         assert_eq!(indices(300, 30.0, 1.0, 0), [30]);
+    }
+
+    #[test]
+    fn frames_without_times_are_spread_evenly() {
+        let evenly = |frames, count| FramePlan::evenly(frames, count).indices;
+        assert_eq!(evenly(10, 4), [0, 3, 6, 9]);
+        assert_eq!(evenly(2000, 5), [0, 499, 999, 1499, 1999]);
+        assert_eq!((evenly(3, 8), evenly(3, 1), evenly(3, 0)), (vec![0, 1, 2], vec![0], vec![0]));
+        assert!(evenly(0, 4).is_empty());
+        assert_eq!(evenly(3, u32::MAX), [0, 1, 2]);
     }
 
     #[test]

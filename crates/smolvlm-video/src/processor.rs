@@ -1,6 +1,7 @@
 //! Videos to tiles.
 
 use crate::limits::check;
+use crate::plan::DEFAULT_FRAMES;
 use crate::{Error, FramePlan, FrameSource, FrameStamp, Limits, VideoMetadata, VideoNote};
 use smolvlm_config::{MAX_LONGEST_EDGE, Size, VideoProcessorConfig};
 use smolvlm_image::ImageProcessor;
@@ -11,6 +12,7 @@ pub struct VideoProcessor {
     config: VideoProcessorConfig,
     frames: ImageProcessor,
     limits: Limits,
+    samples_images: bool,
 }
 
 /// Which frames of a video become tiles. Known before anything is decoded.
@@ -51,7 +53,7 @@ impl VideoProcessor {
             *edge = (*edge).min(MAX_LONGEST_EDGE);
         }
         let frames = ImageProcessor::new(frame).map_err(|source| Error::Processor { source })?;
-        Ok(Self { config, frames, limits: Limits::default() })
+        Ok(Self { config, frames, limits: Limits::default(), samples_images: false })
     }
 
     /// Replaces the limits.
@@ -60,6 +62,19 @@ impl VideoProcessor {
         self.frames = self.frames.with_limits(limits.image.clone());
         self.limits = limits;
         self
+    }
+
+    /// Chooses whether images without times, such as those of a folder, are sampled like a video's frames: `num_frames` of the
+    /// configuration, evenly spread. Otherwise, as by default, all of them are used, since somebody chose them.
+    #[must_use]
+    pub fn sampling_images(mut self, samples: bool) -> Self {
+        self.samples_images = samples;
+        self
+    }
+
+    /// Whether images without times are sampled.
+    pub fn samples_images(&self) -> bool {
+        self.samples_images
     }
 
     /// The configuration.
@@ -76,34 +91,47 @@ impl VideoProcessor {
     ///
     /// # Errors
     ///
-    /// [`Error::NoFrames`], and [`Error::Limit`] for more frames than the limits allow.
+    /// [`Error::NoFrames`], and [`Error::Limit`] or [`Error::TooManyImages`] for more frames than the limits allow.
     pub fn plan(&self, source: &dyn FrameSource) -> Result<VideoPlan, Error> {
         let metadata = *source.metadata();
-        let indices = FramePlan::new(&metadata, &self.config).indices;
+        let has_times = metadata.fps.is_some();
+        let plan = if has_times || !self.samples_images {
+            FramePlan::new(&metadata, &self.config)
+        } else {
+            FramePlan::evenly(metadata.frames, self.config.num_frames.unwrap_or(DEFAULT_FRAMES))
+        };
+        let (indices, limit) = (plan.indices, self.limits.max_sampled_frames);
         if indices.is_empty() {
             return Err(Error::NoFrames);
         }
-        check("the number of sampled frames", indices.len() as u64, self.limits.max_sampled_frames as u64)?;
+        if indices.len() > limit && !has_times && !self.samples_images {
+            return Err(Error::TooManyImages { frames: indices.len(), limit });
+        }
+        check("the number of sampled frames", indices.len() as u64, limit as u64)?;
         let stamps = indices.into_iter().map(|index| source.stamp(index)).collect();
         Ok(VideoPlan { stamps, metadata, notes: source.notes().to_vec() })
     }
 
     /// Samples a video and makes a tile of every sampled frame (transformers 5.24.0, `SmolVLMVideoProcessor`): resize to
-    /// `size`, then to one tile, whatever the proportions.
+    /// `size`, then to one tile, whatever the proportions. Frames that the source leaves out are not in the plan that comes back.
     ///
     /// # Errors
     ///
     /// As [`plan`](Self::plan) and [`FrameSource::read`], and [`Error::Frame`].
     pub fn process(&self, source: &mut dyn FrameSource) -> Result<VideoTiles, Error> {
-        let plan = self.plan(source)?;
+        let mut plan = self.plan(source)?;
         let edge = self.config.max_image_size as usize;
         let indices: Vec<usize> = plan.stamps.iter().map(|stamp| stamp.index).collect();
         let mut pixels = Vec::with_capacity(indices.len() * 3 * edge * edge);
+        let mut given = Vec::with_capacity(indices.len());
         source.read(&indices, &mut |index, image| {
             let tile = self.frames.process(image).map_err(|source| Error::Frame { index, source })?;
             pixels.extend_from_slice(&tile.pixels);
+            given.push(index);
             Ok(())
         })?;
+        plan.stamps.retain(|stamp| given.binary_search(&stamp.index).is_ok());
+        plan.notes = source.notes().to_vec();
         Ok(VideoTiles { pixels, edge, plan })
     }
 }
@@ -111,7 +139,7 @@ impl VideoProcessor {
 #[cfg(test)]
 mod tests {
     use super::VideoProcessor;
-    use crate::{Error, FrameImage, Frames, Limits, Ratio};
+    use crate::{Error, FrameFolder, FrameImage, Frames, Limits, Ratio};
     use smolvlm_config::{Size, VideoProcessorConfig};
     use smolvlm_image::Rgb;
     use std::sync::Arc;
@@ -137,11 +165,43 @@ mod tests {
     }
 
     #[test]
+    fn images_without_times_are_sampled_if_that_is_wanted() {
+        let config = VideoProcessorConfig { num_frames: Some(4), ..config() };
+        let processor = VideoProcessor::new(config).unwrap();
+        let indices = |processor: &VideoProcessor, frames| {
+            let plan = processor.plan(&video(frames, None)).unwrap();
+            plan.stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>()
+        };
+        assert_eq!(indices(&processor, 6), [0, 1, 2, 3, 4, 5]);
+        let processor = processor.sampling_images(true);
+        assert_eq!(indices(&processor, 6), [0, 1, 3, 5]);
+        assert_eq!(indices(&processor, 3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn damaged_images_of_a_folder_become_no_tiles() {
+        let folder = tempfile::tempdir().unwrap();
+        let still = include_bytes!("../../../tests/golden/media/square.png");
+        for (name, bytes) in [("1.png", &still[..]), ("2.png", &still[..still.len() / 2]), ("3.png", still)] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let mut source = FrameFolder::open(folder.path(), &Limits::default()).unwrap();
+        let processor = VideoProcessor::new(config()).unwrap();
+        assert!(processor.plan(&source).unwrap().notes.is_empty());
+        let video = processor.process(&mut source).unwrap();
+        assert_eq!(video.plan.stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!((video.pixels.len(), video.plan.notes.len()), (2 * 3 * 16 * 16, 1));
+    }
+
+    #[test]
     fn limits_come_before_the_work() {
         let limits = Limits { max_sampled_frames: 2, ..Limits::default() };
         let processor = VideoProcessor::new(config()).unwrap().with_limits(limits);
-        let error = processor.process(&mut video(3, None)).unwrap_err();
+        let error = processor.process(&mut video(90, Some(Ratio::whole(30)))).unwrap_err();
         assert!(matches!(error, Error::Limit { found: 3, limit: 2, .. }), "{error}");
+        let error = processor.process(&mut video(3, None)).unwrap_err();
+        assert!(matches!(error, Error::TooManyImages { frames: 3, limit: 2 }), "{error}");
+        assert!(error.to_string().contains("--video-frames"), "{error}");
         let unresized = VideoProcessorConfig { do_resize: false, ..config() };
         assert!(matches!(VideoProcessor::new(unresized), Err(Error::NotResized)));
     }

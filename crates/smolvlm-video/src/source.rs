@@ -61,7 +61,8 @@ pub trait FrameSource: Send {
     }
 
     /// Decodes the frames at `indices`, which must ascend and lie below the number of frames, and gives each with its index
-    /// to `sink`, in that order, upright, one at a time.
+    /// to `sink`, in that order, upright, one at a time. A folder of images leaves out those that turn out to be damaged, if others
+    /// remain; [`notes`](Self::notes) says so afterwards.
     ///
     /// # Errors
     ///

@@ -30,9 +30,10 @@ impl Structure {
             [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', ..] => avi(file, len),
             [b'F', b'L', b'V', ..] => flv(file, len),
             [0, 0, 1, 0xba, ..] => program_stream(file, len),
+            [b'O', b'g', b'g', b'S', ..] => ogg(file, len),
             [0xff, 0xd8, 0xff, ..] => jpegs(file, len),
             [_, _, _, _, kind @ .., _, _, _, _] if is_first_box(kind) => boxes(file, len),
-            _ => Ok(Self::Unknown),
+            _ => transport_stream(file, len),
         }
     }
 
@@ -99,10 +100,45 @@ fn matroska(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
     }
     Ok(match variable_size(file, segment + 4)? {
         Some((start, Some(size))) => Structure::within(start.checked_add(size), len),
-        // A live recording does not know its length.
-        Some((_, None)) => Structure::Unknown,
+        // A live recording does not know its length, only that of its parts.
+        Some((start, None)) => return live_segment(file, start, len),
         None => Structure::CutOff,
     })
+}
+
+/// The elements of a segment of unknown length, and within it those of clusters of unknown length.
+fn live_segment(file: &mut (impl Read + Seek), start: u64, len: u64) -> io::Result<Structure> {
+    const CLUSTER: u64 = 0x1f43_b675;
+    let mut at = start;
+    for _ in 0..MAX_BOXES {
+        if at >= len {
+            break;
+        }
+        // Four bytes of an identifier, and a size.
+        let Some((id, size_at)) = identifier(file, at)? else { return Ok(Structure::CutOff) };
+        match variable_size(file, size_at)? {
+            Some((data, None)) if id == CLUSTER => at = data,
+            Some((_, None)) => return Ok(Structure::Unknown),
+            Some((data, Some(size))) => match data.checked_add(size).filter(|&end| end <= len) {
+                Some(end) => at = end,
+                None => return Ok(Structure::CutOff),
+            },
+            None => return Ok(Structure::CutOff),
+        }
+    }
+    Ok(Structure::Unknown)
+}
+
+/// The identifier of an element, with the bits that tell its length, and where its size is.
+fn identifier(file: &mut (impl Read + Seek), at: u64) -> io::Result<Option<(u64, u64)>> {
+    let Some([first]) = bytes_at::<1>(file, at)? else { return Ok(None) };
+    let mut id = u64::from(first);
+    let more = u64::from(first.leading_zeros().min(3));
+    for byte in 1..=more {
+        let Some([next]) = bytes_at::<1>(file, at + byte)? else { return Ok(None) };
+        id = id << 8 | u64::from(next);
+    }
+    Ok(Some((id, at + 1 + more)))
 }
 
 /// The size of an element at `at`, and where its data begins. None for a size that the writer did not know.
@@ -133,10 +169,58 @@ fn flv(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
     Ok(if data + 11 == size { Structure::Whole } else { Structure::CutOff })
 }
 
-/// The end code of an MPEG program stream, which a whole file need not have.
+/// The end code of an MPEG program stream, which a whole file need not have, or else the length of its last packet (ISO/IEC
+/// 13818-1, section 2.5).
 fn program_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
-    let tail = len.checked_sub(4).map(|at| bytes_at(file, at)).transpose()?.flatten();
-    Ok(if tail == Some([0, 0, 1, 0xb9]) { Structure::Whole } else { Structure::Unknown })
+    let tail = tail(file, len)?;
+    if tail.ends_with(&[0, 0, 1, 0xb9]) {
+        return Ok(Structure::Whole);
+    }
+    // Video data holds no codes above B9.
+    let is_packet = |bytes: &[u8]| bytes.starts_with(&[0, 0, 1]) && bytes[3] > 0xb9;
+    let Some(at) = tail.windows(4).rposition(is_packet) else { return Ok(Structure::Unknown) };
+    let announced = match tail[at..] {
+        // A pack header.
+        [_, _, _, 0xba, ..] => 12,
+        [_, _, _, _, high, low, ..] => 6 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return Ok(Structure::CutOff),
+    };
+    Ok(if announced > tail.len() - at { Structure::CutOff } else { Structure::Unknown })
+}
+
+/// Whole packets of an MPEG transport stream, whose last one a file that was cut off rarely ends with.
+fn transport_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
+    for (start, size) in [(0, 188), (4, 192), (0, 204)] {
+        let mut is_stream = len >= 3 * size;
+        for packet in 0..3 {
+            is_stream = is_stream && bytes_at(file, start + packet * size)? == Some([0x47]);
+        }
+        if is_stream {
+            return Ok(if len.is_multiple_of(size) { Structure::Unknown } else { Structure::CutOff });
+        }
+    }
+    Ok(Structure::Unknown)
+}
+
+/// The last page of an Ogg file, which ends a stream (RFC 3533, section 6).
+fn ogg(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
+    let tail = tail(file, len)?;
+    let Some(at) = tail.windows(5).rposition(|bytes| bytes == b"OggS\0") else { return Ok(Structure::Unknown) };
+    let page = &tail[at..];
+    let sizes = page.get(26).and_then(|&segments| page.get(27..27 + usize::from(segments)));
+    let Some(sizes) = sizes else { return Ok(Structure::CutOff) };
+    let end = 27 + sizes.len() + sizes.iter().map(|&size| usize::from(size)).sum::<usize>();
+    let is_last = page[5] & 4 != 0;
+    Ok(if end <= page.len() && is_last { Structure::Whole } else { Structure::CutOff })
+}
+
+/// The last bytes of a file, more than one packet or page.
+fn tail(file: &mut (impl Read + Seek), len: u64) -> io::Result<Vec<u8>> {
+    const TAIL: u64 = 1 << 17;
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    Ok(tail)
 }
 
 /// The end marker of the last JPEG of a stream; zeros may follow it.
@@ -186,8 +270,11 @@ mod tests {
             let cut = if name == "plain.mp4" { Structure::MissingIndex } else { Structure::CutOff };
             assert_eq!(of(&bytes[..bytes.len() - 5]), cut, "{name}");
         }
-        assert_eq!(of(&clip("transport.ts")), Structure::Unknown);
-        assert_eq!(of(&clip("live.mkv")), Structure::Unknown);
+        for name in ["transport.ts", "live.mkv", "ps10s.mpg"] {
+            let bytes = clip(name);
+            assert!(matches!(of(&bytes), Structure::Unknown | Structure::Whole), "{name}");
+            assert_eq!(of(&bytes[..bytes.len() / 2 + 5]), Structure::CutOff, "{name}");
+        }
     }
 
     #[test]
@@ -207,6 +294,10 @@ mod tests {
         assert_eq!(of(&flv[..flv.len() - 1]), Structure::CutOff);
         assert_eq!(of(b"\0\0\x01\xba--------\0\0\x01\xb9"), Structure::Whole);
         assert_eq!(of(b"\0\0\x01\xba------------"), Structure::Unknown);
+        assert_eq!(of(b"\0\0\x01\xba--------\0\0\x01\xe0\0\x02ab"), Structure::Unknown);
+        assert_eq!(of(b"\0\0\x01\xba--------\0\0\x01\xe0\0\x02a"), Structure::CutOff);
+        let page = [b"OggS\0\x04".as_slice(), &[0; 20], &[1, 3], b"abc"].concat();
+        assert_eq!((of(&page), of(&page[..page.len() - 1])), (Structure::Whole, Structure::CutOff));
         assert_eq!(of(b"\xff\xd8\xff\xe0--------\xff\xd9\0\0"), Structure::Whole);
         assert_eq!(of(b"\xff\xd8\xff\xe0--------\xff"), Structure::PartialFrame);
     }

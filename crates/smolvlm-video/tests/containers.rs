@@ -166,7 +166,7 @@ fn limits_and_deadlines_are_errors() {
             Limits { max_bytes: 100, ..Limits::default() },
         ] {
             let error = open_with(limits.clone()).unwrap_err().to_string();
-            assert!(error.contains("limit of"), "{error}");
+            assert!(error.contains("limit of") && error.contains("Limits::"), "{error}");
         }
         let limits = Limits { deadline: Duration::ZERO, ..Limits::default() };
         let error = open_with(limits).unwrap_err().to_string();

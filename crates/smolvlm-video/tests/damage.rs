@@ -86,6 +86,39 @@ fn single_wrong_times_throw_nothing_away() {
 }
 
 #[test]
+fn equal_times_are_replaced_by_the_stream_rate() {
+    let equal = with_times(&[(125, 0), (250, 0), (375, 0), (500, 0), (625, 0)]);
+    for open in openers() {
+        let mut video = open_bytes(open, &equal).unwrap();
+        assert_eq!((video.metadata().frames, video.metadata().duration), (6, Ratio::new(3, 4)));
+        assert_eq!(times(video.as_ref()), [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]);
+        assert_eq!(read(video.as_mut(), &[0, 3, 5]).unwrap().1, [0, 3, 5]);
+        let notes: Vec<String> = video.notes().iter().map(ToString::to_string).collect();
+        assert!(notes.len() == 1 && notes[0].contains("8 per second"), "{notes:?}");
+    }
+}
+
+/// Formats that do not announce how long a picture is.
+#[test]
+fn a_partial_picture_at_the_end_is_no_frame() {
+    for open in openers() {
+        for (name, cut, frames) in [("transport.ts", 100, 39), ("a.mpg", 700, 39), ("live.mkv", 5, 11)] {
+            let whole = bytes(name);
+            let end = whole.len() - cut;
+            let mut video = open_bytes(open, &whole[..end]).unwrap();
+            assert!((1..=frames).contains(&video.metadata().frames), "{name}: {}", video.metadata().frames);
+            assert_eq!(video.notes().len(), 1, "{name}");
+            let last = video.metadata().frames - 1;
+            assert!(read(video.as_mut(), &[0, last]).is_ok(), "{name}");
+        }
+        for name in ["transport.ts", "live.mkv", "packed.avi"] {
+            let error = open_bytes(open, &bytes(name)[..700]).err().unwrap().to_string();
+            assert!(error.contains("the download is incomplete"), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
 fn cut_off_files_give_their_whole_frames_and_a_note() {
     for open in openers() {
         for (name, frames, announced) in

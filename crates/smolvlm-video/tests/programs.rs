@@ -74,6 +74,31 @@ fn hostile_names_are_files() {
     }
 }
 
+/// Names that are not UTF-8 are names all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_are_bytes() {
+    use smolvlm_video::MediaKind;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+    std::fs::copy(clip("plain.mp4"), at(b"\xff.mp4")).unwrap();
+    let frames = at(b"frames\xff");
+    std::fs::create_dir(&frames).unwrap();
+    for name in [&b"f10\xff.png"[..], b"f2\xff.png", b"f2\xfe.png"] {
+        let name = frames.join(std::ffi::OsStr::from_bytes(name));
+        std::fs::copy(clip("../../golden/media/square.png"), name).unwrap();
+    }
+    std::fs::write(frames.join(std::ffi::OsStr::from_bytes(b"f3\xff.png")), "words").unwrap();
+    assert_eq!(MediaKind::of_path(&at(b"\xff.mp4")), Some(MediaKind::Video));
+    let video = smolvlm_video::open(VideoInput::Path(&frames), &Limits::default()).unwrap();
+    assert_eq!((video.metadata().frames, video.notes().len()), (3, 1));
+    for open in openers() {
+        let mut video = open(VideoInput::Path(&at(b"\xff.mp4")), &Limits::default()).unwrap();
+        assert!(video.read(&[0, 39], &mut |_, _| Ok(())).is_ok());
+    }
+}
+
 /// An error of the sink ends the program.
 #[test]
 fn an_error_of_the_sink_ends_the_work() {

@@ -189,6 +189,7 @@ impl Checkpoint {
             .with_limits(limits)
             .with_media_policy(options.media_policy.clone())
             .with_video_prompt_style(options.video_prompt_style)
+            .sampling_images(options.video_frames.is_some())
             .sanitizing_control_tokens(options.sanitize_control_tokens))
     }
 

@@ -8,12 +8,20 @@ use smolvlm::{Content, Conversation, Message, Options};
 /// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
 /// printed at the end.
 pub fn run(args: &Describe) -> Result<(), Failure> {
-    let mut message = Message::user();
+    // A pipe is read before a model is loaded for nothing.
+    let mut piped = Vec::with_capacity(args.media.len());
     for medium in &args.media {
-        message.content.push(content(medium, args.as_video)?);
+        piped.push(pipe::read(medium, args.as_video)?);
     }
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };
     let model = args.model.load_with(options)?;
+    let mut message = Message::user();
+    for (medium, piped) in args.media.iter().zip(piped) {
+        message.content.push(match piped {
+            Some(content) => content,
+            None => media::image_or_video(medium, args.as_video, model.processor())?,
+        });
+    }
     let prompts = &model.processor().config().default_prompts;
     let (own, usual) = match message.content.as_slice() {
         [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),
@@ -33,12 +41,4 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
         answer::print_timings(&model, &answer);
     }
     Ok(())
-}
-
-fn content(medium: &str, as_video: bool) -> Result<Content, Failure> {
-    Ok(match pipe::read(medium, as_video)? {
-        Some(content) => content,
-        None if as_video => media::video(medium),
-        None => media::image_or_video(medium),
-    })
 }

@@ -24,7 +24,7 @@ pub(super) struct Running {
     output: Receiver<std::io::Result<Vec<u8>>>,
     /// Lines on the error output that the filter of [`start`](Self::start) kept.
     kept: Receiver<String>,
-    /// The first message of an error, once the program has ended.
+    /// The message of the error about the file, or else of the first one, once the program has ended.
     error: Receiver<String>,
     deadline: Deadline,
 }
@@ -69,8 +69,8 @@ impl Running {
                         if kept_sender.send(line.into_owned()).is_err() {
                             break;
                         }
-                    } else if message.is_none() {
-                        message = error_message(&line);
+                    } else if message.is_none() || is_about_the_file(&line) {
+                        message = error_message(&line).or(message);
                     }
                 }
                 // Nobody may be interested any more.
@@ -94,7 +94,7 @@ impl Running {
         receive(&self.kept, self.deadline)
     }
 
-    /// Waits for the end of the program, whose output has ended. Whether it succeeded, and its first error message.
+    /// Waits for the end of the program, whose output has ended. Whether it succeeded, and its error message.
     pub(super) fn finish(mut self) -> Result<(bool, String), Error> {
         let message = receive(&self.error, self.deadline)?.unwrap_or_default();
         loop {
@@ -171,6 +171,11 @@ impl<R: Read> Iterator for Lines<R> {
             Err(error) => Some(Err(error)),
         }
     }
+}
+
+/// Whether an error line is about the whole file, as FFmpeg's libraries would have it: `[error] file:a.mov: Invalid data found`.
+fn is_about_the_file(line: &str) -> bool {
+    line.starts_with("[error] file:")
 }
 
 /// The message of an error line of FFmpeg, which `-loglevel level+...` marks as such: `[mov @ 0x55] [error] moov atom not found`.

@@ -274,7 +274,7 @@ fn ffprobe(url: &OsStr, threads: &str) -> Command {
     command
 }
 
-/// Runs `ffprobe`. Whether it succeeded, and its first error message.
+/// Runs `ffprobe`. Whether it succeeded, and its error message.
 fn each_line(
     command: &mut Command,
     deadline: Deadline,

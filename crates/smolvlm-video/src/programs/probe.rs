@@ -96,8 +96,8 @@ impl Probe {
     pub(super) fn new(entries: &Entries, limits: &Limits) -> Result<Self, Error> {
         let Some(stream) = entries.best() else { return Err(Error::NoVideoStream { found: entries.kinds() }) };
         let size = |name| number(stream, name).and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
-        let unreadable = || Error::Decode { message: "the video's size is not known".to_owned() };
-        let (height, width) = size("height").zip(size("width")).ok_or_else(unreadable)?;
+        // The first picture would tell it.
+        let (height, width) = size("height").zip(size("width")).ok_or(Error::NoWholeFrame)?;
         check_size(width, height, limits)?;
         let ratio =
             |name| fraction(stream, name).and_then(|(num, den)| Ratio::new(num.try_into().ok()?, den.try_into().ok()?));
