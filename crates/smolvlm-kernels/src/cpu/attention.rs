@@ -274,7 +274,7 @@ impl<E: Element> QueryBlock<E> {
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
         let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
-        // No query of the strip sees more keys than the last one.
+        // No query of the strip attends to more keys than the last one.
         let end = self.shape.range(mask, batch, first + rows - 1).end;
         let panels = end.div_ceil(COLUMNS).min(key_panels);
         let a = Operand {
