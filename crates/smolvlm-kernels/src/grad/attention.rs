@@ -1,5 +1,5 @@
-//! Scaled dot-product attention in blocks of queries. The backward pass recomputes the scores (FlashAttention, Dao et al.
-//! 2022, arXiv 2205.14135), so that no layer stores a score matrix.
+//! Scaled dot-product attention in blocks of queries. The backward pass recomputes the scores (FlashAttention, Dao et
+//! al. 2022, arXiv 2205.14135), so that no layer stores a score matrix.
 
 use super::matmul::{View, matmul};
 use super::{Recorded, record, recorded, tensor};
@@ -51,7 +51,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Creates a tensor `[batch, heads, tokens, width]` from values in token-major order, the order of the adjacent layers.
+    /// Creates a tensor `[batch, heads, tokens, width]` from values in token-major order, the order of the adjacent
+    /// layers.
     fn tensor(&self, values: Vec<f32>, tokens: usize, heads: usize) -> FlexTensor {
         tensor(values, [self.batch, tokens, heads, self.width]).permute(&[0, 2, 1, 3])
     }
@@ -274,8 +275,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// Backward pass of softmax: converts the gradients of weights, in `d_scores`, to gradients of scores, given the weighted
-    /// mean gradient of each row.
+    /// Backward pass of softmax: converts the gradients of weights, in `d_scores`, to gradients of scores, given the
+    /// weighted mean gradient of each row.
     fn softmax_backward(weights: &[f32], means: &[f32], d_scores: &mut [f32]) {
         let keys = weights.len() / means.len().max(1);
         let rows = d_scores.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));

@@ -55,8 +55,8 @@ pub(super) fn matmul(out: &mut [f32], stride: usize, a: View<'_>, b: View<'_>, s
     assert!(stride >= n && fits(out.len(), [m, n], [stride, 1]), "the output must have room for {m} x {n} values");
     let parallel = m * n * k >= PARALLEL_MIN_MACS && rayon::current_num_threads() > 1;
     let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    // SAFETY: all three matrices lie inside their slices: views are checked on creation, and `out` above. Rows of `out` do not
-    // overlap, and the mutable borrow is exclusive.
+    // SAFETY: all three matrices lie inside their slices: views are checked on creation, and `out` above. Rows of `out`
+    // do not overlap, and the mutable borrow is exclusive.
     unsafe {
         ::gemm::gemm(
             m,

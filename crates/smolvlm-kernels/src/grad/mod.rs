@@ -1,7 +1,7 @@
 //! Operations with custom backward passes, for f32 tensors of Burn's CPU backend with autodiff.
 //!
-//! Each operation is one node of the autodiff graph, where Burn would record one per step of the formula, and writes each
-//! result once. Every function returns `None` for other tensors, which then use Burn's generic operations.
+//! Each operation is one node of the autodiff graph, where Burn would record one per step of the formula, and writes
+//! each result once. Every function returns `None` for other tensors, which then use Burn's generic operations.
 
 mod activation;
 mod attention;

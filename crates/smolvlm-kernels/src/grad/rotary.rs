@@ -43,7 +43,10 @@ impl Angles {
             for (token, values) in values.chunks_exact_mut(heads * width).enumerate() {
                 let start = (if self.rows == 1 { 0 } else { row } * tokens + token) * width;
                 let (cos, sin) = (&self.cos[start..][..half], &self.sin[start..][..half]);
-                signed_sin.iter_mut().zip(sin).for_each(|(signed_sin, sin)| *signed_sin = if inverse { -sin } else { *sin });
+                signed_sin
+                    .iter_mut()
+                    .zip(sin)
+                    .for_each(|(signed_sin, sin)| *signed_sin = if inverse { -sin } else { *sin });
                 values.chunks_exact_mut(width).for_each(|head| cpu::rotate(head, cos, &signed_sin));
             }
         });

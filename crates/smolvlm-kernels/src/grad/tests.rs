@@ -1,5 +1,5 @@
-//! Tests of every operation and its gradients against Burn's generic operations, which a device with gradient checkpointing
-//! uses: the custom operations do not support it.
+//! Tests of every operation and its gradients against Burn's generic operations, which a device with gradient
+//! checkpointing uses: the custom operations do not support it.
 
 use crate::{
     Activation, AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, gather_rows, rotate,

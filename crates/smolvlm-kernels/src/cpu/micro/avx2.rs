@@ -1,7 +1,7 @@
 //! Microkernels for AVX2 and FMA, which accumulate in registers in the order of the portable kernels.
 //!
-//! Sixteen registers hold the sums of up to six rows and half of a panel's columns. Kernels for one or two rows process all
-//! columns at once: they are memory-bound, so they read a panel once, sequentially.
+//! Sixteen registers hold the sums of up to six rows and half of a panel's columns. Kernels for one or two rows process
+//! all columns at once: they are memory-bound, so they read a panel once, sequentially.
 
 use super::{GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
@@ -223,8 +223,9 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(
     unsafe { sub_tile.store(&sums, first) };
 }
 
-/// Multiplies 8-bit rows with 8-bit weights. Products with unsigned weights would overflow the 16-bit sums of `maddubs`, so
-/// even and odd bytes are widened to 16 bits and multiplied separately: weights in the loop, rows once for all columns.
+/// Multiplies 8-bit rows with 8-bit weights. Products with unsigned weights would overflow the 16-bit sums of
+/// `maddubs`, so even and odd bytes are widened to 16 bits and multiplied separately: weights in the loop, rows once
+/// for all columns.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q8_rows<const R: usize>(
@@ -319,8 +320,8 @@ unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) 
     }
 }
 
-/// Multiplies 8-bit rows with 4-bit weights, which are small enough for `maddubs`: the sums of a group, 8 steps of 2 products
-/// of at most 15 * 128, fit in 16 bits.
+/// Multiplies 8-bit rows with 4-bit weights, which are small enough for `maddubs`: the sums of a group, 8 steps of 2
+/// products of at most 15 * 128, fit in 16 bits.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q4_rows<const R: usize, const V: usize>(

@@ -1,7 +1,7 @@
 //! Microkernels for AVX-512, with BF16 and VNNI dot product instructions.
 //!
-//! A tile of 12 rows and 32 columns keeps 24 vectors of sums in registers; a step loads two vectors of weights and one word of
-//! each row. The kernels differ only in the multiply-add instruction.
+//! A tile of 12 rows and 32 columns keeps 24 vectors of sums in registers; a step loads two vectors of weights and one
+//! word of each row. The kernels differ only in the multiply-add instruction.
 
 use super::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
 use crate::cpu::aligned_buf::CacheLine;
@@ -101,8 +101,8 @@ unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
     unsafe { [_mm512_load_si512(panel.add(2 * step).cast()), _mm512_load_si512(panel.add(2 * step + 1).cast())] }
 }
 
-/// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher requests
-/// them. With more rows, the weights come from the cache.
+/// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher
+/// requests them. With more rows, the weights come from the cache.
 const AHEAD: usize = 24;
 
 /// Prefetches the step of a panel that is [`AHEAD`] steps later, if the rows are few.

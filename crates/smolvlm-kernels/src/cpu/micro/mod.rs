@@ -1,8 +1,8 @@
 //! Matrix product microkernels: a tile of a few rows times one panel of a packed matrix.
 //!
-//! Each step consumes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of each of the panel's 32
-//! columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the tile, which
-//! makes results independent of batches, chunks and threads.
+//! Each step consumes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of each of the panel's
+//! 32 columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the
+//! tile, which makes results independent of batches, chunks and threads.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -48,7 +48,10 @@ pub(crate) struct Operand<'a> {
 impl Operand<'_> {
     fn check(&self, steps: usize, panel: usize, panel_lines: usize, out: &Tile<'_>) {
         assert!((1..=ROWS).contains(&self.rows), "a tile of {} rows", self.rows);
-        assert!(out.stride >= COLUMNS && out.sums.len() >= (self.rows - 1) * out.stride + COLUMNS, "the buffer of sums is too short");
+        assert!(
+            out.stride >= COLUMNS && out.sums.len() >= (self.rows - 1) * out.stride + COLUMNS,
+            "the buffer of sums is too short"
+        );
         assert!(self.words.len() >= (self.rows - 1) * self.stride + steps, "rows are shorter than their steps");
         assert!(panel >= panel_lines, "the panel is shorter than its steps");
     }

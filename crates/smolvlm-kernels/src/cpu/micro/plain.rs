@@ -1,10 +1,7 @@
-//! Portable microkernels in safe code, compiled for each vector instruction set; also the reference for the tests of the
-//! others.
+//! Portable microkernels in safe code, compiled for each vector instruction set; also the reference for the tests of
+//! the others.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "rows and columns index several arrays of constant size"
-)]
+#![expect(clippy::needless_range_loop, reason = "rows and columns index several arrays of constant size")]
 
 use super::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
@@ -16,8 +13,8 @@ const HALF: usize = COLUMNS / 2;
 /// Rows per sub-tile.
 const SUB_ROWS: usize = 4;
 
-/// Runs a body for each sub-tile, with its first row, number of rows and half of the columns. A function with a closure would
-/// be compiled for the baseline instruction set.
+/// Runs a body for each sub-tile, with its first row, number of rows and half of the columns. A function with a closure
+/// would be compiled for the baseline instruction set.
 macro_rules! sub_tiles {
     ($rows:expr, |$first:ident, $count:ident, $half:ident| $body:block) => {
         for $half in 0..2 {
