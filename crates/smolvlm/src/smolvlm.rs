@@ -7,7 +7,7 @@ use crate::options::format_of;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
-    Cancel, PeakRates, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
+    Cancel, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, PeakRates, Progress, Source, Stream,
     Truncation, estimate,
 };
 use burn::tensor::Tensor;
@@ -137,7 +137,7 @@ impl SmolVlm {
         &self.passed_over
     }
 
-    /// What the device can do at most: on a CPU with the threads of [`Options::threads`], see [`PeakRates`]; none if it fails.
+    /// The peak rates of the device, on a CPU with the threads of [`Options::threads`]; none if it fails.
     pub fn peak_rates(&self) -> Option<PeakRates> {
         if self.device.device != Device::Flex {
             return guarded(self.device.device, || Ok::<_, Error>(PeakRates::of_device(&self.handle))).ok().flatten();
