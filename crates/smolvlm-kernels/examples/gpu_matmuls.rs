@@ -1,4 +1,4 @@
-//! Which of CubeK's ways is fastest for the products of a model, on a card:
+//! Benchmark of CubeK's matrix product strategies for the shapes of a model, on a GPU:
 //! `cargo run --release -p smolvlm-kernels --features cuda-nvrtc --example gpu_matmuls [f32]`.
 
 use burn::tensor::{DType, Device, DeviceType, Distribution, Tensor};
@@ -6,7 +6,7 @@ use smolvlm_kernels::gpu::matmul::{exact, matmul, strategies};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// Rows, inputs and outputs: tiles of the vision encoder of 256M, prompts and batches of its text model.
+/// Rows, inputs and outputs: tiles of the vision encoder of the 256M model, and prompts and batches of its text model.
 const SHAPES: [[usize; 3]; 7] = [
     [13 * 1024, 768, 3072],
     [13 * 1024, 3072, 768],
@@ -19,17 +19,17 @@ const SHAPES: [[usize; 3]; 7] = [
 const RUNS: u32 = 20;
 
 fn main() {
-    let dtype = if std::env::args().any(|word| word == "f32") { DType::F32 } else { DType::BF16 };
-    let device = Device::enumerate(DeviceType::Cuda).into_iter().next().expect("a card");
-    let ways = strategies().into_iter().chain([("exact", exact())]);
+    let dtype = if std::env::args().any(|argument| argument == "f32") { DType::F32 } else { DType::BF16 };
+    let device = Device::enumerate(DeviceType::Cuda).into_iter().next().expect("a GPU");
+    let candidates = strategies().into_iter().chain([("exact", exact())]);
     let suits = |name: &str| dtype == DType::BF16 || name == "exact" || name == "cmma simple";
-    let ways: Vec<_> = ways.filter(|(name, _)| suits(name)).collect();
+    let candidates: Vec<_> = candidates.filter(|(name, _)| suits(name)).collect();
     for [rows, inputs, outputs] in SHAPES {
         let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Default, &device).cast(dtype);
         let (x, weight) = (random([rows, inputs]), random([outputs, inputs]));
         let wanted = x.clone().matmul(weight.clone().transpose()).cast(DType::F32);
         println!("{rows} x {inputs} x {outputs}");
-        for (name, strategy) in &ways {
+        for (name, strategy) in &candidates {
             let once = || matmul(x.clone(), weight.clone().transpose(), strategy);
             let clock = Instant::now();
             let checked = catch_unwind(AssertUnwindSafe(|| {

@@ -18,7 +18,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Applies the function to every value of a tensor of any shape. Half-precision results are rounded once, at the end.
+    /// Applies the function to every value of a tensor of any shape. Half-precision results are rounded once, at the
+    /// end.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
         if let Some(y) = crate::grad::activate(self, &x) {
@@ -89,8 +90,8 @@ fn silu_of(z: f32) -> f32 {
     z / (1.0 + exp(-z))
 }
 
-/// `0.5 z (1 + erf(z / sqrt(2)))` of one value, with an error function whose error is at most 1.5e-7 (Abramowitz and Stegun,
-/// 7.1.26).
+/// `0.5 z (1 + erf(z / sqrt(2)))` of one value, with an error function whose error is at most 1.5e-7 (Abramowitz and
+/// Stegun, 7.1.26).
 #[cfg(feature = "flex")]
 #[inline(always)]
 fn gelu_of(z: f32) -> f32 {

@@ -12,13 +12,13 @@ pub enum AttentionMask {
     /// Causal mask: query `i` of `Tq` attends to key `j` of `Tk` when `j - i <= Tk - Tq`. The last query attends to all
     /// keys, so cached keys come before the new ones.
     Causal,
-    /// True where the key is masked for the query: `[B, 1, Tq, Tk]`, `[B, 1, 1, Tk]` or another shape that broadcasts to
-    /// it. Every query must attend to at least one key.
+    /// True where the key is masked for the query: `[B, 1, Tq, Tk]`, `[B, 1, 1, Tk]` or another shape that broadcasts
+    /// to it. Every query must attend to at least one key.
     Hidden(Tensor<4, Bool>),
 }
 
-/// Scaled dot-product attention, `softmax(q k^T / sqrt(head_dim) + mask) v`, with softmax in f32. With fewer key than query
-/// heads (GQA, Ainslie et al. 2023, arXiv 2305.13245), query head `i` uses key head `i / (heads / kv_heads)`.
+/// Scaled dot-product attention, `softmax(q k^T / sqrt(head_dim) + mask) v`, with softmax in f32. With fewer key than
+/// query heads (GQA, Ainslie et al. 2023, arXiv 2305.13245), query head `i` uses key head `i / (heads / kv_heads)`.
 ///
 /// # Shapes
 ///
@@ -52,8 +52,8 @@ fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Te
     equal_heads(q, repeat(k), repeat(v), mask)
 }
 
-/// Whether the backend's attention supports fewer key than query heads. Flex does; the generic implementation, which the
-/// others use or fall back to, multiplies head by head and panics.
+/// Whether the backend's attention supports fewer key than query heads. Flex does; the generic implementation, which
+/// the others use or fall back to, multiplies head by head and panics.
 #[cfg(feature = "flex")]
 fn shares_key_heads(device: &Device) -> bool {
     // Burn's autodiff graph records the generic attention.

@@ -1,5 +1,5 @@
-//! Vectorized and multithreaded elementwise functions on tensors of Burn's CPU backend, whose own implementations call the
-//! system's math library for one value at a time, in one thread.
+//! Vectorized and multithreaded elementwise functions on tensors of Burn's CPU backend, whose own implementations call
+//! the system's math library for one value at a time, in one thread.
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
@@ -8,8 +8,8 @@ use rayon::prelude::*;
 /// Values per task.
 const CHUNK: usize = 1 << 14;
 
-/// Applies a function to every value of an f32 tensor on the CPU backend, in place if its storage is not shared. For other
-/// tensors it calls `otherwise`, which does the same with the backend's own operations.
+/// Applies a function to every value of an f32 tensor on the CPU backend, in place if its storage is not shared. For
+/// other tensors it calls `otherwise`, which does the same with the backend's own operations.
 pub(crate) fn map<const D: usize>(
     x: Tensor<D>,
     function: impl Fn(f32) -> f32 + Copy + Sync,

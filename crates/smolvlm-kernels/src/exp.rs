@@ -1,7 +1,7 @@
 //! Exponential functions for vectorized loops.
 
-/// `e^x` without branches, tables or calls, so that loops vectorize. The relative error is below 2e-7 from -87 to 88; smaller
-/// arguments give `e^-87`, larger ones infinity.
+/// `e^x` without branches, tables or calls, so that loops vectorize. The relative error is below 2e-7 from -87 to 88;
+/// smaller arguments give `e^-87`, larger ones infinity.
 ///
 /// Range reduction `x = n ln 2 + r` and a polynomial for `e^r` (Cephes, `expf.c`).
 #[inline(always)]
@@ -25,8 +25,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// `2^x` for `x` up to 0, computed like [`exp`]. The relative error is below 3e-7 down to -126; smaller arguments give 0, NaN
-/// gives NaN.
+/// `2^x` for `x` up to 0, computed like [`exp`]. The relative error is below 3e-7 down to -126; smaller arguments give
+/// 0, NaN gives NaN.
 #[cfg(feature = "flex")]
 #[inline(always)]
 pub(crate) fn exp2<const FUSED: bool>(x: f32) -> f32 {

@@ -1,8 +1,8 @@
 //! Tensor operations of SmolVLM for every Burn backend.
 //!
-//! All operations run on the device of their tensors, in f32, bf16 or f16. Norms, softmax and rotary angles are computed
-//! in f32 whatever the data type of the tensors, and rounded where transformers 5.24.0 rounds. Weights keep the layout in
-//! which checkpoints store them.
+//! All operations run on the device of their tensors, in f32, bf16 or f16. Norms, softmax and rotary angles are
+//! computed in f32 whatever the data type of the tensors, and rounded where transformers 5.24.0 rounds. Weights keep
+//! the layout in which checkpoints store them.
 //!
 //! This is also the only crate of the workspace that may contain `unsafe` code: see [`MappedFile`], `cpu` and
 //! [`PeakRates`], which measures the machine's peak rates.

@@ -9,8 +9,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-/// A linear layer, `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the inputs,
-/// which suits matrix-vector products, and loading needs no transposition.
+/// A linear layer, `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the
+/// inputs, which suits matrix-vector products, and loading needs no transposition.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`.
@@ -51,8 +51,8 @@ impl Adapter {
 }
 
 impl Linear {
-    /// Creates a layer with normally distributed weights of standard deviation `range` and, with `bias`, a bias of zeros.
-    /// Allocated lazily on first use.
+    /// Creates a layer with normally distributed weights of standard deviation `range` and, with `bias`, a bias of
+    /// zeros. Allocated lazily on first use.
     pub fn init(input: usize, output: usize, bias: bool, range: f64, device: &Device) -> Self {
         let weight = Initializer::Normal { mean: 0.0, std: range }.init([output, input], device);
         Self::new(weight, bias.then(|| Initializer::Zeros.init([output], device)), [output, input])
@@ -97,7 +97,8 @@ impl Linear {
         }
     }
 
-    /// Adds the update of the adapter to the weight and removes the adapter. Layers with packed weights keep their adapter.
+    /// Adds the update of the adapter to the weight and removes the adapter. Layers with packed weights keep their
+    /// adapter.
     pub fn merge_adapter(&mut self) {
         match (&mut self.weight, self.adapter.take()) {
             (Weight::Tensor(weight), Some(adapter)) => {
@@ -184,7 +185,8 @@ pub fn gated_linears(
     gated_matmul(pool, x, parts, activation, output);
 }
 
-/// Computes `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a view.
+/// Computes `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a
+/// view.
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     #[cfg(feature = "autodiff")]
     if let Some(y) = crate::grad::linear(&x, &weight, bias.as_ref()) {

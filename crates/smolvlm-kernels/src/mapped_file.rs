@@ -12,9 +12,9 @@ use memmap2::Mmap;
 /// Pages are loaded on first access, so opening a file costs no memory.
 /// [`release`](Self::release) frees resident pages, so that a loader can read a file larger than memory.
 ///
-/// The file must not be truncated or rewritten while it is mapped: reading a page that no longer exists ends the process
-/// (`SIGBUS` on Unix), and a reader may see a mix of old and new bytes. Replace a mapped file by renaming a new one over
-/// it, which does not affect the mapping.
+/// The file must not be truncated or rewritten while it is mapped: reading a page that no longer exists ends the
+/// process (`SIGBUS` on Unix), and a reader may see a mix of old and new bytes. Replace a mapped file by renaming a new
+/// one over it, which does not affect the mapping.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Mmap,
@@ -38,7 +38,8 @@ impl MappedFile {
         #[expect(unsafe_code, reason = "mapping a file; see SAFETY")]
         // SAFETY: the map is private to this value and only ever read, through `&[u8]`. What Rust cannot rule out is
         // another process changing the file meanwhile: bytes under a shared reference would then change or vanish. The
-        // type's documentation requires the caller to prevent that; model files are written once and replaced by renaming.
+        // type's documentation requires the caller to prevent that; model files are written once and replaced by
+        // renaming.
         let map = unsafe { Mmap::map(&file)? };
         Ok(Self { map })
     }
@@ -46,8 +47,8 @@ impl MappedFile {
     /// Advises the system that the bytes of `range` are not needed for now, so that their pages no longer count towards
     /// the resident memory of this process.
     ///
-    /// They stay readable: the next access loads them from the file again. Parts of `range` past the end of the file are
-    /// ignored. If the system rejects the advice, the pages merely stay resident. Does nothing outside Unix.
+    /// They stay readable: the next access loads them from the file again. Parts of `range` past the end of the file
+    /// are ignored. If the system rejects the advice, the pages merely stay resident. Does nothing outside Unix.
     #[allow(unsafe_code)]
     pub fn release(&self, range: Range<usize>) {
         let end = range.end.min(self.map.len());

@@ -57,8 +57,8 @@ impl RmsNorm {
         Self { weight: Initializer::Ones.init([width], device), eps }
     }
 
-    /// Normalizes in f32 and rounds to the data type of `x` before the multiplication with the weight, as in transformers
-    /// 5.24.0 (modeling_llama.py).
+    /// Normalizes in f32 and rounds to the data type of `x` before the multiplication with the weight, as in
+    /// transformers 5.24.0 (modeling_llama.py).
     ///
     /// # Shapes
     ///

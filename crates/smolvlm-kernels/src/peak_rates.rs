@@ -13,8 +13,8 @@ use burn::tensor::{DType, Device};
 
 /// Peak rates of this machine or of one of its devices. A multiply-add counts as two operations; 1 G is 1e9.
 ///
-/// Arithmetic is measured in registers, with the processor's widest instructions for the format: no program that loads its
-/// operands from memory reaches these rates. Formats without such an instruction have no rate.
+/// Arithmetic is measured in registers, with the processor's widest instructions for the format: no program that loads
+/// its operands from memory reaches these rates. Formats without such an instruction have no rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeakRates {
     /// Rate of f32 multiply-adds.
@@ -28,8 +28,8 @@ pub struct PeakRates {
 }
 
 impl PeakRates {
-    /// Measures a device with Burn's large matrix products and copies; `None` if the device fails. Takes a few seconds and
-    /// up to 512 MiB of the device's memory.
+    /// Measures a device with Burn's large matrix products and copies; `None` if the device fails. Takes a few seconds
+    /// and up to 512 MiB of the device's memory.
     pub fn of_device(device: &Device) -> Option<Self> {
         Some(Self {
             fma_f32_gflops: device::matmul(device, DType::F32)?,

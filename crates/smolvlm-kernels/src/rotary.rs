@@ -2,7 +2,8 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-/// Tables of the cosines and sines of rotary position embedding (Su et al. 2021, arXiv 2104.09864) for positions from 0.
+/// Tables of the cosines and sines of rotary position embedding (Su et al. 2021, arXiv 2104.09864) for positions from
+/// 0.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[positions, head_dim]`, both halves equal.
@@ -12,8 +13,8 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Computes the tables of `positions` positions from the inverse frequencies of half a head. Angles, cosines and sines
-    /// are computed in f32 and then rounded to `dtype`, as in transformers 5.24.0 (modeling_llama.py).
+    /// Computes the tables of `positions` positions from the inverse frequencies of half a head. Angles, cosines and
+    /// sines are computed in f32 and then rounded to `dtype`, as in transformers 5.24.0 (modeling_llama.py).
     pub fn new(inverse_frequencies: &[f32], positions: usize, device: &Device, dtype: DType) -> Self {
         let half = inverse_frequencies.len();
         let table = |function: fn(f32) -> f32| {
@@ -56,8 +57,8 @@ impl Rotary {
     }
 }
 
-/// Applies rotary position embedding, `x * cos + rotate_half(x) * sin`, with the halves of a head as the two coordinates
-/// (the layout of llama checkpoints; GPT-J pairs neighbors instead).
+/// Applies rotary position embedding, `x * cos + rotate_half(x) * sin`, with the halves of a head as the two
+/// coordinates (the layout of llama checkpoints; GPT-J pairs neighbors instead).
 ///
 /// # Shapes
 ///

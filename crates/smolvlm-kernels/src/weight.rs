@@ -27,8 +27,8 @@ pub struct Packed {
 }
 
 impl Weight<4> {
-    /// Convolution of non-overlapping patches as a matrix product with the filters, `[out, channels, height, width]`, plus a
-    /// bias.
+    /// Convolution of non-overlapping patches as a matrix product with the filters, `[out, channels, height, width]`,
+    /// plus a bias.
     ///
     /// # Shapes
     ///

@@ -7,7 +7,7 @@ use crate::options::resolve_format;
 use crate::run::Run;
 use crate::threads::Threads;
 use crate::{
-    Cancel, PeakRates, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, Progress, Source, Stream,
+    Cancel, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, PeakRates, Progress, Source, Stream,
     Truncation, estimate,
 };
 use burn::tensor::Tensor;

@@ -10,7 +10,7 @@ pub use picture::PictureError;
 
 use crate::args::Bench;
 use crate::failure::Failure;
-use smolvlm::{PeakRates, Device, Options};
+use smolvlm::{Device, Options, PeakRates};
 use stages::{Figure, Measures, Stages};
 use std::io::Write;
 use std::num::NonZero;

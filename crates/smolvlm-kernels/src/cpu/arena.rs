@@ -1,7 +1,7 @@
 //! Arena for packed weights, on huge pages where the system supports them.
 //!
-//! A decoding step reads all weights of the text model once. With pages of 4 kB, TLB misses take a good part of that time. A
-//! matrix is smaller than a huge page, so matrices share blocks of memory.
+//! A decoding step reads all weights of the text model once. With pages of 4 kB, TLB misses take a good part of that
+//! time. A matrix is smaller than a huge page, so matrices share blocks of memory.
 
 use super::aligned_buf::CacheLine;
 use memmap2::{Advice, MmapMut};
@@ -26,8 +26,8 @@ struct Block {
 }
 
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
-// SAFETY: the pointer is that of the map, which may move between threads. Each range is allocated once and written before it
-// is shared; see `WeightBuf`.
+// SAFETY: the pointer is that of the map, which may move between threads. Each range is allocated once and written
+// before it is shared; see `WeightBuf`.
 unsafe impl Send for Block {}
 #[expect(unsafe_code, reason = "memory with parts of several owners")]
 // SAFETY: likewise.

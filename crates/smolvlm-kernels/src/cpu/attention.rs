@@ -56,8 +56,8 @@ pub enum KeyMask<'a> {
     All,
     /// Keys that are true in `[batch, keys]`; at least one per sequence.
     Keys(&'a [bool]),
-    /// Causal mask with left padding. The queries are the last tokens; each attends to itself and earlier tokens, except
-    /// for padding. Padding tokens attend only to themselves.
+    /// Causal mask with left padding. The queries are the last tokens; each attends to itself and earlier tokens,
+    /// except for padding. Padding tokens attend only to themselves.
     Causal {
         /// Padding tokens at the start of each sequence.
         padding: &'a [usize],
@@ -91,7 +91,8 @@ pub struct AttentionScratch {
     values: AlignedBuf,
 }
 
-/// Computes `softmax(q k^T / sqrt(width)) v`, with softmax in f32, into `out`: one row of `[heads * width]` values per query.
+/// Computes `softmax(q k^T / sqrt(width)) v`, with softmax in f32, into `out`: one row of `[heads * width]` values per
+/// query.
 ///
 /// # Panics
 ///
@@ -202,7 +203,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// Packs values as columns: `[panel][step][32 positions of the head]`, where a step holds one key in f32, two in bf16.
+    /// Packs values as columns: `[panel][step][32 positions of the head]`, where a step holds one key in f32, two in
+    /// bf16.
     fn pack_values<E: Element>(values: &[E], token: usize, count: usize, width: usize, out: &mut [u32]) {
         let steps = count.next_multiple_of(COLUMNS) / E::STEP;
         for (panel, out) in out.chunks_exact_mut(steps * COLUMNS).enumerate() {
@@ -274,7 +276,7 @@ impl<E: Element> QueryBlock<E> {
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
         let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
-        // No query of the strip sees more keys than the last one.
+        // No query of the strip attends to more keys than the last one.
         let end = self.shape.range(mask, batch, first + rows - 1).end;
         let panels = end.div_ceil(COLUMNS).min(key_panels);
         let a = Operand {

@@ -11,8 +11,8 @@ use super::shared_slice::SharedSlice;
 use crate::activation::Activation;
 use ::half::bf16;
 
-/// The output of a matrix product and the operations fused into the write: bias, activation, and addition to the existing
-/// values.
+/// The output of a matrix product and the operations fused into the write: bias, activation, and addition to the
+/// existing values.
 ///
 /// Each epilogue has exclusive access to its columns: it cannot be cloned, only split, and a product that writes to it
 /// consumes it.

@@ -14,8 +14,8 @@ impl<E: Element + burn::tensor::Element> TensorElement for E {}
 pub struct HostValues(FlexTensor);
 
 impl HostValues {
-    /// Borrows the values of a tensor on Burn's CPU backend, row-major. They are copied only if the data type differs or the
-    /// tensor is not contiguous.
+    /// Borrows the values of a tensor on Burn's CPU backend, row-major. They are copied only if the data type differs
+    /// or the tensor is not contiguous.
     ///
     /// # Panics
     ///

@@ -68,8 +68,8 @@ impl Isa {
     }
 }
 
-/// Defines a function that is compiled for each vector instruction set and dispatched at run time. In its body, the constant
-/// `FUSED` tells whether the processor has fused multiply-adds.
+/// Defines a function that is compiled for each vector instruction set and dispatched at run time. In its body, the
+/// constant `FUSED` tells whether the processor has fused multiply-adds.
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$generic:ident: $bound:path>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*

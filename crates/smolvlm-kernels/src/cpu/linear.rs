@@ -15,8 +15,8 @@ const BLOCK_BYTES: usize = 320 << 10;
 /// Parts of panels per thread, so that the other threads take over the work of a delayed one.
 const PARTS_PER_THREAD: usize = 3;
 
-/// Multiplies activations with several matrices, as one parallel region: a block of rows stays in the cache of a core while
-/// it is multiplied with the panels of all matrices.
+/// Multiplies activations with several matrices, as one parallel region: a block of rows stays in the cache of a core
+/// while it is multiplied with the panels of all matrices.
 ///
 /// # Panics
 ///
@@ -120,8 +120,9 @@ fn check(x: &PackedLhs, matrix: &PackedMatrix) {
     assert_eq!(x.format(), matrix.format(), "activations and matrix must have the same format");
 }
 
-/// Calls `task` for each block of rows and each panel, in the order of the blocks. A block of rows stays in the cache of a
-/// core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in memory.
+/// Calls `task` for each block of rows and each panel, in the order of the blocks. A block of rows stays in the cache
+/// of a core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in
+/// memory.
 fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
     let tiles = x.rows().div_ceil(ROWS);
     let max_tiles = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);

@@ -1,7 +1,8 @@
 //! CPU kernels: packed weights, and matrix products, norms and attention over slices, on a pool of spinning threads.
 //!
-//! Burn's CPU backend converts half precision on every call, evaluates math functions one value at a time and allocates every
-//! result. The packed model works on its own buffers instead and uses Burn tensors only for its inputs and outputs.
+//! Burn's CPU backend converts half precision on every call, evaluates math functions one value at a time and allocates
+//! every result. The packed model works on its own buffers instead and uses Burn tensors only for its inputs and
+//! outputs.
 
 mod aligned_buf;
 mod arena;

@@ -10,7 +10,8 @@ use super::shared_slice::SharedSlice;
 use crate::{Format, GROUP};
 use std::sync::{Mutex, PoisonError};
 
-/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and steps.
+/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and
+/// steps.
 #[derive(Debug)]
 pub struct PackedMatrix {
     format: Format,
@@ -49,8 +50,8 @@ impl Format {
 }
 
 impl PackedMatrix {
-    /// Packs a matrix. `row` fills a slice of `inputs` values with the row of an output; it is called from several threads,
-    /// once per row.
+    /// Packs a matrix. `row` fills a slice of `inputs` values with the row of an output; it is called from several
+    /// threads, once per row.
     ///
     /// # Errors
     ///

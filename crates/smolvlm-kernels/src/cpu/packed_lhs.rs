@@ -156,7 +156,8 @@ impl PackedLhs {
     }
 }
 
-/// Row stride in words: an odd number of whole cache lines, which avoids cache set conflicts between the rows of a tile.
+/// Row stride in words: an odd number of whole cache lines, which avoids cache set conflicts between the rows of a
+/// tile.
 fn stride(steps: usize) -> usize {
     (steps.div_ceil(16) | 1) * 16
 }
@@ -180,8 +181,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// Quantizes values to integers from -127 to 127 and returns the scale. A row with a NaN or infinity becomes zeros with a
-    /// scale of NaN, so that all its products are NaN.
+    /// Quantizes values to integers from -127 to 127 and returns the scale. A row with a NaN or infinity becomes zeros
+    /// with a scale of NaN, so that all its products are NaN.
     fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
         const LANES: usize = 16;
         // Adding 1.5 * 2^23 rounds to an integer, which the lowest bits then hold.

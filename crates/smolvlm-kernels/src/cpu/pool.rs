@@ -1,7 +1,7 @@
 //! Thread pool whose threads spin while they wait for work.
 //!
-//! A decoding step is some 150 parallel regions of a few microseconds each. Waking sleeping threads would take longer than the
-//! work, so the threads of a [`Pool`] spin for a while before they sleep.
+//! A decoding step is some 150 parallel regions of a few microseconds each. Waking sleeping threads would take longer
+//! than the work, so the threads of a [`Pool`] spin for a while before they sleep.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::hint::spin_loop;
@@ -15,8 +15,8 @@ const SPIN_LIMIT: Duration = Duration::from_micros(300);
 
 /// A pool of threads that run parallel regions of numbered tasks together with the calling thread.
 ///
-/// Each thread starts with its own share of the tasks, the same in every region with as many tasks, so that it finds its rows
-/// and weights in its cache, and then takes over tasks of other threads. Tasks must not depend on each other.
+/// Each thread starts with its own share of the tasks, the same in every region with as many tasks, so that it finds
+/// its rows and weights in its cache, and then takes over tasks of other threads. Tasks must not depend on each other.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -82,8 +82,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The pool of the calling thread: the one entered with [`enter`](Self::enter), otherwise a shared one with as many threads
-    /// as the current rayon pool. If the system cannot start threads, that pool is single-threaded.
+    /// The pool of the calling thread: the one entered with [`enter`](Self::enter), otherwise a shared one with as many
+    /// threads as the current rayon pool. If the system cannot start threads, that pool is single-threaded.
     pub fn current() -> Arc<Self> {
         ENTERED.with_borrow(Clone::clone).unwrap_or_else(|| {
             static SHARED: SharedPools = SharedPools(Mutex::new(Vec::new()));

@@ -3,8 +3,8 @@
 use super::half;
 use crate::GROUP;
 
-/// Quantizes a row to 8 bits and returns the scale. A row with a NaN or infinity becomes zeros with an infinite scale, which
-/// makes every product NaN.
+/// Quantizes a row to 8 bits and returns the scale. A row with a NaN or infinity becomes zeros with an infinite scale,
+/// which makes every product NaN.
 pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> f32 {
     let scale = largest_magnitude(row) / 127.0;
     let inverse = safe_inverse(scale);
@@ -27,8 +27,8 @@ fn safe_inverse(scale: f32) -> f32 {
     if inverse.is_finite() { inverse } else { 0.0 }
 }
 
-/// Rounds values below 2^22 to the nearest integer, ties to even: a sum with 1.5 * 2^23 has no fraction bits. Without SSE4.1,
-/// `round_ties_even` is a function call and takes ten times as long.
+/// Rounds values below 2^22 to the nearest integer, ties to even: a sum with 1.5 * 2^23 has no fraction bits. Without
+/// SSE4.1, `round_ties_even` is a function call and takes ten times as long.
 fn nearest(value: f32) -> f32 {
     const ROUND: f32 = 1.5 * (1 << 23) as f32;
     (value + ROUND) - ROUND
@@ -37,9 +37,9 @@ fn nearest(value: f32) -> f32 {
 /// Candidates for the unrounded code of the largest weight of a group.
 const LEVELS: [f32; 8] = [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5];
 
-/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and the codes, with 8 added. Of several scales
-/// that map the largest weight to the largest codes, it takes the one with the least squared error. Quantization is
-/// idempotent: quantizing the dequantized weights gives the same values.
+/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and the codes, with 8 added. Of several
+/// scales that map the largest weight to the largest codes, it takes the one with the least squared error. Quantization
+/// is idempotent: quantizing the dequantized weights gives the same values.
 pub fn quantize_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
     let peak = values.iter().fold(0.0_f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
     let level = |value: f32, inverse: f32| nearest((value * inverse).clamp(-8.0, 7.0));

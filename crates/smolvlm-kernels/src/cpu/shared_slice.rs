@@ -11,8 +11,8 @@ pub(crate) struct SharedSlice<'a, T> {
 }
 
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
-// SAFETY: a mutable slice of `Send` values may be used by other threads; the callers of `part` ensure that no two use the
-// same part at the same time.
+// SAFETY: a mutable slice of `Send` values may be used by other threads; the callers of `part` ensure that no two use
+// the same part at the same time.
 unsafe impl<T: Send> Send for SharedSlice<'_, T> {}
 #[expect(unsafe_code, reason = "a slice handed to several threads")]
 // SAFETY: likewise.

@@ -8,8 +8,8 @@ use super::matrix::Element;
 use super::micro::avx512_math::{softmax_bf16, softmax_f32};
 use crate::exp::exp2;
 
-/// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax, and returns the sum. If a score is NaN, so
-/// is the sum.
+/// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax, and returns the sum. If a score is
+/// NaN, so is the sum.
 #[allow(unsafe_code)]
 pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
     assert_eq!(scores.len(), weights.len(), "as many weights as scores");

@@ -1,11 +1,11 @@
-//! From token to embedding, and from logits to token.
+//! Token embedding and argmax: the first and the last kernel of a decode step.
 
 use cubecl::prelude::*;
 
-/// Units of a cube that embeds.
+/// Units per cube of [`embed`].
 pub const UNITS: u32 = 256;
 
-/// The rows of a table that belong to the tokens. A cube is a row. It begins a step: `len[0]` counts the new token from here on.
+/// Looks up the embeddings of the tokens, one cube per row. As the first kernel of a step, it increments `len[0]`.
 #[cube(launch_unchecked)]
 pub fn embed<W: Float, N: Size>(
     table: &[Vector<W, N>],
@@ -27,8 +27,9 @@ pub fn embed<W: Float, N: Size>(
     }
 }
 
-/// The first of the largest logits of each row, a cube of so many units, a power of two, to `tokens`; the same with its logit's bits to `found`, `[slot, row, 2]`
-/// with the last bit of the number of cached tokens as the slot.
+/// Argmax over the logits of each row; of equal logits, the first. Each cube handles a row, with `units` units, a power
+/// of two. Writes the token to `tokens`, and the token and the bits of its logit to `found`, `[slot, row, 2]`, whose
+/// slot is the lowest bit of the number of cached tokens.
 #[cube(launch_unchecked)]
 pub fn argmax<N: Size>(
     logits: &[Vector<f32, N>],
@@ -41,7 +42,7 @@ pub fn argmax<N: Size>(
 ) {
     let row = CUBE_POS_X;
     let seen = len[0];
-    // Not a number is never larger.
+    // A comparison with NaN is false, so NaN is never selected.
     let (mut best, mut token) = (f32::min_value(), 0u32);
     let lanes = N::value();
     let lanes = comptime!(lanes as u32);

@@ -1,32 +1,33 @@
-//! Attention of one new token a row: rotation, writing of its key and value, and the weighted sum, in one launch.
+//! Fused decode attention for one new token per row: rotary embedding, the write to the cache, and attention, in one
+//! launch.
 
 use super::reduce::{LANES, over_strides, over_units};
 use cubecl::prelude::*;
 
-/// Units of a cube.
+/// Units per cube.
 pub const UNITS: u32 = 256;
-/// Keys that a cube sees.
+/// Keys per cube.
 pub const CHUNK: u32 = 512;
 
-/// Values that a unit fetches at once.
+/// Value vectors that a unit loads at once.
 const FETCHED: u32 = 4;
-/// A key that no query sees.
+/// Score of a masked key.
 const HIDDEN: f32 = -1.0e30;
 
-/// What is known when the attention is compiled.
+/// Compile-time parameters of the attention kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionConfig {
-    /// Heads of keys and values.
+    /// Number of key and value heads.
     pub kv_heads: u32,
-    /// Query heads for each of them.
+    /// Query heads per key head.
     pub group: u32,
-    /// Vectors of a head.
+    /// Vectors per head.
     pub width: u32,
-    /// Whether planes have [`LANES`] units and operations across them.
+    /// Whether planes have [`LANES`] units and support plane operations.
     pub planes: bool,
 }
 
-/// A vector of a head that is rotated to its position.
+/// A vector of a head, with rotary position embedding applied.
 #[cube]
 fn rotated<W: Float, N: Size>(
     projected: &[f32],
@@ -56,11 +57,13 @@ fn rotated<W: Float, N: Size>(
     out
 }
 
-/// Queries, keys and values of a new token of each row, `projected`, meet the keys that the cache holds and their own, and join the
-/// cache. A cube is a chunk of keys, a key head and a row.
+/// Computes the attention of the new token of each row over the cached keys and its own, and appends its key and value
+/// to the cache. `projected` holds the queries, keys and values of the new tokens. Each cube handles a chunk of keys of
+/// one key head of one row.
 ///
-/// `len[0]` tokens are in the cache, the new one among them, and `padding[row]` of them hidden. With one chunk `out` is the attention; with more, sums of
-/// each chunk are `out` and their largest scores and the sums of their weights are `weights`.
+/// The cache holds `len[0]` tokens, including the new one, of which the first `padding[row]` are masked. With one
+/// chunk, `out` is the attention output. With more, as in flash decoding, `out` is the weighted sum of each chunk, and
+/// `weights` holds the largest score and the sum of the weights of each chunk.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn attend<W: Float, N: Size>(
@@ -92,7 +95,7 @@ pub fn attend<W: Float, N: Size>(
     }
     let position = token - hidden;
     let count = min(CHUNK, token + 1 - start);
-    // Of this row: queries of all heads, keys of all heads, values of all heads.
+    // Layout of a row of `projected`: queries of all heads, keys of all heads, values of all heads.
     let of_row = row * comptime!((kv_heads * group + 2 * kv_heads) * dim);
     let of_keys = of_row + comptime!(kv_heads * group * dim) + head * dim;
     let of_values = of_keys + comptime!(kv_heads * dim);
@@ -190,7 +193,7 @@ pub fn attend<W: Float, N: Size>(
         sums[query] = Vector::new(0.0f32);
     }
     let (index, part) = (UNIT_POS % width, UNIT_POS / width);
-    // As many at once as a cube has, so that they are fetched together.
+    // Unrolled, so that the loads are issued together.
     let mut at_once = part;
     while at_once < count {
         #[unroll]
@@ -210,7 +213,7 @@ pub fn attend<W: Float, N: Size>(
         }
         at_once += parts * FETCHED;
     }
-    // Units of a plane that have the same part of a head add up first, where they can.
+    // With plane operations, units of a plane with the same part of a head are reduced first.
     let shuffled = comptime!(planes && width <= LANES && LANES.is_multiple_of(width));
     let left = comptime!(if shuffled { UNITS / LANES } else { UNITS / width });
     let mut partial = Shared::<[Vector<f32, N>]>::new_slice((group * left * width) as usize);
@@ -250,7 +253,7 @@ pub fn attend<W: Float, N: Size>(
     }
 }
 
-/// The value of a query, where arrays in registers can only be indexed by constants.
+/// The value of a query; arrays in registers can only be indexed by constants.
 #[cube]
 fn value_at(values: &Array<f32>, query: u32, #[comptime] group: u32) -> f32 {
     let mut found = 0.0f32;
@@ -263,7 +266,7 @@ fn value_at(values: &Array<f32>, query: u32, #[comptime] group: u32) -> f32 {
     found
 }
 
-/// Puts the sums of all chunks of [`attend`] together. A cube is a head of a row.
+/// Combines the sums of all chunks of [`attend`]. Each cube handles a head of a row.
 #[cube(launch_unchecked)]
 pub fn combine<N: Size>(
     sums: &[Vector<f32, N>],

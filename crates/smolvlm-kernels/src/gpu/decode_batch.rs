@@ -1,4 +1,4 @@
-//! Rows that are decoded together, and how their steps follow each other without waiting for the host.
+//! State of a batch of rows that are decoded together, with steps that run ahead of the host.
 
 use super::attention::CHUNK;
 use super::decoder::Decoder;
@@ -10,21 +10,21 @@ use cubecl::prelude::*;
 use cubecl::server::{Handle, ServerError};
 use cubecl_environment::stream::StreamId;
 
-/// Rows that are decoded together.
+/// A batch of rows that are decoded together.
 pub struct DecodeBatch {
     client: Client,
     stream: StreamId,
     pub(super) cache: Cache,
     pub(super) count: usize,
     pub(super) buffers: Buffers,
-    /// Tokens in the cache after the last step that was asked for.
+    /// Tokens in the cache after the last requested step.
     len: usize,
-    /// Whether the card is a step further than that, with the tokens that it found itself.
+    /// Whether the GPU has already launched the next step, with the tokens of its own argmax.
     ahead: bool,
     recording: Recording,
 }
 
-/// What a step reads and writes.
+/// Buffers that a step reads and writes.
 pub(super) struct Buffers {
     pub(super) len: Handle,
     pub(super) padding: Handle,
@@ -39,20 +39,20 @@ pub(super) struct Buffers {
     pub(super) found: Handle,
 }
 
-/// All launches of a step as one. They must have all their memory on the stream that records.
+/// Recording of all launches of a step as one graph. All their memory must belong to the stream that records.
 enum Recording {
-    /// Nothing was launched yet.
+    /// No step has been launched yet.
     None,
-    /// A step was launched kernel by kernel: all are compiled.
+    /// A step was launched kernel by kernel, so all kernels are compiled.
     Compiled,
-    /// It goes where the stream's other work goes.
+    /// The recorded graph, replayed on the same stream.
     Done(Graph),
-    /// The device records nothing, or memory is on other streams.
+    /// The device does not support recording, or memory belongs to other streams.
     Impossible,
 }
 
 impl DecodeBatch {
-    /// Rows whose cache holds `len` tokens, the first `padding` of each hidden.
+    /// Creates a batch whose cache holds `len` tokens, of which the first `padding` of each row are masked.
     pub fn new(decoder: &Decoder, cache: Cache, len: usize, padding: &[u32]) -> Self {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, .. } = decoder.sizes;
         let (client, count) = (&decoder.client, padding.len());
@@ -79,8 +79,8 @@ impl DecodeBatch {
         Self { client: client.clone(), stream: here, cache, count, buffers, len, ahead: false, recording }
     }
 
-    /// Runs a token of each row and finds the likeliest next one. None are the tokens that the last step found. Does not wait.
-    /// There must be room in the cache.
+    /// Launches a step that runs one token of each row and computes the argmax of the logits; `None` stands for the
+    /// tokens of the last argmax. Does not wait. There must be room in the cache.
     pub fn step(&mut self, decoder: &Decoder, tokens: Option<&[u32]>) {
         let write = |handle: &Handle, words: &[u32]| {
             decoder.client.write(handle, Bytes::from_bytes_vec(u32::as_bytes(words).to_vec()));
@@ -97,12 +97,12 @@ impl DecodeBatch {
         self.len += 1;
     }
 
-    /// The likeliest next token of each row after the last step, with its logit. With `run_ahead` the GPU starts
-    /// the next step with these tokens before the host reads them, if the cache has room.
+    /// The most likely next token of each row after the last step, with its logit. With `run_ahead`, the GPU starts the
+    /// next step with these tokens before the host reads them, if the cache has room.
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn argmax(&mut self, decoder: &Decoder, run_ahead: bool) -> Result<Vec<(u32, f32)>, String> {
         let reading = decoder.client.read_async(vec![self.buffers.found.clone()]);
         if run_ahead && !self.ahead && self.len < self.cache.capacity {
@@ -111,15 +111,15 @@ impl DecodeBatch {
         }
         let read = read_sync(reading).map_err(|error| error.to_string())?;
         let words: &[u32] = read.first().map(|bytes| u32::from_bytes(bytes)).unwrap_or_default();
-        let of_step = words.chunks(2 * self.count).nth(self.len % 2).unwrap_or_default();
-        Ok(of_step.chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect())
+        let latest = words.chunks(2 * self.count).nth(self.len % 2).unwrap_or_default();
+        Ok(latest.chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect())
     }
 
-    /// The logits of the last step, `[rows, vocabulary]`, unless the card runs ahead.
+    /// The logits of the last step, `[rows, vocabulary]`, unless the GPU runs ahead.
     ///
     /// # Errors
     ///
-    /// What the device says.
+    /// The error message of the device.
     pub fn logits(&self, decoder: &Decoder) -> Result<Vec<f32>, String> {
         let bytes = decoder.client.read_one(self.buffers.logits.clone()).map_err(|error| error.to_string())?;
         Ok(f32::from_bytes(&bytes).to_vec())
@@ -129,7 +129,7 @@ impl DecodeBatch {
         match &mut self.recording {
             _ if StreamId::current() != self.stream => self.recording = Recording::Impossible,
             Recording::Done(graph) => {
-                // It reads and writes what this object and the decoder own, in the order of their stream.
+                // The graph accesses buffers owned by this object and the decoder, in the order of their stream.
                 if unsafe { graph.replay() }.is_ok() {
                     return;
                 }
@@ -147,7 +147,7 @@ impl DecodeBatch {
 }
 
 impl Drop for DecodeBatch {
-    /// Waits for a step that ran ahead: until then the card writes into the cache, which others may get.
+    /// Waits for a step that ran ahead: until then the GPU writes to the cache, whose memory may be reused.
     fn drop(&mut self) {
         if self.ahead {
             // The result of that step is discarded, and so is its error.
@@ -156,7 +156,7 @@ impl Drop for DecodeBatch {
     }
 }
 
-/// Launches a step, and records the launches of the next one.
+/// Launches a step and records the launches of the next one.
 fn launch_and_record(rows: &DecodeBatch, decoder: &Decoder) -> Result<Graph, ServerError> {
     let prepared = decoder.client.graph_prepare();
     decoder.launch(rows);

@@ -1,4 +1,4 @@
-//! Decode steps of a llama decoder on a card, in five launches a layer and without the host between token and token.
+//! Decode steps of a llama decoder on a GPU, with five launches per layer and no host synchronization between tokens.
 
 use super::argmax;
 use super::attention::{self, AttentionConfig, CHUNK};
@@ -10,12 +10,13 @@ use super::weights::{Sizes, Weights};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-/// Outputs that share a reading of [`MANY_ROWS`].
+/// Outputs that share a load of the inputs from [`MANY_ROWS`] rows.
 const SHARED: usize = 4;
-/// With fewer rows, more outputs in each cube leave too few cubes: 8 rows took a third longer on an NVIDIA H200.
+/// Minimum number of rows to share loads. With fewer rows, more outputs per cube leave too few cubes: 8 rows took a
+/// third longer on an NVIDIA H200.
 const MANY_ROWS: usize = 32;
 
-/// A decoder whose weights are on a card.
+/// A decoder whose weights are on a GPU.
 pub struct Decoder {
     pub(super) client: Client,
     pub(super) sizes: Sizes,
@@ -25,7 +26,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder of these weights; none if its sizes do not suit the kernels or the card.
+    /// Creates a decoder with these weights; `None` if the kernels or the GPU do not support its sizes.
     pub fn new(client: Client, sizes: Sizes, weights: Weights) -> Option<Self> {
         let widths = [sizes.hidden, sizes.inner, sizes.head_dim, sizes.heads * sizes.head_dim];
         let lanes = vector_size(&client, sizes.weights, &widths)?;
@@ -44,18 +45,18 @@ impl Decoder {
         suits.then_some(Self { client, sizes, weights, lanes, planes })
     }
 
-    /// Layers of the decoder.
+    /// Number of layers.
     pub fn layers(&self) -> usize {
         self.weights.layers.len()
     }
 
-    /// Launches a step of the rows: what their tokens say is run, and what follows are their tokens.
+    /// Launches a decode step: runs the current token of each row and replaces it by the next one.
     pub(super) fn launch(&self, rows: &DecodeBatch) {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, eps, weights: elem } = self.sizes;
         let (client, buffers, count) = (&self.client, &rows.buffers, rows.count as u32);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
         let batch = [1, 2, 4].into_iter().find(|&batch| count <= batch).unwrap_or(8_u32);
-        // Several outputs share what they read of several rows.
+        // With many rows, several outputs share a load of the inputs.
         let divide = [queries, keys, hidden, inner, vocabulary].iter().all(|count| count.is_multiple_of(SHARED));
         let outputs = if self.planes && rows.count >= MANY_ROWS && divide { SHARED } else { 1 } as u32;
         let config =
@@ -72,7 +73,7 @@ impl Decoder {
         let cache_len = rows.count * kv_heads * rows.cache.capacity * head_dim;
         let table = vocabulary * hidden;
 
-        // The buffers are as long as their shapes say, and every kernel keeps to them.
+        // The buffers have the lengths of their shapes, and kernels stay within them.
         let add = |x: &Handle, weights: &Handle, inputs: usize| unsafe {
             gemv::residual_gemv::launch_unchecked(
                 client,

@@ -1,25 +1,25 @@
-//! Norms, activations and rotations of whole tensors, a launch each.
+//! Kernels for norms, activations and rotary embedding of whole tensors.
 
 use super::reduce::{LANES, sum_over_lanes};
 use cubecl::prelude::*;
 
-/// Rows of a cube, each of [`LANES`] units.
+/// Rows per cube, each with [`LANES`] units.
 pub const ROWS: u32 = 8;
-/// Units of a cube where each has a vector.
+/// Units per cube of kernels with one vector or value pair per unit.
 pub const UNITS: u32 = 256;
 
-/// Which norm.
+/// Compile-time parameters of a norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NormKind {
-    /// Vectors of a row.
+    /// Vectors per row.
     pub width: u32,
-    /// Whether the mean is subtracted, and a bias added.
+    /// Layer norm, which subtracts the mean and adds a bias, instead of RMS norm.
     pub is_layer_norm: bool,
-    /// Whether planes have [`LANES`] units and can sum.
+    /// Whether planes have [`LANES`] units and support sums.
     pub planes: bool,
 }
 
-/// The norm of each row. RMS norm is rounded before the multiplication with the weight, layer norm once at the end.
+/// Normalizes each row. RMS norm rounds before the multiplication with the weight, layer norm once at the end.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn normalize<E: Float, N: Size>(
@@ -37,7 +37,7 @@ pub fn normalize<E: Float, N: Size>(
     let count = comptime!((width as usize * lanes) as f32).runtime();
     let mut scratch = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
     let row = CUBE_POS_X * ROWS + UNIT_POS_Y;
-    // Rows that are none do the work of the last one, since all units meet in the sums.
+    // Units past the last row repeat it, since all units must take part in the reductions.
     let start = min(row, rows - 1) * width;
     let mut mean = 0.0f32;
     if comptime!(kind.is_layer_norm) {
@@ -75,7 +75,7 @@ pub fn normalize<E: Float, N: Size>(
     }
 }
 
-/// `z sigmoid(factor z)`, with a factor that depends on `z` for the tanh approximation of GELU.
+/// `z sigmoid(slope z)`; the slope is 1 for SiLU and depends on `z` for the tanh approximation of GELU.
 #[cube]
 fn activated<N: Size>(z: Vector<f32, N>, #[comptime] is_gelu: bool) -> Vector<f32, N> {
     let mut slope = Vector::<f32, N>::new(1.0f32);
@@ -85,7 +85,8 @@ fn activated<N: Size>(z: Vector<f32, N>, #[comptime] is_gelu: bool) -> Vector<f3
     z / (Vector::new(1.0f32) + (-(slope * z)).exp())
 }
 
-/// The activation of each value: SiLU, or GELU's tanh approximation. With `gated` it is rounded and multiplied with `factor`.
+/// Applies SiLU or the tanh approximation of GELU to each value. With `gated`, the result is rounded and multiplied
+/// with `factor`.
 #[cube(launch_unchecked)]
 pub fn activate<E: Float, N: Size>(
     x: &[Vector<E, N>],
@@ -109,8 +110,9 @@ pub fn activate<E: Float, N: Size>(
     }
 }
 
-/// Heads `[B, heads, T, head_dim]`, read with these strides, rotated to positions whose cosines and sines are `[B or 1, T,
-/// head_dim]`, `of_batch` values a row. A unit is a value of the first half of a head and one of the second.
+/// Applies rotary position embedding to heads `[B, heads, T, head_dim]`, read with these strides. Cosines and sines are
+/// `[B or 1, T, head_dim]`, with a batch stride of `of_batch`. Each unit handles a value of the first half of a head
+/// and its partner in the second.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn rotate<E: Float>(

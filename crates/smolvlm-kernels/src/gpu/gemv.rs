@@ -1,26 +1,26 @@
-//! Products of weights with a few rows, as decoding makes them: every weight is read once for a group of rows.
+//! GEMV kernels for decoding: products of weights with few rows, in which every weight is read once per group of rows.
 
 use super::reduce::{LANES, sum_over_lanes};
 use cubecl::prelude::*;
 
-/// Groups of [`LANES`] units in a cube.
+/// Groups of [`LANES`] units per cube.
 pub const PLANES: u32 = 8;
 
-/// What is known when a product is compiled.
+/// Compile-time parameters of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GemvConfig {
-    /// Vectors of a row of inputs.
+    /// Vectors per row of inputs.
     pub width: u32,
-    /// Rows of inputs that share a reading of the weights.
+    /// Rows of inputs that share a load of the weights.
     pub batch: u32,
-    /// Outputs that share a reading of the inputs; all numbers of outputs are multiples of it.
+    /// Outputs that share a load of the inputs; divides all numbers of outputs.
     pub outputs: u32,
-    /// Whether planes have [`LANES`] units and can sum.
+    /// Whether planes have [`LANES`] units and support sums.
     pub planes: bool,
 }
 
-/// This unit's share of the products of some outputs, from `output` on, with a group of rows of `x`, `[outputs, batch]`; and with
-/// `normed` of the squares of `x`.
+/// Accumulates this unit's partial dot products of the outputs from `output` with a group of rows of `x`, `[outputs,
+/// batch]`, and with `normed` the partial sums of the squares of `x`.
 #[cube]
 fn dot<W: Float, N: Size>(
     x: &[Vector<f32, N>],
@@ -36,7 +36,7 @@ fn dot<W: Float, N: Size>(
 ) {
     let GemvConfig { width, batch, outputs, .. } = config;
     let steps = comptime!(width.div_ceil(LANES));
-    // Weights of all steps are fetched together where that is not too much code.
+    // Unrolled, unless that is too much code, so that the weights of all steps are loaded together.
     let unrolled = comptime!(steps * batch * outputs <= 16);
     #[unroll(unrolled)]
     for step in 0..steps {
@@ -64,7 +64,8 @@ fn dot<W: Float, N: Size>(
     }
 }
 
-/// The sums of all units, `[outputs, batch]`, divided by the root mean square of the inputs with `normed`.
+/// Reduces the partial sums of all units, `[outputs, batch]`; with `normed`, divides by the root mean square of the
+/// inputs.
 #[cube]
 fn finish(
     sums: &mut Array<f32>,
@@ -100,7 +101,7 @@ fn zeros(#[comptime] count: u32) -> Array<f32> {
     values
 }
 
-/// `out = [a; b; c] rms_norm(x)`: three matrices of `counts` outputs with the same inputs.
+/// Computes `out = [a; b; c] rms_norm(x)`: three matrices of `counts` outputs with the same inputs.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn rms_norm_gemv<W: Float, N: Size>(
@@ -145,7 +146,7 @@ pub fn rms_norm_gemv<W: Float, N: Size>(
     }
 }
 
-/// `out = silu(gate rms_norm(x)) * (up rms_norm(x))`.
+/// Computes `out = silu(gate rms_norm(x)) * (up rms_norm(x))`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn gated_gemv<W: Float, N: Size>(
@@ -171,7 +172,7 @@ pub fn gated_gemv<W: Float, N: Size>(
     }
     let lanes = N::value();
     let inputs = comptime!((config.width as usize * lanes) as f32);
-    // Both have the same inputs, and so the same norm.
+    // Both have the same inputs and therefore the same norm.
     finish(&mut ups, &mut squares, &mut scratch, inputs.runtime(), eps, config, true);
     finish(&mut sums, &mut squares, &mut scratch, inputs.runtime(), eps, config, true);
     if output < count && UNIT_POS_X == 0 {
@@ -190,7 +191,7 @@ pub fn gated_gemv<W: Float, N: Size>(
     }
 }
 
-/// `residual += weights x`.
+/// Computes `residual += weights x`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn residual_gemv<W: Float, N: Size>(

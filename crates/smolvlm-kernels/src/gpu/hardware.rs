@@ -1,17 +1,17 @@
-//! What kernels ask of a device before they are compiled for it.
+//! Device properties that kernels are specialized for.
 
 use super::reduce::LANES;
 use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
-/// Whether a device's planes have [`LANES`] units and operations across them.
+/// Whether planes of the device have [`LANES`] units and support plane operations.
 pub fn has_planes(client: &Client) -> bool {
     let hardware = &client.properties().hardware;
     let widths = (hardware.plane_size_min, hardware.plane_size_max);
     client.features().plane.contains(Plane::Ops) && widths == (LANES, LANES)
 }
 
-/// Values per vector: the most that the device takes, up to 16 bytes, and that divide all widths.
+/// The largest vector size, in values, that the device supports, that is at most 16 bytes, and that divides all widths.
 pub fn vector_size(client: &Client, element: ElemType, widths: &[usize]) -> Option<usize> {
     let widest = (16 / element.size()).min(client.properties().hardware.max_vector_size.max(1));
     let fits = |size: &usize| *size <= widest && widths.iter().all(|width| width % size == 0);

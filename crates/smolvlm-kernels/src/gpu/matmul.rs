@@ -1,4 +1,4 @@
-//! Products of large matrices, by one of CubeK's strategies.
+//! Products of large matrices, with selected CubeK strategies.
 
 use super::tensor::{client, cube_tensor, element, mapped_to};
 use burn::tensor::{DType, Tensor};
@@ -16,11 +16,12 @@ use cubek::matmul::routine::BlueprintStrategy::Inferred;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
-/// Rows of a product from which on tensor cores take several rows of tiles at a time.
+/// Minimum number of rows for the strategy that processes several rows of tiles at a time on tensor cores.
 const MANY_ROWS: usize = 512;
 
-/// The product of two matrices, or of batches of them, on a card with tensor cores; none on other devices, and where Burn's own
-/// strategy is as good. In f32 it is exact, which Burn's is not: tensor cores round f32 to 10 bits of mantissa.
+/// The product of two matrices or batches of matrices on a GPU with tensor cores; `None` on other devices, and where
+/// Burn's own strategy is as fast. In f32 it has full precision, unlike Burn's: tensor cores round f32 to 10 bits of
+/// mantissa.
 pub fn try_matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Tensor<D>> {
     let client = client(&lhs.device())?;
     let strategy = match lhs.dtype() {
@@ -32,13 +33,13 @@ pub fn try_matmul<const D: usize>(lhs: &Tensor<D>, rhs: &Tensor<D>) -> Option<Te
     matmul(lhs.clone(), rhs.clone(), &strategy).ok()
 }
 
-/// Without tensor cores, and so exact in f32.
+/// A strategy without tensor cores, which has full f32 precision.
 pub fn exact() -> Strategy {
     let tile_size = TileSizeSelection::MaxTileSize;
     Strategy::MultiLevel(Staged::DoubleUnit(Inferred(DoubleUnitSelectionArgs { tile_size })))
 }
 
-/// What was fastest on an NVIDIA H200 among the [`strategies`] that compile within seconds: 140 TFLOP/s of bf16.
+/// The fastest strategy on an NVIDIA H200 among the [`strategies`] that compile within seconds: 140 TFLOP/s in bf16.
 fn ordered(rows: u32, tile_matmul: TileMatmulKind) -> Staged {
     let (partition_k, row_count, rows_per_plane) = (Some(2), Some(rows), Some(2));
     let arguments = Inferred(OrderedSelectionArgs { partition_k, row_count, rows_per_plane, tile_matmul });
@@ -48,7 +49,7 @@ fn ordered(rows: u32, tile_matmul: TileMatmulKind) -> Staged {
     }
 }
 
-/// Strategies that are worth trying on a card, with their names.
+/// Named strategies to benchmark on a GPU.
 pub fn strategies() -> Vec<(&'static str, Strategy)> {
     let simple = |multi_rows, tile_matmul| Inferred(SimpleArgs { multi_rows, tile_matmul });
     let double = |specialized, tile_matmul| Inferred(DoubleBufferingArgs { specialized, tile_matmul });
@@ -67,15 +68,15 @@ pub fn strategies() -> Vec<(&'static str, Strategy)> {
     staged.into_iter().map(|(name, strategy)| (name, Strategy::MultiLevel(strategy))).collect()
 }
 
-/// `lhs rhs`, `[.., m, k]` and `[.., k, n]` to `[.., m, n]`, by a strategy.
+/// Multiplies `[.., m, k]` and `[.., k, n]` to `[.., m, n]` with a given strategy.
 ///
 /// # Errors
 ///
-/// Where the strategy does not suit the device or the matrices.
+/// When the strategy does not support the device or the matrices.
 ///
 /// # Panics
 ///
-/// When the tensors are not on a card.
+/// When the tensors are not on a GPU.
 pub fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, strategy: &Strategy) -> Result<Tensor<D>, String> {
     let mut shape = lhs.dims();
     shape[D - 1] = rhs.dims()[D - 1];
@@ -91,7 +92,7 @@ pub fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>, strategy: &Strateg
 
 fn launch(lhs: CubeTensor, rhs: CubeTensor, out: CubeTensor, strategy: &Strategy) -> Result<(), String> {
     let dtype: DType = out.dtype;
-    let element = element(dtype).ok_or_else(|| format!("no products of {dtype:?}"))?;
+    let element = element(dtype).ok_or_else(|| format!("matrix products of {dtype:?} are not supported"))?;
     let mut types = MatmulElems::from_globals(&MatmulGlobalElems { lhs: element, rhs: element, out: element });
     let client = out.client.clone();
     let [lhs, rhs] = [lhs, rhs].map(|tensor| InputBinding::new(tensor.binding(), element));

@@ -1,5 +1,5 @@
-//! Graphics cards, through CubeCL: kernels of our own for decode steps, which consist of launches that each do much, and the choice
-//! among the kernels of others for prompts and images.
+//! GPUs, through CubeCL: custom fused kernels for decode steps, and the selection of CubeK's kernels for prompts and
+//! images.
 
 mod argmax;
 mod attention;

@@ -1,4 +1,4 @@
-//! Attention of many queries.
+//! Attention of many queries, for prompts and images.
 
 use super::matmul::try_matmul;
 use super::tensor::{client, cube_tensor, mapped};
@@ -9,11 +9,11 @@ use burn::tensor::{Bool, DType, Tensor, TensorData};
 use burn_cubecl::kernel::attention::{AttentionStrategy, attention};
 use cubek::attention::forward::routines::blackbox_accelerated::BlackboxAcceleratedStrategy;
 
-/// Queries from which on [`flash`] is worth it.
+/// Minimum number of queries for which [`flash`] is faster.
 const MIN_FLASH_QUERIES: usize = 32;
 
-/// What [`attention`](crate::attention()) gives, with as many heads of keys as of queries, on cards with units for matrices;
-/// none where Burn's own way is as good.
+/// Computes [`attention`](crate::attention()) with equal numbers of query and key heads on GPUs with tensor cores;
+/// `None` where Burn's own implementation is as good.
 pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([_, _, queries, _], [_, _, keys, _]) = (q.dims(), k.dims());
     client(&q.device())?;
@@ -25,7 +25,7 @@ pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Atte
     }
 }
 
-/// With all scores in memory, and products without the units for matrices, which round f32.
+/// Attention with the score matrix in memory, and without tensor cores, which round f32.
 fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([_, _, queries, width], [_, _, keys, _]) = (q.dims(), k.dims());
     let scores = try_matmul(q, &k.clone().swap_dims(2, 3))? / (width as f32).sqrt();
@@ -48,7 +48,7 @@ fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> O
     try_matmul(&softmax(scores, 3), v)
 }
 
-/// Without the scores in memory, and with products of f16 (Dao et al. 2022, arXiv 2205.14135).
+/// FlashAttention, which keeps no score matrix in memory (Dao et al. 2022, arXiv 2205.14135), with f16 products.
 fn flash(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, causal: bool) -> Option<Tensor<4>> {
     let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
     let strategy = BlackboxAcceleratedStrategy { num_planes: 4, seq_q: 1, seq_kv: 1 };

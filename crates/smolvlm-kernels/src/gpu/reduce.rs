@@ -1,12 +1,12 @@
-//! Sums and maxima over units that work together.
+//! Sum and max reductions over units.
 
 use cubecl::prelude::*;
 
-/// Units side by side that share one output of a product: a plane, on devices whose planes have as many units.
+/// Adjacent units that share one output of a product: a plane, on devices whose planes have as many units.
 pub const LANES: u32 = 32;
 
-/// The sum of what [`LANES`] units side by side have, in each of them. With `planes` it takes no memory; without, every unit of
-/// the cube must come here, and `scratch` has a value for each.
+/// The sum over [`LANES`] adjacent units, returned in each of them. Without `planes`, every unit of the cube must call
+/// this function, and `scratch` has a value for each.
 #[cube]
 pub fn sum_over_lanes(value: f32, scratch: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
     if comptime!(planes) {
@@ -24,8 +24,8 @@ pub fn sum_over_lanes(value: f32, scratch: &mut Shared<[f32]>, #[comptime] plane
     }
 }
 
-/// The sum of the values of all units of the cube, of `UNITS`, or the largest, in each of them; for each of `count` values of a
-/// unit. Every unit of the cube must come here, and `scratch` has `count * units` values.
+/// The sum or, with `largest`, the maximum over all units of a cube of `units` units, for each of `count` values,
+/// returned in each unit. Every unit of the cube must call this function, and `scratch` has `count * units` values.
 #[cube]
 pub fn over_units(
     values: &mut Array<f32>,
@@ -35,7 +35,7 @@ pub fn over_units(
     #[comptime] largest: bool,
     #[comptime] planes: bool,
 ) {
-    // With planes one value is left for each of them.
+    // With plane operations, one value is left per plane.
     let parts = comptime!(if planes { units / LANES } else { units });
     sync_cube();
     #[unroll]
@@ -62,7 +62,7 @@ pub fn over_units(
     }
 }
 
-/// The sum of the values that units `width` apart in a plane have, in each of them.
+/// The sum over the units of a plane that are `width` apart, returned in each of them.
 #[cube]
 pub fn over_strides(value: f32, #[comptime] width: u32) -> f32 {
     let mut sum = value;

@@ -1,12 +1,12 @@
-//! The stream that a card's work is on.
+//! The GPU stream.
 
 use cubecl_environment::stream::StreamId;
 
-/// One for all models: CubeCL's streams are those of threads otherwise, each with memory of its own, and a launch that reads
-/// another stream's memory waits for it and cannot be recorded.
+/// The stream of all models. By default, each thread has its own CubeCL stream with its own memory, and a launch that
+/// reads memory of another stream waits for it and cannot be recorded.
 const STREAM: StreamId = StreamId { value: 0 };
 
-/// Does work whose operations on cards are on one stream, whichever thread does it.
+/// Runs `work` with all its GPU operations on one stream, whichever thread calls it.
 pub fn on_stream<T>(work: impl FnOnce() -> T) -> T {
     STREAM.executes(work)
 }

@@ -1,4 +1,4 @@
-//! The buffers of Burn's tensors.
+//! Access to the GPU buffers of Burn tensors.
 
 use burn::backend::DispatchDevice;
 use burn::backend::tensor::FloatTensor;
@@ -16,7 +16,8 @@ use cubecl::ir::{ElemType, FloatKind};
 
 pub use cubecl::server::Handle;
 
-/// What launches kernels on a device; none if it is no card. CubeCL's CPU backend is none: these kernels want many units.
+/// The CubeCL client of a device; `None` if it is not a GPU. CubeCL's CPU runtime is excluded: the kernels need many
+/// units.
 pub fn client(device: &Device) -> Option<Client> {
     match device.as_dispatch() {
         DispatchDevice::Cube(device) => (device.runtime() != RuntimeId::Cpu).then(|| device.client()),
@@ -25,7 +26,7 @@ pub fn client(device: &Device) -> Option<Client> {
     }
 }
 
-/// What kernels call a type of weights; none for types that they do not take.
+/// The CubeCL element type of a data type; `None` if the kernels do not support it.
 pub fn element(dtype: DType) -> Option<ElemType> {
     match dtype {
         DType::F32 => Some(ElemType::Float(FloatKind::F32)),
@@ -35,20 +36,20 @@ pub fn element(dtype: DType) -> Option<ElemType> {
     }
 }
 
-/// The buffer of a tensor on a card, its values row after row.
+/// The buffer of a tensor on a GPU, in contiguous row-major order.
 ///
 /// # Panics
 ///
-/// When the tensor is not on a card.
+/// When the tensor is not on a GPU.
 pub fn buffer<const D: usize>(tensor: Tensor<D>) -> Handle {
     into_contiguous(cube_tensor(tensor)).handle
 }
 
-/// The same of a tensor that shall be written through the buffer: it becomes one that shares its values with no other.
+/// The buffer of a tensor for writing; the tensor is copied if its values are shared or not contiguous.
 ///
 /// # Panics
 ///
-/// When the tensor is not on a card.
+/// When the tensor is not on a GPU.
 pub fn own_buffer<const D: usize>(tensor: &mut Tensor<D>) -> Handle {
     let mut own = None;
     tensor.inplace(|tensor| {
@@ -62,17 +63,17 @@ pub fn own_buffer<const D: usize>(tensor: &mut Tensor<D>) -> Handle {
     own.expect("`inplace` calls its function")
 }
 
-/// What a function makes of a tensor on a card: one of the same shape and type.
+/// Applies a function to the primitive of a tensor on a GPU; the result has the same shape and data type.
 ///
 /// # Panics
 ///
-/// When the tensor is not on a card.
+/// When the tensor is not on a GPU.
 pub(super) fn mapped<const D: usize>(tensor: Tensor<D>, map: impl FnOnce(CubeTensor) -> CubeTensor) -> Tensor<D> {
     let shape = tensor.dims();
     mapped_to(tensor, shape, map)
 }
 
-/// [`mapped`] where the result has another shape.
+/// [`mapped`] with a result of another shape.
 pub(super) fn mapped_to<const D: usize, const E: usize>(
     tensor: Tensor<D>,
     shape: [usize; E],
@@ -88,7 +89,7 @@ pub(super) fn mapped_to<const D: usize, const E: usize>(
     Tensor::from_primitive::<Cube>(found)
 }
 
-/// A tensor on a card as its backend has it.
+/// The CubeCL primitive of a tensor on a GPU.
 pub(super) fn cube_tensor<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     resolved(primitive(tensor))
 }
@@ -96,11 +97,11 @@ pub(super) fn cube_tensor<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
 fn primitive<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Cube> {
     match tensor.try_into_primitive::<Cube>() {
         Ok(primitive) => primitive,
-        Err(error) => panic!("a tensor on a card: {error:?}"),
+        Err(error) => panic!("the tensor must be on a GPU: {error:?}"),
     }
 }
 
-/// The tensor itself, where it stands for operations that wait to be fused.
+/// Resolves a tensor of the fusion backend, executing its pending operations.
 fn resolved(primitive: FloatTensor<Cube>) -> CubeTensor {
     #[cfg(feature = "fusion")]
     let primitive = primitive.client.clone().resolve_tensor_float::<CubeBackend>(primitive);
@@ -109,7 +110,7 @@ fn resolved(primitive: FloatTensor<Cube>) -> CubeTensor {
 
 #[cfg(feature = "fusion")]
 mod fused {
-    //! Tensors of Burn's fusion, which knows tensors as results of operations alone.
+    //! Registration of tensors with Burn's fusion backend, which accepts tensors only as results of operations.
 
     use burn_cubecl::fusion::FusionCubeRuntime;
     use burn_cubecl::tensor::CubeTensor;
@@ -118,7 +119,7 @@ mod fused {
 
     type FusionHandle = <FusionCubeRuntime as FusionRuntime>::FusionHandle;
 
-    /// The operation that has the tensor as its result.
+    /// An operation that returns an existing tensor.
     #[derive(Debug)]
     struct Known {
         output: TensorIr,
@@ -132,7 +133,7 @@ mod fused {
         }
     }
 
-    /// A tensor of the shape and type of `output`.
+    /// Wraps a tensor with the shape and data type of `output`.
     pub(super) fn tensor(
         client: Client<FusionCubeRuntime>,
         mut output: TensorIr,

@@ -1,4 +1,5 @@
-//! The operations of [`elementwise`](super::elementwise) on Burn's tensors; none where these are not on a card.
+//! The kernels of [`elementwise`](super::elementwise) applied to Burn tensors; `None` for tensors that are not on a
+//! GPU.
 
 use super::elementwise::{self, NormKind, ROWS, UNITS};
 use super::hardware::{has_planes, vector_size};
@@ -11,12 +12,12 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// `weight x / sqrt(mean(x^2) + eps)` over the last axis; as [`RmsNorm`](crate::RmsNorm).
+/// RMS norm, `weight x / sqrt(mean(x^2) + eps)` over the last axis; as [`RmsNorm`](crate::RmsNorm).
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     norm(x, weight, None, eps)
 }
 
-/// `(x - mean) / sqrt(var + eps) weight + bias` over the last axis; as [`LayerNorm`](crate::LayerNorm).
+/// Layer norm, `(x - mean) / sqrt(var + eps) weight + bias` over the last axis; as [`LayerNorm`](crate::LayerNorm).
 pub fn layer_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     norm(x, weight, Some(bias), eps)
 }
@@ -35,9 +36,9 @@ fn norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: Option<&Tensor<
     let kind = NormKind { width: (width / lanes) as u32, is_layer_norm, planes: has_planes(&client) };
     Some(mapped(x.clone(), |x| {
         let x = into_contiguous(x);
-        let out = like(&x);
+        let out = empty_like(&x);
         let count = rows * width;
-        // All are as long as their shapes say.
+        // All buffers have the lengths of their shapes.
         unsafe {
             elementwise::normalize::launch_unchecked(
                 &client,
@@ -58,7 +59,7 @@ fn norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: Option<&Tensor<
     }))
 }
 
-/// [`Activation::forward`], or with `factor` [`Activation::gate`]; none for functions that have no kernel.
+/// [`Activation::forward`], or with `factor` [`Activation::gate`]; `None` for functions without a kernel.
 pub fn activate<const D: usize>(
     activation: Activation,
     x: &Tensor<D>,
@@ -79,9 +80,9 @@ pub fn activate<const D: usize>(
     let factor = factor.map(|factor| into_contiguous(cube_tensor(factor.clone())));
     Some(mapped(x.clone(), |x| {
         let x = into_contiguous(x);
-        let out = like(&x);
+        let out = empty_like(&x);
         let vectors = (count / lanes) as u32;
-        // All are as long as their shapes say.
+        // All buffers have the lengths of their shapes.
         unsafe {
             elementwise::activate::launch_unchecked(
                 &client,
@@ -101,7 +102,7 @@ pub fn activate<const D: usize>(
     }))
 }
 
-/// [`rotate`](crate::rotate()).
+/// Rotary position embedding; as [`rotate`](crate::rotate()).
 pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
     let (client, element) = (client(&x.device())?, element(x.dtype())?);
     let [rows, heads, tokens, width] = x.dims();
@@ -112,12 +113,12 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     let of_batch = if cos.dims()[0] == 1 { 0 } else { tokens * width };
     let [cos, sin] = [cos, sin].map(|table| into_contiguous(cube_tensor(table.clone())));
     Some(mapped(x.clone(), |x| {
-        // The heads of a projection are a view that the kernel reads as it is.
+        // The heads of a projection are a strided view, which the kernel reads without a copy.
         let x = if x.meta.strides()[3] == 1 { x } else { into_contiguous(x) };
-        let out = fresh(&x, [rows, heads, tokens, width].into());
+        let out = empty(&x, [rows, heads, tokens, width].into());
         let strides = x.meta.strides();
         let angles = cos.meta.shape().iter().product();
-        // All are as long as their shapes and strides say.
+        // All buffers have the lengths of their shapes and strides.
         unsafe {
             elementwise::rotate::launch_unchecked(
                 &client,
@@ -142,19 +143,19 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     }))
 }
 
-/// A fresh tensor like another one.
-fn like(tensor: &CubeTensor) -> CubeTensor {
-    fresh(tensor, tensor.meta.shape().clone())
+/// An uninitialized tensor of the same shape, data type and device.
+fn empty_like(tensor: &CubeTensor) -> CubeTensor {
+    empty(tensor, tensor.meta.shape().clone())
 }
 
-/// A fresh tensor of a shape, beside another one. Its rows follow each other, as kernels write them; Burn's own tensors may have
-/// gaps between rows on NVIDIA's cards.
-fn fresh(tensor: &CubeTensor, shape: Shape) -> CubeTensor {
+/// An uninitialized contiguous tensor of a shape, with the data type and device of another one. Kernels write
+/// contiguous rows, while tensors that Burn allocates on NVIDIA GPUs may have padded rows.
+fn empty(tensor: &CubeTensor, shape: Shape) -> CubeTensor {
     empty_device_contiguous_dtype(tensor.client.clone(), tensor.device.clone(), shape, tensor.dtype)
 }
 
-/// A buffer as long as these values.
+/// A kernel argument of `len` values.
 fn arg(tensor: &CubeTensor, len: usize) -> BufferArg {
-    // Kernels keep to the shapes that they are told, which are those of the tensors.
+    // Kernels stay within the given shapes, which are those of the tensors.
     unsafe { BufferArg::from_raw_parts(tensor.handle.clone(), len) }
 }

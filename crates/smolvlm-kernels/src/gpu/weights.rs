@@ -1,4 +1,4 @@
-//! What the decoder of a card works on.
+//! Sizes, weights and cache of the GPU decoder.
 
 use cubecl::ir::ElemType;
 use cubecl::server::Handle;
@@ -8,55 +8,55 @@ use cubecl::server::Handle;
 pub struct Sizes {
     /// Width of the hidden states.
     pub hidden: usize,
-    /// Width between gate and down projection.
+    /// Intermediate width of the feed-forward block.
     pub inner: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// Heads of keys and values.
+    /// Number of key and value heads.
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// Rows of the table of embeddings and of the output projection.
+    /// Vocabulary size: rows of the embedding table and of the output projection.
     pub vocabulary: usize,
     /// Added to the mean square in norms.
     pub eps: f32,
-    /// Type of the weights, and of keys and values in the cache.
+    /// Data type of the weights, and of keys and values in the cache.
     pub weights: ElemType,
 }
 
-/// Weights of a layer, row after row, `[out, in]` each.
+/// Weights of a layer, row-major, `[out, in]` each.
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// Before the attention.
+    /// Norm before the attention.
     pub input_norm: Handle,
-    /// Queries.
+    /// Query projection.
     pub q: Handle,
-    /// Keys.
+    /// Key projection.
     pub k: Handle,
-    /// Values.
+    /// Value projection.
     pub v: Handle,
-    /// Output of the attention.
+    /// Output projection of the attention.
     pub o: Handle,
-    /// Before the feed-forward block.
+    /// Norm before the feed-forward block.
     pub mlp_norm: Handle,
-    /// Through the activation, SiLU.
+    /// Gate projection, followed by SiLU.
     pub gate: Handle,
-    /// Times the gate.
+    /// Up projection, multiplied with the gate.
     pub up: Handle,
-    /// Back.
+    /// Down projection.
     pub down: Handle,
 }
 
 /// Weights of a decoder.
 #[derive(Debug, Clone)]
 pub struct Weights {
-    /// A row for each token.
+    /// Embedding table, one row per token.
     pub embeddings: Handle,
     /// All layers.
     pub layers: Vec<LayerWeights>,
-    /// After the last layer.
+    /// Norm after the last layer.
     pub norm: Handle,
-    /// The output projection.
+    /// Output projection to logits.
     pub head: Handle,
 }
 
@@ -76,20 +76,20 @@ impl Weights {
 /// Keys and values of a layer, `[rows, kv_heads, capacity, head_dim]` each.
 #[derive(Debug, Clone)]
 pub struct LayerCache {
-    /// Keys, rotated.
+    /// Keys, with rotary embedding applied.
     pub keys: Handle,
     /// Values.
     pub values: Handle,
 }
 
-/// What a cache of some rows needs beside its layers.
+/// KV cache of a batch of rows, with the rotary tables.
 #[derive(Debug, Clone)]
 pub struct Cache {
     /// All layers.
     pub layers: Vec<LayerCache>,
-    /// Cosines and sines of all positions, `[capacity, head_dim]` each, of the weights' type.
+    /// Cosines and sines of all positions, `[capacity, head_dim]` each, in the data type of the weights.
     pub rotary: [Handle; 2],
-    /// Tokens that a row can hold.
+    /// Maximum number of tokens per row.
     pub capacity: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Activation functions, alone and as gates.
+//! Activation functions and gated activations.
 
 use super::{record, recorded, tensor};
 use crate::Activation;
@@ -12,7 +12,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use rayon::prelude::*;
 
-/// Values that one task takes.
+/// Values per task.
 const CHUNK: usize = 1 << 14;
 
 /// See [`Activation::forward`].
@@ -99,7 +99,7 @@ vectorized! {
 
 vectorized! {
     fn activation_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        // One loop a function, so that each is vectorized.
+        // One loop per function, so that each is vectorized.
         macro_rules! each {
             ($kind:expr) => {
                 for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {

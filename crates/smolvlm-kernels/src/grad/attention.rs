@@ -1,5 +1,5 @@
-//! Scaled dot-product attention: a few queries at a time, with the scores computed anew on the way back (Dao et al. 2022,
-//! arXiv 2205.14135), so that no layer keeps the scores of all pairs.
+//! Scaled dot-product attention in blocks of queries. The backward pass recomputes the scores (FlashAttention, Dao et
+//! al. 2022, arXiv 2205.14135), so that no layer stores a score matrix.
 
 use super::matmul::{View, matmul};
 use super::{Recorded, record, recorded, tensor};
@@ -15,7 +15,7 @@ use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Queries whose scores are in memory at a time.
+/// Queries per block; only their scores are in memory.
 const BLOCK: usize = 64;
 
 /// See [`attention`](crate::attention).
@@ -51,7 +51,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// `[batch, heads, tokens, width]` of values that lie token by token, as the layers around an attention want them.
+    /// Creates a tensor `[batch, heads, tokens, width]` from values in token-major order, the order of the adjacent
+    /// layers.
     fn tensor(&self, values: Vec<f32>, tokens: usize, heads: usize) -> FlexTensor {
         tensor(values, [self.batch, tokens, heads, self.width]).permute(&[0, 2, 1, 3])
     }
@@ -61,7 +62,7 @@ impl Sizes {
     }
 }
 
-/// Heads of a tensor `[batch, heads, tokens, width]` in whatever order they lie.
+/// Strided view of the heads of a tensor `[batch, heads, tokens, width]`.
 #[derive(Debug, Clone)]
 struct Heads {
     tensor: FlexTensor,
@@ -91,7 +92,7 @@ impl Heads {
 enum Mask {
     All,
     Causal,
-    /// Which keys each query sees, `[batch, queries, keys]`.
+    /// Keys that each query attends to, `[batch, queries, keys]`.
     Keys(Arc<[bool]>),
 }
 
@@ -106,18 +107,18 @@ struct State {
     v: Heads,
     mask: Mask,
     out: Option<Heads>,
-    /// Logarithm of the sum of each query's powers, `[batch, heads, queries]`.
+    /// Log-sum-exp of each query's scores, `[batch, heads, queries]`.
     log_sums: Arc<Vec<f32>>,
 }
 
 impl State {
-    /// Keys that any of the queries before `end` sees.
+    /// Number of leading keys that contains all keys any query before `end` attends to.
     fn keys_before(&self, end: usize) -> usize {
         let Sizes { queries, keys, .. } = self.sizes;
         if matches!(self.mask, Mask::Causal) { (end + keys).saturating_sub(queries).clamp(1, keys) } else { keys }
     }
 
-    /// Scores of a block of queries, with those of hidden keys far below the others.
+    /// Computes the scores of a block of queries; those of masked keys are `f32::MIN`.
     fn scores(&self, [batch, head]: [usize; 2], [start, rows]: [usize; 2], keys: usize, scores: &mut [f32]) {
         let Sizes { heads, kv_heads, queries, keys: all_keys, width, .. } = self.sizes;
         let kv = head / (heads / kv_heads);
@@ -139,7 +140,7 @@ impl State {
         }
     }
 
-    /// Outputs, token by token, and the logarithm of the sum of each query's powers.
+    /// Computes the outputs in token-major order, and the log-sum-exp of each query's scores.
     fn forward(&self) -> (Vec<f32>, Vec<f32>) {
         let Sizes { batch, heads, kv_heads, queries, width, .. } = self.sizes;
         let stride = heads * width;
@@ -165,7 +166,7 @@ impl State {
         (out, log_sums)
     }
 
-    /// Gradients of queries, keys and values, token by token.
+    /// Computes the gradients of queries, keys and values, in token-major order.
     fn backward(&self, d_out: &Heads) -> [Vec<f32>; 3] {
         let Sizes { batch, heads, kv_heads, queries, keys, width } = self.sizes;
         let (q_stride, kv_stride, scale) = (heads * width, kv_heads * width, self.sizes.scale());
@@ -231,7 +232,7 @@ impl Backward<Flex, 3> for Step {
 const LANES: usize = 16;
 
 vectorized! {
-    /// Each row of scores, one for an entry of `log_sums`, to weights that sum to one.
+    /// Applies softmax to each row of scores and writes its log-sum-exp to `log_sums`.
     fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
         let keys = scores.len() / log_sums.len().max(1);
         for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
@@ -264,7 +265,7 @@ vectorized! {
 }
 
 vectorized! {
-    /// Scores to the weights that they had, from the logarithm of each row's sum.
+    /// Recomputes the softmax weights from the scores and the log-sum-exp of each row.
     fn recompute_weights(scores: &mut [f32], log_sums: &[f32]) {
         let keys = scores.len() / log_sums.len().max(1);
         for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
@@ -274,7 +275,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// Gradients of weights to gradients of scores, given the mean gradient of each row.
+    /// Backward pass of softmax: converts the gradients of weights, in `d_scores`, to gradients of scores, given the
+    /// weighted mean gradient of each row.
     fn softmax_backward(weights: &[f32], means: &[f32], d_scores: &mut [f32]) {
         let keys = weights.len() / means.len().max(1);
         let rows = d_scores.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));

@@ -1,4 +1,4 @@
-//! Rows of a table.
+//! Row gather of embedding tables.
 
 use super::{record, recorded, tensor};
 use crate::cpu::HostValues;

@@ -10,7 +10,7 @@ use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 
-/// `x W^T + b` over the last axis; see [`Linear`](crate::Linear).
+/// Computes `x W^T + b` over the last axis; see [`Linear`](crate::Linear).
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Option<Tensor<D>> {
     let (mut shape, [outputs, inputs]) = (x.dims(), weight.dims());
     let rows: usize = shape[..D - 1].iter().product();

@@ -1,6 +1,6 @@
 //! Matrix products over slices.
 
-/// A matrix somewhere in a slice.
+/// A strided view of a matrix in a slice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     values: &'a [f32],
@@ -9,7 +9,7 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Rows and columns that lie `strides` apart.
+    /// Creates a view with these strides of rows and columns.
     ///
     /// # Panics
     ///
@@ -19,17 +19,17 @@ impl<'a> View<'a> {
         Self { values, shape, strides }
     }
 
-    /// Row after row without gaps.
+    /// Creates a view of a contiguous row-major matrix.
     pub(super) fn contiguous(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
         Self::new(values, [rows, columns], [columns, 1])
     }
 
-    /// A row, whose values must lie side by side.
+    /// A row, whose values must be contiguous.
     pub(super) fn row(&self, row: usize) -> &'a [f32] {
         &self.values[row * self.strides[0]..][..self.shape[1]]
     }
 
-    /// Rows as columns.
+    /// The transposed view.
     pub(super) fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.shape, self.strides);
         Self { values: self.values, shape: [columns, rows], strides: [column, row] }
@@ -40,23 +40,23 @@ fn fits(len: usize, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> b
     rows == 0 || columns == 0 || (rows - 1) * row + (columns - 1) * column < len
 }
 
-/// Multiplications from which on a product is worth all threads.
+/// Minimum number of multiply-adds for a multithreaded product.
 const PARALLEL_MIN_MACS: usize = 192 * 192 * 192;
 
-/// `out = scale a b`, or with `add` `out += scale a b`; rows of `out` lie `stride` apart.
+/// Computes `out = scale a b`, or with `add` `out += scale a b`; `stride` is the row stride of `out`.
 ///
 /// # Panics
 ///
-/// When the matrices do not fit each other, or `out`.
+/// When the shapes of the matrices and `out` do not match.
 #[allow(unsafe_code)]
 pub(super) fn matmul(out: &mut [f32], stride: usize, a: View<'_>, b: View<'_>, scale: f32, add: bool) {
     let ([m, k], [inner, n]) = (a.shape, b.shape);
-    assert_eq!(k, inner, "as many columns as rows");
-    assert!(stride >= n && fits(out.len(), [m, n], [stride, 1]), "a place for {m} x {n} values");
+    assert_eq!(k, inner, "the inner dimensions must be equal");
+    assert!(stride >= n && fits(out.len(), [m, n], [stride, 1]), "the output must have room for {m} x {n} values");
     let parallel = m * n * k >= PARALLEL_MIN_MACS && rayon::current_num_threads() > 1;
     let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    // SAFETY: all three matrices lie inside their slices: views are made so, and `out` was checked above. Rows of `out` do
-    // not overlap, and nothing else can hold it.
+    // SAFETY: all three matrices lie inside their slices: views are checked on creation, and `out` above. Rows of `out`
+    // do not overlap, and the mutable borrow is exclusive.
     unsafe {
         ::gemm::gemm(
             m,

@@ -1,7 +1,7 @@
-//! Operations with backward passes of their own, for f32 tensors of Burn's CPU backend that record gradients.
+//! Operations with custom backward passes, for f32 tensors of Burn's CPU backend with autodiff.
 //!
-//! Each is one node of the graph where Burn would record one for every step of the formula, and writes each result once.
-//! Everything else takes the general way: every function here gives none for tensors it is not for.
+//! Each operation is one node of the autodiff graph, where Burn would record one per step of the formula, and writes
+//! each result once. Every function returns `None` for other tensors, which then use Burn's generic operations.
 
 mod activation;
 mod attention;
@@ -29,10 +29,10 @@ use burn_autodiff::checkpoint::strategy::NoCheckpointing;
 use burn_autodiff::ops::{Backward, NodeGuard, OpsKind};
 use burn_flex::{FlexTensor, Layout};
 
-/// A tensor that takes part in a graph.
+/// The primitive of a tensor in an autodiff graph.
 pub(crate) type Recorded = FloatTensor<Autodiff<Flex>>;
 
-/// The primitive of a tensor that these operations are for.
+/// The primitive of a tensor, if it is f32 with autodiff on the CPU backend.
 pub(crate) fn recorded<const D: usize>(x: &Tensor<D>) -> Option<Recorded> {
     if x.dtype() != DType::F32 || !x.is_autodiff() {
         return None;
@@ -40,7 +40,7 @@ pub(crate) fn recorded<const D: usize>(x: &Tensor<D>) -> Option<Recorded> {
     x.clone().try_into_primitive::<Autodiff<Flex>>().ok()
 }
 
-/// Records an operation; the state is for its backward pass.
+/// Records an operation in the autodiff graph, with the state for its backward pass.
 fn record<O, const N: usize, const D: usize>(
     operation: O,
     nodes: [NodeGuard; N],
@@ -57,7 +57,7 @@ where
     Tensor::from_primitive::<Autodiff<Flex>>(output)
 }
 
-/// A tensor of these values, row-major.
+/// Creates a tensor from row-major values.
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }

@@ -11,7 +11,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use rayon::prelude::*;
 
-/// Rows that one task takes; fixed, so that sums come out alike whatever the number of threads.
+/// Rows per task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 256;
 
 /// See [`LayerNorm`](crate::LayerNorm).
@@ -100,7 +100,7 @@ impl<const N: usize> Backward<Flex, N> for Step {
 
 const LANES: usize = 16;
 
-/// The sum of a term over two rows, in lanes, which vectors can add up.
+/// The sum of a term over two rows, with one accumulator per lane, so that it vectorizes.
 #[inline(always)]
 fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; LANES];

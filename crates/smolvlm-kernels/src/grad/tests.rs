@@ -1,5 +1,5 @@
-//! Every operation and its gradients against Burn's own, which records the general operations one by one. A device with
-//! gradient checkpointing takes them: the operations here are not for its tensors.
+//! Tests of every operation and its gradients against Burn's generic operations, which a device with gradient
+//! checkpointing uses: the custom operations do not support it.
 
 use crate::{
     Activation, AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, gather_rows, rotate,
@@ -26,7 +26,7 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.inner().into_data().try_to_vec().unwrap()
 }
 
-/// Backward from a weighted sum of the results, so that no two of them have the same gradient.
+/// Runs the backward pass from a weighted sum of the results, so that each has a different gradient.
 fn finish<const D: usize>(
     y: Tensor<D>,
     gradients: impl Fn(&burn::tensor::Gradients) -> Vec<Vec<f32>>,
@@ -59,7 +59,7 @@ macro_rules! gradients {
 }
 
 #[test]
-fn linear_layers() {
+fn linear_gradients_match() {
     let (x, w, b) = (random([3, 5, 24]), random([17, 24]), random([17]));
     for bias in [false, true] {
         assert_same(|device| {
@@ -72,7 +72,7 @@ fn linear_layers() {
 }
 
 #[test]
-fn what_is_frozen_gets_no_gradient() {
+fn frozen_weight_gets_no_gradient() {
     let device = &devices()[0];
     let (x, w) = (leaf::<2>(&random([4, 6]), device), Tensor::<2>::from_data(random([5, 6]), device));
     let found = Linear::from_tensors(w.clone(), None).forward(x.clone()).sum().backward();
@@ -80,8 +80,8 @@ fn what_is_frozen_gets_no_gradient() {
 }
 
 #[test]
-fn norms() {
-    // More rows than one task takes.
+fn norm_gradients_match() {
+    // More rows than a task.
     let (x, w, b) = (random([2, 300, 40]), random([40]), random([40]));
     assert_same(|device| {
         let (x, w, b) = (leaf::<3>(&x, device), leaf::<1>(&w, device), leaf::<1>(&b, device));
@@ -99,7 +99,7 @@ fn norms() {
 }
 
 #[test]
-fn activations_alone_and_as_gates() {
+fn activation_gradients_match() {
     let (x, gate) = (random([7, 33]), random([7, 33]));
     for function in [Activation::GeluTanh, Activation::Gelu, Activation::Silu, Activation::Relu] {
         assert_same(|device| {
@@ -114,8 +114,8 @@ fn activations_alone_and_as_gates() {
 }
 
 #[test]
-fn attention_under_every_mask() {
-    // More queries than are worked on at a time, heads that share keys, and heads as layers lay them out.
+fn attention_gradients_match_for_every_mask() {
+    // More queries than a block, grouped heads, and heads in the layout of layers.
     for (batch, heads, kv_heads, queries, keys) in [(2, 4, 4, 5, 5), (1, 6, 2, 150, 150), (2, 2, 1, 3, 70)] {
         let q = random([batch, queries, heads, 8]);
         let (k, v) = (random([batch, keys, kv_heads, 8]), random([batch, keys, kv_heads, 8]));
@@ -137,7 +137,7 @@ fn attention_under_every_mask() {
 }
 
 #[test]
-fn rotary_positions() {
+fn rotary_gradients_match() {
     let x = random([2, 9, 3, 8]);
     assert_same(|device| {
         let x = leaf::<4>(&x, device);
@@ -147,7 +147,7 @@ fn rotary_positions() {
 }
 
 #[test]
-fn rows_of_a_table_add_up() {
+fn gradients_of_repeated_rows_add_up() {
     let table = random([6, 5]);
     assert_same(|device| {
         let table = leaf::<2>(&table, device);
@@ -157,7 +157,7 @@ fn rows_of_a_table_add_up() {
 }
 
 #[test]
-fn the_loss() {
+fn cross_entropy_gradients_match() {
     let logits = random([9, 37]);
     assert_same(|device| {
         let logits = leaf::<2>(&logits, device);

@@ -41,8 +41,8 @@ pub(super) fn copy(device: &Device) -> Option<f64> {
     Some(2.0 * 4.0 * (size as f64).powi(2) / seconds / 1e9)
 }
 
-/// Doubles the size until the work takes [`MIN_DURATION`]; returns that size and the shortest time in seconds, `None` if the
-/// device fails.
+/// Doubles the size until the work takes [`MIN_DURATION`]; returns that size and the shortest time in seconds, `None`
+/// if the device fails.
 fn best<F: Fn()>(first: usize, last: usize, prepare: impl Fn(usize) -> F, device: &Device) -> Option<(usize, f64)> {
     let mut size = first;
     loop {

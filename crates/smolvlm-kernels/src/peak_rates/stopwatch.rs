@@ -10,8 +10,8 @@ const MIN_DURATION: Duration = Duration::from_millis(250);
 /// Minimum number of repeats, also on a slow machine.
 const MIN_REPEATS: usize = 3;
 
-/// Time in seconds of each thread's fastest repeat while the others work concurrently: for work that other threads do not
-/// slow down. Another program that occupies a core for a while does not affect the result.
+/// Time in seconds of each thread's fastest repeat while the others work concurrently: for work that other threads do
+/// not slow down. Another program that occupies a core for a while does not affect the result.
 pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64> {
     let start = Barrier::new(threads);
     on_threads(threads, |_| {
@@ -24,8 +24,8 @@ pub(super) fn best_per_thread(threads: usize, work: impl Fn() + Sync) -> Vec<f64
     })
 }
 
-/// Time in seconds of the fastest repeat of all threads together, from the start of the first to the end of the last: for
-/// work on a shared resource. `work` receives the index of its thread.
+/// Time in seconds of the fastest repeat of all threads together, from the start of the first to the end of the last:
+/// for work on a shared resource. `work` receives the index of its thread.
 pub(super) fn best_together(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     repeated(|| once(threads, &work))
 }

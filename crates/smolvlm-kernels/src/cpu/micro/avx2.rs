@@ -1,7 +1,7 @@
-//! The loops for AVX2 and FMA: the sums of the plain loops, in their order, kept in registers.
+//! Microkernels for AVX2 and FMA, which accumulate in registers in the order of the portable kernels.
 //!
-//! Sixteen registers hold the sums of up to six rows and half of a panel's columns. One row or two take all columns at once:
-//! memory bounds them, so they read a panel once, from its start to its end.
+//! Sixteen registers hold the sums of up to six rows and half of a panel's columns. Kernels for one or two rows process
+//! all columns at once: they are memory-bound, so they read a panel once, sequentially.
 
 use super::{GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
@@ -15,25 +15,25 @@ use std::arch::x86_64::{
 };
 use std::mem::MaybeUninit;
 
-/// Values of a vector.
+/// f32 values per vector.
 const LANES: usize = 8;
-/// Vectors of all columns of a panel, and of half of them.
+/// Number of vectors for all columns of a panel, and for half of them.
 const FULL: usize = 4;
 const HALF: usize = 2;
 
-/// Some rows of a tile, and where their sums go.
+/// A group of rows of a tile, and the destination of their sums.
 #[derive(Clone, Copy)]
 struct SubTile {
     a: *const u32,
     a_stride: usize,
     out: *mut f32,
     out_stride: usize,
-    /// Whether weights come from memory and are to be fetched ahead; more rows read them from the cache.
+    /// Whether to prefetch weights, which with few rows come from memory; with more rows they come from the cache.
     prefetch: bool,
 }
 
 impl SubTile {
-    /// The rows of a tile from `first` on.
+    /// The rows of a tile from `first`.
     fn new(a: Operand<'_>, out: &mut Tile<'_>, first: usize) -> Self {
         Self {
             a: a.words[first * a.stride..].as_ptr(),
@@ -44,7 +44,7 @@ impl SubTile {
         }
     }
 
-    /// The word of a row at a step, in all lanes.
+    /// Broadcasts the word of a row at a step.
     #[inline]
     #[target_feature(enable = "avx2")]
     #[allow(unsafe_code)]
@@ -53,7 +53,7 @@ impl SubTile {
         unsafe { _mm256_set1_epi32(*self.a.add(row * self.a_stride + step) as i32) }
     }
 
-    /// Fetches the step of a panel that comes somewhat later.
+    /// Prefetches a later step of a panel.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn prefetch(&self, panel: *const CacheLine, step: usize) {
@@ -65,7 +65,7 @@ impl SubTile {
         }
     }
 
-    /// Writes sums of `R` rows from vector `first` of their columns on.
+    /// Writes the sums of `R` rows, starting at vector `first` of the columns.
     #[inline]
     #[target_feature(enable = "avx2")]
     #[allow(unsafe_code)]
@@ -79,7 +79,7 @@ impl SubTile {
     }
 }
 
-/// Vector `vector` of a step of a panel.
+/// Loads vector `vector` of a step of a panel.
 #[inline]
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
@@ -88,7 +88,7 @@ unsafe fn weights(panel: *const CacheLine, step: usize, vector: usize) -> __m256
     unsafe { _mm256_load_si256(panel.add(2 * step).cast::<__m256i>().add(vector)) }
 }
 
-/// Calls the instances of a kernel that cover a strip.
+/// Calls the kernel instances that cover a sub-tile.
 macro_rules! by_rows {
     ($rows:expr, $kernel:ident $args:tt, $($many:literal)*) => {
         match $rows {
@@ -98,7 +98,7 @@ macro_rules! by_rows {
                 by_rows!(@call $kernel::<$many, HALF>, 0, $args);
                 by_rows!(@call $kernel::<$many, HALF>, HALF, $args);
             })*
-            rows => unreachable!("a sub_tile of {rows} rows"),
+            rows => unreachable!("a sub-tile of {rows} rows"),
         }
     };
     (@call $kernel:path, $first:expr, ($sub_tile:expr, $($arg:expr),*)) => {
@@ -106,16 +106,16 @@ macro_rules! by_rows {
     };
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
+        // SAFETY: `super` checked that rows and panel hold `steps` steps, and detected the instructions.
         unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panel.as_ptr(), steps), 3 4 5 6) }
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
@@ -124,7 +124,7 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut o
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn q8_tile(
     a: Operand<'_>,
     q: QuantParams<'_>,
@@ -149,7 +149,7 @@ pub(super) fn q8_tile(
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
@@ -187,7 +187,7 @@ unsafe fn f32_rows<const R: usize, const V: usize>(
     unsafe { sub_tile.store(&sums, first) };
 }
 
-/// The values of pairs of bf16 as f32: those in the lower halves of words, and those in the upper ones.
+/// Converts pairs of bf16 to f32: those in the low halves of words, and those in the high halves.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn wide(pairs: __m256i) -> [__m256; 2] {
@@ -223,8 +223,9 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(
     unsafe { sub_tile.store(&sums, first) };
 }
 
-/// Products of four bytes, of which the weights' have no sign, would overflow the 16-bit sums of `maddubs`. So even and odd
-/// bytes are widened to 16 bits and multiplied apart: weights in the loop, the rows once for all columns.
+/// Multiplies 8-bit rows with 8-bit weights. Products with unsigned weights would overflow the 16-bit sums of
+/// `maddubs`, so even and odd bytes are widened to 16 bits and multiplied separately: weights in the loop, rows once
+/// for all columns.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q8_rows<const R: usize>(
@@ -235,7 +236,7 @@ unsafe fn q8_rows<const R: usize>(
     scale: &[f32],
     scales: *const f32,
 ) {
-    /// Steps that are widened at a time, into memory that stays in the cache.
+    /// Steps widened at a time, into a buffer that stays in the cache.
     const CHUNK: usize = 256;
     let mut wide = [const { [MaybeUninit::<[u32; CHUNK]>::uninit(); 2] }; R];
     let mut sums = [[_mm256_setzero_si256(); FULL]; R];
@@ -246,7 +247,7 @@ unsafe fn q8_rows<const R: usize>(
         let count = CHUNK.min(steps - start);
         for (row, wide) in wide.iter_mut().enumerate() {
             let [even, odd] = wide.each_mut().map(|half| half.as_mut_ptr().cast::<u32>());
-            // SAFETY: the row has `steps` words, each half room for a chunk.
+            // SAFETY: the row has `steps` words, and each half has room for a chunk.
             unsafe { widen(sub_tile.a.add(row * sub_tile.a_stride + start), count, even, odd) };
         }
         let halves = wide.each_ref().map(|row| row.each_ref().map(|half| half.as_ptr().cast::<i32>()));
@@ -294,14 +295,14 @@ unsafe fn q8_rows<const R: usize>(
     unsafe { sub_tile.store(&values, 0) };
 }
 
-/// Signed bytes as 16-bit values: the even ones of each word in one word, the odd ones in another.
+/// Widens signed bytes to 16 bits: the even bytes of each word to one word, the odd ones to another.
 #[inline]
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
 unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) {
     let whole = count - count % LANES;
     for step in (0..whole).step_by(LANES) {
-        // SAFETY: the caller has `count` words in all three places.
+        // SAFETY: the caller has `count` words in all three buffers.
         unsafe {
             let quads = _mm256_loadu_si256(words.add(step).cast());
             let low = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(quads));
@@ -319,7 +320,8 @@ unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) 
     }
 }
 
-/// 4-bit weights are small enough for `maddubs`: a group's sums fit 16 bits, 8 steps of 2 products of at most 15 times 128.
+/// Multiplies 8-bit rows with 4-bit weights, which are small enough for `maddubs`: the sums of a group, 8 steps of 2
+/// products of at most 15 * 128, fit in 16 bits.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn q4_rows<const R: usize, const V: usize>(
@@ -330,7 +332,7 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
     zero: *const i32,
     scale: *const f32,
 ) {
-    /// Steps of a group; a line has two of them.
+    /// Steps per group; two share a word, one in each nibble.
     const STEPS: usize = GROUP / 4;
     let nibble = _mm256_set1_epi32(0x0f0f_0f0f);
     let mut values = [[_mm256_setzero_ps(); V]; R];

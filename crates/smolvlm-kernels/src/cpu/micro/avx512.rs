@@ -1,7 +1,7 @@
-//! The loops for AVX-512, with BF16 and VNNI where products of pairs and quads are one instruction.
+//! Microkernels for AVX-512, with BF16 and VNNI dot product instructions.
 //!
-//! A tile of 12 rows and 32 columns keeps 24 sums in registers; a step loads two vectors of weights and one word of each
-//! row. Only their definition of a product differs.
+//! A tile of 12 rows and 32 columns keeps 24 vectors of sums in registers; a step loads two vectors of weights and one
+//! word of each row. The kernels differ only in the multiply-add instruction.
 
 use super::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
 use crate::cpu::aligned_buf::CacheLine;
@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
-/// Calls the instance of a kernel for the number of rows at hand.
+/// Calls the kernel instance for the given number of rows.
 macro_rules! by_rows {
     ($rows:expr, $kernel:ident $args:tt) => {
         match $rows {
@@ -31,15 +31,15 @@ macro_rules! by_rows {
     };
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
-    // SAFETY: `super` checked that rows and panel hold `steps` steps, and found the instructions.
+    // SAFETY: `super` checked that rows and panel hold `steps` steps, and detected the instructions.
     unsafe {
         by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride))
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`.
     unsafe {
@@ -50,7 +50,7 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: 
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn q8_tile(
     a: Operand<'_>,
     q: QuantParams<'_>,
@@ -77,9 +77,9 @@ pub(super) fn q8_tile(
     }
 }
 
-#[expect(unsafe_code, reason = "instructions that the caller found on this processor")]
+#[expect(unsafe_code, reason = "instructions detected by the caller")]
 pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
-    // Twice as many sums a row as the others, so half as many rows at a time.
+    // Twice as many accumulators per row as the other kernels, so half as many rows at a time.
     let mut first = 0;
     while first < a.rows {
         let rows = (a.rows - first).min(ROWS / 2);
@@ -92,7 +92,7 @@ pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     }
 }
 
-/// Both vectors of a step of a panel.
+/// Loads both vectors of a step of a panel.
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
@@ -101,11 +101,11 @@ unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
     unsafe { [_mm512_load_si512(panel.add(2 * step).cast()), _mm512_load_si512(panel.add(2 * step + 1).cast())] }
 }
 
-/// How far ahead the weights of few rows are fetched: they come from memory, faster than the processor looks ahead by itself.
-/// More rows read the same weights from the cache.
+/// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher
+/// requests them. With more rows, the weights come from the cache.
 const AHEAD: usize = 24;
 
-/// Fetches the step of a panel that comes [`AHEAD`] steps later, if `R` rows are few.
+/// Prefetches the step of a panel that is [`AHEAD`] steps later, if the rows are few.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
@@ -116,16 +116,16 @@ fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
     }
 }
 
-/// A vector of words as pairs of bf16.
+/// Reinterprets a vector of words as pairs of bf16.
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
 pub(super) fn pairs(words: __m512i) -> __m512bh {
-    // SAFETY: bits of the same size, and any bits are values.
+    // SAFETY: the types have the same size, and all bit patterns are valid.
     unsafe { std::mem::transmute::<__m512i, __m512bh>(words) }
 }
 
-/// A word of every row at a step, in all lanes.
+/// Broadcasts the word of a row at a step.
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
@@ -173,7 +173,7 @@ unsafe fn bf16_rows<const R: usize>(
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
     for step in 0..steps {
         prefetch::<R>(panel, step);
-        // SAFETY: the step is in panel and rows; a vector of pairs is bits of the same size.
+        // SAFETY: the step is in panel and rows.
         unsafe {
             let [left, right] = weights(panel, step);
             for (row, sums) in sums.iter_mut().enumerate() {
@@ -189,7 +189,7 @@ unsafe fn bf16_rows<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "what a loop over registers needs, and no more")]
+#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
 unsafe fn q8_rows<const R: usize>(
     a: *const u32,
     stride: usize,
@@ -232,7 +232,7 @@ unsafe fn q8_rows<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "what a loop over registers needs, and no more")]
+#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
 unsafe fn q4_rows<const R: usize>(
     a: *const u32,
     stride: usize,
@@ -246,7 +246,7 @@ unsafe fn q4_rows<const R: usize>(
     let nibble = _mm512_set1_epi32(0x0f0f_0f0f);
     let mut values = [[_mm512_setzero_ps(); 2]; R];
     for group in 0..groups {
-        // SAFETY: group and rows are those that the caller vouches for.
+        // SAFETY: the caller guarantees the group and the rows.
         unsafe {
             let lines = panel.add(group * GROUP_LINES);
             let mut sums = [[_mm512_setzero_si512(); 2]; R];

@@ -1,4 +1,4 @@
-//! Products of one query with keys, and of its weights with values, for AVX512-BF16.
+//! Decode attention loops for AVX512-BF16: dot products of a query with keys, and weighted sums of values.
 
 use super::avx512::pairs;
 use std::arch::x86_64::{
@@ -8,24 +8,24 @@ use std::arch::x86_64::{
     _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
-/// Values of a vector of bf16.
+/// bf16 values per vector.
 const WIDE: usize = 32;
-/// Keys whose products are summed up together.
+/// Keys whose dot products are reduced together.
 const KEYS: usize = 16;
 
-/// How many keys or values ahead they are fetched: they come from memory.
+/// Prefetch distance in keys or values, which come from memory.
 const AHEAD: usize = 24;
 
-/// Whether heads are whole vectors.
+/// Whether the width of a head is a multiple of the vector length.
 pub(crate) fn fits(width: usize) -> bool {
     width > 0 && width.is_multiple_of(WIDE)
 }
 
-/// Products of a query with keys that are `token` values apart.
+/// Dot products of a query with keys that are `token` values apart.
 ///
 /// # Panics
 ///
-/// When the width of the query does not fit, or keys are missing.
+/// When the width of the query is not supported, or there are too few keys.
 ///
 /// # Safety
 ///
@@ -57,7 +57,7 @@ pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mu
     }
 }
 
-/// The sum of each vector's lanes, in the order of the vectors.
+/// Horizontal sums of the vectors, in their order.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn reduce_lanes(sums: [__m512; KEYS]) -> __m512 {
@@ -75,11 +75,11 @@ fn reduce_lanes(sums: [__m512; KEYS]) -> __m512 {
     across(across(a, b), across(c, d))
 }
 
-/// The sum of values that are `token` values apart, times their weights.
+/// The weighted sum of value vectors that are `token` values apart.
 ///
 /// # Panics
 ///
-/// When the width of the sums does not fit, or values are missing.
+/// When the width of the sums is not supported, or there are too few values.
 ///
 /// # Safety
 ///
@@ -90,7 +90,7 @@ pub(crate) unsafe fn weighted_sum(weights: &[u16], values: &[u16], token: usize,
     let (width, count) = (out.len(), weights.len());
     assert!(fits(width) && (count == 0 || values.len() >= (count - 1) * token + width), "values are missing");
     for (part, out) in out.chunks_exact_mut(WIDE).enumerate() {
-        // Two chains each, for pairs of values that come in turn.
+        // Two alternating accumulators for each half, to hide latency.
         let mut sums = [[_mm512_setzero_ps(); 2]; 2];
         for pair in 0..count.div_ceil(2) {
             let (one, two) = (2 * pair, 2 * pair + 1);
@@ -113,7 +113,7 @@ pub(crate) unsafe fn weighted_sum(weights: &[u16], values: &[u16], token: usize,
             *low = _mm512_dpbf16_ps(*low, weights, pairs(_mm512_unpacklo_epi16(first, second)));
             *high = _mm512_dpbf16_ps(*high, weights, pairs(_mm512_unpackhi_epi16(first, second)));
         }
-        // Values lie in quarters: the first halves of eight in one vector, the second halves in the other.
+        // Undo the interleaving: of each eight values, one vector holds the first four, the other the last four.
         let mut halves = [[0.0; 16]; 2];
         for (half, halves) in halves.iter_mut().enumerate() {
             // SAFETY: room for a vector.

@@ -1,7 +1,6 @@
-//! Softmax, activations and rounding for AVX-512, where powers of two take no integer arithmetic and a division can be had
-//! cheaper.
+//! Softmax, activations and rounding for AVX-512, which has instructions for powers of two and approximate reciprocals.
 //!
-//! What is written is the same as in [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation), to 3e-7.
+//! Results agree with [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation) to 3e-7.
 
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps,
@@ -12,15 +11,15 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-/// Values of a vector.
+/// f32 values per vector.
 const LANES: usize = 16;
 
-/// `2^x`, within 2e-7 of the value: the whole part of `x`, rounded down, goes to the exponent; a minimax polynomial serves the
-/// rest.
+/// `2^x` with a relative error below 2e-7: the integer part of `x`, rounded down, becomes the exponent, and a minimax
+/// polynomial approximates the power of the fraction.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn exp2(x: __m512) -> __m512 {
-    // The fraction above the next whole number below.
+    // The fraction, `x - floor(x)`.
     let r = _mm512_reduce_ps::<0x09>(x);
     let p = _mm512_set1_ps(1.867_130_5e-3);
     let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.017_03e-3));
@@ -31,21 +30,21 @@ fn exp2(x: __m512) -> __m512 {
     _mm512_scalef_ps(p, x)
 }
 
-/// `z / (1 + 2^power)`; zero where the power is too large for a quotient.
+/// `z / (1 + 2^power)`; zero where `power` exceeds 125.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn gate(z: __m512, power: __m512) -> __m512 {
     let limit = _mm512_set1_ps(125.0);
-    // The smaller one of a number and a NaN is the second operand, the NaN.
+    // `min` returns its second operand if one is NaN, so NaN propagates.
     let below = _mm512_add_ps(exp2(_mm512_min_ps(limit, power)), _mm512_set1_ps(1.0));
     let guess = _mm512_rcp14_ps(below);
     // One step of Newton's method.
     let inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(below, guess, _mm512_set1_ps(2.0)));
-    // A NaN is not above the limit either.
+    // The comparison is also true for NaN.
     _mm512_maskz_mul_ps(_mm512_cmp_ps_mask::<_CMP_NGT_UQ>(power, limit), z, inverse)
 }
 
-/// Lanes of the values that are left.
+/// Mask of the lanes of the remaining values.
 #[inline]
 fn mask(left: usize) -> __mmask16 {
     if left >= LANES { __mmask16::MAX } else { (1 << left) - 1 }
@@ -67,7 +66,7 @@ macro_rules! map {
                 unsafe { _mm512_storeu_ps(values.as_mut_ptr(), result) };
             }
             let mask = mask(rest.len());
-            // SAFETY: the mask leaves out what lies behind the slice.
+            // SAFETY: the mask excludes lanes past the end of the slice.
             let $value = unsafe { _mm512_mask_loadu_ps(_mm512_setzero_ps(), mask, rest.as_ptr()) };
             let result = $result;
             // SAFETY: likewise.
@@ -90,8 +89,7 @@ map! {
     silu, z => gate(z, _mm512_mul_ps(z, _mm512_set1_ps(-std::f32::consts::LOG2_E)))
 }
 
-/// Weights of a softmax before they are divided by their sum, which is returned: `2^(scale (score - largest))`. As f32, or
-/// with `HALF` as bf16.
+/// Writes the unnormalized softmax, `2^(scale (score - largest))`, as bf16 and returns the sum.
 ///
 /// # Safety
 ///
@@ -99,7 +97,7 @@ map! {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 #[allow(unsafe_code)]
 pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
-    // SAFETY: the caller's room; see `softmax_with`.
+    // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe { softmax_with(scores, scale, |at, left, weights| store_bf16(weights, left, out.add(at))) }
 }
 
@@ -107,13 +105,13 @@ pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> 
 ///
 /// # Safety
 ///
-/// There must be room for them.
+/// `out` must have room for them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[allow(unsafe_code)]
 unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
-    // SAFETY: a vector of bf16 is bits of the same size; the mask leaves out what is not left. A store with a mask takes
-    // many times as long as one without.
+    // SAFETY: the types have the same size; the mask excludes the values past the end. Masked stores are several times
+    // slower, so full vectors are stored without a mask.
     unsafe {
         let both: __m512i = transmute(_mm512_cvtne2ps_pbh(second, first));
         if left >= 2 * LANES {
@@ -124,7 +122,7 @@ unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
     }
 }
 
-/// See [`softmax_bf16`].
+/// [`softmax_bf16`] with f32 results.
 ///
 /// # Safety
 ///
@@ -132,7 +130,7 @@ unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
 pub(crate) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f32 {
-    // SAFETY: the caller's room; see `softmax_with`.
+    // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe {
         softmax_with(scores, scale, |at, left, [first, second]| {
             let out = out.add(at);
@@ -147,13 +145,13 @@ pub(crate) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f
     }
 }
 
-/// Hands two vectors of weights at a time to `store`, with their place and the number of values from there to the end.
+/// Calls `store` with two vectors of weights at a time, their offset and the number of values from there to the end.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
 unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, [__m512; 2])) -> f32 {
     let least = _mm512_set1_ps(f32::NEG_INFINITY);
-    // SAFETY: masks leave out what lies behind the slice.
+    // SAFETY: masks exclude lanes past the end of the slice.
     let load = |scores: &[f32]| unsafe {
         if scores.len() == 2 * LANES {
             return [_mm512_loadu_ps(scores.as_ptr()), _mm512_loadu_ps(scores.as_ptr().add(LANES))];
@@ -180,16 +178,16 @@ unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, 
     _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
 }
 
-/// Rounds up to 32 values to bf16, to nearest, ties to even; what is too small for a normal number becomes zero.
+/// Rounds up to 32 values to bf16, to nearest, ties to even; subnormal results become zero.
 ///
 /// # Safety
 ///
-/// There must be 32 values, and room for `columns`.
+/// `values` must hold 32 values and `out` have room for `columns`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[allow(unsafe_code)]
 pub(crate) unsafe fn narrow_row(values: *const f32, columns: usize, out: *mut u16) {
-    // SAFETY: the caller's values and room.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(LANES))];
         store_bf16(pair, columns, out);

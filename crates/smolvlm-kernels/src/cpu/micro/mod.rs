@@ -1,8 +1,8 @@
-//! The innermost loops: products of a few rows with one panel of a packed matrix.
+//! Matrix product microkernels: a tile of a few rows times one panel of a packed matrix.
 //!
-//! All of them walk in steps. A step takes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of
-//! each of the panel's 32 columns, so a panel is `[steps][32 columns]` words. Sums of a row are the same whatever other
-//! rows are in the tile, which makes results independent of batches, chunks and threads.
+//! Each step consumes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of each of the panel's
+//! 32 columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the
+//! tile, which makes results independent of batches, chunks and threads.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -18,52 +18,55 @@ use super::aligned_buf::CacheLine;
 use super::isa::{Isa, Level};
 use crate::GROUP;
 
-/// Columns of a panel.
+/// Columns per panel.
 pub(crate) const COLUMNS: usize = 32;
-/// Most rows of a tile.
+/// Maximum number of rows per tile.
 pub(crate) const ROWS: usize = 12;
-/// Lines that a group of a 4-bit panel takes: 32 columns of 32 values, and their 32 scales.
+/// Cache lines per group of a 4-bit panel: 32 columns of 32 values, and their 32 scales.
 pub(crate) const GROUP_LINES: usize = 9;
 
-/// Where the sums of a tile go: `rows` rows of 32 columns.
+/// Destination of the sums of a tile: rows of 32 columns.
 #[derive(Debug)]
 pub(crate) struct Tile<'a> {
     /// The sums.
     pub(crate) sums: &'a mut [f32],
-    /// From one row to the next, 32 or more.
+    /// Row stride, at least 32.
     pub(crate) stride: usize,
 }
 
-/// Rows of activations as the kernels read them.
+/// Rows of packed activations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operand<'a> {
-    /// Words of all rows.
+    /// The words of all rows.
     pub(crate) words: &'a [u32],
-    /// Words from one row to the next.
+    /// Row stride in words.
     pub(crate) stride: usize,
-    /// Rows of the tile, at most [`ROWS`].
+    /// Number of rows of the tile, at most [`ROWS`].
     pub(crate) rows: usize,
 }
 
 impl Operand<'_> {
     fn check(&self, steps: usize, panel: usize, panel_lines: usize, out: &Tile<'_>) {
         assert!((1..=ROWS).contains(&self.rows), "a tile of {} rows", self.rows);
-        assert!(out.stride >= COLUMNS && out.sums.len() >= (self.rows - 1) * out.stride + COLUMNS, "no room for sums");
-        assert!(self.words.len() >= (self.rows - 1) * self.stride + steps, "rows end before their columns");
-        assert!(panel >= panel_lines, "a panel ends before its steps");
+        assert!(
+            out.stride >= COLUMNS && out.sums.len() >= (self.rows - 1) * out.stride + COLUMNS,
+            "the buffer of sums is too short"
+        );
+        assert!(self.words.len() >= (self.rows - 1) * self.stride + steps, "rows are shorter than their steps");
+        assert!(panel >= panel_lines, "the panel is shorter than its steps");
     }
 }
 
-/// How rows of 8-bit activations stand for real numbers.
+/// Quantization parameters of rows of 8-bit activations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuantParams<'a> {
-    /// Value of one, by row.
+    /// Scale per row.
     pub(crate) scale: &'a [f32],
-    /// What the unsigned weights add to every sum, negated: by row, or by row and group.
+    /// Zero-point correction per row, or per row and group: the negated contribution of the offset of unsigned weights.
     pub(crate) zero: &'a [i32],
 }
 
-/// Products of f32 rows with an f32 panel.
+/// Multiplies f32 rows with an f32 panel.
 pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
@@ -75,7 +78,7 @@ pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: T
     plain::f32_tile(a, panel, steps, out);
 }
 
-/// Products of bf16 rows with a bf16 panel, summed in f32.
+/// Multiplies bf16 rows with a bf16 panel, accumulating in f32.
 pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
     #[cfg(target_arch = "x86_64")]
@@ -87,7 +90,7 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: 
     plain::bf16_tile(a, panel, steps, out);
 }
 
-/// Products of 8-bit rows with a panel of 8-bit weights, which are stored with 128 added.
+/// Multiplies 8-bit rows with a panel of 8-bit weights, which are stored with an offset of 128.
 pub(crate) fn q8_tile(
     a: Operand<'_>,
     q: QuantParams<'_>,
@@ -107,7 +110,7 @@ pub(crate) fn q8_tile(
     plain::q8_tile(a, q, panel, scales, steps, out);
 }
 
-/// Products of 8-bit rows with a panel of 4-bit weights in groups, which are stored with 8 added.
+/// Multiplies 8-bit rows with a panel of grouped 4-bit weights, which are stored with an offset of 8.
 pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
     assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");

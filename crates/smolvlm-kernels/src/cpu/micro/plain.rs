@@ -1,23 +1,20 @@
-//! The same loops in safe code, for every processor: compiled for each vector width, and the twins that the others are
-//! tested against.
+//! Portable microkernels in safe code, compiled for each vector instruction set; also the reference for the tests of
+//! the others.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "rows and columns are indices of several arrays, of sizes known to the compiler"
-)]
+#![expect(clippy::needless_range_loop, reason = "rows and columns index several arrays of constant size")]
 
 use super::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::vectorized;
 
-/// Columns that are summed at once, so that the sums of [`SUB_ROWS`] rows stay in registers.
+/// Columns per sub-tile, so that the sums of [`SUB_ROWS`] rows stay in registers.
 const HALF: usize = COLUMNS / 2;
-/// Rows that are summed at once.
+/// Rows per sub-tile.
 const SUB_ROWS: usize = 4;
 
-/// Runs a body for each half of the columns and each strip of rows: its first row and how many it has. Not a function with a
-/// closure, which would be compiled for the least vectors.
+/// Runs a body for each sub-tile, with its first row, number of rows and half of the columns. A function with a closure
+/// would be compiled for the baseline instruction set.
 macro_rules! sub_tiles {
     ($rows:expr, |$first:ident, $count:ident, $half:ident| $body:block) => {
         for $half in 0..2 {
@@ -34,7 +31,7 @@ vectorized! {
         let mut out = out;
         sub_tiles!(a.rows, |first, count, half| {
             let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
-            // A strip that is not full repeats its last row; what that gives is dropped.
+            // A partial sub-tile repeats its last row; the extra results are discarded.
             let rows: [&[u32]; SUB_ROWS] =
                 std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
             for step in 0..steps {
@@ -144,7 +141,7 @@ fn store(sums: &[[f32; HALF]; SUB_ROWS], first: usize, count: usize, half: usize
     }
 }
 
-/// Adds the product of four signed values with four unsigned weights, for each column.
+/// Adds the dot product of four signed values and four unsigned weights, for each column.
 #[inline(always)]
 fn dot4(sums: &mut [i32; HALF], values: u32, weights: &[u32; HALF]) {
     for byte in 0..4 {
@@ -155,19 +152,19 @@ fn dot4(sums: &mut [i32; HALF], values: u32, weights: &[u32; HALF]) {
     }
 }
 
-/// The bf16 in the lower half of a word.
+/// The bf16 in the low half of a word.
 #[inline(always)]
 fn low(pair: u32) -> f32 {
     f32::from_bits(pair << 16)
 }
 
-/// The bf16 in the upper half of a word.
+/// The bf16 in the high half of a word.
 #[inline(always)]
 fn high(pair: u32) -> f32 {
     f32::from_bits(pair & 0xffff_0000)
 }
 
-/// `a * b + c`, in one rounding only where the processor does that in one instruction: elsewhere it is a slow call.
+/// `a * b + c`, fused only if the processor has the instruction: otherwise `mul_add` is a slow library call.
 #[inline(always)]
 fn madd<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }

@@ -1,4 +1,4 @@
-//! Functions of rows: softmax, activations, norms, quantization.
+//! Softmax, activations, norms and quantization of rows.
 
 use super::Rng;
 use crate::Activation;
@@ -7,7 +7,7 @@ use crate::cpu::softmax::{plain, softmax};
 use crate::cpu::{Element, PackedLhs, PackedMatrix, Pool, layer_norm, rms_norm, rotate};
 use half::bf16;
 
-fn softmaxes<E: Element>(scores: &[f32], tolerance: f64) {
+fn check_softmax<E: Element>(scores: &[f32], tolerance: f64) {
     let scale = 0.3;
     for function in [softmax::<E>, plain::<E>] {
         let mut weights = vec![E::ZERO; scores.len()];
@@ -24,20 +24,20 @@ fn softmaxes<E: Element>(scores: &[f32], tolerance: f64) {
 }
 
 #[test]
-fn softmax_of_every_length() {
+fn softmax_is_accurate_for_every_length() {
     let mut rng = Rng::new(4);
     for len in (1..100).chain([1000, 1024]) {
         let scores: Vec<f32> = (0..len).map(|_| 200.0 * rng.value()).collect();
-        softmaxes::<f32>(&scores, 1e-5);
-        softmaxes::<bf16>(&scores, 0.004);
+        check_softmax::<f32>(&scores, 1e-5);
+        check_softmax::<bf16>(&scores, 0.004);
         let hidden: Vec<f32> =
             scores.iter().enumerate().map(|(i, s)| if i % 3 == 1 { f32::NEG_INFINITY } else { *s }).collect();
-        softmaxes::<f32>(&hidden, 1e-5);
+        check_softmax::<f32>(&hidden, 1e-5);
     }
 }
 
 #[test]
-fn a_sick_score_shows_in_the_sum() {
+fn nan_score_makes_the_sum_nan() {
     for len in [1, 5, 40] {
         for place in [0, len / 2, len - 1] {
             let mut scores = vec![1.0; len];
@@ -51,7 +51,7 @@ fn a_sick_score_shows_in_the_sum() {
 }
 
 #[test]
-fn activations_of_every_length_and_size() {
+fn activations_are_accurate_for_all_lengths_and_magnitudes() {
     type Function = fn(f64) -> f64;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let _: fn(f64) -> f64 = sigmoid;
@@ -88,7 +88,7 @@ fn activations_of_every_length_and_size() {
 }
 
 #[test]
-fn exact_gelu() {
+fn exact_gelu_matches_torch() {
     // Computed with torch 2.15.0, gelu.
     let mut values = [-3.0, -0.5, 0.0, 0.7, 4.0];
     Activation::Gelu.apply(&mut values);
@@ -98,7 +98,7 @@ fn exact_gelu() {
 }
 
 #[test]
-fn norms_of_every_length() {
+fn norms_are_accurate_for_every_length() {
     let mut rng = Rng::new(6);
     for len in (1..70).chain([576, 769]) {
         let [x, weight, bias] = [0; 3].map(|_| rng.values(len));
@@ -120,7 +120,7 @@ fn norms_of_every_length() {
 }
 
 #[test]
-fn rotation_turns_pairs_of_halves() {
+fn rotation_pairs_the_halves_of_a_head() {
     let mut head = [0.5, -1.0, 2.0, 0.25];
     rotate(&mut head, &[0.6, 0.8], &[0.8, 0.6]);
     let wanted = [0.5 * 0.6 - 2.0 * 0.8, -0.8 - 0.25 * 0.6, 2.0 * 0.6 + 0.5 * 0.8, 0.25 * 0.8 - 0.6];
@@ -130,7 +130,7 @@ fn rotation_turns_pairs_of_halves() {
 }
 
 #[test]
-fn a_sick_row_stays_sick_and_alone() {
+fn non_finite_row_gives_nan_and_leaves_other_rows_intact() {
     let pool = Pool::new(1).unwrap();
     let ones = |_: usize, out: &mut [f32]| -> Result<(), ()> {
         out.fill(1.0);

@@ -1,4 +1,4 @@
-//! Attention of many queries and of one.
+//! Attention of many queries, and decode attention of one.
 
 use super::Rng;
 use crate::cpu::{
@@ -6,10 +6,10 @@ use crate::cpu::{
 };
 use half::bf16;
 
-/// Whether, of a sequence, a query sees a key.
+/// Whether a query attends to a key: sequence, query, key.
 type Sees<'a> = dyn Fn(usize, usize, usize) -> bool + 'a;
 
-/// The same in f64, query by query, as the definition reads.
+/// Reference implementation in f64, query by query, straight from the definition.
 fn reference<E: Element>(shape: AttentionShape, [q, k, v]: [Heads<'_, E>; 3], sees: &Sees<'_>) -> Vec<f64> {
     let AttentionShape { batch, heads, kv_heads, width, queries, keys } = shape;
     let at = |h: &Heads<'_, E>, b: usize, head: usize, token: usize| -> Vec<f64> {
@@ -46,7 +46,7 @@ fn check<E: Element>(tolerance: f64) {
     for (batch, heads, kv_heads, queries, keys, width) in shapes {
         let shape = AttentionShape { batch, heads, kv_heads, width, queries, keys };
         let mut random = |count: usize| -> Vec<E> { (0..count).map(|_| E::narrow(3.0 * rng.value())).collect() };
-        // Queries lie token by token, keys and values head by head with room for more.
+        // Queries in token-major order; keys and values in head-major order with spare capacity, as in a cache.
         let room = keys + 3;
         let (q, k, v) = (
             random(batch * queries * heads * width),
@@ -93,12 +93,12 @@ fn check<E: Element>(tolerance: f64) {
 }
 
 #[test]
-fn attention_in_f32() {
+fn f32_attention_matches_the_reference() {
     check::<f32>(2e-5);
 }
 
 #[test]
-fn attention_in_bf16() {
+fn bf16_attention_matches_the_reference() {
     // Weights are rounded to 8 bits, values are up to 3.
     check::<bf16>(0.015);
 }

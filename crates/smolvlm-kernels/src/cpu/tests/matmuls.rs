@@ -1,4 +1,4 @@
-//! Products with packed matrices.
+//! Matrix products with packed weights.
 
 use super::{Rng, rounded_to_bf16};
 use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
@@ -28,7 +28,7 @@ fn run(pool: &Pool, x: &PackedLhs, matrix: &PackedMatrix) -> Vec<f32> {
 }
 
 #[test]
-fn products_of_all_shapes_and_formats() {
+fn products_are_accurate_for_all_shapes_and_formats() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(7));
     for _ in 0..40 {
         let (rows, outputs, inputs) = (1 + rng.below(40), 1 + rng.below(100), 1 + rng.below(150));
@@ -36,7 +36,7 @@ fn products_of_all_shapes_and_formats() {
         for format in FORMATS {
             let found =
                 run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
-            // The error of a rounded value, that many times in a sum of random signs.
+            // The rounding error of one value; errors of random sign add up with the square root of their number.
             let (rounding, exact): (f64, fn(f32) -> f64) = match format {
                 Format::F32 => (1e-6, f64::from),
                 Format::Bf16 => (1e-6, rounded_to_bf16),
@@ -80,7 +80,7 @@ fn results_do_not_depend_on_threads_or_other_rows() {
 }
 
 #[test]
-fn outputs_add_bias_function_and_residual() {
+fn epilogue_applies_bias_activation_and_residual() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(9));
     let (rows, outputs, inputs) = (13, 45, 21);
     let (gate, up, bias) = (rng.values(outputs * inputs), rng.values(outputs * inputs), rng.values(outputs));
@@ -89,12 +89,12 @@ fn outputs_add_bias_function_and_residual() {
     let (plain_gate, plain_up) = (run(&pool, &x, &gate), run(&pool, &x, &up));
     let place = |row: usize, column: usize| row * outputs + column;
 
-    // Both matrices side by side, on top of what is there.
+    // Both matrices side by side, added to existing values.
     let mut sum = Matrix::<f32>::new();
     sum.fill(&pool, rows, 2 * outputs, |row, out| out.fill(row as f32));
     let [left, right] = Epilogue::add_to(&mut sum).split_columns([outputs; 2]);
     matmuls(&pool, &x, [(&gate, left), (&up, right.with_bias(Some(&bias)))]);
-    // The gated product, as bf16 rows of the next one.
+    // The gated product, written as bf16 operand of the next product.
     let mut inner = PackedLhs::new(Format::Bf16);
     let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
     gated_matmul(&pool, &x, parts, Activation::Relu, inner.begin_write(rows, outputs));
@@ -113,14 +113,14 @@ fn outputs_add_bias_function_and_residual() {
     }
 }
 
-/// The message of the panic of some work.
+/// The panic message of `work`.
 fn panic_of(work: impl FnOnce()) -> String {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
     panic.downcast_ref::<String>().cloned().unwrap_or_default()
 }
 
 #[test]
-fn outputs_of_another_shape_are_refused_before_anything_is_written() {
+fn mismatched_outputs_panic_before_any_write() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(14));
     let (rows, outputs, inputs) = (5, 40, 8);
     let x = activations(&pool, Format::F32, inputs, &rng.values(rows * inputs));
@@ -150,16 +150,16 @@ fn outputs_of_another_shape_are_refused_before_anything_is_written() {
 }
 
 #[test]
-fn an_error_of_a_row_is_handed_on() {
+fn pack_returns_the_error_of_a_row() {
     let row = |row: usize, _: &mut [f32]| if row == 40 { Err("row 40") } else { Ok(()) };
     assert_eq!(PackedMatrix::pack(64, 8, Format::Q8, row).err(), Some("row 40"));
 }
 
 #[test]
-fn four_bit_weights_keep_what_fits_and_lose_little_else() {
+fn four_bit_quantization_error_is_small() {
     let mut rng = Rng::new(10);
     let pool = Pool::new(1).unwrap();
-    // Whole multiples of a scale come back exactly.
+    // Multiples of the scale are exact.
     let weights: Vec<f32> = (0..64).map(|index| [-8.0, 7.0, 3.0, -1.0][index % 4] * 0.5).collect();
     let one = activations(&pool, Format::Q4, 64, &{
         let mut one = vec![0.0; 64];
@@ -167,7 +167,7 @@ fn four_bit_weights_keep_what_fits_and_lose_little_else() {
         one
     });
     assert_eq!(run(&pool, &one, &packed(1, 64, Format::Q4, &weights)), [127.0 * 3.5]);
-    // For a bell curve the error is some 7 % of the size of the weights.
+    // For normally distributed weights the relative error is about 7 %.
     let bell: Vec<f32> = (0..4096).map(|_| (0..6).map(|_| rng.value()).sum::<f32>()).collect();
     let matrix = packed(64, 64, Format::Q4, &bell);
     let (mut error, mut size) = (0.0, 0.0);

@@ -1,11 +1,11 @@
-//! Kernels against definitions written out in f64, over random shapes, and against themselves over threads and batches.
+//! Tests of the kernels against f64 reference implementations over random shapes, and across threads and batches.
 
 mod activations;
 mod attention;
 mod matmuls;
 mod tiles;
 
-/// Numbers that look random, the same in every run.
+/// Deterministic pseudorandom number generator.
 pub(super) struct Rng(u64);
 
 impl Rng {
@@ -13,13 +13,13 @@ impl Rng {
         Self(seed)
     }
 
-    /// Whole, from 0 to below `end`.
+    /// Uniform integer in `0..end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % end
     }
 
-    /// From -1 to 1.
+    /// Uniform value from -1 to 1.
     pub(super) fn value(&mut self) -> f32 {
         self.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0
     }
@@ -29,7 +29,7 @@ impl Rng {
     }
 }
 
-/// What a matrix of a format holds of some weights, as f64.
+/// Rounds to bf16 and converts to f64.
 pub(super) fn rounded_to_bf16(value: f32) -> f64 {
     f64::from(half::bf16::from_f32(value).to_f32())
 }

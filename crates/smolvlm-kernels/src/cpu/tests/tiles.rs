@@ -1,4 +1,4 @@
-//! The innermost loops of every instruction set at hand.
+//! Microkernels of the detected instruction set against the portable ones.
 
 use super::Rng;
 use crate::GROUP;
@@ -8,7 +8,7 @@ use crate::cpu::micro::{q4_tile, q8_tile};
 
 const STRIDE: usize = COLUMNS + 7;
 
-/// Calls a kernel for one tile; gives what it wrote, and checks that it wrote nothing else.
+/// Calls a kernel for one tile, checks that it writes nothing outside the tile, and returns the tile.
 fn run(rows: usize, kernel: impl FnOnce(Tile<'_>)) -> Vec<f32> {
     let untouched = f32::from_bits(0x7fc0_1234);
     let mut sums = vec![untouched; (ROWS + 1) * STRIDE];
@@ -35,7 +35,7 @@ fn lines(words: &[u32]) -> Vec<CacheLine> {
 }
 
 #[test]
-fn float_tiles_equal_their_twins() {
+fn float_tiles_match_the_portable_kernels() {
     let mut rng = Rng::new(1);
     for rows in 1..=ROWS {
         for _ in 0..8 {
@@ -64,7 +64,7 @@ fn float_tiles_equal_their_twins() {
 }
 
 #[test]
-fn extreme_values_spread_as_they_should() {
+fn infinity_and_nan_propagate() {
     let row = [1.0, f32::INFINITY, f32::NAN, 1e-40];
     let panel: Vec<CacheLine> = row.iter().flat_map(|_| [CacheLine([1.0_f32.to_bits(); 16]); 2]).collect();
     for (steps, check) in [(1, f32::is_finite as fn(f32) -> bool), (2, f32::is_infinite), (3, f32::is_nan)] {
@@ -72,19 +72,19 @@ fn extreme_values_spread_as_they_should() {
         let a = Operand { words: &words, stride: 4, rows: 1 };
         assert!(run(1, |out| f32_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps");
         assert!(run(1, |out| plain::f32_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps");
-        // The same in the upper halves of pairs.
+        // The same with the values in the high halves of pairs.
         let a = Operand { words: &words.map(|word| word & 0xffff_0000), stride: 4, rows: 1 };
         assert!(run(1, |out| bf16_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps of pairs");
     }
 }
 
 #[test]
-fn whole_number_tiles_are_exact() {
+fn integer_tiles_are_exact() {
     let mut rng = Rng::new(2);
     for rows in 1..=ROWS {
         let (steps, extra) = (1 + rng.below(300), rng.below(9));
         let stride = steps + extra;
-        // The largest sums, too: all of the largest size.
+        // Also the extreme case: all values of the largest magnitude.
         for largest in [false, true] {
             let mut word = || if largest { 0x8181_8181 } else { rng.below(1 << 31) as u32 };
             let words: Vec<u32> = (0..rows * stride).map(|_| word()).collect();
@@ -112,7 +112,7 @@ fn whole_number_tiles_are_exact() {
 }
 
 #[test]
-fn four_bit_tiles_equal_their_twins() {
+fn four_bit_tiles_match_the_portable_kernels() {
     let mut rng = Rng::new(3);
     for rows in 1..=ROWS {
         for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! The decoder on a card against a twin in plain loops.
+//! The GPU decoder against a reference implementation on the host.
 
 use super::{gpu_client, random_values};
 use crate::gpu::attention::CHUNK;
@@ -20,7 +20,7 @@ const SIZES: Sizes = Sizes {
 };
 const LAYERS: usize = 2;
 
-/// The decoder's weights and cache in main memory.
+/// Reference decoder with weights and cache in host memory.
 struct Reference {
     embeddings: Vec<f32>,
     /// Norm, q, k, v, o, norm, gate, up, down.
@@ -115,7 +115,7 @@ impl Reference {
         }
     }
 
-    /// Logits of one row.
+    /// Runs a token of one row and returns its logits.
     fn row(&mut self, row: usize, token: u32) -> Vec<f32> {
         let Sizes { hidden, heads, kv_heads, head_dim, .. } = SIZES;
         let hidden_tokens = self.padding[row] as usize;
@@ -172,7 +172,7 @@ fn argmax(logits: &[f32]) -> u32 {
     logits.iter().position(|&logit| logit == largest).unwrap() as u32
 }
 
-/// The decoder and its twin agree at every step, also where the GPU starts the next step by itself.
+/// Checks that decoder and reference agree at every step, also when the GPU runs ahead.
 fn check(capacity: usize, len: usize, padding: &[u32], steps: usize) {
     for run_ahead in [false, true] {
         check_steps(capacity, len, padding, steps, run_ahead);
@@ -187,14 +187,14 @@ fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_a
     let mut rows = DecodeBatch::new(&decoder, cache, len, padding);
     let mut tokens: Vec<u32> = (0..padding.len() as u32).map(|row| row * 7 % 52).collect();
     for step in 0..steps {
-        // A token that is not the likeliest now and then.
+        // Sometimes a token other than the argmax.
         let others = step % 4 == 0;
         if others {
             tokens.iter_mut().for_each(|token| *token = (*token + 1) % 52);
         }
         rows.step(&decoder, others.then_some(&tokens[..]));
         let wanted = reference.step(&tokens);
-        // They are not there any more when the card has run ahead.
+        // The logits are overwritten when the GPU has run ahead.
         let found = if run_ahead { wanted.concat() } else { rows.logits(&decoder).unwrap() };
         let scale = wanted.concat().iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
         for (found, wanted) in found.iter().zip(wanted.concat()) {
@@ -207,18 +207,18 @@ fn check_steps(capacity: usize, len: usize, padding: &[u32], steps: usize, run_a
 }
 
 #[test]
-fn one_row_from_an_empty_cache() {
+fn single_row_from_an_empty_cache_matches() {
     check(20, 0, &[0], 9);
 }
 
 #[test]
-fn rows_with_padding() {
+fn rows_with_padding_match() {
     check(40, 9, &[0, 3, 9], 7);
     check(40, 9, &[1, 0, 2, 9, 0, 5, 6, 7, 8, 0, 4], 3);
 }
 
 #[test]
-fn keys_of_several_chunks() {
+fn caches_of_several_chunks_match() {
     let chunk = CHUNK as usize;
     check(2 * chunk + 100, chunk - 2, &[0, 5], 6);
     check(2 * chunk + 100, 2 * chunk + 3, &[chunk as u32 + 10], 2);

@@ -1,4 +1,4 @@
-//! Norms, activations and rotations.
+//! Norms, activations and rotary embedding.
 
 use super::{gpu_client, random_values};
 use crate::gpu::elementwise::{self, NormKind, ROWS, UNITS};
@@ -37,7 +37,7 @@ fn assert_close(found: &[f32], wanted: &[f32]) {
 }
 
 #[test]
-fn norms() {
+fn norms_match_the_reference() {
     let gpu = Gpu { client: gpu_client() };
     let (rows, width, eps) = (19, 200, 1e-5);
     let (x, weight, bias) =
@@ -75,7 +75,7 @@ fn norms() {
 }
 
 #[test]
-fn activations() {
+fn activations_match_the_reference() {
     let gpu = Gpu { client: gpu_client() };
     let count = 4 * 517;
     let (x, factor) = (random_values(4, count, 6.0), random_values(5, count, 2.0));
@@ -109,11 +109,11 @@ fn activations() {
 }
 
 #[test]
-fn rotations_of_a_view() {
+fn rotation_of_a_strided_view_matches() {
     let gpu = Gpu { client: gpu_client() };
     let (rows, heads, tokens, half) = (2, 3, 5, 4);
     let width = 2 * half;
-    // As a projection has it: `[rows, tokens, heads, width]`.
+    // In the layout of a projection: `[rows, tokens, heads, width]`.
     let x = random_values(6, rows * tokens * heads * width, 1.0);
     for of_batch in [0, tokens * width] {
         let angles = if of_batch == 0 { tokens * width } else { rows * tokens * width };

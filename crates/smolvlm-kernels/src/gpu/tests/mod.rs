@@ -1,4 +1,4 @@
-//! Kernels on a card, or Mesa's rasterizer, against twins in plain loops.
+//! Tests of the GPU kernels, on a GPU or Mesa's software renderer, against reference loops.
 
 mod decoder;
 mod elementwise;
@@ -7,11 +7,11 @@ use burn::tensor::{Device, DeviceType};
 use cubecl::prelude::Client;
 
 fn gpu_client() -> Client {
-    let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a graphics interface");
-    super::tensor::client(&device).expect("a device of CubeCL's")
+    let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a wgpu device");
+    super::tensor::client(&device).expect("a CubeCL device")
 }
 
-/// Numbers that look random, around 0.
+/// Deterministic pseudorandom values from `-scale` to `scale`.
 fn random_values(seed: usize, count: usize, scale: f32) -> Vec<f32> {
     let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let number = |_| {
