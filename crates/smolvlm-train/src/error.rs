@@ -48,8 +48,8 @@ pub enum Error {
     EmptyDataset,
     /// The loss or a gradient is NaN or infinite.
     #[error(
-        "step {step}: the {what} is not finite; lower the learning rate, check the samples of this step, or skip such steps (bad_steps). \
-         Checkpoints saved earlier are unaffected"
+        "step {step}: the {what} is not finite; lower the learning rate, check the samples of this step, or skip such steps \
+         (bad_steps). Checkpoints saved earlier are unaffected"
     )]
     NotFinite {
         /// The step, counted from one.
