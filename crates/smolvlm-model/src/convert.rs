@@ -25,15 +25,15 @@ pub(crate) fn dtype(float: FloatType) -> DType {
 /// must hold as many values as `shape` has elements, or the tensor cannot be made.
 pub(crate) fn tensor_data(bytes: &[u8], from: FloatType, to: FloatType, shape: &[usize]) -> TensorData {
     match to {
-        FloatType::F32 => filled(bytes.len() / from.bytes(), to, shape, |start, values| {
+        FloatType::F32 => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
             widen(&bytes[start * from.bytes()..], from, values);
         }),
         _ if from == to => {
             let mut bits = vec![0_u16; bytes.len() / 2];
             bits.par_chunks_mut(CHUNK).zip(bytes.par_chunks(2 * CHUNK)).for_each(|(bits, bytes)| copy_u16(bytes, bits));
-            halves(bits, to, shape)
+            half_tensor(bits, to, shape)
         }
-        _ => filled(bytes.len() / from.bytes(), to, shape, |start, values| {
+        _ => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
             widen(&bytes[start * from.bytes()..], from, values);
         }),
     }
@@ -42,7 +42,7 @@ pub(crate) fn tensor_data(bytes: &[u8], from: FloatType, to: FloatType, shape: &
 /// Tensor values of type `to` from a function that writes the `f32` values of any stretch, given where it starts.
 ///
 /// Stretches start at multiples of [`CHUNK`] and are at most that long; they come in any order and in parallel.
-pub(crate) fn filled(
+pub(crate) fn tensor_from_fn(
     elements: usize,
     to: FloatType,
     shape: &[usize],
@@ -62,11 +62,11 @@ pub(crate) fn filled(
             narrow(wide, to, bits);
         },
     );
-    halves(bits, to, shape)
+    half_tensor(bits, to, shape)
 }
 
 /// A 16-bit tensor from its bits, without a copy.
-fn halves(bits: Vec<u16>, to: FloatType, shape: &[usize]) -> TensorData {
+fn half_tensor(bits: Vec<u16>, to: FloatType, shape: &[usize]) -> TensorData {
     if to == FloatType::Bf16 {
         TensorData::new(bits.reinterpret_into::<bf16>(), shape.to_vec())
     } else {

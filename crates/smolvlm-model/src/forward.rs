@@ -104,7 +104,7 @@ impl SmolVlmModel {
     }
 
     /// [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of activations. Before
-    /// each chunk `goes_on` is asked; none if it says no, and the cache holds the chunks before that.
+    /// each chunk `keep_going` is asked; none if it says no, and the cache holds the chunks before that.
     ///
     /// # Errors
     ///
@@ -114,14 +114,14 @@ impl SmolVlmModel {
         inputs: &ModelInputs,
         cache: &mut KvCache,
         chunk: usize,
-        goes_on: &mut dyn FnMut() -> bool,
+        keep_going: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Vec<f32>>, Error> {
         let embeds = self.merge(inputs)?;
         check_padding(inputs, cache)?;
         let (len, chunk) = (inputs.len(), chunk.max(1));
         let mut start = 0;
         loop {
-            if !goes_on() {
+            if !keep_going() {
                 return Ok(None);
             }
             let tokens = chunk.min(len - start);

@@ -20,14 +20,14 @@
 //! ```
 
 mod adapter;
-#[cfg(feature = "cubecl")]
-mod gpu;
 mod convert;
 mod encoding;
 mod error;
 mod file;
 mod format;
 mod forward;
+#[cfg(feature = "cubecl")]
+mod gpu;
 mod header;
 mod host;
 mod images;
@@ -35,8 +35,8 @@ mod merge;
 mod model;
 #[cfg(feature = "flex")]
 mod packed;
-mod parameter_path;
 mod parameter_loader;
+mod parameter_path;
 #[cfg(feature = "flex")]
 mod quantize;
 mod random;

@@ -1,6 +1,6 @@
 //! The parts of the model, and how they get their weights.
 
-use crate::convert::{dtype, filled, tensor_data};
+use crate::convert::{dtype, tensor_data, tensor_from_fn};
 use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
 #[cfg(feature = "flex")]
@@ -39,7 +39,7 @@ pub struct SmolVlmModel {
 /// What loading found besides the weights it used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Stored tensors that no parameter needs, sorted; rotary frequencies, which old exports hold, are not listed.
+    /// CheckpointTensors tensors that no parameter needs, sorted; rotary frequencies, which old exports hold, are not listed.
     pub unexpected: Vec<String>,
     /// Whether the token embeddings serve as output projection, too.
     pub tied: bool,
@@ -48,7 +48,7 @@ pub struct LoadReport {
 }
 
 impl SmolVlmModel {
-    /// A fresh model; nothing is allocated before the first use.
+    /// A model model; nothing is allocated before the first use.
     pub fn init(config: &ModelConfig, device: &Device) -> Self {
         Self::with_head(config, !config.tie_word_embeddings, device)
     }
@@ -84,8 +84,8 @@ impl SmolVlmModel {
         let format = format.into();
         check(config, device, format)?;
         let plan = Plan::new(config, weights)?;
-        let fresh = Self::with_head(config, !plan.tied, device);
-        let model = fresh.filled(&Stored { weights, plan: &plan }, device, format)?;
+        let uninitialized = Self::with_head(config, !plan.tied, device);
+        let model = uninitialized.with_weights(&CheckpointTensors { weights, plan: &plan }, device, format)?;
         let tying_overruled = config.tie_word_embeddings && !plan.tied;
         Ok((model, LoadReport { unexpected: plan.unexpected, tied: plan.tied, tying_overruled }))
     }
@@ -105,10 +105,10 @@ impl SmolVlmModel {
     ) -> Result<Self, Error> {
         let format = format.into();
         check(config, device, format)?;
-        Self::init(config, device).filled(&RandomTensors::new(config, seed), device, format)
+        Self::init(config, device).with_weights(&RandomTensors::new(config, seed), device, format)
     }
 
-    fn filled(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
+    fn with_weights(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
         #[cfg(feature = "flex")]
         if let WeightFormat::Packed(packed) = format {
             return load_parameters(crate::packed::pack(self, source, packed)?, source, device, format);
@@ -161,12 +161,12 @@ fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<
 }
 
 /// Tensors of a checkpoint, as the plan assigns them.
-pub(crate) struct Stored<'a> {
+pub(crate) struct CheckpointTensors<'a> {
     pub(crate) weights: &'a Weights,
     pub(crate) plan: &'a Plan,
 }
 
-impl Stored<'_> {
+impl CheckpointTensors<'_> {
     fn source(&self, path: &str, shape: &[usize]) -> Result<&Source, Error> {
         let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
         source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))
@@ -175,19 +175,19 @@ impl Stored<'_> {
     /// Fills a slice with a row of a tensor, with what adapters add to it.
     fn row_reader<'a>(&'a self, source: &'a Source) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
         let (codes, scales) = (self.weights.bytes(&source.name), self.weights.bytes(&scale_name(&source.name)));
-        let changes = self.weights.changes(&source.name);
+        let deltas = self.weights.deltas(&source.name);
         move |row, out| {
             source.encoding.read_row(codes, scales, row, out);
-            changes.iter().for_each(|change| change.add_row(row, out));
+            deltas.iter().for_each(|delta| delta.add_row(row, out));
         }
     }
 }
 
-impl TensorSource for Stored<'_> {
+impl TensorSource for CheckpointTensors<'_> {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
         let source = self.source(path, shape)?;
         let data = match source.encoding {
-            Encoding::Float(stored) if self.weights.changes(&source.name).is_empty() => {
+            Encoding::Float(stored) if self.weights.deltas(&source.name).is_empty() => {
                 tensor_data(self.weights.bytes(&source.name), stored, float, shape)
             }
             _ => {
@@ -195,7 +195,9 @@ impl TensorSource for Stored<'_> {
                 let mut values = vec![0.0_f32; shape.iter().product()];
                 let read_row = self.row_reader(source);
                 values.par_chunks_mut(row_len).enumerate().for_each(|(row, out)| read_row(row, out));
-                filled(values.len(), float, shape, |start, out| out.copy_from_slice(&values[start..][..out.len()]))
+                tensor_from_fn(values.len(), float, shape, |start, out| {
+                    out.copy_from_slice(&values[start..][..out.len()])
+                })
             }
         };
         self.release(path);

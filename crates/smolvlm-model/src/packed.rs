@@ -2,7 +2,7 @@
 
 use crate::format::vision_format;
 use crate::parameter_loader::TensorSource;
-use crate::weights::{EMBEDDINGS, LM_HEAD};
+use crate::weights::{EMBEDDINGS_PATH, LM_HEAD};
 use crate::{Error, SmolVlmModel};
 use smolvlm_kernels::cpu::PackedMatrix;
 use smolvlm_kernels::{Format, Linear};
@@ -35,7 +35,7 @@ pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: 
         None => {
             let text = &model.config().text;
             let device = model.text.norm.weight.lazy_device();
-            (Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, &device), EMBEDDINGS)
+            (Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, &device), EMBEDDINGS_PATH)
         }
     };
     head.pack(matrix(source, path, &[head.outputs(), head.inputs()], text)?);
@@ -47,7 +47,7 @@ fn matrix(source: &impl TensorSource, path: &str, shape: &[usize], format: Forma
     let rows = source.rows(path, shape)?;
     let inputs = shape[1..].iter().product();
     // The table is kept in bf16 unless all is f32, and what is multiplied is what is looked up.
-    let rounded = path == EMBEDDINGS && format != Format::F32;
+    let rounded = path == EMBEDDINGS_PATH && format != Format::F32;
     let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {
         rows(row, out);
         if rounded {

@@ -8,7 +8,7 @@ use crate::convert::dtype;
 use crate::error::Error;
 use crate::format::WeightFormat;
 use crate::parameter_path::ParameterPath;
-use crate::weights::EMBEDDINGS;
+use crate::weights::EMBEDDINGS_PATH;
 
 /// Something that knows the values of every parameter.
 pub(crate) trait TensorSource {
@@ -71,7 +71,7 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
             return param;
         }
         let path = self.path.to_string();
-        let float = if path == EMBEDDINGS { self.format.embeddings() } else { self.format.activations() };
+        let float = if path == EMBEDDINGS_PATH { self.format.embeddings() } else { self.format.activations() };
         match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
             Ok(data) => {
                 // Weights live as long as the model: on devices with memory pools they get memory of their own.

@@ -14,11 +14,11 @@ use crate::convert::to_bytes;
 use crate::encoding::scale_name;
 use crate::file::write_file;
 use crate::format::vision_format;
-use crate::model::Stored;
+use crate::model::CheckpointTensors;
 use crate::parameter_loader::TensorSource;
 use crate::random::RandomTensors;
 use crate::resolve::Plan;
-use crate::weights::{EMBEDDINGS, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
+use crate::weights::{EMBEDDINGS_PATH, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
 use crate::{Error, Weights};
 
 /// Whose weights are quantized.
@@ -55,7 +55,7 @@ pub fn write_quantized_checkpoint(
             if config.tie_word_embeddings && !plan.tied {
                 specs.push(lm_head_spec(config));
             }
-            write(&specs, &Stored { weights, plan: &plan }, format, path.as_ref())
+            write(&specs, &CheckpointTensors { weights, plan: &plan }, format, path.as_ref())
         }
         QuantizedSource::Random(seed) => {
             write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
@@ -69,7 +69,7 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
     let entries = specs.iter().flat_map(|spec| {
         let parts = match matrix_format(spec, format) {
             Some(format) => vec![Part::Codes(format), Part::Scales(format)],
-            None => vec![Part::Values(kept_type(spec))],
+            None => vec![Part::Values(unquantized_type(spec))],
         };
         parts.into_iter().map(|part| Entry::new(spec, source, part, &failed))
     });
@@ -86,8 +86,12 @@ fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
 }
 
 /// The type of what is not quantized: the one that packed models keep it in.
-fn kept_type(spec: &TensorSpec) -> FloatType {
-    if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS { FloatType::Bf16 } else { FloatType::F32 }
+fn unquantized_type(spec: &TensorSpec) -> FloatType {
+    if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS_PATH {
+        FloatType::Bf16
+    } else {
+        FloatType::F32
+    }
 }
 
 /// Which part of a parameter a tensor of the file is.
@@ -126,7 +130,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         }
     }
 
-    fn made(&self) -> Result<Vec<u8>, Error> {
+    fn encode(&self) -> Result<Vec<u8>, Error> {
         let (path, shape) = (&self.spec.module_path, &self.spec.shape);
         let (codes, format) = match self.part {
             Part::Values(float) => return Ok(to_bytes(self.source.tensor(path, shape, float)?)),
@@ -139,8 +143,8 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
             let mut values = vec![0.0; shape[1].next_multiple_of(GROUP)];
             rows(index, &mut values[..shape[1]]);
             match format {
-                Format::Q8 => eight_bits(&values[..shape[1]], codes),
-                _ => four_bits(&values, codes),
+                Format::Q8 => encode_q8(&values[..shape[1]], codes),
+                _ => encode_q4(&values, codes),
             }
         };
         Ok((0..shape[0]).into_par_iter().flat_map_iter(row).collect())
@@ -148,14 +152,14 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
 }
 
 /// Codes or scale of a row.
-fn eight_bits(values: &[f32], codes: bool) -> Vec<u8> {
+fn encode_q8(values: &[f32], codes: bool) -> Vec<u8> {
     let mut out = vec![0; values.len()];
     let scale = quantize_row(values, &mut out);
     if codes { out.into_iter().map(|code| code as u8).collect() } else { scale.to_le_bytes().to_vec() }
 }
 
 /// Codes or scales of a row of whole groups.
-fn four_bits(values: &[f32], codes: bool) -> Vec<u8> {
+fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
     let groups = values.as_chunks::<GROUP>().0.iter().map(quantize_group);
     if codes {
         groups
@@ -181,7 +185,7 @@ impl<S: TensorSource + Sync> View for Entry<'_, S> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.made().unwrap_or_else(|error| {
+        Cow::Owned(self.encode().unwrap_or_else(|error| {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             vec![0; self.data_len()]
         }))

@@ -10,7 +10,7 @@ use burn::tensor::TensorData;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
 
-use crate::convert::{filled, to_bytes};
+use crate::convert::{tensor_from_fn, to_bytes};
 use crate::error::Error;
 use crate::file::write_file;
 #[cfg(feature = "flex")]
@@ -63,18 +63,18 @@ pub fn write_random_checkpoint(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let specs = tensor_specs(config);
-    let tensors = specs.iter().map(|spec| (spec.name.as_str(), Drawn { spec, seed, float }));
+    let tensors = specs.iter().map(|spec| (spec.name.as_str(), RandomTensor { spec, seed, float }));
     write_file(tensors, path, || Ok(()))
 }
 
 /// A tensor that is drawn when it is written.
-struct Drawn<'a> {
+struct RandomTensor<'a> {
     spec: &'a TensorSpec,
     seed: u64,
     float: FloatType,
 }
 
-impl View for Drawn<'_> {
+impl View for RandomTensor<'_> {
     fn dtype(&self) -> Dtype {
         match self.float {
             FloatType::F32 => Dtype::F32,
@@ -109,11 +109,11 @@ fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
         TensorKind::Embedding => (0.0, 0.5),
     };
     let stream = mix(seed ^ hash(&spec.name));
-    filled(spec.elements(), float, &spec.shape, |start, values| {
+    tensor_from_fn(spec.elements(), float, &spec.shape, |start, values| {
         let mut state = stream.wrapping_add((start as u64).wrapping_mul(STEP));
         for value in values {
             state = state.wrapping_add(STEP);
-            *value = mean + deviation * bell(mix(state));
+            *value = mean + deviation * approximately_normal(mix(state));
         }
     })
 }
@@ -131,7 +131,7 @@ fn mix(state: u64) -> u64 {
 
 /// A number of mean zero and variance one from 64 random bits: the sum of four uniform ones, which is nearly normal
 /// and, unlike it, never larger than 2 sqrt(3).
-fn bell(bits: u64) -> f32 {
+fn approximately_normal(bits: u64) -> f32 {
     let sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
     // The sum of four draws from 0..=65535 has mean 131070 and variance 4 (65536^2 - 1) / 12.
     (sum as u32 as f32 - 131_070.0) * (1.0 / 37_837.227)

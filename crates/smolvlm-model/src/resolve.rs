@@ -51,7 +51,7 @@ impl Plan {
                     names.insert(TOKEN_EMBEDDINGS, LM_HEAD);
                 }
                 // Two different matrices cannot be one, whatever the configuration says.
-                (true, true) if !same_values(weights, TOKEN_EMBEDDINGS, LM_HEAD) => {
+                (true, true) if !equal_tensors(weights, TOKEN_EMBEDDINGS, LM_HEAD) => {
                     tied = false;
                     specs.push(lm_head_spec(config));
                 }
@@ -104,11 +104,11 @@ impl Plan {
 }
 
 /// Whether two stored tensors hold equal numbers, be they of different types.
-fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
+fn equal_tensors(weights: &Weights, left: &str, right: &str) -> bool {
     let (Some(a), Some(b)) = (weights.tensor(left), weights.tensor(right)) else {
         return false;
     };
-    let changed = !weights.changes(left).is_empty() || !weights.changes(right).is_empty();
+    let changed = !weights.deltas(left).is_empty() || !weights.deltas(right).is_empty();
     let equal = a.shape == b.shape
         && !changed
         && if a.dtype == b.dtype {
@@ -116,7 +116,7 @@ fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
         } else {
             match (float_type(a.dtype), float_type(b.dtype)) {
                 (Some(from_a), Some(from_b)) => {
-                    same_numbers((weights.bytes(left), from_a), (weights.bytes(right), from_b))
+                    equal_values((weights.bytes(left), from_a), (weights.bytes(right), from_b))
                 }
                 _ => false,
             }
@@ -126,7 +126,7 @@ fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
     equal
 }
 
-fn same_numbers(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
+fn equal_values(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
     let (mut a, mut b) = ([0.0; CHUNK], [0.0; CHUNK]);
     let chunks = |(bytes, float): (&'_ [u8], FloatType)| bytes.len().div_ceil(CHUNK * float.bytes());
     chunks(left) == chunks(right)

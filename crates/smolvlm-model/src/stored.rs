@@ -9,7 +9,7 @@ use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::{Format, MappedFile};
 
-use crate::adapter::Change;
+use crate::adapter::LoraDelta;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
 use crate::shards::shard_files;
@@ -24,26 +24,26 @@ const INDEX: &str = "model.safetensors.index.json";
 /// gets it here.
 #[derive(Debug)]
 pub struct Weights {
-    pub(crate) files: Vec<Bytes>,
+    pub(crate) files: Vec<FileBytes>,
     pub(crate) tensors: BTreeMap<String, (usize, StoredTensor)>,
     /// What adapters add to the values of stored tensors.
-    pub(crate) changes: BTreeMap<String, Vec<Change>>,
+    pub(crate) deltas: BTreeMap<String, Vec<LoraDelta>>,
 }
 
 /// The bytes of a safetensors file.
 #[derive(Debug)]
-pub(crate) enum Bytes {
+pub(crate) enum FileBytes {
     Mapped(MappedFile),
     Memory(Cow<'static, [u8]>),
 }
 
-impl From<MappedFile> for Bytes {
+impl From<MappedFile> for FileBytes {
     fn from(file: MappedFile) -> Self {
         Self::Mapped(file)
     }
 }
 
-impl Deref for Bytes {
+impl Deref for FileBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -54,7 +54,7 @@ impl Deref for Bytes {
     }
 }
 
-impl Bytes {
+impl FileBytes {
     fn release(&self, range: Range<usize>) {
         if let Self::Mapped(file) = self {
             file.release(range);
@@ -112,13 +112,13 @@ impl Weights {
         let mut weights = Self::of_files(paths.len());
         for path in paths {
             let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
-            weights.add(Bytes::Mapped(file), path)?;
+            weights.add(FileBytes::Mapped(file), path)?;
         }
         Ok(weights)
     }
 
     fn of_files(count: usize) -> Self {
-        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), changes: BTreeMap::new() }
+        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), deltas: BTreeMap::new() }
     }
 
     /// The weights in the bytes of a safetensors file, such as one that is part of the program.
@@ -129,12 +129,12 @@ impl Weights {
     /// `model.safetensors`.
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
         let mut weights = Self::of_files(1);
-        weights.add(Bytes::Memory(bytes.into()), Path::new(SINGLE))?;
+        weights.add(FileBytes::Memory(bytes.into()), Path::new(SINGLE))?;
         Ok(weights)
     }
 
     /// Adds the tensors of a file; `path` is for errors.
-    fn add(&mut self, file: Bytes, path: &Path) -> Result<(), Error> {
+    fn add(&mut self, file: FileBytes, path: &Path) -> Result<(), Error> {
         for (name, tensor) in read_header(&file, path)? {
             let name = canonical(name);
             if self.tensors.contains_key(&name) {
@@ -197,8 +197,8 @@ impl Weights {
     }
 
     /// What adapters add to a stored tensor.
-    pub(crate) fn changes(&self, name: &str) -> &[Change] {
-        self.changes.get(name).map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn deltas(&self, name: &str) -> &[LoraDelta] {
+        self.deltas.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Gives the memory of a stored tensor back; it can still be read.

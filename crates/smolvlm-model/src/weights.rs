@@ -43,7 +43,7 @@ pub(crate) const LM_HEAD: &str = "lm_head.weight";
 /// Name of the token embeddings, which a tied output projection shares.
 pub(crate) const TOKEN_EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
 /// Path of their table below [`SmolVlmModel`](crate::SmolVlmModel).
-pub(crate) const EMBEDDINGS: &str = "text.embed_tokens.weight";
+pub(crate) const EMBEDDINGS_PATH: &str = "text.embed_tokens.weight";
 /// Prefix of every name but the output projection's; some checkpoints leave it out.
 pub(crate) const PREFIX: &str = "model.";
 
@@ -155,7 +155,7 @@ impl Table {
         let hidden = config.hidden_size;
         let queries = config.num_attention_heads * config.head_dim;
         let keys = config.num_key_value_heads * config.head_dim;
-        self.push(TOKEN_EMBEDDINGS, EMBEDDINGS, &[config.vocab_size, hidden], TensorKind::Embedding);
+        self.push(TOKEN_EMBEDDINGS, EMBEDDINGS_PATH, &[config.vocab_size, hidden], TensorKind::Embedding);
         for layer in 0..config.num_hidden_layers {
             let name = format!("model.text_model.layers.{layer}");
             let path = format!("text.layers.{layer}");

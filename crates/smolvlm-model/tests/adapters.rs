@@ -1,4 +1,4 @@
-//! Adapter files: what is added where, and the errors for files that are damaged or meant for another model.
+//! Adapter files: merged values, and errors for files that are damaged or for another model.
 
 mod support;
 
@@ -125,13 +125,13 @@ fn tensors_that_do_not_fit_are_errors() {
         (with(&down, floats(&[96], 0)), "do not fit"),
         (with(&down, floats(&[2, 47], 0)), "another model"),
         (with(&down, Stored { dtype: Dtype::I32, ..floats(&[2, 48], 0) }), "I32"),
-        (with("model.text_model.norm.weight", floats(&[48], 0)), "does not begin"),
+        (with("model.text_model.norm.weight", floats(&[48], 0)), "does not start"),
         (with(&format!("{PREFIX}model.text_model.norms.weight"), floats(&[48], 0)), "another model"),
         (with(&format!("{PREFIX}model.text_model.norm.weight"), floats(&[47], 0)), "another model"),
         (with(&format!("{PREFIX}{QUERY}.lora_magnitude_vector"), floats(&[48], 0)), "plain LoRA"),
         (with(&format!("{PREFIX}{QUERY}.lora_A.default.weight"), floats(&[2, 48], 0)), "stored twice"),
         (with(&format!("{PREFIX}{QUERY}.lora_embedding_A"), floats(&[2, 48], 0)), "missing"),
-        (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[47], 0)), "does not fit"),
+        (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[47], 0)), "instead of [48]"),
         // There is nothing that the bias could be added to.
         (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[48], 0)), "no bias"),
         (
