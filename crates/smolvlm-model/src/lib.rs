@@ -1,7 +1,7 @@
-//! The assembled SmolVLM model: weights, feature merge, hidden states, on Burn.
+//! The complete SmolVLM model on Burn: weights, adapters, forward pass.
 //!
-//! [`SmolVlmModel`] joins vision encoder, connector and text model; [`Weights`] opens the files of a checkpoint and
-//! [`SmolVlmModel::load`] reads them, tensor by tensor. A loop of your own looks like this:
+//! [`SmolVlmModel`] combines vision encoder, connector and text model. [`Weights`] opens the files of a checkpoint, and
+//! [`SmolVlmModel::load`] reads them tensor by tensor. A custom generation loop starts like this:
 //!
 //! ```
 //! use burn::tensor::Device;

@@ -1,6 +1,6 @@
-//! Weights drawn at random, the same ones for the same seed wherever they are drawn.
+//! Deterministic random weights, the same for the same seed in memory and on disk.
 //!
-//! They are for tests and measurements: the model computes at full cost and its output means nothing.
+//! They are for tests and benchmarks: the model has its full compute cost and its output is meaningless.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::parameter_loader::RowSource;
 use crate::parameter_loader::TensorSource;
 use crate::weights::{TensorKind, TensorSpec, tensor_specs};
 
-/// Draws the tensors of a model from a seed.
+/// Random tensors of a model, determined by a seed.
 pub(crate) struct RandomTensors {
     seed: u64,
     specs: HashMap<String, TensorSpec>,
@@ -49,8 +49,8 @@ impl TensorSource for RandomTensors {
 
 /// Writes a checkpoint of random weights, rounded to `float`, as one safetensors file.
 ///
-/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. One tensor at a
-/// time is held in memory. The file appears under its name once it is complete.
+/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. Memory holds one tensor
+/// at a time. The file appears under its name once it is complete.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub fn write_random_checkpoint(
     write_file(tensors, path, || Ok(()))
 }
 
-/// A tensor that is drawn when it is written.
+/// A random tensor, generated when it is written.
 struct RandomTensor<'a> {
     spec: &'a TensorSpec,
     seed: u64,
@@ -96,10 +96,10 @@ impl View for RandomTensor<'_> {
     }
 }
 
-/// The values of one tensor.
+/// Generates the values of one tensor.
 ///
-/// Each value depends on the seed, the tensor's name and its own index only, so it is the same in any order of drawing.
-/// Matrices keep the variance of what they are multiplied with; scales are near one.
+/// Each value depends only on the seed, the tensor's name and its index, so the order of generation does not matter. Matrices
+/// preserve the variance of their inputs; norm scales are near one.
 fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
     let inputs: usize = spec.shape.iter().skip(1).product();
     let (mean, deviation) = match spec.kind {
@@ -129,8 +129,8 @@ fn mix(state: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-/// A number of mean zero and variance one from 64 random bits: the sum of four uniform ones, which is nearly normal
-/// and, unlike it, never larger than 2 sqrt(3).
+/// A number with mean zero and variance one from 64 random bits: the sum of four uniform numbers, which is approximately
+/// normal but bounded by 2 sqrt(3) in magnitude.
 fn approximately_normal(bits: u64) -> f32 {
     let sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
     // The sum of four draws from 0..=65535 has mean 131070 and variance 4 (65536^2 - 1) / 12.
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn seed_and_name_decide() {
+    fn values_depend_on_seed_and_name() {
         let a = spec("a", &[64, 64], TensorKind::Weight);
         assert_eq!(drawn(&a, 5), drawn(&a, 5));
         assert_ne!(drawn(&a, 5), drawn(&a, 6));

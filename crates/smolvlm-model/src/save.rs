@@ -1,4 +1,4 @@
-//! Writing the weights of a model.
+//! Saving of a model's weights.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::parameter_path::ParameterPath;
 use crate::weights::{LM_HEAD, lm_head_spec, tensor_specs};
 
 impl SmolVlmModel {
-    /// Writes the weights, rounded to `float`, as one safetensors file under the names of the released checkpoints.
+    /// Saves the weights, rounded to `float`, as one safetensors file with the names of the released checkpoints.
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl SmolVlmModel {
             return Err(error);
         }
         let mut specs = tensor_specs(self.config());
-        // A projection of its own overrules a configuration that ties it.
+        // A separate projection takes precedence over a configuration that ties it.
         specs.retain(|spec| spec.name != LM_HEAD);
         if self.lm_head.is_some() {
             specs.push(lm_head_spec(self.config()));

@@ -195,7 +195,7 @@ fn tied_with_two_equal_matrices_keeps_one() {
     stored.insert(HEAD.to_owned(), stored[EMBEDDINGS].clone());
     let (model, report) = load(&tied(), &stored).unwrap();
     assert!(model.lm_head.is_none() && report.tied && report.unexpected.is_empty());
-    // Equal numbers in another type are equal, too.
+    // Values are compared across types.
     let halves = stored[EMBEDDINGS].bytes.as_chunks::<2>().0;
     let wide = halves.iter().flat_map(|half| [0, 0, half[0], half[1]]).collect();
     stored.insert(HEAD.to_owned(), Stored { dtype: Dtype::F32, bytes: wide, ..stored[EMBEDDINGS].clone() });
