@@ -16,8 +16,8 @@ pub struct DraftFolder {
 }
 
 impl DraftFolder {
-    /// Creates the temporary folder inside `folder`, which is created if it does not exist. Dropping the draft deletes it.
-    /// Drafts already in `folder` are leftovers of killed processes and are deleted.
+    /// Creates the temporary folder inside `folder`, which is created if it does not exist. Dropping the draft deletes
+    /// it. Drafts already in `folder` are leftovers of killed processes and are deleted.
     ///
     /// # Errors
     ///
@@ -35,8 +35,8 @@ impl DraftFolder {
         self.scratch.path()
     }
 
-    /// Moves the files into the folder and deletes the old files for which `is_old` is true; subfolders remain. The file
-    /// `last` does not exist while the others change, so that a folder that contains it is complete.
+    /// Moves the files into the folder and deletes the old files for which `is_old` is true; subfolders remain. The
+    /// file `last` does not exist while the others change, so that a folder that contains it is complete.
     ///
     /// # Errors
     ///

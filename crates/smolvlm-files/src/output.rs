@@ -12,10 +12,11 @@ use tempfile::{Builder, TempPath};
 /// | the path names | [`Draft::commit`] |
 /// |---|---|
 /// | nothing, or a dangling link | creates the file, with mode 0666 less the umask |
-/// | a regular file, or a link to one | replaces it by a rename and keeps its mode; a reader sees the old or the new file |
+/// | a regular file, or a link to one | replaces it by a rename, keeping its mode; readers see the old or the new file |
 /// | a pipe, a device, `/dev/stdout`, `/dev/fd/3` | writes into it |
 ///
-/// A regular file that cannot be replaced, because its folder is not writable or it is a mount point, is overwritten in place.
+/// A regular file that cannot be replaced, because its folder is not writable or it is a mount point, is overwritten in
+/// place.
 #[derive(Debug, Clone)]
 pub struct OutputFile(Target);
 
@@ -127,7 +128,8 @@ fn truncated(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).truncate(true).open(path)
 }
 
-/// Whether an error of renaming says that the target is a mount point: it is busy, or on another device than its folder.
+/// Whether an error of renaming says that the target is a mount point: it is busy, or on another device than its
+/// folder.
 fn is_mount(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices)
 }

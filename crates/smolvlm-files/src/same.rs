@@ -3,8 +3,8 @@
 use std::fs::{self, Metadata};
 use std::path::Path;
 
-/// Whether two paths name the same existing file or folder, also through symbolic or hard links. Character devices never
-/// count as the same, since a terminal can be both input and output.
+/// Whether two paths name the same existing file or folder, also through symbolic or hard links. Character devices
+/// never count as the same, since a terminal can be both input and output.
 pub fn is_same_file(a: &Path, b: &Path) -> bool {
     let (Ok(first), Ok(second)) = (fs::metadata(a), fs::metadata(b)) else { return false };
     if is_character_device(&first) {

@@ -1,5 +1,5 @@
-//! Measures time and memory of writing and loading a checkpoint: `load [256m|500m|2.2b] [stored] [run-time]`, with types like
-//! `bfloat16`. Writes random weights to the temporary folder.
+//! Measures time and memory of writing and loading a checkpoint: `load [256m|500m|2.2b] [stored] [run-time]`, with
+//! types like `bfloat16`. Writes random weights to the temporary folder.
 
 use std::time::Instant;
 

@@ -107,7 +107,8 @@ fn narrow(values: &[f32], to: FloatType, bits: &mut [u16]) {
     }
     for (bits, value) in bits.iter_mut().zip(values) {
         let wide = value.to_bits();
-        // Adds half a unit in the last kept place, less one if that bit is even: a carry out of the lower half rounds up.
+        // Adds half a unit in the last kept place, less one if that bit is even: a carry out of the lower half rounds
+        // up.
         let rounded = wide.wrapping_add(0x7fff + ((wide >> 16) & 1)) >> 16;
         // A NaN must not be rounded to infinity: keep its upper half and set the quiet bit.
         let nan = (wide >> 16) | 0x40;

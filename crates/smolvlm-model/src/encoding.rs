@@ -1,15 +1,15 @@
 //! Encodings of tensor values in checkpoint files.
 //!
-//! Quantized matrices, written by [`write_quantized_checkpoint`](crate::write_quantized_checkpoint), have a second tensor with
-//! the suffix `_scale`:
+//! Quantized matrices, written by [`write_quantized_checkpoint`](crate::write_quantized_checkpoint), have a second
+//! tensor with the suffix `_scale`:
 //!
 //! | `NAME` | `NAME_scale` | value |
 //! |---|---|---|
 //! | I8 `[out, in]` | F32 `[out]` | `code * scale` |
 //! | U8 `[out, groups * 16]` | BF16 `[out, groups]` | `(code - 8) * scale`, one scale per group of 32 inputs |
 //!
-//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded with codes
-//! of 8.
+//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded
+//! with codes of 8.
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;

@@ -67,8 +67,8 @@ pub enum Error {
     /// The weights do not fit the configuration.
     #[error("the weights do not fit config.json: {0}")]
     WeightMismatch(Box<WeightMismatch>),
-    /// The parameters of a module and the table of tensors do not match: one has no counterpart in the other. This happens only
-    /// if the module was modified.
+    /// The parameters of a module and the table of tensors do not match: one has no counterpart in the other. This
+    /// happens only if the module was modified.
     #[error("no tensor corresponds to the module's parameter {0}")]
     UnknownParameter(String),
 
@@ -119,14 +119,15 @@ pub enum Error {
     Device(String),
     /// The device is out of memory.
     #[error(
-        "device: {0}; to use less memory, shorten the conversation, use fewer tiles, run fewer conversations at once or \
-         choose a smaller number format"
+        "device: {0}; to use less memory, shorten the conversation, use fewer tiles, run fewer conversations at once \
+         or choose a smaller number format"
     )]
     OutOfMemory(String),
 }
 
 impl Error {
-    /// Converts a device's error message to one line, without its backtrace and the list of operations skipped because of it.
+    /// Converts a device's error message to one line, without its backtrace and the list of operations skipped because
+    /// of it.
     pub fn device(failure: &impl std::fmt::Display) -> Self {
         let text = failure.to_string();
         let lines = text.lines().map(str::trim).take_while(|line| !line.to_lowercase().starts_with("backtrace"));

@@ -9,8 +9,8 @@ use std::fmt;
 pub enum WeightFormat {
     /// Burn tensors, on any backend; trainable.
     Tensors(FloatType),
-    /// Packed for the CPU kernels. Activations between layers are f32. With 4-bit text weights, vision weights have 8 bits; the
-    /// patch embedding has 16 bits in all quantized formats.
+    /// Packed for the CPU kernels. Activations between layers are f32. With 4-bit text weights, vision weights have 8
+    /// bits; the patch embedding has 16 bits in all quantized formats.
     Packed(Format),
 }
 

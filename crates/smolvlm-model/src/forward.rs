@@ -40,8 +40,8 @@ pub struct ForwardOptions {
 pub struct ModelOutput {
     /// Logits, `[rows, positions, vocabulary]`, of one position or all.
     pub logits: Tensor<3>,
-    /// On request: the merged embeddings, then the output of each decoder layer, the last one after the final norm; each
-    /// `[rows, len, hidden]`.
+    /// On request: the merged embeddings, then the output of each decoder layer, the last one after the final norm;
+    /// each `[rows, len, hidden]`.
     pub hidden_states: Vec<Tensor<3>>,
 }
 
@@ -72,8 +72,8 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::Text`] when the cache is too small or has a different number of rows, [`Error::Input`] when it is empty and was
-    /// created with different padding, and errors of [`merge`](Self::merge). The cache is unchanged then.
+    /// [`Error::Text`] when the cache is too small or has a different number of rows, [`Error::Input`] when it is empty
+    /// and was created with different padding, and errors of [`merge`](Self::merge). The cache is unchanged then.
     pub fn forward(
         &self,
         inputs: &ModelInputs,
@@ -103,9 +103,9 @@ impl SmolVlmModel {
         Ok(HostTensor::read(output.logits)?.data)
     }
 
-    /// Runs [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of activations.
-    /// `keep_going` is called before each chunk; if it returns false, the result is none and the cache holds the earlier
-    /// chunks.
+    /// Runs [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of
+    /// activations. `keep_going` is called before each chunk; if it returns false, the result is none and the cache
+    /// holds the earlier chunks.
     ///
     /// # Errors
     ///
@@ -149,9 +149,9 @@ impl SmolVlmModel {
         self.prefill(&ModelInputs::next_tokens(tokens), cache)
     }
 
-    /// Runs [`decode`](Self::decode) and returns only the argmax of each row's logits with its value. Only these are read back
-    /// from the device, where `decode` reads the logits of the whole vocabulary. For equal logits, the backend decides. If all
-    /// logits of a row are NaN, the returned logit is NaN or negative infinity.
+    /// Runs [`decode`](Self::decode) and returns only the argmax of each row's logits with its value. Only these are
+    /// read back from the device, where `decode` reads the logits of the whole vocabulary. For equal logits, the
+    /// backend decides. If all logits of a row are NaN, the returned logit is NaN or negative infinity.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::Error;
 
-/// Maximum size of the header in bytes. The header of the largest SmolVLM takes 80 kB; parsing holds several copies of a
-/// header in memory, so its size must be limited.
+/// Maximum size of the header in bytes. The header of the largest SmolVLM takes 80 kB; parsing holds several copies of
+/// a header in memory, so its size must be limited.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// Size in bytes of the length field at the start of the file.
@@ -29,13 +29,13 @@ pub(crate) struct StoredTensor {
 
 /// Reads the names and locations of the tensors of a safetensors file; `path` is for error messages.
 ///
-/// All assumptions of later code are checked here: the offsets are inside the file, cover it without gap or overlap and match
-/// type and shape, and names are unique.
+/// All assumptions of later code are checked here: the offsets are inside the file, cover it without gap or overlap and
+/// match type and shape, and names are unique.
 ///
 /// # Errors
 ///
-/// [`Error::Safetensors`] for a file that is truncated or invalid in any of these ways, [`Error::DuplicateTensor`] for a
-/// repeated name.
+/// [`Error::Safetensors`] for a file that is truncated or invalid in any of these ways, [`Error::DuplicateTensor`] for
+/// a repeated name.
 pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, StoredTensor)>, Error> {
     let invalid = |message: String| Error::Safetensors { path: path.to_owned(), message };
     if bytes.starts_with(b"version https://git-lfs") {

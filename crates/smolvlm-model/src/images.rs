@@ -27,8 +27,9 @@ pub struct PaddedTiles<'a> {
 }
 
 impl SmolVlmModel {
-    /// Computes the features of tiles, `micro_batch` of them at a time, which bounds the memory of activations for any number
-    /// of tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there are no tiles.
+    /// Computes the features of tiles, `micro_batch` of them at a time, which bounds the memory of activations for any
+    /// number of tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there
+    /// are no tiles.
     ///
     /// # Errors
     ///
@@ -51,13 +52,14 @@ impl SmolVlmModel {
         self.encode(&tiles, [channels, edge, edge], None, micro_batch, hidden_states)
     }
 
-    /// Computes the features of tiles in the reference's padded layout. Tiles that are all zeros after rounding to the model's
-    /// type are padding and are dropped at any position; if all tiles are, the first one is kept (transformers 5.24.0,
-    /// `get_image_features`).
+    /// Computes the features of tiles in the reference's padded layout. Tiles that are all zeros after rounding to the
+    /// model's type are padding and are dropped at any position; if all tiles are, the first one is kept (transformers
+    /// 5.24.0, `get_image_features`).
     ///
     /// # Errors
     ///
-    /// Errors of [`image_features`](Self::image_features), and [`Error::Input`] when `pixels` or `mask` have the wrong size.
+    /// Errors of [`image_features`](Self::image_features), and [`Error::Input`] when `pixels` or `mask` have the wrong
+    /// size.
     pub fn padded_image_features(
         &self,
         tiles: PaddedTiles<'_>,

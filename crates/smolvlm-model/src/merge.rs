@@ -5,9 +5,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 use smolvlm_kernels::rows as rows_of;
 
 impl SmolVlmModel {
-    /// Embeds tokens and replaces the embeddings of image tokens by the image features, in row order
-    /// (transformers 5.24.0, `SmolVLMModel.forward`). Without features, image tokens keep their own embedding, as in the
-    /// reference when the model generates one.
+    /// Embeds tokens and replaces the embeddings of image tokens by the image features, in row order (transformers
+    /// 5.24.0, `SmolVLMModel.forward`). Without features, image tokens keep their own embedding, as in the reference
+    /// when the model generates one.
     ///
     /// # Shapes
     ///

@@ -18,7 +18,8 @@ use smolvlm_kernels::Linear;
 use smolvlm_text::{KvCache, TextModel};
 use smolvlm_vision::VisionEncoder;
 
-/// Vision encoder, connector, text model and output projection (transformers 5.24.0, `SmolVLMForConditionalGeneration`).
+/// Vision encoder, connector, text model and output projection (transformers 5.24.0,
+/// `SmolVLMForConditionalGeneration`).
 #[derive(Module, Debug)]
 pub struct SmolVlmModel {
     /// Vision encoder: tiles to patch features.
@@ -67,8 +68,8 @@ impl SmolVlmModel {
         }
     }
 
-    /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format and one
-    /// more tensor. A [`FloatType`] selects tensors of that type; packed formats are for Burn's CPU backend.
+    /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format
+    /// and one more tensor. A [`FloatType`] selects tensors of that type; packed formats are for Burn's CPU backend.
     ///
     /// # Errors
     ///

@@ -29,8 +29,8 @@ pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
 /// Replaces every float parameter of `module` by its tensor from `source`.
 ///
-/// The parameters of `module` should be lazy: they are replaced without being initialized, so memory holds the result and one
-/// more tensor.
+/// The parameters of `module` should be lazy: they are replaced without being initialized, so memory holds the result
+/// and one more tensor.
 ///
 /// # Errors
 ///

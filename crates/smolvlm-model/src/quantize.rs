@@ -30,10 +30,10 @@ pub enum QuantizedSource<'a> {
     Random(u64),
 }
 
-/// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits or, for
-/// [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16, the rest f32.
-/// [`SmolVlmModel::load`](crate::SmolVlmModel::load) in the packed format gives the same model for this file as for the
-/// original. The file appears under its name once it is complete; memory holds one tensor at a time.
+/// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
+/// or, for [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16,
+/// the rest f32. [`SmolVlmModel::load`](crate::SmolVlmModel::load) in the packed format gives the same model for this
+/// file as for the original. The file appears under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///

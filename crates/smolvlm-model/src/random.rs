@@ -49,8 +49,8 @@ impl TensorSource for RandomTensors {
 
 /// Writes a checkpoint of random weights, rounded to `float`, as one safetensors file.
 ///
-/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. Memory holds one tensor
-/// at a time. The file appears under its name once it is complete.
+/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. Memory holds one
+/// tensor at a time. The file appears under its name once it is complete.
 ///
 /// # Errors
 ///
@@ -98,8 +98,8 @@ impl View for RandomTensor<'_> {
 
 /// Generates the values of one tensor.
 ///
-/// Each value depends only on the seed, the tensor's name and its index, so the order of generation does not matter. Matrices
-/// preserve the variance of their inputs; norm scales are near one.
+/// Each value depends only on the seed, the tensor's name and its index, so the order of generation does not matter.
+/// Matrices preserve the variance of their inputs; norm scales are near one.
 fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
     let inputs: usize = spec.shape.iter().skip(1).product();
     let (mean, deviation) = match spec.kind {
@@ -129,8 +129,8 @@ fn mix(state: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-/// A number with mean zero and variance one from 64 random bits: the sum of four uniform numbers, which is approximately
-/// normal but bounded by 2 sqrt(3) in magnitude.
+/// A number with mean zero and variance one from 64 random bits: the sum of four uniform numbers, which is
+/// approximately normal but bounded by 2 sqrt(3) in magnitude.
 fn approximately_normal(bits: u64) -> f32 {
     let sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
     // The sum of four draws from 0..=65535 has mean 131070 and variance 4 (65536^2 - 1) / 12.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_is_splitmix64() {
+    fn generator_is_splitmix64() {
         // First outputs for seed 0, as published with the reference implementation.
         let mut state = 0_u64;
         for expected in [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f_u64] {

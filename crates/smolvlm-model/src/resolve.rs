@@ -38,8 +38,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with all missing tensors and shape mismatches, [`Error::TensorType`] when a needed tensor is
-    /// stored in an unsupported type.
+    /// [`Error::WeightMismatch`] with all missing tensors and shape mismatches, [`Error::TensorType`] when a needed
+    /// tensor is stored in an unsupported type.
     pub(crate) fn new(config: &ModelConfig, weights: &Weights) -> Result<Self, Error> {
         let mut specs = tensor_specs(config);
         let mut names: HashMap<&str, &str> = HashMap::new();

@@ -21,7 +21,8 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written, [`Error::Device`].
+    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written,
+    /// [`Error::Device`].
     pub fn save(&self, float: FloatType, path: impl AsRef<Path>) -> Result<(), Error> {
         let mut reader = TensorReader { float, path: ParameterPath::default(), tensors: HashMap::new(), error: None };
         self.visit(&mut reader);

@@ -20,8 +20,8 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// The weight files of a checkpoint, memory-mapped and with validated headers; tensors are read on demand.
 ///
-/// Tensor names are those of [`tensor_specs`](crate::tensor_specs): a name without the leading `model.` gets it when the file
-/// is opened.
+/// Tensor names are those of [`tensor_specs`](crate::tensor_specs): a name without the leading `model.` gets it when
+/// the file is opened.
 #[derive(Debug)]
 pub struct Weights {
     pub(crate) files: Vec<FileBytes>,
@@ -63,15 +63,16 @@ impl FileBytes {
 }
 
 impl Weights {
-    /// Opens the weights at `path`: a folder with `model.safetensors`, or else with `model.safetensors.index.json` and the
-    /// files it lists; or a single safetensors file.
+    /// Opens the weights at `path`: a folder with `model.safetensors`, or else with `model.safetensors.index.json` and
+    /// the files it lists; or a single safetensors file.
     ///
     /// The files must not change during the lifetime of this value (see [`MappedFile`]).
     ///
     /// # Errors
     ///
-    /// [`Error::NoWeights`] when a folder has neither, [`Error::Io`] when a file cannot be opened, [`Error::Safetensors`] and
-    /// [`Error::ShardIndex`] when a file is invalid, [`Error::DuplicateTensor`] when a name occurs twice.
+    /// [`Error::NoWeights`] when a folder has neither, [`Error::Io`] when a file cannot be opened,
+    /// [`Error::Safetensors`] and [`Error::ShardIndex`] when a file is invalid, [`Error::DuplicateTensor`] when a name
+    /// occurs twice.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         if !path.is_dir() {
@@ -124,7 +125,8 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for invalid bytes; their messages name `model.safetensors`.
+    /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for invalid bytes; their messages name
+    /// `model.safetensors`.
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
         let mut weights = Self::of_files(1);
         weights.add(FileBytes::Memory(bytes.into()), Path::new(SINGLE))?;

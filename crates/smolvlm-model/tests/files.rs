@@ -138,8 +138,8 @@ fn truncated_file_is_an_error() {
     assert!(Weights::open(folder.path()).is_err());
 }
 
-/// Opening and loading a damaged file gives an error or, if the damage is in the metadata or the values, a model. It does not
-/// panic and does not allocate more memory than the file's size justifies.
+/// Opening and loading a damaged file gives an error or, if the damage is in the metadata or the values, a model. It
+/// does not panic and does not allocate more memory than the file's size justifies.
 #[test]
 fn damaged_headers_never_panic() {
     let bytes = whole_file();

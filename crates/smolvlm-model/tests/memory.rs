@@ -24,8 +24,8 @@ fn reset_peak() -> usize {
 /// Allowance for threads, names, page tables and other overhead of the process.
 const SLACK: usize = 16 << 20;
 
-/// Loading holds the model and one stored tensor, writing one tensor. A single test, so that nothing else runs at the same
-/// time.
+/// Loading holds the model and one stored tensor, writing one tensor. A single test, so that nothing else runs at the
+/// same time.
 #[test]
 fn memory_is_the_model_and_one_tensor() {
     let tiny = Preset::Tiny.model();

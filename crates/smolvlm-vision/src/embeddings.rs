@@ -26,7 +26,8 @@ pub struct PatchEmbedding {
 pub struct VisionEmbeddings {
     /// Patch embedding.
     pub patch_embedding: PatchEmbedding,
-    /// Position embeddings, one row per position of the grid that the encoder was trained with, `[grid * grid, hidden]`.
+    /// Position embeddings, one row per position of the grid that the encoder was trained with, `[grid * grid,
+    /// hidden]`.
     pub position_embedding: Embedding,
     /// Number of positions along one side of that grid.
     pub grid: usize,

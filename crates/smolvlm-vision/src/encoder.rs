@@ -38,8 +38,8 @@ impl VisionEncoder {
         }
     }
 
-    /// Encodes each tile independently. With a `mask`, no patch attends to invalid patches, whose own features are finite but
-    /// meaningless.
+    /// Encodes each tile independently. With a `mask`, no patch attends to invalid patches, whose own features are
+    /// finite but meaningless.
     ///
     /// # Shapes
     ///
@@ -75,8 +75,8 @@ impl VisionEncoder {
     }
 }
 
-/// Attention mask that excludes invalid patches from the keys. A tile without valid patches keeps all its keys, because a
-/// softmax over no keys is undefined and the features of such a tile are not used.
+/// Attention mask that excludes invalid patches from the keys. A tile without valid patches keeps all its keys, because
+/// a softmax over no keys is undefined and the features of such a tile are not used.
 fn hide_invalid(mask: &PatchMask, device: &Device) -> AttentionMask {
     let [tiles, rows, columns] = mask.shape;
     let patches = rows * columns;

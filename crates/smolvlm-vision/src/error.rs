@@ -19,7 +19,8 @@ pub enum Error {
     },
     /// The patch mask does not fit the tiles.
     #[error(
-        "the patch mask has the shape {found:?} ([tiles, rows, columns]) and {values} values; the tiles have {expected:?}"
+        "the patch mask has the shape {found:?} ([tiles, rows, columns]) and {values} values; the tiles have \
+         {expected:?}"
     )]
     MaskShape {
         /// Shape of the mask.

@@ -23,10 +23,10 @@ impl PatchMask {
 
 /// Computes the row of the position table for each patch, `[tiles, rows * columns]`.
 ///
-/// A tile with `n` valid patches along an axis spreads them over the `grid` positions that the encoder was trained with:
-/// patch `i` gets `floor(i * grid / n)`, at most `grid - 1`. The counts are taken from the first column and the first row.
-/// Invalid patches get position 0. The reference computes this with f32 buckets; for the released models' grids of 27 and 32
-/// both agree for every `n` up to the grid (transformers 5.24.0, `SmolVLMVisionEmbeddings`).
+/// A tile with `n` valid patches along an axis spreads them over the `grid` positions that the encoder was trained
+/// with: patch `i` gets `floor(i * grid / n)`, at most `grid - 1`. The counts are taken from the first column and the
+/// first row. Invalid patches get position 0. The reference computes this with f32 buckets; for the released models'
+/// grids of 27 and 32 both agree for every `n` up to the grid (transformers 5.24.0, `SmolVLMVisionEmbeddings`).
 pub fn position_ids(mask: &PatchMask, grid: usize) -> Vec<i32> {
     let [_, rows, columns] = mask.shape;
     let mut ids = Vec::with_capacity(mask.valid.len());

@@ -26,9 +26,9 @@ const MAX_PATTERNS: usize = 4096;
 /// Default of both rank and alpha (PEFT 0.21.2, `LoraConfig`).
 const DEFAULT: usize = 8;
 
-/// Options that do not affect the output of a trained adapter: the weight file shows which modules have matrices, and the
-/// other options concern training and initialization. `fan_in_fan_out` is for layers that store their matrix transposed; PEFT
-/// ignores it for linear layers, and SmolVLM has no others.
+/// Options that do not affect the output of a trained adapter: the weight file shows which modules have matrices, and
+/// the other options concern training and initialization. `fan_in_fan_out` is for layers that store their matrix
+/// transposed; PEFT ignores it for linear layers, and SmolVLM has no others.
 const WITHOUT_EFFECT: [&str; 21] = [
     "auto_mapping",
     "corda_config",
@@ -89,8 +89,8 @@ impl PeftConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is missing, is not a LoRA configuration or
-    /// uses unsupported options.
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is missing, is not a LoRA
+    /// configuration or uses unsupported options.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG);
         let text = read_text(&path).map_err(|error| match error.kind() {
@@ -158,8 +158,8 @@ impl PeftConfig {
 }
 
 impl RawConfig {
-    /// The unsupported feature that this file uses, if any. Unknown options that are set, such as those of other PEFT releases,
-    /// count as unsupported.
+    /// The unsupported feature that this file uses, if any. Unknown options that are set, such as those of other PEFT
+    /// releases, count as unsupported.
     fn unsupported(&self) -> Option<String> {
         match self.peft_type.as_deref() {
             Some("LORA") => {}

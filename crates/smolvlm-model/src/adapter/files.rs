@@ -74,8 +74,8 @@ impl PeftAdapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] and [`Error::Safetensors`] for files that cannot be read, [`Error::Adapter`] for options and tensors that
-    /// are unsupported or contradict each other.
+    /// [`Error::Io`] and [`Error::Safetensors`] for files that cannot be read, [`Error::Adapter`] for options and
+    /// tensors that are unsupported or contradict each other.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let config = PeftConfig::read(folder)?;
@@ -136,7 +136,8 @@ impl PeftAdapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] when the adapter changes anything else: embedding tables, convolutions, biases, or whole modules.
+    /// [`Error::Adapter`] when the adapter changes anything else: embedding tables, convolutions, biases, or whole
+    /// modules.
     pub fn into_linear_layers(self) -> Result<BTreeMap<String, LoraLayer>, Error> {
         let other =
             self.layers.iter().find(|(_, layer)| layer.is_embedding || layer.bias.is_some() || layer.shape.len() != 2);

@@ -38,16 +38,16 @@ impl LoraDelta {
 }
 
 impl Weights {
-    /// Merges adapters in order; each has a weight by which its update is multiplied. The sums are computed in f32 when a
-    /// tensor is read. `config` is the configuration of the model.
+    /// Merges adapters in order; each has a weight by which its update is multiplied. The sums are computed in f32 when
+    /// a tensor is read. `config` is the configuration of the model.
     ///
-    /// An adapter on one of the two tied matrices, token embeddings and output projection, unties them, as PEFT does during
-    /// training.
+    /// An adapter on one of the two tied matrices, token embeddings and output projection, unties them, as PEFT does
+    /// during training.
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] for an adapter of another model, for one that replaces whole tensors and has a weight other than 1,
-    /// and for two adapters if one replaces a tensor that the other changes.
+    /// [`Error::Adapter`] for an adapter of another model, for one that replaces whole tensors and has a weight other
+    /// than 1, and for two adapters if one replaces a tensor that the other changes.
     pub fn with_adapters(
         mut self,
         config: &ModelConfig,

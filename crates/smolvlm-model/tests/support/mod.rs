@@ -17,8 +17,8 @@ pub const SEED: u64 = 42;
 pub const HEAD: &str = "lm_head.weight";
 pub const EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
 
-/// A model of 31 thousand parameters with all features: grouped-query attention, two layers each in vision encoder and text
-/// model, four features per tile.
+/// A model of 31 thousand parameters with all features: grouped-query attention, two layers each in vision encoder and
+/// text model, four features per tile.
 pub fn config() -> ModelConfig {
     let json = r#"{
         "model_type": "smolvlm", "image_token_id": 90, "scale_factor": 2, "tie_word_embeddings": false,
