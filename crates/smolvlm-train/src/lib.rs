@@ -40,7 +40,6 @@ mod random;
 mod sample;
 mod schedule;
 mod step;
-
 mod trainer;
 mod workers;
 
