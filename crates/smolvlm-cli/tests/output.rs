@@ -245,7 +245,7 @@ fn a_chat_is_not_saved_over_its_model() {
 #[test]
 fn a_folder_that_is_missing_is_named_as_the_cause() {
     let line = workspace().fails(&process("nowhere/out"));
-    assert!(line.contains("nowhere/out: the folder that it is to be in does not exist"), "{line}");
+    assert!(line.contains("nowhere/out: its parent folder does not exist"), "{line}");
 }
 
 #[test]

@@ -11,30 +11,32 @@ use smolvlm_kernels::{
     linears,
 };
 
-/// Joins neighboring patches and projects them to the width of the text model.
+/// Pixel shuffle of neighboring patches and projection to the width of the text model.
 #[derive(Module, Debug)]
 pub struct Connector {
-    /// `[text hidden, vision hidden * scale^2]`, no bias.
+    /// Projection, `[text hidden, vision hidden * scale^2]`, without bias.
     pub proj: Linear,
-    /// Patches along each side of a block that becomes one feature.
+    /// Pixel-shuffle factor: number of patches along each side of a block that becomes one feature.
     pub scale: usize,
 }
 
 impl Connector {
-    /// A fresh connector; nothing is allocated before the first use.
+    /// A randomly initialized connector; parameters are allocated on first use.
     pub fn init(config: &ModelConfig, device: &Device) -> Self {
         let (scale, range) = (config.scale_factor, config.text.initializer_range);
         let input = config.vision.hidden_size * scale * scale;
         Self { proj: Linear::init(input, config.text.hidden_size, false, range, device), scale }
     }
 
+    /// Converts patch features to text features.
+    ///
     /// # Shapes
     ///
     /// `[T, patches, vision hidden]` to `[T, patches / scale^2, text hidden]`.
     ///
     /// # Errors
     ///
-    /// [`Error::Grid`] when the patches are no square that the scale divides.
+    /// [`Error::Grid`] when the patches do not form a square whose side is divisible by the scale.
     pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, Error> {
         #[cfg(feature = "flex")]
         if let Some(packed) = self.proj.packed() {
@@ -43,7 +45,7 @@ impl Connector {
         Ok(self.proj.forward(pixel_shuffle(x, self.scale)?))
     }
 
-    /// Gathers the patches of each block as the product reads them.
+    /// Gathers the patches of each block directly into the left-hand side of the product.
     #[cfg(feature = "flex")]
     fn forward_packed(&self, packed: &PackedMatrix, x: Tensor<3>) -> Result<Tensor<3>, Error> {
         let [tiles, patches, width] = x.dims();
@@ -64,7 +66,7 @@ impl Connector {
     }
 }
 
-/// Blocks along each side of a tile.
+/// Number of blocks along each side of a tile.
 fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
     let side = patches.isqrt();
     if scale == 0 || side * side != patches || !side.is_multiple_of(scale) {
@@ -73,7 +75,7 @@ fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
     Ok(side / scale)
 }
 
-/// Lays the features of each `scale` x `scale` block of patches side by side, rows of the block first
+/// Concatenates the features of each `scale` x `scale` block of patches in row-major order
 /// (transformers 5.24.0, `SmolVLMConnector.pixel_shuffle`).
 ///
 /// # Shapes
@@ -82,7 +84,7 @@ fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Grid`] when the patches are no square that the scale divides.
+/// [`Error::Grid`] when the patches do not form a square whose side is divisible by the scale.
 pub fn pixel_shuffle(x: Tensor<3>, scale: usize) -> Result<Tensor<3>, Error> {
     let [tiles, patches, width] = x.dims();
     let blocks = block_side(patches, scale)?;
@@ -105,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_two() {
+    fn blocks_of_2_x_2() {
         let found = shuffled((0..16).map(|i| i as f32).collect(), 16, 1, 2).unwrap();
         assert_eq!(found, [0., 1., 4., 5., 2., 3., 6., 7., 8., 9., 12., 13., 10., 11., 14., 15.]);
     }
 
     #[test]
-    fn blocks_of_three() {
+    fn blocks_of_3_x_3() {
         let values = (0..36).flat_map(|i| [10 * i, 10 * i + 1]).map(|v| v as f32).collect();
         let found = shuffled(values, 36, 2, 3).unwrap();
         let first = [0, 1, 10, 11, 20, 21, 60, 61, 70, 71, 80, 81, 120, 121, 130, 131, 140, 141];
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn other_grids_are_errors() {
+    fn indivisible_grids_are_errors() {
         for (patches, scale) in [(32, 2), (25, 2), (16, 0), (16, 3)] {
             let error = shuffled(vec![0.0; patches], patches, 1, scale).unwrap_err();
             assert!(error.to_string().contains(&patches.to_string()), "{error}");

@@ -1,13 +1,16 @@
 //! The error type of this crate.
 
-/// What can be wrong with the features given to the connector.
+/// An error in the inputs of the connector.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The patches of a tile are no square that the scale divides.
-    #[error("{patches} patches a tile cannot be shuffled by {scale}: they must be a square whose side {scale} divides")]
+    /// The patches of a tile do not form a square whose side is divisible by the scale.
+    #[error(
+        "{patches} patches per tile do not fit a pixel-shuffle factor of {scale}: they must form a square with a \
+         side divisible by {scale}"
+    )]
     Grid {
-        /// Patches of a tile.
+        /// Number of patches per tile.
         patches: usize,
         /// Pixel-shuffle factor.
         scale: usize,

@@ -1,4 +1,4 @@
-//! The pixel-shuffle connector of SmolVLM, on Burn: patch features in, text-width features out.
+//! The pixel-shuffle connector of SmolVLM, on Burn. It converts patch features to features of the text model's width.
 
 mod connector;
 mod error;

@@ -1,13 +1,13 @@
-//! Writing a folder of files in two steps: a draft inside it, then its files in place of old ones.
+//! Writing the files of a folder together: into a temporary folder first, from which they replace the old ones.
 
-use crate::drafts::{PREFIX, Registered, sweep};
+use crate::drafts::{PREFIX, Registered, delete_leftovers};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, TempDir};
 
-/// A scratch folder whose files take the place of a folder's old ones when all of them are complete.
+/// A temporary folder whose files replace the old files of a folder once all of them are complete.
 #[derive(Debug)]
 pub struct DraftFolder {
     scratch: TempDir,
@@ -16,31 +16,31 @@ pub struct DraftFolder {
 }
 
 impl DraftFolder {
-    /// Makes the scratch folder inside `folder`, which is made if need be. Dropping the draft deletes it. Scratch folders that
-    /// are there already were left by processes that were killed, and are deleted.
+    /// Creates the temporary folder inside `folder`, which is created if it does not exist. Dropping the draft deletes
+    /// it. Drafts already in `folder` are leftovers of killed processes and are deleted.
     ///
     /// # Errors
     ///
-    /// A folder that cannot be made or written.
+    /// When the folder cannot be created or written.
     pub fn new(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        sweep(folder);
+        delete_leftovers(folder);
         let scratch = Builder::new().prefix(PREFIX).tempdir_in(folder)?;
         let _registered = Registered::new(scratch.path());
         Ok(Self { scratch, folder: folder.to_owned(), _registered })
     }
 
-    /// The folder to be filled with files.
+    /// Path of the temporary folder.
     pub fn path(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// Moves the files into the folder and deletes old files for which `is_old` is true; folders in it stay. The file
-    /// `last` is absent while the others change: a folder that has it is complete.
+    /// Moves the files into the folder and deletes the old files for which `is_old` is true; subfolders remain. The
+    /// file `last` does not exist while the others change, so that a folder that contains it is complete.
     ///
     /// # Errors
     ///
-    /// Those of moving and deleting.
+    /// When a file cannot be moved or deleted.
     pub fn commit(self, last: &str, is_old: impl Fn(&Path) -> bool) -> io::Result<()> {
         let new = files(self.path())?;
         let old: Vec<PathBuf> = files(&self.folder)?
@@ -54,13 +54,13 @@ impl DraftFolder {
             _ => {}
         }
         old.iter().try_for_each(fs::remove_file)?;
-        let place = |name: &OsStr| fs::rename(self.path().join(name), self.folder.join(name));
-        new.iter().filter(|name| *name != last).try_for_each(|name| place(name))?;
-        if new.iter().any(|name| name == last) { place(last.as_ref()) } else { Ok(()) }
+        let move_file = |name: &OsStr| fs::rename(self.path().join(name), self.folder.join(name));
+        new.iter().filter(|name| *name != last).try_for_each(|name| move_file(name))?;
+        if new.iter().any(|name| name == last) { move_file(last.as_ref()) } else { Ok(()) }
     }
 }
 
-/// Names of a folder's files and links.
+/// Names of the files and links in a folder.
 fn files(folder: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -78,7 +78,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn drafts_of_processes_that_were_killed_are_deleted() {
+    fn leftover_drafts_of_killed_processes_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let killed = folder.path().join(".smolvlm-killed");
         fs::create_dir(&killed).unwrap();

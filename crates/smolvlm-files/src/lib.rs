@@ -1,4 +1,4 @@
-//! Output files: complete or untouched, and written through whatever their path names.
+//! Atomic writing of output files, with support for symbolic links, pipes and devices.
 //!
 //! ```
 //! let folder = std::env::temp_dir();

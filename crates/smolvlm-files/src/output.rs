@@ -1,4 +1,4 @@
-//! Writing a file in two steps: a draft beside it, then its content where the path leads.
+//! Atomic writing of a file: a temporary file first, which then replaces the output.
 
 use crate::drafts::{PREFIX, Registered};
 use crate::target::{Target, folder};
@@ -7,39 +7,40 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use tempfile::{Builder, TempPath};
 
-/// An output path, resolved through links.
+/// An output path with symbolic links resolved.
 ///
-/// | the path names | what [`Draft::commit`] does |
+/// | the path names | [`Draft::commit`] |
 /// |---|---|
-/// | nothing, or a link to nothing | makes the file, with the mode that the umask leaves |
-/// | a regular file, or a link to one | replaces it by a rename, keeping its mode; a reader sees the old file or the new one |
+/// | nothing, or a dangling link | creates the file, with mode 0666 less the umask |
+/// | a regular file, or a link to one | replaces it by a rename, keeping its mode; readers see the old or the new file |
 /// | a pipe, a device, `/dev/stdout`, `/dev/fd/3` | writes into it |
 ///
-/// A regular file that cannot be replaced, because its folder is not writable or it is a mount of its own, is written into.
+/// A regular file that cannot be replaced, because its folder is not writable or it is a mount point, is overwritten in
+/// place.
 #[derive(Debug, Clone)]
 pub struct OutputFile(Target);
 
 impl OutputFile {
-    /// Finds out what the path names. Nothing is changed yet.
+    /// Resolves the path without changing anything.
     ///
     /// # Errors
     ///
-    /// A folder, a file that may not be written, a path whose folder does not exist.
+    /// When the path is a folder, the file is not writable, or its folder does not exist.
     pub fn resolve(path: &Path) -> io::Result<Self> {
         Target::of(path).map(Self)
     }
 
-    /// Makes an empty draft, beside the file if it is a regular one. Dropping the draft deletes it.
+    /// Creates an empty draft, in the same folder if the output is a regular file. Dropping the draft deletes it.
     ///
     /// # Errors
     ///
-    /// A folder in which no file can be made.
+    /// When no file can be created in the folder.
     pub fn draft(&self) -> io::Result<Draft> {
         let mut builder = Builder::new();
         builder.prefix(PREFIX);
-        let anywhere = || -> io::Result<_> { Ok((Builder::new().tempfile()?.into_temp_path(), None)) };
+        let in_temp_dir = || -> io::Result<_> { Ok((Builder::new().tempfile()?.into_temp_path(), None)) };
         let (path, permissions) = match &self.0 {
-            Target::Stream(_) | Target::Stdout => anywhere()?,
+            Target::Stream(_) | Target::Stdout => in_temp_dir()?,
             Target::File { path, permissions } => {
                 let draft = umasked(&mut builder).tempfile_in(folder(path));
                 match (draft, permissions) {
@@ -48,7 +49,7 @@ impl OutputFile {
                         let made = draft.as_file().metadata()?.permissions();
                         (draft.into_temp_path(), Some(made))
                     }
-                    (Err(_), Some(_)) => anywhere()?,
+                    (Err(_), Some(_)) => in_temp_dir()?,
                     (Err(error), None) => return Err(error),
                 }
             }
@@ -58,27 +59,27 @@ impl OutputFile {
     }
 }
 
-/// A file to be filled, which takes the place of an [`OutputFile`] when it is complete.
+/// A temporary file that replaces an [`OutputFile`] once it is complete.
 #[derive(Debug)]
 pub struct Draft {
     path: TempPath,
-    /// Those that the file gets; none if the draft is copied instead of renamed.
+    /// Permissions of the output; none if the draft is copied instead of renamed.
     permissions: Option<Permissions>,
     target: Target,
     _registered: Registered,
 }
 
 impl Draft {
-    /// The file to be filled: it may be written, or replaced.
+    /// Path of the temporary file, which may be written or replaced.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts the content where the output path leads.
+    /// Moves or copies the content to the output.
     ///
     /// # Errors
     ///
-    /// Those of writing; a regular file is then as it was.
+    /// When the output cannot be written. A regular file that would have been replaced is then unchanged.
     pub fn commit(self) -> io::Result<()> {
         let Self { path: draft, permissions, target, .. } = self;
         match (target, permissions) {
@@ -88,14 +89,14 @@ impl Draft {
                 stdout.flush()
             }
             (Target::Stream(path), _) => {
-                // A regular file that somebody holds open has content before this one.
+                // A regular file that is already open may have earlier content, which is kept.
                 copy(&draft, OpenOptions::new().append(true).open(path)?)
             }
             (Target::File { path, .. }, None) => copy(&draft, truncated(&path)?),
             (Target::File { path, permissions: replaced }, Some(permissions)) => {
                 fs::set_permissions(&draft, permissions)?;
                 if replaced.is_some() {
-                    // A power cut must not leave an empty file in place of the old one.
+                    // A power failure must not leave an empty file in place of the old one.
                     File::open(&draft)?.sync_all()?;
                 }
                 match draft.persist(&path) {
@@ -107,11 +108,11 @@ impl Draft {
     }
 }
 
-/// Writes a whole file.
+/// Writes a complete file atomically.
 ///
 /// # Errors
 ///
-/// As [`OutputFile::resolve`], [`OutputFile::draft`] and [`Draft::commit`].
+/// Errors of [`OutputFile::resolve`], [`OutputFile::draft`] and [`Draft::commit`].
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let draft = OutputFile::resolve(path)?.draft()?;
     fs::write(draft.path(), content)?;
@@ -127,7 +128,8 @@ fn truncated(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).truncate(true).open(path)
 }
 
-/// A file that is a mount point is busy, or on another device than its folder.
+/// Whether an error of renaming says that the target is a mount point: it is busy, or on another device than its
+/// folder.
 fn is_mount(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices)
 }
@@ -150,7 +152,7 @@ mod tests {
     use std::io::ErrorKind;
 
     #[test]
-    fn a_draft_that_is_dropped_leaves_the_old_file() {
+    fn dropped_draft_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write(&path, "old").unwrap();
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_are_no_files_are_refused() {
+    fn paths_that_cannot_be_files_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let kind = |name: &str| write(&folder.path().join(name), "").map_err(|error| error.kind());
         assert_eq!(kind(""), Err(ErrorKind::IsADirectory));
@@ -176,7 +178,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_in_a_circle_are_an_error() {
+    fn circular_links_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
         std::os::unix::fs::symlink("a", folder.path().join("b")).unwrap();

@@ -1,10 +1,10 @@
-//! Whether two paths name one file.
+//! Comparison of the files that two paths name.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
 
-/// Whether two paths name one existing file or folder, through symbolic or hard links as well. Character devices are never
-/// the same: a terminal is read and written.
+/// Whether two paths name the same existing file or folder, also through symbolic or hard links. Character devices
+/// never count as the same, since a terminal can be both input and output.
 pub fn is_same_file(a: &Path, b: &Path) -> bool {
     let (Ok(first), Ok(second)) = (fs::metadata(a), fs::metadata(b)) else { return false };
     if is_character_device(&first) {

@@ -1,30 +1,30 @@
-//! What an output path names.
+//! Resolution of output paths.
 
 use std::fs::{self, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Symbolic links that are followed one after the other, as Linux does.
+/// Maximum number of symbolic links that are followed in a chain, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// What an output path names, links followed.
+/// The target of an output path, with links followed.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    /// A regular file: to be replaced by a rename if it has permissions already, else to be made.
+    /// A regular file, which is replaced by a rename if it exists and created otherwise.
     File {
-        /// Its path, no link itself.
+        /// Its path, which is not a link.
         path: PathBuf,
-        /// Those of the file that is there.
+        /// Permissions of the existing file; none if there is no file.
         permissions: Option<Permissions>,
     },
-    /// A pipe, a device, or a file that somebody else holds open: to be written into.
+    /// A pipe, a device, or a file that is already open as a file descriptor, which is written into.
     Stream(PathBuf),
     /// This process's standard output.
     Stdout,
 }
 
 impl Target {
-    /// Finds out what a path names, without changing anything.
+    /// Resolves a path without changing anything.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Err(ErrorKind::IsADirectory.into()),
@@ -32,16 +32,14 @@ impl Target {
             Ok(metadata) if !metadata.is_file() || is_descriptor(path) => Ok(Self::Stream(path.to_owned())),
             Ok(metadata) => {
                 let path = fs::canonicalize(path)?;
-                // A rename would replace a file that nobody may write.
+                // Opening checks the permissions; a rename would also replace a read-only file.
                 OpenOptions::new().write(true).open(&path)?;
                 Ok(Self::File { path, permissions: Some(metadata.permissions()) })
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let path = missing_file(path)?;
                 let folder = fs::metadata(folder(&path)).map_err(|error| match error.kind() {
-                    ErrorKind::NotFound => {
-                        io::Error::new(ErrorKind::NotFound, "the folder that it is to be in does not exist")
-                    }
+                    ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, "its parent folder does not exist"),
                     _ => error,
                 })?;
                 match folder.is_dir() {
@@ -54,7 +52,7 @@ impl Target {
     }
 }
 
-/// The folder of a file; of a bare name, the current one.
+/// The parent folder of a file; `.` for a bare file name.
 pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -62,7 +60,7 @@ pub(crate) fn folder(path: &Path) -> &Path {
     }
 }
 
-/// The file that would be made at a path: where dangling links lead to.
+/// The file that would be created at a path, with dangling links followed.
 fn missing_file(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -82,7 +80,7 @@ fn is_separator(byte: u8) -> bool {
     std::path::is_separator(char::from(byte))
 }
 
-/// Whether a path leads to an open file of a process, such as `/dev/fd/3`.
+/// Whether a path leads to a file descriptor of a process, such as `/dev/fd/3`.
 fn is_descriptor(path: &Path) -> bool {
     let leads_there = |path: &Path| path.starts_with("/dev/fd") || path.starts_with("/proc");
     let mut path = path.to_owned();

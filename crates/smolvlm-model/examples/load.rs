@@ -1,5 +1,5 @@
-//! How long a checkpoint takes to write and load, and how much memory: `load [256m|500m|2.2b] [stored] [run-time]`, with
-//! types like `bfloat16`. Writes random weights to the folder for temporary files.
+//! Measures time and memory of writing and loading a checkpoint: `load [256m|500m|2.2b] [stored] [run-time]`, with
+//! types like `bfloat16`. Writes random weights to the temporary folder.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use smolvlm_config::{FloatType, Preset};
 use smolvlm_model::{SmolVlmModel, Weights, write_random_checkpoint};
 
-/// Most memory this process has had so far and memory it has now, in MB; zeros where there is no `/proc`.
+/// Peak and current memory of this process in MB; zeros without `/proc`.
 fn memory() -> [usize; 2] {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ["VmHWM:", "VmRSS:"].map(|field| {
@@ -26,19 +26,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let start = Instant::now();
     write_random_checkpoint(&config, 0, stored, &path)?;
-    println!("written in {:.2} s; peak and present memory {:?} MB", start.elapsed().as_secs_f64(), memory());
+    println!("written in {:.2} s; peak and current memory {:?} MB", start.elapsed().as_secs_f64(), memory());
     for _ in 0..3 {
         let start = Instant::now();
         let weights = Weights::open(&path)?;
         let opened = start.elapsed().as_secs_f64();
         let model = SmolVlmModel::load(&config, &weights, &Device::flex(), float)?;
         let loaded = start.elapsed().as_secs_f64();
-        println!("opened in {opened:.4} s, loaded in {loaded:.2} s; peak and present memory {:?} MB", memory());
+        println!("opened in {opened:.4} s, loaded in {loaded:.2} s; peak and current memory {:?} MB", memory());
         drop(model);
     }
     let start = Instant::now();
     let model = SmolVlmModel::random(&config, 0, &Device::flex(), float)?;
-    println!("drawn in {:.2} s; peak and present memory {:?} MB", start.elapsed().as_secs_f64(), memory());
+    println!("generated in {:.2} s; peak and current memory {:?} MB", start.elapsed().as_secs_f64(), memory());
     drop(model);
     std::fs::remove_file(path)?;
     Ok(())

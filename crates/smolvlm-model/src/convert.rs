@@ -1,4 +1,4 @@
-//! Stored bytes to the values of a tensor, in parallel, in one pass and one allocation.
+//! Conversion of stored bytes to tensor values, in parallel, in one pass and with one allocation.
 
 use burn::tensor::{DType, TensorData};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -7,10 +7,10 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use smolvlm_config::FloatType;
 
-/// Values that one task converts: 64 kB of `f32`, so that the intermediate values of a task stay in the cache.
+/// Values per parallel task: 64 kB of `f32`, so that a task's intermediate values fit the CPU cache.
 pub(crate) const CHUNK: usize = 1 << 14;
 
-/// The run-time type of a float type.
+/// The Burn data type of a float type.
 pub(crate) fn dtype(float: FloatType) -> DType {
     match float {
         FloatType::F32 => DType::F32,
@@ -19,30 +19,30 @@ pub(crate) fn dtype(float: FloatType) -> DType {
     }
 }
 
-/// Tensor values of type `to` from little-endian values of type `from`.
+/// Converts little-endian values of type `from` to tensor values of type `to`.
 ///
 /// Goes through `f32`, which holds every value of the three types; narrowing rounds to nearest, ties to even. `bytes`
-/// must hold as many values as `shape` has elements, or the tensor cannot be made.
+/// must hold as many values as `shape` has elements, or creating the tensor fails.
 pub(crate) fn tensor_data(bytes: &[u8], from: FloatType, to: FloatType, shape: &[usize]) -> TensorData {
     match to {
-        FloatType::F32 => filled(bytes.len() / from.bytes(), to, shape, |start, values| {
+        FloatType::F32 => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
             widen(&bytes[start * from.bytes()..], from, values);
         }),
         _ if from == to => {
             let mut bits = vec![0_u16; bytes.len() / 2];
             bits.par_chunks_mut(CHUNK).zip(bytes.par_chunks(2 * CHUNK)).for_each(|(bits, bytes)| copy_u16(bytes, bits));
-            halves(bits, to, shape)
+            half_tensor(bits, to, shape)
         }
-        _ => filled(bytes.len() / from.bytes(), to, shape, |start, values| {
+        _ => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
             widen(&bytes[start * from.bytes()..], from, values);
         }),
     }
 }
 
-/// Tensor values of type `to` from a function that writes the `f32` values of any stretch, given where it starts.
+/// Generates tensor values of type `to` with a function that fills a chunk with `f32` values, given the chunk's start.
 ///
-/// Stretches start at multiples of [`CHUNK`] and are at most that long; they come in any order and in parallel.
-pub(crate) fn filled(
+/// Chunks start at multiples of [`CHUNK`] and are at most that long; they are filled in parallel and in any order.
+pub(crate) fn tensor_from_fn(
     elements: usize,
     to: FloatType,
     shape: &[usize],
@@ -62,11 +62,11 @@ pub(crate) fn filled(
             narrow(wide, to, bits);
         },
     );
-    halves(bits, to, shape)
+    half_tensor(bits, to, shape)
 }
 
-/// A 16-bit tensor from its bits, without a copy.
-fn halves(bits: Vec<u16>, to: FloatType, shape: &[usize]) -> TensorData {
+/// Creates a 16-bit tensor from its bits without a copy.
+fn half_tensor(bits: Vec<u16>, to: FloatType, shape: &[usize]) -> TensorData {
     if to == FloatType::Bf16 {
         TensorData::new(bits.reinterpret_into::<bf16>(), shape.to_vec())
     } else {
@@ -99,7 +99,7 @@ pub(crate) fn widen(bytes: &[u8], from: FloatType, values: &mut [f32]) {
     }
 }
 
-/// Rounds `values` to 16 bits, to nearest, ties to even; `to` is one of the 16-bit types.
+/// Rounds `values` to the 16-bit type `to`: to nearest, ties to even.
 fn narrow(values: &[f32], to: FloatType, bits: &mut [u16]) {
     if to == FloatType::F16 {
         bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values);
@@ -107,9 +107,10 @@ fn narrow(values: &[f32], to: FloatType, bits: &mut [u16]) {
     }
     for (bits, value) in bits.iter_mut().zip(values) {
         let wide = value.to_bits();
-        // Half of the last kept digit, less one unless that digit is odd: a carry out of the lower half rounds up.
+        // Adds half a unit in the last kept place, less one if that bit is even: a carry out of the lower half rounds
+        // up.
         let rounded = wide.wrapping_add(0x7fff + ((wide >> 16) & 1)) >> 16;
-        // A NaN must not be rounded to infinity: keep its upper half and make it a quiet one.
+        // A NaN must not be rounded to infinity: keep its upper half and set the quiet bit.
         let nan = (wide >> 16) | 0x40;
         *bits = if value.is_nan() { nan } else { rounded } as u16;
     }
@@ -139,7 +140,7 @@ mod tests {
 
     const ALL: [FloatType; 3] = [FloatType::F32, FloatType::Bf16, FloatType::F16];
 
-    /// Every kind of number: zeros, subnormals of each type, ties, overflows, infinities, NaN.
+    /// All kinds of numbers: zeros, subnormals of each type, ties, overflows, infinities, NaN.
     fn values() -> Vec<f32> {
         let mut values = vec![0.0, -0.0, 1.0, -1.5, 1e-40, 6e-8, 65504.0, 65519.9, 65520.0, 3.4e38, f32::MAX];
         values.extend([f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MIN_POSITIVE]);
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_one_value_at_a_time() {
+    fn conversion_equals_scalar_conversion() {
         let values = values();
         for from in ALL {
             let bytes = stored(&values, from);
@@ -179,7 +180,7 @@ mod tests {
                 for (index, value) in wide.iter().enumerate() {
                     let range = index * to.bytes()..(index + 1) * to.bytes();
                     if value.is_nan() {
-                        // Which NaN is not specified, that it is one is.
+                        // The result must be a NaN; its payload is unspecified.
                         let mut back = [0.0];
                         widen(&got[range], to, &mut back);
                         assert!(back[0].is_nan(), "{from:?} to {to:?}: {:x}", value.to_bits());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back() {
+    fn bytes_round_trip() {
         let values = [1.0_f32, -2.5, 0.1];
         for float in ALL {
             let bytes = stored(&values, float);
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_something() {
+    fn empty_tensors_are_converted() {
         for to in ALL {
             assert_eq!(tensor_data(&[], FloatType::Bf16, to, &[0, 4]).bytes().len(), 0);
         }

@@ -1,14 +1,14 @@
-//! How the values of a stored tensor are written.
+//! Encodings of tensor values in checkpoint files.
 //!
-//! Quantized matrices, which [`write_quantized_checkpoint`](crate::write_quantized_checkpoint) writes, come with a second
-//! tensor, of their name with `_scale` behind it:
+//! Quantized matrices, written by [`write_quantized_checkpoint`](crate::write_quantized_checkpoint), have a second
+//! tensor with the suffix `_scale`:
 //!
 //! | `NAME` | `NAME_scale` | value |
 //! |---|---|---|
 //! | I8 `[out, in]` | F32 `[out]` | `code * scale` |
-//! | U8 `[out, groups * 16]` | BF16 `[out, groups]` | `(code - 8) * scale`, a scale for 32 inputs |
+//! | U8 `[out, groups * 16]` | BF16 `[out, groups]` | `(code - 8) * scale`, one scale per group of 32 inputs |
 //!
-//! A byte of the second form holds the codes of two inputs, the earlier one in its lower half; the last group is filled up
+//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded
 //! with codes of 8.
 
 use safetensors::tensor::Dtype;
@@ -18,7 +18,7 @@ use smolvlm_kernels::GROUP;
 use crate::convert::widen;
 use crate::stored::{Weights, float_type};
 
-/// How the values of a stored tensor are written.
+/// The encoding of a stored tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Float(FloatType),
@@ -28,13 +28,13 @@ pub(crate) enum Encoding {
     Q4,
 }
 
-/// Name of the scales of a quantized matrix.
+/// Name of the tensor with the scales of a quantized matrix.
 pub(crate) fn scale_name(name: &str) -> String {
     format!("{name}_scale")
 }
 
 impl Encoding {
-    /// The encoding of a stored tensor that stands for values of `shape`; none if it has another shape or type.
+    /// The encoding of a stored tensor whose decoded values have `shape`; none if its shape or type does not match.
     pub(crate) fn of(weights: &Weights, name: &str, shape: &[usize]) -> Option<Self> {
         let tensor = weights.tensor(name)?;
         if let Some(float) = float_type(tensor.dtype) {
@@ -51,7 +51,7 @@ impl Encoding {
         }
     }
 
-    /// Fills `out` with a row, of as many values, of a matrix of these codes (or floats) and scales.
+    /// Decodes row `row` of a matrix of `out.len()` columns from its codes (or floats) and scales.
     pub(crate) fn read_row(self, codes: &[u8], scales: &[u8], row: usize, out: &mut [f32]) {
         let inputs = out.len();
         match self {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What can go wrong while weights are opened and loaded, or a model is run.
+/// An error of opening or loading weights, or of running a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,18 +13,18 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A folder holds no weights that can be read.
+    /// A folder contains no supported weight files.
     #[error("{}: found neither model.safetensors nor model.safetensors.index.json{hint}", path.display())]
     NoWeights {
         /// The folder.
         path: PathBuf,
-        /// What was found instead, if it helps; starts with punctuation.
+        /// What was found instead, if anything; starts with punctuation.
         hint: &'static str,
     },
-    /// A file is not valid safetensors: cut short, or with a header that contradicts itself or the file.
+    /// A file is not valid safetensors: truncated, or with a header that is inconsistent.
     #[error("{}: not a valid safetensors file: {message}", path.display())]
     Safetensors {
         /// The file.
@@ -32,10 +32,10 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// The list of weight files is wrong.
+    /// The index of weight files is invalid.
     #[error("{}: {message}", path.display())]
     ShardIndex {
-        /// The list.
+        /// The index file.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
@@ -48,7 +48,7 @@ pub enum Error {
         /// The name, with the prefix.
         name: String,
     },
-    /// An adapter that does not fit the model, or holds what is not supported.
+    /// An adapter does not fit the model or uses unsupported features.
     #[error("{}: {message}", path.display())]
     Adapter {
         /// The file.
@@ -56,8 +56,8 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// A tensor is stored in a type that is not read.
-    #[error("tensor {name} is stored as {dtype}; weights can be F32, BF16 or F16")]
+    /// A tensor is stored in an unsupported type.
+    #[error("tensor {name} is stored as {dtype}; supported are F32, BF16 and F16")]
     TensorType {
         /// The tensor.
         name: String,
@@ -67,19 +67,19 @@ pub enum Error {
     /// The weights do not fit the configuration.
     #[error("the weights do not fit config.json: {0}")]
     WeightMismatch(Box<WeightMismatch>),
-    /// A module and the table of tensors disagree: the module has a parameter that no tensor feeds, or the other way
-    /// round. Only a module changed by its user can get there.
-    #[error("no tensor belongs to the module's parameter {0}")]
+    /// The parameters of a module and the table of tensors do not match: one has no counterpart in the other. This
+    /// happens only if the module was modified.
+    #[error("no tensor corresponds to the module's parameter {0}")]
     UnknownParameter(String),
 
-    /// The number of image tokens of the prompt differs from the number of features its images give.
+    /// The number of image tokens in the prompt differs from the number of image features.
     #[error(
-        "the prompt holds {tokens} image tokens, its images give {features} features; build both from the same tiles"
+        "the prompt has {tokens} image tokens, its images have {features} features; build both from the same tiles"
     )]
     ImageTokenMismatch {
-        /// Image tokens over all rows.
+        /// Number of image tokens in all rows.
         tokens: usize,
-        /// Feature rows over all images.
+        /// Number of features of all images.
         features: usize,
     },
     /// A token id is outside the vocabulary.
@@ -94,7 +94,7 @@ pub enum Error {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
-    /// An argument has the wrong size, or contradicts another one.
+    /// An argument has the wrong size or is inconsistent with another one.
     #[error("{what}: {message}")]
     Input {
         /// The argument.
@@ -102,48 +102,49 @@ pub enum Error {
         /// What is wrong, with the numbers.
         message: String,
     },
-    /// The vision encoder refused its tiles.
+    /// The vision encoder rejected its tiles.
     #[error(transparent)]
     Vision(#[from] smolvlm_vision::Error),
-    /// The connector refused its patches.
+    /// The connector rejected its patches.
     #[error(transparent)]
     Connector(#[from] smolvlm_connector::Error),
-    /// The text model refused its tokens.
+    /// The text model rejected its tokens.
     #[error(transparent)]
     Text(#[from] smolvlm_text::Error),
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),
-    /// The device failed, or cannot do what was asked.
+    /// The device failed or does not support the operation.
     #[error("device: {0}")]
     Device(String),
-    /// The device has no memory left.
+    /// The device is out of memory.
     #[error(
-        "device: {0}; a shorter conversation, fewer tiles or conversations at once or a smaller number format need less"
+        "device: {0}; to use less memory, shorten the conversation, use fewer tiles, run fewer conversations at once \
+         or choose a smaller number format"
     )]
     OutOfMemory(String),
 }
 
 impl Error {
-    /// What a device says of its failure, as one line: without the trace of calls behind it, and without the list of work that
-    /// was not done because of it.
+    /// Converts a device's error message to one line, without its backtrace and the list of operations skipped because
+    /// of it.
     pub fn device(failure: &impl std::fmt::Display) -> Self {
         let text = failure.to_string();
         let lines = text.lines().map(str::trim).take_while(|line| !line.to_lowercase().starts_with("backtrace"));
-        let follows = ["skipped `", "Caused by:", "Several failures", "No backtrace", "Asked at:"];
-        let says = |line: &&str| {
+        let ignored = ["skipped `", "Caused by:", "Several failures", "No backtrace", "Asked at:"];
+        let is_message = |line: &&str| {
             !(line.is_empty()
                 || line.contains("older skip record")
-                || follows.iter().any(|start| line.starts_with(start)))
+                || ignored.iter().any(|start| line.starts_with(start)))
         };
-        let mut said: Vec<&str> = lines.filter(says).collect();
-        said.dedup();
-        let said = said.join(", ");
-        let lower = said.to_lowercase();
+        let mut messages: Vec<&str> = lines.filter(is_message).collect();
+        messages.dedup();
+        let message = messages.join(", ");
+        let lower = message.to_lowercase();
         if ["out of memory", "out of device memory", "out-of-memory"].iter().any(|words| lower.contains(words)) {
-            Self::OutOfMemory(said)
+            Self::OutOfMemory(message)
         } else {
-            Self::Device(said)
+            Self::Device(message)
         }
     }
 
@@ -156,32 +157,32 @@ impl Error {
     }
 }
 
-/// A stored tensor whose shape is not the one that the configuration asks for.
+/// A stored tensor whose shape differs from that of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeMismatch {
     /// The tensor.
     pub name: String,
-    /// Shape that the configuration asks for.
+    /// Shape according to the configuration.
     pub expected: Vec<usize>,
     /// Shape in the file.
     pub found: Vec<usize>,
 }
 
-/// Everything in which weights and configuration disagree.
+/// All differences between weights and configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WeightMismatch {
-    /// Tensors that are not there.
+    /// Tensors that are missing.
     pub missing: Vec<String>,
-    /// Tensors of another shape.
+    /// Tensors with a different shape.
     pub shape_mismatches: Vec<ShapeMismatch>,
-    /// Tensors that are there and belong to nothing.
+    /// Stored tensors that the model does not have.
     pub unexpected: Vec<String>,
-    /// Whether the output projection is missing though the configuration says that it is not tied to the embeddings.
+    /// Whether the output projection is missing although the configuration does not tie it to the embeddings.
     pub untied_head_missing: bool,
 }
 
-/// Names that a message spells out before it counts.
-const SPELLED_OUT: usize = 10;
+/// Maximum number of items that a message lists.
+const MAX_LISTED: usize = 10;
 
 impl fmt::Display for WeightMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,13 +193,13 @@ impl fmt::Display for WeightMismatch {
             separator = "; ";
         }
         if !self.shape_mismatches.is_empty() {
-            write!(f, "{separator}{} of another shape: ", self.shape_mismatches.len())?;
+            write!(f, "{separator}{} with a different shape: ", self.shape_mismatches.len())?;
             list(f, &self.shape_mismatches, |f, tensor| {
                 let ShapeMismatch { name, expected, found } = tensor;
-                if found.len() > SPELLED_OUT {
-                    return write!(f, "{name} has {} dimensions and should be {expected:?}", found.len());
+                if found.len() > MAX_LISTED {
+                    return write!(f, "{name} has {} dimensions instead of {expected:?}", found.len());
                 }
-                write!(f, "{name} is {found:?} and should be {expected:?}")
+                write!(f, "{name} is {found:?} instead of {expected:?}")
             })?;
             separator = "; ";
         }
@@ -211,27 +212,27 @@ impl fmt::Display for WeightMismatch {
             separator = "; ";
         }
         if !self.unexpected.is_empty() {
-            write!(f, "{separator}{} that belong to nothing: ", self.unexpected.len())?;
+            write!(f, "{separator}{} unexpected: ", self.unexpected.len())?;
             list(f, &self.unexpected, |f, name| f.write_str(name))?;
         }
         Ok(())
     }
 }
 
-/// Writes the first items, then how many more there are.
+/// Writes the first items and the number of the others.
 fn list<T>(
     f: &mut fmt::Formatter<'_>,
     items: &[T],
     mut item: impl FnMut(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
 ) -> fmt::Result {
-    for (index, value) in items.iter().take(SPELLED_OUT).enumerate() {
+    for (index, value) in items.iter().take(MAX_LISTED).enumerate() {
         if index > 0 {
             f.write_str(", ")?;
         }
         item(f, value)?;
     }
-    if items.len() > SPELLED_OUT {
-        write!(f, " and {} more", items.len() - SPELLED_OUT)?;
+    if items.len() > MAX_LISTED {
+        write!(f, " and {} more", items.len() - MAX_LISTED)?;
     }
     Ok(())
 }
@@ -241,12 +242,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_device_says_is_one_line() {
+    fn device_errors_become_one_line() {
         let launch = "An out-of-memory error happened during launch\nCaused by:\n  no page left\nBacktrace\n  0: main";
         let error = Error::device(&launch);
         assert!(matches!(&error, Error::OutOfMemory(said)
             if said == "An out-of-memory error happened during launch, no page left"));
-        assert!(error.to_string().contains("need less"));
+        assert!(error.to_string().contains("less memory"));
         let several = "An error happened\nCaused by:\n  Several failures at once\n  The bytes were never written\n  \
                        skipped `Matmul`: it needed memory 3\n  (545 older skip record(s) were dropped)\n  Asked at:\n";
         assert!(matches!(Error::device(&several), Error::Device(said)
@@ -257,14 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn long_shapes_are_counted() {
+    fn long_shapes_are_not_listed() {
         let tensor = ShapeMismatch { name: "w".to_owned(), expected: vec![2], found: vec![1; 1_000_000] };
         let mismatch = WeightMismatch { shape_mismatches: vec![tensor], ..Default::default() };
-        assert_eq!(mismatch.to_string(), "1 of another shape: w has 1000000 dimensions and should be [2]");
+        assert_eq!(mismatch.to_string(), "1 with a different shape: w has 1000000 dimensions instead of [2]");
     }
 
     #[test]
-    fn long_lists_are_cut() {
+    fn long_lists_are_truncated() {
         let mismatch = WeightMismatch {
             missing: (0..13).map(|i| format!("t{i}")).collect(),
             shape_mismatches: vec![ShapeMismatch { name: "w".to_owned(), expected: vec![2, 3], found: vec![3, 2] }],
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(
             text,
             "the weights do not fit config.json: 13 missing: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 3 more; \
-             1 of another shape: w is [3, 2] and should be [2, 3]"
+             1 with a different shape: w is [3, 2] instead of [2, 3]"
         );
     }
 }

@@ -8,11 +8,12 @@ use smolvlm_files::OutputFile;
 
 use crate::error::Error;
 
-/// Writes tensors as a safetensors file, which appears under its name once it is complete and `check` has seen nothing wrong.
+/// Writes tensors as a safetensors file, which appears under its name once it is complete and `check` succeeds.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when it cannot be written, [`Error::Safetensors`] when the tensors make no file, and what `check` returns.
+/// [`Error::Io`] when it cannot be written, [`Error::Safetensors`] when the tensors cannot be serialized, and errors of
+/// `check`.
 pub(crate) fn write_file<N, V>(
     tensors: impl IntoIterator<Item = (N, V)>,
     path: &Path,
@@ -24,7 +25,7 @@ where
 {
     let failed = |error| Error::io(path, error);
     let draft = OutputFile::resolve(path).and_then(|output| output.draft()).map_err(failed)?;
-    // What transformers writes, and asks for when it reads.
+    // Metadata that transformers writes and requires.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let written = safetensors::serialize_to_file(tensors, Some(metadata), draft.path());
     check()?;

@@ -1,20 +1,20 @@
-//! How the weights of a loaded model are kept.
+//! Weight formats of a loaded model.
 
 use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
 use std::fmt;
 
-/// How the weights of a loaded model are kept, and what it computes in.
+/// The format of a loaded model's weights and activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightFormat {
-    /// As tensors of the device, for any backend; they can be trained.
+    /// Burn tensors, on any backend; trainable.
     Tensors(FloatType),
-    /// Packed for the kernels of the CPU. Activations are f32 outside of the layers. Vision weights have 8 bits where those of
-    /// the text model have 4; the patch embedding has 16 in both cases.
+    /// Packed for the CPU kernels. Activations between layers are f32. With 4-bit text weights, vision weights have 8
+    /// bits; the patch embedding has 16 bits in all quantized formats.
     Packed(Format),
 }
 
-/// As `--dtype` names them.
+/// Writes the name that `--dtype` takes.
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -27,7 +27,7 @@ impl fmt::Display for WeightFormat {
     }
 }
 
-/// The format of vision encoder and connector where the text model has this one: 4 bits are for text alone.
+/// The format of vision encoder and connector for a format of the text model: 8 bits with 4-bit text weights.
 pub fn vision_format(text: Format) -> Format {
     if text == Format::Q4 { Format::Q8 } else { text }
 }
@@ -47,7 +47,7 @@ impl WeightFormat {
         }
     }
 
-    /// Type of the table of token embeddings.
+    /// Type of the token embeddings.
     pub(crate) fn embeddings(self) -> FloatType {
         match self {
             Self::Tensors(float) => float,

@@ -1,62 +1,62 @@
-//! Tokens to logits.
+//! The forward pass, from tokens to logits.
 
 use crate::{Error, HostTensor, SmolVlmModel};
 use burn::tensor::{DType, Tensor, Transaction};
 use smolvlm_text::KvCache;
 
-/// The prompts of a batch, padded on the left to one length.
+/// The prompts of a batch, left-padded to one length.
 #[derive(Debug, Clone)]
 pub struct ModelInputs {
     /// Token ids, `[rows, len]`.
     pub input_ids: Vec<u32>,
-    /// Padding tokens at the start of each row; one entry a row.
+    /// Number of padding tokens at the start of each row; one entry per row.
     pub padding: Vec<usize>,
-    /// Features of all images in the order of the rows, `[image tokens, hidden]`; see
+    /// Features of all images in row order, `[image tokens, hidden]`; see
     /// [`image_features`](SmolVlmModel::image_features).
     pub features: Option<Tensor<2>>,
 }
 
-/// Which logits are wanted.
+/// Positions whose logits are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeepLogits {
-    /// Those of the last position of each row.
+    /// The last position of each row.
     #[default]
     Last,
-    /// Those of every position.
+    /// Every position.
     All,
 }
 
-/// What a forward pass is to give.
+/// Options of a forward pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForwardOptions {
-    /// Which logits.
+    /// Positions whose logits are computed.
     pub logits: KeepLogits,
-    /// Whether to keep the hidden states of every layer.
+    /// Whether to return the hidden states of every layer.
     pub hidden_states: bool,
 }
 
-/// What a forward pass gave.
+/// The output of a forward pass.
 #[derive(Debug, Clone)]
 pub struct ModelOutput {
-    /// `[rows, positions, vocabulary]`, with one position or all.
+    /// Logits, `[rows, positions, vocabulary]`, of one position or all.
     pub logits: Tensor<3>,
-    /// On request: merged embeddings, then the output of each decoder layer, the last one after the final norm; each
-    /// `[rows, len, hidden]`.
+    /// On request: the merged embeddings, then the output of each decoder layer, the last one after the final norm;
+    /// each `[rows, len, hidden]`.
     pub hidden_states: Vec<Tensor<3>>,
 }
 
 impl ModelInputs {
-    /// One row of text.
+    /// Inputs of one row of text tokens.
     pub fn text(ids: &[u32]) -> Self {
         Self { input_ids: ids.to_vec(), padding: vec![0], features: None }
     }
 
-    /// One more token of every row.
+    /// Inputs of one more token per row.
     fn next_tokens(tokens: &[u32]) -> Self {
         Self { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None }
     }
 
-    /// Tokens of each row, padding included.
+    /// Number of tokens in each row, padding included.
     pub fn len(&self) -> usize {
         self.input_ids.len() / self.padding.len().max(1)
     }
@@ -68,12 +68,12 @@ impl ModelInputs {
 }
 
 impl SmolVlmModel {
-    /// Runs prompts through the text model; their keys and values join the cache.
+    /// Runs prompts through the text model and appends their keys and values to the cache.
     ///
     /// # Errors
     ///
-    /// [`Error::Text`] when the cache is too small or for other rows, [`Error::Input`] when it is empty and was made for
-    /// other padding, and those of [`merge`](Self::merge). The cache is unchanged then.
+    /// [`Error::Text`] when the cache is too small or has a different number of rows, [`Error::Input`] when it is empty
+    /// and was created with different padding, and errors of [`merge`](Self::merge). The cache is unchanged then.
     pub fn forward(
         &self,
         inputs: &ModelInputs,
@@ -93,35 +93,36 @@ impl SmolVlmModel {
         Ok(ModelOutput { logits: self.logits(hidden), hidden_states: output.hidden_states })
     }
 
-    /// Runs prompts through the text model and gives the logits of each row's next token, `[rows, vocabulary]`.
+    /// Runs prompts through the text model and returns the logits of each row's next token, `[rows, vocabulary]`.
     ///
     /// # Errors
     ///
-    /// As [`forward`](Self::forward), and [`Error::Device`].
+    /// Errors of [`forward`](Self::forward), and [`Error::Device`].
     pub fn prefill(&self, inputs: &ModelInputs, cache: &mut KvCache) -> Result<Vec<f32>, Error> {
         let output = self.forward(inputs, cache, ForwardOptions::default())?;
         Ok(HostTensor::read(output.logits)?.data)
     }
 
-    /// [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of activations. Before
-    /// each chunk `goes_on` is asked; none if it says no, and the cache holds the chunks before that.
+    /// Runs [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of
+    /// activations. `keep_going` is called before each chunk; if it returns false, the result is none and the cache
+    /// holds the earlier chunks.
     ///
     /// # Errors
     ///
-    /// As [`prefill`](Self::prefill).
+    /// Errors of [`prefill`](Self::prefill).
     pub fn prefill_in_chunks(
         &self,
         inputs: &ModelInputs,
         cache: &mut KvCache,
         chunk: usize,
-        goes_on: &mut dyn FnMut() -> bool,
+        keep_going: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Vec<f32>>, Error> {
         let embeds = self.merge(inputs)?;
         check_padding(inputs, cache)?;
         let (len, chunk) = (inputs.len(), chunk.max(1));
         let mut start = 0;
         loop {
-            if !goes_on() {
+            if !keep_going() {
                 return Ok(None);
             }
             let tokens = chunk.min(len - start);
@@ -133,12 +134,12 @@ impl SmolVlmModel {
         }
     }
 
-    /// Runs one more token of every row through the text model and gives the logits of the next ones,
+    /// Runs one more token of every row through the text model and returns the logits of the next ones,
     /// `[rows, vocabulary]`.
     ///
     /// # Errors
     ///
-    /// As [`prefill`](Self::prefill).
+    /// Errors of [`prefill`](Self::prefill).
     pub fn decode(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>, Error> {
         #[cfg(feature = "cubecl")]
         if let Some(gpu) = self.gpu_decoder_for(tokens) {
@@ -148,13 +149,13 @@ impl SmolVlmModel {
         self.prefill(&ModelInputs::next_tokens(tokens), cache)
     }
 
-    /// As [`decode`](Self::decode), and gives the likeliest next token of each row with its logit: all that leaves the
-    /// device, where `decode` reads the logits of the whole vocabulary. Among equals it is the one that the backend finds.
-    /// A row that holds no number has no likeliest token: its logit is NaN or negative infinity.
+    /// Runs [`decode`](Self::decode) and returns only the argmax of each row's logits with its value. Only these are
+    /// read back from the device, where `decode` reads the logits of the whole vocabulary. For equal logits, the
+    /// backend decides. If all logits of a row are NaN, the returned logit is NaN or negative infinity.
     ///
     /// # Errors
     ///
-    /// As [`prefill`](Self::prefill).
+    /// Errors of [`prefill`](Self::prefill).
     pub fn decode_argmax(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<(u32, f32)>, Error> {
         #[cfg(feature = "cubecl")]
         if let Some(gpu) = self.gpu_decoder_for(tokens) {
@@ -169,7 +170,7 @@ impl SmolVlmModel {
         Ok(token.iter::<u32>().zip(logit.iter::<f32>()).collect())
     }
 
-    /// The kernels of a card, for tokens that are text.
+    /// The GPU decoder, if all tokens are text tokens.
     #[cfg(feature = "cubecl")]
     fn gpu_decoder_for(&self, tokens: &[u32]) -> Option<&smolvlm_text::GpuDecoder> {
         let config = self.config();
@@ -178,7 +179,7 @@ impl SmolVlmModel {
         self.gpu_decoder().filter(|_| are_text)
     }
 
-    /// Logits of hidden states.
+    /// Projects hidden states to logits.
     ///
     /// # Shapes
     ///
@@ -191,12 +192,12 @@ impl SmolVlmModel {
     }
 }
 
-/// Whether an empty cache was made for the padding of these rows.
+/// Checks that an empty cache was created with the padding of these rows.
 fn check_padding(inputs: &ModelInputs, cache: &KvCache) -> Result<(), Error> {
     let len = inputs.len();
     let fits = |(row, &padding): (usize, &usize)| cache.position(row, len) == len - padding;
     if cache.is_empty() && cache.rows() == inputs.padding.len() && !inputs.padding.iter().enumerate().all(fits) {
-        let message = format!("{:?} is not the padding that the cache was made for", inputs.padding);
+        let message = format!("the cache was created with padding other than {:?}", inputs.padding);
         return Err(Error::input("padding", message));
     }
     Ok(())

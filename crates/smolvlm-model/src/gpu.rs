@@ -1,9 +1,9 @@
-//! The decoder of a card, made when it is first wanted.
+//! The GPU decoder of a model, created on first use.
 
 use smolvlm_text::GpuDecoder;
 use std::sync::{Arc, OnceLock};
 
-/// Shared by clones of a model, whose weights are the same.
+/// A lazily created GPU decoder that clones of a model share, since their weights are the same.
 #[derive(Debug, Clone, Default)]
 pub struct SharedGpuDecoder(Arc<OnceLock<Option<GpuDecoder>>>);
 

@@ -1,4 +1,4 @@
-//! The header of one safetensors file, read with suspicion.
+//! The header of a safetensors file, validated defensively.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,53 +11,53 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::Error;
 
-/// Longest header that is read, in bytes. The header of the largest SmolVLM takes 80 kB; a header is held in memory
-/// several times over while it is parsed, so its size must not be left to the file.
+/// Maximum size of the header in bytes. The header of the largest SmolVLM takes 80 kB; parsing holds several copies of
+/// a header in memory, so its size must be limited.
 const MAX_HEADER: u64 = 16 << 20;
 
-/// Bytes of the header length that a file starts with.
+/// Size in bytes of the length field at the start of the file.
 const LENGTH: usize = 8;
 
-/// Where one tensor lies.
+/// Type, shape and location of a stored tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredTensor {
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
-    /// Its bytes, counted from the start of the file; inside the file.
+    /// Byte range from the start of the file; always inside the file.
     pub(crate) range: Range<usize>,
 }
 
-/// Names and places of the tensors of a safetensors file; `path` is for errors.
+/// Reads the names and locations of the tensors of a safetensors file; `path` is for error messages.
 ///
-/// Everything later code relies on is checked here: the offsets lie inside the file, cover it without gap or overlap
-/// and agree with type and shape, and no name stands twice.
+/// All assumptions of later code are checked here: the offsets are inside the file, cover it without gap or overlap and
+/// match type and shape, and names are unique.
 ///
 /// # Errors
 ///
-/// [`Error::Safetensors`] for a file that is cut short or wrong in any of these ways, [`Error::DuplicateTensor`] for a
-/// repeated name.
+/// [`Error::Safetensors`] for a file that is truncated or invalid in any of these ways, [`Error::DuplicateTensor`] for
+/// a repeated name.
 pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, StoredTensor)>, Error> {
     let invalid = |message: String| Error::Safetensors { path: path.to_owned(), message };
     if bytes.starts_with(b"version https://git-lfs") {
         return Err(invalid("it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned()));
     }
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-        return Err(invalid(format!("it holds {} bytes, too few for a header", bytes.len())));
+        return Err(invalid(format!("{} bytes are too few for a header", bytes.len())));
     };
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER {
-        return Err(invalid(format!("its header claims {length} bytes, at most {MAX_HEADER} are read")));
+        return Err(invalid(format!("the header length is {length} bytes; the limit is {MAX_HEADER}")));
     }
     let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
         return Err(invalid(format!(
-            "its header claims {length} bytes, the file holds {} after the length; is it cut short?",
+            "the header length is {length} bytes, but only {} follow; the file may be truncated",
             rest.len()
         )));
     };
     check_names(header, path)?;
     let (length, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
         let hint = match error {
-            safetensors::SafeTensorError::MetadataIncompleteBuffer => "; is the file cut short?",
+            safetensors::SafeTensorError::MetadataIncompleteBuffer => "; the file may be truncated",
             _ => "",
         };
         invalid(format!("{}{hint}", readable(&error.to_string())))
@@ -74,7 +74,7 @@ pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, Stor
         .collect())
 }
 
-/// Refuses a header that names a tensor twice; a map keeps the last one without a word.
+/// Checks that no tensor name occurs twice; a parsed map would silently keep the last one.
 fn check_names(header: &[u8], path: &Path) -> Result<(), Error> {
     let mut names = Names { repeated: None };
     let parsed = serde_json::Deserializer::from_slice(header).deserialize_map(&mut names);
@@ -83,7 +83,7 @@ fn check_names(header: &[u8], path: &Path) -> Result<(), Error> {
     }
     parsed.map_err(|error| Error::Safetensors {
         path: path.to_owned(),
-        message: format!("its header is not JSON: {}", readable(&error.to_string())),
+        message: format!("the header is not JSON: {}", readable(&error.to_string())),
     })
 }
 
@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for &mut Names {
             map.next_value::<IgnoredAny>()?;
             if seen.contains(&name) {
                 self.repeated = Some(name);
-                // The rest is of no interest, but a deserializer wants to be read to its end.
+                // The deserializer requires that the map is read to its end.
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 return Ok(());
             }
@@ -114,16 +114,16 @@ impl<'de> Visitor<'de> for &mut Names {
     }
 }
 
-/// Longest text from a file that a message repeats, in characters.
-const READABLE: usize = 160;
+/// Maximum number of characters of a file's text that a message quotes.
+const MAX_QUOTED: usize = 160;
 
-/// A text from a file in a form that fits a one-line message: control characters escaped, the end cut off.
+/// Prepares text from a file for a one-line message: escapes control characters and truncates it.
 pub(crate) fn readable(text: &str) -> String {
-    let mut cut: String = text.chars().take(READABLE).flat_map(char::escape_debug).collect();
-    if text.chars().nth(READABLE).is_some() {
-        cut.push_str("...");
+    let mut quoted: String = text.chars().take(MAX_QUOTED).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        quoted.push_str("...");
     }
-    cut
+    quoted
 }
 
 #[cfg(test)]
@@ -167,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_errors() {
+    fn inconsistent_tensor_entries_are_errors() {
         let tensor = |info: &str| file(&format!(r#"{{"a":{info}}}"#), &[0; 8]);
         for (info, says) in [
             (r#"{"dtype":"F32","shape":[3],"data_offsets":[0,8]}"#, "invalid shape"),
             (r#"{"dtype":"F32","shape":[2],"data_offsets":[0,16]}"#, "invalid shape"),
-            (r#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#, "cut short"),
+            (r#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#, "truncated"),
             (r#"{"dtype":"F32","shape":[2],"data_offsets":[8,0]}"#, "offset"),
             (r#"{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#, "offset"),
             (r#"{"dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,8]}"#, "overflow"),
@@ -189,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_header_is_refused_before_it_is_read() {
+    fn oversized_header_is_an_error_before_it_is_read() {
         for length in [MAX_HEADER + 1, u64::MAX] {
             let mut bytes = length.to_le_bytes().to_vec();
             bytes.extend([b' '; 64]);
-            assert!(message(&bytes).contains("at most"));
+            assert!(message(&bytes).contains("limit"));
         }
     }
 
     #[test]
-    fn a_repeated_name_is_an_error() {
+    fn repeated_name_is_an_error() {
         let a = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
         let bytes = file(&format!("{{{a},{a}}}"), &[0; 8]);
         let error = read_header(&bytes, Path::new("f")).unwrap_err();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_named() {
+    fn other_file_formats_have_specific_errors() {
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
         assert!(message(pointer).contains("git lfs pull"));
         assert!(message(&file("[1,2]", &[])).contains("not JSON"));
@@ -218,7 +218,7 @@ mod tests {
         let name = format!("a\n\u{1b}[31m{}", "x".repeat(1000));
         let text = readable(&name);
         assert!(text.starts_with(r"a\n\u{1b}[31m"));
-        assert!(text.chars().count() < READABLE + 20);
+        assert!(text.chars().count() < MAX_QUOTED + 20);
         assert!(!text.contains('\n'));
     }
 }

@@ -1,9 +1,9 @@
-//! Tensors that have left the device.
+//! Tensors in host memory.
 
 use crate::Error;
 use burn::tensor::{DType, Tensor};
 
-/// Values in host memory, in f32, row-major.
+/// A tensor in host memory: f32 values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {
     /// Dimensions, outermost first.
@@ -17,7 +17,7 @@ impl HostTensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] or [`Error::OutOfMemory`] when the device failed, now or in any operation before.
+    /// [`Error::Device`] or [`Error::OutOfMemory`] when the device failed, now or in an earlier operation.
     pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Self, Error> {
         let shape = tensor.dims().to_vec();
         let data = tensor.cast(DType::F32).try_into_data().map_err(|error| Error::device(&error))?;

@@ -1,16 +1,16 @@
-//! Tiles to image features, a few tiles at a time.
+//! Image features of tiles, computed in micro-batches.
 
 use crate::{Error, SmolVlmModel};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::{bf16, f16};
 use smolvlm_vision::PatchMask;
 
-/// Features of the images of a batch, in the order of their tiles.
+/// Features of a batch's images, in tile order.
 #[derive(Debug, Clone)]
 pub struct ImageFeatures {
-    /// `[tiles * tokens a tile, text hidden]`.
+    /// Features, `[tiles * tokens per tile, text hidden]`.
     pub features: Tensor<2>,
-    /// On request: patch embeddings, then the output of each vision layer, then that of the final norm, each
+    /// On request: the patch embeddings, then the output of each vision layer, then that of the final norm, each
     /// `[tiles, patches, vision hidden]`.
     pub vision_hidden_states: Vec<Tensor<3>>,
 }
@@ -18,22 +18,23 @@ pub struct ImageFeatures {
 /// Tiles in the reference's padded layout.
 #[derive(Debug, Clone, Copy)]
 pub struct PaddedTiles<'a> {
-    /// Samples, most tiles of a sample, channels, height, width.
+    /// Samples, maximum number of tiles per sample, channels, height, width.
     pub shape: [usize; 5],
     /// Pixel values of that shape.
     pub pixels: &'a [f32],
-    /// 0 for each padding pixel, `[samples, most tiles, height, width]`; none if all tiles are picture all over.
+    /// 0 for each padding pixel, `[samples, max tiles, height, width]`; none if no tile has padding pixels.
     pub mask: Option<&'a [i64]>,
 }
 
 impl SmolVlmModel {
-    /// Features of tiles, `micro_batch` of them at a time: that bounds the memory of activations, whatever the number of
-    /// tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there are no tiles.
+    /// Computes the features of tiles, `micro_batch` of them at a time, which bounds the memory of activations for any
+    /// number of tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there
+    /// are no tiles.
     ///
     /// # Errors
     ///
-    /// [`Error::Input`] when an image is no whole number of tiles, [`Error::Connector`] and [`Error::Vision`] for tiles of
-    /// a size the model cannot take.
+    /// [`Error::Input`] when an image is not a whole number of tiles, [`Error::Connector`] and [`Error::Vision`] for
+    /// unsupported tile sizes.
     pub fn image_features(
         &self,
         images: &[&[f32]],
@@ -44,33 +45,34 @@ impl SmolVlmModel {
         let channels = self.config().vision.num_channels;
         let tile = channels * edge * edge;
         if let Some(image) = images.iter().find(|image| tile == 0 || image.len() % tile != 0) {
-            let message = format!("an image of {} values is no whole number of {edge} x {edge} tiles", image.len());
+            let message = format!("an image of {} values is not a whole number of {edge} x {edge} tiles", image.len());
             return Err(Error::input("images", message));
         }
         let tiles: Vec<&[f32]> = images.iter().flat_map(|image| image.chunks_exact(tile)).collect();
         self.encode(&tiles, [channels, edge, edge], None, micro_batch, hidden_states)
     }
 
-    /// Features of tiles in the reference's padded layout. Tiles of nothing but zeros, once rounded to the type of the model,
-    /// are padding and are dropped, wherever they stand; if all are, the first one is kept (transformers 5.23.0,
-    /// `get_image_features`).
+    /// Computes the features of tiles in the reference's padded layout. Tiles that are all zeros after rounding to the
+    /// model's type are padding and are dropped at any position; if all tiles are, the first one is kept (transformers
+    /// 5.24.0, `get_image_features`).
     ///
     /// # Errors
     ///
-    /// As [`image_features`](Self::image_features), and [`Error::Input`] when `pixels` or `mask` do not have their shape.
+    /// Errors of [`image_features`](Self::image_features), and [`Error::Input`] when `pixels` or `mask` have the wrong
+    /// size.
     pub fn padded_image_features(
         &self,
         tiles: PaddedTiles<'_>,
         micro_batch: usize,
         hidden_states: bool,
     ) -> Result<Option<ImageFeatures>, Error> {
-        let [samples, most, channels, height, width] = tiles.shape;
+        let [samples, max_tiles, channels, height, width] = tiles.shape;
         let product = |sizes: &[usize]| sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         let (tile, plane) = (product(&tiles.shape[2..]).unwrap_or(0), product(&tiles.shape[3..]).unwrap_or(0));
-        let fits = |found: usize, each: usize| each > 0 && Some(found) == product(&[samples, most, each]);
+        let fits = |found: usize, each: usize| each > 0 && Some(found) == product(&[samples, max_tiles, each]);
         if !fits(tiles.pixels.len(), tile) || tiles.mask.is_some_and(|mask| !fits(mask.len(), plane)) {
             let (pixels, mask) = (tiles.pixels.len(), tiles.mask.map(<[i64]>::len));
-            let message = format!("{pixels} pixels and mask {mask:?} do not have the shape {:?}", tiles.shape);
+            let message = format!("{pixels} pixels and mask {mask:?} do not match the shape {:?}", tiles.shape);
             return Err(Error::input("tiles", message));
         }
         let dtype = self.text.norm.weight.val().dtype();
@@ -119,7 +121,7 @@ impl SmolVlmModel {
         for (index, chunk) in tiles.chunks(step).enumerate() {
             let data = TensorData::new(chunk.concat(), [chunk.len(), channels, height, width]);
             let pixels = Tensor::<4>::from_data(data, (&device, DType::F32)).cast(dtype);
-            let mask = mask.map(|mask| part(mask, index * step, chunk.len()));
+            let mask = mask.map(|mask| mask_range(mask, index * step, chunk.len()));
             let seen = self.vision.forward(pixels, mask.as_ref(), hidden_states)?;
             if hidden_states {
                 let all = seen.hidden_states.into_iter().chain([seen.last_hidden_state.clone()]);
@@ -147,8 +149,8 @@ fn rounds_to_zero(value: f32, dtype: DType) -> bool {
     }
 }
 
-/// The masks of `count` tiles from `start` on.
-fn part(mask: &PatchMask, start: usize, count: usize) -> PatchMask {
+/// The masks of `count` tiles, starting at tile `start`.
+fn mask_range(mask: &PatchMask, start: usize, count: usize) -> PatchMask {
     let [_, rows, columns] = mask.shape;
     let patches = rows * columns;
     PatchMask { shape: [count, rows, columns], valid: mask.valid[start * patches..][..count * patches].to_vec() }

@@ -1,7 +1,7 @@
-//! The assembled SmolVLM model: weights, feature merge, hidden states, on Burn.
+//! The complete SmolVLM model on Burn: weights, adapters, forward pass.
 //!
-//! [`SmolVlmModel`] joins vision encoder, connector and text model; [`Weights`] opens the files of a checkpoint and
-//! [`SmolVlmModel::load`] reads them, tensor by tensor. A loop of your own looks like this:
+//! [`SmolVlmModel`] combines vision encoder, connector and text model. [`Weights`] opens the files of a checkpoint, and
+//! [`SmolVlmModel::load`] reads them tensor by tensor. A custom generation loop starts like this:
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -20,14 +20,14 @@
 //! ```
 
 mod adapter;
-#[cfg(feature = "cubecl")]
-mod gpu;
 mod convert;
 mod encoding;
 mod error;
 mod file;
 mod format;
 mod forward;
+#[cfg(feature = "cubecl")]
+mod gpu;
 mod header;
 mod host;
 mod images;
@@ -35,8 +35,8 @@ mod merge;
 mod model;
 #[cfg(feature = "flex")]
 mod packed;
-mod parameter_path;
 mod parameter_loader;
+mod parameter_path;
 #[cfg(feature = "flex")]
 mod quantize;
 mod random;

@@ -1,13 +1,13 @@
-//! Image features into token embeddings.
+//! Merging of image features into token embeddings.
 
 use crate::{Error, ModelInputs, SmolVlmModel};
 use burn::tensor::{Int, Tensor, TensorData};
 use smolvlm_kernels::gather_rows;
 
 impl SmolVlmModel {
-    /// Embeddings of the tokens, with the features of the images at the places of the image tokens, in row order
-    /// (transformers 5.23.0, `SmolVLMModel.forward`). Without features, image tokens keep their own embedding: that is
-    /// what the reference does when a model writes one itself.
+    /// Embeds tokens and replaces the embeddings of image tokens by the image features, in row order (transformers
+    /// 5.24.0, `SmolVLMModel.forward`). Without features, image tokens keep their own embedding, as in the reference
+    /// when the model generates one.
     ///
     /// # Shapes
     ///
@@ -15,8 +15,8 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::ImageTokenMismatch`] when there are not as many features as image tokens, [`Error::TokenOutOfRange`],
-    /// [`Error::Input`] for features of another width.
+    /// [`Error::ImageTokenMismatch`] when the numbers of features and image tokens differ, [`Error::TokenOutOfRange`],
+    /// [`Error::Input`] for features of the wrong width.
     pub fn merge(&self, inputs: &ModelInputs) -> Result<Tensor<3>, Error> {
         self.check_ids(inputs)?;
         let (rows, len, tokens) = (inputs.padding.len(), inputs.len(), inputs.input_ids.len());
@@ -26,23 +26,23 @@ impl SmolVlmModel {
         let Some(features) = &inputs.features else { return Ok(embeds) };
 
         let image = self.config().image_token_id;
-        let places = inputs.input_ids.iter().filter(|&&id| id == image).count();
+        let image_tokens = inputs.input_ids.iter().filter(|&&id| id == image).count();
         let [found, width] = features.dims();
-        if places != found {
-            return Err(Error::ImageTokenMismatch { tokens: places, features: found });
+        if image_tokens != found {
+            return Err(Error::ImageTokenMismatch { tokens: image_tokens, features: found });
         }
         let hidden = embeds.dims()[2];
         if width != hidden {
-            return Err(Error::input("features", format!("they are {width} wide, the text model is {hidden} wide")));
+            return Err(Error::input("features", format!("their width is {width}, that of the text model {hidden}")));
         }
-        // One gather over embeddings and features laid one after the other.
+        // A single gather over the concatenated embeddings and features.
         let mut next = tokens as i32 - 1;
-        let source = (0..).zip(&inputs.input_ids).map(|(place, &id)| {
+        let source = (0..).zip(&inputs.input_ids).map(|(position, &id)| {
             if id == image {
                 next += 1;
                 next
             } else {
-                place
+                position
             }
         });
         let source = TensorData::new(source.collect::<Vec<i32>>(), [tokens]);
@@ -53,11 +53,11 @@ impl SmolVlmModel {
     pub(crate) fn check_ids(&self, inputs: &ModelInputs) -> Result<(), Error> {
         let (rows, len) = (inputs.padding.len(), inputs.len());
         if rows == 0 || len == 0 || inputs.input_ids.len() != rows * len {
-            let message = format!("{} ids are no whole number of tokens for {rows} rows", inputs.input_ids.len());
+            let message = format!("{} ids cannot be divided into {rows} rows of equal length", inputs.input_ids.len());
             return Err(Error::input("input_ids", message));
         }
         if let Some(&padding) = inputs.padding.iter().find(|&&padding| padding >= len) {
-            let message = format!("a row of {len} tokens cannot start with {padding} padding tokens");
+            let message = format!("{padding} padding tokens leave no token in a row of {len}");
             return Err(Error::input("padding", message));
         }
         let vocab_size = self.config().text.vocab_size;

@@ -1,6 +1,6 @@
-//! The parts of the model, and how they get their weights.
+//! The model and the loading of its weights.
 
-use crate::convert::{dtype, filled, tensor_data};
+use crate::convert::{dtype, tensor_data, tensor_from_fn};
 use crate::encoding::{Encoding, scale_name};
 use crate::format::WeightFormat;
 #[cfg(feature = "flex")]
@@ -18,16 +18,17 @@ use smolvlm_kernels::Linear;
 use smolvlm_text::{KvCache, TextModel};
 use smolvlm_vision::VisionEncoder;
 
-/// Vision encoder, connector, text model and output projection (transformers 5.23.0, `SmolVLMForConditionalGeneration`).
+/// Vision encoder, connector, text model and output projection (transformers 5.24.0,
+/// `SmolVLMForConditionalGeneration`).
 #[derive(Module, Debug)]
 pub struct SmolVlmModel {
-    /// Tiles to patch features.
+    /// Vision encoder: tiles to patch features.
     pub vision: VisionEncoder,
-    /// Patch features to the width of the text model.
+    /// Connector: patch features to the width of the text model.
     pub connector: Connector,
-    /// Embeddings to hidden states.
+    /// Text model: embeddings to hidden states.
     pub text: TextModel,
-    /// Hidden states to logits, `[vocabulary, hidden]`; none when the token embeddings serve as projection, too.
+    /// Output projection, `[vocabulary, hidden]`; none when it is tied to the token embeddings.
     pub lm_head: Option<Linear>,
     #[module(skip)]
     config: ModelConfig,
@@ -36,19 +37,19 @@ pub struct SmolVlmModel {
     gpu_decoder: crate::gpu::SharedGpuDecoder,
 }
 
-/// What loading found besides the weights it used.
+/// Findings of loading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Stored tensors that no parameter needs, sorted; rotary frequencies, which old exports hold, are not listed.
+    /// Unused stored tensors, sorted; rotary frequencies, which old exports contain, are not listed.
     pub unexpected: Vec<String>,
-    /// Whether the token embeddings serve as output projection, too.
+    /// Whether the output projection is tied to the token embeddings.
     pub tied: bool,
-    /// Whether the configuration asks for that, but the weights hold two different matrices; both are kept then.
+    /// Whether the configuration ties them but the weights contain two different matrices, both of which are then used.
     pub tying_overruled: bool,
 }
 
 impl SmolVlmModel {
-    /// A fresh model; nothing is allocated before the first use.
+    /// A randomly initialized model; parameters are allocated on first use.
     pub fn init(config: &ModelConfig, device: &Device) -> Self {
         Self::with_head(config, !config.tie_word_embeddings, device)
     }
@@ -67,14 +68,14 @@ impl SmolVlmModel {
         }
     }
 
-    /// Reads the weights of a checkpoint into `format`, tensor by tensor: at most the model in that format and one tensor more
-    /// are in memory. A [`FloatType`] stands for tensors of that type; packed formats are for Burn's CPU backend.
+    /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format
+    /// and one more tensor. A [`FloatType`] selects tensors of that type; packed formats are for Burn's CPU backend.
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with everything that is missing or shape_mismatches, [`Error::TensorType`] for tensors in a type
-    /// that is not read, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
-    /// cannot compute in `format`; all before anything is loaded.
+    /// [`Error::WeightMismatch`] with all missing tensors and shape mismatches, [`Error::TensorType`] for tensors of an
+    /// unsupported type, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
+    /// cannot compute in `format`; all of them before anything is loaded.
     pub fn load(
         config: &ModelConfig,
         weights: &Weights,
@@ -84,19 +85,19 @@ impl SmolVlmModel {
         let format = format.into();
         check(config, device, format)?;
         let plan = Plan::new(config, weights)?;
-        let fresh = Self::with_head(config, !plan.tied, device);
-        let model = fresh.filled(&Stored { weights, plan: &plan }, device, format)?;
+        let uninitialized = Self::with_head(config, !plan.tied, device);
+        let model = uninitialized.with_weights(&CheckpointTensors { weights, plan: &plan }, device, format)?;
         let tying_overruled = config.tie_word_embeddings && !plan.tied;
         Ok((model, LoadReport { unexpected: plan.unexpected, tied: plan.tied, tying_overruled }))
     }
 
-    /// Random weights, the same ones for the same seed and those that
-    /// [`write_random_checkpoint`](crate::write_random_checkpoint) writes: for tests and timings.
+    /// Creates a model with random weights for tests and benchmarks. They depend only on the seed and equal those that
+    /// [`write_random_checkpoint`](crate::write_random_checkpoint) writes.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device cannot compute in
-    /// `float`.
+    /// `format`.
     pub fn random(
         config: &ModelConfig,
         seed: u64,
@@ -105,10 +106,10 @@ impl SmolVlmModel {
     ) -> Result<Self, Error> {
         let format = format.into();
         check(config, device, format)?;
-        Self::init(config, device).filled(&RandomTensors::new(config, seed), device, format)
+        Self::init(config, device).with_weights(&RandomTensors::new(config, seed), device, format)
     }
 
-    fn filled(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
+    fn with_weights(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
         #[cfg(feature = "flex")]
         if let WeightFormat::Packed(packed) = format {
             return load_parameters(crate::packed::pack(self, source, packed)?, source, device, format);
@@ -116,7 +117,7 @@ impl SmolVlmModel {
         load_parameters(self, source, device, format)
     }
 
-    /// The linear layers, with their paths below the model.
+    /// The linear layers with their paths in the model.
     #[cfg(feature = "flex")]
     pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
         let vision = self.vision.linears_mut().into_iter().map(|(path, linear)| (format!("vision.{path}"), linear));
@@ -126,7 +127,7 @@ impl SmolVlmModel {
         vision.chain([connector]).chain(text).chain(head).collect()
     }
 
-    /// What decodes on a card with kernels of its own; none where there are none for the model or the device.
+    /// The GPU decoder; none if there are no kernels for the model or the device.
     #[cfg(feature = "cubecl")]
     pub(crate) fn gpu_decoder(&self) -> Option<&smolvlm_text::GpuDecoder> {
         self.gpu_decoder.get(|| smolvlm_text::GpuDecoder::new(&self.text, &self.config.text, self.lm_head.as_ref()))
@@ -137,14 +138,14 @@ impl SmolVlmModel {
         &self.config
     }
 
-    /// An empty cache: one row per entry of `padding`, the number of padding tokens at its start, with room for
-    /// `capacity` tokens each.
+    /// An empty cache with one row per entry of `padding`, the number of padding tokens at its start, and capacity for
+    /// `capacity` tokens per row.
     pub fn new_cache(&self, padding: &[usize], capacity: usize) -> KvCache {
         self.text.new_cache(&self.config.text, padding, capacity)
     }
 }
 
-/// What can be wrong before there are any weights.
+/// Checks the configuration, and that the device supports the format.
 fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<(), Error> {
     config.validate()?;
     match format {
@@ -155,39 +156,39 @@ fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<
         #[cfg(feature = "flex")]
         WeightFormat::Packed(_) if *device == Device::flex() => Ok(()),
         WeightFormat::Packed(_) => {
-            Err(Error::Device(format!("weights are packed for the CPU (flex) only, not for {device:?}")))
+            Err(Error::Device(format!("packed weights need the CPU device (flex), not {device:?}")))
         }
     }
 }
 
-/// Tensors of a checkpoint, as the plan assigns them.
-pub(crate) struct Stored<'a> {
+/// The tensors of a checkpoint, assigned to parameters by a plan.
+pub(crate) struct CheckpointTensors<'a> {
     pub(crate) weights: &'a Weights,
     pub(crate) plan: &'a Plan,
 }
 
-impl Stored<'_> {
+impl CheckpointTensors<'_> {
     fn source(&self, path: &str, shape: &[usize]) -> Result<&Source, Error> {
         let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
         source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))
     }
 
-    /// Fills a slice with a row of a tensor, with what adapters add to it.
+    /// A function that fills a slice with a row of a tensor, including the updates of adapters.
     fn row_reader<'a>(&'a self, source: &'a Source) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
         let (codes, scales) = (self.weights.bytes(&source.name), self.weights.bytes(&scale_name(&source.name)));
-        let changes = self.weights.changes(&source.name);
+        let deltas = self.weights.deltas(&source.name);
         move |row, out| {
             source.encoding.read_row(codes, scales, row, out);
-            changes.iter().for_each(|change| change.add_row(row, out));
+            deltas.iter().for_each(|delta| delta.add_row(row, out));
         }
     }
 }
 
-impl TensorSource for Stored<'_> {
+impl TensorSource for CheckpointTensors<'_> {
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
         let source = self.source(path, shape)?;
         let data = match source.encoding {
-            Encoding::Float(stored) if self.weights.changes(&source.name).is_empty() => {
+            Encoding::Float(stored) if self.weights.deltas(&source.name).is_empty() => {
                 tensor_data(self.weights.bytes(&source.name), stored, float, shape)
             }
             _ => {
@@ -195,7 +196,9 @@ impl TensorSource for Stored<'_> {
                 let mut values = vec![0.0_f32; shape.iter().product()];
                 let read_row = self.row_reader(source);
                 values.par_chunks_mut(row_len).enumerate().for_each(|(row, out)| read_row(row, out));
-                filled(values.len(), float, shape, |start, out| out.copy_from_slice(&values[start..][..out.len()]))
+                tensor_from_fn(values.len(), float, shape, |start, out| {
+                    out.copy_from_slice(&values[start..][..out.len()])
+                })
             }
         };
         self.release(path);

@@ -1,20 +1,20 @@
-//! Weights packed for the kernels of the CPU, straight from where they are stored.
+//! Packing of weights for the CPU kernels, directly from their source.
 
 use crate::format::vision_format;
 use crate::parameter_loader::TensorSource;
-use crate::weights::{EMBEDDINGS, LM_HEAD};
+use crate::weights::{EMBEDDINGS_PATH, LM_HEAD};
 use crate::{Error, SmolVlmModel};
 use smolvlm_kernels::cpu::PackedMatrix;
 use smolvlm_kernels::{Format, Linear};
 
-/// Packs every matrix of a fresh model. The other parameters stay as they are.
+/// Packs every matrix of an uninitialized model. The other parameters are unchanged.
 ///
 /// # Errors
 ///
-/// Those of the source.
+/// Errors of the source.
 pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: Format) -> Result<SmolVlmModel, Error> {
     let (vision, text) = (vision_format(format), format);
-    // Pixels have more to say than 8 bits of a row's own scale, and their matrix is small.
+    // Pixels need more than 8 bits of precision with one scale per row, and the matrix is small.
     let patches = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
     let embedding = &mut model.vision.embeddings.patch_embedding;
     let hidden = embedding.bias.lazy_shape()[0];
@@ -28,14 +28,13 @@ pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: 
         let shape = [linear.outputs(), linear.inputs()];
         linear.pack(matrix(source, &format!("{part}{path}.weight"), &shape, format)?);
     }
-    // A table that serves as projection, too, is packed beside the table: rows are looked up in the one and multiplied in
-    // the other.
+    // Tied embeddings are packed in addition to the table: lookups read the table, products the packed copy.
     let (mut head, path) = match model.lm_head.take() {
         Some(head) => (head, LM_HEAD),
         None => {
             let text = &model.config().text;
             let device = model.text.norm.weight.lazy_device();
-            (Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, &device), EMBEDDINGS)
+            (Linear::init(text.hidden_size, text.vocab_size, false, text.initializer_range, &device), EMBEDDINGS_PATH)
         }
     };
     head.pack(matrix(source, path, &[head.outputs(), head.inputs()], text)?);
@@ -46,8 +45,8 @@ pub(crate) fn pack(mut model: SmolVlmModel, source: &impl TensorSource, format: 
 fn matrix(source: &impl TensorSource, path: &str, shape: &[usize], format: Format) -> Result<PackedMatrix, Error> {
     let rows = source.rows(path, shape)?;
     let inputs = shape[1..].iter().product();
-    // The table is kept in bf16 unless all is f32, and what is multiplied is what is looked up.
-    let rounded = path == EMBEDDINGS && format != Format::F32;
+    // The table is bf16 unless all weights are f32; the packed copy is rounded to the same values.
+    let rounded = path == EMBEDDINGS_PATH && format != Format::F32;
     let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {
         rows(row, out);
         if rounded {

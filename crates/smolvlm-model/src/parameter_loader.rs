@@ -1,4 +1,4 @@
-//! Putting tensors into the parameters of a module.
+//! Loading of tensors into the parameters of a module.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,29 +8,29 @@ use crate::convert::dtype;
 use crate::error::Error;
 use crate::format::WeightFormat;
 use crate::parameter_path::ParameterPath;
-use crate::weights::EMBEDDINGS;
+use crate::weights::EMBEDDINGS_PATH;
 
-/// Something that knows the values of every parameter.
+/// A source of values for every parameter.
 pub(crate) trait TensorSource {
-    /// The values of the parameter at `path`, in the type `float` and of the shape `shape`.
+    /// The values of the parameter at `path`, of type `float` and shape `shape`.
     fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error>;
 
-    /// The rows of the parameter at `path`, which is of the shape `shape`.
+    /// The rows of the parameter at `path`, which has the shape `shape`.
     #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error>;
 
-    /// The rows of the parameter at `path` are not needed any more.
+    /// Frees resources of the parameter at `path` when its rows are no longer needed.
     fn release(&self, _path: &str) {}
 }
 
-/// Fills a slice with the row of a number.
+/// A function that fills a slice with the row of an index.
 #[cfg(feature = "flex")]
 pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
-/// Replaces every float parameter of `module` by the tensor that `source` has for it.
+/// Replaces every float parameter of `module` by its tensor from `source`.
 ///
-/// The parameters of `module` are expected to be lazy: they are replaced without being computed, so memory holds the
-/// result and one tensor more.
+/// The parameters of `module` should be lazy: they are replaced without being initialized, so memory holds the result
+/// and one more tensor.
 ///
 /// # Errors
 ///
@@ -71,10 +71,10 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
             return param;
         }
         let path = self.path.to_string();
-        let float = if path == EMBEDDINGS { self.format.embeddings() } else { self.format.activations() };
+        let float = if path == EMBEDDINGS_PATH { self.format.embeddings() } else { self.format.activations() };
         match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
             Ok(data) => {
-                // Weights live as long as the model: on devices with memory pools they get memory of their own.
+                // Weights live as long as the model: devices with memory pools allocate them separately.
                 let tensor = self
                     .device
                     .memory_persistent_allocations(data, |data| Tensor::from_data(data, (self.device, dtype(float))));

@@ -3,19 +3,19 @@
 /// The path of the parameter that a [`ModuleVisitor`](burn::module::ModuleVisitor) or
 /// [`ModuleMapper`](burn::module::ModuleMapper) has reached, such as `text.layers.0.mlp.up_proj.weight`.
 ///
-/// Names are those of fields; the variant of an enum in between, such as [`Weight`](smolvlm_kernels::Weight), has none.
+/// It consists of field names. Variants of enums such as [`Weight`](smolvlm_kernels::Weight) are omitted.
 #[derive(Debug, Default)]
 pub struct ParameterPath(Vec<String>);
 
 impl ParameterPath {
-    /// Descends into a module, with the arguments of `enter_module`.
+    /// Enters a module; takes the arguments of `enter_module`.
     pub fn enter(&mut self, name: &str, container: &str) {
         if !is_enum(container) {
             self.0.push(name.to_owned());
         }
     }
 
-    /// Returns to the module above, with the argument of `exit_module`.
+    /// Leaves a module; takes the argument of `exit_module`.
     pub fn exit(&mut self, container: &str) {
         if !is_enum(container) {
             self.0.pop();
@@ -29,7 +29,7 @@ impl std::fmt::Display for ParameterPath {
     }
 }
 
-/// Whether a container is an enum, by the name that Burn's derived modules give visitors.
+/// Whether a container is an enum, by the name that Burn's derived modules pass to visitors.
 fn is_enum(container: &str) -> bool {
     container.starts_with("Enum:")
 }

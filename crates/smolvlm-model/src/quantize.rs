@@ -1,4 +1,4 @@
-//! Writing checkpoints with quantized matrices.
+//! Writing of quantized checkpoints.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -14,30 +14,30 @@ use crate::convert::to_bytes;
 use crate::encoding::scale_name;
 use crate::file::write_file;
 use crate::format::vision_format;
-use crate::model::Stored;
+use crate::model::CheckpointTensors;
 use crate::parameter_loader::TensorSource;
 use crate::random::RandomTensors;
 use crate::resolve::Plan;
-use crate::weights::{EMBEDDINGS, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
+use crate::weights::{EMBEDDINGS_PATH, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
 use crate::{Error, Weights};
 
-/// Whose weights are quantized.
+/// The source of the weights to quantize.
 #[derive(Debug)]
 pub enum QuantizedSource<'a> {
-    /// Those of a checkpoint.
+    /// The weights of a checkpoint.
     Weights(&'a Weights),
-    /// Random ones, of this seed.
+    /// Random weights with this seed.
     Random(u64),
 }
 
-/// Writes the weights as one safetensors file with quantized matrices: 8-bit ones in vision encoder and connector, 8-bit
-/// or, for [`Format::Q4`], 4-bit ones in the text model and the output projection. Patch embedding and token embeddings are
-/// bf16, the rest f32. What [`SmolVlmModel::load`](crate::SmolVlmModel::load) makes of the file in the packed format equals what it makes
-/// of the original. The file appears under its name once it is complete; one tensor at a time is held in memory.
+/// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
+/// or, for [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16,
+/// the rest f32. [`SmolVlmModel::load`](crate::SmolVlmModel::load) in the packed format gives the same model for this
+/// file as for the original. The file appears under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///
-/// [`Error::Device`] for a format that is none of the two, those of loading, and [`Error::Io`] when the file cannot be written.
+/// [`Error::Device`] for any other format, errors of loading, and [`Error::Io`] when the file cannot be written.
 pub fn write_quantized_checkpoint(
     config: &ModelConfig,
     source: &QuantizedSource<'_>,
@@ -45,7 +45,7 @@ pub fn write_quantized_checkpoint(
     path: impl AsRef<Path>,
 ) -> Result<(), Error> {
     if !matches!(format, Format::Q8 | Format::Q4) {
-        return Err(Error::Device(format!("{format:?} is no quantized format; choose 8 or 4 bits")));
+        return Err(Error::Device(format!("{format:?} is not a quantized format; choose Q8 or Q4")));
     }
     config.validate()?;
     match source {
@@ -55,7 +55,7 @@ pub fn write_quantized_checkpoint(
             if config.tie_word_embeddings && !plan.tied {
                 specs.push(lm_head_spec(config));
             }
-            write(&specs, &Stored { weights, plan: &plan }, format, path.as_ref())
+            write(&specs, &CheckpointTensors { weights, plan: &plan }, format, path.as_ref())
         }
         QuantizedSource::Random(seed) => {
             write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
@@ -64,33 +64,37 @@ pub fn write_quantized_checkpoint(
 }
 
 fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Format, path: &Path) -> Result<(), Error> {
-    // Values are made while the file is written, where nothing can be reported.
+    // Values are computed while the file is written, where the serializer takes no errors.
     let failed = Mutex::new(None);
     let entries = specs.iter().flat_map(|spec| {
         let parts = match matrix_format(spec, format) {
             Some(format) => vec![Part::Codes(format), Part::Scales(format)],
-            None => vec![Part::Values(kept_type(spec))],
+            None => vec![Part::Values(unquantized_type(spec))],
         };
         parts.into_iter().map(|part| Entry::new(spec, source, part, &failed))
     });
-    // The first error is the one to report.
+    // Reports the stored error, if any.
     let check = || failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err);
     write_file(entries.map(|entry| (entry.name(), entry)), path, check)
 }
 
-/// The format of a matrix; none for what is not quantized.
+/// The format of a quantized matrix; none for tensors that are not quantized.
 fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
     let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
     let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
     is_matrix.then_some(if is_text { format } else { vision_format(format) })
 }
 
-/// The type of what is not quantized: the one that packed models keep it in.
-fn kept_type(spec: &TensorSpec) -> FloatType {
-    if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS { FloatType::Bf16 } else { FloatType::F32 }
+/// The type of a tensor that is not quantized, the same as in packed models.
+fn unquantized_type(spec: &TensorSpec) -> FloatType {
+    if spec.kind == TensorKind::Weight || spec.module_path == EMBEDDINGS_PATH {
+        FloatType::Bf16
+    } else {
+        FloatType::F32
+    }
 }
 
-/// Which part of a parameter a tensor of the file is.
+/// The part of a parameter that a tensor of the file holds.
 #[derive(Clone, Copy)]
 enum Part {
     Values(FloatType),
@@ -98,7 +102,7 @@ enum Part {
     Scales(Format),
 }
 
-/// A tensor of the file, which is made when it is written.
+/// A tensor of the file, computed when it is written.
 struct Entry<'a, S> {
     spec: &'a TensorSpec,
     source: &'a S,
@@ -126,7 +130,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         }
     }
 
-    fn made(&self) -> Result<Vec<u8>, Error> {
+    fn encode(&self) -> Result<Vec<u8>, Error> {
         let (path, shape) = (&self.spec.module_path, &self.spec.shape);
         let (codes, format) = match self.part {
             Part::Values(float) => return Ok(to_bytes(self.source.tensor(path, shape, float)?)),
@@ -135,27 +139,27 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         };
         let rows = self.source.rows(path, shape)?;
         let row = |index: usize| {
-            // Whole groups; zeros behind the last input.
+            // Whole groups, padded with zeros after the last input.
             let mut values = vec![0.0; shape[1].next_multiple_of(GROUP)];
             rows(index, &mut values[..shape[1]]);
             match format {
-                Format::Q8 => eight_bits(&values[..shape[1]], codes),
-                _ => four_bits(&values, codes),
+                Format::Q8 => encode_q8(&values[..shape[1]], codes),
+                _ => encode_q4(&values, codes),
             }
         };
         Ok((0..shape[0]).into_par_iter().flat_map_iter(row).collect())
     }
 }
 
-/// Codes or scale of a row.
-fn eight_bits(values: &[f32], codes: bool) -> Vec<u8> {
+/// Encodes a row in 8 bits: its codes or its scale.
+fn encode_q8(values: &[f32], codes: bool) -> Vec<u8> {
     let mut out = vec![0; values.len()];
     let scale = quantize_row(values, &mut out);
     if codes { out.into_iter().map(|code| code as u8).collect() } else { scale.to_le_bytes().to_vec() }
 }
 
-/// Codes or scales of a row of whole groups.
-fn four_bits(values: &[f32], codes: bool) -> Vec<u8> {
+/// Encodes a row of whole groups in 4 bits: its codes or its scales.
+fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
     let groups = values.as_chunks::<GROUP>().0.iter().map(quantize_group);
     if codes {
         groups
@@ -181,7 +185,7 @@ impl<S: TensorSource + Sync> View for Entry<'_, S> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.made().unwrap_or_else(|error| {
+        Cow::Owned(self.encode().unwrap_or_else(|error| {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             vec![0; self.data_len()]
         }))

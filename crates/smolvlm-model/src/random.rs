@@ -1,6 +1,6 @@
-//! Weights drawn at random, the same ones for the same seed wherever they are drawn.
+//! Deterministic random weights, the same for the same seed in memory and on disk.
 //!
-//! They are for tests and measurements: the model computes at full cost and its output means nothing.
+//! They are for tests and benchmarks: the model has its full compute cost and its output is meaningless.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use burn::tensor::TensorData;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
 
-use crate::convert::{filled, to_bytes};
+use crate::convert::{tensor_from_fn, to_bytes};
 use crate::error::Error;
 use crate::file::write_file;
 #[cfg(feature = "flex")]
@@ -18,7 +18,7 @@ use crate::parameter_loader::RowSource;
 use crate::parameter_loader::TensorSource;
 use crate::weights::{TensorKind, TensorSpec, tensor_specs};
 
-/// Draws the tensors of a model from a seed.
+/// Random tensors of a model, determined by a seed.
 pub(crate) struct RandomTensors {
     seed: u64,
     specs: HashMap<String, TensorSpec>,
@@ -49,8 +49,8 @@ impl TensorSource for RandomTensors {
 
 /// Writes a checkpoint of random weights, rounded to `float`, as one safetensors file.
 ///
-/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. One tensor at a
-/// time is held in memory. The file appears under its name once it is complete.
+/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. Memory holds one
+/// tensor at a time. The file appears under its name once it is complete.
 ///
 /// # Errors
 ///
@@ -63,18 +63,18 @@ pub fn write_random_checkpoint(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let specs = tensor_specs(config);
-    let tensors = specs.iter().map(|spec| (spec.name.as_str(), Drawn { spec, seed, float }));
+    let tensors = specs.iter().map(|spec| (spec.name.as_str(), RandomTensor { spec, seed, float }));
     write_file(tensors, path, || Ok(()))
 }
 
-/// A tensor that is drawn when it is written.
-struct Drawn<'a> {
+/// A random tensor, generated when it is written.
+struct RandomTensor<'a> {
     spec: &'a TensorSpec,
     seed: u64,
     float: FloatType,
 }
 
-impl View for Drawn<'_> {
+impl View for RandomTensor<'_> {
     fn dtype(&self) -> Dtype {
         match self.float {
             FloatType::F32 => Dtype::F32,
@@ -96,10 +96,10 @@ impl View for Drawn<'_> {
     }
 }
 
-/// The values of one tensor.
+/// Generates the values of one tensor.
 ///
-/// Each value depends on the seed, the tensor's name and its own index only, so it is the same in any order of drawing.
-/// Matrices keep the variance of what they are multiplied with; scales are near one.
+/// Each value depends only on the seed, the tensor's name and its index, so the order of generation does not matter.
+/// Matrices preserve the variance of their inputs; norm scales are near one.
 fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
     let inputs: usize = spec.shape.iter().skip(1).product();
     let (mean, deviation) = match spec.kind {
@@ -109,11 +109,11 @@ fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
         TensorKind::Embedding => (0.0, 0.5),
     };
     let stream = mix(seed ^ hash(&spec.name));
-    filled(spec.elements(), float, &spec.shape, |start, values| {
+    tensor_from_fn(spec.elements(), float, &spec.shape, |start, values| {
         let mut state = stream.wrapping_add((start as u64).wrapping_mul(STEP));
         for value in values {
             state = state.wrapping_add(STEP);
-            *value = mean + deviation * bell(mix(state));
+            *value = mean + deviation * approximately_normal(mix(state));
         }
     })
 }
@@ -129,9 +129,9 @@ fn mix(state: u64) -> u64 {
     state ^ (state >> 31)
 }
 
-/// A number of mean zero and variance one from 64 random bits: the sum of four uniform ones, which is nearly normal
-/// and, unlike it, never larger than 2 sqrt(3).
-fn bell(bits: u64) -> f32 {
+/// A number with mean zero and variance one from 64 random bits: the sum of four uniform numbers, which is
+/// approximately normal but bounded by 2 sqrt(3) in magnitude.
+fn approximately_normal(bits: u64) -> f32 {
     let sum = (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
     // The sum of four draws from 0..=65535 has mean 131070 and variance 4 (65536^2 - 1) / 12.
     (sum as u32 as f32 - 131_070.0) * (1.0 / 37_837.227)
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn seed_and_name_decide() {
+    fn values_depend_on_seed_and_name() {
         let a = spec("a", &[64, 64], TensorKind::Weight);
         assert_eq!(drawn(&a, 5), drawn(&a, 5));
         assert_ne!(drawn(&a, 5), drawn(&a, 6));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_is_splitmix64() {
+    fn generator_is_splitmix64() {
         // First outputs for seed 0, as published with the reference implementation.
         let mut state = 0_u64;
         for expected in [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f_u64] {

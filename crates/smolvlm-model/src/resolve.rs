@@ -1,4 +1,4 @@
-//! Which stored tensor feeds which parameter, decided before any of them is read.
+//! The mapping from parameters to stored tensors, made before any tensor is read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,35 +11,35 @@ use crate::header::readable;
 use crate::stored::{Weights, float_type};
 use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
 
-/// A stored tensor that feeds a parameter.
+/// The stored tensor of a parameter.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Name in the file.
     pub(crate) name: String,
-    /// How its values are written.
+    /// Encoding of its values.
     pub(crate) encoding: Encoding,
-    /// Shape of the values, which is that of the parameter.
+    /// Shape of the parameter.
     pub(crate) shape: Vec<usize>,
 }
 
 /// The sources of all parameters of a model.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// By path of the parameter.
+    /// Sources by parameter path.
     pub(crate) sources: HashMap<String, Source>,
-    /// Whether the token embeddings serve as output projection too.
+    /// Whether the output projection is tied to the token embeddings.
     pub(crate) tied: bool,
-    /// Stored tensors that feed nothing.
+    /// Stored tensors that no parameter uses.
     pub(crate) unexpected: Vec<String>,
 }
 
 impl Plan {
-    /// Finds a source for every parameter.
+    /// Finds the source of every parameter.
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with everything that is missing or shape_mismatches, [`Error::TensorType`] when a needed
-    /// tensor is stored in a type that is not read.
+    /// [`Error::WeightMismatch`] with all missing tensors and shape mismatches, [`Error::TensorType`] when a needed
+    /// tensor is stored in an unsupported type.
     pub(crate) fn new(config: &ModelConfig, weights: &Weights) -> Result<Self, Error> {
         let mut specs = tensor_specs(config);
         let mut names: HashMap<&str, &str> = HashMap::new();
@@ -50,8 +50,8 @@ impl Plan {
                 (false, true) => {
                     names.insert(TOKEN_EMBEDDINGS, LM_HEAD);
                 }
-                // Two different matrices cannot be one, whatever the configuration says.
-                (true, true) if !same_values(weights, TOKEN_EMBEDDINGS, LM_HEAD) => {
+                // Two different matrices are not tied, even if the configuration says so.
+                (true, true) if !equal_tensors(weights, TOKEN_EMBEDDINGS, LM_HEAD) => {
                     tied = false;
                     specs.push(lm_head_spec(config));
                 }
@@ -103,12 +103,12 @@ impl Plan {
     }
 }
 
-/// Whether two stored tensors hold equal numbers, be they of different types.
-fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
+/// Whether two stored tensors have equal values, even if their types differ.
+fn equal_tensors(weights: &Weights, left: &str, right: &str) -> bool {
     let (Some(a), Some(b)) = (weights.tensor(left), weights.tensor(right)) else {
         return false;
     };
-    let changed = !weights.changes(left).is_empty() || !weights.changes(right).is_empty();
+    let changed = !weights.deltas(left).is_empty() || !weights.deltas(right).is_empty();
     let equal = a.shape == b.shape
         && !changed
         && if a.dtype == b.dtype {
@@ -116,7 +116,7 @@ fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
         } else {
             match (float_type(a.dtype), float_type(b.dtype)) {
                 (Some(from_a), Some(from_b)) => {
-                    same_numbers((weights.bytes(left), from_a), (weights.bytes(right), from_b))
+                    equal_values((weights.bytes(left), from_a), (weights.bytes(right), from_b))
                 }
                 _ => false,
             }
@@ -126,7 +126,7 @@ fn same_values(weights: &Weights, left: &str, right: &str) -> bool {
     equal
 }
 
-fn same_numbers(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
+fn equal_values(left: (&[u8], FloatType), right: (&[u8], FloatType)) -> bool {
     let (mut a, mut b) = ([0.0; CHUNK], [0.0; CHUNK]);
     let chunks = |(bytes, float): (&'_ [u8], FloatType)| bytes.len().div_ceil(CHUNK * float.bytes());
     chunks(left) == chunks(right)

@@ -1,4 +1,4 @@
-//! Writing the weights of a model.
+//! Saving of a model's weights.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,19 +17,20 @@ use crate::parameter_path::ParameterPath;
 use crate::weights::{LM_HEAD, lm_head_spec, tensor_specs};
 
 impl SmolVlmModel {
-    /// Writes the weights, rounded to `float`, as one safetensors file under the names of the released checkpoints.
+    /// Saves the weights, rounded to `float`, as one safetensors file with the names of the released checkpoints.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written, [`Error::Device`].
+    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written,
+    /// [`Error::Device`].
     pub fn save(&self, float: FloatType, path: impl AsRef<Path>) -> Result<(), Error> {
-        let mut reader = Reader { float, path: ParameterPath::default(), tensors: HashMap::new(), error: None };
+        let mut reader = TensorReader { float, path: ParameterPath::default(), tensors: HashMap::new(), error: None };
         self.visit(&mut reader);
         if let Some(error) = reader.error {
             return Err(error);
         }
         let mut specs = tensor_specs(self.config());
-        // A projection of its own overrules a configuration that ties it.
+        // A separate projection takes precedence over a configuration that ties it.
         specs.retain(|spec| spec.name != LM_HEAD);
         if self.lm_head.is_some() {
             specs.push(lm_head_spec(self.config()));
@@ -39,20 +40,20 @@ impl SmolVlmModel {
             let data = reader.tensors.remove(&spec.module_path);
             let data = data.filter(|data| data.shape().as_slice() == spec.shape);
             let data = data.ok_or_else(|| Error::UnknownParameter(spec.module_path.clone()))?;
-            tensors.push((spec.name, Values { float, shape: spec.shape, bytes: to_bytes(data) }));
+            tensors.push((spec.name, SavedTensor { float, shape: spec.shape, bytes: to_bytes(data) }));
         }
         write_file(tensors, path.as_ref(), || Ok(()))
     }
 }
 
-struct Reader {
+struct TensorReader {
     float: FloatType,
     path: ParameterPath,
     tensors: HashMap<String, TensorData>,
     error: Option<Error>,
 }
 
-impl ModuleVisitor for Reader {
+impl ModuleVisitor for TensorReader {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -71,13 +72,13 @@ impl ModuleVisitor for Reader {
     }
 }
 
-struct Values {
+struct SavedTensor {
     float: FloatType,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl View for Values {
+impl View for SavedTensor {
     fn dtype(&self) -> Dtype {
         match self.float {
             FloatType::F32 => Dtype::F32,

@@ -1,4 +1,4 @@
-//! The list of files of a checkpoint that is split over several.
+//! The index of a sharded checkpoint.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use smolvlm_config::without_byte_order_mark;
 use crate::error::Error;
 use crate::header::readable;
 
-/// Longest list that is read, in bytes; the largest SmolVLM needs 60 kB.
+/// Maximum size of the index in bytes; the largest SmolVLM needs 60 kB.
 const MAX_INDEX: u64 = 16 << 20;
 
 #[derive(Deserialize)]
@@ -19,12 +19,11 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The files that an index lists, each with the tensors it places there.
+/// Reads the files that an index lists, each with the names of its tensors.
 ///
 /// # Errors
 ///
-/// [`Error::Io`], and [`Error::ShardIndex`] when the list is not valid, is empty, or names a file outside its own
-/// folder.
+/// [`Error::Io`], and [`Error::ShardIndex`] when the index is invalid, empty, or names a file outside its folder.
 pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let invalid = |message: String| Error::ShardIndex { path: index.to_owned(), message };
     let mut text = String::new();
@@ -32,15 +31,15 @@ pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>,
         .and_then(|file| file.take(MAX_INDEX + 1).read_to_string(&mut text))
         .map_err(|error| Error::io(index, error))?;
     if text.len() as u64 > MAX_INDEX {
-        return Err(invalid(format!("it is longer than {MAX_INDEX} bytes")));
+        return Err(invalid(format!("the file is longer than {MAX_INDEX} bytes")));
     }
     let parsed: Index = serde_json::from_str(without_byte_order_mark(&text))
-        .map_err(|error| invalid(format!("not a list of weight files: {}", readable(&error.to_string()))))?;
+        .map_err(|error| invalid(format!("not an index of weight files: {}", readable(&error.to_string()))))?;
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, file) in parsed.weight_map {
-        if !stays_inside(&file) {
+        if !is_inside_folder(&file) {
             return Err(invalid(format!(
-                "it places {} in {:?}, which is not a plain file name",
+                "it lists {} in {:?}, which is not a relative path inside the folder",
                 readable(&tensor),
                 readable(&file)
             )));
@@ -48,13 +47,13 @@ pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>,
         files.entry(file).or_default().push(tensor);
     }
     if files.is_empty() {
-        return Err(invalid("its weight_map is empty".to_owned()));
+        return Err(invalid("weight_map is empty".to_owned()));
     }
     Ok(files)
 }
 
-/// Whether `file` names something below the folder it is joined to, on every system.
-fn stays_inside(file: &str) -> bool {
+/// Whether `file` is a path inside the folder that it is joined to, on every operating system.
+fn is_inside_folder(file: &str) -> bool {
     let mut components = Path::new(file).components();
     !file.contains(['\\', ':', '\0'])
         && matches!(components.next(), Some(Component::Normal(_)))
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_files_elsewhere() {
+    fn rejects_files_outside_the_folder() {
         for file in ["../x", "/etc/passwd", "a/../../x", "..", ".", "", "./x", r"..\\x", "C:x", r"\\\\host\\x"] {
             let error = parse(&format!(r#"{{"weight_map":{{"a":"{file}"}}}}"#)).unwrap_err();
             assert!(matches!(error, Error::ShardIndex { .. }), "{file}: {error}");
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_list() {
+    fn rejects_invalid_indices() {
         for text in ["", "{}", "[]", r#"{"weight_map":{}}"#, r#"{"weight_map":{"a":1}}"#, "{"] {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, Error::ShardIndex { .. }), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! The weight files of a checkpoint, opened but not read.
+//! The memory-mapped weight files of a checkpoint.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::{Format, MappedFile};
 
-use crate::adapter::Change;
+use crate::adapter::LoraDelta;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
 use crate::shards::shard_files;
@@ -18,32 +18,32 @@ use crate::weights::{LM_HEAD, PREFIX};
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// The weight files of a checkpoint, mapped into memory and checked; no tensor has been read yet.
+/// The weight files of a checkpoint, memory-mapped and with validated headers; tensors are read on demand.
 ///
-/// Tensors go by the names of the table in [`tensor_specs`](crate::tensor_specs): a name without the leading `model.`
-/// gets it here.
+/// Tensor names are those of [`tensor_specs`](crate::tensor_specs): a name without the leading `model.` gets it when
+/// the file is opened.
 #[derive(Debug)]
 pub struct Weights {
-    pub(crate) files: Vec<Bytes>,
+    pub(crate) files: Vec<FileBytes>,
     pub(crate) tensors: BTreeMap<String, (usize, StoredTensor)>,
-    /// What adapters add to the values of stored tensors.
-    pub(crate) changes: BTreeMap<String, Vec<Change>>,
+    /// Low-rank updates of adapters by tensor name.
+    pub(crate) deltas: BTreeMap<String, Vec<LoraDelta>>,
 }
 
 /// The bytes of a safetensors file.
 #[derive(Debug)]
-pub(crate) enum Bytes {
+pub(crate) enum FileBytes {
     Mapped(MappedFile),
     Memory(Cow<'static, [u8]>),
 }
 
-impl From<MappedFile> for Bytes {
+impl From<MappedFile> for FileBytes {
     fn from(file: MappedFile) -> Self {
         Self::Mapped(file)
     }
 }
 
-impl Deref for Bytes {
+impl Deref for FileBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -54,7 +54,7 @@ impl Deref for Bytes {
     }
 }
 
-impl Bytes {
+impl FileBytes {
     fn release(&self, range: Range<usize>) {
         if let Self::Mapped(file) = self {
             file.release(range);
@@ -63,15 +63,15 @@ impl Bytes {
 }
 
 impl Weights {
-    /// Opens the weights at `path`: a folder that holds `model.safetensors`, or else `model.safetensors.index.json` and
-    /// the files it lists; or one safetensors file.
+    /// Opens the weights at `path`: a folder with `model.safetensors`, or else with `model.safetensors.index.json` and
+    /// the files it lists; or a single safetensors file.
     ///
-    /// The files must not be changed while this value lives (see [`MappedFile`]).
+    /// The files must not change during the lifetime of this value (see [`MappedFile`]).
     ///
     /// # Errors
     ///
     /// [`Error::NoWeights`] when a folder has neither, [`Error::Io`] when a file cannot be opened,
-    /// [`Error::Safetensors`] and [`Error::ShardIndex`] when one is damaged, [`Error::DuplicateTensor`] when a name
+    /// [`Error::Safetensors`] and [`Error::ShardIndex`] when a file is invalid, [`Error::DuplicateTensor`] when a name
     /// occurs twice.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
@@ -100,7 +100,7 @@ impl Weights {
                 if held.is_none_or(|(holder, _)| *holder != position) {
                     return Err(Error::ShardIndex {
                         path: index,
-                        message: format!("it places {} in {file}, which does not hold it", readable(name)),
+                        message: format!("it lists {} in {file}, which does not contain it", readable(name)),
                     });
                 }
             }
@@ -112,29 +112,29 @@ impl Weights {
         let mut weights = Self::of_files(paths.len());
         for path in paths {
             let file = MappedFile::open(path).map_err(|error| Error::io(path, error))?;
-            weights.add(Bytes::Mapped(file), path)?;
+            weights.add(FileBytes::Mapped(file), path)?;
         }
         Ok(weights)
     }
 
     fn of_files(count: usize) -> Self {
-        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), changes: BTreeMap::new() }
+        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), deltas: BTreeMap::new() }
     }
 
-    /// The weights in the bytes of a safetensors file, such as one that is part of the program.
+    /// Opens weights from the bytes of a safetensors file, for example one embedded in the program.
     ///
     /// # Errors
     ///
-    /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for what is no such file; they call it
+    /// [`Error::Safetensors`] and [`Error::DuplicateTensor`] for invalid bytes; their messages name
     /// `model.safetensors`.
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
         let mut weights = Self::of_files(1);
-        weights.add(Bytes::Memory(bytes.into()), Path::new(SINGLE))?;
+        weights.add(FileBytes::Memory(bytes.into()), Path::new(SINGLE))?;
         Ok(weights)
     }
 
-    /// Adds the tensors of a file; `path` is for errors.
-    fn add(&mut self, file: Bytes, path: &Path) -> Result<(), Error> {
+    /// Adds the tensors of a file; `path` is for error messages.
+    fn add(&mut self, file: FileBytes, path: &Path) -> Result<(), Error> {
         for (name, tensor) in read_header(&file, path)? {
             let name = canonical(name);
             if self.tensors.contains_key(&name) {
@@ -156,7 +156,7 @@ impl Weights {
         self.tensor(name).map(|tensor| tensor.shape.as_slice())
     }
 
-    /// The type most of the values are stored in; `None` if that is none that weights can have.
+    /// The float type of most of the values; `None` if no tensor has a supported float type.
     pub fn float_type(&self) -> Option<FloatType> {
         [FloatType::F32, FloatType::Bf16, FloatType::F16]
             .into_iter()
@@ -174,7 +174,7 @@ impl Weights {
             .map(|(_, float)| float)
     }
 
-    /// Whether matrices are stored quantized, and how those of the text model are.
+    /// The format of the text model's quantized matrices; `None` if no matrix is quantized.
     pub fn quantized(&self) -> Option<Format> {
         let is_code = |dtype: Dtype| self.tensors.values().any(|(_, tensor)| tensor.dtype == dtype);
         match (is_code(Dtype::U8), is_code(Dtype::I8)) {
@@ -196,12 +196,12 @@ impl Weights {
             .unwrap_or_default()
     }
 
-    /// What adapters add to a stored tensor.
-    pub(crate) fn changes(&self, name: &str) -> &[Change] {
-        self.changes.get(name).map(Vec::as_slice).unwrap_or_default()
+    /// Low-rank updates of a stored tensor.
+    pub(crate) fn deltas(&self, name: &str) -> &[LoraDelta] {
+        self.deltas.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Gives the memory of a stored tensor back; it can still be read.
+    /// Releases the resident memory of a stored tensor, which can still be read.
     pub(crate) fn release(&self, name: &str) {
         if let Some((file, tensor)) = self.tensors.get(name)
             && let Some(file) = self.files.get(*file)
@@ -211,7 +211,7 @@ impl Weights {
     }
 }
 
-/// The weight type of a stored type.
+/// The float type of a safetensors type; none for other types.
 pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
     match dtype {
         Dtype::F32 => Some(FloatType::F32),
@@ -221,7 +221,7 @@ pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
     }
 }
 
-/// A stored name with the prefix that all names but the output projection's carry.
+/// Adds the prefix `model.` to a stored name that lacks it. The output projection has no prefix.
 pub(crate) fn canonical(name: String) -> String {
     let bare = ["text_model.", "vision_model.", "connector."];
     if name != LM_HEAD && bare.iter().any(|start| name.starts_with(start)) { format!("{PREFIX}{name}") } else { name }

@@ -1,20 +1,20 @@
-//! The table of a checkpoint's tensors: their names, their shapes, and the module parameter each one belongs to.
+//! The table of a checkpoint's tensors: their names, shapes and module parameters.
 //!
-//! This is the only place that knows the names. Source: the state dict of transformers 5.23.0
+//! All tensor names are defined here. Source: the state dict of transformers 5.24.0
 //! (`modeling_smolvlm.py`, `modeling_llama.py`).
 
 use smolvlm_config::{ModelConfig, TextConfig, VisionConfig};
 
-/// What a tensor is for, which decides how random weights are drawn.
+/// The role of a tensor, which determines the distribution of random weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TensorKind {
-    /// A matrix (or the patch convolution) that activations are multiplied with; outputs first, `[out, in, ..]`.
+    /// A weight matrix or the patch convolution, `[out, in, ..]`.
     Weight,
-    /// An additive vector.
+    /// A bias vector.
     Bias,
-    /// The scale of a normalization, near one.
+    /// The scale of a norm, near one.
     Scale,
-    /// A lookup table, one row an entry.
+    /// A lookup table with one row per entry.
     Embedding,
 }
 
@@ -23,11 +23,11 @@ pub enum TensorKind {
 pub struct TensorSpec {
     /// Name in the checkpoint, such as `model.text_model.norm.weight`.
     pub name: String,
-    /// Path of the parameter below [`SmolVlmModel`](crate::SmolVlmModel), such as `text.norm.weight`.
+    /// Path of the parameter in [`SmolVlmModel`](crate::SmolVlmModel), such as `text.norm.weight`.
     pub module_path: String,
-    /// Shape, in the checkpoint and in the module alike.
+    /// Shape, in both checkpoint and module.
     pub shape: Vec<usize>,
-    /// What it is for.
+    /// Role.
     pub kind: TensorKind,
 }
 
@@ -40,21 +40,21 @@ impl TensorSpec {
 
 /// Name of the output projection.
 pub(crate) const LM_HEAD: &str = "lm_head.weight";
-/// Name of the token embeddings, which a tied output projection shares.
+/// Name of the token embeddings, which a tied output projection uses.
 pub(crate) const TOKEN_EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
-/// Path of their table below [`SmolVlmModel`](crate::SmolVlmModel).
-pub(crate) const EMBEDDINGS: &str = "text.embed_tokens.weight";
-/// Prefix of every name but the output projection's; some checkpoints leave it out.
+/// Path of the token embeddings in [`SmolVlmModel`](crate::SmolVlmModel).
+pub(crate) const EMBEDDINGS_PATH: &str = "text.embed_tokens.weight";
+/// Prefix of every name except the output projection's; some checkpoints omit it.
 pub(crate) const PREFIX: &str = "model.";
 
-/// Whether a stored tensor is one that older exports hold and no model needs: the rotary frequencies.
+/// Whether a stored tensor holds rotary frequencies, which older exports contain and the model does not use.
 pub(crate) fn is_rotary_buffer(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")
 }
 
-/// Every tensor of a model with this configuration, in the order of the forward pass.
+/// Lists every tensor of a model with this configuration, in the order of the forward pass.
 ///
-/// With `tie_word_embeddings` the output projection is left out: it is the token embedding matrix.
+/// With `tie_word_embeddings` the output projection is omitted, since it is the token embedding matrix.
 pub fn tensor_specs(config: &ModelConfig) -> Vec<TensorSpec> {
     let mut table = Table::default();
     table.vision(&config.vision);
@@ -96,7 +96,7 @@ impl Table {
         });
     }
 
-    /// A matrix `[out, in]` and, if it has one, its bias `[out]`.
+    /// Adds a matrix `[out, in]` and, with `bias`, its bias `[out]`.
     fn linear(&mut self, name: &str, module_path: &str, out: usize, input: usize, bias: bool) {
         self.push(&format!("{name}.weight"), &format!("{module_path}.weight"), &[out, input], TensorKind::Weight);
         if bias {
@@ -104,7 +104,7 @@ impl Table {
         }
     }
 
-    /// Scale `[size]` and, for a layer norm, shift `[size]`.
+    /// Adds the scale `[size]` of a norm and, for a layer norm, its bias `[size]`.
     fn norm(&mut self, name: &str, module_path: &str, size: usize, bias: bool) {
         self.push(&format!("{name}.weight"), &format!("{module_path}.weight"), &[size], TensorKind::Scale);
         if bias {
@@ -155,7 +155,7 @@ impl Table {
         let hidden = config.hidden_size;
         let queries = config.num_attention_heads * config.head_dim;
         let keys = config.num_key_value_heads * config.head_dim;
-        self.push(TOKEN_EMBEDDINGS, EMBEDDINGS, &[config.vocab_size, hidden], TensorKind::Embedding);
+        self.push(TOKEN_EMBEDDINGS, EMBEDDINGS_PATH, &[config.vocab_size, hidden], TensorKind::Embedding);
         for layer in 0..config.num_hidden_layers {
             let name = format!("model.text_model.layers.{layer}");
             let path = format!("text.layers.{layer}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn presets_have_the_published_counts() {
+    fn presets_have_the_published_parameter_counts() {
         for (preset, tensors, parameters) in [
             (Preset::Smol256M, 471, 256_484_928),
             (Preset::Smol500M, 489, 507_482_304),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn tying_leaves_the_output_projection_out() {
+    fn tied_models_have_no_output_projection() {
         let mut config = Preset::Smol256M.model();
         config.tie_word_embeddings = true;
         let specs = tensor_specs(&config);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn text_biases_follow_their_flags() {
+    fn text_biases_depend_on_the_configuration() {
         let mut config = Preset::Smol256M.model();
         let layers = config.text.num_hidden_layers;
         config.text.attention_bias = true;

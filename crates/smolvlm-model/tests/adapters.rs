@@ -1,4 +1,4 @@
-//! Adapter files: what is added where, and the errors for files that are damaged or meant for another model.
+//! Adapter files: merged values, and errors for files that are damaged or for another model.
 
 mod support;
 
@@ -50,7 +50,7 @@ fn values(stored: &Stored) -> Vec<f64> {
 }
 
 #[test]
-fn the_product_is_added_to_its_layer_alone() {
+fn product_is_added_only_to_its_layer() {
     let stored = checkpoint(&config(), FloatType::F32);
     let (_folder, base) = folder(&stored);
     let before = parameters(&load(&config(), &stored).unwrap().0);
@@ -78,7 +78,7 @@ fn the_product_is_added_to_its_layer_alone() {
 }
 
 #[test]
-fn quantized_checkpoints_can_be_adapted_and_have_matrices_replaced() {
+fn adapters_merge_into_quantized_checkpoints() {
     let (_folder, base) = folder(&checkpoint(&config(), FloatType::F32));
     for format in [Format::Q8, Format::Q4] {
         let quantized = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ fn quantized_checkpoints_can_be_adapted_and_have_matrices_replaced() {
     }
 }
 
-fn refused(config: &str, tensors: &Checkpoint) -> String {
+fn merge_error(config: &str, tensors: &Checkpoint) -> String {
     let (_folder, base) = folder(&checkpoint(&self::config(), FloatType::F32));
     let error = merged(&base, config, tensors, 1.0).unwrap_err();
     assert!(matches!(error, Error::Adapter { .. }), "{error}");
@@ -106,7 +106,7 @@ fn refused(config: &str, tensors: &Checkpoint) -> String {
 }
 
 #[test]
-fn tensors_that_do_not_fit_are_errors() {
+fn mismatched_tensors_are_errors() {
     let with = |name: &str, tensor: Stored| {
         let mut tensors = plain();
         tensors.insert(name.to_owned(), tensor);
@@ -125,14 +125,14 @@ fn tensors_that_do_not_fit_are_errors() {
         (with(&down, floats(&[96], 0)), "do not fit"),
         (with(&down, floats(&[2, 47], 0)), "another model"),
         (with(&down, Stored { dtype: Dtype::I32, ..floats(&[2, 48], 0) }), "I32"),
-        (with("model.text_model.norm.weight", floats(&[48], 0)), "does not begin"),
+        (with("model.text_model.norm.weight", floats(&[48], 0)), "does not start"),
         (with(&format!("{PREFIX}model.text_model.norms.weight"), floats(&[48], 0)), "another model"),
         (with(&format!("{PREFIX}model.text_model.norm.weight"), floats(&[47], 0)), "another model"),
         (with(&format!("{PREFIX}{QUERY}.lora_magnitude_vector"), floats(&[48], 0)), "plain LoRA"),
         (with(&format!("{PREFIX}{QUERY}.lora_A.default.weight"), floats(&[2, 48], 0)), "stored twice"),
         (with(&format!("{PREFIX}{QUERY}.lora_embedding_A"), floats(&[2, 48], 0)), "missing"),
-        (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[47], 0)), "does not fit"),
-        // There is nothing that the bias could be added to.
+        (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[47], 0)), "instead of [48]"),
+        // The layer has no bias to update.
         (with(&format!("{PREFIX}{QUERY}.lora_B.bias"), floats(&[48], 0)), "no bias"),
         (
             with(
@@ -146,15 +146,15 @@ fn tensors_that_do_not_fit_are_errors() {
         (matrices("model.text_model.embed_tokens", [96, 48], 2).into(), "another model"),
         (matrices(QUERY, [48, 48], 3).into(), "rank 3"),
     ] {
-        let message = refused(CONFIG, &tensors);
+        let message = merge_error(CONFIG, &tensors);
         assert!(message.contains(says), "{message} instead of {says}");
     }
-    let named = refused(r#"{"peft_type": "LORA", "r": 2, "modules_to_save": ["text_model.norm"]}"#, &plain());
+    let named = merge_error(r#"{"peft_type": "LORA", "r": 2, "modules_to_save": ["text_model.norm"]}"#, &plain());
     assert!(named.contains("text_model.norm"), "{named}");
 }
 
 #[test]
-fn damaged_files_are_errors_and_nothing_else() {
+fn damaged_and_missing_files_are_errors() {
     let folder = folder_of(CONFIG, &plain());
     let path = folder.path().join("adapter_model.safetensors");
     let whole = std::fs::read(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Weight files: split ones, absent ones, damaged ones.
+//! Weight files: sharded, missing and damaged ones.
 
 mod support;
 
@@ -10,7 +10,7 @@ use smolvlm_config::FloatType;
 use smolvlm_model::{Error, SmolVlmModel, Weights};
 use support::*;
 
-/// Writes the checkpoint over three files with an index, and gives the index to change.
+/// Writes the checkpoint as three shards with an index, and returns the index for modification.
 fn split(folder: &Path, stored: &Checkpoint) -> BTreeMap<String, String> {
     let mut parts = vec![Checkpoint::new(); 3];
     let mut map = BTreeMap::new();
@@ -31,7 +31,7 @@ fn write_index(folder: &Path, map: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn split_checkpoints_equal_whole_ones() {
+fn sharded_checkpoint_equals_a_single_file() {
     let folder = tempfile::tempdir().unwrap();
     split(folder.path(), &checkpoint(&config(), FloatType::F32));
     let weights = Weights::open(folder.path()).unwrap();
@@ -41,7 +41,7 @@ fn split_checkpoints_equal_whole_ones() {
 }
 
 #[test]
-fn the_whole_file_comes_first() {
+fn single_file_takes_precedence_over_the_index() {
     let stored = checkpoint(&config(), FloatType::F32);
     let (folder, path) = folder(&stored);
     std::fs::write(folder.path().join("model.safetensors.index.json"), "broken").unwrap();
@@ -49,18 +49,18 @@ fn the_whole_file_comes_first() {
 }
 
 #[test]
-fn an_index_must_tell_the_truth() {
+fn inconsistent_index_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let stored = checkpoint(&config(), FloatType::F32);
     let map = split(folder.path(), &stored);
 
-    let mut lying = map.clone();
-    *lying.get_mut(HEAD).unwrap() = map[EMBEDDINGS].clone();
-    if lying == map {
-        *lying.get_mut(HEAD).unwrap() = "model-00003-of-00003.safetensors".to_owned();
+    let mut wrong = map.clone();
+    *wrong.get_mut(HEAD).unwrap() = map[EMBEDDINGS].clone();
+    if wrong == map {
+        *wrong.get_mut(HEAD).unwrap() = "model-00003-of-00003.safetensors".to_owned();
     }
-    assert_ne!(lying, map);
-    write_index(folder.path(), &lying);
+    assert_ne!(wrong, map);
+    write_index(folder.path(), &wrong);
     let error = Weights::open(folder.path()).unwrap_err();
     assert!(matches!(&error, Error::ShardIndex { message, .. } if message.contains(HEAD)), "{error}");
 
@@ -70,7 +70,7 @@ fn an_index_must_tell_the_truth() {
     let error = Weights::open(folder.path()).unwrap_err();
     assert!(matches!(&error, Error::Io { path, .. } if path.ends_with("model-00004-of-00003.safetensors")), "{error}");
 
-    // A real file outside the folder stays out of reach.
+    // A file outside the folder is rejected even if it exists.
     let outside = folder.path().join("inner");
     std::fs::create_dir(&outside).unwrap();
     write_index(
@@ -82,7 +82,7 @@ fn an_index_must_tell_the_truth() {
 }
 
 #[test]
-fn a_tensor_in_two_files_is_an_error() {
+fn tensor_in_two_shards_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let stored = checkpoint(&config(), FloatType::F32);
     let map = split(folder.path(), &stored);
@@ -96,7 +96,7 @@ fn a_tensor_in_two_files_is_an_error() {
 }
 
 #[test]
-fn absent_weights_are_told_apart() {
+fn missing_weights_have_specific_errors() {
     let folder = tempfile::tempdir().unwrap();
     let error = Weights::open(folder.path()).unwrap_err();
     assert!(matches!(error, Error::NoWeights { .. }), "{error}");
@@ -121,7 +121,7 @@ fn whole_file() -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_was_cut_short_is_an_error() {
+fn truncated_file_is_an_error() {
     let bytes = whole_file();
     let header = header(&bytes);
     let folder = tempfile::tempdir().unwrap();
@@ -138,8 +138,8 @@ fn a_file_that_was_cut_short_is_an_error() {
     assert!(Weights::open(folder.path()).is_err());
 }
 
-/// Opening and loading a damaged file gives an error or, if the damage is in the metadata or the numbers, a model; it
-/// does not panic and does not take memory the file does not have.
+/// Opening and loading a damaged file gives an error or, if the damage is in the metadata or the values, a model. It
+/// does not panic and does not allocate more memory than the file's size justifies.
 #[test]
 fn damaged_headers_never_panic() {
     let bytes = whole_file();
@@ -155,7 +155,7 @@ fn damaged_headers_never_panic() {
             match numbers.below(4) {
                 0 => damaged[at] = numbers.next() as u8,
                 1 => damaged[at] ^= 1 << numbers.below(8),
-                // Digits for digits reach deeper than noise, which is mostly no JSON.
+                // Replacing digits by digits reaches deeper code than random bytes, which mostly break the JSON syntax.
                 2 => {
                     let digits: Vec<usize> = (8..header).filter(|at| damaged[*at].is_ascii_digit()).collect();
                     let at = digits[numbers.below(digits.len())];

@@ -1,4 +1,4 @@
-//! Checkpoints in every form that is accepted, and the errors for those that are not.
+//! Loading of checkpoints in all supported forms, and errors for the others.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn mismatch(result: Result<(SmolVlmModel, smolvlm_model::LoadReport), Error>) ->
 }
 
 #[test]
-fn the_table_holds_every_parameter_of_the_modules() {
+fn tensor_specs_cover_every_module_parameter() {
     let with_biases = ModelConfig {
         text: smolvlm_config::TextConfig { attention_bias: true, mlp_bias: true, ..config().text },
         ..config()
@@ -35,7 +35,7 @@ fn the_table_holds_every_parameter_of_the_modules() {
 }
 
 #[test]
-fn values_arrive_where_they_belong() {
+fn every_parameter_gets_its_stored_values() {
     let stored = checkpoint(&config(), FloatType::F32);
     let (model, report) = load(&config(), &stored).unwrap();
     assert_eq!(report, smolvlm_model::LoadReport::default());
@@ -46,7 +46,7 @@ fn values_arrive_where_they_belong() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_weights_in_memory_and_on_disk() {
+fn random_weights_are_the_same_in_memory_and_on_disk() {
     for float in [FloatType::F32, FloatType::Bf16, FloatType::F16] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("random.safetensors");
@@ -82,7 +82,7 @@ fn every_stored_type_loads_as_every_type() {
 }
 
 #[test]
-fn names_may_lack_their_prefix() {
+fn model_prefix_of_names_is_optional() {
     let stored = checkpoint(&config(), FloatType::F32);
     let bare =
         stored.iter().map(|(name, tensor)| (name.strip_prefix("model.").unwrap_or(name).to_owned(), tensor.clone()));
@@ -92,7 +92,7 @@ fn names_may_lack_their_prefix() {
 }
 
 #[test]
-fn a_name_with_and_without_prefix_is_there_twice() {
+fn name_with_and_without_prefix_is_a_duplicate() {
     let mut stored = checkpoint(&config(), FloatType::F32);
     let norm = stored[NORM].clone();
     stored.insert("text_model.norm.weight".to_owned(), norm);
@@ -101,7 +101,7 @@ fn a_name_with_and_without_prefix_is_there_twice() {
 }
 
 #[test]
-fn other_tensors_are_reported_and_rotary_frequencies_are_not() {
+fn unexpected_tensors_are_reported_except_rotary_frequencies() {
     let mut stored = checkpoint(&config(), FloatType::F32);
     let extra = Stored { dtype: Dtype::F32, shape: vec![4], bytes: vec![0; 16] };
     let ids = Stored { dtype: Dtype::I64, shape: vec![1, 2], bytes: vec![0; 16] };
@@ -114,7 +114,7 @@ fn other_tensors_are_reported_and_rotary_frequencies_are_not() {
 }
 
 #[test]
-fn everything_that_does_not_fit_is_in_one_error() {
+fn all_mismatches_are_in_one_error() {
     let mut stored = checkpoint(&config(), FloatType::F32);
     stored.remove(NORM);
     let fc1 = "model.vision_model.encoder.layers.1.mlp.fc1.weight";
@@ -126,13 +126,13 @@ fn everything_that_does_not_fit_is_in_one_error() {
         error.to_string(),
         "the weights do not fit config.json: \
          2 missing: model.text_model.layers.0.self_attn.q_proj.weight, model.text_model.norm.weight; \
-         1 of another shape: model.vision_model.encoder.layers.1.mlp.fc1.weight is [32, 40] and should be [40, 32]; \
-         1 that belong to nothing: model.language_model.layers.0.self_attn.q_proj.weight"
+         1 with a different shape: model.vision_model.encoder.layers.1.mlp.fc1.weight is [32, 40] instead of [40, 32]; \
+         1 unexpected: model.language_model.layers.0.self_attn.q_proj.weight"
     );
 }
 
 #[test]
-fn a_checkpoint_of_another_model_is_told_in_short() {
+fn error_for_another_model_is_short() {
     let stored = BTreeMap::from([(
         "transformer.h.0.weight".to_owned(),
         Stored { dtype: Dtype::F32, shape: vec![1], bytes: vec![0; 4] },
@@ -146,20 +146,20 @@ fn a_checkpoint_of_another_model_is_told_in_short() {
 }
 
 #[test]
-fn other_types_are_errors_where_they_are_needed() {
+fn unsupported_types_of_needed_tensors_are_errors() {
     for (dtype, size) in [(Dtype::F64, 8), (Dtype::I8, 1), (Dtype::F8_E4M3, 1), (Dtype::BOOL, 1)] {
         let mut stored = checkpoint(&config(), FloatType::F32);
         let norm = stored.get_mut(NORM).unwrap();
         *norm = Stored { dtype, shape: norm.shape.clone(), bytes: vec![0; 48 * size] };
         let error = load(&config(), &stored).unwrap_err();
-        assert_eq!(error.to_string(), format!("tensor {NORM} is stored as {dtype}; weights can be F32, BF16 or F16"));
+        assert_eq!(error.to_string(), format!("tensor {NORM} is stored as {dtype}; supported are F32, BF16 and F16"));
     }
 }
 
-// The table of ties: transformers 5.23.0, measured.
+// Tied weights, as observed in transformers 5.23.0.
 
 #[test]
-fn untied_without_head_is_an_error_that_says_why() {
+fn untied_without_head_is_an_error_that_names_the_option() {
     let mut stored = checkpoint(&config(), FloatType::F32);
     stored.remove(HEAD);
     let result = load(&config(), &stored);
@@ -195,7 +195,7 @@ fn tied_with_two_equal_matrices_keeps_one() {
     stored.insert(HEAD.to_owned(), stored[EMBEDDINGS].clone());
     let (model, report) = load(&tied(), &stored).unwrap();
     assert!(model.lm_head.is_none() && report.tied && report.unexpected.is_empty());
-    // Equal numbers in another type are equal, too.
+    // Values are compared across types.
     let halves = stored[EMBEDDINGS].bytes.as_chunks::<2>().0;
     let wide = halves.iter().flat_map(|half| [0, 0, half[0], half[1]]).collect();
     stored.insert(HEAD.to_owned(), Stored { dtype: Dtype::F32, bytes: wide, ..stored[EMBEDDINGS].clone() });
@@ -208,7 +208,7 @@ fn tied_with_two_different_matrices_keeps_both() {
     let (model, report) = load(&tied(), &stored).unwrap();
     assert!(!report.tied && report.tying_overruled);
     assert_eq!(parameters(&model), parameters(&self::model(FloatType::F32)));
-    // One different value is enough, also in another type.
+    // A single different value is enough.
     stored.insert(HEAD.to_owned(), stored[EMBEDDINGS].clone());
     *stored.get_mut(HEAD).unwrap().bytes.last_mut().unwrap() ^= 0x10;
     assert!(load(&tied(), &stored).unwrap().1.tying_overruled);
@@ -224,7 +224,7 @@ fn tied_without_either_is_an_error() {
 }
 
 #[test]
-fn a_contradiction_in_the_configuration_is_found_first() {
+fn invalid_configuration_is_an_error_before_weights_are_read() {
     let mut config = config();
     config.text.num_key_value_heads = 5;
     let error = load(&config, &BTreeMap::new()).unwrap_err();

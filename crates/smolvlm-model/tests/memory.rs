@@ -1,4 +1,4 @@
-//! How much memory loading takes. A file of its own: the peak is that of the whole process.
+//! Memory use of loading. This is a separate test binary because the peak is that of the whole process.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -15,16 +15,17 @@ fn status(field: &str) -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// Lets the peak start again from what is resident now.
-fn forget_peak() -> usize {
+/// Resets the peak to the current resident memory and returns that.
+fn reset_peak() -> usize {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     status("VmRSS")
 }
 
-/// Room for threads, names, page tables of the process and the like.
+/// Allowance for threads, names, page tables and other overhead of the process.
 const SLACK: usize = 16 << 20;
 
-/// One test, so that nothing else runs meanwhile: loading holds the model and one stored tensor, writing one tensor.
+/// Loading holds the model and one stored tensor, writing one tensor. A single test, so that nothing else runs at the
+/// same time.
 #[test]
 fn memory_is_the_model_and_one_tensor() {
     let tiny = Preset::Tiny.model();
@@ -33,19 +34,19 @@ fn memory_is_the_model_and_one_tensor() {
     let specs = tensor_specs(&config);
     let values: usize = specs.iter().map(TensorSpec::elements).sum();
     let largest = specs.iter().map(TensorSpec::elements).max().unwrap();
-    // Large enough to tell a copy of the largest tensor from the slack.
+    // The largest tensor must be large enough to distinguish a copy of it from the slack.
     assert!(largest * 2 > 2 * SLACK, "{largest}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let before = forget_peak();
+    let before = reset_peak();
     write_random_checkpoint(&config, SEED, FloatType::Bf16, &path).unwrap();
     let taken = status("VmHWM").saturating_sub(before);
     // The values, and their bytes.
     assert!(taken < 4 * largest + SLACK, "writing took {taken} bytes, the largest tensor has {largest} values");
 
     for float in [FloatType::F32, FloatType::Bf16] {
-        let before = forget_peak();
+        let before = reset_peak();
         let weights = Weights::open(&path).unwrap();
         let (model, _) = SmolVlmModel::load(&config, &weights, &Device::flex(), float).unwrap();
         let taken = status("VmHWM").saturating_sub(before);

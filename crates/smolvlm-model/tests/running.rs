@@ -1,4 +1,4 @@
-//! The assembled model: shapes, the cache, merging, padding, and what it refuses.
+//! The complete model: shapes, cache, merging, padding, and invalid inputs.
 
 mod support;
 
@@ -9,8 +9,9 @@ use support::*;
 
 const IMAGE: u32 = 90;
 const EDGE: usize = 32;
-/// Values of a tile, and features it becomes.
+/// Number of values of a tile.
 const TILE: usize = 3 * EDGE * EDGE;
+/// Number of features of a tile.
 const TOKENS: usize = 4;
 const VOCAB: usize = 96;
 
@@ -41,7 +42,7 @@ fn assert_close(found: &[f32], wanted: &[f32], tolerance: f32) {
 }
 
 #[test]
-fn shapes_of_a_forward_pass() {
+fn forward_pass_has_the_documented_shapes() {
     let model = model(FloatType::F32);
     let inputs = prompt(&model);
     let mut cache = model.new_cache(&[0], inputs.len());
@@ -55,7 +56,7 @@ fn shapes_of_a_forward_pass() {
 }
 
 #[test]
-fn the_last_position_is_the_last_of_all() {
+fn prefill_returns_the_logits_of_the_last_position() {
     let model = model(FloatType::F32);
     let inputs = prompt(&model);
     let last = model.prefill(&inputs, &mut model.new_cache(&[0], inputs.len())).unwrap();
@@ -63,14 +64,14 @@ fn the_last_position_is_the_last_of_all() {
 }
 
 #[test]
-fn decoding_from_the_cache_equals_a_fresh_pass() {
+fn cached_decoding_equals_a_full_pass() {
     let model = model(FloatType::F32);
     let mut inputs = prompt(&model);
     let next = [11, 90, 3, 95];
     let mut cache = model.new_cache(&[0], inputs.len() + next.len());
     model.prefill(&inputs, &mut cache).unwrap();
     let stepwise: Vec<f32> = next.iter().flat_map(|id| model.decode(&[*id], &mut cache).unwrap()).collect();
-    // Without the generated image token, which has no feature to be merged; it stands last but two.
+    // Without the generated image token, the third from the end, which has no feature to merge.
     inputs.input_ids.push(next[0]);
     let whole = all_logits(&model, &inputs);
     assert_close(&stepwise[..VOCAB], &whole.data[15 * VOCAB..], 1e-5);
@@ -84,7 +85,7 @@ fn decoding_from_the_cache_equals_a_fresh_pass() {
 }
 
 #[test]
-fn rows_of_a_batch_do_not_see_each_other() {
+fn rows_of_a_batch_are_independent() {
     let model = model(FloatType::F32);
     let alone = [prompt(&model), ModelInputs::text(&[1, 44, 7])];
     let mut padded = vec![0; 12];
@@ -113,7 +114,7 @@ fn features_do_not_depend_on_the_micro_batch() {
     for micro_batch in [0, 1, 2, 64] {
         assert_close(&HostTensor::read(features(&model, 5, micro_batch)).unwrap().data, &whole.data, 1e-5);
     }
-    // Nor on how the tiles are spread over images.
+    // They do not depend on the assignment of tiles to images either.
     let pixels = pixels(5);
     let (first, rest) = pixels.split_at(2 * TILE);
     let seen = model.image_features(&[first, &[], rest], EDGE, 2, true).unwrap().unwrap();
@@ -124,7 +125,7 @@ fn features_do_not_depend_on_the_micro_batch() {
 }
 
 #[test]
-fn padding_tiles_are_dropped_wherever_they_stand() {
+fn padding_tiles_are_dropped_at_any_position() {
     let model = model(FloatType::F32);
     let real = pixels(3);
     let zeros = vec![0.0; TILE];
@@ -141,9 +142,9 @@ fn padding_tiles_are_dropped_wherever_they_stand() {
     assert_eq!(found.features.dims(), [TOKENS, 48]);
 }
 
-/// The smallest f16 is 6e-8: a tile of smaller values is all zeros to a model in f16, and padding.
+/// The smallest f16 is 6e-8: a tile of smaller values is all zeros, and thus padding, for a model in f16.
 #[test]
-fn padding_is_judged_in_the_type_of_the_model() {
+fn padding_is_detected_in_the_type_of_the_model() {
     let mut pixels = pixels(1);
     pixels.extend(vec![1e-8; TILE]);
     for (float, kept) in [(FloatType::F32, 2), (FloatType::Bf16, 2), (FloatType::F16, 1)] {
@@ -154,7 +155,7 @@ fn padding_is_judged_in_the_type_of_the_model() {
 }
 
 #[test]
-fn tiles_that_do_not_fit_are_errors() {
+fn unsupported_tile_sizes_are_errors() {
     let model = model(FloatType::F32);
     let short = vec![0.5; TILE - 1];
     assert!(matches!(model.image_features(&[&short], EDGE, 1, false), Err(Error::Input { .. })));
@@ -168,7 +169,7 @@ fn tiles_that_do_not_fit_are_errors() {
     let tile = pixels(1);
     let tiles = PaddedTiles { shape: [1, 1, 3, EDGE, EDGE], pixels: &tile, mask: Some(&[1]) };
     assert!(matches!(model.padded_image_features(tiles, 1, false), Err(Error::Input { .. })));
-    // 24 pixels make 3 x 3 patches, which cannot be joined two by two.
+    // 24 pixels give 3 x 3 patches, which a scale of 2 does not divide.
     let error = model.image_features(&[&vec![0.5; 3 * 24 * 24]], 24, 1, false).unwrap_err();
     assert!(matches!(error, Error::Connector(_)), "{error}");
     let error = model.image_features(&[&[0.5; 3 * 4 * 4]], 4, 1, false).unwrap_err();
@@ -183,7 +184,7 @@ fn forward(model: &SmolVlmModel, inputs: &ModelInputs) -> Error {
 }
 
 #[test]
-fn features_go_to_the_image_tokens_and_nowhere_else() {
+fn features_replace_exactly_the_image_tokens() {
     let model = model(FloatType::F32);
     let inputs = prompt(&model);
     let merged = HostTensor::read(model.merge(&inputs).unwrap()).unwrap().data;
@@ -199,7 +200,7 @@ fn features_go_to_the_image_tokens_and_nowhere_else() {
 }
 
 #[test]
-fn image_tokens_and_features_must_agree() {
+fn different_numbers_of_image_tokens_and_features_are_an_error() {
     let model = model(FloatType::F32);
     let good = prompt(&model);
     let mut fewer = good.clone();
@@ -235,7 +236,7 @@ fn tokens_outside_the_vocabulary_are_errors() {
 }
 
 #[test]
-fn inputs_that_do_not_fit_the_cache_are_errors() {
+fn inputs_that_do_not_match_the_cache_are_errors() {
     let model = model(FloatType::F32);
     for (ids, padding) in [(vec![], vec![0]), (vec![1, 2, 3], vec![0, 0]), (vec![1, 2], vec![2]), (vec![1], vec![])] {
         let inputs = ModelInputs { input_ids: ids, padding, features: None };
@@ -249,9 +250,9 @@ fn inputs_that_do_not_fit_the_cache_are_errors() {
     assert_eq!(cache.len(), 3);
 }
 
-/// The text model masks and counts by the padding the cache was made with; other padding in the inputs contradicts it.
+/// Masks and positions use the padding that the cache was created with, so the inputs must have the same padding.
 #[test]
-fn padding_must_be_that_of_the_cache() {
+fn padding_other_than_that_of_the_cache_is_an_error() {
     let model = model(FloatType::F32);
     let inputs = ModelInputs { input_ids: vec![0, 1, 2, 3, 4, 5], padding: vec![1, 0], features: None };
     let mut cache = model.new_cache(&[0, 0], 8);
@@ -260,7 +261,7 @@ fn padding_must_be_that_of_the_cache() {
 }
 
 #[test]
-fn tied_weights_project_with_the_embeddings() {
+fn tied_model_projects_with_the_embeddings() {
     let model = SmolVlmModel::random(&tied(), SEED, &Device::flex(), FloatType::F32).unwrap();
     assert!(model.lm_head.is_none());
     let inputs = ModelInputs::text(&[1, 2, 3]);
@@ -274,7 +275,7 @@ fn tied_weights_project_with_the_embeddings() {
 }
 
 #[test]
-fn half_precision_stays_near() {
+fn half_precision_is_close_to_f32() {
     let exact = model(FloatType::F32);
     let wanted = all_logits(&exact, &prompt(&exact)).data;
     for (float, dtype, tolerance) in [(FloatType::Bf16, DType::BF16, 0.15), (FloatType::F16, DType::F16, 0.03)] {

@@ -15,7 +15,8 @@ pub struct LayerCache {
 
 /// The KV cache of all layers, allocated once and written in place, with the matching rotary tables.
 ///
-/// Rows may be left-padded: each starts with `padding[row]` tokens that no real token attends to and that have no position.
+/// Rows may be left-padded: each starts with `padding[row]` tokens that no real token attends to and that have no
+/// position.
 #[derive(Debug, Clone)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
@@ -99,8 +100,8 @@ impl KvCache {
         self.set_len(self.len.min(len));
     }
 
-    /// Combines the first rows of several caches into one cache. Rows with fewer tokens are padded on the left. Returns none
-    /// without caches.
+    /// Combines the first rows of several caches into one cache. Rows with fewer tokens are padded on the left. Returns
+    /// none without caches.
     ///
     /// # Errors
     ///
@@ -151,7 +152,8 @@ impl KvCache {
         Ok(())
     }
 
-    /// Grows the capacity to at least `capacity` tokens per row, padding included, and keeps the contents. It never shrinks.
+    /// Grows the capacity to at least `capacity` tokens per row, padding included, and keeps the contents. It never
+    /// shrinks.
     pub fn reserve(&mut self, config: &TextConfig, capacity: usize) {
         if capacity <= self.capacity {
             return;
@@ -188,7 +190,8 @@ impl KvCache {
         Ok(())
     }
 
-    /// Ends decoding by GPU kernels, which write into the tensors of the cache, before the tensors change in another way.
+    /// Ends decoding by GPU kernels, which write into the tensors of the cache, before the tensors change in another
+    /// way.
     pub(crate) fn leave_gpu(&mut self) {
         #[cfg(feature = "cubecl")]
         {
@@ -227,8 +230,8 @@ impl KvCache {
 }
 
 impl LayerCache {
-    /// An empty cache for a single layer. `shape` is `[B, kv_heads, capacity, head_dim]`; a layer that gets more tokens than
-    /// the capacity panics.
+    /// An empty cache for a single layer. `shape` is `[B, kv_heads, capacity, head_dim]`; a layer that gets more tokens
+    /// than the capacity panics.
     pub fn new(shape: [usize; 4], device: &Device, dtype: DType) -> Self {
         let zeros = || Tensor::zeros(shape, (device, dtype));
         Self { keys: zeros(), values: zeros(), len: 0 }

@@ -18,8 +18,8 @@ pub enum Error {
     },
     /// The cache was created for a different model.
     #[error(
-        "the cache has type {cache:?} and {cache_layers} layers, the model needs {model:?} and {model_layers}; create the \
-         cache with this model"
+        "the cache has type {cache:?} and {cache_layers} layers, the model needs {model:?} and {model_layers}; create \
+         the cache with this model"
     )]
     CacheMismatch {
         /// Type of the cache.

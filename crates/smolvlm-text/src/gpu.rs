@@ -48,8 +48,8 @@ impl fmt::Debug for GpuDecoder {
 }
 
 impl GpuDecoder {
-    /// A decoder on the weights of the model and its output projection `head`; without a head, the token embeddings are the
-    /// projection. None if the device is not a GPU or there are no kernels for the model.
+    /// A decoder on the weights of the model and its output projection `head`; without a head, the token embeddings are
+    /// the projection. None if the device is not a GPU or there are no kernels for the model.
     pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
         let norm = model.norm.weight.val();
         let dtype = norm.dtype();

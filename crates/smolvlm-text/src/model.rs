@@ -88,8 +88,8 @@ impl TextModel {
         Ok(TextOutput { last_hidden_state: x, hidden_states: kept })
     }
 
-    /// Runs complete sequences through the layers without a cache, for training. Rows may be right-padded; with the causal mask
-    /// no real token attends to the padding. Weights must not be packed.
+    /// Runs complete sequences through the layers without a cache, for training. Rows may be right-padded; with the
+    /// causal mask no real token attends to the padding. Weights must not be packed.
     ///
     /// # Shapes
     ///

@@ -7,7 +7,8 @@ use std::ops::Range;
 /// Byte ranges of the expanded prompt that the assistant generates.
 pub(crate) struct AssistantSpans {
     spans: Vec<Range<usize>>,
-    /// Whether the chat template marks them. In that case a token that overlaps a span belongs to it, as in the reference.
+    /// Whether the chat template marks them. In that case a token that overlaps a span belongs to it, as in the
+    /// reference.
     marked: bool,
 }
 
@@ -15,9 +16,9 @@ impl AssistantSpans {
     /// Finds the spans that the chat template marks with `{% generation %}` blocks, as the reference's
     /// `return_assistant_tokens_mask` does.
     ///
-    /// Without such blocks, each span starts after the generation prompt and ends after the end-of-turn token. The spans are
-    /// found by rendering the conversation message by message, which works for any chat template whose rendering of the first
-    /// messages does not depend on later ones.
+    /// Without such blocks, each span starts after the generation prompt and ends after the end-of-turn token. The
+    /// spans are found by rendering the conversation message by message, which works for any chat template whose
+    /// rendering of the first messages does not depend on later ones.
     ///
     /// # Errors
     ///

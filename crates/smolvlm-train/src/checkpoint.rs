@@ -31,8 +31,8 @@ pub(crate) struct State {
     pub(crate) seed: u64,
 }
 
-/// Writes a model without adapters, its weights rounded to `float`, and the processor's files in the layout of the released
-/// checkpoints. `folder` must exist.
+/// Writes a model without adapters, its weights rounded to `float`, and the processor's files in the layout of the
+/// released checkpoints. `folder` must exist.
 ///
 /// # Errors
 ///
@@ -162,8 +162,8 @@ pub(crate) fn read(folder: &Path, parameters: &[Parameter]) -> Result<(State, Ve
             let tensor = tensors.tensor(&name).ok().filter(|tensor| tensor.data().len() == 4 * parameter.len);
             let tensor = tensor.ok_or_else(|| {
                 let message = format!(
-                    "{name} is missing or does not have {} values; the model or the frozen parameters differ from those of \
-                     the checkpoint",
+                    "{name} is missing or does not have {} values; the model or the frozen parameters differ from \
+                     those of the checkpoint",
                     parameter.len
                 );
                 wrong(path.clone(), message)

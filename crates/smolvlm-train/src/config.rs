@@ -22,8 +22,8 @@ pub enum Optimizer {
     /// AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
     #[default]
     AdamW,
-    /// Muon for matrices, AdamW for the rest (Jordan et al. 2024; step sizes of Liu et al. 2025, arXiv 2502.16982). Meant for
-    /// training from scratch.
+    /// Muon for matrices, AdamW for the rest (Jordan et al. 2024; step sizes of Liu et al. 2025, arXiv 2502.16982).
+    /// Meant for training from scratch.
     Muon,
 }
 
@@ -41,8 +41,8 @@ pub struct TrainConfig {
     /// Samples per step.
     pub batch_size: usize,
     /// Maximum number of samples that a worker processes at once; gradients are accumulated over the micro-batches of a
-    /// batch, with the same result up to rounding. Small micro-batches take less memory and, on small models, no more time,
-    /// since their activations stay in the CPU cache.
+    /// batch, with the same result up to rounding. Small micro-batches take less memory and, on small models, no more
+    /// time, since their activations stay in the CPU cache.
     pub micro_batch: usize,
     /// The optimization algorithm.
     pub optimizer: Optimizer,
@@ -69,8 +69,8 @@ pub struct TrainConfig {
     pub freeze: Vec<String>,
     /// Maximum number of tokens per sample; none for the model's context length.
     pub max_tokens: Option<usize>,
-    /// Number of worker threads, each of which computes its share of a batch; 0 for one per CPU core. The rounding of sums
-    /// depends on it.
+    /// Number of worker threads, each of which computes its share of a batch; 0 for one per CPU core. The rounding of
+    /// sums depends on it.
     pub workers: usize,
     /// How samples that cannot be used are handled.
     pub bad_samples: Policy,

@@ -48,8 +48,8 @@ pub enum Error {
     EmptyDataset,
     /// The loss or a gradient is NaN or infinite.
     #[error(
-        "step {step}: the {what} is not finite; lower the learning rate, check the samples of this step, or skip such steps (bad_steps). \
-         Checkpoints saved earlier are unaffected"
+        "step {step}: the {what} is not finite; lower the learning rate, check the samples of this step, or skip such \
+         steps (bad_steps). Checkpoints saved earlier are unaffected"
     )]
     NotFinite {
         /// The step, counted from one.
@@ -116,8 +116,8 @@ pub enum SampleError {
         /// Tokens that it may have.
         limit: usize,
     },
-    /// The chat template renders the first messages differently when more follow, so that the assistant's text cannot be
-    /// located in the prompt.
+    /// The chat template renders the first messages differently when more follow, so that the assistant's text cannot
+    /// be located in the prompt.
     #[error("the chat template renders the first {messages} messages differently when more follow")]
     Template {
         /// Number of messages.

@@ -12,8 +12,8 @@ use std::sync::Mutex;
 /// Maximum length of a line in bytes. Lines may contain images as base64.
 const MAX_LINE_BYTES: u64 = 1 << 28;
 
-/// A data set of one conversation per line: a list of messages as [`Conversation::from_json`] takes it, or an object that has
-/// such a list as `messages`. Paths are relative to the file's folder; empty lines are skipped.
+/// A data set of one conversation per line: a list of messages as [`Conversation::from_json`] takes it, or an object
+/// that has such a list as `messages`. Paths are relative to the file's folder; empty lines are skipped.
 ///
 /// Only the positions of the lines are kept in memory.
 #[derive(Debug)]

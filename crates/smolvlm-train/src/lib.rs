@@ -1,7 +1,8 @@
 //! Training SmolVLM on the CPU, from scratch or from a checkpoint.
 //!
-//! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and trains on the assistant's messages. The
-//! samples of each step are divided among threads; meanwhile the next batch is rendered, tokenized and split into tiles.
+//! [`Trainer`] takes a model, a processor and a [`Dataset`] of conversations, and trains on the assistant's messages.
+//! The samples of each step are divided among threads; meanwhile the next batch is rendered, tokenized and split into
+//! tiles.
 //!
 //! ```
 //! use smolvlm_config::Preset;
@@ -39,7 +40,6 @@ mod random;
 mod sample;
 mod schedule;
 mod step;
-
 mod trainer;
 mod workers;
 

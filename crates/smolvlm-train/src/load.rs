@@ -6,8 +6,8 @@ use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
 use smolvlm_model::{SmolVlmModel, Weights};
 use std::path::Path;
 
-/// Loads the model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration includes the
-/// generation parameters of `generation_config.json`, which training checkpoints preserve.
+/// Loads the model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration
+/// includes the generation parameters of `generation_config.json`, which training checkpoints preserve.
 ///
 /// # Errors
 ///

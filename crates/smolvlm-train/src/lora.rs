@@ -22,8 +22,8 @@ pub struct LoraConfig {
     pub rank: usize,
     /// Scaling numerator: the low-rank product is multiplied by `alpha / rank`.
     pub alpha: f64,
-    /// Target layers: the last part of their name in the checkpoint (`q_proj`), or a pattern of the whole name, in which `*`
-    /// matches any text (`model.text_model.*.q_proj`).
+    /// Target layers: the last part of their name in the checkpoint (`q_proj`), or a pattern of the whole name, in
+    /// which `*` matches any text (`model.text_model.*.q_proj`).
     pub targets: Vec<String>,
 }
 
@@ -94,12 +94,13 @@ pub fn merge_adapters(mut model: SmolVlmModel) -> SmolVlmModel {
     model
 }
 
-/// Writes the adapters of a model as `adapter_config.json` and `adapter_model.safetensors`, which PEFT can also read. `base`
-/// names their base model: a folder, `owner/name` or `owner/name@revision`.
+/// Writes the adapters of a model as `adapter_config.json` and `adapter_model.safetensors`, which PEFT can also read.
+/// `base` names their base model: a folder, `owner/name` or `owner/name@revision`.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when they cannot be written, [`Error::Adapter`] when the model has none or their ranks or scales differ.
+/// [`Error::Io`] when they cannot be written, [`Error::Adapter`] when the model has none or their ranks or scales
+/// differ.
 pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) -> Result<(), Error> {
     let mut model = model.clone();
     let (mut tensors, mut sizes, mut targets) = (Vec::new(), Vec::new(), Vec::new());
@@ -155,8 +156,8 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for files that cannot be read or hold anything but LoRA matrices of linear layers, [`Error::Adapter`] for
-/// adapters of a different model.
+/// [`Error::Model`] for files that cannot be read or hold anything but LoRA matrices of linear layers,
+/// [`Error::Adapter`] for adapters of a different model.
 pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmModel, Error> {
     let wrong = |message: String| Error::Adapter { path: folder.join(ADAPTER_WEIGHTS), message };
     let mut layers = named_layers(&mut model);

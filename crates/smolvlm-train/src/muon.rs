@@ -1,6 +1,6 @@
-//! Muon: momentum updates orthogonalized by Newton-Schulz iterations, so that all singular directions of the gradient get
-//! about the same step size (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>). Directions that occur in few
-//! samples are learned sooner than with AdamW.
+//! Muon: momentum updates orthogonalized by Newton-Schulz iterations, so that all singular directions of the gradient
+//! get about the same step size (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>). Directions that
+//! occur in few samples are learned sooner than with AdamW.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -9,12 +9,12 @@ const MOMENTUM: f32 = 0.95;
 /// Number of Newton-Schulz iterations, and the polynomial of each: coefficients of x, x^3 and x^5.
 const ITERATIONS: usize = 5;
 const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
-/// Root mean square of a step at learning rate 1. It matches AdamW's usual value, so that learning rate and weight decay
-/// carry over (Liu et al. 2025, arXiv 2502.16982).
+/// Root mean square of a step at learning rate 1. It matches AdamW's usual value, so that learning rate and weight
+/// decay carry over (Liu et al. 2025, arXiv 2502.16982).
 const STEP: f32 = 0.2;
 
-/// Updates the running mean with a gradient multiplied by `scale`, and returns the step to subtract at learning rate 1, for a
-/// matrix of `rows` outputs.
+/// Updates the running mean with a gradient multiplied by `scale`, and returns the step to subtract at learning rate 1,
+/// for a matrix of `rows` outputs.
 pub(crate) fn step(gradient: &[f32], scale: f32, mean: &mut [f32], rows: usize) -> Vec<f32> {
     let blend = |a: f32, b: f32| a + MOMENTUM * (b - a);
     let ahead = gradient.iter().zip(mean).map(|(gradient, mean)| {
@@ -30,8 +30,8 @@ pub(crate) fn step(gradient: &[f32], scale: f32, mean: &mut [f32], rows: usize) 
     step
 }
 
-/// Approximates the nearest orthogonal matrix: its singular values are between 0.7 and 1.2, unless those of the input are
-/// tiny.
+/// Approximates the nearest orthogonal matrix: its singular values are between 0.7 and 1.2, unless those of the input
+/// are tiny.
 fn orthogonal(values: Vec<f32>, [rows, columns]: [usize; 2]) -> Vec<f32> {
     let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
     if norm == 0.0 || !norm.is_finite() {

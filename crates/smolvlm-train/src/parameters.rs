@@ -174,11 +174,11 @@ pub(crate) fn update_parameters(model: SmolVlmModel, update: impl FnMut(usize, &
     model.map(&mut Updater { update, next: 0 })
 }
 
-/// Initializes a model for training from scratch. Matrices and embeddings are normally distributed with the configuration's
-/// standard deviation (`initializer_range`). Output matrices of residual branches are scaled down by the square root of twice
-/// the depth (Radford et al. 2019, "Language models are unsupervised multitask learners"). The patch embedding and the
-/// connector have a standard deviation of 1/sqrt(inputs) (LeCun et al. 1998, "Efficient backprop"). Biases are zero, norm
-/// scales one.
+/// Initializes a model for training from scratch. Matrices and embeddings are normally distributed with the
+/// configuration's standard deviation (`initializer_range`). Output matrices of residual branches are scaled down by
+/// the square root of twice the depth (Radford et al. 2019, "Language models are unsupervised multitask learners"). The
+/// patch embedding and the connector have a standard deviation of 1/sqrt(inputs) (LeCun et al. 1998, "Efficient
+/// backprop"). Biases are zero, norm scales one.
 ///
 /// # Errors
 ///

@@ -13,8 +13,8 @@ use std::path::Path;
 /// Maximum number of points per curve. Longer curves are averaged over neighboring points.
 const POINTS: usize = 400;
 
-/// Plots the losses of a metrics file, as training writes it, over the steps as an SVG image. If a resumed run repeated a
-/// step, the later entry is used.
+/// Plots the losses of a metrics file, as training writes it, over the steps as an SVG image. If a resumed run repeated
+/// a step, the later entry is used.
 ///
 /// # Errors
 ///

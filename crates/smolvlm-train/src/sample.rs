@@ -20,8 +20,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Processes a conversation: applies the chat template, tokenizes, makes the tiles and finds the loss mask. `limit` is the
-    /// maximum number of tokens.
+    /// Processes a conversation: applies the chat template, tokenizes, makes the tiles and finds the loss mask. `limit`
+    /// is the maximum number of tokens.
     ///
     /// # Errors
     ///

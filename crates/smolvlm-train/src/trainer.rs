@@ -65,8 +65,8 @@ impl Trainer {
         Ok(Self { config, resume: None })
     }
 
-    /// Resumes from a checkpoint of the same run: it restores the optimizer state, the step and the position in the order of
-    /// samples. The model passed to [`run`](Self::run) must be that of the checkpoint.
+    /// Resumes from a checkpoint of the same run: it restores the optimizer state, the step and the position in the
+    /// order of samples. The model passed to [`run`](Self::run) must be that of the checkpoint.
     #[must_use]
     pub fn resume(mut self, checkpoint: impl Into<PathBuf>) -> Self {
         self.resume = Some(checkpoint.into());
@@ -262,7 +262,8 @@ impl<'a> Run<'a> {
         Ok((model, observer.step(&metrics)))
     }
 
-    /// Applies an optimizer step. It takes the model by value, so that its tensors are not shared and are updated in place.
+    /// Applies an optimizer step. It takes the model by value, so that its tensors are not shared and are updated in
+    /// place.
     fn update(&mut self, model: SmolVlmModel, gradients: &[Vec<f32>], rate: f64, scale: f32) -> SmolVlmModel {
         let (optimizer, parameters, moments) = (self.optimizer, &self.parameters, &mut self.moments);
         let with_muon = self.config.optimizer == Optimizer::Muon;

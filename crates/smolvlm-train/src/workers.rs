@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use smolvlm_model::SmolVlmModel;
 
-/// A single-threaded pool per worker: parallel loops inside an operation then run on that one thread, and threads synchronize
-/// once per step instead of once per operation.
+/// A single-threaded pool per worker: parallel loops inside an operation then run on that one thread, and threads
+/// synchronize once per step instead of once per operation.
 pub(crate) struct Workers {
     pools: Vec<ThreadPool>,
     micro_batch: usize,
@@ -24,7 +24,8 @@ impl Workers {
         Ok(Self { pools, micro_batch })
     }
 
-    /// Sums the losses of all target tokens of the samples, each times `scale`, and with `with_gradients` their gradients.
+    /// Sums the losses of all target tokens of the samples, each times `scale`, and with `with_gradients` their
+    /// gradients.
     pub(crate) fn run(
         &self,
         model: &SmolVlmModel,

@@ -86,7 +86,8 @@ fn unmarked_templates_without_the_end_token() {
         Message::user().text("c"),
         Message::assistant().text("d"),
     ]);
-    // Without a known end-of-turn token, everything that the template writes for an assistant turn counts toward the loss.
+    // Without a known end-of-turn token, everything that the template writes for an assistant turn counts toward the
+    // loss.
     assert_eq!(target_texts(&with(template), &conversation), ["b<|im_end|>", "d<|im_end|>"]);
     // A template that renders the last message differently cannot be split into turns.
     let last = "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m.content[0].text }}{% endfor %}";

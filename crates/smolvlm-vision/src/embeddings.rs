@@ -1,4 +1,4 @@
-//! Tiles to patch embeddings.
+//! Patch and position embeddings.
 
 use crate::position::{PatchMask, position_ids};
 use crate::{Error, VisionEncoder};
@@ -8,14 +8,14 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
 use smolvlm_kernels::{Embedding, Weight};
 
-/// The convolution that turns each patch into a vector, as a matrix product over unfolded patches.
+/// The patch convolution, computed as a matrix product over unfolded patches.
 #[derive(Module, Debug)]
 pub struct PatchEmbedding {
-    /// `[hidden, channels, patch, patch]`.
+    /// Weight, `[hidden, channels, patch, patch]`.
     pub weight: Weight<4>,
-    /// `[hidden]`.
+    /// Bias, `[hidden]`.
     pub bias: Param<Tensor<1>>,
-    /// Channels of a tile.
+    /// Number of channels of a tile.
     pub channels: usize,
     /// Edge of a patch in pixels.
     pub patch: usize,
@@ -24,16 +24,17 @@ pub struct PatchEmbedding {
 /// Patch and position embeddings.
 #[derive(Module, Debug)]
 pub struct VisionEmbeddings {
-    /// Pixels to vectors.
+    /// Patch embedding.
     pub patch_embedding: PatchEmbedding,
-    /// One row per position of the grid the encoder was trained with, `[grid * grid, hidden]`.
+    /// Position embeddings, one row per position of the grid that the encoder was trained with, `[grid * grid,
+    /// hidden]`.
     pub position_embedding: Embedding,
-    /// Positions along one side of that grid.
+    /// Number of positions along one side of that grid.
     pub grid: usize,
 }
 
 impl VisionEmbeddings {
-    /// Fresh embeddings; nothing is allocated before the first use.
+    /// Randomly initialized embeddings; parameters are allocated on first use.
     pub fn init(config: &VisionConfig, device: &Device) -> Self {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
@@ -50,7 +51,7 @@ impl VisionEmbeddings {
         }
     }
 
-    /// Embeds the patches of each tile, row by row. Pixels beyond the last whole patch are ignored.
+    /// Embeds the patches of each tile in row-major order. Pixels beyond the last complete patch are ignored.
     ///
     /// # Shapes
     ///
@@ -64,14 +65,14 @@ impl VisionEmbeddings {
         let patches = self.patches(tiles, shape);
         let native = shape[1] == self.grid && shape[2] == self.grid;
         Ok(match mask.filter(|mask| !mask.is_full()) {
-            // Whole tiles of the native size count through the position table.
+            // Full tiles of the native size use the position table in order.
             None if native => patches + self.position_embedding.weight.val().unsqueeze(),
             None => patches + self.positions(&PatchMask::full(shape)),
             Some(mask) => patches + self.positions(mask),
         })
     }
 
-    /// Tiles, rows and columns of patches, which the mask must have, too.
+    /// Checks the shapes of tiles and mask, and returns `[tiles, rows, columns]` of patches.
     pub(crate) fn checked_grid(&self, found: [usize; 4], mask: Option<&PatchMask>) -> Result<[usize; 3], Error> {
         let shape = self.patch_grid(found)?;
         let patches: usize = shape.iter().product();
@@ -112,7 +113,7 @@ impl VisionEmbeddings {
 }
 
 impl VisionEncoder {
-    /// Rows and columns of patches in tiles of this height and width.
+    /// Rows and columns of patches in tiles of this height and width in pixels.
     pub fn patch_grid(&self, height: usize, width: usize) -> [usize; 2] {
         let patch = self.embeddings.patch_embedding.patch;
         [height / patch, width / patch]

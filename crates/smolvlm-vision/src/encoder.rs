@@ -1,4 +1,4 @@
-//! The whole encoder.
+//! The vision encoder.
 
 use crate::embeddings::VisionEmbeddings;
 use crate::layer::EncoderLayer;
@@ -11,15 +11,15 @@ use smolvlm_kernels::{AttentionMask, LayerNorm};
 /// The SigLIP vision encoder (Zhai et al. 2023, arXiv 2303.15343), without its pooling head.
 #[derive(Module, Debug)]
 pub struct VisionEncoder {
-    /// Pixels to vectors.
+    /// Patch and position embeddings.
     pub embeddings: VisionEmbeddings,
-    /// The transformer.
+    /// Encoder layers.
     pub layers: Vec<EncoderLayer>,
-    /// After the last layer.
+    /// Final norm.
     pub post_layernorm: LayerNorm,
 }
 
-/// What the encoder made of the tiles.
+/// The output of the encoder.
 #[derive(Debug, Clone)]
 pub struct VisionOutput {
     /// After the final norm, `[T, patches, hidden]`.
@@ -29,7 +29,7 @@ pub struct VisionOutput {
 }
 
 impl VisionEncoder {
-    /// A fresh encoder; nothing is allocated before the first use.
+    /// A randomly initialized encoder; parameters are allocated on first use.
     pub fn init(config: &VisionConfig, device: &Device) -> Self {
         Self {
             embeddings: VisionEmbeddings::init(config, device),
@@ -38,8 +38,8 @@ impl VisionEncoder {
         }
     }
 
-    /// Encodes tiles, each on its own. With a `mask`, invalid patches are hidden from the others; their own features are
-    /// finite and mean nothing.
+    /// Encodes each tile independently. With a `mask`, no patch attends to invalid patches, whose own features are
+    /// finite but meaningless.
     ///
     /// # Shapes
     ///
@@ -47,7 +47,7 @@ impl VisionEncoder {
     ///
     /// # Errors
     ///
-    /// [`Error::TileShape`] and [`Error::MaskShape`] for tiles or a mask that do not fit.
+    /// [`Error::TileShape`] and [`Error::MaskShape`] for tiles or a mask of unsupported shape.
     pub fn forward(
         &self,
         tiles: Tensor<4>,
@@ -75,8 +75,8 @@ impl VisionEncoder {
     }
 }
 
-/// Hides invalid patches from every query. A tile without a single valid patch hides nothing: a query that sees no key
-/// has no softmax, and nobody reads such a tile.
+/// Attention mask that excludes invalid patches from the keys. A tile without valid patches keeps all its keys, because
+/// a softmax over no keys is undefined and the features of such a tile are not used.
 fn hide_invalid(mask: &PatchMask, device: &Device) -> AttentionMask {
     let [tiles, rows, columns] = mask.shape;
     let patches = rows * columns;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_is_encoded_alike_alone_and_among_others() {
+    fn tile_features_do_not_depend_on_the_batch() {
         let (encoder, tiles) = (encoder(), tiles([3, 3, 16, 16]));
         let VisionOutput { last_hidden_state, hidden_states } = encoder.forward(tiles.clone(), None, true).unwrap();
         assert_eq!(last_hidden_state.dims(), [3, 16, 16]);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_patches_do_not_reach_the_valid_ones() {
+    fn valid_patches_do_not_depend_on_invalid_ones() {
         let (encoder, picture) = (encoder(), tiles([1, 3, 8, 16]));
         let padded =
             |value: f32| Tensor::cat(vec![picture.clone(), Tensor::full([1, 3, 8, 16], value, &Device::flex())], 2);
@@ -139,13 +139,13 @@ mod tests {
         let (zeros, ones) = (run(0.0), run(1.0));
         assert!(largest_difference(zeros.clone().narrow(1, 0, 8), ones.clone().narrow(1, 0, 8)) < 1e-6);
         assert!(!ones.is_nan().any().into_scalar::<bool>());
-        // The valid half alone, without padding, is the same picture at the same resolution.
+        // The valid half without padding is the same image at the same resolution.
         let alone = encoder.forward(picture, None, false).unwrap().last_hidden_state;
         assert!(largest_difference(zeros.narrow(1, 0, 8), alone) < 1e-5);
     }
 
     #[test]
-    fn weights_may_be_packed_in_part_and_in_different_formats() {
+    fn packed_formats_may_be_partial_and_mixed() {
         use burn::module::Param;
         use smolvlm_kernels::cpu::{HostValues, PackedMatrix};
         use smolvlm_kernels::{Format, Weight};
@@ -162,11 +162,11 @@ mod tests {
         }
 
         let (mut encoder, tiles) = (encoder(), tiles([2, 3, 16, 16]));
-        // A bias that is not zero, so that a missing product would not go unnoticed either.
+        // A nonzero bias also reveals a missing product.
         encoder.embeddings.patch_embedding.bias = Param::from_tensor(Tensor::full([16], 0.5, &Device::flex()));
         let wanted = encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
         let run = |encoder: &VisionEncoder| encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
-        // The patch embedding alone, then a layer in f32, then another one in bf16.
+        // First the patch embedding only, then also a layer in f32, then another one in bf16.
         let matrix = packed(&encoder.embeddings.patch_embedding.weight, Format::F32);
         encoder.embeddings.patch_embedding.pack(matrix);
         assert!(largest_difference(run(&encoder), wanted.clone()) < 1e-4);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_do_not_fit_are_errors() {
+    fn unsupported_shapes_are_errors() {
         let encoder = encoder();
         assert!(matches!(encoder.forward(tiles([1, 1, 16, 16]), None, false), Err(Error::TileShape { .. })));
         assert!(matches!(encoder.forward(tiles([1, 3, 3, 16]), None, false), Err(Error::TileShape { .. })));
@@ -188,7 +188,7 @@ mod tests {
         assert!(matches!(encoder.forward(tiles([1, 3, 16, 16]), Some(&mask), false), Err(Error::MaskShape { .. })));
         let mask = PatchMask { shape: [1, 4, 4], valid: vec![true, false] };
         assert!(matches!(encoder.forward(tiles([1, 3, 16, 16]), Some(&mask), false), Err(Error::MaskShape { .. })));
-        // Pixels beyond the last whole patch are ignored.
+        // Pixels beyond the last complete patch are ignored.
         assert_eq!(encoder.forward(tiles([1, 3, 19, 18]), None, false).unwrap().last_hidden_state.dims(), [1, 16, 16]);
     }
 }

@@ -1,29 +1,33 @@
 //! The error type of this crate.
 
-/// What can be wrong with the tiles given to the encoder.
+/// An error in the inputs of the encoder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tile is smaller than one patch, or has the wrong channels.
+    /// A tile is smaller than one patch, or has the wrong number of channels.
     #[error(
-        "tiles are {found:?} ([tiles, channels, height, width]); each needs {channels} channels and {patch} pixels or more a side"
+        "tiles have the shape {found:?} ([tiles, channels, height, width]); they need {channels} channels and at least \
+         {patch} pixels per side"
     )]
     TileShape {
         /// Shape of the tiles.
         found: [usize; 4],
-        /// Channels the encoder takes.
+        /// Number of channels that the encoder takes.
         channels: usize,
         /// Edge of a patch in pixels.
         patch: usize,
     },
     /// The patch mask does not fit the tiles.
-    #[error("the patch mask is {found:?} ([tiles, rows, columns]) with {values} values, the tiles have {expected:?}")]
+    #[error(
+        "the patch mask has the shape {found:?} ([tiles, rows, columns]) and {values} values; the tiles have \
+         {expected:?}"
+    )]
     MaskShape {
         /// Shape of the mask.
         found: [usize; 3],
         /// Number of values in the mask.
         values: usize,
-        /// Shape that fits.
+        /// Expected shape.
         expected: [usize; 3],
     },
 }

@@ -1,4 +1,4 @@
-//! One layer of the encoder.
+//! The encoder layer.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -8,44 +8,44 @@ use smolvlm_kernels::{Activation, AttentionMask, LayerNorm, Linear, attention};
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
 pub struct EncoderLayer {
-    /// Before the attention.
+    /// Norm before the attention.
     pub layer_norm1: LayerNorm,
-    /// Every patch of a tile looks at every other one.
+    /// Bidirectional self-attention.
     pub self_attn: SelfAttention,
-    /// Before the feed-forward block.
+    /// Norm before the feed-forward block.
     pub layer_norm2: LayerNorm,
-    /// Two layers with an activation in between.
+    /// Feed-forward block.
     pub mlp: VisionMlp,
 }
 
-/// Attention among the patches of a tile.
+/// Self-attention among the patches of a tile.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    /// Queries.
+    /// Query projection.
     pub q_proj: Linear,
-    /// Keys.
+    /// Key projection.
     pub k_proj: Linear,
-    /// Values.
+    /// Value projection.
     pub v_proj: Linear,
-    /// Output.
+    /// Output projection.
     pub out_proj: Linear,
     /// Number of heads.
     pub heads: usize,
 }
 
-/// The feed-forward block.
+/// The feed-forward block, `fc2(act(fc1(x)))`.
 #[derive(Module, Debug)]
 pub struct VisionMlp {
-    /// To the inner width.
+    /// Projection to the intermediate width.
     pub fc1: Linear,
-    /// Back.
+    /// Projection back to the hidden width.
     pub fc2: Linear,
     #[module(skip)]
     pub(crate) activation: Activation,
 }
 
 impl EncoderLayer {
-    /// A fresh layer; nothing is allocated before the first use.
+    /// A randomly initialized layer; parameters are allocated on first use.
     pub fn init(config: &VisionConfig, device: &Device) -> Self {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let linear = |input, output| Linear::init(input, output, true, config.initializer_range, device);
@@ -68,6 +68,8 @@ impl EncoderLayer {
         }
     }
 
+    /// Applies the block.
+    ///
     /// # Shapes
     ///
     /// `[T, patches, hidden]` to the same.
@@ -78,6 +80,8 @@ impl EncoderLayer {
 }
 
 impl SelfAttention {
+    /// Applies the attention.
+    ///
     /// # Shapes
     ///
     /// `[T, patches, hidden]` to the same.
@@ -92,6 +96,8 @@ impl SelfAttention {
 }
 
 impl VisionMlp {
+    /// Applies the feed-forward block.
+    ///
     /// # Shapes
     ///
     /// `[T, patches, hidden]` to the same.

@@ -1,8 +1,8 @@
 //! The SigLIP vision encoder of SmolVLM, on Burn.
 //!
-//! Tiles `[T, 3, H, W]` go in, patch features `[T, patches, hidden]` come out. The encoder accepts tiles of any size and
-//! tiles of which only a part is picture: position ids follow the resolution, invalid patches are hidden from the others.
-//! Behavior follows transformers 5.24.0 (`modeling_smolvlm.py`).
+//! It maps tiles `[T, 3, H, W]` to patch features `[T, patches, hidden]`. The encoder accepts tiles of any size and
+//! padded tiles: position ids depend on the resolution, and no patch attends to patches of padding. Behavior follows
+//! transformers 5.24.0 (`modeling_smolvlm.py`).
 
 mod embeddings;
 mod encoder;

@@ -1,4 +1,4 @@
-//! The encoder on packed weights: every step over buffers of its own, which are kept from layer to layer.
+//! The encoder on packed weights, with buffers that are reused from layer to layer.
 
 use crate::embeddings::{PatchEmbedding, VisionEmbeddings};
 use crate::layer::EncoderLayer;
@@ -13,14 +13,14 @@ use smolvlm_kernels::cpu::{
 use smolvlm_kernels::{Format, LayerNorm, Linear, Weight, linears, packed_format};
 
 impl PatchEmbedding {
-    /// Takes packed weights, `[hidden, channels * patch * patch]`, instead of the tensor.
+    /// Replaces the weight tensor by packed weights, `[hidden, channels * patch * patch]`.
     pub fn pack(&mut self, matrix: PackedMatrix) {
         self.weight = Weight::packed(matrix);
     }
 }
 
 impl VisionEncoder {
-    /// The linear layers, with their paths below the encoder.
+    /// The linear layers with their paths in the encoder.
     pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
         let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
             let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
@@ -37,7 +37,7 @@ impl VisionEncoder {
         layers.collect()
     }
 
-    /// The packed weights of the patch embedding and the format of the layers' weights, if all of them are packed.
+    /// The packed weights of the patch embedding and the format of the layers' weights if all of them are packed.
     pub(crate) fn packed(&self) -> Option<(&PackedMatrix, Format)> {
         let patches = self.embeddings.patch_embedding.weight.matrix()?;
         let format = packed_format(self.layers.iter().flat_map(|EncoderLayer { self_attn, mlp, .. }| {
@@ -47,7 +47,7 @@ impl VisionEncoder {
     }
 }
 
-/// What [`VisionEncoder::forward`] computes.
+/// Implements [`VisionEncoder::forward`].
 pub(crate) fn forward(
     encoder: &VisionEncoder,
     packed: (&PackedMatrix, Format),
@@ -55,7 +55,7 @@ pub(crate) fn forward(
     mask: Option<&PatchMask>,
     hidden_states: bool,
 ) -> Result<VisionOutput, Error> {
-    // Heads of bf16 are read in pairs.
+    // Kernels read heads of bf16 in pairs of values.
     let width = encoder.layers.first().map_or(0, |layer| layer.self_attn.q_proj.outputs() / layer.self_attn.heads);
     if packed.1 == Format::F32 || width % 2 == 1 {
         run::<f32>(encoder, packed, tiles, mask, hidden_states)
@@ -64,7 +64,7 @@ pub(crate) fn forward(
     }
 }
 
-/// `E` is the type of queries, keys and values.
+/// Runs the encoder with queries, keys and values of type `E`.
 fn run<E: Element>(
     encoder: &VisionEncoder,
     (patch_weight, format): (&PackedMatrix, Format),
@@ -96,7 +96,7 @@ fn run<E: Element>(
     Ok(VisionOutput { last_hidden_state: tensor_of(&out, shape), hidden_states: kept })
 }
 
-/// The patches that are seen; in a tile without a single valid one all are, since a query that sees no key has no softmax.
+/// The patches that serve as keys. In a tile without valid patches all do, because a softmax over no keys is undefined.
 fn visible(mask: &PatchMask) -> Vec<bool> {
     let tiles = mask.valid.chunks(mask.shape[1] * mask.shape[2]);
     tiles.flat_map(|tile| tile.iter().map(|&valid| valid || !tile.contains(&true))).collect()
@@ -124,7 +124,7 @@ impl VisionEmbeddings {
                 out.copy_from_slice(&pixels[start..start + patch]);
             }
         });
-        // The product is added to the positions.
+        // The output starts as the position embeddings, to which the product is added.
         let table = HostValues::of(self.position_embedding.weight.val());
         let hidden = weight.outputs();
         let ids = match mask {
@@ -143,7 +143,7 @@ impl VisionEmbeddings {
     }
 }
 
-/// Intermediate results, kept from layer to layer.
+/// Buffers of intermediate results, reused from layer to layer.
 struct Buffers<E> {
     normed: PackedLhs,
     attended: PackedLhs,
@@ -165,7 +165,7 @@ impl<E: Element> Buffers<E> {
     }
 }
 
-/// A layer norm, where kernels can read it.
+/// A layer norm with its parameters in host memory.
 struct Norm {
     weight: HostValues,
     bias: HostValues,

@@ -1,32 +1,32 @@
-//! Position ids of patches, for tiles of any resolution.
+//! Position ids of patches for tiles of any resolution.
 
-/// Which patches of each tile are picture: `[tiles, rows, columns]`.
+/// A mask of valid patches, those that contain image pixels: `[tiles, rows, columns]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchMask {
-    /// Tiles, rows of patches, columns of patches.
+    /// Number of tiles, rows of patches and columns of patches.
     pub shape: [usize; 3],
-    /// Row by row; true where the patch holds at least one pixel of the picture.
+    /// Row-major values; true where the patch contains at least one image pixel.
     pub valid: Vec<bool>,
 }
 
 impl PatchMask {
-    /// The mask of tiles that are picture all over.
+    /// The mask of tiles without padding.
     pub fn full(shape: [usize; 3]) -> Self {
         Self { shape, valid: vec![true; shape.iter().product()] }
     }
 
-    /// Whether every patch of every tile is picture.
+    /// Whether every patch of every tile is valid.
     pub fn is_full(&self) -> bool {
         self.valid.iter().all(|&valid| valid)
     }
 }
 
-/// Row of the position table for each patch, `[tiles, rows * columns]`.
+/// Computes the row of the position table for each patch, `[tiles, rows * columns]`.
 ///
-/// A tile with `n` valid patches along an axis spreads them over the `grid` positions that the encoder was trained with:
-/// patch `i` gets `floor(i * grid / n)`, at most `grid - 1`. The counts are taken from the first column and the first row.
-/// Invalid patches get position 0. The reference computes this with f32 buckets; for grids of 27 and 32, those of the
-/// released models, both give the same for every `n` up to the grid (transformers 5.24.0, `SmolVLMVisionEmbeddings`).
+/// A tile with `n` valid patches along an axis spreads them over the `grid` positions that the encoder was trained
+/// with: patch `i` gets `floor(i * grid / n)`, at most `grid - 1`. The counts are taken from the first column and the
+/// first row. Invalid patches get position 0. The reference computes this with f32 buckets; for the released models'
+/// grids of 27 and 32 both agree for every `n` up to the grid (transformers 5.24.0, `SmolVLMVisionEmbeddings`).
 pub fn position_ids(mask: &PatchMask, grid: usize) -> Vec<i32> {
     let [_, rows, columns] = mask.shape;
     let mut ids = Vec::with_capacity(mask.valid.len());
@@ -49,7 +49,7 @@ mod tests {
     use super::{PatchMask, position_ids};
 
     #[test]
-    fn a_full_tile_counts_through() {
+    fn full_tile_uses_positions_in_order() {
         let ids = position_ids(&PatchMask::full([2, 27, 27]), 27);
         assert_eq!(ids, [(0..27 * 27).collect::<Vec<i32>>(), (0..27 * 27).collect()].concat());
     }

@@ -1,4 +1,4 @@
-//! `adapter_config.json`.
+//! The configuration of an adapter, `adapter_config.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,18 +17,18 @@ use crate::header::readable;
 /// Name of the configuration file of an adapter folder.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 
-/// Largest configuration that is read, in bytes. PEFT writes 2 kB, more with a list of all modules.
+/// Maximum size of the configuration in bytes. PEFT writes 2 kB, or more with a list of all modules.
 const MAX_CONFIG: u64 = 1 << 20;
 
-/// Most entries of a table of patterns: each is compared with each module.
+/// Maximum number of patterns in a table: each is compared with each module.
 const MAX_PATTERNS: usize = 4096;
 
-/// Rank and alpha where the file names none (PEFT 0.21.2, `LoraConfig`).
+/// Default of both rank and alpha (PEFT 0.21.2, `LoraConfig`).
 const DEFAULT: usize = 8;
 
-/// Options that do not change what a trained adapter computes: which modules have matrices is seen from the weight file, and
-/// the rest concerns training and initialization. `fan_in_fan_out` is for layers that store their matrix transposed; PEFT
-/// ignores it for linear layers, and a SmolVLM has no others.
+/// Options that do not affect the output of a trained adapter: the weight file shows which modules have matrices, and
+/// the other options concern training and initialization. `fan_in_fan_out` is for layers that store their matrix
+/// transposed; PEFT ignores it for linear layers, and SmolVLM has no others.
 const WITHOUT_EFFECT: [&str; 21] = [
     "auto_mapping",
     "corda_config",
@@ -50,26 +50,26 @@ const WITHOUT_EFFECT: [&str; 21] = [
     "target_modules",
     "task_type",
     "bias",
-    // Which commit of PEFT wrote the file.
+    // The commit of PEFT that wrote the file.
     "peft_commit",
 ];
 
-/// Initializations that leave the weights of the base model as they are.
+/// Initializations that do not change the weights of the base model.
 const KEEPS_BASE: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
-/// `adapter_config.json` of a LoRA adapter.
+/// The configuration of a LoRA adapter, `adapter_config.json`.
 ///
-/// Whatever changes the result and is not implemented is refused by name when the file is read.
+/// Unsupported options that affect the output are errors that name the option.
 #[derive(Debug, Clone)]
 pub struct PeftConfig {
     path: PathBuf,
-    raw: Raw,
+    raw: RawConfig,
     ranks: Patterns,
     alphas: Patterns,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Raw {
+struct RawConfig {
     peft_type: Option<String>,
     base_model_name_or_path: Option<String>,
     revision: Option<String>,
@@ -89,14 +89,14 @@ impl PeftConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is missing, is no LoRA configuration or
-    /// uses what is not supported.
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Adapter`] for one that is missing, is not a LoRA
+    /// configuration or uses unsupported options.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG);
         let text = read_text(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 let message = format!(
-                    "holds no {ADAPTER_CONFIG}; an adapter is a folder that PEFT or `smolvlm train --lora` wrote"
+                    "contains no {ADAPTER_CONFIG}; an adapter is a folder written by PEFT or `smolvlm train --lora`"
                 );
                 Error::Adapter { path: folder.to_owned(), message }
             }
@@ -107,8 +107,8 @@ impl PeftConfig {
 
     fn parse(text: &str, path: PathBuf) -> Result<Self, Error> {
         let wrong = |message: String| Error::Adapter { path: path.clone(), message };
-        let raw: Raw = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| wrong(format!("not a configuration of PEFT: {}", readable(&error.to_string()))))?;
+        let raw: RawConfig = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+            .map_err(|error| wrong(format!("not a PEFT configuration: {}", readable(&error.to_string()))))?;
         if let Some(what) = raw.unsupported() {
             return Err(wrong(format!(
                 "{what} is not supported; merge the adapter with PEFT (merge_and_unload) and load the merged model"
@@ -123,7 +123,7 @@ impl PeftConfig {
         Ok(Self { raw, ranks, alphas, path })
     }
 
-    /// The model that the adapter was trained for: a folder or a hub repository.
+    /// The base model that the adapter was trained on: a folder or a hub repository.
     pub fn base_model(&self) -> Option<&str> {
         self.raw.base_model_name_or_path.as_deref().filter(|name| !name.is_empty())
     }
@@ -133,7 +133,7 @@ impl PeftConfig {
         self.raw.revision.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// Modules that the adapter replaces instead of adding to them, by the ends of their names.
+    /// Name suffixes of the modules that the adapter replaces as a whole.
     pub(super) fn modules_to_save(&self) -> &[String] {
         self.raw.modules_to_save.as_deref().unwrap_or_default()
     }
@@ -144,7 +144,7 @@ impl PeftConfig {
         Ok(rank.unwrap_or_else(|| self.raw.r.unwrap_or(DEFAULT) as f64))
     }
 
-    /// The factor of a module's product.
+    /// The scale of a module's low-rank product.
     pub(super) fn scale(&self, module: &str, rank: usize) -> Result<f64, Error> {
         let alpha = self.alphas.find(module).map_err(|message| self.wrong(message))?;
         let alpha = alpha.unwrap_or_else(|| self.raw.lora_alpha.unwrap_or(DEFAULT as f64));
@@ -157,9 +157,9 @@ impl PeftConfig {
     }
 }
 
-impl Raw {
-    /// What this file asks for that is not implemented, if anything. Options of other releases of PEFT that are set count as
-    /// such.
+impl RawConfig {
+    /// The unsupported feature that this file uses, if any. Unknown options that are set, such as those of other PEFT
+    /// releases, count as unsupported.
     fn unsupported(&self) -> Option<String> {
         match self.peft_type.as_deref() {
             Some("LORA") => {}
@@ -185,7 +185,7 @@ impl Raw {
     }
 }
 
-/// Values by pattern of module name, the first match counts (PEFT 0.21.2, `get_pattern_key`).
+/// Values by pattern of module names; the first match applies (PEFT 0.21.2, `get_pattern_key`).
 #[derive(Debug, Clone)]
 struct Patterns(Vec<(Regex, f64)>);
 
@@ -193,13 +193,13 @@ impl Patterns {
     fn new(key: &str, pairs: Option<&Pairs>) -> Result<Self, String> {
         let pairs = pairs.map(|pairs| pairs.0.as_slice()).unwrap_or_default();
         if pairs.len() > MAX_PATTERNS {
-            return Err(format!("{key} holds {} entries, at most {MAX_PATTERNS} are read", pairs.len()));
+            return Err(format!("{key} has {} entries; the limit is {MAX_PATTERNS}", pairs.len()));
         }
         let compiled = pairs.iter().map(|(pattern, value)| {
             let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"));
             let regex =
-                regex.map_err(|_| format!("{key} {:?} is not a pattern that is understood", readable(pattern)))?;
-            if value.is_finite() { Ok((regex, *value)) } else { Err(format!("{key} holds {value}")) }
+                regex.map_err(|_| format!("{key} {:?} is not a supported regular expression", readable(pattern)))?;
+            if value.is_finite() { Ok((regex, *value)) } else { Err(format!("{key} contains {value}")) }
         });
         compiled.collect::<Result<_, String>>().map(Self)
     }
@@ -214,7 +214,7 @@ impl Patterns {
     }
 }
 
-/// The entries of an object in the order of the file.
+/// The entries of a JSON object in file order.
 #[derive(Debug, Clone)]
 struct Pairs(Vec<(String, f64)>);
 
@@ -241,7 +241,7 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    // Asked before opening: opening a pipe would wait for a writer.
+    // Checked before opening, since opening a pipe would wait for a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pattern_that_fits_counts() {
+    fn first_matching_pattern_applies() {
         let config = parse(
             r#""r": 4, "lora_alpha": 8, "rank_pattern": {"z.q_proj": 2, "q_proj": 6},
                "alpha_pattern": {"^model.b.q_proj": 1, "layers\\.[01]\\..*proj": 3}"#,
@@ -284,14 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn rank_stabilized_adapters_are_scaled_by_the_root_of_the_rank() {
+    fn rslora_scales_by_the_square_root_of_the_rank() {
         let config = parse(r#""lora_alpha": 8, "use_rslora": true"#).unwrap();
         assert_eq!(config.scale("q_proj", 4).unwrap(), 4.0);
         assert_eq!(parse("").unwrap().scale("q_proj", 4).unwrap(), 2.0);
     }
 
     #[test]
-    fn what_is_not_implemented_is_refused_by_name() {
+    fn unsupported_options_are_errors_that_name_them() {
         for (fields, name) in [
             (r#""use_dora": true"#, "use_dora"),
             (r#""layer_replication": [[0, 4]]"#, "layer_replication"),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_errors() {
+    fn invalid_files_are_errors() {
         let many: Vec<String> = (0..=MAX_PATTERNS).map(|number| format!(r#""m{number}": 1"#)).collect();
         for fields in [
             r#""r": -1"#.to_owned(),

@@ -1,4 +1,4 @@
-//! An adapter folder, opened and sorted: matrices to multiply and tensors to put in place of others.
+//! Opening of an adapter folder: its LoRA matrices and the tensors that replace those of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,25 +13,25 @@ use crate::stored::{canonical, float_type};
 
 /// Name of the weight file of an adapter folder.
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
-/// What PEFT puts before the names of a model's modules.
+/// Prefix that PEFT adds to the names of a model's modules.
 pub const PEFT_PREFIX: &str = "base_model.model.";
 
-/// The low-rank change of one linear layer, convolution or table: `scale * up * down`.
+/// The low-rank update of one linear layer, convolution or embedding table: `scale * up * down`.
 #[derive(Debug, Clone)]
 pub struct LoraLayer {
     /// Rows of `down` and columns of `up`.
     pub rank: usize,
-    /// Factor of the product: alpha through rank, or through its root.
+    /// Scale of the product: alpha / rank, or alpha / sqrt(rank) for rank-stabilized LoRA.
     pub scale: f64,
-    /// `[outputs, rank]`.
+    /// Matrix `lora_B`, `[outputs, rank]`.
     pub up: Vec<f32>,
-    /// `[rank, inputs]`.
+    /// Matrix `lora_A`, `[rank, inputs]`.
     pub down: Vec<f32>,
-    /// Shape of the weight that it changes, as far as the matrices tell: of a convolution all dimensions.
+    /// Shape of the updated weight, from the shapes of the matrices; all dimensions for a convolution.
     pub(super) shape: Vec<usize>,
-    /// Change of the bias, before the factor.
+    /// Update of the bias, before scaling.
     pub(super) bias: Option<Vec<f32>>,
-    /// Whether it belongs to a table of embeddings.
+    /// Whether the weight is an embedding table.
     pub(super) is_embedding: bool,
 }
 
@@ -41,13 +41,13 @@ pub struct PeftAdapter {
     pub(super) path: PathBuf,
     pub(super) config: PeftConfig,
     pub(super) file: MappedFile,
-    /// By name of the module.
+    /// Low-rank updates by module name.
     pub(super) layers: BTreeMap<String, LoraLayer>,
-    /// Tensors that take the place of the model's, by name.
+    /// Tensors that replace those of the model, by name.
     pub(super) replaced: BTreeMap<String, StoredTensor>,
 }
 
-/// Which part of a module's change a tensor is.
+/// The role of a tensor in a module's update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Down,
@@ -57,7 +57,7 @@ enum Part {
     EmbeddingUp,
 }
 
-/// Endings of the names of these parts. PEFT accepts names that still carry the adapter's, too.
+/// Name suffixes of these parts. PEFT also accepts names that contain the adapter's name.
 const PARTS: [(&str, Part); 8] = [
     (".lora_A.weight", Part::Down),
     (".lora_A.default.weight", Part::Down),
@@ -74,8 +74,8 @@ impl PeftAdapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] and [`Error::Safetensors`] for files that cannot be read, [`Error::Adapter`] for options and tensors that
-    /// are not supported or contradict each other.
+    /// [`Error::Io`] and [`Error::Safetensors`] for files that cannot be read, [`Error::Adapter`] for options and
+    /// tensors that are unsupported or contradict each other.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let config = PeftConfig::read(folder)?;
@@ -90,17 +90,17 @@ impl PeftAdapter {
         for (key, tensor) in read_header(&file, &path)? {
             if float_type(tensor.dtype).is_none() {
                 return Err(wrong(format!(
-                    "{} is stored as {}; it can be F32, BF16 or F16",
+                    "{} is stored as {}; supported are F32, BF16 and F16",
                     readable(&key),
                     tensor.dtype
                 )));
             }
             let name = key.strip_prefix(PEFT_PREFIX);
-            let name = name.ok_or_else(|| wrong(format!("{} does not begin with {PEFT_PREFIX}", readable(&key))))?;
+            let name = name.ok_or_else(|| wrong(format!("{} does not start with {PEFT_PREFIX}", readable(&key))))?;
             let repeated = match PARTS.iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, *part))) {
                 Some((module, part)) => parts.entry(module.to_owned()).or_default().insert(part, tensor).is_some(),
                 None if is_other_method(name) => {
-                    return Err(wrong(format!("{} is no part of a plain LoRA adapter", readable(&key))));
+                    return Err(wrong(format!("{} does not belong to a plain LoRA adapter", readable(&key))));
                 }
                 None => replaced.insert(canonical(name.replacen(".base_layer.", ".", 1)), tensor).is_some(),
             };
@@ -109,15 +109,15 @@ impl PeftAdapter {
             }
         }
         if parts.is_empty() && replaced.is_empty() {
-            return Err(wrong("it holds no tensors".to_owned()));
+            return Err(wrong("the file contains no tensors".to_owned()));
         }
         let mut layers = BTreeMap::new();
         for (module, parts) in parts {
             let layer = layer(&file, &module, &parts, &config).map_err(|message| match message {
-                Fault::Here(message) => wrong(format!("{}: {message}", readable(&module))),
-                Fault::Config(error) => error,
+                LayerError::Message(message) => wrong(format!("{}: {message}", readable(&module))),
+                LayerError::Config(error) => error,
             })?;
-            // The name that checkpoints have of it, which is that of its weight.
+            // The module's name in checkpoints, derived from the name of its weight.
             let weight = canonical(format!("{module}.weight"));
             let name = weight.strip_suffix(".weight").unwrap_or(&weight).to_owned();
             if layers.insert(name, layer).is_some() {
@@ -127,16 +127,17 @@ impl PeftAdapter {
         Ok(Self { path, config, file, layers, replaced })
     }
 
-    /// `adapter_config.json`.
+    /// The configuration, `adapter_config.json`.
     pub fn config(&self) -> &PeftConfig {
         &self.config
     }
 
-    /// The changes of linear layers by their names in the checkpoint, for those who want to train them further.
+    /// The updates of linear layers by checkpoint name, for further training.
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] when the adapter changes anything else: tables, convolutions, biases, or whole modules.
+    /// [`Error::Adapter`] when the adapter changes anything else: embedding tables, convolutions, biases, or whole
+    /// modules.
     pub fn into_linear_layers(self) -> Result<BTreeMap<String, LoraLayer>, Error> {
         let other =
             self.layers.iter().find(|(_, layer)| layer.is_embedding || layer.bias.is_some() || layer.shape.len() != 2);
@@ -150,42 +151,42 @@ impl PeftAdapter {
         }
     }
 
-    /// Names that its tensors take the place of.
-    pub(super) fn replaces(&self) -> BTreeSet<&str> {
+    /// Names of the tensors that the adapter replaces.
+    pub(super) fn replaced_names(&self) -> BTreeSet<&str> {
         self.replaced.keys().map(String::as_str).collect()
     }
 }
 
-/// Whether a name belongs to another method than plain LoRA: DoRA's magnitudes, single tokens, and the like.
+/// Whether a tensor name belongs to another method than plain LoRA, such as DoRA magnitudes or trainable tokens.
 fn is_other_method(name: &str) -> bool {
     name.split('.')
         .any(|part| part.starts_with("lora_") || part == "token_adapter" || part.contains("trainable_tokens"))
 }
 
-enum Fault {
-    Here(String),
+enum LayerError {
+    Message(String),
     Config(Error),
 }
 
-impl From<String> for Fault {
+impl From<String> for LayerError {
     fn from(message: String) -> Self {
-        Self::Here(message)
+        Self::Message(message)
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for LayerError {
     fn from(error: Error) -> Self {
         Self::Config(error)
     }
 }
 
-/// Joins the parts of a module's change.
+/// Combines the tensors of a module's update.
 fn layer(
     file: &MappedFile,
     module: &str,
     parts: &BTreeMap<Part, StoredTensor>,
     config: &PeftConfig,
-) -> Result<LoraLayer, Fault> {
+) -> Result<LoraLayer, LayerError> {
     let is_embedding = parts.contains_key(&Part::EmbeddingDown) || parts.contains_key(&Part::EmbeddingUp);
     let [down_part, up_part] =
         if is_embedding { [Part::EmbeddingDown, Part::EmbeddingUp] } else { [Part::Down, Part::Up] };
@@ -194,9 +195,9 @@ fn layer(
     };
     let allowed = [down_part, up_part, if is_embedding { up_part } else { Part::UpBias }];
     if parts.keys().any(|part| !allowed.contains(part)) {
-        return Err("it has matrices of a layer and of a table".to_owned().into());
+        return Err("it has matrices of both a linear layer and an embedding table".to_owned().into());
     }
-    let shapes = || format!("its matrices are {:?} and {:?}, which do not fit", down.shape, up.shape);
+    let shapes = || format!("the shapes {:?} and {:?} of its matrices do not fit together", down.shape, up.shape);
     let (&[rank, ref inputs @ ..], &[outputs, up_rank, ref kernel @ ..]) = (down.shape.as_slice(), up.shape.as_slice())
     else {
         return Err(shapes().into());
@@ -211,26 +212,26 @@ fn layer(
     }
     let wanted = config.rank(module)?;
     if wanted != rank as f64 {
-        return Err(format!("its matrices are of rank {rank}, the configuration says {wanted}").into());
+        return Err(format!("its matrices have rank {rank}, but the configuration says {wanted}").into());
     }
     let scale = config.scale(module, rank)?;
     let (mut up, mut down) = (values(file, up)?, values(file, down)?);
     let mut shape = vec![outputs];
     shape.extend(inputs);
     if is_embedding {
-        // PEFT keeps the matrices of a table `[entries, width]` transposed.
+        // PEFT stores the matrices of an embedding table `[entries, width]` transposed.
         (up, down) = (transposed(&down, rank), transposed(&up, outputs));
         shape.reverse();
     }
     let bias = match parts.get(&Part::UpBias) {
         Some(bias) if bias.shape == [outputs] => Some(values(file, bias)?),
-        Some(bias) => return Err(format!("its bias is {:?}, which does not fit", bias.shape).into()),
+        Some(bias) => return Err(format!("its bias has the shape {:?} instead of [{outputs}]", bias.shape).into()),
         None => None,
     };
     Ok(LoraLayer { rank, scale, up, down, shape, bias, is_embedding })
 }
 
-/// The values of a tensor.
+/// Reads the values of a tensor.
 fn values(file: &MappedFile, tensor: &StoredTensor) -> Result<Vec<f32>, String> {
     let (Some(float), Some(bytes)) = (float_type(tensor.dtype), file.get(tensor.range.clone())) else {
         return Err("it cannot be read".to_owned());
@@ -240,11 +241,11 @@ fn values(file: &MappedFile, tensor: &StoredTensor) -> Result<Vec<f32>, String> 
     if values.iter().all(|value| value.is_finite()) {
         Ok(values)
     } else {
-        Err("it holds a value that is not finite".to_owned())
+        Err("it contains a value that is not finite".to_owned())
     }
 }
 
-/// A matrix of so many rows with rows and columns exchanged.
+/// Transposes a matrix with `rows` rows.
 fn transposed(values: &[f32], rows: usize) -> Vec<f32> {
     let columns = values.len() / rows.max(1);
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()

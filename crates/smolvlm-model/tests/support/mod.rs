@@ -1,6 +1,6 @@
-//! What the tests of this crate share: a small configuration and checkpoints made on the spot.
+//! Helpers of this crate's tests: a small configuration and generated checkpoints.
 
-// Each test binary uses its own part of this.
+// Each test binary uses only a part of this module.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ pub const SEED: u64 = 42;
 pub const HEAD: &str = "lm_head.weight";
 pub const EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
 
-/// A model of 31 thousand parameters that has every part: grouped heads, two layers on each side, four features a tile.
+/// A model of 31 thousand parameters with all features: grouped-query attention, two layers each in vision encoder and
+/// text model, four features per tile.
 pub fn config() -> ModelConfig {
     let json = r#"{
         "model_type": "smolvlm", "image_token_id": 90, "scale_factor": 2, "tie_word_embeddings": false,
@@ -52,7 +53,7 @@ pub struct Stored {
 
 pub type Checkpoint = BTreeMap<String, Stored>;
 
-/// The tensors that [`write_random_checkpoint`] writes, to be changed by a test.
+/// The tensors that [`write_random_checkpoint`] writes, for modification by a test.
 pub fn checkpoint(config: &ModelConfig, float: FloatType) -> Checkpoint {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
@@ -78,7 +79,7 @@ pub fn write(tensors: &Checkpoint, path: &Path) {
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-/// A folder that holds the tensors as `model.safetensors`.
+/// Creates a folder with the tensors as `model.safetensors`.
 pub fn folder(tensors: &Checkpoint) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     write(tensors, &folder.path().join("model.safetensors"));
@@ -93,18 +94,18 @@ pub fn load(config: &ModelConfig, tensors: &Checkpoint) -> Result<(SmolVlmModel,
 
 /// All parameters of a module, by path.
 pub fn parameters(model: &SmolVlmModel) -> BTreeMap<String, TensorData> {
-    let mut seen = Seen::default();
-    model.visit(&mut seen);
-    seen.found
+    let mut collector = Collector::default();
+    model.visit(&mut collector);
+    collector.found
 }
 
 #[derive(Default)]
-struct Seen {
+struct Collector {
     path: ParameterPath,
     found: BTreeMap<String, TensorData>,
 }
 
-impl ModuleVisitor for Seen {
+impl ModuleVisitor for Collector {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -118,7 +119,7 @@ impl ModuleVisitor for Seen {
     }
 }
 
-/// A number of its own for every call, the same in every run (xorshift, Marsaglia 2003).
+/// A deterministic pseudorandom number generator (xorshift, Marsaglia 2003).
 pub struct Numbers(pub u64);
 
 impl Numbers {
