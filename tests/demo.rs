@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use smolvlm::{Conversation, Dtype, Message, Options, Rgb, SmolVlm, Source};
-use smolvlm_tests::{crc32, exact, golden_root, read_json};
 use smolvlm_synth::{Kind, Split, is_right, sample, write_jsonl};
+use smolvlm_tests::{crc32, exact, golden_root, read_json};
 use tempfile::TempDir;
 
 /// Questions of each kind in the goldens.

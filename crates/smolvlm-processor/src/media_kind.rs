@@ -17,7 +17,7 @@ use crate::source::{ImageSource, VideoSource, scheme};
 /// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
 /// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known;
 /// [`Processor::content`](crate::Processor::content) fetches them.
-pub fn media_kind(place: &str) -> MediaKind {
+pub fn media_kind(source: &str) -> MediaKind {
     let at = Position::default();
     let kind = match scheme(source) {
         Some("data") => {
