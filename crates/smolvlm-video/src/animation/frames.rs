@@ -96,7 +96,7 @@ fn microseconds(delay: Delay) -> u64 {
 
 fn image_error(error: ImageError) -> Error {
     match error {
-        ImageError::Limit { what, found, limit, .. } => Error::Limit { what, found, limit },
+        ImageError::Limit { what, found, limit, raise } => Error::Limit { what, found, limit, raise },
         ImageError::Decode { message, .. } => Error::Decode { message },
         error => Error::Decode { message: error.to_string() },
     }
