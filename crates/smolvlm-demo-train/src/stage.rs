@@ -121,7 +121,7 @@ impl Stage {
                 3 | 5 => close_up(split, index),
                 _ => without_text(split, index),
             },
-            Self::Far => sample_about(turn(FAR, index), split, index, QUESTIONS),
+            Self::Far => sample_about(kind_at(FAR, index), split, index, QUESTIONS),
             Self::Letters => match index % 6 {
                 0 => without_text(split, NEW_INDICES + index),
                 1 => few_characters(split, index),
