@@ -83,7 +83,7 @@ fn prompts_frames_and_pixels() {
             assert_pixels(&case, &batch);
 
             // Our own prompt text: every video states its own number of frames.
-            let own = processor(&checkpoint, &case, VideoPromptStyle::Own);
+            let own = processor(&checkpoint, &case, VideoPromptStyle::PerVideo);
             let batch = own.process(&conversations, &RenderOptions::answer()).unwrap();
             assert_eq!(json!(batch.prompts), expected["prompts_own_count"], "{}", case.name);
         }
