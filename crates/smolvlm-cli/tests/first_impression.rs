@@ -13,7 +13,7 @@ fn describe(media: &[&str]) -> String {
 
 #[test]
 fn a_picture_is_described_without_a_question() {
-    let shapes = "An orange triangle at the top, a green star on the left, an orange heart in the center, \
+    let shapes = "An orange triangle at the top, a green star on the left, an orange heart in the centre, \
                   a green diamond at the bottom right.\n";
     assert_eq!(describe(&["shapes.png"]), shapes);
 }
