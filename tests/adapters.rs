@@ -213,7 +213,7 @@ fn unusable_adapters_are_refused_with_an_explanation() {
     };
     let gqa = || Source::directory(model_folder("gqa-256m"));
     for (adapters, expected) in [
-        (vec![adapter("adapters/module").weight(0.5)], "weight can be 1 only"),
+        (vec![adapter("adapters/module").weight(0.5)], "its weight must be 1"),
         (vec![adapter("adapters/module"), adapter("adapters/patterns")], "cannot be combined"),
         (vec![adapter("adapters/patterns"), adapter("adapters/module")], "cannot be combined"),
         (vec![adapter("adapter").weight(f32::NAN)], "weight is NaN"),
