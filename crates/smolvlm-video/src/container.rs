@@ -1,7 +1,7 @@
 //! Video containers, whichever way they are decoded.
 
 use crate::index::{Index, Packet, PacketScan};
-use crate::limits::{Deadline, check};
+use crate::limits::Deadline;
 use crate::ratio::TimeBase;
 use crate::structure::Structure;
 use crate::timeline::repair;
@@ -208,7 +208,7 @@ fn find_frames(
             let mut times = Vec::new();
             decoder.decode_times(None, deadline, &mut |time| {
                 times.push(time);
-                check("the number of frames", times.len() as u64, limits.max_frames as u64)
+                limits.check_frames(times.len())
             })?;
             // More packets without a frame would be fields, or hidden frames.
             let is_trimmed = counted.is_some_and(|index| index.frames == times.len() + 1);
@@ -285,11 +285,4 @@ impl<D: Decoder> FrameSource for Container<D> {
         }
         self.decoder.read(&self.index, indices, Deadline::after(self.limits.deadline), sink)
     }
-}
-
-/// Checks the size of a frame.
-pub(crate) fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), Error> {
-    check("a frame's width in pixels", width.into(), limits.image.max_width.into())?;
-    check("a frame's height in pixels", height.into(), limits.image.max_height.into())?;
-    check("a frame's number of pixels", u64::from(width) * u64::from(height), limits.image.max_pixels)
 }

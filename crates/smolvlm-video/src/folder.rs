@@ -1,6 +1,6 @@
 //! Folders of images as videos.
 
-use crate::limits::{Deadline, check};
+use crate::limits::Deadline;
 use crate::sniff::is_frame;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, VideoMetadata, VideoNote};
 use smolvlm_image::{decode_file, file_dimensions};
@@ -51,7 +51,7 @@ impl FrameFolder {
     /// [`Error::NoFrames`], [`Error::UnreadableFolder`] when none of the files can be read, [`Error::Limit`],
     /// [`Error::Deadline`], and [`Error::Frame`] for an image beyond the limits or a file that may not be read.
     pub fn new(files: Vec<PathBuf>, limits: &Limits) -> Result<Self, Error> {
-        check("the number of frames", files.len() as u64, limits.max_frames as u64)?;
+        limits.check_frames(files.len())?;
         let deadline = Deadline::after(limits.deadline);
         let mut unreadable = Unreadable::default();
         let (mut readable, mut size) = (Vec::with_capacity(files.len()), None);
@@ -167,7 +167,7 @@ pub fn frame_files(folder: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error
         let path = entry.map_err(io)?.path();
         if is_frame(&path) && path.is_file() {
             files.push(path);
-            check("the number of frames", files.len() as u64, limits.max_frames as u64)?;
+            limits.check_frames(files.len())?;
         }
     }
     // Names that differ in bytes that are not UTF-8 keep an order, too.

@@ -1,6 +1,6 @@
 //! Videos that are lists of images: files, bytes, decoded frames.
 
-use crate::limits::{Deadline, check};
+use crate::limits::Deadline;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
 use smolvlm_image::{Rgb, decode, decode_file, dimensions, file_dimensions};
 use std::borrow::Cow;
@@ -40,7 +40,7 @@ impl Frames {
         limits: &Limits,
     ) -> Result<Self, Error> {
         let first = images.first().ok_or(Error::NoFrames)?;
-        check("the number of frames", images.len() as u64, limits.max_frames as u64)?;
+        limits.check_frames(images.len())?;
         let (height, width) = size(first, &limits.image).map_err(|source| Error::Frame { index: 0, source })?;
         let metadata = VideoMetadata { frames: images.len(), fps, duration, height, width };
         Ok(Self { images, metadata, limits: limits.clone() })

@@ -1,7 +1,7 @@
 //! The frames that a container holds, found by reading its packets without decoding them.
 
 use crate::Error;
-use crate::limits::check;
+use crate::limits::check_frames;
 
 /// A packet of a video stream; times in the stream's time base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl PacketScan {
         }
         self.frames += 1;
         self.newest = Some(packet);
-        check("the number of frames", self.frames as u64, max_frames as u64)?;
+        check_frames(self.frames, max_frames)?;
         if let Some(time) = packet.dts {
             if let Some(&before) = self.dts.last() {
                 let is_gap = |gap| time.saturating_sub(before) > gap;

@@ -1,7 +1,7 @@
 //! Video containers through FFmpeg's libraries.
 
 use crate::color::{Converter, decode_error};
-use crate::container::{Bytes, Decoder, Stream, check_size};
+use crate::container::{Bytes, Decoder, Stream};
 use crate::display_matrix::exif_orientation;
 use crate::index::{Index, Packet};
 use crate::limits::Deadline;
@@ -156,7 +156,7 @@ impl Reader {
         let kind = threading::Config::kind(threading::Type::Frame);
         context.set_threading(threading::Config { count: limits.decoder_threads(), ..kind });
         let decoder = context.decoder().video().map_err(decode_error)?;
-        check_size(decoder.width(), decoder.height(), limits)?;
+        limits.check_frame_size(decoder.width(), decoder.height())?;
         let matrix = video.side_data().find(|data| data.kind() == side_data::Type::DisplayMatrix);
         let ratio = |rate: Rational| {
             let (num, den) = (u64::try_from(rate.numerator()).ok()?, u64::try_from(rate.denominator()).ok()?);
@@ -303,7 +303,7 @@ impl Reader {
 
     /// The frame in RGB, upright.
     fn image(&self, converter: &mut Converter, limits: &Limits, exif: u8) -> Result<Rgb, Error> {
-        check_size(self.frame.width(), self.frame.height(), limits)?;
+        limits.check_frame_size(self.frame.width(), self.frame.height())?;
         Ok(converter.rgb(&self.frame)?.turned(exif))
     }
 }

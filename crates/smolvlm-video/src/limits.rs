@@ -45,22 +45,53 @@ impl Default for Limits {
     }
 }
 
-/// Refuses what is too large; `what` names the quantity and its unit.
-pub(crate) fn check(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
-    if found > limit { Err(Error::Limit { what, found, limit, raise: raised_by(what) }) } else { Ok(()) }
+impl Limits {
+    /// Checks the size of a video file.
+    pub(crate) fn check_bytes(&self, bytes: u64) -> Result<(), Error> {
+        check("the video's size in bytes", bytes, self.max_bytes, "Limits::max_bytes")
+    }
+
+    /// Checks the size of a file that is read into memory.
+    pub(crate) fn check_image_bytes(&self, bytes: usize) -> Result<(), Error> {
+        check("the file's size in bytes", bytes as u64, self.image.max_bytes, "Limits::image.max_bytes")
+    }
+
+    /// Checks the number of frames of a video.
+    pub(crate) fn check_frames(&self, frames: usize) -> Result<(), Error> {
+        check_frames(frames, self.max_frames)
+    }
+
+    /// Checks the number of frames that become tiles.
+    pub(crate) fn check_sampled_frames(&self, frames: usize) -> Result<(), Error> {
+        let limit = self.max_sampled_frames as u64;
+        check("the number of sampled frames", frames as u64, limit, "Limits::max_sampled_frames")
+    }
+
+    /// Checks the size of a frame.
+    pub(crate) fn check_frame_size(&self, width: u32, height: u32) -> Result<(), Error> {
+        const WIDTH: &str = "--max-image-side or Limits::image.max_width";
+        const HEIGHT: &str = "--max-image-side or Limits::image.max_height";
+        check("a frame's width in pixels", width.into(), self.image.max_width.into(), WIDTH)?;
+        check("a frame's height in pixels", height.into(), self.image.max_height.into(), HEIGHT)?;
+        self.check_frame_pixels(width, height)
+    }
+
+    /// Checks the number of pixels of a frame, without its sides.
+    pub(crate) fn check_frame_pixels(&self, width: u32, height: u32) -> Result<(), Error> {
+        let pixels = u64::from(width) * u64::from(height);
+        let raise = "--max-image-pixels or Limits::image.max_pixels";
+        check("a frame's number of pixels", pixels, self.image.max_pixels, raise)
+    }
 }
 
-/// The option of the command, if there is one, and the field of [`Limits`] that raise the limit of a quantity.
-fn raised_by(what: &str) -> &'static str {
-    match what {
-        "a frame's number of pixels" => "--max-image-pixels or Limits::image.max_pixels",
-        "a frame's width in pixels" => "--max-image-side or Limits::image.max_width",
-        "a frame's height in pixels" => "--max-image-side or Limits::image.max_height",
-        "the file's size in bytes" => "Limits::image.max_bytes",
-        "the video's size in bytes" => "Limits::max_bytes",
-        "the number of sampled frames" => "Limits::max_sampled_frames",
-        _ => "Limits::max_frames",
-    }
+/// Checks the number of frames of a video against [`Limits::max_frames`].
+pub(crate) fn check_frames(frames: usize, max_frames: usize) -> Result<(), Error> {
+    check("the number of frames", frames as u64, max_frames as u64, "Limits::max_frames")
+}
+
+/// Rejects a quantity beyond its limit. `raise` names the command's option, if there is one, and the field of [`Limits`].
+fn check(what: &'static str, found: u64, limit: u64, raise: &'static str) -> Result<(), Error> {
+    if found > limit { Err(Error::Limit { what, found, limit, raise }) } else { Ok(()) }
 }
 
 /// Time that runs out.

@@ -2,7 +2,6 @@
 
 use crate::animation::Animation;
 use crate::container::{Bytes, Container};
-use crate::limits::check;
 use crate::programs::Programs;
 use crate::{Error, FrameFolder, FrameImage, FrameSource, Frames, Limits, MediaKind};
 use image::ImageFormat;
@@ -50,7 +49,7 @@ fn open_by(input: VideoInput<'_>, limits: &Limits, container: OpenContainer) -> 
     match input {
         VideoInput::Path(path) => open_path(path, limits, container).map_err(|error| error.in_file(path)),
         VideoInput::Bytes(bytes) => {
-            check("the video's size in bytes", bytes.len() as u64, limits.max_bytes)?;
+            limits.check_bytes(bytes.len() as u64)?;
             if bytes.is_empty() {
                 return Err(Error::Empty);
             }
@@ -76,7 +75,7 @@ fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<B
     if metadata.len() == 0 {
         return Err(Error::Empty);
     }
-    check("the video's size in bytes", metadata.len(), limits.max_bytes)?;
+    limits.check_bytes(metadata.len())?;
     let mut file = File::open(path).map_err(io)?;
     let name = path.to_str().unwrap_or_default();
     let kind = MediaKind::of_bytes(&mut BufReader::new(&mut file), name).map_err(io)?;
@@ -104,7 +103,7 @@ fn image_format(head: &[u8], kind: Option<MediaKind>) -> Option<ImageFormat> {
 
 /// An animation, or a video of one image.
 fn images(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
-    check("the file's size in bytes", bytes.len() as u64, limits.image.max_bytes)?;
+    limits.check_image_bytes(bytes.len())?;
     Ok(match Animation::open(bytes.clone(), format, limits)? {
         Some(animation) => Box::new(animation),
         None => Box::new(Frames::new(vec![FrameImage::Bytes(bytes)], None, None, limits)?),

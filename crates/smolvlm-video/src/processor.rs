@@ -1,6 +1,5 @@
 //! Videos to tiles.
 
-use crate::limits::check;
 use crate::plan::DEFAULT_FRAMES;
 use crate::{Error, FramePlan, FrameSource, FrameStamp, Limits, VideoMetadata, VideoNote};
 use smolvlm_config::{MAX_LONGEST_EDGE, Size, VideoProcessorConfig};
@@ -107,7 +106,7 @@ impl VideoProcessor {
         if indices.len() > limit && !has_times && !self.samples_images {
             return Err(Error::TooManyImages { frames: indices.len(), limit });
         }
-        check("the number of sampled frames", indices.len() as u64, limit as u64)?;
+        self.limits.check_sampled_frames(indices.len())?;
         let stamps = indices.into_iter().map(|index| source.stamp(index)).collect();
         Ok(VideoPlan { stamps, metadata, notes: source.notes().to_vec() })
     }

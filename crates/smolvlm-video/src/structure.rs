@@ -20,6 +20,9 @@ pub(crate) enum Structure {
 /// Boxes or chunks after which a file is taken for whole.
 const MAX_BOXES: usize = 1 << 20;
 
+/// More bytes at the end of a stream than one packet or page has.
+const PACKET_TAIL: u64 = 1 << 17;
+
 impl Structure {
     /// Reads the lengths that a file announces.
     pub(crate) fn of(file: &mut (impl Read + Seek)) -> io::Result<Self> {
@@ -172,7 +175,7 @@ fn flv(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
 /// The end code of an MPEG program stream, which a whole file need not have, or else the length of its last packet (ISO/IEC
 /// 13818-1, section 2.5).
 fn program_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
-    let tail = tail(file, len)?;
+    let tail = tail(file, len, PACKET_TAIL)?;
     if tail.ends_with(&[0, 0, 1, 0xb9]) {
         return Ok(Structure::Whole);
     }
@@ -204,7 +207,7 @@ fn transport_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Struc
 
 /// The last page of an Ogg file, which ends a stream (RFC 3533, section 6).
 fn ogg(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
-    let tail = tail(file, len)?;
+    let tail = tail(file, len, PACKET_TAIL)?;
     let Some(at) = tail.windows(5).rposition(|bytes| bytes == b"OggS\0") else { return Ok(Structure::Unknown) };
     let page = &tail[at..];
     let sizes = page.get(26).and_then(|&segments| page.get(27..27 + usize::from(segments)));
@@ -214,20 +217,17 @@ fn ogg(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
     Ok(if end <= page.len() && is_last { Structure::Whole } else { Structure::CutOff })
 }
 
-/// The last bytes of a file, more than one packet or page.
-fn tail(file: &mut (impl Read + Seek), len: u64) -> io::Result<Vec<u8>> {
-    const TAIL: u64 = 1 << 17;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+/// The last `count` bytes of a file, or all of a shorter one.
+fn tail(file: &mut (impl Read + Seek), len: u64, count: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(len.saturating_sub(count)))?;
     let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
+    file.take(count).read_to_end(&mut tail)?;
     Ok(tail)
 }
 
 /// The end marker of the last JPEG of a stream; zeros may follow it.
 fn jpegs(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
-    file.seek(SeekFrom::Start(len.saturating_sub(4096)))?;
-    let mut tail = Vec::new();
-    file.take(4096).read_to_end(&mut tail)?;
+    let tail = tail(file, len, 4096)?;
     let end = tail.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
     Ok(if tail[..end].ends_with(&[0xff, 0xd9]) { Structure::Whole } else { Structure::PartialFrame })
 }

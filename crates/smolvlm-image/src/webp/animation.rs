@@ -79,7 +79,6 @@ impl<'a> WebpAnimation<'a> {
         Ok(Some(WebpFrame {
             canvas: &self.canvas,
             has_alpha: self.container.has_alpha,
-            size: (self.container.width, self.container.height),
             start,
             duration: frame.duration,
         }))
@@ -90,7 +89,6 @@ impl<'a> WebpAnimation<'a> {
 pub struct WebpFrame<'a> {
     canvas: &'a Canvas,
     has_alpha: bool,
-    size: (u32, u32),
     start: u64,
     duration: u32,
 }
@@ -108,6 +106,6 @@ impl WebpFrame<'_> {
 
     /// The whole canvas in RGB. Transparency is laid over white if the file announces alpha, else ignored.
     pub fn rgb(&self) -> Rgb {
-        Rgb::from_parts(self.size.0, self.size.1, self.canvas.rgb(self.has_alpha))
+        Rgb::from_parts(self.canvas.width, self.canvas.height, self.canvas.rgb(self.has_alpha))
     }
 }

@@ -8,8 +8,10 @@ const CLEAR: [u8; 4] = [0; 4];
 
 /// The canvas after some frames.
 pub(super) struct Canvas {
-    width: u32,
-    height: u32,
+    /// Width in pixels.
+    pub(super) width: u32,
+    /// Height in pixels.
+    pub(super) height: u32,
     pixels: Vec<[u8; 4]>,
     previous: Option<Previous>,
 }

@@ -13,7 +13,7 @@ const RIFF: usize = 12;
 const ANIMATION: u8 = 1 << 1;
 const XMP: u8 = 1 << 2;
 const EXIF: u8 = 1 << 3;
-const ALPHA: u8 = 1 << 4;
+pub(super) const ALPHA: u8 = 1 << 4;
 const ICC: u8 = 1 << 5;
 
 /// A WebP file whose chunks have been listed. All frames are within the canvas.

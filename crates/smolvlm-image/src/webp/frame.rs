@@ -2,6 +2,7 @@
 
 use super::bitstream::Header;
 use super::chunks::{Chunk, HEADER};
+use super::container::ALPHA;
 use crate::color::{Color, RowFormat, Samples};
 use image_webp::WebPDecoder;
 use rayon::prelude::*;
@@ -79,7 +80,6 @@ impl Frame<'_> {
 
     /// A still WebP file of this frame alone.
     fn file(&self) -> Vec<u8> {
-        const ALPHA: u8 = 1 << 4;
         let has_alpha = self.alpha.is_some() || &self.image.kind == b"VP8L";
         let length = self.image.padded.len() + self.alpha.map_or(0, <[u8]>::len) + 6 * HEADER;
         let mut file = Vec::with_capacity(length);

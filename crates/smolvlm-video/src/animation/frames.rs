@@ -1,6 +1,5 @@
 //! The frames of an animation, one after the other.
 
-use crate::limits::check;
 use crate::{Error, Limits};
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
@@ -61,8 +60,7 @@ impl<'a> Frames<'a> {
             _ => Ok(None),
         };
         let Some((size, frames)) = opened.map_err(decode_error)? else { return Ok(None) };
-        let pixels = u64::from(size.0) * u64::from(size.1);
-        check("a frame's number of pixels", pixels, limits.image.max_pixels)?;
+        limits.check_frame_pixels(size.0, size.1)?;
         Ok(Some(Self { size, is_cut_off: false, decoder: Decoder::Image(frames) }))
     }
 

@@ -2,7 +2,7 @@
 
 mod frames;
 
-use crate::limits::{Deadline, check};
+use crate::limits::Deadline;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata, VideoNote};
 use frames::Frames;
 use image::ImageFormat;
@@ -45,7 +45,7 @@ impl Animation {
             };
             starts.push(end);
             end = end.saturating_add(frame.duration);
-            check("the number of frames", starts.len() as u64, limits.max_frames as u64)?;
+            limits.check_frames(starts.len())?;
         }
         drop(frames);
         let count = starts.len() as u64;

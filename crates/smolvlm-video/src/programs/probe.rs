@@ -1,6 +1,6 @@
 //! What `ffprobe` prints about a file.
 
-use crate::container::{Stream, check_size};
+use crate::container::Stream;
 use crate::display_matrix::exif_orientation;
 use crate::index::Packet;
 use crate::matrix::{BT601, BT709, BT2020, Matrix, SMPTE240M};
@@ -98,7 +98,7 @@ impl Probe {
         let size = |name| number(stream, name).and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
         // The first picture would tell it.
         let (height, width) = size("height").zip(size("width")).ok_or(Error::NoWholeFrame)?;
-        check_size(width, height, limits)?;
+        limits.check_frame_size(width, height)?;
         let ratio =
             |name| fraction(stream, name).and_then(|(num, den)| Ratio::new(num.try_into().ok()?, den.try_into().ok()?));
         let rate = |name| ratio(name).filter(|rate| rate.numerator() > 0);
