@@ -113,4 +113,4 @@ def write_training_case(folder, checkpoint, media):
     weights = {name: value.detach().flatten()[::STRIDE].clone() for name, value in model.named_parameters()}
     write_tensors(folder / "expected.safetensors", weights)
     record = {"conversations": CONVERSATIONS, "options": OPTIONS, "stride": STRIDE, "losses": losses, "norms": norms}
-    write_json(folder / "training.json", record | {"learnt": targets, "versions": versions()})
+    write_json(folder / "training.json", record | {"loss_tokens": targets, "versions": versions()})

@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz`: libFuzzer over everything that reads bytes from outside.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+use std::process::Command;
 
 use crate::process::{execute, execute_with, root, target};
 
@@ -62,7 +63,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn fuzz(name: &str, seeds: &[&str], binary: &PathBuf, folder: &std::path::Path, seconds: u32) -> Result<(), String> {
+fn fuzz(name: &str, seeds: &[&str], binary: &Path, folder: &Path, seconds: u32) -> Result<(), String> {
     // What the fuzzer finds worth keeping goes to the first folder, the others are only read.
     let corpus = folder.join("corpus").join(name);
     let failures = folder.join("failures").join(name);
@@ -86,7 +87,7 @@ fn fuzz(name: &str, seeds: &[&str], binary: &PathBuf, folder: &std::path::Path, 
 }
 
 fn host_triple() -> Result<String, String> {
-    let output = std::process::Command::new("rustc").args(["--print", "host-tuple"]).output();
+    let output = Command::new("rustc").args(["--print", "host-tuple"]).output();
     let output = output.map_err(|error| format!("cannot start rustc: {error}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -64,8 +64,8 @@ pub struct Describe {
     /// stdin
     #[arg(required = true, value_name = "MEDIA")]
     pub media: Vec<OsString>,
-    /// What to ask [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
-    /// first medium is one]
+    /// Question [default: the checkpoint's default_prompts, else "Can you describe this image?", or "... video?" if the
+    /// first input is a video]
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
     /// Treat every file as a video, regardless of its content

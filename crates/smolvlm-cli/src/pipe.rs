@@ -15,7 +15,7 @@ const HEAD: u64 = 1 << 20;
 ///
 /// # Errors
 ///
-/// A pipe that cannot be read, or holds more than a video may have.
+/// A pipe that cannot be read, or that exceeds the size limit of videos.
 pub fn read(place: &OsStr, as_video: bool) -> Result<Option<Content>, Failure> {
     let path = Path::new(place);
     let failed = |source| Failure::Read { path: path.to_owned(), source };

@@ -121,7 +121,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// The image or video at an `http:` or `https:` URL, whichever its bytes are, or else its name says.
+    /// Downloads an `http:` or `https:` URL and detects whether it is an image or a video, from its content or otherwise
+    /// from its name.
     pub(crate) fn fetched(&mut self, url: &str, at: Position) -> Result<Content, Error> {
         self.policy.check_image(&ImageSource::Url(url.to_owned()), at)?;
         let bytes = self.download(url, self.limits.max_video_bytes, false, at)?;
@@ -291,7 +292,7 @@ impl File<'_> {
         image.map(Cow::Owned).map_err(|source| self.image_error(source, at))
     }
 
-    /// What it holds.
+    /// Detects the kind of the file.
     fn kind(&self) -> Option<MediaKind> {
         match self {
             Self::Path { path, .. } => MediaKind::of_path(path),
@@ -309,7 +310,7 @@ impl File<'_> {
     }
 }
 
-/// Whether the bytes are no image.
+/// Whether the image format was not recognized.
 fn is_unknown(error: &smolvlm_image::Error) -> bool {
     match error {
         smolvlm_image::Error::File { source, .. } => is_unknown(source),

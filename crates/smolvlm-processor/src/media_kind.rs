@@ -14,9 +14,9 @@ use crate::message::Content;
 use crate::processor::Processor;
 use crate::source::{ImageSource, VideoSource, scheme};
 
-/// Whether a path or URL names an image or a video: by what a file or `data:` URL holds, or else by its name. A folder is a video;
-/// what neither content nor name tells is an image. Of `http:` and `https:` URLs only the name is known;
-/// [`Processor::content`](crate::Processor::content) fetches them.
+/// Detects whether a path or URL refers to an image or a video, from the content of a file or `data:` URL, or otherwise
+/// from the name. A folder is a video; an image is assumed if neither content nor name tells. For `http:` and `https:`
+/// URLs only the name is used; [`Processor::content`](crate::Processor::content) downloads them.
 pub fn media_kind(source: &str) -> MediaKind {
     let at = Position::default();
     let kind = match scheme(source) {
@@ -33,11 +33,11 @@ pub fn media_kind(source: &str) -> MediaKind {
 }
 
 impl Processor {
-    /// The image or video at a path or URL, by what it holds, as [`media_kind`] says. What is at an `http:` or `https:` URL is
-    /// fetched here, once, within the limits and the media policy: its name need not tell what it is.
+    /// The image or video at a path or URL, detected as by [`media_kind`]. An `http:` or `https:` URL is downloaded once,
+    /// within the limits and the media policy, and its kind is detected from the content.
     ///
     /// # Errors
-    /// Those of fetching a URL.
+    /// [`Error::NotAllowed`] and the errors of downloads.
     pub fn content(&self, place: &str) -> Result<Content, Error> {
         if matches!(scheme(place), Some("http" | "https")) {
             return Opener::new(self, false).fetched(place, Position::default());
@@ -49,7 +49,7 @@ impl Processor {
     }
 }
 
-/// What bytes hold; none if that tells nothing.
+/// Detects the kind of a file from its bytes; none if it is not recognized.
 pub(crate) fn kind_of_bytes(bytes: &[u8]) -> Option<MediaKind> {
     MediaKind::of_bytes(&mut Cursor::new(bytes), "").ok().flatten()
 }

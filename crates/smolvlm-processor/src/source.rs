@@ -53,9 +53,9 @@ pub enum VideoSource {
 pub struct FrameList {
     /// The frames in order.
     pub images: Vec<ImageSource>,
-    /// Frames a second. With it they are sampled like those of any other video. Without it they are all used, unless
-    /// [`Processor::sampling_images`](crate::Processor::sampling_images) is set, and the prompt counts their times at 24 frames a
-    /// second, as the reference does.
+    /// Frames per second. If set, the frames are sampled like those of any other video. Otherwise all frames are used,
+    /// unless [`Processor::sampling_images`](crate::Processor::sampling_images) is set, and their timestamps in the
+    /// prompt assume 24 frames per second, as in the reference.
     pub fps: Option<Ratio>,
     /// Duration of the video in seconds. If not set, the prompt uses the time of the last frame.
     pub duration: Option<Ratio>,

@@ -69,7 +69,7 @@ fn check(folder: &Path) {
     let near = |found: f64, wanted: f64| (found - wanted).abs() <= 1e-4 * (1.0 + wanted.abs());
     let (losses, norms) = (list(&record["losses"]), list(&record["norms"]));
     for ((step, loss), norm) in kept.0.iter().zip(losses).zip(norms) {
-        assert_eq!(step.targets as u64, record["learnt"].as_u64().unwrap());
+        assert_eq!(step.targets as u64, record["loss_tokens"].as_u64().unwrap());
         assert!(near(step.loss, loss), "step {}: loss {} instead of {loss}", step.step, step.loss);
         assert!(near(step.grad_norm, norm), "step {}: norm {} instead of {norm}", step.step, step.grad_norm);
     }

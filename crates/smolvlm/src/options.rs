@@ -31,8 +31,8 @@ pub struct Options {
     pub resize: ResizePolicy,
     /// Frames per second to sample from videos; as in the checkpoint if none.
     pub video_fps: Option<f64>,
-    /// Most frames to sample from a video; none leaves it to the checkpoint. Of a folder or list of images without times, all are used
-    /// unless this is set.
+    /// Maximum number of frames to sample from a video; as in the checkpoint if none. All images of a folder, or of a
+    /// list without a frame rate, are used unless this is set.
     pub video_frames: Option<u32>,
     /// The text that prompts contain around video frames.
     pub video_prompt_style: VideoPromptStyle,

@@ -8,7 +8,7 @@ use smolvlm::{Content, Conversation, Message, Options};
 /// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
 /// printed at the end.
 pub fn run(args: &Describe) -> Result<(), Failure> {
-    // A pipe is read before a model is loaded for nothing.
+    // Pipes are read first, so that an error does not wait for the model to load.
     let mut piped = Vec::with_capacity(args.media.len());
     for medium in &args.media {
         piped.push(pipe::read(medium, args.as_video)?);
