@@ -12,10 +12,7 @@ const QUESTIONS: &[(&[&str], &str)] = &[
 ];
 
 /// Builds the release binary and asks the model that comes with it about pictures and a clip of this repository.
-pub fn run(rest: &[String]) -> Result<(), String> {
-    if !rest.is_empty() {
-        return Err(format!("demo takes no words, not {rest:?}"));
-    }
+pub fn run() -> Result<(), String> {
     cargo("build --release --package smolvlm-cli")?;
     let binary = release_binary("smolvlm");
     for (media, question) in QUESTIONS {

@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer over everything that reads bytes from outside.
 
+use clap::builder::PossibleValuesParser;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -31,24 +32,18 @@ const FLAGS: &[&str] = &[
 /// Largest input. Real files are cut or left out, so that many inputs are tried in a second.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Runs the named target, or all of them, for `--seconds N` each (20 by default).
-pub fn run(args: &[String]) -> Result<(), String> {
-    let mut seconds = 20;
-    let mut wanted = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--seconds" => {
-                let value = args.next().and_then(|value| value.parse().ok());
-                seconds = value.ok_or("--seconds needs a whole number")?;
-            }
-            name if TARGETS.iter().any(|(target, _)| *target == name) => wanted.push(name),
-            other => {
-                let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-                return Err(format!("no fuzz target '{other}'; there are {}", names.join(", ")));
-            }
-        }
-    }
+#[derive(clap::Args)]
+pub struct Args {
+    /// Targets; all of them if none is named
+    #[arg(value_parser = PossibleValuesParser::new(TARGETS.iter().map(|(name, _)| *name)))]
+    targets: Vec<String>,
+    /// Seconds per target
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+}
+
+/// Builds all targets and runs the selected ones.
+pub fn run(args: &Args) -> Result<(), String> {
     let folder = target().join("fuzz");
     let folder_name = folder.to_string_lossy().into_owned();
     // A target triple keeps the flags away from build scripts and procedural macros.
@@ -57,8 +52,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let variables = [("CARGO_ENCODED_RUSTFLAGS", flags.as_str()), ("CARGO_TARGET_DIR", folder_name.as_str())];
     let build = ["build", "--release", "--manifest-path", "tests/fuzz/Cargo.toml", "--target", &triple];
     execute_with(&variables, "cargo", build)?;
-    for (name, seeds) in TARGETS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
-        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, seconds)?;
+    let selected = |name: &str| args.targets.is_empty() || args.targets.iter().any(|target| target == name);
+    for (name, seeds) in TARGETS.iter().filter(|(name, _)| selected(name)) {
+        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, args.seconds)?;
     }
     Ok(())
 }

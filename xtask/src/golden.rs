@@ -7,13 +7,8 @@ use std::path::{Path, PathBuf};
 const QUESTIONS: &str = "target/demo-questions";
 
 /// Makes a Python environment with the pinned packages (once, under `target/`) and the demo's questions, then rebuilds all
-/// goldens and compares them with the committed ones; with `--write` it replaces them.
-pub fn run(rest: &[String]) -> Result<(), String> {
-    let write = match rest {
-        [] => false,
-        [flag] if flag == "--write" => true,
-        other => return Err(format!("golden takes nothing or --write, not {other:?}")),
-    };
+/// goldens and compares them with the committed ones, or replaces those.
+pub fn run(write: bool) -> Result<(), String> {
     let python = python()?;
     cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;
     let mode = if write { ["--out", "tests/golden"].as_slice() } else { ["--check"].as_slice() };

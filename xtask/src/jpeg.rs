@@ -3,9 +3,19 @@
 use crate::process::{execute, root};
 use std::path::Path;
 
-/// Makes random files with Pillow and libjpeg-turbo's tools (cjpeg and jpegtran on the PATH), decodes them and compares.
-/// `--files N` (10,000) and `--seed N` choose them. Files that differ are left in `target/jpeg`.
-pub fn run(rest: &[String]) -> Result<(), String> {
+#[derive(clap::Args)]
+pub struct Args {
+    /// Number of files
+    #[arg(long, default_value_t = 10_000)]
+    files: u32,
+    /// Seed of the random files
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Makes random files with Pillow and libjpeg-turbo's tools, decodes them and compares. Files that differ are left in
+/// `target/jpeg`.
+pub fn run(args: &Args) -> Result<(), String> {
     let folder = root().join("target/jpeg");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (environment, pack) = (folder.join("python"), folder.join("pack"));
@@ -14,8 +24,8 @@ pub fn run(rest: &[String]) -> Result<(), String> {
         execute("python3", ["-m", "venv", &text(&environment)])?;
         execute(&python, ["-m", "pip", "install", "--quiet", "pillow==13.0.0", "numpy"])?;
     }
-    let script = ["tests/bench/jpeg_files.py".to_owned(), text(&pack)];
-    execute(&python, script.iter().chain(rest))?;
+    let (files, seed) = (args.files.to_string(), args.seed.to_string());
+    execute(&python, ["tests/bench/jpeg_files.py", &text(&pack), "--files", &files, "--seed", &seed])?;
     let example = ["run", "--quiet", "--package", "smolvlm-image", "--example", "jpeg_parity", "--"];
     execute("cargo", example.map(str::to_owned).iter().chain(&[text(&pack), text(&folder)]))
 }

@@ -4,6 +4,7 @@ mod arrows;
 mod check;
 mod decoders;
 mod demo;
+mod features;
 mod fuzz;
 mod golden;
 mod gpu_bundle;
@@ -13,43 +14,81 @@ mod process;
 mod test;
 mod train_demo;
 
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-const HELP: &str = "\
-cargo xtask <task>
+/// The workspace's own tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
 
-  demo        build the release binary, ask the model that comes with it about pictures and a clip
-  train-demo  train that model anew from nothing, for hours; goes on where it was interrupted
-  test        every test of the workspace, as CI runs them
-  golden      rebuild the goldens with the reference implementation and compare (--write replaces them)
-  jpeg        compare decoded JPEG files with Pillow's pixels, 10,000 random ones or --files N
-  decoders    compare image decoders with Pillow's on random files, a few minutes
-  fuzz        fuzz what reads bytes from outside: all targets or those named, --seconds N each (20)
-  parity      measure the errors of every device on the goldens, write them to docs/parity.md
-  gpu-bundle  pack what a machine with an NVIDIA card needs to test and time everything, for one visit to it
-  check       format, clippy, docs, and the arrows between crates
-";
+#[derive(Subcommand)]
+enum Task {
+    /// Build the release binary and ask the bundled model about images and a clip
+    Demo,
+    /// Run every test as CI does, or those that the arguments select
+    ///
+    /// Arguments go to the test runner: `cargo xtask test stop` runs the tests whose name contains "stop",
+    /// `cargo xtask test --package smolvlm-image` those of one crate.
+    Test {
+        /// Arguments of the test runner, for instance part of a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        runner_args: Vec<String>,
+    },
+    /// Check format, dependencies between crates, clippy and rustdoc
+    Check,
+    /// Run what CI runs: test, then check
+    Ci,
+    /// Type-check every feature of the command and the library alone, which takes many builds of Burn
+    Features,
+    /// Rebuild the goldens with the reference implementation and compare them with the committed ones
+    Golden {
+        /// Replace the committed goldens
+        #[arg(long)]
+        write: bool,
+    },
+    /// Compare decoded random JPEG files with Pillow's pixels (needs cjpeg and jpegtran)
+    Jpeg(jpeg::Args),
+    /// Compare the image decoders with Pillow on random files (`tiff` and `webp` need tiffcp and cwebp)
+    Decoders {
+        /// Arguments of tests/golden/compare_decoders.py: --count N, --seed N, --formats NAME..., --keep DIR
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        script_args: Vec<String>,
+    },
+    /// Fuzz the parsers of external bytes with libFuzzer
+    Fuzz(fuzz::Args),
+    /// Measure the errors of every device on the goldens and write them to docs/parity.md
+    Parity {
+        /// Further backends of the crate smolvlm, such as cuda
+        backends: Vec<String>,
+    },
+    /// Pack what a machine with an NVIDIA GPU needs to run the tests and benchmarks without a compiler
+    GpuBundle,
+    /// Train the bundled model from scratch, which takes hours; continues where it was interrupted
+    TrainDemo {
+        /// Arguments of the training command of smolvlm-demo-train
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        training_args: Vec<String>,
+    },
+}
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let task = args.next();
-    let rest: Vec<String> = args.collect();
-    let outcome = match task.as_deref() {
-        Some("demo") => demo::run(&rest),
-        Some("train-demo") => train_demo::run(&rest),
-        Some("test") => test::run(&rest),
-        Some("golden") => golden::run(&rest),
-        Some("jpeg") => jpeg::run(&rest),
-        Some("decoders") => decoders::run(&rest),
-        Some("fuzz") => fuzz::run(&rest),
-        Some("parity") => parity::run(&rest),
-        Some("gpu-bundle") => gpu_bundle::run(),
-        Some("check") => check::run(),
-        None | Some("help" | "--help" | "-h") => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Some(other) => Err(format!("no task called '{other}'\n\n{HELP}")),
+    let outcome = match Args::parse().task {
+        Task::Demo => demo::run(),
+        Task::Test { runner_args } => test::run(&runner_args),
+        Task::Check => check::run(),
+        Task::Ci => test::run(&[]).and_then(|()| check::run()),
+        Task::Features => features::run(),
+        Task::Golden { write } => golden::run(write),
+        Task::Jpeg(args) => jpeg::run(&args),
+        Task::Decoders { script_args } => decoders::run(&script_args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Parity { backends } => parity::run(&backends),
+        Task::GpuBundle => gpu_bundle::run(),
+        Task::TrainDemo { training_args } => train_demo::run(&training_args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,5 +96,15 @@ fn main() -> ExitCode {
             eprintln!("xtask: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Args::command().debug_assert();
     }
 }

@@ -11,12 +11,11 @@ const HEAD: &str = "\
 |---|---|---|---|---|---|---|
 ";
 
-/// Runs the goldens on all devices that the tests' build can use and puts the table into its place. `rest` is further backends,
-/// such as `cuda`.
-pub fn run(rest: &[String]) -> Result<(), String> {
+/// Runs the goldens on all devices of the tests' build and of these backends, and writes the table into the page.
+pub fn run(backends: &[String]) -> Result<(), String> {
     let mut words: Vec<String> = ["test", "--workspace", "--test", "devices"].map(str::to_owned).into();
     words.extend(features());
-    words.extend(rest.iter().map(|backend| format!("--features=smolvlm/{backend},smolvlm/fusion")));
+    words.extend(backends.iter().map(|backend| format!("--features=smolvlm/{backend},smolvlm/fusion")));
     words.extend(["--", "--nocapture"].map(str::to_owned));
     eprintln!("> cargo {}", words.join(" "));
     let output = Command::new("cargo").args(&words).current_dir(root()).output().map_err(|error| error.to_string())?;

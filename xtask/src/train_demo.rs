@@ -6,15 +6,15 @@ use crate::process::{execute, execute_with, release_binary};
 const OUT: &str = "target/demo-train";
 /// Where the trained checkpoint belongs.
 const CHECKPOINT: &str = "crates/smolvlm-demo/checkpoint";
-/// Memory that a step gives back, the next one wants again: the allocator had better keep it.
+/// Keeps freed memory in the allocator, since the next step needs as much.
 const KEEP_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
-/// Trains, writes the checkpoint to its place and scores it; `rest` goes to the training.
-pub fn run(rest: &[String]) -> Result<(), String> {
+/// Trains, writes the checkpoint to its place and scores it.
+pub fn run(training_args: &[String]) -> Result<(), String> {
     execute("cargo", ["build", "--release", "--package", "smolvlm-demo-train"])?;
     let binary = release_binary("smolvlm-demo-train");
     let words = ["train", "--out", OUT].map(str::to_owned);
-    execute_with(&[KEEP_MEMORY], &binary, words.into_iter().chain(rest.iter().cloned()))?;
+    execute_with(&[KEEP_MEMORY], &binary, words.into_iter().chain(training_args.iter().cloned()))?;
     execute(&binary, ["export", OUT, CHECKPOINT])?;
     execute(&binary, ["score", CHECKPOINT, "--questions", "200"])
 }
