@@ -22,7 +22,7 @@ const BUILD: [(&str, &str); 2] = [
 const PROGRAMS: [(&str, &str); 3] = [
     ("smolvlm", "--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo"),
     ("devices", "--package smolvlm-tests --test devices --features cuda"),
-    ("gpu_matmuls", "--package smolvlm-kernels --example gpu_matmuls --features cuda-nvrtc"),
+    ("gpu_matmuls", "--package smolvlm-nn --example gpu_matmuls --features cuda-nvrtc"),
 ];
 
 /// Builds the programs, strips them of what they do not need, and packs them.

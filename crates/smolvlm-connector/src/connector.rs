@@ -4,12 +4,11 @@ use crate::Error;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::Linear;
 #[cfg(feature = "flex")]
-use smolvlm_kernels::{
-    cpu::{Epilogue, HostValues, Matrix, PackedLhs, PackedMatrix, Pool, tensor_of},
-    linears,
-};
+use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool};
+use smolvlm_nn::Linear;
+#[cfg(feature = "flex")]
+use smolvlm_nn::{HostValues, linears, tensor_of};
 
 /// Pixel shuffle of neighboring patches and projection to the width of the text model.
 #[derive(Module, Debug)]

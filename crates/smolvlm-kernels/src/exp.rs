@@ -27,7 +27,6 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// `2^x` for `x` up to 0, computed like [`exp`]. The relative error is below 3e-7 down to -126; smaller arguments give
 /// 0, NaN gives NaN.
-#[cfg(feature = "flex")]
 #[inline(always)]
 pub(crate) fn exp2<const FUSED: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;

@@ -2,14 +2,11 @@
 
 mod arithmetic;
 mod bandwidth;
-mod device;
 /// Instructions that only some processors support.
 #[cfg_attr(target_arch = "x86_64", path = "peak_rates/x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "peak_rates/other.rs")]
 mod simd;
 mod stopwatch;
-
-use burn::tensor::{DType, Device};
 
 /// Peak rates of this machine or of one of its devices. A multiply-add counts as two operations; 1 G is 1e9.
 ///
@@ -28,17 +25,6 @@ pub struct PeakRates {
 }
 
 impl PeakRates {
-    /// Measures a device with Burn's large matrix products and copies; `None` if the device fails. Takes a few seconds
-    /// and up to 512 MiB of the device's memory.
-    pub fn of_device(device: &Device) -> Option<Self> {
-        Some(Self {
-            fma_f32_gflops: device::matmul(device, DType::F32)?,
-            dot_bf16_gflops: device::matmul(device, DType::BF16),
-            dot_int8_gops: None,
-            read_gbytes_s: device::copy(device)?,
-        })
-    }
-
     /// Measures the CPU with `threads` threads, clamped to the range from one to the number of cores. Takes one to two
     /// seconds and 512 MiB of memory. Reports the best of many short repeats, so that other load on the machine matters
     /// little.
@@ -58,13 +44,6 @@ impl PeakRates {
 #[cfg(test)]
 mod tests {
     use super::PeakRates;
-    use burn::tensor::Device;
-
-    #[test]
-    fn device_rates_are_positive() {
-        let rates = PeakRates::of_device(&Device::flex()).unwrap();
-        assert!(rates.fma_f32_gflops > 0.0 && rates.read_gbytes_s > 0.0, "{rates:?}");
-    }
 
     #[test]
     fn cpu_rates_are_finite_and_positive() {

@@ -2,7 +2,7 @@
 
 use crate::{Error, ModelInputs, SmolVlmModel};
 use burn::tensor::{Int, Tensor, TensorData};
-use smolvlm_kernels::gather_rows;
+use smolvlm_nn::gather_rows;
 
 impl SmolVlmModel {
     /// Embeds tokens and replaces the embeddings of image tokens by the image features, in row order (transformers

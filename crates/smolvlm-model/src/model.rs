@@ -14,7 +14,7 @@ use burn::tensor::{Device, TensorData};
 use rayon::prelude::*;
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::Connector;
-use smolvlm_kernels::Linear;
+use smolvlm_nn::Linear;
 use smolvlm_text::{KvCache, TextModel};
 use smolvlm_vision::VisionEncoder;
 

@@ -4,8 +4,9 @@ use crate::format::vision_format;
 use crate::parameter_loader::TensorSource;
 use crate::weights::{EMBEDDINGS_PATH, LM_HEAD};
 use crate::{Error, SmolVlmModel};
+use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::PackedMatrix;
-use smolvlm_kernels::{Format, Linear};
+use smolvlm_nn::Linear;
 
 /// Packs every matrix of an uninitialized model. The other parameters are unchanged.
 ///

@@ -3,7 +3,7 @@
 use crate::{Error, TextModel};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use smolvlm_config::TextConfig;
-use smolvlm_kernels::{AttentionMask, Rotary};
+use smolvlm_nn::{AttentionMask, Rotary};
 
 /// Keys (after rotation) and values of one layer, `[B, kv_heads, capacity, head_dim]` each.
 #[derive(Debug, Clone)]

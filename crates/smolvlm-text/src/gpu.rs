@@ -5,9 +5,9 @@ use burn::tensor::DType;
 use smolvlm_config::{Activation, TextConfig};
 use smolvlm_kernels::gpu::decode_batch::DecodeBatch;
 use smolvlm_kernels::gpu::decoder::Decoder;
-use smolvlm_kernels::gpu::tensor::{Handle, buffer, client, element, own_buffer};
 use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
-use smolvlm_kernels::{Linear, RmsNorm, Weight};
+use smolvlm_nn::gpu::tensor::{Handle, buffer, client, element, own_buffer};
+use smolvlm_nn::{Linear, RmsNorm, Weight};
 use std::fmt;
 
 /// A decoder on the text model's weights as GPU buffers, which it shares with the model.

@@ -3,8 +3,9 @@
 use crate::cache::LayerCache;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use smolvlm_config::{Activation as Named, TextConfig};
-use smolvlm_kernels::{Activation, AttentionMask, Linear, RmsNorm, attention, rotate};
+use smolvlm_config::TextConfig;
+use smolvlm_kernels::Activation;
+use smolvlm_nn::{AttentionMask, Linear, RmsNorm, activation_kernel, attention, rotate};
 
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
@@ -80,7 +81,7 @@ impl DecoderLayer {
                 gate_proj: linear(hidden, inner, config.mlp_bias),
                 up_proj: linear(hidden, inner, config.mlp_bias),
                 down_proj: linear(inner, hidden, config.mlp_bias),
-                activation: activation(config.hidden_act),
+                activation: activation_kernel(config.hidden_act),
             },
         }
     }
@@ -139,15 +140,6 @@ impl TextMlp {
     /// `[B, T, hidden]` to the same.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(self.activation.gate(gate, self.up_proj.forward(x)))
-    }
-}
-
-fn activation(named: Named) -> Activation {
-    match named {
-        Named::GeluTanh => Activation::GeluTanh,
-        Named::Gelu => Activation::Gelu,
-        Named::Silu => Activation::Silu,
-        Named::Relu => Activation::Relu,
+        self.down_proj.forward(smolvlm_nn::gate(self.activation, gate, self.up_proj.forward(x)))
     }
 }

@@ -6,7 +6,7 @@ use crate::layer::{DecoderLayer, LayerContext};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;
-use smolvlm_kernels::{AttentionMask, Embedding, RmsNorm, Rotary};
+use smolvlm_nn::{AttentionMask, Embedding, RmsNorm, Rotary};
 
 /// A Llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
 #[derive(Module, Debug)]
@@ -110,7 +110,7 @@ mod tests {
     use crate::{Error, KvCache, LayerCache, LayerContext};
     use burn::tensor::{DType, Device, Int, Tensor, TensorData};
     use smolvlm_config::TextConfig;
-    use smolvlm_kernels::{AttentionMask, Rotary};
+    use smolvlm_nn::{AttentionMask, Rotary};
 
     fn config() -> TextConfig {
         TextConfig {

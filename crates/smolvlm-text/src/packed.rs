@@ -5,11 +5,13 @@ use crate::layer::DecoderLayer;
 use crate::{Error, TextModel, TextOutput};
 use burn::tensor::{DType, Tensor};
 use half::bf16;
+use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Epilogue, Heads, HostValues, KeyMask, Matrix, PackedLhs, Pool, TensorElement,
-    attention, decode_attention, matrix_of, modify, rms_norm, rotate, tensor_of,
+    AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, Pool, attention, decode_attention,
+    rms_norm, rotate,
 };
-use smolvlm_kernels::{Format, Linear, RmsNorm, gated_linears, linears, packed_format};
+use smolvlm_nn::{HostValues, TensorElement, matrix_of, modify, tensor_of};
+use smolvlm_nn::{Linear, RmsNorm, gated_linears, linears, packed_format};
 
 impl TextModel {
     /// The linear layers with their paths in the model.

@@ -5,8 +5,8 @@ use crate::random::Random;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::cpu::{HostValues, modify};
 use smolvlm_model::{ParameterPath, SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
+use smolvlm_nn::{HostValues, modify};
 use std::collections::HashMap;
 
 /// Training metadata of a parameter.

@@ -3,8 +3,8 @@
 use crate::parameters::{Parameter, add_gradients, track_gradients};
 use crate::{Error, Sample};
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use smolvlm_kernels::{cross_entropy, gather_rows};
 use smolvlm_model::{ModelInputs, SmolVlmModel};
+use smolvlm_nn::{cross_entropy, gather_rows};
 
 /// A summed loss and its gradients.
 #[derive(Debug, Default)]

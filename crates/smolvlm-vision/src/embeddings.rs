@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
-use smolvlm_kernels::{Embedding, Weight};
+use smolvlm_nn::{Embedding, Weight};
 
 /// The patch convolution, computed as a matrix product over unfolded patches.
 #[derive(Module, Debug)]

@@ -6,7 +6,7 @@ use crate::{Error, PatchMask};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
-use smolvlm_kernels::{AttentionMask, LayerNorm};
+use smolvlm_nn::{AttentionMask, LayerNorm};
 
 /// The SigLIP vision encoder (Zhai et al. 2023, arXiv 2303.15343), without its pooling head.
 #[derive(Module, Debug)]
@@ -147,8 +147,10 @@ mod tests {
     #[test]
     fn packed_formats_may_be_partial_and_mixed() {
         use burn::module::Param;
-        use smolvlm_kernels::cpu::{HostValues, PackedMatrix};
-        use smolvlm_kernels::{Format, Weight};
+        use smolvlm_kernels::Format;
+        use smolvlm_kernels::cpu::PackedMatrix;
+        use smolvlm_nn::HostValues;
+        use smolvlm_nn::Weight;
 
         fn packed<const D: usize>(weight: &Weight<D>, format: Format) -> PackedMatrix {
             let Weight::Tensor(weight) = weight else { panic!("packed twice") };

@@ -2,8 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use smolvlm_config::{Activation as Named, VisionConfig};
-use smolvlm_kernels::{Activation, AttentionMask, LayerNorm, Linear, attention};
+use smolvlm_config::VisionConfig;
+use smolvlm_kernels::Activation;
+use smolvlm_nn::{AttentionMask, LayerNorm, Linear, activate, activation_kernel, attention};
 
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
@@ -63,7 +64,7 @@ impl EncoderLayer {
             mlp: VisionMlp {
                 fc1: linear(hidden, inner),
                 fc2: linear(inner, hidden),
-                activation: activation(config.hidden_act),
+                activation: activation_kernel(config.hidden_act),
             },
         }
     }
@@ -102,15 +103,6 @@ impl VisionMlp {
     ///
     /// `[T, patches, hidden]` to the same.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
-    }
-}
-
-fn activation(named: Named) -> Activation {
-    match named {
-        Named::GeluTanh => Activation::GeluTanh,
-        Named::Gelu => Activation::Gelu,
-        Named::Silu => Activation::Silu,
-        Named::Relu => Activation::Relu,
+        self.fc2.forward(activate(self.activation, self.fc1.forward(x)))
     }
 }

@@ -6,11 +6,13 @@ use crate::position::{PatchMask, position_ids};
 use crate::{Error, VisionEncoder, VisionOutput};
 use burn::tensor::Tensor;
 use half::bf16;
+use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Element, Epilogue, Heads, HostValues, KeyMask, Matrix, PackedLhs, PackedMatrix,
-    Pool, attention, layer_norm, matmuls, tensor_of,
+    AttentionScratch, AttentionShape, Element, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool,
+    attention, layer_norm, matmuls,
 };
-use smolvlm_kernels::{Format, LayerNorm, Linear, Weight, linears, packed_format};
+use smolvlm_nn::{HostValues, tensor_of};
+use smolvlm_nn::{LayerNorm, Linear, Weight, linears, packed_format};
 
 impl PatchEmbedding {
     /// Replaces the weight tensor by packed weights, `[hidden, channels * patch * patch]`.

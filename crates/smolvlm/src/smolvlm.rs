@@ -1,6 +1,6 @@
 //! The main type: a loaded model with its processor.
 
-use crate::device::{DeviceChoice, guarded};
+use crate::device::{DeviceChoice, guarded, peak_rates};
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::options::resolve_format;
@@ -140,7 +140,7 @@ impl SmolVlm {
     /// The device's measured peak rates, on a CPU with [`Options::threads`] threads; none if the measurement fails.
     pub fn peak_rates(&self) -> Option<PeakRates> {
         if self.device.device != Device::Flex {
-            return guarded(self.device.device, || Ok::<_, Error>(PeakRates::of_device(&self.handle))).ok().flatten();
+            return guarded(self.device.device, || Ok::<_, Error>(peak_rates(&self.handle))).ok().flatten();
         }
         Some(PeakRates::measure(self.threads.count()))
     }

@@ -1,7 +1,6 @@
 //! Matrix products of activations with packed weights.
 
 use super::epilogue::{Epilogue, add_bias, panel_bias};
-use super::isa::vectorized;
 use super::micro::{COLUMNS, ROWS, Tile};
 use super::packed::PackedMatrix;
 use super::packed_lhs::PackedLhs;
@@ -84,8 +83,7 @@ pub fn gated_matmul(
                     add_bias(&mut sums.0[..used], bias);
                 }
             }
-            activation.apply(&mut sums.0[..used]);
-            multiply(&mut sums.0[..used], &factors.0);
+            activation.gate(&mut sums.0[..used], &factors.0);
             #[expect(unsafe_code, reason = "each task has its own rows and panel")]
             // SAFETY: these rows and columns of the output are written by this task only.
             unsafe {
@@ -93,14 +91,6 @@ pub fn gated_matmul(
             }
         }
     });
-}
-
-vectorized! {
-    fn multiply(values: &mut [f32], factors: &[f32]) {
-        for (value, factor) in values.iter_mut().zip(factors) {
-            *value *= factor;
-        }
-    }
 }
 
 /// Accumulators of a tile.

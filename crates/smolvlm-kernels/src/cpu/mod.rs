@@ -7,10 +7,11 @@
 mod aligned_buf;
 mod arena;
 mod attention;
+#[cfg(feature = "backward")]
+pub mod backward;
 mod decode_attention;
 mod epilogue;
 mod half;
-mod host;
 pub(crate) mod isa;
 mod linear;
 mod matrix;
@@ -27,7 +28,6 @@ mod softmax;
 pub use attention::{AttentionScratch, AttentionShape, Heads, KeyMask, attention};
 pub use decode_attention::decode_attention;
 pub use epilogue::Epilogue;
-pub use host::{HostValues, TensorElement, matrix_of, modify, tensor_of};
 pub use isa::{Isa, Level};
 pub use linear::{gated_matmul, matmuls};
 pub use matrix::{Element, Matrix};

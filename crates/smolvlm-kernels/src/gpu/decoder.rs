@@ -29,7 +29,7 @@ impl Decoder {
     /// Creates a decoder with these weights; `None` if the kernels or the GPU do not support its sizes.
     pub fn new(client: Client, sizes: Sizes, weights: Weights) -> Option<Self> {
         let widths = [sizes.hidden, sizes.inner, sizes.head_dim, sizes.heads * sizes.head_dim];
-        let lanes = vector_size(&client, sizes.weights, &widths)?;
+        let lanes = vector_size(&client, sizes.weights, &widths);
         let (width, group) = (sizes.head_dim / lanes, sizes.heads / sizes.kv_heads.max(1));
         let units = attention::UNITS as usize;
         let shared = 4 * (group * (CHUNK as usize + units + units * lanes) + (group + 2) * sizes.head_dim);

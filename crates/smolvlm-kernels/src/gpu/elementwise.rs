@@ -1,28 +1,153 @@
-//! Kernels for norms, activations and rotary embedding of whole tensors.
+//! Norms, activations and rotary embedding of whole tensors.
 
+use super::hardware::{has_planes, vector_size};
 use super::reduce::{LANES, sum_over_lanes};
+use crate::Activation;
 use cubecl::prelude::*;
+use cubecl::server::Handle;
 
 /// Rows per cube, each with [`LANES`] units.
-pub const ROWS: u32 = 8;
+const ROWS: u32 = 8;
 /// Units per cube of kernels with one vector or value pair per unit.
-pub const UNITS: u32 = 256;
+const UNITS: u32 = 256;
+
+/// Kernels on contiguous row-major buffers of one element type.
+///
+/// # Panics
+///
+/// Every method panics when a buffer is smaller than its shape.
+pub struct Elementwise<'a> {
+    /// The device.
+    pub client: &'a Client,
+    /// Type of all values: f32, bf16 or f16.
+    pub element: ElemType,
+}
+
+impl Elementwise<'_> {
+    /// Layer norm over rows, or RMS norm without a bias: `x` and `out` are `[rows, width]`, weight and bias `[width]`.
+    pub fn normalize(
+        &self,
+        [rows, width]: [usize; 2],
+        x: &Handle,
+        weight: &Handle,
+        bias: Option<&Handle>,
+        eps: f32,
+        out: &Handle,
+    ) {
+        let lanes = vector_size(self.client, self.element, &[width]);
+        let planes = has_planes(self.client);
+        let kind = NormKind { width: (width / lanes) as u32, is_layer_norm: bias.is_some(), planes };
+        // SAFETY: `arg` has checked the lengths, and the kernel stays within them.
+        unsafe {
+            normalize::launch_unchecked(
+                self.client,
+                CubeCount::Static((rows as u32).div_ceil(ROWS), 1, 1),
+                CubeDim::new_2d(LANES, ROWS),
+                lanes,
+                self.arg(x, rows * width),
+                self.arg(weight, width),
+                self.arg(bias.unwrap_or(weight), width),
+                self.arg(out, rows * width),
+                rows as u32,
+                eps,
+                kind,
+                self.element,
+            );
+        }
+    }
+
+    /// Whether there is a kernel for an activation function.
+    pub fn supports(function: Activation) -> bool {
+        matches!(function, Activation::GeluTanh | Activation::Silu)
+    }
+
+    /// Applies an activation function that [`supports`](Self::supports) names to `count` values and, with `factor`,
+    /// multiplies each result.
+    pub fn activate(&self, function: Activation, count: usize, x: &Handle, factor: Option<&Handle>, out: &Handle) {
+        assert!(Self::supports(function), "there is no kernel for {function:?}");
+        let lanes = vector_size(self.client, self.element, &[count]);
+        let vectors = (count / lanes) as u32;
+        // SAFETY: `arg` has checked the lengths, and the kernel stays within them.
+        unsafe {
+            activate::launch_unchecked(
+                self.client,
+                CubeCount::Static(vectors.div_ceil(UNITS), 1, 1),
+                CubeDim::new_1d(UNITS),
+                lanes,
+                self.arg(x, count),
+                self.arg(factor.unwrap_or(x), count),
+                self.arg(out, count),
+                vectors,
+                function == Activation::GeluTanh,
+                factor.is_some(),
+                self.element,
+            );
+        }
+    }
+
+    /// Applies rotary position embedding to heads `[rows, heads, tokens, width]`, read with the strides of rows, heads
+    /// and tokens, and written contiguously. Cosines and sines are `[rows or 1, tokens, width]`, with a row stride of
+    /// `angle_stride`, which is 0 if all rows share them.
+    pub fn rotate(
+        &self,
+        shape: [usize; 4],
+        x: &Handle,
+        strides: [usize; 3],
+        [cos, sin]: [&Handle; 2],
+        angle_stride: usize,
+        out: &Handle,
+    ) {
+        let [rows, heads, tokens, width] = shape;
+        let count = rows * heads * tokens * width / 2;
+        let span = (rows - 1) * strides[0] + (heads - 1) * strides[1] + (tokens - 1) * strides[2] + width;
+        let angles = (rows - 1) * angle_stride + tokens * width;
+        // SAFETY: `arg` has checked that the last value of each view is inside its buffer.
+        unsafe {
+            rotate::launch_unchecked(
+                self.client,
+                CubeCount::Static((count as u32).div_ceil(UNITS), 1, 1),
+                CubeDim::new_1d(UNITS),
+                self.arg(x, span),
+                self.arg(cos, angles),
+                self.arg(sin, angles),
+                self.arg(out, 2 * count),
+                count as u32,
+                heads as u32,
+                tokens as u32,
+                strides[0] as u32,
+                strides[1] as u32,
+                strides[2] as u32,
+                angle_stride as u32,
+                (width / 2) as u32,
+                self.element,
+            );
+        }
+    }
+
+    /// A kernel argument of the first `len` values of a buffer.
+    fn arg(&self, handle: &Handle, len: usize) -> BufferArg {
+        let bytes = (len * self.element.size()) as u64;
+        assert!(bytes <= handle.size_in_used(), "a buffer of {} bytes for {bytes}", handle.size_in_used());
+        // SAFETY: the buffer has that length.
+        unsafe { BufferArg::from_raw_parts(handle.clone(), len) }
+    }
+}
 
 /// Compile-time parameters of a norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NormKind {
+struct NormKind {
     /// Vectors per row.
-    pub width: u32,
+    width: u32,
     /// Layer norm, which subtracts the mean and adds a bias, instead of RMS norm.
-    pub is_layer_norm: bool,
+    is_layer_norm: bool,
     /// Whether planes have [`LANES`] units and support sums.
-    pub planes: bool,
+    planes: bool,
 }
 
 /// Normalizes each row. RMS norm rounds before the multiplication with the weight, layer norm once at the end.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub fn normalize<E: Float, N: Size>(
+fn normalize<E: Float, N: Size>(
     x: &[Vector<E, N>],
     weight: &[Vector<E, N>],
     bias: &[Vector<E, N>],
@@ -88,7 +213,7 @@ fn activated<N: Size>(z: Vector<f32, N>, #[comptime] is_gelu: bool) -> Vector<f3
 /// Applies SiLU or the tanh approximation of GELU to each value. With `gated`, the result is rounded and multiplied
 /// with `factor`.
 #[cube(launch_unchecked)]
-pub fn activate<E: Float, N: Size>(
+fn activate<E: Float, N: Size>(
     x: &[Vector<E, N>],
     factor: &[Vector<E, N>],
     out: &mut [Vector<E, N>],
@@ -115,7 +240,7 @@ pub fn activate<E: Float, N: Size>(
 /// and its partner in the second.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub fn rotate<E: Float>(
+fn rotate<E: Float>(
     x: &[E],
     cos: &[E],
     sin: &[E],

@@ -12,8 +12,8 @@ pub fn has_planes(client: &Client) -> bool {
 }
 
 /// The largest vector size, in values, that the device supports, that is at most 16 bytes, and that divides all widths.
-pub fn vector_size(client: &Client, element: ElemType, widths: &[usize]) -> Option<usize> {
+pub fn vector_size(client: &Client, element: ElemType, widths: &[usize]) -> usize {
     let widest = (16 / element.size()).min(client.properties().hardware.max_vector_size.max(1));
     let fits = |size: &usize| *size <= widest && widths.iter().all(|width| width % size == 0);
-    [8, 4, 2, 1].into_iter().find(fits)
+    [8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }

@@ -4,11 +4,13 @@ mod choice;
 mod find;
 mod guard;
 mod memory;
+mod peak_rates;
 
 pub(crate) use choice::DeviceChoice;
 pub(crate) use find::Found;
 pub(crate) use guard::guarded;
 pub(crate) use memory::free_main_memory;
+pub(crate) use peak_rates::peak_rates;
 
 use crate::Error;
 use find::KINDS;

@@ -3,12 +3,10 @@
 mod decoder;
 mod elementwise;
 
-use burn::tensor::{Device, DeviceType};
 use cubecl::prelude::Client;
 
 fn gpu_client() -> Client {
-    let device = Device::enumerate(DeviceType::Wgpu).into_iter().next().expect("a wgpu device");
-    super::tensor::client(&device).expect("a CubeCL device")
+    cubecl::Device::default().client()
 }
 
 /// Deterministic pseudorandom values from `-scale` to `scale`.

@@ -1,11 +1,8 @@
 //! Scaled dot-product attention in blocks of queries. The backward pass recomputes the scores (FlashAttention, Dao et
 //! al. 2022, arXiv 2205.14135), so that no layer stores a score matrix.
 
-use super::matmul::{View, matmul};
 use super::{Recorded, record, recorded, tensor};
 use crate::AttentionMask;
-use crate::cpu::isa::vectorized;
-use crate::exp::exp;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -13,6 +10,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
+use smolvlm_kernels::cpu::backward::{MatrixView, gemm, softmax_backward, softmax_from_log_sums, softmax_rows};
 use std::sync::Arc;
 
 /// Queries per block; only their scores are in memory.
@@ -79,12 +77,12 @@ impl Heads {
     }
 
     /// Tokens `start..start + tokens` of a head.
-    fn view(&self, batch: usize, head: usize, start: usize, [tokens, width]: [usize; 2]) -> View<'_> {
+    fn view(&self, batch: usize, head: usize, start: usize, [tokens, width]: [usize; 2]) -> MatrixView<'_> {
         let offset = self.tensor.layout().start_offset()
             + batch * self.strides[0]
             + head * self.strides[1]
             + start * self.strides[2];
-        View::new(&self.tensor.storage::<f32>()[offset..], [tokens, width], [self.strides[2], 1])
+        MatrixView::new(&self.tensor.storage::<f32>()[offset..], [tokens, width], [self.strides[2], 1])
     }
 }
 
@@ -123,7 +121,7 @@ impl State {
         let Sizes { heads, kv_heads, queries, keys: all_keys, width, .. } = self.sizes;
         let kv = head / (heads / kv_heads);
         let (q, k) = (self.q.view(batch, head, start, [rows, width]), self.k.view(batch, kv, 0, [keys, width]));
-        matmul(scores, keys, q, k.transposed(), self.sizes.scale(), false);
+        gemm(scores, keys, q, k.transposed(), self.sizes.scale(), false);
         for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
             let query = start + row;
             match &self.mask {
@@ -156,10 +154,10 @@ impl State {
                     let keys = self.keys_before(start + rows);
                     let scores = &mut buffer[..rows * keys];
                     self.scores([batch, head], [start, rows], keys, scores);
-                    softmax(scores, log_sums);
+                    softmax_rows(scores, log_sums);
                     let v = self.v.view(batch, kv, 0, [keys, width]);
                     let out = &mut out[start * stride + head * width..];
-                    matmul(out, stride, View::contiguous(scores, [rows, keys]), v, 1.0, false);
+                    gemm(out, stride, MatrixView::contiguous(scores, [rows, keys]), v, 1.0, false);
                 }
             }
         });
@@ -189,11 +187,11 @@ impl State {
                     let (weights, d_scores) = (&mut weights[..rows * keys], &mut d_scores[..rows * keys]);
                     self.scores([batch, head], [start, rows], keys, weights);
                     let log_sums = &self.log_sums[(batch * heads + head) * queries + start..][..rows];
-                    recompute_weights(weights, log_sums);
+                    softmax_from_log_sums(weights, log_sums);
                     let d_view = d_out.view(batch, head, start, [rows, width]);
-                    let weight_view = View::contiguous(weights, [rows, keys]);
-                    matmul(&mut dv[kv * width..], kv_stride, weight_view.transposed(), d_view, 1.0, true);
-                    matmul(d_scores, keys, d_view, self.v.view(batch, kv, 0, [keys, width]).transposed(), 1.0, false);
+                    let weight_view = MatrixView::contiguous(weights, [rows, keys]);
+                    gemm(&mut dv[kv * width..], kv_stride, weight_view.transposed(), d_view, 1.0, true);
+                    gemm(d_scores, keys, d_view, self.v.view(batch, kv, 0, [keys, width]).transposed(), 1.0, false);
                     if let Some(out) = &self.out {
                         let out = out.view(batch, head, start, [rows, width]);
                         for (row, mean) in means[..rows].iter_mut().enumerate() {
@@ -201,11 +199,11 @@ impl State {
                         }
                     }
                     softmax_backward(weights, &means[..rows], d_scores);
-                    let d_score_view = View::contiguous(d_scores, [rows, keys]);
+                    let d_score_view = MatrixView::contiguous(d_scores, [rows, keys]);
                     let k = self.k.view(batch, kv, 0, [keys, width]);
-                    matmul(&mut dq[start * q_stride + head * width..], q_stride, d_score_view, k, scale, false);
+                    gemm(&mut dq[start * q_stride + head * width..], q_stride, d_score_view, k, scale, false);
                     let q = self.q.view(batch, head, start, [rows, width]);
-                    matmul(&mut dk[kv * width..], kv_stride, d_score_view.transposed(), q, scale, true);
+                    gemm(&mut dk[kv * width..], kv_stride, d_score_view.transposed(), q, scale, true);
                 }
             }
         });
@@ -224,65 +222,6 @@ impl Backward<Flex, 3> for Step {
         for ((parent, gradient), (tokens, heads)) in ops.parents.into_iter().zip(gradients).zip(shapes) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, ops.state.sizes.tensor(gradient, tokens, heads));
-            }
-        }
-    }
-}
-
-const LANES: usize = 16;
-
-vectorized! {
-    /// Applies softmax to each row of scores and writes its log-sum-exp to `log_sums`.
-    fn softmax(scores: &mut [f32], log_sums: &mut [f32]) {
-        let keys = scores.len() / log_sums.len().max(1);
-        for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
-            let mut lane_max = [f32::MIN; LANES];
-            let (chunks, rest) = row.as_chunks::<LANES>();
-            for chunk in chunks {
-                for lane in 0..LANES {
-                    lane_max[lane] = if chunk[lane] > lane_max[lane] { chunk[lane] } else { lane_max[lane] };
-                }
-            }
-            let largest = lane_max.iter().chain(rest).fold(f32::MIN, |a, b| a.max(*b));
-            let mut sums = [0.0_f32; LANES];
-            let (chunks, rest) = row.as_chunks_mut::<LANES>();
-            for chunk in chunks {
-                for lane in 0..LANES {
-                    chunk[lane] = exp(chunk[lane] - largest);
-                    sums[lane] += chunk[lane];
-                }
-            }
-            let mut sum = sums.iter().sum::<f32>();
-            for value in rest {
-                *value = exp(*value - largest);
-                sum += *value;
-            }
-            let factor = 1.0 / sum;
-            row.iter_mut().for_each(|value| *value *= factor);
-            *log_sum = largest + sum.ln();
-        }
-    }
-}
-
-vectorized! {
-    /// Recomputes the softmax weights from the scores and the log-sum-exp of each row.
-    fn recompute_weights(scores: &mut [f32], log_sums: &[f32]) {
-        let keys = scores.len() / log_sums.len().max(1);
-        for (row, log_sum) in scores.chunks_exact_mut(keys.max(1)).zip(log_sums) {
-            row.iter_mut().for_each(|value| *value = exp(*value - log_sum));
-        }
-    }
-}
-
-vectorized! {
-    /// Backward pass of softmax: converts the gradients of weights, in `d_scores`, to gradients of scores, given the
-    /// weighted mean gradient of each row.
-    fn softmax_backward(weights: &[f32], means: &[f32], d_scores: &mut [f32]) {
-        let keys = weights.len() / means.len().max(1);
-        let rows = d_scores.chunks_exact_mut(keys.max(1)).zip(weights.chunks_exact(keys.max(1)));
-        for ((d_scores, weights), mean) in rows.zip(means) {
-            for (d_score, weight) in d_scores.iter_mut().zip(weights) {
-                *d_score = (*d_score - mean) * weight;
             }
         }
     }

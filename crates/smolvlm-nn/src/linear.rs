@@ -1,13 +1,15 @@
 //! Linear layers with weights in the layout of checkpoints or packed.
 
 #[cfg(feature = "flex")]
-use crate::cpu::{Epilogue, HostValues, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
+use crate::HostValues;
 use crate::weight::Weight;
-#[cfg(feature = "flex")]
-use crate::{Activation, Format};
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use smolvlm_kernels::cpu::{Epilogue, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
+#[cfg(feature = "flex")]
+use smolvlm_kernels::{Activation, Format};
 
 /// A linear layer, `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the
 /// inputs, which suits matrix-vector products, and loading needs no transposition.
@@ -189,7 +191,7 @@ pub fn gated_linears(
 /// view.
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     #[cfg(feature = "autodiff")]
-    if let Some(y) = crate::grad::linear(&x, &weight, bias.as_ref()) {
+    if let Some(y) = crate::autodiff::linear(&x, &weight, bias.as_ref()) {
         return y;
     }
     let mut shape = x.dims();
@@ -216,10 +218,10 @@ pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D
 #[cfg(test)]
 mod tests {
     use super::{Adapter, Linear, packed_format};
-    use crate::Format;
-    use crate::cpu::PackedMatrix;
     use burn::module::Param;
     use burn::tensor::{Device, Tensor};
+    use smolvlm_kernels::Format;
+    use smolvlm_kernels::cpu::PackedMatrix;
 
     fn layer() -> Linear {
         let device = Device::flex();

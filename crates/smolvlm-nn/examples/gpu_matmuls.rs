@@ -1,8 +1,8 @@
 //! Benchmark of CubeK's matrix product strategies for the shapes of a model, on a GPU:
-//! `cargo run --release -p smolvlm-kernels --features cuda-nvrtc --example gpu_matmuls [f32]`.
+//! `cargo run --release -p smolvlm-nn --features cuda-nvrtc --example gpu_matmuls [f32]`.
 
 use burn::tensor::{DType, Device, DeviceType, Distribution, Tensor};
-use smolvlm_kernels::gpu::matmul::{exact, matmul, strategies};
+use smolvlm_nn::gpu::matmul::{exact, matmul, strategies};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 

@@ -8,7 +8,6 @@ mod attention;
 mod cross_entropy;
 mod gather;
 mod linear;
-mod matmul;
 mod norm;
 mod rotary;
 #[cfg(test)]

@@ -41,8 +41,8 @@ impl Rotary {
 
     /// Cosines and sines for CPU kernels, `[positions, head_dim]`; both halves of a row are equal.
     #[cfg(feature = "flex")]
-    pub fn host(&self) -> [crate::cpu::HostValues; 2] {
-        [&self.cos, &self.sin].map(|table| crate::cpu::HostValues::of(table.clone()))
+    pub fn host(&self) -> [crate::HostValues; 2] {
+        [&self.cos, &self.sin].map(|table| crate::HostValues::of(table.clone()))
     }
 
     /// Cosines and sines of the positions of tokens, `[B, T]`: two `[B, 1, T, head_dim]`.
@@ -65,7 +65,7 @@ impl Rotary {
 /// `x` `[B, heads, T, head_dim]`, `cos` and `sin` `[B or 1, 1, T, head_dim]`.
 pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "autodiff")]
-    if let Some(rotated) = crate::grad::rotate(&x, &cos, &sin) {
+    if let Some(rotated) = crate::autodiff::rotate(&x, &cos, &sin) {
         return rotated;
     }
     #[cfg(feature = "cubecl")]

@@ -1,9 +1,9 @@
 //! Access to tensors of Burn's CPU backend as slices.
 
-use super::matrix::{Element, Matrix};
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::FlexTensor;
+use smolvlm_kernels::cpu::{Element, Matrix};
 
 /// An element type of both tensors and kernels.
 pub trait TensorElement: Element + burn::tensor::Element {}

@@ -1,14 +1,13 @@
 //! Linear layers.
 
-use super::matmul::{View, matmul};
 use super::{record, recorded, tensor};
-use crate::cpu::HostValues;
-use crate::cpu::isa::vectorized;
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
+use smolvlm_kernels::cpu::backward::{MatrixView, add_rows, gemm};
 
 /// Computes `x W^T + b` over the last axis; see [`Linear`](crate::Linear).
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Option<Tensor<D>> {
@@ -33,9 +32,11 @@ pub(crate) fn linear<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Op
         }
     };
     out.resize(rows * outputs, 0.0);
-    let (a, b) =
-        (View::contiguous(&state.x, [rows, inputs]), View::contiguous(&state.weight, [outputs, inputs]).transposed());
-    matmul(&mut out, outputs, a, b, 1.0, bias.is_some());
+    let (a, b) = (
+        MatrixView::contiguous(&state.x, [rows, inputs]),
+        MatrixView::contiguous(&state.weight, [outputs, inputs]).transposed(),
+    );
+    gemm(&mut out, outputs, a, b, 1.0, bias.is_some());
     let out = tensor(out, shape);
     Some(match bias {
         None => record(Step, [x.node(), weight.node()], state, out),
@@ -61,18 +62,18 @@ impl<const N: usize> Backward<Flex, N> for Step {
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let State { x, weight, rows, shape: [outputs, inputs] } = ops.state;
         let dy = HostValues::from(grads.consume::<Flex>(&ops.node));
-        let dy_view = View::contiguous(&dy, [rows, outputs]);
+        let dy_view = MatrixView::contiguous(&dy, [rows, outputs]);
         for (index, parent) in ops.parents.into_iter().enumerate() {
             let Some(parent) = parent else { continue };
             let gradient = match index {
                 0 => {
                     let mut dx = vec![0.0; rows * inputs];
-                    matmul(&mut dx, inputs, dy_view, View::contiguous(&weight, [outputs, inputs]), 1.0, false);
+                    gemm(&mut dx, inputs, dy_view, MatrixView::contiguous(&weight, [outputs, inputs]), 1.0, false);
                     tensor(dx, x.shape())
                 }
                 1 => {
                     let mut dw = vec![0.0; outputs * inputs];
-                    matmul(&mut dw, inputs, dy_view.transposed(), View::contiguous(&x, [rows, inputs]), 1.0, false);
+                    gemm(&mut dw, inputs, dy_view.transposed(), MatrixView::contiguous(&x, [rows, inputs]), 1.0, false);
                     tensor(dw, [outputs, inputs])
                 }
                 _ => {
@@ -82,17 +83,6 @@ impl<const N: usize> Backward<Flex, N> for Step {
                 }
             };
             grads.register::<Flex>(parent.id, gradient);
-        }
-    }
-}
-
-vectorized! {
-    /// Adds every row of `x` to `sums`.
-    pub(super) fn add_rows(x: &[f32], sums: &mut [f32]) {
-        for row in x.chunks_exact(sums.len().max(1)) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value;
-            }
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Layer norm and RMS norm.
 
-use super::linear::add_rows;
 use super::{record, recorded, tensor};
-use crate::cpu::isa::vectorized;
-use crate::cpu::{self, HostValues};
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use rayon::prelude::*;
+use smolvlm_kernels::cpu;
+use smolvlm_kernels::cpu::backward::{add_rows, layer_norm_backward, rms_norm_backward};
 
 /// Rows per task; fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 256;
@@ -71,10 +71,10 @@ impl<const N: usize> Backward<Flex, N> for Step {
             .map(|((dx, x), dy)| {
                 let (mut dw, mut db) = (vec![0.0; width], vec![0.0; width]);
                 if N == 3 {
-                    layer_norm_rows(x, dy, weight, *eps, dx, &mut dw);
+                    layer_norm_backward(x, dy, weight, *eps, dx, &mut dw);
                     add_rows(dy, &mut db);
                 } else {
-                    rms_norm_rows(x, dy, weight, *eps, dx, &mut dw);
+                    rms_norm_backward(x, dy, weight, *eps, dx, &mut dw);
                 }
                 [dw, db]
             })
@@ -93,68 +93,6 @@ impl<const N: usize> Backward<Flex, N> for Step {
             };
             if let Some(gradient) = gradient {
                 grads.register::<Flex>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-const LANES: usize = 16;
-
-/// The sum of a term over two rows, with one accumulator per lane, so that it vectorizes.
-#[inline(always)]
-fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += term(a[lane], b[lane]);
-        }
-    }
-    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum::<f32>()
-}
-
-vectorized! {
-    fn layer_norm_rows(x: &[f32], dy: &[f32], weight: &[f32], eps: f32, dx: &mut [f32], dw: &mut [f32]) {
-        let width = weight.len();
-        let count = width as f32;
-        let mut scaled = vec![0.0_f32; width];
-        for ((x, dy), dx) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
-            let mean = sum_of(x, x, |x, _| x) / count;
-            let variance = sum_of(x, x, |x, _| (x - mean) * (x - mean)) / count;
-            let scale = 1.0 / (variance + eps).sqrt();
-            for ((((dx, x), dy), weight), (dw, scaled)) in
-                dx.iter_mut().zip(x).zip(dy).zip(weight).zip(dw.iter_mut().zip(&mut scaled))
-            {
-                *dx = (x - mean) * scale;
-                *dw += dy * *dx;
-                *scaled = dy * weight;
-            }
-            let first = sum_of(&scaled, dx, |scaled, _| scaled) / count;
-            let second = sum_of(&scaled, dx, |scaled, x| scaled * x) / count;
-            for (dx, scaled) in dx.iter_mut().zip(&scaled) {
-                *dx = (scaled - first - *dx * second) * scale;
-            }
-        }
-    }
-}
-
-vectorized! {
-    fn rms_norm_rows(x: &[f32], dy: &[f32], weight: &[f32], eps: f32, dx: &mut [f32], dw: &mut [f32]) {
-        let width = weight.len();
-        let count = width as f32;
-        let mut scaled = vec![0.0_f32; width];
-        for ((x, dy), dx) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
-            let scale = 1.0 / (sum_of(x, x, |x, _| x * x) / count + eps).sqrt();
-            for ((((dx, x), dy), weight), (dw, scaled)) in
-                dx.iter_mut().zip(x).zip(dy).zip(weight).zip(dw.iter_mut().zip(&mut scaled))
-            {
-                *dx = x * scale;
-                *dw += dy * *dx;
-                *scaled = dy * weight;
-            }
-            let second = sum_of(&scaled, dx, |scaled, x| scaled * x) / count;
-            for (dx, scaled) in dx.iter_mut().zip(&scaled) {
-                *dx = (scaled - *dx * second) * scale;
             }
         }
     }

@@ -51,7 +51,7 @@ impl Embedding {
 /// When an id is out of range, on most devices; on others the row is then unspecified.
 pub fn gather_rows(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     #[cfg(feature = "autodiff")]
-    if let Some(rows) = crate::grad::gather_rows(&table, &ids) {
+    if let Some(rows) = crate::autodiff::gather_rows(&table, &ids) {
         return rows;
     }
     table.select(0, ids)

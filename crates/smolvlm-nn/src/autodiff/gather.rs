@@ -1,7 +1,7 @@
 //! Row gather of embedding tables.
 
 use super::{record, recorded, tensor};
-use crate::cpu::HostValues;
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::{Int, Tensor};
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -9,7 +9,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use std::sync::Arc;
 
-/// See [`rows`](crate::rows).
+/// See [`gather_rows`](crate::gather_rows).
 pub(crate) fn gather_rows(table: &Tensor<2>, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let [count, width] = table.dims();
     let table = recorded(table)?;

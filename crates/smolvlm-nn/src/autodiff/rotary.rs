@@ -1,7 +1,7 @@
 //! Rotary position embedding.
 
 use super::{record, recorded, tensor};
-use crate::cpu::{self, HostValues};
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -9,6 +9,7 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
+use smolvlm_kernels::cpu;
 
 /// See [`rotate`](crate::rotate).
 pub(crate) fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {

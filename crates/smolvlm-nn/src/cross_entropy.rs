@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 /// When the number of targets differs from the number of rows, or a target is out of range.
 pub fn cross_entropy(logits: Tensor<2>, targets: &[u32], scale: f32) -> Tensor<1> {
     #[cfg(feature = "autodiff")]
-    if let Some(loss) = crate::grad::cross_entropy(&logits, targets, scale) {
+    if let Some(loss) = crate::autodiff::cross_entropy(&logits, targets, scale) {
         return loss;
     }
     let classes = targets.iter().map(|&target| target as i32).collect::<Vec<i32>>();

@@ -1,15 +1,14 @@
 //! Cross entropy of logits.
 
 use super::{record, recorded, tensor};
-use crate::cpu::HostValues;
-use crate::cpu::isa::vectorized;
-use crate::exp::exp;
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use rayon::prelude::*;
+use smolvlm_kernels::cpu::backward::{log_sum_exp, scaled_softmax};
 use std::sync::Arc;
 
 /// See [`cross_entropy`](crate::cross_entropy).
@@ -18,7 +17,7 @@ pub(crate) fn cross_entropy(logits: &Tensor<2>, targets: &[u32], scale: f32) -> 
     assert_eq!(rows, targets.len(), "a target for each row");
     let logits = recorded(logits)?;
     let values = HostValues::from(logits.primitive().clone());
-    let log_sums: Vec<f32> = values.par_chunks(classes).map(log_sum).collect();
+    let log_sums: Vec<f32> = values.par_chunks(classes).map(log_sum_exp).collect();
     let losses = log_sums.iter().zip(targets).enumerate();
     let total: f64 = losses.map(|(row, (sum, &target))| f64::from(sum - values[row * classes + target as usize])).sum();
     let out = tensor(vec![total as f32 * scale], [1]);
@@ -49,33 +48,9 @@ impl Backward<Flex, 1> for Step {
         let mut out = vec![0.0; logits.len()];
         let rows = out.par_chunks_mut(classes.max(1)).zip(logits.par_chunks(classes.max(1)));
         rows.zip(targets.par_iter().zip(&log_sums[..])).for_each(|((out, logits), (&target, log_sum))| {
-            probabilities(logits, *log_sum, factor, out);
+            scaled_softmax(logits, *log_sum, factor, out);
             out[target as usize] -= factor;
         });
         grads.register::<Flex>(parent.id, tensor(out, logits.shape()));
-    }
-}
-
-vectorized! {
-    fn log_sum(logits: &[f32]) -> f32 {
-        const LANES: usize = 16;
-        let largest = logits.iter().fold(f32::MIN, |a, b| if *b > a { *b } else { a });
-        let mut sums = [0.0_f32; LANES];
-        let (chunks, rest) = logits.as_chunks::<LANES>();
-        for chunk in chunks {
-            for lane in 0..LANES {
-                sums[lane] += exp(chunk[lane] - largest);
-            }
-        }
-        let sum = sums.iter().sum::<f32>() + rest.iter().map(|value| exp(value - largest)).sum::<f32>();
-        largest + sum.ln()
-    }
-}
-
-vectorized! {
-    fn probabilities(logits: &[f32], log_sum: f32, factor: f32, out: &mut [f32]) {
-        for (out, logit) in out.iter_mut().zip(logits) {
-            *out = exp(logit - log_sum) * factor;
-        }
     }
 }

@@ -1,21 +1,20 @@
 //! Activation functions and gated activations.
 
 use super::{record, recorded, tensor};
-use crate::Activation;
-use crate::activation::value_and_derivative;
-use crate::cpu::HostValues;
-use crate::cpu::isa::vectorized;
+use crate::HostValues;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops};
 use rayon::prelude::*;
+use smolvlm_kernels::Activation;
+use smolvlm_kernels::cpu::backward::{activation_backward, gate_backward};
 
 /// Values per task.
 const CHUNK: usize = 1 << 14;
 
-/// See [`Activation::forward`].
+/// See [`activate`](crate::activate).
 pub(crate) fn activate<const D: usize>(function: Activation, x: &Tensor<D>) -> Option<Tensor<D>> {
     let x = recorded(x)?;
     let state = ActivationState { x: x.primitive().clone().into(), function };
@@ -25,15 +24,12 @@ pub(crate) fn activate<const D: usize>(function: Activation, x: &Tensor<D>) -> O
     Some(record(ActivationStep, [x.node()], state, out))
 }
 
-/// See [`Activation::gate`].
+/// See [`gate`](crate::gate).
 pub(crate) fn gate<const D: usize>(function: Activation, gate: &Tensor<D>, x: &Tensor<D>) -> Option<Tensor<D>> {
     let (gate, x) = (recorded(gate)?, recorded(x)?);
     let state = GateState { gate: gate.primitive().clone().into(), x: x.primitive().clone().into(), function };
     let mut out = state.gate.to_vec();
-    out.par_chunks_mut(CHUNK).zip(state.x.par_chunks(CHUNK)).for_each(|(out, x)| {
-        function.apply(out);
-        multiply(out, x);
-    });
+    out.par_chunks_mut(CHUNK).zip(state.x.par_chunks(CHUNK)).for_each(|(out, x)| function.gate(out, x));
     let out = tensor(out, state.x.shape());
     Some(record(GateStep, [gate.node(), x.node()], state, out))
 }
@@ -87,51 +83,6 @@ impl Backward<Flex, 2> for GateStep {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, tensor(gradient, x.shape()));
             }
-        }
-    }
-}
-
-vectorized! {
-    fn multiply(values: &mut [f32], factors: &[f32]) {
-        values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
-    }
-}
-
-vectorized! {
-    fn activation_backward(function: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        // One loop per function, so that each is vectorized.
-        macro_rules! each {
-            ($kind:expr) => {
-                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                    *dx = value_and_derivative($kind, *x).1 * dy;
-                }
-            };
-        }
-        match function {
-            Activation::GeluTanh => each!(Activation::GeluTanh),
-            Activation::Gelu => each!(Activation::Gelu),
-            Activation::Silu => each!(Activation::Silu),
-            Activation::Relu => each!(Activation::Relu),
-        }
-    }
-}
-
-vectorized! {
-    fn gate_backward(function: Activation, gate: &[f32], x: &[f32], dy: &[f32], d_gate: &mut [f32], dx: &mut [f32]) {
-        macro_rules! each {
-            ($kind:expr) => {
-                for ((((d_gate, dx), gate), x), dy) in d_gate.iter_mut().zip(dx).zip(gate).zip(x).zip(dy) {
-                    let (value, derivative) = value_and_derivative($kind, *gate);
-                    *d_gate = dy * x * derivative;
-                    *dx = dy * value;
-                }
-            };
-        }
-        match function {
-            Activation::GeluTanh => each!(Activation::GeluTanh),
-            Activation::Gelu => each!(Activation::Gelu),
-            Activation::Silu => each!(Activation::Silu),
-            Activation::Relu => each!(Activation::Relu),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Weights in the layout of checkpoints or packed for the CPU kernels.
 
-#[cfg(feature = "flex")]
-use crate::cpu::{Epilogue, HostValues, Matrix, PackedLhs, PackedMatrix, Pool, matmuls, tensor_of};
 use crate::linear::linear;
+#[cfg(feature = "flex")]
+use crate::{HostValues, tensor_of};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+#[cfg(feature = "flex")]
+use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, matmuls};
 #[cfg(feature = "flex")]
 use std::sync::Arc;
 

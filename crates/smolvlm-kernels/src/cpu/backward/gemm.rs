@@ -1,36 +1,36 @@
-//! Matrix products over slices.
+//! Matrix products over slices, with the crate `gemm`, which is also the one of Burn's CPU backend.
 
 /// A strided view of a matrix in a slice.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
+pub struct MatrixView<'a> {
     values: &'a [f32],
     shape: [usize; 2],
     strides: [usize; 2],
 }
 
-impl<'a> View<'a> {
+impl<'a> MatrixView<'a> {
     /// Creates a view with these strides of rows and columns.
     ///
     /// # Panics
     ///
     /// When the last value lies outside the slice.
-    pub(super) fn new(values: &'a [f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
+    pub fn new(values: &'a [f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
         assert!(fits(values.len(), shape, strides), "a {shape:?} matrix inside {} values", values.len());
         Self { values, shape, strides }
     }
 
     /// Creates a view of a contiguous row-major matrix.
-    pub(super) fn contiguous(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
+    pub fn contiguous(values: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
         Self::new(values, [rows, columns], [columns, 1])
     }
 
     /// A row, whose values must be contiguous.
-    pub(super) fn row(&self, row: usize) -> &'a [f32] {
+    pub fn row(&self, row: usize) -> &'a [f32] {
         &self.values[row * self.strides[0]..][..self.shape[1]]
     }
 
     /// The transposed view.
-    pub(super) fn transposed(self) -> Self {
+    pub fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.shape, self.strides);
         Self { values: self.values, shape: [columns, rows], strides: [column, row] }
     }
@@ -49,7 +49,7 @@ const PARALLEL_MIN_MACS: usize = 192 * 192 * 192;
 ///
 /// When the shapes of the matrices and `out` do not match.
 #[allow(unsafe_code)]
-pub(super) fn matmul(out: &mut [f32], stride: usize, a: View<'_>, b: View<'_>, scale: f32, add: bool) {
+pub fn gemm(out: &mut [f32], stride: usize, a: MatrixView<'_>, b: MatrixView<'_>, scale: f32, add: bool) {
     let ([m, k], [inner, n]) = (a.shape, b.shape);
     assert_eq!(k, inner, "the inner dimensions must be equal");
     assert!(stride >= n && fits(out.len(), [m, n], [stride, 1]), "the output must have room for {m} x {n} values");

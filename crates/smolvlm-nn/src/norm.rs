@@ -35,7 +35,7 @@ impl LayerNorm {
         let wide = |tensor: Tensor<1>| tensor.cast(DType::F32);
         let (weight, bias) = (wide(self.weight.val()), wide(self.bias.val()));
         #[cfg(feature = "autodiff")]
-        if let Some(y) = crate::grad::layer_norm(&x, &weight, &bias, self.eps) {
+        if let Some(y) = crate::autodiff::layer_norm(&x, &weight, &bias, self.eps) {
             return y;
         }
         module::layer_norm(x.cast(DType::F32), weight, Some(bias), self.eps).cast(dtype)
@@ -65,7 +65,7 @@ impl RmsNorm {
     /// `[.., width]` to the same.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         #[cfg(feature = "autodiff")]
-        if let Some(y) = crate::grad::rms_norm(&x, &self.weight.val(), self.eps) {
+        if let Some(y) = crate::autodiff::rms_norm(&x, &self.weight.val(), self.eps) {
             return y;
         }
         #[cfg(feature = "cubecl")]

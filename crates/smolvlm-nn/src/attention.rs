@@ -25,7 +25,7 @@ pub enum AttentionMask {
 /// `q` `[B, heads, Tq, head_dim]`, `k` and `v` `[B, kv_heads, Tk, head_dim]`; the result has the shape of `q`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
     #[cfg(feature = "autodiff")]
-    if let Some(out) = crate::grad::attention(&q, &k, &v, mask) {
+    if let Some(out) = crate::autodiff::attention(&q, &k, &v, mask) {
         return out;
     }
     let native = shares_key_heads(&q.device());

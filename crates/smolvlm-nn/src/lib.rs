@@ -1,0 +1,37 @@
+//! Layers and tensor operations of SmolVLM for every Burn backend.
+//!
+//! All operations run on the device of their tensors, in f32, bf16 or f16. Norms, softmax and rotary angles are
+//! computed in f32 whatever the data type of the tensors, and rounded where transformers 5.24.0 rounds. Weights keep
+//! the layout in which checkpoints store them, or are packed for the kernels of [`smolvlm_kernels`].
+
+mod activation;
+mod attention;
+#[cfg(feature = "autodiff")]
+mod autodiff;
+mod cross_entropy;
+#[cfg(feature = "flex")]
+mod elementwise;
+mod embedding;
+#[cfg(feature = "cubecl")]
+pub mod gpu;
+#[cfg(feature = "flex")]
+mod host;
+mod linear;
+mod norm;
+mod rotary;
+mod weight;
+
+pub use activation::{activate, activation_kernel, gate};
+pub use attention::{AttentionMask, attention};
+pub use cross_entropy::cross_entropy;
+pub use embedding::{Embedding, gather_rows};
+#[cfg(feature = "flex")]
+pub use host::{HostValues, TensorElement, matrix_of, modify, tensor_of};
+pub use linear::{Adapter, Linear};
+#[cfg(feature = "flex")]
+pub use linear::{gated_linears, linears, packed_format};
+pub use norm::{LayerNorm, RmsNorm};
+pub use rotary::{Rotary, rotate};
+#[cfg(feature = "flex")]
+pub use weight::Packed;
+pub use weight::Weight;
