@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-video", &["smolvlm-config", "smolvlm-image"]),
     ("smolvlm-processor", &["smolvlm-config", "smolvlm-image", "smolvlm-video"]),
     ("smolvlm-kernels", &[]),
+    ("smolvlm-checkpoint", &["smolvlm-config", "smolvlm-files", "smolvlm-kernels"]),
     ("smolvlm-nn", &["smolvlm-config", "smolvlm-kernels"]),
     ("smolvlm-vision", &["smolvlm-config", "smolvlm-kernels", "smolvlm-nn"]),
     ("smolvlm-connector", &["smolvlm-config", "smolvlm-kernels", "smolvlm-nn"]),
@@ -19,8 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "smolvlm-model",
         &[
+            "smolvlm-checkpoint",
             "smolvlm-config",
-            "smolvlm-files",
             "smolvlm-kernels",
             "smolvlm-nn",
             "smolvlm-vision",
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "smolvlm",
         &[
+            "smolvlm-checkpoint",
             "smolvlm-config",
             "smolvlm-files",
             "smolvlm-image",
@@ -45,13 +47,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "smolvlm-hub",
         ],
     ),
-    ("smolvlm-train", &["smolvlm-config", "smolvlm-files", "smolvlm-nn", "smolvlm-model", "smolvlm-processor"]),
+    (
+        "smolvlm-train",
+        &["smolvlm-checkpoint", "smolvlm-config", "smolvlm-files", "smolvlm-nn", "smolvlm-model", "smolvlm-processor"],
+    ),
     ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-train"]),
     ("smolvlm-synth", &[]),
 ];
 
 /// Crates that must not see Burn, directly or through others.
 const WITHOUT_BURN: &[&str] = &[
+    "smolvlm-checkpoint",
     "smolvlm-config",
     "smolvlm-files",
     "smolvlm-kernels",

@@ -1,10 +1,7 @@
 //! Activation functions.
 
 use crate::cpu::isa::vectorized;
-#[cfg(target_arch = "x86_64")]
-use crate::cpu::isa::{Isa, Level};
-#[cfg(target_arch = "x86_64")]
-use crate::cpu::micro::avx512_math;
+use crate::cpu::micro::kernels;
 use crate::exp::exp;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -23,22 +20,11 @@ pub enum Activation {
 
 impl Activation {
     /// Applies the function to every value.
-    #[allow(unsafe_code)]
     pub fn apply(self, values: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if Isa::current().level == Level::Avx512 {
-            match self {
-                // SAFETY: the processor has these instructions.
-                Self::GeluTanh => return unsafe { avx512_math::gelu_tanh(values) },
-                // SAFETY: likewise.
-                Self::Silu => return unsafe { avx512_math::silu(values) },
-                Self::Gelu | Self::Relu => {}
-            }
-        }
         match self {
-            Self::GeluTanh => gelu_tanh(values),
+            Self::GeluTanh => (kernels().gelu_tanh)(values),
             Self::Gelu => gelu(values),
-            Self::Silu => silu(values),
+            Self::Silu => (kernels().silu)(values),
             Self::Relu => values.iter_mut().for_each(|value| *value = value.max(0.0)),
         }
     }
@@ -59,7 +45,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn gelu_tanh(values: &mut [f32]) {
+    pub(crate) fn gelu_tanh(values: &mut [f32]) {
         values.iter_mut().for_each(|value| *value = gelu_tanh_of(*value));
     }
 }
@@ -71,7 +57,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn silu(values: &mut [f32]) {
+    pub(crate) fn silu(values: &mut [f32]) {
         values.iter_mut().for_each(|value| *value = silu_of(*value));
     }
 }

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
+use smolvlm_checkpoint::{Weights, write_random_checkpoint};
 use smolvlm_config::{FloatType, Preset};
-use smolvlm_model::{SmolVlmModel, Weights, write_random_checkpoint};
+use smolvlm_model::SmolVlmModel;
 
 /// Peak and current memory of this process in MB; zeros without `/proc`.
 fn memory() -> [usize; 2] {

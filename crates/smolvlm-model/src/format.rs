@@ -27,11 +27,6 @@ impl fmt::Display for WeightFormat {
     }
 }
 
-/// The format of vision encoder and connector for a format of the text model: 8 bits with 4-bit text weights.
-pub fn vision_format(text: Format) -> Format {
-    if text == Format::Q4 { Format::Q8 } else { text }
-}
-
 impl From<FloatType> for WeightFormat {
     fn from(float: FloatType) -> Self {
         Self::Tensors(float)

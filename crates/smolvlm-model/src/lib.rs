@@ -1,7 +1,7 @@
-//! The complete SmolVLM model on Burn: weights, adapters, forward pass.
+//! The complete SmolVLM model on Burn: loading, forward pass, saving.
 //!
-//! [`SmolVlmModel`] combines vision encoder, connector and text model. [`Weights`] opens the files of a checkpoint, and
-//! [`SmolVlmModel::load`] reads them tensor by tensor. A custom generation loop starts like this:
+//! [`SmolVlmModel`] combines vision encoder, connector and text model. [`SmolVlmModel::load`] reads
+//! the files that [`Weights`](smolvlm_checkpoint::Weights) has opened tensor by tensor. A custom generation loop starts like this:
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -19,16 +19,11 @@
 //! # Ok::<(), smolvlm_model::Error>(())
 //! ```
 
-mod adapter;
-mod convert;
-mod encoding;
 mod error;
-mod file;
 mod format;
 mod forward;
 #[cfg(feature = "cubecl")]
 mod gpu;
-mod header;
 mod host;
 mod images;
 mod merge;
@@ -37,27 +32,13 @@ mod model;
 mod packed;
 mod parameter_loader;
 mod parameter_path;
-#[cfg(feature = "flex")]
-mod quantize;
-mod random;
-mod resolve;
 mod save;
-mod shards;
-mod stored;
-mod weights;
 
-pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter, PeftConfig};
-pub use error::{Error, ShapeMismatch, WeightMismatch};
-pub use format::{WeightFormat, vision_format};
+pub use error::Error;
+pub use format::WeightFormat;
 pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
 pub use parameter_path::ParameterPath;
-#[cfg(feature = "flex")]
-pub use quantize::{QuantizedSource, write_quantized_checkpoint};
-pub use random::write_random_checkpoint;
-pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;
-pub use stored::Weights;
-pub use weights::{TensorKind, TensorSpec, tensor_specs};

@@ -1,17 +1,11 @@
 //! The model and the loading of its weights.
 
-use crate::convert::{dtype, tensor_data, tensor_from_fn};
-use crate::encoding::{Encoding, scale_name};
+use crate::Error;
 use crate::format::WeightFormat;
-#[cfg(feature = "flex")]
-use crate::parameter_loader::RowSource;
-use crate::parameter_loader::{TensorSource, load_parameters};
-use crate::random::RandomTensors;
-use crate::resolve::{Plan, Source};
-use crate::{Error, Weights};
+use crate::parameter_loader::{dtype, load_parameters};
 use burn::module::Module;
-use burn::tensor::{Device, TensorData};
-use rayon::prelude::*;
+use burn::tensor::Device;
+use smolvlm_checkpoint::{CheckpointTensors, RandomTensors, TensorSource, Weights};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::Connector;
 use smolvlm_nn::Linear;
@@ -73,8 +67,8 @@ impl SmolVlmModel {
     ///
     /// # Errors
     ///
-    /// [`Error::WeightMismatch`] with all missing tensors and shape mismatches, [`Error::TensorType`] for tensors of an
-    /// unsupported type, [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
+    /// [`Error::Checkpoint`] with all missing tensors and shape mismatches, or for tensors of an unsupported type,
+    /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
     /// cannot compute in `format`; all of them before anything is loaded.
     pub fn load(
         config: &ModelConfig,
@@ -84,15 +78,15 @@ impl SmolVlmModel {
     ) -> Result<(Self, LoadReport), Error> {
         let format = format.into();
         check(config, device, format)?;
-        let plan = Plan::new(config, weights)?;
-        let uninitialized = Self::with_head(config, !plan.tied, device);
-        let model = uninitialized.with_weights(&CheckpointTensors { weights, plan: &plan }, device, format)?;
-        let tying_overruled = config.tie_word_embeddings && !plan.tied;
-        Ok((model, LoadReport { unexpected: plan.unexpected, tied: plan.tied, tying_overruled }))
+        let tensors = CheckpointTensors::new(config, weights)?;
+        let model = Self::with_head(config, !tensors.tied(), device).with_weights(&tensors, device, format)?;
+        let tying_overruled = config.tie_word_embeddings && !tensors.tied();
+        let unexpected = tensors.unexpected().to_vec();
+        Ok((model, LoadReport { unexpected, tied: tensors.tied(), tying_overruled }))
     }
 
     /// Creates a model with random weights for tests and benchmarks. They depend only on the seed and equal those that
-    /// [`write_random_checkpoint`](crate::write_random_checkpoint) writes.
+    /// [`write_random_checkpoint`](smolvlm_checkpoint::write_random_checkpoint) writes.
     ///
     /// # Errors
     ///
@@ -157,62 +151,6 @@ fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<
         WeightFormat::Packed(_) if *device == Device::flex() => Ok(()),
         WeightFormat::Packed(_) => {
             Err(Error::Device(format!("packed weights need the CPU device (flex), not {device:?}")))
-        }
-    }
-}
-
-/// The tensors of a checkpoint, assigned to parameters by a plan.
-pub(crate) struct CheckpointTensors<'a> {
-    pub(crate) weights: &'a Weights,
-    pub(crate) plan: &'a Plan,
-}
-
-impl CheckpointTensors<'_> {
-    fn source(&self, path: &str, shape: &[usize]) -> Result<&Source, Error> {
-        let source = self.plan.sources.get(path).filter(|source| source.shape == shape);
-        source.ok_or_else(|| Error::UnknownParameter(path.to_owned()))
-    }
-
-    /// A function that fills a slice with a row of a tensor, including the updates of adapters.
-    fn row_reader<'a>(&'a self, source: &'a Source) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
-        let (codes, scales) = (self.weights.bytes(&source.name), self.weights.bytes(&scale_name(&source.name)));
-        let deltas = self.weights.deltas(&source.name);
-        move |row, out| {
-            source.encoding.read_row(codes, scales, row, out);
-            deltas.iter().for_each(|delta| delta.add_row(row, out));
-        }
-    }
-}
-
-impl TensorSource for CheckpointTensors<'_> {
-    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
-        let source = self.source(path, shape)?;
-        let data = match source.encoding {
-            Encoding::Float(stored) if self.weights.deltas(&source.name).is_empty() => {
-                tensor_data(self.weights.bytes(&source.name), stored, float, shape)
-            }
-            _ => {
-                let row_len = shape.iter().skip(1).product::<usize>().max(1);
-                let mut values = vec![0.0_f32; shape.iter().product()];
-                let read_row = self.row_reader(source);
-                values.par_chunks_mut(row_len).enumerate().for_each(|(row, out)| read_row(row, out));
-                tensor_from_fn(values.len(), float, shape, |start, out| {
-                    out.copy_from_slice(&values[start..][..out.len()])
-                })
-            }
-        };
-        self.release(path);
-        Ok(data)
-    }
-
-    #[cfg(feature = "flex")]
-    fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
-        Ok(Box::new(self.row_reader(self.source(path, shape)?)))
-    }
-
-    fn release(&self, path: &str) {
-        if let Some(source) = self.plan.sources.get(path) {
-            self.weights.release(&source.name);
         }
     }
 }

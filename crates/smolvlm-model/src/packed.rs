@@ -1,9 +1,7 @@
 //! Packing of weights for the CPU kernels, directly from their source.
 
-use crate::format::vision_format;
-use crate::parameter_loader::TensorSource;
-use crate::weights::{EMBEDDINGS_PATH, LM_HEAD};
 use crate::{Error, SmolVlmModel};
+use smolvlm_checkpoint::{EMBEDDINGS_PATH, LM_HEAD, TensorSource, vision_format};
 use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::PackedMatrix;
 use smolvlm_nn::Linear;

@@ -1,31 +1,13 @@
 //! Loading of tensors into the parameters of a module.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use smolvlm_checkpoint::{EMBEDDINGS_PATH, TensorSource, Values};
 use smolvlm_config::FloatType;
 
-use crate::convert::dtype;
 use crate::error::Error;
 use crate::format::WeightFormat;
 use crate::parameter_path::ParameterPath;
-use crate::weights::EMBEDDINGS_PATH;
-
-/// A source of values for every parameter.
-pub(crate) trait TensorSource {
-    /// The values of the parameter at `path`, of type `float` and shape `shape`.
-    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error>;
-
-    /// The rows of the parameter at `path`, which has the shape `shape`.
-    #[cfg(feature = "flex")]
-    fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error>;
-
-    /// Frees resources of the parameter at `path` when its rows are no longer needed.
-    fn release(&self, _path: &str) {}
-}
-
-/// A function that fills a slice with the row of an index.
-#[cfg(feature = "flex")]
-pub(crate) type RowSource<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
 /// Replaces every float parameter of `module` by its tensor from `source`.
 ///
@@ -72,8 +54,10 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
         }
         let path = self.path.to_string();
         let float = if path == EMBEDDINGS_PATH { self.format.embeddings() } else { self.format.activations() };
-        match self.source.tensor(&path, param.lazy_shape().as_slice(), float) {
-            Ok(data) => {
+        let shape = param.lazy_shape();
+        match self.source.tensor(&path, shape.as_slice(), float) {
+            Ok(values) => {
+                let data = tensor_data(values, shape.as_slice());
                 // Weights live as long as the model: devices with memory pools allocate them separately.
                 let tensor = self
                     .device
@@ -81,9 +65,27 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
                 Param::initialized(param.id, tensor)
             }
             Err(error) => {
-                self.error = Some(error);
+                self.error = Some(error.into());
                 param
             }
         }
+    }
+}
+
+/// The Burn data type of a float type.
+pub(crate) fn dtype(float: FloatType) -> DType {
+    match float {
+        FloatType::F32 => DType::F32,
+        FloatType::Bf16 => DType::BF16,
+        FloatType::F16 => DType::F16,
+    }
+}
+
+/// Wraps the values of a tensor without a copy.
+fn tensor_data(values: Values, shape: &[usize]) -> TensorData {
+    match values {
+        Values::F32(values) => TensorData::new(values, shape.to_vec()),
+        Values::Bf16(values) => TensorData::new(values, shape.to_vec()),
+        Values::F16(values) => TensorData::new(values, shape.to_vec()),
     }
 }

@@ -1,27 +1,24 @@
 //! Saving of a model's weights.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::{Dtype, View};
+use smolvlm_checkpoint::{LM_HEAD, NamedTensor, Values, lm_head_spec, tensor_specs, write_checkpoint};
 use smolvlm_config::FloatType;
 
-use crate::convert::{dtype, to_bytes};
 use crate::error::Error;
-use crate::file::write_file;
 use crate::model::SmolVlmModel;
+use crate::parameter_loader::dtype;
 use crate::parameter_path::ParameterPath;
-use crate::weights::{LM_HEAD, lm_head_spec, tensor_specs};
 
 impl SmolVlmModel {
     /// Saves the weights, rounded to `float`, as one safetensors file with the names of the released checkpoints.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Io`] when the file cannot be written,
+    /// [`Error::UnknownParameter`] when weights are packed, [`Error::Checkpoint`] when the file cannot be written,
     /// [`Error::Device`].
     pub fn save(&self, float: FloatType, path: impl AsRef<Path>) -> Result<(), Error> {
         let mut reader = TensorReader { float, path: ParameterPath::default(), tensors: HashMap::new(), error: None };
@@ -40,9 +37,9 @@ impl SmolVlmModel {
             let data = reader.tensors.remove(&spec.module_path);
             let data = data.filter(|data| data.shape().as_slice() == spec.shape);
             let data = data.ok_or_else(|| Error::UnknownParameter(spec.module_path.clone()))?;
-            tensors.push((spec.name, SavedTensor { float, shape: spec.shape, bytes: to_bytes(data) }));
+            tensors.push(NamedTensor { name: spec.name, shape: spec.shape, values: values(data, float)? });
         }
-        write_file(tensors, path.as_ref(), || Ok(()))
+        Ok(write_checkpoint(tensors, path)?)
     }
 }
 
@@ -72,30 +69,12 @@ impl ModuleVisitor for TensorReader {
     }
 }
 
-struct SavedTensor {
-    float: FloatType,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl View for SavedTensor {
-    fn dtype(&self) -> Dtype {
-        match self.float {
-            FloatType::F32 => Dtype::F32,
-            FloatType::Bf16 => Dtype::BF16,
-            FloatType::F16 => Dtype::F16,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
+/// The values of a tensor of type `float`.
+fn values(data: TensorData, float: FloatType) -> Result<Values, Error> {
+    let values = match float {
+        FloatType::F32 => data.try_into_vec().map(Values::F32),
+        FloatType::Bf16 => data.try_into_vec().map(Values::Bf16),
+        FloatType::F16 => data.try_into_vec().map(Values::F16),
+    };
+    values.map_err(|error| Error::Device(format!("{error:?}")))
 }

@@ -4,9 +4,10 @@ mod support;
 
 use burn::tensor::Device;
 use safetensors::tensor::Dtype;
+use smolvlm_checkpoint::{PeftAdapter, QuantizedSource, Weights, write_quantized_checkpoint};
 use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
-use smolvlm_model::{Error, PeftAdapter, QuantizedSource, SmolVlmModel, Weights, write_quantized_checkpoint};
+use smolvlm_model::{Error, SmolVlmModel};
 use std::path::Path;
 use support::*;
 

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device};
 use safetensors::tensor::Dtype;
+use smolvlm_checkpoint::{WeightMismatch, Weights, tensor_specs, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{Error, SmolVlmModel, WeightMismatch, Weights, tensor_specs, write_random_checkpoint};
+use smolvlm_model::{Error, SmolVlmModel};
 use support::*;
 
 const NORM: &str = "model.text_model.norm.weight";

@@ -4,8 +4,9 @@
 mod support;
 
 use burn::tensor::Device;
+use smolvlm_checkpoint::{TensorSpec, Weights, tensor_specs, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig, Preset};
-use smolvlm_model::{SmolVlmModel, TensorSpec, Weights, tensor_specs, write_random_checkpoint};
+use smolvlm_model::SmolVlmModel;
 use support::SEED;
 
 /// A field of `/proc/self/status`, in bytes.

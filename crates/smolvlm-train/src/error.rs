@@ -81,9 +81,12 @@ pub enum Error {
         /// Error of the operating system.
         source: io::Error,
     },
-    /// The model rejected its inputs or its weights.
+    /// Weights or adapters are unusable.
     #[error(transparent)]
-    Model(#[from] smolvlm_model::Error),
+    Checkpoint(#[from] smolvlm_checkpoint::Error),
+    /// The model rejected its inputs.
+    #[error(transparent)]
+    Model(smolvlm_model::Error),
     /// The processor's files could not be written.
     #[error(transparent)]
     Processor(#[from] smolvlm_processor::Error),
@@ -93,6 +96,15 @@ pub enum Error {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(String),
+}
+
+impl From<smolvlm_model::Error> for Error {
+    fn from(error: smolvlm_model::Error) -> Self {
+        match error {
+            smolvlm_model::Error::Checkpoint(error) => Self::Checkpoint(error),
+            error => Self::Model(error),
+        }
+    }
 }
 
 /// The reason why a sample cannot be used.

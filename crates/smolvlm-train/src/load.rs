@@ -2,8 +2,9 @@
 
 use crate::Error;
 use burn::tensor::Device;
+use smolvlm_checkpoint::Weights;
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig};
-use smolvlm_model::{SmolVlmModel, Weights};
+use smolvlm_model::SmolVlmModel;
 use std::path::Path;
 
 /// Loads the model of a checkpoint folder, in f32 on the CPU, with weights that are not packed. Its configuration

@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::serialize_to_file;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
+use smolvlm_checkpoint::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter};
 use smolvlm_files::OutputFile;
-use smolvlm_model::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, HostTensor, LoraLayer, PEFT_PREFIX, PeftAdapter, SmolVlmModel};
+use smolvlm_model::{HostTensor, SmolVlmModel};
 use smolvlm_nn::{Adapter, Linear};
 use std::collections::BTreeMap;
 use std::fs;
@@ -156,7 +157,7 @@ pub fn save_adapters(model: &SmolVlmModel, base: Option<&str>, folder: &Path) ->
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for files that cannot be read or hold anything but LoRA matrices of linear layers,
+/// [`Error::Checkpoint`] for files that cannot be read or hold anything but LoRA matrices of linear layers,
 /// [`Error::Adapter`] for adapters of a different model.
 pub fn load_adapters(mut model: SmolVlmModel, folder: &Path) -> Result<SmolVlmModel, Error> {
     let wrong = |message: String| Error::Adapter { path: folder.join(ADAPTER_WEIGHTS), message };

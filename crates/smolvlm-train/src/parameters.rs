@@ -4,8 +4,9 @@ use crate::Error;
 use crate::random::Random;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use smolvlm_checkpoint::{TensorKind, TensorSpec, tensor_specs};
 use smolvlm_config::ModelConfig;
-use smolvlm_model::{ParameterPath, SmolVlmModel, TensorKind, TensorSpec, tensor_specs};
+use smolvlm_model::{ParameterPath, SmolVlmModel};
 use smolvlm_nn::{HostValues, modify};
 use std::collections::HashMap;
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Losses, model, processor, samples, training, weights};
-use smolvlm_model::PeftConfig;
+use smolvlm_checkpoint::PeftConfig;
 use smolvlm_train::{
     Error, LoraConfig, TrainConfig, Trainer, evaluate, latest_checkpoint, load_adapters, merge_adapters, save_adapters,
 };
@@ -58,7 +58,7 @@ fn wrong_targets_and_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(save_adapters(&model(), None, folder.path()).unwrap_err(), Error::Adapter { .. }));
     let missing = load_adapters(model(), folder.path()).unwrap_err();
-    assert!(matches!(missing, Error::Model(smolvlm_model::Error::Adapter { .. })), "{missing}");
+    assert!(matches!(missing, Error::Checkpoint(smolvlm_checkpoint::Error::Adapter { .. })), "{missing}");
     let lora = LoraConfig { targets: vec!["q_proj".to_owned()], ..LoraConfig::default() };
     save_adapters(&lora.attach(model(), 0).unwrap(), Some("base"), folder.path()).unwrap();
     let mut other = common::config();

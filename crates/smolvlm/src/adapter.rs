@@ -1,7 +1,7 @@
 //! LoRA adapters and their base models.
 
 use crate::{Error, Source};
-use smolvlm_model::PeftConfig;
+use smolvlm_checkpoint::PeftConfig;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 

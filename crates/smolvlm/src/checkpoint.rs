@@ -4,12 +4,13 @@ use crate::adapter::base_source;
 use crate::checkpoint_folder::{WEIGHTS, replace};
 use crate::options::resolve_format;
 use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
+use smolvlm_checkpoint::{ADAPTER_CONFIG, PeftAdapter, PeftConfig, Weights};
+#[cfg(feature = "flex")]
+use smolvlm_checkpoint::{QuantizedSource, write_quantized_checkpoint};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
-use smolvlm_model::{ADAPTER_CONFIG, LoadReport, PeftAdapter, PeftConfig, SmolVlmModel, WeightFormat, Weights};
-#[cfg(feature = "flex")]
-use smolvlm_model::{QuantizedSource, write_quantized_checkpoint};
+use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
@@ -255,7 +256,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
     };
     replace(folder, |folder| {
         let model = write_small_files(preset, float, folder)?;
-        Ok(smolvlm_model::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?)
+        Ok(smolvlm_checkpoint::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?)
     })
 }
 

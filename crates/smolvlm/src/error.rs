@@ -41,9 +41,12 @@ pub enum Error {
         /// Features per tile of the model.
         model: usize,
     },
-    /// Errors of weights, model inputs or the device.
+    /// Errors of the checkpoint's weights and adapters.
     #[error(transparent)]
-    Model(#[from] smolvlm_model::Error),
+    Checkpoint(#[from] smolvlm_checkpoint::Error),
+    /// Errors of model inputs or the device.
+    #[error(transparent)]
+    Model(smolvlm_model::Error),
     /// Errors of sampling parameters and sampling.
     #[error(transparent)]
     Generate(#[from] smolvlm_generate::Error),
@@ -201,6 +204,15 @@ pub enum Error {
         /// The operating system's error.
         message: String,
     },
+}
+
+impl From<smolvlm_model::Error> for Error {
+    fn from(error: smolvlm_model::Error) -> Self {
+        match error {
+            smolvlm_model::Error::Checkpoint(error) => Self::Checkpoint(error),
+            error => Self::Model(error),
+        }
+    }
 }
 
 /// The number of devices found, as part of a message.

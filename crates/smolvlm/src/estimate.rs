@@ -5,9 +5,10 @@ use crate::device::DeviceChoice;
 use crate::options::resolve_format;
 use crate::smolvlm::prompt_limit;
 use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
+use smolvlm_checkpoint::vision_format;
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::Format;
-use smolvlm_model::{WeightFormat, vision_format};
+use smolvlm_model::WeightFormat;
 use smolvlm_processor::{Conversation, Estimate, Processor, RenderOptions};
 
 /// The cost of one conversation.

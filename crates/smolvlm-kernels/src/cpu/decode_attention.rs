@@ -2,15 +2,11 @@
 
 use super::attention::{AttentionShape, Heads, KeyMask};
 use super::epilogue::Epilogue;
-#[cfg(target_arch = "x86_64")]
-use super::isa::Isa;
 use super::isa::vectorized;
 use super::matrix::Element;
-#[cfg(target_arch = "x86_64")]
-use super::micro::avx512_attention;
+use super::micro::kernels;
 use super::pool::Pool;
 use super::softmax::softmax;
-#[cfg(target_arch = "x86_64")]
 use bytemuck::cast_slice;
 
 /// Computes [`attention`](super::attention::attention) for one query per sequence.
@@ -62,29 +58,25 @@ pub fn decode_attention<E: Element>(
 }
 
 /// Dot products of a query with keys that are `token` values apart.
-#[allow(unsafe_code)]
 fn dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(query.len()) {
-        // SAFETY: the instructions were detected on this processor.
-        return unsafe { avx512_attention::dots(cast_slice(query), cast_slice(keys), token, scores) };
+    if E::STEP == 2 {
+        (kernels().dots)(cast_slice(query), cast_slice(keys), token, scores);
+    } else {
+        plain_dots(query, keys, token, scores);
     }
-    plain_dots(query, keys, token, scores);
 }
 
 /// The weighted sum of value vectors that are `token` values apart.
-#[allow(unsafe_code)]
 fn weighted_sum<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if E::STEP == 2 && Isa::current().bf16 && avx512_attention::fits(sums.len()) {
-        // SAFETY: the instructions were detected on this processor.
-        return unsafe { avx512_attention::weighted_sum(cast_slice(weights), cast_slice(values), token, sums) };
+    if E::STEP == 2 {
+        (kernels().weighted_sum)(cast_slice(weights), cast_slice(values), token, sums);
+    } else {
+        plain_weighted_sum(weights, values, token, sums);
     }
-    plain_weighted_sum(weights, values, token, sums);
 }
 
 vectorized! {
-    fn plain_dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
+    pub(crate) fn plain_dots<E: Element>(query: &[E], keys: &[E], token: usize, scores: &mut [f32]) {
         const LANES: usize = 16;
         let width = query.len();
         let (query_chunks, query_rest) = query.as_chunks::<LANES>();
@@ -111,7 +103,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn plain_weighted_sum<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
+    pub(crate) fn plain_weighted_sum<E: Element>(weights: &[E], values: &[E], token: usize, sums: &mut [f32]) {
         const LANES: usize = 64;
         let width = sums.len();
         let (chunks, rest) = sums.as_chunks_mut::<LANES>();

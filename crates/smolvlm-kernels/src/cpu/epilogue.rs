@@ -1,12 +1,8 @@
 //! GEMM epilogue: bias, activation, and the write of the results.
 
-#[cfg(target_arch = "x86_64")]
-use super::isa::Isa;
 use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
-use super::micro::COLUMNS;
-#[cfg(target_arch = "x86_64")]
-use super::micro::avx512_math::narrow_row;
+use super::micro::{COLUMNS, kernels};
 use super::shared_slice::SharedSlice;
 use crate::activation::Activation;
 use ::half::bf16;
@@ -119,7 +115,7 @@ impl<'a> Epilogue<'a> {
         unsafe {
             match self.target {
                 Target::Store32(out) => copy(sums, stride, region, out),
-                Target::Store16(out) => narrow(sums, stride, region, out),
+                Target::Store16(out) => (kernels().narrow_rows)(sums, stride, region, out),
                 Target::Add(out) => add(sums, stride, region, out),
             }
         }
@@ -128,11 +124,11 @@ impl<'a> Epilogue<'a> {
 
 /// A block of rows and columns of an output.
 #[derive(Clone, Copy)]
-struct Region {
-    start: usize,
-    stride: usize,
-    rows: usize,
-    columns: usize,
+pub(crate) struct Region {
+    pub(crate) start: usize,
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 impl Region {
@@ -143,7 +139,7 @@ impl Region {
     /// The caller must have exclusive access to the region.
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn rows<T>(
+    pub(crate) unsafe fn rows<T>(
         self,
         sums: &[f32],
         stride: usize,
@@ -167,35 +163,15 @@ unsafe fn copy(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_,
     unsafe { region.rows(sums, stride, out, |sums, out| out.copy_from_slice(sums)) }
 }
 
+/// Rounds a block of rows to bf16.
+///
 /// # Safety
 ///
 /// As [`Region::rows`].
 #[allow(unsafe_code)]
-unsafe fn narrow(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
-    #[cfg(target_arch = "x86_64")]
-    if Isa::current().bf16 && region.columns <= COLUMNS && stride >= COLUMNS {
-        // SAFETY: the instructions were detected on this processor; the caller has exclusive access to the region.
-        return unsafe { narrow_rows(sums, stride, region, out) };
-    }
+pub(crate) unsafe fn narrow_rows(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
     // SAFETY: as required of the caller.
     unsafe { region.rows(sums, stride, out, narrow_to) }
-}
-
-/// # Safety
-///
-/// As [`Region::rows`]; at most 32 columns, and a stride of at least 32.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-#[allow(unsafe_code)]
-unsafe fn narrow_rows(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
-    assert!(sums.len() >= (region.rows - 1) * stride + COLUMNS, "32 sums per row");
-    for row in 0..region.rows {
-        // SAFETY: the row has 32 sums, which was just checked, and `part` checks the destination.
-        unsafe {
-            let out = out.part(region.start + row * region.stride, region.columns);
-            narrow_row(sums.as_ptr().add(row * stride), region.columns, out.as_mut_ptr().cast());
-        }
-    }
 }
 
 /// # Safety

@@ -1,31 +1,21 @@
 //! Softmax of a row of scores.
 
 use super::isa::vectorized;
-#[cfg(target_arch = "x86_64")]
-use super::isa::{Isa, Level};
 use super::matrix::Element;
-#[cfg(target_arch = "x86_64")]
-use super::micro::avx512_math::{softmax_bf16, softmax_f32};
+use super::micro::kernels;
 use crate::exp::exp2;
+use bytemuck::cast_slice_mut;
 
 /// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax, and returns the sum. If a score is
 /// NaN, so is the sum.
-#[allow(unsafe_code)]
 pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
     assert_eq!(scores.len(), weights.len(), "as many weights as scores");
-    #[cfg(target_arch = "x86_64")]
-    {
-        let isa = Isa::current();
-        if E::STEP == 1 && isa.level == Level::Avx512 {
-            // SAFETY: detected on this processor; elements with one per word are f32, and there are as many as scores.
-            return unsafe { softmax_f32(scores, scale, weights.as_mut_ptr().cast()) };
-        }
-        if E::STEP == 2 && isa.bf16 {
-            // SAFETY: likewise; elements with two per word are bf16.
-            return unsafe { softmax_bf16(scores, scale, weights.as_mut_ptr().cast()) };
-        }
+    // Elements with one per word are f32, those with two are bf16.
+    if E::STEP == 1 {
+        (kernels().softmax_f32)(scores, scale, cast_slice_mut(weights))
+    } else {
+        (kernels().softmax_bf16)(scores, scale, cast_slice_mut(weights))
     }
-    plain(scores, scale, weights)
 }
 
 vectorized! {

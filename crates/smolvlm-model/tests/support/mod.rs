@@ -10,8 +10,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use smolvlm_checkpoint::{Weights, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{Error, LoadReport, ParameterPath, SmolVlmModel, Weights, write_random_checkpoint};
+use smolvlm_model::{Error, LoadReport, ParameterPath, SmolVlmModel};
 
 pub const SEED: u64 = 42;
 pub const HEAD: &str = "lm_head.weight";

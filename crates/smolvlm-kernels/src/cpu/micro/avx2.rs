@@ -3,9 +3,11 @@
 //! Sixteen registers hold the sums of up to six rows and half of a panel's columns. Kernels for one or two rows process
 //! all columns at once: they are memory-bound, so they read a panel once, sequentially.
 
+use super::kernels::Kernels;
 use super::{GROUP_LINES, Operand, QuantParams, Tile};
 use crate::GROUP;
 use crate::cpu::aligned_buf::CacheLine;
+use crate::cpu::isa::{Isa, Level};
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
     _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256,
@@ -20,6 +22,16 @@ const LANES: usize = 8;
 /// Number of vectors for all columns of a panel, and for half of them.
 const FULL: usize = 4;
 const HALF: usize = 2;
+
+/// Installs the kernels if the processor supports them.
+pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
+    if isa.level >= Level::Avx2 {
+        kernels.f32_tile = f32_tile;
+        kernels.bf16_tile = bf16_tile;
+        kernels.q8_tile = q8_tile;
+        kernels.q4_tile = q4_tile;
+    }
+}
 
 /// A group of rows of a tile, and the destination of their sums.
 #[derive(Clone, Copy)]
@@ -106,17 +118,17 @@ macro_rules! by_rows {
     };
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
-pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        // SAFETY: `super` checked that rows and panel hold `steps` steps, and detected the instructions.
+        // SAFETY: `super` checked that rows and panel hold `steps` steps, and `install` the instructions.
         unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panel.as_ptr(), steps), 3 4 5 6) }
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
-pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
         // SAFETY: as for `f32_tile`.
@@ -124,15 +136,8 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut o
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
-pub(super) fn q8_tile(
-    a: Operand<'_>,
-    q: QuantParams<'_>,
-    panel: &[CacheLine],
-    scales: &[f32],
-    steps: usize,
-    mut out: Tile<'_>,
-) {
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], scales: &[f32], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
         let rows = 4.min(a.rows - first);
@@ -149,8 +154,8 @@ pub(super) fn q8_tile(
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
-pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
         let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());

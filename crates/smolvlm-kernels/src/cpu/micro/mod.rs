@@ -1,5 +1,6 @@
-//! Matrix product microkernels: a tile of a few rows times one panel of a packed matrix.
+//! Inner loops, one file or folder per instruction set; [`kernels`] has the fastest of each that the processor supports.
 //!
+//! Tile kernels multiply a few rows with one panel of a packed matrix.
 //! Each step consumes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of each of the panel's
 //! 32 columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the
 //! tile, which makes results independent of batches, chunks and threads.
@@ -8,14 +9,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512_attention;
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512_math;
+mod kernels;
 pub(crate) mod plain;
 
+pub(crate) use kernels::kernels;
+
 use super::aligned_buf::CacheLine;
-use super::isa::{Isa, Level};
 use crate::GROUP;
 
 /// Columns per panel.
@@ -69,25 +68,13 @@ pub(crate) struct QuantParams<'a> {
 /// Multiplies f32 rows with an f32 panel.
 pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
-    #[cfg(target_arch = "x86_64")]
-    match Isa::current().level {
-        Level::Avx512 => return avx512::f32_tile(a, panel, steps, out),
-        Level::Avx2 => return avx2::f32_tile(a, panel, steps, out),
-        Level::Baseline => {}
-    }
-    plain::f32_tile(a, panel, steps, out);
+    (kernels().f32_tile)(a, panel, steps, out);
 }
 
 /// Multiplies bf16 rows with a bf16 panel, accumulating in f32.
 pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(steps, panel.len(), 2 * steps, &out);
-    #[cfg(target_arch = "x86_64")]
-    match Isa::current() {
-        Isa { bf16: true, .. } => return avx512::bf16_tile(a, panel, steps, out),
-        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::bf16_tile(a, panel, steps, out),
-        Isa { level: Level::Baseline, .. } => {}
-    }
-    plain::bf16_tile(a, panel, steps, out);
+    (kernels().bf16_tile)(a, panel, steps, out);
 }
 
 /// Multiplies 8-bit rows with a panel of 8-bit weights, which are stored with an offset of 128.
@@ -101,24 +88,12 @@ pub(crate) fn q8_tile(
 ) {
     a.check(steps, panel.len(), 2 * steps, &out);
     assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
-    #[cfg(target_arch = "x86_64")]
-    match Isa::current() {
-        Isa { vnni: true, .. } => return avx512::q8_tile(a, q, panel, scales, steps, out),
-        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::q8_tile(a, q, panel, scales, steps, out),
-        Isa { level: Level::Baseline, .. } => {}
-    }
-    plain::q8_tile(a, q, panel, scales, steps, out);
+    (kernels().q8_tile)(a, q, panel, scales, steps, out);
 }
 
 /// Multiplies 8-bit rows with a panel of grouped 4-bit weights, which are stored with an offset of 8.
 pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
     assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
-    #[cfg(target_arch = "x86_64")]
-    match Isa::current() {
-        Isa { vnni: true, .. } => return avx512::q4_tile(a, q, panel, groups, out),
-        Isa { level: Level::Avx2 | Level::Avx512, .. } => return avx2::q4_tile(a, q, panel, groups, out),
-        Isa { level: Level::Baseline, .. } => {}
-    }
-    plain::q4_tile(a, q, panel, groups, out);
+    (kernels().q4_tile)(a, q, panel, groups, out);
 }

@@ -1,77 +1,115 @@
-//! Conversion of stored bytes to tensor values, in parallel, in one pass and with one allocation.
+//! Values of tensors in the three float types, and their conversion, in parallel, in one pass and with one allocation.
 
-use burn::tensor::{DType, TensorData};
+use std::borrow::Cow;
+
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
-use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
+use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 
 /// Values per parallel task: 64 kB of `f32`, so that a task's intermediate values fit the CPU cache.
 pub(crate) const CHUNK: usize = 1 << 14;
 
-/// The Burn data type of a float type.
-pub(crate) fn dtype(float: FloatType) -> DType {
-    match float {
-        FloatType::F32 => DType::F32,
-        FloatType::Bf16 => DType::BF16,
-        FloatType::F16 => DType::F16,
-    }
+/// The values of a tensor, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// f32.
+    F32(Vec<f32>),
+    /// bfloat16.
+    Bf16(Vec<bf16>),
+    /// IEEE half precision.
+    F16(Vec<f16>),
 }
 
-/// Converts little-endian values of type `from` to tensor values of type `to`.
-///
-/// Goes through `f32`, which holds every value of the three types; narrowing rounds to nearest, ties to even. `bytes`
-/// must hold as many values as `shape` has elements, or creating the tensor fails.
-pub(crate) fn tensor_data(bytes: &[u8], from: FloatType, to: FloatType, shape: &[usize]) -> TensorData {
-    match to {
-        FloatType::F32 => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
+impl Values {
+    /// Converts little-endian values of type `from` to values of type `to`.
+    ///
+    /// Goes through `f32`, which holds every value of the three types; narrowing rounds to nearest, ties to even.
+    pub(crate) fn decode(bytes: &[u8], from: FloatType, to: FloatType) -> Self {
+        Self::from_fn(bytes.len() / from.bytes(), to, |start, values| {
             widen(&bytes[start * from.bytes()..], from, values);
-        }),
-        _ if from == to => {
-            let mut bits = vec![0_u16; bytes.len() / 2];
-            bits.par_chunks_mut(CHUNK).zip(bytes.par_chunks(2 * CHUNK)).for_each(|(bits, bytes)| copy_u16(bytes, bits));
-            half_tensor(bits, to, shape)
+        })
+    }
+
+    /// Generates values of type `to` with a function that fills a chunk with `f32` values, given the chunk's start.
+    ///
+    /// Chunks start at multiples of [`CHUNK`] and are at most that long; they are filled in parallel and in any order.
+    pub(crate) fn from_fn(elements: usize, to: FloatType, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        match to {
+            FloatType::F32 => {
+                let mut values = vec![0_f32; elements];
+                values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| fill(chunk * CHUNK, values));
+                Self::F32(values)
+            }
+            FloatType::Bf16 => Self::Bf16(half_from_fn(elements, fill, narrow_to_bf16)),
+            FloatType::F16 => {
+                Self::F16(half_from_fn(elements, fill, |wide, values| values.convert_from_f32_slice(wide)))
+            }
         }
-        _ => tensor_from_fn(bytes.len() / from.bytes(), to, shape, |start, values| {
-            widen(&bytes[start * from.bytes()..], from, values);
-        }),
+    }
+
+    /// The type of the values.
+    pub fn float_type(&self) -> FloatType {
+        match self {
+            Self::F32(_) => FloatType::F32,
+            Self::Bf16(_) => FloatType::Bf16,
+            Self::F16(_) => FloatType::F16,
+        }
+    }
+
+    /// The little-endian bytes of the values.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            return Cow::Borrowed(match self {
+                Self::F32(values) => bytemuck::cast_slice(values),
+                Self::Bf16(values) => bytemuck::cast_slice(values),
+                Self::F16(values) => bytemuck::cast_slice(values),
+            });
+        }
+        Cow::Owned(match self {
+            Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Bf16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        })
     }
 }
 
-/// Generates tensor values of type `to` with a function that fills a chunk with `f32` values, given the chunk's start.
-///
-/// Chunks start at multiples of [`CHUNK`] and are at most that long; they are filled in parallel and in any order.
-pub(crate) fn tensor_from_fn(
-    elements: usize,
-    to: FloatType,
-    shape: &[usize],
-    fill: impl Fn(usize, &mut [f32]) + Sync,
-) -> TensorData {
-    if to == FloatType::F32 {
-        let mut values = vec![0_f32; elements];
-        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| fill(chunk * CHUNK, values));
-        return TensorData::new(values, shape.to_vec());
+/// The float type of a safetensors type; none for other types.
+pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
+    match dtype {
+        Dtype::F32 => Some(FloatType::F32),
+        Dtype::BF16 => Some(FloatType::Bf16),
+        Dtype::F16 => Some(FloatType::F16),
+        _ => None,
     }
-    let mut bits = vec![0_u16; elements];
-    bits.par_chunks_mut(CHUNK).enumerate().for_each_init(
+}
+
+/// The safetensors type of a float type.
+pub(crate) fn stored_type(float: FloatType) -> Dtype {
+    match float {
+        FloatType::F32 => Dtype::F32,
+        FloatType::Bf16 => Dtype::BF16,
+        FloatType::F16 => Dtype::F16,
+    }
+}
+
+/// [`Values::from_fn`] in 16 bits, rounded by `narrow`.
+fn half_from_fn<T: Copy + Default + Send>(
+    elements: usize,
+    fill: impl Fn(usize, &mut [f32]) + Sync,
+    narrow: impl Fn(&[f32], &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut values = vec![T::default(); elements];
+    values.par_chunks_mut(CHUNK).enumerate().for_each_init(
         || vec![0_f32; CHUNK.min(elements)],
-        |wide, (chunk, bits)| {
-            let wide = &mut wide[..bits.len()];
+        |wide, (chunk, values)| {
+            let wide = &mut wide[..values.len()];
             fill(chunk * CHUNK, wide);
-            narrow(wide, to, bits);
+            narrow(wide, values);
         },
     );
-    half_tensor(bits, to, shape)
-}
-
-/// Creates a 16-bit tensor from its bits without a copy.
-fn half_tensor(bits: Vec<u16>, to: FloatType, shape: &[usize]) -> TensorData {
-    if to == FloatType::Bf16 {
-        TensorData::new(bits.reinterpret_into::<bf16>(), shape.to_vec())
-    } else {
-        TensorData::new(bits.reinterpret_into::<f16>(), shape.to_vec())
-    }
+    values
 }
 
 /// Fills `values` with the first values of `bytes`.
@@ -99,38 +137,22 @@ pub(crate) fn widen(bytes: &[u8], from: FloatType, values: &mut [f32]) {
     }
 }
 
-/// Rounds `values` to the 16-bit type `to`: to nearest, ties to even.
-fn narrow(values: &[f32], to: FloatType, bits: &mut [u16]) {
-    if to == FloatType::F16 {
-        bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values);
-        return;
-    }
-    for (bits, value) in bits.iter_mut().zip(values) {
+/// Rounds to nearest, ties to even.
+fn narrow_to_bf16(values: &[f32], narrow: &mut [bf16]) {
+    for (narrow, value) in narrow.iter_mut().zip(values) {
         let wide = value.to_bits();
         // Adds half a unit in the last kept place, less one if that bit is even: a carry out of the lower half rounds
         // up.
         let rounded = wide.wrapping_add(0x7fff + ((wide >> 16) & 1)) >> 16;
         // A NaN must not be rounded to infinity: keep its upper half and set the quiet bit.
         let nan = (wide >> 16) | 0x40;
-        *bits = if value.is_nan() { nan } else { rounded } as u16;
+        *narrow = bf16::from_bits(if value.is_nan() { nan } else { rounded } as u16);
     }
 }
 
 fn copy_u16(bytes: &[u8], bits: &mut [u16]) {
     for (bits, bytes) in bits.iter_mut().zip(bytes.as_chunks::<2>().0) {
         *bits = u16::from_le_bytes(*bytes);
-    }
-}
-
-/// The little-endian bytes of tensor values of one of the three types.
-pub(crate) fn to_bytes(data: TensorData) -> Vec<u8> {
-    if cfg!(target_endian = "little") {
-        return data.bytes().to_vec();
-    }
-    match data.dtype() {
-        DType::F32 => data.iter::<f32>().flat_map(f32::to_le_bytes).collect(),
-        DType::BF16 => data.iter::<bf16>().flat_map(bf16::to_le_bytes).collect(),
-        _ => data.iter::<f16>().flat_map(f16::to_le_bytes).collect(),
     }
 }
 
@@ -173,8 +195,8 @@ mod tests {
                 FloatType::F16 => values.iter().map(|v| f16::from_f32(*v).to_f32()).collect(),
             };
             for to in ALL {
-                let data = tensor_data(&bytes, from, to, &[values.len()]);
-                assert_eq!(data.dtype(), dtype(to));
+                let data = Values::decode(&bytes, from, to);
+                assert_eq!(data.float_type(), to);
                 let got = data.bytes();
                 let want = stored(&wide, to);
                 for (index, value) in wide.iter().enumerate() {
@@ -197,14 +219,14 @@ mod tests {
         let values = [1.0_f32, -2.5, 0.1];
         for float in ALL {
             let bytes = stored(&values, float);
-            assert_eq!(to_bytes(tensor_data(&bytes, float, float, &[3])), bytes);
+            assert_eq!(*Values::decode(&bytes, float, float).bytes(), *bytes);
         }
     }
 
     #[test]
-    fn empty_tensors_are_converted() {
+    fn empty_tensors_are_decoded() {
         for to in ALL {
-            assert_eq!(tensor_data(&[], FloatType::Bf16, to, &[0, 4]).bytes().len(), 0);
+            assert_eq!(Values::decode(&[], FloatType::Bf16, to).bytes().len(), 0);
         }
     }
 }

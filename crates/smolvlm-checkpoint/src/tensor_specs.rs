@@ -23,7 +23,7 @@ pub enum TensorKind {
 pub struct TensorSpec {
     /// Name in the checkpoint, such as `model.text_model.norm.weight`.
     pub name: String,
-    /// Path of the parameter in [`SmolVlmModel`](crate::SmolVlmModel), such as `text.norm.weight`.
+    /// Path of the parameter in the model, such as `text.norm.weight`.
     pub module_path: String,
     /// Shape, in both checkpoint and module.
     pub shape: Vec<usize>,
@@ -39,11 +39,11 @@ impl TensorSpec {
 }
 
 /// Name of the output projection.
-pub(crate) const LM_HEAD: &str = "lm_head.weight";
+pub const LM_HEAD: &str = "lm_head.weight";
 /// Name of the token embeddings, which a tied output projection uses.
 pub(crate) const TOKEN_EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
-/// Path of the token embeddings in [`SmolVlmModel`](crate::SmolVlmModel).
-pub(crate) const EMBEDDINGS_PATH: &str = "text.embed_tokens.weight";
+/// Path of the token embeddings in the model.
+pub const EMBEDDINGS_PATH: &str = "text.embed_tokens.weight";
 /// Prefix of every name except the output projection's; some checkpoints omit it.
 pub(crate) const PREFIX: &str = "model.";
 
@@ -72,7 +72,7 @@ pub fn tensor_specs(config: &ModelConfig) -> Vec<TensorSpec> {
 }
 
 /// The output projection of an untied model.
-pub(crate) fn lm_head_spec(config: &ModelConfig) -> TensorSpec {
+pub fn lm_head_spec(config: &ModelConfig) -> TensorSpec {
     TensorSpec {
         name: LM_HEAD.to_owned(),
         module_path: LM_HEAD.to_owned(),

@@ -1,6 +1,6 @@
 //! Decode attention loops for AVX512-BF16: dot products of a query with keys, and weighted sums of values.
 
-use super::avx512::pairs;
+use super::tiles::pairs;
 use std::arch::x86_64::{
     __m512, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_dpbf16_ps,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
@@ -17,7 +17,7 @@ const KEYS: usize = 16;
 const AHEAD: usize = 24;
 
 /// Whether the width of a head is a multiple of the vector length.
-pub(crate) fn fits(width: usize) -> bool {
+pub(super) fn fits(width: usize) -> bool {
     width > 0 && width.is_multiple_of(WIDE)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn fits(width: usize) -> bool {
 /// The processor must have AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mut [f32]) {
+pub(super) unsafe fn dots(query: &[u16], keys: &[u16], token: usize, scores: &mut [f32]) {
     let width = query.len();
     assert!(fits(width) && (scores.is_empty() || keys.len() >= (scores.len() - 1) * token + width), "keys are missing");
     let mut first = 0;
@@ -86,7 +86,7 @@ fn reduce_lanes(sums: [__m512; KEYS]) -> __m512 {
 /// The processor must have AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn weighted_sum(weights: &[u16], values: &[u16], token: usize, out: &mut [f32]) {
+pub(super) unsafe fn weighted_sum(weights: &[u16], values: &[u16], token: usize, out: &mut [f32]) {
     let (width, count) = (out.len(), weights.len());
     assert!(fits(width) && (count == 0 || values.len() >= (count - 1) * token + width), "values are missing");
     for (part, out) in out.chunks_exact_mut(WIDE).enumerate() {

@@ -6,50 +6,47 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use burn::tensor::TensorData;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
 
-use crate::convert::{tensor_from_fn, to_bytes};
 use crate::error::Error;
 use crate::file::write_file;
-#[cfg(feature = "flex")]
-use crate::parameter_loader::RowSource;
-use crate::parameter_loader::TensorSource;
-use crate::weights::{TensorKind, TensorSpec, tensor_specs};
+use crate::tensor_specs::{TensorKind, TensorSpec, tensor_specs};
+use crate::tensors::{RowSource, TensorSource};
+use crate::values::{Values, stored_type};
 
 /// Random tensors of a model, determined by a seed.
-pub(crate) struct RandomTensors {
+#[derive(Debug)]
+pub struct RandomTensors {
     seed: u64,
     specs: HashMap<String, TensorSpec>,
 }
 
 impl RandomTensors {
-    pub(crate) fn new(config: &ModelConfig, seed: u64) -> Self {
+    /// The tensors of a model with this configuration.
+    pub fn new(config: &ModelConfig, seed: u64) -> Self {
         let specs = tensor_specs(config).into_iter().map(|spec| (spec.module_path.clone(), spec)).collect();
         Self { seed, specs }
     }
 }
 
 impl TensorSource for RandomTensors {
-    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<TensorData, Error> {
+    fn tensor(&self, path: &str, shape: &[usize], float: FloatType) -> Result<Values, Error> {
         match self.specs.get(path) {
             Some(spec) if spec.shape == shape => Ok(draw(spec, self.seed, float)),
             _ => Err(Error::UnknownParameter(path.to_owned())),
         }
     }
 
-    #[cfg(feature = "flex")]
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
-        let data = self.tensor(path, shape, FloatType::F32)?;
-        let values = data.try_to_vec::<f32>().map_err(|error| Error::Device(format!("{error:?}")))?;
+        let Values::F32(values) = self.tensor(path, shape, FloatType::F32)? else { unreachable!("f32 was requested") };
         Ok(Box::new(move |row, out| out.copy_from_slice(&values[row * out.len()..][..out.len()])))
     }
 }
 
 /// Writes a checkpoint of random weights, rounded to `float`, as one safetensors file.
 ///
-/// The values equal those of [`SmolVlmModel::random`](crate::SmolVlmModel::random) with the same seed. Memory holds one
+/// The values equal those of [`RandomTensors`] with the same seed. Memory holds one
 /// tensor at a time. The file appears under its name once it is complete.
 ///
 /// # Errors
@@ -76,11 +73,7 @@ struct RandomTensor<'a> {
 
 impl View for RandomTensor<'_> {
     fn dtype(&self) -> Dtype {
-        match self.float {
-            FloatType::F32 => Dtype::F32,
-            FloatType::Bf16 => Dtype::BF16,
-            FloatType::F16 => Dtype::F16,
-        }
+        stored_type(self.float)
     }
 
     fn shape(&self) -> &[usize] {
@@ -88,7 +81,7 @@ impl View for RandomTensor<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(to_bytes(draw(self.spec, self.seed, self.float)))
+        Cow::Owned(draw(self.spec, self.seed, self.float).bytes().into_owned())
     }
 
     fn data_len(&self) -> usize {
@@ -100,7 +93,7 @@ impl View for RandomTensor<'_> {
 ///
 /// Each value depends only on the seed, the tensor's name and its index, so the order of generation does not matter.
 /// Matrices preserve the variance of their inputs; norm scales are near one.
-fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
+fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> Values {
     let inputs: usize = spec.shape.iter().skip(1).product();
     let (mean, deviation) = match spec.kind {
         TensorKind::Weight => (0.0, 1.0 / (inputs.max(1) as f32).sqrt()),
@@ -109,7 +102,7 @@ fn draw(spec: &TensorSpec, seed: u64, float: FloatType) -> TensorData {
         TensorKind::Embedding => (0.0, 0.5),
     };
     let stream = mix(seed ^ hash(&spec.name));
-    tensor_from_fn(spec.elements(), float, &spec.shape, |start, values| {
+    Values::from_fn(spec.elements(), float, |start, values| {
         let mut state = stream.wrapping_add((start as u64).wrapping_mul(STEP));
         for value in values {
             state = state.wrapping_add(STEP);
@@ -151,7 +144,10 @@ mod tests {
     }
 
     fn drawn(spec: &TensorSpec, seed: u64) -> Vec<f32> {
-        draw(spec, seed, FloatType::F32).try_to_vec::<f32>().unwrap()
+        match draw(spec, seed, FloatType::F32) {
+            Values::F32(values) => values,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -10,15 +10,11 @@ use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_kernels::cpu::{quantize_group, quantize_row};
 use smolvlm_kernels::{Format, GROUP};
 
-use crate::convert::to_bytes;
 use crate::encoding::scale_name;
 use crate::file::write_file;
-use crate::format::vision_format;
-use crate::model::CheckpointTensors;
-use crate::parameter_loader::TensorSource;
 use crate::random::RandomTensors;
-use crate::resolve::Plan;
-use crate::weights::{EMBEDDINGS_PATH, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
+use crate::tensor_specs::{EMBEDDINGS_PATH, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
+use crate::tensors::{CheckpointTensors, TensorSource};
 use crate::{Error, Weights};
 
 /// The source of the weights to quantize.
@@ -32,12 +28,11 @@ pub enum QuantizedSource<'a> {
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
 /// or, for [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16,
-/// the rest f32. [`SmolVlmModel::load`](crate::SmolVlmModel::load) in the packed format gives the same model for this
-/// file as for the original. The file appears under its name once it is complete; memory holds one tensor at a time.
+/// the rest f32. Loading this file in the packed format gives the same model as loading the original. The file appears under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///
-/// [`Error::Device`] for any other format, errors of loading, and [`Error::Io`] when the file cannot be written.
+/// [`Error::NotQuantized`] for any other format, errors of loading, and [`Error::Io`] when the file cannot be written.
 pub fn write_quantized_checkpoint(
     config: &ModelConfig,
     source: &QuantizedSource<'_>,
@@ -45,17 +40,17 @@ pub fn write_quantized_checkpoint(
     path: impl AsRef<Path>,
 ) -> Result<(), Error> {
     if !matches!(format, Format::Q8 | Format::Q4) {
-        return Err(Error::Device(format!("{format:?} is not a quantized format; choose Q8 or Q4")));
+        return Err(Error::NotQuantized(format));
     }
     config.validate()?;
     match source {
         QuantizedSource::Weights(weights) => {
-            let plan = Plan::new(config, weights)?;
+            let tensors = CheckpointTensors::new(config, weights)?;
             let mut specs = tensor_specs(config);
-            if config.tie_word_embeddings && !plan.tied {
+            if config.tie_word_embeddings && !tensors.tied() {
                 specs.push(lm_head_spec(config));
             }
-            write(&specs, &CheckpointTensors { weights, plan: &plan }, format, path.as_ref())
+            write(&specs, &tensors, format, path.as_ref())
         }
         QuantizedSource::Random(seed) => {
             write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
@@ -76,6 +71,11 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
     // Reports the stored error, if any.
     let check = || failed.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err);
     write_file(entries.map(|entry| (entry.name(), entry)), path, check)
+}
+
+/// The format of vision encoder and connector for a format of the text model: 8 bits with 4-bit text weights.
+pub fn vision_format(text: Format) -> Format {
+    if text == Format::Q4 { Format::Q8 } else { text }
 }
 
 /// The format of a quantized matrix; none for tensors that are not quantized.
@@ -133,7 +133,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         let (path, shape) = (&self.spec.module_path, &self.spec.shape);
         let (codes, format) = match self.part {
-            Part::Values(float) => return Ok(to_bytes(self.source.tensor(path, shape, float)?)),
+            Part::Values(float) => return Ok(self.source.tensor(path, shape, float)?.bytes().into_owned()),
             Part::Codes(format) => (true, format),
             Part::Scales(format) => (false, format),
         };

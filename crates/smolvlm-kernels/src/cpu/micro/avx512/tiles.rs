@@ -3,8 +3,8 @@
 //! A tile of 12 rows and 32 columns keeps 24 vectors of sums in registers; a step loads two vectors of weights and one
 //! word of each row. The kernels differ only in the multiply-add instruction.
 
-use super::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
 use crate::cpu::aligned_buf::CacheLine;
+use crate::cpu::micro::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
@@ -31,7 +31,7 @@ macro_rules! by_rows {
     };
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     // SAFETY: `super` checked that rows and panel hold `steps` steps, and detected the instructions.
     unsafe {
@@ -39,7 +39,7 @@ pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: T
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`.
     unsafe {
@@ -50,7 +50,7 @@ pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: 
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn q8_tile(
     a: Operand<'_>,
     q: QuantParams<'_>,
@@ -77,7 +77,7 @@ pub(super) fn q8_tile(
     }
 }
 
-#[expect(unsafe_code, reason = "instructions detected by the caller")]
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     // Twice as many accumulators per row as the other kernels, so half as many rows at a time.
     let mut first = 0;

@@ -2,6 +2,9 @@
 //!
 //! Results agree with [`softmax`](crate::cpu::softmax) and [`activation`](crate::activation) to 3e-7.
 
+use crate::cpu::epilogue::Region;
+use crate::cpu::shared_slice::SharedSlice;
+use half::bf16;
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps,
     _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_loadu_ps, _mm512_mask_storeu_epi16, _mm512_mask_storeu_ps,
@@ -56,7 +59,7 @@ macro_rules! map {
         $(#[$meta])*
         #[target_feature(enable = "avx512f,avx512dq")]
         #[allow(unsafe_code)]
-        pub(crate) fn $name(values: &mut [f32]) {
+        pub(super) fn $name(values: &mut [f32]) {
             let (chunks, rest) = values.as_chunks_mut::<LANES>();
             for values in chunks {
                 // SAFETY: a whole vector.
@@ -96,7 +99,7 @@ map! {
 /// `out` must have room for as many values as there are scores.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
+pub(super) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
     // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe { softmax_with(scores, scale, |at, left, weights| store_bf16(weights, left, out.add(at))) }
 }
@@ -129,7 +132,7 @@ unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
 /// As there.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f32 {
+pub(super) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f32 {
     // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe {
         softmax_with(scores, scale, |at, left, [first, second]| {
@@ -178,18 +181,21 @@ unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, 
     _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
 }
 
-/// Rounds up to 32 values to bf16, to nearest, ties to even; subnormal results become zero.
+/// Rounds a block of rows to bf16, to nearest, ties to even; subnormal results become zero.
 ///
 /// # Safety
 ///
-/// `values` must hold 32 values and `out` have room for `columns`.
-#[inline]
+/// As [`Region::rows`]; at most 32 columns, and 32 values from the start of each row of `sums`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[allow(unsafe_code)]
-pub(crate) unsafe fn narrow_row(values: *const f32, columns: usize, out: *mut u16) {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(LANES))];
-        store_bf16(pair, columns, out);
+pub(super) unsafe fn narrow_rows(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
+    for row in 0..region.rows {
+        // SAFETY: the row has 32 sums, as required of the caller, and `part` checks the destination.
+        unsafe {
+            let out = out.part(region.start + row * region.stride, region.columns);
+            let values = sums.as_ptr().add(row * stride);
+            let pair = [_mm512_loadu_ps(values), _mm512_loadu_ps(values.add(LANES))];
+            store_bf16(pair, region.columns, out.as_mut_ptr().cast());
+        }
     }
 }

@@ -8,8 +8,8 @@ use super::files::{LoraLayer, PeftAdapter};
 use crate::encoding::scale_name;
 use crate::error::Error;
 use crate::header::{StoredTensor, readable};
-use crate::stored::Weights;
-use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorKind, TensorSpec, tensor_specs};
+use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorKind, TensorSpec, tensor_specs};
+use crate::weights::Weights;
 
 /// The low-rank update of a stored tensor, treated as a matrix of `[first dimension, the others]`.
 #[derive(Debug)]

@@ -15,8 +15,9 @@ use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::GROUP;
 
-use crate::convert::widen;
-use crate::stored::{Weights, float_type};
+use crate::values::float_type;
+use crate::values::widen;
+use crate::weights::Weights;
 
 /// The encoding of a stored tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use smolvlm_config::{FloatType, ModelConfig};
 
-use crate::convert::{CHUNK, widen};
 use crate::encoding::{Encoding, scale_name};
 use crate::error::{Error, ShapeMismatch, WeightMismatch};
 use crate::header::readable;
-use crate::stored::{Weights, float_type};
-use crate::weights::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
+use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
+use crate::values::float_type;
+use crate::values::{CHUNK, widen};
+use crate::weights::Weights;
 
 /// The stored tensor of a parameter.
 #[derive(Debug)]

@@ -13,7 +13,8 @@ use crate::adapter::LoraDelta;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
 use crate::shards::shard_files;
-use crate::weights::{LM_HEAD, PREFIX};
+use crate::tensor_specs::{LM_HEAD, PREFIX};
+use crate::values::float_type;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -208,16 +209,6 @@ impl Weights {
         {
             file.release(tensor.range.clone());
         }
-    }
-}
-
-/// The float type of a safetensors type; none for other types.
-pub(crate) fn float_type(dtype: Dtype) -> Option<FloatType> {
-    match dtype {
-        Dtype::F32 => Some(FloatType::F32),
-        Dtype::BF16 => Some(FloatType::Bf16),
-        Dtype::F16 => Some(FloatType::F16),
-        _ => None,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Writing safetensors files.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::View;
+use safetensors::tensor::{Dtype, View};
 use smolvlm_files::OutputFile;
 
 use crate::error::Error;
+use crate::values::{Values, stored_type};
 
 /// Writes tensors as a safetensors file, which appears under its name once it is complete and `check` succeeds.
 ///
@@ -34,4 +36,43 @@ where
         error => Error::Safetensors { path: path.to_owned(), message: error.to_string() },
     })?;
     draft.commit().map_err(failed)
+}
+
+/// A tensor to save.
+#[derive(Debug, Clone)]
+pub struct NamedTensor {
+    /// Name in the file.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Values, as many as the shape has elements.
+    pub values: Values,
+}
+
+/// Writes tensors as one safetensors file, which appears under its name once it is complete.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the file cannot be written, [`Error::Safetensors`] when shapes and values do not match.
+pub fn write_checkpoint(tensors: Vec<NamedTensor>, path: impl AsRef<Path>) -> Result<(), Error> {
+    let tensors = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor));
+    write_file(tensors, path.as_ref(), || Ok(()))
+}
+
+impl View for NamedTensor {
+    fn dtype(&self) -> Dtype {
+        stored_type(self.values.float_type())
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.bytes()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.bytes().len()
+    }
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use smolvlm_kernels::MappedFile;
 
 use super::config::PeftConfig;
-use crate::convert::widen;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
-use crate::stored::{canonical, float_type};
+use crate::values::float_type;
+use crate::values::widen;
+use crate::weights::canonical;
 
 /// Name of the weight file of an adapter folder.
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";

@@ -1,0 +1,92 @@
+//! Kernels for AVX-512, with BF16 and VNNI where the processor has them.
+
+mod attention;
+mod math;
+mod tiles;
+
+use super::kernels::Kernels;
+use crate::cpu::decode_attention::{plain_dots, plain_weighted_sum};
+use crate::cpu::epilogue::{Region, narrow_rows};
+use crate::cpu::isa::{Isa, Level};
+use crate::cpu::micro::COLUMNS;
+use crate::cpu::shared_slice::SharedSlice;
+use bytemuck::cast_slice;
+use half::bf16;
+
+/// Installs the kernels that the processor supports.
+pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
+    if isa.level >= Level::Avx512 {
+        kernels.f32_tile = tiles::f32_tile;
+        kernels.silu = silu;
+        kernels.gelu_tanh = gelu_tanh;
+        kernels.softmax_f32 = softmax_f32;
+    }
+    if isa.bf16 {
+        kernels.bf16_tile = tiles::bf16_tile;
+        kernels.softmax_bf16 = softmax_bf16;
+        kernels.dots = dots;
+        kernels.weighted_sum = weighted_sum;
+        kernels.narrow_rows = narrow_rows_bf16;
+    }
+    if isa.vnni {
+        kernels.q8_tile = tiles::q8_tile;
+        kernels.q4_tile = tiles::q4_tile;
+    }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn silu(values: &mut [f32]) {
+    // SAFETY: `install` has checked the instructions.
+    unsafe { math::silu(values) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn gelu_tanh(values: &mut [f32]) {
+    // SAFETY: `install` has checked the instructions.
+    unsafe { math::gelu_tanh(values) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn softmax_f32(scores: &[f32], scale: f32, weights: &mut [f32]) -> f32 {
+    assert_eq!(scores.len(), weights.len(), "as many weights as scores");
+    // SAFETY: `install` has checked the instructions; there are as many weights as scores.
+    unsafe { math::softmax_f32(scores, scale, weights.as_mut_ptr()) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn softmax_bf16(scores: &[f32], scale: f32, weights: &mut [bf16]) -> f32 {
+    assert_eq!(scores.len(), weights.len(), "as many weights as scores");
+    // SAFETY: as for `softmax_f32`.
+    unsafe { math::softmax_bf16(scores, scale, weights.as_mut_ptr().cast()) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn dots(query: &[bf16], keys: &[bf16], token: usize, scores: &mut [f32]) {
+    if !attention::fits(query.len()) {
+        return plain_dots(query, keys, token, scores);
+    }
+    // SAFETY: `install` has checked the instructions.
+    unsafe { attention::dots(cast_slice(query), cast_slice(keys), token, scores) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn weighted_sum(weights: &[bf16], values: &[bf16], token: usize, sums: &mut [f32]) {
+    if !attention::fits(sums.len()) {
+        return plain_weighted_sum(weights, values, token, sums);
+    }
+    // SAFETY: `install` has checked the instructions.
+    unsafe { attention::weighted_sum(cast_slice(weights), cast_slice(values), token, sums) }
+}
+
+/// # Safety
+///
+/// As [`Region::rows`].
+#[allow(unsafe_code)]
+unsafe fn narrow_rows_bf16(sums: &[f32], stride: usize, region: Region, out: SharedSlice<'_, bf16>) {
+    if region.rows == 0 || region.columns > COLUMNS || sums.len() < (region.rows - 1) * stride + COLUMNS {
+        // SAFETY: as required of the caller.
+        return unsafe { narrow_rows(sums, stride, region, out) };
+    }
+    // SAFETY: `install` has checked the instructions; each row has 32 sums, and the caller has exclusive access.
+    unsafe { math::narrow_rows(sums, stride, region, out) }
+}

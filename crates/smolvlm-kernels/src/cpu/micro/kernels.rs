@@ -1,0 +1,76 @@
+//! The table of kernels for the processor's instruction sets.
+
+use super::{Operand, QuantParams, Tile, plain};
+use crate::activation;
+use crate::cpu::aligned_buf::CacheLine;
+use crate::cpu::decode_attention::{plain_dots, plain_weighted_sum};
+use crate::cpu::epilogue::{Region, narrow_rows};
+use crate::cpu::isa::Isa;
+use crate::cpu::shared_slice::SharedSlice;
+use crate::cpu::softmax;
+use half::bf16;
+use std::sync::OnceLock;
+
+/// Rows times a panel of as many steps.
+type FloatTile = fn(Operand<'_>, &[CacheLine], usize, Tile<'_>);
+
+/// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
+/// the tolerances of the tests.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels {
+    /// f32 rows times an f32 panel.
+    pub(crate) f32_tile: FloatTile,
+    /// bf16 rows times a bf16 panel.
+    pub(crate) bf16_tile: FloatTile,
+    /// 8-bit rows times an 8-bit panel with its scales.
+    pub(crate) q8_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], &[f32], usize, Tile<'_>),
+    /// 8-bit rows times a grouped 4-bit panel.
+    pub(crate) q4_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>),
+    /// SiLU of every value.
+    pub(crate) silu: fn(&mut [f32]),
+    /// The tanh approximation of GELU of every value.
+    pub(crate) gelu_tanh: fn(&mut [f32]),
+    /// See [`softmax`](crate::cpu::softmax::softmax).
+    pub(crate) softmax_f32: fn(&[f32], f32, &mut [f32]) -> f32,
+    /// The same with rounded results.
+    pub(crate) softmax_bf16: fn(&[f32], f32, &mut [bf16]) -> f32,
+    /// Dot products of a query with keys that are a number of values apart.
+    pub(crate) dots: fn(&[bf16], &[bf16], usize, &mut [f32]),
+    /// The weighted sum of value vectors that are a number of values apart.
+    pub(crate) weighted_sum: fn(&[bf16], &[bf16], usize, &mut [f32]),
+    /// See [`narrow_rows`].
+    pub(crate) narrow_rows: unsafe fn(&[f32], usize, Region, SharedSlice<'_, bf16>),
+}
+
+/// Portable kernels, which the compiler vectorizes for each level.
+const PLAIN: Kernels = Kernels {
+    f32_tile: plain::f32_tile,
+    bf16_tile: plain::bf16_tile,
+    q8_tile: plain::q8_tile,
+    q4_tile: plain::q4_tile,
+    silu: activation::silu,
+    gelu_tanh: activation::gelu_tanh,
+    softmax_f32: softmax::plain,
+    softmax_bf16: softmax::plain,
+    dots: plain_dots,
+    weighted_sum: plain_weighted_sum,
+    narrow_rows,
+};
+
+/// The kernels for [`Isa::current`], selected once.
+pub(crate) fn kernels() -> &'static Kernels {
+    static CURRENT: OnceLock<Kernels> = OnceLock::new();
+    CURRENT.get_or_init(|| select(Isa::current()))
+}
+
+/// Each instruction set replaces the kernels that it improves.
+fn select(isa: Isa) -> Kernels {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, unused_variables))]
+    let mut kernels = PLAIN;
+    #[cfg(target_arch = "x86_64")]
+    {
+        super::avx2::install(isa, &mut kernels);
+        super::avx512::install(isa, &mut kernels);
+    }
+    kernels
+}
