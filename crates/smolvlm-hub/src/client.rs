@@ -48,8 +48,8 @@ impl<'a> Client<'a> {
         let invalid = |name, reason: &str| HubError::InvalidOption { name, reason: reason.to_owned() };
         let endpoint = Url::parse(options.endpoint.trim_end_matches('/')).ok();
         let endpoint = endpoint.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        let endpoint = endpoint
-            .ok_or_else(|| invalid("HF_ENDPOINT", "must be a URL that begins with https:// or http://"))?;
+        let endpoint =
+            endpoint.ok_or_else(|| invalid("HF_ENDPOINT", "must be a URL that begins with https:// or http://"))?;
         if options.token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(invalid("HF_TOKEN", "contains a character that is not allowed in tokens"));
         }
@@ -158,7 +158,7 @@ impl<'a> Client<'a> {
     /// Limits the time for a complete response, even if it trickles in. The read timeout ends a silent one much earlier.
     pub(super) async fn with_timeout<F: Future>(&self, response: F) -> Result<F::Output, Failure> {
         let limit = self.options.timeout.saturating_mul(RESPONSE_TIMEOUTS);
-        timeout(limit, response).await.map_err(|_| self.context(None).transient("no answer in time"))
+        timeout(limit, response).await.map_err(|_| self.context(None).transient("timed out"))
     }
 }
 

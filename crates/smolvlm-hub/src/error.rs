@@ -32,9 +32,7 @@ pub enum HubError {
         reason: String,
     },
     /// TLS cannot be set up, for example because there are no trusted root certificates.
-    #[error(
-        "cannot set up TLS: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE"
-    )]
+    #[error("cannot set up TLS: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE")]
     Tls {
         /// The cause.
         reason: String,

@@ -141,9 +141,9 @@ pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     }
     match cause.downcast_ref::<reqwest::Error>() {
         // Its message ends with the URL, which may be signed.
-        Some(error) if error.is_timeout() => "no answer in time".to_owned(),
+        Some(error) if error.is_timeout() => "timed out".to_owned(),
         Some(error) if error.is_redirect() => "a redirect that cannot be followed".to_owned(),
-        Some(error) if error.is_body() || error.is_decode() => "the connection broke".to_owned(),
+        Some(error) if error.is_body() || error.is_decode() => "the connection was interrupted".to_owned(),
         Some(_) => "the request failed".to_owned(),
         None => cause.to_string(),
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn messages_contain_no_passwords_or_signatures() {
         let (again, error) = message(418, "https://hub.co/file?Signature=secret", Some("config.json"));
-        assert_eq!(error, "unexpected answer from https://hub.co/mirror/a/b/config.json: HTTP 418");
+        assert_eq!(error, "unexpected response from https://hub.co/mirror/a/b/config.json: HTTP 418");
         assert!(!again);
         let (again, error) = message(403, "https://cdn.co/file?Signature=secret", None);
         assert!(again && !error.contains("secret") && error.contains("HTTP 403"), "{error}");

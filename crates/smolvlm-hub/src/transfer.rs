@@ -90,7 +90,7 @@ impl Transfer<'_> {
         let total = self.object.size;
         while *done < total {
             let interrupted = |reason: &str| {
-                let message = format!("the connection broke after {done} of {total} bytes: {reason}");
+                let message = format!("the connection was interrupted after {done} of {total} bytes: {reason}");
                 self.context().transient(message)
             };
             let chunk = match self.client.with_timeout(contents.next()).await? {
