@@ -43,7 +43,7 @@ pub(crate) enum Color {
     /// Red, green, blue, with one transparent color.
     RgbKeyed([u8; 3]),
     /// Red, green, blue at these sample indices.
-    Places([usize; 3]),
+    RgbAt([usize; 3]),
     /// Premultiplied gray and alpha.
     GrayPremultiplied,
     /// Red, green, blue, alpha at these sample indices.
@@ -114,7 +114,7 @@ impl RowFormat {
             Color::RgbKeyed(key) => {
                 pixels.for_each(|(pixel, rgb)| if pixel == key { *rgb = [255; 3] } else { rgb.copy_from_slice(pixel) })
             }
-            Color::Places(places) => pixels.for_each(|(pixel, rgb)| *rgb = places.map(|place| pixel[place])),
+            Color::RgbAt(places) => pixels.for_each(|(pixel, rgb)| *rgb = places.map(|place| pixel[place])),
             &Color::Rgba([r, g, b, alpha]) => pixels.for_each(|(pixel, rgb)| {
                 *rgb = [r, g, b].map(|place| over_white(pixel[place], pixel[alpha]));
             }),
@@ -126,7 +126,7 @@ impl RowFormat {
                 *rgb = [pixel[0], pixel[1], pixel[2]].map(|sample| over_white(divided(sample, alpha), alpha));
             }),
             Color::Cmyk => pixels.for_each(|(pixel, rgb)| {
-                *rgb = [pixel[0], pixel[1], pixel[2]].map(|ink| inked(ink, pixel[3]));
+                *rgb = [pixel[0], pixel[1], pixel[2]].map(|ink| ink_to_rgb(ink, pixel[3]));
             }),
             Color::YCbCr => pixels.for_each(|(pixel, rgb)| *rgb = ycbcr(pixel[0], pixel[1], pixel[2])),
             Color::YCbCrBy(tables) => pixels.for_each(|(pixel, rgb)| *rgb = tables.rgb(pixel[0], pixel[1], pixel[2])),
@@ -200,8 +200,8 @@ fn divided(sample: u8, alpha: u8) -> u8 {
     (sample * 255).checked_div(alpha).map_or(0, |sample| sample.min(255) as u8)
 }
 
-/// Converts an ink and black to a channel of RGB, without a color profile (libImaging/Convert.c, Pillow 13).
-fn inked(ink: u8, black: u8) -> u8 {
+/// Converts an ink (cyan, magenta or yellow) and black to a channel of RGB, without a color profile (libImaging/Convert.c, Pillow 13).
+fn ink_to_rgb(ink: u8, black: u8) -> u8 {
     let rest = 255 - u32::from(black);
     let product = u32::from(ink) * rest + 128;
     (rest - ((product + (product >> 8)) >> 8)) as u8

@@ -16,7 +16,7 @@ fn is_read_beyond_pillow(file: &str) -> bool {
 }
 
 /// Files that Pillow decodes but that are rejected here: TIFF in CIELAB (photometric 8).
-fn is_refused(file: &str) -> bool {
+fn is_rejected(file: &str) -> bool {
     file.starts_with("tiff_8_")
 }
 
@@ -31,11 +31,11 @@ fn pixels_match_pillow() {
         let format = Format::of(&std::fs::read(&path).unwrap()).unwrap();
         let found = decode_file(&path, &Limits::default());
         if case.get("error").is_some() {
-            assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is read");
+            assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is decoded");
             continue;
         }
-        if is_refused(file) {
-            assert!(found.is_err(), "{file} is read");
+        if is_rejected(file) {
+            assert!(found.is_err(), "{file} is decoded");
             continue;
         }
         let image = found.unwrap_or_else(|error| panic!("{error}"));
@@ -60,7 +60,7 @@ fn checksum(image: &Rgb) -> u64 {
 }
 
 #[test]
-fn frames_of_animations_equal_pillows() {
+fn animation_frames_match_pillow() {
     let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
     let (mut files, mut compared) = (0, 0);
@@ -68,9 +68,9 @@ fn frames_of_animations_equal_pillows() {
         let file = case["file"].as_str().unwrap();
         let bytes = std::fs::read(golden().join("media/decoders").join(file)).unwrap();
         let Some(frames) = case.get("frames").and_then(Value::as_array) else {
-            // Pillow reads no frame of a file that is cut off; whole ones are used here.
+            // Pillow reads no frame of a truncated file; here, its complete frames are used.
             if let Ok(Some(mut animation)) = WebpAnimation::open(&bytes, &Limits::default()) {
-                assert!(animation.is_cut_off() || animation.next_frame().is_err(), "{file} is read");
+                assert!(animation.is_truncated() || animation.next_frame().is_err(), "{file} is decoded");
             }
             continue;
         };

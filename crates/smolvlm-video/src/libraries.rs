@@ -304,7 +304,7 @@ impl Reader {
     /// The frame in RGB, upright.
     fn image(&self, converter: &mut Converter, limits: &Limits, exif: u8) -> Result<Rgb, Error> {
         limits.check_frame_size(self.frame.width(), self.frame.height())?;
-        Ok(converter.rgb(&self.frame)?.turned(exif))
+        Ok(converter.rgb(&self.frame)?.with_orientation(exif))
     }
 }
 

@@ -79,7 +79,7 @@ impl Inflate<'_> {
     }
 
     /// Compares the checksum at the end of the stream, if it is in the chunk where the pixels end: the reference reads no
-    /// further chunk. What follows the pixels is ignored.
+    /// further chunk. Data after the pixels is ignored.
     fn finish(mut self) -> Result<(), String> {
         let pieces = self.data.len();
         while !self.ended && !self.data.is_empty() && self.data.len() == pieces {

@@ -15,7 +15,7 @@ pub(super) struct Frames<'a> {
     /// Width and height in pixels.
     pub(super) size: (u32, u32),
     /// Whether the file is known to lack its end.
-    pub(super) is_cut_off: bool,
+    pub(super) is_truncated: bool,
     decoder: Decoder<'a>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Frames<'a> {
             let animation = WebpAnimation::open(bytes, &limits.image).map_err(image_error)?;
             return Ok(animation.map(|animation| Self {
                 size: animation.size(),
-                is_cut_off: animation.is_cut_off(),
+                is_truncated: animation.is_truncated(),
                 decoder: Decoder::Webp(Box::new(animation)),
             }));
         }
@@ -61,7 +61,7 @@ impl<'a> Frames<'a> {
         };
         let Some((size, frames)) = opened.map_err(decode_error)? else { return Ok(None) };
         limits.check_frame_pixels(size.0, size.1)?;
-        Ok(Some(Self { size, is_cut_off: false, decoder: Decoder::Image(frames) }))
+        Ok(Some(Self { size, is_truncated: false, decoder: Decoder::Image(frames) }))
     }
 
     /// Decodes the next frame, and converts its pixels if they are asked for; none after the last one.

@@ -28,7 +28,7 @@ impl Animation {
     /// that are used. None for a file that is no animation.
     pub(crate) fn open(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         let Some(mut frames) = Frames::open(&bytes, format, limits)? else { return Ok(None) };
-        let ((width, height), is_cut_off) = (frames.size, frames.is_cut_off);
+        let ((width, height), is_truncated) = (frames.size, frames.is_truncated);
         let deadline = Deadline::after(limits.deadline);
         let mut starts = Vec::new();
         let mut end: u64 = 0;
@@ -58,10 +58,10 @@ impl Animation {
             width,
         };
         if starts.is_empty() {
-            return Err(damage.unwrap_or(if is_cut_off { Error::NoWholeFrame } else { Error::NoFrames }));
+            return Err(damage.unwrap_or(if is_truncated { Error::NoWholeFrame } else { Error::NoFrames }));
         }
         let note = VideoNote::EndsEarly { frames: starts.len(), announced: None };
-        let notes = if damage.is_some() || is_cut_off { vec![note] } else { Vec::new() };
+        let notes = if damage.is_some() || is_truncated { vec![note] } else { Vec::new() };
         Ok(Some(Self { bytes, format, metadata, starts, notes, limits: limits.clone() }))
     }
 }

@@ -143,7 +143,7 @@ impl Programs {
             }
         };
         let image = Rgb::new(width, height, data).map_err(|source| Error::Processor { source })?;
-        Ok(image.turned(exif))
+        Ok(image.with_orientation(exif))
     }
 }
 
