@@ -1,6 +1,6 @@
 //! One repository in the cache, in the layout of huggingface_hub: `blobs/<etag>` holds file contents,
-//! `snapshots/<commit>/<file>` links to them, and `refs/<revision>` holds the commit of a branch or tag. Without symlinks,
-//! `snapshots/` holds the contents and `blobs/` is empty.
+//! `snapshots/<commit>/<file>` links to them, and `refs/<revision>` holds the commit of a branch or tag. Without
+//! symlinks, `snapshots/` holds the contents and `blobs/` is empty.
 
 use super::HubError;
 use super::names::{is_commit, is_hex};
@@ -70,7 +70,8 @@ impl RepoCache {
         if !object.is_large() {
             return has_size(&self.blob(&object.oid)).then(|| object.oid.clone());
         }
-        // The etag of a large file is its SHA-256. The listing has only the id of the Git LFS pointer, which contains it.
+        // The etag of a large file is its SHA-256. The listing has only the id of the Git LFS pointer, which contains
+        // it.
         let blobs = fs::read_dir(self.root.join("blobs")).ok()?;
         let named = blobs.flatten().filter(|entry| has_size(&entry.path()));
         let mut names = named.filter_map(|entry| entry.file_name().into_string().ok());

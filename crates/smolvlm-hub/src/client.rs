@@ -24,7 +24,8 @@ const MAX_REDIRECTS: usize = 10;
 const MAX_ENTRIES: usize = 100_000;
 /// Maximum pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// Maximum duration of a response other than a file, and of one chunk of a file, as a multiple of [`HubOptions::timeout`].
+/// Maximum duration of a response other than a file, and of one chunk of a file, as a multiple of
+/// [`HubOptions::timeout`].
 const RESPONSE_TIMEOUTS: u32 = 12;
 
 /// Commit and file names of a revision.
@@ -141,8 +142,8 @@ impl<'a> Client<'a> {
         Ok(objects)
     }
 
-    /// Requests the contents of a file from byte `from` on. Returns the length of the response, if the host sends it, and
-    /// its body.
+    /// Requests the contents of a file from byte `from` on. Returns the length of the response, if the host sends it,
+    /// and its body.
     pub(super) async fn contents(
         &self,
         commit: &str,
@@ -155,7 +156,8 @@ impl<'a> Client<'a> {
         self.with_timeout(stream).await?.map_err(|error| self.context(Some(file)).failure(error))
     }
 
-    /// Limits the time for a complete response, even if it trickles in. The read timeout ends a silent one much earlier.
+    /// Limits the time for a complete response, even if it trickles in. The read timeout ends a silent one much
+    /// earlier.
     pub(super) async fn with_timeout<F: Future>(&self, response: F) -> Result<F::Output, Failure> {
         let limit = self.options.timeout.saturating_mul(RESPONSE_TIMEOUTS);
         timeout(limit, response).await.map_err(|_| self.context(None).transient("timed out"))

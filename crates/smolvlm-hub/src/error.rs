@@ -123,7 +123,10 @@ pub enum HubError {
         path: PathBuf,
     },
     /// A file must be fetched, but the cache is not writable.
-    #[error("cannot write to the hub's cache: {}: {source}; set HF_HOME or HF_HUB_CACHE to a writable folder", path.display())]
+    #[error(
+        "cannot write to the hub's cache: {}: {source}; set HF_HOME or HF_HUB_CACHE to a writable folder",
+        path.display()
+    )]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,

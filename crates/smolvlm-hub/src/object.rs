@@ -1,7 +1,7 @@
 //! Identity of a file's contents: the git object id from a listing, and verification against it.
 //!
-//! The hub stores repositories in git. A listing gives the id of each file's git object. For a large file, that object is
-//! a Git LFS pointer: a text of three lines with the file's SHA-256 and size (Git LFS specification, version 1). The
+//! The hub stores repositories in git. A listing gives the id of each file's git object. For a large file, that object
+//! is a Git LFS pointer: a text of three lines with the file's SHA-256 and size (Git LFS specification, version 1). The
 //! object id suffices to verify both kinds.
 
 use super::names::is_hex;

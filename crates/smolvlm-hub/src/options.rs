@@ -28,7 +28,8 @@ pub struct HubOptions {
     /// Whether to store files of a revision as symlinks to their contents. With `false`, or where symlinks cannot be
     /// created, the revision's folder holds the contents.
     pub symlinks: bool,
-    /// Maximum time without receiving a byte, in each phase of a request, before an attempt fails. 10 seconds by default.
+    /// Maximum time without receiving a byte, in each phase of a request, before an attempt fails. 10 seconds by
+    /// default.
     pub timeout: Duration,
     /// Number of consecutive attempts without progress before a download fails. 5 by default, at least 1.
     pub attempts: u32,
@@ -63,13 +64,13 @@ impl HubOptions {
 
     /// Fetches the files of a checkpoint that are not in the cache yet and returns the folder with all of them.
     ///
-    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id, by default `main`. `events` is called on this
-    /// thread at least ten times per second unless a call takes longer; [`Break`](ControlFlow::Break) cancels.
+    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id, by default `main`. `events` is called on
+    /// this thread at least ten times per second unless a call takes longer; [`Break`](ControlFlow::Break) cancels.
     ///
-    /// Interrupted downloads are resumed, also those of an earlier process. Every file is verified by its git object id,
-    /// large files by their SHA-256, before it is added to the cache. Processes that fetch the same file take turns. If the
-    /// hub cannot be reached, denies access or sends an unexpected response, or if the cache cannot be written, a complete
-    /// cached copy of the revision is used, with a [`Note`](Event::Note).
+    /// Interrupted downloads are resumed, also those of an earlier process. Every file is verified by its git object
+    /// id, large files by their SHA-256, before it is added to the cache. Processes that fetch the same file take
+    /// turns. If the hub cannot be reached, denies access or sends an unexpected response, or if the cache cannot be
+    /// written, a complete cached copy of the revision is used, with a [`Note`](Event::Note).
     ///
     /// # Errors
     ///

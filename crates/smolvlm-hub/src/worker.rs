@@ -36,8 +36,8 @@ impl Reporter {
     }
 }
 
-/// Runs work to completion, or until the caller cancels it. The work runs on a new thread with a new runtime, so that this
-/// can be called inside another runtime. Events are delivered on the caller's thread.
+/// Runs work to completion, or until the caller cancels it. The work runs on a new thread with a new runtime, so that
+/// this can be called inside another runtime. Events are delivered on the caller's thread.
 pub(super) fn run<T: Send>(
     events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     work: impl AsyncFnOnce(&Reporter) -> Result<T, HubError> + Send,

@@ -114,9 +114,9 @@ impl RowFormat {
             Color::RgbKeyed(key) => {
                 pixels.for_each(|(pixel, rgb)| if pixel == key { *rgb = [255; 3] } else { rgb.copy_from_slice(pixel) })
             }
-            Color::RgbAt(places) => pixels.for_each(|(pixel, rgb)| *rgb = places.map(|place| pixel[place])),
+            Color::RgbAt(indices) => pixels.for_each(|(pixel, rgb)| *rgb = indices.map(|index| pixel[index])),
             &Color::Rgba([r, g, b, alpha]) => pixels.for_each(|(pixel, rgb)| {
-                *rgb = [r, g, b].map(|place| over_white(pixel[place], pixel[alpha]));
+                *rgb = [r, g, b].map(|index| over_white(pixel[index], pixel[alpha]));
             }),
             Color::GrayPremultiplied => {
                 pixels.for_each(|(pixel, rgb)| *rgb = [over_white(divided(pixel[0], pixel[1]), pixel[1]); 3]);
@@ -187,7 +187,7 @@ fn unpack(samples: Samples, row: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Pillow's `alpha_composite` over opaque white, in its fixed-point arithmetic (libImaging/AlphaComposite.c, Pillow 13).
+/// Pillow's `alpha_composite` over opaque white in fixed-point arithmetic (libImaging/AlphaComposite.c, Pillow 13).
 pub(crate) fn over_white(sample: u8, alpha: u8) -> u8 {
     let (sample, alpha) = (u32::from(sample), u32::from(alpha));
     let sum = sample * (alpha << 7) + 255 * ((255 - alpha) << 7) + (0x80 << 7);
@@ -200,7 +200,8 @@ fn divided(sample: u8, alpha: u8) -> u8 {
     (sample * 255).checked_div(alpha).map_or(0, |sample| sample.min(255) as u8)
 }
 
-/// Converts an ink (cyan, magenta or yellow) and black to a channel of RGB, without a color profile (libImaging/Convert.c, Pillow 13).
+/// Converts an ink (cyan, magenta or yellow) and black to a channel of RGB, without a color profile
+/// (libImaging/Convert.c, Pillow 13).
 fn ink_to_rgb(ink: u8, black: u8) -> u8 {
     let rest = 255 - u32::from(black);
     let product = u32::from(ink) * rest + 128;

@@ -1,8 +1,8 @@
 //! A local mock of the Hugging Face Hub over HTTP/1.1, with the paths, headers and redirects of the real one.
 //!
 //! Like the hub for public repositories, it redirects small files to a path of the same host, and large ones, here
-//! `.safetensors`, to a CDN host, with their size and SHA-256 in the redirect. `localhost` stands for the CDN, `127.0.0.1`
-//! for the hub.
+//! `.safetensors`, to a CDN host, with their size and SHA-256 in the redirect. `localhost` stands for the CDN,
+//! `127.0.0.1` for the hub.
 
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};

@@ -76,36 +76,36 @@ const PLACES: [[[u8; 16]; 3]; 3] = {
 /// Transforms columns of 16-bit integers.
 #[inline(always)]
 fn pass<const SHIFT: i32>(simd: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
-    let (sse, avx, simd) = (simd.sse2, simd.avx, simd.avx2);
+    let (sse, avx, avx2) = (simd.sse2, simd.avx, simd.avx2);
     let even = pair(simd, rows[2], rows[6]);
     let even = [dot(simd, even, factors::EVEN[0]), dot(simd, even, factors::EVEN[1])];
-    let sum = simd._mm256_slli_epi32::<FRACTION>(simd._mm256_cvtepi16_epi32(sse._mm_add_epi16(rows[0], rows[4])));
+    let sum = avx2._mm256_slli_epi32::<FRACTION>(avx2._mm256_cvtepi16_epi32(sse._mm_add_epi16(rows[0], rows[4])));
     let difference =
-        simd._mm256_slli_epi32::<FRACTION>(simd._mm256_cvtepi16_epi32(sse._mm_sub_epi16(rows[0], rows[4])));
+        avx2._mm256_slli_epi32::<FRACTION>(avx2._mm256_cvtepi16_epi32(sse._mm_sub_epi16(rows[0], rows[4])));
     let evens = [
-        simd._mm256_add_epi32(sum, even[0]),
-        simd._mm256_add_epi32(difference, even[1]),
-        simd._mm256_sub_epi32(difference, even[1]),
-        simd._mm256_sub_epi32(sum, even[0]),
+        avx2._mm256_add_epi32(sum, even[0]),
+        avx2._mm256_add_epi32(difference, even[1]),
+        avx2._mm256_sub_epi32(difference, even[1]),
+        avx2._mm256_sub_epi32(sum, even[0]),
     ];
     let shared = pair(simd, sse._mm_add_epi16(rows[7], rows[3]), sse._mm_add_epi16(rows[5], rows[1]));
     let shared = [dot(simd, shared, factors::SHARED[0]), dot(simd, shared, factors::SHARED[1])];
     let (outer, inner) = (pair(simd, rows[7], rows[1]), pair(simd, rows[5], rows[3]));
     let odds = [
-        simd._mm256_add_epi32(dot(simd, outer, factors::OUTER[1]), shared[1]),
-        simd._mm256_add_epi32(dot(simd, inner, factors::INNER[1]), shared[0]),
-        simd._mm256_add_epi32(dot(simd, inner, factors::INNER[0]), shared[1]),
-        simd._mm256_add_epi32(dot(simd, outer, factors::OUTER[0]), shared[0]),
+        avx2._mm256_add_epi32(dot(simd, outer, factors::OUTER[1]), shared[1]),
+        avx2._mm256_add_epi32(dot(simd, inner, factors::INNER[1]), shared[0]),
+        avx2._mm256_add_epi32(dot(simd, inner, factors::INNER[0]), shared[1]),
+        avx2._mm256_add_epi32(dot(simd, outer, factors::OUTER[0]), shared[0]),
     ];
     let half = avx._mm256_set1_epi32(1 << (SHIFT - 1));
     let mut out = rows;
     for at in 0..4 {
-        let even = simd._mm256_add_epi32(evens[at], half);
-        let first = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_add_epi32(even, odds[at]));
-        let last = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_sub_epi32(even, odds[at]));
+        let even = avx2._mm256_add_epi32(evens[at], half);
+        let first = avx2._mm256_srai_epi32::<SHIFT>(avx2._mm256_add_epi32(even, odds[at]));
+        let last = avx2._mm256_srai_epi32::<SHIFT>(avx2._mm256_sub_epi32(even, odds[at]));
         // Packing saturates and leaves quarters in the order 0, 2, 1, 3.
         let packed: [__m128i; 2] =
-            pulp::cast(simd._mm256_permute4x64_epi64::<0xd8>(simd._mm256_packs_epi32(first, last)));
+            pulp::cast(avx2._mm256_permute4x64_epi64::<0xd8>(avx2._mm256_packs_epi32(first, last)));
         (out[at], out[SIDE - 1 - at]) = (packed[0], packed[1]);
     }
     out

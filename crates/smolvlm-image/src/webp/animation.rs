@@ -5,8 +5,8 @@ use super::container::{Container, is_animated, truncated_end};
 use crate::decode::decode_error;
 use crate::{Error, Format, Limits, Rgb};
 
-/// An animated WebP file, decoded frame by frame like in Pillow 13, which uses libwebp's `WebPAnimDecoder`: the canvas is
-/// cleared to transparent black instead of the background color of the file.
+/// An animated WebP file, decoded frame by frame like in Pillow 13, which uses libwebp's `WebPAnimDecoder`: the canvas
+/// is cleared to transparent black instead of the background color of the file.
 ///
 /// ```no_run
 /// use smolvlm_image::{Limits, WebpAnimation};
@@ -28,8 +28,8 @@ pub struct WebpAnimation<'a> {
 }
 
 impl<'a> WebpAnimation<'a> {
-    /// Parses a file and allocates its canvas, 4 bytes per pixel. Returns `None` if the file is not animated. A truncated
-    /// file yields its complete frames, possibly none.
+    /// Parses a file and allocates its canvas, 4 bytes per pixel. Returns `None` if the file is not animated. A
+    /// truncated file yields its complete frames, possibly none.
     ///
     /// # Errors
     ///

@@ -101,8 +101,8 @@ fn blend_row(row: &mut [[u8; 4]], source: &[[u8; 4]], x: u32, cleared: std::ops:
     }
 }
 
-/// Blends a pixel over another in libwebp's integer arithmetic: the alpha of the lower one is scaled in 1/256 steps, and
-/// colors are divided by multiplying with a 24-bit reciprocal.
+/// Blends a pixel over another in libwebp's integer arithmetic: the alpha of the lower one is scaled in 1/256 steps,
+/// and colors are divided by multiplying with a 24-bit reciprocal.
 fn blend(upper: [u8; 4], lower: [u8; 4]) -> [u8; 4] {
     match upper[3] {
         0 => lower,

@@ -208,8 +208,8 @@ impl<'a> Extended<'a> {
         Ok(found.rest)
     }
 
-    /// Parses a frame of an animation and returns the rest; the error is a message. `rest` starts at the chunk's data. As
-    /// in libwebp, bytes after the bitstream within the chunk are parsed as chunks of the file.
+    /// Parses a frame of an animation and returns the rest; the error is a message. `rest` starts at the chunk's data.
+    /// As in libwebp, bytes after the bitstream within the chunk are parsed as chunks of the file.
     fn frame(&mut self, chunk: &Chunk<'a>, rest: &'a [u8]) -> Result<&'a [u8], String> {
         let Some((&[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, t0, t1, t2, bits], images)) =
             rest.split_first_chunk()

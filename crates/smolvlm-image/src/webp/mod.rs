@@ -1,5 +1,5 @@
-//! Decoder of still and animated WebP files, compatible with Pillow 13 and libwebp 1.6.0: it returns the same pixels and
-//! rejects the same files. It parses the container and composes animations; `image-webp` decodes the frames.
+//! Decoder of still and animated WebP files, compatible with Pillow 13 and libwebp 1.6.0: it returns the same pixels
+//! and rejects the same files. It parses the container and composes animations; `image-webp` decodes the frames.
 
 mod animation;
 mod bitstream;

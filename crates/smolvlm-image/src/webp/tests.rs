@@ -166,7 +166,8 @@ fn frames_are_blended_and_disposed() {
     let mut canvas = Canvas::new(3, 1).unwrap();
     let rgb = |canvas: &Canvas| canvas.rgb(false);
     canvas.draw(&frame(0, 3, false, false), &Pixels::Rgb([100; 9].to_vec()));
-    // Opaque, transparent, and half transparent: alpha 128 + (255 * 128 >> 8) = 255; (50 * 128 + 100 * 127) / 255 = 74.9.
+    // Opaque, transparent, and half transparent: alpha 128 + (255 * 128 >> 8) = 255; (50 * 128 + 100 * 127) / 255 =
+    // 74.9.
     let pixels = [[9, 9, 9, 255], [9, 9, 9, 0], [50, 50, 50, 128]].concat();
     canvas.draw(&frame(0, 3, false, true), &Pixels::Rgba(pixels.clone()));
     assert_eq!(rgb(&canvas), [9, 9, 9, 100, 100, 100, 74, 74, 74]);
