@@ -1,9 +1,12 @@
 //! Comparison of all formats and variants with Pillow 13 (tests/golden/processing_decoders.py).
 
+mod support;
+
 use serde_json::Value;
 use smolvlm_image::{Format, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use support::{Random, crc32};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
@@ -54,9 +57,7 @@ fn pixels_match_pillow() {
 }
 
 fn checksum(image: &Rgb) -> u64 {
-    let mut crc = flate2::Crc::new();
-    crc.update(image.data());
-    crc.sum().into()
+    crc32(image.data()).into()
 }
 
 #[test]
@@ -84,18 +85,6 @@ fn animation_frames_match_pillow() {
         (files, compared) = (files + 1, compared + found.len());
     }
     assert!(files >= 30 && compared >= 100, "{files} files, {compared} frames");
-}
-
-/// A random generator that gives the same numbers everywhere (Marsaglia, xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) as usize % bound
-    }
 }
 
 #[test]
