@@ -53,7 +53,7 @@ impl HubOptions {
         }
     }
 
-    /// Options from environment variables; the [crate](crate) lists them.
+    /// Options from environment variables; the [crate documentation](crate) lists them.
     ///
     /// # Errors
     ///

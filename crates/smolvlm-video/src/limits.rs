@@ -16,8 +16,8 @@ pub struct Limits {
     pub max_sampled_frames: usize,
     /// Maximum time for indexing and for decoding a video. Five minutes by default.
     pub deadline: Duration,
-    /// Number of threads that decode a video container. By default that of the CPU; limited to 8, since each thread
-    /// keeps frames in memory.
+    /// Number of threads that decode a video container. `None` (the default) for all threads of the CPU; limited to 8,
+    /// since each thread keeps frames in memory.
     pub threads: Option<usize>,
 }
 

@@ -190,7 +190,7 @@ fn program_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structu
     Ok(if declared > tail.len() - at { Structure::Truncated } else { Structure::Unknown })
 }
 
-/// Whole packets of an MPEG transport stream, whose last one a file that was cut off rarely ends with.
+/// Checks that an MPEG transport stream ends with a complete packet; truncated files rarely do.
 fn transport_stream(file: &mut (impl Read + Seek), len: u64) -> io::Result<Structure> {
     for (start, size) in [(0, 188), (4, 192), (0, 204)] {
         let mut is_stream = len >= 3 * size;

@@ -174,7 +174,7 @@ impl Decoder for Programs {
         if let Some(time) = time.map(|time| time.saturating_sub(SEEK_MARGIN)).filter(|&time| time > 0) {
             command.args(["-read_intervals", &format!("{}.{:06}%", time / 1_000_000, time % 1_000_000)]);
         }
-        // With frame threading, ffprobe loses the frames before a damaged packet at the end.
+        // With frame threading, ffprobe loses the frames after a damaged packet at the end.
         command.args(["-thread_type", "slice"]);
         command.args(["-show_entries", "frame=best_effort_timestamp", "-of", "default=nw=1"]);
         each_line(&mut command, deadline, |line| match line.strip_prefix("best_effort_timestamp=") {
