@@ -196,7 +196,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, HubError> {
 mod tests {
     use super::*;
 
-    fn error(options: &HubOptions) -> String {
+    fn message(options: &HubOptions) -> String {
         Client::new(options, "a/b", "main").err().map(|error| error.to_string()).unwrap_or_default()
     }
 
@@ -204,15 +204,15 @@ mod tests {
     fn invalid_options_are_errors() {
         let mut options = HubOptions::new("/cache");
         options.endpoint = "hub.co".to_owned();
-        assert!(error(&options).contains("HF_ENDPOINT"));
+        assert!(message(&options).contains("HF_ENDPOINT"));
         options = HubOptions::new("/cache");
         options.token = Some("hf_\r\nx: y".to_owned());
-        let error = error(&options);
+        let error = message(&options);
         assert!(error.contains("HF_TOKEN") && !error.contains("hf_"), "{error}");
         let file = tempfile::NamedTempFile::new().unwrap();
         options = HubOptions::new("/cache");
         options.certificates = Some(file.path().to_owned());
-        assert!(error(&options).contains("SSL_CERT_FILE"));
+        assert!(message(&options).contains("SSL_CERT_FILE"));
     }
 
     #[test]
