@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Tests and benchmarks for a machine with a GPU: `gpu.sh TOOLS OUT [STEP...]`; runs all steps if none is named.
 #
-# TOOLS holds `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask gpu-bundle`
-# makes it. Every step has a time limit and writes OUT/STEP.txt as it goes, so that a step that hangs does not affect the results of others. The
-# exit status is the number of steps that failed.
+# TOOLS contains `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask
+# gpu-bundle` creates it. Every step has a time limit and writes its output to OUT/STEP.txt while it runs, so that a
+# step that hangs does not affect the results of others. The exit status is the number of failed steps.
 #
 #   SMOLVLM_DEVICE   the device, cuda if unset
 #   BENCH_MODEL      the model: arguments of `smolvlm bench`, "--random 256m --dtype bf16" if unset
 #   BENCH_WORDS      further arguments of `smolvlm bench`, such as --quick
-#   STEP_LIMIT       seconds that no step may exceed
+#   STEP_LIMIT       maximum number of seconds per step
 set -uo pipefail
 tools=$(realpath "$1") out=$(realpath "$2")
 shift 2
@@ -52,7 +52,7 @@ step devices 30 bash -c 'ours $tools/smolvlm devices'
 step demo 90 bash -c 'ours $tools/smolvlm describe --model demo --dtype f32 $root/tests/corpus/world/shapes.png'
 TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model $words'
 step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/devices --nocapture'
-step products 150 bash -c '[ ! -e $tools/gpu_matmuls ] || ours $tools/gpu_matmuls'
+step matmuls 150 bash -c '[ ! -e $tools/gpu_matmuls ] || ours $tools/gpu_matmuls'
 step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --quick |
   tee $out/profile.log | grep -v "^$" | tail -n 200'
 step checkpoint 60 bash -c 'ours $tools/smolvlm random --preset 256m --out /tmp/random-256m'

@@ -87,7 +87,6 @@ def scan_script(rng, components):
     lines = []
     low = rng.randint(0, 3)
     lines.append(f"{','.join(map(str, range(components)))}: 0-0, 0, {low};")
-    pending = [[(low, None, component)] for component in range(components)]
     waiting = [(0, 0, low, tuple(range(components)))] if low else []
     for component in range(components):
         start = 1

@@ -10,7 +10,7 @@ fn golden(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name).to_string_lossy().into_owned()
 }
 
-/// The tokens of an answer to a question without pictures.
+/// The token ids of the answer to a question without images.
 fn tokens(workspace: &Workspace, flags: &[&str]) -> Value {
     let question = r#"[{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]"#;
     let path = workspace.write("question.json", question.as_bytes());
@@ -21,7 +21,7 @@ fn tokens(workspace: &Workspace, flags: &[&str]) -> Value {
 }
 
 #[test]
-fn adapters_are_merged_by_flag_and_by_folder() {
+fn adapters_load_by_flag_and_by_folder() {
     let workspace = Workspace::empty();
     let expected: Value = serde_json::from_slice(&std::fs::read(golden("adapters/expected.json")).unwrap()).unwrap();
     let wanted = |name: &str| expected[name]["answers"][1]["generated"].clone();
@@ -41,7 +41,7 @@ fn adapters_are_merged_by_flag_and_by_folder() {
 }
 
 #[test]
-fn adapters_that_do_not_fit_are_one_line_that_says_what_to_do() {
+fn incompatible_adapters_are_one_line_errors_with_a_hint() {
     let workspace = Workspace::with_checkpoint();
     let run = |flags: &[&str]| {
         let output = workspace.run(&[&["describe", "no-such.png"], flags].concat());
@@ -56,7 +56,7 @@ fn adapters_that_do_not_fit_are_one_line_that_says_what_to_do() {
 
 #[cfg(feature = "train")]
 #[test]
-fn what_train_writes_answers() {
+fn an_adapter_written_by_train_can_be_loaded() {
     let workspace = Workspace::empty();
     let base = golden("gqa-256m/model");
     let data = workspace.write(

@@ -1,11 +1,11 @@
-//! Bad input gets one line that names the file and the cause, a failing exit code, and nothing half written.
+//! Invalid input: a one-line error that names the file and the cause, a failing exit code, and no partial output.
 
 mod support;
 
 use std::fs;
 use support::{Workspace, harbour};
 
-/// The header of an RGB PNG of 60000 x 60000 pixels, and nothing else: 10.8 GB if somebody believed it.
+/// The header of an RGB PNG of 60000 x 60000 pixels without pixel data; decoded, they would take 10.8 GB.
 const BOMB: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea`\0\0\xea`\x08\x02\0\0\0\x0f\xb0\xe2\x15";
 
 /// Runs `describe` on a file with these bytes and returns the line on stderr.
@@ -18,40 +18,40 @@ fn describe(name: &str, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn an_empty_image() {
+fn an_empty_image_is_an_error() {
     let line = describe("empty.png", b"");
     assert!(line.contains("empty"), "{line}");
 }
 
 #[test]
-fn text_named_jpg() {
-    let line = describe("letter.jpg", b"Dear Sir or Madam, this is no picture.\n");
+fn a_text_named_jpg_is_an_error() {
+    let line = describe("letter.jpg", b"Dear Sir or Madam, this is not an image.\n");
     assert!(line.contains("format"), "{line}");
 }
 
 #[test]
-fn a_truncated_jpeg() {
+fn a_truncated_jpeg_is_an_error() {
     let whole = harbour();
     let line = describe("cut.jpg", &whole[..whole.len() / 2]);
     assert!(line.contains("cut.jpg"), "{line}");
 }
 
 #[test]
-fn a_decompression_bomb_is_refused_with_numbers() {
+fn a_decompression_bomb_is_rejected_with_its_size_and_the_limit() {
     let line = describe("bomb.png", BOMB);
-    // 60000 x 60000, and how many are allowed.
+    // The number of pixels, and the limit.
     assert!(line.contains("3600000000") && line.contains("178956970") && line.contains("--max-image-pixels"), "{line}");
 }
 
 #[test]
-fn an_image_that_is_not_there() {
+fn a_missing_image_is_an_error() {
     let workspace = Workspace::with_checkpoint();
     let line = workspace.fails(&["describe", "no-such.png", "--model", &workspace.checkpoint()]);
     assert!(line.contains("no-such.png"), "{line}");
 }
 
 #[test]
-fn conversations_that_are_none() {
+fn invalid_conversations_are_errors() {
     let workspace = Workspace::with_checkpoint();
     let cases: &[(&str, &str)] = &[
         ("{not json", "line 1"),
@@ -77,43 +77,43 @@ fn conversations_that_are_none() {
 }
 
 #[test]
-fn a_checkpoint_that_lacks_a_file() {
+fn a_missing_file_of_a_checkpoint_is_named() {
     for missing in ["config.json", "tokenizer.json", "model.safetensors"] {
         let workspace = Workspace::with_checkpoint();
         fs::remove_file(format!("{}/{missing}", workspace.checkpoint())).unwrap();
-        let picture = workspace.write("harbour.jpg", &harbour());
-        let line = workspace.fails(&["describe", &picture, "--model", &workspace.checkpoint()]);
+        let image = workspace.write("harbour.jpg", &harbour());
+        let line = workspace.fails(&["describe", &image, "--model", &workspace.checkpoint()]);
         assert!(line.contains(missing), "{line:?} does not name {missing}");
     }
 }
 
 #[test]
-fn a_checkpoint_that_is_none() {
+fn a_missing_checkpoint_is_an_error() {
     let workspace = Workspace::empty();
     let line = workspace.fails(&["describe", "a.png", "--model", "./no/such/folder"]);
     assert!(line.contains("./no/such/folder"), "{line}");
 }
 
 #[test]
-fn weights_that_the_device_cannot_hold() {
+fn weights_larger_than_the_device_memory_are_an_error() {
     let workspace = Workspace::with_checkpoint();
     let file = format!("{}/config.json", workspace.checkpoint());
     let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     config["text_config"]["intermediate_size"] = 1_000_000_000.into();
     fs::write(&file, config.to_string()).unwrap();
-    let picture = workspace.write("harbour.jpg", &harbour());
-    let line = workspace.fails(&["describe", &picture, "--model", &workspace.checkpoint(), "--device", "flex"]);
+    let image = workspace.write("harbour.jpg", &harbour());
+    let line = workspace.fails(&["describe", &image, "--model", &workspace.checkpoint(), "--device", "flex"]);
     assert!(line.contains("the weights need") && line.contains("flex") && line.contains("GB"), "{line}");
 }
 
 #[test]
-fn devices_that_are_not_there() {
+fn missing_devices_are_named() {
     let workspace = Workspace::with_checkpoint();
-    let picture = workspace.write("harbour.jpg", &harbour());
+    let image = workspace.write("harbour.jpg", &harbour());
     for device in ["cuda:999", "metal:999", "gpu"] {
-        // The checkpoint is not there either: the device is looked at before anything is downloaded.
+        // The checkpoint may be missing, too: the device is checked before anything is downloaded.
         for model in [workspace.checkpoint(), "nobody/nothing".to_owned()] {
-            let output = workspace.run(&["describe", &picture, "--model", &model, "--device", device]);
+            let output = workspace.run(&["describe", &image, "--model", &model, "--device", device]);
             assert!(!output.status.success());
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(said.contains(device), "{said}");
@@ -122,20 +122,20 @@ fn devices_that_are_not_there() {
 }
 
 #[test]
-fn truncated_weights() {
+fn truncated_weights_are_an_error() {
     let workspace = Workspace::with_checkpoint();
     let weights = format!("{}/model.safetensors", workspace.checkpoint());
     let bytes = fs::read(&weights).unwrap();
-    let picture = workspace.write("harbour.jpg", &harbour());
+    let image = workspace.write("harbour.jpg", &harbour());
     for length in [0, 4, 100, bytes.len() - 1] {
         fs::write(&weights, &bytes[..length]).unwrap();
-        let line = workspace.fails(&["describe", &picture, "--model", &workspace.checkpoint()]);
+        let line = workspace.fails(&["describe", &image, "--model", &workspace.checkpoint()]);
         assert!(line.contains("model.safetensors"), "{length} bytes gave {line:?}");
     }
 }
 
 #[test]
-fn an_output_that_cannot_be_written() {
+fn an_unwritable_output_is_an_error() {
     let workspace = Workspace::with_checkpoint();
     let chat = workspace.write("chat.json", br#"[{"role":"user","content":[{"type":"text","text":"hi"}]}]"#);
     let out = workspace.path("no/such/folder/out.safetensors");
@@ -145,7 +145,7 @@ fn an_output_that_cannot_be_written() {
 }
 
 #[test]
-fn a_checkpoint_is_not_overwritten_unasked() {
+fn a_checkpoint_is_overwritten_only_with_force() {
     let workspace = Workspace::with_checkpoint();
     let line = workspace.fails(&["random", "--preset", "tiny", "--out", &workspace.checkpoint()]);
     assert!(line.contains("--force"), "{line}");

@@ -1,4 +1,4 @@
-//! `bench` from end to end.
+//! `bench`, end to end.
 
 mod support;
 
@@ -23,7 +23,7 @@ const STAGES: [&str; 15] = [
     "total_s",
 ];
 
-/// What `--quick` leaves out.
+/// Stages that `--quick` skips.
 const SLOW: [&str; 6] = ["decode64_tokens_s", "prefill1200_s", "prefill900_s", "tiles13_s", "tiles17_s", "tiles64_s"];
 
 const NOT_SHARED: [&str; 2] = ["image_s", "load_s"];
@@ -33,11 +33,11 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn quick_json_has_every_key() {
+fn quick_json_has_all_keys() {
     let line = Workspace::empty().succeeds(&["bench", "--random", "tiny", "--quick", "--json", "--threads", "2"]);
     let report: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((report["model"].as_str(), report["device"].as_str()), (Some("random tiny"), Some("flex")));
-    // What `auto` is here.
+    // The result of `auto` depends on the CPU.
     assert!(matches!(report["dtype"].as_str(), Some("f32" | "bf16")), "{report}");
     assert_eq!((report["threads"].as_u64(), report["runs"].as_u64()), (Some(2), Some(1)));
     assert_eq!(keys(&report["stages"]), STAGES);
@@ -55,7 +55,7 @@ fn quick_json_has_every_key() {
 }
 
 #[test]
-fn the_table_names_every_stage_even_where_the_context_is_too_short() {
+fn the_table_lists_all_stages_with_a_short_context() {
     let workspace = Workspace::with_checkpoint();
     let config = workspace.path("checkpoint/config.json");
     let mut json: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
@@ -81,7 +81,7 @@ fn the_table_names_every_stage_even_where_the_context_is_too_short() {
 }
 
 #[test]
-fn a_bad_format_is_one_line_of_error() {
+fn an_unknown_dtype_is_a_one_line_error() {
     let output = Workspace::empty().run(&["bench", "--random", "tiny", "--dtype", "f12"]);
     assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{output:?}");
     let stderr = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! Talking with the model over a pipe.
+//! `chat` with a pipe as stdin.
 
 mod support;
 
@@ -14,20 +14,20 @@ fn workspace() -> Workspace {
     workspace
 }
 
-/// Runs a chat that must end well and gives what it wrote to stdout and stderr.
+/// Runs a chat that must succeed and returns its stdout and stderr.
 fn chat(workspace: &Workspace, more: &[&str], lines: &str) -> (String, String) {
-    ended_chat(workspace, more, lines, 0)
+    chat_with_code(workspace, more, lines, 0)
 }
 
-/// Runs a chat that must end with this exit code.
-fn ended_chat(workspace: &Workspace, more: &[&str], lines: &str, code: i32) -> (String, String) {
+/// Runs a chat that must end with this exit code and returns its stdout and stderr.
+fn chat_with_code(workspace: &Workspace, more: &[&str], lines: &str, code: i32) -> (String, String) {
     let output = workspace.run_with_input(&[&["chat"], &SETTINGS[..], more].concat(), lines.as_bytes());
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     (stdout, stderr)
 }
 
-/// What `generate` answers to messages.
+/// The answer of `generate` to messages.
 fn answer(workspace: &Workspace, messages: &[Value]) -> String {
     workspace.write("asked.json", json!(messages).to_string().as_bytes());
     let args = [&["generate", "--conversation", "asked.json", "--json"], &SETTINGS[..]].concat();
@@ -44,7 +44,7 @@ fn text(role: &str, text: &str) -> Value {
 }
 
 #[test]
-fn turns_are_answered_as_generate_answers_the_whole_conversation() {
+fn every_turn_has_the_answer_of_generate_to_the_whole_conversation() {
     let workspace = workspace();
     let lines = "/image landscape.png\nWhat is this?\n\nAnd what else?\n/save saved.json\n";
     let (stdout, stderr) = chat(&workspace, &[], lines);
@@ -62,7 +62,7 @@ fn turns_are_answered_as_generate_answers_the_whole_conversation() {
 }
 
 #[test]
-fn a_chat_goes_on_where_a_saved_one_ended() {
+fn a_chat_continues_a_saved_conversation() {
     let workspace = workspace();
     chat(&workspace, &["--system", "Be brief."], "Hello\n/save saved.json\n");
     let mut messages = saved(&workspace, "saved.json");
@@ -74,26 +74,26 @@ fn a_chat_goes_on_where_a_saved_one_ended() {
 }
 
 #[test]
-fn a_wrong_line_is_told_in_one_line_and_the_chat_goes_on() {
+fn an_invalid_line_is_a_one_line_error_and_the_chat_continues() {
     let workspace = workspace();
     workspace.write("letter.txt", b"no picture\n");
     let lines =
         "/nonsense\n/image no-such.png\n/image\n/save never.json\n/image letter.txt\nWhat?\nHello\n/save saved.json\n";
-    let (stdout, stderr) = ended_chat(&workspace, &[], lines, 1);
+    let (stdout, stderr) = chat_with_code(&workspace, &[], lines, 1);
     let errors: Vec<&str> = stderr.lines().collect();
     let causes = ["/nonsense", "no-such.png", "/image needs", "never.json", "letter.txt"];
     assert_eq!(errors.len(), causes.len(), "{stderr}");
     for (error, cause) in errors.iter().zip(causes) {
         assert!(error.starts_with("smolvlm: ") && error.contains(cause), "{error:?} does not say {cause:?}");
     }
-    // The question with the broken image has left no trace.
+    // The question with the invalid image is not in the history.
     let messages = saved(&workspace, "saved.json");
     assert_eq!(messages[..1], [text("user", "Hello")]);
     assert_eq!(stdout, answer(&workspace, &messages[..1]) + "\n");
 }
 
 #[test]
-fn a_line_that_is_no_text_is_passed_over() {
+fn a_line_that_is_not_utf8_is_skipped() {
     let workspace = workspace();
     let args = [&["chat"], &SETTINGS[..]].concat();
     let output = workspace.run_with_input(&args, b"\xff\xfe\nHello\n");
@@ -103,7 +103,7 @@ fn a_line_that_is_no_text_is_passed_over() {
 }
 
 #[test]
-fn commands_without_an_answer_write_nothing_to_stdout() {
+fn commands_print_to_stderr_only() {
     let workspace = workspace();
     let (stdout, stderr) =
         chat(&workspace, &[], "/help\n/system Be brief.\n/image landscape.png\n/history\n/quit\nHello\n");
@@ -113,7 +113,7 @@ fn commands_without_an_answer_write_nothing_to_stdout() {
 }
 
 #[test]
-fn a_reset_forgets_all_but_the_system_message_given_at_the_start() {
+fn reset_keeps_only_the_initial_system_message() {
     let workspace = workspace();
     let lines = "/image landscape.png\nHello\n/image landscape.png\n/reset\n/history\nHello\n";
     let (stdout, stderr) = chat(&workspace, &["--system", "Be brief."], lines);
@@ -123,7 +123,7 @@ fn a_reset_forgets_all_but_the_system_message_given_at_the_start() {
 }
 
 #[test]
-fn paths_are_read_as_a_shell_reads_them() {
+fn paths_are_quoted_and_expanded_as_in_a_shell() {
     let workspace = workspace();
     let picture = test_file("golden/media/landscape.png");
     workspace.write("my photo (1).png", &picture);
@@ -132,24 +132,24 @@ fn paths_are_read_as_a_shell_reads_them() {
     let lines = if cfg!(unix) { format!("/image my\\ photo\\ \\(1\\).png\n{lines}") } else { lines.to_owned() };
     let mut command = workspace.command(&[&["chat"], &SETTINGS[..]].concat());
     command.env(if cfg!(windows) { "USERPROFILE" } else { "HOME" }, workspace.path(""));
-    let output = workspace.talk(command, lines.as_bytes());
+    let output = workspace.run_command(command, lines.as_bytes());
     assert!(output.status.success(), "{output:?}");
     let media = saved(&workspace, "saved.json")[0]["content"].as_array().unwrap().len() - 1;
     assert_eq!(media, if cfg!(unix) { 4 } else { 3 });
 }
 
 #[test]
-fn a_full_chat_names_the_way_out_and_stays_usable() {
+fn a_full_context_is_an_error_that_suggests_reset() {
     let workspace = workspace();
     let long = "word ".repeat(9000);
-    let (stdout, stderr) = ended_chat(&workspace, &[], &format!("Hello\n{long}\n/reset\nHello\n"), 1);
+    let (stdout, stderr) = chat_with_code(&workspace, &[], &format!("Hello\n{long}\n/reset\nHello\n"), 1);
     assert!(stderr.lines().count() == 1 && stderr.contains("8192") && stderr.contains("/reset"), "{stderr}");
     let fresh = answer(&workspace, &[text("user", "Hello")]);
     assert_eq!(stdout, format!("{fresh}\n{fresh}\n"));
 }
 
 #[test]
-fn later_turns_reuse_what_was_computed() {
+fn later_turns_reuse_the_cache() {
     let workspace = workspace();
     let (_, stderr) = chat(&workspace, &["--timings"], "/image landscape.png\nWhat?\nWhy?\n");
     let times: Vec<&str> = stderr.lines().collect();
@@ -158,7 +158,7 @@ fn later_turns_reuse_what_was_computed() {
 }
 
 #[test]
-fn a_beam_search_is_refused_at_the_start() {
+fn beam_search_is_an_error_at_the_start() {
     let workspace = workspace();
     let line = workspace.fails(&["chat", "--random", "tiny", "--num-beams", "2"]);
     assert!(line.contains("num_beams"), "{line}");
@@ -166,11 +166,11 @@ fn a_beam_search_is_refused_at_the_start() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_the_answer_and_not_the_chat() {
+fn ctrl_c_stops_the_answer_but_not_the_chat() {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::process::{Command, Stdio};
 
-    // Far more tokens than there is time for.
+    // Enough tokens that the answer is still running when it is interrupted.
     const LONG: [&str; 5] = ["--min-new-tokens", "8000", "--max-new-tokens", "8000", "--no-loop-guard"];
     let workspace = workspace();
     let mut command = workspace.command(&[&["chat", "--random", "tiny", "--timings"], &LONG[..]].concat());
@@ -188,7 +188,7 @@ fn ctrl_c_ends_the_answer_and_not_the_chat() {
         let times = stderr.next().unwrap();
         assert!(times.contains("(ended by cancelled)"), "{times}");
 
-        // The partial answer is in the history, and it is what was printed.
+        // The history contains the partial answer as printed.
         writeln!(stdin, "/save saved.json\n/done").unwrap();
         let done = stderr.next().unwrap();
         assert!(done.contains("/done"), "{done}");
@@ -200,6 +200,6 @@ fn ctrl_c_ends_the_answer_and_not_the_chat() {
         assert_eq!([&first[..], &printed].concat(), text.as_bytes());
     }
     drop(stdin);
-    // `/done` is no command.
+    // `/done` is not a command, so the chat ends with an error code.
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }

@@ -1,4 +1,4 @@
-//! Every command, run as a user runs it, on a small random checkpoint.
+//! Every command, end to end, on a small random checkpoint.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn workspace() -> Workspace {
 }
 
 #[test]
-fn describe_answers_on_stdout_and_times_on_stderr() {
+fn describe_prints_answers_to_stdout_and_timings_to_stderr() {
     let workspace = workspace();
     let args = ["describe", "harbour.jpg", "--model", "checkpoint", "--max-new-tokens", "4", "--threads", "2"];
     let output = workspace.run(&args);
@@ -27,38 +27,38 @@ fn describe_answers_on_stdout_and_times_on_stderr() {
     assert!(String::from_utf8(output.stdout).unwrap().ends_with('\n'));
     let times = String::from_utf8(output.stderr).unwrap();
     assert!(times.contains("prompt tokens") && times.contains("prefill"), "{times}");
-    // What `auto` is here.
+    // The result of `auto` depends on the CPU.
     assert!(times.trim_end().ends_with("; f32") || times.trim_end().ends_with("; bf16"), "{times}");
 }
 
 #[test]
-fn devices_says_what_there_is_and_what_auto_takes() {
+fn devices_lists_all_devices_and_marks_the_choice_of_auto() {
     let lines = Workspace::empty().succeeds(&["devices"]);
     let flex = lines.lines().find(|line| line.starts_with("flex ")).unwrap();
-    assert_eq!(flex.matches(" GB ").count(), 2, "memory, and what of it is free: {flex}");
+    assert_eq!(flex.matches(" GB ").count(), 2, "total and free memory: {flex}");
     assert_eq!(lines.matches("(auto)").count(), 1, "{lines}");
 }
 
 #[test]
-fn auto_says_when_it_falls_back() {
+fn auto_reports_a_fallback() {
     let workspace = workspace();
     let devices = workspace.succeeds(&["devices"]);
     let best = devices.lines().next().unwrap();
     let args = ["describe", "harbour.jpg", "--model", "checkpoint", "--max-new-tokens", "1", "--no-image-splitting"];
-    // 8-bit weights are for Flex, whatever cards there are.
+    // 8-bit weights run on Flex only, whatever GPUs there are.
     let output = workspace.run(&[&args[..], &["--device", "auto", "--dtype", "q8"]].concat());
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
-    // A build without graphics cards has nothing to fall back from.
+    // Without a GPU there is no fallback.
     if !best.starts_with("flex ") {
         assert!(said.contains("auto falls back to flex") && said.contains(&best[..best.find(' ').unwrap()]), "{said}");
     }
     let output = workspace.run(&[&args[..], &["--device", "flex"]].concat());
-    assert!(!String::from_utf8(output.stderr).unwrap().contains("falls back"), "flex was asked for");
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("falls back"), "flex was requested");
 }
 
 #[test]
-fn generate_gives_one_json_object_a_conversation() {
+fn generate_prints_one_json_object_per_conversation() {
     let workspace = workspace();
     let args = ["generate", "--conversation", "chats.json", "--model", "checkpoint", "--max-new-tokens", "3", "--json"];
     let lines: Vec<Value> = workspace.succeeds(&args).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -72,14 +72,14 @@ fn generate_gives_one_json_object_a_conversation() {
             other => panic!("finish reason {other}"),
         }
     }
-    // 13 tiles against none.
+    // 13 tiles versus none.
     let prompt_tokens = |row: usize| lines[row]["prompt_tokens"].as_u64().unwrap();
     assert!(prompt_tokens(0) > prompt_tokens(1) + 13);
-    assert_eq!(workspace.succeeds(&args[..7]).lines().count(), 2, "without --json: one answer a line");
+    assert_eq!(workspace.succeeds(&args[..7]).lines().count(), 2, "without --json: one answer per line");
 }
 
 #[test]
-fn a_variable_that_is_empty_is_unset() {
+fn an_empty_variable_counts_as_unset() {
     let workspace = workspace();
     let args = ["describe", "harbour.jpg", "--model", "checkpoint", "--max-new-tokens", "1", "--no-image-splitting"];
     let output = workspace.command(&args).env("SMOLVLM_DEVICE", "").env("NO_COLOR", "").output().unwrap();
@@ -116,7 +116,7 @@ fn process_needs_no_weights() {
 }
 
 #[test]
-fn forward_keeps_the_stages_asked_for() {
+fn forward_writes_the_requested_stages() {
     let workspace = workspace();
     let base = ["forward", "--conversation", "chats.json", "--model", "checkpoint", "--out", "out.safetensors"];
     let names_after = |more: &[&str]| {
@@ -138,7 +138,7 @@ fn forward_keeps_the_stages_asked_for() {
 }
 
 #[test]
-fn one_tile_without_image_splitting() {
+fn without_image_splitting_there_is_one_tile() {
     let workspace = workspace();
     let prompt_tokens = |more: &[&str]| {
         let base =
@@ -150,7 +150,7 @@ fn one_tile_without_image_splitting() {
 }
 
 #[test]
-fn old_turns_are_dropped_when_asked_for() {
+fn truncate_drops_old_turns() {
     let workspace = workspace();
     let text = |role: &str, text: &str| json!({"role": role, "content": [{"type": "text", "text": text}]});
     let (question, answer) = (text("user", &"long ago ".repeat(1000)), text("assistant", "Yes."));
@@ -167,7 +167,7 @@ fn old_turns_are_dropped_when_asked_for() {
 }
 
 #[test]
-fn random_weights_are_the_same_for_the_same_seed() {
+fn random_weights_depend_only_on_the_seed() {
     let workspace = Workspace::empty();
     let weights = |out: &str, seed: &str| {
         workspace.succeeds(&["random", "--preset", "tiny", "--out", out, "--seed", seed]);
@@ -179,7 +179,7 @@ fn random_weights_are_the_same_for_the_same_seed() {
 }
 
 #[test]
-fn tensors_that_no_part_needs_are_mentioned_once() {
+fn unused_tensors_are_reported_once() {
     let workspace = Workspace::empty();
     workspace.write("chat.json", br#"[{"role":"user","content":[{"type":"text","text":"hi"}]}]"#);
     let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/legacy/model");

@@ -1,4 +1,4 @@
-//! What `estimate` says is what `process` makes.
+//! `estimate`: its numbers equal those of `process`.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn estimate(workspace: &Workspace, more: &[&str]) -> Value {
     serde_json::from_str(&line).unwrap()
 }
 
-/// Tiles and prompt tokens that `process` makes.
+/// The numbers of tiles and prompt tokens of `process`.
 fn processed(workspace: &Workspace, more: &[&str]) -> (usize, usize) {
     workspace.succeeds(&[&["process", "--out", "in.safetensors"], &INPUT[..], more].concat());
     let bytes = std::fs::read(workspace.path("in.safetensors")).unwrap();
@@ -36,7 +36,7 @@ fn processed(workspace: &Workspace, more: &[&str]) -> (usize, usize) {
 }
 
 #[test]
-fn tiles_and_tokens_are_those_of_the_inputs() {
+fn tiles_and_tokens_equal_those_of_process() {
     let workspace = workspace();
     let mut tiles = Vec::new();
     for more in [
@@ -58,7 +58,7 @@ fn tiles_and_tokens_are_those_of_the_inputs() {
 }
 
 #[test]
-fn the_peak_holds_the_stages_and_grows_with_the_answer() {
+fn the_peak_covers_all_stages_and_grows_with_the_answer() {
     let workspace = workspace();
     let memory = |more: &[&str]| {
         let estimate = estimate(&workspace, more);
@@ -85,7 +85,7 @@ fn the_table_has_the_same_numbers() {
 }
 
 #[test]
-fn one_bad_conversation_does_not_end_the_others() {
+fn an_invalid_conversation_does_not_affect_the_others() {
     let workspace = workspace();
     let good = json!([{"role": "user", "content": "Hello"}]);
     let missing = json!([{"role": "user", "content": [{"type": "image", "path": "nowhere.png"}]}]);
@@ -101,7 +101,7 @@ fn one_bad_conversation_does_not_end_the_others() {
 }
 
 #[test]
-fn a_text_that_no_context_holds_is_refused_before_it_is_tokenized() {
+fn a_text_over_the_limit_is_rejected_before_it_is_tokenized() {
     let workspace = Workspace::with_checkpoint();
     let long = json!([{"role": "user", "content": "word ".repeat(4 << 20)}]);
     workspace.write("long.json", long.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! The first command that somebody tries, on the model that needs no network.
+//! The first commands of a new user, on the bundled demo model.
 #![cfg(feature = "demo")]
 
 mod support;
@@ -12,17 +12,17 @@ fn describe(media: &[&str]) -> String {
 }
 
 #[test]
-fn a_picture_is_described_without_a_question() {
+fn an_image_is_described_without_a_question() {
     let shapes = "An orange triangle at the top, a green star on the left, an orange heart in the centre, \
                   a green diamond at the bottom right.\n";
     assert_eq!(describe(&["shapes.png"]), shapes);
 }
 
 #[test]
-fn pictures_and_clips_come_through_pipes() {
+fn images_and_videos_are_read_from_pipes() {
     let workspace = Workspace::empty();
-    let describe = |place: &str, bytes: &[u8]| {
-        let output = workspace.run_with_input(&["describe", "--model", "demo", place], bytes);
+    let describe = |path: &str, bytes: &[u8]| {
+        let output = workspace.run_with_input(&["describe", "--model", "demo", path], bytes);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -36,7 +36,7 @@ fn pictures_and_clips_come_through_pipes() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_that_holds_no_picture_is_not_read_to_its_end() {
+fn a_pipe_without_an_image_is_not_read_to_the_end() {
     let workspace = Workspace::empty();
     let endless = std::fs::File::open("/dev/zero").unwrap();
     let output = workspace.command(&["describe", "--model", "demo", "-"]).stdin(endless).output().unwrap();
@@ -45,12 +45,12 @@ fn a_pipe_that_holds_no_picture_is_not_read_to_its_end() {
 }
 
 #[test]
-fn two_pictures_are_compared() {
+fn two_images_are_compared() {
     assert_eq!(describe(&["before.png", "after.png"]), "The white cross is now orange.\n");
 }
 
 #[test]
-fn a_clip_is_described() {
+fn a_video_is_described() {
     let answer = describe(&["clip.gif"]);
     assert!(answer.starts_with("A blue square"), "{answer}");
 }

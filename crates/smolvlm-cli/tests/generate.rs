@@ -1,4 +1,4 @@
-//! `generate` works through files of any length, whatever is wrong with some of their conversations.
+//! `generate` on files with many conversations, some of them invalid.
 
 mod support;
 
@@ -13,7 +13,7 @@ fn question(text: &str) -> Value {
     json!([{"role": "user", "content": [{"type": "text", "text": text}]}])
 }
 
-/// Exit code, answers and lines of errors.
+/// The exit code, the answers and the lines of stderr.
 fn generate(workspace: &Workspace, file: &str, more: &[&str]) -> (i32, Vec<Value>, Vec<String>) {
     let args = [&["generate", "--conversation", file], &SETTINGS[..], more].concat();
     let output = workspace.run(&args);
@@ -27,7 +27,7 @@ fn indices(answers: &[Value]) -> Vec<u64> {
 }
 
 #[test]
-fn answers_are_the_same_in_any_batches_and_formats() {
+fn answers_do_not_depend_on_batch_size_or_file_format() {
     let workspace = Workspace::empty();
     let questions: Vec<Value> = (0..5).map(|index| question(&"word ".repeat(3 * index + 1))).collect();
     workspace.write("list.json", json!(questions).to_string().as_bytes());
@@ -52,7 +52,7 @@ fn answers_are_the_same_in_any_batches_and_formats() {
 }
 
 #[test]
-fn a_conversation_without_an_answer_is_one_line() {
+fn an_invalid_conversation_is_a_one_line_error() {
     let workspace = Workspace::empty();
     let missing = json!([{"role": "user", "content": [{"type": "image", "path": "no-such.png"}]}]);
     let items = [
@@ -90,14 +90,14 @@ fn a_conversation_without_an_answer_is_one_line() {
 }
 
 #[test]
-fn a_pipe_is_answered_line_by_line() {
+fn conversations_of_a_pipe_are_answered_line_by_line() {
     let workspace = Workspace::empty();
     let args = [&["generate", "--conversation", "-"], &SETTINGS[..]].concat();
     let mut command = workspace.command(&args);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
     for index in 0..3_u64 {
-        // The next question comes when the answer is there.
+        // The next question is sent after the answer.
         writeln!(stdin, "{}", question("Why?")).unwrap();
         let answer: Value = serde_json::from_str(&stdout.next().unwrap().unwrap()).unwrap();
         assert_eq!(answer["conversation"], index);
@@ -107,7 +107,7 @@ fn a_pipe_is_answered_line_by_line() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_one_error() {
+fn an_unreadable_file_is_one_error() {
     let workspace = Workspace::empty();
     std::fs::create_dir(workspace.path("folder")).unwrap();
     for file in ["nowhere.json", "folder"] {

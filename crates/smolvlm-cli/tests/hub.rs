@@ -1,4 +1,4 @@
-//! Models by the name of a hub repository, against a stand-in of the hub on this machine.
+//! Models given as a hub repository, against a local mock of the hub.
 
 #[allow(dead_code)]
 #[path = "../../smolvlm-hub/tests/server/mod.rs"]
@@ -11,7 +11,7 @@ use support::Workspace;
 
 const REPO: &str = "owner/name";
 
-/// A hub with a small random checkpoint, which the folder loses.
+/// Moves the workspace's small random checkpoint to a mock hub.
 fn hub(workspace: &Workspace) -> HubServer {
     let files = std::fs::read_dir(workspace.checkpoint()).unwrap().map(|entry| {
         let entry = entry.unwrap();
@@ -22,11 +22,11 @@ fn hub(workspace: &Workspace) -> HubServer {
     HubServer::start(REPO, files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect())
 }
 
-/// A command that needs the checkpoint's files, with its tokens for the hub.
+/// A command that needs the checkpoint's files, with the environment variables of the hub.
 fn command(workspace: &Workspace, server: &HubServer, model: &str) -> Command {
     let chat = workspace.write("chat.json", br#"[{"role": "user", "content": [{"type": "text", "text": "What?"}]}]"#);
     let mut command = workspace.command(&["estimate", "--conversation", &chat, "--model", model]);
-    // An empty variable is unset.
+    // An empty variable counts as unset.
     command.env("HF_HUB_OFFLINE", "").env("TRANSFORMERS_OFFLINE", "").env("HF_TOKEN", "").env("HF_HUB_CACHE", "");
     command.env("HF_ENDPOINT", server.url());
     command
@@ -37,7 +37,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn a_refusing_hub_is_a_note_once_the_cache_is_full() {
+fn a_complete_cache_is_used_with_a_note_when_the_hub_denies_access() {
     let workspace = Workspace::with_checkpoint();
     let server = hub(&workspace);
     let output = command(&workspace, &server, REPO).output().unwrap();
@@ -61,7 +61,7 @@ fn a_refusing_hub_is_a_note_once_the_cache_is_full() {
 }
 
 #[test]
-fn no_token_is_sent_that_must_not_be() {
+fn the_token_is_sent_unless_disabled() {
     let workspace = Workspace::with_checkpoint();
     let server = hub(&workspace);
     let token = |command: &mut Command| command.env("HF_TOKEN", "hf_right").output().unwrap();
@@ -74,7 +74,7 @@ fn no_token_is_sent_that_must_not_be() {
 }
 
 #[test]
-fn a_proxy_that_wants_a_password_is_named() {
+fn proxy_authentication_errors_mention_the_proxy() {
     let workspace = Workspace::empty();
     let server = HubServer::start(REPO, Vec::new());
     server.show_page("", 407);
@@ -92,7 +92,7 @@ fn a_proxy_that_wants_a_password_is_named() {
 }
 
 #[test]
-fn a_mistyped_folder_is_no_request() {
+fn a_mistyped_path_sends_no_request() {
     let workspace = Workspace::empty();
     let server = HubServer::start(REPO, Vec::new());
     std::fs::create_dir_all(workspace.path("models/smolvlm-256m")).unwrap();

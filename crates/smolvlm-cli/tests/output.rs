@@ -1,4 +1,4 @@
-//! Outputs go where their path leads, and nothing that is there is lost.
+//! Output files: symlinks, pipes, modes, and protection of existing files.
 
 mod support;
 
@@ -15,7 +15,7 @@ fn workspace() -> Workspace {
     workspace
 }
 
-/// `process`, writing to a path.
+/// Arguments of `process` that write to a path.
 fn process(out: &str) -> [&str; 7] {
     ["process", "--conversation", "chat.json", "--model", "checkpoint", "--out", out]
 }
@@ -40,7 +40,7 @@ mod unix {
     }
 
     #[test]
-    fn files_have_the_mode_that_the_umask_leaves_and_old_ones_keep_theirs() {
+    fn new_files_follow_the_umask_and_existing_ones_keep_their_mode() {
         let workspace = workspace();
         let umasked = |umask: &str, args: &[&str]| {
             let script = format!("umask {umask}; exec \"$0\" \"$@\"");
@@ -69,7 +69,7 @@ mod unix {
     }
 
     #[test]
-    fn weights_that_a_checkpoint_links_to_are_inputs() {
+    fn the_target_of_symlinked_weights_is_an_input() {
         let workspace = workspace();
         fs::create_dir(workspace.path("blobs")).unwrap();
         fs::rename(workspace.path("checkpoint/model.safetensors"), workspace.path("blobs/weights")).unwrap();
@@ -83,7 +83,7 @@ mod unix {
     }
 
     #[test]
-    fn links_stay_and_their_targets_are_written() {
+    fn symlinks_are_followed() {
         let workspace = workspace();
         fs::create_dir(workspace.path("elsewhere")).unwrap();
         workspace.write("elsewhere/old", b"old");
@@ -96,12 +96,12 @@ mod unix {
             assert!(is_output(&fs::read(workspace.path(target)).unwrap()), "{link}");
         }
         let names = ["chat.json", "checkpoint", "dangling", "elsewhere", "link", "second"];
-        assert_eq!(workspace.names(), names, "nothing is left behind");
+        assert_eq!(workspace.names(), names, "no temporary files are left");
         assert_eq!(fs::read_dir(workspace.path("elsewhere")).unwrap().count(), 2);
     }
 
     #[test]
-    fn pipes_and_devices_are_written_into() {
+    fn pipes_and_devices_can_be_outputs() {
         let workspace = workspace();
         assert!(Command::new("mkfifo").arg(workspace.path("fifo")).status().unwrap().success());
         let fifo = workspace.path("fifo");
@@ -121,7 +121,7 @@ mod unix {
     }
 
     #[test]
-    fn stdout_that_is_a_file_is_appended_to() {
+    fn an_output_that_is_stdout_appends() {
         let workspace = workspace();
         workspace.write("log", b"before\n");
         let log = || fs::OpenOptions::new().append(true).open(workspace.path("log")).unwrap();
@@ -135,7 +135,7 @@ mod unix {
     }
 
     #[test]
-    fn a_checkpoint_folder_is_found_behind_links() {
+    fn the_source_checkpoint_is_detected_through_symlinks() {
         let workspace = workspace();
         symlink("checkpoint", workspace.path("link")).unwrap();
         let before = files(&workspace, "checkpoint");
@@ -147,7 +147,7 @@ mod unix {
     }
 
     #[test]
-    fn links_in_a_folder_are_replaced_and_what_they_lead_to_stays() {
+    fn symlinks_in_a_folder_are_replaced_and_their_targets_are_unchanged() {
         let workspace = workspace();
         let before = files(&workspace, "checkpoint");
         fs::create_dir(workspace.path("snapshot")).unwrap();
@@ -164,7 +164,7 @@ mod unix {
     }
 
     #[test]
-    fn an_answer_that_stdout_does_not_take_can_be_saved() {
+    fn answers_can_be_saved_when_stdout_is_closed() {
         let workspace = workspace();
         let args = ["chat", "--random", "tiny", "--max-new-tokens", "4"];
         let (reader, writer) = std::io::pipe().unwrap();
@@ -189,7 +189,7 @@ fn files(workspace: &Workspace, folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn an_output_that_is_an_input_is_refused() {
+fn an_output_that_is_an_input_is_an_error() {
     let workspace = workspace();
     fs::create_dir(workspace.path("frames")).unwrap();
     workspace.write("frames/1.jpg", &harbour());
@@ -233,7 +233,7 @@ fn the_base_model_of_an_adapter_is_an_input() {
 }
 
 #[test]
-fn a_chat_is_not_saved_over_its_model() {
+fn a_chat_cannot_be_saved_over_its_model() {
     let workspace = workspace();
     let before = fs::read(workspace.path("checkpoint/config.json")).unwrap();
     let output = workspace.run_with_input(&["chat", "--model", "checkpoint"], b"/save checkpoint/config.json\n");
@@ -243,13 +243,13 @@ fn a_chat_is_not_saved_over_its_model() {
 }
 
 #[test]
-fn a_folder_that_is_missing_is_named_as_the_cause() {
+fn a_missing_parent_folder_is_named() {
     let line = workspace().fails(&process("nowhere/out"));
     assert!(line.contains("nowhere/out: its parent folder does not exist"), "{line}");
 }
 
 #[test]
-fn a_chat_does_not_save_over_its_pictures() {
+fn a_chat_cannot_be_saved_over_its_images() {
     let workspace = workspace();
     workspace.write("a.jpg", &harbour());
     let args = ["chat", "--random", "tiny", "--max-new-tokens", "2", "--no-image-splitting"];
@@ -260,7 +260,7 @@ fn a_chat_does_not_save_over_its_pictures() {
 }
 
 #[test]
-fn force_leaves_nothing_of_the_old_checkpoint_and_deletes_nothing_else() {
+fn force_replaces_the_files_of_a_checkpoint_and_keeps_others() {
     let workspace = workspace();
     let old = ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "chat_template.jinja", "vocab.json"];
     old.iter().for_each(|name| drop(workspace.write(&format!("checkpoint/{name}"), b"old")));
@@ -283,7 +283,7 @@ fn force_leaves_nothing_of_the_old_checkpoint_and_deletes_nothing_else() {
 }
 
 #[test]
-fn another_projects_folder_is_no_checkpoint() {
+fn force_does_not_overwrite_a_folder_that_is_not_a_checkpoint() {
     let workspace = Workspace::empty();
     fs::create_dir(workspace.path("site")).unwrap();
     workspace.write("site/config.json", b"{\"port\": 80}");
@@ -295,7 +295,7 @@ fn another_projects_folder_is_no_checkpoint() {
 }
 
 #[test]
-fn stderr_and_stdout_that_nobody_reads_lose_nothing() {
+fn closed_stdout_and_stderr_lose_no_output() {
     let workspace = workspace();
     let chat = json!([{"role": "user", "content": [{"type": "text", "text": "hi"}]}]);
     workspace.write("five.json", json!([chat, chat, [], chat, chat]).to_string().as_bytes());
@@ -306,7 +306,7 @@ fn stderr_and_stdout_that_nobody_reads_lose_nothing() {
         Stdio::from(writer)
     };
     let output = workspace.command(&args).stderr(closed()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "one of them is empty");
+    assert_eq!(output.status.code(), Some(1), "one conversation is empty");
     assert!(String::from_utf8(output.stdout).unwrap().lines().count() >= 4);
 
     let output = workspace.command(&args).stdout(closed()).output().unwrap();
@@ -321,7 +321,7 @@ fn stderr_and_stdout_that_nobody_reads_lose_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_and_no_panic() {
+fn a_full_disk_is_an_error_without_a_panic() {
     let workspace = workspace();
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let args = ["generate", "--conversation", "chat.json", "--model", "checkpoint", "--max-new-tokens", "2"];

@@ -1,4 +1,4 @@
-//! How answers are chosen: every flag does something.
+//! Sampling flags: each has an effect.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn workspace() -> Workspace {
     workspace
 }
 
-/// One answer a line.
+/// The answers of `generate`, one per line of its output.
 fn answers(workspace: &Workspace, more: &[&str]) -> Vec<Value> {
     let base = ["generate", "--conversation", "chat.json", "--random", "tiny", "--json", "--max-new-tokens", "12"];
     let lines = workspace.succeeds(&[&base[..], more].concat());
@@ -25,7 +25,7 @@ fn tokens(workspace: &Workspace, more: &[&str]) -> Vec<u64> {
 }
 
 #[test]
-fn a_seed_fixes_the_answer() {
+fn the_seed_determines_the_answer() {
     let workspace = workspace();
     let seeded = |seed: &str| tokens(&workspace, &["--seed", seed, "--top-k", "0"]);
     assert_eq!(seeded("1"), seeded("1"));
@@ -33,9 +33,9 @@ fn a_seed_fixes_the_answer() {
 }
 
 #[test]
-fn what_only_sampling_uses_switches_it_on_unless_greedy_is_asked_for() {
+fn sampling_flags_turn_sampling_on_unless_greedy_is_given() {
     let workspace = workspace();
-    let likeliest = tokens(&workspace, &[]);
+    let greedy = tokens(&workspace, &[]);
     for flag in [
         ["--temperature", "30"],
         ["--top-k", "40000"],
@@ -44,19 +44,16 @@ fn what_only_sampling_uses_switches_it_on_unless_greedy_is_asked_for() {
         ["--typical-p", "0.99"],
     ] {
         let seeded = [&flag[..], &["--seed", "3"]].concat();
-        assert_ne!(tokens(&workspace, &seeded), likeliest, "{flag:?}");
-        assert_eq!(tokens(&workspace, &[&seeded[..], &["--greedy"]].concat()), likeliest, "{flag:?}");
+        assert_ne!(tokens(&workspace, &seeded), greedy, "{flag:?}");
+        assert_eq!(tokens(&workspace, &[&seeded[..], &["--greedy"]].concat()), greedy, "{flag:?}");
     }
     assert_eq!(tokens(&workspace, &["--do-sample", "--seed", "3"]), tokens(&workspace, &["--seed", "3"]));
-    assert_eq!(tokens(&workspace, &["--do-sample", "--top-k", "1"]), likeliest);
-    assert_eq!(
-        tokens(&workspace, &["--temperature", "0", "--do-sample", "--seed", "3", "--top-p", "0.999"]),
-        likeliest
-    );
+    assert_eq!(tokens(&workspace, &["--do-sample", "--top-k", "1"]), greedy);
+    assert_eq!(tokens(&workspace, &["--temperature", "0", "--do-sample", "--seed", "3", "--top-p", "0.999"]), greedy);
 }
 
 #[test]
-fn lengths_and_prefill_chunks() {
+fn limits_of_length_and_time_apply_and_prefill_chunks_change_nothing() {
     let workspace = workspace();
     assert_eq!(tokens(&workspace, &["--min-new-tokens", "12"]).len(), 12);
     assert_eq!(tokens(&workspace, &["--prefill-chunk", "3"]), tokens(&workspace, &[]));
@@ -66,7 +63,7 @@ fn lengths_and_prefill_chunks() {
 }
 
 #[test]
-fn logprobs_come_with_tokens_and_texts() {
+fn logprobs_include_token_ids_and_texts() {
     let workspace = workspace();
     let answer = &answers(&workspace, &["--logprobs", "2"])[0];
     let logprobs = answer["logprobs"].as_array().unwrap();
@@ -75,7 +72,7 @@ fn logprobs_come_with_tokens_and_texts() {
     for token in logprobs {
         let top = token["top"].as_array().unwrap();
         assert_eq!(top.len(), 2);
-        // Greedy: the token chosen is the likeliest one.
+        // In greedy decoding, the chosen token is the most likely one.
         assert_eq!([&top[0]["token_id"], &top[0]["logprob"]], [&token["token_id"], &token["logprob"]]);
         assert!(top[1]["logprob"].as_f64().unwrap() <= top[0]["logprob"].as_f64().unwrap());
         assert!(token["logprob"].as_f64().unwrap() < 0.0 && token["token"].is_string());
@@ -84,7 +81,7 @@ fn logprobs_come_with_tokens_and_texts() {
 }
 
 #[test]
-fn a_stop_text_ends_the_answer() {
+fn a_stop_string_ends_the_answer() {
     let workspace = workspace();
     let whole = &answers(&workspace, &["--logprobs", "0"])[0];
     let word = whole["logprobs"][2]["token"].as_str().unwrap();
@@ -95,7 +92,7 @@ fn a_stop_text_ends_the_answer() {
 }
 
 #[test]
-fn beams_have_scores_and_the_best_comes_first() {
+fn beams_are_sorted_by_score() {
     let workspace = workspace();
     let found = answers(&workspace, &["--num-beams", "3", "--num-return-sequences", "2", "--length-penalty", "-0.5"]);
     let scores: Vec<f64> = found.iter().map(|answer| answer["score"].as_f64().unwrap()).collect();
@@ -105,7 +102,7 @@ fn beams_have_scores_and_the_best_comes_first() {
 }
 
 #[test]
-fn describe_prints_several_answers_one_after_the_other() {
+fn describe_prints_all_returned_sequences() {
     let workspace = workspace();
     workspace.write("square.png", &support::test_file("golden/media/square.png"));
     let base = ["describe", "square.png", "--random", "tiny", "--max-new-tokens", "1", "--greedy"];
@@ -117,7 +114,7 @@ fn describe_prints_several_answers_one_after_the_other() {
 }
 
 #[test]
-fn penalties_against_repetition() {
+fn repetition_flags_change_the_answer() {
     let workspace = workspace();
     let once = tokens(&workspace, &["--no-repeat-ngram-size", "1"]);
     let distinct: std::collections::HashSet<&u64> = once.iter().collect();
@@ -129,12 +126,12 @@ fn penalties_against_repetition() {
 }
 
 #[test]
-fn a_loop_ends_where_it_is_guarded_against() {
+fn the_loop_guard_ends_repetition() {
     let workspace = Workspace::with_checkpoint();
     workspace.write("square.png", &support::test_file("golden/media/square.png"));
     let image = json!([{"role": "user", "content": [{"type": "image", "path": "square.png"}]}]);
     workspace.write("chat.json", image.to_string().as_bytes());
-    // One token before all others, again and again.
+    // A bias that makes the model repeat one token.
     let always = json!({"eos_token_id": 49279, "sequence_bias": [[[500], 1000.0]]});
     workspace.write("checkpoint/generation_config.json", always.to_string().as_bytes());
     let reason = |command: &[&str], more: &[&str]| {
@@ -151,7 +148,7 @@ fn a_loop_ends_where_it_is_guarded_against() {
 }
 
 #[test]
-fn values_that_mean_nothing_are_refused_in_one_line() {
+fn invalid_values_are_one_line_errors() {
     let workspace = workspace();
     for (flags, name) in [
         (&["--temperature", "-1"][..], "temperature"),

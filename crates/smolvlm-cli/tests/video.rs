@@ -8,14 +8,14 @@ use support::{Workspace, harbour, test_file};
 
 const SETTINGS: [&str; 4] = ["--random", "tiny", "--max-new-tokens", "4"];
 
-/// The answer of `generate` to a message of these items.
+/// The answer of `generate` to a message with these content items.
 fn generated(workspace: &Workspace, items: Value) -> String {
     workspace.write("chat.json", json!([{"role": "user", "content": items}]).to_string().as_bytes());
     workspace.succeeds(&[&["generate", "--conversation", "chat.json"], &SETTINGS[..]].concat())
 }
 
 #[test]
-fn media_reach_the_model_in_order_and_the_first_one_makes_the_question() {
+fn media_keep_their_order_and_the_first_determines_the_default_question() {
     let workspace = Workspace::empty();
     workspace.write("harbour.jpg", &harbour());
     workspace.write("moving.gif", &test_file("corpus/clips/moving.gif"));
@@ -33,9 +33,9 @@ fn media_reach_the_model_in_order_and_the_first_one_makes_the_question() {
 }
 
 #[test]
-fn a_file_says_itself_whether_it_is_a_video() {
+fn the_contents_of_a_file_determine_whether_it_is_a_video() {
     let workspace = Workspace::empty();
-    // Names say nothing, or something wrong.
+    // File names without an extension, or with a wrong one.
     workspace.write("animated", &test_file("corpus/clips/moving.webp"));
     workspace.write("animated.png", &test_file("corpus/clips/moving.apng"));
     workspace.write("still.gif", &test_file("golden/media/square.png"));
@@ -53,7 +53,7 @@ fn a_file_says_itself_whether_it_is_a_video() {
 }
 
 #[test]
-fn process_names_the_frames_without_weights() {
+fn process_writes_frame_indices_and_times_without_weights() {
     let workspace = Workspace::with_checkpoint();
     std::fs::remove_file(workspace.path("checkpoint/model.safetensors")).unwrap();
     workspace.write("moving.gif", &test_file("corpus/clips/moving.gif"));
@@ -90,7 +90,7 @@ fn has_ffmpeg() -> bool {
 }
 
 #[test]
-fn a_container_is_described() {
+fn a_video_container_is_described() {
     if !has_ffmpeg() {
         return;
     }
@@ -103,7 +103,7 @@ fn a_container_is_described() {
 }
 
 #[test]
-fn of_a_cut_off_video_the_whole_frames_are_used_with_a_note() {
+fn the_complete_frames_of_a_truncated_video_are_used_with_a_note() {
     let workspace = Workspace::with_checkpoint();
     let clips: &[(&str, u64, &str)] = match has_ffmpeg() {
         true => &[("notrailer.gif", 5, "5 frames"), ("cut-90.mp4", 60, "of 80"), ("cut.flv", 23, "23 frames")],
@@ -130,7 +130,7 @@ fn of_a_cut_off_video_the_whole_frames_are_used_with_a_note() {
 
 #[cfg(not(feature = "video"))]
 #[test]
-fn without_ffmpeg_the_error_says_how_to_install_it() {
+fn without_ffmpeg_the_error_explains_how_to_install_it() {
     let workspace = Workspace::empty();
     workspace.write("plain.mp4", &test_file("corpus/clips/plain.mp4"));
     let mut command = workspace.command(&[&["describe", "plain.mp4"], &SETTINGS[..]].concat());

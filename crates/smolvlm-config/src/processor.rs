@@ -96,18 +96,18 @@ impl ProcessorConfig {
     /// Reads the configuration from a checkpoint directory. For each part, the first source in this order is used
     /// (transformers 5.24.0, `processing_utils.py`):
     ///
-    /// | part | places |
-    /// |---|---|
-    /// | image | `image_processor` in `processor_config.json`; `preprocessor_config.json` |
-    /// | video | `video_processor` in `processor_config.json`; `video_preprocessor_config.json`; `preprocessor_config.json`; `image_processor` in `processor_config.json` |
-    /// | chat template | `chat_template` in `processor_config.json`; `chat_template.json`; `chat_template.jinja` and `chat_templates/*.jinja` |
-    /// | image tokens per tile | `processor_config.json`; else 169 |
-    /// | default prompts | `processor_config.json` |
+    /// - image: `image_processor` in `processor_config.json`; `preprocessor_config.json`
+    /// - video: `video_processor` in `processor_config.json`; `video_preprocessor_config.json`;
+    ///   `preprocessor_config.json`; `image_processor` in `processor_config.json`
+    /// - chat template: `chat_template` in `processor_config.json`; `chat_template.json`; `chat_template.jinja` and
+    ///   `chat_templates/*.jinja`
+    /// - image tokens per tile: `processor_config.json`; 169 by default
+    /// - default prompts: `processor_config.json`
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] or [`Error::TooLarge`] for a file, also when no place has the image part, [`Error::InFile`]
-    /// around what is wrong in one, and [`Error::Invalid`] for `chat_template.json` next to `chat_templates`.
+    /// [`Error::Read`] or [`Error::TooLarge`] for a file, also if no file has the image part, [`Error::InFile`]
+    /// for an invalid file, and [`Error::Invalid`] for `chat_template.json` next to `chat_templates`.
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
         let sections = read_file(dir, "processor_config.json", Sections::read)?.unwrap_or_default();
         let preprocessor = "preprocessor_config.json";

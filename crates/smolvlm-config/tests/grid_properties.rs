@@ -65,7 +65,7 @@ fn oracle(height: u64, width: u64, config: &ImageProcessorConfig) -> Oracle {
         let aspect = Double::ratio(w, h);
         if w >= h { aspect.divides(long) } else { aspect.times(long) }
     };
-    let place = |wide: bool, long: u64, short: u64| if wide { (short, long) } else { (long, short) };
+    let oriented = |wide: bool, long: u64, short: u64| if wide { (short, long) } else { (long, short) };
     let mut size = (height, width);
     if config.do_resize {
         match config.size {
@@ -73,10 +73,10 @@ fn oracle(height: u64, width: u64, config: &ImageProcessorConfig) -> Oracle {
             Size::LongestEdge(edge) => {
                 let edge = u64::from(edge);
                 let short = follow(height, width, edge);
-                size = place(width >= height, edge, (short + short % 2).max(1));
+                size = oriented(width >= height, edge, (short + short % 2).max(1));
                 let wide = size.1 >= size.0;
                 if size.0.max(size.1) > 4096 {
-                    size = place(wide, 4096, follow(size.0, size.1, 4096).max(1));
+                    size = oriented(wide, 4096, follow(size.0, size.1, 4096).max(1));
                 }
             }
         }
@@ -85,7 +85,7 @@ fn oracle(height: u64, width: u64, config: &ImageProcessorConfig) -> Oracle {
     if config.do_image_splitting {
         let up = |side: u64| 1.max(side).next_multiple_of(tile);
         let long = up(size.0.max(size.1));
-        stretched = place(size.1 >= size.0, long, up(follow(size.0, size.1, long)));
+        stretched = oriented(size.1 >= size.0, long, up(follow(size.0, size.1, long)));
     }
     Oracle { resized: size, stretched }
 }

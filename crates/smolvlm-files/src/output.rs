@@ -12,7 +12,7 @@ use tempfile::{Builder, TempPath};
 /// | the path names | [`Draft::commit`] |
 /// |---|---|
 /// | nothing, or a dangling link | creates the file, with mode 0666 less the umask |
-/// | a regular file, or a link to one | replaces it by a rename, keeping its mode; readers see the old or the new file |
+/// | a regular file, or a link to one | replaces it by renaming, keeping its mode; readers see the old or new file |
 /// | a pipe, a device, `/dev/stdout`, `/dev/fd/3` | writes into it |
 ///
 /// A regular file that cannot be replaced, because its folder is not writable or it is a mount point, is overwritten in

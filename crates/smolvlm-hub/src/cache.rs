@@ -1,6 +1,6 @@
-//! One repository in the cache, in the layout of huggingface_hub: `blobs/<etag>` holds contents, `snapshots/<commit>/<file>`
-//! links to them, `refs/<revision>` holds the commit of a branch or tag. Where there are no links, the contents are in
-//! `snapshots/` themselves and `blobs/` is empty.
+//! One repository in the cache, in the layout of huggingface_hub: `blobs/<etag>` holds file contents,
+//! `snapshots/<commit>/<file>` links to them, and `refs/<revision>` holds the commit of a branch or tag. Without
+//! symlinks, `snapshots/` holds the contents and `blobs/` is empty.
 
 use super::HubError;
 use super::names::{is_commit, is_hex};
@@ -12,22 +12,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Time between two looks at a lock that another process holds.
+/// Interval between attempts to take a lock that another process holds.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// One repository in the cache.
 pub(super) struct RepoCache {
     root: PathBuf,
     locks: PathBuf,
-    /// Whether links are tried.
-    links: bool,
+    /// Whether to try to create symlinks.
+    symlinks: bool,
 }
 
 impl RepoCache {
-    /// The place of a repository whose id has been checked. Makes nothing.
-    pub(super) fn new(cache: &Path, repo: &str, links: bool) -> Self {
+    /// The cache of a repository with a checked id. Creates no files.
+    pub(super) fn new(cache: &Path, repo: &str, symlinks: bool) -> Self {
         let name = format!("models--{}", repo.replace('/', "--"));
-        Self { root: cache.join(&name), locks: cache.join(".locks").join(name), links }
+        Self { root: cache.join(&name), locks: cache.join(".locks").join(name), symlinks }
     }
 
     /// The folder of a commit.
@@ -35,17 +35,17 @@ impl RepoCache {
         self.root.join("snapshots").join(commit)
     }
 
-    /// The contents with this etag.
+    /// The path of the contents with this etag.
     fn blob(&self, etag: &str) -> PathBuf {
         self.root.join("blobs").join(etag)
     }
 
-    /// The beginning of contents that have not arrived in full.
+    /// The path of an incomplete download.
     pub(super) fn part(&self, object: &Object) -> PathBuf {
         self.blob(&format!("{}.incomplete", object.oid))
     }
 
-    /// The commit that a revision was when it was last fetched; a commit is itself.
+    /// The commit of a revision when it was last fetched. The revision may itself be a commit.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
@@ -54,97 +54,97 @@ impl RepoCache {
         Some(text.trim()).filter(|text| is_commit(text)).map(str::to_owned)
     }
 
-    /// Notes the commit of a revision.
+    /// Records the commit of a revision.
     pub(super) fn set_commit(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         if self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
         }
         let path = self.root.join("refs").join(revision);
-        make_parent(&path)?;
+        create_parent(&path)?;
         fs::write(&path, commit).map_err(HubError::io(path))
     }
 
-    /// The etag of contents that are here already.
+    /// The etag of contents that the cache already holds.
     pub(super) fn etag(&self, object: &Object) -> Option<String> {
-        let holds = |path: &Path| fs::metadata(path).is_ok_and(|blob| blob.is_file() && blob.len() == object.size);
+        let has_size = |path: &Path| fs::metadata(path).is_ok_and(|blob| blob.is_file() && blob.len() == object.size);
         if !object.is_large() {
-            return holds(&self.blob(&object.oid)).then(|| object.oid.clone());
+            return has_size(&self.blob(&object.oid)).then(|| object.oid.clone());
         }
-        // The etag of a large file is its SHA-256, of which the listing tells only what it leads to.
+        // The etag of a large file is its SHA-256. The listing has only the id of the Git LFS pointer, which contains
+        // it.
         let blobs = fs::read_dir(self.root.join("blobs")).ok()?;
-        let named = blobs.flatten().filter(|entry| holds(&entry.path()));
+        let named = blobs.flatten().filter(|entry| has_size(&entry.path()));
         let mut names = named.filter_map(|entry| entry.file_name().into_string().ok());
         names.find(|name| is_hex(name, 64) && object.has_sha256(name))
     }
 
-    /// Waits until this process alone may fetch contents, as long as the process that does so makes progress within
-    /// `patience`. The lock lasts as long as the file.
-    pub(super) async fn lock(&self, object: &Object, patience: Duration) -> Result<File, HubError> {
+    /// Takes the lock for fetching an object. Waits while the process that holds it downloads new bytes within each
+    /// `timeout`. Dropping the file releases the lock.
+    pub(super) async fn lock(&self, object: &Object, timeout: Duration) -> Result<File, HubError> {
         let path = self.locks.join(format!("{}.lock", object.oid));
-        make_parent(&path)?;
+        create_parent(&path)?;
         let lock = File::create(&path).map_err(HubError::io(&path))?;
-        let arrived = || fs::metadata(self.part(object)).map(|part| part.len()).ok();
-        let mut seen = arrived();
+        let progress = || fs::metadata(self.part(object)).map(|part| part.len()).ok();
+        let mut last = progress();
         let mut since = Instant::now();
         loop {
             match lock.try_lock() {
-                // Some file systems have no locks; whoever shares one relies on the checks of what arrives.
+                // Some file systems do not support locks; there, verification alone protects the cache.
                 Ok(()) | Err(TryLockError::Error(_)) => return Ok(lock),
                 Err(TryLockError::WouldBlock) => {}
             }
-            let now = arrived();
-            if now != seen {
-                (seen, since) = (now, Instant::now());
-            } else if since.elapsed() > patience {
+            let now = progress();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            } else if since.elapsed() > timeout {
                 return Err(HubError::Locked { path });
             }
             sleep(LOCK_POLL).await;
         }
     }
 
-    /// Puts contents that have arrived in full, and were verified, in a commit's folder.
+    /// Moves a complete and verified download into the cache and adds it to a commit's folder.
     pub(super) fn publish(&self, commit: &str, name: &str, part: &Path, etag: &str) -> Result<(), HubError> {
         let blob = self.blob(etag);
         fs::rename(part, &blob).map_err(HubError::io(&blob))?;
-        self.place(commit, name, etag, |blob, path| fs::rename(blob, path))
+        self.link_or(commit, name, etag, |blob, path| fs::rename(blob, path))
     }
 
-    /// Puts contents that are here already in a commit's folder.
+    /// Adds contents that the cache already holds to a commit's folder.
     pub(super) fn reuse(&self, commit: &str, name: &str, etag: &str) -> Result<(), HubError> {
-        self.place(commit, name, etag, |blob, path| {
-            let copy = self.fresh(etag);
+        self.link_or(commit, name, etag, |blob, path| {
+            let copy = self.temporary(etag);
             fs::copy(blob, &copy)?;
             fs::rename(copy, path)
         })
     }
 
-    /// Links a file of a commit to its contents, or does `instead` where that cannot be done.
-    fn place(
+    /// Creates a symlink to the contents in a commit's folder, or calls `fallback(blob, path)` where that fails.
+    fn link_or(
         &self,
         commit: &str,
         name: &str,
         etag: &str,
-        instead: impl FnOnce(&Path, &Path) -> io::Result<()>,
+        fallback: impl FnOnce(&Path, &Path) -> io::Result<()>,
     ) -> Result<(), HubError> {
         let path = self.snapshot(commit).join(name);
-        make_parent(&path)?;
-        if self.links && self.link(name, etag, &path).is_ok() {
+        create_parent(&path)?;
+        if self.symlinks && self.link(name, etag, &path).is_ok() {
             return Ok(());
         }
-        instead(&self.blob(etag), &path).map_err(HubError::io(path))
+        fallback(&self.blob(etag), &path).map_err(HubError::io(path))
     }
 
-    /// A relative link, so that the cache can be moved. Made elsewhere and moved in: whoever looks meanwhile sees the file or
-    /// a dead link, never a gap.
+    /// Creates a relative symlink, so that the cache can be moved. Replaces an existing file atomically, by renaming.
     fn link(&self, name: &str, etag: &str, path: &Path) -> io::Result<()> {
-        let fresh = self.fresh(etag);
+        let temporary = self.temporary(etag);
         let up = "../".repeat(2 + name.matches('/').count());
-        symlink(&format!("{up}blobs/{etag}"), &fresh)?;
-        fs::rename(&fresh, path)
+        symlink(&format!("{up}blobs/{etag}"), &temporary)?;
+        fs::rename(&temporary, path)
     }
 
-    /// A path in `blobs/` that nobody else uses.
-    fn fresh(&self, etag: &str) -> PathBuf {
+    /// A unique temporary path in `blobs/`.
+    fn temporary(&self, etag: &str) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         self.blob(&format!("{etag}.{}-{number}.new", std::process::id()))
@@ -161,8 +161,8 @@ fn symlink(target: &str, path: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(target.replace('/', "\\"), path)
 }
 
-/// Makes the folder that a path is in.
-pub(super) fn make_parent(path: &Path) -> Result<(), HubError> {
+/// Creates the parent folder of a path.
+pub(super) fn create_parent(path: &Path) -> Result<(), HubError> {
     match path.parent() {
         Some(folder) => fs::create_dir_all(folder).map_err(HubError::io(folder)),
         None => Ok(()),
@@ -179,22 +179,22 @@ mod tests {
         Object::new(&"ab".repeat(20), 4, false).unwrap()
     }
 
-    /// Runs what waits.
-    fn wait<T>(work: impl Future<Output = T>) -> T {
+    /// Runs a future to completion.
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
     }
 
     #[test]
     fn the_layout_is_that_of_huggingface_hub() {
-        for links in [true, false] {
+        for symlinks in [true, false] {
             let folder = tempfile::tempdir().unwrap();
-            let cache = RepoCache::new(folder.path(), "owner/name", links);
+            let cache = RepoCache::new(folder.path(), "owner/name", symlinks);
             let root = folder.path().join("models--owner--name");
             let (object, etag) = (object(), "ab".repeat(20));
             assert_eq!(cache.etag(&object), None);
             for name in ["config.json", "chat_templates/a.jinja"] {
                 let part = cache.part(&object);
-                make_parent(&part).unwrap();
+                create_parent(&part).unwrap();
                 match cache.etag(&object) {
                     Some(etag) => cache.reuse(COMMIT, name, &etag).unwrap(),
                     None => {
@@ -204,17 +204,17 @@ mod tests {
                 }
                 let path = root.join("snapshots").join(COMMIT).join(name);
                 assert_eq!(fs::read_to_string(&path).unwrap(), "text");
-                assert_eq!(path.is_symlink(), links && cfg!(unix));
+                assert_eq!(path.is_symlink(), symlinks && cfg!(unix));
             }
-            assert_eq!(root.join("blobs").join(&etag).is_file(), links && cfg!(unix));
+            assert_eq!(root.join("blobs").join(&etag).is_file(), symlinks && cfg!(unix));
         }
     }
 
     #[test]
-    fn contents_of_a_cache_with_links_serve_one_without() {
+    fn contents_fetched_with_symlinks_are_reused_without() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = |links| RepoCache::new(folder.path(), "owner/name", links);
-        make_parent(&cache(true).part(&object())).unwrap();
+        let cache = |symlinks| RepoCache::new(folder.path(), "owner/name", symlinks);
+        create_parent(&cache(true).part(&object())).unwrap();
         fs::write(cache(true).blob(&"ab".repeat(20)), "text").unwrap();
         let etag = cache(false).etag(&object()).unwrap();
         cache(false).reuse(COMMIT, "config.json", &etag).unwrap();
@@ -223,21 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn large_contents_are_found_by_what_their_name_leads_to() {
+    fn large_contents_are_found_by_the_id_of_their_pointer() {
         let folder = tempfile::tempdir().unwrap();
         let cache = RepoCache::new(folder.path(), "owner/name", true);
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        // The pointer `version ...\noid sha256:ba78...\nsize 3\n`, as `git hash-object` names it.
+        // The pointer `version ...\noid sha256:ba78...\nsize 3\n`, hashed by `git hash-object`.
         let object = Object::new("80d7d501c2b256023dc42e46d958b9ac2ec283ee", 3, true).unwrap();
-        make_parent(&cache.part(&object)).unwrap();
+        create_parent(&cache.part(&object)).unwrap();
         fs::write(cache.blob(sha256), "abc").unwrap();
         assert_eq!(cache.etag(&object).as_deref(), Some(sha256));
         fs::write(cache.blob(sha256), "ab").unwrap();
-        assert_eq!(cache.etag(&object), None, "its size is wrong");
+        assert_eq!(cache.etag(&object), None, "a wrong size does not match");
     }
 
     #[test]
-    fn revisions_have_commits() {
+    fn refs_store_the_commit_of_a_revision() {
         let folder = tempfile::tempdir().unwrap();
         let cache = RepoCache::new(folder.path(), "owner/name", true);
         assert_eq!(cache.commit("refs/pr/1"), None);
@@ -250,16 +250,16 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_waited_for_while_its_holder_makes_progress() {
+    fn lock_waits_while_its_holder_makes_progress() {
         let folder = tempfile::tempdir().unwrap();
         let cache = RepoCache::new(folder.path(), "owner/name", true);
         let object = object();
-        make_parent(&cache.part(&object)).unwrap();
-        let patience = Duration::from_millis(400);
+        create_parent(&cache.part(&object)).unwrap();
+        let timeout = Duration::from_millis(400);
 
-        let held = wait(cache.lock(&object, patience)).unwrap();
-        assert!(matches!(wait(cache.lock(&object, patience)), Err(HubError::Locked { .. })));
-        wait(cache.lock(&Object::new(&"cd".repeat(20), 4, false).unwrap(), patience)).unwrap();
+        let held = block_on(cache.lock(&object, timeout)).unwrap();
+        assert!(matches!(block_on(cache.lock(&object, timeout)), Err(HubError::Locked { .. })));
+        block_on(cache.lock(&Object::new(&"cd".repeat(20), 4, false).unwrap(), timeout)).unwrap();
 
         let part = cache.part(&object);
         let holder = std::thread::spawn(move || {
@@ -269,7 +269,7 @@ mod tests {
             }
             drop(held);
         });
-        wait(cache.lock(&object, patience)).unwrap();
+        block_on(cache.lock(&object, timeout)).unwrap();
         holder.join().unwrap();
     }
 }

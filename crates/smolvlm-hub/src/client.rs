@@ -1,6 +1,6 @@
 //! Requests to the hub about one revision of one repository, through hf-hub.
 
-use super::failure::{Failure, Subject, root};
+use super::failure::{Failure, RequestContext, root_cause};
 use super::names;
 use super::object::Object;
 use super::{HubError, HubOptions};
@@ -18,22 +18,23 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Most redirects of one request.
+/// Maximum number of redirects per request.
 const MAX_REDIRECTS: usize = 10;
-/// Most files and folders of a repository that are listed.
+/// Maximum number of files and folders in a listing.
 const MAX_ENTRIES: usize = 100_000;
-/// Longest pause between two attempts.
+/// Maximum pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// How many times the longest silence an answer may take that is not a file's contents, and a piece of a file to arrive.
-const PATIENCE: u32 = 12;
+/// Maximum duration of a response other than a file, and of one chunk of a file, as a multiple of
+/// [`HubOptions::timeout`].
+const RESPONSE_TIMEOUTS: u32 = 12;
 
-/// What the hub says about a revision.
+/// Commit and file names of a revision.
 pub(super) struct Revision {
     pub commit: String,
     pub files: Vec<String>,
 }
 
-/// The hub, as seen from one download.
+/// The client of one download.
 pub(super) struct Client<'a> {
     options: &'a HubOptions,
     endpoint: Url,
@@ -43,15 +44,15 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client for a repository and a revision that have been checked.
+    /// Creates a client for a repository id and a revision that have been checked.
     pub(super) fn new(options: &'a HubOptions, repo: &'a str, revision: &'a str) -> Result<Self, HubError> {
         let invalid = |name, reason: &str| HubError::InvalidOption { name, reason: reason.to_owned() };
         let endpoint = Url::parse(options.endpoint.trim_end_matches('/')).ok();
         let endpoint = endpoint.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        let endpoint = endpoint
-            .ok_or_else(|| invalid("HF_ENDPOINT", "must be an address that begins with https:// or http://"))?;
+        let endpoint =
+            endpoint.ok_or_else(|| invalid("HF_ENDPOINT", "must be a URL that begins with https:// or http://"))?;
         if options.token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(invalid("HF_TOKEN", "holds a character no token has"));
+            return Err(invalid("HF_TOKEN", "contains a character that is not allowed in tokens"));
         }
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("smolvlm/", env!("CARGO_PKG_VERSION")))
@@ -61,14 +62,14 @@ impl<'a> Client<'a> {
         if let Some(file) = &options.certificates {
             http = http.tls_certs_only(certificates(file)?);
         }
-        let tls = |error: &(dyn Error + 'static)| HubError::Tls { reason: root(error) };
+        let tls = |error: &(dyn Error + 'static)| HubError::Tls { reason: root_cause(error) };
         let client = HFClient::builder()
             .client(http.build().map_err(|error| tls(&error))?)
             .endpoint(options.endpoint.trim_end_matches('/'))
             .cache_dir(&options.cache)
-            // Without a token hf-hub looks for one itself; it sends none that cannot stand in a header.
+            // Without a token, hf-hub looks for one. It does not send this one, which is not a valid header value.
             .token(options.token.as_deref().unwrap_or("\n"))
-            // Attempts are counted here, by what they bring.
+            // `retry` counts attempts, by their progress.
             .retry_max_attempts(0)
             .build()
             .map_err(|error| tls(&error))?;
@@ -76,27 +77,27 @@ impl<'a> Client<'a> {
         Ok(Self { options, endpoint, repository: client.model(owner, name), repo, revision })
     }
 
-    /// What a request is about.
-    pub(super) fn subject<'b>(&'b self, file: Option<&'b str>) -> Subject<'b> {
+    /// The context of a request, for its error messages.
+    pub(super) fn context<'b>(&'b self, file: Option<&'b str>) -> RequestContext<'b> {
         let token = self.options.token.is_some();
-        Subject { endpoint: &self.endpoint, repo: self.repo, revision: self.revision, file, token }
+        RequestContext { endpoint: &self.endpoint, repo: self.repo, revision: self.revision, file, token }
     }
 
-    /// Makes attempts until one succeeds, fails for good, or `most` have failed in a row. An attempt that got something
-    /// done sets the number of failed ones, its argument, back to 0.
+    /// Retries until an attempt succeeds, fails permanently, or `attempts` in a row have failed. An attempt that made
+    /// progress resets its argument, the number of failed attempts, to 0.
     pub(super) async fn retry<T>(
         &self,
-        most: u32,
+        attempts: u32,
         mut attempt: impl AsyncFnMut(&mut u32) -> Result<T, Failure>,
     ) -> Result<T, HubError> {
         let mut failed = 0;
         loop {
             match attempt(&mut failed).await {
                 Ok(value) => return Ok(value),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Permanent(error)) => return Err(error),
                 Err(Failure::Transient(error)) => {
                     failed += 1;
-                    if failed >= most {
+                    if failed >= attempts {
                         return Err(error);
                     }
                     let doubled = self.options.pause.saturating_mul(1 << (failed - 1).min(16));
@@ -106,42 +107,43 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks for the commit and the files of the revision.
+    /// Requests the commit and the file names of the revision.
     pub(super) async fn revision(&self) -> Result<Revision, Failure> {
-        let subject = self.subject(None);
-        let info = self.in_time(self.repository.info().revision(self.revision).send()).await?;
-        let info = info.map_err(|error| subject.failure(error))?;
+        let context = self.context(None);
+        let info = self.with_timeout(self.repository.info().revision(self.revision).send()).await?;
+        let info = info.map_err(|error| context.failure(error))?;
         let commit = info.sha.filter(|sha| names::is_commit(sha));
-        let commit = commit.ok_or_else(|| subject.unexpected(&"it names no commit"))?;
-        let files = info.siblings.ok_or_else(|| subject.unexpected(&"it lists no files"))?;
+        let commit = commit.ok_or_else(|| context.unexpected(&"it names no commit"))?;
+        let files = info.siblings.ok_or_else(|| context.unexpected(&"it lists no files"))?;
         Ok(Revision { commit, files: files.into_iter().map(|file| file.rfilename).collect() })
     }
 
-    /// Asks what the wanted files of a commit hold.
+    /// Requests the identity of the wanted files of a commit.
     pub(super) async fn objects(
         &self,
         commit: &str,
         wanted: fn(&str) -> bool,
     ) -> Result<BTreeMap<String, Object>, Failure> {
-        let subject = self.subject(None);
+        let context = self.context(None);
         let entries = self.repository.list_tree().revision(commit).recursive(true).limit(MAX_ENTRIES).send();
-        let mut entries = pin!(entries.map_err(|error| subject.failure(error))?);
+        let mut entries = pin!(entries.map_err(|error| context.failure(error))?);
         let mut objects = BTreeMap::new();
-        while let Some(entry) = self.in_time(entries.next()).await? {
-            let RepoTreeEntry::File { path, oid, size, lfs, .. } = entry.map_err(|error| subject.failure(error))?
+        while let Some(entry) = self.with_timeout(entries.next()).await? {
+            let RepoTreeEntry::File { path, oid, size, lfs, .. } = entry.map_err(|error| context.failure(error))?
             else {
                 continue;
             };
             if wanted(&path) {
                 let object = Object::new(&oid, size, lfs.is_some());
-                let object = object.ok_or_else(|| subject.unexpected(&format_args!("{path} has no git object id")))?;
+                let object = object.ok_or_else(|| context.unexpected(&format_args!("{path} has no git object id")))?;
                 objects.insert(path, object);
             }
         }
         Ok(objects)
     }
 
-    /// Asks for the contents of a file from a byte on; the answer says how many bytes it has, if the host does.
+    /// Requests the contents of a file from byte `from` on. Returns the length of the response, if the host sends it,
+    /// and its body.
     pub(super) async fn contents(
         &self,
         commit: &str,
@@ -151,34 +153,35 @@ impl<'a> Client<'a> {
     ) -> Result<(Option<u64>, HFByteStream), Failure> {
         let range = (from > 0).then_some(from..size);
         let stream = self.repository.download_file_stream().filename(file).revision(commit).maybe_range(range).send();
-        self.in_time(stream).await?.map_err(|error| self.subject(Some(file)).failure(error))
+        self.with_timeout(stream).await?.map_err(|error| self.context(Some(file)).failure(error))
     }
 
-    /// Waits for an answer, even one that comes byte by byte, for a bounded time. Silence ends it much earlier.
-    pub(super) async fn in_time<F: Future>(&self, answer: F) -> Result<F::Output, Failure> {
-        let limit = self.options.timeout.saturating_mul(PATIENCE);
-        timeout(limit, answer).await.map_err(|_| self.subject(None).transient("no answer in time"))
+    /// Limits the time for a complete response, even if it trickles in. The read timeout ends a silent one much
+    /// earlier.
+    pub(super) async fn with_timeout<F: Future>(&self, response: F) -> Result<F::Output, Failure> {
+        let limit = self.options.timeout.saturating_mul(RESPONSE_TIMEOUTS);
+        timeout(limit, response).await.map_err(|_| self.context(None).transient("timed out"))
     }
 }
 
-/// Follows redirects within limits. reqwest itself sends the token to no other host.
+/// Follows redirects within limits. reqwest removes the token when the host changes.
 fn redirect(attempt: Attempt<'_>) -> Action {
-    match refused(attempt.previous(), attempt.url()) {
+    match redirect_error(attempt.previous(), attempt.url()) {
         Some(reason) => attempt.error(reason),
         None => attempt.follow(),
     }
 }
 
-/// Why a redirect is not followed, if it is not: chains end, and never lead from https to http.
-fn refused(previous: &[Url], next: &Url) -> Option<&'static str> {
+/// Returns why a redirect must not be followed: the chain is too long or leads from https to http.
+fn redirect_error(previous: &[Url], next: &Url) -> Option<&'static str> {
     if previous.len() > MAX_REDIRECTS {
         return Some("too many redirects");
     }
     let encrypted = |url: &Url| url.scheme() == "https";
-    (!encrypted(next) && previous.iter().any(encrypted)).then_some("it redirects to an address that is not encrypted")
+    (!encrypted(next) && previous.iter().any(encrypted)).then_some("redirected to an unencrypted URL")
 }
 
-/// The certificates of a file.
+/// Reads the certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, HubError> {
     let text = fs::read(path).map_err(HubError::io(path))?;
     let certificates = Certificate::from_pem_bundle(&text).unwrap_or_default();
@@ -193,35 +196,35 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, HubError> {
 mod tests {
     use super::*;
 
-    fn problem(options: &HubOptions) -> String {
+    fn message(options: &HubOptions) -> String {
         Client::new(options, "a/b", "main").err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
-    fn settings_are_checked() {
+    fn invalid_options_are_errors() {
         let mut options = HubOptions::new("/cache");
         options.endpoint = "hub.co".to_owned();
-        assert!(problem(&options).contains("HF_ENDPOINT"));
+        assert!(message(&options).contains("HF_ENDPOINT"));
         options = HubOptions::new("/cache");
         options.token = Some("hf_\r\nx: y".to_owned());
-        let error = problem(&options);
+        let error = message(&options);
         assert!(error.contains("HF_TOKEN") && !error.contains("hf_"), "{error}");
         let file = tempfile::NamedTempFile::new().unwrap();
         options = HubOptions::new("/cache");
         options.certificates = Some(file.path().to_owned());
-        assert!(problem(&options).contains("SSL_CERT_FILE"));
+        assert!(message(&options).contains("SSL_CERT_FILE"));
     }
 
     #[test]
-    fn redirects_stay_encrypted_and_end() {
+    fn redirects_stay_encrypted_and_are_limited() {
         let url = |text: &str| Url::parse(text).unwrap();
         let (http, https) = (url("http://hub.co/a"), url("https://hub.co/a"));
         for (previous, next, followed) in
             [(&http, &http, true), (&http, &https, true), (&https, &https, true), (&https, &http, false)]
         {
-            assert_eq!(refused(std::slice::from_ref(previous), next).is_none(), followed, "{previous} {next}");
+            assert_eq!(redirect_error(std::slice::from_ref(previous), next).is_none(), followed, "{previous} {next}");
         }
-        assert!(refused(&vec![http.clone(); MAX_REDIRECTS], &http).is_none());
-        assert!(refused(&vec![http.clone(); MAX_REDIRECTS + 1], &http).is_some());
+        assert!(redirect_error(&vec![http.clone(); MAX_REDIRECTS], &http).is_none());
+        assert!(redirect_error(&vec![http.clone(); MAX_REDIRECTS + 1], &http).is_some());
     }
 }

@@ -1,51 +1,49 @@
-//! What can go wrong with the hub.
+//! The error type of the crate.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-/// What can go wrong between a repository of the hub and a folder here. Messages are one line and say what to do.
+/// An error of a download from the hub. Messages are one line and say how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// A text that cannot name a repository.
-    #[error("'{repo}' is no repository of the hub, which are named owner/name: {reason}")]
+    /// An invalid repository id.
+    #[error("'{repo}' is not a valid repository id (owner/name): {reason}")]
     InvalidRepoId {
-        /// What was given.
+        /// The given text.
         repo: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// A text that cannot name a revision.
-    #[error("'{revision}' is no branch, tag or commit: {reason}")]
+    /// An invalid name of a revision.
+    #[error("'{revision}' is not a valid branch, tag or commit: {reason}")]
     InvalidRevision {
-        /// What was given.
+        /// The given text.
         revision: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// A setting that cannot be used.
+    /// An invalid option.
     #[error("{name} {reason}")]
     InvalidOption {
-        /// The setting, by its environment variable.
+        /// The option's environment variable.
         name: &'static str,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// No encrypted connection can be made, because there is nothing to check certificates against.
-    #[error(
-        "cannot make encrypted connections: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE"
-    )]
+    /// TLS cannot be set up, for example because there are no trusted root certificates.
+    #[error("cannot set up TLS: {reason}; install the system's certificates (ca-certificates) or set SSL_CERT_FILE")]
     Tls {
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// The hub has no such repository.
+    /// The repository does not exist on the hub.
     #[error("the hub has no repository {repo}; check the spelling")]
     RepoNotFound {
         /// The repository.
         repo: String,
     },
-    /// The repository has no such revision.
+    /// The repository does not have the revision.
     #[error("{repo} has no revision '{revision}'; give one of its branches, tags or full commit ids")]
     RevisionNotFound {
         /// The repository.
@@ -53,8 +51,8 @@ pub enum HubError {
         /// The revision.
         revision: String,
     },
-    /// The repository lacks a file that every checkpoint has.
-    #[error("{repo} has no {file} at revision '{revision}', so it is no checkpoint this library can load")]
+    /// The repository does not have a file that every checkpoint has.
+    #[error("{repo} has no {file} at revision '{revision}', so it is not a checkpoint that this library can load")]
     FileNotFound {
         /// The repository.
         repo: String,
@@ -63,19 +61,19 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// The hub does not let this user read the repository.
-    #[error("the hub refuses access to {repo} (HTTP {status}): {hint}")]
+    /// The hub denies access to the repository.
+    #[error("the hub denies access to {repo} (HTTP {status}): {hint}")]
     Unauthorized {
         /// The repository.
         repo: String,
         /// 401 or 403.
         status: u16,
-        /// What to do.
+        /// How to get access.
         hint: &'static str,
     },
-    /// The network may not be used, and the cache lacks a file.
+    /// A file is not in the cache, and offline mode is on.
     #[error(
-        "{repo} at revision '{revision}': {missing} is not in {} and the hub is switched off; unset HF_HUB_OFFLINE and \
+        "{repo} at revision '{revision}': {missing} is not in {} and offline mode is on; unset HF_HUB_OFFLINE and \
          TRANSFORMERS_OFFLINE to fetch it",
         cache.display()
     )]
@@ -89,56 +87,59 @@ pub enum HubError {
         /// The folder of the cache.
         cache: PathBuf,
     },
-    /// The hub cannot be reached, answers too late or breaks off, on every attempt.
-    #[error("cannot fetch {url}: {message}; check the network and try again, what has arrived is kept")]
+    /// Every attempt to reach the hub failed, timed out or was interrupted.
+    #[error("cannot fetch {url}: {message}; check the network and try again; the download will resume")]
     Network {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What happened on the last attempt.
+        /// Cause of the last attempt's failure.
         message: String,
     },
-    /// The hub answers something that is not understood.
-    #[error("unexpected answer from {url}: {message}")]
+    /// The hub sent an unexpected response.
+    #[error("unexpected response from {url}: {message}")]
     Response {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What is wrong with the answer.
+        /// Why it is unexpected.
         message: String,
     },
-    /// The bytes of a file are not those that the hub announced.
+    /// A downloaded file does not match its git object id.
     #[error(
-        "{file} arrived broken: its {size} bytes are not those of the hub's git object {oid}; a proxy may have replaced \
-         them, try again or use another network"
+        "{file} is corrupt: its {size} bytes do not match the hub's git object {oid}; a proxy may have replaced them, \
+         try again or use another network"
     )]
     Corrupt {
         /// The file.
         file: String,
-        /// Bytes of the file, as announced.
+        /// Expected size in bytes.
         size: u64,
-        /// Id of the git object that was announced.
+        /// Expected git object id.
         oid: String,
     },
-    /// Another process holds a file of the cache without making progress.
-    #[error("another process holds {}; end it or wait for it", path.display())]
+    /// Another process holds a lock in the cache without making progress.
+    #[error("another process holds the lock {}; end it or wait for it", path.display())]
     Locked {
-        /// The lock.
+        /// The lock file.
         path: PathBuf,
     },
-    /// The cache lacks a file and cannot be written.
-    #[error("cannot write to the hub's cache: {}: {source}; set HF_HOME or HF_HUB_CACHE to a folder that can be written", path.display())]
+    /// A file must be fetched, but the cache is not writable.
+    #[error(
+        "cannot write to the hub's cache: {}: {source}; set HF_HOME or HF_HUB_CACHE to a writable folder",
+        path.display()
+    )]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The caller cancelled the download. What has arrived is kept.
+    /// The caller cancelled the download. The next one resumes it.
     #[error("cancelled")]
     Cancelled,
     /// The runtime of the download cannot be started.
     #[error("cannot start a download: {source}")]
     Runtime {
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file or folder of the cache cannot be read or written.
@@ -146,13 +147,13 @@ pub enum HubError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl HubError {
-    /// An error of the file system at a path, for `map_err`.
+    /// Returns a conversion of file system errors at `path`, for `map_err`.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| match source.kind() {
@@ -161,8 +162,8 @@ impl HubError {
         }
     }
 
-    /// Whether a complete cache serves as well: nothing the user must set right stands in the way.
-    pub(super) fn leaves_the_cache(&self) -> bool {
+    /// Whether a complete cached copy may be used instead: not if the user cancelled or must fix an option.
+    pub(super) fn allows_cached(&self) -> bool {
         !matches!(self, Self::Cancelled | Self::InvalidOption { .. })
     }
 }

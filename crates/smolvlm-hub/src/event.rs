@@ -1,20 +1,20 @@
-//! What a download reports while it runs.
+//! Progress events of a download.
 
-/// What a download reports while it runs. Returning [`Break`](std::ops::ControlFlow::Break) cancels it.
+/// A progress event of a download. Returning [`Break`](std::ops::ControlFlow::Break) cancels it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Bytes of a file have arrived.
+    /// Bytes of a file were received.
     Progress {
         /// The file being fetched.
         file: &'a str,
-        /// Bytes in the cache, including those of an earlier attempt.
+        /// Bytes received so far, including those of earlier attempts.
         done: u64,
-        /// Bytes in all.
+        /// Size of the file in bytes.
         total: u64,
     },
-    /// A one-line message for the user: the download goes on, but not in the usual way.
+    /// A one-line warning for the user, such as the use of a cached revision because the hub is unreachable.
     Note(&'a str),
-    /// Nothing has happened for a tenth of a second.
+    /// No other event for 100 milliseconds, so that callers can cancel.
     Idle,
 }

@@ -1,4 +1,4 @@
-//! Which files of a repository make a checkpoint.
+//! The files of a checkpoint.
 
 use super::HubError;
 use super::names::is_component;
@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Files without which nothing can be loaded; weights come on top.
+/// Files that every checkpoint has, besides the weights.
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
-/// Files that are fetched if the repository has them.
+/// Files to fetch if the repository has them.
 const OPTIONAL: [&str; 10] = [
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -29,34 +29,34 @@ const ADAPTER_CONFIG: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// Folder of named chat templates.
 const TEMPLATES: &str = "chat_templates/";
-/// Weights in one file.
+/// Unsharded weights.
 pub(super) const WEIGHTS: &str = "model.safetensors";
-/// List of the files that weights are split over.
+/// Index of sharded weights.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
-/// Longest list that is read, in bytes.
+/// Maximum size of an index in bytes; more is not read.
 const MAX_INDEX: u64 = 16 << 20;
 
-/// Whether a file is wanted besides the weights.
+/// Whether to fetch a file that does not hold weights.
 pub(super) fn is_wanted(name: &str) -> bool {
     let template = |name: &str| is_component(name) && name.ends_with(".jinja");
     REQUIRED.contains(&name) || OPTIONAL.contains(&name) || name.strip_prefix(TEMPLATES).is_some_and(template)
 }
 
-/// Whether a file may belong to a checkpoint.
-pub(super) fn is_part(name: &str) -> bool {
+/// Whether a file may be part of a checkpoint, weights included.
+pub(super) fn is_checkpoint_file(name: &str) -> bool {
     is_wanted(name) || name == INDEX || is_weights(name)
 }
 
-/// Whether a file can hold weights, or some of them.
+/// Whether a file name is valid for weights or a shard of them.
 fn is_weights(name: &str) -> bool {
     is_component(name) && name.ends_with(".safetensors")
 }
 
-/// The first file that a folder lacks to be a checkpoint or an adapter, if any.
+/// The first file that is missing from a folder for it to be a complete checkpoint or adapter, if any.
 pub(super) fn missing(folder: &Path) -> Option<String> {
-    // A link whose target is gone does not exist.
+    // `is_file` follows symlinks: a dangling one counts as missing.
     let has = |name: &str| folder.join(name).is_file();
-    // An adapter alone names the checkpoint that it is for.
+    // The configuration of an adapter names its base model.
     if has(ADAPTER_CONFIG) && !has("config.json") {
         return (!has(ADAPTER_WEIGHTS)).then(|| ADAPTER_WEIGHTS.to_owned());
     }
@@ -72,17 +72,17 @@ pub(super) fn missing(folder: &Path) -> Option<String> {
     }
 }
 
-/// The files that weights are split over, from their list.
+/// The shards that an index lists.
 pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>, HubError> {
     let mut text = Vec::new();
     let file = File::open(index).map_err(HubError::io(index))?;
     file.take(MAX_INDEX).read_to_end(&mut text).map_err(HubError::io(index))?;
     let invalid = |message: &str| HubError::Response { url: index.display().to_string(), message: message.to_owned() };
-    let json: Value = serde_json::from_slice(&text).map_err(|_| invalid("it is no JSON"))?;
+    let json: Value = serde_json::from_slice(&text).map_err(|_| invalid("not valid JSON"))?;
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| invalid("it has no weight_map"))?;
     let name = |value: &Value| {
         let name = value.as_str().filter(|name| is_weights(name));
-        name.map(str::to_owned).ok_or_else(|| invalid("its weight_map names something that is no .safetensors file"))
+        name.map(str::to_owned).ok_or_else(|| invalid("its weight_map names a file that is not .safetensors"))
     };
     let shards: BTreeSet<String> = map.values().map(name).collect::<Result<_, _>>()?;
     if shards.is_empty() { Err(invalid("its weight_map is empty")) } else { Ok(shards) }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_checkpoint_needs() {
+    fn only_the_files_of_a_checkpoint_are_wanted() {
         for wanted in ["config.json", "tokenizer.json", "chat_template.jinja", "chat_templates/rag.jinja"] {
             assert!(is_wanted(wanted), "{wanted}");
         }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_weights_name_plain_files() {
+    fn indexes_with_invalid_file_names_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(INDEX);
         let read = |text: &str| {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_missing_file() {
+    fn missing_returns_the_first_missing_file() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let missing = || missing(folder.path());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_alone_is_complete() {
+    fn an_adapter_without_a_base_model_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(ADAPTER_CONFIG), "{}").unwrap();
         assert_eq!(missing(folder.path()).as_deref(), Some(ADAPTER_WEIGHTS));

@@ -1,8 +1,8 @@
-//! Identity of a file's contents: what a listing says about it, and whether bytes are those.
+//! Identity of a file's contents: the git object id from a listing, and verification against it.
 //!
-//! The hub keeps repositories in git. A listing names each file by the id of its git object, which for a large file is not
-//! the file but a pointer: a text of three lines with the file's SHA-256 and size (Git LFS specification, version 1). Both
-//! kinds are verified by the object's id alone.
+//! The hub stores repositories in git. A listing gives the id of each file's git object. For a large file, that object
+//! is a Git LFS pointer: a text of three lines with the file's SHA-256 and size (Git LFS specification, version 1). The
+//! object id suffices to verify both kinds.
 
 use super::names::is_hex;
 use sha1::Sha1;
@@ -12,28 +12,28 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Bytes read at once.
+/// Bytes per read.
 const BUFFER: usize = 128 << 10;
 
-/// What a listing says about a file's contents.
+/// Identity and size of a file's contents, from a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
-    /// Id of the git object, or, from some mirrors, the SHA-256 of a large file.
+    /// Id of the git object, or the SHA-256 of a large file, which some mirrors send instead.
     pub oid: String,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// Whether the git object is a pointer to the file.
+    /// Whether the git object is a Git LFS pointer.
     large: bool,
 }
 
 impl Object {
-    /// Checks that an id is one: 40 hexadecimal digits, or 64.
+    /// Returns `None` unless `oid` is an object id: 40 or 64 hexadecimal digits.
     pub(super) fn new(oid: &str, size: u64, large: bool) -> Option<Self> {
         let oid = oid.to_lowercase();
         (is_hex(&oid, 40) || is_hex(&oid, 64)).then_some(Self { oid, size, large })
     }
 
-    /// Whether a large file's SHA-256, in hexadecimal, is that of these contents.
+    /// Whether this is a large file with the given SHA-256 in hexadecimal.
     pub(super) fn has_sha256(&self, sha256: &str) -> bool {
         if self.oid.len() == 64 {
             return self.oid == sha256;
@@ -41,12 +41,12 @@ impl Object {
         self.large && git_id(&pointer(sha256, self.size)) == self.oid
     }
 
-    /// Whether contents are named by their SHA-256 in the cache instead of by their git id.
+    /// Whether the cache names the contents by their SHA-256 instead of their git object id.
     pub(super) fn is_large(&self) -> bool {
         self.large || self.oid.len() == 64
     }
 
-    /// The name of a file's contents in the cache, which is the hub's etag, if the file holds these contents.
+    /// Returns the hub's etag, which names the contents in the cache, if the file at `path` holds these contents.
     pub(super) async fn verify(&self, path: &Path) -> io::Result<Option<String>> {
         let file = File::open(path)?;
         if file.metadata()?.len() != self.size {
@@ -62,7 +62,7 @@ impl Object {
     }
 }
 
-/// Hashes a file. Lets other work of the runtime run, cancelling included.
+/// Hashes a file. Yields to the runtime, so that other tasks run and the download can be cancelled.
 async fn digest(mut file: File, mut hash: impl Digest) -> io::Result<String> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -74,12 +74,12 @@ async fn digest(mut file: File, mut hash: impl Digest) -> io::Result<String> {
     }
 }
 
-/// What git stores for a large file.
+/// The Git LFS pointer that git stores for a large file.
 fn pointer(sha256: &str, size: u64) -> Vec<u8> {
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n").into_bytes()
 }
 
-/// What git hashes before a file's contents.
+/// The header that git hashes before a file's contents.
 fn git_prefix(size: u64) -> String {
     format!("blob {size}\0")
 }
@@ -117,7 +117,7 @@ mod tests {
     ];
 
     #[test]
-    fn large_files_are_known_by_their_pointer() {
+    fn large_files_are_verified_by_the_id_of_their_pointer() {
         for (oid, sha256, size) in LARGE {
             let object = Object::new(oid, size, true).unwrap();
             assert!(object.has_sha256(sha256));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_verified() {
+    fn verify_returns_the_etag_of_matching_contents() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "abc").unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_none_are_refused() {
+    fn invalid_object_ids_are_rejected() {
         for oid in ["", "abc", "../../x", &"g".repeat(40), &"0".repeat(41)] {
             assert_eq!(Object::new(oid, 1, false), None, "{oid}");
         }

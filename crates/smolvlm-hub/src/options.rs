@@ -1,4 +1,4 @@
-//! Where the hub and its cache are.
+//! Options of downloads and the environment variables that set them.
 
 use super::{Event, HubError};
 use std::ffi::OsString;
@@ -8,36 +8,37 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Address of the hub.
+/// URL of the public hub.
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// Where the hub and its cache are, and how long to wait for it.
+/// URL, token, cache and timeouts of the Hugging Face Hub.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubOptions {
-    /// Address of the hub or a mirror: `https://` or `http://`, host, maybe a path.
+    /// URL of the hub or a mirror: `https://` or `http://`, host, optional path.
     pub endpoint: String,
-    /// Folder of the cache, shared with the hub's other tools.
+    /// Folder of the cache, shared with the other Hugging Face tools.
     pub cache: PathBuf,
-    /// Token sent to the endpoint, and to no other host that it redirects to.
+    /// Access token. It is sent to the endpoint only, not to hosts that it redirects to.
     pub token: Option<String>,
-    /// File of PEM certificates to trust instead of the system's, for networks that re-encrypt traffic.
+    /// PEM file of certificates to trust instead of the system's, for networks with a TLS-inspecting proxy.
     pub certificates: Option<PathBuf>,
-    /// Whether to use the cache alone and no network.
+    /// Whether to use only the cache and no network.
     pub offline: bool,
-    /// Whether to link files of a revision to their contents. Where links cannot be made, or with `false`, the revision's
-    /// folder holds the contents themselves.
+    /// Whether to store files of a revision as symlinks to their contents. With `false`, or where symlinks cannot be
+    /// created, the revision's folder holds the contents.
     pub symlinks: bool,
-    /// Longest silence, in every phase of a request, before an attempt counts as failed. 10 seconds by default.
+    /// Maximum time without receiving a byte, in each phase of a request, before an attempt fails. 10 seconds by
+    /// default.
     pub timeout: Duration,
-    /// Attempts in a row without a new byte before giving up. 5 by default, at least 1.
+    /// Number of consecutive attempts without progress before a download fails. 5 by default, at least 1.
     pub attempts: u32,
     /// Pause after the first failed attempt, doubled after each further one. Half a second by default.
     pub pause: Duration,
 }
 
 impl HubOptions {
-    /// The public hub, without a token, with a cache in this folder.
+    /// Options for the public hub without a token, with a cache in this folder.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
             endpoint: ENDPOINT.to_owned(),
@@ -52,24 +53,24 @@ impl HubOptions {
         }
     }
 
-    /// What the environment says; the [module](super) lists the variables.
+    /// Options from environment variables; the [crate documentation](crate) lists them.
     ///
     /// # Errors
     ///
-    /// [`HubError::InvalidOption`] when no variable says where the cache is and there is no home folder.
+    /// [`HubError::InvalidOption`] if no variable sets the cache folder and there is no home folder.
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_variables(|name| std::env::var_os(name), std::env::home_dir())
     }
 
-    /// Fetches a checkpoint's files, those that are not in the cache yet, and returns the folder they are in.
+    /// Fetches the files of a checkpoint that are not in the cache yet and returns the folder with all of them.
     ///
-    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id; none means `main`. `events` is called on this
-    /// thread, at least ten times a second but for slow calls of its own; [`Break`](ControlFlow::Break) cancels.
+    /// `repo` is `owner/name`. `revision` is a branch, tag or full commit id, by default `main`. `events` is called on
+    /// this thread at least ten times per second unless a call takes longer; [`Break`](ControlFlow::Break) cancels.
     ///
-    /// Broken connections are resumed where they ended, also those of an earlier process. Every file is verified by the id
-    /// of its git object, large ones by their SHA-256; only what was verified gets a name in the cache. Processes that
-    /// fetch the same file take turns. If the cache holds the revision as it was last seen and the hub cannot be reached,
-    /// refuses or answers something else, or the cache cannot be written, the cache is used with a [`Note`](Event::Note).
+    /// Interrupted downloads are resumed, also those of an earlier process. Every file is verified by its git object
+    /// id, large files by their SHA-256, before it is added to the cache. Processes that fetch the same file take
+    /// turns. If the hub cannot be reached, denies access or sends an unexpected response, or if the cache cannot be
+    /// written, a complete cached copy of the revision is used, with a [`Note`](Event::Note).
     ///
     /// # Errors
     ///
@@ -106,7 +107,7 @@ impl HubOptions {
         };
         let mut options = Self::new(cache);
         options.certificates = set("SSL_CERT_FILE").map(PathBuf::from);
-        // huggingface_hub looks at the second only if the first is unset.
+        // As in huggingface_hub, the second applies only if the first is unset.
         options.offline =
             if set("HF_HUB_OFFLINE").is_some() { switch("HF_HUB_OFFLINE") } else { switch("TRANSFORMERS_OFFLINE") };
         options.symlinks = !switch("HF_HUB_DISABLE_SYMLINKS");
@@ -122,7 +123,7 @@ impl HubOptions {
 }
 
 impl fmt::Debug for HubOptions {
-    /// Without the token: it must not end up in a log.
+    /// Omits the token, to keep it out of logs.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("HubOptions")
@@ -139,7 +140,7 @@ impl fmt::Debug for HubOptions {
     }
 }
 
-/// Replaces a leading `~` by the user's home folder.
+/// Replaces a leading `~` with the user's home folder.
 fn expand_home(path: PathBuf, user: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), user) {
         (Ok(rest), Some(user)) => user.join(rest),
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_other_tools_have_it() {
+    fn the_default_cache_is_that_of_huggingface_hub() {
         let cache = |variables: &[(&str, &str)]| options(variables, Some("/home/me")).unwrap().cache;
         assert_eq!(cache(&[]), Path::new("/home/me/.cache/huggingface/hub"));
         assert_eq!(cache(&[("HF_HOME", ""), ("HF_HUB_CACHE", "")]), Path::new("/home/me/.cache/huggingface/hub"));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_the_token_comes_before_its_files() {
+    fn the_token_variable_overrides_the_token_files() {
         let home = tempfile::tempdir().unwrap();
         let home_text = home.path().to_str().unwrap();
         let other = home.path().join("other");
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_address() {
+    fn variables_set_flags_certificates_and_endpoint() {
         let home = Some("/home/me");
         let plain = options(&[], home).unwrap();
         assert_eq!((plain.endpoint.as_str(), plain.offline), ("https://huggingface.co", false));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_not_shown() {
+    fn debug_output_omits_the_token() {
         let mut options = HubOptions::new("/cache");
         options.token = Some("hf_secret".to_owned());
         assert!(!format!("{options:?}").contains("secret"));

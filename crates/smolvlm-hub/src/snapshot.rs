@@ -1,4 +1,4 @@
-//! All files of a checkpoint, from the cache or from the hub.
+//! Download of a checkpoint's files, or their lookup in the cache.
 
 use super::cache::RepoCache;
 use super::client::Client;
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// Digits of a commit that messages show.
-const SHOWN_COMMIT: usize = 12;
+/// Digits of an abbreviated commit id in messages.
+const SHORT_COMMIT: usize = 12;
 
 /// See [`HubOptions::download`].
 pub(super) fn download(
@@ -44,9 +44,9 @@ pub(super) fn download(
             Err(error) => Err(error),
         };
         match (result, complete) {
-            (Err(error), Some(complete)) if error.leaves_the_cache() => {
-                let commit = cached.unwrap_or_default().chars().take(SHOWN_COMMIT).collect::<String>();
-                reporter.note(format!("{error}; using {repo} as it is in the cache, commit {commit}"));
+            (Err(error), Some(complete)) if error.allows_cached() => {
+                let commit = cached.unwrap_or_default().chars().take(SHORT_COMMIT).collect::<String>();
+                reporter.note(format!("{error}; using the cached copy of {repo}, commit {commit}"));
                 Ok(complete)
             }
             (result, _) => result,
@@ -54,7 +54,7 @@ pub(super) fn download(
     })
 }
 
-/// A revision on its way into the cache.
+/// The download of one revision into the cache.
 struct Download<'a> {
     options: &'a HubOptions,
     client: Client<'a>,
@@ -65,8 +65,8 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Fetches what the cache lacks of the revision. With a complete cache to fall back on, the hub gets one attempt to
-    /// answer at all: who has the files need not wait long for a network that is not there.
+    /// Fetches the files of the revision that are not in the cache. If the cache is complete, the first request is not
+    /// retried, so that users with the files do not wait for a missing network.
     async fn run(&self, complete: bool) -> Result<PathBuf, HubError> {
         let attempts = if complete { 1 } else { self.options.attempts };
         let revision = self.client.retry(attempts, async |_| self.client.revision().await).await?;
@@ -80,7 +80,7 @@ impl Download<'_> {
         }
         if !names::is_commit(self.revision) {
             match self.cache.set_commit(self.revision, &revision.commit) {
-                // The commit can be looked up again; its files are here.
+                // The commit can be looked up again; its files are in the cache.
                 Ok(()) | Err(HubError::ReadOnly { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -88,9 +88,9 @@ impl Download<'_> {
         Ok(folder)
     }
 
-    /// Fetches files, and those that weights are split over. Weights come last: a folder with weights has all the rest.
+    /// Fetches files, and the shards of an index. Weights come last: a folder with weights has all other files.
     async fn fetch_all(&self, commit: &str, folder: &Path, names: &[&str]) -> Result<(), HubError> {
-        let objects = async |_: &mut u32| self.client.objects(commit, files::is_part).await;
+        let objects = async |_: &mut u32| self.client.objects(commit, files::is_checkpoint_file).await;
         let objects = self.client.retry(self.options.attempts, objects).await?;
         for name in names {
             self.fetch(commit, name, &objects).await?;
@@ -101,24 +101,24 @@ impl Download<'_> {
             }
         }
         match files::missing(folder) {
-            Some(file) => Err(self.lacks(&file)),
+            Some(file) => Err(self.missing_file(&file)),
             None => Ok(()),
         }
     }
 
-    /// Sees to it that a file is in the commit's folder.
+    /// Adds a file to the commit's folder, unless it is there.
     async fn fetch(&self, commit: &str, name: &str, objects: &BTreeMap<String, Object>) -> Result<(), HubError> {
-        let object = objects.get(name).ok_or_else(|| self.lacks(name))?;
-        let is_here = || self.cache.snapshot(commit).join(name).is_file();
-        if is_here() {
+        let object = objects.get(name).ok_or_else(|| self.missing_file(name))?;
+        let is_present = || self.cache.snapshot(commit).join(name).is_file();
+        if is_present() {
             return Ok(());
         }
         if let Some(etag) = self.cache.etag(object) {
             return self.cache.reuse(commit, name, &etag);
         }
         let _lock = self.cache.lock(object, self.options.timeout).await?;
-        // Whoever held the lock may have fetched it.
-        if is_here() {
+        // The process that held the lock may have fetched the file.
+        if is_present() {
             return Ok(());
         }
         if let Some(etag) = self.cache.etag(object) {
@@ -130,8 +130,8 @@ impl Download<'_> {
         self.cache.publish(commit, name, part, &etag)
     }
 
-    /// The repository is no checkpoint.
-    fn lacks(&self, file: &str) -> HubError {
+    /// The error for a repository without a file that every checkpoint has.
+    fn missing_file(&self, file: &str) -> HubError {
         HubError::FileNotFound { repo: self.repo.to_owned(), revision: self.revision.to_owned(), file: file.to_owned() }
     }
 }

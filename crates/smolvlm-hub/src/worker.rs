@@ -1,4 +1,4 @@
-//! A thread that runs asynchronous work while its caller gets the events.
+//! A worker thread that runs asynchronous work and sends events to its caller.
 
 use super::{Event, HubError};
 use futures::channel::oneshot;
@@ -9,35 +9,35 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Longest time between two events.
+/// Maximum time between two events.
 const TICK: Duration = Duration::from_millis(100);
-/// Events that may wait for the caller.
+/// Capacity of the event channel.
 const QUEUE: usize = 64;
 
-/// An [`Event`] on its way to the caller.
+/// An owned [`Event`] for the channel.
 enum Message {
     Progress { file: String, done: u64, total: u64 },
     Note(String),
 }
 
-/// The worker's end of the way to the caller.
+/// The worker's end of the event channel.
 pub(super) struct Reporter(SyncSender<Message>);
 
 impl Reporter {
-    /// Reports how much of a file has arrived.
+    /// Reports how many bytes of a file have been received.
     pub(super) fn progress(&self, file: &str, done: u64, total: u64) {
-        // A caller that has cancelled receives nothing any more.
+        // Fails once the caller has cancelled.
         let _ = self.0.send(Message::Progress { file: file.to_owned(), done, total });
     }
 
-    /// Reports a one-line message for the user.
+    /// Reports a one-line warning for the user.
     pub(super) fn note(&self, text: String) {
         let _ = self.0.send(Message::Note(text));
     }
 }
 
-/// Runs work to its end, or until the caller cancels it. The work gets a runtime and a thread of its own, so that it can be
-/// called inside another runtime; events are delivered on the caller's thread.
+/// Runs work to completion, or until the caller cancels it. The work runs on a new thread with a new runtime, so that
+/// this can be called inside another runtime. Events are delivered on the caller's thread.
 pub(super) fn run<T: Send>(
     events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     work: impl AsyncFnOnce(&Reporter) -> Result<T, HubError> + Send,
@@ -55,22 +55,22 @@ pub(super) fn run<T: Send>(
                     Either::Right(_) => Err(HubError::Cancelled),
                 }
             });
-            // Name resolution cannot be interrupted; it must not be waited for.
+            // Name resolution cannot be interrupted: do not wait for it.
             runtime.shutdown_background();
             result
         });
         loop {
-            let answer = match receiver.recv_timeout(TICK) {
+            let flow = match receiver.recv_timeout(TICK) {
                 Ok(Message::Progress { file, done, total }) => events(Event::Progress { file: &file, done, total }),
                 Ok(Message::Note(text)) => events(Event::Note(&text)),
                 Err(RecvTimeoutError::Timeout) => events(Event::Idle),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            if answer.is_break() {
+            if flow.is_break() {
                 break;
             }
         }
-        // Both ends are dropped before the worker is waited for: it neither waits for the caller nor goes on.
+        // Dropped before the join: this cancels the work and unblocks a worker that is sending.
         drop((cancel, receiver));
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_waits_or_reports_without_end_can_be_cancelled() {
+    fn work_that_never_ends_can_be_cancelled() {
         let waits: Result<(), HubError> = run(&mut |_| ControlFlow::Break(()), async |_: &Reporter| {
             std::future::pending::<()>().await;
             Ok(())
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn another_runtime_may_be_running() {
+    fn works_inside_another_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let inside = runtime.block_on(async { run(&mut |_| ControlFlow::Continue(()), async |_: &Reporter| Ok(1)) });
         assert_eq!(inside.unwrap(), 1);

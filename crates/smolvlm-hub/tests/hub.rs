@@ -1,6 +1,6 @@
-//! Downloads from the hub, against a stand-in of it on this machine.
+//! Downloads from a local mock of the hub.
 
-// Other targets use other parts of it.
+// Shared with other test targets, which use other parts of it.
 #[allow(dead_code)]
 mod server;
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const REPO: &str = "owner/name";
 
-/// A checkpoint as the hub has it, with files that no checkpoint needs.
+/// A checkpoint's repository, with files that need not be fetched.
 fn checkpoint() -> Vec<(&'static str, Vec<u8>)> {
     let weights: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     vec![
@@ -37,7 +37,7 @@ fn server() -> HubServer {
     HubServer::start(REPO, checkpoint())
 }
 
-/// Options for a server, with short waits.
+/// Options for a mock hub, with short timeouts.
 fn options(server: &HubServer, cache: &TempDir) -> HubOptions {
     let mut options = HubOptions::new(cache.path());
     options.endpoint = server.url();
@@ -54,8 +54,8 @@ fn download(options: &HubOptions, repo: &str, revision: Option<&str>) -> Result<
     options.download(repo, revision, &mut |_| ControlFlow::Continue(()))
 }
 
-/// A download with its notes.
-fn fetch_noted(options: &HubOptions) -> (Result<PathBuf, HubError>, Vec<String>) {
+/// The result and the notes of a download.
+fn fetch_with_notes(options: &HubOptions) -> (Result<PathBuf, HubError>, Vec<String>) {
     let mut notes = Vec::new();
     let result = options.download(REPO, None, &mut |event| {
         if let Event::Note(text) = event {
@@ -70,7 +70,7 @@ fn cache() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// The files below a folder by their names, links followed.
+/// The files below a folder by name, following symlinks.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -88,20 +88,20 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// What a download leaves in its folder.
+/// The files that a download must fetch.
 fn wanted() -> BTreeMap<String, Vec<u8>> {
     let other = [".gitattributes", "README.md", "onnx/model.onnx", "training_args.bin"];
     let files = checkpoint().into_iter().filter(|(name, _)| !other.contains(name));
     files.map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }
 
-/// A path of the repository's folder in the cache.
+/// A path in the repository's folder in the cache.
 fn in_cache(cache: &TempDir, path: &str) -> PathBuf {
     cache.path().join("models--owner--name").join(path)
 }
 
 #[test]
-fn fetches_a_checkpoint_and_nothing_else() {
+fn only_the_files_of_a_checkpoint_are_fetched() {
     let (server, cache) = (server(), cache());
     let mut events: Vec<(String, u64, u64)> = Vec::new();
     let folder = options(&server, &cache)
@@ -133,7 +133,7 @@ fn fetches_a_checkpoint_and_nothing_else() {
 }
 
 #[test]
-fn a_second_download_asks_for_the_revision_only() {
+fn a_second_download_requests_only_the_revision() {
     let (server, cache) = (server(), cache());
     let folder = fetch(&options(&server, &cache)).unwrap();
     server.take_requests();
@@ -142,7 +142,7 @@ fn a_second_download_asks_for_the_revision_only() {
 }
 
 #[test]
-fn a_moved_branch_brings_what_changed() {
+fn only_changed_files_of_a_moved_branch_are_fetched() {
     let (server, cache) = (server(), cache());
     let old = fetch(&options(&server, &cache)).unwrap();
     server.take_requests();
@@ -160,7 +160,7 @@ fn a_moved_branch_brings_what_changed() {
 }
 
 #[test]
-fn revisions_are_branches_tags_and_commits() {
+fn branches_tags_and_commits_can_be_fetched() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
     for revision in ["v1.0", "refs/pr/1", COMMIT] {
@@ -175,7 +175,7 @@ fn revisions_are_branches_tags_and_commits() {
 }
 
 #[test]
-fn split_weights_come_with_all_their_files() {
+fn all_shards_of_an_index_are_fetched() {
     let index =
         br#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
     let mut repository = checkpoint();
@@ -183,7 +183,7 @@ fn split_weights_come_with_all_their_files() {
     repository.extend([
         ("model-00001-of-00002.safetensors", b"one".to_vec()),
         ("model-00002-of-00002.safetensors", b"two".to_vec()),
-        ("model-00003-of-00002.safetensors", b"in no list".to_vec()),
+        ("model-00003-of-00002.safetensors", b"not in the index".to_vec()),
         ("model.safetensors.index.json", index.to_vec()),
     ]);
     let (server, cache) = (HubServer::start(REPO, repository), cache());
@@ -200,7 +200,7 @@ fn split_weights_come_with_all_their_files() {
 }
 
 #[test]
-fn a_cut_connection_is_resumed_where_it_ended() {
+fn an_interrupted_connection_is_resumed() {
     let (server, cache) = (server(), cache());
     let size = wanted()["model.safetensors"].len();
     server.cut("model.safetensors", &[1_000_000, 700_000]);
@@ -210,14 +210,14 @@ fn a_cut_connection_is_resumed_where_it_ended() {
     let served = server.served("model.safetensors");
     assert_eq!(served.len(), 3, "{served:?}");
     assert_eq!((served[0].from, served[0].bytes), (0, 1_000_000));
-    // What the client had read of a cut connection can be less than what was sent, never more.
+    // The client may have read less of an interrupted connection than the server sent, never more.
     assert!(served[1].from > 0 && served[1].from <= 1_000_000, "{served:?}");
     assert!(served[2].from > served[1].from && served[2].from <= served[1].from + 700_000, "{served:?}");
     assert_eq!(served[2].from + served[2].bytes, size);
 }
 
 #[test]
-fn a_later_process_goes_on_with_what_is_there() {
+fn a_later_process_resumes_an_interrupted_download() {
     let (server, cache) = (server(), cache());
     let mut options = options(&server, &cache);
     options.attempts = 1;
@@ -225,8 +225,8 @@ fn a_later_process_goes_on_with_what_is_there() {
     let error = fetch(&options).unwrap_err();
     assert!(matches!(error, HubError::Network { .. }) && error.to_string().contains("of 3000000 bytes"), "{error}");
     let folder = in_cache(&cache, &format!("snapshots/{COMMIT}"));
-    assert!(!folder.join("model.safetensors").exists(), "a half file must not have its name");
-    assert!(!in_cache(&cache, "refs/main").exists(), "nor must its revision look fetched");
+    assert!(!folder.join("model.safetensors").exists(), "an incomplete file must not be in the snapshot");
+    assert!(!in_cache(&cache, "refs/main").exists(), "an incomplete revision must not have a ref");
 
     let mut first = None;
     let again = options.download(REPO, None, &mut |event| {
@@ -242,14 +242,14 @@ fn a_later_process_goes_on_with_what_is_there() {
 }
 
 #[test]
-fn a_host_that_cannot_resume_is_asked_from_the_start_and_not_for_ever() {
+fn downloads_restart_if_the_host_cannot_resume_and_stop_without_progress() {
     let (server, first) = (server(), cache());
     server.ignore_ranges();
     server.cut("model.safetensors", &[1_000_000]);
     assert_eq!(files(&fetch(&options(&server, &first)).unwrap()), wanted());
     assert_eq!(server.served("model.safetensors").iter().map(|served| served.from).collect::<Vec<_>>(), [0, 0]);
 
-    // Now and then one gets farther than the one before; still none gets there.
+    // Every other attempt gets farther than the one before, but none completes.
     server.cut("model.safetensors", &[900_000, 1_100_000].repeat(25));
     let error = fetch(&options(&server, &cache())).unwrap_err();
     assert!(matches!(error, HubError::Network { .. }), "{error}");
@@ -257,14 +257,14 @@ fn a_host_that_cannot_resume_is_asked_from_the_start_and_not_for_ever() {
 }
 
 #[test]
-fn weights_that_are_not_the_announced_ones_are_refused() {
+fn weights_that_fail_verification_are_rejected() {
     let (server, first) = (server(), cache());
-    // The beginning of something else, as long as a part of the real file.
+    // A part with wrong bytes, shorter than the file.
     let part = format!("blobs/{}.incomplete", object_id("model.safetensors", &wanted()["model.safetensors"]));
     fs::create_dir_all(in_cache(&first, "blobs")).unwrap();
     fs::write(in_cache(&first, &part), vec![7; 500_000]).unwrap();
-    assert_eq!(files(&fetch(&options(&server, &first)).unwrap()), wanted(), "a new start mends it");
-    // Longer than the real file.
+    assert_eq!(files(&fetch(&options(&server, &first)).unwrap()), wanted(), "a download from the start succeeds");
+    // A part that is longer than the file.
     let second = cache();
     fs::create_dir_all(in_cache(&second, "blobs")).unwrap();
     fs::write(in_cache(&second, &part), vec![7; 4_000_000]).unwrap();
@@ -274,11 +274,14 @@ fn weights_that_are_not_the_announced_ones_are_refused() {
     let third = cache();
     let error = fetch(&options(&server, &third)).unwrap_err();
     assert!(matches!(&error, HubError::Corrupt { file, .. } if file == "model.safetensors"), "{error}");
-    assert!(files(&in_cache(&third, "blobs")).values().all(|blob| blob.len() < 3_000_000), "it must not stay");
+    assert!(
+        files(&in_cache(&third, "blobs")).values().all(|blob| blob.len() < 3_000_000),
+        "a corrupt file must be deleted"
+    );
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_to_no_other_host() {
+fn the_token_is_sent_only_to_the_hub() {
     let (server, cache) = (server(), cache());
     server.require_token("hf_right");
     let mut options = options(&server, &cache);
@@ -298,7 +301,7 @@ fn the_token_goes_to_the_hub_and_to_no_other_host() {
 }
 
 #[test]
-fn gated_repositories_say_what_to_do() {
+fn errors_of_gated_repositories_explain_how_to_get_access() {
     let (server, cache) = (server(), cache());
     server.fail("/api/", 403, "GatedRepo", 1);
     let mut options = options(&server, &cache);
@@ -309,7 +312,7 @@ fn gated_repositories_say_what_to_do() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_repositories_and_files_are_named() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
     let error = download(&options, "owner/other", None).unwrap_err();
@@ -323,14 +326,14 @@ fn what_is_not_there_is_named() {
         assert!(matches!(&error, HubError::FileNotFound { file: missing, .. } if missing == file), "{error}");
     }
 
-    // Listed, yet not there.
+    // Listed but missing.
     server.fail("/resolve/", 404, "EntryNotFound", 1);
     let error = fetch(&options).unwrap_err();
     assert!(matches!(error, HubError::FileNotFound { .. }), "{error}");
 }
 
 #[test]
-fn a_repository_that_moved_is_found() {
+fn renamed_repositories_are_found() {
     let (server, cache) = (server(), cache());
     server.moved_from("Owner/old");
     let folder = download(&options(&server, &cache), "Owner/old", None).unwrap();
@@ -339,24 +342,24 @@ fn a_repository_that_moved_is_found() {
 }
 
 #[test]
-fn passing_trouble_is_sat_out() {
+fn transient_errors_are_retried() {
     let (server, cache) = (server(), cache());
     server.fail("/api/", 503, "", 2);
     server.fail("/resolve/", 429, "", 2);
-    // An address that the hub signed has expired.
+    // An expired signed URL.
     server.fail("/cdn/", 403, "", 1);
     assert_eq!(files(&fetch(&options(&server, &cache)).unwrap()), wanted());
 
     server.fail("/api/", 503, "", 100);
     let error = fetch(&options(&server, &self::cache())).unwrap_err();
     assert!(matches!(error, HubError::Network { .. }) && error.to_string().contains("HTTP 503"), "{error}");
-    assert_eq!(server.failures_left("/api/"), 95, "as many attempts as asked for");
+    assert_eq!(server.failures_left("/api/"), 95, "the number of attempts is the option's");
 }
 
 #[test]
-fn an_unexpected_answer_is_no_checkpoint() {
+fn malformed_listings_are_errors() {
     for (listing, problem) in [
-        ("<html>Welcome to our network</html>", "no description of a repository"),
+        ("<html>Welcome to our network</html>", "not a description of a repository"),
         (r#"{"id": "a/b", "siblings": []}"#, "names no commit"),
         (r#"{"id": "a/b", "sha": "../../../../etc", "siblings": []}"#, "names no commit"),
         (&format!(r#"{{"id": "a/b", "sha": "{COMMIT}"}}"#), "lists no files"),
@@ -369,15 +372,15 @@ fn an_unexpected_answer_is_no_checkpoint() {
 }
 
 #[test]
-fn redirects_in_circles_end() {
+fn redirect_loops_are_errors() {
     let (server, cache) = (server(), cache());
-    server.redirect_for_ever();
+    server.redirect_in_a_loop();
     let error = fetch(&options(&server, &cache)).unwrap_err();
     assert!(error.to_string().contains("too many redirects"), "{error}");
 }
 
 #[test]
-fn offline_a_full_cache_suffices() {
+fn a_complete_cache_suffices_offline() {
     let cache = cache();
     let server = server();
     let mut options = options(&server, &cache);
@@ -390,7 +393,7 @@ fn offline_a_full_cache_suffices() {
 }
 
 #[test]
-fn offline_the_missing_file_is_named() {
+fn a_file_missing_offline_is_named() {
     let (server, cache) = (server(), cache());
     let mut options = options(&server, &cache);
     options.offline = true;
@@ -407,13 +410,13 @@ fn offline_the_missing_file_is_named() {
     assert!(matches!(&error, HubError::Offline { missing, .. } if missing == "model.safetensors"), "{error}");
     let error = download(&options, REPO, Some("other")).unwrap_err();
     assert!(matches!(&error, HubError::Offline { revision, .. } if revision == "other"), "{error}");
-    // A link whose target is gone is mended.
+    // A dangling symlink is replaced.
     options.offline = false;
     assert_eq!(files(&fetch(&options).unwrap()), wanted());
 }
 
 #[test]
-fn without_network_a_full_cache_suffices_and_an_empty_one_says_so() {
+fn a_complete_cache_suffices_without_network_and_an_empty_one_is_an_error() {
     let cache = cache();
     let (options, folder) = {
         let server = server();
@@ -421,11 +424,11 @@ fn without_network_a_full_cache_suffices_and_an_empty_one_says_so() {
         let folder = fetch(&options).unwrap();
         (options, folder)
     };
-    // The server is gone. Who has the files does not wait for it.
-    let mut patient = options.clone();
-    patient.pause = Duration::from_secs(5);
+    // The server has stopped. With a complete cache there is no pause for a retry.
+    let mut slow = options.clone();
+    slow.pause = Duration::from_secs(5);
     let clock = Instant::now();
-    assert_eq!(fetch(&patient).unwrap(), folder);
+    assert_eq!(fetch(&slow).unwrap(), folder);
     assert!(clock.elapsed() < Duration::from_secs(3), "{:?}", clock.elapsed());
     let mut empty = options.clone();
     let other = self::cache();
@@ -436,10 +439,10 @@ fn without_network_a_full_cache_suffices_and_an_empty_one_says_so() {
 }
 
 #[test]
-fn silence_is_not_waited_for_beyond_the_timeout() {
+fn unresponsive_hosts_time_out() {
     for path in ["/api/", "/resolve/", "/cdn/"] {
         let (server, cache) = (server(), cache());
-        server.fall_silent(path);
+        server.hang(path);
         let mut options = options(&server, &cache);
         options.timeout = Duration::from_millis(200);
         options.attempts = 2;
@@ -451,7 +454,7 @@ fn silence_is_not_waited_for_beyond_the_timeout() {
 }
 
 #[test]
-fn silence_amid_a_file_ends_the_connection_and_the_next_one_goes_on() {
+fn a_connection_that_stalls_within_a_file_times_out_and_is_resumed() {
     let (server, cache) = (server(), cache());
     server.stall("model.safetensors", 1_000_000);
     let mut options = options(&server, &cache);
@@ -464,19 +467,19 @@ fn silence_amid_a_file_ends_the_connection_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn a_slow_connection_is_not_cut_while_bytes_come() {
+fn a_slow_connection_with_progress_does_not_time_out() {
     let (server, cache) = (server(), cache());
     let mut options = options(&server, &cache);
     options.timeout = Duration::from_millis(500);
     options.attempts = 1;
-    // Eight pieces, a timeout's length apart in sum several times over.
+    // Eight chunks, which take several times the timeout together.
     server.slow_down("model.safetensors", 8, Duration::from_millis(150));
     assert_eq!(files(&fetch(&options).unwrap()), wanted());
     assert_eq!(server.served("model.safetensors").len(), 1);
 }
 
 #[test]
-fn downloads_at_the_same_time_fetch_a_file_once() {
+fn concurrent_downloads_fetch_a_file_once() {
     let (server, cache) = (server(), cache());
     server.slow_down("model.safetensors", 4, Duration::from_millis(50));
     let options = options(&server, &cache);
@@ -490,7 +493,7 @@ fn downloads_at_the_same_time_fetch_a_file_once() {
 }
 
 #[test]
-fn names_that_could_leave_the_cache_are_refused_before_anything_is_sent() {
+fn unsafe_names_are_rejected_before_any_request() {
     let (server, cache) = (server(), cache());
     let options = options(&server, &cache);
     for repo in ["../..", "owner", "owner/../name", "/owner/name", "owner/na me", ""] {
@@ -506,7 +509,7 @@ fn names_that_could_leave_the_cache_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_full_cache_serves_when_the_hub_refuses_or_something_else_answers() {
+fn a_complete_cache_is_used_when_the_hub_denies_access_or_a_proxy_responds() {
     for (status, code) in [
         (401, ""),
         (401, "RepoNotFound"),
@@ -530,20 +533,20 @@ fn a_full_cache_serves_when_the_hub_refuses_or_something_else_answers() {
             "page" => server.show_page("/", status),
             code => server.fail("/", status, code, 100),
         }
-        let (result, notes) = fetch_noted(&options);
+        let (result, notes) = fetch_with_notes(&options);
         assert_eq!(result.unwrap(), folder, "{status} {code}");
         assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]) && !notes[0].contains('\n'), "{notes:?}");
 
         let mut empty = options.clone();
         let other = self::cache();
         empty.cache = other.path().to_owned();
-        let (result, notes) = fetch_noted(&empty);
-        assert!(result.is_err() && notes.is_empty(), "{status} {code}: an empty cache does not serve");
+        let (result, notes) = fetch_with_notes(&empty);
+        assert!(result.is_err() && notes.is_empty(), "{status} {code}: an empty cache cannot be used");
     }
 }
 
 #[test]
-fn a_full_cache_serves_when_a_newer_commit_cannot_be_fetched() {
+fn a_complete_cache_is_used_when_a_newer_commit_cannot_be_fetched() {
     for path in ["/tree/", "/resolve/", "/cdn/"] {
         let (server, cache) = (server(), cache());
         let mut options = options(&server, &cache);
@@ -553,7 +556,7 @@ fn a_full_cache_serves_when_a_newer_commit_cannot_be_fetched() {
         server.set_file("config.json", b"{}");
         server.set_file("model.safetensors", b"new");
         server.show_page(path, 200);
-        let (result, notes) = fetch_noted(&options);
+        let (result, notes) = fetch_with_notes(&options);
         assert_eq!(result.unwrap(), folder, "{path}");
         assert!(notes.len() == 1 && notes[0].contains(&COMMIT[..12]), "{path}: {notes:?}");
         assert_eq!(fs::read_to_string(in_cache(&cache, "refs/main")).unwrap(), COMMIT);
@@ -561,10 +564,10 @@ fn a_full_cache_serves_when_a_newer_commit_cannot_be_fetched() {
 }
 
 #[test]
-fn a_page_of_a_proxy_never_becomes_a_file() {
+fn a_proxy_page_is_never_stored_as_a_file() {
     let long = PAGE.repeat(50_000);
     for path in ["/resolve/", "/resolve-cache/", "/cdn/"] {
-        // Shorter than the weights, as long, and longer.
+        // The page is shorter than the weights, as long, and longer.
         for weights in [long.clone(), vec![1; PAGE.len()], vec![1; 10]] {
             let cache = cache();
             let mut repository = checkpoint();
@@ -584,7 +587,7 @@ fn a_page_of_a_proxy_never_becomes_a_file() {
 }
 
 #[test]
-fn small_files_are_verified_as_well() {
+fn small_files_are_verified() {
     let (server, cache) = (server(), cache());
     server.corrupt("tokenizer.json");
     let error = fetch(&options(&server, &cache)).unwrap_err();
@@ -593,7 +596,7 @@ fn small_files_are_verified_as_well() {
 }
 
 #[test]
-fn without_links_files_are_in_the_folder_itself() {
+fn without_symlinks_the_snapshot_holds_the_contents() {
     let (server, cache) = (server(), cache());
     let mut options = options(&server, &cache);
     options.symlinks = false;
@@ -603,7 +606,7 @@ fn without_links_files_are_in_the_folder_itself() {
     assert!(!folder.join("model.safetensors").is_symlink());
     server.take_requests();
     assert_eq!(fetch(&options).unwrap(), folder);
-    assert_eq!(server.take_requests().len(), 1, "what is there is not fetched again");
+    assert_eq!(server.take_requests().len(), 1, "present files are not fetched again");
     options.offline = true;
     assert_eq!(fetch(&options).unwrap(), folder);
 }
@@ -625,9 +628,9 @@ fn a_download_can_be_cancelled_and_resumed() {
 }
 
 #[test]
-fn a_silent_hub_can_be_left_at_once() {
+fn a_download_from_an_unresponsive_hub_can_be_cancelled_at_once() {
     let (server, cache) = (server(), cache());
-    server.fall_silent("/api/");
+    server.hang("/api/");
     let mut options = options(&server, &cache);
     options.timeout = Duration::from_secs(60);
     let clock = Instant::now();
@@ -636,10 +639,10 @@ fn a_silent_hub_can_be_left_at_once() {
     assert!(clock.elapsed() < Duration::from_secs(5), "{:?}", clock.elapsed());
 }
 
-/// `/sys` can be written by nobody, not even by the administrator.
+/// `/sys` is read-only even for root.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_cache_that_cannot_be_written_serves_if_it_is_full() {
+fn a_complete_read_only_cache_is_used() {
     let server = server();
     let mut options = HubOptions::new("/sys/smolvlm");
     options.endpoint = server.url();
@@ -651,17 +654,17 @@ fn a_cache_that_cannot_be_written_serves_if_it_is_full() {
     let folder = fetch(&options).unwrap();
     fs::remove_dir_all(cache.path().join(".locks")).unwrap();
     std::os::unix::fs::symlink("/sys", cache.path().join(".locks")).unwrap();
-    let (result, notes) = fetch_noted(&options);
+    let (result, notes) = fetch_with_notes(&options);
     assert_eq!((result.unwrap(), notes.len()), (folder.clone(), 0));
     server.set_commit(OTHER_COMMIT);
     server.set_file("config.json", b"{\"new\": 1}");
-    let (result, notes) = fetch_noted(&options);
+    let (result, notes) = fetch_with_notes(&options);
     assert_eq!(result.unwrap(), folder);
     assert!(notes.len() == 1 && notes[0].contains("cannot write"), "{notes:?}");
 }
 
 #[test]
-fn an_adapter_is_fetched_without_the_model_it_is_for() {
+fn an_adapter_is_fetched_without_its_base_model() {
     let adapter = vec![
         ("README.md", b"# An adapter".to_vec()),
         ("adapter_config.json", b"{}".to_vec()),

@@ -2,16 +2,16 @@
 //!
 //! No closures: only code inlined into the function compiled for AVX2 is vectorized.
 
-use crate::lanes::{BLOCK, Lanes, SQUARE};
+use crate::simd::{BLOCK, SQUARE, Simd};
 use pulp::x86::V3;
 #[cfg(target_arch = "x86")]
 use std::arch::x86::__m256i;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m256i;
 
-impl Lanes for V3 {
+impl Simd for V3 {
     #[inline(always)]
-    fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK] {
+    fn weighted_sum(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK] {
         let (avx, simd) = (self.avx, self.avx2);
         let zero = avx._mm256_setzero_si256();
         let mut sums = [avx._mm256_set1_epi32(1 << (bits - 1)); 4];

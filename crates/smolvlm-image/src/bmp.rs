@@ -120,8 +120,8 @@ impl<'a> Bmp<'a> {
                 } else {
                     match header.bits {
                         16 => (2, Color::Packed16(5)),
-                        24 => (3, Color::Places([2, 1, 0])),
-                        _ => (4, Color::Places([2, 1, 0])),
+                        24 => (3, Color::RgbAt([2, 1, 0])),
+                        _ => (4, Color::RgbAt([2, 1, 0])),
                     }
                 };
                 (Samples::Bits(8), channels, color)
@@ -249,7 +249,7 @@ fn palette_color(stored: &[u8], header: &Header) -> Result<Color, String> {
 /// Bytes per pixel and color format for the bit masks of red, green, blue and alpha that Pillow supports.
 fn masked(bits: u16, masks: [u32; 4]) -> Result<(usize, Color), String> {
     let [red, green, blue, alpha] = masks;
-    let place = |mask: u32| match mask {
+    let byte_of = |mask: u32| match mask {
         0xff => Some(0),
         0xff00 => Some(1),
         0xff_0000 => Some(2),
@@ -259,11 +259,11 @@ fn masked(bits: u16, masks: [u32; 4]) -> Result<(usize, Color), String> {
     Ok(match (bits, [red, green, blue]) {
         (16, [0xf800, 0x7e0, 0x1f]) => (2, Color::Packed16(6)),
         (16, [0x7c00, 0x3e0, 0x1f]) => (2, Color::Packed16(5)),
-        (24, [0xff_0000, 0xff00, 0xff]) => (3, Color::Places([2, 1, 0])),
+        (24, [0xff_0000, 0xff00, 0xff]) => (3, Color::RgbAt([2, 1, 0])),
         (32, [0, 0, 0]) if alpha == 0 => (4, Color::Rgba([2, 1, 0, 3])),
-        (32, colors) => match (colors.map(place), place(alpha)) {
+        (32, colors) => match (colors.map(byte_of), byte_of(alpha)) {
             ([Some(r), Some(g), Some(b)], Some(alpha)) => (4, Color::Rgba([r, g, b, alpha])),
-            ([Some(r), Some(g), Some(b)], None) if alpha == 0 => (4, Color::Places([r, g, b])),
+            ([Some(r), Some(g), Some(b)], None) if alpha == 0 => (4, Color::RgbAt([r, g, b])),
             _ => return Err("its bit masks are unknown".into()),
         },
         _ => return Err("its bit masks are unknown".into()),

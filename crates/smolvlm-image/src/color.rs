@@ -43,7 +43,7 @@ pub(crate) enum Color {
     /// Red, green, blue, with one transparent color.
     RgbKeyed([u8; 3]),
     /// Red, green, blue at these sample indices.
-    Places([usize; 3]),
+    RgbAt([usize; 3]),
     /// Premultiplied gray and alpha.
     GrayPremultiplied,
     /// Red, green, blue, alpha at these sample indices.
@@ -114,9 +114,9 @@ impl RowFormat {
             Color::RgbKeyed(key) => {
                 pixels.for_each(|(pixel, rgb)| if pixel == key { *rgb = [255; 3] } else { rgb.copy_from_slice(pixel) })
             }
-            Color::Places(places) => pixels.for_each(|(pixel, rgb)| *rgb = places.map(|place| pixel[place])),
+            Color::RgbAt(indices) => pixels.for_each(|(pixel, rgb)| *rgb = indices.map(|index| pixel[index])),
             &Color::Rgba([r, g, b, alpha]) => pixels.for_each(|(pixel, rgb)| {
-                *rgb = [r, g, b].map(|place| over_white(pixel[place], pixel[alpha]));
+                *rgb = [r, g, b].map(|index| over_white(pixel[index], pixel[alpha]));
             }),
             Color::GrayPremultiplied => {
                 pixels.for_each(|(pixel, rgb)| *rgb = [over_white(divided(pixel[0], pixel[1]), pixel[1]); 3]);
@@ -126,7 +126,7 @@ impl RowFormat {
                 *rgb = [pixel[0], pixel[1], pixel[2]].map(|sample| over_white(divided(sample, alpha), alpha));
             }),
             Color::Cmyk => pixels.for_each(|(pixel, rgb)| {
-                *rgb = [pixel[0], pixel[1], pixel[2]].map(|ink| inked(ink, pixel[3]));
+                *rgb = [pixel[0], pixel[1], pixel[2]].map(|ink| ink_to_rgb(ink, pixel[3]));
             }),
             Color::YCbCr => pixels.for_each(|(pixel, rgb)| *rgb = ycbcr(pixel[0], pixel[1], pixel[2])),
             Color::YCbCrBy(tables) => pixels.for_each(|(pixel, rgb)| *rgb = tables.rgb(pixel[0], pixel[1], pixel[2])),
@@ -187,7 +187,7 @@ fn unpack(samples: Samples, row: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Pillow's `alpha_composite` over opaque white, in its fixed-point arithmetic (libImaging/AlphaComposite.c, Pillow 13).
+/// Pillow's `alpha_composite` over opaque white in fixed-point arithmetic (libImaging/AlphaComposite.c, Pillow 13).
 pub(crate) fn over_white(sample: u8, alpha: u8) -> u8 {
     let (sample, alpha) = (u32::from(sample), u32::from(alpha));
     let sum = sample * (alpha << 7) + 255 * ((255 - alpha) << 7) + (0x80 << 7);
@@ -200,8 +200,9 @@ fn divided(sample: u8, alpha: u8) -> u8 {
     (sample * 255).checked_div(alpha).map_or(0, |sample| sample.min(255) as u8)
 }
 
-/// Converts an ink and black to a channel of RGB, without a color profile (libImaging/Convert.c, Pillow 13).
-fn inked(ink: u8, black: u8) -> u8 {
+/// Converts an ink (cyan, magenta or yellow) and black to a channel of RGB, without a color profile
+/// (libImaging/Convert.c, Pillow 13).
+fn ink_to_rgb(ink: u8, black: u8) -> u8 {
     let rest = 255 - u32::from(black);
     let product = u32::from(ink) * rest + 128;
     (rest - ((product + (product >> 8)) >> 8)) as u8

@@ -71,7 +71,10 @@ pub enum Error {
         width: u32,
     },
     /// A resampling filter that has no 8-bit kernel in the reference.
-    #[error("resample {} ({filter:?}) is not supported; use 1 (Lanczos), 2 (bilinear), 3 (bicubic) or 0 (nearest)", filter.number())]
+    #[error(
+        "resample {} ({filter:?}) is not supported; use 1 (Lanczos), 2 (bilinear), 3 (bicubic) or 0 (nearest)",
+        filter.number()
+    )]
     Resample {
         /// The filter.
         filter: Resample,

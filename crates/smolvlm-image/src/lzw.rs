@@ -111,8 +111,8 @@ impl<I: Iterator<Item = u8>> Read for Lzw<I> {
         }
         let count = out.len().min(self.pending.len());
         let rest = self.pending.len() - count;
-        for (place, byte) in out.iter_mut().zip(self.pending.drain(rest..).rev()) {
-            *place = byte;
+        for (target, byte) in out.iter_mut().zip(self.pending.drain(rest..).rev()) {
+            *target = byte;
         }
         Ok(count)
     }
@@ -141,7 +141,8 @@ mod tests {
         };
         let data: Vec<u8> = bytes(&bits).iter().map(|byte| u8::from_str_radix(byte, 2).unwrap()).collect();
         assert_eq!(decompress(&data, Codes::Tiff).unwrap(), [7, 7, 7, 8, 8, 7, 7, 6, 6]);
-        // A GIF of four equal pixels of 2 bits: clear 4, 1, 6 (which is not in the table yet), 1, end 5; codes of 3, then 4 bits.
+        // A GIF of four equal pixels of 2 bits: clear 4, 1, 6 (which is not in the table yet), 1, end 5; codes of 3,
+        // then 4 bits.
         assert_eq!(decompress(&[0b1000_1100, 0b0101_0011], Codes::Gif(2)).unwrap(), [1, 1, 1, 1]);
     }
 

@@ -1,8 +1,8 @@
 //! The two passes of a resize. Each output is a weighted sum of inputs, rounded to 8 bits.
 
 use crate::kernel::Weights;
-use crate::lanes::{BLOCK, Lanes, SQUARE, Work, dispatch};
 use crate::resize::{CHANNELS, Plane};
+use crate::simd::{BLOCK, SQUARE, Simd, Work, dispatch};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -73,24 +73,24 @@ struct Band<'a> {
 
 impl Work for Band<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        to_columns(lanes, self.band, self.row, &mut self.columns.0);
+    fn run<L: Simd>(self, simd: L) {
+        to_columns(simd, self.band, self.row, &mut self.columns.0);
         let bytes = self.columns.0.as_flattened();
         let (pixels, _) = self.out_columns.0.as_chunks_mut::<CHANNELS>();
         for (x, pixel) in pixels.iter_mut().take(self.weights.len()).enumerate() {
             let (first, taps) = self.weights.of(x);
             for (channel, column) in pixel.iter_mut().enumerate() {
                 let start = (first * CHANNELS + channel) * ROWS;
-                *column = lanes.weigh(&bytes[start..], CHANNELS * ROWS, taps, self.weights.bits);
+                *column = simd.weighted_sum(&bytes[start..], CHANNELS * ROWS, taps, self.weights.bits);
             }
         }
-        to_rows(lanes, &self.out_columns.0, self.out, self.out_row);
+        to_rows(simd, &self.out_columns.0, self.out, self.out_row);
     }
 }
 
 /// Transposes a band of at most [`ROWS`] rows.
 #[inline(always)]
-fn to_columns<L: Lanes>(lanes: L, band: &[u8], row: usize, columns: &mut [[u8; ROWS]]) {
+fn to_columns<L: Simd>(simd: L, band: &[u8], row: usize, columns: &mut [[u8; ROWS]]) {
     for (half, rows) in band.chunks(SQUARE * row).enumerate() {
         let (blocks, _) = columns.as_chunks_mut::<BLOCK>();
         for (block, columns) in blocks.iter_mut().enumerate() {
@@ -102,7 +102,7 @@ fn to_columns<L: Lanes>(lanes: L, band: &[u8], row: usize, columns: &mut [[u8; R
                     None => bytes[..line.len()].copy_from_slice(line),
                 }
             }
-            for (index, bytes) in lanes.transpose(squares).iter().enumerate() {
+            for (index, bytes) in simd.transpose(squares).iter().enumerate() {
                 columns[index][half * SQUARE..][..SQUARE].copy_from_slice(&bytes[..SQUARE]);
                 columns[index + SQUARE][half * SQUARE..][..SQUARE].copy_from_slice(&bytes[SQUARE..]);
             }
@@ -112,7 +112,7 @@ fn to_columns<L: Lanes>(lanes: L, band: &[u8], row: usize, columns: &mut [[u8; R
 
 /// The inverse of [`to_columns`].
 #[inline(always)]
-fn to_rows<L: Lanes>(lanes: L, columns: &[[u8; ROWS]], band: &mut [u8], row: usize) {
+fn to_rows<L: Simd>(simd: L, columns: &[[u8; ROWS]], band: &mut [u8], row: usize) {
     for (half, rows) in band.chunks_mut(SQUARE * row).enumerate() {
         let (blocks, _) = columns.as_chunks::<BLOCK>();
         for (block, columns) in blocks.iter().enumerate() {
@@ -121,7 +121,7 @@ fn to_rows<L: Lanes>(lanes: L, columns: &[[u8; ROWS]], band: &mut [u8], row: usi
                 bytes[..SQUARE].copy_from_slice(&columns[index][half * SQUARE..][..SQUARE]);
                 bytes[SQUARE..].copy_from_slice(&columns[index + SQUARE][half * SQUARE..][..SQUARE]);
             }
-            for (bytes, line) in lanes.transpose(squares).iter().zip(rows.chunks_exact_mut(row)) {
+            for (bytes, line) in simd.transpose(squares).iter().zip(rows.chunks_exact_mut(row)) {
                 let line = &mut line[block * BLOCK..];
                 match line.first_chunk_mut() {
                     Some(whole) => *whole = *bytes,
@@ -152,11 +152,11 @@ struct WeightedSum<'a> {
 
 impl Work for WeightedSum<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Simd>(self, simd: L) {
         let row = self.out.len();
         let (blocks, rest) = self.out.as_chunks_mut::<BLOCK>();
         for (index, block) in blocks.iter_mut().enumerate() {
-            *block = lanes.weigh(&self.rows[index * BLOCK..], row, self.taps, self.bits);
+            *block = simd.weighted_sum(&self.rows[index * BLOCK..], row, self.taps, self.bits);
         }
         let start = row - rest.len();
         for (offset, byte) in rest.iter_mut().enumerate() {

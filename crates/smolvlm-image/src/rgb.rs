@@ -47,7 +47,7 @@ impl Rgb {
 
     /// Applies an EXIF orientation (1 to 8); any other number leaves the image unchanged.
     #[must_use]
-    pub fn turned(self, exif: u8) -> Self {
+    pub fn with_orientation(self, exif: u8) -> Self {
         orientation::apply(self, Orientation::from_exif(exif))
     }
 

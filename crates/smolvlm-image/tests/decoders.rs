@@ -1,9 +1,12 @@
 //! Comparison of all formats and variants with Pillow 13 (tests/golden/processing_decoders.py).
 
+mod support;
+
 use serde_json::Value;
 use smolvlm_image::{Format, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use support::{Random, crc32};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
@@ -16,7 +19,7 @@ fn is_read_beyond_pillow(file: &str) -> bool {
 }
 
 /// Files that Pillow decodes but that are rejected here: TIFF in CIELAB (photometric 8).
-fn is_refused(file: &str) -> bool {
+fn is_rejected(file: &str) -> bool {
     file.starts_with("tiff_8_")
 }
 
@@ -31,11 +34,11 @@ fn pixels_match_pillow() {
         let format = Format::of(&std::fs::read(&path).unwrap()).unwrap();
         let found = decode_file(&path, &Limits::default());
         if case.get("error").is_some() {
-            assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is read");
+            assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is decoded");
             continue;
         }
-        if is_refused(file) {
-            assert!(found.is_err(), "{file} is read");
+        if is_rejected(file) {
+            assert!(found.is_err(), "{file} is decoded");
             continue;
         }
         let image = found.unwrap_or_else(|error| panic!("{error}"));
@@ -54,13 +57,11 @@ fn pixels_match_pillow() {
 }
 
 fn checksum(image: &Rgb) -> u64 {
-    let mut crc = flate2::Crc::new();
-    crc.update(image.data());
-    crc.sum().into()
+    crc32(image.data()).into()
 }
 
 #[test]
-fn frames_of_animations_equal_pillows() {
+fn animation_frames_match_pillow() {
     let cases = std::fs::read(golden().join("processing/decoders.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
     let (mut files, mut compared) = (0, 0);
@@ -68,9 +69,9 @@ fn frames_of_animations_equal_pillows() {
         let file = case["file"].as_str().unwrap();
         let bytes = std::fs::read(golden().join("media/decoders").join(file)).unwrap();
         let Some(frames) = case.get("frames").and_then(Value::as_array) else {
-            // Pillow reads no frame of a file that is cut off; whole ones are used here.
+            // Pillow reads no frame of a truncated file; here, its complete frames are used.
             if let Ok(Some(mut animation)) = WebpAnimation::open(&bytes, &Limits::default()) {
-                assert!(animation.is_cut_off() || animation.next_frame().is_err(), "{file} is read");
+                assert!(animation.is_truncated() || animation.next_frame().is_err(), "{file} is decoded");
             }
             continue;
         };
@@ -84,18 +85,6 @@ fn frames_of_animations_equal_pillows() {
         (files, compared) = (files + 1, compared + found.len());
     }
     assert!(files >= 30 && compared >= 100, "{files} files, {compared} frames");
-}
-
-/// A random generator that gives the same numbers everywhere (Marsaglia, xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) as usize % bound
-    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Tests of decoding, limits, and robustness against damaged files.
 
+mod support;
+
 use image::{DynamicImage, ImageFormat, RgbImage};
 use smolvlm_image::{Error, ImageInput, ImageProcessor, Limits, Rgb, decode, decode_file, dimensions};
 use std::io::Cursor;
 use std::path::Path;
+use support::Random;
 
 const FORMATS: [ImageFormat; 6] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff];
@@ -21,18 +24,6 @@ fn encode(format: ImageFormat) -> Vec<u8> {
 
 fn limits() -> Limits {
     Limits { max_pixels: 1 << 20, ..Limits::default() }
-}
-
-/// A portable pseudorandom number generator (Marsaglia, xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) as usize % bound
-    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Comparison of JPEG files with the checksums of Pillow's pixels (`tests/golden/jpeg.py`).
 
+mod support;
+
 use smolvlm_image::{Error, Limits, decode, dimensions};
 use std::path::PathBuf;
+use support::crc32;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/jpeg")
@@ -9,13 +12,6 @@ fn folder() -> PathBuf {
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
-}
-
-/// CRC-32 of a byte slice.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }
 
 #[test]

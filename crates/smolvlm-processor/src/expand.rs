@@ -41,8 +41,8 @@ impl<'t> Placeholders<'t> {
         let video = has_videos.then(|| (Kind::Video, special.video()));
         let tokens: Vec<_> = [image, video].into_iter().flatten().filter(|(_, token)| !token.is_empty()).collect();
         let next = |text: &'t str| {
-            let places = tokens.iter().filter_map(|&(kind, token)| Some((text.find(token)?, kind, token.len())));
-            places.min_by_key(|&(at, ..)| at)
+            let positions = tokens.iter().filter_map(|&(kind, token)| Some((text.find(token)?, kind, token.len())));
+            positions.min_by_key(|&(at, ..)| at)
         };
         let mut parts = Vec::new();
         for piece in &prompt.pieces {

@@ -86,7 +86,7 @@ impl Processor {
             };
             let order: Vec<ItemIndex> = items.iter().filter_map(original).collect();
             let plans: Vec<MediaPlan> =
-                order.iter().filter_map(|place| opened.get(place)).map(|planned| planned.plan.clone()).collect();
+                order.iter().filter_map(|position| opened.get(position)).map(|planned| planned.plan.clone()).collect();
             let tokens = self.count_tokens(&text, &plans, max_tokens)?;
             if tokens > max_tokens {
                 if std::mem::take(&mut tries_whole) {
@@ -103,7 +103,7 @@ impl Processor {
             }
         }
         let (start, text, order) = best.ok_or(Error::TooLong { tokens: 0, limit: max_tokens })?;
-        Ok(Fitted { start, text, media: order.iter().filter_map(|place| opened.remove(place)).collect() })
+        Ok(Fitted { start, text, media: order.iter().filter_map(|position| opened.remove(position)).collect() })
     }
 
     /// Number of tokens of an expanded prompt; only its image tokens if they already exceed the limit.

@@ -121,8 +121,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Downloads an `http:` or `https:` URL and detects whether it is an image or a video, from its content or otherwise
-    /// from its name.
+    /// Downloads an `http:` or `https:` URL and detects whether it is an image or a video, from its content or
+    /// otherwise from its name.
     pub(crate) fn fetched(&mut self, url: &str, at: Position) -> Result<Content, Error> {
         self.policy.check_image(&ImageSource::Url(url.to_owned()), at)?;
         let bytes = self.download(url, self.limits.max_video_bytes, false, at)?;

@@ -33,18 +33,18 @@ pub fn media_kind(source: &str) -> MediaKind {
 }
 
 impl Processor {
-    /// The image or video at a path or URL, detected as by [`media_kind`]. An `http:` or `https:` URL is downloaded once,
-    /// within the limits and the media policy, and its kind is detected from the content.
+    /// The image or video at a path or URL, detected as by [`media_kind`]. An `http:` or `https:` URL is downloaded
+    /// once, within the limits and the media policy, and its kind is detected from the content.
     ///
     /// # Errors
     /// [`Error::NotAllowed`] and the errors of downloads.
-    pub fn content(&self, place: &str) -> Result<Content, Error> {
-        if matches!(scheme(place), Some("http" | "https")) {
-            return Opener::new(self, false).fetched(place, Position::default());
+    pub fn content(&self, source: &str) -> Result<Content, Error> {
+        if matches!(scheme(source), Some("http" | "https")) {
+            return Opener::new(self, false).fetched(source, Position::default());
         }
-        Ok(match media_kind(place) {
-            MediaKind::Image => Content::Image(ImageSource::from(place)),
-            MediaKind::Video => Content::Video(VideoSource::from(place)),
+        Ok(match media_kind(source) {
+            MediaKind::Image => Content::Image(ImageSource::from(source)),
+            MediaKind::Video => Content::Video(VideoSource::from(source)),
         })
     }
 }

@@ -151,8 +151,8 @@ impl Processor {
         self
     }
 
-    /// Chooses whether folders and lists of images without times are sampled like videos: `num_frames` of the configuration, evenly
-    /// spread. Otherwise, as by default, all of their images are used.
+    /// Chooses whether folders and lists of images without times are sampled evenly, at most `num_frames` of
+    /// the configuration. By default, all of their images are used.
     #[must_use]
     pub fn sampling_images(mut self, samples: bool) -> Self {
         self.videos = self.videos.sampling_images(samples);

@@ -230,13 +230,13 @@ mod tests {
 
     #[test]
     fn only_files_have_a_local_path() {
-        for place in ["a b.png", "file:///a%20b.png", "FILE:a%20b.png"] {
-            let path = ImageSource::from(place).local_path();
-            assert_eq!(path.as_deref().and_then(Path::file_name), Some("a b.png".as_ref()), "{place}");
-            assert_eq!(VideoSource::from(place).local_path(), path);
+        for source in ["a b.png", "file:///a%20b.png", "FILE:a%20b.png"] {
+            let path = ImageSource::from(source).local_path();
+            assert_eq!(path.as_deref().and_then(Path::file_name), Some("a b.png".as_ref()), "{source}");
+            assert_eq!(VideoSource::from(source).local_path(), path);
         }
-        for place in ["http://h/a", "data:,a", "file://host/a"] {
-            assert_eq!(ImageSource::from(place).local_path(), None, "{place}");
+        for source in ["http://h/a", "data:,a", "file://host/a"] {
+            assert_eq!(ImageSource::from(source).local_path(), None, "{source}");
         }
     }
 

@@ -34,13 +34,13 @@ fn chat_template_files_have_a_precedence() {
     let dir = checkpoint();
     let open = || Processor::from_directory(dir.path()).unwrap();
     assert!(matches!(render(&open()), Err(Error::MissingTemplate)));
-    let places = [
+    let sources = [
         ("tokenizer_config.json", r#"{"chat_template": "tokenizer"}"#, "tokenizer"),
         ("chat_template.jinja", "jinja\n", "jinja"),
         ("chat_template.json", r#"{"chat_template": "json"}"#, "json"),
         ("processor_config.json", r#"{"image_seq_len": 4, "chat_template": "processor"}"#, "processor"),
     ];
-    for (name, text, wanted) in places {
+    for (name, text, wanted) in sources {
         write(dir.path(), name, text);
         assert_eq!(render(&open()).unwrap(), wanted);
     }

@@ -46,11 +46,12 @@ fn images_and_videos_keep_their_order() {
     let shapes: Vec<_> = batch.media[0].iter().map(|media| (matches!(media, Media::Video(_)), media.tiles())).collect();
     assert_eq!(shapes, [(true, 3), (false, 5), (true, 2), (false, 5)]);
     let prompt = &batch.prompts[0];
-    let places: Vec<_> = ["three frames from a 0:00:02", "<row_1_col_4>", "two frames from a 0:00:00", "<row_4_col_1>"]
-        .iter()
-        .map(|words| prompt.find(words).unwrap_or_else(|| panic!("{words} is missing in {prompt}")))
-        .collect();
-    assert!(places.is_sorted(), "{places:?}");
+    let positions: Vec<_> =
+        ["three frames from a 0:00:02", "<row_1_col_4>", "two frames from a 0:00:00", "<row_4_col_1>"]
+            .iter()
+            .map(|words| prompt.find(words).unwrap_or_else(|| panic!("{words} is missing in {prompt}")))
+            .collect();
+    assert!(positions.is_sorted(), "{positions:?}");
     assert_eq!(prompt.matches("<image>").count(), (3 + 5 + 2 + 5) * SEQ);
     // Batches with both images and videos are laid out by row.
     assert_eq!(batch.pixel_values().unwrap().shape, [1, 15, 3, 16, 16]);

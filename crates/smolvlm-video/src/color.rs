@@ -1,4 +1,4 @@
-//! Decoded frames of FFmpeg's libraries to RGB.
+//! Conversion of frames decoded by FFmpeg's libraries to RGB.
 
 use crate::Error;
 use crate::matrix::{BT601, BT709, BT2020, Matrix, SMPTE240M};
@@ -9,11 +9,11 @@ use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling::{Context, Flags};
 use smolvlm_image::Rgb;
 
-/// Converts frames to RGB, by the matrix that each is tagged with.
+/// Converts frames to RGB with the color matrix in their metadata.
 ///
-/// FFmpeg's scaler, as far as it can be called safely, knows the matrix of standard definition (BT.601) only, which is also
-/// what it takes for frames without a tag, and full range only by the pixel format. It converts those, with bilinear chroma as
-/// PyAV does; other frames it converts to planes of full size, and the matrix follows here.
+/// Through its safe API, FFmpeg's scaler supports only BT.601, which is also the default for frames without a color
+/// space, and full range only in pixel formats that imply it. It converts such frames with bilinear chroma, like PyAV.
+/// Other frames are scaled to 4:4:4 planes, to which the matrix is applied here.
 #[derive(Default)]
 pub(crate) struct Converter {
     scaler: Option<Context>,
@@ -39,7 +39,7 @@ impl Converter {
         Rgb::new(frame.width(), frame.height(), data).map_err(|source| Error::Processor { source })
     }
 
-    /// The scaler for frames like this one; it is made anew when they change.
+    /// The scaler for this frame's format and size; it is recreated when they change.
     fn scaler(&mut self, frame: &frame::Video, target: Pixel) -> Result<&mut Context, Error> {
         let (format, width, height) = (frame.format(), frame.width(), frame.height());
         if format == Pixel::None {
@@ -59,7 +59,7 @@ impl Converter {
     }
 }
 
-/// The matrix of a frame, unless the scaler knows it, and what the scaler is to make of the frame.
+/// The matrix of a frame, unless the scaler supports it, and the scaler's target format.
 fn conversion(frame: &frame::Video) -> (Option<Matrix>, Pixel) {
     let weights = match frame.color_space() {
         Space::BT709 => Some(BT709),
@@ -69,7 +69,7 @@ fn conversion(frame: &frame::Video) -> (Option<Matrix>, Pixel) {
         _ => Some(BT601),
     };
     let is_full = frame.color_range() == Range::JPEG;
-    // Formats of full range by their name; the scaler would narrow them on the way to another name.
+    // Pixel formats that imply full range; conversion to another format would compress the range.
     let full_name = matches!(
         frame.format(),
         Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P

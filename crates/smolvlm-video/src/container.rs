@@ -1,4 +1,4 @@
-//! Video containers, whichever way they are decoded.
+//! Video containers, independent of the decoder.
 
 use crate::index::{Index, Packet, PacketScan};
 use crate::limits::Deadline;
@@ -12,20 +12,20 @@ use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Gaps in the times of a transport or program stream that mean another recording, in seconds, as FFmpeg has it.
+/// Minimum gap in the times of a transport or program stream, in seconds, that marks another recording, as in FFmpeg.
 const MAX_GAP: u64 = 10;
 
-/// Frames per second of a stream whose times cannot be used and that declares no rate.
+/// Frames per second of a stream without usable times or a declared rate.
 const DEFAULT_RATE: u64 = 25;
 
-/// Highest declared rate that is taken for times that cannot be used; higher ones were computed from those times.
+/// Maximum plausible declared rate; higher ones were computed from unusable times.
 const MAX_DECLARED_RATE: f64 = 120.0;
 
-/// Frames per second, on average over all times, from which the times cannot be used unless the stream declares a rate of at least
-/// half of it: a writer that has no times writes zeros, or steps of the smallest unit.
+/// Average frames per second above which times are unusable, unless the stream declares at least half this rate:
+/// writers without times store zeros or increments of the smallest unit.
 const UNUSABLE_RATE: f64 = 1000.0;
 
-/// Where a container's bytes are. It is opened anew for every pass.
+/// The source of a container's bytes. Every pass reopens it.
 #[derive(Debug, Clone)]
 pub(crate) enum Bytes {
     File(PathBuf),
@@ -41,35 +41,35 @@ impl Bytes {
     }
 }
 
-/// What a container says about its video stream.
+/// Metadata of a container's video stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
-    /// Number of the stream in the container.
+    /// Index of the stream in the container.
     pub(crate) index: usize,
-    /// Seconds of a unit of its times.
+    /// Unit of its times in seconds.
     pub(crate) time_base: TimeBase,
-    /// When the first frame is shown.
+    /// Time of the first frame.
     pub(crate) start: Option<i64>,
-    /// Its length by the header.
+    /// Duration in the header.
     pub(crate) duration: Option<i64>,
-    /// Frames per second on average, by the header.
+    /// Average frames per second in the header.
     pub(crate) average_rate: Option<Ratio>,
     /// The lowest rate at which all times can be represented.
     pub(crate) base_rate: Option<Ratio>,
-    /// Number of frames by the header.
-    pub(crate) announced: Option<u64>,
+    /// Number of frames in the header.
+    pub(crate) declared: Option<u64>,
     /// Height in pixels as stored.
     pub(crate) height: u32,
     /// Width in pixels as stored.
     pub(crate) width: u32,
-    /// EXIF orientation (1 to 8) in which it is shown.
+    /// EXIF orientation (1 to 8) to apply.
     pub(crate) exif: u8,
-    /// Whether the format is a transport or program stream, whose clock may start again.
+    /// Whether the format is a transport or program stream, whose clock may restart.
     pub(crate) may_restart: bool,
 }
 
 impl Stream {
-    /// Whether the clock may start again within a file of this format, by FFmpeg's name for it.
+    /// Whether the clock may restart within a file of this format, given FFmpeg's name of it.
     pub(crate) fn may_restart(format: &str) -> bool {
         matches!(format, "mpegts" | "mpegtsraw" | "mpeg")
     }
@@ -77,13 +77,13 @@ impl Stream {
 
 /// Decodes a container's video stream. Times are in the stream's time base.
 pub(crate) trait Decoder: Send + fmt::Debug {
-    /// What the container says.
+    /// The stream's metadata.
     fn stream(&self) -> &Stream;
 
-    /// Reads all packets of the stream in the order of the file.
+    /// Reads all packets of the stream in file order.
     fn packets(&mut self, deadline: Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error>;
 
-    /// Decodes all frames, or those from the key frame `from` of the index on, and gives their times.
+    /// Decodes all frames, or those from the key frame at time `from` on, and passes on their times.
     fn decode_times(
         &mut self,
         from: Option<(i64, &Index)>,
@@ -91,8 +91,8 @@ pub(crate) trait Decoder: Send + fmt::Debug {
         each: &mut dyn FnMut(Option<i64>) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
-    /// Decodes the frames at ascending `indices` and gives them upright to the sink. A packet without a frame of its own stands
-    /// for the next frame.
+    /// Decodes the frames at ascending `indices`, applies their orientation and passes them to the sink. For a packet
+    /// without a frame, the next frame is used.
     fn read(
         &mut self,
         index: &Index,
@@ -102,20 +102,21 @@ pub(crate) trait Decoder: Send + fmt::Debug {
     ) -> Result<(), Error>;
 }
 
-/// A container whose frames have been counted.
+/// A container with an index of its frames.
 #[derive(Debug)]
 pub(crate) struct Container<D> {
     decoder: D,
     index: Index,
     metadata: VideoMetadata,
-    /// The rate of frames whose own times cannot be used.
+    /// The frame rate assumed for a stream without usable times.
     assumed_rate: Option<Ratio>,
     notes: Vec<VideoNote>,
     limits: Limits,
 }
 
 impl<D: Decoder> Container<D> {
-    /// Reads the whole file once, to know its frames. They are decoded for that only where the packets do not tell.
+    /// Opens a container and indexes its frames from the packets of the whole file. Frames are decoded only if the
+    /// packets do not suffice.
     pub(crate) fn open(
         bytes: Bytes,
         limits: &Limits,
@@ -125,7 +126,7 @@ impl<D: Decoder> Container<D> {
         let structure = bytes.structure().unwrap_or(Structure::Unknown);
         let explain = |error| match (error, structure) {
             (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::MissingIndex) => Error::MissingIndex,
-            (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::CutOff) => Error::NoWholeFrame,
+            (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::Truncated) => Error::NoCompleteFrame,
             (other, _) => other,
         };
         let mut decoder = decoder(bytes, limits, deadline).map_err(explain)?;
@@ -135,20 +136,20 @@ impl<D: Decoder> Container<D> {
             index.times.truncate(index.frames);
         }
         if index.frames == 0 {
-            return Err(if structure == Structure::Whole { Error::NoFrames } else { Error::NoWholeFrame });
+            return Err(if structure == Structure::Complete { Error::NoFrames } else { Error::NoCompleteFrame });
         }
         let stream = decoder.stream();
-        let is_cut_off = is_trimmed || matches!(structure, Structure::CutOff | Structure::PartialFrame);
-        let announced = stream.announced.filter(|&announced| announced > index.frames as u64);
-        let note = VideoNote::EndsEarly { frames: index.frames, announced };
-        let mut notes = if is_cut_off { vec![note] } else { Vec::new() };
+        let is_truncated = is_trimmed || matches!(structure, Structure::Truncated | Structure::PartialFrame);
+        let declared = stream.declared.filter(|&declared| declared > index.frames as u64);
+        let note = VideoNote::Truncated { frames: index.frames, declared };
+        let mut notes = if is_truncated { vec![note] } else { Vec::new() };
         let assumed_rate = lacks_times(stream, &index).then(|| declared_rate(stream));
         notes.extend(assumed_rate.map(|rate| VideoNote::UnusableTimes { rate }));
         let metadata = metadata(stream, &index, assumed_rate);
         Ok(Self { decoder, index, metadata, assumed_rate, notes, limits: limits.clone() })
     }
 
-    /// When a frame is shown, since the first one.
+    /// Time of a frame since the first one.
     fn time(&self, at: usize) -> Option<Ratio> {
         if let Some(rate) = self.assumed_rate {
             return rate.time_of(at as u64);
@@ -158,7 +159,7 @@ impl<D: Decoder> Container<D> {
     }
 }
 
-/// The frames of a container, and whether some at its end cannot be decoded.
+/// Indexes the frames of a container. Returns whether undecodable frames at the end were removed, too.
 fn find_frames(
     decoder: &mut impl Decoder,
     structure: Structure,
@@ -168,20 +169,21 @@ fn find_frames(
     let stream = decoder.stream();
     let max_gap = stream.may_restart.then(|| stream.time_base.units(Ratio::whole(MAX_GAP))).flatten();
     let frame = frame_units(stream);
-    // These formats do not tell how long a picture is, so that its decoder makes up the rest.
-    let is_partial = structure == Structure::CutOff && stream.may_restart;
+    // These formats do not declare the size of a frame: decoders fill in the rest of a partial one.
+    let is_partial = structure == Structure::Truncated && stream.may_restart;
     let mut scan = PacketScan::new(stream.start, max_gap);
     decoder.packets(deadline, &mut |packet| scan.push(packet, limits.max_frames))?;
     if is_partial {
         scan.drop_last();
     }
-    let is_whole = structure == Structure::Whole;
-    // Equal times tell nothing of packets that are no frames.
+    let is_whole = structure == Structure::Complete;
+    // With unusable times, packets without a frame cannot be recognized.
     let scanned = scan.finish().filter(|index| !has_unusable_times(decoder.stream(), index));
     match scanned {
         Some(index) if is_whole || index.frames == 0 => Ok((index, false)),
         Some(mut index) if index.by_time => {
-            // The last packets may be incomplete. The last key frame, too, so that decoding starts at the one before it.
+            // The last packets may be incomplete. The last key frame, too, so that decoding starts at the one before
+            // it.
             let from = index.keys.len().checked_sub(2).and_then(|at| index.keys.get(at)).copied();
             let mut decoded = Vec::new();
             if let Some(from) = from {
@@ -191,7 +193,7 @@ fn find_frames(
                 })?;
             }
             if !from.is_some_and(|from| decoded.iter().any(|&time| time <= from)) {
-                // Some formats can only guess where a time is.
+                // The seek went too far, as in formats without an exact index.
                 decoded.clear();
                 decoder.decode_times(None, deadline, &mut |time| {
                     decoded.extend(time);
@@ -210,7 +212,7 @@ fn find_frames(
                 times.push(time);
                 limits.check_frames(times.len())
             })?;
-            // More packets without a frame would be fields, or hidden frames.
+            // If more packets are without a frame, they are fields or hidden frames.
             let is_trimmed = counted.is_some_and(|index| index.frames == times.len() + 1);
             if is_partial {
                 times.pop();
@@ -220,18 +222,18 @@ fn find_frames(
     }
 }
 
-/// The length of a frame by the stream's rate.
+/// The duration of a frame at the stream's rate.
 fn frame_units(stream: &Stream) -> Option<i64> {
     stream.time_base.units(stream.average_rate.or(stream.base_rate)?.time_of(1)?)
 }
 
-/// Whether a stream tells neither when its frames are shown nor at which rate.
+/// Whether a stream has neither usable times nor a rate.
 fn lacks_times(stream: &Stream, index: &Index) -> bool {
-    let is_silent = index.times.is_empty() && stream.average_rate.or(stream.base_rate).is_none();
-    index.frames > 1 && (is_silent || has_unusable_times(stream, index))
+    let has_no_timing = index.times.is_empty() && stream.average_rate.or(stream.base_rate).is_none();
+    index.frames > 1 && (has_no_timing || has_unusable_times(stream, index))
 }
 
-/// Whether the times of a stream are all equal, or so close to each other that they cannot be meant.
+/// Whether the times of a stream are all equal or implausibly close to each other.
 fn has_unusable_times(stream: &Stream, index: &Index) -> bool {
     let (Some(first), Some(last)) = (index.times.first(), index.times.last()) else { return false };
     let steps = index.times.len() as f64 - 1.0;
@@ -240,7 +242,7 @@ fn has_unusable_times(stream: &Stream, index: &Index) -> bool {
     steps >= 1.0 && span * UNUSABLE_RATE <= steps && is_slow
 }
 
-/// The rate that a stream declares, as far as it can be meant, or else 25 frames per second.
+/// The declared rate of a stream if it is plausible, otherwise 25 frames per second.
 fn declared_rate(stream: &Stream) -> Ratio {
     let rates = [stream.average_rate, stream.base_rate].into_iter().flatten();
     let mut usual = rates.filter(|rate| rate.as_f64() <= MAX_DECLARED_RATE);

@@ -1,10 +1,9 @@
-//! How a container asks for its frames to be turned.
+//! Display matrices of containers.
 
-/// The EXIF orientation (1 to 8) that a display matrix stands for: the nearest of the eight ways to turn and mirror a
-/// picture by quarters. 1, as stored, for anything that is no such matrix.
+/// The EXIF orientation (1 to 8) nearest to a display matrix; 1, as stored, if it is not a valid matrix.
 ///
-/// The matrix is 3 x 3 numbers in native byte order, row by row; output `x = a u + c v`, `y = b u + d v` with the first two
-/// rows `[a b _]` and `[c d _]` in 16.16 fixed point (FFmpeg, libavutil/display.h).
+/// The matrix is 3 x 3 numbers in native byte order, row by row; output `x = a u + c v`, `y = b u + d v` with the first
+/// two rows `[a b _]` and `[c d _]` in 16.16 fixed point (FFmpeg, libavutil/display.h).
 pub(crate) fn exif_orientation(matrix: &[u8]) -> u8 {
     let (numbers, rest) = matrix.as_chunks::<4>();
     let &[a, b, _, c, d, ..] = numbers else { return 1 };
@@ -13,14 +12,14 @@ pub(crate) fn exif_orientation(matrix: &[u8]) -> u8 {
     }
     let [a, b, c, d] = [a, b, c, d].map(|bytes| i64::from(i32::from_ne_bytes(bytes)));
     let straight = a.abs() + d.abs() >= b.abs() + c.abs();
-    // The signs say where the picture's right and bottom edges go.
+    // The signs determine where the right and bottom edges of the image are displayed.
     match (straight, if straight { (a < 0, d < 0) } else { (b < 0, c < 0) }) {
         (true, (false, false)) => 1,
         (true, (true, false)) => 2,
         (true, (true, true)) => 3,
         (true, (false, true)) => 4,
         (false, (false, false)) => 5,
-        // The right edge goes down, the bottom edge to the left: a quarter clockwise.
+        // The right edge becomes the bottom, the bottom edge the left: a clockwise rotation by 90 degrees.
         (false, (false, true)) => 6,
         (false, (true, true)) => 7,
         (false, (true, false)) => 8,
@@ -38,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn quarters_and_mirrors() {
+    fn rotations_and_reflections_are_recognized() {
         let cases = [
             ([1, 0, 0, 1], 1),
             ([-1, 0, 0, 1], 2),
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_as_stored() {
+    fn invalid_matrices_are_ignored() {
         for bytes in [&[][..], &[0; 36], &[1; 35], &[255; 40]] {
             assert_eq!(exif_orientation(bytes), 1);
         }

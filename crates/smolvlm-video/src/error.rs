@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// What can go wrong between a video and its frames.
+/// Errors of opening, decoding and processing videos.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,27 +12,27 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file is no video that can be used.
+    /// A file is not a usable video.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: Box<Error>,
     },
-    /// There are no bytes.
+    /// The input is empty.
     #[error("the video is empty (0 bytes)")]
     Empty,
-    /// There are no frames.
+    /// The video has no frames.
     #[error("the video has no frames")]
     NoFrames,
-    /// A file without moving pictures.
+    /// A file without a video stream.
     #[error("there is no video stream in it, only {found}")]
     NoVideoStream {
-        /// What there is, such as `audio`.
+        /// The kinds of streams in the file, such as `audio`.
         found: String,
     },
     /// A folder without images.
@@ -43,15 +43,15 @@ pub enum Error {
     /// A folder whose image files cannot be read.
     #[error("none of the {files} image files in this folder can be read; the first one: {first}")]
     UnreadableFolder {
-        /// How many there are.
+        /// Number of image files.
         files: usize,
-        /// The name of the first one, and why.
+        /// The name of the first one and the reason.
         first: String,
     },
-    /// There are frames, but none of them is whole.
+    /// A file that is truncated before the end of its first frame.
     #[error("the video is cut off before the end of its first frame; the download is incomplete")]
-    NoWholeFrame,
-    /// An MP4 file was cut off before its index.
+    NoCompleteFrame,
+    /// An MP4 file that is truncated before its index.
     #[error("the index (moov) is missing; the download is incomplete")]
     MissingIndex,
     /// FFmpeg's programs, which decode containers, are not installed.
@@ -65,70 +65,70 @@ pub enum Error {
         /// `ffmpeg` or `ffprobe`.
         program: &'static str,
     },
-    /// The video is damaged, or uses what its decoder does not know.
+    /// The video is damaged or uses an unsupported feature.
     #[error("the video cannot be decoded: {message}")]
     Decode {
-        /// What the decoder said.
+        /// The decoder's message.
         message: String,
     },
-    /// A frame that the index promises cannot be had.
+    /// A frame of the index cannot be decoded.
     #[error("frame {index} of {frames} cannot be decoded; the video is damaged or cut off")]
     MissingFrame {
-        /// Its place in the order of showing, from 0.
+        /// Index of the frame in display order, from 0.
         index: usize,
-        /// Frames that the video should have.
+        /// Number of frames in the index.
         frames: usize,
     },
-    /// The video is larger than the limits allow.
+    /// The video exceeds a limit.
     #[error("{what} is {found}, more than the limit of {limit}, which {raise} raises")]
     Limit {
-        /// What is too large, with its unit.
+        /// The limited quantity, with its unit.
         what: &'static str,
-        /// How large it is.
+        /// Its value.
         found: u64,
-        /// How large it may be.
+        /// The limit.
         limit: u64,
-        /// The option of the command, if there is one, and the field of [`Limits`](crate::Limits) that raise the limit.
+        /// The CLI option, if there is one, and the field of [`Limits`](crate::Limits) that raise the limit.
         raise: &'static str,
     },
-    /// A video without times, of which every frame would be used, has more frames than may become tiles.
+    /// A video without times, all of whose frames would be used, has more than the maximum number of sampled frames.
     #[error(
-        "these {frames} images have no times, so all of them would be used, more than the limit of {limit}; ask for a number of \
-         frames (--video-frames 64, or Options::video_frames), which are then sampled evenly, or raise \
+        "these {frames} images have no times, so all of them would be used, more than the limit of {limit}; request a \
+         number of frames (--video-frames 64, or Options::video_frames), which are then sampled evenly, or raise \
          Limits::max_sampled_frames"
     )]
     TooManyImages {
-        /// How many there are.
+        /// Number of images.
         frames: usize,
-        /// How many may be used.
+        /// Maximum number of sampled frames.
         limit: usize,
     },
-    /// Time ran out.
+    /// The deadline was exceeded.
     #[error("the video was not decoded within {seconds} s; sample fewer frames, or raise the deadline")]
     Deadline {
-        /// Seconds that were allowed.
+        /// Time limit in seconds.
         seconds: f64,
     },
     /// A frame could not be decoded or resized.
     #[error("frame {index}: {source}")]
     Frame {
-        /// Its place in the order of showing, from 0.
+        /// Index of the frame in display order, from 0.
         index: usize,
         /// The image crate's error.
         source: smolvlm_image::Error,
     },
-    /// The configuration cannot be used.
+    /// An invalid configuration.
     #[error("video processor: {source}")]
     Processor {
         /// The image crate's error.
         source: smolvlm_image::Error,
     },
-    /// A video processor that is not to resize. Frames could not be put into one tensor.
-    #[error("do_resize is false in the video processor's configuration; frames have to become tiles of one size")]
+    /// A video processor without resizing, for which frames do not have a common size.
+    #[error("do_resize is false in the video processor's configuration; frames must be resized to tiles of one size")]
     NotResized,
 }
 
-/// How FFmpeg is installed on this system.
+/// The command that installs FFmpeg on this system.
 const fn install_command() -> &'static str {
     if cfg!(target_os = "macos") {
         "`brew install ffmpeg`"
@@ -140,7 +140,7 @@ const fn install_command() -> &'static str {
 }
 
 impl Error {
-    /// The same error about a file.
+    /// Adds the path of the file, unless the error has one.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
         match self {
             named @ (Self::Io { .. } | Self::File { .. }) => named,

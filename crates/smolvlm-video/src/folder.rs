@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Most unreadable files whose names a note has.
+/// Maximum number of unreadable files named in a note.
 const MAX_SHOWN: usize = 8;
 
-/// The image files of a folder as the frames of a video without times. Files that turn out to be no images, or damaged, are left
-/// out, and a note names them.
+/// A folder of image files as a video without times. Files that are damaged or not images are skipped, and a note names
+/// them.
 #[derive(Debug, Clone)]
 pub struct FrameFolder {
     files: Vec<PathBuf>,
@@ -26,14 +26,14 @@ pub struct FrameFolder {
 #[derive(Debug, Clone, Default)]
 struct Unreadable {
     count: usize,
-    /// The names of the first ones, with the reasons.
+    /// The names of the first ones, each with the reason.
     shown: Vec<String>,
-    /// Those whose headers can be read, by their numbers among the frames.
+    /// Frame indices of files with a valid header but damaged contents.
     frames: BTreeSet<usize>,
 }
 
 impl FrameFolder {
-    /// A video of the images of a folder, by [`frame_files`].
+    /// Opens a folder as a video of its [`frame_files`].
     ///
     /// # Errors
     ///
@@ -44,12 +44,12 @@ impl FrameFolder {
         if files.is_empty() { Err(Error::EmptyFolder) } else { Self::new(files, limits) }
     }
 
-    /// A video of these image files, whose headers are read here.
+    /// Creates a video of these image files and reads their headers.
     ///
     /// # Errors
     ///
-    /// [`Error::NoFrames`], [`Error::UnreadableFolder`] when none of the files can be read, [`Error::Limit`],
-    /// [`Error::Deadline`], and [`Error::Frame`] for an image beyond the limits or a file that may not be read.
+    /// [`Error::NoFrames`], [`Error::UnreadableFolder`] if none of the files can be read, [`Error::Limit`],
+    /// [`Error::Deadline`], and [`Error::Frame`] for an image over the limits or a file without read permission.
     pub fn new(files: Vec<PathBuf>, limits: &Limits) -> Result<Self, Error> {
         limits.check_frames(files.len())?;
         let deadline = Deadline::after(limits.deadline);
@@ -137,13 +137,13 @@ impl Unreadable {
     }
 }
 
-/// A file's name without its folder and without control characters, which a terminal would obey.
+/// A file's name without its folder, with control characters replaced, which could affect a terminal.
 fn shown_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     name.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
-/// Whether an error means that a file is damaged or no image, and not that it is beyond the limits or may not be read.
+/// Whether a file is damaged or not an image, as opposed to over the limits or without read permission.
 fn is_damage(error: &smolvlm_image::Error) -> bool {
     use smolvlm_image::Error;
     match error {
@@ -154,8 +154,8 @@ fn is_damage(error: &smolvlm_image::Error) -> bool {
     }
 }
 
-/// The image files of a folder in the order people number them: `frame2.png` before `frame10.png`. Hidden files, folders and
-/// files whose names do not end like an image's are left out.
+/// Lists the image files of a folder in natural order: `frame2.png` before `frame10.png`. Hidden files, folders and
+/// files without the extension of an image format are excluded.
 ///
 /// # Errors
 ///
@@ -170,7 +170,7 @@ pub fn frame_files(folder: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error
             limits.check_frames(files.len())?;
         }
     }
-    // Names that differ in bytes that are not UTF-8 keep an order, too.
+    // The raw name orders names that differ only in invalid UTF-8.
     files.sort_by_cached_key(|path| {
         let name = path.file_name().unwrap_or_default();
         (natural_key(&name.to_string_lossy()), name.to_owned())
@@ -178,7 +178,7 @@ pub fn frame_files(folder: &Path, limits: &Limits) -> Result<Vec<PathBuf>, Error
     Ok(files)
 }
 
-/// Runs of digits as numbers (without their leading zeros, by length and then by digit), all else as it is.
+/// The key for natural order: runs of digits compare as numbers (without leading zeros, by length, then by digits).
 fn natural_key(name: &str) -> Vec<(usize, String)> {
     let mut key: Vec<(usize, String)> = Vec::new();
     let mut in_number = false;
@@ -210,7 +210,7 @@ mod tests {
     const STILL: &[u8] = include_bytes!("../../../tests/golden/media/square.png");
 
     #[test]
-    fn files_come_in_the_order_people_number_them() {
+    fn files_are_in_natural_order() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["f10.png", "f2.PNG", "f1.jpg", "notes.txt", "f010b.png", "._f1.jpg", ".f3.png", "Thumbs.db"] {
             std::fs::write(folder.path().join(name), "").unwrap();
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_files_are_left_out_with_a_note() {
+    fn unreadable_files_are_skipped_with_a_note() {
         let folder = tempfile::tempdir().unwrap();
         let cut = &STILL[..STILL.len() / 2];
         let files: [(&str, &[u8]); 5] =
             [("f1.png", STILL), ("f2.png", b""), ("f3\n.png", b"some words"), ("f4.png", cut), ("f10.png", STILL)];
         write(folder.path(), &files);
         let mut video = FrameFolder::open(folder.path(), &Limits::default()).unwrap();
-        // The third frame's header is whole.
+        // The header of `f4.png` is complete.
         assert_eq!(video.metadata().frames, 3);
         let note = video.notes()[0].to_string();
         assert!(note.starts_with("2 image files") && note.contains("f2.png (the image is empty"), "{note}");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn images_beyond_the_limits_are_errors() {
+    fn images_over_the_limits_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("a.png", STILL)]);
         let image = smolvlm_image::Limits { max_pixels: 10, ..Default::default() };
@@ -280,9 +280,8 @@ mod tests {
         assert!(error.contains("--max-image-pixels"), "{error}");
     }
 
-    /// However many files cannot be read, the note is short.
     #[test]
-    fn notes_are_bounded() {
+    fn notes_on_many_unreadable_files_are_short() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("a.png", STILL)]);
         for at in 0..100 {

@@ -1,4 +1,4 @@
-//! Videos that are lists of images: files, bytes, decoded frames.
+//! Lists of images as videos: files, bytes or decoded frames.
 
 use crate::limits::Deadline;
 use crate::{Error, FrameSink, FrameSource, FrameStamp, Limits, Ratio, VideoMetadata};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 pub enum FrameImage {
     /// An image file.
     Path(PathBuf),
-    /// The bytes of an image file.
+    /// The contents of an image file.
     Bytes(Arc<[u8]>),
     /// Pixels.
     Decoded(Arc<Rgb>),
 }
 
-/// A video as a list of images, decoded when they are wanted.
+/// A list of images as a video. They are decoded when they are read.
 #[derive(Debug, Clone)]
 pub struct Frames {
     images: Vec<FrameImage>,
@@ -27,12 +27,12 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A video of these frames. With `fps` they are sampled like any other video, without it they are all used.
+    /// Creates a video of these frames. With `fps` they are sampled like those of other videos, otherwise all are used.
     ///
     /// # Errors
     ///
-    /// [`Error::NoFrames`], [`Error::Limit`], and [`Error::Frame`] when the first frame cannot be read: its size is the
-    /// video's.
+    /// [`Error::NoFrames`], [`Error::Limit`], and [`Error::Frame`] if the first frame, whose size is the video's,
+    /// cannot be read.
     pub fn new(
         images: Vec<FrameImage>,
         fps: Option<Ratio>,

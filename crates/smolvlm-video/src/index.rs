@@ -1,42 +1,44 @@
-//! The frames that a container holds, found by reading its packets without decoding them.
+//! Index of the frames of a container, built from its packets without decoding them.
 
 use crate::Error;
 use crate::limits::check_frames;
 
-/// A packet of a video stream; times in the stream's time base.
+/// A packet of a video stream. Times are in the stream's time base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packet {
-    /// When its frame is shown.
+    /// Presentation time stamp.
     pub(crate) pts: Option<i64>,
-    /// When it is decoded.
+    /// Decoding time stamp.
     pub(crate) dts: Option<i64>,
-    /// How long its frame is shown; 0 if the file does not say.
+    /// Duration of its frame; 0 if unknown.
     pub(crate) duration: i64,
-    /// Whether it can be decoded without others.
+    /// Whether it is a key frame.
     pub(crate) is_key: bool,
 }
 
-/// Frames and their times, in the stream's time base. What a file's header says about them is often missing or wrong.
+/// Frames and their times, in the stream's time base. Unlike the file's header, which is often incomplete or wrong, it
+/// is built from the packets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     /// Number of frames.
     pub(crate) frames: usize,
-    /// When each frame is shown, ascending; empty for a stream without times.
+    /// Time of each frame, ascending; empty for a stream without times.
     pub(crate) times: Vec<i64>,
-    /// Whether the decoder's frames carry these times, all different. Otherwise frames are counted from the start.
+    /// Whether decoded frames can be identified by these times, which are then unique. Otherwise they are counted from
+    /// the start.
     pub(crate) by_time: bool,
-    /// When the frames are shown that can be decoded without others, ascending; only with `by_time`.
+    /// Times of the key frames, ascending; empty without `by_time`.
     pub(crate) keys: Vec<i64>,
-    /// How long the last frame is shown; 0 if the file does not say.
+    /// Duration of the last frame; 0 if unknown.
     pub(crate) last_duration: i64,
 }
 
-/// Collects packets in the order of the file.
+/// Collects packets in file order.
 #[derive(Debug, Default)]
 pub(crate) struct PacketScan {
-    /// Packets before this time were cut away by an edit list; they are decoded but not shown.
+    /// Start of the edit list; earlier packets are decoded but not displayed.
     start: Option<i64>,
-    /// The clock of this format may start again; gaps longer than this are such starts, not pauses.
+    /// For formats whose clock may restart: longer gaps are restarts, not pauses.
     max_gap: Option<i64>,
     frames: usize,
     pts: Vec<i64>,
@@ -44,7 +46,7 @@ pub(crate) struct PacketScan {
     keys: Vec<i64>,
     is_broken: bool,
     last: Option<(i64, i64)>,
-    /// The packet that was added last.
+    /// The most recently added packet.
     newest: Option<Packet>,
 }
 
@@ -81,7 +83,7 @@ impl PacketScan {
         Ok(())
     }
 
-    /// Removes the packet that was added last, of which the file holds a part only.
+    /// Removes the most recently added packet, which is incomplete.
     pub(crate) fn drop_last(&mut self) {
         let Some(packet) = self.newest.take() else { return };
         self.frames -= 1;
@@ -95,12 +97,12 @@ impl PacketScan {
             }
         }
         if self.last.map(|(time, _)| time) == packet.pts.or(packet.dts) {
-            // How long the frame before is shown is not known any more.
+            // The duration of the frame before it is no longer known.
             self.last = None;
         }
     }
 
-    /// The index, as far as the packets tell; none if only decoding can tell.
+    /// Builds the index; `None` if the packets do not suffice and the frames must be decoded.
     pub(crate) fn finish(mut self) -> Option<Index> {
         let last_duration = self.last.map_or(0, |(_, duration)| duration);
         let frames = self.frames;
@@ -114,7 +116,7 @@ impl PacketScan {
             let keys = if by_time { self.keys } else { Vec::new() };
             return Some(Index { frames, times: self.pts, by_time, keys, last_duration });
         }
-        // At a constant delay the frames are shown as they are decoded.
+        // Frames are displayed at their decoding times, with a constant delay.
         let has_none = self.pts.is_empty() && self.dts.is_empty();
         let times = if self.dts.len() == frames { self.dts } else { Vec::new() };
         let is_known = has_none || !times.is_empty();
@@ -123,13 +125,13 @@ impl PacketScan {
 }
 
 impl Index {
-    /// An index of frames that are counted, with their repaired times.
+    /// An index of frames identified by counting, with their repaired times.
     pub(crate) fn counted(frames: usize, times: Vec<i64>) -> Self {
         Self { frames, times, ..Self::default() }
     }
 
-    /// From the first frame to the end of the last one, in the stream's time base; none without times. `frame` is the length of
-    /// a frame by the stream's rate.
+    /// Duration from the first frame to the end of the last one, in the stream's time base; `None` without times.
+    /// `frame` is the duration of a frame at the stream's rate.
     pub(crate) fn span(&self, frame: Option<i64>) -> Option<i64> {
         let (first, last) = (self.times.first()?, self.times.last()?);
         let before = self.times.len().checked_sub(2).and_then(|at| self.times.get(at));
@@ -138,12 +140,12 @@ impl Index {
         last.checked_sub(*first)?.checked_add(last_duration)
     }
 
-    /// The last frame at or before a time from which decoding can start.
+    /// Time of the last key frame at or before a time.
     pub(crate) fn key_before(&self, time: i64) -> Option<i64> {
         self.keys.partition_point(|&key| key <= time).checked_sub(1).map(|at| self.keys[at])
     }
 
-    /// Removes the frames at the end, from `start` on, whose times are not in `decoded`.
+    /// Removes frames at the end, from time `start` on, that are not in `decoded`.
     pub(crate) fn trim(&mut self, start: i64, decoded: &[i64]) {
         let is_lost = |time: i64| time >= start && !decoded.contains(&time);
         let before = self.times.len();
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_found_by_their_times_if_all_differ() {
+    fn unique_times_identify_frames() {
         let some = |pts, dts| (Some(pts), Some(dts));
         let index = scan(&[some(-10, -20), some(0, -10), some(20, 0), some(10, 10), some(30, 20)], Some(50)).unwrap();
         assert_eq!((index.frames, index.by_time, &index.times[..]), (4, true, &[0, 10, 20, 30][..]));
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_times_come_from_the_order_of_decoding() {
+    fn decoding_times_replace_missing_ones() {
         let index = scan(&[(Some(5), Some(0)), (None, Some(10)), (None, Some(20))], None).unwrap();
         assert_eq!((index.by_time, &index.times[..], index.span(None)), (false, &[0, 10, 20][..], Some(30)));
         let nothing = scan(&[(None, None); 3], None).unwrap();
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_decoding_can_tell_more() {
+    fn ambiguous_packets_require_decoding() {
         assert_eq!(scan(&[(Some(5), Some(5)), (None, None)], None), None);
         let restart = [(Some(50), Some(50)), (Some(10), Some(10))];
         assert_eq!(scan(&restart, None), None);
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_at_the_end_is_no_frame() {
+    fn undecodable_frames_at_the_end_are_removed() {
         let mut index = scan(&[(Some(0), Some(0)), (Some(30), Some(10)), (Some(20), Some(20))], None).unwrap();
         index.trim(0, &[0, 30]);
         assert_eq!(index.frames, 3);

@@ -1,4 +1,4 @@
-//! Video containers through FFmpeg's libraries.
+//! Decoding of video containers with FFmpeg's libraries.
 
 use crate::color::{Converter, decode_error};
 use crate::container::{Bytes, Decoder, Stream};
@@ -18,13 +18,13 @@ use std::fs::File;
 use std::io::Cursor;
 use std::sync::Once;
 
-/// What FFmpeg calls a time that is not known (`AV_NOPTS_VALUE`).
+/// FFmpeg's value for an unknown time (`AV_NOPTS_VALUE`).
 const NO_TIME: i64 = i64::MIN;
 
-/// Packets that cannot be read, one after the other, after which a file counts as finished.
+/// Maximum number of consecutive read errors, after which a file counts as finished.
 const MAX_ERRORS: usize = 64;
 
-/// How often a seek is tried, each time a key frame further ahead.
+/// Maximum number of seek attempts, each to an earlier key frame.
 const MAX_SEEKS: usize = 3;
 
 /// Decodes a container with FFmpeg's libraries.
@@ -33,7 +33,7 @@ pub(crate) struct Libraries {
     bytes: Bytes,
     limits: Limits,
     stream: Stream,
-    /// The reader that found the stream, for the first pass.
+    /// The reader that opened the file, reused for the first pass.
     first: Option<Reader>,
 }
 
@@ -88,14 +88,14 @@ impl Decoder for Libraries {
         sink: &mut FrameSink<'_>,
     ) -> Result<(), Error> {
         let missing = |at| Error::MissingFrame { index: at, frames: index.frames };
-        // Frames are found by their times, or else counted.
+        // Frames are identified by their times or by counting.
         let target = |at: usize| if index.by_time { index.times.get(at).copied() } else { i64::try_from(at).ok() };
         let targets: Option<Vec<i64>> = indices.iter().map(|&at| target(at)).collect();
         let targets = targets.ok_or_else(|| missing(index.frames))?;
         let (mut reader, mut converter) = (self.reader(deadline)?, Converter::default());
         for (&at, &target) in indices.iter().zip(&targets) {
             if !reader.find(target, &targets, index, true)? {
-                // Once more from the start, in case that seeking lost it.
+                // A seek may have missed the frame: decode from the start.
                 reader = self.reader(deadline)?;
                 if !reader.find(target, &targets, index, false)? {
                     return Err(missing(at));
@@ -114,14 +114,14 @@ struct Reader {
     time_base: TimeBase,
     decoder: ffmpeg::decoder::Video,
     frame: frame::Video,
-    /// The place of `frame`: its time, or its number if frames are counted.
-    place: Option<i64>,
-    /// Frames decoded so far.
+    /// The position of `frame`: its time, or its index if frames are counted.
+    position: Option<i64>,
+    /// Number of frames decoded so far.
     decoded: i64,
-    /// The latest frame that was handed to the decoder and can be decoded without others.
+    /// Time of the latest key frame sent to the decoder.
     last_key: Option<i64>,
     has_ended: bool,
-    /// A packet that was read to see where a seek came out.
+    /// The packet that was read to check the target of a seek.
     pending: Option<ffmpeg::Packet>,
     deadline: Deadline,
 }
@@ -137,7 +137,7 @@ impl Reader {
         set_up();
         let in_time = |error| if deadline.is_over() { deadline.check().err().unwrap_or(error) } else { error };
         let mut options = Dictionary::new();
-        // A playlist may name other files and addresses; none of them is opened.
+        // Playlists may refer to other files and URLs, which must not be opened.
         options.set("protocol_whitelist", "none");
         let stream = match bytes {
             Bytes::File(path) => {
@@ -172,7 +172,7 @@ impl Reader {
             duration: Some(video.duration()).filter(|&duration| duration > 0),
             average_rate: ratio(video.avg_frame_rate()),
             base_rate: ratio(video.rate()),
-            announced: u64::try_from(video.frames()).ok().filter(|&frames| frames > 0),
+            declared: u64::try_from(video.frames()).ok().filter(|&frames| frames > 0),
             height: decoder.height(),
             width: decoder.width(),
             exif: matrix.map_or(1, |matrix| exif_orientation(matrix.data())),
@@ -184,7 +184,7 @@ impl Reader {
             decoder,
             input,
             frame: frame::Video::empty(),
-            place: None,
+            position: None,
             decoded: 0,
             last_key: None,
             has_ended: false,
@@ -194,29 +194,28 @@ impl Reader {
         Ok((reader, stream))
     }
 
-    /// Decodes up to the frame at `target`, or, where a packet makes no frame of its own, the next one. Whether there is
-    /// one.
+    /// Decodes up to the frame at `target`, or the next one if the packet has no frame. Returns whether there is one.
     fn find(&mut self, target: i64, targets: &[i64], index: &Index, can_seek: bool) -> Result<bool, Error> {
-        if self.place.is_some_and(|place| place >= target) {
+        if self.position.is_some_and(|position| position >= target) {
             return Ok(true);
         }
         if can_seek && !self.seek_toward(target, index) {
             return Ok(false);
         }
-        // Frames that nobody wants, and that no other frame needs, need not be decoded.
+        // Unwanted frames are not decoded unless other frames refer to them.
         let is_wanted =
             |time: Option<i64>| !index.by_time || time.is_none_or(|time| targets.binary_search(&time).is_ok());
         while self.next_frame(is_wanted)? {
             let time = || self.frame.pts().or(self.frame.timestamp());
-            self.place = if index.by_time { time() } else { Some(self.decoded - 1) };
-            if self.place.is_some_and(|place| place >= target) {
+            self.position = if index.by_time { time() } else { Some(self.decoded - 1) };
+            if self.position.is_some_and(|position| position >= target) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Decodes the next frame. False at the end.
+    /// Decodes the next frame; `false` at the end.
     fn next_frame(&mut self, is_wanted: impl Fn(Option<i64>) -> bool) -> Result<bool, Error> {
         let mut errors = 0;
         loop {
@@ -227,7 +226,7 @@ impl Reader {
                     return Ok(true);
                 }
                 Err(ffmpeg::Error::Eof) => return Ok(false),
-                // A decoder with several threads tells of packets that it could not decode among its last frames.
+                // With several threads, errors of earlier packets are reported between the last frames.
                 Err(_) if self.has_ended => errors += 1,
                 Err(_) => self.feed(&is_wanted)?,
             }
@@ -237,7 +236,7 @@ impl Reader {
         }
     }
 
-    /// The next packet of the video; none at the end.
+    /// The next packet of the video; `None` at the end.
     fn next_packet(&mut self) -> Result<Option<ffmpeg::Packet>, Error> {
         if let Some(packet) = self.pending.take() {
             return Ok(Some(packet));
@@ -249,7 +248,7 @@ impl Reader {
                 Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
                 Ok(()) => errors = 0,
                 Err(ffmpeg::Error::Eof) => return Ok(None),
-                // A file may be damaged in places. What cannot be read will not be missed unless it is wanted.
+                // Damaged parts of a file are skipped; it is an error only if a wanted frame is missing.
                 Err(_) => {
                     self.deadline.check()?;
                     errors += 1;
@@ -259,11 +258,11 @@ impl Reader {
         Ok(None)
     }
 
-    /// Hands the next packet to the decoder, or the end of the stream.
+    /// Sends the next packet to the decoder, or the end of the stream.
     fn feed(&mut self, is_wanted: impl Fn(Option<i64>) -> bool) -> Result<(), Error> {
         let Some(packet) = self.next_packet()? else {
             self.has_ended = true;
-            // Fails only if the decoder has been told before.
+            // Fails only if it has been sent before.
             let _ = self.decoder.send_eof();
             return Ok(());
         };
@@ -271,13 +270,13 @@ impl Reader {
             self.last_key = self.last_key.max(packet.pts());
         }
         self.decoder.skip_frame(if is_wanted(packet.pts()) { Discard::Default } else { Discard::NonReference });
-        // A packet that cannot be decoded leaves out its frame; it is missed if it is wanted.
+        // A packet that cannot be decoded is an error only if its frame is wanted.
         let _ = self.decoder.send_packet(&packet);
         Ok(())
     }
 
-    /// Seeks if that leaves packets out. False if it was tried and came out behind the target: some formats can only guess
-    /// where a time is.
+    /// Seeks to the key frame before `target` if that skips packets. Returns `false` if all attempts went past the
+    /// target, as in formats without an exact index.
     fn seek_toward(&mut self, target: i64, index: &Index) -> bool {
         let Some(key) = index.key_before(target) else { return true };
         let is_next = self.last_key.is_none() && index.keys.first() == Some(&key);
@@ -301,14 +300,14 @@ impl Reader {
         false
     }
 
-    /// The frame in RGB, upright.
+    /// The frame in RGB with its orientation applied.
     fn image(&self, converter: &mut Converter, limits: &Limits, exif: u8) -> Result<Rgb, Error> {
         limits.check_frame_size(self.frame.width(), self.frame.height())?;
-        Ok(converter.rgb(&self.frame)?.turned(exif))
+        Ok(converter.rgb(&self.frame)?.with_orientation(exif))
     }
 }
 
-/// The video stream that FFmpeg takes for the best. The cover of a music file is a video stream to FFmpeg, too, but not here.
+/// FFmpeg's best video stream, excluding the cover pictures of audio files.
 fn best_stream(input: &Input) -> Option<ffmpeg::format::stream::Stream<'_>> {
     let is_cover = |stream: &ffmpeg::format::stream::Stream<'_>| {
         stream.disposition().contains(ffmpeg::format::stream::Disposition::ATTACHED_PIC)
@@ -320,7 +319,7 @@ fn best_stream(input: &Input) -> Option<ffmpeg::format::stream::Stream<'_>> {
     input.streams().find(|stream| stream.parameters().medium() == Type::Video && !is_cover(stream))
 }
 
-/// What a file without video holds: `audio and subtitles`, or `nothing known`.
+/// The contents of a file without video: `audio and subtitles`, or `nothing known`.
 fn kinds(input: &Input) -> String {
     let mut kinds: Vec<&str> = Vec::new();
     for stream in input.streams() {
@@ -337,12 +336,12 @@ fn kinds(input: &Input) -> String {
     if kinds.is_empty() { "nothing known".to_owned() } else { kinds.join(" and ") }
 }
 
-/// FFmpeg's own preparations, which name its errors, and silence: it writes about damaged files to stderr, but whoever calls
-/// this crate hears of them by its errors.
+/// Initializes FFmpeg, including its error messages, and turns off its logging to stderr: this crate reports damaged
+/// files through its errors.
 fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Cannot fail in any release that this is built for; without it messages have no words.
+        // Does not fail in the supported releases.
         let _ = ffmpeg::init();
         ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
     });

@@ -1,31 +1,31 @@
-//! What a video may be at most.
+//! Limits of video size and decoding time.
 
 use crate::Error;
 use std::time::{Duration, Instant};
 
-/// What a video may be at most.
+/// Limits of video size and decoding time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bounds of each frame, and of each file of a frame list.
+    /// Limits of each frame, and of each image file.
     pub image: smolvlm_image::Limits,
-    /// Largest video file, in bytes. 32 GiB by default; files of containers are never read into memory.
+    /// Maximum size of a video file in bytes. 32 GiB by default; container files are not read into memory.
     pub max_bytes: u64,
-    /// Most frames of a video. 2^22 (four million, 19 hours at 60 frames a second) by default.
+    /// Maximum number of frames of a video. 2^22 (four million, 19 hours at 60 frames per second) by default.
     pub max_frames: usize,
-    /// Most frames that become tiles. 1024 by default; released settings sample at most 64.
+    /// Maximum number of sampled frames. 1024 by default; released settings sample at most 64.
     pub max_sampled_frames: usize,
-    /// Time for finding and decoding the frames of one video. Five minutes by default.
+    /// Maximum time for indexing and for decoding a video. Five minutes by default.
     pub deadline: Duration,
-    /// Most threads that decode one video container. As many as the machine has by default, and never more than 8: each thread holds
-    /// frames.
+    /// Number of threads that decode a video container. `None` (the default) for all threads of the CPU; limited to 8,
+    /// since each thread keeps frames in memory.
     pub threads: Option<usize>,
 }
 
-/// Most threads of a decoder.
+/// Maximum number of threads of a decoder.
 const MAX_THREADS: usize = 8;
 
 impl Limits {
-    /// Threads of a decoder.
+    /// Number of threads of a decoder.
     pub(crate) fn decoder_threads(&self) -> usize {
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.unwrap_or_else(available).clamp(1, MAX_THREADS)
@@ -61,7 +61,7 @@ impl Limits {
         check_frames(frames, self.max_frames)
     }
 
-    /// Checks the number of frames that become tiles.
+    /// Checks the number of sampled frames.
     pub(crate) fn check_sampled_frames(&self, frames: usize) -> Result<(), Error> {
         let limit = self.max_sampled_frames as u64;
         check("the number of sampled frames", frames as u64, limit, "Limits::max_sampled_frames")
@@ -76,7 +76,7 @@ impl Limits {
         self.check_frame_pixels(width, height)
     }
 
-    /// Checks the number of pixels of a frame, without its sides.
+    /// Checks the number of pixels of a frame, but not its width and height.
     pub(crate) fn check_frame_pixels(&self, width: u32, height: u32) -> Result<(), Error> {
         let pixels = u64::from(width) * u64::from(height);
         let raise = "--max-image-pixels or Limits::image.max_pixels";
@@ -89,12 +89,12 @@ pub(crate) fn check_frames(frames: usize, max_frames: usize) -> Result<(), Error
     check("the number of frames", frames as u64, max_frames as u64, "Limits::max_frames")
 }
 
-/// Rejects a quantity beyond its limit. `raise` names the command's option, if there is one, and the field of [`Limits`].
+/// Checks a quantity against its limit. `raise` names the CLI option, if there is one, and the field of [`Limits`].
 fn check(what: &'static str, found: u64, limit: u64, raise: &'static str) -> Result<(), Error> {
     if found > limit { Err(Error::Limit { what, found, limit, raise }) } else { Ok(()) }
 }
 
-/// Time that runs out.
+/// A point in time by which work must be done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     end: Option<Instant>,
@@ -103,11 +103,11 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(allowed: Duration) -> Self {
-        // A time too far away to be counted never comes.
+        // A time that cannot be represented never comes.
         Self { end: Instant::now().checked_add(allowed), allowed }
     }
 
-    /// Time that is left; none if it never ends.
+    /// The remaining time; `None` if it is unlimited.
     pub(crate) fn left(self) -> Option<Duration> {
         self.end.map(|end| end.saturating_duration_since(Instant::now()))
     }

@@ -1,6 +1,6 @@
-//! `Y'CbCr` to RGB by the matrices that FFmpeg's scaler cannot be told about.
+//! Conversion from `Y'CbCr` to RGB with matrices that the safe API of FFmpeg's scaler does not support.
 
-/// `Y'CbCr` to RGB in 16-bit fixed point (ITU-T H.273, section 8.3, with 8 bits).
+/// A matrix from `Y'CbCr` to RGB with 16 fraction bits (ITU-T H.273, section 8.3, with 8 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Matrix {
     black: i32,
@@ -9,15 +9,15 @@ pub(crate) struct Matrix {
     chroma: [i32; 4],
 }
 
-/// Weights of red and blue in the luma.
+/// Luma coefficients of red and blue.
 pub(crate) const BT601: (f64, f64) = (0.299, 0.114);
 pub(crate) const BT709: (f64, f64) = (0.2126, 0.0722);
 pub(crate) const BT2020: (f64, f64) = (0.2627, 0.0593);
 pub(crate) const SMPTE240M: (f64, f64) = (0.212, 0.087);
 
 impl Matrix {
-    /// The matrix of these weights. Of 256 levels, video uses 16 to 235 for luma and 16 to 240 for chroma, unless it is
-    /// `full_range`.
+    /// The matrix with these luma coefficients. Unless it is `full_range`, luma uses the levels 16 to 235 and chroma 16
+    /// to 240.
     pub(crate) fn new((red, blue): (f64, f64), full_range: bool) -> Self {
         let (black, luma, chroma) = if full_range { (0, 1.0, 1.0) } else { (16, 255.0 / 219.0, 255.0 / 224.0) };
         let fixed = |value: f64| (value * f64::from(1 << 16)).round() as i32;
@@ -28,7 +28,7 @@ impl Matrix {
         Self { black, luma: fixed(luma), chroma: parts.map(fixed) }
     }
 
-    /// Appends a row of pixels in RGB.
+    /// Converts a row of pixels and appends it in RGB.
     pub(crate) fn append_row(self, luma: &[u8], blue: &[u8], red: &[u8], out: &mut Vec<u8>) {
         let pixels = luma.iter().zip(blue).zip(red);
         pixels.for_each(|((&y, &cb), &cr)| out.extend(self.rgb(y, cb, cr)));

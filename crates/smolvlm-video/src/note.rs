@@ -1,30 +1,30 @@
-//! What the user of a video should know although its frames can be used.
+//! Warnings about usable videos.
 
 use crate::Ratio;
 use std::fmt;
 
-/// What a note on a shortened file begins with.
-const CUT_OFF: &str = "the video file is cut off or damaged";
+/// Prefix of the note on a truncated file.
+const TRUNCATED: &str = "the video file is cut off or damaged";
 
-/// Something about a video that its user should know, although its frames can be used.
+/// A warning for the user about a usable video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VideoNote {
-    /// The file was cut off; the frames before that are used.
-    EndsEarly {
-        /// Frames that are used.
+    /// The file is truncated or damaged; the frames before the damage are used.
+    Truncated {
+        /// Number of usable frames.
         frames: usize,
-        /// Frames that the file's header announces, if it does and there are more.
-        announced: Option<u64>,
+        /// Number of frames declared in the file's header, if it is larger.
+        declared: Option<u64>,
     },
-    /// The times of the frames are missing, all equal or too close to be meant; frames are taken at a constant rate.
+    /// The times of the frames are missing, all equal or implausibly close; a constant rate is assumed.
     UnusableTimes {
-        /// Frames per second: the stream's, or else 25.
+        /// Frames per second: the declared rate, or else 25.
         rate: Ratio,
     },
-    /// Image files of a folder of frames are damaged or no images; the others are used.
+    /// Some image files of a folder are damaged or not images; the others are used.
     UnreadableImages {
-        /// How many.
+        /// Number of skipped files.
         files: usize,
         /// The names of the first ones, each with the reason.
         shown: Vec<String>,
@@ -34,11 +34,11 @@ pub enum VideoNote {
 impl fmt::Display for VideoNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EndsEarly { frames, announced: Some(announced) } => {
-                write!(f, "{CUT_OFF}; the first {frames} of {announced} frames are used")
+            Self::Truncated { frames, declared: Some(declared) } => {
+                write!(f, "{TRUNCATED}; the first {frames} of {declared} frames are used")
             }
-            Self::EndsEarly { frames, announced: None } => {
-                write!(f, "{CUT_OFF}; the {frames} frames that can be read are used")
+            Self::Truncated { frames, declared: None } => {
+                write!(f, "{TRUNCATED}; the {frames} frames that can be read are used")
             }
             Self::UnusableTimes { rate } => {
                 let rate = (rate.as_f64() * 1000.0).round() / 1000.0;

@@ -1,4 +1,4 @@
-//! Files to sources, by what they hold.
+//! Opening of videos by the contents of their files.
 
 use crate::animation::Animation;
 use crate::container::{Bytes, Container};
@@ -10,30 +10,30 @@ use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where a video comes from.
+/// A video to open.
 #[derive(Debug, Clone)]
 pub enum VideoInput<'a> {
     /// A file, or a folder of images.
     Path(&'a Path),
-    /// The bytes of a file.
+    /// The contents of a file.
     Bytes(Arc<[u8]>),
 }
 
-/// Opens a video and reads what can be known without decoding it. What a file is, its bytes say: an animation, a single image
-/// (a video of one frame) or a container.
+/// Opens a video and reads its metadata. The contents of the file determine its format: an animation, a single image (a
+/// video of one frame) or a container.
 ///
 /// Containers are decoded by FFmpeg's libraries with the cargo feature `ffmpeg`, and otherwise by its programs.
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::Empty`], [`Error::NoFrames`], [`Error::NoWholeFrame`], [`Error::EmptyFolder`],
-/// [`Error::UnreadableFolder`], [`Error::NoVideoStream`], [`Error::MissingIndex`], [`Error::NeedsFfmpeg`], [`Error::Decode`],
-/// [`Error::Limit`] and [`Error::Deadline`]; about a file, within [`Error::File`].
+/// [`Error::Io`], [`Error::Empty`], [`Error::NoFrames`], [`Error::NoCompleteFrame`], [`Error::EmptyFolder`],
+/// [`Error::UnreadableFolder`], [`Error::NoVideoStream`], [`Error::MissingIndex`], [`Error::NeedsFfmpeg`],
+/// [`Error::Decode`], [`Error::Limit`] and [`Error::Deadline`]; for a file, wrapped in [`Error::File`].
 pub fn open(input: VideoInput<'_>, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
     open_by(input, limits, container)
 }
 
-/// As [`open`], but decodes containers by the programs `ffprobe` and `ffmpeg`, whatever features are enabled.
+/// As [`open`], but decodes containers with the programs `ffprobe` and `ffmpeg`, regardless of cargo features.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ fn open_by(input: VideoInput<'_>, limits: &Limits, container: OpenContainer) -> 
 
 fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<Box<dyn FrameSource>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
-    // Asked before opening: opening a pipe would wait for a writer.
+    // Checked before opening, because opening a pipe blocks until there is a writer.
     let metadata = std::fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
         return Ok(Box::new(FrameFolder::open(path, limits)?));
@@ -84,7 +84,7 @@ fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<B
     file.by_ref().take(HEAD).read_to_end(&mut head).map_err(io)?;
     match image_format(&head, kind) {
         Some(format) => {
-            // One byte more than allowed, so that it shows.
+            // One byte more than allowed, so that an oversized file is detected.
             file.take(limits.image.max_bytes.saturating_add(1)).read_to_end(&mut head).map_err(io)?;
             images(head.into(), format, limits)
         }
@@ -92,16 +92,16 @@ fn open_path(path: &Path, limits: &Limits, container: OpenContainer) -> Result<B
     }
 }
 
-/// Bytes that tell an image format.
+/// Number of bytes read to detect an image format.
 const HEAD: u64 = 64;
 
-/// The image format of a file of this kind, if it is an image or an animation. A row of JPEG files is neither.
+/// The image format of a file of this kind, if it is an image or an animation. A stream of JPEG images is neither.
 fn image_format(head: &[u8], kind: Option<MediaKind>) -> Option<ImageFormat> {
     let format = image::guess_format(head).ok().filter(ImageFormat::reading_enabled)?;
     (format != ImageFormat::Jpeg || kind == Some(MediaKind::Image)).then_some(format)
 }
 
-/// An animation, or a video of one image.
+/// Opens an animation, or an image as a video of one frame.
 fn images(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
     limits.check_image_bytes(bytes.len())?;
     Ok(match Animation::open(bytes.clone(), format, limits)? {

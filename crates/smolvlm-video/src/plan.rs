@@ -1,27 +1,27 @@
-//! Which frames of a video are wanted.
+//! Sampling of frames.
 
 use crate::{Ratio, VideoMetadata};
 use smolvlm_config::VideoProcessorConfig;
 
-/// Frames a second sampled when the configuration does not say, as the released ones do.
+/// Default of `fps`, as in the released configurations.
 const DEFAULT_FPS: f64 = 1.0;
 
-/// Most frames sampled when the configuration does not say, as the released ones do.
+/// Default of `num_frames`, as in the released configurations.
 pub(crate) const DEFAULT_FRAMES: u32 = 64;
 
-/// More samples than any video has frames. Beyond it more samples change nothing that a limit would let pass.
-const MOST_SAMPLES: f64 = (1_u32 << 24) as f64;
+/// Maximum number of samples, more than the default limit of a video's frames.
+const MAX_SAMPLES: f64 = (1_u32 << 24) as f64;
 
-/// The frames of a video that become tiles.
+/// The frames of a video to sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FramePlan {
-    /// Their places in the order of showing, ascending.
+    /// Indices of the frames in display order, ascending.
     pub indices: Vec<usize>,
 }
 
 impl FramePlan {
-    /// The plan for a video: [`sample`](Self::sample) if its rate is known, else every frame, since frames without times
-    /// were chosen by somebody.
+    /// The plan for a video: [`sample`](Self::sample) if its rate is known, otherwise every frame, since the user chose
+    /// frames without times.
     pub fn new(video: &VideoMetadata, config: &VideoProcessorConfig) -> Self {
         match video.fps {
             Some(fps) => Self::sample(video, fps, config),
@@ -29,19 +29,19 @@ impl FramePlan {
         }
     }
 
-    /// `count` frames at most, evenly spread from the first to the last one, whatever their times.
+    /// At most `count` frames, evenly spaced from the first to the last one regardless of their times.
     pub fn evenly(frames: usize, count: u32) -> Self {
         let Some(last) = frames.checked_sub(1) else {
             return Self { indices: Vec::new() };
         };
-        // A count beyond the number of frames would only repeat some.
+        // More would repeat frames.
         Self { indices: spread(0, last, frames.min(count as usize)) }
     }
 
-    /// Samples as the reference does (transformers 5.24.0, `SmolVLMVideoProcessor.sample_frames`): `fps` frames a second,
-    /// `num_frames` at most, evenly spread; a video of more than `num_frames * fps` seconds loses `skip_secs` at both
-    /// ends. All in 64-bit floats, halves rounded to even. Without `fps` and `num_frames` in the configuration, where the
-    /// reference fails, 1 frame a second and 64 frames.
+    /// Samples as in the reference (transformers 5.24.0, `SmolVLMVideoProcessor.sample_frames`): `fps` frames per
+    /// second, at most `num_frames`, evenly spaced. From videos of more than `num_frames * fps` seconds, `skip_secs`
+    /// are skipped at both ends. All computations are in f64 with halves rounded to even. If the configuration has no
+    /// `fps` or `num_frames`, for which the reference fails, the defaults are 1 frame per second and 64 frames.
     pub fn sample(video: &VideoMetadata, fps: Ratio, config: &VideoProcessorConfig) -> Self {
         let Some(last) = video.frames.checked_sub(1) else {
             return Self { indices: Vec::new() };
@@ -50,12 +50,12 @@ impl FramePlan {
         let duration = video.duration.map_or_else(|| video.frames as f64 / rate, Ratio::as_f64);
         let target = config.fps.unwrap_or(DEFAULT_FPS);
         let most = f64::from(config.num_frames.unwrap_or(DEFAULT_FRAMES));
-        let wanted = (target * duration).round_ties_even().min(most).clamp(1.0, MOST_SAMPLES) as usize;
+        let wanted = (target * duration).round_ties_even().min(most).clamp(1.0, MAX_SAMPLES) as usize;
 
         let whole = (0, last);
         let skip = config.skip_secs;
         let (first, end) = if skip > 0.0 && duration - 2.0 * skip > most * target {
-            // Float to integer conversion cuts the fraction off, and a negative end off at zero.
+            // The casts truncate, and saturate a negative end to zero.
             ((skip * rate) as usize, ((video.frames as f64 - skip * rate) as usize).min(last))
         } else {
             whole
@@ -65,8 +65,8 @@ impl FramePlan {
     }
 }
 
-/// `count` whole numbers from `first` to `last`, evenly spread and rounded down, without repetitions: `numpy.unique` of
-/// `numpy.linspace(first, last, count, dtype=int)` in numpy's order of operations.
+/// `numpy.unique(numpy.linspace(first, last, count, dtype=int))`, in numpy's order of operations: evenly spaced
+/// integers, rounded down, without repetitions.
 fn spread(first: usize, last: usize, count: usize) -> Vec<usize> {
     if count <= 1 {
         return vec![first];
@@ -96,9 +96,9 @@ mod tests {
         FramePlan::new(&video, &config).indices
     }
 
-    /// The measured table of the reference: one frame a second, at most 64.
+    /// Results of the reference for one frame per second, at most 64.
     #[test]
-    fn one_frame_a_second() {
+    fn one_frame_per_second_matches_the_reference() {
         for frames in 1..=44 {
             assert_eq!(indices(frames, 30.0, 1.0, 64), [0], "{frames}");
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn long_videos_lose_their_ends() {
+    fn ends_of_long_videos_are_skipped() {
         let starts = |frames| indices(frames, 30.0, 1.0, 64)[0];
         assert_eq!((starts(1980), starts(1981)), (0, 30));
         assert_eq!(*indices(1981, 30.0, 1.0, 64).last().unwrap(), 1951);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn caps_and_odd_targets() {
+    fn small_num_frames_and_fps_match_the_reference() {
         assert_eq!(indices(300, 30.0, 2.0, 8), [0, 42, 85, 128, 170, 213, 256, 299]);
         assert_eq!(indices(303, 30.0, 1.0, 8), [30, 64, 99, 134, 168, 203, 238, 273]);
         assert_eq!(indices(300, 30.0, 0.0, 64), [30]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_without_times_are_spread_evenly() {
+    fn evenly_spaced_frames_include_both_ends() {
         let evenly = |frames, count| FramePlan::evenly(frames, count).indices;
         assert_eq!(evenly(10, 4), [0, 3, 6, 9]);
         assert_eq!(evenly(2000, 5), [0, 499, 999, 1499, 1999]);
@@ -144,16 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rate_every_frame_counts() {
+    fn without_a_rate_all_frames_are_used() {
         let video = VideoMetadata { frames: 3, fps: None, duration: None, height: 1, width: 1 };
         assert_eq!(FramePlan::new(&video, &VideoProcessorConfig::default()).indices, [0, 1, 2]);
         let nothing = VideoMetadata { frames: 0, fps: Some(Ratio::whole(30)), ..video };
         assert!(FramePlan::new(&nothing, &VideoProcessorConfig::default()).indices.is_empty());
     }
 
-    /// Whatever the numbers, the plan ascends and stays within the video.
     #[test]
-    fn plans_ascend_within_the_video() {
+    fn random_plans_ascend_within_the_video() {
         let mut state = 1_u64;
         let mut next = |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

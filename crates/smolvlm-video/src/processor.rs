@@ -1,11 +1,11 @@
-//! Videos to tiles.
+//! The video processor.
 
 use crate::plan::DEFAULT_FRAMES;
 use crate::{Error, FramePlan, FrameSource, FrameStamp, Limits, VideoMetadata, VideoNote};
 use smolvlm_config::{MAX_LONGEST_EDGE, Size, VideoProcessorConfig};
 use smolvlm_image::ImageProcessor;
 
-/// Turns videos into tiles, one a frame.
+/// Converts videos to tiles for the vision encoder, one tile per sampled frame.
 #[derive(Debug, Clone)]
 pub struct VideoProcessor {
     config: VideoProcessorConfig,
@@ -14,25 +14,25 @@ pub struct VideoProcessor {
     samples_images: bool,
 }
 
-/// Which frames of a video become tiles. Known before anything is decoded.
+/// The sampled frames of a video, known without decoding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoPlan {
-    /// The frames, and when they are shown.
+    /// Index and time of each frame.
     pub stamps: Vec<FrameStamp>,
-    /// The whole video's.
+    /// Metadata of the whole video.
     pub metadata: VideoMetadata,
-    /// What the user should know about the video.
+    /// Warnings for the user about the video.
     pub notes: Vec<VideoNote>,
 }
 
-/// The sampled frames of a video.
+/// The tiles of a video.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoTiles {
     /// Pixel values, `[frames, 3, edge, edge]`.
     pub pixels: Vec<f32>,
     /// Edge of a tile in pixels.
     pub edge: usize,
-    /// Which frames these are.
+    /// The frames of the tiles.
     pub plan: VideoPlan,
 }
 
@@ -41,14 +41,15 @@ impl VideoProcessor {
     ///
     /// # Errors
     ///
-    /// [`Error::NotResized`], and [`Error::Processor`] for a filter that cannot be used or values out of range.
+    /// [`Error::NotResized`], and [`Error::Processor`] for an unsupported filter or values out of range.
     pub fn new(config: VideoProcessorConfig) -> Result<Self, Error> {
         if !config.do_resize {
             return Err(Error::NotResized);
         }
         let mut frame = config.frame();
         if let Size::LongestEdge(edge) = &mut frame.size {
-            // The image processor brings a longer edge down after evening, the video processor before.
+            // The reference's video processor limits the longest edge before rounding to even sizes, the image
+            // processor after.
             *edge = (*edge).min(MAX_LONGEST_EDGE);
         }
         let frames = ImageProcessor::new(frame).map_err(|source| Error::Processor { source })?;
@@ -63,8 +64,8 @@ impl VideoProcessor {
         self
     }
 
-    /// Chooses whether images without times, such as those of a folder, are sampled like a video's frames: `num_frames` of the
-    /// configuration, evenly spread. Otherwise, as by default, all of them are used, since somebody chose them.
+    /// Sets whether images without times, such as those of a folder, are sampled evenly, at most `num_frames` of the
+    /// configuration. By default all of them are used, since the user chose them.
     #[must_use]
     pub fn sampling_images(mut self, samples: bool) -> Self {
         self.samples_images = samples;
@@ -86,7 +87,7 @@ impl VideoProcessor {
         &self.limits
     }
 
-    /// Which frames of a video become tiles.
+    /// Selects the frames of a video to sample.
     ///
     /// # Errors
     ///
@@ -111,8 +112,9 @@ impl VideoProcessor {
         Ok(VideoPlan { stamps, metadata, notes: source.notes().to_vec() })
     }
 
-    /// Samples a video and makes a tile of every sampled frame (transformers 5.24.0, `SmolVLMVideoProcessor`): resize to
-    /// `size`, then to one tile, whatever the proportions. Frames that the source leaves out are not in the plan that comes back.
+    /// Samples a video and converts each sampled frame to a tile (transformers 5.24.0, `SmolVLMVideoProcessor`): it is
+    /// resized to `size`, then to one tile regardless of its aspect ratio. The returned plan excludes frames that the
+    /// source skips.
     ///
     /// # Errors
     ///
@@ -147,7 +149,7 @@ mod tests {
         VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..VideoProcessorConfig::default() }
     }
 
-    /// Frame `k` is gray of level `k`.
+    /// A video whose frame `k` has gray level `k`.
     fn video(frames: u8, fps: Option<Ratio>) -> Frames {
         let frame = |level| FrameImage::Decoded(Arc::new(Rgb::new(30, 20, vec![level; 1800]).unwrap()));
         Frames::new((0..frames).map(frame).collect(), fps, None, &Limits::default()).unwrap()
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn images_without_times_are_sampled_if_that_is_wanted() {
+    fn images_without_times_are_sampled_on_request() {
         let config = VideoProcessorConfig { num_frames: Some(4), ..config() };
         let processor = VideoProcessor::new(config).unwrap();
         let indices = |processor: &VideoProcessor, frames| {
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_images_of_a_folder_become_no_tiles() {
+    fn damaged_images_of_a_folder_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let still = include_bytes!("../../../tests/golden/media/square.png");
         for (name, bytes) in [("1.png", &still[..]), ("2.png", &still[..still.len() / 2]), ("3.png", still)] {
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_come_before_the_work() {
+    fn limits_are_checked_before_decoding() {
         let limits = Limits { max_sampled_frames: 2, ..Limits::default() };
         let processor = VideoProcessor::new(config()).unwrap().with_limits(limits);
         let error = processor.process(&mut video(90, Some(Ratio::whole(30)))).unwrap_err();

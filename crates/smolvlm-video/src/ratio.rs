@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A non-negative fraction: seconds, or frames a second. Always in lowest terms.
+/// A non-negative fraction in lowest terms: seconds, or frames per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ratio {
     numerator: u64,
@@ -10,7 +10,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// `numerator / denominator`; none for a denominator of zero.
+    /// `numerator / denominator`; `None` for a denominator of zero.
     pub fn new(numerator: u64, denominator: u64) -> Option<Self> {
         if denominator == 0 {
             return None;
@@ -24,7 +24,7 @@ impl Ratio {
         Self { numerator: number, denominator: 1 }
     }
 
-    /// The nearest multiple of a millionth; none for what is negative, not finite or too large.
+    /// The nearest multiple of 1/1,000,000; `None` for a negative, non-finite or too large value.
     pub fn from_f64(value: f64) -> Option<Self> {
         const PARTS: u64 = 1_000_000;
         let parts = (value * PARTS as f64).round();
@@ -46,19 +46,18 @@ impl Ratio {
         self.numerator / self.denominator
     }
 
-    /// The nearest 64-bit float, as long as both parts are below 2^53.
+    /// The nearest f64 if both parts are below 2^53.
     pub fn as_f64(self) -> f64 {
         self.numerator as f64 / self.denominator as f64
     }
 
-    /// `count / self`: the time that `count` frames take at this rate. None for a rate of zero, or when the result does
-    /// not fit.
+    /// `count / self`: the duration of `count` frames at this rate; `None` for a rate of zero or on overflow.
     pub fn time_of(self, count: u64) -> Option<Self> {
         Self::new(count.checked_mul(self.denominator)?, self.numerator)
     }
 }
 
-/// The length of one unit of a stream's times, in seconds. Both parts are positive.
+/// The unit of a stream's times in seconds. Both parts are positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeBase {
     numerator: u64,
@@ -71,19 +70,19 @@ impl TimeBase {
         Some(Self { numerator: positive(numerator)?, denominator: positive(denominator)? })
     }
 
-    /// A span in seconds; none for a negative one, or when the result does not fit.
+    /// A duration in seconds; `None` if it is negative or on overflow.
     pub(crate) fn seconds(self, units: i64) -> Option<Ratio> {
         Ratio::new(u64::try_from(units).ok()?.checked_mul(self.numerator)?, self.denominator)
     }
 
-    /// A time in microseconds, rounded up: slightly before a key frame, a seek would lead to the key frame before it.
+    /// A time in microseconds, rounded up: a seek to slightly before a key frame would find the previous one.
     pub(crate) fn microseconds(self, time: i64) -> Option<i64> {
         let denominator = i128::from(self.denominator);
         let time = i128::from(time) * i128::from(self.numerator) * 1_000_000;
         i64::try_from(time.div_euclid(denominator) + i128::from(time.rem_euclid(denominator) != 0)).ok()
     }
 
-    /// A span in units of this time base, to the nearest one; at least 1.
+    /// A duration in units of this time base, rounded to the nearest integer; at least 1.
     pub(crate) fn units(self, span: Ratio) -> Option<i64> {
         let units = u128::from(span.numerator) * u128::from(self.denominator);
         let per_unit = u128::from(span.denominator) * u128::from(self.numerator);
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_come_as_millionths() {
+    fn floats_are_rounded_to_millionths() {
         assert_eq!(Ratio::from_f64(2.5), Ratio::new(5, 2));
         assert_eq!(Ratio::from_f64(0.0), Some(Ratio::whole(0)));
         for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e30] {

@@ -1,4 +1,4 @@
-//! Image or video, by what a file holds and how it is called.
+//! Detection of images and videos by the contents and name of a file.
 
 use crate::structure::{bytes_at, is_first_box};
 use image::ImageFormat;
@@ -7,60 +7,60 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// What a file is to a model.
+/// The kind of a media file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MediaKind {
-    /// One picture.
+    /// A single image.
     Image,
-    /// Several pictures: a container, an animation of two frames or more, or a folder of images.
+    /// A container, an animation of at least two frames, or a folder of images.
     Video,
 }
 
-/// Endings of names of videos.
-const VIDEO_ENDINGS: [&str; 31] = [
+/// File extensions of videos.
+const VIDEO_EXTENSIONS: [&str; 31] = [
     "mp4", "m4v", "mov", "qt", "3gp", "3g2", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "vob", "m2v",
     "mpv", "flv", "f4v", "wmv", "asf", "ogv", "ogm", "mjpeg", "mjpg", "mxf", "ivf", "y4m", "h264", "264", "hevc",
 ];
 
-/// Endings of names of images; those of animations among them.
-const IMAGE_ENDINGS: [&str; 10] = ["png", "apng", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "tif", "tiff"];
+/// File extensions of images, including animations.
+const IMAGE_EXTENSIONS: [&str; 10] = ["png", "apng", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "tif", "tiff"];
 
-/// Endings of names of files that are usually animated.
-const ANIMATION_ENDINGS: [&str; 2] = ["gif", "apng"];
+/// File extensions of files that are usually animated.
+const ANIMATION_EXTENSIONS: [&str; 2] = ["gif", "apng"];
 
-/// Blocks, chunks or markers of a file that are read at most to find a second frame.
+/// Maximum number of blocks, chunks or markers read to find a second frame.
 const MAX_PARTS: usize = 1 << 20;
 
 impl MediaKind {
-    /// What a name says, by its ending; none for an ending that is neither.
+    /// Detects the kind by the extension of a name; `None` for an unknown one.
     pub fn of_name(name: &str) -> Option<Self> {
-        let ending = ending(Path::new(name))?;
-        if VIDEO_ENDINGS.contains(&&*ending) || ANIMATION_ENDINGS.contains(&&*ending) {
+        let extension = extension(Path::new(name))?;
+        if VIDEO_EXTENSIONS.contains(&&*extension) || ANIMATION_EXTENSIONS.contains(&&*extension) {
             Some(Self::Video)
         } else {
-            IMAGE_ENDINGS.contains(&&*ending).then_some(Self::Image)
+            IMAGE_EXTENSIONS.contains(&&*extension).then_some(Self::Image)
         }
     }
 
-    /// What a file holds, or else what its name says; a folder is a video. None if neither says anything, or the file cannot be
-    /// read and its name says nothing.
+    /// Detects the kind of a file by its contents, or by its name if the contents are unknown or cannot be read. A
+    /// folder is a video. `None` if the extension is unknown, too.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.to_str().unwrap_or_default();
-        // Asked before opening: opening a pipe would wait for a writer.
+        // Checked before opening, because opening a pipe blocks until there is a writer.
         let Ok(metadata) = std::fs::metadata(path) else { return Self::of_name(name) };
         if metadata.is_dir() {
             return Some(Self::Video);
         }
         let file = if metadata.is_file() { File::open(path).ok() } else { None };
-        let held = file.and_then(|file| Self::of_bytes(&mut BufReader::new(file), name).ok());
-        held.unwrap_or_else(|| Self::of_name(name))
+        let kind = file.and_then(|file| Self::of_bytes(&mut BufReader::new(file), name).ok());
+        kind.unwrap_or_else(|| Self::of_name(name))
     }
 
-    /// What bytes hold, or else what the file's name says, which may be empty.
+    /// Detects the kind by contents, or by a name, which may be empty, if the contents are unknown.
     ///
     /// # Errors
     ///
-    /// Those of reading.
+    /// Those of reading the file.
     pub fn of_bytes(file: &mut (impl Read + Seek), name: &str) -> io::Result<Option<Self>> {
         let mut head = Vec::new();
         file.seek(SeekFrom::Start(0))?;
@@ -74,30 +74,30 @@ impl MediaKind {
             Some(ImageFormat::WebP) => webp_is_animated(file)?,
             Some(ImageFormat::Jpeg) => is_jpeg_stream(file, name)?,
             Some(_) => false,
-            None if is_picture(&head) => false,
+            None if is_other_image(&head) => false,
             None => return Ok(Self::of_name(name)),
         };
         Ok(Some(if is_animated { Self::Video } else { Self::Image }))
     }
 }
 
-/// Bytes that tell a format: the third packet of a transport stream with time codes begins within them.
+/// Number of bytes read to detect a format: enough for the start of the third packet of a transport stream.
 const HEAD: u64 = 1024;
 
-/// The ending of a name in lower case.
-fn ending(path: &Path) -> Option<String> {
+/// The extension of a name in lower case.
+fn extension(path: &Path) -> Option<String> {
     path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase)
 }
 
-/// Whether a file in a folder of frames is one of them: it is not hidden, and its name ends like an image's.
+/// Whether a file in a folder counts as a frame: it is not hidden and has the extension of an image format.
 pub(crate) fn is_frame(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !is_hidden && ending(path).is_some_and(|ending| IMAGE_ENDINGS.contains(&&*ending))
+    !is_hidden && extension(path).is_some_and(|extension| IMAGE_EXTENSIONS.contains(&&*extension))
 }
 
-/// Whether a file begins like a video container or a raw video stream.
+/// Whether a file has the signature of a video container or a raw video stream.
 fn is_container(head: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 16] = [
+    const SIGNATURES: [&[u8]; 16] = [
         b"\x1a\x45\xdf\xa3",                 // Matroska, WebM
         b"FLV\x01",                          // Flash
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", // ASF
@@ -116,24 +116,24 @@ fn is_container(head: &[u8]) -> bool {
         b"\0\0\0\x01\x40\x01", // H.265
     ];
     let box_kind = head.get(4..8).and_then(|kind| kind.try_into().ok()).filter(|&kind| is_first_box(kind));
-    let is_movie = box_kind.is_some() && !has_picture_brand(head);
+    let is_movie = box_kind.is_some() && !has_image_brand(head);
     let is_avi = head.starts_with(b"RIFF") && head.get(8..11) == Some(b"AVI");
-    BEGINNINGS.iter().any(|beginning| head.starts_with(beginning)) || is_movie || is_avi || is_transport_stream(head)
+    SIGNATURES.iter().any(|signature| head.starts_with(signature)) || is_movie || is_avi || is_transport_stream(head)
 }
 
-/// Whether an ISO base media file holds pictures: HEIF and AVIF.
-fn has_picture_brand(head: &[u8]) -> bool {
+/// Whether an ISO base media file is an image: HEIF or AVIF.
+fn has_image_brand(head: &[u8]) -> bool {
     let brands: [&[u8]; 9] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"];
     head.get(4..8) == Some(b"ftyp") && head.get(8..12).is_some_and(|brand| brands.contains(&brand))
 }
 
-/// Pictures that no decoder here reads, but that are no videos either: HEIF, AVIF, JPEG 2000 and JPEG XL.
-fn is_picture(head: &[u8]) -> bool {
-    let beginnings: [&[u8]; 4] = [b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\xff\x0a", b"\0\0\0\x0cJXL "];
-    has_picture_brand(head) || beginnings.iter().any(|beginning| head.starts_with(beginning))
+/// Whether a file is an image in a format without a decoder: HEIF, AVIF, JPEG 2000 or JPEG XL.
+fn is_other_image(head: &[u8]) -> bool {
+    let signatures: [&[u8]; 4] = [b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\xff\x0a", b"\0\0\0\x0cJXL "];
+    has_image_brand(head) || signatures.iter().any(|signature| head.starts_with(signature))
 }
 
-/// Whether three packets of a transport stream follow each other, of 188 bytes, or of 192 after a time code, or of 204.
+/// Whether there are three consecutive packets of a transport stream: of 188 bytes, of 192 with a time code, or of 204.
 fn is_transport_stream(head: &[u8]) -> bool {
     [(0, 188), (4, 192), (0, 204)]
         .iter()
@@ -148,7 +148,7 @@ fn gif_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let (mut images, mut parts) = (0, 0);
     while parts < MAX_PARTS {
         match bytes_at::<1>(file, at)? {
-            // An extension and its label.
+            // An extension block and its label.
             Some([0x21]) => at += 2,
             Some([0x2c]) => {
                 images += 1;
@@ -156,12 +156,12 @@ fn gif_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
                 if images == 2 {
                     return Ok(true);
                 }
-                // The smallest code size follows the descriptor and the colors.
+                // The minimum code size follows the descriptor and the color table.
                 at += 11 + table(flags);
             }
             _ => return Ok(false),
         }
-        // Blocks of data up to an empty one.
+        // Sub-blocks up to an empty one.
         while parts < MAX_PARTS {
             let Some([size]) = bytes_at::<1>(file, at)? else { return Ok(false) };
             at += 1 + u64::from(size);
@@ -174,7 +174,7 @@ fn gif_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a PNG announces two frames or more before its pixels (PNG specification, third edition, `acTL`).
+/// Whether a PNG declares at least two frames before its pixels (PNG specification, third edition, `acTL`).
 fn png_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let mut at = 8_u64;
     for _ in 0..MAX_PARTS {
@@ -188,7 +188,7 @@ fn png_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a WebP has two frames or more.
+/// Whether a WebP file has at least two frames.
 fn webp_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let mut at = 12_u64;
     let mut frames = 0;
@@ -204,12 +204,12 @@ fn webp_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether another JPEG file follows the first one. A camera's picture may hold smaller ones and ends like an image; with such a
-/// name, or where the format for several pictures in one (MPF) is announced, it is an image.
+/// Whether another JPEG file follows the first one. Photos with embedded images are excluded: files with the extension of
+/// an image or in the multi-picture format (MPF).
 fn is_jpeg_stream(file: &mut (impl Read + Seek), name: &str) -> io::Result<bool> {
-    match ending(Path::new(name)).as_deref() {
+    match extension(Path::new(name)).as_deref() {
         Some("mjpeg" | "mjpg") => return Ok(true),
-        Some(ending) if IMAGE_ENDINGS.contains(&ending) => return Ok(false),
+        Some(extension) if IMAGE_EXTENSIONS.contains(&extension) => return Ok(false),
         _ => {}
     }
     let mut at = 2_u64;
@@ -229,7 +229,7 @@ fn is_jpeg_stream(file: &mut (impl Read + Seek), name: &str) -> io::Result<bool>
     Ok(false)
 }
 
-/// Whether the data of a JPEG's scans end with the end marker and the beginning of another file right behind it.
+/// Whether the scans of a JPEG file end with an end marker directly followed by another JPEG file.
 fn another_follows(file: &mut impl Read) -> io::Result<bool> {
     let mut last = [0_u8; 5];
     let mut file = BufReader::new(file).bytes();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn files_tell_what_they_are_whatever_they_are_called() {
+    fn contents_take_precedence_over_names() {
         let clips = [
             "plain.mp4",
             "transport.ts",
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn jpeg_files_in_a_row_are_a_video_unless_they_are_one_picture() {
+    fn concatenated_jpeg_files_are_a_video_except_multi_picture_files() {
         let one = std::fs::read(corpus("corpus/harbour.jpg")).unwrap();
         let two = [&one[..], &one[..]].concat();
         assert_eq!((of(&one, ""), of(&two, "")), (Some(MediaKind::Image), Some(MediaKind::Video)));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_where_bytes_do_not() {
+    fn names_decide_if_contents_are_unknown() {
         assert_eq!(of(b"", "a.MP4"), Some(MediaKind::Video));
         assert_eq!((of(b"what", ""), of(b"what", "a.txt"), of(b"what", "b.png")), (None, None, Some(MediaKind::Image)));
         assert_eq!(of(b"\0\0\0\x1cftypavif\0\0\0\0", "a"), Some(MediaKind::Image));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_a_folder_are_its_visible_images() {
+    fn hidden_and_other_files_are_not_frames() {
         for name in ["f1.png", "F2.JPG", "a.b.tiff"] {
             assert!(is_frame(Path::new(name)), "{name}");
         }
@@ -327,9 +327,8 @@ mod tests {
         }
     }
 
-    /// Nothing panics or hangs, wherever a file is cut off.
     #[test]
-    fn every_length_is_something() {
+    fn truncated_files_do_not_panic() {
         for name in ["corpus/clips/moving.gif", "corpus/clips/moving.webp", "corpus/clips/moving.apng"] {
             let bytes = std::fs::read(corpus(name)).unwrap();
             for end in 0..bytes.len() {

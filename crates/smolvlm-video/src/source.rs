@@ -1,29 +1,29 @@
-//! What every kind of video can tell and give.
+//! The interface of all kinds of videos.
 
 use crate::{Error, Ratio, VideoNote};
 use smolvlm_image::Rgb;
 
-/// What is known about a video before it is decoded.
+/// Metadata of a video, known without decoding its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoMetadata {
-    /// Frames of the video.
+    /// Number of frames.
     pub frames: usize,
-    /// Frames a second, on average. None for frames without times.
+    /// Average frames per second; `None` for frames without times.
     pub fps: Option<Ratio>,
-    /// Seconds from the first frame to the end of the last one. None when nothing says so.
+    /// Seconds from the first frame to the end of the last one; `None` if unknown.
     pub duration: Option<Ratio>,
-    /// Height in pixels, upright.
+    /// Height in pixels after applying the orientation.
     pub height: u32,
-    /// Width in pixels, upright.
+    /// Width in pixels after applying the orientation.
     pub width: u32,
 }
 
-/// Which frame this is, and when it is shown.
+/// Index and time of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameStamp {
-    /// Place of the frame in the video, in the order of showing, from 0.
+    /// Index of the frame in display order, from 0.
     pub index: usize,
-    /// Seconds since the first frame, from the stream. None for frames without times.
+    /// Seconds since the first frame, from the stream; `None` for frames without times.
     pub time: Option<Ratio>,
 }
 
@@ -31,42 +31,43 @@ pub struct FrameStamp {
 pub(crate) const ASSUMED_FPS: f64 = 24.0;
 
 impl FrameStamp {
-    /// Whole seconds since the first frame: from the stream, else counted at `fps`, else at 24 frames a second.
+    /// Whole seconds since the first frame: from the stream, otherwise computed from `fps` or else 24 frames per
+    /// second.
     pub fn seconds(&self, fps: Option<Ratio>) -> u64 {
         self.time.map_or_else(|| self.counted_seconds(fps), Ratio::floor)
     }
 
-    /// Whole seconds as the reference has them, whatever the stream says: the frame's place divided by `fps` in 64-bit
-    /// floats, 24 frames a second without one.
+    /// Whole seconds as in the reference, which ignores the times of the stream: the frame's index divided by `fps` in
+    /// f64, or by 24 frames per second without a rate.
     pub fn counted_seconds(&self, fps: Option<Ratio>) -> u64 {
-        // A rate of zero makes it infinite, which the conversion brings to the largest number.
+        // A rate of zero results in infinity, which the cast saturates.
         (self.index as f64 / fps.map_or(ASSUMED_FPS, Ratio::as_f64)) as u64
     }
 }
 
-/// Takes the wanted frames as they come: the index, and the picture.
+/// A callback for decoded frames, with index and image.
 pub type FrameSink<'a> = dyn FnMut(usize, &Rgb) -> Result<(), Error> + 'a;
 
-/// A video that can be asked for some of its frames.
+/// A video with random access to its frames.
 pub trait FrameSource: Send {
-    /// What is known without decoding.
+    /// The metadata.
     fn metadata(&self) -> &VideoMetadata;
 
-    /// When the frame at `index` is shown; known without decoding.
+    /// Index and time of the frame at `index`, without decoding it.
     fn stamp(&self, index: usize) -> FrameStamp;
 
-    /// What the user should know about the video although its frames can be used, such as that the file is cut off.
+    /// Warnings for the user about a usable video, such as that the file is truncated.
     fn notes(&self) -> &[VideoNote] {
         &[]
     }
 
-    /// Decodes the frames at `indices`, which must ascend and lie below the number of frames, and gives each with its index
-    /// to `sink`, in that order, upright, one at a time. A folder of images leaves out those that turn out to be damaged, if others
-    /// remain; [`notes`](Self::notes) says so afterwards.
+    /// Decodes the frames at `indices`, which must ascend and be less than the number of frames, applies their
+    /// orientation and passes each with its index to `sink`, in that order. A folder of images skips damaged ones if
+    /// others remain, and adds a warning to [`notes`](Self::notes).
     ///
     /// # Errors
     ///
-    /// [`Error::MissingFrame`] when the video ends before a frame or cannot decode it, [`Error::Decode`],
+    /// [`Error::MissingFrame`] if the video ends before a frame or cannot decode it, [`Error::Decode`],
     /// [`Error::Deadline`], [`Error::Limit`], and those of `sink`.
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error>;
 }

@@ -1,21 +1,22 @@
-//! Times of frames, repaired where a stream's own are missing, wrong or start again.
+//! Repair of frame times that are missing, wrong or restart.
 
-/// Frames after which a time that fell back must have caught up to count as a single error; otherwise the clock started again.
+/// Number of frames within which times must catch up after a step back to count as an error; otherwise the clock
+/// restarted.
 const LOOKAHEAD: usize = 16;
 
-/// Repaired times of frames in the order of showing, ascending; empty if none is known.
+/// Repairs the times of frames in display order. The result ascends; it is empty if no time is known.
 ///
-/// - A clock that falls back and stays there, as in joined recordings, continues where it was. So does one that jumps ahead by
-///   more than `jump`, if that is given.
-/// - A time that falls back or spikes for up to 16 frames counts as missing.
-/// - A missing time is interpolated between its neighbors; at the ends, frames last `frame` units.
+/// - If the clock steps back permanently, as in concatenated recordings, or jumps ahead by more than `jump`, later
+///   times are shifted to continue the earlier ones.
+/// - Times that step back or ahead for up to 16 frames count as missing.
+/// - Missing times are interpolated between their neighbors; at the ends, frames last `frame` units.
 pub(crate) fn repair(times: &[Option<i64>], frame: Option<i64>, jump: Option<i64>) -> Vec<i64> {
     let frame = frame.unwrap_or_else(|| typical_step(times));
     let kept = monotonic(times, frame, jump);
     fill(times.len(), &kept, frame)
 }
 
-/// The known times that ascend, as (frame, time), each shifted by what the clock fell back or jumped before it.
+/// The known times that ascend, as (frame, time), shifted by the clock's earlier restarts and jumps.
 fn monotonic(times: &[Option<i64>], frame: i64, jump: Option<i64>) -> Vec<(usize, i64)> {
     let mut kept: Vec<(usize, i64)> = Vec::with_capacity(times.len());
     let mut shift = 0_i64;
@@ -39,7 +40,7 @@ fn monotonic(times: &[Option<i64>], frame: i64, jump: Option<i64>) -> Vec<(usize
         let soon = times.iter().skip(at + 1).take(LOOKAHEAD).flatten();
         let mut soon = soon.map(|raw| raw.saturating_add(shift));
         if soon.any(|later| later >= last) {
-            // This one alone fell back.
+            // A single error.
             continue;
         }
         match before_spike(&kept, time, frame) {
@@ -56,7 +57,8 @@ fn monotonic(times: &[Option<i64>], frame: i64, jump: Option<i64>) -> Vec<(usize
     kept
 }
 
-/// The last of the kept times before a spike that `time` falls back from: a step up by many frames, at least as far as down.
+/// Index of the last kept time before a spike that ends at `time`: a step ahead by many frames, at least as far as the
+/// step back.
 fn before_spike(kept: &[(usize, i64)], time: i64, frame: i64) -> Option<usize> {
     let last = kept.last()?.1;
     let before = kept.iter().rposition(|&(_, before)| before <= time)?;
@@ -65,7 +67,7 @@ fn before_spike(kept: &[(usize, i64)], time: i64, frame: i64) -> Option<usize> {
     is_spike.then_some(before)
 }
 
-/// Times of all frames from those of some.
+/// Interpolates the times of all frames from the known ones.
 fn fill(count: usize, kept: &[(usize, i64)], frame: i64) -> Vec<i64> {
     let (Some(&(first_at, first)), Some(&(last_at, last))) = (kept.first(), kept.last()) else { return Vec::new() };
     let away = |frames: usize| frame.saturating_mul(i64::try_from(frames).unwrap_or(i64::MAX));
@@ -74,14 +76,14 @@ fn fill(count: usize, kept: &[(usize, i64)], frame: i64) -> Vec<i64> {
     for pair in kept.windows(2) {
         let [(from_at, from), (to_at, to)] = [pair[0], pair[1]];
         let (span, steps) = (i128::from(to) - i128::from(from), (to_at - from_at) as i128);
-        // Between the two, so it fits.
+        // The value is between the two, so that it fits.
         times.extend((0..steps).map(|step| (i128::from(from) + span * step / steps) as i64));
     }
     times.extend((last_at..count).map(|at| last.saturating_add(away(at - last_at))));
     times
 }
 
-/// The median of the positive steps from one known time to the next; 0 without any.
+/// The median of the positive steps between successive known times; 0 if there are none.
 fn typical_step(times: &[Option<i64>]) -> i64 {
     let mut steps: Vec<i64> =
         times.windows(2).filter_map(|pair| pair[1]?.checked_sub(pair[0]?)).filter(|&step| step > 0).collect();
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn good_times_stay() {
+    fn valid_times_are_unchanged() {
         assert_eq!(repair(&known(&[5, 10, 10, 40, 45]), None, None), [5, 10, 10, 40, 45]);
         assert!(repair(&[], None, None).is_empty());
         assert!(repair(&[None, None], Some(4), None).is_empty());
@@ -111,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn single_errors_throw_nothing_away() {
+    fn single_errors_are_interpolated() {
         assert_eq!(repair(&known(&[0, 10, 20, 3, 40, 50]), None, None), [0, 10, 20, 30, 40, 50]);
         assert_eq!(repair(&known(&[0, 10, 20, 9_000, 40, 50]), None, None), [0, 10, 20, 30, 40, 50]);
         assert_eq!(repair(&known(&[0, 10, 20, 19, 18, 50]), None, None), [0, 10, 20, 30, 40, 50]);
     }
 
     #[test]
-    fn joined_clocks_continue() {
+    fn restarted_clocks_continue() {
         assert_eq!(repair(&known(&[100, 110, 120, 100, 110]), None, None), [100, 110, 120, 130, 140]);
         assert_eq!(repair(&known(&[100, 110, 7, 17, 27]), None, None), [100, 110, 120, 130, 140]);
         let ahead = known(&[0, 10, 20, 9_000, 9_010]);
@@ -126,9 +128,8 @@ mod tests {
         assert_eq!(repair(&ahead, None, None), [0, 10, 20, 9_000, 9_010]);
     }
 
-    /// Whatever the times, the result has one ascending time per frame.
     #[test]
-    fn results_ascend() {
+    fn results_ascend_for_random_times() {
         let mut state = 7_u64;
         let mut next = |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

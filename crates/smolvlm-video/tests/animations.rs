@@ -1,4 +1,4 @@
-//! Animations and folders: no system library needed.
+//! Animations and folders, which need no system library.
 
 mod support;
 
@@ -9,25 +9,25 @@ use std::sync::Arc;
 use support::{clip, open_clip, read};
 
 #[test]
-fn animations_of_every_kind() {
+fn animations_of_all_formats_are_decoded() {
     for name in ["moving.gif", "moving.webp", "moving.apng"] {
         let mut video = open_clip(name);
         let metadata = *video.metadata();
         assert_eq!((metadata.frames, metadata.height, metadata.width), (12, 24, 32), "{name}");
-        let (stamps, looks) = read(video.as_mut(), &[0, 5, 11]).unwrap();
-        assert_eq!(looks, [0, 5, 11], "{name}");
+        let (stamps, recognized) = read(video.as_mut(), &[0, 5, 11]).unwrap();
+        assert_eq!(recognized, [0, 5, 11], "{name}");
         assert_eq!(stamps[0].time, Some(Ratio::whole(0)));
-        // GIF counts hundredths, WebP thousandths.
+        // Times in GIF are in 1/100 s, in WebP in 1/1000 s.
         let last = stamps[2].time.unwrap().as_f64();
         assert!((last - 11.0 / 8.0).abs() < 0.06, "{name}: {last}");
         let (fps, duration) = (metadata.fps.unwrap().as_f64(), metadata.duration.unwrap().as_f64());
         assert!((fps * duration - 12.0).abs() < 1e-9, "{name}");
-        // Asked again, it starts anew.
+        // A second read starts from the first frame.
         assert_eq!(read(video.as_mut(), &[3]).unwrap().1, [3], "{name}");
     }
 }
 
-/// Partial frames, blended and disposed of; their pixels against Pillow's are in smolvlm-image.
+/// Partial frames with blending and disposal; smolvlm-image compares their pixels with Pillow's.
 #[test]
 fn webp_frames_are_composed() {
     for name in ["webp_composed-0.webp", "webp_composed-13.webp", "webp_moving_alpha-11.webp"] {
@@ -55,7 +55,7 @@ fn webp_frames_are_composed() {
 }
 
 #[test]
-fn bytes_and_files_are_the_same() {
+fn bytes_and_files_give_the_same_frames() {
     let bytes: Arc<[u8]> = std::fs::read(clip("moving.gif")).unwrap().into();
     let mut video = open(VideoInput::Bytes(bytes), &Limits::default()).unwrap();
     assert_eq!(video.metadata(), open_clip("moving.gif").metadata());
@@ -84,7 +84,7 @@ fn a_folder_is_a_video_of_all_its_images() {
 }
 
 #[test]
-fn damage_is_an_error_or_a_picture() {
+fn damaged_animations_do_not_panic() {
     for name in ["moving.gif", "moving.webp", "moving.apng"] {
         let whole = std::fs::read(clip(name)).unwrap();
         for at in (0..whole.len()).step_by(3) {
@@ -100,7 +100,7 @@ fn damage_is_an_error_or_a_picture() {
 }
 
 #[test]
-fn limits_hold_for_animations() {
+fn animations_over_the_limits_are_errors() {
     let with = |limits: Limits| open(VideoInput::Path(&clip("moving.webp")), &limits).map(|_| ()).unwrap_err();
     let image = |max_pixels, max_bytes| smolvlm_image::Limits { max_pixels, max_bytes, ..Default::default() };
     for limits in [
@@ -115,9 +115,8 @@ fn limits_hold_for_animations() {
     assert!(matches!(slow, Error::File { source, .. } if matches!(*source, Error::Deadline { .. })));
 }
 
-/// Whole frames are used wherever a file is cut off behind the first one, and a note says so.
 #[test]
-fn cut_off_animations_give_their_whole_frames() {
+fn complete_frames_of_truncated_animations_are_used_with_a_note() {
     for (name, most) in [("moving.gif", 12), ("moving.webp", 12), ("moving.apng", 12), ("notrailer.gif", 5)] {
         let whole = std::fs::read(clip(name)).unwrap();
         let mut before = 0;
@@ -125,7 +124,7 @@ fn cut_off_animations_give_their_whole_frames() {
             let Ok(mut video) = open(VideoInput::Bytes(whole[..end].into()), &Limits::default()) else { continue };
             let frames = video.metadata().frames;
             assert!((before..=most).contains(&frames), "{name} {end}");
-            // The last bytes of all belong to no frame.
+            // The last bytes do not belong to a frame.
             if frames > 1 && frames < most {
                 assert_eq!(video.notes().len(), 1, "{name} {end}");
                 assert!(read(video.as_mut(), &[0, frames - 1]).is_ok(), "{name} {end}");
@@ -139,7 +138,7 @@ fn cut_off_animations_give_their_whole_frames() {
 }
 
 #[test]
-fn a_gif_without_its_last_byte_is_whole_but_for_that() {
+fn a_gif_without_a_trailer_has_all_frames_and_a_note() {
     let video = open_clip("notrailer.gif");
     assert_eq!((video.metadata().frames, video.metadata().duration), (5, Ratio::new(5, 2)));
     let note = video.notes()[0].to_string();

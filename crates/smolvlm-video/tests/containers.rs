@@ -1,4 +1,4 @@
-//! Containers: the right frames with the right times, whatever the file is like, by FFmpeg's libraries and by its programs.
+//! Containers: frames and times, decoded with FFmpeg's libraries and with its programs.
 
 mod support;
 
@@ -21,14 +21,14 @@ fn open_clip(open: Opener, name: &str) -> Box<dyn FrameSource> {
 }
 
 #[test]
-fn any_frames_in_any_container() {
+fn frames_of_all_containers_are_decoded() {
     for open in openers() {
         for name in ["plain.mp4", "transport.ts", "raw.h264", "ntsc.mkv", "packed.avi", "hidden-frames.webm"] {
             let mut video = open_clip(open, name);
             assert_eq!(video.metadata().frames, 40, "{name}");
             for indices in [&[0][..], &[39], &[7, 8, 9], &[0, 9, 19, 29, 39], &[3, 12, 38], &Vec::from_iter(0..40)] {
-                let (stamps, looks) = read(video.as_mut(), indices).unwrap();
-                assert_eq!(looks, indices, "{name}");
+                let (stamps, recognized) = read(video.as_mut(), indices).unwrap();
+                assert_eq!(recognized, indices, "{name}");
                 assert_eq!(stamps.iter().map(|stamp| stamp.index).collect::<Vec<_>>(), indices, "{name}");
             }
         }
@@ -46,22 +46,22 @@ fn rates_times_and_durations_are_exact() {
 
         let ntsc = open_clip(open, "ntsc.mkv");
         assert_eq!(ntsc.metadata().fps, Ratio::new(30_000, 1_001));
-        // Matroska counts milliseconds.
+        // Times in Matroska are in milliseconds.
         assert_eq!(ntsc.metadata().duration.map(|duration| duration.denominator() <= 1000), Some(true));
 
-        // A stream that was never finished says nothing about its length.
+        // An unfinished stream does not declare its length.
         assert_eq!(*open_clip(open, "live.mkv").metadata(), metadata(12, (8, 1), (3, 2)));
         assert_eq!(open_clip(open, "one-frame.mp4").metadata().frames, 1);
     }
 }
 
 #[test]
-fn frames_of_variable_rate_keep_their_own_times() {
+fn frames_of_variable_rate_keep_their_times() {
     for open in openers() {
         let mut video = open_clip(open, "variable.mkv");
         assert_eq!(video.metadata().frames, 10);
-        let (stamps, looks) = read(video.as_mut(), &[4, 5, 9]).unwrap();
-        assert_eq!(looks, [4, 5, 9]);
+        let (stamps, recognized) = read(video.as_mut(), &[4, 5, 9]).unwrap();
+        assert_eq!(recognized, [4, 5, 9]);
         let times: Vec<_> = stamps.iter().map(|stamp| stamp.time).collect();
         assert_eq!(times, [Ratio::new(1, 2), Ratio::new(21, 8), Ratio::new(25, 8)]);
         assert_eq!(stamps[1].seconds(video.metadata().fps), 2);
@@ -69,13 +69,13 @@ fn frames_of_variable_rate_keep_their_own_times() {
 }
 
 #[test]
-fn odd_sizes_and_turned_frames() {
+fn odd_sizes_and_rotations_are_supported() {
     for open in openers() {
         let mut odd = open_clip(open, "odd.mkv");
         assert_eq!((odd.metadata().height, odd.metadata().width), (17, 33));
         assert_eq!(read(odd.as_mut(), &[0, 5]).unwrap().1.len(), 2);
 
-        // Stored 32 high and 64 wide with a bright right half; turned to the left, the bright half is on top.
+        // Stored 32 high and 64 wide with a bright right half; rotated to the left, the bright half is at the top.
         let mut turned = open_clip(open, "turned.mp4");
         assert_eq!((turned.metadata().height, turned.metadata().width), (64, 32));
         let look = |_, image: &smolvlm_image::Rgb| {
@@ -106,10 +106,10 @@ fn colors_follow_the_matrix_of_the_stream() {
 }
 
 #[test]
-fn a_header_may_lie_about_its_frames() {
+fn wrong_frame_counts_in_headers_are_ignored() {
     for open in openers() {
         let mut bytes = std::fs::read(clip("packed.avi")).unwrap();
-        // dwTotalFrames of the main header, and dwLength of the stream's.
+        // dwTotalFrames in the main header, and dwLength in the stream header.
         let find = |bytes: &[u8], what: &[u8]| bytes.windows(4).position(|window| window == what).unwrap();
         let (main, stream) = (find(&bytes, b"avih") + 8 + 16, find(&bytes, b"strh") + 8 + 32);
         for lie in [0_u32, 7, 4000] {
@@ -123,7 +123,7 @@ fn a_header_may_lie_about_its_frames() {
 }
 
 #[test]
-fn files_without_pictures_say_so() {
+fn files_without_video_are_errors_that_name_their_streams() {
     for open in openers() {
         let error = open(VideoInput::Path(&clip("sound.m4a")), &Limits::default()).err().unwrap().to_string();
         assert!(error.contains("sound.m4a") && error.contains("no video stream") && error.contains("audio"), "{error}");
@@ -135,10 +135,10 @@ fn files_without_pictures_say_so() {
     }
 }
 
-/// Many bytes in turn are damaged; nothing may panic or hang.
+/// Damages one byte at a time; nothing may panic or hang.
 #[test]
-fn damaged_files_never_panic() {
-    // Starting programs takes its time.
+fn damaged_files_do_not_panic() {
+    // Starting programs is slow.
     let steps = if cfg!(feature = "ffmpeg") { [7, 331] } else { [331, 331] };
     for (open, step) in openers().into_iter().zip(steps) {
         for name in ["plain.mp4", "ntsc.mkv", "one-frame.mp4"] {
@@ -174,9 +174,9 @@ fn limits_and_deadlines_are_errors() {
     }
 }
 
-/// A playlist names other files; none of them may be opened.
+/// Playlists refer to other files, which must not be opened.
 #[test]
-fn playlists_open_nothing() {
+fn files_of_playlists_are_not_opened() {
     for open in openers() {
         let target = clip("plain.mp4").canonicalize().unwrap();
         for text in [

@@ -1,4 +1,4 @@
-//! Containers that are cut off, and times that are missing, wrong or start again.
+//! Truncated containers, and times that are missing, wrong or restart.
 
 mod support;
 
@@ -19,14 +19,14 @@ fn times(video: &dyn FrameSource) -> Vec<f64> {
     (0..video.metadata().frames).map(time).collect()
 }
 
-/// Frames that are sampled at one per second, but at most so many.
+/// The frames sampled at one per second, at most `most`.
 fn sampled(video: &dyn FrameSource, most: u32) -> Vec<usize> {
     let config = VideoProcessorConfig { fps: Some(1.0), num_frames: Some(most), ..VideoProcessorConfig::default() };
     FramePlan::new(video.metadata(), &config).indices
 }
 
 #[test]
-fn program_streams_have_their_true_length() {
+fn durations_of_program_streams_are_exact() {
     for open in openers() {
         let mut video = open_bytes(open, &bytes("ps10s.mpg")).unwrap();
         assert_eq!((video.metadata().frames, video.metadata().duration), (250, Some(Ratio::whole(10))));
@@ -43,7 +43,7 @@ fn program_streams_have_their_true_length() {
 }
 
 #[test]
-fn joined_recordings_continue() {
+fn times_of_concatenated_recordings_continue() {
     for open in openers() {
         let mut video = open_bytes(open, &bytes("transport.ts").repeat(2)).unwrap();
         assert_eq!((video.metadata().frames, video.metadata().duration), (80, Some(Ratio::whole(10))));
@@ -53,11 +53,11 @@ fn joined_recordings_continue() {
     }
 }
 
-/// `odd.mkv` with other times, in milliseconds, for its six frames at 0, 125, 250, ...
+/// `odd.mkv`, whose six frames are at 0, 125, 250, ... milliseconds, with some of these times changed.
 fn with_times(changed: &[(u16, u16)]) -> Vec<u8> {
     let mut bytes = bytes("odd.mkv");
     for &(from, to) in changed {
-        // A block of track 1, in which a key frame follows the time.
+        // The header of a block of track 1 with a key frame.
         let block = |time: u16| [0x81, (time >> 8) as u8, time as u8, 0x80];
         let at = bytes.windows(4).position(|window| window == block(from)).unwrap();
         bytes[at..at + 4].copy_from_slice(&block(to));
@@ -66,7 +66,7 @@ fn with_times(changed: &[(u16, u16)]) -> Vec<u8> {
 }
 
 #[test]
-fn single_wrong_times_throw_nothing_away() {
+fn single_wrong_times_are_repaired() {
     type Case<'a> = (&'a [(u16, u16)], [f64; 6]);
     let cases: [Case<'_>; 4] = [
         (&[], [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]),
@@ -98,9 +98,9 @@ fn equal_times_are_replaced_by_the_stream_rate() {
     }
 }
 
-/// Formats that do not announce how long a picture is.
+/// Formats that do not declare the size of a frame.
 #[test]
-fn a_partial_picture_at_the_end_is_no_frame() {
+fn a_partial_frame_at_the_end_is_dropped() {
     for open in openers() {
         for (name, cut, frames) in [("transport.ts", 100, 39), ("a.mpg", 700, 39), ("live.mkv", 5, 11)] {
             let whole = bytes(name);
@@ -119,18 +119,18 @@ fn a_partial_picture_at_the_end_is_no_frame() {
 }
 
 #[test]
-fn cut_off_files_give_their_whole_frames_and_a_note() {
+fn complete_frames_of_truncated_files_are_used_with_a_note() {
     for open in openers() {
-        for (name, frames, announced) in
+        for (name, frames, declared) in
             [("cut-90.mp4", 60, "of 80"), ("cut-faststart.mp4", 24, "of 80"), ("cut.flv", 23, "23 frames")]
         {
             let mut video = open_bytes(open, &bytes(name)).unwrap();
             assert_eq!(video.metadata().frames, frames, "{name}");
-            let looks = read(video.as_mut(), &[0, frames - 1]).unwrap().1;
-            assert!(looks[0] < looks[1], "{name}: {looks:?}");
+            let recognized = read(video.as_mut(), &[0, frames - 1]).unwrap().1;
+            assert!(recognized[0] < recognized[1], "{name}: {recognized:?}");
             let notes: Vec<String> = video.notes().iter().map(ToString::to_string).collect();
             assert!(
-                notes.len() == 1 && notes[0].contains("cut off") && notes[0].contains(announced),
+                notes.len() == 1 && notes[0].contains("cut off") && notes[0].contains(declared),
                 "{name}: {notes:?}"
             );
         }
@@ -151,10 +151,10 @@ fn a_missing_index_is_named() {
     }
 }
 
-/// Wherever a file is cut off, the frames that it announces can be read, to the last one.
+/// Wherever a file is truncated, all frames in its metadata can be read.
 #[test]
-fn files_cut_off_anywhere_give_frames_or_an_error() {
-    // Starting programs takes its time.
+fn files_truncated_anywhere_are_errors_or_readable() {
+    // Starting programs is slow.
     let steps = if cfg!(feature = "ffmpeg") { [13, 619] } else { [619, 619] };
     for (open, step) in openers().into_iter().zip(steps) {
         for name in ["cut-90.mp4", "transport.ts", "ntsc.mkv", "packed.avi", "hidden-frames.webm", "raw.h264", "a.mpg"]
@@ -173,7 +173,7 @@ fn files_cut_off_anywhere_give_frames_or_an_error() {
 }
 
 #[test]
-fn jpeg_files_in_a_row_are_a_video() {
+fn concatenated_jpeg_files_are_a_video() {
     let mkv = bytes("odd.mkv");
     let starts: Vec<usize> = (0..mkv.len() - 1).filter(|&at| mkv[at..].starts_with(b"\xff\xd8\xff")).collect();
     let jpegs: Vec<u8> = starts
@@ -186,8 +186,8 @@ fn jpeg_files_in_a_row_are_a_video() {
     for open in openers() {
         let mut video = open_bytes(open, &jpegs).unwrap();
         assert_eq!((video.metadata().frames, video.notes().len()), (6, 0));
-        let (stamps, looks) = read(video.as_mut(), &[0, 5]).unwrap();
-        assert!(looks[0] < looks[1]);
+        let (stamps, recognized) = read(video.as_mut(), &[0, 5]).unwrap();
+        assert!(recognized[0] < recognized[1]);
         assert_eq!(stamps[1].time, Ratio::new(1, 5));
         let cut = open_bytes(open, &jpegs[..jpegs.len() - 60]).unwrap();
         assert_eq!((cut.metadata().frames, cut.notes().len()), (5, 1));

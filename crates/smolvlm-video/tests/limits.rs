@@ -1,4 +1,4 @@
-//! Limits of images that are taken for videos.
+//! Limits of images that are opened as videos.
 
 mod support;
 

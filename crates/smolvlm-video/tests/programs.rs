@@ -1,11 +1,11 @@
-//! FFmpeg's programs against its libraries.
+//! Comparison of FFmpeg's programs with its libraries.
 
 mod support;
 
 use smolvlm_video::{Limits, VideoInput, open_with_programs};
 use support::{clip, openers};
 
-/// Every frame's pixels.
+/// The pixels of the frames.
 #[cfg(feature = "ffmpeg")]
 fn pixels(video: &mut dyn smolvlm_video::FrameSource, indices: &[usize]) -> Vec<smolvlm_image::Rgb> {
     let mut frames = Vec::new();
@@ -17,10 +17,10 @@ fn pixels(video: &mut dyn smolvlm_video::FrameSource, indices: &[usize]) -> Vec<
     frames
 }
 
-/// The same frames, times, notes and pixels, whether FFmpeg's libraries or its programs decode.
+/// Frames, times, notes and pixels are equal, whether decoded with FFmpeg's libraries or its programs.
 #[cfg(feature = "ffmpeg")]
 #[test]
-fn both_ways_are_the_same() {
+fn programs_and_libraries_agree() {
     if openers().len() < 2 {
         return;
     }
@@ -51,9 +51,9 @@ fn both_ways_are_the_same() {
     assert!(clips > 20, "{clips}");
 }
 
-/// Paths that look like options or other protocols are files all the same.
+/// Paths that look like options or other protocols.
 #[test]
-fn hostile_names_are_files() {
+fn hostile_file_names_are_opened_as_files() {
     if openers().is_empty() {
         return;
     }
@@ -63,21 +63,20 @@ fn hostile_names_are_files() {
         let path = folder.path().join(name);
         std::fs::write(&path, &bytes).unwrap();
         let mut video = open_with_programs(VideoInput::Path(&path), &Limits::default()).unwrap();
-        let mut seen = 0;
+        let mut count = 0;
         video
             .read(&[3, 30], &mut |_, _| {
-                seen += 1;
+                count += 1;
                 Ok(())
             })
             .unwrap();
-        assert_eq!((video.metadata().frames, seen), (40, 2), "{name}");
+        assert_eq!((video.metadata().frames, count), (40, 2), "{name}");
     }
 }
 
-/// Names that are not UTF-8 are names all the same.
 #[cfg(target_os = "linux")]
 #[test]
-fn names_are_bytes() {
+fn file_names_need_not_be_utf8() {
     use smolvlm_video::MediaKind;
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
@@ -99,9 +98,8 @@ fn names_are_bytes() {
     }
 }
 
-/// An error of the sink ends the program.
 #[test]
-fn an_error_of_the_sink_ends_the_work() {
+fn an_error_of_the_sink_ends_the_program() {
     if openers().is_empty() {
         return;
     }

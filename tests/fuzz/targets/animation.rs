@@ -1,4 +1,4 @@
-//! Animations (GIF, APNG, WebP): index and frames. Containers are FFmpeg's work and are not opened here.
+//! Animations (GIF, APNG, WebP): index and frames. Containers, which FFmpeg decodes, are not covered.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The JSON files of a checkpoint. What is accepted is valid, and survives being written and read.
+//! The JSON files of a checkpoint: accepted ones are valid and round-trip through serialization.
 
 #![no_main]
 
@@ -7,12 +7,12 @@ use smolvlm_config::{GenerationConfig, ModelConfig, ProcessorConfig};
 
 fuzz_target!(|text: &str| {
     if let Ok(config) = ModelConfig::from_json(text) {
-        assert_eq!(ModelConfig::from_json(&config.to_json()).expect("what was written can be read"), config);
+        assert_eq!(ModelConfig::from_json(&config.to_json()).expect("serialized JSON parses"), config);
     }
     if let Ok(config) = ProcessorConfig::from_json(text) {
-        assert_eq!(ProcessorConfig::from_json(&config.to_json()).expect("what was written can be read"), config);
+        assert_eq!(ProcessorConfig::from_json(&config.to_json()).expect("serialized JSON parses"), config);
     }
     if let Ok(config) = GenerationConfig::from_json(text) {
-        assert_eq!(GenerationConfig::from_json(&config.to_json()).expect("what was written can be read"), config);
+        assert_eq!(GenerationConfig::from_json(&config.to_json()).expect("serialized JSON parses"), config);
     }
 });

@@ -1,4 +1,4 @@
-//! Conversations in JSON, with their media URLs, under the policy for strangers.
+//! Conversations in JSON, with their media URLs, under the policy for untrusted input.
 
 #![no_main]
 

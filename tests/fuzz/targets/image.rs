@@ -1,4 +1,4 @@
-//! Image files of every format: the size that the header promises is the size of the pixels.
+//! Image files of every format: decoded pixels have the size in the header.
 
 #![no_main]
 
@@ -9,6 +9,6 @@ fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
     let size = dimensions(bytes, &limits);
     if let Ok(pixels) = decode(bytes, &limits) {
-        assert_eq!(size.expect("what decodes has a header"), (pixels.height(), pixels.width()));
+        assert_eq!(size.expect("a decodable image has a valid header"), (pixels.height(), pixels.width()));
     }
 });

@@ -1,4 +1,4 @@
-//! JPEG files: header and pixels. Bytes without the marker get it, so that mutations stay inside the decoder.
+//! JPEG files: header and pixels. The start marker is added if it is missing, so that mutations reach the decoder.
 
 #![no_main]
 

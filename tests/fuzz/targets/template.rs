@@ -1,4 +1,4 @@
-//! Chat templates: compiling and rendering end within their bounds.
+//! Chat templates: compiling and rendering stay within their limits.
 
 #![no_main]
 

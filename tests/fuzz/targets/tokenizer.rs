@@ -1,4 +1,4 @@
-//! `tokenizer.json` files: reading one, and encoding with what was read.
+//! `tokenizer.json` files: loading, and encoding with the result.
 
 #![no_main]
 

@@ -1,33 +1,33 @@
-//! A scratch folder, a random checkpoint, and the built binary.
-#![allow(dead_code)] // each test binary uses its own part
+//! A temporary folder, a random checkpoint, and the built binary.
+#![allow(dead_code)] // each test binary uses other parts
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The demo's picture.
+/// The image of the examples.
 pub fn harbour() -> Vec<u8> {
     test_file("corpus/harbour.jpg")
 }
 
-/// A file of the workspace's tests.
+/// The contents of a file in the repository's `tests/`.
 pub fn test_file(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(name)).unwrap()
 }
 
-/// A scratch folder that goes away with the value.
+/// A temporary folder. Dropping it deletes the folder.
 pub struct Workspace {
     folder: tempfile::TempDir,
 }
 
 impl Workspace {
-    /// With nothing in it.
+    /// An empty workspace.
     pub fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// With a small random checkpoint in it.
+    /// A workspace with a small random checkpoint.
     pub fn with_checkpoint() -> Self {
         let workspace = Self::empty();
         let output = workspace.run(&["random", "--preset", "tiny", "--out", &workspace.checkpoint()]);
@@ -35,7 +35,7 @@ impl Workspace {
         workspace
     }
 
-    /// The checkpoint's folder.
+    /// The path of the checkpoint.
     pub fn checkpoint(&self) -> String {
         self.path("checkpoint")
     }
@@ -52,7 +52,7 @@ impl Workspace {
         path
     }
 
-    /// What lies in the folder, sorted.
+    /// The names of the folder's entries, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<String> =
@@ -61,13 +61,13 @@ impl Workspace {
         names
     }
 
-    /// The binary in the folder, where no hub can be reached.
+    /// A command that runs the binary in the folder, in offline mode.
     pub fn command(&self, args: &[&str]) -> Command {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_smolvlm"));
         let mut command = Command::new(binary);
         command.args(args).current_dir(self.folder.path());
         command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.folder.path().join("hub"));
-        // Looking for graphics cards takes time, and some drivers talk.
+        // Enumerating GPUs takes time, and some drivers print messages.
         command.env("SMOLVLM_DEVICE", "cpu");
         command
     }
@@ -79,11 +79,11 @@ impl Workspace {
 
     /// Runs the binary with these lines on stdin.
     pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
-        self.talk(self.command(args), input)
+        self.run_command(self.command(args), input)
     }
 
     /// Runs a command with these lines on stdin.
-    pub fn talk(&self, mut command: Command, input: &[u8]) -> Output {
+    pub fn run_command(&self, mut command: Command, input: &[u8]) -> Output {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
@@ -97,7 +97,7 @@ impl Workspace {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs the binary, which must fail as a good program does, and returns the one line on stderr.
+    /// Runs the binary, which must fail with exit code 1 and no stdout, and returns its one line of stderr.
     pub fn fails(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -1,7 +1,7 @@
 //! Arithmetic-coded scans (ITU-T T.81, annex D, F.2.4 and G.2).
 
 use super::entropy::{Block, Part};
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Layout, ScanHeader};
 use super::restarts::Restarts;
 use super::segments::Tables;
@@ -14,7 +14,6 @@ const EVEN: u8 = 113;
 /// States of the probability estimation (table D.3): the interval size of the less probable symbol (LPS), the next
 /// states after the LPS and the more probable symbol (MPS), and whether LPS and MPS are exchanged. The last entry is
 /// the fixed state of F.1.4.3.
-/// that symbol and after the other one, and whether the two then change roles. The last is the fixed state of F.1.4.3.
 #[rustfmt::skip]
 const STATES: [(u16, u8, u8, bool); 114] = [
     (0x5a1d, 1, 1, true), (0x2586, 14, 2, false), (0x1114, 16, 3, false), (0x080b, 18, 4, false),
@@ -65,7 +64,7 @@ impl Coder {
     }
 
     /// Decodes a decision with the statistics in `bin`: the state, and the more probable symbol in the highest bit.
-    fn decide(&mut self, source: &mut Source<'_>, bin: &mut u8) -> Result<bool, Halt> {
+    fn decide(&mut self, source: &mut Source<'_>, bin: &mut u8) -> Result<bool, ReadError> {
         while self.size < 0x8000 {
             self.ahead -= 1;
             if self.ahead < 0 {
@@ -108,7 +107,7 @@ impl Coder {
 }
 
 /// The next byte of the scan; 0 after its end.
-fn next_byte(source: &mut Source<'_>) -> Result<u8, Halt> {
+fn next_byte(source: &mut Source<'_>) -> Result<u8, ReadError> {
     if source.marker != 0 {
         return Ok(0);
     }
@@ -176,12 +175,12 @@ impl ArithmeticScan {
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
         source.fixed = true;
-        let result = self.decode(source, layout, blocks, places);
+        let result = self.decode(source, layout, blocks, indices);
         source.fixed = false;
-        if result == Err(Halt::Window) {
+        if result == Err(ReadError::Suspended) {
             source.grow()?;
             return Err(JpegError::LongArithmetic.into());
         }
@@ -193,8 +192,8 @@ impl ArithmeticScan {
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
         if self.restarts.due() {
             self.restarts.pass(source)?;
             self.dc_bins.fill([0; 64]);
@@ -209,9 +208,9 @@ impl ArithmeticScan {
         }
         match self.part {
             Part::All => {
-                for (&slot, &place) in layout.slot_of.iter().zip(places) {
-                    let sound = self.dc(source, slot, &mut blocks[place])?
-                        && self.ac(source, self.numbers[slot].1, &mut blocks[place])?;
+                for (&slot, &index) in layout.slot_of.iter().zip(indices) {
+                    let sound = self.dc(source, slot, &mut blocks[index])?
+                        && self.ac(source, self.numbers[slot].1, &mut blocks[index])?;
                     if !sound {
                         self.damaged = true;
                         return Ok(());
@@ -219,28 +218,28 @@ impl ArithmeticScan {
                 }
             }
             Part::DcFirst => {
-                for (&slot, &place) in layout.slot_of.iter().zip(places) {
-                    if !self.dc(source, slot, &mut blocks[place])? {
+                for (&slot, &index) in layout.slot_of.iter().zip(indices) {
+                    if !self.dc(source, slot, &mut blocks[index])? {
                         self.damaged = true;
                         return Ok(());
                     }
                 }
             }
             Part::DcRefine => {
-                for &place in places {
+                for &index in indices {
                     if self.coder.decide(source, &mut { EVEN })? {
-                        blocks[place][0] |= 1 << self.shift;
+                        blocks[index][0] |= 1 << self.shift;
                     }
                 }
             }
-            Part::AcFirst => self.damaged = !self.ac(source, self.numbers[0].1, &mut blocks[places[0]])?,
-            Part::AcRefine => self.damaged = !self.ac_refine(source, &mut blocks[places[0]])?,
+            Part::AcFirst => self.damaged = !self.ac(source, self.numbers[0].1, &mut blocks[indices[0]])?,
+            Part::AcRefine => self.damaged = !self.ac_refine(source, &mut blocks[indices[0]])?,
         }
         Ok(())
     }
 
     /// Decodes a DC coefficient; false for invalid data.
-    fn dc(&mut self, source: &mut Source<'_>, slot: usize, block: &mut Block) -> Result<bool, Halt> {
+    fn dc(&mut self, source: &mut Source<'_>, slot: usize, block: &mut Block) -> Result<bool, ReadError> {
         let number = self.numbers[slot].0;
         let (bins, coder) = (&mut self.dc_bins[number], &mut self.coder);
         let mut bin = self.context[slot];
@@ -277,7 +276,7 @@ impl ArithmeticScan {
     }
 
     /// Decodes the AC coefficients of a band; false for invalid data.
-    fn ac(&mut self, source: &mut Source<'_>, number: usize, block: &mut Block) -> Result<bool, Halt> {
+    fn ac(&mut self, source: &mut Source<'_>, number: usize, block: &mut Block) -> Result<bool, ReadError> {
         let (bins, coder) = (&mut self.ac_bins[number], &mut self.coder);
         let mut k = self.first;
         while k <= self.last {
@@ -313,7 +312,7 @@ impl ArithmeticScan {
     }
 
     /// Refines the AC coefficients of a band by one bit; false for invalid data.
-    fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<bool, Halt> {
+    fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<bool, ReadError> {
         let (bins, coder) = (&mut self.ac_bins[self.numbers[0].1], &mut self.coder);
         let plus = 1i16 << self.shift;
         let end = (1..=self.last).rev().find(|&k| block[usize::from(NATURAL[k])] != 0).unwrap_or(0);
@@ -347,7 +346,7 @@ impl ArithmeticScan {
 }
 
 /// Decodes the bits below the highest one of a magnitude (figure F.24), and adds one.
-fn pattern(coder: &mut Coder, source: &mut Source<'_>, bin: &mut u8, magnitude: i32) -> Result<i32, Halt> {
+fn pattern(coder: &mut Coder, source: &mut Source<'_>, bin: &mut u8, magnitude: i32) -> Result<i32, ReadError> {
     let (mut value, mut bit) = (magnitude, magnitude >> 1);
     while bit != 0 {
         if coder.decide(source, bin)? {

@@ -2,14 +2,14 @@
 
 use super::entropy::Block;
 use super::frame::SIDE;
-use super::lanes::{FRACTION, PIXELS, SHIFTS, Samples, factors};
+use super::simd::{FRACTION, JpegSimd, PIXELS, SHIFTS, factors};
 use pulp::x86::V3;
 #[cfg(target_arch = "x86")]
 use std::arch::x86::{__m128i, __m256i};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m128i, __m256i};
 
-impl Samples for V3 {
+impl JpegSimd for V3 {
     #[inline(always)]
     fn inverse_transform(self, block: &Block, steps: &Block) -> [[u8; SIDE]; SIDE] {
         let (sse, avx) = (self.sse2, self.avx);
@@ -64,48 +64,48 @@ impl Samples for V3 {
 
 /// For each third of 16 interleaved pixels and each channel: the pixel that a byte comes from, or 0x80.
 const PLACES: [[[u8; 16]; 3]; 3] = {
-    let mut places = [[[0x80; 16]; 3]; 3];
+    let mut indices = [[[0x80; 16]; 3]; 3];
     let mut at = 0;
     while at < 48 {
-        places[at / 16][at % 3][at % 16] = (at / 3) as u8;
+        indices[at / 16][at % 3][at % 16] = (at / 3) as u8;
         at += 1;
     }
-    places
+    indices
 };
 
 /// Transforms columns of 16-bit integers.
 #[inline(always)]
-fn pass<const SHIFT: i32>(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
-    let (sse, avx, simd) = (lanes.sse2, lanes.avx, lanes.avx2);
-    let even = pair(lanes, rows[2], rows[6]);
-    let even = [dot(lanes, even, factors::EVEN[0]), dot(lanes, even, factors::EVEN[1])];
-    let sum = simd._mm256_slli_epi32::<FRACTION>(simd._mm256_cvtepi16_epi32(sse._mm_add_epi16(rows[0], rows[4])));
+fn pass<const SHIFT: i32>(simd: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
+    let (sse, avx, avx2) = (simd.sse2, simd.avx, simd.avx2);
+    let even = pair(simd, rows[2], rows[6]);
+    let even = [dot(simd, even, factors::EVEN[0]), dot(simd, even, factors::EVEN[1])];
+    let sum = avx2._mm256_slli_epi32::<FRACTION>(avx2._mm256_cvtepi16_epi32(sse._mm_add_epi16(rows[0], rows[4])));
     let difference =
-        simd._mm256_slli_epi32::<FRACTION>(simd._mm256_cvtepi16_epi32(sse._mm_sub_epi16(rows[0], rows[4])));
+        avx2._mm256_slli_epi32::<FRACTION>(avx2._mm256_cvtepi16_epi32(sse._mm_sub_epi16(rows[0], rows[4])));
     let evens = [
-        simd._mm256_add_epi32(sum, even[0]),
-        simd._mm256_add_epi32(difference, even[1]),
-        simd._mm256_sub_epi32(difference, even[1]),
-        simd._mm256_sub_epi32(sum, even[0]),
+        avx2._mm256_add_epi32(sum, even[0]),
+        avx2._mm256_add_epi32(difference, even[1]),
+        avx2._mm256_sub_epi32(difference, even[1]),
+        avx2._mm256_sub_epi32(sum, even[0]),
     ];
-    let shared = pair(lanes, sse._mm_add_epi16(rows[7], rows[3]), sse._mm_add_epi16(rows[5], rows[1]));
-    let shared = [dot(lanes, shared, factors::SHARED[0]), dot(lanes, shared, factors::SHARED[1])];
-    let (outer, inner) = (pair(lanes, rows[7], rows[1]), pair(lanes, rows[5], rows[3]));
+    let shared = pair(simd, sse._mm_add_epi16(rows[7], rows[3]), sse._mm_add_epi16(rows[5], rows[1]));
+    let shared = [dot(simd, shared, factors::SHARED[0]), dot(simd, shared, factors::SHARED[1])];
+    let (outer, inner) = (pair(simd, rows[7], rows[1]), pair(simd, rows[5], rows[3]));
     let odds = [
-        simd._mm256_add_epi32(dot(lanes, outer, factors::OUTER[1]), shared[1]),
-        simd._mm256_add_epi32(dot(lanes, inner, factors::INNER[1]), shared[0]),
-        simd._mm256_add_epi32(dot(lanes, inner, factors::INNER[0]), shared[1]),
-        simd._mm256_add_epi32(dot(lanes, outer, factors::OUTER[0]), shared[0]),
+        avx2._mm256_add_epi32(dot(simd, outer, factors::OUTER[1]), shared[1]),
+        avx2._mm256_add_epi32(dot(simd, inner, factors::INNER[1]), shared[0]),
+        avx2._mm256_add_epi32(dot(simd, inner, factors::INNER[0]), shared[1]),
+        avx2._mm256_add_epi32(dot(simd, outer, factors::OUTER[0]), shared[0]),
     ];
     let half = avx._mm256_set1_epi32(1 << (SHIFT - 1));
     let mut out = rows;
     for at in 0..4 {
-        let even = simd._mm256_add_epi32(evens[at], half);
-        let first = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_add_epi32(even, odds[at]));
-        let last = simd._mm256_srai_epi32::<SHIFT>(simd._mm256_sub_epi32(even, odds[at]));
+        let even = avx2._mm256_add_epi32(evens[at], half);
+        let first = avx2._mm256_srai_epi32::<SHIFT>(avx2._mm256_add_epi32(even, odds[at]));
+        let last = avx2._mm256_srai_epi32::<SHIFT>(avx2._mm256_sub_epi32(even, odds[at]));
         // Packing saturates and leaves quarters in the order 0, 2, 1, 3.
         let packed: [__m128i; 2] =
-            pulp::cast(simd._mm256_permute4x64_epi64::<0xd8>(simd._mm256_packs_epi32(first, last)));
+            pulp::cast(avx2._mm256_permute4x64_epi64::<0xd8>(avx2._mm256_packs_epi32(first, last)));
         (out[at], out[SIDE - 1 - at]) = (packed[0], packed[1]);
     }
     out
@@ -113,21 +113,21 @@ fn pass<const SHIFT: i32>(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
 
 /// Interleaves the values of two rows.
 #[inline(always)]
-fn pair(lanes: V3, first: __m128i, second: __m128i) -> __m256i {
-    let (low, high) = (lanes.sse2._mm_unpacklo_epi16(first, second), lanes.sse2._mm_unpackhi_epi16(first, second));
-    lanes.avx._mm256_set_m128i(high, low)
+fn pair(simd: V3, first: __m128i, second: __m128i) -> __m256i {
+    let (low, high) = (simd.sse2._mm_unpacklo_epi16(first, second), simd.sse2._mm_unpackhi_epi16(first, second));
+    simd.avx._mm256_set_m128i(high, low)
 }
 
 /// `first * factors.0 + second * factors.1` for each pair.
 #[inline(always)]
-fn dot(lanes: V3, pairs: __m256i, factors: (i16, i16)) -> __m256i {
+fn dot(simd: V3, pairs: __m256i, factors: (i16, i16)) -> __m256i {
     let factors = i32::from(factors.1) << 16 | i32::from(factors.0 as u16);
-    lanes.avx2._mm256_madd_epi16(pairs, lanes.avx._mm256_set1_epi32(factors))
+    simd.avx2._mm256_madd_epi16(pairs, simd.avx._mm256_set1_epi32(factors))
 }
 
 #[inline(always)]
-fn transpose(lanes: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
-    let sse = lanes.sse2;
+fn transpose(simd: V3, rows: [__m128i; SIDE]) -> [__m128i; SIDE] {
+    let sse = simd.sse2;
     let mut rows = rows;
     // Interleaving the lower half with the upper one three times transposes 8 x 8.
     for _ in 0..3 {

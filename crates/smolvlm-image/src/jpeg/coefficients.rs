@@ -40,23 +40,23 @@ impl Coefficients {
 
     /// Indices of the blocks of the first MCU of a row, and the stride to those of the next MCU. `row` counts MCU rows
     /// of the frame, `inner` the scan's rows within one of them.
-    pub(crate) fn places(
+    pub(crate) fn indices(
         &self,
         frame: &Frame,
         scan: &ScanHeader,
         layout: &Layout,
         (row, inner): (usize, usize),
     ) -> Vec<(usize, usize)> {
-        let mut places = Vec::with_capacity(layout.slot_of.len());
+        let mut indices = Vec::with_capacity(layout.slot_of.len());
         for (slot, &(across, down)) in scan.slots.iter().zip(&layout.units) {
             let grid = self.grids[slot.component];
             let top = row * frame.components[slot.component].v + inner;
             for y in 0..down {
                 let first = grid.start + (top + y) * grid.columns;
-                places.extend((first..first + across).map(|place| (place, across)));
+                indices.extend((first..first + across).map(|index| (index, across)));
             }
         }
-        places
+        indices
     }
 
     /// DC coefficients around a block of a component, in row `inner` of an MCU row. The image boundary follows libjpeg,

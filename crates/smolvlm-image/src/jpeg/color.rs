@@ -1,8 +1,8 @@
 //! Color conversion of JPEG files to RGB, compatible with libjpeg and, for CMYK, Pillow.
 
 use super::frame::Frame;
-use super::lanes::{PIXELS, Samples};
 use super::segments::ColorMarkers;
+use super::simd::{JpegSimd, PIXELS};
 
 /// The color space of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +36,14 @@ impl Color {
         })
     }
 
-    /// Samples per pixel after conversion.
+    /// JpegSimd per pixel after conversion.
     pub(crate) fn channels(self) -> usize {
         if let Color::Raw(count) = self { count } else { 3 }
     }
 
     /// Converts a row. `rows` are the components, `out` the pixels.
     #[inline(always)]
-    pub(crate) fn convert<L: Samples>(self, lanes: L, rows: [&[u8]; 4], out: &mut [u8]) {
+    pub(crate) fn convert<L: JpegSimd>(self, simd: L, rows: [&[u8]; 4], out: &mut [u8]) {
         if let Color::Raw(count) = self {
             for (channel, row) in rows.iter().enumerate().take(count) {
                 out.iter_mut().skip(channel).step_by(count).zip(*row).for_each(|(out, &sample)| *out = sample);
@@ -52,32 +52,32 @@ impl Color {
         }
         let (chunks, rest) = out.as_chunks_mut().0.as_chunks_mut::<PIXELS>();
         for (at, chunk) in chunks.iter_mut().enumerate() {
-            *chunk = self.pixels(lanes, rows.map(|row| load(row, at * PIXELS)));
+            *chunk = self.pixels(simd, rows.map(|row| load(row, at * PIXELS)));
         }
         if !rest.is_empty() {
             let start = chunks.len() * PIXELS;
-            let pixels = self.pixels(lanes, rows.map(|row| load(row, start)));
+            let pixels = self.pixels(simd, rows.map(|row| load(row, start)));
             rest.copy_from_slice(&pixels[..rest.len()]);
         }
     }
 
     #[inline(always)]
-    fn pixels<L: Samples>(self, lanes: L, samples: [[u8; PIXELS]; 4]) -> [[u8; 3]; PIXELS] {
+    fn pixels<L: JpegSimd>(self, simd: L, samples: [[u8; PIXELS]; 4]) -> [[u8; 3]; PIXELS] {
         let [first, second, third, black] = samples;
         match self {
-            Color::Gray => lanes.interleave([first; 3]),
-            Color::Rgb | Color::Raw(_) => lanes.interleave([first, second, third]),
-            Color::YCbCr => lanes.interleave(rgb(&first, &second, &third)),
-            Color::Cmyk => lanes.interleave([first, second, third].map(|ink| paint(&ink, &black))),
+            Color::Gray => simd.interleave([first; 3]),
+            Color::Rgb | Color::Raw(_) => simd.interleave([first, second, third]),
+            Color::YCbCr => simd.interleave(rgb(&first, &second, &third)),
+            Color::Cmyk => simd.interleave([first, second, third].map(|ink| ink_to_rgb(&ink, &black))),
             Color::Ycck => {
                 let inks = rgb(&first, &second, &third).map(|channel| channel.map(|sample| 255 - sample));
-                lanes.interleave(inks.map(|ink| paint(&ink, &black)))
+                simd.interleave(inks.map(|ink| ink_to_rgb(&ink, &black)))
             }
         }
     }
 }
 
-/// Samples of a row from `start` on; missing samples are 0.
+/// JpegSimd of a row from `start` on; missing samples are 0.
 #[inline(always)]
 fn load(row: &[u8], start: usize) -> [u8; PIXELS] {
     let row = row.get(start..).unwrap_or_default();
@@ -116,7 +116,7 @@ fn rgb(y: &[u8; PIXELS], cb: &[u8; PIXELS], cr: &[u8; PIXELS]) -> [[u8; PIXELS];
 /// An RGB channel from an ink and black. Files store inverted values, like Adobe's programs (`cmyk2rgb` of Pillow 13,
 /// libImaging/Convert.c).
 #[inline(always)]
-fn paint(ink: &[u8; PIXELS], black: &[u8; PIXELS]) -> [u8; PIXELS] {
+fn ink_to_rgb(ink: &[u8; PIXELS], black: &[u8; PIXELS]) -> [u8; PIXELS] {
     let mut out = [0; PIXELS];
     for (out, (&ink, &black)) in out.iter_mut().zip(ink.iter().zip(black)) {
         let product = u16::from(255 - ink) * u16::from(black) + 128;

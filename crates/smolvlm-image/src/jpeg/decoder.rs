@@ -3,7 +3,7 @@
 use super::coefficients::Coefficients;
 use super::color::Color;
 use super::entropy::{Block, Entropy};
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Frame, Layout, MAX_MCU_BLOCKS, Process, ScanHeader};
 use super::lossless;
 use super::output::Output;
@@ -11,7 +11,7 @@ use super::progress::{Progress, Smoothing};
 use super::segments::{Event, Headers};
 use super::smooth::smooth;
 use super::source::Source;
-use crate::lanes::{Lanes, Work, dispatch};
+use crate::simd::{Simd, Work, dispatch};
 
 /// Maximum number of scans per file. Encoders write about ten; refining 64 coefficients bit by bit takes fewer than
 /// this.
@@ -38,7 +38,7 @@ impl<'a> Decoder<'a> {
     pub(crate) fn open(mut source: Source<'a>, color: Option<Color>) -> Result<(Self, ScanHeader), JpegError> {
         let mut headers = Headers::default();
         let scan = loop {
-            match headers.read(&mut source).map_err(Halt::into_error)? {
+            match headers.read(&mut source).map_err(ReadError::into_error)? {
                 Event::Scan(scan) => break scan,
                 // A tables-only datastream before the image.
                 Event::End if headers.frame.is_none() => headers.begin_again(),
@@ -114,9 +114,9 @@ impl<'a> Decoder<'a> {
         }
         self.source.fixed = true;
         match self.headers.read(&mut self.source) {
-            Ok(Event::End) | Err(Halt::Window) => Ok(()),
+            Ok(Event::End) | Err(ReadError::Suspended) => Ok(()),
             Ok(Event::Scan(_)) => Err(JpegError::Marker(0xda)),
-            Err(Halt::Error(error)) => Err(error),
+            Err(ReadError::Invalid(error)) => Err(error),
         }
     }
 
@@ -137,8 +137,8 @@ impl<'a> Decoder<'a> {
                 return Err(JpegError::TooManyScans { scans: scan.number, blocks: visits });
             }
             let last_row = self.scan(&scan, &layout, &mut entropy, &mut coefficients);
-            progress.last_row = last_row.map_err(Halt::into_error)?.unwrap_or(progress.last_row);
-            match self.headers.read(&mut self.source).map_err(Halt::into_error)? {
+            progress.last_row = last_row.map_err(ReadError::into_error)?.unwrap_or(progress.last_row);
+            match self.headers.read(&mut self.source).map_err(ReadError::into_error)? {
                 Event::Scan(next) => scan = next,
                 Event::End => break,
             }
@@ -160,14 +160,14 @@ impl<'a> Decoder<'a> {
         layout: &Layout,
         entropy: &mut Entropy,
         coefficients: &mut Coefficients,
-    ) -> Result<Option<usize>, Halt> {
+    ) -> Result<Option<usize>, ReadError> {
         let mut last_row = None;
         for row in 0..self.frame.mcu_rows() {
             for inner in 0..layout.rows(&self.frame, scan, row) {
-                let places = coefficients.places(&self.frame, scan, layout, (row, inner));
+                let indices = coefficients.indices(&self.frame, scan, layout, (row, inner));
                 let (source, blocks) = (&mut self.source, &mut coefficients.blocks[..]);
                 let mut result = Ok(false);
-                dispatch(ReadRow { source, layout, entropy, blocks, places: &places, result: &mut result });
+                dispatch(ReadRow { source, layout, entropy, blocks, indices: &indices, result: &mut result });
                 if result? {
                     last_row = Some(row);
                 }
@@ -189,26 +189,26 @@ struct ReadRow<'w, 'a> {
     layout: &'w Layout,
     entropy: &'w mut Entropy,
     blocks: &'w mut [Block],
-    /// See `Coefficients::places`.
-    places: &'w [(usize, usize)],
-    result: &'w mut Result<bool, Halt>,
+    /// See `Coefficients::indices`.
+    indices: &'w [(usize, usize)],
+    result: &'w mut Result<bool, ReadError>,
 }
 
 impl ReadRow<'_, '_> {
     #[inline(always)]
-    fn read(&mut self) -> Result<bool, Halt> {
+    fn read(&mut self) -> Result<bool, ReadError> {
         let mut has_data = false;
-        let mut places = [0; MAX_MCU_BLOCKS];
-        let places = &mut places[..self.places.len()];
+        let mut indices = [0; MAX_MCU_BLOCKS];
+        let indices = &mut indices[..self.indices.len()];
         for column in 0..self.layout.columns {
-            for (place, &(first, apart)) in places.iter_mut().zip(self.places) {
-                *place = first + column * apart;
+            for (index, &(first, apart)) in indices.iter_mut().zip(self.indices) {
+                *index = first + column * apart;
             }
-            has_data |= !self.entropy.is_starved();
-            while let Err(halt) = self.entropy.mcu(self.source, self.layout, self.blocks, places) {
-                match halt {
-                    Halt::Window => self.source.grow()?,
-                    Halt::Error(error) => return Err(error.into()),
+            has_data |= !self.entropy.is_exhausted();
+            while let Err(error) = self.entropy.mcu(self.source, self.layout, self.blocks, indices) {
+                match error {
+                    ReadError::Suspended => self.source.grow()?,
+                    ReadError::Invalid(error) => return Err(error.into()),
                 }
             }
         }
@@ -218,7 +218,7 @@ impl ReadRow<'_, '_> {
 
 impl Work for ReadRow<'_, '_> {
     #[inline(always)]
-    fn run<L: Lanes>(mut self, _: L) {
+    fn run<L: Simd>(mut self, _: L) {
         *self.result = self.read();
     }
 }
@@ -237,8 +237,8 @@ struct DecodeRow<'w, 'a> {
 
 impl Work for DecodeRow<'_, '_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        const PLACES: [usize; MAX_MCU_BLOCKS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+    fn run<L: Simd>(self, simd: L) {
+        const INDICES: [usize; MAX_MCU_BLOCKS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
         let Decoder { source, frame, .. } = self.decoder;
         let mut blocks = [[0; 64]; MAX_MCU_BLOCKS];
         let count = self.layout.slot_of.len();
@@ -246,15 +246,15 @@ impl Work for DecodeRow<'_, '_> {
             for column in 0..self.layout.columns {
                 loop {
                     blocks[..count].fill([0; 64]);
-                    match self.entropy.mcu(source, self.layout, &mut blocks, &PLACES[..count]) {
+                    match self.entropy.mcu(source, self.layout, &mut blocks, &INDICES[..count]) {
                         Ok(()) => break,
-                        Err(Halt::Window) => {
+                        Err(ReadError::Suspended) => {
                             if let Err(error) = source.grow() {
                                 *self.result = Err(error);
                                 return;
                             }
                         }
-                        Err(Halt::Error(error)) => {
+                        Err(ReadError::Invalid(error)) => {
                             *self.result = Err(error);
                             return;
                         }
@@ -269,14 +269,14 @@ impl Work for DecodeRow<'_, '_> {
                             // MCUs at the edges contain blocks outside the image.
                             let at = (column * across + x, self.row * component.v + inner + y);
                             if at.0 < component.units_x && at.1 < component.units_y {
-                                self.output.block(lanes, slot.component, at, block, steps);
+                                self.output.block(simd, slot.component, at, block, steps);
                             }
                         }
                     }
                 }
             }
         }
-        self.output.strip_done(lanes, self.row);
+        self.output.strip_done(simd, self.row);
     }
 }
 
@@ -292,7 +292,7 @@ struct TransformRow<'w> {
 
 impl Work for TransformRow<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Simd>(self, simd: L) {
         for (index, component) in self.frame.components.iter().enumerate() {
             let top = self.row * component.v;
             let rows = component.v.min(component.units_y - top);
@@ -305,13 +305,13 @@ impl Work for TransformRow<'_> {
                             let mut block = *block;
                             let neighbors = self.coefficients.neighbors(self.frame, index, x, (self.row, inner, rows));
                             smooth(&mut block, &neighbors, smoothing.missing(index, self.row), steps);
-                            self.output.block(lanes, index, at, &block, &self.steps[index]);
+                            self.output.block(simd, index, at, &block, &self.steps[index]);
                         }
-                        _ => self.output.block(lanes, index, at, block, &self.steps[index]),
+                        _ => self.output.block(simd, index, at, block, &self.steps[index]),
                     }
                 }
             }
         }
-        self.output.strip_done(lanes, self.row);
+        self.output.strip_done(simd, self.row);
     }
 }

@@ -1,7 +1,7 @@
 //! Entropy decoding of a scan.
 
 use super::arithmetic::ArithmeticScan;
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Frame, Layout, Process, ScanHeader};
 use super::huffman_scan::HuffmanScan;
 use super::segments::Tables;
@@ -71,29 +71,29 @@ impl Entropy {
 
     /// Whether the data of the current interval is exhausted.
     #[inline(always)]
-    pub(crate) fn is_starved(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         match self {
-            Entropy::Huffman(scan) => scan.is_starved(),
+            Entropy::Huffman(scan) => scan.is_exhausted(),
             Entropy::Arithmetic(_) => false,
         }
     }
 
-    /// Decodes an MCU into the blocks at `places`. Coefficients that are not in the data are unchanged.
+    /// Decodes an MCU into the blocks at `indices`. Coefficients that are not in the data are unchanged.
     ///
     /// # Errors
     ///
-    /// [`Halt::Window`] at the end of the window, without side effects: extend it and repeat.
+    /// [`ReadError::Suspended`] at the end of the window, without side effects: extend it and repeat.
     #[inline(always)]
     pub(crate) fn mcu(
         &mut self,
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
         match self {
-            Entropy::Huffman(scan) => scan.mcu(source, layout, blocks, places),
-            Entropy::Arithmetic(scan) => scan.mcu(source, layout, blocks, places),
+            Entropy::Huffman(scan) => scan.mcu(source, layout, blocks, indices),
+            Entropy::Arithmetic(scan) => scan.mcu(source, layout, blocks, indices),
         }
     }
 }

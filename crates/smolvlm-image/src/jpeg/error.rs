@@ -39,27 +39,27 @@ pub(crate) enum JpegError {
     LongArithmetic,
 }
 
-/// Reason to stop decoding: an error, or the end of the input window (see `Source`).
+/// Reason to stop reading: an error, or the end of the input window (see `Source`), at which libjpeg suspends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Halt {
+pub(crate) enum ReadError {
     /// The input window is exhausted; the step can be repeated with a larger one.
-    Window,
+    Suspended,
     /// The file cannot be decoded.
-    Error(JpegError),
+    Invalid(JpegError),
 }
 
-impl From<JpegError> for Halt {
+impl From<JpegError> for ReadError {
     fn from(error: JpegError) -> Self {
-        Halt::Error(error)
+        ReadError::Invalid(error)
     }
 }
 
-impl Halt {
+impl ReadError {
     /// Converts to an error, for steps whose window cannot be extended.
     pub(crate) fn into_error(self) -> JpegError {
         match self {
-            Halt::Window => JpegError::Truncated,
-            Halt::Error(error) => error,
+            ReadError::Suspended => JpegError::Truncated,
+            ReadError::Invalid(error) => error,
         }
     }
 }

@@ -73,7 +73,7 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// Sizes or factors that the reference refuses.
+    /// Sizes or factors that the reference rejects.
     pub(crate) fn lay_out(&mut self) -> Result<(), JpegError> {
         if self.width > MAX_SIDE || self.height > MAX_SIDE {
             return Err(JpegError::Unsupported("a JPEG image of more than 65500 pixels in width or height"));

@@ -4,7 +4,7 @@ use super::error::JpegError;
 
 /// Information from the segments before the first scan.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct HeaderInfo {
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// First bytes of the ICC segment with the lowest sort order.
@@ -16,11 +16,11 @@ pub(crate) struct Facts {
 /// # Errors
 ///
 /// Files that the reference rejects.
-pub(crate) fn survey(bytes: &[u8]) -> Result<Facts, JpegError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<HeaderInfo, JpegError> {
     if !bytes.starts_with(b"\xff\xd8\xff") {
         return Err(JpegError::NoScan);
     }
-    let mut facts = Facts::default();
+    let mut info = HeaderInfo::default();
     // The last byte read may start a marker.
     let mut at = 2;
     loop {
@@ -42,17 +42,17 @@ pub(crate) fn survey(bytes: &[u8]) -> Result<Facts, JpegError> {
         let data = bytes.get(at..at + length).ok_or(JpegError::Truncated)?;
         at += length;
         match code {
-            0xda if facts.width == 0 => return Err(JpegError::NoScan),
-            0xda => return Ok(facts),
+            0xda if info.width == 0 => return Err(JpegError::NoScan),
+            0xda => return Ok(info),
             0xc4 | 0xcc | 0xdc | 0xdd | 0xdf | 0xfe => {}
-            0xc0..=0xcf | 0xde => facts.frame(data)?,
+            0xc0..=0xcf | 0xde => info.frame(data)?,
             0xdb => quantization(data)?,
-            _ => facts.application(code, data)?,
+            _ => info.application(code, data)?,
         }
     }
 }
 
-impl Facts {
+impl HeaderInfo {
     fn frame(&mut self, data: &[u8]) -> Result<(), JpegError> {
         const DAMAGED: JpegError = JpegError::Segment("frame");
         let (header, components) = data.split_at_checked(6).ok_or(DAMAGED)?;

@@ -1,6 +1,6 @@
 //! Huffman decoding and bit reader.
 
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::source::Source;
 use super::standard::HuffmanSpec;
 
@@ -42,11 +42,11 @@ impl Table {
         let mut table = Self { symbols: spec.symbols, ..Self::default() };
         // Sentinel that ends the search for invalid codes.
         table.largest[17] = i32::MAX;
-        let (mut code, mut place) = (0i32, 0usize);
+        let (mut code, mut index) = (0i32, 0usize);
         for (length, &count) in (1u32..).zip(&spec.counts) {
             if count > 0 {
-                table.offset[length as usize] = place as i32 - code;
-                for symbol in &spec.symbols[place..place + usize::from(count)] {
+                table.offset[length as usize] = index as i32 - code;
+                for symbol in &spec.symbols[index..index + usize::from(count)] {
                     if code >= 1 << length {
                         return Err(DAMAGED);
                     }
@@ -61,7 +61,7 @@ impl Table {
                 if code >= 1 << length {
                     return Err(DAMAGED);
                 }
-                place += usize::from(count);
+                index += usize::from(count);
                 table.largest[length as usize] = code - 1;
             }
             code <<= 1;
@@ -72,7 +72,12 @@ impl Table {
     /// The symbol and length of a code; 17 bits and symbol 0 for an invalid code. `code` is the first `length` bits,
     /// `next` returns further ones.
     #[inline(always)]
-    fn search(&self, mut code: i32, mut length: u32, mut next: impl FnMut() -> Result<u32, Halt>) -> Result<u8, Halt> {
+    fn search(
+        &self,
+        mut code: i32,
+        mut length: u32,
+        mut next: impl FnMut() -> Result<u32, ReadError>,
+    ) -> Result<u8, ReadError> {
         while code > self.largest[length as usize] {
             code = code << 1 | next()? as i32;
             length += 1;
@@ -102,7 +107,7 @@ pub(crate) struct Bits {
     buffer: u64,
     left: u32,
     /// Whether a marker was reached before the data was complete; zeros follow.
-    pub(crate) starved: bool,
+    pub(crate) exhausted: bool,
 }
 
 impl Bits {
@@ -113,7 +118,7 @@ impl Bits {
 
     /// Refills up to the capacity or the next marker; then appends zeros if there are fewer than `need` bits.
     #[inline(never)]
-    fn fill(&mut self, source: &mut Source<'_>, need: u32) -> Result<(), Halt> {
+    fn fill(&mut self, source: &mut Source<'_>, need: u32) -> Result<(), ReadError> {
         let next = source.window().get(source.at..).and_then(|rest| rest.first_chunk());
         let word = next.map_or(u64::MAX, |next| u64::from_be_bytes(*next));
         // Fast path: enough bytes, none of which is 0xff.
@@ -140,7 +145,7 @@ impl Bits {
             self.left += 8;
         }
         if need > self.left {
-            self.starved = true;
+            self.exhausted = true;
             self.buffer <<= FULL - self.left;
             self.left = FULL;
         }
@@ -154,7 +159,7 @@ impl Bits {
 
     /// Reads up to 16 bits.
     #[inline(always)]
-    pub(crate) fn take(&mut self, source: &mut Source<'_>, count: u32) -> Result<u32, Halt> {
+    pub(crate) fn take(&mut self, source: &mut Source<'_>, count: u32) -> Result<u32, ReadError> {
         if self.left < count {
             self.fill(source, count)?;
         }
@@ -165,7 +170,7 @@ impl Bits {
 
     /// Decodes a symbol.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, source: &mut Source<'_>, table: &Table) -> Result<u8, Halt> {
+    pub(crate) fn symbol(&mut self, source: &mut Source<'_>, table: &Table) -> Result<u8, ReadError> {
         if self.left < LOOK {
             self.fill(source, 0)?;
         }
@@ -201,7 +206,7 @@ impl<'a> FastBits<'a> {
 
     /// The state for further reading.
     pub(crate) fn bits(&self) -> Bits {
-        Bits { buffer: self.buffer, left: self.left, starved: false }
+        Bits { buffer: self.buffer, left: self.left, exhausted: false }
     }
 
     /// Ensures that at least 17 bits are available.

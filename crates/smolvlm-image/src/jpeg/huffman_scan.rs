@@ -1,7 +1,7 @@
 //! Huffman-coded scans (ITU-T T.81, F.2.2 and G.2).
 
 use super::entropy::{Block, Part};
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Layout, ScanHeader};
 use super::huffman::{Bits, FastBits, Table, extend};
 use super::restarts::Restarts;
@@ -80,8 +80,8 @@ impl HuffmanScan {
     }
 
     #[inline(always)]
-    pub(crate) fn is_starved(&self) -> bool {
-        self.bits.starved
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.bits.exhausted
     }
 
     /// See `Entropy::mcu`.
@@ -91,31 +91,31 @@ impl HuffmanScan {
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
         if self.restarts.due() {
             self.restart(source)?;
         }
         match self.part {
-            Part::All => self.whole(source, layout, blocks, places)?,
-            Part::DcFirst => self.dc_first(source, layout, blocks, places)?,
-            Part::DcRefine => self.dc_refine(source, blocks, places)?,
-            Part::AcFirst => self.ac_first(source, &mut blocks[places[0]])?,
-            Part::AcRefine => self.ac_refine(source, &mut blocks[places[0]])?,
+            Part::All => self.whole(source, layout, blocks, indices)?,
+            Part::DcFirst => self.dc_first(source, layout, blocks, indices)?,
+            Part::DcRefine => self.dc_refine(source, blocks, indices)?,
+            Part::AcFirst => self.ac_first(source, &mut blocks[indices[0]])?,
+            Part::AcRefine => self.ac_refine(source, &mut blocks[indices[0]])?,
         }
         self.restarts.count();
         Ok(())
     }
 
     #[cold]
-    fn restart(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn restart(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         self.bits.clear();
         self.restarts.pass(source)?;
         self.last_dc = [0; 4];
         self.end_of_band = 0;
         // A pending marker means that this interval has no data left.
         if source.marker == 0 {
-            self.bits.starved = false;
+            self.bits.exhausted = false;
         }
         Ok(())
     }
@@ -127,19 +127,19 @@ impl HuffmanScan {
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
-        if self.bits.starved {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
+        if self.bits.exhausted {
             return Ok(());
         }
         let fast =
             !self.restarts.are_used() && source.marker == 0 && source.remaining() >= BLOCK_BYTES * layout.slot_of.len();
-        if fast && self.fast(source, layout, blocks, places) {
+        if fast && self.fast(source, layout, blocks, indices) {
             return Ok(());
         }
         let start = (source.at, self.bits, self.last_dc);
         source.fixed = true;
-        let result = self.careful(source, layout, blocks, places);
+        let result = self.checked(source, layout, blocks, indices);
         source.fixed = false;
         if result.is_err() {
             (source.at, self.bits, self.last_dc) = start;
@@ -149,11 +149,11 @@ impl HuffmanScan {
 
     /// Decodes an MCU; false if a marker was reached. Values written until then are kept, as in libjpeg.
     #[inline(always)]
-    fn fast(&mut self, source: &mut Source<'_>, layout: &Layout, blocks: &mut [Block], places: &[usize]) -> bool {
+    fn fast(&mut self, source: &mut Source<'_>, layout: &Layout, blocks: &mut [Block], indices: &[usize]) -> bool {
         let mut bits = FastBits::new(self.bits, source);
         let mut last_dc = self.last_dc;
-        for (&slot, &place) in layout.slot_of.iter().zip(places) {
-            let block = &mut blocks[place];
+        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
+            let block = &mut blocks[index];
             let (dc, ac) = self.numbers[slot];
             let size = u32::from(bits.symbol(&self.dc[dc]));
             if size != 0 {
@@ -185,15 +185,15 @@ impl HuffmanScan {
     }
 
     #[inline(never)]
-    fn careful(
+    fn checked(
         &mut self,
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
-        for (&slot, &place) in layout.slot_of.iter().zip(places) {
-            let block = &mut blocks[place];
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
+        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
+            let block = &mut blocks[index];
             let (dc, ac) = self.numbers[slot];
             let size = u32::from(self.bits.symbol(source, &self.dc[dc])?);
             if size != 0 {
@@ -226,34 +226,34 @@ impl HuffmanScan {
         source: &mut Source<'_>,
         layout: &Layout,
         blocks: &mut [Block],
-        places: &[usize],
-    ) -> Result<(), Halt> {
-        if self.bits.starved {
+        indices: &[usize],
+    ) -> Result<(), ReadError> {
+        if self.bits.exhausted {
             return Ok(());
         }
-        for (&slot, &place) in layout.slot_of.iter().zip(places) {
+        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
             let size = u32::from(self.bits.symbol(source, &self.dc[self.numbers[slot].0])?);
             let difference = if size == 0 { 0 } else { extend(self.bits.take(source, size)?, size) };
             let value = self.last_dc[slot].checked_add(difference).ok_or(JpegError::Segment("scan"))?;
             self.last_dc[slot] = value;
-            blocks[place][0] = (value << self.shift) as i16;
+            blocks[index][0] = (value << self.shift) as i16;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn dc_refine(&mut self, source: &mut Source<'_>, blocks: &mut [Block], places: &[usize]) -> Result<(), Halt> {
-        for &place in places {
+    fn dc_refine(&mut self, source: &mut Source<'_>, blocks: &mut [Block], indices: &[usize]) -> Result<(), ReadError> {
+        for &index in indices {
             if self.bits.take(source, 1)? != 0 {
-                blocks[place][0] |= 1 << self.shift;
+                blocks[index][0] |= 1 << self.shift;
             }
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn ac_first(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
-        if self.bits.starved {
+    fn ac_first(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), ReadError> {
+        if self.bits.exhausted {
             return Ok(());
         }
         if self.end_of_band > 0 {
@@ -284,8 +284,8 @@ impl HuffmanScan {
     }
 
     #[inline(always)]
-    fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), Halt> {
-        if self.bits.starved {
+    fn ac_refine(&mut self, source: &mut Source<'_>, block: &mut Block) -> Result<(), ReadError> {
+        if self.bits.exhausted {
             return Ok(());
         }
         let table = &self.ac[self.numbers[0].1];
@@ -325,8 +325,8 @@ impl HuffmanScan {
             k += 1;
         }
         if self.end_of_band > 0 {
-            for &place in NATURAL.get(k..=self.last).unwrap_or_default() {
-                let coefficient = &mut block[usize::from(place)];
+            for &index in NATURAL.get(k..=self.last).unwrap_or_default() {
+                let coefficient = &mut block[usize::from(index)];
                 if *coefficient != 0 {
                     refine(coefficient, plus, self.bits.take(source, 1)?);
                 }

@@ -2,14 +2,14 @@
 
 use super::color::Color;
 use super::decoder::{Decoder, MAX_SCANS};
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Frame, Layout, ScanHeader};
 use super::huffman::{Bits, Table, extend};
 use super::output::Output;
 use super::restarts::Restarts;
 use super::segments::{Event, Tables};
 use super::source::Source;
-use crate::lanes::{Lanes, Work, dispatch};
+use crate::simd::{Simd, Work, dispatch};
 
 /// Maximum category of a difference; it represents 32768 and has no additional bits.
 const MAX_CATEGORY: u8 = 16;
@@ -27,12 +27,12 @@ pub(crate) fn decode(mut decoder: Decoder<'_>, first: ScanHeader) -> Result<Vec<
     loop {
         scan.slots.iter().for_each(|slot| found[slot.component] = true);
         let Decoder { source, headers, frame, .. } = &mut decoder;
-        read(source, &headers.tables, frame, &scan, &mut output).map_err(Halt::into_error)?;
+        read(source, &headers.tables, frame, &scan, &mut output).map_err(ReadError::into_error)?;
         if !several {
             decoder.finish()?;
             break;
         }
-        match headers.read(source).map_err(Halt::into_error)? {
+        match headers.read(source).map_err(ReadError::into_error)? {
             Event::Scan(next) if next.number <= MAX_SCANS => scan = next,
             Event::Scan(next) => return Err(JpegError::TooManyScans { scans: next.number, blocks: 0 }),
             Event::End if found.contains(&false) => return Err(JpegError::NoScan),
@@ -51,9 +51,9 @@ struct Pixels<'w> {
 
 impl Work for Pixels<'_> {
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Simd>(self, simd: L) {
         for strip in 0..self.strips {
-            self.output.strip_done(lanes, strip);
+            self.output.strip_done(simd, strip);
         }
     }
 }
@@ -65,7 +65,7 @@ fn read(
     frame: &Frame,
     scan: &ScanHeader,
     output: &mut Output,
-) -> Result<(), Halt> {
+) -> Result<(), ReadError> {
     let &ScanHeader { ss, se, ah, al, .. } = scan;
     if !(1..=7).contains(&ss) || se != 0 || ah != 0 || al > 7 {
         return Err(JpegError::ScanParameters(ss, se, ah, al).into());
@@ -86,12 +86,12 @@ fn read(
                 differences.bits.clear();
                 restarts.pass(source)?;
                 if source.marker == 0 {
-                    differences.bits.starved = false;
+                    differences.bits.exhausted = false;
                 }
                 fresh = true;
             }
             // Without data, the differences are zero and prediction restarts.
-            fresh |= differences.bits.starved;
+            fresh |= differences.bits.exhausted;
             if fresh {
                 lines.iter_mut().for_each(|line| line.fresh = true);
             }
@@ -141,8 +141,8 @@ impl Differences {
     }
 
     /// Decodes an MCU row of the scan.
-    fn read_row(&mut self, source: &mut Source<'_>, layout: &Layout, inner: usize) -> Result<(), Halt> {
-        if self.bits.starved {
+    fn read_row(&mut self, source: &mut Source<'_>, layout: &Layout, inner: usize) -> Result<(), ReadError> {
+        if self.bits.exhausted {
             for (rows, &(_, down)) in self.rows.iter_mut().zip(&layout.units) {
                 rows[inner..inner + down].iter_mut().for_each(|row| row.fill(0));
             }

@@ -6,7 +6,7 @@
 //! errors: those that end before the image is complete, 12-bit samples, damaged segments.
 //!
 //! Modules in decoding order: `header` (initial checks of Pillow), `segments` (tables and headers), `entropy`
-//! (coefficients, with `huffman_scan` or `arithmetic`), `lanes` (inverse DCT), `plane`, `upsample` and `color`;
+//! (coefficients, with `huffman_scan` or `arithmetic`), `simd` (inverse DCT), `plane`, `upsample` and `color`;
 //! `decoder` combines them. Single-scan files are decoded by MCU rows, so that only a few rows of samples are in memory
 //! in addition to the pixels; other files take 2 bytes per coefficient.
 
@@ -22,13 +22,13 @@ mod frame;
 mod header;
 mod huffman;
 mod huffman_scan;
-mod lanes;
 mod lossless;
 mod output;
 mod plane;
 mod progress;
 mod restarts;
 mod segments;
+mod simd;
 mod smooth;
 mod source;
 mod standard;
@@ -38,14 +38,14 @@ pub(crate) use color::Color;
 use decoder::Decoder;
 pub(crate) use error::JpegError;
 use frame::ScanHeader;
-use header::Facts;
-pub(crate) use lanes::Samples;
+use header::HeaderInfo;
+pub(crate) use simd::JpegSimd;
 use source::Source;
 
 /// A JPEG file with parsed headers.
 pub(crate) struct Jpeg<'a> {
     bytes: &'a [u8],
-    facts: Facts,
+    info: HeaderInfo,
 }
 
 impl<'a> Jpeg<'a> {
@@ -55,12 +55,12 @@ impl<'a> Jpeg<'a> {
     ///
     /// Headers that the reference rejects.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, JpegError> {
-        Ok(Self { bytes, facts: header::survey(bytes)? })
+        Ok(Self { bytes, info: header::parse(bytes)? })
     }
 
     /// Width and height in pixels, as stored.
     pub(crate) fn size(&self) -> (u32, u32) {
-        (self.facts.width, self.facts.height)
+        (self.info.width, self.info.height)
     }
 
     /// Decodes to interleaved RGB.

@@ -3,8 +3,8 @@
 use super::color::Color;
 use super::entropy::Block;
 use super::frame::Frame;
-use super::lanes::Samples;
 use super::plane::Plane;
+use super::simd::JpegSimd;
 use super::upsample::Upsampler;
 
 /// Number of MCU rows whose samples are kept: the current one and its neighbors, which interpolation needs.
@@ -51,21 +51,21 @@ impl Output {
 
     /// Transforms a block and stores its samples.
     #[inline(always)]
-    pub(crate) fn block<L: Samples>(
+    pub(crate) fn block<L: JpegSimd>(
         &mut self,
-        lanes: L,
+        simd: L,
         component: usize,
         at: (usize, usize),
         block: &Block,
         steps: &Block,
     ) {
-        self.planes[component].put(at.0, at.1, &lanes.inverse_transform(block, steps));
+        self.planes[component].put(at.0, at.1, &simd.inverse_transform(block, steps));
     }
 
     /// Converts to pixels after the samples of an MCU row are complete: the pixels of the previous row, and those of
     /// this row if it is the last.
     #[inline(always)]
-    pub(crate) fn strip_done<L: Samples>(&mut self, lanes: L, strip: usize) {
+    pub(crate) fn strip_done<L: JpegSimd>(&mut self, simd: L, strip: usize) {
         let end = if strip + 1 == self.strips { strip + 1 } else { strip };
         for y in strip.saturating_sub(1) * self.strip..self.height.min(end * self.strip) {
             let mut rows: [&[u8]; 4] = [&[]; 4];
@@ -73,7 +73,7 @@ impl Output {
                 *row = upsampler.row(plane, y);
             }
             let row_bytes = self.color.channels() * self.width;
-            self.color.convert(lanes, rows, &mut self.pixels[y * row_bytes..][..row_bytes]);
+            self.color.convert(simd, rows, &mut self.pixels[y * row_bytes..][..row_bytes]);
         }
     }
 

@@ -51,7 +51,7 @@ impl Progress {
         let usable = frame.process == Process::Progressive
             && frame.components.iter().zip(&self.now).all(|(component, now)| {
                 let steps = component.quantization.as_ref();
-                now[0] >= 0 && steps.is_some_and(|steps| STEPS.iter().all(|&place| steps[place] != 0))
+                now[0] >= 0 && steps.is_some_and(|steps| STEPS.iter().all(|&index| steps[index] != 0))
             });
         let useful = self.now.iter().any(|now| now[1..].iter().any(|&missing| missing != 0));
         let before = if self.scans > 1 { self.before.clone() } else { vec![[-1; TRACKED]; self.before.len()] };

@@ -1,6 +1,6 @@
 //! Restart markers, which divide the data of a scan into intervals that are coded independently.
 
-use super::error::Halt;
+use super::error::ReadError;
 use super::source::Source;
 
 /// Counts the MCUs of a restart interval.
@@ -29,7 +29,7 @@ impl Restarts {
     }
 
     /// Consumes the marker.
-    pub(crate) fn pass(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    pub(crate) fn pass(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         source.restart(self.next)?;
         self.next = (self.next + 1) & 7;
         self.left = self.interval;

@@ -1,6 +1,6 @@
 //! Marker segments: tables, frame header, scan header.
 
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 use super::frame::{Component, Frame, Process, ScanHeader, Slot};
 use super::source::Source;
 use super::standard::{HuffmanSpec, NATURAL};
@@ -60,7 +60,7 @@ pub(crate) enum Event {
 
 impl Headers {
     /// Parses segments up to a scan or the end of the image.
-    pub(crate) fn read(&mut self, source: &mut Source<'_>) -> Result<Event, Halt> {
+    pub(crate) fn read(&mut self, source: &mut Source<'_>) -> Result<Event, ReadError> {
         loop {
             if !self.started {
                 self.start(source)?;
@@ -106,7 +106,7 @@ impl Headers {
     }
 
     /// Parses the start-of-image marker.
-    fn start(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn start(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         if source.word()? != 0xffd8 {
             return Err(JpegError::NoScan.into());
         }
@@ -116,7 +116,7 @@ impl Headers {
         Ok(())
     }
 
-    fn frame(&mut self, source: &mut Source<'_>, process: Process, arithmetic: bool) -> Result<(), Halt> {
+    fn frame(&mut self, source: &mut Source<'_>, process: Process, arithmetic: bool) -> Result<(), ReadError> {
         const DAMAGED: JpegError = JpegError::Segment("frame");
         if self.frame.is_some() {
             return Err(DAMAGED.into());
@@ -151,7 +151,7 @@ impl Headers {
         Ok(())
     }
 
-    fn scan(&mut self, source: &mut Source<'_>) -> Result<ScanHeader, Halt> {
+    fn scan(&mut self, source: &mut Source<'_>) -> Result<ScanHeader, ReadError> {
         const DAMAGED: JpegError = JpegError::Segment("scan");
         let frame = self.frame.as_ref().ok_or(DAMAGED)?;
         let length = source.word()?;
@@ -176,7 +176,7 @@ impl Headers {
         Ok(ScanHeader { slots, ss, se, ah: approximation >> 4, al: approximation & 15, number: self.scans })
     }
 
-    fn huffman(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn huffman(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         const DAMAGED: JpegError = JpegError::Segment("Huffman table");
         let mut length = i32::from(source.word()?) - 2;
         while length > 16 {
@@ -200,7 +200,7 @@ impl Headers {
         if length == 0 { Ok(()) } else { Err(DAMAGED.into()) }
     }
 
-    fn quantization(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn quantization(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         const DAMAGED: JpegError = JpegError::Segment("quantization table");
         let mut length = i32::from(source.word()?) - 2;
         while length > 0 {
@@ -208,15 +208,15 @@ impl Headers {
             let wide = header >> 4 != 0;
             let slot = self.tables.quantization.get_mut(usize::from(header & 15)).ok_or(DAMAGED)?;
             let table = slot.get_or_insert([0; 64]);
-            for &place in &NATURAL[..64] {
-                table[usize::from(place)] = if wide { source.word()? } else { source.byte()?.into() };
+            for &index in &NATURAL[..64] {
+                table[usize::from(index)] = if wide { source.word()? } else { source.byte()?.into() };
             }
             length -= if wide { 129 } else { 65 };
         }
         if length == 0 { Ok(()) } else { Err(DAMAGED.into()) }
     }
 
-    fn conditioning(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn conditioning(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         const DAMAGED: JpegError = JpegError::Segment("arithmetic coding");
         let mut length = i32::from(source.word()?) - 2;
         while length > 0 {
@@ -232,7 +232,7 @@ impl Headers {
         if length == 0 { Ok(()) } else { Err(DAMAGED.into()) }
     }
 
-    fn restart_interval(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn restart_interval(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         if source.word()? != 4 {
             return Err(JpegError::Segment("restart interval").into());
         }
@@ -241,7 +241,7 @@ impl Headers {
     }
 
     /// Parses JFIF and Adobe markers.
-    fn application(&mut self, source: &mut Source<'_>) -> Result<(), Halt> {
+    fn application(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
         let length = usize::from(source.word()?).saturating_sub(2);
         let mut data = [0; 14];
         let data = &mut data[..length.min(14)];

@@ -8,7 +8,7 @@ use super::progress::Missing;
 pub(crate) type Neighbors = [[i32; 5]; 5];
 
 /// Positions of the estimated coefficients in a block, in zigzag order from the second coefficient on.
-const PLACES: [usize; 9] = [1, 8, 16, 9, 2, 3, 10, 17, 24];
+const POSITIONS: [usize; 9] = [1, 8, 16, 9, 2, 3, 10, 17, 24];
 
 /// Weights of the neighbors if no AC coefficient is known.
 #[rustfmt::skip]
@@ -43,20 +43,20 @@ pub(crate) fn smooth(block: &mut Block, neighbors: &Neighbors, missing: &Missing
     let dc_step = i64::from(steps[0]);
     let blind = missing[1..].iter().all(|&bits| bits == -1);
     let weights = if blind { &BLIND[..] } else { &PARTIAL[..] };
-    for ((&place, weights), &bits) in PLACES.iter().zip(weights).zip(&missing[1..]) {
-        if bits != 0 && block[place] == 0 {
-            let value = divide(dc_step * weigh(neighbors, weights), steps[place]);
+    for ((&index, weights), &bits) in POSITIONS.iter().zip(weights).zip(&missing[1..]) {
+        if bits != 0 && block[index] == 0 {
+            let value = divide(dc_step * weighted_sum(neighbors, weights), steps[index]);
             // The refinement of a later scan is smaller than the last known bit.
             let limit = if bits > 0 { (1 << bits) - 1 } else { i32::MAX };
-            block[place] = value.clamp(-limit, limit) as i16;
+            block[index] = value.clamp(-limit, limit) as i16;
         }
     }
     if blind {
-        block[0] = divide(dc_step * weigh(neighbors, &MEAN), steps[0]) as i16;
+        block[0] = divide(dc_step * weighted_sum(neighbors, &MEAN), steps[0]) as i16;
     }
 }
 
-fn weigh(neighbors: &Neighbors, weights: &[[i32; 5]; 5]) -> i64 {
+fn weighted_sum(neighbors: &Neighbors, weights: &[[i32; 5]; 5]) -> i64 {
     let products = neighbors.as_flattened().iter().zip(weights.as_flattened());
     products.map(|(&dc, &weight)| i64::from(dc) * i64::from(weight)).sum()
 }

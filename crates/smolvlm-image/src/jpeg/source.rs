@@ -5,7 +5,7 @@
 //! differently), how far data after the last scan is checked, and whether arithmetic-coded data can be read. The
 //! windows are the same here.
 
-use super::error::{Halt, JpegError};
+use super::error::{JpegError, ReadError};
 
 /// Window increment in bytes (`ImageFile.MAXBLOCK` of Pillow 13).
 const WINDOW: usize = 1 << 16;
@@ -59,7 +59,7 @@ impl<'a> Source<'a> {
 
     /// Reads a byte.
     #[inline(always)]
-    pub(crate) fn byte(&mut self) -> Result<u8, Halt> {
+    pub(crate) fn byte(&mut self) -> Result<u8, ReadError> {
         if self.at >= self.end {
             self.wait()?;
         }
@@ -69,10 +69,10 @@ impl<'a> Source<'a> {
     }
 
     #[cold]
-    fn wait(&mut self) -> Result<(), Halt> {
+    fn wait(&mut self) -> Result<(), ReadError> {
         while self.at >= self.end {
             if self.fixed {
-                return Err(Halt::Window);
+                return Err(ReadError::Suspended);
             }
             self.grow()?;
         }
@@ -80,7 +80,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a big-endian 16-bit number.
-    pub(crate) fn word(&mut self) -> Result<u16, Halt> {
+    pub(crate) fn word(&mut self) -> Result<u16, ReadError> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
     }
 
     /// Finds the next marker and stores its code, which is neither 0 nor 0xff. Bytes between markers are skipped.
-    pub(crate) fn find_marker(&mut self) -> Result<(), Halt> {
+    pub(crate) fn find_marker(&mut self) -> Result<(), ReadError> {
         loop {
             while self.byte()? != 0xff {}
             let mut code = self.byte()?;
@@ -106,7 +106,7 @@ impl<'a> Source<'a> {
 
     /// Consumes the restart marker `RSTn` with number `expected`. If the next marker is a different one, decides like
     /// libjpeg whether to skip data, to continue, or to leave the marker, so that the next interval is treated as lost.
-    pub(crate) fn restart(&mut self, expected: u8) -> Result<(), Halt> {
+    pub(crate) fn restart(&mut self, expected: u8) -> Result<(), ReadError> {
         if self.marker == 0 {
             self.find_marker()?;
         }

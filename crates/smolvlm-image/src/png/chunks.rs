@@ -69,7 +69,7 @@ impl<'a> Chunks<'a> {
 
 /// The chunks that may contain an orientation; the last one of each kind is used.
 #[derive(Default)]
-pub(super) struct Notes<'a> {
+pub(super) struct MetadataChunks<'a> {
     exif: Option<&'a [u8]>,
     raw_profile: Option<Text<'a>>,
     xmp: Option<Text<'a>>,
@@ -81,7 +81,7 @@ struct Text<'a> {
     data: &'a [u8],
 }
 
-impl<'a> Notes<'a> {
+impl<'a> MetadataChunks<'a> {
     /// Records a chunk. Texts stay compressed, so that only the last one has to be decompressed.
     pub(super) fn add(&mut self, chunk: &Chunk<'a>) {
         if &chunk.kind == b"eXIf" {

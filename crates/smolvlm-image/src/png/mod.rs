@@ -6,7 +6,7 @@ mod pixels;
 
 use crate::color::{Color, RowFormat, Samples, gray_table, over_white};
 use crate::orientation::{Metadata, Orientation};
-use chunks::{Chunk, Chunks, Notes};
+use chunks::{Chunk, Chunks, MetadataChunks};
 
 /// A PNG file with parsed chunks.
 pub(crate) struct Png<'a> {
@@ -14,12 +14,12 @@ pub(crate) struct Png<'a> {
     height: u32,
     format: RowFormat,
     interlaced: bool,
-    /// The compressed pixel data, in pieces.
+    /// The compressed pixel data, one slice per chunk.
     data: Vec<&'a [u8]>,
     metadata: Metadata<'a>,
 }
 
-/// What the header says.
+/// The IHDR chunk.
 struct Header {
     width: u32,
     height: u32,
@@ -42,7 +42,7 @@ impl<'a> Png<'a> {
         let mut chunks = Chunks::new(bytes);
         let mut header = None;
         let (mut palette, mut transparency) = (None, None);
-        let mut notes = Notes::default();
+        let mut metadata = MetadataChunks::default();
         let (mut frames, mut frame_seen) = (0, false);
         let first = loop {
             let chunk = chunks.next()?.ok_or("the file is truncated")?;
@@ -58,7 +58,7 @@ impl<'a> Png<'a> {
                 b"tRNS" => transparency = Some(chunk.data),
                 b"acTL" => frames = chunk.data.first_chunk().map_or(0, |count| u32::from_be_bytes(*count)),
                 b"fcTL" => frame_seen = true,
-                _ => notes.add(&chunk),
+                _ => metadata.add(&chunk),
             }
         };
         let header = header.ok_or("the header is missing")?;
@@ -75,12 +75,12 @@ impl<'a> Png<'a> {
             if &chunk.kind == b"IEND" || (&chunk.kind == b"fcTL" && animated) {
                 break;
             }
-            notes.add(&chunk);
+            metadata.add(&chunk);
             next = chunks.next_unverified()?;
         }
         let format = header.row_format(palette.unwrap_or_default(), transparency)?;
         let Header { width, height, interlaced, .. } = header;
-        Ok(Self { width, height, format, interlaced, data, metadata: notes.metadata() })
+        Ok(Self { width, height, format, interlaced, data, metadata: metadata.metadata() })
     }
 
     /// Width and height in pixels, as stored.

@@ -31,9 +31,9 @@ pub(super) fn decode(
             let mut rows = Rows::new(format.row_bytes(columns), bytes);
             for y in (top..height).step_by(step_y) {
                 format.convert(rows.next(&mut inflate)?, &mut scratch, pixels);
-                let places =
+                let targets =
                     rgb[3 * width * y..][..3 * width].as_chunks_mut::<3>().0[left..].iter_mut().step_by(step_x);
-                places.zip(pixels.as_chunks().0).for_each(|(place, pixel)| *place = *pixel);
+                targets.zip(pixels.as_chunks().0).for_each(|(target, pixel)| *target = *pixel);
             }
         }
     } else {
@@ -78,8 +78,8 @@ impl Inflate<'_> {
         Ok(())
     }
 
-    /// Compares the checksum at the end of the stream, if it is in the chunk where the pixels end: the reference reads no
-    /// further chunk. What follows the pixels is ignored.
+    /// Compares the checksum at the end of the stream, if it is in the chunk where the pixels end: the reference reads
+    /// no further chunk. Data after the pixels is ignored.
     fn finish(mut self) -> Result<(), String> {
         let pieces = self.data.len();
         while !self.ended && !self.data.is_empty() && self.data.len() == pieces {

@@ -203,8 +203,8 @@ impl Predictor {
                         if big_endian { bytes.fold(0, add) } else { bytes.rev().fold(0, add) }
                     };
                     let sum = number(at).wrapping_add(number(at - step));
-                    for (place, byte) in row[at..].iter_mut().take(bytes).enumerate() {
-                        let shift = if big_endian { bytes - 1 - place } else { place };
+                    for (index, byte) in row[at..].iter_mut().take(bytes).enumerate() {
+                        let shift = if big_endian { bytes - 1 - index } else { index };
                         *byte = (sum >> (8 * shift)) as u8;
                     }
                 }

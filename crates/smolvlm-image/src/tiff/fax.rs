@@ -51,7 +51,7 @@ pub(super) fn decode(kind: Kind, data: &[u8], width: usize, rows: usize) -> Resu
         if !more {
             break;
         }
-        paint(&row, width, pixels);
+        fill_black(&row, width, pixels);
         std::mem::swap(&mut above, &mut row);
     }
     Ok(out)
@@ -109,7 +109,7 @@ fn by_row_above(bits: &mut Bits<'_>, above: &[usize], row: &mut Vec<usize>, widt
 }
 
 /// Sets the bits of black pixels.
-fn paint(changes: &[usize], width: usize, pixels: &mut [u8]) {
+fn fill_black(changes: &[usize], width: usize, pixels: &mut [u8]) {
     for run in changes.chunks(2) {
         let end = run.get(1).copied().unwrap_or(width);
         for x in run[0]..end {

@@ -162,10 +162,10 @@ impl<'a> Tiff<'a> {
                 })?;
                 self.predictor.undo(&mut row, plane);
                 if planes > 1 {
-                    let places = interleaved.chunks_exact_mut(sample_bytes).skip(at).step_by(planes);
-                    places
+                    let targets = interleaved.chunks_exact_mut(sample_bytes).skip(at).step_by(planes);
+                    targets
                         .zip(row.chunks_exact(sample_bytes))
-                        .for_each(|(place, sample)| place.copy_from_slice(sample));
+                        .for_each(|(target, sample)| target.copy_from_slice(sample));
                 }
             }
             let stored = if planes == 1 { &row } else { &interleaved };

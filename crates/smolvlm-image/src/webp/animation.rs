@@ -1,12 +1,12 @@
 //! Animated WebP files, frame by frame.
 
 use super::canvas::Canvas;
-use super::container::{Container, cut_off_at, is_animated};
+use super::container::{Container, is_animated, truncated_end};
 use crate::decode::decode_error;
 use crate::{Error, Format, Limits, Rgb};
 
-/// An animated WebP file, decoded frame by frame as Pillow 13 does with libwebp's `WebPAnimDecoder`. The canvas is cleared
-/// to transparent black and not to the background color that the file names.
+/// An animated WebP file, decoded frame by frame like in Pillow 13, which uses libwebp's `WebPAnimDecoder`: the canvas
+/// is cleared to transparent black instead of the background color of the file.
 ///
 /// ```no_run
 /// use smolvlm_image::{Limits, WebpAnimation};
@@ -21,32 +21,32 @@ use crate::{Error, Format, Limits, Rgb};
 pub struct WebpAnimation<'a> {
     container: Container<'a>,
     canvas: Canvas,
-    is_cut_off: bool,
+    is_truncated: bool,
     next: usize,
-    /// When the next frame is shown, in milliseconds.
+    /// Start time of the next frame in milliseconds.
     start: u64,
 }
 
 impl<'a> WebpAnimation<'a> {
-    /// Lists the frames of a file and allocates its canvas, 4 bytes for each pixel. None for a file that is not animated.
-    /// Of a file that is shorter than it announces, the whole frames are used, of which there may be none.
+    /// Parses a file and allocates its canvas, 4 bytes per pixel. Returns `None` if the file is not animated. A
+    /// truncated file yields its complete frames, possibly none.
     ///
     /// # Errors
     ///
     /// [`Error::Limit`] for a file or canvas that is too large, and [`Error::Decode`] for a container that libwebp
-    /// refuses.
+    /// rejects.
     pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Option<Self>, Error> {
         limits.check_bytes(bytes.len())?;
         if Format::of(bytes) != Some(Format::Webp) || !is_animated(bytes) {
             return Ok(None);
         }
-        let end = cut_off_at(bytes);
+        let end = truncated_end(bytes);
         let container = end.map_or_else(|| Container::open(bytes), |end| Container::open_until(bytes, end));
         let container = container.map_err(|message| decode_error(Format::Webp, &message))?;
         limits.check_size(container.width, container.height)?;
         let canvas = Canvas::new(container.width, container.height);
         let canvas = canvas.ok_or_else(|| decode_error(Format::Webp, "the image is too large"))?;
-        Ok(Some(Self { container, canvas, is_cut_off: end.is_some(), next: 0, start: 0 }))
+        Ok(Some(Self { container, canvas, is_truncated: end.is_some(), next: 0, start: 0 }))
     }
 
     /// Width and height in pixels.
@@ -59,16 +59,16 @@ impl<'a> WebpAnimation<'a> {
         self.container.frames.len()
     }
 
-    /// Whether the file is shorter than it announces.
-    pub fn is_cut_off(&self) -> bool {
-        self.is_cut_off
+    /// Whether the file is shorter than its header declares.
+    pub fn is_truncated(&self) -> bool {
+        self.is_truncated
     }
 
-    /// Decodes the next frame; none after the last one.
+    /// Decodes the next frame; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] for damaged data. The frames after that cannot be had.
+    /// [`Error::Decode`] for damaged data. Further frames cannot be decoded.
     pub fn next_frame(&mut self) -> Result<Option<WebpFrame<'_>>, Error> {
         let Some(frame) = self.container.frames.get(self.next) else { return Ok(None) };
         let pixels = frame.decode().map_err(|message| decode_error(Format::Webp, &message))?;
@@ -85,7 +85,7 @@ impl<'a> WebpAnimation<'a> {
     }
 }
 
-/// A frame of an animation as it is shown, composed with those before it.
+/// A displayed frame of an animation, composed with the frames before it.
 pub struct WebpFrame<'a> {
     canvas: &'a Canvas,
     has_alpha: bool,
@@ -94,17 +94,17 @@ pub struct WebpFrame<'a> {
 }
 
 impl WebpFrame<'_> {
-    /// When it is shown, in milliseconds from the start.
+    /// Start time in milliseconds.
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// How long it is shown, in milliseconds.
+    /// Display duration in milliseconds.
     pub fn duration(&self) -> u32 {
         self.duration
     }
 
-    /// The whole canvas in RGB. Transparency is laid over white if the file announces alpha, else ignored.
+    /// The whole canvas in RGB, composited over white if the file declares alpha, otherwise ignoring alpha.
     pub fn rgb(&self) -> Rgb {
         Rgb::from_parts(self.canvas.width, self.canvas.height, self.canvas.rgb(self.has_alpha))
     }

@@ -1,15 +1,15 @@
-//! The headers of the two bitstreams, VP8 (lossy, RFC 6386) and VP8L (lossless), with the checks of libwebp.
+//! Headers of the bitstreams VP8 (lossy, RFC 6386) and VP8L (lossless), with the checks of libwebp.
 
 use super::chunks::Chunk;
 
-/// What a bitstream's header says.
+/// The header of a bitstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     /// Width in pixels.
     pub(super) width: u32,
     /// Height in pixels.
     pub(super) height: u32,
-    /// Whether pixels are announced that are not opaque.
+    /// Whether pixels may be transparent, according to the header.
     pub(super) has_alpha: bool,
 }
 
@@ -27,7 +27,7 @@ impl Header {
         };
         let tag = u32::from_le_bytes([a, b, c, 0]);
         let (is_key, profile, is_shown, first_partition) = (tag & 1 == 0, tag >> 1 & 7, tag >> 4 & 1 == 1, tag >> 5);
-        // Two bits of each side ask for scaling, which is the viewer's.
+        // The upper two bits of width and height are an upscaling factor, which decoders ignore.
         let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
         let (width, height) = (side(width_low, width_high), side(height_low, height_high));
         let fits = (first_partition as usize) < chunk.size;
@@ -36,7 +36,7 @@ impl Header {
     }
 
     fn lossless(chunk: &Chunk<'_>) -> Option<Self> {
-        // libwebp reads nothing of less than 12 bytes, the chunk's header included.
+        // libwebp rejects chunks of fewer than 12 bytes, including their header.
         let &[0x2f, a, b, c, d, _, ..] = chunk.padded else { return None };
         let bits = u32::from_le_bytes([a, b, c, d]);
         let version = bits >> 29;
@@ -54,13 +54,13 @@ mod tests {
     }
 
     #[test]
-    fn lossy() {
+    fn invalid_lossy_headers_are_rejected() {
         let with = |first: u8, width: u16, height: u16| {
             let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
             read(b"VP8 ", &[&[first, 0, 0, 0x9d, 0x01, 0x2a][..], &sides].concat())
         };
         let expected = Header { width: 5, height: 16383, has_alpha: false };
-        // Shown, with a first partition of one byte; the upper two bits of a side do not count.
+        // A visible frame with a first partition of one byte; the upper two bits of width and height are ignored.
         assert_eq!(with(0b0011_0000, 5 | 0xc000, 16383), Some(expected));
         assert_eq!(with(0b0011_0110, 5, 16383), Some(expected), "profile 3");
         for (first, width, height) in [
@@ -82,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn lossless() {
+    fn invalid_lossless_headers_are_rejected() {
         let with = |bits: u32| read(b"VP8L", &[&[0x2f][..], &bits.to_le_bytes(), &[0]].concat());
         assert_eq!(with(0x0fff_ffff), Some(Header { width: 16384, height: 16384, has_alpha: false }));
         assert_eq!(with(0x1000_0000), Some(Header { width: 1, height: 1, has_alpha: true }));
-        assert_eq!(with(0x2000_0000), None, "a version");
+        assert_eq!(with(0x2000_0000), None, "an unknown version");
         assert_eq!(read(b"VP8L", &[0x2f, 0, 0, 0, 0]), None);
         assert_eq!(read(b"VP8L", &[0x2e, 0, 0, 0, 0, 0]), None);
     }

@@ -1,12 +1,12 @@
-//! The canvas of an animation, composed as by libwebp's `WebPAnimDecoder`: colors are not premultiplied, and what is
-//! cleared becomes transparent black, whatever background the file names.
+//! The canvas of an animation, composed like in libwebp's `WebPAnimDecoder`: colors are not premultiplied, and cleared
+//! pixels become transparent black instead of the background color of the file.
 
 use super::frame::{Frame, Pixels, Rectangle, flatten};
 
 /// Transparent black.
 const CLEAR: [u8; 4] = [0; 4];
 
-/// The canvas after some frames.
+/// The canvas after the frames drawn so far.
 pub(super) struct Canvas {
     /// Width in pixels.
     pub(super) width: u32,
@@ -16,7 +16,7 @@ pub(super) struct Canvas {
     previous: Option<Previous>,
 }
 
-/// What counts of the frame before.
+/// The properties of the previous frame that affect the next one.
 struct Previous {
     rectangle: Rectangle,
     is_disposed: bool,
@@ -24,19 +24,19 @@ struct Previous {
 }
 
 impl Canvas {
-    /// A cleared canvas; none if it fits no memory.
+    /// A cleared canvas; `None` if its size exceeds the address space.
     pub(super) fn new(width: u32, height: u32) -> Option<Self> {
         let pixels = usize::try_from(u64::from(width) * u64::from(height)).ok()?;
         pixels.checked_mul(CLEAR.len()).filter(|&bytes| isize::try_from(bytes).is_ok())?;
         Some(Self { width, height, pixels: vec![CLEAR; pixels], previous: None })
     }
 
-    /// RGB, laid over white if alpha counts.
+    /// RGB, composited over white if `with_alpha`, otherwise ignoring alpha.
     pub(super) fn rgb(&self, with_alpha: bool) -> Vec<u8> {
         flatten(self.pixels.as_flattened(), with_alpha)
     }
 
-    /// Draws a frame within the canvas, of which `pixels` are the pixels.
+    /// Draws a frame with its decoded pixels. It must be within the canvas.
     pub(super) fn draw(&mut self, frame: &Frame<'_>, pixels: &Pixels) {
         let is_key = self.is_key(frame);
         if is_key {
@@ -70,7 +70,7 @@ impl Canvas {
         self.previous = Some(Previous { rectangle: frame.rectangle, is_disposed: frame.is_disposed, is_key });
     }
 
-    /// Whether nothing that was drawn before shows through the frame or beside it.
+    /// Whether the frame is a key frame: the canvas after it does not depend on earlier frames.
     fn is_key(&self, frame: &Frame<'_>) -> bool {
         let Some(previous) = &self.previous else { return true };
         let replaces = !frame.has_alpha || !frame.is_blended;
@@ -86,7 +86,7 @@ impl Canvas {
     }
 }
 
-/// The columns of a rectangle that are in a row.
+/// The columns of row `y` that are in a rectangle.
 fn columns(rectangle: Option<Rectangle>, y: u32) -> std::ops::Range<u32> {
     match rectangle {
         Some(Rectangle { x, y: top, width, height }) if (top..top + height).contains(&y) => x..x + width,
@@ -94,15 +94,15 @@ fn columns(rectangle: Option<Rectangle>, y: u32) -> std::ops::Range<u32> {
     }
 }
 
-/// Blends a row, whose first pixel is in column `x`, except in the columns `cleared`, where it is copied.
+/// Blends a row that starts at column `x`. In the columns `cleared` it is copied instead.
 fn blend_row(row: &mut [[u8; 4]], source: &[[u8; 4]], x: u32, cleared: std::ops::Range<u32>) {
     for ((pixel, &source), x) in row.iter_mut().zip(source).zip(x..) {
         *pixel = if cleared.contains(&x) { source } else { blend(source, *pixel) };
     }
 }
 
-/// A pixel over another, in libwebp's integers: alpha of the lower one is weighted by 256ths, and one reciprocal of 24
-/// bits divides all colors.
+/// Blends a pixel over another in libwebp's integer arithmetic: the alpha of the lower one is scaled in 1/256 steps,
+/// and colors are divided by multiplying with a 24-bit reciprocal.
 fn blend(upper: [u8; 4], lower: [u8; 4]) -> [u8; 4] {
     match upper[3] {
         0 => lower,

@@ -1,24 +1,24 @@
-//! The chunks of a RIFF list.
+//! RIFF chunks.
 
-/// Most bytes of a chunk's data in libwebp: its header and padding still fit 32 bits.
+/// Maximum size of a chunk's data in libwebp: with header and padding, it still fits in 32 bits.
 pub(super) const MAX_DATA: u32 = u32::MAX - 9;
 
-/// Bytes of a chunk's header: its type and the size of its data.
+/// Size of a chunk's header in bytes: the type and the size of the data.
 pub(super) const HEADER: usize = 8;
 
-/// A chunk. Data of an odd size are followed by a byte of padding.
+/// A chunk. Data of odd size is followed by a byte of padding.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk<'a> {
-    /// Its type.
+    /// The type.
     pub(super) kind: [u8; 4],
-    /// Its data with the padding.
+    /// The data including the padding.
     pub(super) padded: &'a [u8],
-    /// Bytes of the data without the padding.
+    /// Size of the data in bytes, without the padding.
     pub(super) size: usize,
 }
 
 impl<'a> Chunk<'a> {
-    /// The chunk at the start of some bytes, and the bytes after it; the error is a message.
+    /// Splits off the first chunk. Returns it and the bytes after it; the error is a message.
     pub(super) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), String> {
         let (&kind, after) = bytes.split_first_chunk().ok_or("it ends within a chunk's header")?;
         let (&size, after) = after.split_first_chunk().ok_or("it ends within a chunk's header")?;
@@ -32,13 +32,13 @@ impl<'a> Chunk<'a> {
         Ok((Self { kind, padded, size }, rest))
     }
 
-    /// The data.
+    /// The data without the padding.
     pub(super) fn data(&self) -> &'a [u8] {
         &self.padded[..self.size]
     }
 }
 
-/// A little-endian integer of three bytes.
+/// A little-endian 24-bit integer.
 pub(super) fn u24(bytes: [u8; 3]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0])
 }

@@ -1,4 +1,4 @@
-//! The chunks of a WebP file, accepted and refused as by libwebp's demuxer.
+//! Parser of the WebP container that accepts and rejects the same files as libwebp's demuxer.
 
 use super::bitstream::Header;
 use super::chunks::{Chunk, HEADER, MAX_DATA, u24};
@@ -6,39 +6,39 @@ use super::frame::{Frame, Rectangle};
 use crate::orientation::Metadata;
 use std::borrow::Cow;
 
-/// Bytes before the first chunk: RIFF, a size, WEBP.
+/// Number of bytes before the first chunk: RIFF, file size, WEBP.
 const RIFF: usize = 12;
 
-/// Flags of the chunk VP8X.
+// Flags of the VP8X chunk.
 const ANIMATION: u8 = 1 << 1;
 const XMP: u8 = 1 << 2;
 const EXIF: u8 = 1 << 3;
 pub(super) const ALPHA: u8 = 1 << 4;
 const ICC: u8 = 1 << 5;
 
-/// A WebP file whose chunks have been listed. All frames are within the canvas.
+/// A parsed WebP file. All frames are within the canvas.
 #[derive(Debug)]
 pub(super) struct Container<'a> {
     /// Width of the canvas in pixels.
     pub(super) width: u32,
     /// Height of the canvas in pixels.
     pub(super) height: u32,
-    /// Whether alpha counts.
+    /// Whether alpha is used.
     pub(super) has_alpha: bool,
-    /// What may hold an orientation.
+    /// The metadata that may contain an orientation.
     pub(super) metadata: Metadata<'a>,
-    /// The frames, in the order of showing; one of a still image.
+    /// The frames in display order; one for a still image.
     pub(super) frames: Vec<Frame<'a>>,
 }
 
-/// Whether a file announces an animation.
+/// Whether the header declares an animation.
 pub(super) fn is_animated(bytes: &[u8]) -> bool {
     bytes.get(RIFF..RIFF + 4) == Some(b"VP8X") && bytes.get(RIFF + HEADER).is_some_and(|flags| flags & ANIMATION != 0)
 }
 
-/// The end of the last whole chunk of a file that is shorter than it announces; none for a whole file.
-pub(super) fn cut_off_at(bytes: &[u8]) -> Option<usize> {
-    if announced_end(bytes)? <= bytes.len() {
+/// The end of the last complete chunk of a truncated file; `None` if the file is complete.
+pub(super) fn truncated_end(bytes: &[u8]) -> Option<usize> {
+    if declared_end(bytes)? <= bytes.len() {
         return None;
     }
     let mut rest = bytes.get(RIFF..)?;
@@ -48,32 +48,32 @@ pub(super) fn cut_off_at(bytes: &[u8]) -> Option<usize> {
     Some(bytes.len() - rest.len())
 }
 
-/// Where a file ends by its own header.
-fn announced_end(bytes: &[u8]) -> Option<usize> {
+/// The end of the file according to its header.
+fn declared_end(bytes: &[u8]) -> Option<usize> {
     let &[b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P', ..] = bytes else { return None };
     let size = u32::from_le_bytes([a, b, c, d]);
     if size > MAX_DATA { None } else { usize::try_from(size).ok()?.checked_add(HEADER) }
 }
 
 impl<'a> Container<'a> {
-    /// Lists the chunks of a whole file; the error is a message.
+    /// Parses a complete file; the error is a message.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let end = announced_end(bytes).ok_or("its RIFF header is invalid")?;
-        // What follows the end does not count.
+        let end = declared_end(bytes).ok_or("its RIFF header is invalid")?;
+        // Data after the declared end is ignored.
         let container = Self::open_until(bytes, end)?;
         if container.frames.is_empty() { Err("it has no frames".into()) } else { Ok(container) }
     }
 
-    /// Lists the chunks of what is between the RIFF header and `end`, which may be no frames; the error is a message.
+    /// Parses a file up to `end`; there may be no frames. The error is a message.
     pub(super) fn open_until(bytes: &'a [u8], end: usize) -> Result<Self, String> {
-        Self::read(bytes.get(RIFF..end).ok_or("it is cut off")?)
+        Self::read(bytes.get(RIFF..end).ok_or("it is truncated")?)
     }
 
     fn read(chunks: &'a [u8]) -> Result<Self, String> {
         let (first, rest) = Chunk::split(chunks)?;
         match &first.kind {
             b"VP8 " | b"VP8L" => {
-                let Images { image, .. } = Images::read(chunks)?;
+                let ImageChunks { image, .. } = ImageChunks::read(chunks)?;
                 let image = image.ok_or("it has no frames")?;
                 let Header { width, height, has_alpha } = Header::read(&image)?;
                 let frame = still(image, None, width, height);
@@ -86,23 +86,23 @@ impl<'a> Container<'a> {
     }
 }
 
-/// The only frame of a still image.
+/// The frame of a still image.
 fn still<'a>(image: Chunk<'a>, alpha: Option<&'a [u8]>, width: u32, height: u32) -> Frame<'a> {
     let rectangle = Rectangle { width, height, ..Rectangle::default() };
     let (is_disposed, is_blended) = (false, false);
     Frame { rectangle, duration: 0, is_disposed, is_blended, has_alpha: alpha.is_some(), alpha, image }
 }
 
-/// A row of at most one chunk ALPH and one bitstream.
-struct Images<'a> {
+/// The image chunks of a frame: at most one ALPH chunk and one bitstream.
+struct ImageChunks<'a> {
     alpha: Option<&'a [u8]>,
     image: Option<Chunk<'a>>,
     is_alpha_last: bool,
     rest: &'a [u8],
 }
 
-impl<'a> Images<'a> {
-    /// Reads the row that some chunks start with. All that follows has a whole header at least; the error is a message.
+impl<'a> ImageChunks<'a> {
+    /// Parses leading image chunks. The chunk after them must have a complete header; the error is a message.
     fn read(chunks: &'a [u8]) -> Result<Self, String> {
         let mut found = Self { alpha: None, image: None, is_alpha_last: false, rest: chunks };
         loop {
@@ -127,7 +127,7 @@ impl<'a> Images<'a> {
     }
 }
 
-/// A file in the extended format while it is read.
+/// Parser state for a file in the extended format.
 struct Extended<'a> {
     flags: u8,
     width: u32,
@@ -138,7 +138,7 @@ struct Extended<'a> {
 }
 
 impl<'a> Extended<'a> {
-    /// Reads the chunk VP8X; the error is a message.
+    /// Parses the VP8X chunk; the error is a message.
     fn open(chunk: &Chunk<'a>) -> Result<Self, String> {
         let &[flags, _, _, _, a, b, c, d, e, f] = chunk.data() else { return Err("its chunk VP8X is invalid".into()) };
         let (width, height) = (u24([a, b, c]) + 1, u24([d, e, f]) + 1);
@@ -154,19 +154,19 @@ impl<'a> Extended<'a> {
         self.flags & ANIMATION != 0
     }
 
-    /// Reads what follows; the error is a message.
+    /// Parses the other chunks; the error is a message.
     fn read(mut self, mut rest: &'a [u8]) -> Result<Container<'a>, String> {
         while !rest.is_empty() {
             rest = self.chunk(rest)?;
         }
-        // Of a still image, the bitstream says whether alpha counts.
+        // In a still image, the bitstream determines whether alpha is used.
         let of_image = self.frames.first().is_some_and(|frame| frame.has_alpha);
         let has_alpha = if self.is_animated() { self.flags & ALPHA != 0 } else { of_image };
         let Self { width, height, metadata, frames, .. } = self;
         Ok(Container { width, height, has_alpha, metadata, frames })
     }
 
-    /// Reads a chunk and gives what is left; the error is a message.
+    /// Parses a chunk and returns the rest; the error is a message.
     fn chunk(&mut self, chunks: &'a [u8]) -> Result<&'a [u8], String> {
         let (chunk, rest) = Chunk::split(chunks)?;
         match &chunk.kind {
@@ -187,29 +187,29 @@ impl<'a> Extended<'a> {
         Ok(rest)
     }
 
-    /// Reads the image of a file that is not animated.
+    /// Parses the image of a still file and returns the rest; the error is a message.
     fn still(&mut self, chunks: &'a [u8]) -> Result<&'a [u8], String> {
         if self.has_animation_chunk || self.is_animated() {
             return Err("it has an image beside the frames of an animation".into());
         }
-        let found = Images::read(chunks)?;
-        // Without the flag, alpha does not count.
+        let found = ImageChunks::read(chunks)?;
+        // Without the flag, alpha is ignored.
         let alpha = found.alpha.filter(|_| self.flags & ALPHA != 0);
-        let image = found.image.filter(|_| self.frames.is_empty()).ok_or("it has not one image")?;
+        let image = found.image.filter(|_| self.frames.is_empty()).ok_or("it does not have exactly one image")?;
         let Header { width, height, has_alpha } = Header::read(&image)?;
         if (width, height) != (self.width, self.height) {
-            return Err("the size of its image is not that of the canvas".into());
+            return Err("the sizes of its image and canvas differ".into());
         }
         if alpha.is_some() && found.is_alpha_last {
-            return Err("its alpha data follow the image".into());
+            return Err("its alpha data follows the image".into());
         }
         let frame = still(image, alpha, width, height);
         self.frames.push(Frame { has_alpha: frame.has_alpha || has_alpha, ..frame });
         Ok(found.rest)
     }
 
-    /// Reads a frame of an animation, with `rest` from the chunk's data on. As in libwebp, a frame is what follows its
-    /// header and belongs to the chunk; what follows the bitstream there is read as chunks of the file.
+    /// Parses a frame of an animation and returns the rest; the error is a message. `rest` starts at the chunk's data.
+    /// As in libwebp, bytes after the bitstream within the chunk are parsed as chunks of the file.
     fn frame(&mut self, chunk: &Chunk<'a>, rest: &'a [u8]) -> Result<&'a [u8], String> {
         let Some((&[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, t0, t1, t2, bits], images)) =
             rest.split_first_chunk()
@@ -218,7 +218,7 @@ impl<'a> Extended<'a> {
         };
         let Some(size) = chunk.padded.len().checked_sub(16) else { return Err("a frame's chunk is too short".into()) };
         check_area(u24([w0, w1, w2]) + 1, u24([h0, h1, h2]) + 1)?;
-        let found = Images::read(images)?;
+        let found = ImageChunks::read(images)?;
         if images.len() - found.rest.len() > size {
             return Err("a frame is longer than its chunk".into());
         }
@@ -227,9 +227,9 @@ impl<'a> Extended<'a> {
         }
         let image = found.image.ok_or("a frame has alpha data, but no image")?;
         if found.is_alpha_last {
-            return Err("a frame's alpha data follow its image".into());
+            return Err("a frame's alpha data follows its image".into());
         }
-        // The sides of the frame's header do not count.
+        // The size in the frame's header is ignored.
         let Header { width, height, has_alpha } = Header::read(&image)?;
         let rectangle = Rectangle { x: 2 * u24([x0, x1, x2]), y: 2 * u24([y0, y1, y2]), width, height };
         if !rectangle.is_within(self.width, self.height) {
@@ -248,7 +248,7 @@ impl<'a> Extended<'a> {
     }
 }
 
-/// Refuses sides whose product takes more than 32 bits; the error is a message.
+/// Checks that the number of pixels fits in 32 bits; the error is a message.
 fn check_area(width: u32, height: u32) -> Result<(), String> {
     match width.checked_mul(height) {
         Some(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! A frame and its pixels.
+//! Decoding of a frame.
 
 use super::bitstream::Header;
 use super::chunks::{Chunk, HEADER};
@@ -8,26 +8,26 @@ use image_webp::WebPDecoder;
 use rayon::prelude::*;
 use std::io::Cursor;
 
-/// A part of the canvas, in pixels.
+/// A rectangle of the canvas, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Rectangle {
-    /// Columns left of it.
+    /// Left edge.
     pub(super) x: u32,
-    /// Rows above it.
+    /// Top edge.
     pub(super) y: u32,
-    /// Columns.
+    /// Width.
     pub(super) width: u32,
-    /// Rows.
+    /// Height.
     pub(super) height: u32,
 }
 
 impl Rectangle {
-    /// Whether it is the whole of a canvas.
+    /// Whether it is as large as a canvas of this size.
     pub(super) fn covers(&self, width: u32, height: u32) -> bool {
         (self.width, self.height) == (width, height)
     }
 
-    /// Whether it lies within a canvas.
+    /// Whether it is within a canvas of this size.
     pub(super) fn is_within(&self, width: u32, height: u32) -> bool {
         let ends = |start: u32, length: u32, end| start.checked_add(length).is_some_and(|sum| sum <= end);
         ends(self.x, self.width, width) && ends(self.y, self.height, height)
@@ -37,19 +37,19 @@ impl Rectangle {
 /// A frame as stored.
 #[derive(Debug, Clone)]
 pub(super) struct Frame<'a> {
-    /// Where it is drawn.
+    /// Position on the canvas.
     pub(super) rectangle: Rectangle,
-    /// How long it is shown, in milliseconds.
+    /// Display duration in milliseconds.
     pub(super) duration: u32,
-    /// Whether its rectangle is cleared before the next frame.
+    /// Whether the rectangle is cleared before the next frame.
     pub(super) is_disposed: bool,
-    /// Whether it is blended with what is there, rather than replacing it.
+    /// Whether the frame is blended with the canvas instead of replacing its pixels.
     pub(super) is_blended: bool,
-    /// Whether pixels are announced that are not opaque.
+    /// Whether pixels may be transparent, according to the headers.
     pub(super) has_alpha: bool,
-    /// The data of its chunk ALPH: alpha of a lossy frame.
+    /// The data of the ALPH chunk: alpha of a lossy frame.
     pub(super) alpha: Option<&'a [u8]>,
-    /// Its bitstream.
+    /// The bitstream.
     pub(super) image: Chunk<'a>,
 }
 
@@ -67,10 +67,10 @@ impl Frame<'_> {
         if self.alpha.is_some_and(|alpha| alpha.len() < 2 || alpha[0] >> 6 != 0) {
             return Err("the header of its alpha data is invalid".into());
         }
-        // Also bounds what the decoder allocates: it believes the bitstream.
+        // Also limits the memory of the decoder, which allocates for the size in the bitstream.
         let Header { width, height, .. } = Header::read(&self.image)?;
         if (width, height) != (self.rectangle.width, self.rectangle.height) {
-            return Err("the size of its frame is not that of the bitstream".into());
+            return Err("the sizes of its frame and bitstream differ".into());
         }
         let mut decoder = WebPDecoder::new(Cursor::new(self.file())).map_err(|error| error.to_string())?;
         let mut pixels = vec![0; decoder.output_buffer_size().ok_or("the image is too large")?];
@@ -78,7 +78,7 @@ impl Frame<'_> {
         Ok(if decoder.has_alpha() { Pixels::Rgba(pixels) } else { Pixels::Rgb(pixels) })
     }
 
-    /// A still WebP file of this frame alone.
+    /// A still WebP file with only this frame.
     fn file(&self) -> Vec<u8> {
         let has_alpha = self.alpha.is_some() || &self.image.kind == b"VP8L";
         let length = self.image.padded.len() + self.alpha.map_or(0, <[u8]>::len) + 6 * HEADER;
@@ -91,7 +91,7 @@ impl Frame<'_> {
         if let Some(alpha) = self.alpha {
             push(&mut file, b"ALPH", alpha);
         }
-        // As libwebp, which lets the bitstream have the byte of padding.
+        // As in libwebp, the bitstream includes the byte of padding.
         push(&mut file, &self.image.kind, self.image.padded);
         let size = (file.len() - HEADER) as u32;
         file[4..8].copy_from_slice(&size.to_le_bytes());
@@ -110,7 +110,7 @@ fn push(file: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 }
 
 impl Pixels {
-    /// RGB, laid over white if alpha counts.
+    /// RGB, composited over white if `with_alpha`, otherwise ignoring alpha.
     pub(super) fn into_rgb(self, with_alpha: bool) -> Vec<u8> {
         match self {
             Self::Rgb(rgb) => rgb,
@@ -119,10 +119,10 @@ impl Pixels {
     }
 }
 
-/// RGBA to RGB: laid over white if alpha counts, else without alpha.
+/// Converts RGBA to RGB: composited over white if `with_alpha`, otherwise ignoring alpha.
 pub(super) fn flatten(rgba: &[u8], with_alpha: bool) -> Vec<u8> {
     const PIXELS: usize = 1 << 14;
-    let color = if with_alpha { Color::Rgba([0, 1, 2, 3]) } else { Color::Places([0, 1, 2]) };
+    let color = if with_alpha { Color::Rgba([0, 1, 2, 3]) } else { Color::RgbAt([0, 1, 2]) };
     let format = RowFormat { samples: Samples::Bits(8), channels: 4, color };
     let mut rgb = vec![0; rgba.len() / 4 * 3];
     let parts = rgb.par_chunks_mut(3 * PIXELS).zip(rgba.par_chunks(4 * PIXELS));

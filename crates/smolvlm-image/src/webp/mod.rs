@@ -1,5 +1,5 @@
-//! WebP files, still and animated, as Pillow 13 reads them with libwebp 1.6.0: the same pixels, the same files refused.
-//! The container and the canvas of animations are handled here; frames are decoded by `image-webp`.
+//! Decoder of still and animated WebP files, compatible with Pillow 13 and libwebp 1.6.0: it returns the same pixels
+//! and rejects the same files. It parses the container and composes animations; `image-webp` decodes the frames.
 
 mod animation;
 mod bitstream;
@@ -16,11 +16,11 @@ use crate::orientation::Orientation;
 use canvas::Canvas;
 use container::Container;
 
-/// A WebP file whose chunks have been listed.
+/// A WebP file with parsed container.
 pub(crate) struct Webp<'a>(Container<'a>);
 
 impl<'a> Webp<'a> {
-    /// Lists the chunks of a whole file; the error is a message.
+    /// Parses the container; the error is a message.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         Container::open(bytes).map(Self)
     }
@@ -30,7 +30,7 @@ impl<'a> Webp<'a> {
         (self.0.width, self.0.height)
     }
 
-    /// How the image is to be turned.
+    /// The orientation to apply.
     pub(crate) fn orientation(&self) -> Orientation {
         self.0.metadata.orientation()
     }

@@ -1,8 +1,8 @@
-//! What containers are refused for, and how frames are composed. Pixels against Pillow's are in tests/decoders.rs.
+//! Tests of the container's checks and of frame composition. tests/decoders.rs compares pixels with Pillow's.
 
 use super::canvas::Canvas;
 use super::chunks::Chunk;
-use super::container::{Container, cut_off_at};
+use super::container::{Container, truncated_end};
 use super::frame::{Frame, Pixels, Rectangle};
 use crate::{Error, Limits, WebpAnimation};
 use std::slice::from_ref;
@@ -30,7 +30,7 @@ fn anim() -> Vec<u8> {
     chunk(b"ANIM", &[0; 6])
 }
 
-/// The header of lossless data alone.
+/// A VP8L chunk with only a header.
 fn vp8l(width: u32, height: u32) -> Vec<u8> {
     chunk(b"VP8L", &[&[0x2f][..], &((width - 1) | ((height - 1) << 14)).to_le_bytes(), &[0]].concat())
 }
@@ -40,13 +40,13 @@ fn vp8(width: u16, height: u16) -> Vec<u8> {
     chunk(b"VP8 ", &[&[0x30, 0, 0, 0x9d, 0x01, 0x2a][..], &sides].concat())
 }
 
-/// A frame at twice these offsets, with a header that says 1 x 1.
+/// A frame at twice these offsets, with a size of 1 x 1 in its header.
 fn anmf(x: u32, y: u32, images: &[Vec<u8>]) -> Vec<u8> {
     chunk(b"ANMF", &[&u24(x)[..], &u24(y), &[0; 6], &u24(40), &[1], &images.concat()].concat())
 }
 
 #[test]
-fn accepted_containers() {
+fn valid_containers_are_accepted() {
     let alpha = chunk(b"ALPH", b"\0\xff");
     let unknown = chunk(b"abcd", b"odd");
     let cases: [(&str, Vec<Vec<u8>>, usize, bool); 9] = [
@@ -74,7 +74,7 @@ fn accepted_containers() {
 }
 
 #[test]
-fn refused_containers() {
+fn invalid_containers_are_rejected() {
     let alpha = chunk(b"ALPH", b"\0\xff");
     let flagged = |flags, more: &[Vec<u8>]| [&[vp8x(flags, 6, 4)], more].concat();
     let moving = |frames: &[Vec<u8>]| [&[vp8x(2, 6, 4), anim()], frames].concat();
@@ -121,34 +121,34 @@ fn refused_containers() {
 }
 
 #[test]
-fn cut_off_files_keep_whole_frames() {
+fn truncated_files_yield_complete_frames() {
     let bytes = file(&[vp8x(2, 6, 4), anim(), anmf(0, 0, &[vp8(6, 4)]), anmf(0, 0, &[vp8(6, 4)])]);
     let whole = WebpAnimation::open(&bytes, &Limits::default()).unwrap().unwrap();
-    assert_eq!((whole.frames(), whole.is_cut_off()), (2, false));
+    assert_eq!((whole.frames(), whole.is_truncated()), (2, false));
     let frame = anmf(0, 0, &[vp8(6, 4)]).len();
     for end in 12..bytes.len() {
         let cut = &bytes[..end];
-        assert!(cut_off_at(cut).unwrap() <= end);
+        assert!(truncated_end(cut).unwrap() <= end);
         assert!(Container::open(cut).is_err(), "{end}");
         if end >= bytes.len() - 2 * frame {
             let animation = WebpAnimation::open(cut, &Limits::default()).unwrap().unwrap();
             let expected = usize::from(end >= bytes.len() - frame);
-            assert_eq!((animation.frames(), animation.is_cut_off()), (expected, true), "{end}");
+            assert_eq!((animation.frames(), animation.is_truncated()), (expected, true), "{end}");
         }
     }
 }
 
 #[test]
-fn limits_come_before_memory() {
+fn limits_are_checked_before_allocation() {
     let bytes = file(&[vp8x(2, 1 << 15, 1 << 15), anim(), anmf(0, 0, &[vp8(1, 1)])]);
     let error = WebpAnimation::open(&bytes, &Limits::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, Error::Limit { found: 0x4000_0000, .. }), "{error}");
     let limits = Limits { max_bytes: 10, ..Limits::default() };
     assert!(matches!(WebpAnimation::open(&bytes, &limits).map(|_| ()), Err(Error::Limit { found: 86.., .. })));
-    // A still image is no animation, and what is no image neither.
+    // Neither a still image nor other data is an animation.
     assert!(WebpAnimation::open(&file(&[vp8(6, 4)]), &Limits::default()).unwrap().is_none());
     assert!(WebpAnimation::open(b"GIF89a", &Limits::default()).unwrap().is_none());
-    // A frame whose data are damaged.
+    // A frame with damaged data.
     let bytes = file(&[vp8x(2, 6, 4), anim(), anmf(0, 0, &[vp8(6, 4)])]);
     let mut animation = WebpAnimation::open(&bytes, &Limits::default()).unwrap().unwrap();
     assert!(matches!(animation.next_frame().map(|_| ()), Err(Error::Decode { .. })));
@@ -160,26 +160,27 @@ fn frame(x: u32, width: u32, is_disposed: bool, is_blended: bool) -> Frame<'stat
     Frame { rectangle, duration: 0, is_disposed, is_blended, has_alpha: true, alpha: None, image }
 }
 
-/// Canvases of one row, as values worked out by hand from libwebp's formula.
+/// Canvases of one row, with values computed by hand from libwebp's formula.
 #[test]
-fn frames_are_blended_and_disposed_of() {
+fn frames_are_blended_and_disposed() {
     let mut canvas = Canvas::new(3, 1).unwrap();
     let rgb = |canvas: &Canvas| canvas.rgb(false);
     canvas.draw(&frame(0, 3, false, false), &Pixels::Rgb([100; 9].to_vec()));
-    // Opaque, clear, and half: alpha 128 + (255 * 128 >> 8) = 255; (50 * 128 + 100 * 127) / 255 = 74.9.
+    // Opaque, transparent, and half transparent: alpha 128 + (255 * 128 >> 8) = 255; (50 * 128 + 100 * 127) / 255 =
+    // 74.9.
     let pixels = [[9, 9, 9, 255], [9, 9, 9, 0], [50, 50, 50, 128]].concat();
     canvas.draw(&frame(0, 3, false, true), &Pixels::Rgba(pixels.clone()));
     assert_eq!(rgb(&canvas), [9, 9, 9, 100, 100, 100, 74, 74, 74]);
-    // Without blending, alpha replaces what was there.
+    // Without blending, transparent pixels replace those of the canvas.
     canvas.draw(&frame(2, 1, true, false), &Pixels::Rgba(vec![7, 8, 9, 0]));
     assert_eq!(rgb(&canvas), [9, 9, 9, 100, 100, 100, 7, 8, 9]);
-    // The last frame's pixel is cleared; the frame is copied there, clear as it is, and blended beside it.
+    // The previous frame's pixel is cleared; there, the frame is copied, and elsewhere it is blended.
     canvas.draw(&frame(1, 2, true, true), &Pixels::Rgba([[1, 2, 3, 0], [4, 5, 6, 0]].concat()));
     assert_eq!(rgb(&canvas), [9, 9, 9, 100, 100, 100, 4, 5, 6]);
     canvas.draw(&frame(0, 1, false, true), &Pixels::Rgba(vec![0; 4]));
     assert_eq!(rgb(&canvas), [9, 9, 9, 0, 0, 0, 0, 0, 0]);
     assert_eq!(canvas.rgb(true), [9, 9, 9, 255, 255, 255, 255, 255, 255]);
-    // A key frame clears all; so does the one after a key frame that is disposed of.
+    // A key frame clears the canvas; the frame after a disposed key frame is a key frame, too.
     canvas.draw(&frame(0, 3, true, false), &Pixels::Rgba(pixels));
     canvas.draw(&frame(0, 1, true, true), &Pixels::Rgba(vec![1, 2, 3, 0]));
     assert_eq!(rgb(&canvas), [1, 2, 3, 0, 0, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! The frames of an animation, one after the other.
+//! Sequential decoding of the frames of an animation.
 
 use crate::{Error, Limits};
 use image::codecs::gif::GifDecoder;
@@ -7,15 +7,15 @@ use image::{AnimationDecoder, Delay, ImageDecoder, ImageFormat, ImageResult};
 use smolvlm_image::{Error as ImageError, Rgb, WebpAnimation};
 use std::io::Cursor;
 
-/// How long a frame is shown that asks for no time at all: what browsers do with such files.
+/// Duration in microseconds of frames with a delay of zero, as in browsers.
 const NO_DELAY: u64 = 100_000;
 
-/// The frames of an animation, from the first one on.
+/// The frames of an animation in order.
 pub(super) struct Frames<'a> {
     /// Width and height in pixels.
     pub(super) size: (u32, u32),
-    /// Whether the file is known to lack its end.
-    pub(super) is_cut_off: bool,
+    /// Whether the file is known to be truncated.
+    pub(super) is_truncated: bool,
     decoder: Decoder<'a>,
 }
 
@@ -26,20 +26,20 @@ enum Decoder<'a> {
 
 /// A decoded frame.
 pub(super) struct Frame {
-    /// How long it is shown, in microseconds.
+    /// Duration in microseconds.
     pub(super) duration: u64,
-    /// Its pixels, if they were asked for.
+    /// The pixels, if requested.
     pub(super) image: Option<Rgb>,
 }
 
 impl<'a> Frames<'a> {
-    /// Opens a file; none for a file that is no animation.
+    /// Opens a file; `None` if it is not an animation.
     pub(super) fn open(bytes: &'a [u8], format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         if format == ImageFormat::WebP {
             let animation = WebpAnimation::open(bytes, &limits.image).map_err(image_error)?;
             return Ok(animation.map(|animation| Self {
                 size: animation.size(),
-                is_cut_off: animation.is_cut_off(),
+                is_truncated: animation.is_truncated(),
                 decoder: Decoder::Webp(Box::new(animation)),
             }));
         }
@@ -61,10 +61,10 @@ impl<'a> Frames<'a> {
         };
         let Some((size, frames)) = opened.map_err(decode_error)? else { return Ok(None) };
         limits.check_frame_pixels(size.0, size.1)?;
-        Ok(Some(Self { size, is_cut_off: false, decoder: Decoder::Image(frames) }))
+        Ok(Some(Self { size, is_truncated: false, decoder: Decoder::Image(frames) }))
     }
 
-    /// Decodes the next frame, and converts its pixels if they are asked for; none after the last one.
+    /// Decodes the next frame and, if `with_image`, converts its pixels; `None` after the last one.
     pub(super) fn next(&mut self, with_image: bool) -> Result<Option<Frame>, Error> {
         match &mut self.decoder {
             Decoder::Image(frames) => {
@@ -101,6 +101,6 @@ fn image_error(error: ImageError) -> Error {
 }
 
 fn decode_error(error: image::ImageError) -> Error {
-    // One line, whatever the decoder wrote.
+    // Joins the lines of the decoder's message.
     Error::Decode { message: error.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
 }

@@ -8,27 +8,27 @@ use frames::Frames;
 use image::ImageFormat;
 use std::sync::Arc;
 
-/// Times are counted in millionths of a second.
+/// Microseconds per second.
 const MICROSECONDS: u64 = 1_000_000;
 
-/// An animation in memory. Its frames build on each other, so it is decoded from the start whenever it is read.
+/// An animation in memory. Frames depend on earlier ones, so that every read decodes from the start.
 #[derive(Debug, Clone)]
 pub(crate) struct Animation {
     bytes: Arc<[u8]>,
     format: ImageFormat,
     metadata: VideoMetadata,
-    /// When each frame is shown, in microseconds.
+    /// Start time of each frame in microseconds.
     starts: Vec<u64>,
     notes: Vec<VideoNote>,
     limits: Limits,
 }
 
 impl Animation {
-    /// Decodes the file once, to count its frames and their times. Of a file that is damaged or cut off, the frames before
-    /// that are used. None for a file that is no animation.
+    /// Decodes the file once to count its frames and their times. For a damaged or truncated file, the frames before
+    /// the damage are used. `None` if the file is not an animation.
     pub(crate) fn open(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         let Some(mut frames) = Frames::open(&bytes, format, limits)? else { return Ok(None) };
-        let ((width, height), is_cut_off) = (frames.size, frames.is_cut_off);
+        let ((width, height), is_truncated) = (frames.size, frames.is_truncated);
         let deadline = Deadline::after(limits.deadline);
         let mut starts = Vec::new();
         let mut end: u64 = 0;
@@ -51,17 +51,17 @@ impl Animation {
         let count = starts.len() as u64;
         let metadata = VideoMetadata {
             frames: starts.len(),
-            // The average: frames of an animation may be shown for different times.
+            // The average, since durations of frames may differ.
             fps: count.checked_mul(MICROSECONDS).and_then(|parts| Ratio::new(parts, end)),
             duration: Ratio::new(end, MICROSECONDS),
             height,
             width,
         };
         if starts.is_empty() {
-            return Err(damage.unwrap_or(if is_cut_off { Error::NoWholeFrame } else { Error::NoFrames }));
+            return Err(damage.unwrap_or(if is_truncated { Error::NoCompleteFrame } else { Error::NoFrames }));
         }
-        let note = VideoNote::EndsEarly { frames: starts.len(), announced: None };
-        let notes = if damage.is_some() || is_cut_off { vec![note] } else { Vec::new() };
+        let note = VideoNote::Truncated { frames: starts.len(), declared: None };
+        let notes = if damage.is_some() || is_truncated { vec![note] } else { Vec::new() };
         Ok(Some(Self { bytes, format, metadata, starts, notes, limits: limits.clone() }))
     }
 }

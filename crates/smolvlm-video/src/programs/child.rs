@@ -1,4 +1,4 @@
-//! A child process whose output is read without waiting longer than a deadline.
+//! A child process whose output is read within a deadline.
 
 use crate::Error;
 use crate::limits::Deadline;
@@ -8,56 +8,56 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::thread::spawn;
 use std::time::Duration;
 
-/// Longest time that is waited for at once; a deadline far away is checked in between.
+/// Maximum duration of a single wait. Later deadlines take several waits.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// Longest part of a line that is kept.
+/// Maximum length of a line in bytes; longer ones are split.
 const MAX_LINE: u64 = 4096;
 
-/// How often a child that has closed its output is asked whether it has ended.
+/// Interval for polling whether a child that has closed its output has exited.
 const POLL: Duration = Duration::from_millis(2);
 
-/// A running program. It is killed and waited for when this is dropped.
-pub(super) struct Running {
+/// A child process. Dropping it kills the process and waits for it.
+pub(super) struct ChildProcess {
     child: Child,
-    /// Parts of the output: lines, or buffers of one length.
+    /// Chunks of the output: lines, or buffers of fixed size.
     output: Receiver<std::io::Result<Vec<u8>>>,
-    /// Lines on the error output that the filter of [`start`](Self::start) kept.
-    kept: Receiver<String>,
-    /// The message of the error about the file, or else of the first one, once the program has ended.
+    /// Lines of stderr that pass the filter of [`start`](Self::start).
+    log_lines: Receiver<String>,
+    /// The error message about the file, or else the first one, sent after the end of stderr.
     error: Receiver<String>,
     deadline: Deadline,
 }
 
-/// How the output is divided.
+/// How the output is split.
 #[derive(Clone, Copy)]
-pub(super) enum Parts {
+pub(super) enum Chunks {
     Lines,
     Buffers(usize),
 }
 
-impl Running {
-    /// Starts a program without input. Of the error output, `keep` chooses lines for [`next_kept`](Self::next_kept).
+impl ChildProcess {
+    /// Starts a program without input. `keep` selects lines of stderr for [`next_log_line`](Self::next_log_line).
     pub(super) fn start(
         program: &'static str,
         command: &mut Command,
-        parts: Parts,
+        chunks: Chunks,
         deadline: Deadline,
         keep: fn(&str) -> bool,
     ) -> Result<Self, Error> {
-        // FFREPORT would write a file.
+        // With FFREPORT, FFmpeg would write a log file.
         command.env_remove("FFREPORT").env("AV_LOG_FORCE_NOCOLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NeedsFfmpeg { program },
             _ => Error::Decode { message: format!("{program} cannot be started: {error}") },
         })?;
-        // One part in the channel and one in each thread's hands are all that is held.
+        // At most one chunk is in the channel, and each thread holds one.
         let (output_sender, output) = sync_channel(1);
-        let (kept_sender, kept) = channel();
+        let (log_sender, log_lines) = channel();
         let (error_sender, error) = sync_channel(1);
         if let Some(stdout) = child.stdout.take() {
-            spawn(move || send_parts(stdout, parts, &output_sender));
+            spawn(move || send_chunks(stdout, chunks, &output_sender));
         }
         if let Some(stderr) = child.stderr.take() {
             spawn(move || {
@@ -66,35 +66,35 @@ impl Running {
                     let Ok(line) = line else { break };
                     let line = String::from_utf8_lossy(&line);
                     if keep(&line) {
-                        if kept_sender.send(line.into_owned()).is_err() {
+                        if log_sender.send(line.into_owned()).is_err() {
                             break;
                         }
                     } else if message.is_none() || is_about_the_file(&line) {
                         message = error_message(&line).or(message);
                     }
                 }
-                // Nobody may be interested any more.
+                // Fails if the receiver has been dropped.
                 let _ = error_sender.send(message.unwrap_or_default());
             });
         }
-        Ok(Self { child, output, kept, error, deadline })
+        Ok(Self { child, output, log_lines, error, deadline })
     }
 
-    /// The next part of the output; none at its end.
+    /// The next chunk of the output; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match receive(&self.output, self.deadline)? {
-            Some(Ok(part)) => Ok(Some(part)),
+            Some(Ok(chunk)) => Ok(Some(chunk)),
             Some(Err(error)) => Err(Error::Decode { message: error.to_string() }),
             None => Ok(None),
         }
     }
 
-    /// The next line that was kept of the error output; none at its end.
-    pub(super) fn next_kept(&mut self) -> Result<Option<String>, Error> {
-        receive(&self.kept, self.deadline)
+    /// The next selected line of stderr; `None` at the end.
+    pub(super) fn next_log_line(&mut self) -> Result<Option<String>, Error> {
+        receive(&self.log_lines, self.deadline)
     }
 
-    /// Waits for the end of the program, whose output has ended. Whether it succeeded, and its error message.
+    /// Waits for the exit of a process that has closed its output. Returns whether it succeeded, and its error message.
     pub(super) fn finish(mut self) -> Result<(bool, String), Error> {
         let message = receive(&self.error, self.deadline)?.unwrap_or_default();
         loop {
@@ -110,15 +110,15 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // Fails only if it has ended, and then waiting returns at once.
+        // Fails only if the process has exited; waiting then returns at once.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The next message; none if there will be no more.
+/// Receives the next message; `None` if the channel is closed.
 fn receive<T>(receiver: &Receiver<T>, deadline: Deadline) -> Result<Option<T>, Error> {
     loop {
         deadline.check()?;
@@ -130,29 +130,29 @@ fn receive<T>(receiver: &Receiver<T>, deadline: Deadline) -> Result<Option<T>, E
     }
 }
 
-/// Sends the parts of the output until nobody wants them. An incomplete buffer at the end is left out.
-fn send_parts(mut stdout: ChildStdout, parts: Parts, sender: &SyncSender<std::io::Result<Vec<u8>>>) {
-    let size = match parts {
-        Parts::Lines => {
+/// Sends the output in chunks until the receiver is dropped. An incomplete buffer at the end is discarded.
+fn send_chunks(mut stdout: ChildStdout, chunks: Chunks, sender: &SyncSender<std::io::Result<Vec<u8>>>) {
+    let size = match chunks {
+        Chunks::Lines => {
             return Lines(BufReader::new(stdout)).try_for_each(|line| sender.send(line)).unwrap_or_default();
         }
-        Parts::Buffers(size) => size,
+        Chunks::Buffers(size) => size,
     };
     loop {
         let mut buffer = vec![0; size];
-        let part = match stdout.read_exact(&mut buffer) {
+        let chunk = match stdout.read_exact(&mut buffer) {
             Ok(()) => Ok(buffer),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
             Err(error) => Err(error),
         };
-        let is_error = part.is_err();
-        if sender.send(part).is_err() || is_error {
+        let is_error = chunk.is_err();
+        if sender.send(chunk).is_err() || is_error {
             return;
         }
     }
 }
 
-/// Lines without their ends; of longer lines, their beginnings and then the rest as further lines.
+/// Lines without line breaks. Lines of more than [`MAX_LINE`] bytes are split.
 struct Lines<R>(BufReader<R>);
 
 impl<R: Read> Iterator for Lines<R> {
@@ -173,12 +173,14 @@ impl<R: Read> Iterator for Lines<R> {
     }
 }
 
-/// Whether an error line is about the whole file, as FFmpeg's libraries would have it: `[error] file:a.mov: Invalid data found`.
+/// Whether an error line is about the whole file, like the errors that FFmpeg's libraries return:
+/// `[error] file:a.mov: Invalid data found`.
 fn is_about_the_file(line: &str) -> bool {
     line.starts_with("[error] file:")
 }
 
-/// The message of an error line of FFmpeg, which `-loglevel level+...` marks as such: `[mov @ 0x55] [error] moov atom not found`.
+/// The message of an error line of FFmpeg. `-loglevel level+...` marks these lines:
+/// `[mov @ 0x55] [error] moov atom not found`.
 fn error_message(line: &str) -> Option<String> {
     let (_, message) = line.split_once("[error] ").or_else(|| line.split_once("[fatal] "))?;
     let message =
@@ -188,7 +190,7 @@ fn error_message(line: &str) -> Option<String> {
         return Some("the installed FFmpeg is too old; version 5.1 or newer is needed".to_owned());
     }
     if message.starts_with("format not on whitelist") {
-        return Some("files of this format may name other files, which are not opened".to_owned());
+        return Some("files of this format may refer to other files, which are not opened".to_owned());
     }
     Some(message).filter(|message| !message.is_empty())
 }
@@ -199,7 +201,7 @@ mod tests {
     use std::io::BufReader;
 
     #[test]
-    fn errors_are_found_by_their_level() {
+    fn error_messages_are_extracted_by_log_level() {
         let message = |line| error_message(line).unwrap_or_default();
         assert_eq!(message("[mov,mp4 @ 0x55] [error] Moov atom not found"), "moov atom not found");
         assert_eq!(message("[error] file:a: b.mp4: Invalid data found"), "invalid data found");
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_bounded() {
+    fn long_lines_are_split() {
         let text = [&[b'x'; 5000][..], b"\r\nlast"].concat();
         let lines: Vec<usize> = Lines(BufReader::new(&text[..])).map(|line| line.unwrap().len()).collect();
         assert_eq!(lines, [4096, 904, 4]);

@@ -1,4 +1,4 @@
-//! Video containers through the programs `ffprobe` and `ffmpeg`, where they are installed.
+//! Decoding of video containers with the programs `ffprobe` and `ffmpeg`.
 
 mod child;
 mod probe;
@@ -7,7 +7,7 @@ use crate::container::{Bytes, Decoder, Stream};
 use crate::index::{Index, Packet};
 use crate::limits::Deadline;
 use crate::{Error, FrameSink, Limits};
-use child::{Parts, Running};
+use child::{ChildProcess, Chunks};
 use probe::{Entries, PACKET_ENTRIES, Probe, STREAM_ENTRIES};
 use smolvlm_image::Rgb;
 use std::ffi::{OsStr, OsString};
@@ -15,28 +15,28 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Formats that hold their streams themselves. Others, such as playlists, could make FFmpeg open other files.
-const FORMATS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,h264,hevc,vvc,av1,obu,ivf,m4v,mjpeg,\
-    mjpeg_2000,jpeg_pipe,mxf,mxf_d10,gxf,nut,rm,swf,wtv,dv,avs,avs2,avs3,cavsvideo,yuv4mpegpipe,h261,h263,vc1,vc1test,dirac,\
-    dnxhd,nsv,nuv,pva,pmp,roq,thp,smk,bink,flic,mtv,mvi,xmv,wsvqa,ipmovie,4xm,film_cpk,dxa,lvf,mv,mve,paf,vivo,filmstrip,amv,\
-    bethsoftvid,c93,cine,cdxl,dsicin,ea,gdv,hnm,idcin,ifv,iv8,jv,lmlm4,mm,psxstr,r3d,rl2,rpl,segafilm,siff,smush,tiertexseq,\
-    tmv,txd,ty,vmd,wc3movie,yop";
+/// Self-contained formats. Others, such as playlists, could make FFmpeg open other files.
+const FORMATS: &str = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,h264,hevc,vvc,av1,obu,ivf,m4v,\
+    mjpeg,mjpeg_2000,jpeg_pipe,mxf,mxf_d10,gxf,nut,rm,swf,wtv,dv,avs,avs2,avs3,cavsvideo,yuv4mpegpipe,h261,h263,vc1,\
+    vc1test,dirac,dnxhd,nsv,nuv,pva,pmp,roq,thp,smk,bink,flic,mtv,mvi,xmv,wsvqa,ipmovie,4xm,film_cpk,dxa,lvf,mv,mve,\
+    paf,vivo,filmstrip,amv,bethsoftvid,c93,cine,cdxl,dsicin,ea,gdv,hnm,idcin,ifv,iv8,jv,lmlm4,mm,psxstr,r3d,rl2,rpl,\
+    segafilm,siff,smush,tiertexseq,tmv,txd,ty,vmd,wc3movie,yop";
 
-/// Most frames that one run of `ffmpeg` selects: the expression for them has to fit into a command line.
+/// Maximum number of frames that one run of `ffmpeg` selects: the filter expression must fit into a command line.
 const MAX_SELECTED: usize = 64;
 
-/// Frames between two selected ones from which starting `ffmpeg` anew at a key frame is faster than decoding them.
+/// Minimum number of skipped frames for which another run of `ffmpeg` with a seek is faster than decoding them.
 const SEEK_DISTANCE: usize = 60;
 
-/// How much earlier than a time `ffprobe` is sent to: in some formats it comes out later than that. In microseconds.
+/// Margin in microseconds subtracted from the time to which `ffprobe` seeks: in some formats it seeks too far.
 const SEEK_MARGIN: i64 = 10_000_000;
 
 /// Decodes a container with FFmpeg's programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// The file as a URL, which no option and no protocol can be taken for.
+    /// The file as a URL, which cannot be mistaken for an option or another protocol.
     url: OsString,
-    /// Keeps the bytes of a video in memory as a file.
+    /// Temporary file for a video in memory.
     _file: Option<tempfile::NamedTempFile>,
     probe: Probe,
     threads: String,
@@ -71,7 +71,8 @@ impl Programs {
         Ok(Self { url, _file: file, probe, threads })
     }
 
-    /// Frames selected by one run of `ffmpeg`, each with its place: its time, or its number if frames are counted.
+    /// Decodes frames with one run of `ffmpeg` and passes each on with its position: its time if `by_time`, otherwise
+    /// its index. `each` returns whether to continue.
     fn select(
         &self,
         targets: &[i64],
@@ -90,13 +91,13 @@ impl Programs {
             command.args(["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &seconds]);
         }
         let format = self.probe.conversion.map_or("rgb24", |(_, format)| format);
-        // Times that ascend, whatever the stream's own.
+        // `settb` and `setpts` make the output times ascend.
         let filter = format!(
             "select='{}',showinfo,settb=1/25,setpts=N,\
              scale={width}:{height}:flags=bilinear:in_color_matrix=bt601:in_range={range}:out_range={range},format={format}",
             expression(targets, by_time),
             range = match format {
-                // Not to be converted.
+                // Keeps the range.
                 "yuv444p" => "tv",
                 "yuvj444p" => "pc",
                 _ => "auto",
@@ -106,21 +107,22 @@ impl Programs {
         command.args(["-map", &format!("0:{index}"), "-vf", &filter, "-frames:v", &targets.len().to_string()]);
         command.args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", format, "pipe:1"]);
         let size = width as usize * height as usize * 3;
-        let mut running =
-            Running::start("ffmpeg", &mut command, Parts::Buffers(size), deadline, |line| shown_time(line).is_some())?;
+        let mut process = ChildProcess::start("ffmpeg", &mut command, Chunks::Buffers(size), deadline, |line| {
+            shown_time(line).is_some()
+        })?;
         let mut counted = targets.iter();
         let mut is_empty = true;
-        while let Some(pixels) = running.next()? {
+        while let Some(pixels) = process.next()? {
             is_empty = false;
-            let time = running.next_kept()?.as_deref().and_then(shown_time);
-            let place = if by_time { time } else { counted.next().copied() };
-            let Some(place) = place else { break };
-            if !each(place, pixels)? {
+            let time = process.next_log_line()?.as_deref().and_then(shown_time);
+            let position = if by_time { time } else { counted.next().copied() };
+            let Some(position) = position else { break };
+            if !each(position, pixels)? {
                 break;
             }
         }
         if is_empty {
-            let (succeeded, message) = running.finish()?;
+            let (succeeded, message) = process.finish()?;
             if !succeeded && !message.is_empty() {
                 return Err(Error::Decode { message });
             }
@@ -128,7 +130,7 @@ impl Programs {
         Ok(())
     }
 
-    /// The frame in RGB, upright.
+    /// The frame in RGB with its orientation applied.
     fn image(&self, pixels: Vec<u8>) -> Result<Rgb, Error> {
         let Stream { width, height, exif, .. } = self.probe.stream;
         let data = match self.probe.conversion {
@@ -143,7 +145,7 @@ impl Programs {
             }
         };
         let image = Rgb::new(width, height, data).map_err(|source| Error::Processor { source })?;
-        Ok(image.turned(exif))
+        Ok(image.with_orientation(exif))
     }
 }
 
@@ -172,7 +174,7 @@ impl Decoder for Programs {
         if let Some(time) = time.map(|time| time.saturating_sub(SEEK_MARGIN)).filter(|&time| time > 0) {
             command.args(["-read_intervals", &format!("{}.{:06}%", time / 1_000_000, time % 1_000_000)]);
         }
-        // With threads for whole frames, ffprobe loses the frames behind a damaged packet at the end.
+        // With frame threading, ffprobe loses the frames after a damaged packet at the end.
         command.args(["-thread_type", "slice"]);
         command.args(["-show_entries", "frame=best_effort_timestamp", "-of", "default=nw=1"]);
         each_line(&mut command, deadline, |line| match line.strip_prefix("best_effort_timestamp=") {
@@ -190,24 +192,24 @@ impl Decoder for Programs {
         sink: &mut FrameSink<'_>,
     ) -> Result<(), Error> {
         let missing = |at| Error::MissingFrame { index: at, frames: index.frames };
-        let place = |at: usize| if index.by_time { index.times.get(at).copied() } else { i64::try_from(at).ok() };
+        let position = |at: usize| if index.by_time { index.times.get(at).copied() } else { i64::try_from(at).ok() };
         let mut rest = indices;
         let mut can_seek = index.by_time;
         while let Some(&first) = rest.first() {
-            // `places` below has as many entries as frames that are asked for in this run.
+            // The number of frames requested from this run.
             let count = if can_seek { run_length(index, rest) } else { rest.len().min(MAX_SELECTED) };
-            let places: Option<Vec<i64>> = rest[..count].iter().map(|&at| place(at)).collect();
-            let places = places.ok_or_else(|| missing(first))?;
-            let key = index.key_before(places[0]).filter(|key| can_seek && index.keys.first() != Some(key));
+            let positions: Option<Vec<i64>> = rest[..count].iter().map(|&at| position(at)).collect();
+            let positions = positions.ok_or_else(|| missing(first))?;
+            let key = index.key_before(positions[0]).filter(|key| can_seek && index.keys.first() != Some(key));
             let seek = key.and_then(|key| self.probe.stream.time_base.microseconds(key));
             let mut done = 0;
-            self.select(&places, index.by_time, seek, deadline, &mut |found, pixels| {
-                if done == 0 && seek.is_some() && places.first().is_some_and(|&first| found != first) {
-                    // The seek came out behind the frame.
+            self.select(&positions, index.by_time, seek, deadline, &mut |found, pixels| {
+                if done == 0 && seek.is_some() && positions.first().is_some_and(|&first| found != first) {
+                    // The seek went past the frame.
                     return Ok(false);
                 }
                 let image = self.image(pixels)?;
-                while places.get(done).is_some_and(|&target| target <= found) {
+                while positions.get(done).is_some_and(|&target| target <= found) {
                     sink(rest[done], &image)?;
                     done += 1;
                 }
@@ -216,7 +218,7 @@ impl Decoder for Programs {
             if done == 0 && seek.is_none() {
                 return Err(missing(first));
             }
-            // Once more from the start, in case that seeking lost it.
+            // If a seek missed the frame, the next run decodes from the start.
             can_seek = index.by_time && done > 0;
             rest = &rest[done..];
         }
@@ -224,7 +226,7 @@ impl Decoder for Programs {
     }
 }
 
-/// How many of these frames one run of `ffmpeg` decodes: up to one for which seeking leaves many frames out.
+/// The number of leading frames to decode in one run of `ffmpeg`: up to a frame to which seeking is faster.
 fn run_length(index: &Index, indices: &[usize]) -> usize {
     let is_far = |pair: &[usize]| {
         let key = index.times.get(pair[1]).and_then(|&time| index.key_before(time));
@@ -240,7 +242,7 @@ fn expression(targets: &[i64], by_time: bool) -> String {
     let mut expression = String::new();
     for target in targets {
         let plus = if expression.is_empty() { "" } else { "+" };
-        // Writing to a string cannot fail. The time of no frame is not a number, and not greater than anything.
+        // Writing to a string cannot fail. Before the first frame, `prev_pts` is NaN, for which `gte` is 0.
         let _ = match by_time {
             true => write!(expression, "{plus}gte(pts,{target})*not(gte(prev_pts,{target}))"),
             false => write!(expression, "{plus}eq(n,{target})"),
@@ -249,7 +251,7 @@ fn expression(targets: &[i64], by_time: bool) -> String {
     expression
 }
 
-/// The time in a line of the filter `showinfo`: `[Parsed_showinfo_1 @ 0x55] [info] n:   0 pts:  24576 pts_time:1.5 ...`.
+/// The time in a line of the filter `showinfo`: `[Parsed_showinfo_1 @ 0x55] [info] n: 0 pts: 24576 pts_time:1.5 ...`.
 fn shown_time(line: &str) -> Option<i64> {
     if !line.starts_with("[Parsed_showinfo") {
         return None;
@@ -258,14 +260,14 @@ fn shown_time(line: &str) -> Option<i64> {
     time.split_whitespace().next()?.parse().ok()
 }
 
-/// The URL of a file. After `file:` all is a path, whatever it begins with or holds.
+/// The URL of a file. Everything after `file:` is the path.
 fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);
     url
 }
 
-/// `ffprobe` of a file, without what is to be printed.
+/// The command `ffprobe` for a file, without the entries to print.
 fn ffprobe(url: &OsStr, threads: &str) -> Command {
     let mut command = Command::new("ffprobe");
     command.args(["-hide_banner", "-loglevel", "level+error", "-threads", threads]);
@@ -274,17 +276,17 @@ fn ffprobe(url: &OsStr, threads: &str) -> Command {
     command
 }
 
-/// Runs `ffprobe`. Whether it succeeded, and its error message.
+/// Runs `ffprobe` and passes on each line of its output. Returns whether it succeeded, and its error message.
 fn each_line(
     command: &mut Command,
     deadline: Deadline,
     mut each: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(bool, String), Error> {
-    let mut running = Running::start("ffprobe", command, Parts::Lines, deadline, |_| false)?;
-    while let Some(line) = running.next()? {
+    let mut process = ChildProcess::start("ffprobe", command, Chunks::Lines, deadline, |_| false)?;
+    while let Some(line) = process.next()? {
         each(&String::from_utf8_lossy(&line))?;
     }
-    running.finish()
+    process.finish()
 }
 
 #[cfg(test)]
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_selected_frames_are_found() {
+    fn times_are_parsed_from_showinfo_lines() {
         let line = "[Parsed_showinfo_1 @ 0x5] [info] n:   0 pts:  24576 pts_time:1.5     pos:      961 fmt:yuv420p";
         assert_eq!(shown_time(line), Some(24_576));
         assert_eq!(shown_time("[Parsed_showinfo_1 @ 0x5] [info] config in time_base: 1/16384"), None);
@@ -308,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn any_path_is_a_file() {
+    fn every_path_becomes_a_file_url() {
         assert_eq!(file_url(Path::new("-i")), "file:-i");
         assert_eq!(file_url(Path::new("http://host/a.mp4")), "file:http://host/a.mp4");
     }
 
     #[test]
-    fn distant_frames_are_sought() {
+    fn distant_frames_start_another_run() {
         let times: Vec<i64> = (0..2000).collect();
         let keys: Vec<i64> = (0..20).map(|key| key * 100).collect();
         let index = Index { frames: 2000, times, by_time: true, keys, ..Index::default() };

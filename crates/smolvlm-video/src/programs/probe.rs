@@ -1,4 +1,4 @@
-//! What `ffprobe` prints about a file.
+//! Parsing of the output of `ffprobe`.
 
 use crate::container::Stream;
 use crate::display_matrix::exif_orientation;
@@ -8,31 +8,31 @@ use crate::ratio::TimeBase;
 use crate::{Error, Limits, Ratio};
 use std::collections::HashMap;
 
-/// What is asked about the file and its streams, for [`Probe::new`].
+/// Entries of the file and its streams for [`Probe::new`].
 pub(super) const STREAM_ENTRIES: &str = "stream=index,codec_type,width,height,pix_fmt,color_space,color_range,time_base,\
     start_pts,duration_ts,bit_rate,nb_frames,avg_frame_rate,r_frame_rate\
     :stream_disposition=attached_pic,default,hearing_impaired,visual_impaired:stream_side_data=displaymatrix\
     :format=format_name";
 
-/// What is asked about packets, for [`packet`].
+/// Entries of packets for [`packet`].
 pub(super) const PACKET_ENTRIES: &str = "packet=pts,dts,duration,flags";
 
 /// The video stream of a file.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) stream: Stream,
-    /// How its frames become RGB: by FFmpeg's scaler alone, or by planes of full size and this matrix.
+    /// The conversion to RGB: `None` for FFmpeg's scaler, otherwise this matrix for 4:4:4 planes in this pixel format.
     pub(super) conversion: Option<(Matrix, &'static str)>,
 }
 
-/// Values of the streams and the format by their names, as `-of flat` prints them.
+/// The values of all streams by name, and the format name, from the output of `-of flat`.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     streams: Vec<HashMap<String, String>>,
     format: String,
 }
 
-/// Most streams and values of one that are read.
+/// Maximum number of streams, and of values per stream.
 const MAX_ENTRIES: usize = 256;
 
 impl Entries {
@@ -51,14 +51,15 @@ impl Entries {
         if self.streams.len() <= number {
             self.streams.resize_with(number + 1, HashMap::new);
         }
-        // Side data is numbered.
+        // The full name contains the index of the side data.
         let name = if name.ends_with(".displaymatrix") { "displaymatrix" } else { name };
         if let Some(stream) = self.streams.get_mut(number).filter(|stream| stream.len() < MAX_ENTRIES) {
             stream.insert(name.to_owned(), value);
         }
     }
 
-    /// The best video stream: not made for the impaired, the default one, of the highest bit rate, the first; never a cover.
+    /// The best video stream: not for the hearing or visually impaired, then the default one, then the one with the
+    /// highest bit rate, then the first. Cover pictures are excluded.
     fn best(&self) -> Option<&HashMap<String, String>> {
         let flag =
             |stream: &HashMap<String, String>, name: &str| number(stream, &format!("disposition.{name}")) == Some(1);
@@ -69,11 +70,11 @@ impl Entries {
             let impaired = flag(stream, "hearing_impaired") || flag(stream, "visual_impaired");
             (u8::from(!impaired) + u8::from(flag(stream, "default")), number(stream, "bit_rate").unwrap_or(0))
         };
-        // Of equals, `max_by_key` takes the last one.
+        // Reversed, because `max_by_key` returns the last of equal elements.
         self.streams.iter().rev().filter(is_video).max_by_key(rank)
     }
 
-    /// What a file without video holds: `audio and subtitles`, or `nothing known`.
+    /// The contents of a file without video: `audio and subtitles`, or `nothing known`.
     fn kinds(&self) -> String {
         let mut kinds: Vec<&str> = Vec::new();
         for stream in &self.streams {
@@ -92,12 +93,12 @@ impl Entries {
 }
 
 impl Probe {
-    /// The video stream.
+    /// Selects and parses the video stream.
     pub(super) fn new(entries: &Entries, limits: &Limits) -> Result<Self, Error> {
         let Some(stream) = entries.best() else { return Err(Error::NoVideoStream { found: entries.kinds() }) };
         let size = |name| number(stream, name).and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
-        // The first picture would tell it.
-        let (height, width) = size("height").zip(size("width")).ok_or(Error::NoWholeFrame)?;
+        // Without a size, the file ends before its first frame.
+        let (height, width) = size("height").zip(size("width")).ok_or(Error::NoCompleteFrame)?;
         limits.check_frame_size(width, height)?;
         let ratio =
             |name| fraction(stream, name).and_then(|(num, den)| Ratio::new(num.try_into().ok()?, den.try_into().ok()?));
@@ -113,7 +114,7 @@ impl Probe {
                 duration: number(stream, "duration_ts").filter(|&duration| duration > 0),
                 average_rate: rate("avg_frame_rate"),
                 base_rate: rate("r_frame_rate"),
-                announced: number(stream, "nb_frames")
+                declared: number(stream, "nb_frames")
                     .and_then(|frames| frames.try_into().ok())
                     .filter(|&frames| frames > 0),
                 height,
@@ -125,7 +126,7 @@ impl Probe {
     }
 }
 
-/// The matrix of a stream, unless FFmpeg's scaler knows it, and the pixel format of the planes for it.
+/// The matrix of a stream and the pixel format of the planes for it, unless FFmpeg's scaler supports the matrix.
 fn conversion(stream: &HashMap<String, String>) -> Option<(Matrix, &'static str)> {
     let value = |name: &str| stream.get(name).map_or("", String::as_str);
     let weights = match value("color_space") {
@@ -136,7 +137,7 @@ fn conversion(stream: &HashMap<String, String>) -> Option<(Matrix, &'static str)
         _ => BT601,
     };
     let is_full = value("color_range") == "pc";
-    // Formats of full range by their name.
+    // Pixel formats whose name implies full range.
     let full_name = value("pix_fmt").starts_with("yuvj");
     if weights == BT601 && (full_name || !is_full) {
         return None;
@@ -144,7 +145,7 @@ fn conversion(stream: &HashMap<String, String>) -> Option<(Matrix, &'static str)
     Some((Matrix::new(weights, is_full || full_name), if full_name { "yuvj444p" } else { "yuv444p" }))
 }
 
-/// A packet's line: `pts=0|dts=N/A|duration=512|flags=K_`.
+/// Parses the line of a packet: `pts=0|dts=N/A|duration=512|flags=K_`.
 pub(super) fn packet(line: &str) -> Option<Packet> {
     let mut packet = Packet { pts: None, dts: None, duration: 0, is_key: false };
     let mut is_packet = false;
@@ -169,7 +170,7 @@ fn fraction(stream: &HashMap<String, String>, name: &str) -> Option<(i64, i64)> 
     Some((numerator.parse().ok()?, denominator.parse().ok()?))
 }
 
-/// A value without its quotes; `\n` stands for the end of a line, `\` before any other character for that character.
+/// Removes the quotes and escapes of a value; `\n` is a line break.
 fn unquoted(value: &str) -> String {
     let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
         return value.to_owned();
@@ -186,7 +187,7 @@ fn unquoted(value: &str) -> String {
     out
 }
 
-/// The numbers of a display matrix in native byte order, from lines such as `00000000: 0 -65536 0`.
+/// Parses a display matrix from lines such as `00000000: 0 -65536 0` to bytes in native byte order.
 fn matrix_bytes(text: &str) -> Vec<u8> {
     let rows = text.lines().filter_map(|line| line.split_once(':'));
     let numbers = rows.flat_map(|(_, row)| row.split_whitespace().filter_map(|number| number.parse::<i32>().ok()));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_from_its_lines() {
+    fn streams_are_parsed() {
         let entries = entries(
             r#"streams.stream.0.codec_type="audio"
             streams.stream.1.index=1
@@ -227,12 +228,12 @@ mod tests {
         let Probe { stream, conversion } = Probe::new(&entries, &Limits::default()).unwrap();
         assert_eq!((stream.index, stream.width, stream.height, stream.exif), (1, 64, 32, 8));
         assert_eq!((stream.average_rate, stream.base_rate), (Ratio::new(30_000, 1001), None));
-        assert_eq!((stream.start, stream.announced, stream.may_restart), (None, Some(3), true));
+        assert_eq!((stream.start, stream.declared, stream.may_restart), (None, Some(3), true));
         assert_eq!(conversion, Some((Matrix::new(BT709, false), "yuv444p")));
     }
 
     #[test]
-    fn files_without_video_and_sizes() {
+    fn files_without_video_and_oversized_ones_are_errors() {
         let none = Probe::new(&entries("streams.stream.0.codec_type=\"audio\""), &Limits::default());
         assert!(matches!(none, Err(Error::NoVideoStream { found }) if found == "audio"));
         let huge = "streams.stream.0.codec_type=\"video\"\nstreams.stream.0.width=9000000\nstreams.stream.0.height=2";
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_from_their_lines() {
+    fn packets_are_parsed() {
         let found = packet("pts=512|dts=N/A|duration=N/A|flags=K_").unwrap();
         assert_eq!((found.pts, found.dts, found.duration, found.is_key), (Some(512), None, 0, true));
         assert!(packet("side_data|").is_none() && packet("").is_none());

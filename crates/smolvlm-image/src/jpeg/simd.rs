@@ -6,7 +6,7 @@
 
 use super::entropy::Block;
 use super::frame::SIDE;
-use crate::lanes::Portable;
+use crate::simd::Portable;
 
 /// Pixels per color conversion step.
 pub(crate) const PIXELS: usize = 32;
@@ -50,7 +50,7 @@ pub(crate) mod factors {
 }
 
 /// The inner loops for one instruction set.
-pub(crate) trait Samples: Copy {
+pub(crate) trait JpegSimd: Copy {
     /// Inverse DCT of a block of coefficients, in row order. `steps` are the quantization steps.
     fn inverse_transform(self, block: &Block, steps: &Block) -> [[u8; SIDE]; SIDE];
 
@@ -58,7 +58,7 @@ pub(crate) trait Samples: Copy {
     fn interleave(self, channels: [[u8; PIXELS]; 3]) -> [[u8; 3]; PIXELS];
 }
 
-impl Samples for Portable {
+impl JpegSimd for Portable {
     #[inline(always)]
     fn inverse_transform(self, block: &Block, steps: &Block) -> [[u8; SIDE]; SIDE] {
         let mut rows = [[0i16; SIDE]; SIDE];
@@ -123,15 +123,15 @@ fn transpose(rows: [[i16; SIDE]; SIDE]) -> [[i16; SIDE]; SIDE] {
 
 #[cfg(test)]
 mod tests {
-    use super::{PIXELS, SIDE, Samples};
-    use crate::lanes::{Lanes, Portable, Work, dispatch};
+    use super::{JpegSimd, PIXELS, SIDE};
+    use crate::simd::{Portable, Simd, Work, dispatch};
 
     /// Compares an instruction set with scalar loops, on various blocks up to the extreme values.
     struct Compare;
 
     impl Work for Compare {
         #[inline(always)]
-        fn run<L: Lanes>(self, lanes: L) {
+        fn run<L: Simd>(self, simd: L) {
             let mut state = 1u32;
             let mut random = || {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -142,11 +142,11 @@ mod tests {
                 let mut block = [0; SIDE * SIDE];
                 block[..filled].fill_with(|| random() >> shift);
                 let steps = std::array::from_fn(|_| if round % 3 == 0 { 1 } else { random() >> (round % 5 * 3) });
-                let found = lanes.inverse_transform(&block, &steps);
+                let found = simd.inverse_transform(&block, &steps);
                 assert_eq!(found, Portable.inverse_transform(&block, &steps), "{block:?} {steps:?}");
             }
             let channels = std::array::from_fn(|channel| std::array::from_fn(|at| (channel * PIXELS + at) as u8));
-            assert_eq!(lanes.interleave(channels), Portable.interleave(channels));
+            assert_eq!(simd.interleave(channels), Portable.interleave(channels));
         }
     }
 

@@ -9,10 +9,10 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) const SQUARE: usize = 16;
 
 /// An instruction set.
-pub(crate) trait Lanes: crate::jpeg::Samples {
+pub(crate) trait Simd: crate::jpeg::JpegSimd {
     /// `sum(taps[k] * rows[k * stride + i])` for each `i` of a block, rounded, shifted right by `bits` and clamped to
     /// 0..=255.
-    fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK];
+    fn weighted_sum(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK];
 
     /// Transposes two adjacent squares of 16 x 16 bytes.
     fn transpose(self, squares: [[u8; BLOCK]; SQUARE]) -> [[u8; BLOCK]; SQUARE];
@@ -20,8 +20,8 @@ pub(crate) trait Lanes: crate::jpeg::Samples {
 
 /// Code that is compiled for every instruction set.
 pub(crate) trait Work {
-    /// Runs the code. Implementations must be `#[inline(always)]` to be compiled for the instruction set of `lanes`.
-    fn run<L: Lanes>(self, lanes: L);
+    /// Runs the code. Implementations must be `#[inline(always)]` to be compiled for the instruction set of `simd`.
+    fn run<L: Simd>(self, simd: L);
 }
 
 /// Runs `work` with the best instruction set of this processor.
@@ -45,9 +45,9 @@ pub(crate) fn dispatch(work: impl Work) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
-impl Lanes for Portable {
+impl Simd for Portable {
     #[inline(always)]
-    fn weigh(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK] {
+    fn weighted_sum(self, rows: &[u8], stride: usize, taps: &[i16], bits: u32) -> [u8; BLOCK] {
         let mut sums = [1i32 << (bits - 1); BLOCK];
         for (row, &tap) in rows.chunks(stride).zip(taps) {
             for (sum, &byte) in sums.iter_mut().zip(&row[..BLOCK]) {
@@ -71,7 +71,7 @@ impl Lanes for Portable {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Lanes, Portable, SQUARE, Work, dispatch};
+    use super::{BLOCK, Portable, SQUARE, Simd, Work, dispatch};
 
     fn bytes(count: usize) -> Vec<u8> {
         (0..count as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
@@ -82,7 +82,7 @@ mod tests {
 
     impl Work for Compare {
         #[inline(always)]
-        fn run<L: Lanes>(self, lanes: L) {
+        fn run<L: Simd>(self, simd: L) {
             let data = bytes(50 * 100);
             // Positive and negative weights at the limits of their range, in even and odd numbers.
             let taps: Vec<i16> =
@@ -90,16 +90,16 @@ mod tests {
             for count in 1..40 {
                 for bits in [1, 14, 22] {
                     let (found, wanted) = (
-                        lanes.weigh(&data[13..], 100, &taps[..count], bits),
-                        Portable.weigh(&data[13..], 100, &taps[..count], bits),
+                        simd.weighted_sum(&data[13..], 100, &taps[..count], bits),
+                        Portable.weighted_sum(&data[13..], 100, &taps[..count], bits),
                     );
                     assert_eq!(found, wanted, "{count} taps of {bits} bits");
                 }
             }
             let squares: [[u8; BLOCK]; SQUARE] =
                 std::array::from_fn(|row| std::array::from_fn(|at| data[row * BLOCK + at]));
-            assert_eq!(lanes.transpose(squares), Portable.transpose(squares));
-            assert_eq!(lanes.transpose(lanes.transpose(squares)), squares);
+            assert_eq!(simd.transpose(squares), Portable.transpose(squares));
+            assert_eq!(simd.transpose(simd.transpose(squares)), squares);
         }
     }
 
