@@ -1,4 +1,4 @@
-//! Continues a text with a small bigram model, greedily, by sampling and by beam search: `decode [SEED]`.
+//! Continues a text with a small bigram model, greedily, by sampling and by beam search: `bigram [SEED]`.
 
 use smolvlm_generate::{BeamSearch, BeamStep, Error, Sampler, SamplingParams, StopRule};
 
