@@ -1,22 +1,10 @@
-//! Configuration files, presets and tile geometry of the SmolVLM family.
+#![doc = include_str!("../README.md")]
 //!
-//! This crate parses and validates the JSON files of a checkpoint. [`ModelConfig`] is `config.json`,
-//! [`ProcessorConfig`] combines the files of the image and video processors, [`GenerationConfig`] is
-//! `generation_config.json`. Both old and new key names are supported, and errors contain the key path.
+//! # Contents
 //!
-//! [`TilePlan`] is the geometry of an image: the sizes to which it is resized and the [`TileGrid`] into which it is
-//! split. Prompts and pixel values are both derived from it, so they always agree.
-//!
-//! ```
-//! use smolvlm_config::{Preset, TilePlan};
-//!
-//! let model = Preset::Smol256M.model();
-//! let processor = Preset::Smol256M.processor();
-//! let plan = TilePlan::new(480, 640, &processor.image)?;
-//! assert_eq!((plan.grid.rows, plan.grid.cols), (3, 4));
-//! assert_eq!(plan.grid.image_tokens(model.image_seq_len()), 832);
-//! # Ok::<(), smolvlm_config::Error>(())
-//! ```
+//! [`ModelConfig`] is `config.json`, [`ProcessorConfig`] combines the files of the image and video processors,
+//! [`GenerationConfig`] is `generation_config.json`; errors contain the key path. [`TilePlan`] is the geometry of an
+//! image: the sizes to which it is resized and the [`TileGrid`] into which it is split.
 //!
 //! Behavior follows transformers 5.24.0. Configurations for which that version fails later, in the model or processor,
 //! are rejected when they are read.

@@ -1,4 +1,4 @@
-//! The pixel-shuffle connector of SmolVLM, on Burn. It converts patch features to features of the text model's width.
+#![doc = include_str!("../README.md")]
 
 mod connector;
 mod error;

@@ -1,16 +1,4 @@
-//! A small trained SmolVLM embedded in the program: 2.6 million parameters, for synthetic images of colored shapes,
-//! printed words, bar charts, pairs of images and short clips. Its capabilities, training and scores are described in
-//! its model card, `checkpoint/README.md`.
-//!
-//! The crate `smolvlm` loads it as `Source::demo()`. [`write()`] writes a checkpoint folder for other programs:
-//!
-//! ```
-//! let folder = std::env::temp_dir().join(format!("smolvlm-demo-{}", std::process::id()));
-//! smolvlm_demo::write(&folder)?;
-//! assert!(folder.join("config.json").exists());
-//! # std::fs::remove_dir_all(folder)?;
-//! # Ok::<(), std::io::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 use std::io;
 use std::path::Path;

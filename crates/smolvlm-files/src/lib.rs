@@ -1,15 +1,4 @@
-//! Atomic writing of output files, with support for symbolic links, pipes and devices.
-//!
-//! ```
-//! let folder = std::env::temp_dir();
-//! let path = folder.join(format!("smolvlm-files-{}.txt", std::process::id()));
-//! let output = smolvlm_files::OutputFile::resolve(&path)?;
-//! let draft = output.draft()?;
-//! std::fs::write(draft.path(), "all of it")?;
-//! draft.commit()?;
-//! # std::fs::remove_file(path)?;
-//! # Ok::<(), std::io::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod drafts;
 mod folder;

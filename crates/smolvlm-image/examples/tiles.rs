@@ -1,7 +1,6 @@
 //! Measures decoding and tiling time of an image file with the released settings: `tiles FILE [RUNS]`.
 
-use smolvlm_config::Preset;
-use smolvlm_image::{ImageInput, ImageProcessor};
+use smolvlm_image::{ImageInput, ImageProcessor, Preset};
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

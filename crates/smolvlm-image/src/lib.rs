@@ -1,15 +1,6 @@
-//! Image preprocessing for SmolVLM, bit-exact with the reference.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! use smolvlm_config::Preset;
-//! use smolvlm_image::{ImageInput, ImageProcessor};
-//!
-//! let processor = ImageProcessor::new(Preset::Smol256M.processor().image)?;
-//! let image = processor.load(ImageInput::Path("photo.jpg".as_ref()))?;
-//! let tiles = processor.process(&image)?;
-//! println!("{} x {} tiles and the whole image, {} floats", tiles.grid.rows, tiles.grid.cols, tiles.pixels.len());
-//! # Ok::<(), smolvlm_image::Error>(())
-//! ```
+//! # Reference
 //!
 //! The reference is `SmolVLMImageProcessor` of transformers 5.24.0 on torchvision. Its uint8 kernels are reproduced
 //! exactly, with two or three successive resizes, each rounded to 8 bits.
@@ -66,5 +57,7 @@ pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;
 pub use rgb::Rgb;
-pub use smolvlm_config::TileGrid;
+pub use smolvlm_config::{
+    Error as ConfigError, ImageProcessorConfig, Preset, ProcessorConfig, Resample, ResizePolicy, Size, TileGrid,
+};
 pub use webp::{WebpAnimation, WebpFrame};

@@ -1,21 +1,4 @@
-//! SmolVLM preprocessing: from conversations to model inputs with chat template, tokenizer, prompt expansion and
-//! batching.
-//!
-//! A [`Processor`] converts [`Conversation`]s of [`Message`]s to a [`Batch`]: token ids padded on the left, an
-//! attention mask, and the tiles of every image and video. The crate does not depend on a tensor library, so any
-//! runtime can use the batch. [`TextDeltas`] decodes generated token ids to text incrementally.
-//!
-//! ```
-//! use smolvlm_config::ProcessorConfig;
-//! use smolvlm_processor::{Message, Processor, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer};
-//!
-//! let template = RELEASED_CHAT_TEMPLATE.to_owned();
-//! let tokenizer = synthetic_tokenizer(49_280)?;
-//! let processor = Processor::new(ProcessorConfig::default(), tokenizer, Some(template))?;
-//! let prompt = processor.render(&Message::user().text("Hello!").into(), &RenderOptions::answer())?;
-//! assert_eq!(prompt, "<|im_start|>User: Hello!<end_of_utterance>\nAssistant:");
-//! # Ok::<(), smolvlm_processor::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # Untrusted conversations
 //!
@@ -37,11 +20,6 @@
 //! - without videos, `<video>` in a text is plain text;
 //! - batches are always padded on the left, whatever the tokenizer's configuration says;
 //! - the work and nesting depth of chat templates are bounded, and a `namespace` cannot contain another one.
-//!
-//! # Cargo features
-//!
-//! - `http`: fetch `http:` and `https:` URLs.
-//! - `ffmpeg`: read video containers through the system's FFmpeg libraries instead of its programs; see [`smolvlm_video`].
 
 mod batch;
 mod control_tokens;
@@ -99,9 +77,15 @@ pub use plan::{Media, MediaPlan};
 pub use policy::{AddressRule, MediaPolicy, MediaScheme};
 pub use prepare::Prepared;
 pub use processor::Processor;
-pub use smolvlm_config::{ProcessorConfig, TileGrid};
-pub use smolvlm_image::{ImageProcessor, Rgb, Tiles};
-pub use smolvlm_video::{MediaKind, Ratio, VideoNote, VideoPlan, VideoProcessor, VideoTiles};
+pub use smolvlm_config::{
+    DefaultPrompts, Error as ConfigError, ImageProcessorConfig, Preset, ProcessorConfig, Resample, ResizePolicy, Size,
+    TileGrid, VideoProcessorConfig,
+};
+pub use smolvlm_image::{Error as ImageError, ImageProcessor, Limits as ImageLimits, Rgb, Tiles};
+pub use smolvlm_video::{
+    Error as VideoError, FrameStamp, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata, VideoNote, VideoPlan,
+    VideoProcessor, VideoTiles,
+};
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;
 pub use template::{ChatTemplate, RELEASED_CHAT_TEMPLATE, RenderOptions};

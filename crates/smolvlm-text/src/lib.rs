@@ -1,8 +1,4 @@
-//! The SmolLM2 (Llama) text model of SmolVLM, on Burn.
-//!
-//! It maps embeddings `[B, T, hidden]` to hidden states of the same shape. Keys and values of earlier positions are
-//! kept in a [`KvCache`], which is allocated once. Rows of a batch may be left-padded. Behavior follows transformers
-//! 5.24.0 (`modeling_llama.py`).
+#![doc = include_str!("../README.md")]
 
 mod cache;
 mod error;

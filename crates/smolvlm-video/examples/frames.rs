@@ -1,7 +1,6 @@
 //! Times a video on its way to tiles: `cargo run --release --example frames -- FILE`.
 
-use smolvlm_config::Preset;
-use smolvlm_video::{Error, Limits, VideoInput, VideoProcessor, open};
+use smolvlm_video::{Error, Limits, Preset, VideoInput, VideoProcessor, open};
 use std::time::Instant;
 
 fn main() -> Result<(), Error> {

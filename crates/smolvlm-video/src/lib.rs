@@ -1,20 +1,6 @@
-//! Videos to SmolVLM frames, sampled and resized as the reference does it.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`FrameSource`] knows its [`VideoMetadata`] before any pixel is decoded; a [`FramePlan`] says from that which frames
-//! are wanted; only those are decoded, one at a time, and each becomes one tile.
-//!
-//! ```no_run
-//! use smolvlm_config::Preset;
-//! use smolvlm_video::{Limits, VideoInput, VideoProcessor, open};
-//!
-//! let processor = VideoProcessor::new(Preset::Smol256M.processor().video)?;
-//! let mut source = open(VideoInput::Path("clip.gif".as_ref()), &Limits::default())?;
-//! let video = processor.process(source.as_mut())?;
-//! for stamp in &video.plan.stamps {
-//!     println!("frame {} at {} s", stamp.index, stamp.seconds(video.plan.metadata.fps));
-//! }
-//! # Ok::<(), smolvlm_video::Error>(())
-//! ```
+//! # Reference
 //!
 //! The reference is `SmolVLMVideoProcessor` of transformers 5.24.0. Its sampling counts decoded frames, whatever their
 //! times; the times of the frames here are the stream's own, so that they are right for variable frame rates, too.
@@ -70,5 +56,7 @@ pub use open::{VideoInput, open, open_with_programs};
 pub use plan::FramePlan;
 pub use processor::{VideoPlan, VideoProcessor, VideoTiles};
 pub use ratio::Ratio;
+pub use smolvlm_config::{Error as ConfigError, Preset, ProcessorConfig, Resample, Size, VideoProcessorConfig};
+pub use smolvlm_image::{Error as ImageError, Limits as ImageLimits, Rgb};
 pub use sniff::MediaKind;
 pub use source::{FrameSink, FrameSource, FrameStamp, VideoMetadata};

@@ -1,8 +1,4 @@
-//! The SigLIP vision encoder of SmolVLM, on Burn.
-//!
-//! It maps tiles `[T, 3, H, W]` to patch features `[T, patches, hidden]`. The encoder accepts tiles of any size and
-//! padded tiles: position ids depend on the resolution, and no patch attends to patches of padding. Behavior follows
-//! transformers 5.24.0 (`modeling_smolvlm.py`).
+#![doc = include_str!("../README.md")]
 
 mod embeddings;
 mod encoder;
