@@ -1,12 +1,4 @@
-//! Kernels of SmolVLM over slices and GPU buffers, without a tensor library.
-//!
-//! - [`cpu`]: packed weights, matrix products, attention, norms and activations, on a pool of threads; inner loops for
-//!   each instruction set.
-//! - `gpu` (feature `cubecl`): decode steps and elementwise operations.
-//! - [`MappedFile`]: files as slices. [`PeakRates`]: the rates to which kernels are compared.
-//!
-//! This is the only crate of the workspace that may contain `unsafe` code. Each block states its reason, and tests
-//! compare each kernel with plain loops.
+#![doc = include_str!("../README.md")]
 
 mod activation;
 pub mod cpu;

@@ -1,8 +1,4 @@
-//! Layers and tensor operations of SmolVLM for every Burn backend.
-//!
-//! All operations run on the device of their tensors, in f32, bf16 or f16. Norms, softmax and rotary angles are
-//! computed in f32 whatever the data type of the tensors, and rounded where transformers 5.24.0 rounds. Weights keep
-//! the layout in which checkpoints store them, or are packed for the kernels of [`smolvlm_kernels`].
+#![doc = include_str!("../README.md")]
 
 mod activation;
 mod attention;
