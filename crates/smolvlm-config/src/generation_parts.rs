@@ -1,7 +1,10 @@
 //! Structured values of generation parameters.
 
+use serde::{Deserialize, Serialize};
+
 /// Stopping criterion of beam search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EarlyStopping {
     /// `true`: as soon as there are as many finished sequences as beams.
     WhenFinished,
@@ -27,7 +30,7 @@ pub enum CacheImplementation {
 }
 
 /// A bias on the logit of the last token of a sequence, applied if the tokens before it were just generated.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SequenceBias {
     /// The token sequence, never empty.
     pub tokens: Vec<u32>,
@@ -36,7 +39,7 @@ pub struct SequenceBias {
 }
 
 /// Increase of the end token's logit by `|logit| * (factor^(generated - start) - 1)` after `start` generated tokens.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ExponentialDecay {
     /// Number of generated tokens before the increase starts.
     pub start: usize,
@@ -45,7 +48,7 @@ pub struct ExponentialDecay {
 }
 
 /// A watermark: generated tokens favor a pseudorandom part of the vocabulary (arXiv:2306.04634).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Watermarking {
     /// Fraction of the vocabulary that is favored (green list).
     pub greenlist_ratio: f64,

@@ -1,11 +1,12 @@
 //! Detection of endless repetition.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Criterion for endless repetition: the last tokens are a sequence of at most `max_period` tokens, repeated.
 ///
 /// Small models tend to fall into such loops, mostly with greedy decoding. The reference has no such rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopGuard {
     /// Maximum length of the repeated sequence in tokens. At least 1.
     pub max_period: usize,

@@ -1,9 +1,11 @@
 //! Generation parameters.
 
 mod builder;
+mod seconds;
 mod validate;
 
 use crate::{Error, LoopGuard};
+use serde::{Deserialize, Serialize};
 use smolvlm_config::{
     DEFAULT_MAX_NEW_TOKENS, EarlyStopping, ExponentialDecay, GenerationConfig, SequenceBias, Watermarking,
 };
@@ -21,7 +23,8 @@ use std::time::Duration;
 ///
 /// Names and meanings are those of transformers' `GenerationConfig`. Lengths count the tokens of a sequence without
 /// padding.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingParams {
     /// Maximum number of generated tokens per sequence, including the end token. At least 1.
@@ -35,8 +38,6 @@ pub struct SamplingParams {
     pub min_length: usize,
     /// End tokens. Without any, generation ends at the maximum length.
     pub eos_token_ids: Vec<u32>,
-    /// Padding token for the shorter rows of a batch.
-    pub pad_token_id: Option<u32>,
     /// Whether special tokens (end of text, image markers) are omitted from decoded text. The token ids always include
     /// them.
     pub skip_special_tokens: bool,
@@ -97,7 +98,8 @@ pub struct SamplingParams {
     /// Number of sequences per prompt: more than 1 requires sampling or as many beams.
     pub num_return_sequences: usize,
 
-    /// Time limit of generation.
+    /// Time limit of generation; serialized in seconds.
+    #[serde(with = "seconds")]
     pub max_time: Option<Duration>,
     /// Log-probabilities to return with each token: that of the token itself and those of this many most likely ones.
     pub logprobs: Option<usize>,
@@ -123,7 +125,6 @@ impl SamplingParams {
             min_new_tokens: 0,
             min_length: 0,
             eos_token_ids: Vec::new(),
-            pad_token_id: None,
             skip_special_tokens: true,
             stop_strings: Vec::new(),
             do_sample: false,
@@ -177,7 +178,6 @@ impl SamplingParams {
             min_new_tokens: config.min_new_tokens.unwrap_or(base.min_new_tokens),
             min_length: if config.min_new_tokens.is_some() { 0 } else { config.min_length.unwrap_or(base.min_length) },
             eos_token_ids: config.eos_token_ids,
-            pad_token_id: config.pad_token_id,
             skip_special_tokens: base.skip_special_tokens,
             stop_strings: config.stop_strings,
             do_sample: config.do_sample.unwrap_or(base.do_sample),

@@ -4,6 +4,7 @@ use crate::random::Random;
 use crate::ranking::largest;
 use crate::softmax::Softmax;
 use crate::{Error, LogitsProcessors, SamplingParams};
+use serde::{Deserialize, Serialize};
 
 /// Selects the next token from a row of logits: the most likely one, or a sampled one.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct SampledToken {
 
 /// Natural logarithms of the model's probabilities: the log-softmax of the logits before any penalty, temperature or
 /// truncation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprobs {
     /// Log-probability of the selected token.
     pub logprob: f32,

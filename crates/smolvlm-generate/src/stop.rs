@@ -1,10 +1,12 @@
 //! Stopping criteria.
 
 use crate::{SamplingParams, loop_guard::LoopDetector};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Reason why generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FinishReason {
     /// The model generated an end token.

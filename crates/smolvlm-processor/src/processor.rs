@@ -1,6 +1,7 @@
 //! The processor, which converts conversations to model inputs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use smolvlm_config::ProcessorConfig;
 use smolvlm_image::ImageProcessor;
@@ -41,7 +42,7 @@ use crate::video_prompt::VideoPromptStyle;
 #[derive(Debug)]
 pub struct Processor {
     config: ProcessorConfig,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     special: SpecialTokens,
     image_token_id: u32,
     template: Option<ChatTemplate>,
@@ -111,7 +112,7 @@ impl Processor {
         let video_prompt_style = VideoPromptStyle::default();
         Ok(Self {
             config,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             special,
             image_token_id,
             template,
@@ -357,8 +358,8 @@ impl Processor {
     }
 
     /// The byte representation of the tokens.
-    pub fn token_bytes(&self) -> TokenBytes<'_> {
-        TokenBytes::new(&self.tokenizer)
+    pub fn token_bytes(&self) -> TokenBytes {
+        TokenBytes::new(self.tokenizer.clone())
     }
 
     /// Decodes token ids to text. Unknown ids are skipped, and with `skip_special_tokens` special tokens, too.
@@ -379,8 +380,8 @@ impl Processor {
     }
 
     /// Starts incremental decoding of a stream of token ids.
-    pub fn text_deltas(&self, skip_special_tokens: bool) -> TextDeltas<'_> {
-        TextDeltas::new(&self.tokenizer, skip_special_tokens)
+    pub fn text_deltas(&self, skip_special_tokens: bool) -> TextDeltas {
+        TextDeltas::new(self.tokenizer.clone(), skip_special_tokens)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Incremental decoding of a token stream.
 
+use std::sync::Arc;
+
 use tokenizers::Tokenizer;
 
 use crate::error::Error;
@@ -17,8 +19,8 @@ const WINDOW: usize = 24;
 /// concatenated pieces, including that of [`TextDeltas::finish`], equal the text of decoding all ids at once. Invalid
 /// bytes become U+FFFD, as in that text. Each push decodes at most a few dozen ids, whatever the length of the stream.
 #[derive(Clone, Debug)]
-pub struct TextDeltas<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct TextDeltas {
+    tokenizer: Arc<Tokenizer>,
     skip_special_tokens: bool,
     /// The last ids: context first, then ids whose text may be incomplete.
     window: Vec<u32>,
@@ -26,10 +28,10 @@ pub struct TextDeltas<'a> {
     emitted: usize,
 }
 
-impl<'a> TextDeltas<'a> {
+impl TextDeltas {
     /// Starts a stream. With `skip_special_tokens`, special tokens produce no text.
-    pub fn new(tokenizer: &'a Tokenizer, skip_special_tokens: bool) -> Self {
-        Self { tokenizer, skip_special_tokens, window: Vec::new(), emitted: 0 }
+    pub fn new(tokenizer: impl Into<Arc<Tokenizer>>, skip_special_tokens: bool) -> Self {
+        Self { tokenizer: tokenizer.into(), skip_special_tokens, window: Vec::new(), emitted: 0 }
     }
 
     /// Adds the next id and returns the newly completed text, if any. Unknown ids produce no text.

@@ -1,7 +1,7 @@
 //! The bytes that single tokens contribute to a text.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use tokenizers::{Decoder, Tokenizer};
@@ -27,15 +27,16 @@ enum Spelling {
 /// Maps tokens to the bytes that they contribute to a text, in which the reference looks for stop strings (transformers
 /// 5.24.0, generation/stopping_criteria.py, `clean_tokenizer_vocab`). A token may contain part of a character.
 #[derive(Clone, Debug)]
-pub struct TokenBytes<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct TokenBytes {
+    tokenizer: Arc<Tokenizer>,
     spelling: Spelling,
     prefix: Vec<String>,
 }
 
-impl<'a> TokenBytes<'a> {
+impl TokenBytes {
     /// Prepares the mapping for a tokenizer.
-    pub fn new(tokenizer: &'a Tokenizer) -> Self {
+    pub fn new(tokenizer: impl Into<Arc<Tokenizer>>) -> Self {
+        let tokenizer = tokenizer.into();
         let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or_default();
         let spelling = if has_type(&decoder, "ByteFallback") {
             Spelling::ByteFallback

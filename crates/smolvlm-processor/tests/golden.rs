@@ -105,7 +105,7 @@ fn stop_string_matches_in_token_bytes_match_the_reference() {
     for case in golden_cases.as_object().unwrap().values().filter(|case| case.is_object()) {
         let tokenizer = std::fs::read_to_string(golden(case["tokenizer"].as_str().unwrap())).unwrap();
         let tokenizer = tokenizer_from_json(&tokenizer).unwrap();
-        let bytes = TokenBytes::new(&tokenizer);
+        let bytes = TokenBytes::new(tokenizer.clone());
         let pieces: Vec<Vec<u8>> = ids(&case["ids"]).iter().map(|&id| bytes.get(id).unwrap()).collect();
         for (stops, expected) in stops.iter().zip(case["ends"].as_array().unwrap()) {
             let ends_within = |count: &u32| {

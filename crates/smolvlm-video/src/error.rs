@@ -128,6 +128,14 @@ pub enum Error {
     NotResized,
 }
 
+impl Error {
+    /// Whether the video is readable but exceeds a limit.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::Limit { .. } | Self::TooManyImages { .. } | Self::Deadline { .. })
+            || matches!(self, Self::Frame { source: smolvlm_image::Error::Limit { .. }, .. })
+    }
+}
+
 /// The command that installs FFmpeg on this system.
 const fn install_command() -> &'static str {
     if cfg!(target_os = "macos") {

@@ -20,7 +20,7 @@ pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequenc
 impl SmolVlm {
     /// Rejects prompts that leave no room for an answer, and sequences that do not fit into memory.
     pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
-        let context = self.config.text.max_position_embeddings;
+        let context = self.loaded.config.text.max_position_embeddings;
         let (mut longest, mut new_tokens) = (0, 0);
         for row in 0..prepared.rows() {
             let prompt = prepared.prompt_tokens(row);
@@ -34,7 +34,7 @@ impl SmolVlm {
         let tokens = longest.saturating_add(new_tokens);
         let texts = params.num_beams.max(params.num_return_sequences);
         let sequences = prepared.rows().saturating_mul(texts);
-        let needs = sequence_bytes(&self.config, self.format(), sequences, tokens);
+        let needs = sequence_bytes(&self.loaded.config, self.format(), sequences, tokens);
         match self.free_memory() {
             Some(free) if needs > free => {
                 Err(Error::TooManySequences { sequences, tokens, device: self.device().device, needs, free })
@@ -51,7 +51,7 @@ impl SmolVlm {
             return crate::device::free_main_memory();
         }
         let before = info.free.or(info.memory)?;
-        Some(before.saturating_sub(weights(&self.config, self.format())))
+        Some(before.saturating_sub(weights(&self.loaded.config, self.format())))
     }
 }
 

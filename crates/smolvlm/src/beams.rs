@@ -8,12 +8,12 @@ use smolvlm_processor::Conversation;
 use std::time::Instant;
 
 /// The beam search of one prompt.
-struct Search<'m> {
+struct Search {
     state: BeamSearch,
     prompt_len: usize,
     /// Whether the model's context ends before the requested length.
     fills_context: bool,
-    stop: Option<StopText<'m>>,
+    stop: Option<StopText>,
     /// The next input token of each beam; none when the search is done.
     tokens: Option<Vec<u32>>,
 }
@@ -38,7 +38,7 @@ pub(crate) fn run(
     timings.vision = clock.elapsed();
 
     let clock = Instant::now();
-    let context = model.config.text.max_position_embeddings;
+    let context = model.loaded.config.text.max_position_embeddings;
     let mut searches = Vec::with_capacity(batch.rows);
     let mut longest = 1;
     for row in 0..batch.rows {
@@ -48,7 +48,7 @@ pub(crate) fn run(
         let within = params.clone().max_new_tokens(limit.min(room));
         let stop = !params.stop_strings.is_empty();
         searches.push(Search {
-            state: BeamSearch::new(&within, &prompt, model.config.text.vocab_size)?.stream(row as u64),
+            state: BeamSearch::new(&within, &prompt, model.loaded.config.text.vocab_size)?.stream(row as u64),
             prompt_len: prompt.len(),
             fills_context: room < limit,
             stop: stop.then(|| StopText::new(model, &params.stop_strings, &batch.prompts[row])),
@@ -63,7 +63,7 @@ pub(crate) fn run(
         select_rows(&mut cache, (0..batch.rows).flat_map(|row| std::iter::repeat_n(row, beams)))?;
         Ok::<_, Error>((cache, logits))
     })?;
-    let vocabulary = model.config.text.vocab_size;
+    let vocabulary = model.loaded.config.text.vocab_size;
     let mut logits: Vec<f32> = logits.chunks_exact(vocabulary).flat_map(|row| row.repeat(beams)).collect();
     timings.prefill = clock.elapsed();
 
@@ -86,7 +86,7 @@ pub(crate) fn run(
         }
         logits = model.on_threads(|| {
             select_rows(&mut cache, rows)?;
-            Ok::<_, Error>(model.network.decode(&tokens, &mut cache)?)
+            Ok::<_, Error>(model.loaded.network.decode(&tokens, &mut cache)?)
         })?;
         timings.decode_steps += 1;
     }
@@ -100,7 +100,7 @@ pub(crate) fn run(
                 reason => reason,
             };
             generations.push(Generation {
-                text: model.processor.decode(&text.tokens, params.skip_special_tokens)?,
+                text: model.loaded.processor.decode(&text.tokens, params.skip_special_tokens)?,
                 token_ids: text.tokens,
                 prompt_tokens: search.prompt_len,
                 cached_tokens: 0,
@@ -115,7 +115,7 @@ pub(crate) fn run(
     Ok(generations)
 }
 
-impl Search<'_> {
+impl Search {
     /// Advances the search by one token; calls `keep` with the parent of each new beam.
     fn advance(&mut self, logits: &[f32], keep: &mut dyn FnMut(usize)) -> Result<(), Error> {
         let stop = &self.stop;

@@ -14,8 +14,8 @@ use std::time::Instant;
 /// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). The KV cache and the image features
 /// are kept, so that a new turn only costs its own images and tokens. Answers are the same as for the whole
 /// conversation without caching.
-pub struct Chat<'m> {
-    model: &'m SmolVlm,
+pub struct Chat {
+    model: SmolVlm,
     history: Conversation,
     /// Images and videos of the history in the last prompt, by message and item.
     encoded: BTreeMap<MediaPosition, EncodedMedia>,
@@ -33,8 +33,8 @@ struct EncodedMedia {
     media: MediaFeatures,
 }
 
-impl<'m> Chat<'m> {
-    pub(crate) fn new(model: &'m SmolVlm, history: Conversation) -> Self {
+impl Chat {
+    pub(crate) fn new(model: SmolVlm, history: Conversation) -> Self {
         Self { model, history, encoded: BTreeMap::new(), cached: None, reuses_cache: true }
     }
 
@@ -67,7 +67,7 @@ impl<'m> Chat<'m> {
 
     /// Clears the history and the cache.
     pub fn reset(&mut self) {
-        *self = Self::new(self.model, Conversation::default()).reuse(self.reuses_cache);
+        *self = Self::new(self.model.clone(), Conversation::default()).reuse(self.reuses_cache);
     }
 
     /// Answers a message and adds both to the history.
@@ -93,7 +93,7 @@ impl<'m> Chat<'m> {
     /// # Errors
     ///
     /// As [`SmolVlm::stream`].
-    pub fn stream(&mut self, message: Message, params: &SamplingParams) -> Result<ChatStream<'_, 'm>, Error> {
+    pub fn stream(&mut self, message: Message, params: &SamplingParams) -> Result<ChatStream<'_>, Error> {
         let params = self.model.resolve_params(params)?;
         if params.num_beams > 1 || params.num_return_sequences > 1 {
             return Err(Error::SingleAnswerOnly);
@@ -102,7 +102,7 @@ impl<'m> Chat<'m> {
         let conversation = self.with_message(message.clone());
         // Text of users and answers must not be parsed as the end of a turn or an image in later turns.
         let options = RenderOptions::answer().sanitized();
-        let model = self.model;
+        let model = &self.model;
         let batch = model.process_with(std::slice::from_ref(&conversation), &params, &options)?;
         let positions = positions(&conversation, &batch);
         let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Precomputed(_)));
@@ -110,7 +110,7 @@ impl<'m> Chat<'m> {
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
         let cancel = Cancel::new();
-        let run = Run::from_batch(model, batch, known, params, cancel.clone(), clock.elapsed())?;
+        let run = Run::from_batch(model.clone(), batch, known, params, cancel.clone(), clock.elapsed())?;
         let run = run.resume_from(self.cached.take());
         Ok(ChatStream { chat: self, message: Some(message), plans, run: Some(run), cancel })
     }
@@ -157,16 +157,16 @@ fn positions(conversation: &Conversation, batch: &Batch) -> Vec<MediaPosition> {
 }
 
 /// An iterator over the events of a running generation in a [`Chat`], like [`Stream`](crate::Stream).
-pub struct ChatStream<'c, 'm> {
-    chat: &'c mut Chat<'m>,
+pub struct ChatStream<'c> {
+    chat: &'c mut Chat,
     message: Option<Message>,
     /// The images and videos of the prompt.
     plans: Vec<(MediaPlan, MediaPosition)>,
-    run: Option<Run<'m>>,
+    run: Option<Run>,
     cancel: Cancel,
 }
 
-impl ChatStream<'_, '_> {
+impl ChatStream<'_> {
     /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
     /// [`Cancelled`](crate::FinishReason::Cancelled), and is added to the history.
     pub fn cancel_handle(&self) -> Cancel {
@@ -174,12 +174,12 @@ impl ChatStream<'_, '_> {
     }
 }
 
-impl Iterator for ChatStream<'_, '_> {
+impl Iterator for ChatStream<'_> {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(self.chat.model, &mut run) {
+        match next_event(&self.chat.model, &mut run) {
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
                 self.run = Some(run);
@@ -195,9 +195,9 @@ impl Iterator for ChatStream<'_, '_> {
     }
 }
 
-impl ChatStream<'_, '_> {
+impl ChatStream<'_> {
     /// Adds the message to the history, and keeps the KV cache and features for the next turn.
-    fn finish_turn(&mut self, run: &mut Run<'_>) {
+    fn finish_turn(&mut self, run: &mut Run) {
         self.chat.history.messages.extend(self.message.take());
         if !self.chat.reuses_cache {
             return;
@@ -214,7 +214,7 @@ impl ChatStream<'_, '_> {
 
 /// Keeps the KV cache of a stream that is dropped before its end: the next turn can reuse the common prefix. The
 /// history is unchanged.
-impl Drop for ChatStream<'_, '_> {
+impl Drop for ChatStream<'_> {
     fn drop(&mut self) {
         if let Some(mut run) = self.run.take().filter(|_| self.chat.reuses_cache) {
             self.chat.cached = run.take_cached();

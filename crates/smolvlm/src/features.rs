@@ -95,22 +95,24 @@ impl SmolVlm {
                 if encoded.contains_key(key) || fresh.iter().any(|(other, _)| other == key) {
                     continue;
                 }
-                match self.features.get(key) {
+                match self.loaded.features.get(key) {
                     Some(features) => drop(encoded.insert(*key, features)),
                     None => fresh.push((*key, pixels)),
                 }
             }
         }
-        for group in fresh.chunks(self.vision_batch) {
+        for group in fresh.chunks(self.loaded.vision_batch) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let pixels: Vec<&[f32]> = group.iter().map(|(_, pixels)| *pixels).collect();
-            let Some(images) = self.network.image_features(&pixels, batch.edge, self.vision_batch, false)? else {
+            let Some(images) =
+                self.loaded.network.image_features(&pixels, batch.edge, self.loaded.vision_batch, false)?
+            else {
                 continue;
             };
             for ((key, _), features) in group.iter().zip(images.features.chunk(group.len(), 0)) {
-                self.features.insert(*key, features.clone());
+                self.loaded.features.insert(*key, features.clone());
                 encoded.insert(*key, features);
             }
         }
@@ -127,7 +129,7 @@ impl SmolVlm {
     }
 
     fn tile_len(&self, edge: usize) -> usize {
-        (self.config.vision.num_channels * edge * edge).max(1)
+        (self.loaded.config.vision.num_channels * edge * edge).max(1)
     }
 
     fn keys(&self, media: &Media, edge: usize) -> Option<Vec<Key>> {

@@ -1,11 +1,12 @@
 //! The result of a request.
 
+use serde::{Serialize, Serializer};
 use smolvlm_generate::{FinishReason, TokenLogprobs};
 use smolvlm_processor::VideoNote;
 use std::time::Duration;
 
 /// A finished answer with its metadata.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Generation {
     /// The decoded text, unmodified. Models generate the space after `Assistant:` themselves, so it usually starts with
@@ -24,7 +25,8 @@ pub struct Generation {
     pub logprobs: Vec<TokenLogprobs>,
     /// The score of the sequence in a beam search.
     pub score: Option<f32>,
-    /// Warnings about images and videos that were used nevertheless, such as a truncated video.
+    /// Warnings about images and videos that were used nevertheless, such as a truncated video; serialized as messages.
+    #[serde(serialize_with = "messages")]
     pub notes: Vec<VideoNote>,
     /// Time per stage. All rows of a batch have the same figures.
     pub timings: Timings,
@@ -37,17 +39,21 @@ impl Generation {
     }
 }
 
-/// Wall-clock time of each stage of a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Wall-clock time of each stage of a request; serialized in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Timings {
     /// Reading and decoding of media, tiling, prompt expansion and tokenization.
+    #[serde(serialize_with = "seconds")]
     pub process: Duration,
     /// Vision encoder and connector, all tiles.
+    #[serde(serialize_with = "seconds")]
     pub vision: Duration,
     /// Prefill of the text model, up to the first token.
+    #[serde(serialize_with = "seconds")]
     pub prefill: Duration,
     /// All tokens after the first.
+    #[serde(serialize_with = "seconds")]
     pub decode: Duration,
     /// Number of decode steps in `decode`: in a batch, one step generates one token per row.
     pub decode_steps: usize,
@@ -69,4 +75,12 @@ impl Timings {
         let seconds = self.decode.as_secs_f64();
         (self.decode_steps > 0 && seconds > 0.0).then(|| self.decode_steps as f64 / seconds)
     }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+fn messages<S: Serializer>(notes: &[VideoNote], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(notes.iter().map(VideoNote::to_string))
 }

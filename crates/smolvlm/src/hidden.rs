@@ -39,9 +39,9 @@ pub(crate) fn run(model: &SmolVlm, conversations: &[Conversation]) -> Result<Vec
 fn states(model: &SmolVlm, batch: &Batch) -> Result<Vec<HiddenStates>, Error> {
     let features = model.media_features(batch, &[], &Cancel::new())?;
     let inputs = model.inputs(batch, joined(&features));
-    let mut cache = model.network.new_cache(&inputs.padding, batch.len);
+    let mut cache = model.loaded.network.new_cache(&inputs.padding, batch.len);
     // Without the states of the other layers and without logits.
-    let output = model.network.text.forward(model.network.merge(&inputs)?, &mut cache, false);
+    let output = model.loaded.network.text.forward(model.loaded.network.merge(&inputs)?, &mut cache, false);
     let last = output.map_err(smolvlm_model::Error::from)?.last_hidden_state;
     let mut rows = Vec::with_capacity(batch.rows);
     for row in 0..batch.rows {

@@ -22,11 +22,11 @@
 //! | `ndarray` | no | Burn's older CPU backend, f32 only |
 //! | `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda` | no | GPU backends, see [`Device`]; `wgpu` runs on any GPU |
 //! | `cuda-nvrtc` | no | `cuda` with kernels compiled by NVIDIA's NVRTC instead of LLVM |
-//! | `cpu` | no | CubeCL's CPU backend |
+//! | `cubecl-cpu` | no | CubeCL's CPU backend |
 //! | `persistence` | no | compiled GPU kernels are cached on disk between runs |
 //! | `autotune`, `fusion` | no | Burn selects its GPU kernels by timing them; it fuses element-wise operations |
 //! | `demo` | no | [`Source::Demo`]: a small trained model embedded in the program, 5 MB |
-//! | `hub` | yes | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |
+//! | `hub` | no | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
 //! | `video` | no | video containers (MP4, MKV, WebM, ...) through FFmpeg's libraries (5.1 or newer), not its programs |
 
@@ -39,6 +39,7 @@ mod checkpoint;
 mod checkpoint_folder;
 mod device;
 mod error;
+mod error_kind;
 mod estimate;
 mod features;
 mod folder;
@@ -76,6 +77,7 @@ pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
 pub use error::Error;
+pub use error_kind::ErrorKind;
 pub use estimate::{Estimator, MemoryEstimate, RequestEstimate};
 pub use forward::{Forward, ForwardRequest};
 pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};

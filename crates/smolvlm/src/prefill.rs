@@ -27,7 +27,7 @@ impl SmolVlm {
         let alone: usize = (0..batch.rows).map(|row| batch.prompt_len(row).max(MIN_TOKENS)).sum();
         if batch.rows * batch.len <= alone {
             let inputs = self.inputs(batch, joined(features));
-            let mut cache = self.network.new_cache(&inputs.padding, capacity);
+            let mut cache = self.loaded.network.new_cache(&inputs.padding, capacity);
             let logits = self.run_prompts(&inputs, &mut cache, chunk, cancel)?;
             return Ok((cache, logits));
         }
@@ -37,13 +37,13 @@ impl SmolVlm {
             let (own, others) = features.split_at(batch.media[row].len());
             features = others;
             let input_ids = self.prompt_ids(batch, row)?;
-            let mut cache = self.network.new_cache(&[0], input_ids.len());
+            let mut cache = self.loaded.network.new_cache(&[0], input_ids.len());
             let inputs = ModelInputs { input_ids, padding: vec![0], features: joined(own) };
             logits.extend(self.run_prompts(&inputs, &mut cache, chunk, cancel)?);
             caches.push(cache);
         }
-        let cache = KvCache::stack(&self.config.text, &caches, capacity).map_err(smolvlm_model::Error::from)?;
-        Ok((cache.unwrap_or_else(|| self.network.new_cache(&[], capacity)), logits))
+        let cache = KvCache::stack(&self.loaded.config.text, &caches, capacity).map_err(smolvlm_model::Error::from)?;
+        Ok((cache.unwrap_or_else(|| self.loaded.network.new_cache(&[], capacity)), logits))
     }
 
     /// Runs inputs through the model after the tokens already in the cache.
@@ -54,7 +54,7 @@ impl SmolVlm {
         chunk: usize,
         cancel: &Cancel,
     ) -> Result<Vec<f32>, Error> {
-        let logits = self.network.prefill_in_chunks(inputs, cache, chunk, &mut || !cancel.is_cancelled())?;
+        let logits = self.loaded.network.prefill_in_chunks(inputs, cache, chunk, &mut || !cancel.is_cancelled())?;
         logits.ok_or(Error::Cancelled)
     }
 }

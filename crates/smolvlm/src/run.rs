@@ -12,8 +12,8 @@ use smolvlm_processor::{Batch, Conversation};
 use std::time::{Duration, Instant};
 
 /// The generation of one batch.
-pub(crate) struct Run<'m> {
-    model: &'m SmolVlm,
+pub(crate) struct Run {
+    model: SmolVlm,
     params: SamplingParams,
     cancel: Cancel,
     /// The inputs until prefill, with the features of images and videos that were processed before.
@@ -21,7 +21,7 @@ pub(crate) struct Run<'m> {
     /// The cache of an earlier turn, until prefill. Only for a batch of one row.
     cached_prefix: Option<CachedPrefix>,
     cache: Option<KvCache>,
-    sequences: Vec<Sequence<'m>>,
+    sequences: Vec<Sequence>,
     /// The sequences in the cache: the unfinished ones, but at least one.
     active: Vec<usize>,
     next: Next,
@@ -41,10 +41,10 @@ enum Next {
     Argmax(Vec<(u32, f32)>),
 }
 
-impl<'m> Run<'m> {
+impl Run {
     /// Preprocesses the conversations, without running the model.
     pub(crate) fn new(
-        model: &'m SmolVlm,
+        model: SmolVlm,
         conversations: &[Conversation],
         params: &SamplingParams,
         cancel: Cancel,
@@ -58,7 +58,7 @@ impl<'m> Run<'m> {
     /// A run of a preprocessed batch. `known` has the features of its
     /// [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order; `process` is the time that preprocessing took.
     pub(crate) fn from_batch(
-        model: &'m SmolVlm,
+        model: SmolVlm,
         batch: Batch,
         known: Vec<MediaFeatures>,
         params: SamplingParams,
@@ -70,7 +70,7 @@ impl<'m> Run<'m> {
         for row in 0..batch.rows {
             for index in 0..texts {
                 let ids = model.prompt_ids(&batch, row)?;
-                let mut sequence = Sequence::new(model, &params, ids, &batch.prompts[row], row * texts + index)?;
+                let mut sequence = Sequence::new(&model, &params, ids, &batch.prompts[row], row * texts + index)?;
                 sequence.notes = batch.notes(row);
                 sequences.push(sequence);
             }
@@ -131,7 +131,7 @@ impl<'m> Run<'m> {
         } else if let Some(cache) = &mut self.cache {
             let last = |&index: &usize| self.sequences[index].ids().last().copied().unwrap_or_default();
             let tokens: Vec<u32> = self.active.iter().map(last).collect();
-            let network = &self.model.network;
+            let network = &self.model.loaded.network;
             // On a GPU, greedy sampling needs only the argmax on the host.
             let argmax = !self.model.device().device.is_cpu() && self.sequences.iter().all(Sequence::is_greedy);
             self.next = if argmax {
@@ -156,9 +156,9 @@ impl<'m> Run<'m> {
 
     /// Runs the prompts through the model.
     fn prefill(&mut self, batch: &Batch) -> Result<(), Error> {
-        let model = self.model;
-        let new_tokens = |sequence: &Sequence<'_>| {
-            let room = model.config.text.max_position_embeddings.saturating_sub(sequence.prompt_len);
+        let model = self.model.clone();
+        let new_tokens = |sequence: &Sequence| {
+            let room = model.loaded.config.text.max_position_embeddings.saturating_sub(sequence.prompt_len);
             self.params.limit(sequence.prompt_len).map_or(1, |limit| limit.min(room))
         };
         // The last token of an answer is never an input, so it needs no slot in the cache.
@@ -191,7 +191,7 @@ impl<'m> Run<'m> {
         capacity: usize,
         chunk: usize,
     ) -> Result<Vec<f32>, Error> {
-        let config = &self.model.config;
+        let config = &self.model.loaded.config;
         let shared =
             cached_prefix.shared(&batch.input_ids, &self.features, config.image_token_id, config.image_seq_len());
         let shared = shared.min(batch.len.saturating_sub(1));
@@ -221,7 +221,7 @@ impl<'m> Run<'m> {
             Next::Argmax(tokens) => {
                 for (&index, &(token, logit)) in self.active.iter().zip(tokens.iter()) {
                     if logit.is_nan() || logit == f32::NEG_INFINITY {
-                        let vocabulary = self.model.config.text.vocab_size;
+                        let vocabulary = self.model.loaded.config.text.vocab_size;
                         return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
                     }
                     deltas[index] = self.sequences[index].push(SampledToken { token, logprob: None })?;
@@ -256,7 +256,7 @@ impl<'m> Run<'m> {
     /// The answers, in the order of the conversations, each with the requested number of texts.
     pub(crate) fn into_generations(self) -> Vec<Generation> {
         let (timings, cached_tokens) = (self.timings, self.cached_tokens);
-        let generation = |sequence: Sequence<'_>| Generation {
+        let generation = |sequence: Sequence| Generation {
             token_ids: sequence.tokens().to_vec(),
             text: sequence.text,
             prompt_tokens: sequence.prompt_len,
@@ -294,7 +294,7 @@ impl SmolVlm {
 
     /// The tokens of a row's prompt without padding; an error if there is no room for an answer.
     pub(crate) fn prompt_ids(&self, batch: &Batch, row: usize) -> Result<Vec<u32>, Error> {
-        let (prompt, context) = (batch.prompt_len(row), self.config.text.max_position_embeddings);
+        let (prompt, context) = (batch.prompt_len(row), self.loaded.config.text.max_position_embeddings);
         if prompt >= context {
             return Err(Error::PromptTooLong { row, prompt, context });
         }
@@ -304,7 +304,7 @@ impl SmolVlm {
     /// The inputs of a one-row batch from token `start`, with their features.
     fn inputs_from(&self, batch: &Batch, features: Option<Tensor<2>>, start: usize) -> ModelInputs {
         let (before, after) = batch.input_ids.split_at(start);
-        let image = self.config.image_token_id;
+        let image = self.loaded.config.image_token_id;
         let seen = before.iter().filter(|&&id| id == image).count();
         let features = features.and_then(|features| {
             let rest = features.dims()[0].saturating_sub(seen);

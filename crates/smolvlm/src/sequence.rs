@@ -5,7 +5,7 @@ use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, Stop
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
 /// One sequence in the generation loop.
-pub(crate) struct Sequence<'m> {
+pub(crate) struct Sequence {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
     pub(crate) prompt_len: usize,
@@ -14,17 +14,17 @@ pub(crate) struct Sequence<'m> {
     pub(crate) finished: Option<FinishReason>,
     /// Warnings about the images and videos of its prompt.
     pub(crate) notes: Vec<VideoNote>,
-    deltas: TextDeltas<'m>,
+    deltas: TextDeltas,
     stop: StopRule,
-    stop_strings: Option<StopText<'m>>,
+    stop_strings: Option<StopText>,
     sampler: Sampler,
 }
 
-impl<'m> Sequence<'m> {
+impl Sequence {
     /// A sequence with the prompt `ids`, whose text is `prompt`. `stream` is the sampler's random stream, distinct per
     /// sequence of a batch.
     pub(crate) fn new(
-        model: &'m SmolVlm,
+        model: &SmolVlm,
         params: &SamplingParams,
         ids: Vec<u32>,
         prompt: &str,
@@ -32,14 +32,14 @@ impl<'m> Sequence<'m> {
     ) -> Result<Self, Error> {
         let prompt_len = ids.len();
         params.limit(prompt_len)?;
-        let room = model.config.text.max_position_embeddings.saturating_sub(prompt_len);
+        let room = model.loaded.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
             prompt_len,
             text: String::new(),
             logprobs: Vec::new(),
             finished: None,
             notes: Vec::new(),
-            deltas: model.processor.text_deltas(params.skip_special_tokens),
+            deltas: model.loaded.processor.text_deltas(params.skip_special_tokens),
             stop: StopRule::new(params, prompt_len, room),
             stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
             sampler: Sampler::new(params, stream as u64),
@@ -102,17 +102,17 @@ impl<'m> Sequence<'m> {
 
 /// Detects stop strings in the generated tokens, including special tokens, which may be part of a stop string.
 #[derive(Clone)]
-pub(crate) struct StopText<'m> {
+pub(crate) struct StopText {
     stops: StopStrings,
-    bytes: TokenBytes<'m>,
+    bytes: TokenBytes,
 }
 
-impl<'m> StopText<'m> {
-    pub(crate) fn new(model: &'m SmolVlm, stops: &[String], prompt: &str) -> Self {
+impl StopText {
+    pub(crate) fn new(model: &SmolVlm, stops: &[String], prompt: &str) -> Self {
         // A stop string may start in the last bytes of the prompt.
         let longest = stops.iter().map(String::len).max().unwrap_or(0);
         let tail = prompt.as_bytes().get(prompt.len().saturating_sub(longest)..).unwrap_or_default();
-        Self { stops: StopStrings::new(stops, tail), bytes: model.processor.token_bytes() }
+        Self { stops: StopStrings::new(stops, tail), bytes: model.loaded.processor.token_bytes() }
     }
 
     /// Appends a token; whether a stop string ends in it.

@@ -16,12 +16,19 @@ use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Maximum answer length if neither the caller nor the checkpoint specifies one.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
 
-/// A loaded model with its processor. All methods take `&self`; a `SmolVlm` can be shared between threads.
+/// A loaded model with its processor. Clones share it, so that each thread or task can have its own handle.
+#[derive(Clone)]
 pub struct SmolVlm {
+    pub(crate) loaded: Arc<Loaded>,
+}
+
+/// What the clones of a model share.
+pub(crate) struct Loaded {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
     pub(crate) network: SmolVlmModel,
@@ -81,7 +88,7 @@ impl SmolVlm {
                 Ok::<_, Error>(loaded)
             })
         })?;
-        Ok(Self {
+        let loaded = Loaded {
             config,
             processor,
             network: model,
@@ -95,7 +102,8 @@ impl SmolVlm {
             features: FeatureCache::new(options.feature_cache_bytes),
             truncation: options.truncation,
             threads,
-        })
+        };
+        Ok(Self { loaded: Arc::new(loaded) })
     }
 
     /// Loads only a checkpoint's processor. Needs no weights and no device.
@@ -113,59 +121,61 @@ impl SmolVlm {
 
     /// The checkpoint's configuration.
     pub fn config(&self) -> &ModelConfig {
-        &self.config
+        &self.loaded.config
     }
 
     /// The processor: chat template, tokenizer, images.
     pub fn processor(&self) -> &Processor {
-        &self.processor
+        &self.loaded.processor
     }
 
     /// The network, for custom generation loops.
     pub fn model(&self) -> &SmolVlmModel {
-        &self.network
+        &self.loaded.network
     }
 
     /// The device in use, which [`Device::Auto`](crate::Device::Auto) selects on loading.
     pub fn device(&self) -> &DeviceInfo {
-        &self.device
+        &self.loaded.device
     }
 
     /// Why [`Device::Auto`](crate::Device::Auto) skipped the devices that it prefers to this one, best first: not
     /// found, a software renderer, no support for the number format, or too little memory for the weights.
     pub fn skipped_devices(&self) -> &[Error] {
-        &self.skipped_devices
+        &self.loaded.skipped_devices
     }
 
     /// The device's measured peak rates, on a CPU with [`Options::threads`] threads; none if the measurement fails.
     pub fn peak_rates(&self) -> Option<PeakRates> {
-        if self.device.device != Device::Flex {
-            return guarded(self.device.device, || Ok::<_, Error>(peak_rates(&self.handle))).ok().flatten();
+        if self.loaded.device.device != Device::Flex {
+            return guarded(self.loaded.device.device, || Ok::<_, Error>(peak_rates(&self.loaded.handle)))
+                .ok()
+                .flatten();
         }
-        Some(PeakRates::measure(self.threads.count()))
+        Some(PeakRates::measure(self.loaded.threads.count()))
     }
 
     /// The format of the weights in memory, which [`Dtype::Auto`](crate::Dtype::Auto) selects for the device.
     pub fn format(&self) -> WeightFormat {
-        self.format
+        self.loaded.format
     }
 
     /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
-        &self.report
+        &self.loaded.report
     }
 
     /// The folders that the model was read from, whose files must not be overwritten: those of the base model and of
     /// all adapters.
     pub fn folders(&self) -> &[PathBuf] {
-        &self.folders
+        &self.loaded.folders
     }
 
     /// The sampling parameters and end tokens of the checkpoint's `generation_config.json`; by default greedy and at
     /// most 256 new tokens.
     pub fn sampling(&self) -> SamplingParams {
-        let params = SamplingParams::from_config(&self.config.generation);
-        match (self.config.generation.max_new_tokens, self.config.generation.max_length) {
+        let params = SamplingParams::from_config(&self.loaded.config.generation);
+        match (self.loaded.config.generation.max_new_tokens, self.loaded.config.generation.max_length) {
             (None, None) => params.max_new_tokens(DEFAULT_MAX_NEW_TOKENS),
             _ => params,
         }
@@ -201,7 +211,7 @@ impl SmolVlm {
         if params.num_beams > 1 {
             return crate::beams::run(self, conversations, &params);
         }
-        let mut run = Run::new(self, conversations, &params, Cancel::new())?;
+        let mut run = Run::new(self.clone(), conversations, &params, Cancel::new())?;
         while !run.is_finished() {
             self.on_threads(|| run.step())?;
         }
@@ -214,18 +224,18 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate), and [`Error::SingleAnswerOnly`] for beams or several texts; later errors are
     /// items of the stream.
-    pub fn stream(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Stream<'_>, Error> {
+    pub fn stream(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Stream, Error> {
         if params.num_beams > 1 || params.num_return_sequences > 1 {
             return Err(Error::SingleAnswerOnly);
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
-        let run = Run::new(self, &[conversation], &params, cancel.clone())?;
-        Ok(Stream::new(self, run, cancel))
+        let run = Run::new(self.clone(), &[conversation], &params, cancel.clone())?;
+        Ok(Stream::new(self.clone(), run, cancel))
     }
 
     /// Starts a multi-turn conversation from a history, which may be empty.
-    pub fn start_chat(&self, history: impl Into<Conversation>) -> Chat<'_> {
-        Chat::new(self, history.into())
+    pub fn start_chat(&self, history: impl Into<Conversation>) -> Chat {
+        Chat::new(self.clone(), history.into())
     }
 
     /// Computes the last hidden states of conversations as one left-padded batch. Prompts end with the generation
@@ -249,7 +259,7 @@ impl SmolVlm {
     }
 
     pub(crate) fn generation(&self) -> &GenerationConfig {
-        &self.config.generation
+        &self.loaded.config.generation
     }
 
     /// Preprocesses conversations, after applying the truncation policy. Prompts that are too long and requests that
@@ -265,7 +275,7 @@ impl SmolVlm {
         params: &SamplingParams,
         options: &RenderOptions,
     ) -> Result<Batch, Error> {
-        self.threads.prepare(|| self.process_here(conversations, params, options))?
+        self.loaded.threads.prepare(|| self.process_here(conversations, params, options))?
     }
 
     fn process_here(
@@ -274,11 +284,11 @@ impl SmolVlm {
         params: &SamplingParams,
         options: &RenderOptions,
     ) -> Result<Batch, Error> {
-        let prepared = match self.truncation {
-            Truncation::Refuse => self.processor.prepare(conversations, options)?,
+        let prepared = match self.loaded.truncation {
+            Truncation::Refuse => self.loaded.processor.prepare(conversations, options)?,
             Truncation::DropOldest => {
-                let fits = prompt_limit(self.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
-                self.processor.prepare_fitting(conversations, options, fits)?
+                let fits = prompt_limit(self.loaded.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
+                self.loaded.processor.prepare_fitting(conversations, options, fits)?
             }
         };
         self.admit(&prepared, params)?;
@@ -291,7 +301,7 @@ impl SmolVlm {
         if media.is_empty() {
             return Ok(None);
         }
-        Ok(self.network.image_features(&media, batch.edge, self.vision_batch, stages)?)
+        Ok(self.loaded.network.image_features(&media, batch.edge, self.loaded.vision_batch, stages)?)
     }
 
     /// Converts a batch to model inputs.
@@ -312,7 +322,7 @@ impl SmolVlm {
         T: Send,
         E: From<smolvlm_model::Error> + Send,
     {
-        guarded(self.device.device, || self.threads.compute(work))
+        guarded(self.loaded.device.device, || self.loaded.threads.compute(work))
     }
 }
 

@@ -14,15 +14,15 @@ pub enum Event {
 }
 
 /// An iterator over the events of a running generation. The first call of `next` encodes the images and runs the
-/// prompt; each call generates one token or more. Dropping the stream stops generation and frees its memory.
-pub struct Stream<'m> {
-    model: &'m SmolVlm,
-    run: Option<Run<'m>>,
+/// prompt; each call generates one token or more. It owns a handle of the model. Dropping the stream stops generation and frees its memory.
+pub struct Stream {
+    model: SmolVlm,
+    run: Option<Run>,
     cancel: Cancel,
 }
 
-impl<'m> Stream<'m> {
-    pub(crate) fn new(model: &'m SmolVlm, run: Run<'m>, cancel: Cancel) -> Self {
+impl Stream {
+    pub(crate) fn new(model: SmolVlm, run: Run, cancel: Cancel) -> Self {
         Self { model, run: Some(run), cancel }
     }
 
@@ -33,12 +33,12 @@ impl<'m> Stream<'m> {
     }
 }
 
-impl Iterator for Stream<'_> {
+impl Iterator for Stream {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(self.model, &mut run) {
+        match next_event(&self.model, &mut run) {
             // An error ends the stream: the run is dropped.
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
@@ -50,10 +50,10 @@ impl Iterator for Stream<'_> {
     }
 }
 
-impl std::iter::FusedIterator for Stream<'_> {}
+impl std::iter::FusedIterator for Stream {}
 
 /// Steps until there is new text; none at the end.
-pub(crate) fn next_event(model: &SmolVlm, run: &mut Run<'_>) -> Result<Option<String>, Error> {
+pub(crate) fn next_event(model: &SmolVlm, run: &mut Run) -> Result<Option<String>, Error> {
     while !run.is_finished() {
         if let Some(text) = model.on_threads(|| run.step())?.into_iter().flatten().next() {
             return Ok(Some(text));

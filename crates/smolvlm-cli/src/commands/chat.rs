@@ -85,7 +85,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
 /// A chat with the state for the next message.
 struct Session<'m> {
     model: &'m SmolVlm,
-    chat: Chat<'m>,
+    chat: Chat,
     system: Option<Message>,
     /// Images and videos for the next message.
     attached: Vec<Content>,

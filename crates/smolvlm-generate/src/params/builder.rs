@@ -63,7 +63,6 @@ impl SamplingParams {
         }
         optional {
             max_length: usize,
-            pad_token_id: u32,
             seed: u64,
             min_p: f32,
             top_h: f32,

@@ -34,7 +34,6 @@ fn all_parameters_of_a_file_are_used() {
     .unwrap();
     let expected = SamplingParams::sampling()
         .eos_token_ids([2, 3])
-        .pad_token_id(4)
         .max_new_tokens(5)
         .min_length(6)
         .max_time(Duration::from_millis(1500))
@@ -98,4 +97,16 @@ fn end_tokens_of_the_caller_take_precedence() {
     let config = Preset::Smol256M.generation();
     assert_eq!(SamplingParams::greedy().or_eos_of(&config).eos_token_ids, [49279]);
     assert_eq!(SamplingParams::greedy().eos_token_ids([5]).or_eos_of(&config).eos_token_ids, [5]);
+}
+
+#[test]
+fn parameters_survive_serialization() {
+    let params = SamplingParams::sampling().seed(7).max_time(Duration::from_millis(1500)).stop_strings(["x"]);
+    let text = serde_json::to_string(&params).unwrap();
+    assert!(text.contains(r#""max_time":1.5"#), "{text}");
+    assert_eq!(serde_json::from_str::<SamplingParams>(&text).unwrap(), params);
+    // Missing fields have their defaults, unknown ones are errors.
+    assert_eq!(serde_json::from_str::<SamplingParams>("{}").unwrap(), SamplingParams::greedy());
+    assert!(serde_json::from_str::<SamplingParams>(r#"{"temprature": 1}"#).is_err());
+    assert!(serde_json::from_str::<SamplingParams>(r#"{"max_time": -1}"#).is_err());
 }

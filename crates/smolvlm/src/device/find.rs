@@ -42,7 +42,7 @@ pub(super) const KINDS: &[Kind] = &[
     #[cfg(feature = "ndarray")]
     #[allow(deprecated)]
     Kind { first: Device::NdArray, list: || cpu(Device::NdArray, burn::tensor::Device::ndarray(), "ndarray") },
-    #[cfg(feature = "cpu")]
+    #[cfg(feature = "cubecl-cpu")]
     Kind { first: Device::CubeCpu, list: || cpu(Device::CubeCpu, burn::tensor::Device::cpu(), "CubeCL") },
 ];
 
@@ -58,7 +58,7 @@ impl Device {
     }
 }
 
-#[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cubecl-cpu"))]
 fn cpu(device: Device, handle: burn::tensor::Device, backend: &str) -> Vec<Found> {
     let (memory, free) = super::memory::main_memory();
     let name = format!("CPU, {backend}");

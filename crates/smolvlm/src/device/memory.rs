@@ -1,7 +1,7 @@
 //! Total and free memory of devices in bytes, if they report it.
 
 /// Total main memory, or the limit of this process's cgroup, and the free part of it.
-#[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cubecl-cpu"))]
 pub(super) fn main_memory() -> (Option<u64>, Option<u64>) {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
@@ -17,9 +17,9 @@ pub(super) fn main_memory() -> (Option<u64>, Option<u64>) {
 
 /// Free main memory in bytes, if known.
 pub(crate) fn free_main_memory() -> Option<u64> {
-    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cubecl-cpu"))]
     return main_memory().1;
-    #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cpu")))]
+    #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cubecl-cpu")))]
     None
 }
 
