@@ -4,6 +4,7 @@ mod arrows;
 mod check;
 mod decoders;
 mod demo;
+mod examples;
 mod features;
 mod fuzz;
 mod golden;

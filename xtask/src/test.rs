@@ -29,6 +29,7 @@ pub fn run(runner_args: &[String]) -> Result<(), String> {
     if features.iter().any(|words| words.contains("wgpu")) {
         crate::gpu_bundle::rehearse()?;
     }
+    crate::examples::run(&features)?;
     // Doctests, which nextest does not run.
     let words = ["test", "--workspace", "--doc", "--quiet"].map(String::from);
     execute("cargo", words.into_iter().chain(features))

@@ -40,7 +40,7 @@ pub enum Device {
     WebGpu(usize),
     /// A GPU by number, through whichever graphics API is available (feature `wgpu`).
     Wgpu(usize),
-    /// CubeCL's CPU backend (feature `cpu`).
+    /// CubeCL's CPU backend (feature `cubecl-cpu`).
     CubeCpu,
 }
 
