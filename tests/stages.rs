@@ -2,10 +2,9 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
+use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
-use smolvlm::model::{
-    Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat, Weights,
-};
+use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows};
 

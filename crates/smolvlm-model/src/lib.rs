@@ -41,4 +41,5 @@ pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
 pub use model::{LoadReport, SmolVlmModel};
 pub use parameter_path::ParameterPath;
+pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The facade over the crates below; it re-exports the types that its signatures use. Each layer is a separate crate:
-//! [`config`], [`image`], [`processor`], [`generate`] (no tensor library) and [`model`] (Burn).
+//! [`config`], [`image`], [`processor`], [`generate`], [`checkpoint`] (no tensor library) and [`model`] ([`burn`]).
 //!
 //! # Features
 //!
@@ -35,7 +35,6 @@ mod admission;
 mod beams;
 mod cancel;
 mod chat;
-mod checkpoint;
 mod checkpoint_folder;
 mod device;
 mod error;
@@ -48,6 +47,7 @@ mod generation;
 mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod open_checkpoint;
 mod options;
 mod prefill;
 mod prefix;
@@ -59,6 +59,8 @@ mod source;
 mod stream;
 mod threads;
 
+pub use burn;
+pub use smolvlm_checkpoint as checkpoint;
 pub use smolvlm_config as config;
 #[cfg(feature = "demo")]
 pub use smolvlm_demo as demo;
@@ -70,9 +72,6 @@ pub use smolvlm_processor as processor;
 pub use adapter::Adapter;
 pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
-#[cfg(feature = "flex")]
-pub use checkpoint::quantize;
-pub use checkpoint::{Checkpoint, write_random_checkpoint};
 pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
@@ -84,6 +83,9 @@ pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
 pub use hidden::HiddenStates;
 pub use image::Rgb;
+#[cfg(feature = "flex")]
+pub use open_checkpoint::quantize;
+pub use open_checkpoint::{Checkpoint, write_random_checkpoint};
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
     AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
