@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, assert_pixels, checkpoints, exact, rows, with_absolute_paths};
+use smolvlm_tests::{Case, Checkpoint, Trials, assert_pixels, exact, rows, with_absolute_paths};
 
 /// Parses the conversations of a case.
 fn conversations(case: &Case) -> Vec<Conversation> {
@@ -25,55 +25,42 @@ fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {
     SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case), &mut |_| {}).unwrap()
 }
 
-#[test]
-fn prompts_ids_and_pixels() {
-    for checkpoint in checkpoints() {
-        for case in checkpoint.cases() {
-            let (processor, conversations, expected) =
-                (processor(&checkpoint, &case), conversations(&case), &case.expected);
-            let rendered: Vec<String> = conversations
-                .iter()
-                .map(|conversation| processor.render(conversation, &RenderOptions::answer()).unwrap())
-                .collect();
-            assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
-
-            let batch = processor.process(&conversations, &RenderOptions::answer()).unwrap();
-            assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
-            let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
-            assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
-            let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
-            assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
-
-            let grid = |media: &Media| match media.plan() {
-                MediaPlan::Image(grid) => grid,
-                other => panic!("{}: {other:?}", case.name),
-            };
-            let grids = |side: fn(&TileGrid) -> u32| -> Vec<Vec<u32>> {
-                batch.media.iter().map(|row| row.iter().map(|media| side(&grid(media))).collect()).collect()
-            };
-            assert_eq!(grids(|grid| grid.rows), rows::<u32>(&expected["rows"]), "{}", case.name);
-            assert_eq!(grids(|grid| grid.cols), rows::<u32>(&expected["cols"]), "{}", case.name);
-            assert_pixels(&case, &batch);
-        }
-    }
+fn main() {
+    let mut trials = Trials::default();
+    trials.add_cases("prompts_ids_and_pixels", Checkpoint::cases, prompts_ids_and_pixels);
+    trials.add_cases("greedy_tokens_and_text", Checkpoint::cases, greedy_tokens_and_text);
+    trials.run()
 }
 
-#[test]
-fn greedy_tokens_and_text() {
-    for checkpoint in checkpoints() {
-        for splitting in [None, Some(false)] {
-            let cases: Vec<Case> =
-                checkpoint.cases().into_iter().filter(|case| image_splitting(case) == splitting).collect();
-            let Some(first) = cases.first() else { continue };
-            let model = SmolVlm::load(Source::directory(checkpoint.model()), options(first)).unwrap();
-            for case in &cases {
-                check_answers(&model, case);
-            }
-        }
-    }
+fn prompts_ids_and_pixels(checkpoint: &Checkpoint, case: &Case) {
+    let (processor, conversations, expected) = (processor(checkpoint, case), conversations(case), &case.expected);
+    let rendered: Vec<String> = conversations
+        .iter()
+        .map(|conversation| processor.render(conversation, &RenderOptions::answer()).unwrap())
+        .collect();
+    assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
+
+    let batch = processor.process(&conversations, &RenderOptions::answer()).unwrap();
+    assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
+    let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
+    assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
+    let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
+    assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
+
+    let grid = |media: &Media| match media.plan() {
+        MediaPlan::Image(grid) => grid,
+        other => panic!("{}: {other:?}", case.name),
+    };
+    let grids = |side: fn(&TileGrid) -> u32| -> Vec<Vec<u32>> {
+        batch.media.iter().map(|row| row.iter().map(|media| side(&grid(media))).collect()).collect()
+    };
+    assert_eq!(grids(|grid| grid.rows), rows::<u32>(&expected["rows"]), "{}", case.name);
+    assert_eq!(grids(|grid| grid.cols), rows::<u32>(&expected["cols"]), "{}", case.name);
+    assert_pixels(case, &batch);
 }
 
-fn check_answers(model: &SmolVlm, case: &Case) {
+fn greedy_tokens_and_text(checkpoint: &Checkpoint, case: &Case) {
+    let model = SmolVlm::load(Source::directory(checkpoint.model()), options(case)).unwrap();
     let limit = case.expected["max_new_tokens"].as_u64().unwrap() as usize;
     let params = model.sampling().max_new_tokens(limit);
     let conversations = conversations(case);

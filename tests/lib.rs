@@ -1,8 +1,10 @@
 //! Helpers of the integration tests: discovery of the goldens by folder.
 
 mod expected;
+mod trials;
 
 pub use expected::{Golden, relative_error, tensor_rows};
+pub use trials::Trials;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
 use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, tensor_rows};
+use smolvlm_tests::{Case, Checkpoint, Golden, Trials, checkpoints, tensor_rows};
 
 /// Largest error of a stage in f32, relative to the largest value of the stage. Sums are computed in a different order
 /// than in torch, and errors grow with depth; the largest measured error is 2e-6.
@@ -43,35 +43,45 @@ fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
 /// f32 as tensors of the backend, and packed for the CPU kernels.
 const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
 
-/// Loads every checkpoint in each of these formats.
-fn models<const N: usize>(formats: [WeightFormat; N]) -> impl Iterator<Item = (Checkpoint, SmolVlmModel)> {
-    checkpoints().into_iter().flat_map(move |checkpoint| {
-        formats.map(|format| {
-            let model = load(&checkpoint, format);
-            (checkpoint.clone(), model)
-        })
-    })
+fn main() {
+    let mut trials = Trials::default();
+    trials.add_cases("vision_encoder_and_connector", Checkpoint::all_cases, vision_encoder_and_connector);
+    trials.add_cases("text_model_and_logits", Checkpoint::all_cases, text_model_and_logits);
+    let with_bf16 = |checkpoint: &Checkpoint| {
+        let mut cases = checkpoint.all_cases();
+        cases.retain(|case| Golden::new(case).has("logits_bf16"));
+        cases
+    };
+    assert!(checkpoints().iter().any(|checkpoint| !with_bf16(checkpoint).is_empty()), "no golden has bf16 logits");
+    trials.add_cases("half_precision_logits", with_bf16, half_precision_logits);
+    trials.add_cases("quantized_logits", Checkpoint::all_cases, quantized_logits);
+    trials.add_cases("quantized_image_features", Checkpoint::all_cases, quantized_image_features);
+    trials.add_cases("tokens_without_a_cache", Checkpoint::all_cases, tokens_without_a_cache);
+    for checkpoint in checkpoints() {
+        let name = format!("quantized_checkpoint_equals_quantization_at_load_time::{}", checkpoint.name);
+        trials.add(name, move || quantized_checkpoint_equals_quantization_at_load_time(&checkpoint));
+    }
+    trials.add("old_and_new_config_spellings_agree", old_and_new_config_spellings_agree);
+    trials.run()
 }
 
-#[test]
-fn vision_encoder_and_connector() {
-    for (checkpoint, model) in models(EXACT) {
-        for case in checkpoint.all_cases() {
-            let golden = Golden::new(&case);
-            let Some((pixels, edge)) = golden.pixels() else { continue };
-            let seen = model.image_features(&[&pixels], edge, 1, true).unwrap().unwrap();
-            let state = |index: usize| read(seen.vision_hidden_states[index].clone());
-            golden.assert_close(TOLERANCE, "vision_embeddings", &state(0));
-            golden.assert_close(TOLERANCE, "vision_layer_0", &state(1));
-            golden.assert_close(TOLERANCE, "vision_last_hidden_state", &state(seen.vision_hidden_states.len() - 1));
+fn vision_encoder_and_connector(checkpoint: &Checkpoint, case: &Case) {
+    for format in EXACT {
+        let model = load(checkpoint, format);
+        let golden = Golden::new(case);
+        let Some((pixels, edge)) = golden.pixels() else { return };
+        let seen = model.image_features(&[&pixels], edge, 1, true).unwrap().unwrap();
+        let state = |index: usize| read(seen.vision_hidden_states[index].clone());
+        golden.assert_close(TOLERANCE, "vision_embeddings", &state(0));
+        golden.assert_close(TOLERANCE, "vision_layer_0", &state(1));
+        golden.assert_close(TOLERANCE, "vision_last_hidden_state", &state(seen.vision_hidden_states.len() - 1));
 
-            let wanted = golden.features();
-            let found = read(seen.features);
-            assert_eq!(found.shape, wanted.shape, "{}", case.name);
-            let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
-            for (a, b) in found.data.iter().zip(&wanted.data) {
-                assert!((a - b).abs() <= TOLERANCE * largest, "{} connector_out: {a} instead of {b}", case.name);
-            }
+        let wanted = golden.features();
+        let found = read(seen.features);
+        assert_eq!(found.shape, wanted.shape, "{}", case.name);
+        let largest = wanted.data.iter().fold(0f32, |most, value| most.max(value.abs()));
+        for (a, b) in found.data.iter().zip(&wanted.data) {
+            assert!((a - b).abs() <= TOLERANCE * largest, "{} connector_out: {a} instead of {b}", case.name);
         }
     }
 }
@@ -93,32 +103,30 @@ fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
     }
 }
 
-#[test]
-fn text_model_and_logits() {
-    for (checkpoint, model) in models(EXACT) {
-        for case in checkpoint.all_cases() {
-            let golden = Golden::new(&case);
-            let inputs = inputs(&case, &golden, &model);
-            let mut cache = model.new_cache(&inputs.padding, inputs.len());
-            let positions: Vec<usize> = (0..inputs.padding.len())
-                .flat_map(|row| (0..inputs.len()).map(move |index| (row, index)))
-                .map(|(row, index)| cache.position(row, index))
-                .collect();
-            assert_eq!(positions, golden.integers("position_ids"), "{}", case.name);
+fn text_model_and_logits(checkpoint: &Checkpoint, case: &Case) {
+    for format in EXACT {
+        let model = load(checkpoint, format);
+        let golden = Golden::new(case);
+        let inputs = inputs(case, &golden, &model);
+        let mut cache = model.new_cache(&inputs.padding, inputs.len());
+        let positions: Vec<usize> = (0..inputs.padding.len())
+            .flat_map(|row| (0..inputs.len()).map(move |index| (row, index)))
+            .map(|(row, index)| cache.position(row, index))
+            .collect();
+        assert_eq!(positions, golden.integers("position_ids"), "{}", case.name);
 
-            let options = ForwardOptions { logits: KeepLogits::All, hidden_states: true };
-            let output = model.forward(&inputs, &mut cache, options).unwrap();
-            let chosen = golden.integers("positions");
-            let state = |index: usize| tensor_rows(read(output.hidden_states[index].clone()), &chosen);
-            golden.assert_close(TOLERANCE, "inputs_embeds", &state(0));
-            golden.assert_close(TOLERANCE, "text_layer_0", &state(1));
-            golden.assert_close(TOLERANCE, "text_norm_out", &state(output.hidden_states.len() - 1));
-            golden.assert_close(
-                TOLERANCE,
-                "logits",
-                &tensor_rows(read(output.logits), &golden.integers("logit_positions")),
-            );
-        }
+        let options = ForwardOptions { logits: KeepLogits::All, hidden_states: true };
+        let output = model.forward(&inputs, &mut cache, options).unwrap();
+        let chosen = golden.integers("positions");
+        let state = |index: usize| tensor_rows(read(output.hidden_states[index].clone()), &chosen);
+        golden.assert_close(TOLERANCE, "inputs_embeds", &state(0));
+        golden.assert_close(TOLERANCE, "text_layer_0", &state(1));
+        golden.assert_close(TOLERANCE, "text_norm_out", &state(output.hidden_states.len() - 1));
+        golden.assert_close(
+            TOLERANCE,
+            "logits",
+            &tensor_rows(read(output.logits), &golden.integers("logit_positions")),
+        );
     }
 }
 
@@ -140,103 +148,83 @@ fn golden_logits(model: &SmolVlmModel, case: &Case, golden: &Golden) -> Vec<f32>
     tensor_rows(logits, &golden.integers("logit_positions")).data
 }
 
-#[test]
-fn half_precision_logits() {
-    let mut count = 0;
-    for (checkpoint, model) in models([WeightFormat::Tensors(FloatType::Bf16), WeightFormat::Packed(Format::Bf16)]) {
-        for case in checkpoint.all_cases() {
-            let golden = Golden::new(&case);
-            if !golden.has("logits_bf16") {
-                continue;
-            }
-            let found = golden_logits(&model, &case, &golden);
-            for stage in ["logits_bf16", "logits"] {
-                let (cosine, worst) = compare(&found, &golden.floats(stage).data);
-                println!("{stage} in bf16: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
-                assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
-                assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst} of the root mean square", case.name);
-            }
-            count += 1;
+fn half_precision_logits(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
+    for format in [WeightFormat::Tensors(FloatType::Bf16), WeightFormat::Packed(Format::Bf16)] {
+        let found = golden_logits(&load(checkpoint, format), case, &golden);
+        for stage in ["logits_bf16", "logits"] {
+            let (cosine, worst) = compare(&found, &golden.floats(stage).data);
+            println!("{stage} in bf16: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+            assert!(cosine > BF16_COSINE, "{} {stage}: cosine {cosine}", case.name);
+            assert!(worst <= BF16_LARGEST, "{} {stage}: off by {worst} of the root mean square", case.name);
         }
     }
-    assert!(count > 0, "no golden has bf16 logits");
 }
 
 /// Logits of quantized weights agree with those of f32 in direction. The bounds are set by the least favorable of the
 /// tiny random checkpoints: their rows are a tenth as long as those of real models, so rounding errors average out
 /// less.
-#[test]
-fn quantized_logits() {
+fn quantized_logits(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
     for (format, bound) in [(Format::Q8, Q8_COSINE), (Format::Q4, Q4_COSINE)] {
-        for (checkpoint, model) in models([WeightFormat::Packed(format)]) {
-            for case in checkpoint.all_cases() {
-                let golden = Golden::new(&case);
-                let (cosine, worst) = compare(&golden_logits(&model, &case, &golden), &golden.floats("logits").data);
-                println!("logits in {format:?}: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
-                assert!(cosine > bound, "{} {format:?}: cosine {cosine}", case.name);
-            }
-        }
+        let model = load(checkpoint, WeightFormat::Packed(format));
+        let (cosine, worst) = compare(&golden_logits(&model, case, &golden), &golden.floats("logits").data);
+        println!("logits in {format:?}: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+        assert!(cosine > bound, "{} {format:?}: cosine {cosine}", case.name);
     }
 }
 
-#[test]
-fn quantized_image_features() {
-    for (checkpoint, model) in models([WeightFormat::Packed(Format::Bf16), WeightFormat::Packed(Format::Q8)]) {
-        for case in checkpoint.all_cases() {
-            let golden = Golden::new(&case);
-            let Some((pixels, edge)) = golden.pixels() else { continue };
-            let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
-            let (cosine, worst) = compare(&read(seen.features).data, &golden.features().data);
-            println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
-            assert!(cosine > FEATURES_COSINE, "{}: cosine {cosine}", case.name);
-        }
+fn quantized_image_features(checkpoint: &Checkpoint, case: &Case) {
+    for format in [Format::Bf16, Format::Q8].map(WeightFormat::Packed) {
+        let model = load(checkpoint, format);
+        let golden = Golden::new(case);
+        let Some((pixels, edge)) = golden.pixels() else { return };
+        let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
+        let (cosine, worst) = compare(&read(seen.features).data, &golden.features().data);
+        println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
+        assert!(cosine > FEATURES_COSINE, "{}: cosine {cosine}", case.name);
     }
 }
 
-#[test]
-fn quantized_checkpoint_equals_quantization_at_load_time() {
+fn quantized_checkpoint_equals_quantization_at_load_time(checkpoint: &Checkpoint) {
     for (dtype, format) in [(Dtype::Q8, Format::Q8), (Dtype::Q4, Format::Q4)] {
-        for checkpoint in checkpoints() {
-            let folder = tempfile::tempdir().unwrap();
-            let (small, source) = (folder.path().join("small"), Source::directory(checkpoint.model()));
-            smolvlm::quantize(source, &[], dtype, &small, &mut |_| {}).unwrap();
-            let loaded = SmolVlm::load(Source::directory(&small), Options::default()).unwrap();
-            assert_eq!(loaded.format(), WeightFormat::Packed(format), "{}", checkpoint.name);
-            assert!(loaded.load_report().unexpected.is_empty(), "{}", checkpoint.name);
-            let direct = load(&checkpoint, WeightFormat::Packed(format));
-            let prompt = ModelInputs::text(&[1, 5, 9, 3]);
-            let tile: Vec<f32> = {
-                let edge = loaded.config().vision.image_size;
-                (0..3 * edge * edge).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect()
-            };
-            let run = |model: &SmolVlmModel| {
-                let edge = loaded.config().vision.image_size;
-                let features = read(model.image_features(&[&tile], edge, 1, false).unwrap().unwrap().features).data;
-                (features, model.prefill(&prompt, &mut model.new_cache(&[0], 4)).unwrap())
-            };
-            assert_eq!(run(loaded.model()), run(&direct), "{} {format:?}", checkpoint.name);
-            // Loaded in another format, it has the dequantized values.
-            let wide = Options { dtype: Dtype::F32, ..Options::default() };
-            let wide = SmolVlm::load(Source::directory(&small), wide).unwrap();
-            let (cosine, _) = compare(&run(wide.model()).1, &run(&direct).1);
-            assert!(cosine > ACTIVATIONS_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let (small, source) = (folder.path().join("small"), Source::directory(checkpoint.model()));
+        smolvlm::quantize(source, &[], dtype, &small, &mut |_| {}).unwrap();
+        let loaded = SmolVlm::load(Source::directory(&small), Options::default()).unwrap();
+        assert_eq!(loaded.format(), WeightFormat::Packed(format), "{}", checkpoint.name);
+        assert!(loaded.load_report().unexpected.is_empty(), "{}", checkpoint.name);
+        let direct = load(checkpoint, WeightFormat::Packed(format));
+        let prompt = ModelInputs::text(&[1, 5, 9, 3]);
+        let tile: Vec<f32> = {
+            let edge = loaded.config().vision.image_size;
+            (0..3 * edge * edge).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect()
+        };
+        let run = |model: &SmolVlmModel| {
+            let edge = loaded.config().vision.image_size;
+            let features = read(model.image_features(&[&tile], edge, 1, false).unwrap().unwrap().features).data;
+            (features, model.prefill(&prompt, &mut model.new_cache(&[0], 4)).unwrap())
+        };
+        assert_eq!(run(loaded.model()), run(&direct), "{} {format:?}", checkpoint.name);
+        // Loaded in another format, it has the dequantized values.
+        let wide = Options { dtype: Dtype::F32, ..Options::default() };
+        let wide = SmolVlm::load(Source::directory(&small), wide).unwrap();
+        let (cosine, _) = compare(&run(wide.model()).1, &run(&direct).1);
+        assert!(cosine > ACTIVATIONS_COSINE, "{} {format:?}: cosine {cosine}", checkpoint.name);
     }
 }
 
-#[test]
-fn tokens_without_a_cache_equal_the_reference() {
-    for (checkpoint, model) in models(EXACT) {
-        for case in checkpoint.all_cases() {
-            let golden = Golden::new(&case);
-            let inputs = inputs(&case, &golden, &model);
-            if inputs.padding.len() > 1 {
-                continue;
-            }
-            let expected: Vec<u32> =
-                serde_json::from_value::<Vec<Vec<u32>>>(case.expected["generated"].clone()).unwrap().concat();
-            assert_eq!(without_cache(&model, &inputs, expected.len()), expected, "{}", case.name);
+fn tokens_without_a_cache(checkpoint: &Checkpoint, case: &Case) {
+    for format in EXACT {
+        let model = load(checkpoint, format);
+        let golden = Golden::new(case);
+        let inputs = inputs(case, &golden, &model);
+        if inputs.padding.len() > 1 {
+            return;
         }
+        let expected: Vec<u32> =
+            serde_json::from_value::<Vec<Vec<u32>>>(case.expected["generated"].clone()).unwrap().concat();
+        assert_eq!(without_cache(&model, &inputs, expected.len()), expected, "{}", case.name);
     }
 }
 
@@ -253,7 +241,6 @@ fn without_cache(model: &SmolVlmModel, prompt: &ModelInputs, count: usize) -> Ve
     inputs.input_ids[start..].to_vec()
 }
 
-#[test]
 fn old_and_new_config_spellings_agree() {
     let read = |checkpoint: &Checkpoint| {
         let path = checkpoint.model().join("config.json");
