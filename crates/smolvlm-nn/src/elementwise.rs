@@ -23,7 +23,7 @@ pub(crate) fn map<const D: usize>(x: Tensor<D>, function: impl Fn(&mut [f32]) + 
     drop(kept);
     let mut contiguous = primitive.to_contiguous();
     drop(primitive);
-    contiguous.storage_mut::<f32>().par_chunks_mut(CHUNK).for_each(function);
+    contiguous.storage_mut::<f32>().par_chunks_mut(CHUNK).for_each(&function);
     Ok(Tensor::from_primitive::<Flex>(contiguous))
 }
 

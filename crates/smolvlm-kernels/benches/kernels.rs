@@ -1,0 +1,67 @@
+//! Matrix products and attention at the sizes of the 256M model: `cargo bench -p smolvlm-kernels`.
+
+use divan::counter::ItemsCount;
+use divan::Bencher;
+use half::bf16;
+use smolvlm_kernels::Format;
+use smolvlm_kernels::cpu::{
+    AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool, attention,
+    decode_attention, matmuls,
+};
+
+fn main() {
+    divan::main();
+}
+
+/// Deterministic values between -1 and 1.
+fn value(index: usize) -> f32 {
+    ((index * 7919) % 2003) as f32 / 1001.5 - 1.0
+}
+
+/// A projection of the text model for one token, a chunk of a prompt, and the patches of a tile. Items are multiply-adds.
+#[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3])]
+fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
+    let (outputs, inputs) = (1536, 576);
+    let format = [Format::F32, Format::Bf16, Format::Q8, Format::Q4][FORMAT];
+    let matrix = PackedMatrix::pack(outputs, inputs, format, |row, out: &mut [f32]| -> Result<(), ()> {
+        out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row * inputs + column));
+        Ok(())
+    });
+    let Ok(matrix) = matrix else { return };
+    let (pool, mut x, mut y) = (Pool::current(), PackedLhs::new(format), Matrix::<f32>::new());
+    x.fill(&pool, rows, inputs, |row, out| {
+        out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row + column));
+    });
+    y.resize(rows, outputs);
+    bencher
+        .counter(ItemsCount::new(rows * outputs * inputs))
+        .bench_local(|| matmuls(&pool, &x, [(&matrix, Epilogue::store(&mut y))]));
+}
+
+/// Attention of a tile's patches.
+#[divan::bench]
+fn vision_attention(bencher: Bencher<'_, '_>) {
+    let shape = AttentionShape { batch: 1, heads: 12, kv_heads: 12, width: 64, queries: 1024, keys: 1024 };
+    let width = shape.heads * shape.width;
+    let values: Vec<bf16> = (0..shape.keys * width).map(|index| bf16::from_f32(value(index))).collect();
+    let heads = Heads { values: &values, start: 0, batch: values.len(), token: width, head: shape.width };
+    let (pool, mut scratch, mut out) = (Pool::current(), AttentionScratch::default(), Matrix::<f32>::new());
+    out.resize(shape.queries, width);
+    bencher.bench_local(|| {
+        attention(&pool, shape, [heads; 3], KeyMask::All, &mut scratch, Epilogue::store(&mut out));
+    });
+}
+
+/// Attention of one token to a context.
+#[divan::bench(args = [128, 1024, 8192])]
+fn decode(bencher: Bencher<'_, '_>, keys: usize) {
+    let shape = AttentionShape { batch: 1, heads: 9, kv_heads: 3, width: 64, queries: 1, keys };
+    let values: Vec<bf16> = (0..shape.kv_heads * keys * shape.width).map(|i| bf16::from_f32(value(i))).collect();
+    let query = Heads { values: &values[..9 * 64], start: 0, batch: 9 * 64, token: 9 * 64, head: 64 };
+    let cached = Heads { values: &values, start: 0, batch: values.len(), token: 64, head: keys * 64 };
+    let (pool, mut out) = (Pool::current(), Matrix::<f32>::new());
+    out.resize(1, shape.heads * shape.width);
+    bencher.bench_local(|| {
+        decode_attention(&pool, shape, [query, cached, cached], KeyMask::All, Epilogue::store(&mut out));
+    });
+}
