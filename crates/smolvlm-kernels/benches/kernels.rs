@@ -1,7 +1,7 @@
 //! Matrix products and attention at the sizes of the 256M model: `cargo bench -p smolvlm-kernels`.
 
-use divan::counter::ItemsCount;
 use divan::Bencher;
+use divan::counter::ItemsCount;
 use half::bf16;
 use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::{

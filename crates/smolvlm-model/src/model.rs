@@ -6,7 +6,7 @@ use crate::parameter_loader::{dtype, load_parameters};
 use burn::module::Module;
 use burn::tensor::Device;
 use smolvlm_checkpoint::{CheckpointTensors, RandomTensors, TensorSource, Weights};
-use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_config::ModelConfig;
 use smolvlm_connector::Connector;
 use smolvlm_nn::Linear;
 use smolvlm_text::{KvCache, TextModel};
@@ -63,7 +63,7 @@ impl SmolVlmModel {
     }
 
     /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format
-    /// and one more tensor. A [`FloatType`] selects tensors of that type; packed formats are for Burn's CPU backend.
+    /// and one more tensor. A [`FloatType`](smolvlm_config::FloatType) selects tensors of that type; packed formats are for Burn's CPU backend.
     ///
     /// # Errors
     ///

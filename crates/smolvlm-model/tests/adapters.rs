@@ -4,7 +4,7 @@ mod support;
 
 use burn::tensor::Device;
 use safetensors::tensor::Dtype;
-use smolvlm_checkpoint::{PeftAdapter, QuantizedSource, Weights, write_quantized_checkpoint};
+use smolvlm_checkpoint::{Error as CheckpointError, PeftAdapter, QuantizedSource, Weights, write_quantized_checkpoint};
 use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
 use smolvlm_model::{Error, SmolVlmModel};
@@ -102,7 +102,7 @@ fn adapters_merge_into_quantized_checkpoints() {
 fn merge_error(config: &str, tensors: &Checkpoint) -> String {
     let (_folder, base) = folder(&checkpoint(&self::config(), FloatType::F32));
     let error = merged(&base, config, tensors, 1.0).unwrap_err();
-    assert!(matches!(error, Error::Adapter { .. }), "{error}");
+    assert!(matches!(error, Error::Checkpoint(CheckpointError::Adapter { .. })), "{error}");
     error.to_string()
 }
 
@@ -164,7 +164,7 @@ fn damaged_and_missing_files_are_errors() {
         PeftAdapter::open(folder.path()).unwrap_err();
     }
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(PeftAdapter::open(folder.path()), Err(Error::Io { .. })));
+    assert!(matches!(PeftAdapter::open(folder.path()), Err(CheckpointError::Io { .. })));
     std::fs::write(folder.path().join("adapter_model.bin"), "").unwrap();
     assert!(PeftAdapter::open(folder.path()).unwrap_err().to_string().contains("safetensors"));
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use smolvlm_checkpoint::Weights;
+use smolvlm_checkpoint::{Error, Weights};
 use smolvlm_config::FloatType;
-use smolvlm_model::{Error, SmolVlmModel};
+use smolvlm_model::SmolVlmModel;
 use support::*;
 
 /// Writes the checkpoint as three shards with an index, and returns the index for modification.

@@ -15,7 +15,7 @@ const NORM: &str = "model.text_model.norm.weight";
 
 fn mismatch(result: Result<(SmolVlmModel, smolvlm_model::LoadReport), Error>) -> WeightMismatch {
     match result {
-        Err(Error::WeightMismatch(mismatch)) => *mismatch,
+        Err(Error::Checkpoint(smolvlm_checkpoint::Error::WeightMismatch(mismatch))) => *mismatch,
         other => panic!("{other:?}"),
     }
 }
@@ -98,7 +98,10 @@ fn name_with_and_without_prefix_is_a_duplicate() {
     let norm = stored[NORM].clone();
     stored.insert("text_model.norm.weight".to_owned(), norm);
     let error = load(&config(), &stored).unwrap_err();
-    assert!(matches!(&error, Error::DuplicateTensor { name, .. } if name == NORM), "{error}");
+    assert!(
+        matches!(&error, Error::Checkpoint(smolvlm_checkpoint::Error::DuplicateTensor { name, .. }) if name == NORM),
+        "{error}"
+    );
 }
 
 #[test]
