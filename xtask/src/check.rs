@@ -1,14 +1,15 @@
-//! `cargo xtask check`: format, dependencies between crates, clippy, rustdoc.
+//! `cargo xtask check`: format, spelling, dependencies between crates, packages, clippy, rustdoc.
 
+use crate::arrows;
 use crate::features::{OTHER_BACKENDS, clippy_without_downloads};
-use crate::process::{cargo, features};
-use crate::{arrows, process};
+use crate::process::{cargo, execute, features, python_environment, root, succeeds};
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {
     cargo("fmt --all --check")?;
     spelling()?;
     arrows::check()?;
+    package()?;
     let features = features().join(" ");
     cargo(&format!("clippy --workspace --all-targets --quiet {features} -- --deny warnings"))?;
     // Without FFmpeg's libraries; the crates below Burn are quick to build.
@@ -18,12 +19,22 @@ pub fn run() -> Result<(), String> {
     cargo(&format!("--config build.rustdocflags=[\"--deny=warnings\"] doc --workspace --no-deps --quiet {features}"))
 }
 
-/// Spelling, where the program `typos` is installed.
+/// Spelling, with the program `typos`, which its Python package contains.
 fn spelling() -> Result<(), String> {
-    if process::succeeds("typos", &["--version"]) {
-        process::execute("typos", ["--config", ".typos.toml"])
-    } else {
-        eprintln!("> without a spell check: there is no `typos` (cargo install typos-cli)");
-        Ok(())
+    if succeeds("typos", &["--version"]) {
+        return execute("typos", ["--config", ".typos.toml"]);
     }
+    if !succeeds("python3", &["-m", "venv", "--help"]) {
+        eprintln!("> without a spell check: there is neither `typos` nor Python");
+        return Ok(());
+    }
+    let typos = python_environment(&root().join("target/typos"), &["typos==1.52.0"])?.join("typos");
+    execute(typos, ["--config", ".typos.toml"])
+}
+
+/// Packages every crate that is published, as for a registry, without building the packages.
+fn package() -> Result<(), String> {
+    let unpublished = ["xtask", "smolvlm-tests", "smolvlm-synth", "smolvlm-demo-train"];
+    let exclude = unpublished.map(|name| format!("--exclude {name}")).join(" ");
+    cargo(&format!("package --locked --workspace {exclude} --no-verify --allow-dirty --quiet"))
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask golden`: goldens against the reference implementation.
 
-use crate::process::{cargo, execute, root};
-use std::path::{Path, PathBuf};
+use crate::process::{cargo, execute, python_environment, root};
+use std::path::PathBuf;
 
 /// Where the demo's questions go.
 const QUESTIONS: &str = "target/demo-questions";
@@ -17,16 +17,6 @@ pub fn run(write: bool) -> Result<(), String> {
 
 /// The Python of the environment with the pinned packages, made if it is missing.
 pub fn python() -> Result<PathBuf, String> {
-    let environment = root().join("target/golden-python");
-    let python = environment.join("bin/python");
-    if !python.exists() {
-        execute("python3", ["-m".into(), "venv".into(), text(&environment)])?;
-    }
-    // Does nothing where all are there; brings an environment of earlier pins up to date.
-    execute(&python, ["-m", "pip", "install", "--quiet", "--requirement", "tests/golden/requirements.txt"])?;
-    Ok(python)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    let packages = ["--requirement", "tests/golden/requirements.txt"];
+    Ok(python_environment(&root().join("target/golden-python"), &packages)?.join("python"))
 }

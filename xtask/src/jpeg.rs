@@ -1,6 +1,6 @@
 //! `cargo xtask jpeg`: decoded JPEG files against Pillow's pixels.
 
-use crate::process::{execute, root};
+use crate::process::{execute, python_environment, root};
 use std::path::Path;
 
 #[derive(clap::Args)]
@@ -18,12 +18,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), String> {
     let folder = root().join("target/jpeg");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let (environment, pack) = (folder.join("python"), folder.join("pack"));
-    let python = environment.join("bin/python");
-    if !python.exists() {
-        execute("python3", ["-m", "venv", &text(&environment)])?;
-        execute(&python, ["-m", "pip", "install", "--quiet", "pillow==13.0.0", "numpy"])?;
-    }
+    let python = python_environment(&folder.join("python"), &["pillow==13.0.0", "numpy"])?.join("python");
+    let pack = folder.join("pack");
     let (files, seed) = (args.files.to_string(), args.seed.to_string());
     execute(&python, ["tests/bench/jpeg_files.py", &text(&pack), "--files", &files, "--seed", &seed])?;
     let example = ["run", "--quiet", "--package", "smolvlm-image", "--example", "jpeg_parity", "--"];

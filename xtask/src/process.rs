@@ -87,3 +87,15 @@ fn has_graphics() -> bool {
     let folders = ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
     !cfg!(target_os = "linux") || folders.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
 }
+
+/// The folder with the programs of a Python environment with these packages, as words for pip. Makes it if it is missing;
+/// otherwise does nothing where all packages are there, and brings an environment of earlier pins up to date.
+pub fn python_environment(folder: &Path, packages: &[&str]) -> Result<PathBuf, String> {
+    let programs = folder.join("bin");
+    let python = programs.join("python");
+    if !python.exists() {
+        execute("python3", ["-m".into(), "venv".into(), folder.to_string_lossy().into_owned()])?;
+    }
+    execute(&python, ["-m", "pip", "install", "--quiet"].iter().chain(packages).copied())?;
+    Ok(programs)
+}

@@ -40,12 +40,12 @@ impl LogitsProcessor for SequenceBiases {
 #[derive(Debug)]
 pub(super) struct Repetition {
     penalty: f32,
-    penalised: Vec<f32>,
+    penalized: Vec<f32>,
 }
 
 impl Repetition {
     pub(super) fn new(penalty: f32) -> Self {
-        Self { penalty, penalised: Vec::new() }
+        Self { penalty, penalized: Vec::new() }
     }
 }
 
@@ -53,15 +53,15 @@ impl LogitsProcessor for Repetition {
     fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
         // All scores are read before any is written, so that a token that occurs twice is penalized once.
         let penalty = self.penalty;
-        self.penalised.clear();
-        self.penalised.extend(text.ids.iter().map(|&token| match scores.get(token as usize) {
+        self.penalized.clear();
+        self.penalized.extend(text.ids.iter().map(|&token| match scores.get(token as usize) {
             Some(&score) if score < 0.0 => score * penalty,
             Some(&score) => score / penalty,
             None => f32::NAN,
         }));
-        for (&token, &penalised) in text.ids.iter().zip(&self.penalised) {
+        for (&token, &penalized) in text.ids.iter().zip(&self.penalized) {
             if let Some(score) = scores.get_mut(token as usize) {
-                *score = penalised;
+                *score = penalized;
             }
         }
     }
