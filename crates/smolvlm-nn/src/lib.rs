@@ -28,6 +28,7 @@ pub use linear::{Adapter, Linear};
 pub use linear::{gated_linears, linears, packed_format};
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::{Rotary, rotate};
+pub use smolvlm_kernels::Activation;
 #[cfg(feature = "flex")]
 pub use weight::Packed;
 pub use weight::Weight;
