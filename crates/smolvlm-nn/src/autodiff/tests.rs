@@ -1,7 +1,9 @@
 //! Tests of every operation and its gradients against Burn's generic operations, which a device with gradient
 //! checkpointing uses: the custom operations do not support it.
 
-use crate::{AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, gather_rows, rotate};
+use crate::{
+    Activation, AttentionMask, LayerNorm, Linear, RmsNorm, Rotary, attention, cross_entropy, gather_rows, rotate,
+};
 use burn::module::Param;
 use burn::tensor::{Bool, DType, Device, Distribution, Int, Tensor, TensorData};
 
