@@ -12,17 +12,21 @@ pub fn clip(name: &str) -> PathBuf {
 /// A function that opens videos.
 pub type Opener = fn(VideoInput<'_>, &Limits) -> Result<Box<dyn FrameSource>, Error>;
 
-/// The available functions that open containers: with FFmpeg's libraries, and with its programs.
-pub fn openers() -> Vec<Opener> {
-    let has_programs = ["ffmpeg", "ffprobe"].iter().all(|program| {
+/// Whether FFmpeg's programs are installed.
+pub fn has_programs() -> bool {
+    ["ffmpeg", "ffprobe"].iter().all(|program| {
         let version = std::process::Command::new(program).arg("-version").output();
         version.is_ok_and(|output| output.status.success())
-    });
+    })
+}
+
+/// The available functions that open containers: with FFmpeg's libraries, and with its programs.
+pub fn openers() -> Vec<Opener> {
     let mut openers: Vec<Opener> = Vec::new();
     if cfg!(feature = "ffmpeg") {
         openers.push(open);
     }
-    if has_programs {
+    if has_programs() {
         openers.push(open_with_programs);
     }
     openers
