@@ -39,7 +39,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         runner_args: Vec<String>,
     },
-    /// Check format, dependencies between crates, clippy and rustdoc
+    /// Check format, spelling, dependencies between crates, packaging, clippy and rustdoc
     Check,
     /// Run what CI runs: test, then check
     Ci,

@@ -60,7 +60,9 @@ pub fn features() -> Vec<String> {
     if has_ffmpeg() {
         features.extend(["smolvlm-cli/video", "smolvlm-tests/video", "smolvlm-video/ffmpeg"]);
     } else {
-        eprintln!("> without FFmpeg's libraries: pkg-config finds no FFmpeg 5.1, or there is no clang (see README.md)");
+        eprintln!(
+            "> without FFmpeg's libraries: pkg-config finds no FFmpeg 5.1, or there is no clang (see docs/CONTRIBUTING.md)"
+        );
     }
     if has_graphics() {
         features.extend(["smolvlm-kernels/wgpu", "smolvlm-tests/wgpu"]);

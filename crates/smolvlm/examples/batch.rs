@@ -1,4 +1,4 @@
-//! Answers several conversations as one batch: `cargo run --example batch --features demo`.
+//! Answers several conversations as one batch: `cargo run -p smolvlm --example batch --features demo`.
 
 use smolvlm::{Conversation, Error, Message, Options, SmolVlm, Source};
 

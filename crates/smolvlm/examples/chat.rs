@@ -1,5 +1,5 @@
 //! A conversation of several turns, whose images and tokens are computed once:
-//! `cargo run --example chat --features demo`.
+//! `cargo run -p smolvlm --example chat --features demo`.
 
 use smolvlm::{Error, Message, Options, SmolVlm, Source};
 

@@ -1,4 +1,4 @@
-//! Asks the bundled model about an image: `cargo run --example describe --features demo -- [IMAGE]`.
+//! Asks the bundled model about an image: `cargo run -p smolvlm --example describe --features demo -- [IMAGE]`.
 
 use smolvlm::{Error, Message, Options, SmolVlm, Source};
 

@@ -1,5 +1,5 @@
 //! Lists the devices of this build and machine and runs on a chosen one:
-//! `cargo run --example device --features demo,wgpu -- [DEVICE] [DTYPE]`.
+//! `cargo run -p smolvlm --example device --features demo,wgpu -- [DEVICE] [DTYPE]`.
 
 use smolvlm::{Device, Dtype, Error, Message, Options, SmolVlm, Source, devices};
 

@@ -1,4 +1,4 @@
-//! Compares images by the mean of their hidden states: `cargo run --example embeddings --features demo -- [IMAGE...]`.
+//! Compares images by the mean of their hidden states: `cargo run -p smolvlm --example embeddings --features demo -- [IMAGE...]`.
 
 use smolvlm::{Conversation, Error, Message, Options, SmolVlm, Source};
 

@@ -1,5 +1,5 @@
 //! A generation loop of one's own on the layers below the facade, which takes the most likely token:
-//! `cargo run --example own_loop --features demo`.
+//! `cargo run -p smolvlm --example own_loop --features demo`.
 
 use smolvlm::model::{Error as ModelError, ModelInputs};
 use smolvlm::processor::{Media, RenderOptions};

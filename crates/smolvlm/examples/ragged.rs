@@ -1,5 +1,5 @@
 //! Compares eight conversations of different lengths as one batch and one by one, with random weights of the 256M
-//! model: `cargo run --release --example ragged -- [THREADS]`.
+//! model: `cargo run --release -p smolvlm --example ragged -- [THREADS]`.
 
 use smolvlm::{Conversation, Error, Message, Options, Preset, Rgb, SamplingParams, SmolVlm, Source};
 use std::time::Instant;

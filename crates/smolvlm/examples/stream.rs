@@ -1,5 +1,5 @@
 //! Prints an answer while it is generated, in a thread of its own, and stops it after a time:
-//! `cargo run --example stream --features demo`.
+//! `cargo run -p smolvlm --example stream --features demo`.
 
 use smolvlm::{Error, Event, Message, Options, SmolVlm, Source};
 use std::thread;

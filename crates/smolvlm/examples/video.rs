@@ -1,4 +1,4 @@
-//! Asks about a video file and about a list of frames: `cargo run --example video --features demo`.
+//! Asks about a video file and about a list of frames: `cargo run -p smolvlm --example video --features demo`.
 
 use smolvlm::{Error, FrameList, Message, Options, SmolVlm, Source};
 
