@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use smolvlm::processor::MediaKind;
-use smolvlm::{Content, ImageSource, ProcessorLimits, VideoSource};
+use smolvlm::{Content, ProcessorLimits};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Cursor, IsTerminal, Read};
@@ -29,11 +29,7 @@ pub fn read(place: &OsStr, as_video: bool) -> Result<Option<Content>, Failure> {
     };
     let bytes = read_media(pipe, as_video).map_err(failed)?;
     let is_video = as_video || kind(&bytes) == Some(MediaKind::Video);
-    Ok(Some(if is_video {
-        Content::Video(VideoSource::Bytes(bytes))
-    } else {
-        Content::Image(ImageSource::Bytes(bytes))
-    }))
+    Ok(Some(if is_video { Content::Video(bytes.into()) } else { Content::Image(bytes.into()) }))
 }
 
 /// Reads all bytes, or only the first ones if they are neither an image nor a video.

@@ -89,7 +89,7 @@ impl<'a> Opener<'a> {
                 None => self.path(Cow::Borrowed(path), at)?,
             },
             ImageSource::Path(path) => self.path(Cow::Borrowed(path), at)?,
-            ImageSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(bytes)),
+            ImageSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(&**bytes)),
             ImageSource::Base64(text) => File::Bytes(base64(text, limit, at)?.into()),
             ImageSource::Url(url) => self.url(url, limit, self.headers_only, at)?,
         };
@@ -101,7 +101,7 @@ impl<'a> Opener<'a> {
         let limit = self.limits.max_video_bytes;
         let file = match source {
             VideoSource::Path(path) => self.path(Cow::Borrowed(path), at)?,
-            VideoSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(bytes)),
+            VideoSource::Bytes(bytes) => File::Bytes(Cow::Borrowed(&**bytes)),
             VideoSource::Base64(text) => File::Bytes(base64(text, limit, at)?.into()),
             VideoSource::Url(url) => self.url(url, limit, false, at)?,
             VideoSource::Frames(list) => return self.frame_list(list, at),
@@ -128,8 +128,8 @@ impl<'a> Opener<'a> {
         let bytes = self.download(url, self.limits.max_video_bytes, false, at)?;
         let kind = kind_of_bytes(&bytes).unwrap_or_else(|| media_kind(url));
         Ok(match kind {
-            MediaKind::Image => Content::Image(ImageSource::Bytes(bytes)),
-            MediaKind::Video => Content::Video(VideoSource::Bytes(bytes)),
+            MediaKind::Image => Content::Image(bytes.into()),
+            MediaKind::Video => Content::Video(bytes.into()),
         })
     }
 

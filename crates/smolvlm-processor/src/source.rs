@@ -24,7 +24,7 @@ pub enum ImageSource {
     /// An encoded image file (PNG, JPEG, ...) in base64, with or without a `data:` prefix.
     Base64(String),
     /// An encoded image file (PNG, JPEG, ...).
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
     /// Decoded pixels.
     Decoded(Arc<Rgb>),
 }
@@ -42,7 +42,7 @@ pub enum VideoSource {
     /// An encoded video file in base64, with or without a `data:` prefix.
     Base64(String),
     /// An encoded video file.
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
     /// A list of frames.
     Frames(FrameList),
 }
@@ -191,13 +191,19 @@ macro_rules! conversions {
 
         impl From<Vec<u8>> for $source {
             fn from(bytes: Vec<u8>) -> Self {
+                Self::Bytes(bytes.into())
+            }
+        }
+
+        impl From<Arc<[u8]>> for $source {
+            fn from(bytes: Arc<[u8]>) -> Self {
                 Self::Bytes(bytes)
             }
         }
 
         impl From<&[u8]> for $source {
             fn from(bytes: &[u8]) -> Self {
-                Self::Bytes(bytes.to_vec())
+                Self::Bytes(bytes.into())
             }
         }
     };

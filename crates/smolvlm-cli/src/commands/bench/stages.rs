@@ -73,7 +73,7 @@ pub struct Stages<'a> {
 impl<'a> Stages<'a> {
     /// Creates the test image and its tiles.
     pub fn new(model: &'a SmolVlm, runs: usize) -> Result<Self, Failure> {
-        let image = ImageSource::Bytes(picture::jpeg()?);
+        let image = ImageSource::from(picture::jpeg()?);
         let question = Conversation::from(Message::user().image(image).text("What is in this picture?"));
         let batch = process(model, &question)?;
         Ok(Self { model, runs, question, batch })
