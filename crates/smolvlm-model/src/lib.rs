@@ -1,7 +1,8 @@
 //! The complete SmolVLM model on Burn: loading, forward pass, saving.
 //!
 //! [`SmolVlmModel`] combines vision encoder, connector and text model. [`SmolVlmModel::load`] reads
-//! the files that [`Weights`](smolvlm_checkpoint::Weights) has opened tensor by tensor. A custom generation loop starts like this:
+//! the files that [`Weights`](smolvlm_checkpoint::Weights) has opened tensor by tensor. A custom generation loop starts
+//! like this:
 //!
 //! ```
 //! use burn::tensor::Device;
