@@ -2,12 +2,13 @@
 
 use crate::process::execute_with;
 
-/// Backends that the build of the tests lacks: those of other systems and those whose build scripts download a compiler.
+/// Backends that the build of the tests lacks: those of other systems and those whose build scripts download a
+/// compiler.
 pub const OTHER_BACKENDS: &[&str] =
     &["cuda", "cubecl-cpu", "vulkan", "metal", "webgpu", "fusion", "persistence", "autotune"];
 
-/// Features of the command that enable something by themselves. `video` needs FFmpeg's libraries and is part of the tests'
-/// build where they are installed.
+/// Features of the command that enable something by themselves. `video` needs FFmpeg's libraries and is part of the
+/// tests' build where they are installed.
 const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "train"];
 
 /// Features that only the crate `smolvlm` has.

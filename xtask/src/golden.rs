@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// Where the demo's questions go.
 const QUESTIONS: &str = "target/demo-questions";
 
-/// Makes a Python environment with the pinned packages (once, under `target/`) and the demo's questions, then rebuilds all
-/// goldens and compares them with the committed ones, or replaces those.
+/// Makes a Python environment with the pinned packages (once, under `target/`) and the demo's questions, then rebuilds
+/// all goldens and compares them with the committed ones, or replaces those.
 pub fn run(write: bool) -> Result<(), String> {
     let python = python()?;
     cargo(&format!("run --release --package smolvlm-demo-train -- questions {QUESTIONS} --of-each 16"))?;

@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-bundle`: what a machine with an NVIDIA card, and without a compiler or a network, needs to test and time
-//! everything in one visit. `tests/bench/gpu.sh` is what runs there.
+//! `cargo xtask gpu-bundle`: what a machine with an NVIDIA card, and without a compiler or a network, needs to test and
+//! time everything in one visit. `tests/bench/gpu.sh` is what runs there.
 
 use crate::process::{execute, execute_with, root, target};
 use std::collections::BTreeSet;
@@ -64,8 +64,8 @@ pub fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the script as on such a machine, on whichever graphics device there is, with the command that the tests have built: so
-/// that it does not rot while there is no card.
+/// Runs the script as on such a machine, on whichever graphics device there is, with the command that the tests have
+/// built: so that it does not rot while there is no card.
 pub fn rehearse() -> Result<(), String> {
     let folder = root().join("target/gpu-rehearsal");
     let (tools, out) = (folder.join("tools"), folder.join("out"));

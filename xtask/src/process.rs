@@ -90,8 +90,8 @@ fn has_graphics() -> bool {
     !cfg!(target_os = "linux") || folders.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
 }
 
-/// The folder with the programs of a Python environment with these packages, as words for pip. Makes it if it is missing;
-/// otherwise does nothing where all packages are there, and brings an environment of earlier pins up to date.
+/// The folder with the programs of a Python environment with these packages, as words for pip. Makes it if it is
+/// missing; otherwise does nothing where all packages are there, and brings an environment of earlier pins up to date.
 pub fn python_environment(folder: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     let programs = folder.join("bin");
     let python = programs.join("python");

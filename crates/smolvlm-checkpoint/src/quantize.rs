@@ -28,7 +28,8 @@ pub enum QuantizedSource<'a> {
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
 /// or, for [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16,
-/// the rest f32. Loading this file in the packed format gives the same model as loading the original. The file appears under its name once it is complete; memory holds one tensor at a time.
+/// the rest f32. Loading this file in the packed format gives the same model as loading the original. The file appears
+/// under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///

@@ -7,7 +7,8 @@ use smolvlm::{Content, ImageSource, VideoSource};
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// An image or a video, detected by content, or always a video if `as_video` is set. A name that is not UTF-8 is a path.
+/// An image or a video, detected by content, or always a video if `as_video` is set. A name that is not UTF-8 is a
+/// path.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Models given as a hub repository, against a local mock of the hub.
 
 #[allow(dead_code)]
-#[path = "../../smolvlm-hub/tests/server/mod.rs"]
+#[path = "../../smolvlm-hub/tests/support/server/mod.rs"]
 mod server;
 mod support;
 

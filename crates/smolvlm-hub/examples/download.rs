@@ -1,4 +1,5 @@
-//! Fetches a checkpoint and prints its folder: `download owner/name [revision]`, with the variables of the crate's page.
+//! Fetches a checkpoint and prints its folder: `download owner/name [revision]`, with the variables of the crate's
+//! page.
 
 use smolvlm_hub::{Event, HubError, download};
 use std::ops::ControlFlow;

@@ -2,12 +2,12 @@
 //!
 //! # Downloads
 //!
-//! [`download`] fetches the files that a checkpoint needs, and no others, into the cache that the hub's other tools use: a
-//! file that one of them has fetched is not fetched again. Requests go through `hf-hub`, Xet storage included; this crate
-//! decides what is fetched, resumes broken transfers, verifies every file before it gets its name in the cache, and uses
-//! a complete cache when the hub cannot be asked. Of hf-hub's own downloads only the stream of a file is used: those into
-//! the cache name what arrives without looking at the status of the answer or at its hash, begin anew when a connection
-//! breaks, wait for metadata without a time-out, and need a file system with links.
+//! [`download`] fetches the files that a checkpoint needs, and no others, into the cache that the hub's other tools
+//! use: a file that one of them has fetched is not fetched again. Requests go through `hf-hub`, Xet storage included;
+//! this crate decides what is fetched, resumes broken transfers, verifies every file before it gets its name in the
+//! cache, and uses a complete cache when the hub cannot be asked. Of hf-hub's own downloads only the stream of a file
+//! is used: those into the cache name what arrives without looking at the status of the answer or at its hash, begin
+//! anew when a connection breaks, wait for metadata without a time-out, and need a file system with links.
 
 mod cache;
 mod client;

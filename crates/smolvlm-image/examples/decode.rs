@@ -1,7 +1,7 @@
 //! Decodes image files for comparisons with other decoders: reads paths from stdin, one a line, and prints for each its
 //! height, width and the CRC-32 of its RGB bytes, or `error` and why. Of an animated WebP file there follow, for each
-//! frame, its start and duration in milliseconds and the CRC-32 of its RGB bytes. With a folder as argument, the bytes are
-//! also written there, as `N.rgb` for the Nth path and `N.K.rgb` for its frame K.
+//! frame, its start and duration in milliseconds and the CRC-32 of its RGB bytes. With a folder as argument, the bytes
+//! are also written there, as `N.rgb` for the Nth path and `N.K.rgb` for its frame K.
 
 use smolvlm_image::{Limits, Rgb, WebpAnimation, decode_file, file_dimensions};
 use std::io::BufRead;

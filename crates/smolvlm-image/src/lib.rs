@@ -8,11 +8,12 @@
 //! # Files
 //!
 //! The crate decodes the first frame of PNG, JPEG, WebP, GIF, BMP and TIFF files, and all frames of animated WebP files
-//! ([`WebpAnimation`]), to the same pixels as Pillow 13, bit for bit: orientation as in `ImageOps.exif_transpose` (EXIF data before or after the pixels, ImageMagick's raw
-//! profile, XMP), transparency over white, gray replicated to three channels, CMYK and palettes without a color
-//! profile. Of 16-bit samples the upper 8 bits are used (Pillow does so for color, but clips gray at 255, which makes
-//! such files white). Truncated or damaged files are errors and never give partial images (JPEG data is repaired where
-//! Pillow does so). Images that exceed the [`Limits`] are rejected before memory is allocated.
+//! ([`WebpAnimation`]), to the same pixels as Pillow 13, bit for bit: orientation as in `ImageOps.exif_transpose` (EXIF
+//! data before or after the pixels, ImageMagick's raw profile, XMP), transparency over white, gray replicated to three
+//! channels, CMYK and palettes without a color profile. Of 16-bit samples the upper 8 bits are used (Pillow does so for
+//! color, but clips gray at 255, which makes such files white). Truncated or damaged files are errors and never give
+//! partial images (JPEG data is repaired where Pillow does so). Images that exceed the [`Limits`] are rejected before
+//! memory is allocated.
 //!
 //! JPEG pixels equal those of libjpeg-turbo 3.2, which Pillow uses: all coding processes, sampling factors and color
 //! spaces that Pillow supports, with the same repair of damaged data. TIFF: bilevel to 32 bits, palettes, gray or color

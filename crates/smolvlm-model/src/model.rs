@@ -63,7 +63,8 @@ impl SmolVlmModel {
     }
 
     /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format
-    /// and one more tensor. A [`FloatType`](smolvlm_config::FloatType) selects tensors of that type; packed formats are for Burn's CPU backend.
+    /// and one more tensor. A [`FloatType`](smolvlm_config::FloatType) selects tensors of that type; packed formats are
+    /// for Burn's CPU backend.
     ///
     /// # Errors
     ///

@@ -6,7 +6,6 @@ use tokenizers::{
 };
 
 use crate::error::Error;
-use crate::processor::tokenizer_error;
 use crate::prompt::Piece;
 
 /// Tokenizes the pieces of a prompt separately and concatenates the ids.
@@ -45,26 +44,26 @@ pub(crate) fn encode_pieces(tokenizer: &Tokenizer, pieces: &[Piece], add_special
     }
     let token = |id| Token::new(id, tokenizer.id_to_token(id).unwrap_or_default(), (0, 0));
     let encoding = Encoding::from_tokens(ids.into_iter().map(token).collect(), 0);
-    Ok(tokenizer.post_process(encoding, None, true).map_err(tokenizer_error)?.get_ids().to_vec())
+    Ok(tokenizer.post_process(encoding, None, true).map_err(Error::tokenizer)?.get_ids().to_vec())
 }
 
 fn encode_text(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
-    Ok(tokenizer.encode_fast(text, false).map_err(tokenizer_error)?.get_ids().to_vec())
+    Ok(tokenizer.encode_fast(text, false).map_err(Error::tokenizer)?.get_ids().to_vec())
 }
 
 /// Tokenizes a text without recognizing added tokens.
 fn encode_characters(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Error> {
     let mut text = NormalizedString::from(text);
     if let Some(normalizer) = tokenizer.get_normalizer() {
-        normalizer.normalize(&mut text).map_err(tokenizer_error)?;
+        normalizer.normalize(&mut text).map_err(Error::tokenizer)?;
     }
     let mut words = PreTokenizedString::from(text.get());
     if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-        pre_tokenizer.pre_tokenize(&mut words).map_err(tokenizer_error)?;
+        pre_tokenizer.pre_tokenize(&mut words).map_err(Error::tokenizer)?;
     }
     let mut ids = Vec::new();
     for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-        ids.extend(tokenizer.get_model().tokenize(word).map_err(tokenizer_error)?.iter().map(|token| token.id));
+        ids.extend(tokenizer.get_model().tokenize(word).map_err(Error::tokenizer)?.iter().map(|token| token.id));
     }
     Ok(ids)
 }

@@ -16,7 +16,8 @@ use crate::video_prompt::VideoPromptStyle;
 /// is decoded before [`Prepared::load`].
 ///
 /// ```
-/// # use smolvlm_processor::{Message, Processor, ProcessorConfig, RELEASED_CHAT_TEMPLATE, RenderOptions, synthetic_tokenizer};
+/// # use smolvlm_processor::{Message, Processor, ProcessorConfig, RenderOptions};
+/// # use smolvlm_processor::{RELEASED_CHAT_TEMPLATE, synthetic_tokenizer};
 /// # let template = RELEASED_CHAT_TEMPLATE.to_owned();
 /// # let processor = Processor::new(ProcessorConfig::default(), synthetic_tokenizer(49_280)?, Some(template))?;
 /// let conversations = [Message::user().text("Hello!").into()];

@@ -7,21 +7,22 @@
 //!
 //! # Sources
 //!
-//! Animated GIF, WebP and PNG files, folders and lists of images, and decoded frames need nothing else. Containers (MP4, MKV,
-//! WebM, AVI, MPEG-TS, ...) and raw streams are decoded by FFmpeg 5.1 or newer: with the cargo feature `ffmpeg` by its libraries,
-//! and otherwise by the programs `ffprobe` and `ffmpeg`, where they are installed. Both give the same frames, times and pixels.
-//! [`MediaKind`] tells images from videos.
+//! Animated GIF, WebP and PNG files, folders and lists of images, and decoded frames need nothing else. Containers
+//! (MP4, MKV, WebM, AVI, MPEG-TS, ...) and raw streams are decoded by FFmpeg 5.1 or newer: with the cargo feature
+//! `ffmpeg` by its libraries, and otherwise by the programs `ffprobe` and `ffmpeg`, where they are installed. Both give
+//! the same frames, times and pixels. [`MediaKind`] tells images from videos.
 //!
 //! # Damage
 //!
-//! Of a file that is cut off, the frames before that are used, and [`VideoPlan::notes`] says so. A time that is missing or wrong
-//! is interpolated between its neighbors; where a clock starts again, as in joined recordings, it continues. Images of a folder that
-//! cannot be read are left out.
+//! Of a file that is cut off, the frames before that are used, and [`VideoPlan::notes`] says so. A time that is missing
+//! or wrong is interpolated between its neighbors; where a clock starts again, as in joined recordings, it continues.
+//! Images of a folder that cannot be read are left out.
 //!
 //! # Memory
 //!
-//! One decoded frame at a time (with the programs three), whatever the length of the video; a container's index takes 16 bytes per
-//! frame. The tiles of the sampled frames are all kept: their number is bounded by `num_frames` of the configuration.
+//! One decoded frame at a time (with the programs three), whatever the length of the video; a container's index takes
+//! 16 bytes per frame. The tiles of the sampled frames are all kept: their number is bounded by `num_frames` of the
+//! configuration.
 
 mod animation;
 #[cfg(feature = "ffmpeg")]

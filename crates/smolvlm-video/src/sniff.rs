@@ -204,8 +204,8 @@ fn webp_is_animated(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether another JPEG file follows the first one. Photos with embedded images are excluded: files with the extension of
-/// an image or in the multi-picture format (MPF).
+/// Whether another JPEG file follows the first one. Photos with embedded images are excluded: files with the extension
+/// of an image or in the multi-picture format (MPF).
 fn is_jpeg_stream(file: &mut (impl Read + Seek), name: &str) -> io::Result<bool> {
     match extension(Path::new(name)).as_deref() {
         Some("mjpeg" | "mjpg") => return Ok(true),

@@ -28,7 +28,7 @@
 //! | `demo` | no | [`Source::Demo`]: a small trained model embedded in the program, 5 MB |
 //! | `hub` | no | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
-//! | `video` | no | video containers (MP4, MKV, WebM, ...) through FFmpeg's libraries (5.1 or newer), not its programs |
+//! | `video` | no | video containers (MP4, MKV, WebM, ...) through FFmpeg's libraries (5.1 or newer), not programs |
 
 mod adapter;
 mod admission;

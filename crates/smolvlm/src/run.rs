@@ -56,7 +56,8 @@ impl Run {
     }
 
     /// A run of a preprocessed batch. `known` has the features of its
-    /// [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order; `process` is the time that preprocessing took.
+    /// [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order; `process` is the time that
+    /// preprocessing took.
     pub(crate) fn from_batch(
         model: SmolVlm,
         batch: Batch,

@@ -14,7 +14,8 @@ pub enum Event {
 }
 
 /// An iterator over the events of a running generation. The first call of `next` encodes the images and runs the
-/// prompt; each call generates one token or more. It owns a handle of the model. Dropping the stream stops generation and frees its memory.
+/// prompt; each call generates one token or more. It owns a handle of the model. Dropping the stream stops generation
+/// and frees its memory.
 pub struct Stream {
     model: SmolVlm,
     run: Option<Run>,

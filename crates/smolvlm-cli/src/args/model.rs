@@ -43,7 +43,8 @@ pub struct Model {
     /// Frames per second to sample from videos [default: the checkpoint's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub video_fps: Option<f64>,
-    /// Maximum number of frames to sample from a video or a folder of images [default: the checkpoint's; all images of a folder]
+    /// Maximum number of frames to sample from a video or a folder of images [default: the checkpoint's; all images of
+    /// a folder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub video_frames: Option<u32>,
     /// Text about videos in prompts: the frame count and times of each video, or those of the reference in a batch

@@ -1,5 +1,5 @@
-//! The kernels of [`elementwise`](smolvlm_kernels::gpu::elementwise) applied to Burn tensors; `None` for tensors that are
-//! not on a GPU.
+//! The kernels of [`elementwise`](smolvlm_kernels::gpu::elementwise) applied to Burn tensors; `None` for tensors that
+//! are not on a GPU.
 
 use super::tensor::{client, cube_tensor, element, mapped};
 use burn::tensor::{Shape, Tensor};

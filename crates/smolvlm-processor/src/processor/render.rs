@@ -1,0 +1,92 @@
+//! Rendering of conversations to prompts, and expansion of the placeholders in them.
+
+use super::Processor;
+use crate::control_tokens::ControlTokens;
+use crate::error::{Error, Position};
+use crate::expand::Expansion;
+use crate::message::Conversation;
+use crate::plan::MediaPlan;
+use crate::prompt::Prompt;
+use crate::spans::{MarkedText, cut_spans, span_marks};
+use crate::template::{ChatTemplate, RenderOptions};
+use crate::template_value::View;
+
+impl Processor {
+    /// Renders a conversation with the chat template. Each image and video is a single placeholder; see
+    /// [`Processor::expand`]. [`RenderOptions::sanitize_control_tokens`] has no effect here, because the returned text
+    /// cannot represent the difference between typed control tokens and those of the template.
+    ///
+    /// # Errors
+    /// [`Error::MissingTemplate`], and those of [`ChatTemplate::render`].
+    pub fn render(&self, conversation: &Conversation, options: &RenderOptions) -> Result<String, Error> {
+        Ok(self.render_at(conversation, options, Position::default())?.to_string())
+    }
+
+    pub(crate) fn render_at(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+        at: Position,
+    ) -> Result<Prompt, Error> {
+        let template = self.template_of(conversation)?;
+        let view = View::new(conversation, &self.special, options);
+        if !options.sanitize_control_tokens && !self.sanitizes {
+            return Ok(template.render_view(view, at)?.into());
+        }
+        // With videos, the video placeholder has a special meaning without being a token.
+        let video = conversation.has_video().then(|| self.special.video());
+        let tokens = ControlTokens::new(&self.tokenizer, template.source(), video)?;
+        let text = template.render_view(View { control_tokens: Some(&tokens), ..view }, at)?;
+        Ok(tokens.split(&text))
+    }
+
+    fn template_of(&self, conversation: &Conversation) -> Result<&ChatTemplate, Error> {
+        match conversation.has_video() {
+            true => Ok(&self.video_template),
+            false => self.template.as_ref().ok_or(Error::MissingTemplate),
+        }
+    }
+
+    /// The expanded prompt of a conversation and the byte ranges of the assistant's text in it, which the chat template
+    /// marks with `{% generation %}` blocks; none if it has no such blocks. `media` are those of the conversation, in
+    /// order.
+    ///
+    /// # Errors
+    /// Those of [`Processor::render`] and [`Processor::expand`].
+    pub fn assistant_spans(
+        &self,
+        conversation: &Conversation,
+        options: &RenderOptions,
+        media: &[MediaPlan],
+    ) -> Result<Option<MarkedText>, Error> {
+        let template = self.template_of(conversation)?;
+        if !template.has_generation_blocks() {
+            return Ok(None);
+        }
+        let marks = span_marks(conversation);
+        let view = View { span_marks: Some(marks), ..View::new(conversation, &self.special, options) };
+        let text = template.render_view(view, Position::default())?;
+        Ok(Some(cut_spans(&self.expand(&text, media)?, marks)))
+    }
+
+    /// Replaces the placeholders of a prompt by the tokens of the media; images and videos are each used in order.
+    ///
+    /// # Errors
+    /// [`Error::ImageCount`] and [`Error::VideoCount`] if the numbers of placeholders and media differ,
+    /// [`Error::TooManyTokens`].
+    pub fn expand(&self, text: &str, media: &[MediaPlan]) -> Result<String, Error> {
+        Ok(self.expansion(None).expand(&text.to_owned().into(), media, 0)?.to_string())
+    }
+
+    /// Parameters of placeholder expansion; `announced` overrides the frame count in the text of each video.
+    pub(crate) fn expansion(&self, announced: Option<usize>) -> Expansion<'_> {
+        Expansion {
+            special: &self.special,
+            image_seq_len: self.config.image_seq_len,
+            max_bytes: self.limits.max_prompt_bytes,
+            max_tokens: self.limits.max_prompt_tokens,
+            words: self.video_prompt_style,
+            announced,
+        }
+    }
+}
