@@ -26,17 +26,16 @@ pub fn activate<const D: usize>(function: Activation, x: Tensor<D>) -> Tensor<D>
     }
     let dtype = x.dtype();
     let x = x.cast(DType::F32);
-    #[cfg(feature = "flex")]
-    let x = match crate::elementwise::map(x, |values| function.apply(values)) {
-        Ok(y) => return y.cast(dtype),
-        Err(x) => x,
-    };
-    let y = match function {
+    let on_tensors = |x: Tensor<D>| match function {
         Activation::GeluTanh => gelu_tanh(x),
         Activation::Gelu => activation::gelu(x),
         Activation::Silu => activation::sigmoid(x.clone()) * x,
         Activation::Relu => activation::relu(x),
     };
+    #[cfg(feature = "flex")]
+    let y = crate::elementwise::map(x, |values| function.apply(values), on_tensors);
+    #[cfg(not(feature = "flex"))]
+    let y = on_tensors(x);
     y.cast(dtype)
 }
 
