@@ -128,7 +128,8 @@ impl Processor {
         self
     }
 
-    /// Treats control tokens in conversations as plain text, whatever [`RenderOptions::sanitize_control_tokens`] is.
+    /// Treats control tokens in conversations as plain text, whatever
+    /// [`RenderOptions::sanitize_control_tokens`](crate::RenderOptions::sanitize_control_tokens) is.
     #[must_use]
     pub fn sanitizing_control_tokens(mut self, sanitizes: bool) -> Self {
         self.sanitizes = sanitizes;
