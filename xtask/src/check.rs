@@ -24,12 +24,11 @@ fn spelling() -> Result<(), String> {
     if succeeds("typos", &["--version"]) {
         return execute("typos", ["--config", ".typos.toml"]);
     }
-    if !succeeds("python3", &["-m", "venv", "--help"]) {
-        eprintln!("> without a spell check: there is neither `typos` nor Python");
+    let Ok(programs) = python_environment(&root().join("target/typos"), &["typos==1.52.0"]) else {
+        eprintln!("> without a spell check: there is no `typos`, and Python cannot install it");
         return Ok(());
-    }
-    let typos = python_environment(&root().join("target/typos"), &["typos==1.52.0"])?.join("typos");
-    execute(typos, ["--config", ".typos.toml"])
+    };
+    execute(programs.join("typos"), ["--config", ".typos.toml"])
 }
 
 /// Packages every crate that is published, as for a registry, without building the packages.
