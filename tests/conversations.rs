@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Trials, assert_pixels, exact, rows, with_absolute_paths};
+use smolvlm_tests::{
+    Case, Checkpoint, Trials, assert_pixels, cases_of_all_checkpoints, exact, rows, with_absolute_paths,
+};
 
 /// Parses the conversations of a case.
 fn conversations(case: &Case) -> Vec<Conversation> {
@@ -26,9 +28,10 @@ fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {
 }
 
 fn main() {
+    let cases = cases_of_all_checkpoints(Checkpoint::cases);
     let mut trials = Trials::default();
-    trials.add_cases("prompts_ids_and_pixels", Checkpoint::cases, prompts_ids_and_pixels);
-    trials.add_cases("greedy_tokens_and_text", Checkpoint::cases, greedy_tokens_and_text);
+    trials.add_cases("prompts_ids_and_pixels", &cases, prompts_ids_and_pixels);
+    trials.add_cases("greedy_tokens_and_text", &cases, greedy_tokens_and_text);
     trials.run()
 }
 

@@ -4,7 +4,7 @@ mod expected;
 mod trials;
 
 pub use expected::{Golden, relative_error, tensor_rows};
-pub use trials::Trials;
+pub use trials::{Trials, cases_of_all_checkpoints};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
 use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Golden, Trials, checkpoints, tensor_rows};
+use smolvlm_tests::{Case, Checkpoint, Golden, Trials, cases_of_all_checkpoints, checkpoints, tensor_rows};
 
 /// Largest error of a stage in f32, relative to the largest value of the stage. Sums are computed in a different order
 /// than in torch, and errors grow with depth; the largest measured error is 2e-6.
@@ -44,19 +44,16 @@ fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
 const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
 
 fn main() {
+    let cases = cases_of_all_checkpoints(Checkpoint::all_cases);
+    let with_bf16: Vec<_> = cases.iter().filter(|case| Golden::new(&case.1).has("logits_bf16")).cloned().collect();
+    assert!(!with_bf16.is_empty(), "no golden has bf16 logits");
     let mut trials = Trials::default();
-    trials.add_cases("vision_encoder_and_connector", Checkpoint::all_cases, vision_encoder_and_connector);
-    trials.add_cases("text_model_and_logits", Checkpoint::all_cases, text_model_and_logits);
-    let with_bf16 = |checkpoint: &Checkpoint| {
-        let mut cases = checkpoint.all_cases();
-        cases.retain(|case| Golden::new(case).has("logits_bf16"));
-        cases
-    };
-    assert!(checkpoints().iter().any(|checkpoint| !with_bf16(checkpoint).is_empty()), "no golden has bf16 logits");
-    trials.add_cases("half_precision_logits", with_bf16, half_precision_logits);
-    trials.add_cases("quantized_logits", Checkpoint::all_cases, quantized_logits);
-    trials.add_cases("quantized_image_features", Checkpoint::all_cases, quantized_image_features);
-    trials.add_cases("tokens_without_a_cache", Checkpoint::all_cases, tokens_without_a_cache);
+    trials.add_cases("vision_encoder_and_connector", &cases, vision_encoder_and_connector);
+    trials.add_cases("text_model_and_logits", &cases, text_model_and_logits);
+    trials.add_cases("half_precision_logits", &with_bf16, half_precision_logits);
+    trials.add_cases("quantized_logits", &cases, quantized_logits);
+    trials.add_cases("quantized_image_features", &cases, quantized_image_features);
+    trials.add_cases("tokens_without_a_cache", &cases, tokens_without_a_cache);
     for checkpoint in checkpoints() {
         let name = format!("quantized_checkpoint_equals_quantization_at_load_time::{}", checkpoint.name);
         trials.add(name, move || quantized_checkpoint_equals_quantization_at_load_time(&checkpoint));
@@ -66,10 +63,10 @@ fn main() {
 }
 
 fn vision_encoder_and_connector(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
+    let Some((pixels, edge)) = golden.pixels() else { return };
     for format in EXACT {
         let model = load(checkpoint, format);
-        let golden = Golden::new(case);
-        let Some((pixels, edge)) = golden.pixels() else { return };
         let seen = model.image_features(&[&pixels], edge, 1, true).unwrap().unwrap();
         let state = |index: usize| read(seen.vision_hidden_states[index].clone());
         golden.assert_close(TOLERANCE, "vision_embeddings", &state(0));
@@ -104,9 +101,9 @@ fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
 }
 
 fn text_model_and_logits(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
     for format in EXACT {
         let model = load(checkpoint, format);
-        let golden = Golden::new(case);
         let inputs = inputs(case, &golden, &model);
         let mut cache = model.new_cache(&inputs.padding, inputs.len());
         let positions: Vec<usize> = (0..inputs.padding.len())
@@ -175,10 +172,10 @@ fn quantized_logits(checkpoint: &Checkpoint, case: &Case) {
 }
 
 fn quantized_image_features(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
+    let Some((pixels, edge)) = golden.pixels() else { return };
     for format in [Format::Bf16, Format::Q8].map(WeightFormat::Packed) {
         let model = load(checkpoint, format);
-        let golden = Golden::new(case);
-        let Some((pixels, edge)) = golden.pixels() else { return };
         let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
         let (cosine, worst) = compare(&read(seen.features).data, &golden.features().data);
         println!("features: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
@@ -215,9 +212,9 @@ fn quantized_checkpoint_equals_quantization_at_load_time(checkpoint: &Checkpoint
 }
 
 fn tokens_without_a_cache(checkpoint: &Checkpoint, case: &Case) {
+    let golden = Golden::new(case);
     for format in EXACT {
         let model = load(checkpoint, format);
-        let golden = Golden::new(case);
         let inputs = inputs(case, &golden, &model);
         if inputs.padding.len() > 1 {
             return;

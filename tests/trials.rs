@@ -2,6 +2,15 @@
 
 use crate::{Case, Checkpoint};
 use libtest_mimic::{Arguments, Trial};
+use std::sync::Arc;
+
+/// The cases that `of` returns for each checkpoint. A process runs one trial but lists all of them, so targets call this
+/// once.
+pub fn cases_of_all_checkpoints(of: fn(&Checkpoint) -> Vec<Case>) -> Vec<Arc<(Checkpoint, Case)>> {
+    let cases =
+        |checkpoint: Checkpoint| of(&checkpoint).into_iter().map(move |case| Arc::new((checkpoint.clone(), case)));
+    crate::checkpoints().into_iter().flat_map(cases).collect()
+}
 
 /// The trials of a test target without the standard harness.
 #[derive(Default)]
@@ -17,12 +26,10 @@ impl Trials {
     }
 
     /// Adds a trial for each case, named `test::checkpoint/case`.
-    pub fn add_cases(&mut self, test: &str, cases: impl Fn(&Checkpoint) -> Vec<Case>, run: fn(&Checkpoint, &Case)) {
-        for checkpoint in crate::checkpoints() {
-            for case in cases(&checkpoint) {
-                let checkpoint = checkpoint.clone();
-                self.add(format!("{test}::{}", case.name), move || run(&checkpoint, &case));
-            }
+    pub fn add_cases(&mut self, test: &str, cases: &[Arc<(Checkpoint, Case)>], run: fn(&Checkpoint, &Case)) {
+        for case in cases {
+            let case = case.clone();
+            self.add(format!("{test}::{}", case.1.name), move || run(&case.0, &case.1));
         }
     }
 

@@ -15,8 +15,7 @@ use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::GROUP;
 
-use crate::values::float_type;
-use crate::values::widen;
+use crate::values::{float_type, widen};
 use crate::weights::Weights;
 
 /// The encoding of a stored tensor's values.

@@ -8,8 +8,7 @@ use crate::encoding::{Encoding, scale_name};
 use crate::error::{Error, ShapeMismatch, WeightMismatch};
 use crate::header::readable;
 use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
-use crate::values::float_type;
-use crate::values::{CHUNK, widen};
+use crate::values::{CHUNK, float_type, widen};
 use crate::weights::Weights;
 
 /// The stored tensor of a parameter.

@@ -19,6 +19,11 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The factor `2 sqrt(2/pi)` of [`GeluTanh`](Self::GeluTanh) in the form `z sigmoid(GELU_SCALE (z + GELU_CUBIC z^3))`.
+    pub const GELU_SCALE: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+    /// The coefficient of `z^3` in the same form.
+    pub const GELU_CUBIC: f64 = 0.044715;
+
     /// Applies the function to every value.
     pub fn apply(self, values: &mut [f32]) {
         match self {
@@ -62,14 +67,11 @@ vectorized! {
     }
 }
 
-const TWICE_SQRT_2_OVER_PI: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-const CUBIC: f64 = 0.044715;
-
 /// GELU's tanh approximation as `z sigmoid(2u)`, which equals `0.5 z (1 + tanh(u))` but avoids the cancellation where
 /// `tanh(u)` is close to -1.
 #[inline(always)]
 fn gelu_tanh_of(z: f32) -> f32 {
-    let slope = z * z * (TWICE_SQRT_2_OVER_PI * CUBIC) as f32 + TWICE_SQRT_2_OVER_PI as f32;
+    let slope = z * z * (Activation::GELU_SCALE * Activation::GELU_CUBIC) as f32 + Activation::GELU_SCALE as f32;
     z / (1.0 + exp(-slope * z))
 }
 
@@ -100,10 +102,10 @@ fn normal_cdf(z: f32) -> f32 {
 #[cfg(feature = "backward")]
 #[inline(always)]
 pub(crate) fn value_and_derivative(function: Activation, z: f32) -> (f32, f32) {
-    const SCALE: f32 = TWICE_SQRT_2_OVER_PI as f32;
+    const SCALE: f32 = Activation::GELU_SCALE as f32;
     match function {
         Activation::GeluTanh => {
-            let cubic = z * z * (TWICE_SQRT_2_OVER_PI * CUBIC) as f32;
+            let cubic = z * z * (Activation::GELU_SCALE * Activation::GELU_CUBIC) as f32;
             let sigmoid = 1.0 / (1.0 + exp(-(cubic + SCALE) * z));
             (z * sigmoid, sigmoid + z * sigmoid * (1.0 - sigmoid) * (3.0 * cubic + SCALE))
         }

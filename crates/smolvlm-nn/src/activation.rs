@@ -55,9 +55,8 @@ pub fn gate<const D: usize>(function: Activation, gate: Tensor<D>, x: Tensor<D>)
 /// GELU's tanh approximation as `z sigmoid(2u)`, which equals `0.5 z (1 + tanh(u))` but avoids the cancellation where
 /// `tanh(u)` is close to -1.
 fn gelu_tanh<const D: usize>(z: Tensor<D>) -> Tensor<D> {
-    const SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::SQRT_2;
-    const CUBIC: f64 = 0.044715;
-    let slope = z.clone() * z.clone() * (SCALE * CUBIC) + SCALE;
+    const SCALE: f64 = Activation::GELU_SCALE;
+    let slope = z.clone() * z.clone() * (SCALE * Activation::GELU_CUBIC) + SCALE;
     activation::sigmoid(slope * z.clone()) * z
 }
 

@@ -49,7 +49,7 @@ pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
     let first = FIRST_TOKENS.into_iter().map(str::to_owned);
     let entries = first.chain((0..=255).map(byte_char).map(String::from)).chain((0..words).map(word));
     let vocab = entries.zip(0_u32..).collect::<tokenizers::models::bpe::Vocab>();
-    let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().map_err(error)?;
+    let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().map_err(Error::tokenizer)?;
 
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
@@ -59,12 +59,8 @@ pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
     tokenizer.with_decoder(Some(ByteLevel::default()));
     let special = FIRST_TOKENS.into_iter().map(str::to_owned).chain(tail);
     let special = special.map(|token| AddedToken::from(token, true).normalized(false));
-    tokenizer.add_special_tokens(special).map_err(error)?;
+    tokenizer.add_special_tokens(special).map_err(Error::tokenizer)?;
     Ok(tokenizer)
-}
-
-fn error(source: tokenizers::Error) -> Error {
-    Error::Tokenizer { message: source.to_string() }
 }
 
 fn image_tokens() -> Vec<String> {

@@ -76,8 +76,6 @@ impl TextDeltas {
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        self.tokenizer
-            .decode(ids, self.skip_special_tokens)
-            .map_err(|error| Error::Tokenizer { message: error.to_string() })
+        self.tokenizer.decode(ids, self.skip_special_tokens).map_err(Error::tokenizer)
     }
 }

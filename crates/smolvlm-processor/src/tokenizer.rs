@@ -137,7 +137,7 @@ pub(crate) fn write_files(
         let path = dir.join(name);
         fs::write(&path, text).map_err(|source| Error::Io { path, source })
     };
-    let tokenizer = tokenizer.to_string(false).map_err(|error| Error::Tokenizer { message: error.to_string() })?;
+    let tokenizer = tokenizer.to_string(false).map_err(Error::tokenizer)?;
     let mut config: Map<String, Value> = special.iter().map(|(name, token)| (name.to_owned(), token.into())).collect();
     config.insert("clean_up_tokenization_spaces".to_owned(), false.into());
     if let Some(template) = template {

@@ -3,7 +3,6 @@
 use crate::features::{MediaFeatures, missing_features};
 use crate::prefix::CachedPrefix;
 use crate::run::Run;
-use crate::stream::next_event;
 use crate::{Cancel, Error, Event, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
@@ -179,7 +178,7 @@ impl Iterator for ChatStream<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(&self.chat.model, &mut run) {
+        match run.next_text() {
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
                 self.run = Some(run);

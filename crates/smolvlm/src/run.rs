@@ -107,6 +107,17 @@ impl Run {
         self.sequences.iter().all(|sequence| sequence.finished.is_some())
     }
 
+    /// Steps on the model's threads until there is new text of a run of one row; none at the end.
+    pub(crate) fn next_text(&mut self) -> Result<Option<String>, Error> {
+        let model = self.model.clone();
+        while !self.is_finished() {
+            if let Some(text) = model.on_threads(|| self.step())?.into_iter().flatten().next() {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
     /// Generates one token per unfinished sequence; returns the new text of each sequence. The first step only encodes
     /// the images and videos, so that other requests can run between encoding and prefill.
     pub(crate) fn step(&mut self) -> Result<Vec<Option<String>>, Error> {

@@ -230,7 +230,7 @@ impl SmolVlm {
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
         let run = Run::new(self.clone(), &[conversation], &params, cancel.clone())?;
-        Ok(Stream::new(self.clone(), run, cancel))
+        Ok(Stream::new(run, cancel))
     }
 
     /// Starts a multi-turn conversation from a history, which may be empty.

@@ -1,7 +1,7 @@
 //! Streaming generation.
 
 use crate::run::Run;
-use crate::{Cancel, Error, Generation, SmolVlm};
+use crate::{Cancel, Error, Generation};
 
 /// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +17,13 @@ pub enum Event {
 /// prompt; each call generates one token or more. It owns a handle of the model. Dropping the stream stops generation
 /// and frees its memory.
 pub struct Stream {
-    model: SmolVlm,
     run: Option<Run>,
     cancel: Cancel,
 }
 
 impl Stream {
-    pub(crate) fn new(model: SmolVlm, run: Run, cancel: Cancel) -> Self {
-        Self { model, run: Some(run), cancel }
+    pub(crate) fn new(run: Run, cancel: Cancel) -> Self {
+        Self { run: Some(run), cancel }
     }
 
     /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
@@ -39,7 +38,7 @@ impl Iterator for Stream {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut run = self.run.take()?;
-        match next_event(&self.model, &mut run) {
+        match run.next_text() {
             // An error ends the stream: the run is dropped.
             Err(error) => Some(Err(error)),
             Ok(Some(text)) => {
@@ -52,13 +51,3 @@ impl Iterator for Stream {
 }
 
 impl std::iter::FusedIterator for Stream {}
-
-/// Steps until there is new text; none at the end.
-pub(crate) fn next_event(model: &SmolVlm, run: &mut Run) -> Result<Option<String>, Error> {
-    while !run.is_finished() {
-        if let Some(text) = model.on_threads(|| run.step())?.into_iter().flatten().next() {
-            return Ok(Some(text));
-        }
-    }
-    Ok(None)
-}

@@ -8,8 +8,7 @@ use smolvlm_kernels::MappedFile;
 use super::config::PeftConfig;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
-use crate::values::float_type;
-use crate::values::widen;
+use crate::values::{float_type, widen};
 use crate::weights::canonical;
 
 /// Name of the weight file of an adapter folder.
