@@ -6,7 +6,7 @@ use half::bf16;
 use smolvlm_kernels::Format;
 use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool, attention,
-    decode_attention, matmuls,
+    matmuls,
 };
 
 fn main() {
@@ -49,19 +49,5 @@ fn vision_attention(bencher: Bencher<'_, '_>) {
     out.resize(shape.queries, width);
     bencher.bench_local(|| {
         attention(&pool, shape, [heads; 3], KeyMask::All, &mut scratch, Epilogue::store(&mut out));
-    });
-}
-
-/// Attention of one token to a context.
-#[divan::bench(args = [128, 1024, 8192])]
-fn decode(bencher: Bencher<'_, '_>, keys: usize) {
-    let shape = AttentionShape { batch: 1, heads: 9, kv_heads: 3, width: 64, queries: 1, keys };
-    let values: Vec<bf16> = (0..shape.kv_heads * keys * shape.width).map(|i| bf16::from_f32(value(i))).collect();
-    let query = Heads { values: &values[..9 * 64], start: 0, batch: 9 * 64, token: 9 * 64, head: 64 };
-    let cached = Heads { values: &values, start: 0, batch: values.len(), token: 64, head: keys * 64 };
-    let (pool, mut out) = (Pool::current(), Matrix::<f32>::new());
-    out.resize(1, shape.heads * shape.width);
-    bencher.bench_local(|| {
-        decode_attention(&pool, shape, [query, cached, cached], KeyMask::All, Epilogue::store(&mut out));
     });
 }

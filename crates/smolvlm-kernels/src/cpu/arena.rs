@@ -4,7 +4,7 @@
 //! time. A matrix is smaller than a huge page, so matrices share blocks of memory.
 
 use super::aligned_buf::CacheLine;
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -72,17 +72,27 @@ impl std::ops::Deref for WeightBuf {
 impl Block {
     fn new(lines: usize) -> Self {
         let bytes = lines * size_of::<CacheLine>();
-        let mut map = match MmapMut::map_anon(bytes.max(1)) {
+        let mut map = match map_zeroed(bytes) {
             Ok(map) => map,
             // Like the standard library on allocation failure.
             Err(error) => panic!("no memory for {bytes} bytes of weights: {error}"),
         };
-        #[cfg(target_os = "linux")]
-        // Best effort: without huge pages, access is merely slower.
-        drop(map.advise(Advice::HugePage));
         let start = map.as_mut_ptr().cast();
         Self { _map: map, start }
     }
+}
+
+/// Maps zeroed memory, on huge pages where the system supports them. Untouched pages take no memory.
+///
+/// # Errors
+///
+/// When the system is out of memory.
+pub(crate) fn map_zeroed(bytes: usize) -> std::io::Result<MmapMut> {
+    let map = MmapMut::map_anon(bytes.max(1))?;
+    #[cfg(target_os = "linux")]
+    // Best effort: without huge pages, access is merely slower.
+    drop(map.advise(memmap2::Advice::HugePage));
+    Ok(map)
 }
 
 #[cfg(test)]

@@ -56,31 +56,12 @@ pub enum KeyMask<'a> {
     All,
     /// Keys that are true in `[batch, keys]`; at least one per sequence.
     Keys(&'a [bool]),
-    /// Causal mask with left padding. The queries are the last tokens; each attends to itself and earlier tokens,
-    /// except for padding. Padding tokens attend only to themselves.
-    Causal {
-        /// Padding tokens at the start of each sequence.
-        padding: &'a [usize],
-    },
 }
 
 impl<'a, E: Element> Heads<'a, E> {
     /// The vectors of a head, from token `first`.
     pub(crate) fn of(&self, batch: usize, head: usize, first: usize) -> &'a [E] {
         &self.values[self.start + batch * self.batch + head * self.head + first * self.token..]
-    }
-}
-
-impl AttentionShape {
-    /// The range of keys that query `query` of a sequence attends to.
-    pub(crate) fn range(&self, mask: &KeyMask<'_>, batch: usize, query: usize) -> std::ops::Range<usize> {
-        match mask {
-            KeyMask::All | KeyMask::Keys(_) => 0..self.keys,
-            KeyMask::Causal { padding } => {
-                let own = self.keys - self.queries + query;
-                padding[batch].min(own)..own + 1
-            }
-        }
     }
 }
 
@@ -131,8 +112,7 @@ pub fn attention<E: Element>(
     let (packed_keys, packed_values) = (scratch.keys.values::<CacheLine>(), scratch.values.values::<CacheLine>());
     let chunks = queries.div_ceil(QUERIES_PER_TASK);
     pool.run(batch * heads * chunks, |task| {
-        // The longest chunks of a causal mask run first, for load balance.
-        let chunk = chunks - 1 - task / (batch * heads);
+        let chunk = task / (batch * heads);
         let (batch, head) = (task % (batch * heads) / heads, task % heads);
         let index = batch * kv_heads + head / (heads / kv_heads);
         let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
@@ -140,7 +120,7 @@ pub fn attention<E: Element>(
         let mut block = QueryBlock::<E>::new(shape, packing);
         for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(ROWS) {
             let rows = ROWS.min(queries - first);
-            block.run(&mask, batch, first, rows, q.of(batch, head, first), q.token, keys, values);
+            block.run(&mask, batch, rows, q.of(batch, head, first), q.token, keys, values);
             for (panel, sums) in block.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
                 let columns = COLUMNS.min(width - panel * COLUMNS);
                 let column = head * width + panel * COLUMNS;
@@ -267,7 +247,6 @@ impl<E: Element> QueryBlock<E> {
         &mut self,
         mask: &KeyMask<'_>,
         batch: usize,
-        first: usize,
         rows: usize,
         q: &[E],
         token: usize,
@@ -276,38 +255,32 @@ impl<E: Element> QueryBlock<E> {
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
         let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
-        // No query of the strip attends to more keys than the last one.
-        let end = self.shape.range(mask, batch, first + rows - 1).end;
-        let panels = end.div_ceil(COLUMNS).min(key_panels);
         let a = Operand {
             words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
             stride: token / E::STEP,
             rows,
         };
-        for panel in 0..panels {
+        for panel in 0..key_panels {
             let out = Tile { sums: &mut self.scores[panel * COLUMNS..], stride: scores_stride };
-            tile::<E>(a, &keys[panel * key_steps * 2..][..key_steps * 2], key_steps, out);
+            tile::<E>(a, &[&keys[panel * key_steps * 2..][..key_steps * 2]], key_steps, out);
         }
         let scale = std::f32::consts::LOG2_E / (self.shape.width as f32).sqrt();
         let mut totals = [0.0; ROWS];
         for (row, total) in totals.iter_mut().enumerate().take(rows) {
-            let scores = &mut self.scores[row * scores_stride..][..panels * COLUMNS];
-            let weights = &mut self.weights[row * weights_stride..][..panels * COLUMNS / E::STEP];
-            let weights: &mut [E] = bytemuck::cast_slice_mut(weights);
-            let seen = self.shape.range(mask, batch, first + row);
-            if let KeyMask::Keys(keys) = mask {
-                let keys = &keys[batch * self.shape.keys..][..self.shape.keys];
-                mask_scores(&mut scores[..self.shape.keys], keys);
+            let scores = &mut self.scores[row * scores_stride..][..self.shape.keys];
+            if let KeyMask::Keys(seen) = mask {
+                mask_scores(scores, &seen[batch * self.shape.keys..][..self.shape.keys]);
             }
-            weights[..seen.start].fill(E::ZERO);
-            weights[seen.end..].fill(E::ZERO);
-            *total = softmax(&scores[seen.clone()], scale, &mut weights[seen]);
+            let weights = &mut self.weights[row * weights_stride..][..key_panels * COLUMNS / E::STEP];
+            let (weights, padding) = bytemuck::cast_slice_mut(weights).split_at_mut(self.shape.keys);
+            padding.fill(E::ZERO);
+            *total = softmax::<E>(scores, scale, weights).sum;
         }
-        let steps = panels * COLUMNS / E::STEP;
         let a = Operand { words: &self.weights, stride: weights_stride, rows };
         for panel in 0..value_panels {
             let sums = &mut self.sums[panel * ROWS * COLUMNS..][..ROWS * COLUMNS];
-            tile::<E>(a, &values[panel * value_steps * 2..][..steps * 2], steps, Tile { sums, stride: COLUMNS });
+            let values = &values[panel * value_steps * 2..][..value_steps * 2];
+            tile::<E>(a, &[values], value_steps, Tile { sums: &mut *sums, stride: COLUMNS });
             for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
                 let factor = 1.0 / totals[row];
                 sums.iter_mut().for_each(|sum| *sum *= factor);
@@ -316,9 +289,9 @@ impl<E: Element> QueryBlock<E> {
     }
 }
 
-/// Multiplies rows with a panel, both of elements `E`.
-fn tile<E: Element>(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
-    if E::STEP == 1 { f32_tile(a, panel, steps, out) } else { bf16_tile(a, panel, steps, out) }
+/// Multiplies rows with panels, one below the other, both of elements `E`.
+pub(super) fn tile<E: Element>(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    if E::STEP == 1 { f32_tile(a, panels, steps, out) } else { bf16_tile(a, panels, steps, out) }
 }
 
 fn mask_scores(scores: &mut [f32], keys: &[bool]) {

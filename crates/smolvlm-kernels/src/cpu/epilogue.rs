@@ -234,9 +234,10 @@ vectorized! {
 }
 
 vectorized! {
-    fn narrow_to(values: &[f32], out: &mut [bf16]) {
+    /// Rounds values.
+    pub(crate) fn narrow_to<E: Element>(values: &[f32], out: &mut [E]) {
         for (out, value) in out.iter_mut().zip(values) {
-            *out = bf16::narrow(*value);
+            *out = E::narrow(*value);
         }
     }
 }

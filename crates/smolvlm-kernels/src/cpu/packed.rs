@@ -123,8 +123,8 @@ impl PackedMatrix {
     pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {
-            Format::F32 => f32_tile(a, lines, self.panel_lines / 2, out),
-            Format::Bf16 => bf16_tile(a, lines, self.panel_lines / 2, out),
+            Format::F32 => f32_tile(a, &[lines], self.panel_lines / 2, out),
+            Format::Bf16 => bf16_tile(a, &[lines], self.panel_lines / 2, out),
             Format::Q8 => {
                 q8_tile(a, quantized, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
             }

@@ -6,9 +6,17 @@ use super::micro::kernels;
 use crate::exp::exp2;
 use bytemuck::cast_slice_mut;
 
-/// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax, and returns the sum. If a score is
-/// NaN, so is the sum.
-pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
+/// What normalizes the weights of a row, and rescales them when rows are combined.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RowStats {
+    /// Largest score.
+    pub(crate) largest: f32,
+    /// Sum of the weights, before they are rounded.
+    pub(crate) sum: f32,
+}
+
+/// Writes `2^(scale (score - largest))` for every score, the unnormalized softmax. If a score is NaN, so is the sum.
+pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> RowStats {
     assert_eq!(scores.len(), weights.len(), "as many weights as scores");
     // Elements with one per word are f32, those with two are bf16.
     if E::STEP == 1 {
@@ -19,7 +27,7 @@ pub(crate) fn softmax<E: Element>(scores: &[f32], scale: f32, weights: &mut [E])
 }
 
 vectorized! {
-    pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> f32 {
+    pub(crate) fn plain<E: Element>(scores: &[f32], scale: f32, weights: &mut [E]) -> RowStats {
         const LANES: usize = 32;
         let mut lane_max = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = scores.as_chunks::<LANES>();
@@ -46,6 +54,6 @@ vectorized! {
             sum += weight;
             *out = E::narrow(weight);
         }
-        sum
+        RowStats { largest, sum }
     }
 }

@@ -4,7 +4,7 @@
 //! all columns at once: they are memory-bound, so they read a panel once, sequentially.
 
 use super::kernels::Kernels;
-use super::{GROUP_LINES, Operand, QuantParams, Tile};
+use super::{AHEAD, GROUP_LINES, Operand, QuantParams, Tile, next_panel};
 use crate::GROUP;
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::{Isa, Level};
@@ -65,13 +65,12 @@ impl SubTile {
         unsafe { _mm256_set1_epi32(*self.a.add(row * self.a_stride + step) as i32) }
     }
 
-    /// Prefetches a later step of a panel.
+    /// Prefetches a step of a panel that is read later.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn prefetch(&self, panel: *const CacheLine, step: usize) {
-        const AHEAD: usize = 24;
         if self.prefetch {
-            let line = panel.wrapping_add(2 * (step + AHEAD));
+            let line = panel.wrapping_add(2 * step);
             _mm_prefetch::<_MM_HINT_T0>(line.cast());
             _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(1).cast());
         }
@@ -119,20 +118,20 @@ macro_rules! by_rows {
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
+fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        // SAFETY: `super` checked that rows and panel hold `steps` steps, and `install` the instructions.
-        unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panel.as_ptr(), steps), 3 4 5 6) }
+        // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+        unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panels, steps), 3 4 5 6) }
     }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
+fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
         // SAFETY: as for `f32_tile`.
-        unsafe { by_rows!(4.min(a.rows - first), bf16_rows(sub_tile, panel.as_ptr(), steps), 3 4) }
+        unsafe { by_rows!(4.min(a.rows - first), bf16_rows(sub_tile, panels, steps), 3 4) }
     }
 }
 
@@ -169,22 +168,26 @@ fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usiz
 unsafe fn f32_rows<const R: usize, const V: usize>(
     sub_tile: SubTile,
     first: usize,
-    panel: *const CacheLine,
+    panels: &[&[CacheLine]],
     steps: usize,
 ) {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
-    for step in 0..steps {
-        sub_tile.prefetch(panel, step);
-        let mut columns = [_mm256_setzero_ps(); V];
-        for (vector, columns) in columns.iter_mut().enumerate() {
-            // SAFETY: the step is in the panel.
-            *columns = _mm256_castsi256_ps(unsafe { weights(panel, step, first + vector) });
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the step is in the rows.
-            let value = _mm256_castsi256_ps(unsafe { sub_tile.word(row, step) });
-            for (sum, columns) in sums.iter_mut().zip(columns) {
-                *sum = _mm256_fmadd_ps(value, columns, *sum);
+    for (index, panel) in panels.iter().map(|panel| panel.as_ptr()).enumerate() {
+        let sub_tile = SubTile { a: sub_tile.a.wrapping_add(index * steps), ..sub_tile };
+        let next = next_panel(panels, index);
+        for step in 0..steps {
+            sub_tile.prefetch(next, step);
+            let mut columns = [_mm256_setzero_ps(); V];
+            for (vector, columns) in columns.iter_mut().enumerate() {
+                // SAFETY: the step is in the panel.
+                *columns = _mm256_castsi256_ps(unsafe { weights(panel, step, first + vector) });
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the step is in the rows.
+                let value = _mm256_castsi256_ps(unsafe { sub_tile.word(row, step) });
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm256_fmadd_ps(value, columns, *sum);
+                }
             }
         }
     }
@@ -205,22 +208,26 @@ fn wide(pairs: __m256i) -> [__m256; 2] {
 unsafe fn bf16_rows<const R: usize, const V: usize>(
     sub_tile: SubTile,
     first: usize,
-    panel: *const CacheLine,
+    panels: &[&[CacheLine]],
     steps: usize,
 ) {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
-    for step in 0..steps {
-        sub_tile.prefetch(panel, step);
-        let mut columns = [[_mm256_setzero_ps(); 2]; V];
-        for (vector, columns) in columns.iter_mut().enumerate() {
-            // SAFETY: the step is in the panel.
-            *columns = wide(unsafe { weights(panel, step, first + vector) });
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the step is in the rows.
-            let [low, high] = wide(unsafe { sub_tile.word(row, step) });
-            for (sum, columns) in sums.iter_mut().zip(columns) {
-                *sum = _mm256_fmadd_ps(high, columns[1], _mm256_fmadd_ps(low, columns[0], *sum));
+    for (index, panel) in panels.iter().map(|panel| panel.as_ptr()).enumerate() {
+        let sub_tile = SubTile { a: sub_tile.a.wrapping_add(index * steps), ..sub_tile };
+        let next = next_panel(panels, index);
+        for step in 0..steps {
+            sub_tile.prefetch(next, step);
+            let mut columns = [[_mm256_setzero_ps(); 2]; V];
+            for (vector, columns) in columns.iter_mut().enumerate() {
+                // SAFETY: the step is in the panel.
+                *columns = wide(unsafe { weights(panel, step, first + vector) });
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the step is in the rows.
+                let [low, high] = wide(unsafe { sub_tile.word(row, step) });
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm256_fmadd_ps(high, columns[1], _mm256_fmadd_ps(low, columns[0], *sum));
+                }
             }
         }
     }
@@ -263,7 +270,7 @@ unsafe fn q8_rows<const R: usize>(
             }
             for step in 0..count {
                 if first == 0 {
-                    sub_tile.prefetch(panel, start + step);
+                    sub_tile.prefetch(panel.wrapping_add(2 * AHEAD), start + step);
                 }
                 let mut columns = [[_mm256_setzero_si256(); 2]; HALF];
                 for (vector, columns) in columns.iter_mut().enumerate() {
@@ -345,7 +352,7 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
         let lines = panel.wrapping_add(group * GROUP_LINES);
         let mut sums = [[_mm256_setzero_si256(); V]; R];
         for step in 0..STEPS / 2 {
-            sub_tile.prefetch(lines, step);
+            sub_tile.prefetch(lines.wrapping_add(2 * AHEAD), step);
             let mut columns = [[_mm256_setzero_si256(); 2]; V];
             for (vector, columns) in columns.iter_mut().enumerate() {
                 // SAFETY: the step is in the group.

@@ -3,24 +3,23 @@
 use super::{Operand, QuantParams, Tile, plain};
 use crate::activation;
 use crate::cpu::aligned_buf::CacheLine;
-use crate::cpu::decode_attention::{plain_dots, plain_weighted_sum};
 use crate::cpu::epilogue::{Region, narrow_rows};
 use crate::cpu::isa::Isa;
 use crate::cpu::shared_slice::SharedSlice;
-use crate::cpu::softmax;
+use crate::cpu::softmax::{self, RowStats};
 use half::bf16;
 use std::sync::OnceLock;
 
-/// Rows times a panel of as many steps.
-type FloatTile = fn(Operand<'_>, &[CacheLine], usize, Tile<'_>);
+/// Rows times panels, each of that many steps, one below the other.
+type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
-    /// f32 rows times an f32 panel.
+    /// f32 rows times f32 panels.
     pub(crate) f32_tile: FloatTile,
-    /// bf16 rows times a bf16 panel.
+    /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
     /// 8-bit rows times an 8-bit panel with its scales.
     pub(crate) q8_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], &[f32], usize, Tile<'_>),
@@ -31,13 +30,9 @@ pub(crate) struct Kernels {
     /// The tanh approximation of GELU of every value.
     pub(crate) gelu_tanh: fn(&mut [f32]),
     /// See [`softmax`](crate::cpu::softmax::softmax).
-    pub(crate) softmax_f32: fn(&[f32], f32, &mut [f32]) -> f32,
+    pub(crate) softmax_f32: fn(&[f32], f32, &mut [f32]) -> RowStats,
     /// The same with rounded results.
-    pub(crate) softmax_bf16: fn(&[f32], f32, &mut [bf16]) -> f32,
-    /// Dot products of a query with keys that are a number of values apart.
-    pub(crate) dots: fn(&[bf16], &[bf16], usize, &mut [f32]),
-    /// The weighted sum of value vectors that are a number of values apart.
-    pub(crate) weighted_sum: fn(&[bf16], &[bf16], usize, &mut [f32]),
+    pub(crate) softmax_bf16: fn(&[f32], f32, &mut [bf16]) -> RowStats,
     /// See [`narrow_rows`].
     pub(crate) narrow_rows: unsafe fn(&[f32], usize, Region, SharedSlice<'_, bf16>),
 }
@@ -52,8 +47,6 @@ const PLAIN: Kernels = Kernels {
     gelu_tanh: activation::gelu_tanh,
     softmax_f32: softmax::plain,
     softmax_bf16: softmax::plain,
-    dots: plain_dots,
-    weighted_sum: plain_weighted_sum,
     narrow_rows,
 };
 

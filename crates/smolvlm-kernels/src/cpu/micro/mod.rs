@@ -24,6 +24,18 @@ pub(crate) const ROWS: usize = 12;
 /// Cache lines per group of a 4-bit panel: 32 columns of 32 values, and their 32 scales.
 pub(crate) const GROUP_LINES: usize = 9;
 
+/// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher
+/// requests them. With more rows, the weights come from the cache.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 24;
+
+/// What to prefetch while a panel is read, step by step: the next panel, or later steps if it is the last.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn next_panel(panels: &[&[CacheLine]], index: usize) -> *const CacheLine {
+    panels.get(index + 1).map_or(panels[index].as_ptr().wrapping_add(2 * AHEAD), |next| next.as_ptr())
+}
+
 /// Destination of the sums of a tile: rows of 32 columns.
 #[derive(Debug)]
 pub(crate) struct Tile<'a> {
@@ -45,6 +57,11 @@ pub(crate) struct Operand<'a> {
 }
 
 impl Operand<'_> {
+    fn check_panels(&self, panels: &[&[CacheLine]], steps: usize, out: &Tile<'_>) {
+        let shortest = panels.iter().map(|panel| panel.len()).min().unwrap_or(0);
+        self.check(panels.len() * steps, shortest, 2 * steps, out);
+    }
+
     fn check(&self, steps: usize, panel: usize, panel_lines: usize, out: &Tile<'_>) {
         assert!((1..=ROWS).contains(&self.rows), "a tile of {} rows", self.rows);
         assert!(
@@ -65,16 +82,16 @@ pub(crate) struct QuantParams<'a> {
     pub(crate) zero: &'a [i32],
 }
 
-/// Multiplies f32 rows with an f32 panel.
-pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
-    a.check(steps, panel.len(), 2 * steps, &out);
-    (kernels().f32_tile)(a, panel, steps, out);
+/// Multiplies f32 rows with f32 panels of `steps` steps each, one below the other.
+pub(crate) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    a.check_panels(panels, steps, &out);
+    (kernels().f32_tile)(a, panels, steps, out);
 }
 
-/// Multiplies bf16 rows with a bf16 panel, accumulating in f32.
-pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
-    a.check(steps, panel.len(), 2 * steps, &out);
-    (kernels().bf16_tile)(a, panel, steps, out);
+/// Multiplies bf16 rows with bf16 panels of `steps` steps each, one below the other, accumulating in f32.
+pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    a.check_panels(panels, steps, &out);
+    (kernels().bf16_tile)(a, panels, steps, out);
 }
 
 /// Multiplies 8-bit rows with a panel of 8-bit weights, which are stored with an offset of 128.

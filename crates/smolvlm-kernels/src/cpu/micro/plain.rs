@@ -27,19 +27,21 @@ macro_rules! sub_tiles {
 }
 
 vectorized! {
-    pub(crate) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+    pub(crate) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
         let mut out = out;
         sub_tiles!(a.rows, |first, count, half| {
             let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
             // A partial sub-tile repeats its last row; the extra results are discarded.
             let rows: [&[u32]; SUB_ROWS] =
-                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
-            for step in 0..steps {
-                let weights: &[u32; HALF] = &panel[2 * step + half].0;
-                for row in 0..SUB_ROWS {
-                    let value = f32::from_bits(rows[row][step]);
-                    for column in 0..HALF {
-                        sums[row][column] = madd::<FUSED>(value, f32::from_bits(weights[column]), sums[row][column]);
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..panels.len() * steps]);
+            for (index, panel) in panels.iter().enumerate() {
+                for step in 0..steps {
+                    let weights: &[u32; HALF] = &panel[2 * step + half].0;
+                    for row in 0..SUB_ROWS {
+                        let value = f32::from_bits(rows[row][index * steps + step]);
+                        for column in 0..HALF {
+                            sums[row][column] = madd::<FUSED>(value, f32::from_bits(weights[column]), sums[row][column]);
+                        }
                     }
                 }
             }
@@ -49,19 +51,21 @@ vectorized! {
 }
 
 vectorized! {
-    pub(crate) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+    pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
         let mut out = out;
         sub_tiles!(a.rows, |first, count, half| {
             let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
             let rows: [&[u32]; SUB_ROWS] =
-                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
-            for step in 0..steps {
-                let weights: &[u32; HALF] = &panel[2 * step + half].0;
-                for row in 0..SUB_ROWS {
-                    let pair = rows[row][step];
-                    for column in 0..HALF {
-                        let sum = madd::<FUSED>(low(pair), low(weights[column]), sums[row][column]);
-                        sums[row][column] = madd::<FUSED>(high(pair), high(weights[column]), sum);
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..panels.len() * steps]);
+            for (index, panel) in panels.iter().enumerate() {
+                for step in 0..steps {
+                    let weights: &[u32; HALF] = &panel[2 * step + half].0;
+                    for row in 0..SUB_ROWS {
+                        let pair = rows[row][index * steps + step];
+                        for column in 0..HALF {
+                            let sum = madd::<FUSED>(low(pair), low(weights[column]), sums[row][column]);
+                            sums[row][column] = madd::<FUSED>(high(pair), high(weights[column]), sum);
+                        }
                     }
                 }
             }

@@ -2,7 +2,9 @@
 
 mod activations;
 mod attention;
+mod kv_pages;
 mod matmuls;
+mod paged_attention;
 mod tiles;
 
 /// Deterministic pseudorandom number generator.

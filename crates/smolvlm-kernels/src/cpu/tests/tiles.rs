@@ -39,24 +39,28 @@ fn float_tiles_match_the_portable_kernels() {
     let mut rng = Rng::new(1);
     for rows in 1..=ROWS {
         for _ in 0..8 {
-            let (steps, extra) = (1 + rng.below(70), rng.below(20));
-            let stride = steps + extra;
+            let (steps, count, extra) = (1 + rng.below(70), 1 + rng.below(3), rng.below(20));
+            let stride = count * steps + extra;
             let mut word = |pairs: bool| {
                 let mut bits = || half::bf16::from_f32(rng.value()).to_bits();
                 if pairs { u32::from(bits()) | u32::from(bits()) << 16 } else { rng.value().to_bits() }
             };
             for pairs in [false, true] {
                 let words: Vec<u32> = (0..rows * stride).map(|_| word(pairs)).collect();
-                let panel = lines(&(0..steps * COLUMNS).map(|_| word(pairs)).collect::<Vec<_>>());
+                let panel = lines(&(0..count * steps * COLUMNS).map(|_| word(pairs)).collect::<Vec<_>>());
+                let panels: Vec<&[CacheLine]> = panel.chunks_exact(2 * steps).collect();
                 let a = Operand { words: &words, stride, rows };
-                let what = format!("{rows} rows, {steps} steps, pairs {pairs}");
-                let size = (2 * steps) as f32;
+                let what = format!("{rows} rows, {count} panels of {steps} steps, pairs {pairs}");
+                let size = (2 * count * steps) as f32;
+                let tall = if pairs { bf16_tile } else { f32_tile };
+                let whole = run(rows, |out| tall(a, &[&panel], count * steps, out));
+                assert_eq!(whole, run(rows, |out| tall(a, &panels, steps, out)), "{what}");
                 if pairs {
-                    let found = run(rows, |out| bf16_tile(a, &panel, steps, out));
-                    assert_close(&found, &run(rows, |out| plain::bf16_tile(a, &panel, steps, out)), size, &what);
+                    let found = run(rows, |out| bf16_tile(a, &panels, steps, out));
+                    assert_close(&found, &run(rows, |out| plain::bf16_tile(a, &panels, steps, out)), size, &what);
                 } else {
-                    let found = run(rows, |out| f32_tile(a, &panel, steps, out));
-                    assert_close(&found, &run(rows, |out| plain::f32_tile(a, &panel, steps, out)), size, &what);
+                    let found = run(rows, |out| f32_tile(a, &panels, steps, out));
+                    assert_close(&found, &run(rows, |out| plain::f32_tile(a, &panels, steps, out)), size, &what);
                 }
             }
         }
@@ -70,11 +74,11 @@ fn infinity_and_nan_propagate() {
     for (steps, check) in [(1, f32::is_finite as fn(f32) -> bool), (2, f32::is_infinite), (3, f32::is_nan)] {
         let words = row.map(f32::to_bits);
         let a = Operand { words: &words, stride: 4, rows: 1 };
-        assert!(run(1, |out| f32_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps");
-        assert!(run(1, |out| plain::f32_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps");
+        assert!(run(1, |out| f32_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps");
+        assert!(run(1, |out| plain::f32_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps");
         // The same with the values in the high halves of pairs.
         let a = Operand { words: &words.map(|word| word & 0xffff_0000), stride: 4, rows: 1 };
-        assert!(run(1, |out| bf16_tile(a, &panel, steps, out)).into_iter().all(check), "{steps} steps of pairs");
+        assert!(run(1, |out| bf16_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps of pairs");
     }
 }
 

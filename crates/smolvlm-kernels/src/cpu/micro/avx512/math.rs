@@ -4,6 +4,7 @@
 
 use crate::cpu::epilogue::Region;
 use crate::cpu::shared_slice::SharedSlice;
+use crate::cpu::softmax::RowStats;
 use half::bf16;
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_NGT_UQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps,
@@ -92,14 +93,14 @@ map! {
     silu, z => gate(z, _mm512_mul_ps(z, _mm512_set1_ps(-std::f32::consts::LOG2_E)))
 }
 
-/// Writes the unnormalized softmax, `2^(scale (score - largest))`, as bf16 and returns the sum.
+/// Writes the unnormalized softmax, `2^(scale (score - largest))`, as bf16.
 ///
 /// # Safety
 ///
 /// `out` must have room for as many values as there are scores.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
 #[allow(unsafe_code)]
-pub(super) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> f32 {
+pub(super) unsafe fn softmax_bf16(scores: &[f32], scale: f32, out: *mut u16) -> RowStats {
     // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe { softmax_with(scores, scale, |at, left, weights| store_bf16(weights, left, out.add(at))) }
 }
@@ -132,7 +133,7 @@ unsafe fn store_bf16([first, second]: [__m512; 2], left: usize, out: *mut u16) {
 /// As there.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
-pub(super) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f32 {
+pub(super) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> RowStats {
     // SAFETY: the caller guarantees the room; see `softmax_with`.
     unsafe {
         softmax_with(scores, scale, |at, left, [first, second]| {
@@ -152,7 +153,7 @@ pub(super) unsafe fn softmax_f32(scores: &[f32], scale: f32, out: *mut f32) -> f
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 #[allow(unsafe_code)]
-unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, [__m512; 2])) -> f32 {
+unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, [__m512; 2])) -> RowStats {
     let least = _mm512_set1_ps(f32::NEG_INFINITY);
     // SAFETY: masks exclude lanes past the end of the slice.
     let load = |scores: &[f32]| unsafe {
@@ -178,7 +179,7 @@ unsafe fn softmax_with(scores: &[f32], scale: f32, store: impl Fn(usize, usize, 
         sums = [_mm512_add_ps(sums[0], weights[0]), _mm512_add_ps(sums[1], weights[1])];
         store(chunk * 2 * LANES, scores.len() - chunk * 2 * LANES, weights);
     }
-    _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+    RowStats { largest, sum: _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) }
 }
 
 /// Rounds a block of rows to bf16, to nearest, ties to even; subnormal results become zero.

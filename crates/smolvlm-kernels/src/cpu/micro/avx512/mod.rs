@@ -1,16 +1,14 @@
 //! Kernels for AVX-512, with BF16 and VNNI where the processor has them.
 
-mod attention;
 mod math;
 mod tiles;
 
 use super::kernels::Kernels;
-use crate::cpu::decode_attention::{plain_dots, plain_weighted_sum};
 use crate::cpu::epilogue::{Region, narrow_rows};
 use crate::cpu::isa::{Isa, Level};
 use crate::cpu::micro::COLUMNS;
 use crate::cpu::shared_slice::SharedSlice;
-use bytemuck::cast_slice;
+use crate::cpu::softmax::RowStats;
 use half::bf16;
 
 /// Installs the kernels that the processor supports.
@@ -24,8 +22,6 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.bf16 {
         kernels.bf16_tile = tiles::bf16_tile;
         kernels.softmax_bf16 = softmax_bf16;
-        kernels.dots = dots;
-        kernels.weighted_sum = weighted_sum;
         kernels.narrow_rows = narrow_rows_bf16;
     }
     if isa.vnni {
@@ -47,35 +43,17 @@ fn gelu_tanh(values: &mut [f32]) {
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn softmax_f32(scores: &[f32], scale: f32, weights: &mut [f32]) -> f32 {
+fn softmax_f32(scores: &[f32], scale: f32, weights: &mut [f32]) -> RowStats {
     assert_eq!(scores.len(), weights.len(), "as many weights as scores");
     // SAFETY: `install` has checked the instructions; there are as many weights as scores.
     unsafe { math::softmax_f32(scores, scale, weights.as_mut_ptr()) }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn softmax_bf16(scores: &[f32], scale: f32, weights: &mut [bf16]) -> f32 {
+fn softmax_bf16(scores: &[f32], scale: f32, weights: &mut [bf16]) -> RowStats {
     assert_eq!(scores.len(), weights.len(), "as many weights as scores");
     // SAFETY: as for `softmax_f32`.
     unsafe { math::softmax_bf16(scores, scale, weights.as_mut_ptr().cast()) }
-}
-
-#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn dots(query: &[bf16], keys: &[bf16], token: usize, scores: &mut [f32]) {
-    if !attention::fits(query.len()) {
-        return plain_dots(query, keys, token, scores);
-    }
-    // SAFETY: `install` has checked the instructions.
-    unsafe { attention::dots(cast_slice(query), cast_slice(keys), token, scores) }
-}
-
-#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn weighted_sum(weights: &[bf16], values: &[bf16], token: usize, sums: &mut [f32]) {
-    if !attention::fits(sums.len()) {
-        return plain_weighted_sum(weights, values, token, sums);
-    }
-    // SAFETY: `install` has checked the instructions.
-    unsafe { attention::weighted_sum(cast_slice(weights), cast_slice(values), token, sums) }
 }
 
 /// # Safety

@@ -4,7 +4,7 @@
 //! word of each row. The kernels differ only in the multiply-add instruction.
 
 use crate::cpu::aligned_buf::CacheLine;
-use crate::cpu::micro::{GROUP_LINES, Operand, QuantParams, ROWS, Tile};
+use crate::cpu::micro::{AHEAD, GROUP_LINES, Operand, QuantParams, ROWS, Tile, next_panel};
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
@@ -32,22 +32,15 @@ macro_rules! by_rows {
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-pub(super) fn f32_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
-    // SAFETY: `super` checked that rows and panel hold `steps` steps, and detected the instructions.
-    unsafe {
-        by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride))
-    }
+pub(super) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+    unsafe { by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-pub(super) fn bf16_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+pub(super) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
     // SAFETY: as for `f32_tile`.
-    unsafe {
-        by_rows!(
-            a.rows,
-            bf16_rows(a.words.as_ptr(), a.stride, panel.as_ptr(), steps, out.sums.as_mut_ptr(), out.stride)
-        )
-    }
+    unsafe { by_rows!(a.rows, bf16_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
@@ -101,16 +94,12 @@ unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
     unsafe { [_mm512_load_si512(panel.add(2 * step).cast()), _mm512_load_si512(panel.add(2 * step + 1).cast())] }
 }
 
-/// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher
-/// requests them. With more rows, the weights come from the cache.
-const AHEAD: usize = 24;
-
-/// Prefetches the step of a panel that is [`AHEAD`] steps later, if the rows are few.
+/// Prefetches a step of a panel that is read later, if the rows are few.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
     if R <= ROWS - 4 {
-        let line = panel.wrapping_add(2 * (step + AHEAD));
+        let line = panel.wrapping_add(2 * step);
         _mm_prefetch::<_MM_HINT_T0>(line.cast());
         _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(1).cast());
     }
@@ -139,21 +128,24 @@ unsafe fn word(a: *const u32, stride: usize, row: usize, step: usize) -> __m512i
 unsafe fn f32_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const CacheLine,
+    panels: &[&[CacheLine]],
     steps: usize,
     out: *mut f32,
     out_stride: usize,
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    for step in 0..steps {
-        prefetch::<R>(panel, step);
-        // SAFETY: the step is in panel and rows.
-        let [left, right] = unsafe { weights(panel, step) };
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: likewise.
-            let value = _mm512_castsi512_ps(unsafe { word(a, stride, row, step) });
-            sums[0] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(left), sums[0]);
-            sums[1] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(right), sums[1]);
+    for (index, panel) in panels.iter().map(|panel| panel.as_ptr()).enumerate() {
+        let (a, next) = (a.wrapping_add(index * steps), next_panel(panels, index));
+        for step in 0..steps {
+            prefetch::<R>(next, step);
+            // SAFETY: the step is in panel and rows.
+            let [left, right] = unsafe { weights(panel, step) };
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: likewise.
+                let value = _mm512_castsi512_ps(unsafe { word(a, stride, row, step) });
+                sums[0] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(left), sums[0]);
+                sums[1] = _mm512_fmadd_ps(value, _mm512_castsi512_ps(right), sums[1]);
+            }
         }
     }
     // SAFETY: the tile has room for `R` rows.
@@ -165,21 +157,24 @@ unsafe fn f32_rows<const R: usize>(
 unsafe fn bf16_rows<const R: usize>(
     a: *const u32,
     stride: usize,
-    panel: *const CacheLine,
+    panels: &[&[CacheLine]],
     steps: usize,
     out: *mut f32,
     out_stride: usize,
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    for step in 0..steps {
-        prefetch::<R>(panel, step);
-        // SAFETY: the step is in panel and rows.
-        unsafe {
-            let [left, right] = weights(panel, step);
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let pair = word(a, stride, row, step);
-                sums[0] = _mm512_dpbf16_ps(sums[0], pairs(pair), pairs(left));
-                sums[1] = _mm512_dpbf16_ps(sums[1], pairs(pair), pairs(right));
+    for (index, panel) in panels.iter().map(|panel| panel.as_ptr()).enumerate() {
+        let (a, next) = (a.wrapping_add(index * steps), next_panel(panels, index));
+        for step in 0..steps {
+            prefetch::<R>(next, step);
+            // SAFETY: the step is in panel and rows.
+            unsafe {
+                let [left, right] = weights(panel, step);
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let pair = word(a, stride, row, step);
+                    sums[0] = _mm512_dpbf16_ps(sums[0], pairs(pair), pairs(left));
+                    sums[1] = _mm512_dpbf16_ps(sums[1], pairs(pair), pairs(right));
+                }
             }
         }
     }
@@ -205,7 +200,7 @@ unsafe fn q8_rows<const R: usize>(
         *sums = [_mm512_set1_epi32(*zero); 2];
     }
     for step in 0..steps {
-        prefetch::<R>(panel, step);
+        prefetch::<R>(panel.wrapping_add(2 * AHEAD), step);
         // SAFETY: the step is in panel and rows.
         unsafe {
             let [left, right] = weights(panel, step);
@@ -254,7 +249,7 @@ unsafe fn q4_rows<const R: usize>(
                 *sums = [_mm512_set1_epi32(*zero.add(row * groups + group)); 2];
             }
             for step in 0..4 {
-                prefetch::<R>(lines, step);
+                prefetch::<R>(lines.wrapping_add(2 * AHEAD), step);
                 let packed = weights(lines, step);
                 let first = packed.map(|packed| _mm512_and_si512(packed, nibble));
                 let second = packed.map(|packed| _mm512_and_si512(_mm512_srli_epi32::<4>(packed), nibble));
