@@ -49,6 +49,20 @@ impl Values {
         }
     }
 
+    /// Copies row `row` of a matrix with as many columns as `out` has values, converted to f32.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such row.
+    pub fn read_row(&self, row: usize, out: &mut [f32]) {
+        let range = row * out.len()..(row + 1) * out.len();
+        match self {
+            Self::F32(values) => out.copy_from_slice(&values[range]),
+            Self::Bf16(values) => values[range].convert_to_f32_slice(out),
+            Self::F16(values) => values[range].convert_to_f32_slice(out),
+        }
+    }
+
     /// The type of the values.
     pub fn float_type(&self) -> FloatType {
         match self {

@@ -4,11 +4,7 @@ use crate::Error;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use smolvlm_config::ModelConfig;
-#[cfg(feature = "flex")]
-use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool};
 use smolvlm_nn::Linear;
-#[cfg(feature = "flex")]
-use smolvlm_nn::{HostValues, linears, tensor_of};
 
 /// Pixel shuffle of neighboring patches and projection to the width of the text model.
 #[derive(Module, Debug)]
@@ -37,36 +33,12 @@ impl Connector {
     ///
     /// [`Error::Grid`] when the patches do not form a square whose side is divisible by the scale.
     pub fn forward(&self, x: Tensor<3>) -> Result<Tensor<3>, Error> {
-        #[cfg(feature = "flex")]
-        if let Some(packed) = self.proj.packed() {
-            return self.forward_packed(packed, x);
-        }
         Ok(self.proj.forward(pixel_shuffle(x, self.scale)?))
-    }
-
-    /// Gathers the patches of each block directly into the left-hand side of the product.
-    #[cfg(feature = "flex")]
-    fn forward_packed(&self, packed: &PackedMatrix, x: Tensor<3>) -> Result<Tensor<3>, Error> {
-        let [tiles, patches, width] = x.dims();
-        let (scale, side) = (self.scale, block_side(patches, self.scale)?);
-        let blocks = side * side;
-        let values = HostValues::of(x);
-        let (pool, mut rows, mut out) = (Pool::current(), PackedLhs::new(packed.format()), Matrix::new());
-        rows.fill(&pool, tiles * blocks, scale * scale * width, |index, out| {
-            let (tile, row, column) = (index / blocks, index % blocks / side, index % side);
-            for (line, out) in out.chunks_exact_mut(scale * width).enumerate() {
-                let patch = (row * scale + line) * side * scale + column * scale;
-                out.copy_from_slice(&values[(tile * patches + patch) * width..][..scale * width]);
-            }
-        });
-        out.resize(tiles * blocks, packed.outputs());
-        linears(&pool, &rows, [(&self.proj, Epilogue::store(&mut out))]);
-        Ok(tensor_of(&out, [tiles, blocks, packed.outputs()]))
     }
 }
 
 /// Number of blocks along each side of a tile.
-fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
+pub(crate) fn block_side(patches: usize, scale: usize) -> Result<usize, Error> {
     let side = patches.isqrt();
     if scale == 0 || side * side != patches || !side.is_multiple_of(scale) {
         return Err(Error::Grid { patches, scale });

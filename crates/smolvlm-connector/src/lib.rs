@@ -2,6 +2,8 @@
 
 mod connector;
 mod error;
+mod packed;
 
 pub use connector::{Connector, pixel_shuffle};
 pub use error::Error;
+pub use packed::PackedConnector;

@@ -7,7 +7,7 @@ pub enum Error {
     /// The files of the checkpoint are unusable.
     #[error(transparent)]
     Checkpoint(#[from] smolvlm_checkpoint::Error),
-    /// The weights of a module are packed, or it has a parameter that checkpoints do not have.
+    /// A module has a parameter that checkpoints do not have.
     #[error("no tensor corresponds to the module's parameter {0}")]
     UnknownParameter(String),
 
@@ -41,6 +41,20 @@ pub enum Error {
         /// What is wrong, with the numbers.
         message: String,
     },
+    /// The memory for keys and values is used up.
+    #[error(
+        "no room for {tokens} more tokens: there is memory for the keys and values of {free} more tokens; end other \
+         sequences or provide more"
+    )]
+    OutOfPages {
+        /// Tokens to add to a sequence.
+        tokens: usize,
+        /// Tokens for which there is memory.
+        free: usize,
+    },
+    /// A sequence was removed, or belongs to another network.
+    #[error("the sequence was removed or belongs to another network")]
+    UnknownSequence,
     /// The vision encoder rejected its tiles.
     #[error(transparent)]
     Vision(#[from] smolvlm_vision::Error),

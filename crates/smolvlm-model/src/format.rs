@@ -32,22 +32,3 @@ impl From<FloatType> for WeightFormat {
         Self::Tensors(float)
     }
 }
-
-impl WeightFormat {
-    /// Type of the activations between the layers, and of norms and biases.
-    pub(crate) fn activations(self) -> FloatType {
-        match self {
-            Self::Tensors(float) => float,
-            Self::Packed(_) => FloatType::F32,
-        }
-    }
-
-    /// Type of the token embeddings.
-    pub(crate) fn embeddings(self) -> FloatType {
-        match self {
-            Self::Tensors(float) => float,
-            Self::Packed(Format::F32) => FloatType::F32,
-            Self::Packed(_) => FloatType::Bf16,
-        }
-    }
-}

@@ -1,24 +1,14 @@
 //! The forward pass, from tokens to logits.
 
-use crate::{Error, HostTensor, SmolVlmModel};
+use crate::{Error, HostTensor, ModelInputs, SmolVlmModel};
 use burn::tensor::{DType, Tensor, Transaction};
-use smolvlm_text::KvCache;
-
-/// The prompts of a batch, left-padded to one length.
-#[derive(Debug, Clone)]
-pub struct ModelInputs {
-    /// Token ids, `[rows, len]`.
-    pub input_ids: Vec<u32>,
-    /// Number of padding tokens at the start of each row; one entry per row.
-    pub padding: Vec<usize>,
-    /// Features of all images in row order, `[image tokens, hidden]`; see
-    /// [`image_features`](SmolVlmModel::image_features).
-    pub features: Option<Tensor<2>>,
-}
+use smolvlm_text::{KvCache, TextOutput};
 
 /// Positions whose logits are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeepLogits {
+    /// None.
+    None,
     /// The last position of each row.
     #[default]
     Last,
@@ -38,33 +28,13 @@ pub struct ForwardOptions {
 /// The output of a forward pass.
 #[derive(Debug, Clone)]
 pub struct ModelOutput {
-    /// Logits, `[rows, positions, vocabulary]`, of one position or all.
-    pub logits: Tensor<3>,
+    /// Logits, `[rows, positions, vocabulary]`, of one position or all; none if none are kept.
+    pub logits: Option<Tensor<3>>,
+    /// The output of the last layer after the final norm, `[rows, len, hidden]`.
+    pub last_hidden_state: Tensor<3>,
     /// On request: the merged embeddings, then the output of each decoder layer, the last one after the final norm;
     /// each `[rows, len, hidden]`.
     pub hidden_states: Vec<Tensor<3>>,
-}
-
-impl ModelInputs {
-    /// Inputs of one row of text tokens.
-    pub fn text(ids: &[u32]) -> Self {
-        Self { input_ids: ids.to_vec(), padding: vec![0], features: None }
-    }
-
-    /// Inputs of one more token per row.
-    fn next_tokens(tokens: &[u32]) -> Self {
-        Self { input_ids: tokens.to_vec(), padding: vec![0; tokens.len()], features: None }
-    }
-
-    /// Number of tokens in each row, padding included.
-    pub fn len(&self) -> usize {
-        self.input_ids.len() / self.padding.len().max(1)
-    }
-
-    /// Whether there are no tokens.
-    pub fn is_empty(&self) -> bool {
-        self.input_ids.is_empty()
-    }
 }
 
 impl SmolVlmModel {
@@ -83,14 +53,16 @@ impl SmolVlmModel {
         let embeds = self.merge(inputs)?;
         check_padding(inputs, cache)?;
         let output = self.text.forward(embeds, cache, options.hidden_states)?;
-        let hidden = match options.logits {
-            KeepLogits::All => output.last_hidden_state,
+        let TextOutput { last_hidden_state, hidden_states } = output;
+        let kept = match options.logits {
+            KeepLogits::None => None,
+            KeepLogits::All => Some(last_hidden_state.clone()),
             KeepLogits::Last => {
-                let len = output.last_hidden_state.dims()[1];
-                output.last_hidden_state.narrow(1, len - 1, 1)
+                let len = last_hidden_state.dims()[1];
+                Some(last_hidden_state.clone().narrow(1, len - 1, 1))
             }
         };
-        Ok(ModelOutput { logits: self.logits(hidden), hidden_states: output.hidden_states })
+        Ok(ModelOutput { logits: kept.map(|kept| self.logits(kept)), last_hidden_state, hidden_states })
     }
 
     /// Runs prompts through the text model and returns the logits of each row's next token, `[rows, vocabulary]`.
@@ -99,39 +71,13 @@ impl SmolVlmModel {
     ///
     /// Errors of [`forward`](Self::forward), and [`Error::Device`].
     pub fn prefill(&self, inputs: &ModelInputs, cache: &mut KvCache) -> Result<Vec<f32>, Error> {
-        let output = self.forward(inputs, cache, ForwardOptions::default())?;
-        Ok(HostTensor::read(output.logits)?.data)
+        self.run(inputs, cache, KeepLogits::Last)
     }
 
-    /// Runs [`prefill`](Self::prefill) with `chunk` tokens of every row at a time, which bounds the memory of
-    /// activations. `keep_going` is called before each chunk; if it returns false, the result is none and the cache
-    /// holds the earlier chunks.
-    ///
-    /// # Errors
-    ///
-    /// Errors of [`prefill`](Self::prefill).
-    pub fn prefill_in_chunks(
-        &self,
-        inputs: &ModelInputs,
-        cache: &mut KvCache,
-        chunk: usize,
-        keep_going: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Vec<f32>>, Error> {
-        let embeds = self.merge(inputs)?;
-        check_padding(inputs, cache)?;
-        let (len, chunk) = (inputs.len(), chunk.max(1));
-        let mut start = 0;
-        loop {
-            if !keep_going() {
-                return Ok(None);
-            }
-            let tokens = chunk.min(len - start);
-            let hidden = self.text.forward(embeds.clone().narrow(1, start, tokens), cache, false)?.last_hidden_state;
-            start += tokens;
-            if start == len {
-                return Ok(Some(HostTensor::read(self.logits(hidden.narrow(1, tokens - 1, 1)))?.data));
-            }
-        }
+    /// Runs prompts through the text model and reads back the logits that are kept.
+    pub(crate) fn run(&self, inputs: &ModelInputs, cache: &mut KvCache, logits: KeepLogits) -> Result<Vec<f32>, Error> {
+        let output = self.forward(inputs, cache, ForwardOptions { logits, hidden_states: false })?;
+        output.logits.map_or(Ok(Vec::new()), |logits| Ok(HostTensor::read(logits)?.data))
     }
 
     /// Runs one more token of every row through the text model and returns the logits of the next ones,
@@ -162,8 +108,9 @@ impl SmolVlmModel {
             gpu.step(tokens, cache)?;
             return gpu.argmax(cache).map_err(|error| Error::device(&error));
         }
-        let logits = self.forward(&ModelInputs::next_tokens(tokens), cache, ForwardOptions::default())?.logits;
-        let (logit, token) = logits.max_dim_with_indices(2);
+        let options = ForwardOptions { logits: KeepLogits::None, hidden_states: false };
+        let hidden = self.forward(&ModelInputs::next_tokens(tokens), cache, options)?.last_hidden_state;
+        let (logit, token) = self.logits(hidden).max_dim_with_indices(2);
         let read = Transaction::default().register(logit.cast(DType::F32)).register(token).try_execute();
         let read = read.map_err(|error| Error::device(&error))?;
         let [logit, token] = &read[..] else { return Err(Error::Device("nothing was read back".to_owned())) };

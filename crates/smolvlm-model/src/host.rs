@@ -4,7 +4,7 @@ use crate::Error;
 use burn::tensor::{DType, Tensor};
 
 /// A tensor in host memory: f32 values in row-major order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostTensor {
     /// Dimensions, outermost first.
     pub shape: Vec<usize>,

@@ -1,6 +1,6 @@
 //! Image features of tiles, computed in micro-batches.
 
-use crate::{Error, SmolVlmModel};
+use crate::{Error, Network, SmolVlmModel};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::{bf16, f16};
 use smolvlm_vision::PatchMask;
@@ -26,7 +26,7 @@ pub struct PaddedTiles<'a> {
     pub mask: Option<&'a [i64]>,
 }
 
-impl SmolVlmModel {
+impl Network {
     /// Computes the features of tiles, `micro_batch` of them at a time, which bounds the memory of activations for any
     /// number of tiles. Each slice of `images` holds one image's tiles, `[tiles, channels, edge, edge]`. None if there
     /// are no tiles.
@@ -75,7 +75,7 @@ impl SmolVlmModel {
             let message = format!("{pixels} pixels and mask {mask:?} do not match the shape {:?}", tiles.shape);
             return Err(Error::input("tiles", message));
         }
-        let dtype = self.text.norm.weight.val().dtype();
+        let dtype = self.activation_type();
         let is_real = |tile: &[f32]| !tile.iter().all(|&value| rounds_to_zero(value, dtype));
         let mut real: Vec<usize> = tiles
             .pixels
@@ -89,8 +89,8 @@ impl SmolVlmModel {
         }
         let chosen: Vec<&[f32]> = real.iter().map(|index| &tiles.pixels[index * tile..][..tile]).collect();
         let mask = tiles.mask.map(|mask| {
-            let [rows, columns] = self.vision.patch_grid(height, width);
             let patch = self.config().vision.patch_size;
+            let [rows, columns] = [height / patch, width / patch];
             let picture = |index: &usize| {
                 let plane = &mask[index * plane..][..plane];
                 let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
@@ -108,28 +108,20 @@ impl SmolVlmModel {
     fn encode(
         &self,
         tiles: &[&[f32]],
-        [channels, height, width]: [usize; 3],
+        shape: [usize; 3],
         mask: Option<&PatchMask>,
         micro_batch: usize,
         hidden_states: bool,
     ) -> Result<Option<ImageFeatures>, Error> {
-        let weight = self.text.norm.weight.val();
-        let (device, dtype) = (weight.device(), weight.dtype());
         let mut features = Vec::new();
         let mut states: Vec<Vec<Tensor<3>>> = Vec::new();
         let step = micro_batch.max(1);
         for (index, chunk) in tiles.chunks(step).enumerate() {
-            let data = TensorData::new(chunk.concat(), [chunk.len(), channels, height, width]);
-            let pixels = Tensor::<4>::from_data(data, (&device, DType::F32)).cast(dtype);
             let mask = mask.map(|mask| mask_range(mask, index * step, chunk.len()));
-            let seen = self.vision.forward(pixels, mask.as_ref(), hidden_states)?;
-            if hidden_states {
-                let all = seen.hidden_states.into_iter().chain([seen.last_hidden_state.clone()]);
-                states.resize(self.vision.layers.len() + 2, Vec::new());
-                states.iter_mut().zip(all).for_each(|(kept, state)| kept.push(state));
-            }
-            let out = self.connector.forward(seen.last_hidden_state)?;
-            features.push(out.flatten::<2>(0, 1));
+            let mut outputs = Vec::new();
+            features.push(self.encode_batch(chunk, shape, mask.as_ref(), hidden_states.then_some(&mut outputs))?);
+            states.resize(outputs.len(), Vec::new());
+            states.iter_mut().zip(outputs).for_each(|(kept, state)| kept.push(state));
         }
         if features.is_empty() {
             return Ok(None);
@@ -138,6 +130,53 @@ impl SmolVlmModel {
             features: Tensor::cat(features, 0),
             vision_hidden_states: states.into_iter().map(|parts| Tensor::cat(parts, 0)).collect(),
         }))
+    }
+
+    /// Encodes tiles together, `[tiles * tokens per tile, hidden]`. Pushes the outputs of the vision encoder's stages
+    /// to `stages`, each `[tiles, patches, vision hidden]`.
+    fn encode_batch(
+        &self,
+        tiles: &[&[f32]],
+        shape: [usize; 3],
+        mask: Option<&PatchMask>,
+        stages: Option<&mut Vec<Tensor<3>>>,
+    ) -> Result<Tensor<2>, Error> {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Packed(model) => model.features(tiles, shape, mask, stages),
+            Self::Tensors(model) => model.features(tiles, shape, mask, stages),
+        }
+    }
+
+    /// Type of the activations between layers.
+    fn activation_type(&self) -> DType {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Packed(_) => DType::F32,
+            Self::Tensors(model) => model.text.norm.weight.val().dtype(),
+        }
+    }
+}
+
+impl SmolVlmModel {
+    /// Encodes tiles, each `[channels, height, width]`: vision encoder and connector. See [`Network::image_features`].
+    fn features(
+        &self,
+        tiles: &[&[f32]],
+        [channels, height, width]: [usize; 3],
+        mask: Option<&PatchMask>,
+        stages: Option<&mut Vec<Tensor<3>>>,
+    ) -> Result<Tensor<2>, Error> {
+        let weight = self.text.norm.weight.val();
+        let (device, dtype) = (weight.device(), weight.dtype());
+        let data = TensorData::new(tiles.concat(), [tiles.len(), channels, height, width]);
+        let pixels = Tensor::<4>::from_data(data, (&device, DType::F32)).cast(dtype);
+        let seen = self.vision.forward(pixels, mask, stages.is_some())?;
+        if let Some(stages) = stages {
+            stages.extend(seen.hidden_states);
+            stages.push(seen.last_hidden_state.clone());
+        }
+        Ok(self.connector.forward(seen.last_hidden_state)?.flatten::<2>(0, 1))
     }
 }
 

@@ -1,20 +1,21 @@
 //! The complete SmolVLM model on Burn: loading, forward pass, saving.
 //!
-//! [`SmolVlmModel`] combines vision encoder, connector and text model. [`SmolVlmModel::load`] reads, tensor by tensor,
-//! the files that [`Weights`](smolvlm_checkpoint::Weights) has opened. A custom generation loop starts like this:
+//! [`Network`] is a loaded model: a [`PackedModel`] on the CPU kernels, or a [`SmolVlmModel`] of Burn tensors, which can
+//! also be trained. [`Network::load`] reads, tensor by tensor, the files that
+//! [`Weights`](smolvlm_checkpoint::Weights) has opened. A custom generation loop starts like this:
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use smolvlm_config::{FloatType, Preset};
-//! use smolvlm_model::{ForwardOptions, ModelInputs, SmolVlmModel};
+//! use smolvlm_model::{Network, StepInput};
 //!
 //! let config = Preset::Tiny.model();
-//! let model = SmolVlmModel::random(&config, 0, &Device::flex(), FloatType::F32)?;
-//! let inputs = ModelInputs::text(&[1, 11126, 42]);
-//! let mut cache = model.new_cache(&inputs.padding, 8);
-//! let output = model.forward(&inputs, &mut cache, ForwardOptions::default())?;
-//! assert_eq!(output.logits.dims(), [1, 1, config.text.vocab_size]);
-//! let logits = model.decode(&[7], &mut cache)?;
+//! let network = Network::random(&config, 0, &Device::flex(), FloatType::F32)?;
+//! let mut sequences = network.new_sequences(64);
+//! let sequence = sequences.add();
+//! let logits = network.step(&mut sequences, &[StepInput::text(sequence, &[1, 11126, 42])])?;
+//! assert_eq!(logits.len(), config.text.vocab_size);
+//! let logits = network.step(&mut sequences, &[StepInput::text(sequence, &[7])])?;
 //! assert_eq!(logits.len(), config.text.vocab_size);
 //! # Ok::<(), smolvlm_model::Error>(())
 //! ```
@@ -26,20 +27,28 @@ mod forward;
 mod gpu;
 mod host;
 mod images;
+mod inputs;
 mod merge;
 mod model;
+mod network;
 #[cfg(feature = "flex")]
 mod packed;
 mod parameter_loader;
 mod parameter_path;
 mod save;
+mod sequences;
 
 pub use error::Error;
 pub use format::WeightFormat;
-pub use forward::{ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
+pub use forward::{ForwardOptions, KeepLogits, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};
+pub use inputs::ModelInputs;
 pub use model::{LoadReport, SmolVlmModel};
+pub use network::Network;
+#[cfg(feature = "flex")]
+pub use packed::{PackedEncoding, PackedModel};
 pub use parameter_path::ParameterPath;
+pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
 pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;

@@ -1,19 +1,18 @@
 //! The model and the loading of its weights.
 
 use crate::Error;
-use crate::format::WeightFormat;
 use crate::parameter_loader::{dtype, load_parameters};
 use burn::module::Module;
 use burn::tensor::Device;
 use smolvlm_checkpoint::{CheckpointTensors, RandomTensors, TensorSource, Weights};
-use smolvlm_config::ModelConfig;
+use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::Connector;
 use smolvlm_nn::Linear;
 use smolvlm_text::{KvCache, TextModel};
 use smolvlm_vision::VisionEncoder;
 
-/// Vision encoder, connector, text model and output projection (transformers 5.24.0,
-/// `SmolVLMForConditionalGeneration`).
+/// Vision encoder, connector, text model and output projection on Burn tensors, for training and for any backend
+/// (transformers 5.24.0, `SmolVLMForConditionalGeneration`).
 #[derive(Module, Debug)]
 pub struct SmolVlmModel {
     /// Vision encoder: tiles to patch features.
@@ -42,6 +41,16 @@ pub struct LoadReport {
     pub tying_overruled: bool,
 }
 
+impl LoadReport {
+    pub(crate) fn new(config: &ModelConfig, tensors: &CheckpointTensors<'_>) -> Self {
+        Self {
+            unexpected: tensors.unexpected().to_vec(),
+            tied: tensors.tied(),
+            tying_overruled: config.tie_word_embeddings && !tensors.tied(),
+        }
+    }
+}
+
 impl SmolVlmModel {
     /// A randomly initialized model; parameters are allocated on first use.
     pub fn init(config: &ModelConfig, device: &Device) -> Self {
@@ -62,28 +71,24 @@ impl SmolVlmModel {
         }
     }
 
-    /// Loads the weights of a checkpoint into `format`, tensor by tensor: memory holds at most the model in that format
-    /// and one more tensor. A [`FloatType`](smolvlm_config::FloatType) selects tensors of that type; packed formats are
-    /// for Burn's CPU backend.
+    /// Loads the weights of a checkpoint as tensors of type `float`, one at a time: memory holds at most the model and
+    /// one more tensor.
     ///
     /// # Errors
     ///
     /// [`Error::Checkpoint`] with all missing tensors and shape mismatches, or for tensors of an unsupported type,
-    /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device
-    /// cannot compute in `format`; all of them before anything is loaded.
+    /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device cannot compute in
+    /// `float`; all of them before anything is loaded.
     pub fn load(
         config: &ModelConfig,
         weights: &Weights,
         device: &Device,
-        format: impl Into<WeightFormat>,
+        float: FloatType,
     ) -> Result<(Self, LoadReport), Error> {
-        let format = format.into();
-        check(config, device, format)?;
+        config.validate()?;
         let tensors = CheckpointTensors::new(config, weights)?;
-        let model = Self::with_head(config, !tensors.tied(), device).with_weights(&tensors, device, format)?;
-        let tying_overruled = config.tie_word_embeddings && !tensors.tied();
-        let unexpected = tensors.unexpected().to_vec();
-        Ok((model, LoadReport { unexpected, tied: tensors.tied(), tying_overruled }))
+        let model = Self::from_source(config, &tensors, tensors.tied(), device, float)?;
+        Ok((model, LoadReport::new(config, &tensors)))
     }
 
     /// Creates a model with random weights for tests and benchmarks. They depend only on the seed and equal those that
@@ -92,28 +97,26 @@ impl SmolVlmModel {
     /// # Errors
     ///
     /// [`Error::Config`] when the configuration contradicts itself, [`Error::Device`] when the device cannot compute in
-    /// `format`.
-    pub fn random(
-        config: &ModelConfig,
-        seed: u64,
-        device: &Device,
-        format: impl Into<WeightFormat>,
-    ) -> Result<Self, Error> {
-        let format = format.into();
-        check(config, device, format)?;
-        Self::init(config, device).with_weights(&RandomTensors::new(config, seed), device, format)
+    /// `float`.
+    pub fn random(config: &ModelConfig, seed: u64, device: &Device, float: FloatType) -> Result<Self, Error> {
+        config.validate()?;
+        Self::from_source(config, &RandomTensors::new(config, seed), config.tie_word_embeddings, device, float)
     }
 
-    fn with_weights(self, source: &impl TensorSource, device: &Device, format: WeightFormat) -> Result<Self, Error> {
-        #[cfg(feature = "flex")]
-        if let WeightFormat::Packed(packed) = format {
-            return load_parameters(crate::packed::pack(self, source, packed)?, source, device, format);
+    pub(crate) fn from_source(
+        config: &ModelConfig,
+        source: &impl TensorSource,
+        tied: bool,
+        device: &Device,
+        float: FloatType,
+    ) -> Result<Self, Error> {
+        if !device.supports_dtype(dtype(float)) {
+            return Err(Error::Device(format!("{device:?} cannot compute in {}; use float32", float.name())));
         }
-        load_parameters(self, source, device, format)
+        load_parameters(Self::with_head(config, !tied, device), source, device, float)
     }
 
     /// The linear layers with their paths in the model.
-    #[cfg(feature = "flex")]
     pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
         let vision = self.vision.linears_mut().into_iter().map(|(path, linear)| (format!("vision.{path}"), linear));
         let connector = ("connector.proj".to_owned(), &mut self.connector.proj);
@@ -137,21 +140,5 @@ impl SmolVlmModel {
     /// `capacity` tokens per row.
     pub fn new_cache(&self, padding: &[usize], capacity: usize) -> KvCache {
         self.text.new_cache(&self.config.text, padding, capacity)
-    }
-}
-
-/// Checks the configuration, and that the device supports the format.
-fn check(config: &ModelConfig, device: &Device, format: WeightFormat) -> Result<(), Error> {
-    config.validate()?;
-    match format {
-        WeightFormat::Tensors(float) if device.supports_dtype(dtype(float)) => Ok(()),
-        WeightFormat::Tensors(float) => {
-            Err(Error::Device(format!("{device:?} cannot compute in {}; use float32", float.name())))
-        }
-        #[cfg(feature = "flex")]
-        WeightFormat::Packed(_) if *device == Device::flex() => Ok(()),
-        WeightFormat::Packed(_) => {
-            Err(Error::Device(format!("packed weights need the CPU device (flex), not {device:?}")))
-        }
     }
 }

@@ -2,14 +2,13 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use smolvlm_checkpoint::{EMBEDDINGS_PATH, TensorSource, Values};
+use smolvlm_checkpoint::{TensorSource, Values};
 use smolvlm_config::FloatType;
 
 use crate::error::Error;
-use crate::format::WeightFormat;
 use crate::parameter_path::ParameterPath;
 
-/// Replaces every float parameter of `module` by its tensor from `source`.
+/// Replaces every float parameter of `module` by its tensor from `source`, of type `float`.
 ///
 /// The parameters of `module` should be lazy: they are replaced without being initialized, so memory holds the result
 /// and one more tensor.
@@ -21,9 +20,9 @@ pub(crate) fn load_parameters<M: Module>(
     module: M,
     source: &impl TensorSource,
     device: &Device,
-    format: WeightFormat,
+    float: FloatType,
 ) -> Result<M, Error> {
-    let mut loader = ParameterLoader { source, device, format, path: ParameterPath::default(), error: None };
+    let mut loader = ParameterLoader { source, device, float, path: ParameterPath::default(), error: None };
     let module = module.map(&mut loader);
     match loader.error {
         Some(error) => Err(error),
@@ -34,7 +33,7 @@ pub(crate) fn load_parameters<M: Module>(
 struct ParameterLoader<'a, S> {
     source: &'a S,
     device: &'a Device,
-    format: WeightFormat,
+    float: FloatType,
     path: ParameterPath,
     error: Option<Error>,
 }
@@ -53,15 +52,13 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
             return param;
         }
         let path = self.path.to_string();
-        let float = if path == EMBEDDINGS_PATH { self.format.embeddings() } else { self.format.activations() };
         let shape = param.lazy_shape();
-        match self.source.tensor(&path, shape.as_slice(), float) {
+        match self.source.tensor(&path, shape.as_slice(), self.float) {
             Ok(values) => {
                 let data = tensor_data(values, shape.as_slice());
                 // Weights live as long as the model: devices with memory pools allocate them separately.
-                let tensor = self
-                    .device
-                    .memory_persistent_allocations(data, |data| Tensor::from_data(data, (self.device, dtype(float))));
+                let options = (self.device, dtype(self.float));
+                let tensor = self.device.memory_persistent_allocations(data, |data| Tensor::from_data(data, options));
                 Param::initialized(param.id, tensor)
             }
             Err(error) => {

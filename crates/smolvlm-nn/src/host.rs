@@ -3,11 +3,7 @@
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::FlexTensor;
-use smolvlm_kernels::cpu::{Element, Matrix};
-
-/// An element type of both tensors and kernels.
-pub trait TensorElement: Element + burn::tensor::Element {}
-impl<E: Element + burn::tensor::Element> TensorElement for E {}
+use smolvlm_kernels::cpu::Matrix;
 
 /// The f32 values of a tensor in host memory, without a copy where possible.
 #[derive(Debug, Clone)]
@@ -57,34 +53,18 @@ fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     }
 }
 
-/// Lets `change` modify the values of a tensor of type `E`, in place if its storage is not shared.
+/// Lets `change` modify the values of an f32 tensor, in place if its storage is not shared.
 ///
 /// # Panics
 ///
 /// When the tensor is on another device or has another data type.
-pub fn modify<E: TensorElement, const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [E])) -> Tensor<D> {
+pub fn modify<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
     let mut tensor = flex(tensor);
     if !tensor.is_contiguous() || tensor.layout().start_offset() != 0 {
         tensor = tensor.to_contiguous();
     }
-    change(tensor.storage_mut::<E>());
+    change(tensor.storage_mut::<f32>());
     Tensor::from_primitive::<Flex>(tensor)
-}
-
-/// Copies a tensor, `[.., columns]`, to a matrix.
-///
-/// # Panics
-///
-/// As [`HostValues::of`].
-pub fn matrix_of<const D: usize>(tensor: Tensor<D>) -> Matrix<f32> {
-    let columns = tensor.dims()[D - 1];
-    let values = HostValues::of(tensor);
-    let mut matrix = Matrix::new();
-    matrix.resize(values.len() / columns.max(1), columns);
-    for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
-        matrix.row_mut(row).copy_from_slice(values);
-    }
-    matrix
 }
 
 /// Copies a matrix to a tensor on Burn's CPU backend.

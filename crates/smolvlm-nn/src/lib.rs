@@ -14,21 +14,17 @@ pub mod gpu;
 mod host;
 mod linear;
 mod norm;
+mod packed;
 mod rotary;
-mod weight;
 
 pub use activation::{activate, activation_kernel, gate};
 pub use attention::{AttentionMask, attention};
 pub use cross_entropy::cross_entropy;
 pub use embedding::{Embedding, gather_rows};
 #[cfg(feature = "flex")]
-pub use host::{HostValues, TensorElement, matrix_of, modify, tensor_of};
-pub use linear::{Adapter, Linear};
-#[cfg(feature = "flex")]
-pub use linear::{gated_linears, linears, packed_format};
+pub use host::{HostValues, modify, tensor_of};
+pub use linear::{Adapter, Linear, linear};
 pub use norm::{LayerNorm, RmsNorm};
+pub use packed::{PackedLayerNorm, PackedLinear, PackedRmsNorm, PackedSource};
 pub use rotary::{Rotary, rotate};
 pub use smolvlm_kernels::Activation;
-#[cfg(feature = "flex")]
-pub use weight::Packed;
-pub use weight::Weight;

@@ -1,22 +1,15 @@
-//! Linear layers with weights in the layout of checkpoints or packed.
+//! Linear layers with weights in the layout of checkpoints.
 
-#[cfg(feature = "flex")]
-use crate::HostValues;
-use crate::weight::Weight;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
-#[cfg(feature = "flex")]
-use smolvlm_kernels::cpu::{Epilogue, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
-#[cfg(feature = "flex")]
-use smolvlm_kernels::{Activation, Format};
 
 /// A linear layer, `y = x W^T + b`, with `W` in the layout of checkpoints, `[out, in]`: rows are contiguous over the
 /// inputs, which suits matrix-vector products, and loading needs no transposition.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`.
-    pub weight: Weight<2>,
+    pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
@@ -67,7 +60,7 @@ impl Linear {
     }
 
     fn new(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>, shape: [usize; 2]) -> Self {
-        Self { weight: Weight::Tensor(weight), bias, shape, adapter: None }
+        Self { weight, bias, shape, adapter: None }
     }
 
     /// Number of input features.
@@ -84,112 +77,31 @@ impl Linear {
     ///
     /// # Shapes
     ///
-    /// `[.., in]` to `[.., out]`; f32 where the weights are packed.
+    /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let bias = self.bias.as_ref().map(Param::val);
         let update = self.adapter.as_ref().map(|adapter| adapter.forward(x.clone()));
-        let y = match &self.weight {
-            Weight::Tensor(weight) => linear(x, weight.val(), bias),
-            #[cfg(feature = "flex")]
-            Weight::Packed(packed) => packed.forward(x, bias),
-        };
+        let y = linear(x, self.weight.val(), bias);
         match update {
             Some(update) => y + update,
             None => y,
         }
     }
 
-    /// Adds the update of the adapter to the weight and removes the adapter. Layers with packed weights keep their
-    /// adapter.
+    /// Adds the update of the adapter to the weight and removes the adapter.
     pub fn merge_adapter(&mut self) {
-        match (&mut self.weight, self.adapter.take()) {
-            (Weight::Tensor(weight), Some(adapter)) => {
-                *weight = Param::initialized(weight.id, weight.val() + adapter.weight());
-            }
-            (_, adapter) => self.adapter = adapter,
+        if let Some(adapter) = self.adapter.take() {
+            self.weight = Param::initialized(self.weight.id, self.weight.val() + adapter.weight());
         }
     }
 }
 
-#[cfg(feature = "flex")]
-impl Linear {
-    /// Replaces the weight by packed weights and removes the adapter.
-    ///
-    /// # Panics
-    ///
-    /// When the matrix has a different shape.
-    pub fn pack(&mut self, matrix: PackedMatrix) {
-        assert_eq!([matrix.outputs(), matrix.inputs()], self.shape, "the matrix must have the shape of the layer");
-        (self.weight, self.adapter) = (Weight::packed(matrix), None);
-    }
-
-    /// The packed weights, if the weights are packed.
-    pub fn packed(&self) -> Option<&PackedMatrix> {
-        self.weight.matrix()
-    }
-
-    fn packed_or_panic(&self) -> &PackedMatrix {
-        match self.packed() {
-            Some(packed) => packed,
-            None => panic!("a layer of {} inputs and {} outputs is not packed", self.shape[1], self.shape[0]),
-        }
-    }
-
-    /// The bias in a form that CPU kernels read.
-    fn host_bias(&self) -> Option<HostValues> {
-        self.bias.as_ref().map(|bias| HostValues::of(bias.val()))
-    }
-}
-
-/// The number format of the layers; `None` unless all have packed weights in one format and no adapters.
-#[cfg(feature = "flex")]
-pub fn packed_format<'a>(layers: impl IntoIterator<Item = &'a Linear>) -> Option<Format> {
-    let mut formats = layers.into_iter().map(|layer| match layer.adapter {
-        Some(_) => None,
-        None => layer.packed().map(PackedMatrix::format),
-    });
-    let first = formats.next()??;
-    formats.all(|format| format == Some(first)).then_some(first)
-}
-
-/// Applies several layers with packed weights to the same inputs, as one parallel region.
+/// Computes `x W^T + b` as one matrix product over all rows; the transposed weight is a view.
 ///
-/// # Panics
+/// # Shapes
 ///
-/// When the weights of a layer are not packed, or shapes do not match.
-#[cfg(feature = "flex")]
-pub fn linears<const N: usize>(pool: &Pool, x: &PackedLhs, layers: [(&Linear, Epilogue<'_>); N]) {
-    let biases = layers.each_ref().map(|(layer, _)| layer.host_bias());
-    let mut biases = biases.iter();
-    let matrices = layers.map(|(layer, output)| {
-        let bias = biases.next().and_then(Option::as_deref);
-        (layer.packed_or_panic(), output.with_bias(bias))
-    });
-    matmuls(pool, x, matrices);
-}
-
-/// Computes `activation(gate(x)) * up(x)` with packed weights.
-///
-/// # Panics
-///
-/// As [`linears`].
-#[cfg(feature = "flex")]
-pub fn gated_linears(
-    pool: &Pool,
-    x: &PackedLhs,
-    gate: &Linear,
-    up: &Linear,
-    activation: Activation,
-    output: Epilogue<'_>,
-) {
-    let (gate_bias, up_bias) = (gate.host_bias(), up.host_bias());
-    let parts = [(gate.packed_or_panic(), gate_bias.as_deref()), (up.packed_or_panic(), up_bias.as_deref())];
-    gated_matmul(pool, x, parts, activation, output);
-}
-
-/// Computes `x W^T + b`, `[.., in]` to `[.., out]`, as one matrix product over all rows; the transposed weight is a
-/// view.
-pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+/// `[.., in]`, `[out, in]` and `[out]` to `[.., out]`.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     #[cfg(feature = "autodiff")]
     if let Some(y) = crate::autodiff::linear(&x, &weight, bias.as_ref()) {
         return y;
@@ -217,11 +129,9 @@ pub(crate) fn matmul<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D
 
 #[cfg(test)]
 mod tests {
-    use super::{Adapter, Linear, packed_format};
+    use super::{Adapter, Linear};
     use burn::module::Param;
     use burn::tensor::{Device, Tensor};
-    use smolvlm_kernels::Format;
-    use smolvlm_kernels::cpu::PackedMatrix;
 
     fn layer() -> Linear {
         let device = Device::flex();
@@ -244,24 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn packed_weights_give_the_same_outputs() {
-        let mut packed = layer();
-        let rows = [[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]];
-        let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
-            out.copy_from_slice(&rows[row]);
-            Ok(())
-        };
-        packed.pack(PackedMatrix::pack(2, 3, Format::F32, row).unwrap());
-        assert_eq!(packed.packed().map(PackedMatrix::format), Some(Format::F32));
-        assert_eq!(run(&packed), [16.0, 19.5, 6.0, 19.0]);
-        // Adapters apply to packed weights as well.
-        let device = Device::flex();
-        packed.adapter = Some(Adapter {
+    fn adapters_add_their_update_until_they_are_merged() {
+        let (mut layer, device) = (layer(), Device::flex());
+        layer.adapter = Some(Adapter {
             down: Param::from_tensor(Tensor::from_data([[1.0, 0.0, 0.0]], &device)),
             up: Param::from_tensor(Tensor::from_data([[1.0], [2.0]], &device)),
             scale: 0.5,
         });
-        assert_eq!(run(&packed), [16.5, 20.5, 7.0, 21.0]);
-        assert_eq!(packed_format([&packed]), None);
+        assert_eq!(run(&layer), [16.5, 20.5, 7.0, 21.0]);
+        layer.merge_adapter();
+        assert!(layer.adapter.is_none());
+        assert_eq!(run(&layer), [16.5, 20.5, 7.0, 21.0]);
     }
 }

@@ -39,12 +39,6 @@ impl Rotary {
         [self.cos.clone(), self.sin.clone()]
     }
 
-    /// Cosines and sines for CPU kernels, `[positions, head_dim]`; both halves of a row are equal.
-    #[cfg(feature = "flex")]
-    pub fn host(&self) -> [crate::HostValues; 2] {
-        [&self.cos, &self.sin].map(|table| crate::HostValues::of(table.clone()))
-    }
-
     /// Cosines and sines of the positions of tokens, `[B, T]`: two `[B, 1, T, head_dim]`.
     pub fn at(&self, positions: Tensor<2, Int>) -> (Tensor<4>, Tensor<4>) {
         let [batch, len] = positions.dims();

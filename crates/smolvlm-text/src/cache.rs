@@ -24,7 +24,6 @@ pub struct KvCache {
     pub(crate) padding: Vec<usize>,
     pub(crate) capacity: usize,
     dtype: DType,
-    activations: DType,
     len: usize,
     #[cfg(feature = "cubecl")]
     pub(crate) gpu: crate::gpu::GpuState,
@@ -40,27 +39,15 @@ pub(crate) struct Positions {
 impl KvCache {
     /// An empty cache with one row per entry of `padding`, each with capacity for `capacity` tokens, padding included.
     pub fn new(config: &TextConfig, padding: &[usize], capacity: usize, device: &Device, dtype: DType) -> Self {
-        Self::with_types(config, padding, capacity, device, [dtype; 2])
-    }
-
-    /// [`new`](Self::new) with separate types of keys and values (first) and activations (second).
-    fn with_types(
-        config: &TextConfig,
-        padding: &[usize],
-        capacity: usize,
-        device: &Device,
-        [dtype, activations]: [DType; 2],
-    ) -> Self {
         let capacity = capacity.max(1);
         let shape = [padding.len(), config.num_key_value_heads, capacity, config.head_dim];
         let layer = |_| LayerCache::new(shape, device, dtype);
         Self {
             layers: (0..config.num_hidden_layers).map(layer).collect(),
-            rotary: rotary(config, capacity, device, activations),
+            rotary: rotary(config, capacity, device, dtype),
             padding: padding.to_vec(),
             capacity,
             dtype,
-            activations,
             len: 0,
             #[cfg(feature = "cubecl")]
             gpu: Default::default(),
@@ -114,7 +101,7 @@ impl KvCache {
         let Some(first) = rows.first() else { return Ok(None) };
         let Some(device) = first.layers.first().map(|layer| layer.keys.device()) else { return Ok(None) };
         let padding: Vec<usize> = rows.iter().map(|row| len - row.len()).collect();
-        let mut stacked = Self::with_types(config, &padding, capacity, &device, [first.dtype, first.activations]);
+        let mut stacked = Self::new(config, &padding, capacity, &device, first.dtype);
         for (row, (source, padding)) in rows.iter().zip(padding).enumerate() {
             for (layer, from) in stacked.layers.iter_mut().zip(&source.layers) {
                 layer.copy_row(row, padding, from);
@@ -152,6 +139,27 @@ impl KvCache {
         Ok(())
     }
 
+    /// A copy of one row as a cache of its own, without padding.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Self {
+        let padding = self.padding[row];
+        let len = self.len - padding;
+        Self {
+            layers: self.layers.iter().map(|layer| layer.row(row, padding..self.len)).collect(),
+            rotary: self.rotary.clone(),
+            padding: vec![0],
+            capacity: self.capacity,
+            dtype: self.dtype,
+            len,
+            #[cfg(feature = "cubecl")]
+            gpu: Default::default(),
+        }
+    }
+
     /// Grows the capacity to at least `capacity` tokens per row, padding included, and keeps the contents. It never
     /// shrinks.
     pub fn reserve(&mut self, config: &TextConfig, capacity: usize) {
@@ -160,7 +168,7 @@ impl KvCache {
         }
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else { return };
         self.leave_gpu();
-        self.rotary = rotary(config, capacity, &device, self.activations);
+        self.rotary = rotary(config, capacity, &device, self.dtype);
         self.capacity = capacity;
         for layer in &mut self.layers {
             layer.reserve(capacity);
@@ -253,6 +261,18 @@ impl LayerCache {
         self.values.inplace(|values| values.select(0, rows));
     }
 
+    /// A copy of a range of tokens of a row, with the same capacity.
+    fn row(&self, row: usize, tokens: std::ops::Range<usize>) -> Self {
+        let [_, heads, capacity, width] = self.keys.dims();
+        let mut own = Self::new([1, heads, capacity, width], &self.keys.device(), self.keys.dtype());
+        let place = [0..1, 0..heads, 0..tokens.len(), 0..width];
+        let part = |source: &Tensor<4>| source.clone().narrow(0, row, 1).narrow(2, tokens.start, tokens.len());
+        own.keys.inplace(|keys| keys.slice_assign(place.clone(), part(&self.keys)));
+        own.values.inplace(|values| values.slice_assign(place, part(&self.values)));
+        own.len = tokens.len();
+        own
+    }
+
     /// Copies the first row of another cache to `row`, after `padding` tokens.
     fn copy_row(&mut self, row: usize, padding: usize, from: &Self) {
         let [_, heads, _, width] = self.keys.dims();
@@ -283,11 +303,10 @@ impl LayerCache {
         let (start, end) = (self.len, self.len + tokens);
         let place = [0..rows, 0..heads, start..end, 0..width];
         // `inplace` passes the only reference, so the backend writes into the cache's memory.
-        let (stored, given) = (self.keys.dtype(), keys.dtype());
-        self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys.cast(stored)));
-        self.values.inplace(|cache| cache.slice_assign(place, values.cast(stored)));
+        self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys));
+        self.values.inplace(|cache| cache.slice_assign(place, values));
         self.len = end;
-        let seen = |cache: &Tensor<4>| cache.clone().narrow(2, 0, end).cast(given);
+        let seen = |cache: &Tensor<4>| cache.clone().narrow(2, 0, end);
         (seen(&self.keys), seen(&self.values))
     }
 }
@@ -300,15 +319,6 @@ impl TextModel {
     /// An empty cache for this model, on its device and in its type. See [`KvCache::new`].
     pub fn new_cache(&self, config: &TextConfig, padding: &[usize], capacity: usize) -> KvCache {
         let weight = self.norm.weight.val();
-        KvCache::with_types(config, padding, capacity, &weight.device(), [self.cache_type(), weight.dtype()])
-    }
-
-    /// Type of the keys and values that the layers compute with.
-    pub(crate) fn cache_type(&self) -> DType {
-        #[cfg(feature = "flex")]
-        if let Some(format) = self.packed() {
-            return crate::packed::cache_type(format);
-        }
-        self.norm.weight.val().dtype()
+        KvCache::new(config, padding, capacity, &weight.device(), weight.dtype())
     }
 }

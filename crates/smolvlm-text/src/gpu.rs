@@ -7,7 +7,7 @@ use smolvlm_kernels::gpu::decode_batch::DecodeBatch;
 use smolvlm_kernels::gpu::decoder::Decoder;
 use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
 use smolvlm_nn::gpu::tensor::{Handle, buffer, client, element, own_buffer};
-use smolvlm_nn::{Linear, RmsNorm, Weight};
+use smolvlm_nn::{Linear, RmsNorm};
 use std::fmt;
 
 /// A decoder on the text model's weights as GPU buffers, which it shares with the model.
@@ -157,8 +157,5 @@ fn norm(norm: &RmsNorm) -> Handle {
 
 /// The weight of a linear layer without bias and adapter; none for other layers.
 fn linear(linear: &Linear) -> Option<Handle> {
-    match &linear.weight {
-        Weight::Tensor(weight) if linear.bias.is_none() && linear.adapter.is_none() => Some(buffer(weight.val())),
-        _ => None,
-    }
+    (linear.bias.is_none() && linear.adapter.is_none()).then(|| buffer(linear.weight.val()))
 }

@@ -6,7 +6,6 @@ mod error;
 mod gpu;
 mod layer;
 mod model;
-#[cfg(feature = "flex")]
 mod packed;
 
 pub use cache::{KvCache, LayerCache};
@@ -15,3 +14,4 @@ pub use error::Error;
 pub use gpu::GpuDecoder;
 pub use layer::{DecoderLayer, LayerContext, SelfAttention, TextMlp};
 pub use model::{TextModel, TextOutput};
+pub use packed::{PackedDecoder, Workspace};

@@ -6,7 +6,7 @@ use crate::layer::{DecoderLayer, LayerContext};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use smolvlm_config::TextConfig;
-use smolvlm_nn::{AttentionMask, Embedding, RmsNorm, Rotary};
+use smolvlm_nn::{AttentionMask, Embedding, Linear, RmsNorm, Rotary};
 
 /// A Llama decoder (Touvron et al. 2023, arXiv 2302.13971), without its output projection.
 #[derive(Module, Debug)]
@@ -39,15 +39,31 @@ impl TextModel {
         }
     }
 
+    /// The linear layers with their paths in the model.
+    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
+            let named = [
+                ("self_attn.q_proj", &mut attention.q_proj),
+                ("self_attn.k_proj", &mut attention.k_proj),
+                ("self_attn.v_proj", &mut attention.v_proj),
+                ("self_attn.o_proj", &mut attention.o_proj),
+                ("mlp.gate_proj", &mut mlp.gate_proj),
+                ("mlp.up_proj", &mut mlp.up_proj),
+                ("mlp.down_proj", &mut mlp.down_proj),
+            ];
+            named.map(|(name, linear)| (format!("layers.{index}.{name}"), linear))
+        });
+        layers.collect()
+    }
+
     /// Embeds token ids: at least one per row, all below the vocabulary size.
     ///
     /// # Shapes
     ///
     /// `[B, T]` to `[B, T, hidden]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let embeds = self.embed_tokens.forward(ids);
-        // The table may be in half precision while packed layers compute in f32.
-        embeds.cast(self.norm.weight.val().dtype())
+        self.embed_tokens.forward(ids)
     }
 
     /// Runs the next tokens of every row through the layers and appends their keys and values to the cache.
@@ -64,11 +80,7 @@ impl TextModel {
         if found[0] != cache.rows() || found[1] == 0 || found[2] != width {
             return Err(Error::Shape { found, rows: cache.rows(), hidden: width });
         }
-        cache.check_model(self.cache_type(), self.layers.len())?;
-        #[cfg(feature = "flex")]
-        if let Some(format) = self.packed() {
-            return crate::packed::forward(self, format, embeds, cache, hidden_states);
-        }
+        cache.check_model(self.norm.weight.val().dtype(), self.layers.len())?;
         let positions = cache.positions(found[1], &embeds.device())?;
         cache.leave_gpu();
         let context = LayerContext { cos: &positions.cos, sin: &positions.sin, mask: &positions.mask };
@@ -89,7 +101,7 @@ impl TextModel {
     }
 
     /// Runs complete sequences through the layers without a cache, for training. Rows may be right-padded; with the
-    /// causal mask no real token attends to the padding. Weights must not be packed.
+    /// causal mask no real token attends to the padding.
     ///
     /// # Shapes
     ///

@@ -169,7 +169,7 @@ pub(crate) fn update_parameters(model: SmolVlmModel, update: impl FnMut(usize, &
             let number = self.next;
             self.next += 1;
             let (id, values, _) = param.consume();
-            Param::initialized(id, modify::<f32, D>(values, |values| (self.update)(number, values)))
+            Param::initialized(id, modify(values, |values| (self.update)(number, values)))
         }
     }
     model.map(&mut Updater { update, next: 0 })

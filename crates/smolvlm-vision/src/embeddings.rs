@@ -1,18 +1,19 @@
 //! Patch and position embeddings.
 
+use crate::Error;
 use crate::position::{PatchMask, position_ids};
-use crate::{Error, VisionEncoder};
+use crate::tiles::TileShape;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
-use smolvlm_nn::{Embedding, Weight};
+use smolvlm_nn::{Embedding, linear};
 
 /// The patch convolution, computed as a matrix product over unfolded patches.
 #[derive(Module, Debug)]
 pub struct PatchEmbedding {
     /// Weight, `[hidden, channels, patch, patch]`.
-    pub weight: Weight<4>,
+    pub weight: Param<Tensor<4>>,
     /// Bias, `[hidden]`.
     pub bias: Param<Tensor<1>>,
     /// Number of channels of a tile.
@@ -39,9 +40,8 @@ impl VisionEmbeddings {
         let (hidden, patch, std) = (config.hidden_size, config.patch_size, config.initializer_range);
         Self {
             patch_embedding: PatchEmbedding {
-                weight: Weight::Tensor(
-                    Initializer::Normal { mean: 0.0, std }.init([hidden, config.num_channels, patch, patch], device),
-                ),
+                weight: Initializer::Normal { mean: 0.0, std }
+                    .init([hidden, config.num_channels, patch, patch], device),
                 bias: Initializer::Zeros.init([hidden], device),
                 channels: config.num_channels,
                 patch,
@@ -61,7 +61,8 @@ impl VisionEmbeddings {
     ///
     /// [`Error::TileShape`], [`Error::MaskShape`].
     pub fn forward(&self, tiles: Tensor<4>, mask: Option<&PatchMask>) -> Result<Tensor<3>, Error> {
-        let shape = self.checked_grid(tiles.dims(), mask)?;
+        let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
+        let shape = TileShape { channels, patch }.checked_grid(tiles.dims(), mask)?;
         let patches = self.patches(tiles, shape);
         let native = shape[1] == self.grid && shape[2] == self.grid;
         Ok(match mask.filter(|mask| !mask.is_full()) {
@@ -70,25 +71,6 @@ impl VisionEmbeddings {
             None => patches + self.positions(&PatchMask::full(shape)),
             Some(mask) => patches + self.positions(mask),
         })
-    }
-
-    /// Checks the shapes of tiles and mask, and returns `[tiles, rows, columns]` of patches.
-    pub(crate) fn checked_grid(&self, found: [usize; 4], mask: Option<&PatchMask>) -> Result<[usize; 3], Error> {
-        let shape = self.patch_grid(found)?;
-        let patches: usize = shape.iter().product();
-        match mask.filter(|mask| mask.shape != shape || mask.valid.len() != patches) {
-            Some(mask) => Err(Error::MaskShape { found: mask.shape, values: mask.valid.len(), expected: shape }),
-            None => Ok(shape),
-        }
-    }
-
-    fn patch_grid(&self, found: [usize; 4]) -> Result<[usize; 3], Error> {
-        let PatchEmbedding { channels, patch, .. } = self.patch_embedding;
-        let [tiles, tile_channels, height, width] = found;
-        if tiles == 0 || tile_channels != channels || height < patch || width < patch {
-            return Err(Error::TileShape { found, channels, patch });
-        }
-        Ok([tiles, height / patch, width / patch])
     }
 
     fn patches(&self, tiles: Tensor<4>, [count, rows, columns]: [usize; 3]) -> Tensor<3> {
@@ -100,7 +82,8 @@ impl VisionEmbeddings {
             .reshape([count, channels, rows, patch, columns, patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([count * rows * columns, values]);
-        let product = self.patch_embedding.weight.forward(unfolded, self.patch_embedding.bias.val());
+        let filters = self.patch_embedding.weight.val().flatten(1, 3);
+        let product = linear(unfolded, filters, Some(self.patch_embedding.bias.val()));
         product.reshape([count, rows * columns, hidden])
     }
 
@@ -109,13 +92,5 @@ impl VisionEmbeddings {
         let ids = TensorData::new(position_ids(mask, self.grid), [tiles, rows * columns]);
         let ids = Tensor::<2, Int>::from_data(ids, &self.position_embedding.weight.val().device());
         self.position_embedding.forward(ids)
-    }
-}
-
-impl VisionEncoder {
-    /// Rows and columns of patches in tiles of this height and width in pixels.
-    pub fn patch_grid(&self, height: usize, width: usize) -> [usize; 2] {
-        let patch = self.embeddings.patch_embedding.patch;
-        [height / patch, width / patch]
     }
 }

@@ -6,7 +6,7 @@ use crate::{Error, PatchMask};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use smolvlm_config::VisionConfig;
-use smolvlm_nn::{AttentionMask, LayerNorm};
+use smolvlm_nn::{AttentionMask, LayerNorm, Linear};
 
 /// The SigLIP vision encoder (Zhai et al. 2023, arXiv 2303.15343), without its pooling head.
 #[derive(Module, Debug)]
@@ -38,6 +38,23 @@ impl VisionEncoder {
         }
     }
 
+    /// The linear layers with their paths in the encoder.
+    pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let layers = self.layers.iter_mut().enumerate().flat_map(|(index, layer)| {
+            let (attention, mlp) = (&mut layer.self_attn, &mut layer.mlp);
+            let named = [
+                ("self_attn.q_proj", &mut attention.q_proj),
+                ("self_attn.k_proj", &mut attention.k_proj),
+                ("self_attn.v_proj", &mut attention.v_proj),
+                ("self_attn.out_proj", &mut attention.out_proj),
+                ("mlp.fc1", &mut mlp.fc1),
+                ("mlp.fc2", &mut mlp.fc2),
+            ];
+            named.map(|(name, linear)| (format!("layers.{index}.{name}"), linear))
+        });
+        layers.collect()
+    }
+
     /// Encodes each tile independently. With a `mask`, no patch attends to invalid patches, whose own features are
     /// finite but meaningless.
     ///
@@ -54,10 +71,6 @@ impl VisionEncoder {
         mask: Option<&PatchMask>,
         hidden_states: bool,
     ) -> Result<VisionOutput, Error> {
-        #[cfg(feature = "flex")]
-        if let Some(packed) = self.packed() {
-            return crate::packed::forward(self, packed, tiles, mask, hidden_states);
-        }
         let device = tiles.device();
         let mut x = self.embeddings.forward(tiles, mask)?;
         let mask = mask.filter(|mask| !mask.is_full()).map_or(AttentionMask::None, |mask| hide_invalid(mask, &device));
@@ -142,43 +155,6 @@ mod tests {
         // The valid half without padding is the same image at the same resolution.
         let alone = encoder.forward(picture, None, false).unwrap().last_hidden_state;
         assert!(largest_difference(zeros.narrow(1, 0, 8), alone) < 1e-5);
-    }
-
-    #[test]
-    fn packed_formats_may_be_partial_and_mixed() {
-        use burn::module::Param;
-        use smolvlm_kernels::Format;
-        use smolvlm_kernels::cpu::PackedMatrix;
-        use smolvlm_nn::HostValues;
-        use smolvlm_nn::Weight;
-
-        fn packed<const D: usize>(weight: &Weight<D>, format: Format) -> PackedMatrix {
-            let Weight::Tensor(weight) = weight else { panic!("packed twice") };
-            let (shape, values) = (weight.dims(), HostValues::of(weight.val()));
-            let inputs = shape[1..].iter().product();
-            let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
-                out.copy_from_slice(&values[row * inputs..][..inputs]);
-                Ok(())
-            };
-            PackedMatrix::pack(shape[0], inputs, format, row).unwrap()
-        }
-
-        let (mut encoder, tiles) = (encoder(), tiles([2, 3, 16, 16]));
-        // A nonzero bias also reveals a missing product.
-        encoder.embeddings.patch_embedding.bias = Param::from_tensor(Tensor::full([16], 0.5, &Device::flex()));
-        let wanted = encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
-        let run = |encoder: &VisionEncoder| encoder.forward(tiles.clone(), None, false).unwrap().last_hidden_state;
-        // First the patch embedding only, then also a layer in f32, then another one in bf16.
-        let matrix = packed(&encoder.embeddings.patch_embedding.weight, Format::F32);
-        encoder.embeddings.patch_embedding.pack(matrix);
-        assert!(largest_difference(run(&encoder), wanted.clone()) < 1e-4);
-        for (number, format, tolerance) in [(2, Format::F32, 1e-4), (7, Format::Bf16, 0.1)] {
-            let (_, layer) = encoder.linears_mut().remove(number);
-            let matrix = packed(&layer.weight, format);
-            layer.pack(matrix);
-            let difference = largest_difference(run(&encoder), wanted.clone());
-            assert!(difference < tolerance, "{difference}");
-        }
     }
 
     #[test]

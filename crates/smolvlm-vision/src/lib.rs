@@ -4,12 +4,13 @@ mod embeddings;
 mod encoder;
 mod error;
 mod layer;
-#[cfg(feature = "flex")]
 mod packed;
 mod position;
+mod tiles;
 
 pub use embeddings::{PatchEmbedding, VisionEmbeddings};
 pub use encoder::{VisionEncoder, VisionOutput};
 pub use error::Error;
 pub use layer::{EncoderLayer, SelfAttention, VisionMlp};
+pub use packed::{Encoding, PackedEncoder, Workspace};
 pub use position::{PatchMask, position_ids};

@@ -12,9 +12,15 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use smolvlm_checkpoint::{Weights, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_model::{Error, LoadReport, ParameterPath, SmolVlmModel};
+use smolvlm_model::{
+    Error, Format, KeepLogits, LoadReport, ModelInputs, Network, ParameterPath, SmolVlmModel, StepInput, WeightFormat,
+};
 
 pub const SEED: u64 = 42;
+/// The image token of [`config`].
+pub const IMAGE: u32 = 90;
+/// Its vocabulary.
+pub const VOCAB: usize = 96;
 pub const HEAD: &str = "lm_head.weight";
 pub const EMBEDDINGS: &str = "model.text_model.embed_tokens.weight";
 
@@ -42,6 +48,39 @@ pub fn tied() -> ModelConfig {
 
 pub fn model(float: FloatType) -> SmolVlmModel {
     SmolVlmModel::random(&config(), SEED, &Device::flex(), float).unwrap()
+}
+
+pub fn network(format: impl Into<WeightFormat>) -> Network {
+    Network::random(&config(), SEED, &Device::flex(), format).unwrap()
+}
+
+/// The same network in f32 on tensors and on packed weights.
+pub fn networks() -> [Network; 2] {
+    [network(FloatType::F32), network(WeightFormat::Packed(Format::F32))]
+}
+
+/// The logits after each chunk of a prompt of one row, in a new sequence.
+pub fn chunked_logits(network: &Network, inputs: &ModelInputs, chunks: &[usize]) -> Vec<Vec<f32>> {
+    let mut sequences = network.new_sequences(64);
+    let sequence = sequences.add();
+    let (mut rest, mut seen) = (&inputs.input_ids[..], 0);
+    let step = |&len: &usize| {
+        let (tokens, after) = rest.split_at(len);
+        rest = after;
+        let images = tokens.iter().filter(|&&id| id == IMAGE).count();
+        let features = inputs.features.as_ref().filter(|_| images > 0);
+        let features = features.map(|features| features.clone().narrow(0, seen, images));
+        seen += images;
+        let input = StepInput { sequence, tokens, features, logits: KeepLogits::Last };
+        network.step(&mut sequences, &[input]).unwrap()
+    };
+    chunks.iter().map(step).collect()
+}
+
+pub fn assert_close(found: &[f32], wanted: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), wanted.len());
+    let worst = found.iter().zip(wanted).fold(0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst <= tolerance, "off by {worst}");
 }
 
 /// A stored tensor: type, shape, bytes.

@@ -1,0 +1,208 @@
+//! Sequences with a KV cache, which grow, fork and end independently of each other.
+
+mod tensors;
+mod token_key;
+
+pub use token_key::TokenKey;
+
+use crate::inputs::{check_features, check_ids};
+use crate::{Error, KeepLogits, Network};
+use burn::tensor::Tensor;
+use smolvlm_config::ModelConfig;
+use tensors::TensorSequences;
+
+/// A sequence in [`Sequences`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId(pub(crate) u64);
+
+/// New tokens of a sequence.
+#[derive(Debug, Clone)]
+pub struct StepInput<'a> {
+    /// The sequence, which appears once per step.
+    pub sequence: SequenceId,
+    /// The tokens, at least one.
+    pub tokens: &'a [u32],
+    /// Features of the image tokens among them, `[image tokens, hidden]`. Without features, image tokens keep their own
+    /// embedding, as in the reference when the model generates one.
+    pub features: Option<Tensor<2>>,
+    /// Tokens whose logits are computed.
+    pub logits: KeepLogits,
+}
+
+impl<'a> StepInput<'a> {
+    /// Text tokens, of which the logits of the last are computed.
+    pub fn text(sequence: SequenceId, tokens: &'a [u32]) -> Self {
+        Self { sequence, tokens, features: None, logits: KeepLogits::Last }
+    }
+
+    /// Checks ids and features.
+    pub(crate) fn check(&self, config: &ModelConfig) -> Result<(), Error> {
+        if self.tokens.is_empty() {
+            return Err(Error::input("tokens", "a sequence in a step needs at least one token"));
+        }
+        check_ids(self.tokens, 0, config)?;
+        check_features(self.tokens, self.features.as_ref(), config)
+    }
+}
+
+/// The KV cache of any number of sequences. Steps run the new tokens of several sequences together; on packed weights
+/// the results are those of each sequence alone.
+#[derive(Debug)]
+pub struct Sequences {
+    kind: Kind,
+    next: u64,
+    max_kept: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    #[cfg(feature = "flex")]
+    Paged(crate::packed::PagedSequences),
+    Tensors(TensorSequences),
+}
+
+impl Network {
+    /// Storage for sequences of this network. On packed weights all of them hold up to `max_tokens` tokens, each
+    /// rounded up to a multiple of 32; memory is allocated as they grow.
+    pub fn new_sequences(&self, max_tokens: usize) -> Sequences {
+        let kind = match self {
+            #[cfg(feature = "flex")]
+            Self::Packed(model) => Kind::Paged(crate::packed::PagedSequences::new(model, max_tokens)),
+            Self::Tensors(_) => Kind::Tensors(TensorSequences::default()),
+        };
+        Sequences { kind, next: 0, max_kept: usize::MAX }
+    }
+
+    /// Runs new tokens of sequences through the text model. Returns the logits that the inputs request, in their order,
+    /// `[positions, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfPages`], [`Error::UnknownSequence`], [`Error::TokenOutOfRange`], [`Error::ImageTokenMismatch`] and
+    /// [`Error::Input`]; the sequences are unchanged then. [`Error::Device`] and [`Error::OutOfMemory`]; the sequences
+    /// of the step cannot be continued then.
+    pub fn step(&self, sequences: &mut Sequences, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
+        match (self, &mut sequences.kind) {
+            #[cfg(feature = "flex")]
+            (Self::Packed(model), Kind::Paged(sequences)) => {
+                let logits = sequences.step(model, inputs)?;
+                let mut values = Vec::with_capacity(logits.rows() * logits.columns());
+                (0..logits.rows()).for_each(|row| values.extend_from_slice(logits.row(row)));
+                Ok(values)
+            }
+            (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step(model, inputs),
+            #[cfg(feature = "flex")]
+            _ => Err(Error::UnknownSequence),
+        }
+    }
+
+    /// Runs one more text token of each sequence and returns only the argmax of its logits with its value. On a GPU
+    /// only these are read back. For equal logits, the backend decides. If all logits are NaN, the returned logit is
+    /// NaN or negative infinity.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn step_argmax(
+        &self,
+        sequences: &mut Sequences,
+        inputs: &[(SequenceId, u32)],
+    ) -> Result<Vec<(u32, f32)>, Error> {
+        if let (Self::Tensors(model), Kind::Tensors(sequences)) = (self, &mut sequences.kind) {
+            return sequences.step_argmax(model, inputs);
+        }
+        let steps: Vec<StepInput<'_>> =
+            inputs.iter().map(|(sequence, token)| StepInput::text(*sequence, std::slice::from_ref(token))).collect();
+        let logits = self.step(sequences, &steps)?;
+        Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
+    }
+}
+
+/// The first largest logit and its token.
+fn argmax(logits: &[f32]) -> (u32, f32) {
+    logits.iter().zip(0..).fold(
+        (0, f32::NEG_INFINITY),
+        |best, (&logit, token)| {
+            if logit > best.1 { (token, logit) } else { best }
+        },
+    )
+}
+
+impl Sequences {
+    /// Memory is allocated for multiples of this number of tokens.
+    pub const GRANULARITY: usize = 32;
+
+    /// Limits the tokens that are [kept](Self::keep) of removed sequences. Without a limit, only new sequences displace
+    /// them.
+    #[must_use]
+    pub fn with_max_kept(self, max_kept: usize) -> Self {
+        Self { max_kept, ..self }
+    }
+
+    /// Adds an empty sequence.
+    pub fn add(&mut self) -> SequenceId {
+        let id = self.next_id();
+        match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.add(id),
+            Kind::Tensors(_) => {}
+        }
+        id
+    }
+
+    /// Adds a sequence with the tokens of another one. On packed weights they share memory until they differ.
+    pub fn fork(&mut self, source: SequenceId) -> SequenceId {
+        let id = self.next_id();
+        match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.fork(source, id),
+            Kind::Tensors(sequences) => sequences.fork(source, id),
+        }
+        id
+    }
+
+    /// Adds a sequence that starts with tokens of an earlier one, if the memory still holds them: the longest prefix of
+    /// these tokens that was [kept](Self::keep), without the last token. Returns it with the number of its tokens.
+    pub fn resume(&mut self, keys: &[TokenKey]) -> (SequenceId, usize) {
+        let id = self.next_id();
+        let len = match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.resume(id, keys),
+            Kind::Tensors(sequences) => sequences.resume(id, keys),
+        };
+        (id, len)
+    }
+
+    /// Removes a sequence, but keeps its tokens for others to [resume](Self::resume) while there is memory. `keys` are
+    /// those of its tokens.
+    pub fn keep(&mut self, id: SequenceId, keys: &[TokenKey]) {
+        match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.keep(id, keys, self.max_kept),
+            Kind::Tensors(sequences) => sequences.keep(id, keys, self.max_kept),
+        }
+    }
+
+    /// Number of tokens of a sequence.
+    pub fn len(&self, id: SequenceId) -> usize {
+        match &self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.len(id),
+            Kind::Tensors(sequences) => sequences.len(id),
+        }
+    }
+
+    /// Removes a sequence and frees its memory.
+    pub fn remove(&mut self, id: SequenceId) {
+        match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.remove(id),
+            Kind::Tensors(sequences) => sequences.remove(id),
+        }
+    }
+
+    fn next_id(&mut self) -> SequenceId {
+        self.next += 1;
+        SequenceId(self.next)
+    }
+}
