@@ -51,7 +51,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "smolvlm-train",
         &["smolvlm-checkpoint", "smolvlm-config", "smolvlm-files", "smolvlm-nn", "smolvlm-model", "smolvlm-processor"],
     ),
-    ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-train"]),
+    ("smolvlm-server", &["smolvlm"]),
+    ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-server", "smolvlm-train"]),
     ("smolvlm-synth", &[]),
 ];
 

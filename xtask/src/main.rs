@@ -2,6 +2,7 @@
 
 mod arrows;
 mod check;
+mod clients;
 mod decoders;
 mod demo;
 mod examples;
@@ -59,6 +60,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         script_args: Vec<String>,
     },
+    /// Ask a server with the bundled model through the Python packages of OpenAI and Ollama
+    Clients,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Task::Golden { write } => golden::run(write),
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),
+        Task::Clients => clients::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

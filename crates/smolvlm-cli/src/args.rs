@@ -2,11 +2,15 @@
 
 mod model;
 mod sampling;
+#[cfg(feature = "server")]
+mod serve;
 #[cfg(feature = "train")]
 mod train;
 
 pub use model::Model;
 pub use sampling::Sampling;
+#[cfg(feature = "server")]
+pub use serve::Serve;
 #[cfg(feature = "train")]
 pub use train::{Eval, Train};
 
@@ -34,6 +38,9 @@ pub enum Command {
     Chat(Chat),
     /// Answer conversations from a JSON file in batches. Failures are reported on stderr, and the exit code is then 1
     Generate(Generate),
+    /// Answer requests over HTTP, with the APIs of OpenAI and Ollama
+    #[cfg(feature = "server")]
+    Serve(Serve),
     /// Preprocess conversations into model inputs, without loading weights
     Process(Process),
     /// Estimate tiles, tokens and memory of conversations, without loading weights

@@ -10,6 +10,10 @@ pub enum Failure {
     /// Errors of loading or running the model.
     #[error(transparent)]
     Model(#[from] smolvlm::Error),
+    /// Errors of the server.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Server(#[from] smolvlm_server::Error),
     /// Errors of training.
     #[cfg(feature = "train")]
     #[error(transparent)]

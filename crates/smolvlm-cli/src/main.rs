@@ -43,6 +43,8 @@ fn main() -> ExitCode {
         Command::Describe(args) => commands::describe::run(&args),
         Command::Chat(args) => commands::chat::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => commands::serve::run(args),
         Command::Process(args) => commands::process::run(&args),
         Command::Estimate(args) => commands::estimate::run(&args),
         Command::Forward(args) => commands::forward::run(&args),

@@ -11,5 +11,7 @@ pub mod process;
 #[cfg(feature = "flex")]
 pub mod quantize;
 pub mod random;
+#[cfg(feature = "server")]
+pub mod serve;
 #[cfg(feature = "train")]
 pub mod train;

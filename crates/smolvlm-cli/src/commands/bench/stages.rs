@@ -3,7 +3,7 @@
 use super::work::{self, Work};
 use super::{picture, progress};
 use crate::failure::Failure;
-use smolvlm::model::ModelInputs;
+use smolvlm::model::{SequenceId, Sequences, StepInput};
 use smolvlm::processor::{Batch, Media, RenderOptions};
 use smolvlm::{Conversation, Error, ImageSource, Message, SamplingParams, SmolVlm};
 use std::hint::black_box;
@@ -171,35 +171,38 @@ impl<'a> Stages<'a> {
     /// Seconds of the prefill of `tokens` tokens.
     fn prefill(&self, words: &str, tokens: usize) -> Result<Option<f64>, Error> {
         progress(words);
-        let model = self.model.model();
-        let inputs = ModelInputs::text(&self.text(tokens));
+        let (model, ids) = (self.model.model(), self.text(tokens));
+        let mut sequences = model.new_sequences(tokens);
         self.median(|| {
-            black_box(model.prefill(&inputs, &mut model.new_cache(&inputs.padding, tokens))?);
+            let sequence = sequences.add();
+            black_box(model.step(&mut sequences, &[StepInput::text(sequence, &ids)])?);
+            sequences.remove(sequence);
             Ok(())
         })
     }
 
-    /// Seconds of a decode step of `rows` rows.
+    /// Seconds of a decode step of `rows` sequences.
     fn decode(&self, words: &str, rows: usize) -> Result<Option<f64>, Error> {
         progress(words);
-        let model = self.model.model();
-        let ids = self.text(CONTEXT);
-        let inputs = ModelInputs { input_ids: ids.repeat(rows), padding: vec![0; rows], features: None };
-        let steps = self.steps();
-        let mut cache = model.new_cache(&inputs.padding, CONTEXT + steps);
-        self.model.on_threads(|| model.prefill(&inputs, &mut cache))?;
+        let (model, ids, steps) = (self.model.model(), self.text(CONTEXT), self.steps());
+        let room = (CONTEXT + steps).next_multiple_of(Sequences::GRANULARITY);
+        let mut sequences = model.new_sequences((rows + 1) * room);
+        let prompt = sequences.add();
+        self.model.on_threads(|| model.step(&mut sequences, &[StepInput::text(prompt, &ids)]))?;
         let seconds = self.median(|| {
-            cache.truncate(CONTEXT);
-            let mut next = vec![ids[0]; rows];
+            let mut next: Vec<(SequenceId, u32)> = (0..rows).map(|_| (sequences.fork(prompt), ids[0])).collect();
             for _ in 0..steps {
                 // The same calls as in greedy generation.
                 if self.model.device().device.is_cpu() {
-                    black_box(model.decode(&next, &mut cache)?);
+                    let inputs: Vec<StepInput<'_>> =
+                        next.iter().map(|(id, token)| StepInput::text(*id, std::slice::from_ref(token))).collect();
+                    black_box(model.step(&mut sequences, &inputs)?);
                 } else {
-                    let argmax = model.decode_argmax(&next, &mut cache)?;
-                    next = argmax.into_iter().map(|(token, _)| token).collect();
+                    let argmax = model.step_argmax(&mut sequences, &next)?;
+                    next.iter_mut().zip(argmax).for_each(|((_, next), (token, _))| *next = token);
                 }
             }
+            next.into_iter().for_each(|(id, _)| sequences.remove(id));
             Ok(())
         })?;
         Ok(seconds.map(|seconds| seconds / steps as f64))

@@ -1,0 +1,96 @@
+//! The bounded queue in front of the model.
+
+use crate::config::ServerConfig;
+use crate::error::ApiError;
+use crate::metrics::{Level, Metrics};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+const KIB: usize = 1024;
+
+/// Admits a bounded number of requests, and lets a smaller number run at once, in order of arrival.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    /// One permit per request that runs or waits.
+    places: Arc<Semaphore>,
+    /// One permit per request that runs.
+    slots: Arc<Semaphore>,
+    /// One permit per KiB of the bodies of all requests.
+    memory: Arc<Semaphore>,
+}
+
+/// The right to keep a body in memory.
+pub(crate) type Memory = OwnedSemaphorePermit;
+
+/// A place in the queue, which a request takes before its media are decoded.
+#[derive(Debug)]
+pub(crate) struct Place {
+    place: OwnedSemaphorePermit,
+    memory: Memory,
+    slots: Arc<Semaphore>,
+    waiting: Level,
+    running: metrics::Gauge,
+}
+
+/// The right to run.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _slot: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+    _memory: Memory,
+    _running: Level,
+}
+
+/// Gives back what a body of some bytes does not need.
+pub(crate) fn shrink(memory: &mut Memory, bytes: usize) {
+    drop(memory.split(memory.num_permits().saturating_sub(bytes / KIB)));
+}
+
+impl Admission {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        let parallel = config.parallel.clamp(1, Semaphore::MAX_PERMITS / 2);
+        let places = parallel + config.max_queue.min(Semaphore::MAX_PERMITS / 2);
+        let kib = (config.max_body_bytes.max(config.max_bodies_bytes) / KIB + 1).min(u32::MAX as usize);
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self { places: semaphore(places), slots: semaphore(parallel), memory: semaphore(kib) }
+    }
+
+    /// Reserves memory for a body of some bytes, or rejects the request if the bodies of others take too much.
+    pub(crate) fn memory(&self, bytes: usize, metrics: &Metrics) -> Result<Memory, ApiError> {
+        let kib = u32::try_from(bytes / KIB).unwrap_or(u32::MAX);
+        Arc::clone(&self.memory).try_acquire_many_owned(kib).map_err(|_| {
+            metrics.rejected("memory").increment(1);
+            ApiError::queue_full()
+        })
+    }
+
+    /// Takes a place, or rejects the request if the queue is full.
+    pub(crate) fn place(&self, memory: Memory, metrics: &Metrics) -> Result<Place, ApiError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            metrics.rejected("queue_full").increment(1);
+            ApiError::queue_full()
+        })?;
+        let waiting = Level::raise(&metrics.waiting);
+        Ok(Place { place, memory, slots: Arc::clone(&self.slots), waiting, running: metrics.running.clone() })
+    }
+}
+
+impl Place {
+    /// Waits for a slot, until the deadline of the request.
+    pub(crate) async fn slot(self, deadline: Instant) -> Result<Slot, ApiError> {
+        let slot = tokio::time::timeout_at(deadline, self.slots.acquire_owned()).await;
+        drop(self.waiting);
+        match slot {
+            Ok(Ok(slot)) => Ok(Slot {
+                _slot: slot,
+                _place: self.place,
+                _memory: self.memory,
+                _running: Level::raise(&self.running),
+            }),
+            _ => {
+                Err(ApiError::unavailable("the time limit of requests passed in the queue; try again later", "timeout"))
+            }
+        }
+    }
+}

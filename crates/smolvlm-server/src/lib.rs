@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod admission;
+mod answer;
+mod backend;
+mod config;
+mod connections;
+mod error;
+mod generation;
+mod health;
+mod llama;
+mod metrics;
+mod ollama;
+mod openai;
+mod openapi;
+mod request;
+mod router;
+mod security;
+mod server;
+mod state;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Log, ServerConfig};
+pub use error::Error;
+pub use server::{Server, Stop};

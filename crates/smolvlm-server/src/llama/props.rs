@@ -1,0 +1,24 @@
+//! `GET /props`.
+
+use crate::error::ApiError;
+use crate::state::Shared;
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+pub(crate) async fn get(State(app): State<Shared>) -> Result<Json<Value>, ApiError> {
+    let model = app.ready()?;
+    let processor = model.smolvlm.processor();
+    let special = processor.special_tokens();
+    Ok(Json(json!({
+        "default_generation_settings": {"n_ctx": model.context()},
+        "total_slots": app.config.parallel,
+        "model_alias": app.config.model_name,
+        "modalities": {"vision": true, "audio": false, "video": true},
+        "chat_template": processor.template().map_or("", |template| template.source()),
+        "media_marker": special.image(),
+        "bos_token": special.get("bos_token"),
+        "eos_token": special.get("eos_token"),
+        "build_info": concat!("smolvlm ", env!("CARGO_PKG_VERSION")),
+    })))
+}

@@ -1,0 +1,43 @@
+//! `POST /apply-template`, and `POST /chat/completions/input_tokens`: the prompt of a request and its size, without an
+//! answer.
+
+use crate::error::ApiError;
+use crate::llama::blocking;
+use crate::request::body::Admitted;
+use crate::request::fields::Fields;
+use crate::request::messages;
+use crate::state::Shared;
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use smolvlm::processor::RenderOptions;
+
+/// The prompt of messages. Each image and video is one placeholder.
+pub(crate) async fn apply(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
+    let Admitted { model, body, place, .. } = admitted;
+    let conversation = messages::parse(Fields::parse(&body)?.raw("messages"), &app)?;
+    blocking(move || {
+        let _place = place;
+        let prompt = model.smolvlm.processor().render(&conversation, &RenderOptions::answer())?;
+        Ok(Json(json!({"prompt": prompt})))
+    })
+    .await
+}
+
+/// The number of tokens and tiles of messages, from the headers of their images.
+pub(crate) async fn input_tokens(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
+    let Admitted { model, body, place, .. } = admitted;
+    let conversation = messages::parse(Fields::parse(&body)?.raw("messages"), &app)?;
+    blocking(move || {
+        let _place = place;
+        let estimate = model.smolvlm.processor().estimate(&conversation, &RenderOptions::answer())?;
+        Ok(Json(json!({
+            "object": "response.input_tokens",
+            "input_tokens": estimate.prompt_tokens,
+            "image_tokens": estimate.image_tokens,
+            "tiles": estimate.tiles,
+            "tiles_per_medium": estimate.media.iter().map(|medium| medium.tiles()).collect::<Vec<_>>(),
+        })))
+    })
+    .await
+}

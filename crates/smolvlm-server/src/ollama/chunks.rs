@@ -1,0 +1,109 @@
+//! Responses and their parts.
+
+use crate::answer::usage::Totals;
+use crate::error::ApiError;
+use crate::generation::{self, Event, Job};
+use crate::ollama::{body, head};
+use crate::request::params::AnswerParams;
+use crate::state::{Model, Shared};
+use crate::stream::{self, Chunks};
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use smolvlm::Conversation;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The route that answers, which names the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Route {
+    Chat,
+    Generate,
+}
+
+impl Route {
+    /// A part of a response.
+    fn part(self, app: &Shared, text: &str, done: bool) -> Value {
+        let mut part = head(app);
+        match self {
+            Self::Chat => part["message"] = json!({"role": "assistant", "content": text}),
+            Self::Generate => part["response"] = json!(text),
+        }
+        part["done"] = json!(done);
+        part
+    }
+
+    /// The last part, with counts, and times in nanoseconds.
+    fn last(self, app: &Shared, text: &str, finish: &str, totals: &Totals, arrival: Instant) -> Value {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let mut part = self.part(app, text, true);
+        part["done_reason"] = json!(finish);
+        part["total_duration"] = json!(nanoseconds(arrival.elapsed()));
+        part["load_duration"] = json!(0);
+        part["prompt_eval_count"] = json!(totals.prompt_tokens());
+        part["prompt_eval_duration"] = json!(nanoseconds(totals.prompt_time()));
+        part["eval_count"] = json!(totals.completion_tokens());
+        part["eval_duration"] = json!(nanoseconds(totals.decode_time()));
+        part
+    }
+
+    /// The response to a request without a question, which asks for the model to be loaded.
+    pub(super) fn loaded(self, app: &Shared) -> Response {
+        let mut part = self.part(app, "", true);
+        part["done_reason"] = json!("load");
+        Json(part).into_response()
+    }
+}
+
+/// A request that was parsed.
+pub(super) struct Request {
+    pub(super) conversation: Conversation,
+    pub(super) params: AnswerParams,
+    pub(super) stream: bool,
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    route: Route,
+    app: &Shared,
+    model: &Arc<Model>,
+    place: crate::admission::Place,
+    arrival: Instant,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let Request { conversation, params, stream } = request;
+    let job = Job { conversation, params, trims: true };
+    let generation = generation::run(app, model, place, arrival, job).await?;
+    if stream {
+        let chunks = Lines { route, app: Arc::clone(app), arrival, finish: "stop" };
+        return Ok(stream::json_lines(generation, chunks));
+    }
+    let (choices, totals) = generation.complete(1).await?;
+    let choice = choices.into_iter().next().unwrap_or_default();
+    Ok(Json(route.last(app, &choice.text, choice.finish, &totals, arrival)).into_response())
+}
+
+/// Converts events to lines.
+struct Lines {
+    route: Route,
+    app: Shared,
+    arrival: Instant,
+    finish: &'static str,
+}
+
+impl Chunks for Lines {
+    fn chunks(&mut self, event: Event) -> Vec<String> {
+        let line = match event {
+            Event::Started => return Vec::new(),
+            Event::Text { text, .. } => self.route.part(&self.app, &text, false),
+            Event::Finished { finish, .. } => {
+                self.finish = finish;
+                return Vec::new();
+            }
+            Event::Done(totals) => self.route.last(&self.app, "", self.finish, &totals, self.arrival),
+            Event::Failed(error) => body(&error),
+        };
+        vec![line.to_string()]
+    }
+}

@@ -1,0 +1,57 @@
+//! The fields that chat and generate requests share.
+
+use crate::error::ApiError;
+use crate::request::fields::Fields;
+use crate::request::number;
+use crate::request::params::{self, AnswerParams};
+use crate::state::{App, Model};
+use serde_json::Value;
+use smolvlm::{ImageSource, Message};
+
+/// Takes the fields that chat and generate requests share: parameters, and whether to stream.
+pub(super) fn parse(fields: &mut Fields<'_>, app: &App, model: &Model) -> Result<(AnswerParams, bool), ApiError> {
+    reject_unsupported(fields)?;
+    let mut answer = AnswerParams::default(app, model);
+    let mut options = fields.object("options", "options.")?;
+    params::sample(&mut answer.sampling, &mut options)?;
+    if let Some(penalty) = options.float(&number::REPEAT_PENALTY)? {
+        answer.sampling.repetition_penalty = penalty as f32;
+    }
+    match options.float(&number::NUM_PREDICT)? {
+        None => {}
+        Some(0.0) => return Err(options.invalid("num_predict", "is 0; it must be at least 1, or -1 for no limit")),
+        // -1 is no limit, -2 fills the context.
+        Some(count) if count < 0.0 => answer.sampling = answer.sampling.max_new_tokens(model.context()),
+        Some(count) => answer.sampling = answer.sampling.max_new_tokens(count as usize),
+    }
+    let stop = params::stop(&mut options)?;
+    answer.set_stop(stop);
+    Ok((answer, fields.flag("stream")?.unwrap_or(true)))
+}
+
+fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
+    let format: Option<Value> = fields.take("format", "a JSON schema")?;
+    if format.is_some_and(|format| format != "") {
+        return Err(ApiError::unsupported("format", "is not supported by this server yet; leave it out"));
+    }
+    for name in ["tools", "template", "suffix", "raw", "context"] {
+        let value: Option<Value> = fields.take(name, "absent")?;
+        let is_set = value.is_some_and(|value| match value {
+            Value::Bool(flag) => flag,
+            Value::String(text) => !text.is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        });
+        if is_set {
+            return Err(ApiError::unsupported(name, "is not supported by this server; leave it out"));
+        }
+    }
+    Ok(())
+}
+
+/// A message with images before its text, as Ollama orders them.
+pub(super) fn message(role: &str, text: String, images: Vec<String>) -> Message {
+    let message =
+        images.into_iter().fold(Message::new(role), |message, image| message.image(ImageSource::Base64(image)));
+    if text.is_empty() && !message.content.is_empty() { message } else { message.text(text) }
+}

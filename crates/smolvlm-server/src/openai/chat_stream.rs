@@ -1,0 +1,75 @@
+//! The chunks of streamed chat responses.
+
+use crate::generation::Event;
+use crate::openai::Head;
+use crate::openai::chat::logprobs;
+use crate::stream::Chunks;
+use serde_json::{Value, json};
+
+/// Converts events to chunks.
+pub(crate) struct ChatChunks {
+    head: Head,
+    include_usage: bool,
+    has_logprobs: bool,
+    /// The answer whose first chunk was sent.
+    started: Option<usize>,
+}
+
+impl ChatChunks {
+    pub(crate) fn new(head: Head, include_usage: bool, has_logprobs: bool) -> Self {
+        Self { head, include_usage, has_logprobs, started: None }
+    }
+
+    /// The first chunk of an answer.
+    fn start(&mut self, index: usize) -> Vec<String> {
+        if self.started == Some(index) {
+            return Vec::new();
+        }
+        self.started = Some(index);
+        vec![self.chunk(index, json!({"role": "assistant", "content": null}), Value::Null, None)]
+    }
+
+    fn chunk(&self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>) -> String {
+        let choice = json!({"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish});
+        self.envelope(json!([choice])).to_string()
+    }
+
+    fn envelope(&self, choices: Value) -> Value {
+        let mut chunk = self.head.object("chat.completion.chunk", choices);
+        if self.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+}
+
+impl Chunks for ChatChunks {
+    fn chunks(&mut self, event: Event) -> Vec<String> {
+        match event {
+            Event::Started => Vec::new(),
+            Event::Text { index, text, tokens } => {
+                let mut chunks = self.start(index);
+                let logprobs = if self.has_logprobs { logprobs(&tokens) } else { Value::Null };
+                chunks.push(self.chunk(index, json!({"content": text}), logprobs, None));
+                chunks
+            }
+            Event::Finished { index, finish } => {
+                let mut chunks = self.start(index);
+                chunks.push(self.chunk(index, json!({}), Value::Null, Some(finish)));
+                chunks
+            }
+            Event::Done(totals) => {
+                let mut chunks = Vec::new();
+                if self.include_usage {
+                    let mut last = self.envelope(json!([]));
+                    last["usage"] = totals.usage();
+                    last["timings"] = totals.timings();
+                    chunks.push(last.to_string());
+                }
+                chunks.push("[DONE]".to_owned());
+                chunks
+            }
+            Event::Failed(error) => vec![error.body().to_string()],
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Schemas of requests and errors.
+
+use crate::request::messages::ROLES;
+use crate::request::number::{self, Number};
+use serde_json::{Map, Value, json};
+
+/// Numbers that chat and text completions share.
+const SAMPLING: &[Number] = &[
+    number::MAX_COMPLETION_TOKENS,
+    number::MAX_TOKENS_OLD,
+    number::MIN_TOKENS,
+    number::CHOICES,
+    number::TEMPERATURE,
+    number::TOP_P,
+    number::TOP_K,
+    number::MIN_P,
+    number::REPETITION_PENALTY,
+];
+
+const OLLAMA: &[Number] =
+    &[number::TEMPERATURE, number::TOP_P, number::TOP_K, number::MIN_P, number::REPEAT_PENALTY, number::NUM_PREDICT];
+
+/// All schemas by name.
+pub(super) fn all() -> Value {
+    let text = json!({"type": "string"});
+    let frame = json!({"type": "string", "minLength": 1});
+    let flag = json!({"type": ["boolean", "null"]});
+    let messages = reference("Messages");
+    json!({
+        "Error": error(json!({
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": text,
+                "type": text,
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+                "n_prompt_tokens": {"type": "integer"},
+                "n_ctx": {"type": "integer"},
+            },
+        })),
+        "AnyError": error(json!({})),
+        "Messages": {"type": "array", "minItems": 1, "items": reference("Message")},
+        "Message": {
+            "type": "object",
+            "required": ["role", "content"],
+            "properties": {
+                "role": {"enum": ROLES},
+                "content": {"anyOf": [text, {"type": "array", "minItems": 1, "items": reference("Part")}]},
+            },
+        },
+        "Part": {"anyOf": [
+            part("text", json!({"text": text})),
+            part("image_url", json!({"image_url": url()})),
+            part("input_image", json!({"image_url": url()})),
+            part("video", json!({"video": {"type": "array", "minItems": 1, "items": frame}})),
+        ]},
+        "ChatRequest": object(&["messages"], completion(json!({
+            "messages": messages,
+            "logprobs": flag,
+            "top_logprobs": range(&number::TOP_LOGPROBS),
+            "response_format": {
+                "type": ["object", "null"],
+                "required": ["type"],
+                "properties": {"type": {"enum": ["text"]}},
+            },
+            "tools": {"type": ["array", "null"], "maxItems": 0},
+            "tool_choice": {"enum": ["none", "auto", null]},
+        }))),
+        "CompletionRequest": object(&["prompt"], completion(json!({
+            "prompt": {"anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": 1}]},
+            "logprobs": range(&number::LOGPROBS),
+        }))),
+        "MessagesRequest": object(&["messages"], json!({"messages": messages})),
+        "TokenizeRequest": object(&["content"], json!({"content": text, "add_special": flag, "with_pieces": flag})),
+        "DetokenizeRequest": object(&["tokens"], json!({
+            "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        })),
+        "OllamaChatRequest": object(&[], json!({
+            "messages": {"type": ["array", "null"], "items": {
+                "type": "object",
+                "required": ["role"],
+                "properties": {"role": {"enum": ROLES}, "content": text, "images": images()},
+            }},
+            "stream": flag,
+            "options": reference("OllamaOptions"),
+        })),
+        "OllamaGenerateRequest": object(&[], json!({
+            "prompt": {"type": ["string", "null"]},
+            "system": {"type": ["string", "null"]},
+            "images": images(),
+            "stream": flag,
+            "options": reference("OllamaOptions"),
+        })),
+        "OllamaShowRequest": object(&[], json!({"model": {}})),
+        "OllamaOptions": {"type": ["object", "null"], "properties": with(numbers(OLLAMA), json!({
+            "seed": {"type": ["integer", "null"]},
+            "stop": stop(),
+        }))},
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn error(error: Value) -> Value {
+    json!({"type": "object", "required": ["error"], "properties": {"error": error}})
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// The fields of a completion besides its own.
+fn completion(own: Value) -> Value {
+    let flag = json!({"type": ["boolean", "null"]});
+    let shared = json!({
+        "model": {},
+        // Accepted, because clients send their defaults.
+        "frequency_penalty": {"enum": [0, null]},
+        "presence_penalty": {"enum": [0, null]},
+        "seed": {"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX},
+        "stop": stop(),
+        "logit_bias": {
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": "^[0-9]{1,5}$"},
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        },
+        "skip_special_tokens": flag,
+        "ignore_eos": flag,
+        "stream": flag,
+        "stream_options": {"type": ["object", "null"], "properties": {"include_usage": flag}},
+    });
+    with(with(numbers(SAMPLING), shared), own)
+}
+
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
+
+fn numbers(numbers: &[Number]) -> Value {
+    numbers.iter().map(|number| (number.name.to_owned(), range(number))).collect::<Map<_, _>>().into()
+}
+
+fn range(number: &Number) -> Value {
+    let kind = if number.integer { "integer" } else { "number" };
+    json!({"type": [kind, "null"], "minimum": number.min, "maximum": number.max})
+}
+
+fn stop() -> Value {
+    let text = json!({"type": "string", "maxLength": 256});
+    json!({"anyOf": [text, {"type": "array", "items": text, "maxItems": 16}, {"type": "null"}]})
+}
+
+fn url() -> Value {
+    let url = json!({"type": "string", "minLength": 1});
+    let detail = json!({"type": "string"});
+    json!({"anyOf": [url, object(&["url"], json!({"url": url, "detail": detail}))]})
+}
+
+fn part(kind: &str, mut fields: Value) -> Value {
+    let names: Vec<String> = fields.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    fields["type"] = json!({"const": kind});
+    let mut part = json!({"type": "object", "properties": fields});
+    part["required"] = json!([&names[..], &["type".to_owned()]].concat());
+    part
+}
+
+/// Images of Ollama, in base64.
+fn images() -> Value {
+    json!({"type": ["array", "null"], "items": {"type": "string", "contentEncoding": "base64"}})
+}

@@ -1,0 +1,49 @@
+//! The messages of chat requests.
+
+use crate::error::ApiError;
+use crate::state::App;
+use serde_json::value::RawValue;
+use smolvlm::{Content, Conversation, VideoSource};
+
+/// Roles of messages. The template prints roles, so that others could imitate parts of a prompt.
+pub(crate) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+/// Parses messages in JSON, and checks them against the media policy without opening anything.
+pub(crate) fn parse(messages: Option<&RawValue>, app: &App) -> Result<Conversation, ApiError> {
+    let Some(messages) = messages else {
+        return Err(ApiError::param("messages", "is missing; it must be a list of messages"));
+    };
+    let mut conversation = Conversation::from_json(messages.get())?;
+    for (index, message) in conversation.messages.iter_mut().enumerate() {
+        if !ROLES.contains(&message.role.as_str()) {
+            let param = format!("messages[{index}].role");
+            return Err(ApiError::param(&param, format!("must be one of {}", ROLES.join(", "))));
+        }
+        if message.role == "developer" {
+            "system".clone_into(&mut message.role);
+        }
+        // Names and tool calls, which this model's template does not use.
+        message.extra.clear();
+    }
+    check(&conversation, app)?;
+    Ok(conversation)
+}
+
+/// Checks the media of a conversation against the policy, without opening anything.
+pub(crate) fn check(conversation: &Conversation, app: &App) -> Result<(), ApiError> {
+    app.config.media.check(conversation)?;
+    if app.config.videos {
+        return Ok(());
+    }
+    for (index, message) in conversation.messages.iter().enumerate() {
+        let file =
+            |content: &Content| matches!(content, Content::Video(video) if !matches!(video, VideoSource::Frames(_)));
+        if let Some(item) = message.content.iter().position(file) {
+            let param = format!("messages[{index}].content[{item}]");
+            let problem =
+                "is a video file; this server accepts videos only as a list of frames (\"video\": [image, ...])";
+            return Err(ApiError::unsupported(&param, problem));
+        }
+    }
+    Ok(())
+}

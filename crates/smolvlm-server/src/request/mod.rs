@@ -1,0 +1,7 @@
+//! Reading and validation of requests.
+
+pub(crate) mod body;
+pub(crate) mod fields;
+pub(crate) mod messages;
+pub(crate) mod number;
+pub(crate) mod params;

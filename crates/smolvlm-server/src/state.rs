@@ -1,0 +1,107 @@
+//! What all handlers share.
+
+use crate::admission::Admission;
+use crate::backend::Backend;
+use crate::config::ServerConfig;
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::security::Keys;
+use smolvlm::SmolVlm;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+pub(crate) type Shared = Arc<App>;
+
+/// The state of a server.
+pub(crate) struct App {
+    pub(crate) config: ServerConfig,
+    pub(crate) keys: Keys,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Metrics,
+    /// Set to end all generations.
+    pub(crate) abort: watch::Sender<bool>,
+    model: OnceLock<Arc<Model>>,
+    draining: AtomicBool,
+    ids: RandomState,
+    requests: AtomicU64,
+}
+
+/// The model that is served.
+pub(crate) struct Model {
+    pub(crate) backend: Box<dyn Backend>,
+    /// For everything but generation.
+    pub(crate) smolvlm: SmolVlm,
+    /// Time of loading in seconds since 1970.
+    pub(crate) created: u64,
+}
+
+impl App {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        Self {
+            keys: Keys::new(&config.api_keys),
+            admission: Admission::new(&config),
+            metrics: Metrics::new(),
+            abort: watch::Sender::new(false),
+            model: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            ids: RandomState::new(),
+            requests: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// Sets the model, once.
+    pub(crate) fn set_model(&self, model: Model) {
+        let _ = self.model.set(Arc::new(model));
+    }
+
+    pub(crate) fn model(&self) -> Option<Arc<Model>> {
+        self.model.get().cloned()
+    }
+
+    /// The model, unless it is still loading or the server is stopping.
+    pub(crate) fn ready(&self) -> Result<Arc<Model>, ApiError> {
+        if self.is_draining() {
+            return Err(ApiError::unavailable("the server is stopping", "draining"));
+        }
+        self.model().ok_or_else(|| ApiError::unavailable("the model is loading", "loading"))
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// A new id for a response.
+    pub(crate) fn new_id(&self, prefix: &str) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}-{:016x}{number:08x}", self.ids.hash_one(number))
+    }
+}
+
+impl Model {
+    pub(crate) fn new(smolvlm: SmolVlm) -> Self {
+        Self { backend: Box::new(smolvlm.clone()), smolvlm, created: unix_time() }
+    }
+
+    /// Maximum number of tokens of prompt and answer.
+    pub(crate) fn context(&self) -> usize {
+        self.smolvlm.config().text.max_position_embeddings
+    }
+
+    /// Number of tokens that the model can generate.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.smolvlm.config().text.vocab_size
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
