@@ -102,7 +102,7 @@ fn adapters_apply_to_tensors_as_to_packed_weights() {
         let inputs = ModelInputs::text(&batch.input_ids);
         let mut cache = model.new_cache(&inputs.padding, batch.len);
         let output = model.forward(&inputs, &mut cache, ForwardOptions::default()).unwrap();
-        let found = HostTensor::read(output.logits).unwrap().data;
+        let found = HostTensor::read(output.logits.unwrap()).unwrap().data;
         let error = relative_error(&found, &floats(&answer["logits"]));
         assert!(error <= TOLERANCE, "{name}: logits are off by {error} of the largest");
     }

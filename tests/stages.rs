@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
 use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
-use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, SmolVlmModel, WeightFormat};
+use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, StepInput, WeightFormat};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, Golden, Trials, cases_of_all_checkpoints, checkpoints, tensor_rows};
 
@@ -26,10 +26,10 @@ const ACTIVATIONS_COSINE: f64 = 0.99;
 /// Lowest cosine of image features in bf16 and 8 bits; the lowest measured is 0.9999.
 const FEATURES_COSINE: f64 = 0.999;
 
-fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> SmolVlmModel {
+fn load(checkpoint: &Checkpoint, format: impl Into<WeightFormat>) -> Network {
     let config = ModelConfig::from_directory(&checkpoint.model()).unwrap();
     let weights = Weights::open(checkpoint.model()).unwrap();
-    let (model, report) = SmolVlmModel::load(&config, &weights, &Device::flex(), format).unwrap();
+    let (model, report) = Network::load(&config, &weights, &Device::flex(), format).unwrap();
     // Old exports contain a buffer that models no longer use.
     let obsolete = |name: &String| name.ends_with("embeddings.position_ids");
     assert!(report.unexpected.iter().all(obsolete), "{}: {:?}", checkpoint.name, report.unexpected);
@@ -84,14 +84,13 @@ fn vision_encoder_and_connector(checkpoint: &Checkpoint, case: &Case) {
 }
 
 /// Returns the reference's prompt and image features as inputs of the model.
-fn inputs(case: &Case, golden: &Golden, model: &SmolVlmModel) -> ModelInputs {
+fn inputs(case: &Case, golden: &Golden) -> ModelInputs {
     let grid = |key: &str| -> Vec<Vec<u32>> { serde_json::from_value(case.expected[key].clone()).unwrap() };
     let zeros = |row: &Vec<u32>| row.iter().filter(|&&bit| bit == 0).count();
     let features = golden.has("connector_out").then(|| {
         let wanted = golden.floats("connector_out");
         let shape = [wanted.shape[0] * wanted.shape[1], wanted.shape[2]];
-        let dtype = model.text.norm.weight.val().dtype();
-        Tensor::<2>::from_data(TensorData::new(wanted.data, shape), (&Device::flex(), DType::F32)).cast(dtype)
+        Tensor::<2>::from_data(TensorData::new(wanted.data, shape), (&Device::flex(), DType::F32))
     });
     ModelInputs {
         input_ids: grid("input_ids").concat(),
@@ -104,16 +103,9 @@ fn text_model_and_logits(checkpoint: &Checkpoint, case: &Case) {
     let golden = Golden::new(case);
     for format in EXACT {
         let model = load(checkpoint, format);
-        let inputs = inputs(case, &golden, &model);
-        let mut cache = model.new_cache(&inputs.padding, inputs.len());
-        let positions: Vec<usize> = (0..inputs.padding.len())
-            .flat_map(|row| (0..inputs.len()).map(move |index| (row, index)))
-            .map(|(row, index)| cache.position(row, index))
-            .collect();
-        assert_eq!(positions, golden.integers("position_ids"), "{}", case.name);
-
+        let inputs = inputs(case, &golden);
         let options = ForwardOptions { logits: KeepLogits::All, hidden_states: true };
-        let output = model.forward(&inputs, &mut cache, options).unwrap();
+        let output = model.forward(&inputs, options).unwrap();
         let chosen = golden.integers("positions");
         let state = |index: usize| tensor_rows(read(output.hidden_states[index].clone()), &chosen);
         golden.assert_close(TOLERANCE, "inputs_embeds", &state(0));
@@ -122,7 +114,7 @@ fn text_model_and_logits(checkpoint: &Checkpoint, case: &Case) {
         golden.assert_close(
             TOLERANCE,
             "logits",
-            &tensor_rows(read(output.logits), &golden.integers("logit_positions")),
+            &tensor_rows(read(output.logits.unwrap()), &golden.integers("logit_positions")),
         );
     }
 }
@@ -137,11 +129,10 @@ fn compare(found: &[f32], wanted: &[f32]) -> (f64, f64) {
 }
 
 /// Returns the logits of a case at the positions stored in its golden, computed from the reference's image features.
-fn golden_logits(model: &SmolVlmModel, case: &Case, golden: &Golden) -> Vec<f32> {
-    let inputs = inputs(case, golden, model);
-    let mut cache = model.new_cache(&inputs.padding, inputs.len());
+fn golden_logits(model: &Network, case: &Case, golden: &Golden) -> Vec<f32> {
+    let inputs = inputs(case, golden);
     let options = ForwardOptions { logits: KeepLogits::All, hidden_states: false };
-    let logits = read(model.forward(&inputs, &mut cache, options).unwrap().logits);
+    let logits = read(model.forward(&inputs, options).unwrap().logits.unwrap());
     tensor_rows(logits, &golden.integers("logit_positions")).data
 }
 
@@ -192,15 +183,16 @@ fn quantized_checkpoint_equals_quantization_at_load_time(checkpoint: &Checkpoint
         assert_eq!(loaded.format(), WeightFormat::Packed(format), "{}", checkpoint.name);
         assert!(loaded.load_report().unexpected.is_empty(), "{}", checkpoint.name);
         let direct = load(checkpoint, WeightFormat::Packed(format));
-        let prompt = ModelInputs::text(&[1, 5, 9, 3]);
         let tile: Vec<f32> = {
             let edge = loaded.config().vision.image_size;
             (0..3 * edge * edge).map(|i| (i % 255) as f32 / 127.5 - 1.0).collect()
         };
-        let run = |model: &SmolVlmModel| {
+        let run = |model: &Network| {
             let edge = loaded.config().vision.image_size;
             let features = read(model.image_features(&[&tile], edge, 1, false).unwrap().unwrap().features).data;
-            (features, model.prefill(&prompt, &mut model.new_cache(&[0], 4)).unwrap())
+            let mut sequences = model.new_sequences(4);
+            let prompt = StepInput::text(sequences.add(), &[1, 5, 9, 3]);
+            (features, model.step(&mut sequences, &[prompt]).unwrap())
         };
         assert_eq!(run(loaded.model()), run(&direct), "{} {format:?}", checkpoint.name);
         // Loaded in another format, it has the dequantized values.
@@ -215,7 +207,7 @@ fn tokens_without_a_cache(checkpoint: &Checkpoint, case: &Case) {
     let golden = Golden::new(case);
     for format in EXACT {
         let model = load(checkpoint, format);
-        let inputs = inputs(case, &golden, &model);
+        let inputs = inputs(case, &golden);
         if inputs.padding.len() > 1 {
             return;
         }
@@ -226,12 +218,11 @@ fn tokens_without_a_cache(checkpoint: &Checkpoint, case: &Case) {
 }
 
 /// Generates greedy tokens with a full forward pass for each.
-fn without_cache(model: &SmolVlmModel, prompt: &ModelInputs, count: usize) -> Vec<u32> {
+fn without_cache(model: &Network, prompt: &ModelInputs, count: usize) -> Vec<u32> {
     let mut inputs = prompt.clone();
     let start = inputs.input_ids.len();
     for _ in 0..count {
-        let mut cache = model.new_cache(&inputs.padding, inputs.len());
-        let logits = model.prefill(&inputs, &mut cache).unwrap();
+        let logits = read(model.forward(&inputs, ForwardOptions::default()).unwrap().logits.unwrap()).data;
         let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a))).unwrap();
         inputs.input_ids.push(best as u32);
     }

@@ -1,8 +1,8 @@
 //! `cargo xtask check`: format, spelling, dependencies between crates, packages, clippy, rustdoc.
 
 use crate::arrows;
-use crate::features::{OTHER_BACKENDS, clippy_without_downloads};
-use crate::process::{cargo, execute, features, python_environment, root, succeeds};
+use crate::features::{WITHOUT_DOWNLOADS, every_backend};
+use crate::process::{cargo, execute, execute_with, python_environment, root, succeeds};
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {
@@ -10,13 +10,20 @@ pub fn run() -> Result<(), String> {
     spelling()?;
     arrows::check()?;
     package()?;
-    let features = features().join(" ");
-    cargo(&format!("clippy --workspace --all-targets --quiet {features} -- --deny warnings"))?;
     // Without FFmpeg's libraries; the crates below Burn are quick to build.
     cargo("clippy --package smolvlm-video --package smolvlm-processor --quiet -- --deny warnings")?;
-    clippy_without_downloads("smolvlm", &format!("--features {}", OTHER_BACKENDS.join(",")))?;
-    // Unlike the variable RUSTDOCFLAGS, this does not rebuild dependencies.
-    cargo(&format!("--config build.rustdocflags=[\"--deny=warnings\"] doc --workspace --no-deps --quiet {features}"))
+    // One set of features for clippy and rustdoc, so that Burn is checked once. Unlike the variable RUSTDOCFLAGS, the
+    // option does not rebuild dependencies.
+    let features = every_backend();
+    for words in [
+        format!("clippy --workspace --all-targets --quiet --features {features} -- --deny warnings"),
+        format!(
+            "--config build.rustdocflags=[\"--deny=warnings\"] doc --workspace --no-deps --quiet --features {features}"
+        ),
+    ] {
+        execute_with(&WITHOUT_DOWNLOADS, "cargo", words.split_whitespace())?;
+    }
+    Ok(())
 }
 
 /// Spelling, with the program `typos`, which its Python package contains.

@@ -1,15 +1,15 @@
 //! `cargo xtask features`: every cargo feature alone.
 
-use crate::process::execute_with;
+use crate::process::{execute_with, features};
 
 /// Backends that the build of the tests lacks: those of other systems and those whose build scripts download a
 /// compiler.
-pub const OTHER_BACKENDS: &[&str] =
+const OTHER_BACKENDS: &[&str] =
     &["cuda", "cubecl-cpu", "vulkan", "metal", "webgpu", "fusion", "persistence", "autotune"];
 
 /// Features of the command that enable something by themselves. `video` needs FFmpeg's libraries and is part of the
 /// tests' build where they are installed.
-const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "train"];
+const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "server", "train"];
 
 /// Features that only the crate `smolvlm` has.
 const LIBRARY_ONLY: &[&str] = &["fusion", "persistence", "autotune"];
@@ -23,9 +23,17 @@ pub fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Clippy on one package. The build script of CubeCL's compiler believes to build documentation, for which it downloads
-/// nothing; that is enough to check types.
-pub fn clippy_without_downloads(package: &str, features: &str) -> Result<(), String> {
+/// The features of the tests' build and the other backends, for checks of types.
+pub fn every_backend() -> String {
+    let other = OTHER_BACKENDS.iter().map(|backend| format!("smolvlm/{backend}"));
+    features().into_iter().skip(1).chain(other).collect::<Vec<String>>().join(",")
+}
+
+/// The build script of CubeCL's compiler believes to build documentation, for which it downloads nothing; that is
+/// enough to check types.
+pub const WITHOUT_DOWNLOADS: [(&str, &str); 1] = [("DOCS_RS", "1")];
+
+fn clippy_without_downloads(package: &str, features: &str) -> Result<(), String> {
     let words = format!("clippy --package {package} --quiet {features} -- --deny warnings");
-    execute_with(&[("DOCS_RS", "1")], "cargo", words.split_whitespace())
+    execute_with(&WITHOUT_DOWNLOADS, "cargo", words.split_whitespace())
 }

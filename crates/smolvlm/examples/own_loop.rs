@@ -1,7 +1,7 @@
 //! A generation loop of one's own on the layers below the facade, which takes the most likely token:
 //! `cargo run -p smolvlm --example own_loop --features demo`.
 
-use smolvlm::model::{Error as ModelError, ModelInputs};
+use smolvlm::model::{Error as ModelError, KeepLogits, StepInput};
 use smolvlm::processor::{Media, RenderOptions};
 use smolvlm::{Error, Message, Options, SmolVlm, Source};
 
@@ -16,13 +16,15 @@ fn main() -> Result<(), Error> {
     let tokens = model.on_threads(|| -> Result<Vec<u32>, ModelError> {
         let pixels: Vec<&[f32]> = batch.all_media().map(Media::pixels).collect();
         let images = network.image_features(&pixels, batch.edge, 1, false)?;
-        let inputs = ModelInputs {
-            input_ids: batch.input_ids.clone(),
-            padding: vec![0],
+        let mut sequences = network.new_sequences(batch.len + 64);
+        let sequence = sequences.add();
+        let prompt = StepInput {
+            sequence,
+            tokens: &batch.input_ids,
             features: images.map(|images| images.features),
+            logits: KeepLogits::Last,
         };
-        let mut cache = network.new_cache(&inputs.padding, batch.len + 64);
-        let mut logits = network.prefill(&inputs, &mut cache)?;
+        let mut logits = network.step(&mut sequences, &[prompt])?;
         let mut tokens = Vec::new();
         while tokens.len() < 64 {
             let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or_default() as u32;
@@ -30,7 +32,7 @@ fn main() -> Result<(), Error> {
             if end_tokens.contains(&best) {
                 break;
             }
-            logits = network.decode(&[best], &mut cache)?;
+            logits = network.step(&mut sequences, &[StepInput::text(sequence, &[best])])?;
         }
         Ok(tokens)
     })?;

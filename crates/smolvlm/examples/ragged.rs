@@ -8,8 +8,14 @@ const NEW_TOKENS: usize = 64;
 
 fn main() -> Result<(), Error> {
     let threads = std::env::args().nth(1).and_then(|threads| threads.parse().ok());
-    // No feature cache, so that both runs encode every image.
-    let options = Options { threads, image_splitting: Some(false), feature_cache_bytes: 0, ..Options::default() };
+    // Without caches, so that both runs do all work.
+    let options = Options {
+        threads,
+        image_splitting: Some(false),
+        feature_cache_bytes: 0,
+        prefix_cache_bytes: 0,
+        ..Options::default()
+    };
     let model = SmolVlm::load(Source::random(Preset::Smol256M), options)?;
     let params = SamplingParams::greedy().max_new_tokens(NEW_TOKENS).eos_token_ids([u32::MAX]);
 

@@ -17,6 +17,18 @@ pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequenc
     cache_bytes(config, format, tokens).saturating_add(logits).saturating_mul(sequences as u64)
 }
 
+/// Tokens whose keys and values all requests together may hold: what fits half of the free memory, at most that of 64
+/// full contexts, and at least one.
+pub(crate) fn kv_tokens(config: &ModelConfig, format: WeightFormat, device: Device) -> usize {
+    let context = config.text.max_position_embeddings;
+    if !device.is_cpu() {
+        return usize::MAX;
+    }
+    let per_token = cache_bytes(config, format, 1).max(1);
+    let fits = crate::device::free_main_memory().map_or(u64::MAX, |free| free / 2 / per_token);
+    usize::try_from(fits).unwrap_or(usize::MAX).clamp(context, context.saturating_mul(64))
+}
+
 impl SmolVlm {
     /// Rejects prompts that leave no room for an answer, and sequences that do not fit into memory.
     pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
@@ -30,7 +42,7 @@ impl SmolVlm {
             longest = longest.max(prompt);
             new_tokens = new_tokens.max(params.limit(prompt).unwrap_or(1).min(context - prompt));
         }
-        // Shorter prompts are padded, so every sequence has this length.
+        // An upper bound: shorter prompts need less.
         let tokens = longest.saturating_add(new_tokens);
         let texts = params.num_beams.max(params.num_return_sequences);
         let sequences = prepared.rows().saturating_mul(texts);
@@ -48,7 +60,9 @@ impl SmolVlm {
     fn free_memory(&self) -> Option<u64> {
         let info = self.device();
         if info.device.is_cpu() {
-            return crate::device::free_main_memory();
+            // The engine keeps memory that it has used once, and reserves it request by request.
+            let engine = cache_bytes(&self.loaded.config, self.format(), self.loaded.kv_tokens);
+            return crate::device::free_main_memory().map(|free| free.max(engine));
         }
         let before = info.free.or(info.memory)?;
         Some(before.saturating_sub(weights(&self.loaded.config, self.format())))

@@ -1,8 +1,8 @@
 //! Multi-turn conversations.
 
+use crate::engine::{Answer, Ticket, Update};
 use crate::features::{MediaFeatures, missing_features};
-use crate::prefix::CachedPrefix;
-use crate::run::Run;
+use crate::submit::{Prepared, submit_prepared};
 use crate::{Cancel, Error, Event, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
@@ -10,16 +10,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// A multi-turn conversation. Control tokens in messages and answers are treated as plain text
-/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). The KV cache and the image features
-/// are kept, so that a new turn only costs its own images and tokens. Answers are the same as for the whole
-/// conversation without caching.
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). Image features are kept, and so are keys
+/// and values while there is memory, so that a new turn only costs its own images and tokens. Answers are the same as for
+/// the whole conversation without caching.
 pub struct Chat {
     model: SmolVlm,
     history: Conversation,
     /// Images and videos of the history in the last prompt, by message and item.
     encoded: BTreeMap<MediaPosition, EncodedMedia>,
-    /// The KV cache of the last prompt and its answer.
-    cached: Option<CachedPrefix>,
     reuses_cache: bool,
 }
 
@@ -34,7 +32,7 @@ struct EncodedMedia {
 
 impl Chat {
     pub(crate) fn new(model: SmolVlm, history: Conversation) -> Self {
-        Self { model, history, encoded: BTreeMap::new(), cached: None, reuses_cache: true }
+        Self { model, history, encoded: BTreeMap::new(), reuses_cache: true }
     }
 
     /// Whether later turns reuse the cache of earlier ones. On by default; does not change the answers.
@@ -43,7 +41,6 @@ impl Chat {
         self.reuses_cache = reuse;
         if !reuse {
             self.encoded.clear();
-            self.cached = None;
         }
         self
     }
@@ -108,10 +105,10 @@ impl Chat {
         let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
+        let prepared = Prepared { batch, known, process: clock.elapsed(), reuses_cache: self.reuses_cache };
         let cancel = Cancel::new();
-        let run = Run::from_batch(model.clone(), batch, known, params, cancel.clone(), clock.elapsed())?;
-        let run = run.resume_from(self.cached.take());
-        Ok(ChatStream { chat: self, message: Some(message), plans, run: Some(run), cancel })
+        let ticket = submit_prepared(model, prepared, &params, &cancel)?.pop();
+        Ok(ChatStream { chat: self, message: Some(message), plans, ticket, cancel })
     }
 
     /// The history and one more message, with images and videos that were encoded before replaced by their plans.
@@ -161,7 +158,7 @@ pub struct ChatStream<'c> {
     message: Option<Message>,
     /// The images and videos of the prompt.
     plans: Vec<(MediaPlan, MediaPosition)>,
-    run: Option<Run>,
+    ticket: Option<Ticket>,
     cancel: Cancel,
 }
 
@@ -177,16 +174,17 @@ impl Iterator for ChatStream<'_> {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut run = self.run.take()?;
-        match run.next_text() {
-            Err(error) => Some(Err(error)),
-            Ok(Some(text)) => {
-                self.run = Some(run);
+        let ticket = self.ticket.take()?;
+        match ticket.next() {
+            Update::Failed(error) => Some(Err(error)),
+            Update::Text(text) => {
+                self.ticket = Some(ticket);
                 Some(Ok(Event::Text(text)))
             }
-            Ok(None) => {
-                self.finish_turn(&mut run);
-                let generation = run.into_generations().pop()?;
+            Update::Finished(answer) => {
+                let Answer { generations, features } = *answer;
+                self.finish_turn(features);
+                let generation = generations.into_iter().next()?;
                 self.chat.push(Message::assistant().text(generation.text()));
                 Some(Ok(Event::Finished(generation)))
             }
@@ -195,28 +193,19 @@ impl Iterator for ChatStream<'_> {
 }
 
 impl ChatStream<'_> {
-    /// Adds the message to the history, and keeps the KV cache and features for the next turn.
-    fn finish_turn(&mut self, run: &mut Run) {
+    /// Adds the message to the history, and keeps the features for the next turn.
+    fn finish_turn(&mut self, features: Vec<Option<MediaFeatures>>) {
         self.chat.history.messages.extend(self.message.take());
         if !self.chat.reuses_cache {
             return;
         }
-        self.chat.cached = run.take_cached();
-        // If the run was cancelled before its features were computed, keep the earlier ones.
-        if run.features.len() == self.plans.len() {
-            let encoded = self.plans.drain(..).zip(run.features.drain(..));
-            self.chat.encoded =
-                encoded.map(|((plan, position), media)| (position, EncodedMedia { plan, media })).collect();
-        }
-    }
-}
-
-/// Keeps the KV cache of a stream that is dropped before its end: the next turn can reuse the common prefix. The
-/// history is unchanged.
-impl Drop for ChatStream<'_> {
-    fn drop(&mut self) {
-        if let Some(mut run) = self.run.take().filter(|_| self.chat.reuses_cache) {
-            self.chat.cached = run.take_cached();
+        let mut earlier = std::mem::take(&mut self.chat.encoded);
+        for ((plan, position), media) in self.plans.drain(..).zip(features) {
+            // Tiles were not encoded if the run was cancelled or their tokens were cached.
+            let encoded = media.map(|media| EncodedMedia { plan, media }).or_else(|| earlier.remove(&position));
+            if let Some(encoded) = encoded {
+                self.chat.encoded.insert(position, encoded);
+            }
         }
     }
 }

@@ -196,6 +196,18 @@ pub enum Error {
     /// Work that was cancelled before there was a result.
     #[error("cancelled")]
     Cancelled,
+    /// A bug of this project, or of a library.
+    #[error("internal error: {message}; please report it")]
+    Panicked {
+        /// The message of the panic.
+        message: String,
+    },
+    /// Generation was started inside [`SmolVlm::on_threads`](crate::SmolVlm::on_threads), whose threads it needs.
+    #[error("generation cannot run inside `on_threads`, whose threads it needs; call it outside")]
+    InsideThreads,
+    /// The engine's thread has ended.
+    #[error("the engine of the model has stopped")]
+    EngineStopped,
     /// Threads that could not be started.
     #[error("cannot start {threads} threads: {message}")]
     Threads {

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Io,
     /// The work was cancelled.
     Cancelled,
+    /// A bug of this project.
+    Internal,
 }
 
 impl Error {
@@ -35,7 +37,7 @@ impl Error {
             Self::Checkpoint(_) | Self::Incomplete { .. } => ErrorKind::Weights,
             Self::Model(ModelError::Device(_) | ModelError::OutOfMemory(_)) => ErrorKind::Device,
             Self::Model(ModelError::Config(_)) => ErrorKind::Config,
-            Self::Model(_) | Self::SingleAnswerOnly => ErrorKind::Input,
+            Self::Model(_) | Self::SingleAnswerOnly | Self::InsideThreads => ErrorKind::Input,
             // NaN logits are a fault of the weights or the number format.
             Self::Generate(smolvlm_generate::Error::AllNan { .. }) => ErrorKind::Weights,
             Self::Generate(_) => ErrorKind::Input,
@@ -43,6 +45,7 @@ impl Error {
             Self::Hub(_) => ErrorKind::Io,
             Self::PromptTooLong { .. } | Self::TooManySequences { .. } => ErrorKind::Limit,
             Self::TooLarge { .. } | Self::Threads { .. } => ErrorKind::Device,
+            Self::Panicked { .. } | Self::EngineStopped => ErrorKind::Internal,
             Self::Write { .. } => ErrorKind::Io,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Source { .. }

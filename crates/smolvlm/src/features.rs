@@ -1,6 +1,7 @@
 //! Image features, with a cache so that each tile is encoded once.
 
-use crate::{Cancel, Error, SmolVlm};
+use crate::smolvlm::Loaded;
+use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
 use smolvlm_processor::{Batch, Media};
@@ -47,7 +48,7 @@ impl FeatureCache {
         Self { max_bytes, tiles: Mutex::default() }
     }
 
-    fn get(&self, key: &Key) -> Option<Tensor<2>> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Tensor<2>> {
         // A poisoned lock is safe to use: no entry is ever partially written.
         let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
         tiles.clock += 1;
@@ -57,7 +58,7 @@ impl FeatureCache {
         Some(entry.features.clone())
     }
 
-    fn insert(&self, key: Key, features: Tensor<2>) {
+    pub(crate) fn insert(&self, key: Key, features: Tensor<2>) {
         let bytes = features.shape().num_elements() * features.dtype().size();
         if bytes > self.max_bytes {
             return;
@@ -76,77 +77,59 @@ impl FeatureCache {
 }
 
 impl SmolVlm {
-    /// The features of each image and video of a batch, in prompt order. Those of media that were processed before come
-    /// from `known`, in the same order.
-    pub(crate) fn media_features(
-        &self,
-        batch: &Batch,
-        known: &[MediaFeatures],
-        cancel: &Cancel,
-    ) -> Result<Vec<MediaFeatures>, Error> {
-        let mut known = known.iter();
+    /// The features of all images and videos of a batch, in prompt order; none without any. Tiles that are cached are
+    /// not encoded again.
+    pub(crate) fn batch_features(&self, batch: &Batch) -> Result<Option<Tensor<2>>, Error> {
+        let loaded = &*self.loaded;
+        let (mut keys, mut fresh) = (Vec::new(), Vec::<(Key, &[f32])>::new());
         let mut encoded: HashMap<Key, Tensor<2>> = HashMap::new();
-        // The tile hashes of each image or video; none for one in `known`.
-        let keys: Vec<Option<Vec<Key>>> = batch.all_media().map(|media| self.keys(media, batch.edge)).collect();
-        let mut fresh: Vec<(Key, &[f32])> = Vec::new();
-        for (media, keys) in batch.all_media().zip(&keys) {
-            let tiles = media.pixels().chunks_exact(self.tile_len(batch.edge));
-            for (key, pixels) in keys.iter().flatten().zip(tiles) {
+        for media in batch.all_media() {
+            let own = tile_keys(loaded, media, batch.edge).ok_or_else(missing_features)?;
+            let tiles = media.pixels().chunks_exact(tile_len(loaded, batch.edge));
+            for (key, pixels) in own.iter().zip(tiles) {
                 if encoded.contains_key(key) || fresh.iter().any(|(other, _)| other == key) {
                     continue;
                 }
-                match self.loaded.features.get(key) {
+                match loaded.features.get(key) {
                     Some(features) => drop(encoded.insert(*key, features)),
                     None => fresh.push((*key, pixels)),
                 }
             }
+            keys.extend(own);
         }
-        for group in fresh.chunks(self.loaded.vision_batch) {
-            if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
+        for group in fresh.chunks(loaded.vision_batch) {
             let pixels: Vec<&[f32]> = group.iter().map(|(_, pixels)| *pixels).collect();
-            let Some(images) =
-                self.loaded.network.image_features(&pixels, batch.edge, self.loaded.vision_batch, false)?
-            else {
-                continue;
-            };
+            let images = loaded.network.image_features(&pixels, batch.edge, loaded.vision_batch, false)?;
+            let Some(images) = images else { continue };
             for ((key, _), features) in group.iter().zip(images.features.chunk(group.len(), 0)) {
-                self.loaded.features.insert(*key, features.clone());
+                loaded.features.insert(*key, features.clone());
                 encoded.insert(*key, features);
             }
         }
-        keys.into_iter()
-            .map(|keys| match keys {
-                None => known.next().cloned().ok_or_else(missing_features),
-                Some(keys) => {
-                    let tiles: Option<Vec<_>> = keys.iter().map(|key| encoded.get(key).cloned()).collect();
-                    let tiles = tiles.filter(|tiles| !tiles.is_empty()).ok_or_else(missing_features)?;
-                    Ok(MediaFeatures { keys, features: Tensor::cat(tiles, 0) })
-                }
-            })
-            .collect()
+        let tiles: Vec<Tensor<2>> = keys.iter().filter_map(|key| encoded.get(key).cloned()).collect();
+        Ok((!tiles.is_empty()).then(|| Tensor::cat(tiles, 0)))
     }
+}
 
-    fn tile_len(&self, edge: usize) -> usize {
-        (self.loaded.config.vision.num_channels * edge * edge).max(1)
-    }
+fn tile_len(loaded: &Loaded, edge: usize) -> usize {
+    (loaded.config.vision.num_channels * edge * edge).max(1)
+}
 
-    fn keys(&self, media: &Media, edge: usize) -> Option<Vec<Key>> {
-        media.edge()?;
-        let key = |pixels: &[f32]| {
-            let mut hash = Sha256::new();
-            let mut bytes = [0; 4096];
-            for values in pixels.chunks(bytes.len() / 4) {
-                for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
-                    bytes.copy_from_slice(&value.to_le_bytes());
-                }
-                hash.update(&bytes[..values.len() * 4]);
+/// The hashes of the tiles of an image or video; none if it has no pixels because it was processed before.
+pub(crate) fn tile_keys(loaded: &Loaded, media: &Media, edge: usize) -> Option<Vec<Key>> {
+    media.edge()?;
+    let key = |pixels: &[f32]| {
+        let mut hash = Sha256::new();
+        let mut bytes = [0; 4096];
+        for values in pixels.chunks(bytes.len() / 4) {
+            for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
+                bytes.copy_from_slice(&value.to_le_bytes());
             }
-            hash.finalize().into()
-        };
-        Some(media.pixels().chunks_exact(self.tile_len(edge)).map(key).collect())
-    }
+            hash.update(&bytes[..values.len() * 4]);
+        }
+        hash.finalize().into()
+    };
+    Some(media.pixels().chunks_exact(tile_len(loaded, edge)).map(key).collect())
 }
 
 /// The error for a previously processed image or video whose features are missing.

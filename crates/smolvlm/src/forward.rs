@@ -39,17 +39,16 @@ pub(crate) fn run(model: &SmolVlm, conversations: &[Conversation], request: Forw
 fn pass(model: &SmolVlm, batch: &Batch, request: ForwardRequest) -> Result<Forward, Error> {
     let images = model.staged_features(batch, request.stages)?;
     let inputs = model.inputs(batch, images.as_ref().map(|images| images.features.clone()));
-    let mut cache = model.loaded.network.new_cache(&inputs.padding, batch.len);
     let logits = if request.all_logits { KeepLogits::All } else { KeepLogits::Last };
     let options = ForwardOptions { logits, hidden_states: request.stages };
-    let output = model.loaded.network.forward(&inputs, &mut cache, options)?;
+    let output = model.loaded.network.forward(&inputs, options)?;
     let (image_features, vision_hidden_states) = match images {
         Some(images) => (Some(HostTensor::read(images.features)?), images.vision_hidden_states),
         None => (None, Vec::new()),
     };
     let read = |states: Vec<Tensor<3>>| states.into_iter().map(HostTensor::read).collect::<Result<Vec<_>, _>>();
     Ok(Forward {
-        logits: HostTensor::read(output.logits)?,
+        logits: output.logits.map_or(Ok(HostTensor::default()), HostTensor::read)?,
         image_features,
         vision_hidden_states: read(vision_hidden_states)?,
         text_hidden_states: read(output.hidden_states)?,

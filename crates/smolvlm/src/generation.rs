@@ -16,7 +16,7 @@ pub struct Generation {
     pub token_ids: Vec<u32>,
     /// Number of prompt tokens, including image tokens, excluding padding.
     pub prompt_tokens: usize,
-    /// Number of prompt tokens reused from the KV cache of an earlier turn of a [`Chat`](crate::Chat).
+    /// Number of prompt tokens whose keys and values were kept from an earlier request with the same start.
     pub cached_tokens: usize,
     /// Why generation stopped.
     pub finish_reason: FinishReason,

@@ -1,10 +1,9 @@
 //! Last hidden states of conversations.
 
-use crate::prefill::joined;
-use crate::{Cancel, Error, SmolVlm};
+use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::HostTensor;
+use smolvlm_model::{ForwardOptions, HostTensor, KeepLogits};
 use smolvlm_processor::{Batch, Conversation};
 
 /// The output of the last layer for one conversation, after the final norm: the input of retrieval and robotics heads.
@@ -37,12 +36,9 @@ pub(crate) fn run(model: &SmolVlm, conversations: &[Conversation]) -> Result<Vec
 }
 
 fn states(model: &SmolVlm, batch: &Batch) -> Result<Vec<HiddenStates>, Error> {
-    let features = model.media_features(batch, &[], &Cancel::new())?;
-    let inputs = model.inputs(batch, joined(&features));
-    let mut cache = model.loaded.network.new_cache(&inputs.padding, batch.len);
-    // Without the states of the other layers and without logits.
-    let output = model.loaded.network.text.forward(model.loaded.network.merge(&inputs)?, &mut cache, false);
-    let last = output.map_err(smolvlm_model::Error::from)?.last_hidden_state;
+    let inputs = model.inputs(batch, model.batch_features(batch)?);
+    let options = ForwardOptions { logits: KeepLogits::None, hidden_states: false };
+    let last = model.loaded.network.forward(&inputs, options)?.last_hidden_state;
     let mut rows = Vec::with_capacity(batch.rows);
     for row in 0..batch.rows {
         let token_ids = model.prompt_ids(batch, row)?;

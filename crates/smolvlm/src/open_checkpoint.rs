@@ -10,7 +10,7 @@ use smolvlm_checkpoint::{QuantizedSource, write_quantized_checkpoint};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::Format;
-use smolvlm_model::{LoadReport, SmolVlmModel, WeightFormat};
+use smolvlm_model::{LoadReport, Network, WeightFormat};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
@@ -221,15 +221,15 @@ impl Checkpoint {
         dtype: Dtype,
         format: WeightFormat,
         device: &burn::tensor::Device,
-    ) -> Result<(SmolVlmModel, LoadReport, WeightFormat), Error> {
+    ) -> Result<(Network, LoadReport, WeightFormat), Error> {
         match self.weights()? {
             Some(weights) => {
                 let format = resolve_format(dtype, format, weights.quantized());
-                let (model, report) = SmolVlmModel::load(config, &weights, device, format)?;
+                let (model, report) = Network::load(config, &weights, device, format)?;
                 Ok((model, report, format))
             }
             None => {
-                let model = SmolVlmModel::random(config, RANDOM_SEED, device, format)?;
+                let model = Network::random(config, RANDOM_SEED, device, format)?;
                 Ok((model, LoadReport::default(), format))
             }
         }

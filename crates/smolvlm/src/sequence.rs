@@ -1,19 +1,19 @@
-//! One sequence in the generation loop.
+//! One text that is being generated.
 
-use crate::{Error, SmolVlm};
+use crate::{Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
-/// One sequence in the generation loop.
+/// One text that is being generated.
 pub(crate) struct Sequence {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
-    pub(crate) prompt_len: usize,
-    pub(crate) text: String,
-    pub(crate) logprobs: Vec<TokenLogprobs>,
+    prompt_len: usize,
+    text: String,
+    logprobs: Vec<TokenLogprobs>,
     pub(crate) finished: Option<FinishReason>,
     /// Warnings about the images and videos of its prompt.
-    pub(crate) notes: Vec<VideoNote>,
+    notes: Vec<VideoNote>,
     deltas: TextDeltas,
     stop: StopRule,
     stop_strings: Option<StopText>,
@@ -29,6 +29,7 @@ impl Sequence {
         ids: Vec<u32>,
         prompt: &str,
         stream: usize,
+        notes: Vec<VideoNote>,
     ) -> Result<Self, Error> {
         let prompt_len = ids.len();
         params.limit(prompt_len)?;
@@ -38,7 +39,7 @@ impl Sequence {
             text: String::new(),
             logprobs: Vec::new(),
             finished: None,
-            notes: Vec::new(),
+            notes,
             deltas: model.loaded.processor.text_deltas(params.skip_special_tokens),
             stop: StopRule::new(params, prompt_len, room),
             stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
@@ -89,9 +90,19 @@ impl Sequence {
         Ok(rest)
     }
 
-    /// The generated tokens, without the prompt.
-    pub(crate) fn tokens(&self) -> &[u32] {
-        self.ids.get(self.prompt_len..).unwrap_or_default()
+    /// The finished text with its metadata.
+    pub(crate) fn into_generation(self, cached_tokens: usize, timings: Timings) -> Generation {
+        Generation {
+            token_ids: self.ids.get(self.prompt_len..).unwrap_or_default().to_vec(),
+            text: self.text,
+            prompt_tokens: self.prompt_len,
+            cached_tokens,
+            finish_reason: self.finished.unwrap_or(FinishReason::Length),
+            logprobs: self.logprobs,
+            score: None,
+            notes: self.notes,
+            timings,
+        }
     }
 
     /// Prompt and generated tokens.

@@ -1,10 +1,11 @@
 //! The main type: a loaded model with its processor.
 
 use crate::device::{DeviceChoice, guarded, peak_rates};
+use crate::engine::Engine;
 use crate::features::FeatureCache;
 use crate::forward::{Forward, ForwardRequest};
 use crate::options::resolve_format;
-use crate::run::Run;
+use crate::submit;
 use crate::threads::Threads;
 use crate::{
     Cancel, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, PeakRates, Progress, Source, Stream,
@@ -13,7 +14,7 @@ use crate::{
 use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, SmolVlmModel, WeightFormat};
+use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, Network, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,23 +26,28 @@ const DEFAULT_MAX_NEW_TOKENS: usize = 256;
 #[derive(Clone)]
 pub struct SmolVlm {
     pub(crate) loaded: Arc<Loaded>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 /// What the clones of a model share.
 pub(crate) struct Loaded {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
-    pub(crate) network: SmolVlmModel,
-    device: DeviceInfo,
+    pub(crate) network: Network,
+    pub(crate) device: DeviceInfo,
     skipped_devices: Vec<Error>,
     handle: burn::tensor::Device,
-    format: WeightFormat,
+    pub(crate) format: WeightFormat,
     report: LoadReport,
     folders: Vec<PathBuf>,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
+    /// Tokens whose keys and values all requests together may hold.
+    pub(crate) kv_tokens: usize,
+    /// Tokens of finished requests whose keys and values are kept.
+    pub(crate) kept_tokens: usize,
     truncation: Truncation,
-    threads: Threads,
+    pub(crate) threads: Threads,
 }
 
 impl SmolVlm {
@@ -88,6 +94,9 @@ impl SmolVlm {
                 Ok::<_, Error>(loaded)
             })
         })?;
+        let kv_tokens = crate::admission::kv_tokens(&config, format, device.info.device);
+        let token_bytes = estimate::cache_bytes(&config, format, 1).max(1);
+        let kept_tokens = (options.prefix_cache_bytes as u64 / token_bytes) as usize;
         let loaded = Loaded {
             config,
             processor,
@@ -100,10 +109,13 @@ impl SmolVlm {
             report,
             folders: checkpoint.folders().into_iter().map(Path::to_owned).collect(),
             features: FeatureCache::new(options.feature_cache_bytes),
+            kv_tokens,
+            kept_tokens,
             truncation: options.truncation,
             threads,
         };
-        Ok(Self { loaded: Arc::new(loaded) })
+        let loaded = Arc::new(loaded);
+        Ok(Self { engine: Arc::new(Engine::new(loaded.clone())), loaded })
     }
 
     /// Loads only a checkpoint's processor. Needs no weights and no device.
@@ -130,7 +142,7 @@ impl SmolVlm {
     }
 
     /// The network, for custom generation loops.
-    pub fn model(&self) -> &SmolVlmModel {
+    pub fn model(&self) -> &Network {
         &self.loaded.network
     }
 
@@ -208,14 +220,7 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate); messages include the index of the conversation.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
-        if params.num_beams > 1 {
-            return crate::beams::run(self, conversations, &params);
-        }
-        let mut run = Run::new(self.clone(), conversations, &params, Cancel::new())?;
-        while !run.is_finished() {
-            self.on_threads(|| run.step())?;
-        }
-        Ok(run.into_generations())
+        submit::batch(self, conversations, &params)
     }
 
     /// Answers a conversation as a stream of text.
@@ -229,8 +234,8 @@ impl SmolVlm {
             return Err(Error::SingleAnswerOnly);
         }
         let (conversation, cancel) = (conversation.into(), Cancel::new());
-        let run = Run::new(self.clone(), &[conversation], &params, cancel.clone())?;
-        Ok(Stream::new(run, cancel))
+        let mut tickets = submit::submit(self, &[conversation], &params, &cancel)?;
+        Ok(Stream::new(tickets.swap_remove(0), cancel))
     }
 
     /// Starts a multi-turn conversation from a history, which may be empty.
@@ -312,7 +317,7 @@ impl SmolVlm {
 
     /// Runs a closure on this model's thread pool, which has [`Options::threads`] threads. Custom loops around
     /// [`model`](Self::model) should run each forward pass in it. Concurrent calls run one at a time in FIFO order, so
-    /// the closure must not wait for such a call of another thread.
+    /// the closure must not wait for such a call of another thread, and cannot generate.
     ///
     /// # Errors
     ///

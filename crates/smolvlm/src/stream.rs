@@ -1,6 +1,6 @@
 //! Streaming generation.
 
-use crate::run::Run;
+use crate::engine::{Ticket, Update};
 use crate::{Cancel, Error, Generation};
 
 /// An event of a stream.
@@ -13,17 +13,16 @@ pub enum Event {
     Finished(Generation),
 }
 
-/// An iterator over the events of a running generation. The first call of `next` encodes the images and runs the
-/// prompt; each call generates one token or more. It owns a handle of the model. Dropping the stream stops generation
-/// and frees its memory.
+/// An iterator over the events of a running generation, which waits for the next one. It owns a handle of the model.
+/// Generation runs on its own; dropping the stream stops it and frees its memory.
 pub struct Stream {
-    run: Option<Run>,
+    ticket: Option<Ticket>,
     cancel: Cancel,
 }
 
 impl Stream {
-    pub(crate) fn new(run: Run, cancel: Cancel) -> Self {
-        Self { run: Some(run), cancel }
+    pub(crate) fn new(ticket: Ticket, cancel: Cancel) -> Self {
+        Self { ticket: Some(ticket), cancel }
     }
 
     /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
@@ -37,15 +36,15 @@ impl Iterator for Stream {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut run = self.run.take()?;
-        match run.next_text() {
-            // An error ends the stream: the run is dropped.
-            Err(error) => Some(Err(error)),
-            Ok(Some(text)) => {
-                self.run = Some(run);
+        let ticket = self.ticket.take()?;
+        match ticket.next() {
+            Update::Text(text) => {
+                self.ticket = Some(ticket);
                 Some(Ok(Event::Text(text)))
             }
-            Ok(None) => run.into_generations().pop().map(|generation| Ok(Event::Finished(generation))),
+            Update::Finished(answer) => answer.generations.into_iter().next().map(|text| Ok(Event::Finished(text))),
+            // An error ends the stream.
+            Update::Failed(error) => Some(Err(error)),
         }
     }
 }

@@ -44,10 +44,10 @@ impl Threads {
 
     /// Runs a closure in the pools while holding the lock. Reentrant: a nested call runs directly.
     pub(crate) fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let own = std::ptr::from_ref(self).addr();
-        if CURRENT.get() == own {
+        if self.is_inside() {
             return work();
         }
+        let own = std::ptr::from_ref(self).addr();
         outside_rayon(|| {
             let _guard = self.lock.lock();
             let work = || {
@@ -62,6 +62,11 @@ impl Threads {
             // Only one request at a time uses the pool, so its threads only steal work of the same request.
             self.rayon.install(work)
         })
+    }
+
+    /// Whether this thread runs work of [`compute`](Self::compute), and would wait forever for other work in it.
+    pub(crate) fn is_inside(&self) -> bool {
+        CURRENT.get() == std::ptr::from_ref(self).addr()
     }
 
     /// Runs a closure that fetches, decodes and resizes media, concurrently with other requests. Calls do not share a

@@ -1,6 +1,7 @@
 //! Conversion of backend panics to errors.
 
-use crate::Device;
+use crate::{Device, Error};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs work on a device. GPU backends panic when a driver fails or memory runs out: these panics become errors. A
@@ -12,16 +13,30 @@ pub(crate) fn guarded<T, E: From<smolvlm_model::Error>>(
     if device.is_cpu() {
         return work();
     }
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(smolvlm_model::Error::device(&text.unwrap_or("the backend failed without an error message")).into())
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(smolvlm_model::Error::device(&panic_message(panic.as_ref())).into()))
+}
+
+/// The error of a panic in work on a device.
+pub(crate) fn panic_error(device: Device, message: &str) -> Error {
+    if device.is_cpu() {
+        return Error::Panicked { message: message.to_owned() };
+    }
+    smolvlm_model::Error::device(&message).into()
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no error message").to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::guarded;
+    use crate::Device;
     use smolvlm_model::Error;
+    use std::panic::catch_unwind;
 
     #[test]
     fn gpu_backend_panics_are_errors() {

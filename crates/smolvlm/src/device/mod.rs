@@ -8,7 +8,7 @@ mod peak_rates;
 
 pub(crate) use choice::DeviceChoice;
 pub(crate) use find::Found;
-pub(crate) use guard::guarded;
+pub(crate) use guard::{guarded, panic_error, panic_message};
 pub(crate) use memory::free_main_memory;
 pub(crate) use peak_rates::peak_rates;
 

@@ -1,0 +1,202 @@
+//! The texts that answer a request.
+
+use crate::beams::Search;
+use crate::features::MediaFeatures;
+use crate::sequence::Sequence;
+use crate::smolvlm::Loaded;
+use crate::{Error, Generation, Timings};
+use smolvlm_generate::{FinishReason, SampledToken};
+use smolvlm_model::{SequenceId, Sequences};
+
+/// A finished request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The texts.
+    pub(crate) generations: Vec<Generation>,
+    /// Features of each image and video of the prompt; none where some were not needed.
+    pub(crate) features: Vec<Option<MediaFeatures>>,
+}
+
+/// The texts of a request.
+pub(crate) enum Texts {
+    /// Texts that are sampled independently, each with its sequence while it grows.
+    Sampled(Vec<(Option<SequenceId>, Sequence)>),
+    /// A beam search, with a sequence per beam.
+    Beams(Vec<SequenceId>, Box<Search>),
+}
+
+impl Texts {
+    /// Number of sequences that grow at once.
+    pub(super) fn sequences(&self) -> usize {
+        match self {
+            Self::Sampled(texts) => texts.len(),
+            Self::Beams(_, search) => search.beams(),
+        }
+    }
+
+    /// Whether all texts are finished.
+    pub(super) fn is_finished(&self) -> bool {
+        match self {
+            Self::Sampled(texts) => texts.iter().all(|(_, text)| text.finished.is_some()),
+            Self::Beams(_, search) => search.is_finished(),
+        }
+    }
+
+    /// Whether the next tokens are always the argmax of the logits.
+    pub(super) fn is_greedy(&self) -> bool {
+        match self {
+            Self::Sampled(texts) => texts.iter().all(|(_, text)| text.is_greedy()),
+            Self::Beams(..) => false,
+        }
+    }
+
+    /// The next input token of each growing sequence.
+    pub(super) fn next_tokens(&self) -> Vec<(SequenceId, u32)> {
+        match self {
+            Self::Sampled(texts) => {
+                let growing = texts.iter().filter(|(_, text)| text.finished.is_none());
+                growing.filter_map(|(id, text)| Some(((*id)?, text.ids().last().copied()?))).collect()
+            }
+            Self::Beams(ids, search) => ids.iter().copied().zip(search.tokens()).collect(),
+        }
+    }
+
+    /// Selects the first tokens after the prompt, whose sequence is copied for each text.
+    pub(super) fn begin(
+        &mut self,
+        prompt: SequenceId,
+        logits: &[f32],
+        sequences: &mut Sequences,
+    ) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sampled(texts) => {
+                let mut delta = None;
+                for (index, (id, text)) in texts.iter_mut().enumerate() {
+                    *id = Some(if index == 0 { prompt } else { sequences.fork(prompt) });
+                    delta = text.step(&mut logits.to_vec())?;
+                }
+                Ok(delta.filter(|_| texts.len() == 1))
+            }
+            Self::Beams(ids, search) => {
+                let beams = search.beams();
+                *ids = std::iter::once(prompt).chain((1..beams).map(|_| sequences.fork(prompt))).collect();
+                Self::advance_beams(ids, search, &logits.repeat(beams), sequences)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Selects the next token of each growing sequence from its logits; returns new text if there is only one text.
+    pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sampled(texts) => {
+                let growing = texts.iter().filter(|(_, text)| text.finished.is_none()).count().max(1);
+                let single = texts.len() == 1;
+                let vocabulary = (logits.len() / growing).max(1);
+                let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+                let mut delta = None;
+                for ((_, text), logits) in growing.zip(logits.chunks_exact_mut(vocabulary)) {
+                    delta = text.step(logits)?;
+                }
+                self.release(sequences);
+                Ok(delta.filter(|_| single))
+            }
+            Self::Beams(ids, search) => {
+                Self::advance_beams(ids, search, logits, sequences)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// [`advance`](Self::advance) for greedy texts with the argmax of the logits.
+    pub(super) fn push(
+        &mut self,
+        tokens: &[(u32, f32)],
+        vocabulary: usize,
+        sequences: &mut Sequences,
+    ) -> Result<Option<String>, Error> {
+        let Self::Sampled(texts) = self else { return Ok(None) };
+        let single = texts.len() == 1;
+        let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+        let mut delta = None;
+        for ((_, text), &(token, logit)) in growing.zip(tokens) {
+            if logit.is_nan() || logit == f32::NEG_INFINITY {
+                return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
+            }
+            delta = text.push(SampledToken { token, logprob: None })?;
+        }
+        self.release(sequences);
+        Ok(delta.filter(|_| single))
+    }
+
+    fn advance_beams(
+        ids: &mut Vec<SequenceId>,
+        search: &mut Search,
+        logits: &[f32],
+        sequences: &mut Sequences,
+    ) -> Result<(), Error> {
+        let parents = search.advance(logits)?;
+        let next: Vec<SequenceId> = parents.into_iter().map(|parent| sequences.fork(ids[parent])).collect();
+        std::mem::replace(ids, next).into_iter().for_each(|id| sequences.remove(id));
+        Ok(())
+    }
+
+    /// Removes the sequences of finished texts, except for that of a single text, which can be kept for later prompts.
+    fn release(&mut self, sequences: &mut Sequences) {
+        let Self::Sampled(texts) = self else { return };
+        if texts.len() > 1 {
+            let finished = texts.iter_mut().filter(|(_, text)| text.finished.is_some());
+            finished.filter_map(|(id, _)| id.take()).for_each(|id| sequences.remove(id));
+        }
+    }
+
+    /// Ends all unfinished texts; returns text that was held back, if there is only one text.
+    pub(super) fn end(&mut self, reason: FinishReason) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sampled(texts) => {
+                let single = texts.len() == 1;
+                let mut rest = None;
+                for (_, text) in texts {
+                    rest = text.end(reason)?;
+                }
+                Ok(rest.filter(|_| single))
+            }
+            Self::Beams(_, search) => {
+                search.end(reason);
+                Ok(None)
+            }
+        }
+    }
+
+    /// All sequences, which the caller removes.
+    pub(super) fn take_sequences(&mut self) -> Vec<SequenceId> {
+        match self {
+            Self::Sampled(texts) => texts.iter_mut().filter_map(|(id, _)| id.take()).collect(),
+            Self::Beams(ids, _) => std::mem::take(ids),
+        }
+    }
+
+    /// The tokens of a single text, prompt included.
+    pub(super) fn single_ids(&self) -> Option<&[u32]> {
+        match self {
+            Self::Sampled(texts) if texts.len() == 1 => texts.first().map(|(_, text)| text.ids()),
+            _ => None,
+        }
+    }
+
+    /// The finished texts with their metadata.
+    pub(super) fn into_generations(
+        self,
+        loaded: &Loaded,
+        cached_tokens: usize,
+        timings: Timings,
+    ) -> Result<Vec<Generation>, Error> {
+        match self {
+            Self::Sampled(texts) => {
+                let generation = |(_, text): (_, Sequence)| text.into_generation(cached_tokens, timings);
+                Ok(texts.into_iter().map(generation).collect())
+            }
+            Self::Beams(_, search) => search.into_generations(loaded, cached_tokens, timings),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Vision work of the engine: tiles are encoded once for all requests that wait for them.
+
+use super::group::Group;
+use crate::Error;
+use crate::features::Key;
+use crate::smolvlm::Loaded;
+use burn::tensor::Tensor;
+use smolvlm_model::Network;
+
+/// Layers of the vision encoder between decode steps of other requests.
+#[cfg(feature = "flex")]
+const LAYERS_BETWEEN_STEPS: usize = 2;
+
+/// Encodes the missing tiles of requests, one batch at a time.
+#[derive(Default)]
+pub(super) struct Encoder {
+    /// The batch that has begun, with the hashes of its tiles.
+    #[cfg(feature = "flex")]
+    begun: Option<(Vec<Key>, smolvlm_model::PackedEncoding)>,
+}
+
+impl Encoder {
+    /// Does some vision work if a request needs it. With `alone`, no other request waits, and a batch is encoded at
+    /// once. An error is that of the request of the returned index.
+    pub(super) fn advance(&mut self, loaded: &Loaded, groups: &mut [Group], alone: bool) -> Result<(), (usize, Error)> {
+        provide_cached(loaded, groups);
+        match &loaded.network {
+            #[cfg(feature = "flex")]
+            Network::Packed(model) => {
+                // Nobody waits for the tiles of a cancelled request.
+                let is_missing = |key: &Key| groups.iter().any(|group| group.misses(key));
+                self.begun.take_if(|(keys, _)| !keys.iter().any(is_missing));
+                let (keys, mut encoding) = match self.begun.take() {
+                    Some(begun) => begun,
+                    None => {
+                        let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
+                        let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
+                        let (channels, edge) = (loaded.config.vision.num_channels, groups[index].edge());
+                        let encoding = model.begin_encoding(&pixels, [channels, edge, edge], None);
+                        (keys, encoding.map_err(|error| (index, error.into()))?)
+                    }
+                };
+                let layers = if alone { usize::MAX } else { LAYERS_BETWEEN_STEPS };
+                match model.advance_encoding(&mut encoding, layers) {
+                    Ok(Some(features)) => provide(loaded, groups, &keys, features),
+                    Ok(None) => self.begun = Some((keys, encoding)),
+                    Err(error) => {
+                        let waits = |group: &Group| keys.iter().any(|key| group.misses(key));
+                        return Err((groups.iter().position(waits).unwrap_or_default(), error.into()));
+                    }
+                }
+                Ok(())
+            }
+            network @ Network::Tensors(_) => {
+                let _ = alone;
+                let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
+                let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
+                let images = network.image_features(&pixels, groups[index].edge(), loaded.vision_batch, false);
+                if let Some(images) = images.map_err(|error| (index, error.into()))? {
+                    provide(loaded, groups, &keys, images.features);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Gives requests the features of tiles that were encoded before.
+fn provide_cached(loaded: &Loaded, groups: &mut [Group]) {
+    for group in groups {
+        while let Some((key, _)) = group.missing_tile()
+            && let Some(features) = loaded.features.get(&key)
+        {
+            group.provide(&key, &features);
+        }
+    }
+}
+
+/// The next tiles of the first request that misses some, with its index.
+fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Vec<(Key, &'a [f32])>)> {
+    let index = groups.iter().position(|group| group.missing_tile().is_some())?;
+    let mut tiles: Vec<(Key, &[f32])> = Vec::new();
+    for (key, pixels) in groups[index].missing_tiles() {
+        if tiles.len() == loaded.vision_batch {
+            break;
+        }
+        // The next tile without features may be cached: it is provided before the next batch.
+        if !tiles.iter().any(|(other, _)| *other == key) {
+            tiles.push((key, pixels));
+        }
+    }
+    Some((index, tiles))
+}
+
+/// Gives the features of encoded tiles to all requests that wait for them, and to the cache.
+fn provide(loaded: &Loaded, groups: &mut [Group], keys: &[Key], features: Tensor<2>) {
+    for (key, features) in keys.iter().zip(features.chunk(keys.len(), 0)) {
+        loaded.features.insert(*key, features.clone());
+        groups.iter_mut().for_each(|group| group.provide(key, &features));
+    }
+}

@@ -1,0 +1,84 @@
+//! A request to the engine.
+
+use super::Texts;
+use super::prompt::Prompt;
+use super::ticket::{Ticket, Update};
+use crate::{Cancel, Error, FinishReason, SmolVlm};
+use smolvlm_model::Sequences;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+/// A prompt and how to answer it.
+pub(crate) struct Request {
+    pub(super) prompt: Prompt,
+    pub(super) texts: Texts,
+    /// Maximum number of new tokens of each text.
+    pub(super) new_tokens: usize,
+    /// Maximum number of tokens per chunk of the prompt.
+    pub(super) chunk: usize,
+    pub(super) deadline: Option<Instant>,
+    /// Whether keys and values of earlier prompts may be used, and those of this one kept.
+    pub(super) reuses_cache: bool,
+    /// Time of the preparation.
+    pub(super) process: Duration,
+    pub(super) cancel: Cancel,
+    /// Set when the client no longer waits.
+    pub(super) dropped: Cancel,
+    pub(super) updates: Sender<Update>,
+}
+
+impl Request {
+    /// Why the request ends now, before its texts are finished: it was cancelled, or its time is over.
+    pub(super) fn interruption(&self) -> Option<FinishReason> {
+        if self.cancel.is_cancelled() || self.dropped.is_cancelled() {
+            return Some(FinishReason::Cancelled);
+        }
+        let is_over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        is_over.then_some(FinishReason::Time)
+    }
+
+    /// Tokens that its sequences can hold at most, in whole pages. Texts share the full pages of the prompt.
+    pub(super) fn tokens(&self) -> usize {
+        let (page, prompt, texts) = (Sequences::GRANULARITY, self.prompt.ids.len(), self.texts.sequences());
+        let shared = if texts == 1 { 0 } else { prompt / page * page };
+        let own = (prompt - shared).saturating_add(self.new_tokens).div_ceil(page).saturating_mul(page);
+        own.saturating_mul(texts).saturating_add(shared)
+    }
+}
+
+/// What a request needs besides its prompt and texts.
+pub(crate) struct Terms {
+    pub(crate) new_tokens: usize,
+    pub(crate) chunk: Option<usize>,
+    pub(crate) max_time: Option<Duration>,
+    pub(crate) reuses_cache: bool,
+    pub(crate) process: Duration,
+    pub(crate) cancel: Cancel,
+}
+
+impl SmolVlm {
+    /// Hands a request to the engine.
+    pub(crate) fn submit(&self, prompt: Prompt, texts: Texts, terms: Terms) -> Result<Ticket, Error> {
+        if self.loaded.threads.is_inside() {
+            return Err(Error::InsideThreads);
+        }
+        let (updates, receiver) = channel();
+        let dropped = Cancel::new();
+        let ticket = Ticket::new(receiver, dropped.clone(), self.clone());
+        let request = Request {
+            prompt,
+            texts,
+            new_tokens: terms.new_tokens,
+            chunk: terms.chunk.unwrap_or(usize::MAX).max(1),
+            // No deadline if it is too far in the future to be represented.
+            deadline: terms.max_time.and_then(|time| Instant::now().checked_add(time)),
+            reuses_cache: terms.reuses_cache,
+            process: terms.process,
+            cancel: terms.cancel,
+            dropped,
+            updates,
+        };
+        self.engine.submit(request)?;
+        Ok(ticket)
+    }
+}

@@ -1,0 +1,52 @@
+//! The client's side of a request.
+
+use super::Answer;
+use crate::{Cancel, Error, SmolVlm};
+use std::sync::mpsc::Receiver;
+
+/// News of a running request.
+#[derive(Debug)]
+pub(crate) enum Update {
+    /// New text of one of its texts.
+    Text(String),
+    /// All texts are finished. The last update.
+    Finished(Box<Answer>),
+    /// The request failed. The last update.
+    Failed(Error),
+}
+
+/// A request that was handed to the engine. Dropping it cancels the request.
+pub(crate) struct Ticket {
+    updates: Receiver<Update>,
+    dropped: Cancel,
+    /// Keeps the engine alive.
+    _model: SmolVlm,
+}
+
+impl Ticket {
+    pub(super) fn new(updates: Receiver<Update>, dropped: Cancel, model: SmolVlm) -> Self {
+        Self { updates, dropped, _model: model }
+    }
+
+    /// Waits for the next update.
+    pub(crate) fn next(&self) -> Update {
+        self.updates.recv().unwrap_or(Update::Failed(Error::EngineStopped))
+    }
+
+    /// Waits for the end of the request.
+    pub(crate) fn wait(&self) -> Result<Answer, Error> {
+        loop {
+            match self.next() {
+                Update::Text(_) => {}
+                Update::Finished(answer) => return Ok(*answer),
+                Update::Failed(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.dropped.cancel();
+    }
+}

@@ -1,0 +1,226 @@
+//! The worker thread of the engine.
+
+use super::encoder::Encoder;
+use super::group::{Group, Phase};
+use super::request::Request;
+use super::ticket::Update;
+use crate::device::{panic_error, panic_message};
+use crate::estimate::cache_bytes;
+use crate::smolvlm::Loaded;
+use crate::{Error, FinishReason};
+use smolvlm_model::{SequenceId, Sequences, StepInput};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+/// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate.
+const CHUNK_ALONE: usize = 1024;
+/// Prompt tokens per step beside other requests, so that they do not wait long.
+const CHUNK_BESIDE_OTHERS: usize = 128;
+/// Smallest share of a request in these.
+const MIN_CHUNK: usize = 32;
+
+fn new_sequences(loaded: &Loaded) -> Sequences {
+    loaded.network.new_sequences(loaded.kv_tokens).with_max_kept(loaded.kept_tokens)
+}
+
+/// The state of the worker thread.
+pub(super) struct Worker {
+    loaded: Arc<Loaded>,
+    incoming: Receiver<Request>,
+    waiting: VecDeque<Request>,
+    groups: Vec<Group>,
+    sequences: Sequences,
+    encoder: Encoder,
+}
+
+impl Worker {
+    pub(super) fn new(loaded: Arc<Loaded>, incoming: Receiver<Request>) -> Self {
+        let sequences = new_sequences(&loaded);
+        let encoder = Encoder::default();
+        Self { loaded, incoming, waiting: VecDeque::new(), groups: Vec::new(), sequences, encoder }
+    }
+
+    /// Runs requests until the last handle of the model is gone.
+    pub(super) fn run(mut self) {
+        while self.receive() {
+            let loaded = self.loaded.clone();
+            let turn = || loaded.threads.compute(|| self.turn());
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(turn)) {
+                // What a panic leaves behind is unknown.
+                let message = panic_message(panic.as_ref());
+                self.fail_all(|| panic_error(loaded.device.device, &message));
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.admit();
+        self.end_groups();
+        self.work();
+    }
+
+    /// Takes new requests, and waits for one if there is nothing to do. Returns false at the end.
+    fn receive(&mut self) -> bool {
+        if self.groups.is_empty() && self.waiting.is_empty() {
+            match self.incoming.recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match self.incoming.try_recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(TryRecvError::Empty) => return true,
+                // Nobody waits for the requests in progress.
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Ends the requests that are finished, cancelled or past their deadline.
+    fn end_groups(&mut self) {
+        let Self { loaded, groups, sequences, .. } = self;
+        let ended = groups.extract_if(.., |group| group.is_finished() || group.interruption().is_some());
+        for group in ended {
+            let reason = group.interruption().unwrap_or(FinishReason::Length);
+            group.finish(reason, loaded, sequences);
+        }
+    }
+
+    /// Admits waiting requests in their order while there is memory for their keys and values.
+    fn admit(&mut self) {
+        let Self { loaded, groups, sequences, waiting, .. } = self;
+        let capacity = loaded.kv_tokens;
+        while let Some(request) = waiting.pop_front() {
+            let needed = request.tokens();
+            if needed > capacity {
+                let bytes = |tokens| cache_bytes(&loaded.config, loaded.format, tokens);
+                let error = Error::TooManySequences {
+                    sequences: request.texts.sequences(),
+                    tokens: request.prompt.ids.len().saturating_add(request.new_tokens),
+                    device: loaded.device.device,
+                    needs: bytes(needed),
+                    free: bytes(capacity),
+                };
+                // A client that is gone needs no answer.
+                drop(request.updates.send(Update::Failed(error)));
+                continue;
+            }
+            let reserved: usize = groups.iter().map(|group| group.reserved).sum();
+            if needed > capacity - reserved {
+                waiting.push_front(request);
+                break;
+            }
+            groups.push(Group::new(request, needed, loaded, sequences));
+        }
+        // Requests that end while they wait for memory need none.
+        let (ended, others): (Vec<Request>, Vec<Request>) =
+            std::mem::take(waiting).into_iter().partition(|request| request.interruption().is_some());
+        groups.extend(ended.into_iter().map(|request| Group::new(request, 0, loaded, sequences)));
+        *waiting = others.into();
+    }
+
+    /// Some vision work, then one step of the text model.
+    fn work(&mut self) {
+        let alone = self.groups.len() == 1 && self.waiting.is_empty();
+        if let Err((index, error)) = self.encoder.advance(&self.loaded, &mut self.groups, alone) {
+            self.groups.swap_remove(index).fail(error, &mut self.sequences);
+        }
+        if let Err(error) = self.step() {
+            // Requests were checked before: this is an error of the device. What it leaves behind is unknown.
+            let message = error.to_string();
+            self.fail_all(|| smolvlm_model::Error::device(&message).into());
+        }
+    }
+
+    /// Fails all requests in progress; the next ones start afresh.
+    fn fail_all(&mut self, error: impl Fn() -> Error) {
+        self.groups.drain(..).for_each(|group| group.fail(error(), &mut self.sequences));
+        self.sequences = new_sequences(&self.loaded);
+        self.encoder = Encoder::default();
+    }
+
+    /// One step of the text model: the next tokens of all growing texts, and chunks of prompts.
+    fn step(&mut self) -> Result<(), Error> {
+        let network = &self.loaded.network;
+        let next: Vec<Vec<(SequenceId, u32)>> = self.groups.iter().map(Group::next_tokens).collect();
+        let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();
+        let decoding: Vec<(SequenceId, u32)> = next.concat();
+        if prompts == 0 {
+            if decoding.is_empty() {
+                return Ok(());
+            }
+            // On a GPU, greedy sampling needs only the argmax on the host.
+            let greedy = self.groups.iter().filter(|group| group.phase == Phase::Decode).all(Group::is_greedy);
+            if !self.loaded.device.device.is_cpu() && greedy {
+                let found = network.step_argmax(&mut self.sequences, &decoding)?;
+                self.push(&next, &found);
+                return Ok(());
+            }
+        }
+        let budget = if decoding.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
+        let share = (budget / prompts.max(1)).max(MIN_CHUNK);
+        let chunks: Vec<Option<StepInput<'_>>> = self.groups.iter().map(|group| group.chunk(share)).collect();
+        let lengths: Vec<Option<(usize, bool)>> = chunks
+            .iter()
+            .map(|chunk| {
+                chunk.as_ref().map(|chunk| (chunk.tokens.len(), chunk.logits != smolvlm_model::KeepLogits::None))
+            })
+            .collect();
+        let mut inputs: Vec<StepInput<'_>> =
+            decoding.iter().map(|(id, token)| StepInput::text(*id, std::slice::from_ref(token))).collect();
+        inputs.extend(chunks.into_iter().flatten());
+        let mut logits = network.step(&mut self.sequences, &inputs)?;
+        drop(inputs);
+        let vocabulary = self.loaded.config.text.vocab_size;
+        let (decoded, prefilled) = logits.split_at_mut(decoding.len() * vocabulary);
+        let (mut decoded, mut prefilled) = (decoded, prefilled.chunks_exact(vocabulary));
+        self.select(|index, group, sequences| {
+            let rows = next[index].len();
+            if rows > 0 {
+                let (own, rest) = std::mem::take(&mut decoded).split_at_mut(rows * vocabulary);
+                decoded = rest;
+                return group.decoded(|texts| texts.advance(own, sequences));
+            }
+            match lengths[index] {
+                Some((tokens, is_last)) => {
+                    let logits = if is_last { prefilled.next() } else { None };
+                    group.prefilled(tokens, logits, sequences)
+                }
+                None => Ok(()),
+            }
+        });
+        Ok(())
+    }
+
+    /// Appends argmax tokens to greedy texts.
+    fn push(&mut self, next: &[Vec<(SequenceId, u32)>], mut found: &[(u32, f32)]) {
+        let vocabulary = self.loaded.config.text.vocab_size;
+        self.select(|index, group, sequences| {
+            let rows = next[index].len();
+            if rows == 0 {
+                return Ok(());
+            }
+            let (own, rest) = found.split_at(rows);
+            found = rest;
+            group.decoded(|texts| texts.push(own, vocabulary, sequences))
+        });
+    }
+
+    /// Lets every request select its next tokens. An error or panic ends that request only.
+    fn select(&mut self, mut select: impl FnMut(usize, &mut Group, &mut Sequences) -> Result<(), Error>) {
+        let mut failed = Vec::new();
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let work = || select(index, group, &mut self.sequences);
+            let result = catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|panic| Err(Error::Panicked { message: panic_message(panic.as_ref()) }));
+            failed.extend(result.err().map(|error| (index, error)));
+        }
+        // From the end, so that indices stay valid.
+        for (index, error) in failed.into_iter().rev() {
+            self.groups.remove(index).fail(error, &mut self.sequences);
+        }
+    }
+}

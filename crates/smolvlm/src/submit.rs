@@ -1,0 +1,108 @@
+//! Generation: conversations become requests of the engine.
+
+use crate::beams::Search;
+use crate::engine::{Prompt, Terms, Texts, Ticket};
+use crate::features::MediaFeatures;
+use crate::sequence::Sequence;
+use crate::{Cancel, Error, Generation, SmolVlm};
+use smolvlm_generate::SamplingParams;
+use smolvlm_processor::{Batch, Conversation};
+use std::time::{Duration, Instant};
+
+/// A batch of prompts that is ready for the engine.
+pub(crate) struct Prepared {
+    pub(crate) batch: Batch,
+    /// Features of its [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order.
+    pub(crate) known: Vec<MediaFeatures>,
+    /// Time of the preparation.
+    pub(crate) process: Duration,
+    pub(crate) reuses_cache: bool,
+}
+
+/// Answers conversations together.
+pub(crate) fn batch(
+    model: &SmolVlm,
+    conversations: &[Conversation],
+    params: &SamplingParams,
+) -> Result<Vec<Generation>, Error> {
+    let tickets = submit(model, conversations, params, &Cancel::new())?;
+    let mut generations = Vec::new();
+    for ticket in tickets {
+        generations.extend(ticket.wait()?.generations);
+    }
+    Ok(generations)
+}
+
+/// Preprocesses conversations and hands them to the engine.
+pub(crate) fn submit(
+    model: &SmolVlm,
+    conversations: &[Conversation],
+    params: &SamplingParams,
+    cancel: &Cancel,
+) -> Result<Vec<Ticket>, Error> {
+    let params = model.resolve_params(params)?;
+    let clock = Instant::now();
+    let batch = model.process(conversations, &params)?;
+    let prepared = Prepared { batch, known: Vec::new(), process: clock.elapsed(), reuses_cache: true };
+    submit_prepared(model, prepared, &params, cancel)
+}
+
+/// Hands each row of a batch to the engine.
+pub(crate) fn submit_prepared(
+    model: &SmolVlm,
+    prepared: Prepared,
+    params: &SamplingParams,
+    cancel: &Cancel,
+) -> Result<Vec<Ticket>, Error> {
+    let Prepared { mut batch, known, process, reuses_cache } = prepared;
+    let loaded = &*model.loaded;
+    let context = loaded.config.text.max_position_embeddings;
+    let mut known = known.into_iter();
+    // All rows are checked before the first one runs.
+    let mut requests = Vec::with_capacity(batch.rows);
+    for row in 0..batch.rows {
+        let ids = model.prompt_ids(&batch, row)?;
+        let new_tokens = params.limit(ids.len())?.min(context - ids.len());
+        let (text, notes) = (&batch.prompts[row], batch.notes(row));
+        let texts = if params.num_beams > 1 {
+            Texts::Beams(Vec::new(), Box::new(Search::new(model, params, &ids, text, row, notes)?))
+        } else {
+            let count = params.num_return_sequences;
+            let text = |index| {
+                let stream = row * count + index;
+                Ok((None, Sequence::new(model, params, ids.clone(), text, stream, notes.clone())?))
+            };
+            Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
+        };
+        let media = std::mem::take(&mut batch.media[row]);
+        let prompt = Prompt::new(loaded, ids, media, batch.edge, &mut known)?;
+        let terms = Terms {
+            new_tokens,
+            chunk: params.prefill_chunk,
+            max_time: params.max_time,
+            reuses_cache,
+            process,
+            cancel: cancel.clone(),
+        };
+        requests.push((prompt, texts, terms));
+    }
+    requests.into_iter().map(|(prompt, texts, terms)| model.submit(prompt, texts, terms)).collect()
+}
+
+impl SmolVlm {
+    /// Validates the parameters and fills in the checkpoint's end tokens if there are none.
+    pub(crate) fn resolve_params(&self, params: &SamplingParams) -> Result<SamplingParams, Error> {
+        let params = params.clone().or_eos_of(self.generation());
+        params.validate()?;
+        Ok(params)
+    }
+
+    /// The tokens of a row's prompt without padding; an error if there is no room for an answer.
+    pub(crate) fn prompt_ids(&self, batch: &Batch, row: usize) -> Result<Vec<u32>, Error> {
+        let (prompt, context) = (batch.prompt_len(row), self.loaded.config.text.max_position_embeddings);
+        if prompt >= context {
+            return Err(Error::PromptTooLong { row, prompt, context });
+        }
+        Ok(batch.input_ids[(row + 1) * batch.len - prompt..(row + 1) * batch.len].to_vec())
+    }
+}
