@@ -136,7 +136,9 @@ fn mixed_requests_equal_the_same_requests_alone() {
         let tokens = |answers: Vec<Generation>| answers.into_iter().map(|answer| answer.token_ids).collect::<Vec<_>>();
         let wanted: Vec<Vec<Vec<u32>>> = requests
             .iter()
-            .map(|request| tokens(alone.batch(&[request.conversation.clone()], request.params.clone()).unwrap()))
+            .map(|Mixed { conversation, params, .. }| {
+                tokens(alone.batch(std::slice::from_ref(conversation), params.clone()).unwrap())
+            })
             .collect();
         // Few tokens of finished requests are kept, so that their pages are reused.
         let options = Options { prefix_cache_bytes: 100_000, ..options };

@@ -16,6 +16,9 @@ pub struct ModelInputs {
     pub features: Option<Tensor<2>>,
 }
 
+/// Tokens of a row, and the features of its image tokens.
+pub(crate) type Row<'a> = (&'a [u32], Option<Tensor<2>>);
+
 impl ModelInputs {
     /// Inputs of one row of text tokens.
     pub fn text(ids: &[u32]) -> Self {
@@ -53,7 +56,7 @@ impl ModelInputs {
     }
 
     /// The tokens of each row without padding, and the features of their image tokens.
-    pub(crate) fn rows(&self, config: &ModelConfig) -> Result<Vec<(&[u32], Option<Tensor<2>>)>, Error> {
+    pub(crate) fn rows(&self, config: &ModelConfig) -> Result<Vec<Row<'_>>, Error> {
         self.check(config)?;
         let mut first = 0;
         let rows = self.input_ids.chunks_exact(self.len()).zip(&self.padding);

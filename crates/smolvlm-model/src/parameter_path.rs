@@ -3,7 +3,7 @@
 /// The path of the parameter that a [`ModuleVisitor`](burn::module::ModuleVisitor) or
 /// [`ModuleMapper`](burn::module::ModuleMapper) has reached, such as `text.layers.0.mlp.up_proj.weight`.
 ///
-/// It consists of field names. Variants of enums such as [`Weight`](smolvlm_nn::Weight) are omitted.
+/// It consists of field names. Variants of enums are omitted.
 #[derive(Debug, Default)]
 pub struct ParameterPath(Vec<String>);
 

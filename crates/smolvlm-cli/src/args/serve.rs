@@ -20,7 +20,7 @@ pub struct Serve {
     /// API key that requests must have; repeatable. Prefer the environment variable, which other users cannot see
     #[arg(long, value_name = "KEY", env = "SMOLVLM_API_KEY", hide_env_values = true)]
     pub api_key: Vec<String>,
-    /// Origin of web pages that may use the server, such as https://example.com, or * for all; repeatable
+    /// Origin of web pages that may use the server, such as `https://example.com`, or * for all; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub cors_origin: Vec<String>,
     /// Host name that requests may use besides those of this machine; repeatable

@@ -57,8 +57,8 @@ pub struct Sequences {
 #[derive(Debug)]
 enum Kind {
     #[cfg(feature = "flex")]
-    Paged(crate::packed::PagedSequences),
-    Tensors(TensorSequences),
+    Paged(Box<crate::packed::PagedSequences>),
+    Tensors(Box<TensorSequences>),
 }
 
 impl Network {
@@ -67,8 +67,8 @@ impl Network {
     pub fn new_sequences(&self, max_tokens: usize) -> Sequences {
         let kind = match self {
             #[cfg(feature = "flex")]
-            Self::Packed(model) => Kind::Paged(crate::packed::PagedSequences::new(model, max_tokens)),
-            Self::Tensors(_) => Kind::Tensors(TensorSequences::default()),
+            Self::Packed(model) => Kind::Paged(Box::new(crate::packed::PagedSequences::new(model, max_tokens))),
+            Self::Tensors(_) => Kind::Tensors(Box::default()),
         };
         Sequences { kind, next: 0, max_kept: usize::MAX }
     }

@@ -11,6 +11,9 @@ use smolvlm_model::Network;
 #[cfg(feature = "flex")]
 const LAYERS_BETWEEN_STEPS: usize = 2;
 
+/// Hashes and pixels of tiles.
+type Tiles<'a> = Vec<(Key, &'a [f32])>;
+
 /// Encodes the missing tiles of requests, one batch at a time.
 #[derive(Default)]
 pub(super) struct Encoder {
@@ -22,7 +25,12 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Does some vision work if a request needs it. With `alone`, no other request waits, and a batch is encoded at
     /// once. An error is that of the request of the returned index.
-    pub(super) fn advance(&mut self, loaded: &Loaded, groups: &mut [Group], alone: bool) -> Result<(), (usize, Error)> {
+    pub(super) fn advance(
+        &mut self,
+        loaded: &Loaded,
+        groups: &mut [Group],
+        alone: bool,
+    ) -> Result<(), (usize, Box<Error>)> {
         provide_cached(loaded, groups);
         match &loaded.network {
             #[cfg(feature = "flex")]
@@ -37,7 +45,7 @@ impl Encoder {
                         let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
                         let (channels, edge) = (loaded.config.vision.num_channels, groups[index].edge());
                         let encoding = model.begin_encoding(&pixels, [channels, edge, edge], None);
-                        (keys, encoding.map_err(|error| (index, error.into()))?)
+                        (keys, encoding.map_err(|error| (index, Box::new(error.into())))?)
                     }
                 };
                 let layers = if alone { usize::MAX } else { LAYERS_BETWEEN_STEPS };
@@ -46,7 +54,8 @@ impl Encoder {
                     Ok(None) => self.begun = Some((keys, encoding)),
                     Err(error) => {
                         let waits = |group: &Group| keys.iter().any(|key| group.misses(key));
-                        return Err((groups.iter().position(waits).unwrap_or_default(), error.into()));
+                        let index = groups.iter().position(waits).unwrap_or_default();
+                        return Err((index, Box::new(error.into())));
                     }
                 }
                 Ok(())
@@ -56,7 +65,7 @@ impl Encoder {
                 let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
                 let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
                 let images = network.image_features(&pixels, groups[index].edge(), loaded.vision_batch, false);
-                if let Some(images) = images.map_err(|error| (index, error.into()))? {
+                if let Some(images) = images.map_err(|error| (index, Box::new(error.into())))? {
                     provide(loaded, groups, &keys, images.features);
                 }
                 Ok(())
@@ -77,9 +86,9 @@ fn provide_cached(loaded: &Loaded, groups: &mut [Group]) {
 }
 
 /// The next tiles of the first request that misses some, with its index.
-fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Vec<(Key, &'a [f32])>)> {
+fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Tiles<'a>)> {
     let index = groups.iter().position(|group| group.missing_tile().is_some())?;
-    let mut tiles: Vec<(Key, &[f32])> = Vec::new();
+    let mut tiles = Tiles::new();
     for (key, pixels) in groups[index].missing_tiles() {
         if tiles.len() == loaded.vision_batch {
             break;

@@ -126,7 +126,7 @@ impl Worker {
     fn work(&mut self) {
         let alone = self.groups.len() == 1 && self.waiting.is_empty();
         if let Err((index, error)) = self.encoder.advance(&self.loaded, &mut self.groups, alone) {
-            self.groups.swap_remove(index).fail(error, &mut self.sequences);
+            self.groups.remove(index).fail(*error, &mut self.sequences);
         }
         if let Err(error) = self.step() {
             // Requests were checked before: this is an error of the device. What it leaves behind is unknown.
