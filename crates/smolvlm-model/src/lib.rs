@@ -47,8 +47,9 @@ pub use inputs::ModelInputs;
 pub use model::{LoadReport, SmolVlmModel};
 pub use network::Network;
 #[cfg(feature = "flex")]
-pub use packed::{PackedEncoding, PackedModel};
+pub use packed::PackedModel;
 pub use parameter_path::ParameterPath;
 pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
 pub use smolvlm_kernels::Format;
 pub use smolvlm_text::KvCache;
+pub use smolvlm_vision::Encoding;

@@ -96,10 +96,7 @@ impl Network {
         match self {
             #[cfg(feature = "flex")]
             Self::Packed(model) => model.forward(inputs, options),
-            Self::Tensors(model) => {
-                inputs.check(model.config())?;
-                model.forward(inputs, &mut model.new_cache(&inputs.padding, inputs.len()), options)
-            }
+            Self::Tensors(model) => model.forward(inputs, &mut model.new_cache(&inputs.padding, inputs.len()), options),
         }
     }
 }

@@ -39,12 +39,12 @@ struct ParameterLoader<'a, S> {
 }
 
 impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
     }
 
-    fn exit_module(&mut self, _name: &str, container: &str) {
-        self.path.exit(container);
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -69,7 +69,5 @@ pub fn modify<const D: usize>(tensor: Tensor<D>, change: impl FnOnce(&mut [f32])
 
 /// Copies a matrix to a tensor on Burn's CPU backend.
 pub fn tensor_of<const D: usize>(matrix: &Matrix<f32>, shape: [usize; D]) -> Tensor<D> {
-    let mut values = Vec::with_capacity(matrix.rows() * matrix.columns());
-    (0..matrix.rows()).for_each(|row| values.extend_from_slice(matrix.row(row)));
-    Tensor::from_data(TensorData::new(values, shape), &burn::tensor::Device::flex())
+    Tensor::from_data(TensorData::new(matrix.to_vec(), shape), &burn::tensor::Device::flex())
 }

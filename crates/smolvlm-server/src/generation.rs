@@ -148,7 +148,7 @@ impl Worker {
         self.send(last);
     }
 
-    /// Fails if nobody receives events any more; the generation is cancelled then, too.
+    /// Sends an event. If the receiver is gone, the event is dropped: its drop has cancelled the generation.
     fn send(&self, event: Event) {
         let _ = self.sender.send(event);
     }

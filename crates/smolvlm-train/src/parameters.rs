@@ -106,12 +106,12 @@ struct Lister {
 }
 
 impl ModuleVisitor for Lister {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
     }
 
-    fn exit_module(&mut self, _name: &str, container: &str) {
-        self.path.exit(container);
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -211,12 +211,12 @@ pub fn initial_model(config: &ModelConfig, seed: u64) -> Result<SmolVlmModel, Er
         }
     }
     impl ModuleMapper for Initializer {
-        fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.enter(name);
         }
 
-        fn exit_module(&mut self, _name: &str, container: &str) {
-            self.path.exit(container);
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
         }
 
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

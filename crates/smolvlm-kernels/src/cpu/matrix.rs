@@ -101,6 +101,13 @@ impl<E: Element> Matrix<E> {
         &self.words.values()[..self.rows * self.stride]
     }
 
+    /// The values, row-major without padding.
+    pub fn to_vec(&self) -> Vec<E> {
+        let mut values = Vec::with_capacity(self.rows * self.columns);
+        (0..self.rows).for_each(|row| values.extend_from_slice(self.row(row)));
+        values
+    }
+
     /// A row.
     pub fn row(&self, row: usize) -> &[E] {
         &self.words.values()[row * self.stride..][..self.columns]

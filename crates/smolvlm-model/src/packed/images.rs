@@ -8,13 +8,6 @@ use smolvlm_nn::tensor_of;
 use smolvlm_vision::{Encoding, PatchMask, Workspace};
 use std::sync::PoisonError;
 
-/// Tiles whose encoding has begun.
-#[derive(Debug)]
-pub struct PackedEncoding {
-    encoding: Encoding,
-    tiles: usize,
-}
-
 impl PackedModel {
     /// Begins to encode tiles, each of the shape `[channels, height, width]`.
     ///
@@ -26,8 +19,8 @@ impl PackedModel {
         tiles: &[&[f32]],
         shape: [usize; 3],
         mask: Option<&PatchMask>,
-    ) -> Result<PackedEncoding, Error> {
-        Ok(PackedEncoding { encoding: self.vision.begin(tiles, shape, mask)?, tiles: tiles.len() })
+    ) -> Result<Encoding, Error> {
+        Ok(self.vision.begin(tiles, shape, mask)?)
     }
 
     /// Runs up to `layers` more layers of the vision encoder. Returns the features when all have run,
@@ -36,12 +29,12 @@ impl PackedModel {
     /// # Errors
     ///
     /// [`Error::Connector`] for unsupported tile sizes.
-    pub fn advance_encoding(&self, encoding: &mut PackedEncoding, layers: usize) -> Result<Option<Tensor<2>>, Error> {
-        let done = self.with_workspace(|workspace| self.vision.advance(&mut encoding.encoding, layers, workspace));
+    pub fn advance_encoding(&self, encoding: &mut Encoding, layers: usize) -> Result<Option<Tensor<2>>, Error> {
+        let done = self.with_workspace(|workspace| self.vision.advance(encoding, layers, workspace));
         if !done {
             return Ok(None);
         }
-        let features = self.connector.forward(&self.vision.finish(&encoding.encoding), encoding.tiles)?;
+        let features = self.connector.forward(&self.vision.finish(encoding), encoding.tiles())?;
         Ok(Some(tensor_of(&features, [features.rows(), features.columns()])))
     }
 

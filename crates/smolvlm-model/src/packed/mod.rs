@@ -18,7 +18,6 @@ use smolvlm_vision::PackedEncoder;
 use source::Packing;
 use std::sync::Mutex;
 
-pub use images::PackedEncoding;
 pub(crate) use sequences::PagedSequences;
 
 /// Vision encoder, connector, text model and output projection on packed weights. Weights are shared by all threads;

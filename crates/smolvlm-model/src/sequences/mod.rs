@@ -9,6 +9,7 @@ use crate::inputs::{check_features, check_ids};
 use crate::{Error, KeepLogits, Network};
 use burn::tensor::Tensor;
 use smolvlm_config::ModelConfig;
+use smolvlm_kernels::cpu::PAGE_TOKENS;
 use tensors::TensorSequences;
 
 /// A sequence in [`Sequences`].
@@ -84,12 +85,7 @@ impl Network {
     pub fn step(&self, sequences: &mut Sequences, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
         match (self, &mut sequences.kind) {
             #[cfg(feature = "flex")]
-            (Self::Packed(model), Kind::Paged(sequences)) => {
-                let logits = sequences.step(model, inputs)?;
-                let mut values = Vec::with_capacity(logits.rows() * logits.columns());
-                (0..logits.rows()).for_each(|row| values.extend_from_slice(logits.row(row)));
-                Ok(values)
-            }
+            (Self::Packed(model), Kind::Paged(sequences)) => Ok(sequences.step(model, inputs)?.to_vec()),
             (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step(model, inputs),
             #[cfg(feature = "flex")]
             _ => Err(Error::UnknownSequence),
@@ -130,7 +126,7 @@ fn argmax(logits: &[f32]) -> (u32, f32) {
 
 impl Sequences {
     /// Memory is allocated for multiples of this number of tokens.
-    pub const GRANULARITY: usize = 32;
+    pub const GRANULARITY: usize = PAGE_TOKENS;
 
     /// Limits the tokens that are [kept](Self::keep) of removed sequences. Without a limit, only new sequences displace
     /// them.

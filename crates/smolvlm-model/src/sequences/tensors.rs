@@ -60,9 +60,7 @@ impl TensorSequences {
 
     /// See [`Sequences::keep`](super::Sequences::keep).
     pub(super) fn keep(&mut self, id: SequenceId, keys: &[TokenKey], max_kept: usize) {
-        let cache = self.row(id).and_then(|row| self.single(row)).or_else(|| self.alone.remove(&id));
-        self.remove(id);
-        if let Some(cache) = cache {
+        if let Some(cache) = self.take(id) {
             let keys = keys[..keys.len().min(cache.len())].to_vec();
             self.kept.push_back((keys, cache));
             let tokens =
@@ -127,20 +125,12 @@ impl TensorSequences {
     /// Runs new tokens of one sequence in a cache of its own.
     fn prefill(&mut self, model: &SmolVlmModel, input: &StepInput<'_>) -> Result<Vec<f32>, Error> {
         let text = &model.config().text;
-        let mut cache = match self.row(input.sequence) {
-            Some(row) => {
-                let cache = self.single(row);
-                self.rows[row] = REMOVED;
-                cache
-            }
-            None => self.alone.remove(&input.sequence),
-        };
+        let mut cache = self.take(input.sequence);
         let needed = cache.as_ref().map_or(0, KvCache::len) + input.tokens.len();
         if let Some(cache) = cache.as_mut().filter(|cache| cache.capacity() < needed) {
-            cache.reserve(text, (needed + SPARE_TOKENS).next_multiple_of(SPARE_TOKENS));
+            cache.reserve(text, capacity_for(needed));
         }
-        let mut cache =
-            cache.unwrap_or_else(|| model.new_cache(&[0], (needed + SPARE_TOKENS).next_multiple_of(SPARE_TOKENS)));
+        let mut cache = cache.unwrap_or_else(|| model.new_cache(&[0], capacity_for(needed)));
         let inputs =
             ModelInputs { input_ids: input.tokens.to_vec(), padding: vec![0], features: input.features.clone() };
         let logits = model.run(&inputs, &mut cache, input.logits)?;
@@ -167,23 +157,18 @@ impl TensorSequences {
         } else {
             let mut caches = Vec::with_capacity(inputs.len());
             for id in ids() {
-                let cache = match self.row(id) {
-                    Some(row) => self.single(row),
-                    None => self.alone.remove(&id),
-                };
-                caches.push(cache.ok_or(Error::UnknownSequence)?);
+                caches.push(self.take(id).ok_or(Error::UnknownSequence)?);
             }
             // Sequences that pause keep their tokens.
-            for (row, id) in self.rows.clone().into_iter().enumerate() {
+            for id in self.rows.clone() {
                 if id != REMOVED
-                    && !ids().any(|other| other == id)
-                    && let Some(cache) = self.single(row)
+                    && let Some(cache) = self.take(id)
                 {
                     self.alone.insert(id, cache);
                 }
             }
             let longest = caches.iter().map(KvCache::len).max().unwrap_or(0);
-            self.batch = KvCache::stack(text, &caches, (longest + SPARE_TOKENS).next_multiple_of(SPARE_TOKENS))?;
+            self.batch = KvCache::stack(text, &caches, capacity_for(longest))?;
             self.rows = ids().collect();
         }
         if let Some(batch) = self.batch.as_mut().filter(|batch| batch.len() == batch.capacity()) {
@@ -196,10 +181,22 @@ impl TensorSequences {
         self.rows.iter().position(|row| *row == id)
     }
 
+    /// Removes a sequence and returns its cache.
+    fn take(&mut self, id: SequenceId) -> Option<KvCache> {
+        let cache = self.row(id).and_then(|row| self.single(row)).or_else(|| self.alone.remove(&id));
+        self.remove(id);
+        cache
+    }
+
     /// A copy of a row of the batch, without padding.
     fn single(&self, row: usize) -> Option<KvCache> {
         self.batch.as_ref().map(|batch| batch.row(row))
     }
+}
+
+/// The capacity of a cache for this number of tokens and some new ones.
+fn capacity_for(tokens: usize) -> usize {
+    (tokens + SPARE_TOKENS).next_multiple_of(SPARE_TOKENS)
 }
 
 /// The place of a sequence that was removed.

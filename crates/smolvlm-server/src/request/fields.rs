@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The fields of an object, in JSON. A field with null is treated as absent; fields that nobody takes are ignored.
+/// The fields of an object, in JSON. A field with null is treated as absent; unknown fields are ignored.
 pub(crate) struct Fields<'a> {
     fields: BTreeMap<String, &'a RawValue>,
     /// What the names in errors start with, such as `options.`.

@@ -47,6 +47,11 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// Number of tiles.
+    pub fn tiles(&self) -> usize {
+        self.tiles
+    }
+
     /// The residual stream, one row per patch of each tile.
     pub fn hidden(&self) -> &Matrix<f32> {
         &self.x

@@ -19,12 +19,13 @@ type Tiles<'a> = Vec<(Key, &'a [f32])>;
 pub(super) struct Encoder {
     /// The batch that has begun, with the hashes of its tiles.
     #[cfg(feature = "flex")]
-    begun: Option<(Vec<Key>, smolvlm_model::PackedEncoding)>,
+    begun: Option<(Vec<Key>, smolvlm_model::Encoding)>,
 }
 
 impl Encoder {
     /// Does some vision work if a request needs it. With `alone`, no other request waits, and a batch is encoded at
     /// once. An error is that of the request of the returned index.
+    #[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "tensors are always encoded at once"))]
     pub(super) fn advance(
         &mut self,
         loaded: &Loaded,
@@ -35,7 +36,7 @@ impl Encoder {
         match &loaded.network {
             #[cfg(feature = "flex")]
             Network::Packed(model) => {
-                // Nobody waits for the tiles of a cancelled request.
+                // The tiles of a cancelled request may no longer be needed.
                 let is_missing = |key: &Key| groups.iter().any(|group| group.misses(key));
                 self.begun.take_if(|(keys, _)| !keys.iter().any(is_missing));
                 let (keys, mut encoding) = match self.begun.take() {
@@ -61,7 +62,6 @@ impl Encoder {
                 Ok(())
             }
             network @ Network::Tensors(_) => {
-                let _ = alone;
                 let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
                 let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
                 let images = network.image_features(&pixels, groups[index].edge(), loaded.vision_batch, false);

@@ -73,7 +73,7 @@ impl Worker {
             match self.incoming.try_recv() {
                 Ok(request) => self.waiting.push_back(request),
                 Err(TryRecvError::Empty) => return true,
-                // Nobody waits for the requests in progress.
+                // Every handle of the model is gone, and with it the clients of the requests in progress.
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
