@@ -43,6 +43,8 @@ pub struct Case {
     pub expected: Value,
     /// Path of `expected.safetensors`.
     pub tensors: PathBuf,
+    /// Whether it is one of the cases with videos.
+    pub has_videos: bool,
 }
 
 /// Returns all checkpoints: every folder that contains `model/`.
@@ -64,7 +66,7 @@ impl Checkpoint {
 
     /// Returns all cases with images or only text.
     pub fn cases(&self) -> Vec<Case> {
-        let found = self.cases_below(&self.folder);
+        let found = self.cases_below(&self.folder, false);
         assert!(!found.is_empty(), "{} has no cases", self.name);
         found
     }
@@ -72,7 +74,7 @@ impl Checkpoint {
     /// Returns the cases with videos; empty for some checkpoints.
     pub fn video_cases(&self) -> Vec<Case> {
         let folder = self.folder.join("video");
-        if folder.is_dir() { self.cases_below(&folder) } else { Vec::new() }
+        if folder.is_dir() { self.cases_below(&folder, true) } else { Vec::new() }
     }
 
     /// Returns all cases that record every stage.
@@ -80,7 +82,7 @@ impl Checkpoint {
         [self.cases(), self.video_cases()].concat()
     }
 
-    fn cases_below(&self, parent: &Path) -> Vec<Case> {
+    fn cases_below(&self, parent: &Path, has_videos: bool) -> Vec<Case> {
         folders(parent)
             .into_iter()
             .filter(|folder| folder.join("case.json").is_file())
@@ -88,6 +90,7 @@ impl Checkpoint {
                 name: format!("{}/{}", self.name, file_name(&folder)),
                 expected: read_json(&folder.join("case.json")),
                 tensors: folder.join("expected.safetensors"),
+                has_videos,
             })
             .collect()
     }

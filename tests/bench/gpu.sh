@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tests and benchmarks for a machine with a GPU: `gpu.sh TOOLS OUT [STEP...]`; runs all steps if none is named.
 #
-# TOOLS contains `smolvlm`, `devices` (the golden tests) and, for CUDA builds without LLVM, `stubs.so`; `cargo xtask
-# gpu-bundle` creates it. Every step has a time limit and writes its output to OUT/STEP.txt while it runs, so that a
-# step that hangs does not affect the results of others. The exit status is the number of failed steps.
+# TOOLS contains `smolvlm`, `integration` (the goldens on devices) and, for CUDA builds without LLVM, `stubs.so`; `cargo
+# xtask gpu-bundle` creates it. Every step has a time limit and writes its output to OUT/STEP.txt while it runs, so that
+# a step that hangs does not affect the results of others. The exit status is the number of failed steps.
 #
 #   SMOLVLM_DEVICE   the device, cuda if unset
 #   BENCH_MODEL      the model: arguments of `smolvlm bench`, "--random 256m --dtype bf16" if unset
@@ -51,7 +51,7 @@ step card 20 bash -c 'nvidia-smi; nvidia-smi --query-gpu=name,memory.total,drive
 step devices 30 bash -c 'ours $tools/smolvlm devices'
 step demo 90 bash -c 'ours $tools/smolvlm describe --model demo --dtype f32 $root/tests/corpus/world/shapes.png'
 TAIL=60 step bench 240 bash -c 'ours $tools/smolvlm bench $model $words'
-step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/devices --nocapture'
+step goldens 240 bash -c 'cd $root/tests && CARGO_MANIFEST_DIR=$root/tests ours $tools/integration devices:: --nocapture'
 step matmuls 150 bash -c '[ ! -e $tools/gpu_matmuls ] || ours $tools/gpu_matmuls'
 step profile 60 bash -c 'CUBECL_DEBUG_OPTION=profile-medium ours $tools/smolvlm bench $model --quick |
   tee $out/profile.log | grep -v "^$" | tail -n 200'

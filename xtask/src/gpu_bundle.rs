@@ -21,7 +21,7 @@ const BUILD: [(&str, &str); 2] = [
 /// What runs there, and how it is built: the command, the golden tests, and the ways of making products.
 const PROGRAMS: [(&str, &str); 3] = [
     ("smolvlm", "--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo"),
-    ("devices", "--package smolvlm-tests --test devices --features cuda"),
+    ("integration", "--package smolvlm-tests --test integration --features cuda"),
     ("gpu_matmuls", "--package smolvlm-nn --example gpu_matmuls --features cuda-nvrtc"),
 ];
 

@@ -23,7 +23,7 @@ pub fn run(runner_args: &[String]) -> Result<(), String> {
         run_with(&[("SMOLVLM_ISA", isa)], &["--package", "smolvlm-kernels", "--lib"], &[])?;
     }
     if let Some(common) = narrower.last() {
-        let goldens = ["--workspace", "--test", "stages", "--test", "conversations"];
+        let goldens = ["--workspace", "--test", "goldens"];
         run_with(&[("SMOLVLM_ISA", common)], &goldens, &features)?;
     }
     // Without FFmpeg's libraries; it builds in seconds.

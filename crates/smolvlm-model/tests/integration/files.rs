@@ -1,15 +1,13 @@
 //! Weight files: sharded, missing and damaged ones.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::support::*;
 use burn::tensor::Device;
 use smolvlm_checkpoint::{Error, Weights};
 use smolvlm_config::FloatType;
 use smolvlm_model::SmolVlmModel;
-use support::*;
 
 /// Writes the checkpoint as three shards with an index, and returns the index for modification.
 fn split(folder: &Path, stored: &Checkpoint) -> BTreeMap<String, String> {

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{
-    Case, Checkpoint, Trials, assert_pixels, cases_of_all_checkpoints, exact, rows, with_absolute_paths,
-};
+use smolvlm_tests::{Case, Checkpoint, Trials, assert_pixels, exact, rows, with_absolute_paths};
+use std::sync::Arc;
 
 /// Parses the conversations of a case.
 fn conversations(case: &Case) -> Vec<Conversation> {
@@ -27,12 +26,11 @@ fn processor(checkpoint: &Checkpoint, case: &Case) -> Processor {
     SmolVlm::load_processor(Source::directory(checkpoint.model()), &options(case), &mut |_| {}).unwrap()
 }
 
-fn main() {
-    let cases = cases_of_all_checkpoints(Checkpoint::cases);
-    let mut trials = Trials::default();
+/// Adds the trials of every conversation without videos.
+pub fn add(trials: &mut Trials, cases: &[Arc<(Checkpoint, Case)>]) {
+    let cases: Vec<_> = cases.iter().filter(|case| !case.1.has_videos).cloned().collect();
     trials.add_cases("prompts_ids_and_pixels", &cases, prompts_ids_and_pixels);
     trials.add_cases("greedy_tokens_and_text", &cases, greedy_tokens_and_text);
-    trials.run()
 }
 
 fn prompts_ids_and_pixels(checkpoint: &Checkpoint, case: &Case) {

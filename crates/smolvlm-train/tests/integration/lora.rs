@@ -1,8 +1,6 @@
 //! LoRA adapters: training, merging, saving and loading.
 
-mod common;
-
-use common::{Losses, model, processor, samples, training, weights};
+use crate::common::{Losses, model, processor, samples, training, weights};
 use smolvlm_checkpoint::PeftConfig;
 use smolvlm_train::{
     Error, LoraConfig, TrainConfig, Trainer, evaluate, latest_checkpoint, load_adapters, merge_adapters, save_adapters,
@@ -61,7 +59,7 @@ fn wrong_targets_and_files_are_errors() {
     assert!(matches!(missing, Error::Checkpoint(smolvlm_checkpoint::Error::Adapter { .. })), "{missing}");
     let lora = LoraConfig { targets: vec!["q_proj".to_owned()], ..LoraConfig::default() };
     save_adapters(&lora.attach(model(), 0).unwrap(), Some("base"), folder.path()).unwrap();
-    let mut other = common::config();
+    let mut other = crate::common::config();
     other.text.hidden_size = 48;
     let other = smolvlm_train::initial_model(&other, 0).unwrap();
     let error = load_adapters(other, folder.path()).unwrap_err();

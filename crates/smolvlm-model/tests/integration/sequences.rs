@@ -1,9 +1,7 @@
 //! Sequences of a network: joining, leaving, forking, and reuse of their memory.
 
-mod support;
-
+use crate::support::*;
 use smolvlm_model::{Error, Format, ModelInputs, Network, SequenceId, Sequences, StepInput, TokenKey, WeightFormat};
-use support::*;
 
 fn decode(network: &Network, sequences: &mut Sequences, tokens: &[(SequenceId, u32)]) -> Vec<f32> {
     let inputs: Vec<StepInput<'_>> =

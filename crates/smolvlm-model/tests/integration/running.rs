@@ -1,13 +1,11 @@
 //! The complete network, on tensors and on packed weights: shapes, merging, padding, and invalid inputs.
 
-mod support;
-
+use crate::support::*;
 use burn::tensor::{DType, Device, Tensor};
 use smolvlm_config::FloatType;
 use smolvlm_model::{
     Error, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, PaddedTiles, SmolVlmModel, StepInput,
 };
-use support::*;
 
 const EDGE: usize = 32;
 /// Number of values of a tile.

@@ -1,7 +1,6 @@
 //! Adapter files: merged values, and errors for files that are damaged or for another model.
 
-mod support;
-
+use crate::support::*;
 use burn::tensor::Device;
 use safetensors::tensor::Dtype;
 use smolvlm_checkpoint::{Error as CheckpointError, PeftAdapter, QuantizedSource, Weights, write_quantized_checkpoint};
@@ -9,7 +8,6 @@ use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
 use smolvlm_model::{Error, SmolVlmModel};
 use std::path::Path;
-use support::*;
 
 const PREFIX: &str = "base_model.model.";
 const CONFIG: &str = r#"{"peft_type": "LORA", "r": 2, "lora_alpha": 3}"#;

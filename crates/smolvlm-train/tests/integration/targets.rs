@@ -1,8 +1,6 @@
 //! The loss mask: which tokens of a conversation count toward the loss.
 
-mod common;
-
-use common::{picture, processor};
+use crate::common::{picture, processor};
 use smolvlm_processor::{FrameList, Message, Processor, synthetic_tokenizer};
 use smolvlm_train::{Example, Sample, SampleError};
 

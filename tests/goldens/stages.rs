@@ -6,7 +6,8 @@ use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
 use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, StepInput, WeightFormat};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Golden, Trials, cases_of_all_checkpoints, checkpoints, tensor_rows};
+use smolvlm_tests::{Case, Checkpoint, Golden, Trials, checkpoints, tensor_rows};
+use std::sync::Arc;
 
 /// Largest error of a stage in f32, relative to the largest value of the stage. Sums are computed in a different order
 /// than in torch, and errors grow with depth; the largest measured error is 2e-6.
@@ -43,23 +44,21 @@ fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
 /// f32 as tensors of the backend, and packed for the CPU kernels.
 const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
 
-fn main() {
-    let cases = cases_of_all_checkpoints(Checkpoint::all_cases);
+/// Adds the trials of every stage.
+pub fn add(trials: &mut Trials, cases: &[Arc<(Checkpoint, Case)>]) {
     let with_bf16: Vec<_> = cases.iter().filter(|case| Golden::new(&case.1).has("logits_bf16")).cloned().collect();
     assert!(!with_bf16.is_empty(), "no golden has bf16 logits");
-    let mut trials = Trials::default();
-    trials.add_cases("vision_encoder_and_connector", &cases, vision_encoder_and_connector);
-    trials.add_cases("text_model_and_logits", &cases, text_model_and_logits);
+    trials.add_cases("vision_encoder_and_connector", cases, vision_encoder_and_connector);
+    trials.add_cases("text_model_and_logits", cases, text_model_and_logits);
     trials.add_cases("half_precision_logits", &with_bf16, half_precision_logits);
-    trials.add_cases("quantized_logits", &cases, quantized_logits);
-    trials.add_cases("quantized_image_features", &cases, quantized_image_features);
-    trials.add_cases("tokens_without_a_cache", &cases, tokens_without_a_cache);
+    trials.add_cases("quantized_logits", cases, quantized_logits);
+    trials.add_cases("quantized_image_features", cases, quantized_image_features);
+    trials.add_cases("tokens_without_a_cache", cases, tokens_without_a_cache);
     for checkpoint in checkpoints() {
         let name = format!("quantized_checkpoint_equals_quantization_at_load_time::{}", checkpoint.name);
         trials.add(name, move || quantized_checkpoint_equals_quantization_at_load_time(&checkpoint));
     }
     trials.add("old_and_new_config_spellings_agree", old_and_new_config_spellings_agree);
-    trials.run()
 }
 
 fn vision_encoder_and_connector(checkpoint: &Checkpoint, case: &Case) {

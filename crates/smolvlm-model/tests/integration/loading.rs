@@ -1,15 +1,13 @@
 //! Loading of checkpoints in all supported forms, and errors for the others.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::*;
 use burn::tensor::{DType, Device};
 use safetensors::tensor::Dtype;
 use smolvlm_checkpoint::{WeightMismatch, Weights, tensor_specs, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_model::{Error, SmolVlmModel};
-use support::*;
 
 const NORM: &str = "model.text_model.norm.weight";
 

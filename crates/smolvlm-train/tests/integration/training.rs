@@ -1,8 +1,6 @@
 //! The behavior of training, on a tiny model.
 
-mod common;
-
-use common::{Losses, model, perturbed, processor, samples, training, weights};
+use crate::common::{Losses, model, perturbed, processor, samples, training, weights};
 use smolvlm_model::SmolVlmModel;
 use smolvlm_processor::{Message, Processor};
 use smolvlm_train::{Error, Example, Policy, TrainConfig, Trainer, evaluate, latest_checkpoint, load_model};
@@ -110,7 +108,7 @@ fn resumed_run_equals_uninterrupted_run() {
     assert_eq!(trained.steps, 6);
     // A model of other sizes cannot resume from it.
     let other = TrainConfig { freeze: Vec::new(), ..config.clone() };
-    let mut narrow = common::config();
+    let mut narrow = crate::common::config();
     narrow.text.intermediate_size = 40;
     let narrow = smolvlm_train::initial_model(&narrow, 0).unwrap();
     let error = Trainer::new(other).unwrap().resume(&checkpoint).run(narrow, &processor, &samples(), None, &mut ());

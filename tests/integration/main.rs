@@ -1,0 +1,11 @@
+//! The facade end to end. One target, because each target links the whole of Burn.
+
+mod adapters;
+mod chat;
+mod concurrent;
+mod demo;
+mod devices;
+mod examples;
+mod generation;
+mod processing;
+mod videos;
