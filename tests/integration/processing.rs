@@ -2,7 +2,7 @@
 //! positions.
 
 use serde_json::{Value, json};
-use smolvlm::config::{ImageProcessorConfig, ProcessorConfig, Resample, RopeParameters, Size, TilePlan};
+use smolvlm::config::{ImageProcessorConfig, PixelConfig, ProcessorConfig, Resample, RopeParameters, Size, TilePlan};
 use smolvlm::image::{ImageInput, ImageProcessor, Rgb, resize};
 use smolvlm::processor::{Conversation, Processor, RenderOptions};
 use smolvlm_tests::{crc32, golden_root, lcg_bytes, read_json};
@@ -38,10 +38,13 @@ fn geometry() {
             None => Size::Exact { height: number(&case["size"]["height"]), width: number(&case["size"]["width"]) },
         };
         let config = ImageProcessorConfig {
-            size,
-            max_image_size: number(&case["tile"]),
+            pixels: PixelConfig {
+                size,
+                max_image_size: number(&case["tile"]),
+                do_resize: case["do_resize"].as_bool().unwrap(),
+                ..Default::default()
+            },
             do_image_splitting: case["do_image_splitting"].as_bool().unwrap(),
-            do_resize: case["do_resize"].as_bool().unwrap(),
             ..Default::default()
         };
         let plan = TilePlan::new(number(&case["height"]), number(&case["width"]), &config).unwrap();
@@ -102,7 +105,7 @@ fn color_modes_and_containers() {
 fn pixel_values() {
     for case in cases("normalize.json") {
         let triple = |key: &str| -> [f64; 3] { list(&case[key]).try_into().unwrap() };
-        let config = ImageProcessorConfig {
+        let pixels = PixelConfig {
             do_rescale: case["do_rescale"].as_bool().unwrap(),
             rescale_factor: case["rescale_factor"].as_f64().unwrap(),
             do_normalize: case["do_normalize"].as_bool().unwrap(),
@@ -112,6 +115,7 @@ fn pixel_values() {
             max_image_size: 16,
             ..Default::default()
         };
+        let config = ImageProcessorConfig { pixels, ..Default::default() };
         // 16 x 16 pixels, every level once; the same in all channels.
         let levels = (0..=255).flat_map(|level| [level; 3]).collect();
         let tiles = ImageProcessor::new(config).unwrap().process(&Rgb::new(16, 16, levels).unwrap()).unwrap();

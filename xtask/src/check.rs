@@ -1,15 +1,18 @@
-//! `cargo xtask check`: format, spelling, dependencies between crates, packages, clippy, rustdoc.
+//! `cargo xtask check`: format, spelling, dependencies between crates, licenses, packages, vectorized code, clippy,
+//! rustdoc.
 
-use crate::arrows;
 use crate::features::{WITHOUT_DOWNLOADS, every_backend};
 use crate::process::{cargo, execute, execute_with, python_environment, root, succeeds};
+use crate::{arrows, vectorized};
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {
     cargo("fmt --all --check")?;
     spelling()?;
     arrows::check()?;
+    licenses()?;
     package()?;
+    vectorized::check()?;
     // Without FFmpeg's libraries; the crates below Burn are quick to build.
     cargo("clippy --package smolvlm-video --package smolvlm-processor --quiet -- --deny warnings")?;
     // One set of features for clippy and rustdoc, so that Burn is checked once. Unlike the variable RUSTDOCFLAGS, the
@@ -36,6 +39,15 @@ fn spelling() -> Result<(), String> {
         return Ok(());
     };
     execute(programs.join("typos"), ["--config", ".typos.toml"])
+}
+
+/// Licenses, sources and known faults of dependencies, with cargo-deny where it is installed. GitHub's workflow has it.
+fn licenses() -> Result<(), String> {
+    if !succeeds("cargo", &["deny", "--version"]) {
+        eprintln!("> without a check of licenses: there is no cargo-deny");
+        return Ok(());
+    }
+    cargo("deny --config .cargo/deny.toml check bans licenses sources")
 }
 
 /// Packages every crate that is published, as for a registry, without building the packages.

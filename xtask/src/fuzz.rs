@@ -16,6 +16,9 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("tokenizer", &["tests/golden/gqa-256m"]),
     ("conversation", &[]),
+    ("weights", &["tests/golden/gqa-256m/model", "tests/golden/adapters"]),
+    ("shard_index", &[]),
+    ("video_index", &["tests/corpus/clips"]),
 ];
 
 /// Flags that make the compiler count edges and comparisons for libFuzzer, as cargo-fuzz passes them.

@@ -15,6 +15,7 @@ mod parity;
 mod process;
 mod test;
 mod train_demo;
+mod vectorized;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -44,7 +44,7 @@ pub fn media(model: &SmolVlm, conversation: &Conversation) -> Result<(), Failure
 /// Converts the normalized pixels of a tile to an image.
 fn picture(model: &SmolVlm, tile: &[f32], edge: usize) -> RgbImage {
     let config = &model.processor().config().image;
-    let (mean, std) = (config.image_mean, config.image_std);
+    let (mean, std) = (config.pixels.image_mean, config.pixels.image_std);
     let level = |index: usize, channel: usize| {
         let value = f64::from(tile[channel * edge * edge + index]);
         ((value * std[channel] + mean[channel]) * 255.0).round() as u8

@@ -43,7 +43,7 @@ impl TileGrid {
 /// The sizes of an image before it is split into tiles. All pairs are `(height, width)` in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TilePlan {
-    /// Size after the first resize to [`ImageProcessorConfig::size`]; the input size if `do_resize` is off.
+    /// Size after the first resize to [`PixelConfig::size`](crate::PixelConfig::size); the input size if `do_resize` is off.
     pub resized: (u32, u32),
     /// Size after the second resize: multiples of the tile edge if the image is split, otherwise one tile.
     pub stretched: (u32, u32),
@@ -70,12 +70,12 @@ impl TilePlan {
         if height == 0 || width == 0 {
             return Err(Error::EmptyImage { height, width });
         }
-        let tile = config.max_image_size;
+        let tile = config.pixels.max_image_size;
         if tile == 0 {
             return Err(Error::invalid("max_image_size.longest_edge", "must be at least 1, is 0"));
         }
-        let resized = if config.do_resize {
-            match config.size {
+        let resized = if config.pixels.do_resize {
+            match config.pixels.size {
                 Size::LongestEdge(edge) => fit_longest_edge(height, width, edge)?,
                 Size::Exact { height, width } if height > 0 && width > 0 => (height, width),
                 Size::Exact { height, width } => {

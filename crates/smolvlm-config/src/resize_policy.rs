@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, ImageProcessorConfig, Size, TilePlan};
+use crate::{Error, ImageProcessorConfig, PixelConfig, Size, TilePlan};
 
 /// How an image is resized before it is split into tiles. All policies except the first give other pixel values and
 /// fewer tokens than the reference: the tiles of a smaller version of the whole image.
@@ -26,13 +26,16 @@ impl ResizePolicy {
 
     /// The plan of an image of `height` x `width` pixels under this policy.
     pub(crate) fn plan(self, height: u32, width: u32, config: &ImageProcessorConfig) -> Result<TilePlan, Error> {
-        let faithful = |size: Size| TilePlan::faithful(height, width, &ImageProcessorConfig { size, ..config.clone() });
+        let faithful = |size: Size| {
+            let pixels = PixelConfig { size, ..config.pixels.clone() };
+            TilePlan::faithful(height, width, &ImageProcessorConfig { pixels, ..config.clone() })
+        };
         let whole = || {
             let config = ImageProcessorConfig { do_image_splitting: false, ..config.clone() };
             TilePlan::faithful(height, width, &config)
         };
-        let tile = config.max_image_size.max(1);
-        match (self, config.size) {
+        let tile = config.pixels.max_image_size.max(1);
+        match (self, config.pixels.size) {
             (Self::Faithful, size) => faithful(size),
             (Self::GlobalOnly, _) => whole(),
             (Self::NoUpscale, Size::LongestEdge(edge)) => {

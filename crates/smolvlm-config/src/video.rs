@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Error, ImageProcessorConfig, Resample, ResizePolicy, Size,
+    Error, ImageProcessorConfig, PixelConfig, ResizePolicy, Size,
     check::non_negative,
-    image::SWITCH,
     json::{COUNT, NUMBER, Node, TEXT},
+    pixels::SWITCH,
 };
 
 /// Parameters of video preprocessing. Frames are never split: each one is a single tile.
@@ -14,28 +14,8 @@ use crate::{
 /// `Default` has the class defaults of transformers 5.24.0 (`SmolVLMVideoProcessor`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoProcessorConfig {
-    /// Whether frames in other color modes, or with transparency, are converted to RGB.
-    pub do_convert_rgb: bool,
-    /// Whether frames are resized to `size`, then to a tile. Otherwise they keep their size.
-    pub do_resize: bool,
-    /// Target size of the first resize, before a frame is resized to a tile.
-    pub size: Size,
-    /// Edge of a tile in pixels.
-    pub max_image_size: u32,
-    /// Resampling filter.
-    pub resample: Resample,
-    /// Whether pixel values (0 to 255) are multiplied by `rescale_factor`.
-    pub do_rescale: bool,
-    /// Factor of the pixel values.
-    pub rescale_factor: f64,
-    /// Whether pixel values are normalized with `image_mean` and `image_std`.
-    pub do_normalize: bool,
-    /// Mean of the red, green and blue channel.
-    pub image_mean: [f64; 3],
-    /// Standard deviation of the red, green and blue channel.
-    pub image_std: [f64; 3],
-    /// Whether videos with fewer frames than others of a batch are padded.
-    pub do_pad: bool,
+    /// Resizing, to `size` and then to a tile, and normalization.
+    pub pixels: PixelConfig,
     /// Whether frames are sampled by default. Chat prompts always sample.
     pub do_sample_frames: bool,
     /// Frames per second to sample.
@@ -48,7 +28,7 @@ pub struct VideoProcessorConfig {
 
 impl Default for VideoProcessorConfig {
     fn default() -> Self {
-        Self::of(ImageProcessorConfig::default())
+        Self { pixels: PixelConfig::default(), do_sample_frames: false, fps: None, num_frames: None, skip_secs: 1.0 }
     }
 }
 
@@ -63,69 +43,37 @@ impl VideoProcessorConfig {
             return Err(Error::unsupported(node.key(type_key), &name, "SmolVLMVideoProcessor"));
         }
         let frames = |node: &Node<'_>, key: &str| Ok(node.nullable(key, COUNT)?.map(|frames| frames as u32));
-        let mut config = VideoProcessorConfig {
+        let mut config = Self {
+            pixels: PixelConfig::read(node)?,
             do_sample_frames: node.get("do_sample_frames", SWITCH)?.unwrap_or(false),
             fps: node.nullable("fps", NUMBER)?,
             num_frames: frames(node, "num_frames")?,
             skip_secs: node.nullable("skip_secs", NUMBER)?.unwrap_or(1.0),
-            ..Self::of(ImageProcessorConfig::read_fields(node)?)
         };
         if let Some(sampling) = node.object("video_sampling")? {
             let missing = |key: &str| Error::invalid(sampling.key(key), "is missing");
             config.fps = Some(sampling.get("fps", NUMBER)?.ok_or_else(|| missing("fps"))?);
             config.num_frames = Some(frames(&sampling, "max_frames")?.ok_or_else(|| missing("max_frames"))?);
             if node.value("size").is_none() {
-                config.size = Size::read(&sampling, "video_size")?.ok_or_else(|| missing("video_size"))?;
+                config.pixels.size = Size::read(&sampling, "video_size")?.ok_or_else(|| missing("video_size"))?;
             }
         }
         Ok(config)
     }
 
-    fn of(image: ImageProcessorConfig) -> Self {
-        VideoProcessorConfig {
-            do_convert_rgb: image.do_convert_rgb,
-            do_resize: image.do_resize,
-            size: image.size,
-            max_image_size: image.max_image_size,
-            resample: image.resample,
-            do_rescale: image.do_rescale,
-            rescale_factor: image.rescale_factor,
-            do_normalize: image.do_normalize,
-            image_mean: image.image_mean,
-            image_std: image.image_std,
-            do_pad: image.do_pad,
-            do_sample_frames: false,
-            fps: None,
-            num_frames: None,
-            skip_secs: 1.0,
-        }
-    }
-
     /// Image parameters for one frame: an image that is not split.
     pub fn frame(&self) -> ImageProcessorConfig {
         ImageProcessorConfig {
-            do_convert_rgb: self.do_convert_rgb,
-            do_resize: self.do_resize,
-            size: self.size,
-            resample: self.resample,
+            pixels: self.pixels.clone(),
             do_image_splitting: false,
-            max_image_size: self.max_image_size,
             // A frame is always one tile.
             resize_policy: ResizePolicy::Faithful,
-            do_rescale: self.do_rescale,
-            rescale_factor: self.rescale_factor,
-            do_normalize: self.do_normalize,
-            image_mean: self.image_mean,
-            image_std: self.image_std,
-            do_pad: self.do_pad,
         }
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        let mut value = self.frame().to_value();
+        let mut value = self.pixels.to_value();
         if let Value::Object(map) = &mut value {
-            map.remove("image_processor_type");
-            map.remove("do_image_splitting");
             map.insert("video_processor_type".to_owned(), json!("SmolVLMVideoProcessor"));
             map.insert("do_sample_frames".to_owned(), json!(self.do_sample_frames));
             map.insert("fps".to_owned(), json!(self.fps));
@@ -139,9 +87,9 @@ impl VideoProcessorConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] as in [`ImageProcessorConfig::validate`], and for negative times.
+    /// [`Error::Invalid`] as in [`PixelConfig::validate`], and for negative times.
     pub fn validate(&self) -> Result<(), Error> {
-        self.frame().validate()?;
+        self.pixels.validate()?;
         if let Some(fps) = self.fps {
             non_negative("fps", fps)?;
         }

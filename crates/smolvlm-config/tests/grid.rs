@@ -1,6 +1,6 @@
 //! Comparison of tile geometry with the reference processor (transformers 5.24.0, torchvision backend).
 
-use smolvlm_config::{Error, ImageProcessorConfig, Preset, Size, TileGrid, TilePlan};
+use smolvlm_config::{Error, ImageProcessorConfig, PixelConfig, Preset, Size, TileGrid, TilePlan};
 
 type Pair = (u32, u32);
 
@@ -56,7 +56,8 @@ fn grid((rows, cols): Pair) -> TileGrid {
 }
 
 fn longest_edge(edge: u32, tile: u32) -> ImageProcessorConfig {
-    ImageProcessorConfig { size: Size::LongestEdge(edge), max_image_size: tile, ..ImageProcessorConfig::default() }
+    let pixels = PixelConfig { size: Size::LongestEdge(edge), max_image_size: tile, ..PixelConfig::default() };
+    ImageProcessorConfig { pixels, ..ImageProcessorConfig::default() }
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn sizes_match_the_reference_for_released_settings() {
             assert_eq!((plan.resized, plan.stretched, plan.grid), (a, b, grid(split)), "{size:?}");
             assert_eq!(plan.grid.tiles(), tiles, "{size:?}");
             assert_eq!(plan.grid.image_tokens(seq), tokens, "{size:?}");
-            assert_eq!(plan.tile, config.max_image_size);
+            assert_eq!(plan.tile, config.pixels.max_image_size);
 
             let whole = ImageProcessorConfig { do_image_splitting: false, ..config.clone() };
             let plan = TilePlan::new(size.0, size.1, &whole).unwrap();
@@ -84,8 +85,9 @@ fn sizes_match_the_reference_for_released_settings() {
 
 #[test]
 fn sizes_match_the_reference_for_other_settings() {
-    let keep = ImageProcessorConfig { do_resize: false, ..longest_edge(2048, 512) };
-    let exact = ImageProcessorConfig { size: Size::Exact { height: 600, width: 700 }, ..longest_edge(2048, 512) };
+    let (mut keep, mut exact) = (longest_edge(2048, 512), longest_edge(2048, 512));
+    keep.pixels.do_resize = false;
+    exact.pixels.size = Size::Exact { height: 600, width: 700 };
     // (settings, size, rows and columns, tiles)
     for (config, size, split, tiles) in [
         (&keep, (300, 200), (0, 0), 1),
@@ -124,7 +126,8 @@ fn rounding_matches_the_reference() {
     assert_eq!(plan((40, 40), &longest_edge(1455, 512)).resized, (1456, 1455));
     assert_eq!(plan((40, 40), &longest_edge(4097, 512)).resized, (4096, 4095));
     // 49 * (1 / 49) is below one, which leaves the reference without pixels.
-    let keep = ImageProcessorConfig { do_resize: false, ..longest_edge(2048, 7) };
+    let mut keep = longest_edge(2048, 7);
+    keep.pixels.do_resize = false;
     assert_eq!(plan((49, 1), &keep).grid, grid((7, 1)));
 }
 
@@ -135,12 +138,17 @@ fn impossible_sizes_are_errors() {
         let error = TilePlan::new(height, width, &config).unwrap_err();
         assert!(matches!(error, Error::EmptyImage { .. }), "{error}");
     }
-    let exact = |height, width| ImageProcessorConfig { size: Size::Exact { height, width }, ..config.clone() };
+    let exact = |height, width| {
+        let mut config = config.clone();
+        config.pixels.size = Size::Exact { height, width };
+        config
+    };
     for broken in [longest_edge(0, 512), longest_edge(2048, 0), exact(0, 5), exact(5, 0)] {
         assert!(matches!(TilePlan::new(3, 4, &broken), Err(Error::Invalid { .. })), "{broken:?}");
     }
     // The multiple of the tile edge above the width does not fit.
-    let keep = ImageProcessorConfig { do_resize: false, ..longest_edge(2048, 2) };
+    let mut keep = longest_edge(2048, 2);
+    keep.pixels.do_resize = false;
     assert!(matches!(TilePlan::new(3, u32::MAX, &keep), Err(Error::Invalid { .. })));
 }
 

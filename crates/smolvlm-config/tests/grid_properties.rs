@@ -1,7 +1,7 @@
 //! Comparison of tile geometry for millions of sizes with an oracle in integer arithmetic, in which quotients and
 //! products are rounded to 53 bits, half to even.
 
-use smolvlm_config::{ImageProcessorConfig, Size, TileGrid, TilePlan};
+use smolvlm_config::{ImageProcessorConfig, PixelConfig, Size, TileGrid, TilePlan};
 
 /// `mantissa * 2^exponent` with a mantissa of at most 2^53: a positive IEEE 754 double.
 #[derive(Clone, Copy)]
@@ -60,15 +60,15 @@ struct Oracle {
 }
 
 fn oracle(height: u64, width: u64, config: &ImageProcessorConfig) -> Oracle {
-    let tile = u64::from(config.max_image_size);
+    let tile = u64::from(config.pixels.max_image_size);
     let follow = |h: u64, w: u64, long: u64| {
         let aspect = Double::ratio(w, h);
         if w >= h { aspect.divides(long) } else { aspect.times(long) }
     };
     let oriented = |wide: bool, long: u64, short: u64| if wide { (short, long) } else { (long, short) };
     let mut size = (height, width);
-    if config.do_resize {
-        match config.size {
+    if config.pixels.do_resize {
+        match config.pixels.size {
             Size::Exact { height, width } => size = (u64::from(height), u64::from(width)),
             Size::LongestEdge(edge) => {
                 let edge = u64::from(edge);
@@ -103,7 +103,7 @@ fn check(height: u32, width: u32, config: &ImageProcessorConfig) -> bool {
     assert_eq!(wide(plan.stretched), oracle.stretched, "{height}x{width} {config:?}");
 
     let TileGrid { rows, cols } = plan.grid;
-    assert_eq!(plan.tile, config.max_image_size);
+    assert_eq!(plan.tile, config.pixels.max_image_size);
     if plan.grid.is_split() {
         assert_eq!((rows * plan.tile, cols * plan.tile), plan.stretched);
         assert!(rows > 1 || cols > 1);
@@ -113,7 +113,7 @@ fn check(height: u32, width: u32, config: &ImageProcessorConfig) -> bool {
         assert_eq!((plan.grid, plan.stretched), (TileGrid::WHOLE, (plan.tile, plan.tile)));
         assert_eq!(plan.grid.image_tokens(64), 64);
     }
-    if let (true, Size::LongestEdge(edge)) = (config.do_resize, config.size) {
+    if let (true, Size::LongestEdge(edge)) = (config.pixels.do_resize, config.pixels.size) {
         // An odd edge may be exceeded by one, and further by rounding up to tiles.
         let longest = edge.min(4096).next_multiple_of(2).div_ceil(plan.tile);
         assert!(rows <= longest && cols <= longest, "{height}x{width} {config:?} {plan:?}");
@@ -122,7 +122,8 @@ fn check(height: u32, width: u32, config: &ImageProcessorConfig) -> bool {
 }
 
 fn settings(edge: u32, tile: u32) -> ImageProcessorConfig {
-    ImageProcessorConfig { size: Size::LongestEdge(edge), max_image_size: tile, ..ImageProcessorConfig::default() }
+    let pixels = PixelConfig { size: Size::LongestEdge(edge), max_image_size: tile, ..PixelConfig::default() };
+    ImageProcessorConfig { pixels, ..ImageProcessorConfig::default() }
 }
 
 /// Pseudo-random numbers (splitmix64), the same in every run.
@@ -154,7 +155,7 @@ fn all_sizes_up_to_1199_match_the_oracle() {
         for width in 1..1200u32 {
             for (config, exceptions) in [&large, &small].into_iter().zip(&mut exceptions) {
                 check(height, width, config);
-                let Size::LongestEdge(edge) = config.size else { unreachable!() };
+                let Size::LongestEdge(edge) = config.pixels.size else { unreachable!() };
                 let plan = TilePlan::new(height, width, config).unwrap();
                 // The same in exact integers: a different result is a rounding exception.
                 let short = edge * height.min(width) / height.max(width);
@@ -180,9 +181,8 @@ fn random_sizes_and_settings_match_the_oracle() {
     let mut random = Random(1);
     let (mut plans, mut refused) = (0u32, 0u32);
     for round in 0..600_000u32 {
-        let config = ImageProcessorConfig {
+        let pixels = PixelConfig {
             do_resize: round % 4 != 0,
-            do_image_splitting: round % 7 != 0,
             size: match round % 5 {
                 0 => Size::Exact { height: random.length(), width: random.length() },
                 1 => Size::LongestEdge(random.length()),
@@ -195,8 +195,10 @@ fn random_sizes_and_settings_match_the_oracle() {
                 1 => random.length() % 600 + 1,
                 _ => 364,
             },
-            ..ImageProcessorConfig::default()
+            ..PixelConfig::default()
         };
+        let config =
+            ImageProcessorConfig { pixels, do_image_splitting: round % 7 != 0, ..ImageProcessorConfig::default() };
         match check(random.length(), random.length(), &config) {
             true => plans += 1,
             false => refused += 1,
@@ -212,9 +214,10 @@ fn extreme_sizes_match_the_oracle() {
         for width in lengths {
             for edge in lengths {
                 for tile in lengths {
-                    let config = settings(edge, tile);
+                    let mut config = settings(edge, tile);
                     assert!(check(height, width, &config));
-                    check(height, width, &ImageProcessorConfig { do_resize: false, ..config });
+                    config.pixels.do_resize = false;
+                    check(height, width, &config);
                 }
             }
         }

@@ -20,8 +20,11 @@ fn presets_match_the_released_sizes() {
 
         let processor = preset.processor();
         assert_eq!(processor.image_seq_len, tokens, "{preset}");
-        assert_eq!((processor.image.size, processor.image.max_image_size), (Size::LongestEdge(edge), tile));
-        assert_eq!(processor.image.max_image_size as usize, model.vision.image_size);
+        assert_eq!(
+            (processor.image.pixels.size, processor.image.pixels.max_image_size),
+            (Size::LongestEdge(edge), tile)
+        );
+        assert_eq!(processor.image.pixels.max_image_size as usize, model.vision.image_size);
         assert_eq!((processor.video.fps, processor.video.num_frames), (Some(1.0), Some(64)));
         let template = processor.chat_template.unwrap();
         assert_eq!(template.chars().count(), 403);
@@ -39,7 +42,7 @@ fn tiny_preset_has_the_vocabulary_and_grids_of_the_256m_model() {
     assert!(tiny.parameter_count() < 7_000_000, "{}", tiny.parameter_count());
     assert_eq!((tiny.image_token_id, tiny.text.vocab_size), (released.image_token_id, released.text.vocab_size));
     let processor = Preset::Tiny.processor();
-    assert_eq!((processor.image_seq_len, processor.image.max_image_size as usize), (4, tiny.vision.image_size));
+    assert_eq!((processor.image_seq_len, processor.image.pixels.max_image_size as usize), (4, tiny.vision.image_size));
     assert_eq!(tiny.image_seq_len(), 4);
     let grid = |preset: Preset| TilePlan::new(768, 1024, &preset.processor().image).unwrap().grid;
     assert_eq!(grid(Preset::Tiny), grid(Preset::Smol256M));

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use smolvlm_config::{
-    DefaultPrompts, Error, ImageProcessorConfig, Preset, ProcessorConfig, Resample, Size, TilePlan,
+    DefaultPrompts, Error, ImageProcessorConfig, PixelConfig, Preset, ProcessorConfig, Resample, Size, TilePlan,
     VideoProcessorConfig,
 };
 
@@ -40,11 +40,14 @@ fn released_files() {
     assert_eq!((config.image_seq_len, &config.chat_template), (64, &None));
     assert_eq!(
         config.image,
-        ImageProcessorConfig { size: Size::LongestEdge(2048), max_image_size: 512, ..ImageProcessorConfig::default() }
+        ImageProcessorConfig {
+            pixels: PixelConfig { size: Size::LongestEdge(2048), max_image_size: 512, ..PixelConfig::default() },
+            ..ImageProcessorConfig::default()
+        }
     );
-    assert_eq!((config.image.rescale_factor, config.image.resample), (1.0 / 255.0, Resample::Lanczos));
+    assert_eq!((config.image.pixels.rescale_factor, config.image.pixels.resample), (1.0 / 255.0, Resample::Lanczos));
     // `video_sampling.video_size` is 512, but `size` takes precedence.
-    assert_eq!((config.video.size, config.video.max_image_size), (Size::LongestEdge(2048), 512));
+    assert_eq!((config.video.pixels.size, config.video.pixels.max_image_size), (Size::LongestEdge(2048), 512));
     assert_eq!((config.video.fps, config.video.num_frames), (Some(1.0), Some(64)));
     assert_eq!((config.video.skip_secs, config.video.do_sample_frames), (1.0, false));
     let preset = Preset::Smol500M.processor();
@@ -70,7 +73,7 @@ fn class_defaults() {
     let config = load(&[("preprocessor_config.json", "{}")]).unwrap();
     assert_eq!(config, ProcessorConfig::default());
     assert_eq!(config.image_seq_len, 169);
-    assert_eq!((config.image.size, config.image.max_image_size), (Size::LongestEdge(1456), 364));
+    assert_eq!((config.image.pixels.size, config.image.pixels.max_image_size), (Size::LongestEdge(1456), 364));
     assert_eq!((config.video.fps, config.video.num_frames), (None, None));
 }
 
@@ -95,7 +98,7 @@ fn first_source_takes_precedence() {
     ] {
         let files: Vec<(&str, &str)> = files.into_iter().map(|(name, text)| (name, text.as_str())).collect();
         let config = load(&files).unwrap();
-        assert_eq!((config.image.max_image_size, config.video.max_image_size), tiles, "{files:?}");
+        assert_eq!((config.image.pixels.max_image_size, config.video.pixels.max_image_size), tiles, "{files:?}");
     }
     assert_eq!(load(&[(nested, &both)]).unwrap().image_seq_len, 9);
     for files in [vec![], vec![(nested, "{}")], vec![(v, "{}")]] {
@@ -158,7 +161,7 @@ fn size_notations_are_parsed() {
         (json!(512), exact(512, 512)),
         (json!([3, 4]), exact(3, 4)),
     ] {
-        assert_eq!(image(json!({"size": size})).unwrap().size, expected);
+        assert_eq!(image(json!({"size": size})).unwrap().pixels.size, expected);
     }
     let keys = "size: must hold either longest_edge or height and width, holds";
     for (size, message) in [
@@ -186,14 +189,17 @@ fn image_keys_are_validated() {
     let filters =
         [Resample::Nearest, Resample::Lanczos, Resample::Bilinear, Resample::Bicubic, Resample::Box, Resample::Hamming];
     for (number, filter) in filters.into_iter().enumerate() {
-        assert_eq!(image(json!({"resample": number})).unwrap().resample, filter);
+        assert_eq!(image(json!({"resample": number})).unwrap().pixels.resample, filter);
         assert_eq!(usize::from(filter.number()), number);
     }
     // Null turns a flag off, as in the reference.
     let off = image(json!({"do_resize": null, "do_pad": null, "do_normalize": false})).unwrap();
-    assert_eq!((off.do_resize, off.do_pad, off.do_normalize, off.do_rescale), (false, false, false, true));
+    assert_eq!(
+        (off.pixels.do_resize, off.pixels.do_pad, off.pixels.do_normalize, off.pixels.do_rescale),
+        (false, false, false, true)
+    );
     let means = image(json!({"image_mean": 0.25, "image_std": [1, 2.5, 3]})).unwrap();
-    assert_eq!((means.image_mean, means.image_std), ([0.25; 3], [1.0, 2.5, 3.0]));
+    assert_eq!((means.pixels.image_mean, means.pixels.image_std), ([0.25; 3], [1.0, 2.5, 3.0]));
     for name in
         ["SmolVLMImageProcessor", "SmolVLMImageProcessorFast", "SmolVLMImageProcessorPil", "Idefics3ImageProcessorFast"]
     {
@@ -250,7 +256,7 @@ fn legacy_video_sampling_is_parsed() {
         (json!({"video_sampling": sampling, "fps": 3, "num_frames": 4}), Size::LongestEdge(512), Some(1.0), Some(64)),
     ] {
         let config = video(section.clone()).unwrap();
-        assert_eq!((config.size, config.fps, config.num_frames), (size, fps, frames), "{section}");
+        assert_eq!((config.pixels.size, config.fps, config.num_frames), (size, fps, frames), "{section}");
     }
     for (section, part) in [
         (json!({"video_sampling": without_size}), "video_processor.video_sampling.video_size: is missing"),

@@ -38,9 +38,9 @@ pub fn model(tokenizer: &Tokenizer) -> Result<ModelConfig, Box<dyn Error>> {
 pub fn processor(tokenizer: Tokenizer, split: bool) -> Result<Processor, Box<dyn Error>> {
     let mut config: ProcessorConfig = Preset::Tiny.processor();
     let edge = if split { 2 * TILE } else { TILE };
-    (config.image.size, config.image.max_image_size) = (Size::LongestEdge(edge), TILE);
+    (config.image.pixels.size, config.image.pixels.max_image_size) = (Size::LongestEdge(edge), TILE);
     config.image.do_image_splitting = split;
-    (config.video.size, config.video.max_image_size) = (Size::LongestEdge(TILE), TILE);
+    (config.video.pixels.size, config.video.pixels.max_image_size) = (Size::LongestEdge(TILE), TILE);
     config.image_seq_len = 16;
     config.chat_template = None;
     // Questions from the training data, which does not contain the default question of `smolvlm describe`.

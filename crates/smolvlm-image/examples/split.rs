@@ -35,6 +35,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The 8-bit level of a normalized pixel value.
 fn level(processor: &ImageProcessor, channel: usize, value: f32) -> u8 {
     let config = processor.config();
-    let rescaled = f64::from(value) * config.image_std[channel] + config.image_mean[channel];
-    (rescaled / config.rescale_factor).round() as u8
+    let rescaled = f64::from(value) * config.pixels.image_std[channel] + config.pixels.image_mean[channel];
+    (rescaled / config.pixels.rescale_factor).round() as u8
 }

@@ -59,6 +59,7 @@ pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;
 pub use rgb::Rgb;
 pub use smolvlm_config::{
-    Error as ConfigError, ImageProcessorConfig, Preset, ProcessorConfig, Resample, ResizePolicy, Size, TileGrid,
+    Error as ConfigError, ImageProcessorConfig, PixelConfig, Preset, ProcessorConfig, Resample, ResizePolicy, Size,
+    TileGrid,
 };
 pub use webp::{WebpAnimation, WebpFrame};

@@ -67,7 +67,7 @@ impl ImageProcessor {
     /// [`Error::Resample`] for an unsupported filter, [`Error::Config`] for values out of range.
     pub fn new(config: ImageProcessorConfig) -> Result<Self, Error> {
         config.validate()?;
-        Filter::new(config.resample)?;
+        Filter::new(config.pixels.resample)?;
         let levels = std::array::from_fn(|channel| std::array::from_fn(|level| value(&config, channel, level as f32)));
         Ok(Self { config, limits: Limits::default(), levels })
     }
@@ -103,7 +103,7 @@ impl ImageProcessor {
     }
 
     /// Splits an image into tiles (transformers 5.24.0, `SmolVLMImageProcessor`): resizes it to
-    /// [`size`](ImageProcessorConfig::size), then to multiples of the tile edge, cuts the tiles, and appends the global
+    /// [`size`](smolvlm_config::PixelConfig::size), then to multiples of the tile edge, cuts the tiles, and appends the global
     /// tile.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl ImageProcessor {
     }
 
     fn resize<'a>(&self, image: Plane<'a>, (height, width): (u32, u32)) -> Result<Plane<'a>, Error> {
-        resize_plane(image, (height as usize, width as usize), self.config.resample)
+        resize_plane(image, (height as usize, width as usize), self.config.pixels.resample)
     }
 
     /// Checks that the intermediate images and the tiles are within the limits.
@@ -171,13 +171,13 @@ impl ImageProcessor {
 /// Pixel value of an 8-bit level. Rescaling and normalization are a single f32 operation, `(v - 255 mean) / (255 std)`,
 /// fused as in torchvision's processor.
 fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
-    let (mean, std) = (config.image_mean[channel] as f32, config.image_std[channel] as f32);
-    match (config.do_rescale, config.do_normalize) {
+    let (mean, std) = (config.pixels.image_mean[channel] as f32, config.pixels.image_std[channel] as f32);
+    match (config.pixels.do_rescale, config.pixels.do_normalize) {
         (true, true) => {
-            let whole = (1.0 / config.rescale_factor) as f32;
+            let whole = (1.0 / config.pixels.rescale_factor) as f32;
             (level - mean * whole) / (std * whole)
         }
-        (true, false) => level * config.rescale_factor as f32,
+        (true, false) => level * config.pixels.rescale_factor as f32,
         (false, true) => (level - mean) / std,
         (false, false) => level,
     }
@@ -187,10 +187,11 @@ fn value(config: &ImageProcessorConfig, channel: usize, level: f32) -> f32 {
 mod tests {
     use super::{ImageInput, ImageProcessor};
     use crate::{Error, Limits, Rgb};
-    use smolvlm_config::{ImageProcessorConfig, Size};
+    use smolvlm_config::{ImageProcessorConfig, PixelConfig, Size};
 
     fn config() -> ImageProcessorConfig {
-        ImageProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() }
+        let pixels = PixelConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() };
+        ImageProcessorConfig { pixels, ..Default::default() }
     }
 
     fn gradient(height: u32, width: u32) -> Rgb {
@@ -218,9 +219,9 @@ mod tests {
             ImageProcessor::new(config).unwrap().process(&white).unwrap().pixels[0]
         };
         assert_eq!(first(|_| {}), (204.0 - 127.5) / 127.5);
-        assert_eq!(first(|config| config.do_normalize = false), 204.0 * (1.0 / 255.0) as f32);
-        assert_eq!(first(|config| config.do_rescale = false), (204.0 - 0.5) / 0.5);
-        assert_eq!(first(|config| (config.do_rescale, config.do_normalize) = (false, false)), 204.0);
+        assert_eq!(first(|config| config.pixels.do_normalize = false), 204.0 * (1.0 / 255.0) as f32);
+        assert_eq!(first(|config| config.pixels.do_rescale = false), (204.0 - 0.5) / 0.5);
+        assert_eq!(first(|config| (config.pixels.do_rescale, config.pixels.do_normalize) = (false, false)), 204.0);
     }
 
     #[test]

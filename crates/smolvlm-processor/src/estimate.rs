@@ -38,7 +38,7 @@ impl Processor {
 
     pub(crate) fn estimate_of(&self, media: Vec<MediaPlan>, prompt_tokens: usize) -> Estimate {
         let tiles = media.iter().map(MediaPlan::tiles).fold(0, usize::saturating_add);
-        let edge = self.image_processor().config().max_image_size as usize;
+        let edge = self.image_processor().config().pixels.max_image_size as usize;
         Estimate { tiles, edge, image_tokens: self.expansion(None).tokens(&media), prompt_tokens, media }
     }
 }

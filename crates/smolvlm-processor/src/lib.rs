@@ -78,8 +78,8 @@ pub use policy::{AddressRule, MediaPolicy, MediaScheme};
 pub use prepare::Prepared;
 pub use processor::Processor;
 pub use smolvlm_config::{
-    DefaultPrompts, Error as ConfigError, ImageProcessorConfig, Preset, ProcessorConfig, Resample, ResizePolicy, Size,
-    TileGrid, VideoProcessorConfig,
+    DefaultPrompts, Error as ConfigError, ImageProcessorConfig, PixelConfig, Preset, ProcessorConfig, Resample,
+    ResizePolicy, Size, TileGrid, VideoProcessorConfig,
 };
 pub use smolvlm_image::{Error as ImageError, ImageProcessor, Limits as ImageLimits, Rgb, Tiles};
 pub use smolvlm_video::{

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, SEQ, config, processor, tokenizer};
-use smolvlm_config::{ResizePolicy, Size, VideoProcessorConfig};
+use smolvlm_config::{PixelConfig, ResizePolicy, Size, VideoProcessorConfig};
 use smolvlm_processor::{
     Conversation, Error, FrameList, ImageSource, Media, MediaPlan, Message, Processor, ProcessorConfig,
     RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoPromptStyle, VideoSource,
@@ -11,8 +11,7 @@ use smolvlm_processor::{
 
 fn with_videos() -> Processor {
     let video = VideoProcessorConfig {
-        size: Size::LongestEdge(64),
-        max_image_size: 16,
+        pixels: PixelConfig { size: Size::LongestEdge(64), max_image_size: 16, ..PixelConfig::default() },
         fps: Some(1.0),
         num_frames: Some(8),
         ..VideoProcessorConfig::default()
@@ -100,7 +99,7 @@ fn video_errors_include_the_item() {
     assert!(matches!(error, Error::VideoCount { placeholders: 2, videos: 1, typed_in: Some(0), .. }), "{error}");
     // Other checkpoints may have image tiles of a different size.
     let mut config = with_videos().config().clone();
-    config.video.max_image_size = 32;
+    config.video.pixels.max_image_size = 32;
     let odd = with_videos().with_config(config).unwrap();
     let both = Conversation::from(Message::user().video(video(2, None)).image(image(4, 4)));
     assert!(matches!(odd.process(&[both], &RenderOptions::answer()), Err(Error::TileEdges { first: 32, other: 16 })));

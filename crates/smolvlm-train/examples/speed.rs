@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (steps, micro_batch) = (number(1, 6), number(2, TrainConfig::default().micro_batch as u64));
     let mut config = config();
     let mut processing = Preset::Tiny.processor();
-    (processing.image.size, processing.image.max_image_size) = (Size::LongestEdge(128), 64);
+    (processing.image.pixels.size, processing.image.pixels.max_image_size) = (Size::LongestEdge(128), 64);
     processing.image_seq_len = 16;
     let tokenizer = synthetic_tokenizer(config.text.vocab_size)?;
     let processor = Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned()))?;

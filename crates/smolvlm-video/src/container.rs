@@ -132,7 +132,7 @@ impl<D: Decoder> Container<D> {
         let mut decoder = decoder(bytes, limits, deadline).map_err(explain)?;
         let (mut index, is_trimmed) = find_frames(&mut decoder, structure, limits, deadline)?;
         if structure == Structure::PartialFrame && !is_trimmed {
-            index.frames -= 1;
+            index.frames = index.frames.saturating_sub(1);
             index.times.truncate(index.frames);
         }
         if index.frames == 0 {

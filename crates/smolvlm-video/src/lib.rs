@@ -32,6 +32,8 @@ mod display_matrix;
 mod error;
 mod folder;
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 #[cfg(feature = "ffmpeg")]
 mod libraries;
@@ -57,7 +59,9 @@ pub use open::{VideoInput, open, open_with_programs};
 pub use plan::FramePlan;
 pub use processor::{VideoPlan, VideoProcessor, VideoTiles};
 pub use ratio::Ratio;
-pub use smolvlm_config::{Error as ConfigError, Preset, ProcessorConfig, Resample, Size, VideoProcessorConfig};
+pub use smolvlm_config::{
+    Error as ConfigError, PixelConfig, Preset, ProcessorConfig, Resample, Size, VideoProcessorConfig,
+};
 pub use smolvlm_image::{Error as ImageError, Limits as ImageLimits, Rgb};
 pub use sniff::MediaKind;
 pub use source::{FrameSink, FrameSource, FrameStamp, VideoMetadata};

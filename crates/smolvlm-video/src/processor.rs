@@ -43,11 +43,11 @@ impl VideoProcessor {
     ///
     /// [`Error::NotResized`], and [`Error::Processor`] for an unsupported filter or values out of range.
     pub fn new(config: VideoProcessorConfig) -> Result<Self, Error> {
-        if !config.do_resize {
+        if !config.pixels.do_resize {
             return Err(Error::NotResized);
         }
         let mut frame = config.frame();
-        if let Size::LongestEdge(edge) = &mut frame.size {
+        if let Size::LongestEdge(edge) = &mut frame.pixels.size {
             // The reference's video processor limits the longest edge before rounding to even sizes, the image
             // processor after.
             *edge = (*edge).min(MAX_LONGEST_EDGE);
@@ -121,7 +121,7 @@ impl VideoProcessor {
     /// As [`plan`](Self::plan) and [`FrameSource::read`], and [`Error::Frame`].
     pub fn process(&self, source: &mut dyn FrameSource) -> Result<VideoTiles, Error> {
         let mut plan = self.plan(source)?;
-        let edge = self.config.max_image_size as usize;
+        let edge = self.config.pixels.max_image_size as usize;
         let indices: Vec<usize> = plan.stamps.iter().map(|stamp| stamp.index).collect();
         let mut pixels = Vec::with_capacity(indices.len() * 3 * edge * edge);
         let mut given = Vec::with_capacity(indices.len());
@@ -141,12 +141,13 @@ impl VideoProcessor {
 mod tests {
     use super::VideoProcessor;
     use crate::{Error, FrameFolder, FrameImage, Frames, Limits, Ratio};
-    use smolvlm_config::{Size, VideoProcessorConfig};
+    use smolvlm_config::{PixelConfig, Size, VideoProcessorConfig};
     use smolvlm_image::Rgb;
     use std::sync::Arc;
 
     fn config() -> VideoProcessorConfig {
-        VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..VideoProcessorConfig::default() }
+        let pixels = PixelConfig { size: Size::LongestEdge(64), max_image_size: 16, ..PixelConfig::default() };
+        VideoProcessorConfig { pixels, ..VideoProcessorConfig::default() }
     }
 
     /// A video whose frame `k` has gray level `k`.
@@ -203,7 +204,8 @@ mod tests {
         let error = processor.process(&mut video(3, None)).unwrap_err();
         assert!(matches!(error, Error::TooManyImages { frames: 3, limit: 2 }), "{error}");
         assert!(error.to_string().contains("--video-frames"), "{error}");
-        let unresized = VideoProcessorConfig { do_resize: false, ..config() };
+        let mut unresized = config();
+        unresized.pixels.do_resize = false;
         assert!(matches!(VideoProcessor::new(unresized), Err(Error::NotResized)));
     }
 }

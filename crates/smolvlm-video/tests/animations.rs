@@ -2,7 +2,7 @@
 
 mod support;
 
-use smolvlm_config::{Size, VideoProcessorConfig};
+use smolvlm_config::{PixelConfig, Size, VideoProcessorConfig};
 use smolvlm_image::{Rgb, WebpAnimation};
 use smolvlm_video::{Error, Limits, Ratio, VideoInput, VideoProcessor, open};
 use std::sync::Arc;
@@ -74,7 +74,8 @@ fn a_folder_is_a_video_of_all_its_images() {
     std::fs::create_dir(folder.path().join("b12.png")).unwrap();
     let mut video = open(VideoInput::Path(folder.path()), &Limits::default()).unwrap();
     assert_eq!((video.metadata().frames, video.metadata().fps), (3, None));
-    let config = VideoProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() };
+    let pixels = PixelConfig { size: Size::LongestEdge(64), max_image_size: 16, ..Default::default() };
+    let config = VideoProcessorConfig { pixels, ..Default::default() };
     let tiles = VideoProcessor::new(config).unwrap().process(video.as_mut()).unwrap();
     assert_eq!(tiles.pixels.len(), 3 * 3 * 16 * 16);
     assert!(tiles.pixels.chunks(768).all(|tile| tile == &tiles.pixels[..768]));

@@ -4,7 +4,7 @@
 #[cfg(feature = "http")]
 pub mod server;
 
-use smolvlm_config::{ImageProcessorConfig, Size};
+use smolvlm_config::{ImageProcessorConfig, PixelConfig, Size};
 use smolvlm_processor::{
     Processor, ProcessorConfig, ProcessorLimits, RELEASED_CHAT_TEMPLATE, SpecialTokens, Tokenizer, synthetic_tokenizer,
 };
@@ -18,8 +18,8 @@ pub const SEQ: usize = 4;
 
 /// A configuration with tiles of 16 pixels and grids of at most 4 x 4.
 pub fn config() -> ProcessorConfig {
-    let image =
-        ImageProcessorConfig { size: Size::LongestEdge(64), max_image_size: 16, ..ImageProcessorConfig::default() };
+    let pixels = PixelConfig { size: Size::LongestEdge(64), max_image_size: 16, ..PixelConfig::default() };
+    let image = ImageProcessorConfig { pixels, ..ImageProcessorConfig::default() };
     ProcessorConfig { image_seq_len: SEQ, image, ..ProcessorConfig::default() }
 }
 

@@ -31,8 +31,8 @@ pub fn model() -> SmolVlmModel {
 
 pub fn processor() -> Processor {
     let mut processing = Preset::Tiny.processor();
-    (processing.image.size, processing.image.max_image_size) = (Size::LongestEdge(32), 16);
-    (processing.video.size, processing.video.max_image_size) = (Size::LongestEdge(16), 16);
+    (processing.image.pixels.size, processing.image.pixels.max_image_size) = (Size::LongestEdge(32), 16);
+    (processing.video.pixels.size, processing.video.pixels.max_image_size) = (Size::LongestEdge(16), 16);
     processing.image_seq_len = 4;
     let tokenizer = synthetic_tokenizer(config().text.vocab_size).unwrap();
     Processor::new(processing, tokenizer, Some(RELEASED_CHAT_TEMPLATE.to_owned())).unwrap()

@@ -1,0 +1,68 @@
+//! Check of the machine code of functions that the kernels' macro `vectorized!` defines.
+//!
+//! What such a function calls without inlining, such as a closure that is too large, is compiled for the baseline
+//! instruction set: right, but several times slower, and no test of results would notice.
+
+use crate::process::{cargo, root, succeeds, target};
+use std::process::Command;
+
+/// The functions that the macro makes of one, and the registers of each.
+const VARIANTS: [(&str, &str); 2] = [("::avx2>:", "%ymm"), ("::avx512>:", "%zmm")];
+
+/// Disassembles the kernels and reports functions that use no vector registers or call others of the crate.
+pub fn check() -> Result<(), String> {
+    if !cfg!(target_arch = "x86_64") || !succeeds("objdump", &["--version"]) {
+        eprintln!("> without the check of vectorized functions, which needs objdump and an x86-64 processor");
+        return Ok(());
+    }
+    // Optimized in the development profile, too.
+    cargo("build --package smolvlm-kernels --quiet")?;
+    let library = target().join("debug/libsmolvlm_kernels.rlib");
+    let output = Command::new("objdump")
+        .args(["--disassemble", "--reloc", "--demangle", "--no-show-raw-insn"])
+        .arg(&library)
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("cannot start objdump: {error}"))?;
+    let (checked, faults) = faults(&String::from_utf8_lossy(&output.stdout));
+    if checked == 0 {
+        return Err(format!("no vectorized function in {}", library.display()));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(format!("not vectorized:\n{}", faults.join("\n"))) }
+}
+
+/// The number of vectorized functions in a disassembly, and what is wrong with them.
+fn faults(assembly: &str) -> (usize, Vec<String>) {
+    let (mut checked, mut faults) = (0, Vec::new());
+    for function in assembly.split("\n\n") {
+        let mut lines = function.lines().skip_while(|line| !line.ends_with(">:"));
+        let Some(name) = lines.next() else { continue };
+        let Some((_, registers)) = VARIANTS.iter().find(|(end, _)| name.ends_with(end)) else { continue };
+        checked += 1;
+        let body: Vec<&str> = lines.collect();
+        // A function that only copies has no arithmetic.
+        let is_scalar = |line: &&str| ["addss", "mulss", "subss", "fmadd"].iter().any(|word| line.contains(word));
+        let has_vectors = body.iter().any(|line| line.contains(registers) || line.contains("%ymm"));
+        if !has_vectors && body.iter().any(is_scalar) {
+            faults.push(format!("{name} uses no vector registers"));
+        }
+        // The line after a call names what it calls.
+        let called = body.iter().filter(|line| line.contains("R_X86_64") && line.contains("\tsmolvlm_kernels::"));
+        faults.extend(called.map(|line| format!("{name} calls {}", line.trim())));
+    }
+    (checked, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faults;
+
+    #[test]
+    fn calls_and_scalar_code_are_found() {
+        let good = "0 <a::avx2>:\n 1:\tvaddps %ymm0,%ymm1,%ymm2\n\t5: R_X86_64_GOTPCREL\tcore::panicking::panic\n";
+        let calls = "0 <b::avx512>:\n 1:\tvaddps %zmm0,%zmm1,%zmm2\n\t5: R_X86_64_PLT32\tsmolvlm_kernels::b::plain::{{closure}}\n";
+        let scalar = "0 <c::avx2>:\n 1:\taddss %xmm0,%xmm1\n";
+        let (checked, faults) = faults(&[good, calls, scalar, "0 <d::plain>:\n 1:\tret\n"].join("\n"));
+        assert_eq!((checked, faults.len()), (3, 2), "{faults:?}");
+    }
+}
