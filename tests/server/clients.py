@@ -38,8 +38,14 @@ def check_openai(url: str, image: bytes) -> None:
     assert [choice.index for choice in several.choices] == [0, 1]
     stopped = client.chat.completions.create(**request, stop=[text.split()[1]])
     assert stopped.choices[0].message.content == text.split(text.split()[1])[0]
-    completion = client.completions.create(model=model, prompt="Hello", max_tokens=4)
-    assert completion.object == "text_completion" and completion.usage.completion_tokens <= 4
+    completion = client.completions.create(model=model, prompt=["Hello", "One two"], max_tokens=4, echo=True)
+    assert completion.object == "text_completion" and completion.usage.completion_tokens <= 8
+    assert [choice.text[:3] for choice in completion.choices] == ["Hel", "One"]
+    penalized = client.chat.completions.create(**request, frequency_penalty=2, presence_penalty=-0.5)
+    assert penalized.choices[0].message.content
+    parts = client.chat.completions.create(**request, stream=True, logprobs=True, top_logprobs=1)
+    parts = [part.choices[0] for part in parts if part.choices and part.choices[0].logprobs]
+    assert "".join(token.token for part in parts for token in part.logprobs.content) == text and len(parts) > 2
 
     for error, more in [
         (openai.BadRequestError, {"temperature": -1}),

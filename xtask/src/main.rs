@@ -11,8 +11,10 @@ mod fuzz;
 mod golden;
 mod gpu_bundle;
 mod jpeg;
+mod llama_suite;
 mod parity;
 mod process;
+mod server;
 mod test;
 mod train_demo;
 mod vectorized;
@@ -63,6 +65,8 @@ enum Task {
     },
     /// Ask a server with the bundled model through the Python packages of OpenAI and Ollama
     Clients,
+    /// Run tests of llama.cpp's server against ours with the bundled model
+    LlamaSuite,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),
         Task::Clients => clients::run(),
+        Task::LlamaSuite => llama_suite::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

@@ -21,8 +21,8 @@ use std::time::Duration;
 /// let params = SamplingParams::sampling().seed(7).temperature(0.7).min_p(0.05);
 /// ```
 ///
-/// Names and meanings are those of transformers' `GenerationConfig`. Lengths count the tokens of a sequence without
-/// padding.
+/// Names and meanings are those of transformers' `GenerationConfig`, unless a field says otherwise. Lengths count the
+/// tokens of a sequence without padding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -68,6 +68,12 @@ pub struct SamplingParams {
     /// Penalty on tokens that occur in the prompt or the generated text: positive logits are divided by it, negative
     /// ones multiplied. Above 0; 1 for none.
     pub repetition_penalty: f32,
+    /// Penalty on generated tokens: subtracted from the logit once per occurrence, as in OpenAI's API. Negative values
+    /// encourage repetition; 0 for none.
+    pub frequency_penalty: f32,
+    /// Penalty on generated tokens: subtracted from the logit once, however often the token occurs, as in OpenAI's API.
+    /// Negative values encourage repetition; 0 for none.
+    pub presence_penalty: f32,
     /// Length of n-grams that may not occur twice, prompt included; 0 for none.
     pub no_repeat_ngram_size: usize,
     /// Token sequences that may not be generated. Entries that are a single end token are ignored.
@@ -138,6 +144,8 @@ impl SamplingParams {
             epsilon_cutoff: 0.0,
             eta_cutoff: 0.0,
             repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
             no_repeat_ngram_size: 0,
             bad_words_ids: Vec::new(),
             sequence_bias: Vec::new(),
@@ -191,6 +199,8 @@ impl SamplingParams {
             epsilon_cutoff: number(config.epsilon_cutoff, base.epsilon_cutoff),
             eta_cutoff: number(config.eta_cutoff, base.eta_cutoff),
             repetition_penalty: number(config.repetition_penalty, base.repetition_penalty),
+            frequency_penalty: base.frequency_penalty,
+            presence_penalty: base.presence_penalty,
             no_repeat_ngram_size: config.no_repeat_ngram_size.unwrap_or(base.no_repeat_ngram_size),
             bad_words_ids: config.bad_words_ids,
             sequence_bias: config.sequence_bias,

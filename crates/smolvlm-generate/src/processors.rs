@@ -83,6 +83,9 @@ impl LogitsProcessors {
         if params.repetition_penalty != 1.0 {
             self.list.push(Box::new(penalties::Repetition::new(params.repetition_penalty)));
         }
+        if params.frequency_penalty != 0.0 || params.presence_penalty != 0.0 {
+            self.list.push(Box::new(penalties::Occurrence::new(params.frequency_penalty, params.presence_penalty)));
+        }
         if params.no_repeat_ngram_size > 0 {
             self.list.push(Box::new(bans::RepeatedNgrams { size: params.no_repeat_ngram_size }));
         }

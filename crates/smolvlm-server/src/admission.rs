@@ -18,6 +18,27 @@ pub(crate) struct Admission {
     slots: Arc<Semaphore>,
     /// One permit per KiB of the bodies of all requests.
     memory: Arc<Semaphore>,
+    waiting_tokens: Option<TokenBudget>,
+}
+
+/// The tokens of the requests that wait.
+#[derive(Debug, Clone)]
+struct TokenBudget {
+    tokens: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl TokenBudget {
+    fn new(limit: usize) -> Self {
+        let limit = limit.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
+        Self { tokens: Arc::new(Semaphore::new(limit)), limit }
+    }
+
+    /// Takes tokens, if there are as many. A request that exceeds the budget alone takes all of it.
+    fn take(&self, tokens: usize) -> Option<OwnedSemaphorePermit> {
+        let tokens = u32::try_from(tokens.min(self.limit)).unwrap_or(u32::MAX);
+        Arc::clone(&self.tokens).try_acquire_many_owned(tokens).ok()
+    }
 }
 
 /// The right to keep a body in memory.
@@ -29,6 +50,7 @@ pub(crate) struct Place {
     place: OwnedSemaphorePermit,
     memory: Memory,
     slots: Arc<Semaphore>,
+    waiting_tokens: Option<TokenBudget>,
     waiting: Level,
     running: metrics::Gauge,
 }
@@ -53,7 +75,8 @@ impl Admission {
         let places = parallel + config.max_queue.min(Semaphore::MAX_PERMITS / 2);
         let kib = (config.max_body_bytes.max(config.max_bodies_bytes) / KIB + 1).min(u32::MAX as usize);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Self { places: semaphore(places), slots: semaphore(parallel), memory: semaphore(kib) }
+        let waiting_tokens = config.max_queue_tokens.map(TokenBudget::new);
+        Self { places: semaphore(places), slots: semaphore(parallel), memory: semaphore(kib), waiting_tokens }
     }
 
     /// Reserves memory for a body of some bytes, or rejects the request if the bodies of others take too much.
@@ -72,14 +95,26 @@ impl Admission {
             ApiError::queue_full()
         })?;
         let waiting = Level::raise(&metrics.waiting);
-        Ok(Place { place, memory, slots: Arc::clone(&self.slots), waiting, running: metrics.running.clone() })
+        let (slots, waiting_tokens) = (Arc::clone(&self.slots), self.waiting_tokens.clone());
+        Ok(Place { place, memory, slots, waiting_tokens, waiting, running: metrics.running.clone() })
     }
 }
 
 impl Place {
-    /// Waits for a slot, until the deadline of the request.
-    pub(crate) async fn slot(self, deadline: Instant) -> Result<Slot, ApiError> {
-        let slot = tokio::time::timeout_at(deadline, self.slots.acquire_owned()).await;
+    /// Waits for a slot, until the deadline of the request. A request of some tokens that would have to wait is rejected
+    /// if the requests that wait have too many.
+    pub(crate) async fn slot(self, deadline: Instant, tokens: usize, metrics: &Metrics) -> Result<Slot, ApiError> {
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => Ok(Ok(slot)),
+            Err(_) => {
+                let waits = self.waiting_tokens.as_ref().map(|budget| budget.take(tokens).ok_or(()));
+                let Ok(_waits) = waits.transpose() else {
+                    metrics.rejected("queue_tokens").increment(1);
+                    return Err(ApiError::queue_full());
+                };
+                tokio::time::timeout_at(deadline, self.slots.acquire_owned()).await
+            }
+        };
         drop(self.waiting);
         match slot {
             Ok(Ok(slot)) => Ok(Slot {

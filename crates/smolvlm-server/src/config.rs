@@ -39,6 +39,9 @@ pub struct ServerConfig {
     pub parallel: usize,
     /// Number of requests that may wait.
     pub max_queue: usize,
+    /// Maximum number of tokens of all requests that wait, prompts and answers, estimated from the sizes of the requests;
+    /// others are rejected. No limit by default.
+    pub max_queue_tokens: Option<usize>,
     /// Time limit of a request, waiting included. A text that is not complete by then ends with the reason `length`.
     pub request_timeout: Duration,
     /// Time to finish running requests after SIGTERM.
@@ -99,6 +102,7 @@ impl fmt::Debug for ServerConfig {
             .field("api_keys", &self.api_keys.len())
             .field("parallel", &self.parallel)
             .field("max_queue", &self.max_queue)
+            .field("max_queue_tokens", &self.max_queue_tokens)
             .finish_non_exhaustive()
     }
 }
@@ -113,6 +117,7 @@ impl Default for ServerConfig {
             allowed_hosts: Vec::new(),
             parallel: 8,
             max_queue: 64,
+            max_queue_tokens: None,
             request_timeout: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
             max_connections: 1024,

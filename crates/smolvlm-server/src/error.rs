@@ -4,8 +4,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use smolvlm::processor::{Error as ProcessorError, Position};
+use smolvlm::image::Error as ImageError;
+use smolvlm::processor::{Error as ProcessorError, Position, VideoError};
 use smolvlm::{Error as ModelError, ErrorKind};
+use std::fmt::Display;
 
 /// Seconds after which clients should retry a request that was rejected because of load.
 const RETRY_AFTER: u64 = 1;
@@ -113,6 +115,14 @@ impl ApiError {
         }
     }
 
+    /// The error of a request whose prompt is no list of messages.
+    pub(crate) fn of_prompt(mut self) -> Self {
+        if self.param.as_deref().is_some_and(|param| param.starts_with("messages")) {
+            self.param = Some("prompt".to_owned());
+        }
+        self
+    }
+
     /// The error body `{"error": {...}}`.
     pub(crate) fn body(&self) -> Value {
         let Self { kind, message, param, code, .. } = self;
@@ -182,8 +192,21 @@ impl ApiError {
                 let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_error", text);
                 error.at(param_of(*at)).code("media_not_fetched")
             }
-            ProcessorError::Image { at, .. } | ProcessorError::Video { at, .. } => {
+            ProcessorError::Image { at, source } => {
+                let text = image_limit(source).map_or(text, |limit| format!("{at}{limit}"));
                 Self::invalid(text).at(param_of(*at)).code("invalid_media")
+            }
+            ProcessorError::Video { at, source } => {
+                let text = video_limit(source).map_or(text, |limit| format!("{at}{limit}"));
+                Self::invalid(text).at(param_of(*at)).code("invalid_media")
+            }
+            ProcessorError::ImageCount { placeholders, images, .. } => {
+                let message = format!("the prompt has {placeholders} image tokens, and {images} images were sent");
+                Self::invalid(message).at("messages")
+            }
+            ProcessorError::TooManyTiles { tiles, limit } => {
+                let message = format!("the images have at least {tiles} tiles; the limit is {limit}; send fewer");
+                Self::invalid(message).at("messages").code("too_many_media")
             }
             ProcessorError::TooManyMedia { at, limit } => {
                 let message = format!("{at}more than {limit} images and frames in one request; send fewer");
@@ -206,6 +229,30 @@ impl ApiError {
             _ => Self::invalid(text).at("messages"),
         }
     }
+}
+
+/// The message for an image that exceeds a limit, without the options of the server that raise it.
+fn image_limit(error: &ImageError) -> Option<String> {
+    match error {
+        ImageError::Limit { what, found, limit, .. } => Some(exceeds(what, *found, *limit)),
+        ImageError::File { source, .. } => image_limit(source),
+        _ => None,
+    }
+}
+
+/// [`image_limit`] for a video.
+fn video_limit(error: &VideoError) -> Option<String> {
+    match error {
+        VideoError::Limit { what, found, limit, .. } => Some(exceeds(what, *found, *limit)),
+        VideoError::TooManyImages { frames, limit } => Some(exceeds("the number of frames", *frames, *limit)),
+        VideoError::Frame { source, .. } => image_limit(source),
+        VideoError::Deadline { .. } => Some("the video was not decoded in time; send a shorter one".to_owned()),
+        _ => None,
+    }
+}
+
+fn exceeds(what: &str, found: impl Display, limit: impl Display) -> String {
+    format!("{what} is {found}, more than the limit of {limit}")
 }
 
 /// The position of a message or content part, as in `messages[0].content[1]`.

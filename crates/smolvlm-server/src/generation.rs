@@ -1,14 +1,16 @@
 //! One running request: a worker that drives the model, and the handle that receives its events and cancels it.
 
 use crate::admission::Slot;
-use crate::answer::logprobs::{Pieces, TextToken};
-use crate::answer::stop_filter::StopFilter;
+use crate::answer::logprobs::TextToken;
+use crate::answer::text::{AnswerText, Part};
 use crate::answer::usage::{Totals, finish_reason};
 use crate::backend::{Event as BackendEvent, Outcome};
 use crate::error::ApiError;
+use crate::request::cost;
 use crate::request::params::AnswerParams;
 use crate::state::{Model, Shared};
-use smolvlm::{Cancel, Conversation, FinishReason};
+use smolvlm::processor::Processor;
+use smolvlm::{Cancel, FinishReason, Prompt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +19,13 @@ use tokio::time::Instant;
 
 /// What to generate.
 pub(crate) struct Job {
-    pub(crate) conversation: Conversation,
+    /// Each has as many answers as the parameters say, with consecutive indices.
+    pub(crate) prompts: Vec<Prompt>,
     pub(crate) params: AnswerParams,
     /// Whether the white space at the start of the text is removed.
     pub(crate) trims: bool,
+    /// Whether answers start with their prompts, which must not be conversations.
+    pub(crate) echoes: bool,
 }
 
 /// An event of a request. After [`Event::Failed`] and [`Event::Done`] there are none.
@@ -51,6 +56,8 @@ pub(crate) struct Generation {
     events: mpsc::UnboundedReceiver<Event>,
     cancellation: Arc<Cancellation>,
     timer: tokio::task::JoinHandle<()>,
+    /// Number of answers.
+    answers: usize,
 }
 
 /// Cancels whichever generation of a request runs.
@@ -86,6 +93,7 @@ impl Cancellation {
 impl Generation {
     /// Starts a worker. The slot is free again when the worker ends, which may be after the handle is dropped.
     pub(crate) fn start(app: &Shared, model: &Arc<Model>, job: Job, slot: Slot, arrival: Instant) -> Self {
+        let answers = job.prompts.len() * job.params.choices;
         let (sender, events) = mpsc::unbounded_channel();
         let cancellation = Arc::new(Cancellation::default());
         let worker = Worker {
@@ -108,7 +116,7 @@ impl Generation {
             }
             timed.cancel();
         });
-        Self { events, cancellation, timer }
+        Self { events, cancellation, timer, answers }
     }
 
     /// The next event.
@@ -156,15 +164,15 @@ impl Worker {
     /// Generates the answers one after the other: images are encoded once.
     fn answers(&self, job: Job) -> Result<Totals, ApiError> {
         let mut totals = Totals::default();
-        let Job { conversation, params, trims } = job;
+        let Job { prompts, params, trims, echoes } = job;
         // Inline images make a conversation large: the last answer gets it without a copy.
-        let conversations = std::iter::repeat_n(conversation, params.choices);
-        for (index, conversation) in conversations.enumerate() {
+        let choices = prompts.into_iter().flat_map(|prompt| std::iter::repeat_n(prompt, params.choices).enumerate());
+        for (index, (choice, prompt)) in choices.enumerate() {
             let mut params = params.clone();
             // Different answers, reproducible by the seed.
-            params.sampling.seed = params.sampling.seed.map(|seed| seed.wrapping_add(index as u64));
-            let outcome = self.answer(index, conversation, params, trims)?;
-            totals.add(&outcome);
+            params.sampling.seed = params.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
+            let outcome = self.answer(index, prompt, params, trims, echoes)?;
+            totals.add(&outcome, choice == 0);
         }
         Ok(totals)
     }
@@ -172,39 +180,45 @@ impl Worker {
     fn answer(
         &self,
         index: usize,
-        conversation: Conversation,
+        prompt: Prompt,
         params: AnswerParams,
         trims: bool,
+        echoes: bool,
     ) -> Result<Outcome, ApiError> {
         if self.cancellation.is_cancelled() {
             return Err(ApiError::timed_out());
         }
-        let mut filter = StopFilter::new(params.stop, trims);
-        let skip_special = params.sampling.skip_special_tokens;
-        // Log-probabilities are known at the end, so text with them is sent as a whole.
-        let mut whole = params.sampling.logprobs.is_some().then(String::new);
-        let mut is_first = index == 0;
-        let running = self.model.backend.start(conversation, params.sampling)?;
+        let processor = self.model.smolvlm.processor();
+        let echo = if echoes { echo(processor, &prompt)? } else { String::new() };
+        let is_raw = !matches!(prompt, Prompt::Conversation(..));
+        let mut answer = AnswerText::new(processor, &params, trims);
+        let running = self.model.backend.start(prompt, params.sampling).map_err(|error| {
+            let error = ApiError::from(error);
+            if is_raw { error.of_prompt() } else { error }
+        })?;
         self.cancellation.set_running(running.cancel);
         if index == 0 {
             self.send(Event::Started);
         }
-        let mut emit = |text: String| {
-            if std::mem::take(&mut is_first) {
-                self.app.metrics.first_token.record(self.arrival.elapsed().as_secs_f64());
-            }
-            match &mut whole {
-                _ if text.is_empty() => {}
-                Some(whole) => whole.push_str(&text),
-                None => self.send(Event::Text { index, text, tokens: Vec::new() }),
+        let send = |(text, tokens): Part| {
+            if !text.is_empty() {
+                self.send(Event::Text { index, text, tokens });
             }
         };
+        send((echo, Vec::new()));
+        let mut is_first = index == 0;
         for event in running.events {
             match event? {
-                BackendEvent::Text(text) => emit(filter.push(&text)),
+                BackendEvent::Token(id, logprobs) => answer.push_token(id, &logprobs),
+                BackendEvent::Text(text) => {
+                    if std::mem::take(&mut is_first) {
+                        self.app.metrics.first_token.record(self.arrival.elapsed().as_secs_f64());
+                    }
+                    send(answer.push(&text));
+                }
                 BackendEvent::Finished(outcome) => {
-                    emit(filter.finish());
-                    self.finish(index, &outcome, whole, skip_special)?;
+                    answer.finish().into_iter().for_each(send);
+                    self.finish(index, &outcome)?;
                     return Ok(*outcome);
                 }
             }
@@ -212,21 +226,10 @@ impl Worker {
         Err(ApiError::internal("the model ended without a result"))
     }
 
-    /// Sends the rest of an answer.
-    fn finish(
-        &self,
-        index: usize,
-        outcome: &Outcome,
-        whole: Option<String>,
-        skip_special: bool,
-    ) -> Result<(), ApiError> {
-        if outcome.finish_reason == FinishReason::Cancelled && outcome.token_ids.is_empty() {
+    /// Ends an answer.
+    fn finish(&self, index: usize, outcome: &Outcome) -> Result<(), ApiError> {
+        if outcome.finish_reason == FinishReason::Cancelled && outcome.tokens == 0 {
             return Err(ApiError::timed_out());
-        }
-        if let Some(text) = whole.filter(|text| !text.is_empty()) {
-            let pieces = Pieces::new(self.model.smolvlm.processor());
-            let tokens = pieces.of_text(&outcome.token_ids, &outcome.logprobs, &text, skip_special);
-            self.send(Event::Text { index, text, tokens });
         }
         let finish = finish_reason(outcome.finish_reason);
         // Requests whose client has gone are no success.
@@ -238,6 +241,15 @@ impl Worker {
     }
 }
 
+/// The text of a prompt.
+fn echo(processor: &Processor, prompt: &Prompt) -> Result<String, ApiError> {
+    match prompt {
+        Prompt::Text(text) => Ok(text.clone()),
+        Prompt::Tokens(ids) => Ok(processor.decode(ids, false)?),
+        _ => Ok(String::new()),
+    }
+}
+
 /// Waits for a slot and starts a job, as soon as a place in the queue was taken.
 pub(crate) async fn run(
     app: &Shared,
@@ -246,7 +258,8 @@ pub(crate) async fn run(
     arrival: Instant,
     job: Job,
 ) -> Result<Generation, ApiError> {
-    let slot = place.slot(arrival + app.config.request_timeout).await?;
+    let tokens = cost::tokens(&job, model);
+    let slot = place.slot(arrival + app.config.request_timeout, tokens, &app.metrics).await?;
     app.metrics.queue.record(arrival.elapsed().as_secs_f64());
     let mut generation = Generation::start(app, model, job, slot, arrival);
     match generation.next().await {
@@ -265,8 +278,8 @@ pub(crate) struct Choice {
 
 impl Generation {
     /// Waits for all answers.
-    pub(crate) async fn complete(mut self, choices: usize) -> Result<(Vec<Choice>, Totals), ApiError> {
-        let mut answers = vec![Choice::default(); choices];
+    pub(crate) async fn complete(mut self) -> Result<(Vec<Choice>, Totals), ApiError> {
+        let mut answers = vec![Choice::default(); self.answers];
         loop {
             match self.next().await {
                 Event::Started => {}

@@ -5,6 +5,7 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Level as Verbosity, Metadata, Recorder, SharedString, Unit,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use smolvlm::EngineStats;
 use std::time::Duration;
 
 /// Upper bounds of the histograms in seconds.
@@ -28,6 +29,12 @@ pub(crate) struct Metrics {
     prompt_tokens: Counter,
     generation_tokens: Counter,
     image_tokens: Counter,
+    tiles_encoded: Counter,
+    tiles_reused: Counter,
+    prefix_pages_hit: Counter,
+    decode_steps: Counter,
+    decode_tokens: Counter,
+    kv_pages: Gauge,
 }
 
 impl Metrics {
@@ -43,7 +50,7 @@ impl Metrics {
             recorder.describe_histogram(KeyName::from(name), Some(Unit::Seconds), help.into());
             recorder.register_histogram(&Key::from_static_name(name), &METADATA)
         };
-        let tokens = |name: &'static str, help: &'static str| {
+        let count = |name: &'static str, help: &'static str| {
             recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
             recorder.register_counter(&Key::from_static_name(name), &METADATA)
         };
@@ -58,15 +65,32 @@ impl Metrics {
             vision: seconds("smolvlm_vision_seconds", "Time of the vision encoder."),
             prefill: seconds("smolvlm_prefill_seconds", "Time of the text model for the prompt."),
             decode: seconds("smolvlm_decode_seconds", "Time of all tokens after the first."),
-            prompt_tokens: tokens("smolvlm_prompt_tokens_total", "Tokens of prompts."),
-            generation_tokens: tokens("smolvlm_generation_tokens_total", "Generated tokens."),
-            image_tokens: tokens("smolvlm_image_tokens_total", "Tokens of images and frames in prompts."),
+            prompt_tokens: count("smolvlm_prompt_tokens_total", "Tokens of prompts."),
+            generation_tokens: count("smolvlm_generation_tokens_total", "Generated tokens."),
+            image_tokens: count("smolvlm_image_tokens_total", "Tokens of images and frames in prompts."),
+            tiles_encoded: count("smolvlm_tiles_encoded_total", "Tiles that the vision encoder has encoded."),
+            tiles_reused: count("smolvlm_tiles_reused_total", "Tiles whose features were known."),
+            prefix_pages_hit: count("smolvlm_prefix_pages_hit_total", "Pages of prompts that were known."),
+            decode_steps: count("smolvlm_decode_steps_total", "Steps of the text model that generated tokens."),
+            decode_tokens: count(
+                "smolvlm_decode_step_tokens_total",
+                "Tokens of these steps; divided by their number, the mean batch size.",
+            ),
+            kv_pages: gauge("smolvlm_kv_pages", "Pages of keys and values in use, kept ones included."),
             recorder,
         }
     }
 
-    /// The figures in the text format of Prometheus.
-    pub(crate) fn render(&self) -> String {
+    /// The figures in the text format of Prometheus, with those of the model if it is loaded.
+    pub(crate) fn render(&self, engine: Option<EngineStats>) -> String {
+        if let Some(stats) = engine {
+            self.tiles_encoded.absolute(stats.tiles_encoded);
+            self.tiles_reused.absolute(stats.tiles_reused);
+            self.prefix_pages_hit.absolute(stats.prefix_pages_hit);
+            self.decode_steps.absolute(stats.decode_steps);
+            self.decode_tokens.absolute(stats.decode_tokens);
+            self.kv_pages.set(stats.kv_pages as f64);
+        }
         self.handle.run_upkeep();
         self.handle.render()
     }
@@ -93,7 +117,7 @@ impl Metrics {
             self.inter_token.record(timings.decode.as_secs_f64() / timings.decode_steps as f64);
         }
         self.prompt_tokens.increment(outcome.prompt_tokens as u64);
-        self.generation_tokens.increment(outcome.token_ids.len() as u64);
+        self.generation_tokens.increment(outcome.tokens as u64);
         self.image_tokens.increment(outcome.image_tokens as u64);
         self.labeled("smolvlm_request_success_total", "finished_reason", finish).increment(1);
     }

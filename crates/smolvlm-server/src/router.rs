@@ -48,7 +48,8 @@ fn others() -> Vec<(&'static str, MethodRouter<Shared>)> {
 }
 
 async fn figures(State(app): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render())
+    let engine = app.model().map(|model| model.smolvlm.engine_stats());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render(engine))
 }
 
 pub(crate) fn router(app: Shared) -> Router {

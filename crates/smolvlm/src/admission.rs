@@ -5,7 +5,6 @@ use crate::{Device, Error, SmolVlm};
 use smolvlm_config::ModelConfig;
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::WeightFormat;
-use smolvlm_processor::Prepared;
 
 /// Number of copies of a sequence's logits that are alive at once: the model's, the sampler's, and the scores of a
 /// beam.
@@ -30,12 +29,12 @@ pub(crate) fn kv_tokens(config: &ModelConfig, format: WeightFormat, device: Devi
 }
 
 impl SmolVlm {
-    /// Rejects prompts that leave no room for an answer, and sequences that do not fit into memory.
-    pub(crate) fn admit(&self, prepared: &Prepared<'_>, params: &SamplingParams) -> Result<(), Error> {
+    /// Rejects prompts of these numbers of tokens if one leaves no room for an answer, or if the sequences do not fit
+    /// into memory.
+    pub(crate) fn admit(&self, prompts: &[usize], params: &SamplingParams) -> Result<(), Error> {
         let context = self.loaded.config.text.max_position_embeddings;
         let (mut longest, mut new_tokens) = (0, 0);
-        for row in 0..prepared.rows() {
-            let prompt = prepared.prompt_tokens(row);
+        for (row, &prompt) in prompts.iter().enumerate() {
             if prompt >= context {
                 return Err(Error::PromptTooLong { row, prompt, context });
             }
@@ -45,7 +44,7 @@ impl SmolVlm {
         // An upper bound: shorter prompts need less.
         let tokens = longest.saturating_add(new_tokens);
         let texts = params.num_beams.max(params.num_return_sequences);
-        let sequences = prepared.rows().saturating_mul(texts);
+        let sequences = prompts.len().saturating_mul(texts);
         let needs = sequence_bytes(&self.loaded.config, self.format(), sequences, tokens);
         match self.free_memory() {
             Some(free) if needs > free => {

@@ -10,6 +10,7 @@ use smolvlm_processor::VideoNote;
 pub(crate) struct Search {
     state: BeamSearch,
     prompt_len: usize,
+    image_tokens: usize,
     skip_special_tokens: bool,
     /// Whether the model's context ends before the requested length.
     fills_context: bool,
@@ -37,6 +38,7 @@ impl Search {
         Ok(Self {
             state: BeamSearch::new(&within, ids, text.vocab_size)?.stream(stream as u64),
             prompt_len: ids.len(),
+            image_tokens: model.loaded.image_tokens(ids),
             skip_special_tokens: params.skip_special_tokens,
             fills_context: room < limit,
             stop: stop.then(|| StopText::new(model, &params.stop_strings, prompt)),
@@ -107,6 +109,7 @@ impl Search {
                 text: loaded.processor.decode(&text.tokens, self.skip_special_tokens)?,
                 token_ids: text.tokens,
                 prompt_tokens: self.prompt_len,
+                image_tokens: self.image_tokens,
                 cached_tokens,
                 finish_reason,
                 logprobs: Vec::new(),

@@ -76,7 +76,7 @@ impl Chat {
         loop {
             match stream.next() {
                 Some(Ok(Event::Finished(generation))) => return Ok(generation),
-                Some(Ok(Event::Text(_))) => {}
+                Some(Ok(Event::Token { .. } | Event::Text(_))) => {}
                 Some(Err(error)) => return Err(error),
                 None => return Err(Error::Cancelled),
             }
@@ -177,6 +177,10 @@ impl Iterator for ChatStream<'_> {
         let ticket = self.ticket.take()?;
         match ticket.next() {
             Update::Failed(error) => Some(Err(error)),
+            Update::Token(id, logprobs) => {
+                self.ticket = Some(ticket);
+                Some(Ok(Event::Token { id, logprobs }))
+            }
             Update::Text(text) => {
                 self.ticket = Some(ticket);
                 Some(Ok(Event::Text(text)))

@@ -16,6 +16,8 @@ pub struct Generation {
     pub token_ids: Vec<u32>,
     /// Number of prompt tokens, including image tokens, excluding padding.
     pub prompt_tokens: usize,
+    /// Number of prompt tokens that stand for images and frames.
+    pub image_tokens: usize,
     /// Number of prompt tokens whose keys and values were kept from an earlier request with the same start.
     pub cached_tokens: usize,
     /// Why generation stopped.

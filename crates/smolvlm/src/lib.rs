@@ -51,6 +51,7 @@ pub mod hub;
 mod open_checkpoint;
 mod options;
 mod progress;
+mod prompt;
 mod sequence;
 mod smolvlm;
 mod source;
@@ -74,6 +75,7 @@ pub use chat::{Chat, ChatStream};
 pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use device::{Device, DeviceInfo, devices};
+pub use engine::EngineStats;
 pub use error::Error;
 pub use error_kind::ErrorKind;
 pub use estimate::{Estimator, MemoryEstimate, RequestEstimate};
@@ -91,6 +93,7 @@ pub use processor::{
     Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
+pub use prompt::Prompt;
 pub use smolvlm::SmolVlm;
 pub use smolvlm_kernels::PeakRates;
 pub use source::Source;

@@ -4,11 +4,28 @@ use crate::{Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
+/// What a new token adds to a text.
+#[derive(Debug, Default)]
+pub(crate) struct Delta {
+    /// The token, if log-probabilities are requested.
+    pub(crate) token: Option<(u32, TokenLogprobs)>,
+    /// New text, which may be empty.
+    pub(crate) text: String,
+}
+
+impl Delta {
+    /// Itself if its text is the only one of a request, otherwise nothing.
+    pub(crate) fn if_only(self, only: bool) -> Self {
+        if only { self } else { Self::default() }
+    }
+}
+
 /// One text that is being generated.
 pub(crate) struct Sequence {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
     prompt_len: usize,
+    image_tokens: usize,
     text: String,
     logprobs: Vec<TokenLogprobs>,
     pub(crate) finished: Option<FinishReason>,
@@ -36,6 +53,7 @@ impl Sequence {
         let room = model.loaded.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
             prompt_len,
+            image_tokens: model.loaded.image_tokens(&ids),
             text: String::new(),
             logprobs: Vec::new(),
             finished: None,
@@ -53,16 +71,16 @@ impl Sequence {
         self.sampler.is_greedy()
     }
 
-    /// Samples the next token from the logits of the vocabulary; returns the new text, if any.
-    pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Option<String>, Error> {
+    /// Samples the next token from the logits of the vocabulary.
+    pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Delta, Error> {
         let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
         self.push(choice)
     }
 
-    /// Appends a token; returns the new text, if any.
-    pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Option<String>, Error> {
+    /// Appends a token.
+    pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Delta, Error> {
         self.ids.push(choice.token);
-        self.logprobs.extend(choice.logprob);
+        self.logprobs.extend(choice.logprob.clone());
         self.finished = self.stop.observe(choice.token);
         if let Some(stop) = &mut self.stop_strings
             && stop.push(choice.token)
@@ -76,18 +94,18 @@ impl Sequence {
             delta.push_str(&self.deltas.finish()?.unwrap_or_default());
         }
         self.text.push_str(&delta);
-        Ok((!delta.is_empty()).then_some(delta))
+        Ok(Delta { token: choice.logprob.map(|logprobs| (choice.token, logprobs)), text: delta })
     }
 
-    /// Finishes the sequence; returns text that was held back, if any.
-    pub(crate) fn end(&mut self, reason: FinishReason) -> Result<Option<String>, Error> {
+    /// Finishes the sequence; returns text that was held back.
+    pub(crate) fn end(&mut self, reason: FinishReason) -> Result<Delta, Error> {
         if self.finished.is_some() {
-            return Ok(None);
+            return Ok(Delta::default());
         }
         self.finished = Some(reason);
-        let rest = self.deltas.finish()?;
-        self.text.push_str(rest.as_deref().unwrap_or_default());
-        Ok(rest)
+        let text = self.deltas.finish()?.unwrap_or_default();
+        self.text.push_str(&text);
+        Ok(Delta { token: None, text })
     }
 
     /// The finished text with its metadata.
@@ -96,6 +114,7 @@ impl Sequence {
             token_ids: self.ids.get(self.prompt_len..).unwrap_or_default().to_vec(),
             text: self.text,
             prompt_tokens: self.prompt_len,
+            image_tokens: self.image_tokens,
             cached_tokens,
             finish_reason: self.finished.unwrap_or(FinishReason::Length),
             logprobs: self.logprobs,

@@ -8,8 +8,8 @@ use crate::options::resolve_format;
 use crate::submit;
 use crate::threads::Threads;
 use crate::{
-    Cancel, Chat, Device, DeviceInfo, Error, Generation, HiddenStates, Options, PeakRates, Progress, Source, Stream,
-    Truncation, estimate,
+    Cancel, Chat, Device, DeviceInfo, EngineStats, Error, Generation, HiddenStates, Options, PeakRates, Progress,
+    Prompt, Source, Stream, Truncation, estimate,
 };
 use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
@@ -48,6 +48,13 @@ pub(crate) struct Loaded {
     pub(crate) kept_tokens: usize,
     truncation: Truncation,
     pub(crate) threads: Threads,
+}
+
+impl Loaded {
+    /// Number of image tokens among the tokens of a prompt.
+    pub(crate) fn image_tokens(&self, ids: &[u32]) -> usize {
+        ids.iter().filter(|&&id| id == self.config.image_token_id).count()
+    }
 }
 
 impl SmolVlm {
@@ -193,23 +200,29 @@ impl SmolVlm {
         }
     }
 
+    /// Counts of the work of all requests so far.
+    pub fn engine_stats(&self) -> EngineStats {
+        self.engine.stats()
+    }
+
     /// Answers a conversation with the checkpoint's own [`sampling`](Self::sampling) parameters.
     ///
     /// # Errors
     ///
     /// Unreadable media, a conversation that the template cannot render, a prompt longer than the model's context.
     pub fn chat(&self, conversation: impl Into<Conversation>) -> Result<Generation, Error> {
-        self.generate(conversation, self.sampling())
+        self.generate(conversation.into(), self.sampling())
     }
 
-    /// Answers a conversation; returns the best text if the parameters request several.
+    /// Answers a conversation, or continues a text; returns the best text if the parameters request several.
     ///
     /// # Errors
     ///
     /// As [`chat`](Self::chat), and out-of-range parameters.
-    pub fn generate(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Generation, Error> {
-        let mut answers = self.batch(&[conversation.into()], params)?;
-        // The best answer of the only conversation is the first.
+    pub fn generate(&self, prompt: impl Into<Prompt>, params: SamplingParams) -> Result<Generation, Error> {
+        let prompt = prompt.into();
+        let mut answers = submit::batch(self, &params, |params| self.process_prompt(&prompt, params))?;
+        // The best answer of the only prompt is the first.
         Ok(answers.swap_remove(0))
     }
 
@@ -220,21 +233,22 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate); messages include the index of the conversation.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
-        submit::batch(self, conversations, &params)
+        submit::batch(self, &params, |params| self.process(conversations, params))
     }
 
-    /// Answers a conversation as a stream of text.
+    /// Answers a conversation, or continues a text, as a stream of text.
     ///
     /// # Errors
     ///
     /// As [`generate`](Self::generate), and [`Error::SingleAnswerOnly`] for beams or several texts; later errors are
     /// items of the stream.
-    pub fn stream(&self, conversation: impl Into<Conversation>, params: SamplingParams) -> Result<Stream, Error> {
+    pub fn stream(&self, prompt: impl Into<Prompt>, params: SamplingParams) -> Result<Stream, Error> {
         if params.num_beams > 1 || params.num_return_sequences > 1 {
             return Err(Error::SingleAnswerOnly);
         }
-        let (conversation, cancel) = (conversation.into(), Cancel::new());
-        let mut tickets = submit::submit(self, &[conversation], &params, &cancel)?;
+        let (prompt, cancel) = (prompt.into(), Cancel::new());
+        let process = |params: &SamplingParams| self.process_prompt(&prompt, params);
+        let mut tickets = submit::submit(self, &params, &cancel, process)?;
         Ok(Stream::new(tickets.swap_remove(0), cancel))
     }
 
@@ -267,6 +281,18 @@ impl SmolVlm {
         &self.loaded.config.generation
     }
 
+    fn process_prompt(&self, prompt: &Prompt, params: &SamplingParams) -> Result<Batch, Error> {
+        let batch = match prompt {
+            Prompt::Conversation(conversation, options) => {
+                return self.process_with(std::slice::from_ref(conversation), params, options);
+            }
+            Prompt::Text(text) => self.loaded.threads.prepare(|| self.loaded.processor.process_text(text))?,
+            Prompt::Tokens(ids) => self.loaded.processor.process_tokens(ids),
+        }?;
+        self.admit(&[batch.len], params)?;
+        Ok(batch)
+    }
+
     /// Preprocesses conversations, after applying the truncation policy. Prompts that are too long and requests that
     /// need too much memory are rejected before any pixel is decoded.
     pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
@@ -296,7 +322,8 @@ impl SmolVlm {
                 self.loaded.processor.prepare_fitting(conversations, options, fits)?
             }
         };
-        self.admit(&prepared, params)?;
+        let prompts: Vec<usize> = (0..prepared.rows()).map(|row| prepared.prompt_tokens(row)).collect();
+        self.admit(&prompts, params)?;
         Ok(prepared.load()?)
     }
 

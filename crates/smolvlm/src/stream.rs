@@ -1,12 +1,20 @@
 //! Streaming generation.
 
 use crate::engine::{Ticket, Update};
-use crate::{Cancel, Error, Generation};
+use crate::{Cancel, Error, Generation, TokenLogprobs};
 
 /// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A new token with its log-probabilities, if [`SamplingParams::logprobs`](crate::SamplingParams::logprobs)
+    /// requests them. The text that it completes, if any, follows.
+    Token {
+        /// The token id.
+        id: u32,
+        /// Its log-probabilities.
+        logprobs: TokenLogprobs,
+    },
     /// New text. Never an incomplete character.
     Text(String),
     /// The answer is complete. Always the last event.
@@ -38,6 +46,10 @@ impl Iterator for Stream {
     fn next(&mut self) -> Option<Self::Item> {
         let ticket = self.ticket.take()?;
         match ticket.next() {
+            Update::Token(id, logprobs) => {
+                self.ticket = Some(ticket);
+                Some(Ok(Event::Token { id, logprobs }))
+            }
             Update::Text(text) => {
                 self.ticket = Some(ticket);
                 Some(Ok(Event::Text(text)))

@@ -1,12 +1,12 @@
 //! Generation: conversations become requests of the engine.
 
 use crate::beams::Search;
-use crate::engine::{Prompt, Terms, Texts, Ticket};
+use crate::engine::{self, Terms, Texts, Ticket};
 use crate::features::MediaFeatures;
 use crate::sequence::Sequence;
 use crate::{Cancel, Error, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
-use smolvlm_processor::{Batch, Conversation};
+use smolvlm_processor::Batch;
 use std::time::{Duration, Instant};
 
 /// A batch of prompts that is ready for the engine.
@@ -19,13 +19,13 @@ pub(crate) struct Prepared {
     pub(crate) reuses_cache: bool,
 }
 
-/// Answers conversations together.
+/// Answers the prompts of a batch together.
 pub(crate) fn batch(
     model: &SmolVlm,
-    conversations: &[Conversation],
     params: &SamplingParams,
+    process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
 ) -> Result<Vec<Generation>, Error> {
-    let tickets = submit(model, conversations, params, &Cancel::new())?;
+    let tickets = submit(model, params, &Cancel::new(), process)?;
     let mut generations = Vec::new();
     for ticket in tickets {
         generations.extend(ticket.wait()?.generations);
@@ -33,16 +33,16 @@ pub(crate) fn batch(
     Ok(generations)
 }
 
-/// Preprocesses conversations and hands them to the engine.
+/// Hands the prompts of a batch, which `process` prepares for the given parameters, to the engine.
 pub(crate) fn submit(
     model: &SmolVlm,
-    conversations: &[Conversation],
     params: &SamplingParams,
     cancel: &Cancel,
+    process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
 ) -> Result<Vec<Ticket>, Error> {
     let params = model.resolve_params(params)?;
     let clock = Instant::now();
-    let batch = model.process(conversations, &params)?;
+    let batch = process(&params)?;
     let prepared = Prepared { batch, known: Vec::new(), process: clock.elapsed(), reuses_cache: true };
     submit_prepared(model, prepared, &params, cancel)
 }
@@ -75,7 +75,7 @@ pub(crate) fn submit_prepared(
             Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
         };
         let media = std::mem::take(&mut batch.media[row]);
-        let prompt = Prompt::new(loaded, ids, media, batch.edge, &mut known)?;
+        let prompt = engine::Prompt::new(loaded, ids, media, batch.edge, &mut known)?;
         let terms = Terms {
             new_tokens,
             chunk: params.prefill_chunk,

@@ -35,6 +35,10 @@ pub struct Serve {
     /// Number of requests that may wait; others are rejected
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub max_queue: u16,
+    /// Maximum number of tokens of all requests that wait, prompts and answers, estimated from their sizes; others are
+    /// rejected [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_queue_tokens: Option<u32>,
     /// Time limit of a request in seconds, waiting included
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_timeout: u32,
@@ -77,6 +81,7 @@ impl Serve {
         config.model_name = self.model_name.clone().unwrap_or_else(|| self.model.name());
         config.parallel = self.parallel.into();
         config.max_queue = self.max_queue.into();
+        config.max_queue_tokens = self.max_queue_tokens.map(|tokens| tokens as usize);
         config.request_timeout = seconds(self.request_timeout);
         config.drain_timeout = seconds(self.drain_timeout);
         config.max_body_bytes = usize::from(self.max_body) << 20;

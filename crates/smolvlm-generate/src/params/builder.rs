@@ -53,6 +53,8 @@ impl SamplingParams {
             epsilon_cutoff: f32,
             eta_cutoff: f32,
             repetition_penalty: f32,
+            frequency_penalty: f32,
+            presence_penalty: f32,
             no_repeat_ngram_size: usize,
             remove_invalid_values: bool,
             renormalize_logits: bool,

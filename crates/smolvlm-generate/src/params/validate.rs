@@ -16,6 +16,8 @@ impl SamplingParams {
         self.validate_counts()?;
         self.validate_lists()?;
         require("repetition_penalty", self.repetition_penalty, is_positive, "above 0")?;
+        require("frequency_penalty", self.frequency_penalty, f32::is_finite, "finite")?;
+        require("presence_penalty", self.presence_penalty, f32::is_finite, "finite")?;
         require("length_penalty", self.length_penalty, f32::is_finite, "finite")?;
         if let Some(decay) = &self.exponential_decay
             && !(decay.factor > 0.0 && decay.factor.is_finite())
@@ -160,6 +162,8 @@ mod tests {
             (greedy().forced_eos_token_ids([5]).suppress_tokens([4, 5]), "forced_eos_token_id has only tokens that"),
             (greedy().repetition_penalty(0.0), "repetition_penalty is 0; it must be above 0"),
             (greedy().repetition_penalty(-1.5), "repetition_penalty is -1.5; "),
+            (greedy().frequency_penalty(f32::NAN), "frequency_penalty is NaN; it must be finite"),
+            (greedy().presence_penalty(f32::INFINITY), "presence_penalty is inf; it must be finite"),
             (greedy().length_penalty(f32::INFINITY), "length_penalty is inf; it must be finite"),
             (greedy().exponential_decay(decay(-2.0)), "exponential_decay_length_penalty has the factor -2; "),
             (sampling().temperature(0.0), "temperature is 0; it must be above 0"),

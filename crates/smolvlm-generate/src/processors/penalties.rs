@@ -2,6 +2,7 @@
 
 use super::{LogitsProcessor, Text};
 use smolvlm_config::{ExponentialDecay, SequenceBias};
+use std::collections::BTreeMap;
 
 /// Adds a bias to the last token of a sequence if the tokens before it were just generated.
 #[derive(Debug)]
@@ -62,6 +63,35 @@ impl LogitsProcessor for Repetition {
         for (&token, &penalized) in text.ids.iter().zip(&self.penalized) {
             if let Some(score) = scores.get_mut(token as usize) {
                 *score = penalized;
+            }
+        }
+    }
+}
+
+/// Penalizes tokens of the generated text by how often they occur, and for occurring at all.
+#[derive(Debug)]
+pub(super) struct Occurrence {
+    frequency: f32,
+    presence: f32,
+    counts: BTreeMap<u32, f32>,
+}
+
+impl Occurrence {
+    pub(super) fn new(frequency: f32, presence: f32) -> Self {
+        Self { frequency, presence, counts: BTreeMap::new() }
+    }
+}
+
+impl LogitsProcessor for Occurrence {
+    fn apply(&mut self, text: Text<'_>, scores: &mut [f32]) {
+        // Counted anew for each token, because the beams of a search share their processors.
+        self.counts.clear();
+        for &token in text.ids.get(text.prompt_len..).unwrap_or_default() {
+            *self.counts.entry(token).or_default() += 1.0;
+        }
+        for (&token, &count) in &self.counts {
+            if let Some(score) = scores.get_mut(token as usize) {
+                *score -= self.frequency * count + self.presence;
             }
         }
     }

@@ -62,6 +62,20 @@ fn repetition_penalty() {
     assert_eq!(beyond[1..], ROW[1..]);
 }
 
+/// The prompt is tokens 4 and 1; the text is 3, 4 and 1.
+#[test]
+fn frequency_and_presence_penalty() {
+    close(&greedy().frequency_penalty(0.5), [2.0, 0.5, 0.5, -1.5, 2.5, 0.0, -2.0, 2.5]);
+    close(&greedy().presence_penalty(-1.5), [2.0, 2.5, 0.5, 0.5, 4.5, 0.0, -2.0, 2.5]);
+    let both = greedy().frequency_penalty(0.5).presence_penalty(0.25);
+    let scores = |ids: &[u32], prompt_len| process(&both, ids, prompt_len, &ROW);
+    assert_eq!(scores(&[4, 4, 0, 4, 900, 4], 1), [1.25, 1.0, 0.5, -1.0, 1.25, 0.0, -2.0, 2.5]);
+    assert_eq!(scores(&[4, 1], 2), ROW, "the prompt has no effect");
+    assert_eq!(scores(&[4, 1], 3), ROW);
+    let masked = process(&both, &[0, 0], 0, &[MASKED, 1.0]);
+    assert_eq!(masked, [MASKED, 1.0]);
+}
+
 #[test]
 fn top_k() {
     assert_eq!(scores(&sampling().top_k(3)), [2.0, MASKED, MASKED, MASKED, 3.0, MASKED, MASKED, 2.5]);

@@ -66,6 +66,10 @@ impl PagedSequences {
         self.tables.get(&id).map_or(0, |table| table.len)
     }
 
+    pub(crate) fn used_pages(&self) -> usize {
+        self.pages.used()
+    }
+
     pub(crate) fn remove(&mut self, id: SequenceId) {
         if let Some(table) = self.tables.remove(&id) {
             table.pages.into_iter().for_each(|page| self.pages.release(page));

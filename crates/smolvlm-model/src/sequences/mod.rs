@@ -188,6 +188,15 @@ impl Sequences {
         }
     }
 
+    /// Number of pages of [`GRANULARITY`](Self::GRANULARITY) tokens in use, those that are kept included.
+    pub fn pages(&self) -> usize {
+        match &self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.used_pages(),
+            Kind::Tensors(sequences) => sequences.used_pages(),
+        }
+    }
+
     /// Removes a sequence and frees its memory.
     pub fn remove(&mut self, id: SequenceId) {
         match &mut self.kind {

@@ -1,6 +1,6 @@
 //! Sequences on tensors: rows of one KV cache once they decode together, a cache of their own before that.
 
-use super::{SequenceId, StepInput, TokenKey};
+use super::{SequenceId, Sequences, StepInput, TokenKey};
 use crate::{Error, KeepLogits, ModelInputs, SmolVlmModel};
 use smolvlm_text::KvCache;
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +29,13 @@ impl TensorSequences {
             (Some(row), Some(batch)) => batch.position(row, batch.len()),
             _ => self.alone.get(&id).map_or(0, KvCache::len),
         }
+    }
+
+    /// Number of pages that would hold the tokens of all sequences, those that are kept included.
+    pub(super) fn used_pages(&self) -> usize {
+        let running = self.rows.iter().filter(|row| **row != REMOVED).chain(self.alone.keys()).map(|&id| self.len(id));
+        let kept = self.kept.iter().map(|(keys, _)| keys.len());
+        running.chain(kept).map(|tokens| tokens.div_ceil(Sequences::GRANULARITY)).sum()
     }
 
     pub(super) fn remove(&mut self, id: SequenceId) {

@@ -39,6 +39,9 @@ pub enum Error {
     /// The batch has no conversations.
     #[error("the batch holds no conversation; pass at least one")]
     EmptyBatch,
+    /// A prompt without any token.
+    #[error("the prompt is empty; give at least one character or token")]
+    EmptyPrompt,
     /// `add_generation_prompt` and `continue_final_message` are both set.
     #[error("add_generation_prompt and continue_final_message exclude each other; set one of them to false")]
     ConflictingOptions,

@@ -1,6 +1,7 @@
 //! The processor, which converts conversations to model inputs.
 
 mod construct;
+mod raw;
 mod render;
 mod tokenize;
 

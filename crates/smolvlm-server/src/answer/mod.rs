@@ -2,4 +2,5 @@
 
 pub(crate) mod logprobs;
 pub(crate) mod stop_filter;
+pub(crate) mod text;
 pub(crate) mod usage;

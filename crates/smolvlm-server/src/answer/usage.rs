@@ -26,12 +26,14 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Adds an answer; all of them have the same prompt.
-    pub(crate) fn add(&mut self, outcome: &Outcome) {
-        self.prompt_tokens = outcome.prompt_tokens;
-        self.image_tokens = outcome.image_tokens;
-        self.cached_tokens = outcome.cached_tokens;
-        self.completion_tokens += outcome.token_ids.len();
+    /// Adds an answer. A prompt counts with its first answer only.
+    pub(crate) fn add(&mut self, outcome: &Outcome, is_first: bool) {
+        if is_first {
+            self.prompt_tokens += outcome.prompt_tokens;
+            self.image_tokens += outcome.image_tokens;
+            self.cached_tokens += outcome.cached_tokens;
+        }
+        self.completion_tokens += outcome.tokens;
         self.prompt_time += outcome.timings.first_token();
         self.decode_time += outcome.timings.decode;
         self.duration += outcome.timings.total();

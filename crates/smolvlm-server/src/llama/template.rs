@@ -5,20 +5,19 @@ use crate::error::ApiError;
 use crate::llama::blocking;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
-use crate::request::messages;
+use crate::request::prompt;
 use crate::state::Shared;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
-use smolvlm::processor::RenderOptions;
 
 /// The prompt of messages. Each image and video is one placeholder.
 pub(crate) async fn apply(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
     let Admitted { model, body, place, .. } = admitted;
-    let conversation = messages::parse(Fields::parse(&body)?.raw("messages"), &app)?;
+    let (conversation, options) = prompt::chat(&mut Fields::parse(&body)?, &app)?;
     blocking(move || {
         let _place = place;
-        let prompt = model.smolvlm.processor().render(&conversation, &RenderOptions::answer())?;
+        let prompt = model.smolvlm.processor().render(&conversation, &options)?;
         Ok(Json(json!({"prompt": prompt})))
     })
     .await
@@ -27,10 +26,10 @@ pub(crate) async fn apply(State(app): State<Shared>, admitted: Admitted) -> Resu
 /// The number of tokens and tiles of messages, from the headers of their images.
 pub(crate) async fn input_tokens(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
     let Admitted { model, body, place, .. } = admitted;
-    let conversation = messages::parse(Fields::parse(&body)?.raw("messages"), &app)?;
+    let (conversation, options) = prompt::chat(&mut Fields::parse(&body)?, &app)?;
     blocking(move || {
         let _place = place;
-        let estimate = model.smolvlm.processor().estimate(&conversation, &RenderOptions::answer())?;
+        let estimate = model.smolvlm.processor().estimate(&conversation, &options)?;
         Ok(Json(json!({
             "object": "response.input_tokens",
             "input_tokens": estimate.prompt_tokens,

@@ -3,14 +3,15 @@
 use crate::answer::usage::Totals;
 use crate::error::ApiError;
 use crate::generation::{self, Event, Job};
-use crate::ollama::{body, head};
-use crate::request::params::AnswerParams;
-use crate::state::{Model, Shared};
+use crate::ollama::{body, head, options};
+use crate::request::body::Admitted;
+use crate::request::fields::Fields;
+use crate::state::{App, Shared};
 use crate::stream::{self, Chunks};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use smolvlm::Conversation;
+use smolvlm::Prompt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,30 +57,28 @@ impl Route {
     }
 }
 
-/// A request that was parsed.
-pub(super) struct Request {
-    pub(super) conversation: Conversation,
-    pub(super) params: AnswerParams,
-    pub(super) stream: bool,
-}
-
-/// Answers a request.
+/// Answers a request, whose prompt `parse` takes; none asks for the model to be loaded.
 pub(super) async fn answer(
     route: Route,
     app: &Shared,
-    model: &Arc<Model>,
-    place: crate::admission::Place,
-    arrival: Instant,
-    request: Request,
+    admitted: Admitted,
+    parse: fn(&mut Fields<'_>, &App) -> Result<Option<Prompt>, ApiError>,
 ) -> Result<Response, ApiError> {
-    let Request { conversation, params, stream } = request;
-    let job = Job { conversation, params, trims: true };
-    let generation = generation::run(app, model, place, arrival, job).await?;
+    let Admitted { model, body, place, arrival } = admitted;
+    let (job, stream) = {
+        let mut fields = Fields::parse(&body)?;
+        let (params, stream) = options::parse(&mut fields, app, &model)?;
+        let Some(prompt) = parse(&mut fields, app)? else { return Ok(route.loaded(app)) };
+        let trims = matches!(prompt, Prompt::Conversation(..));
+        (Job { prompts: vec![prompt], params, trims, echoes: false }, stream)
+    };
+    drop(body);
+    let generation = generation::run(app, &model, place, arrival, job).await?;
     if stream {
         let chunks = Lines { route, app: Arc::clone(app), arrival, finish: "stop" };
         return Ok(stream::json_lines(generation, chunks));
     }
-    let (choices, totals) = generation.complete(1).await?;
+    let (choices, totals) = generation.complete().await?;
     let choice = choices.into_iter().next().unwrap_or_default();
     Ok(Json(route.last(app, &choice.text, choice.finish, &totals, arrival)).into_response())
 }

@@ -14,16 +14,8 @@ pub(super) fn parse(fields: &mut Fields<'_>, app: &App, model: &Model) -> Result
     let mut answer = AnswerParams::default(app, model);
     let mut options = fields.object("options", "options.")?;
     params::sample(&mut answer.sampling, &mut options)?;
-    if let Some(penalty) = options.float(&number::REPEAT_PENALTY)? {
-        answer.sampling.repetition_penalty = penalty as f32;
-    }
-    match options.float(&number::NUM_PREDICT)? {
-        None => {}
-        Some(0.0) => return Err(options.invalid("num_predict", "is 0; it must be at least 1, or -1 for no limit")),
-        // -1 is no limit, -2 fills the context.
-        Some(count) if count < 0.0 => answer.sampling = answer.sampling.max_new_tokens(model.context()),
-        Some(count) => answer.sampling = answer.sampling.max_new_tokens(count as usize),
-    }
+    params::penalize(&mut answer.sampling, &mut options, &number::REPEAT_PENALTY)?;
+    answer.predict(&mut options, &number::NUM_PREDICT, model)?;
     let stop = params::stop(&mut options)?;
     answer.set_stop(stop);
     Ok((answer, fields.flag("stream")?.unwrap_or(true)))
@@ -34,7 +26,7 @@ fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
     if format.is_some_and(|format| format != "") {
         return Err(ApiError::unsupported("format", "is not supported by this server yet; leave it out"));
     }
-    for name in ["tools", "template", "suffix", "raw", "context"] {
+    for name in ["tools", "template", "suffix", "context"] {
         let value: Option<Value> = fields.take(name, "absent")?;
         let is_set = value.is_some_and(|value| match value {
             Value::Bool(flag) => flag,

@@ -2,42 +2,52 @@
 
 use crate::answer::logprobs::{Piece, TextToken};
 use crate::error::ApiError;
-use crate::generation::{self, Choice, Generation, Job};
-use crate::openai::Head;
+use crate::generation::{self, Choice, Job};
+use crate::openai::Delivery;
 use crate::openai::chat_stream::ChatChunks;
+use crate::openai::envelope::Envelope;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
 use crate::request::params::{AnswerParams, reject_unsupported};
-use crate::request::{messages, number};
+use crate::request::{number, prompt};
 use crate::state::{App, Model, Shared};
 use crate::stream;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use smolvlm::Conversation;
+use smolvlm::Prompt;
+
+/// What the ids of responses start with.
+const ID: &str = "chatcmpl";
 
 /// A chat request.
 struct ChatRequest {
-    conversation: Conversation,
-    params: AnswerParams,
-    stream: bool,
-    include_usage: bool,
+    job: Job,
+    delivery: Delivery,
 }
 
 pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Result<Response, ApiError> {
     let Admitted { model, body, place, arrival } = admitted;
-    let request = ChatRequest::parse(&body, &app, &model)?;
+    let ChatRequest { job, delivery } = ChatRequest::parse(&body, &app, &model)?;
     drop(body);
-    let head = Head::new(&app, "chatcmpl");
-    let (choices, has_logprobs) = (request.params.choices, request.params.sampling.logprobs.is_some());
-    let job = Job { conversation: request.conversation, params: request.params, trims: true };
+    let has_logprobs = job.params.sampling.logprobs.is_some();
     let generation = generation::run(&app, &model, place, arrival, job).await?;
-    if request.stream {
-        let chunks = ChatChunks::new(head, request.include_usage, has_logprobs);
-        return Ok(stream::sse(generation, chunks, app.config.ping));
+    if delivery.stream {
+        let envelope = Envelope::new(&app, ID, "chat.completion.chunk", delivery.include_usage);
+        return Ok(stream::sse(generation, ChatChunks::new(envelope, has_logprobs), app.config.ping));
     }
-    Ok(Json(complete(generation, &head, choices, has_logprobs).await?).into_response())
+    let (choices, totals) = generation.complete().await?;
+    let choice = |(index, choice): (usize, Choice)| {
+        json!({
+            "index": index,
+            "message": {"role": "assistant", "content": choice.text, "refusal": null},
+            "logprobs": has_logprobs.then(|| logprobs(&choice.tokens)),
+            "finish_reason": choice.finish,
+        })
+    };
+    let envelope = Envelope::new(&app, ID, "chat.completion", false);
+    Ok(Json(envelope.response(choices.into_iter().enumerate().map(choice).collect(), &totals)).into_response())
 }
 
 impl ChatRequest {
@@ -53,28 +63,13 @@ impl ChatRequest {
             }
             _ => None,
         };
-        let stream = fields.flag("stream")?.unwrap_or(false);
-        let mut options = fields.object("stream_options", "stream_options.")?;
-        let include_usage = options.flag("include_usage")?.unwrap_or(false);
-        let conversation = messages::parse(fields.raw("messages"), app)?;
-        Ok(Self { conversation, params, stream, include_usage })
+        let delivery = Delivery::parse(&mut fields)?;
+        let (conversation, options) = prompt::chat(&mut fields, app)?;
+        // The space before an answer is none within a message.
+        let trims = !options.continue_final_message;
+        let prompts = vec![Prompt::Conversation(conversation, options)];
+        Ok(Self { job: Job { prompts, params, trims, echoes: false }, delivery })
     }
-}
-
-async fn complete(generation: Generation, head: &Head, choices: usize, has_logprobs: bool) -> Result<Value, ApiError> {
-    let (choices, totals) = generation.complete(choices).await?;
-    let choice = |(index, choice): (usize, Choice)| {
-        json!({
-            "index": index,
-            "message": {"role": "assistant", "content": choice.text, "refusal": null},
-            "logprobs": has_logprobs.then(|| logprobs(&choice.tokens)),
-            "finish_reason": choice.finish,
-        })
-    };
-    let mut response = head.object("chat.completion", choices.into_iter().enumerate().map(choice).collect());
-    response["usage"] = totals.usage();
-    response["timings"] = totals.timings();
-    Ok(response)
 }
 
 /// OpenAI's `logprobs` of a choice.

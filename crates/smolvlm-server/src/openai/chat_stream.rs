@@ -1,23 +1,22 @@
 //! The chunks of streamed chat responses.
 
 use crate::generation::Event;
-use crate::openai::Head;
 use crate::openai::chat::logprobs;
+use crate::openai::envelope::Envelope;
 use crate::stream::Chunks;
 use serde_json::{Value, json};
 
 /// Converts events to chunks.
 pub(crate) struct ChatChunks {
-    head: Head,
-    include_usage: bool,
+    envelope: Envelope,
     has_logprobs: bool,
     /// The answer whose first chunk was sent.
     started: Option<usize>,
 }
 
 impl ChatChunks {
-    pub(crate) fn new(head: Head, include_usage: bool, has_logprobs: bool) -> Self {
-        Self { head, include_usage, has_logprobs, started: None }
+    pub(crate) fn new(envelope: Envelope, has_logprobs: bool) -> Self {
+        Self { envelope, has_logprobs, started: None }
     }
 
     /// The first chunk of an answer.
@@ -31,15 +30,7 @@ impl ChatChunks {
 
     fn chunk(&self, index: usize, delta: Value, logprobs: Value, finish: Option<&str>) -> String {
         let choice = json!({"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish});
-        self.envelope(json!([choice])).to_string()
-    }
-
-    fn envelope(&self, choices: Value) -> Value {
-        let mut chunk = self.head.object("chat.completion.chunk", choices);
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
+        self.envelope.chunk(json!([choice]))
     }
 }
 
@@ -58,17 +49,7 @@ impl Chunks for ChatChunks {
                 chunks.push(self.chunk(index, json!({}), Value::Null, Some(finish)));
                 chunks
             }
-            Event::Done(totals) => {
-                let mut chunks = Vec::new();
-                if self.include_usage {
-                    let mut last = self.envelope(json!([]));
-                    last["usage"] = totals.usage();
-                    last["timings"] = totals.timings();
-                    chunks.push(last.to_string());
-                }
-                chunks.push("[DONE]".to_owned());
-                chunks
-            }
+            Event::Done(totals) => self.envelope.end(&totals),
             Event::Failed(error) => vec![error.body().to_string()],
         }
     }

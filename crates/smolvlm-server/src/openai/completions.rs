@@ -1,59 +1,43 @@
-//! `POST /v1/completions`. Checkpoints are trained for chats only, so the prompt is sent as a message of the user.
+//! `POST /v1/completions`: the model continues a text as it is, without the chat template.
 
 use crate::answer::logprobs::TextToken;
 use crate::error::ApiError;
 use crate::generation::{self, Event, Job};
-use crate::openai::Head;
+use crate::openai::Delivery;
 use crate::openai::chat::finite;
+use crate::openai::envelope::Envelope;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
-use crate::request::number;
 use crate::request::params::{AnswerParams, reject_unsupported};
+use crate::request::{number, prompt};
 use crate::state::{App, Model, Shared};
 use crate::stream::{self, Chunks};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smolvlm::Message;
-
-/// A text, or a list with one text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Prompt {
-    Text(String),
-    List([String; 1]),
-}
 
 struct CompletionRequest {
-    prompt: String,
-    params: AnswerParams,
-    stream: bool,
-    include_usage: bool,
+    job: Job,
+    delivery: Delivery,
 }
 
 pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Result<Response, ApiError> {
     let Admitted { model, body, place, arrival } = admitted;
-    let request = CompletionRequest::parse(&body, &app, &model)?;
-    let head = Head::new(&app, "cmpl");
-    let (choices, has_logprobs) = (request.params.choices, request.params.sampling.logprobs.is_some());
-    let conversation = Message::user().text(request.prompt).into();
-    let job = Job { conversation, params: request.params, trims: true };
+    let CompletionRequest { job, delivery } = CompletionRequest::parse(&body, &app, &model)?;
+    drop(body);
+    let envelope = Envelope::new(&app, "cmpl", "text_completion", delivery.include_usage);
+    let has_logprobs = job.params.sampling.logprobs.is_some();
     let generation = generation::run(&app, &model, place, arrival, job).await?;
-    if request.stream {
-        let chunks = CompletionChunks { head, include_usage: request.include_usage, has_logprobs };
-        return Ok(stream::sse(generation, chunks, app.config.ping));
+    if delivery.stream {
+        return Ok(stream::sse(generation, CompletionChunks { envelope, has_logprobs, sent: (0, 0) }, app.config.ping));
     }
-    let (choices, totals) = generation.complete(choices).await?;
+    let (choices, totals) = generation.complete().await?;
     let choices = choices.iter().enumerate().map(|(index, answer)| {
-        let logprobs = has_logprobs.then(|| logprobs(&answer.tokens));
+        let logprobs = has_logprobs.then(|| logprobs(&answer.tokens, 0));
         choice(index, &answer.text, logprobs, Some(answer.finish))
     });
-    let mut response = head.object("text_completion", choices.collect());
-    response["usage"] = totals.usage();
-    response["timings"] = totals.timings();
-    Ok(Json(response).into_response())
+    Ok(Json(envelope.response(choices.collect(), &totals)).into_response())
 }
 
 impl CompletionRequest {
@@ -67,13 +51,20 @@ impl CompletionRequest {
             }
         }
         let mut params = AnswerParams::parse(&mut fields, app, model)?;
+        params.predict(&mut fields, &number::N_PREDICT, model)?;
         params.sampling.logprobs = fields.integer(&number::LOGPROBS)?;
-        let stream = fields.flag("stream")?.unwrap_or(false);
-        let include_usage = fields.object("stream_options", "stream_options.")?.flag("include_usage")?.unwrap_or(false);
-        let prompt = match fields.require("prompt", "a string, or a list with one string")? {
-            Prompt::Text(text) | Prompt::List([text]) => text,
-        };
-        Ok(Self { prompt, params, stream, include_usage })
+        let delivery = Delivery::parse(&mut fields)?;
+        let echoes = fields.flag("echo")?.unwrap_or(false);
+        if echoes && params.sampling.logprobs.is_some() {
+            return Err(ApiError::unsupported("echo", "cannot be combined with logprobs"));
+        }
+        let prompts = prompt::raw(&mut fields, model)?;
+        let (answers, limit) = (prompts.len().saturating_mul(params.choices), app.config.max_choices.max(1));
+        if answers == 0 || answers > limit {
+            let problem = format!("asks for {answers} answers; this server allows 1 to {limit} per request");
+            return Err(fields.invalid("prompt", problem));
+        }
+        Ok(Self { job: Job { prompts, params, trims: false, echoes }, delivery })
     }
 }
 
@@ -81,10 +72,10 @@ fn choice(index: usize, text: &str, logprobs: Option<Value>, finish: Option<&str
     json!({"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish})
 }
 
-/// The older form of log-probabilities.
-fn logprobs(tokens: &[TextToken]) -> Value {
+/// The older form of log-probabilities. `start` is the number of characters before the first token.
+fn logprobs(tokens: &[TextToken], start: usize) -> Value {
     let texts: Vec<String> = tokens.iter().map(|token| token.piece.text()).collect();
-    let offsets = texts.iter().scan(0, |offset, text| {
+    let offsets = texts.iter().scan(start, |offset, text| {
         let start = *offset;
         *offset += text.chars().count();
         Some(start)
@@ -102,19 +93,10 @@ fn logprobs(tokens: &[TextToken]) -> Value {
 
 /// Converts events to chunks.
 struct CompletionChunks {
-    head: Head,
-    include_usage: bool,
+    envelope: Envelope,
     has_logprobs: bool,
-}
-
-impl CompletionChunks {
-    fn chunk(&self, choices: Value) -> Value {
-        let mut chunk = self.head.object("text_completion", choices);
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
-    }
+    /// The answer that is being sent, and the number of characters that were.
+    sent: (usize, usize),
 }
 
 impl Chunks for CompletionChunks {
@@ -122,22 +104,15 @@ impl Chunks for CompletionChunks {
         match event {
             Event::Started => Vec::new(),
             Event::Text { index, text, tokens } => {
-                let logprobs = self.has_logprobs.then(|| logprobs(&tokens));
-                vec![self.chunk(json!([choice(index, &text, logprobs, None)])).to_string()]
+                let start = if self.sent.0 == index { self.sent.1 } else { 0 };
+                self.sent = (index, start + text.chars().count());
+                let logprobs = self.has_logprobs.then(|| logprobs(&tokens, start));
+                vec![self.envelope.chunk(json!([choice(index, &text, logprobs, None)]))]
             }
             Event::Finished { index, finish } => {
-                vec![self.chunk(json!([choice(index, "", None, Some(finish))])).to_string()]
+                vec![self.envelope.chunk(json!([choice(index, "", None, Some(finish))]))]
             }
-            Event::Done(totals) => {
-                let mut chunks = Vec::new();
-                if self.include_usage {
-                    let mut last = self.chunk(json!([]));
-                    last["usage"] = totals.usage();
-                    chunks.push(last.to_string());
-                }
-                chunks.push("[DONE]".to_owned());
-                chunks
-            }
+            Event::Done(totals) => self.envelope.end(&totals),
             Event::Failed(error) => vec![error.body().to_string()],
         }
     }

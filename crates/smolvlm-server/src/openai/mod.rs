@@ -3,26 +3,25 @@
 pub(crate) mod chat;
 mod chat_stream;
 pub(crate) mod completions;
+mod envelope;
 pub(crate) mod models;
 
-use crate::state::{App, unix_time};
-use serde_json::{Value, json};
+use crate::error::ApiError;
+use crate::request::fields::Fields;
 
-/// What all parts of a response share.
-pub(crate) struct Head {
-    id: String,
-    created: u64,
-    model: String,
+/// How a response is sent.
+#[derive(Clone, Copy)]
+struct Delivery {
+    /// Whether it is streamed.
+    stream: bool,
+    /// Whether a stream ends with the numbers of tokens.
+    include_usage: bool,
 }
 
-impl Head {
-    fn new(app: &App, prefix: &str) -> Self {
-        Self { id: app.new_id(prefix), created: unix_time(), model: app.config.model_name.clone() }
-    }
-
-    /// A response, or a part of it.
-    fn object(&self, object: &str, choices: Value) -> Value {
-        let Self { id, created, model } = self;
-        json!({"id": id, "object": object, "created": created, "model": model, "choices": choices})
+impl Delivery {
+    fn parse(fields: &mut Fields<'_>) -> Result<Self, ApiError> {
+        let stream = fields.flag("stream")?.unwrap_or(false);
+        let mut options = fields.object("stream_options", "stream_options.")?;
+        Ok(Self { stream, include_usage: options.flag("include_usage")?.unwrap_or(false) })
     }
 }

@@ -15,16 +15,27 @@ const SAMPLING: &[Number] = &[
     number::TOP_K,
     number::MIN_P,
     number::REPETITION_PENALTY,
+    number::FREQUENCY_PENALTY,
+    number::PRESENCE_PENALTY,
 ];
 
-const OLLAMA: &[Number] =
-    &[number::TEMPERATURE, number::TOP_P, number::TOP_K, number::MIN_P, number::REPEAT_PENALTY, number::NUM_PREDICT];
+const OLLAMA: &[Number] = &[
+    number::TEMPERATURE,
+    number::TOP_P,
+    number::TOP_K,
+    number::MIN_P,
+    number::REPEAT_PENALTY,
+    number::FREQUENCY_PENALTY,
+    number::PRESENCE_PENALTY,
+    number::NUM_PREDICT,
+];
 
 /// All schemas by name.
 pub(super) fn all() -> Value {
     let text = json!({"type": "string"});
     let frame = json!({"type": "string", "minLength": 1});
     let flag = json!({"type": ["boolean", "null"]});
+    let tokens = list(&json!({"type": "integer", "minimum": 0}));
     let messages = reference("Messages");
     json!({
         "Error": error(json!({
@@ -66,12 +77,20 @@ pub(super) fn all() -> Value {
             },
             "tools": {"type": ["array", "null"], "maxItems": 0},
             "tool_choice": {"enum": ["none", "auto", null]},
+            "add_generation_prompt": flag,
+            "continue_final_message": flag,
         }))),
         "CompletionRequest": object(&["prompt"], completion(json!({
-            "prompt": {"anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": 1}]},
+            "prompt": {"anyOf": [frame, tokens, list(&frame), list(&tokens)]},
             "logprobs": range(&number::LOGPROBS),
+            "n_predict": range(&number::N_PREDICT),
+            "echo": flag,
         }))),
-        "MessagesRequest": object(&["messages"], json!({"messages": messages})),
+        "MessagesRequest": object(&["messages"], json!({
+            "messages": messages,
+            "add_generation_prompt": flag,
+            "continue_final_message": flag,
+        })),
         "TokenizeRequest": object(&["content"], json!({"content": text, "add_special": flag, "with_pieces": flag})),
         "DetokenizeRequest": object(&["tokens"], json!({
             "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
@@ -89,6 +108,7 @@ pub(super) fn all() -> Value {
             "prompt": {"type": ["string", "null"]},
             "system": {"type": ["string", "null"]},
             "images": images(),
+            "raw": flag,
             "stream": flag,
             "options": reference("OllamaOptions"),
         })),
@@ -104,6 +124,11 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
+/// A list that is not empty.
+fn list(item: &Value) -> Value {
+    json!({"type": "array", "items": item, "minItems": 1})
+}
+
 fn error(error: Value) -> Value {
     json!({"type": "object", "required": ["error"], "properties": {"error": error}})
 }
@@ -117,9 +142,6 @@ fn completion(own: Value) -> Value {
     let flag = json!({"type": ["boolean", "null"]});
     let shared = json!({
         "model": {},
-        // Accepted, because clients send their defaults.
-        "frequency_penalty": {"enum": [0, null]},
-        "presence_penalty": {"enum": [0, null]},
         "seed": {"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX},
         "stop": stop(),
         "logit_bias": {

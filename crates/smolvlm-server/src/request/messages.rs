@@ -15,10 +15,7 @@ pub(crate) fn parse(messages: Option<&RawValue>, app: &App) -> Result<Conversati
     };
     let mut conversation = Conversation::from_json(messages.get())?;
     for (index, message) in conversation.messages.iter_mut().enumerate() {
-        if !ROLES.contains(&message.role.as_str()) {
-            let param = format!("messages[{index}].role");
-            return Err(ApiError::param(&param, format!("must be one of {}", ROLES.join(", "))));
-        }
+        check_role(index, &message.role)?;
         if message.role == "developer" {
             "system".clone_into(&mut message.role);
         }
@@ -27,6 +24,14 @@ pub(crate) fn parse(messages: Option<&RawValue>, app: &App) -> Result<Conversati
     }
     check(&conversation, app)?;
     Ok(conversation)
+}
+
+/// Checks the role of a message.
+pub(crate) fn check_role(index: usize, role: &str) -> Result<(), ApiError> {
+    if ROLES.contains(&role) {
+        return Ok(());
+    }
+    Err(ApiError::param(&format!("messages[{index}].role"), format!("must be one of {}", ROLES.join(", "))))
 }
 
 /// Checks the media of a conversation against the policy, without opening anything.

@@ -1,7 +1,9 @@
 //! Reading and validation of requests.
 
 pub(crate) mod body;
+pub(crate) mod cost;
 pub(crate) mod fields;
 pub(crate) mod messages;
 pub(crate) mod number;
 pub(crate) mod params;
+pub(crate) mod prompt;

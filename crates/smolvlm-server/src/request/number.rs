@@ -50,6 +50,9 @@ pub(crate) const TOP_LOGPROBS: Number = Number::integer("top_logprobs", 0.0, 20.
 /// The log-probabilities of text completions.
 pub(crate) const LOGPROBS: Number = Number::integer("logprobs", 0.0, 20.0);
 
+/// llama.cpp's name of the limit of text completions.
+pub(crate) const N_PREDICT: Number = Number::integer("n_predict", -1.0, MAX_TOKENS);
+
 /// Names of Ollama's options.
 pub(crate) const NUM_PREDICT: Number = Number::integer("num_predict", -2.0, MAX_TOKENS);
 pub(crate) const REPEAT_PENALTY: Number = Number::float("repeat_penalty", 0.01, 100.0);

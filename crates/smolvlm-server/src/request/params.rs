@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use crate::request::fields::Fields;
-use crate::request::number;
+use crate::request::number::{self, Number};
 use crate::state::{App, Model};
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,14 +54,7 @@ impl AnswerParams {
             params.min_new_tokens = tokens;
         }
         sample(params, fields)?;
-        if let Some(penalty) = fields.float(&number::REPETITION_PENALTY)? {
-            params.repetition_penalty = penalty as f32;
-        }
-        for penalty in [number::FREQUENCY_PENALTY, number::PRESENCE_PENALTY] {
-            if fields.float(&penalty)?.is_some_and(|penalty| penalty != 0.0) {
-                return Err(ApiError::unsupported(penalty.name, "is not supported; use repetition_penalty"));
-            }
-        }
+        penalize(params, fields, &number::REPETITION_PENALTY)?;
         if let Some(skip) = fields.flag("skip_special_tokens")? {
             params.skip_special_tokens = skip;
         }
@@ -77,6 +70,20 @@ impl AnswerParams {
         }
         answer.set_stop(stop(fields)?);
         Ok(answer)
+    }
+
+    /// Takes the maximum number of generated tokens in the names of llama.cpp and Ollama, where negative numbers are no
+    /// limit.
+    pub(crate) fn predict(&mut self, fields: &mut Fields<'_>, number: &Number, model: &Model) -> Result<(), ApiError> {
+        let tokens = match fields.float(number)? {
+            None => return Ok(()),
+            Some(0.0) => return Err(fields.invalid(number.name, "is 0; it must be at least 1, or -1 for no limit")),
+            Some(tokens) if tokens < 0.0 => model.context(),
+            Some(tokens) => tokens as usize,
+        };
+        self.sampling.max_new_tokens = tokens;
+        self.sampling.max_length = None;
+        Ok(())
     }
 
     /// Sets the strings before which the text ends.
@@ -112,6 +119,24 @@ pub(crate) fn sample(params: &mut SamplingParams, fields: &mut Fields<'_>) -> Re
     if let Some(top_k) = top_k {
         // -1 is all tokens in vLLM.
         params.top_k = top_k.max(0.0) as usize;
+    }
+    Ok(())
+}
+
+/// Takes the penalties on tokens that occurred before. APIs differ in the name of the first.
+pub(crate) fn penalize(
+    params: &mut SamplingParams,
+    fields: &mut Fields<'_>,
+    repetition: &Number,
+) -> Result<(), ApiError> {
+    for (number, penalty) in [
+        (repetition, &mut params.repetition_penalty),
+        (&number::FREQUENCY_PENALTY, &mut params.frequency_penalty),
+        (&number::PRESENCE_PENALTY, &mut params.presence_penalty),
+    ] {
+        if let Some(value) = fields.float(number)? {
+            *penalty = value as f32;
+        }
     }
     Ok(())
 }
@@ -194,15 +219,16 @@ pub(crate) fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError
             return Err(ApiError::param("response_format", "must have the type text, json_object or json_schema"));
         }
     }
+    for name in ["grammar", "json_schema"] {
+        let value: Option<Value> = fields.take(name, "absent")?;
+        if value.is_some_and(|value| value != "") {
+            return Err(ApiError::unsupported(name, "is not supported by this server; leave it out"));
+        }
+    }
     for name in ["mm_processor_kwargs", "chat_template", "chat_template_kwargs"] {
         let value: Option<Value> = fields.take(name, "an object")?;
         if value.is_some_and(|value| !value.as_object().is_some_and(serde_json::Map::is_empty)) {
             return Err(ApiError::unsupported(name, "cannot be set by requests; it is an option of the server"));
-        }
-    }
-    for name in ["continue_final_message", "echo"] {
-        if fields.flag(name)? == Some(true) {
-            return Err(ApiError::unsupported(name, "is not supported"));
         }
     }
     Ok(())

@@ -54,6 +54,45 @@ async fn a_full_queue_rejects_with_429() {
 }
 
 #[tokio::test]
+async fn tokens_of_waiting_requests_are_bounded() {
+    let config = ServerConfig { max_queue_tokens: Some(100), ..config(1, 8) };
+    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let request = |tokens: u64| with(question("a"), json!({"max_tokens": tokens, "stream": true}));
+    // A request that runs at once does not wait.
+    let mut running = server.open("/v1/chat/completions", &request(2000)).await;
+    part(&mut running).await;
+    let waiting = server.chat(request(60));
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+    assert_eq!(server.chat(request(60)).await.error(429)["code"], "queue_full");
+    server.chat(with(question("word ".repeat(60)), json!({"max_tokens": 1}))).await.error(429);
+    server.chat(with(request(10), json!({"n": 5}))).await.error(429);
+    let figures = server.get("/metrics").await.text;
+    assert!(figures.contains("smolvlm_requests_rejected_total{reason=\"queue_tokens\"} 3"), "{figures}");
+    let small = server.chat(request(20));
+    tokio::pin!(small);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut small).await.is_err());
+    // The tokens of a request are free again as soon as it runs.
+    drop(running);
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err());
+    let next = server.chat(request(60));
+    tokio::pin!(next);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut next).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_that_exceeds_the_token_limit_may_wait_alone() {
+    let config = ServerConfig { max_queue_tokens: Some(100), ..config(1, 8) };
+    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let mut running = server.open("/v1/chat/completions", &with(question("a"), json!({"stream": true}))).await;
+    part(&mut running).await;
+    let waiting = server.chat(with(question("a"), json!({"max_tokens": 1000})));
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+    server.chat(with(question("a"), json!({"max_tokens": 1}))).await.error(429);
+}
+
+#[tokio::test]
 async fn invalid_requests_leave_their_place() {
     let server = TestServer::fake(config(1, 0), Fake(|_| Ok(scripted(vec![Ok(outcome(FinishReason::Eos, 1))]))));
     for _ in 0..5 {

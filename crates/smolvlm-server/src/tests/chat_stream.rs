@@ -79,11 +79,34 @@ async fn several_answers_have_an_index() {
 #[tokio::test]
 async fn logprobs_concatenate_to_the_text() {
     let server = TestServer::demo();
-    let events = server.chat(request(json!({"logprobs": true, "top_logprobs": 1}))).await.events();
-    let tokens = events.iter().filter_map(|event| event["choices"][0]["logprobs"]["content"].as_array()).flatten();
-    let text: String = tokens.map(|token| token["token"].as_str().unwrap()).collect();
-    assert!(!text.is_empty());
-    assert_eq!(text, text_of(&events, 0));
+    let plain = server.chat(request(json!({}))).await.events();
+    let word = text_of(&plain, 0).split(' ').nth(3).unwrap().to_owned();
+    for more in [
+        json!({}),
+        json!({"stop": word}),
+        json!({"stop": [word.get(1..3)]}),
+        json!({"n": 2, "temperature": 2, "seed": 3}),
+    ] {
+        let request = with(request(json!({"logprobs": true, "top_logprobs": 1})), more);
+        let events = server.chat(request.clone()).await.events();
+        let whole = server.chat(with(request, json!({"stream": false}))).await.ok();
+        let mut parts = 0;
+        for choice in events.iter().map(|event| &event["choices"][0]) {
+            let Some(tokens) = choice["logprobs"]["content"].as_array() else { continue };
+            let text: String = tokens.iter().map(|token| token["token"].as_str().unwrap()).collect();
+            assert_eq!(text, choice["delta"]["content"].as_str().unwrap());
+            parts += 1;
+        }
+        // As many parts as without log-probabilities.
+        assert!(parts > 2, "{events:?}");
+        for choice in whole["choices"].as_array().unwrap() {
+            let index = choice["index"].as_u64().unwrap() as usize;
+            assert_eq!(text_of(&events, index), choice["message"]["content"].as_str().unwrap());
+            let of_index = events.iter().map(|event| &event["choices"][0]).filter(|choice| choice["index"] == index);
+            let tokens = of_index.filter_map(|choice| choice["logprobs"]["content"].as_array()).flatten();
+            assert!(tokens.eq(choice["logprobs"]["content"].as_array().unwrap()));
+        }
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn bodies_are_as_recorded() {
         with(base.clone(), json!({"n": 1.5})),
         with(base.clone(), json!({"tools": [{}]})),
         with(base.clone(), json!({"response_format": {"type": "json_schema"}})),
-        with(base.clone(), json!({"frequency_penalty": 1})),
+        with(base.clone(), json!({"frequency_penalty": 3})),
         with(base.clone(), json!({"logit_bias": {"1": 1000}})),
         with(base.clone(), json!({"stop": vec!["a"; 17]})),
         with(base.clone(), json!({"ignored": "x".repeat(1 << 20)})),
@@ -40,6 +40,7 @@ async fn bodies_are_as_recorded() {
         image("data:image/png;base64,secret!"),
         image("data:image/png;base64,AAAA"),
         image(&data_url(&png(2, 2, 3)[..40])),
+        image(&data_url(&png(70_000, 1, 3))),
         question(json!([{"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}}])),
         question(vec![json!({"type": "image_url", "image_url": {"url": "data:,"}}); 65]),
     ];

@@ -114,10 +114,15 @@ async fn private_addresses_are_never_connected_to() {
 async fn redirects_are_checked_and_bounded() {
     let site = Site::start();
     let server = server(vec!["127.0.0.1/32".parse().unwrap(), "::1/128".parse().unwrap()]);
-    let expected = server.chat(image(&shapes())).await.ok()["choices"].clone();
+    let expected = server.chat(image(&shapes())).await.ok();
     for path in ["/a.png", "/there"] {
-        assert_eq!(server.chat(image(&site.url("localhost", path))).await.ok()["choices"], expected, "{path}");
+        let answer = server.chat(image(&site.url("localhost", path))).await.ok();
+        assert_eq!(answer["choices"], expected["choices"], "{path}");
+        let images = |answer: &Value| answer["usage"]["prompt_tokens_details"]["image_tokens"].as_u64().unwrap();
+        assert!(images(&answer) > 0 && images(&answer) == images(&expected), "{path}");
     }
+    // Each image is fetched once.
+    assert_eq!(site.connections.load(Ordering::SeqCst), 3);
     for path in ["/loop", "/inside", "/file", "/none"] {
         let answer = server.chat(image(&site.url("localhost", path))).await;
         assert!([400, 422].contains(&answer.status.as_u16()), "{path}: {}", answer.text);

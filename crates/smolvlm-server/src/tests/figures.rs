@@ -1,11 +1,50 @@
 //! `GET /metrics`.
 
-use super::support::{TestServer, question, shapes, with};
+use super::support::{TestServer, load, question, shapes, with};
+use crate::config::ServerConfig;
 use serde_json::json;
 
 fn value(figures: &str, name: &str) -> f64 {
     let line = figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name}: {figures}")).parse().unwrap()
+}
+
+/// The work of the engine, of a model that no other test uses.
+#[tokio::test]
+async fn the_work_of_the_model_is_counted() {
+    let config = ServerConfig::default();
+    let model = load(&config);
+    let server = TestServer::with(config, model.clone());
+    let content = json!([
+        {"type": "image_url", "image_url": {"url": shapes()}},
+        {"type": "text", "text": "Describe this picture."},
+    ]);
+    let tiles = server.post("/v1/chat/completions/input_tokens", question(content.clone()).to_string()).await.ok();
+    let tiles = tiles["tiles"].as_f64().unwrap();
+    let figures = server.get("/metrics").await.text;
+    assert_eq!(value(&figures, "smolvlm_tiles_encoded_total"), 0.0);
+    assert_eq!(value(&figures, "smolvlm_kv_pages"), 0.0);
+    server.chat(with(question(content.clone()), json!({"max_tokens": 5}))).await.ok();
+    let figures = server.get("/metrics").await.text;
+    let encoded = value(&figures, "smolvlm_tiles_encoded_total");
+    assert!(encoded >= 1.0);
+    assert_eq!(encoded + value(&figures, "smolvlm_tiles_reused_total"), tiles);
+    assert_eq!(value(&figures, "smolvlm_prefix_pages_hit_total"), 0.0);
+    assert!(value(&figures, "smolvlm_kv_pages") >= 3.0);
+    // The first token is that of the prompt.
+    assert_eq!(value(&figures, "smolvlm_decode_steps_total"), 4.0);
+    assert_eq!(value(&figures, "smolvlm_decode_step_tokens_total"), 4.0);
+    let cached = server.chat(with(question(content), json!({"max_tokens": 5}))).await.ok();
+    let cached = cached["usage"]["prompt_tokens_details"]["cached_tokens"].as_f64().unwrap();
+    let figures = server.get("/metrics").await.text;
+    assert_eq!(value(&figures, "smolvlm_tiles_encoded_total"), encoded);
+    assert_eq!(
+        value(&figures, "smolvlm_tiles_encoded_total") + value(&figures, "smolvlm_tiles_reused_total"),
+        2.0 * tiles
+    );
+    assert_eq!(value(&figures, "smolvlm_prefix_pages_hit_total"), cached / 32.0);
+    assert_eq!(value(&figures, "smolvlm_decode_steps_total"), 8.0);
+    assert_eq!(model.engine_stats().decode_tokens, 8);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod chat_stream;
 mod clients;
 mod completions;
 mod connections;
+mod continuation;
 mod error_bodies;
 mod errors;
 #[cfg(feature = "http")]
@@ -16,5 +17,6 @@ mod media;
 mod numbers;
 mod ollama;
 mod robustness;
+mod sampling;
 mod security;
 mod support;

@@ -16,8 +16,8 @@ async fn invalid_numbers_are_named() {
         ("top_k", &["-2", "1.5", "1e300"]),
         ("min_p", &["-0.1", "1.1"]),
         ("repetition_penalty", &["0", "-1", "1e300"]),
-        ("frequency_penalty", &["3", "-3", "0.5"]),
-        ("presence_penalty", &["3", "-3", "0.5"]),
+        ("frequency_penalty", &["3", "-3", "2.1", "\"a\"", "1e300"]),
+        ("presence_penalty", &["3", "-3", "-2.1", "[]"]),
         ("seed", &["1.5", "1e300", "99999999999999999999", "\"a\""]),
         ("top_logprobs", &["-1", "21", "1", "0.5"]),
         ("logprobs", &["1", "\"yes\""]),
@@ -51,6 +51,7 @@ async fn the_borders_of_the_ranges_are_valid() {
         json!({"temperature": 100, "top_p": 1, "top_k": -1, "min_p": 1, "seed": -1}),
         json!({"temperature": 1e-30, "seed": u64::MAX}),
         json!({"repetition_penalty": 1.5, "min_tokens": 0}),
+        json!({"frequency_penalty": 2, "presence_penalty": -2}),
         json!({"logit_bias": {"1": 100, "2": -100}, "max_tokens": 3.0}),
         json!({"n": 8, "max_tokens": 1}),
         json!({"max_tokens": 10_000_000, "stop": ["e", "a", " "]}),
@@ -69,10 +70,11 @@ async fn unsupported_features_are_named() {
         ("response_format", json!({"type": "json_object"})),
         ("response_format", json!({"type": "xml"})),
         ("response_format", json!("text")),
+        ("grammar", json!("root ::= \"a\"")),
+        ("json_schema", json!({"type": "object"})),
         ("mm_processor_kwargs", json!({"do_image_splitting": false})),
         ("chat_template", json!("{{ messages }}")),
         ("chat_template_kwargs", json!({"a": 1})),
-        ("continue_final_message", json!(true)),
     ] {
         let error = server.chat(with(question("a"), json!({name: value}))).await.error(400);
         assert_eq!(error["param"], name);
@@ -130,7 +132,8 @@ async fn random_values_never_fail_the_server() {
         "response_format",
         "model",
         "mm_processor_kwargs",
-        "echo",
+        "add_generation_prompt",
+        "continue_final_message",
     ];
     // A linear congruential generator.
     let mut state: u64 = 1;

@@ -79,13 +79,24 @@ async fn errors_are_strings() {
         ("/api/generate", json!({"prompt": 7}), "prompt"),
         ("/api/generate", json!({"prompt": "a", "images": ["AAAA"]}), "image"),
         ("/api/generate", json!({"prompt": "a", "images": "AAAA"}), "images"),
-        ("/api/generate", json!({"prompt": "a", "raw": true}), "raw"),
+        ("/api/generate", json!({"prompt": "a", "images": [base64(&corpus("world/shapes.png"))], "raw": true}), "raw"),
     ] {
         let answer = server.post(path, request.to_string()).await;
         assert_eq!(answer.status, 400, "{request}: {}", answer.text);
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(part), "{request}: {error}");
     }
+}
+
+#[tokio::test]
+async fn raw_prompts_are_continued_as_they_are() {
+    let server = TestServer::demo();
+    let completion =
+        server.post("/v1/completions", json!({"prompt": "One two", "max_tokens": 3}).to_string()).await.ok();
+    let request = json!({"prompt": "One two", "raw": true, "stream": false, "options": {"num_predict": 3}});
+    let answer = server.post("/api/generate", request.to_string()).await.ok();
+    assert_eq!(answer["response"], completion["choices"][0]["text"]);
+    assert_eq!(answer["prompt_eval_count"], completion["usage"]["prompt_tokens"]);
 }
 
 #[tokio::test]

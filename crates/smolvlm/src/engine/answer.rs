@@ -2,7 +2,7 @@
 
 use crate::beams::Search;
 use crate::features::MediaFeatures;
-use crate::sequence::Sequence;
+use crate::sequence::{Delta, Sequence};
 use crate::smolvlm::Loaded;
 use crate::{Error, Generation, Timings};
 use smolvlm_generate::{FinishReason, SampledToken};
@@ -67,43 +67,43 @@ impl Texts {
         prompt: SequenceId,
         logits: &[f32],
         sequences: &mut Sequences,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Delta, Error> {
         match self {
             Self::Sampled(texts) => {
-                let mut delta = None;
+                let mut delta = Delta::default();
                 for (index, (id, text)) in texts.iter_mut().enumerate() {
                     *id = Some(if index == 0 { prompt } else { sequences.fork(prompt) });
                     delta = text.step(&mut logits.to_vec())?;
                 }
-                Ok(delta.filter(|_| texts.len() == 1))
+                Ok(delta.if_only(texts.len() == 1))
             }
             Self::Beams(ids, search) => {
                 let beams = search.beams();
                 *ids = std::iter::once(prompt).chain((1..beams).map(|_| sequences.fork(prompt))).collect();
                 Self::advance_beams(ids, search, &logits.repeat(beams), sequences)?;
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }
 
-    /// Selects the next token of each growing sequence from its logits; returns new text if there is only one text.
-    pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<Option<String>, Error> {
+    /// Selects the next token of each growing sequence from its logits; returns what is new if there is only one text.
+    pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<Delta, Error> {
         match self {
             Self::Sampled(texts) => {
                 let growing = texts.iter().filter(|(_, text)| text.finished.is_none()).count().max(1);
                 let single = texts.len() == 1;
                 let vocabulary = (logits.len() / growing).max(1);
                 let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
-                let mut delta = None;
+                let mut delta = Delta::default();
                 for ((_, text), logits) in growing.zip(logits.chunks_exact_mut(vocabulary)) {
                     delta = text.step(logits)?;
                 }
                 self.release(sequences);
-                Ok(delta.filter(|_| single))
+                Ok(delta.if_only(single))
             }
             Self::Beams(ids, search) => {
                 Self::advance_beams(ids, search, logits, sequences)?;
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }
@@ -114,11 +114,11 @@ impl Texts {
         tokens: &[(u32, f32)],
         vocabulary: usize,
         sequences: &mut Sequences,
-    ) -> Result<Option<String>, Error> {
-        let Self::Sampled(texts) = self else { return Ok(None) };
+    ) -> Result<Delta, Error> {
+        let Self::Sampled(texts) = self else { return Ok(Delta::default()) };
         let single = texts.len() == 1;
         let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
-        let mut delta = None;
+        let mut delta = Delta::default();
         for ((_, text), &(token, logit)) in growing.zip(tokens) {
             if logit.is_nan() || logit == f32::NEG_INFINITY {
                 return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
@@ -126,7 +126,7 @@ impl Texts {
             delta = text.push(SampledToken { token, logprob: None })?;
         }
         self.release(sequences);
-        Ok(delta.filter(|_| single))
+        Ok(delta.if_only(single))
     }
 
     fn advance_beams(
@@ -151,19 +151,19 @@ impl Texts {
     }
 
     /// Ends all unfinished texts; returns text that was held back, if there is only one text.
-    pub(super) fn end(&mut self, reason: FinishReason) -> Result<Option<String>, Error> {
+    pub(super) fn end(&mut self, reason: FinishReason) -> Result<Delta, Error> {
         match self {
             Self::Sampled(texts) => {
                 let single = texts.len() == 1;
-                let mut rest = None;
+                let mut rest = Delta::default();
                 for (_, text) in texts {
                     rest = text.end(reason)?;
                 }
-                Ok(rest.filter(|_| single))
+                Ok(rest.if_only(single))
             }
             Self::Beams(_, search) => {
                 search.end(reason);
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Vision work of the engine: tiles are encoded once for all requests that wait for them.
 
 use super::group::Group;
+use super::stats::EngineStats;
 use crate::Error;
 use crate::features::Key;
 use crate::smolvlm::Loaded;
@@ -31,8 +32,9 @@ impl Encoder {
         loaded: &Loaded,
         groups: &mut [Group],
         alone: bool,
+        stats: &mut EngineStats,
     ) -> Result<(), (usize, Box<Error>)> {
-        provide_cached(loaded, groups);
+        provide_cached(loaded, groups, stats);
         match &loaded.network {
             #[cfg(feature = "flex")]
             Network::Packed(model) => {
@@ -51,7 +53,7 @@ impl Encoder {
                 };
                 let layers = if alone { usize::MAX } else { LAYERS_BETWEEN_STEPS };
                 match model.advance_encoding(&mut encoding, layers) {
-                    Ok(Some(features)) => provide(loaded, groups, &keys, features),
+                    Ok(Some(features)) => provide(loaded, groups, &keys, features, stats),
                     Ok(None) => self.begun = Some((keys, encoding)),
                     Err(error) => {
                         let waits = |group: &Group| keys.iter().any(|key| group.misses(key));
@@ -66,7 +68,7 @@ impl Encoder {
                 let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
                 let images = network.image_features(&pixels, groups[index].edge(), loaded.vision_batch, false);
                 if let Some(images) = images.map_err(|error| (index, Box::new(error.into())))? {
-                    provide(loaded, groups, &keys, images.features);
+                    provide(loaded, groups, &keys, images.features, stats);
                 }
                 Ok(())
             }
@@ -75,12 +77,12 @@ impl Encoder {
 }
 
 /// Gives requests the features of tiles that were encoded before.
-fn provide_cached(loaded: &Loaded, groups: &mut [Group]) {
+fn provide_cached(loaded: &Loaded, groups: &mut [Group], stats: &mut EngineStats) {
     for group in groups {
         while let Some((key, _)) = group.missing_tile()
             && let Some(features) = loaded.features.get(&key)
         {
-            group.provide(&key, &features);
+            stats.tiles_reused += group.provide(&key, &features);
         }
     }
 }
@@ -102,9 +104,11 @@ fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Tiles<
 }
 
 /// Gives the features of encoded tiles to all requests that wait for them, and to the cache.
-fn provide(loaded: &Loaded, groups: &mut [Group], keys: &[Key], features: Tensor<2>) {
+fn provide(loaded: &Loaded, groups: &mut [Group], keys: &[Key], features: Tensor<2>, stats: &mut EngineStats) {
+    stats.tiles_encoded += keys.len() as u64;
     for (key, features) in keys.iter().zip(features.chunk(keys.len(), 0)) {
         loaded.features.insert(*key, features.clone());
-        groups.iter_mut().for_each(|group| group.provide(key, &features));
+        let provided: u64 = groups.iter_mut().map(|group| group.provide(key, &features)).sum();
+        stats.tiles_reused += provided.saturating_sub(1);
     }
 }

@@ -1,9 +1,11 @@
 //! A request that the worker has admitted.
 
 use super::request::Request;
+use super::stats::EngineStats;
 use super::ticket::Update;
 use super::{Answer, Texts};
 use crate::features::Key;
+use crate::sequence::Delta;
 use crate::smolvlm::Loaded;
 use crate::{Error, Timings};
 use burn::tensor::Tensor;
@@ -47,11 +49,19 @@ pub(super) enum Phase {
 }
 
 impl Group {
-    pub(super) fn new(request: Request, reserved: usize, loaded: &Loaded, sequences: &mut Sequences) -> Self {
+    pub(super) fn new(
+        request: Request,
+        reserved: usize,
+        loaded: &Loaded,
+        sequences: &mut Sequences,
+        stats: &mut EngineStats,
+    ) -> Self {
         let (image_token, tile_len) = (loaded.config.image_token_id, loaded.config.image_seq_len().max(1));
         let keys = request.prompt.token_keys(image_token, tile_len);
         let (sequence, prefilled) = if request.reuses_cache { sequences.resume(&keys) } else { (sequences.add(), 0) };
         let seen = request.prompt.ids[..prefilled].iter().filter(|&&id| id == image_token).count();
+        stats.prefix_pages_hit += (prefilled / Sequences::GRANULARITY) as u64;
+        stats.tiles_reused += (seen / tile_len) as u64;
         let timings = Timings { process: request.process, ..Timings::default() };
         let mut group = Self {
             request,
@@ -100,12 +110,14 @@ impl Group {
         self.request.prompt.edge
     }
 
-    /// Stores the features of a tile.
-    pub(super) fn provide(&mut self, key: &Key, features: &Tensor<2>) {
-        if self.phase == Phase::Encode {
-            self.request.prompt.provide(key, features);
-            self.begin_prefill_if_encoded();
+    /// Stores the features of a tile; returns how many tiles needed them.
+    pub(super) fn provide(&mut self, key: &Key, features: &Tensor<2>) -> u64 {
+        if self.phase != Phase::Encode {
+            return 0;
         }
+        let provided = self.request.prompt.provide(key, features);
+        self.begin_prefill_if_encoded();
+        provided
     }
 
     fn begin_prefill_if_encoded(&mut self) {
@@ -167,10 +179,7 @@ impl Group {
     }
 
     /// Selects the next tokens after a decode step.
-    pub(super) fn decoded(
-        &mut self,
-        select: impl FnOnce(&mut Texts) -> Result<Option<String>, Error>,
-    ) -> Result<(), Error> {
+    pub(super) fn decoded(&mut self, select: impl FnOnce(&mut Texts) -> Result<Delta, Error>) -> Result<(), Error> {
         let delta = select(&mut self.request.texts)?;
         self.timings.decode_steps += 1;
         self.timings.decode = self.clock.elapsed();
@@ -182,11 +191,13 @@ impl Group {
         self.request.texts.is_finished()
     }
 
-    fn send(&self, delta: Option<String>) {
-        if let Some(text) = delta
-            && self.request.updates.send(Update::Text(text)).is_err()
-        {
-            self.request.dropped.cancel();
+    fn send(&self, Delta { token, text }: Delta) {
+        let token = token.map(|(id, logprobs)| Update::Token(id, logprobs));
+        let text = (!text.is_empty()).then_some(Update::Text(text));
+        for update in token.into_iter().chain(text) {
+            if self.request.updates.send(update).is_err() {
+                self.request.dropped.cancel();
+            }
         }
     }
 

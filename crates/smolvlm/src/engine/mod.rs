@@ -9,16 +9,19 @@ mod encoder;
 mod group;
 mod prompt;
 mod request;
+mod stats;
 mod ticket;
 mod worker;
 
 pub(crate) use answer::{Answer, Texts};
 pub(crate) use prompt::Prompt;
 pub(crate) use request::{Request, Terms};
+pub use stats::EngineStats;
 pub(crate) use ticket::{Ticket, Update};
 
 use crate::Error;
 use crate::smolvlm::Loaded;
+use stats::SharedStats;
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -28,11 +31,16 @@ use worker::Worker;
 pub(crate) struct Engine {
     loaded: Arc<Loaded>,
     worker: Mutex<Option<(Sender<Request>, JoinHandle<()>)>>,
+    stats: SharedStats,
 }
 
 impl Engine {
     pub(crate) fn new(loaded: Arc<Loaded>) -> Self {
-        Self { loaded, worker: Mutex::new(None) }
+        Self { loaded, worker: Mutex::new(None), stats: SharedStats::default() }
+    }
+
+    pub(crate) fn stats(&self) -> EngineStats {
+        self.stats.get()
     }
 
     /// Hands a request to the worker.
@@ -48,9 +56,9 @@ impl Engine {
             None => request,
         };
         let (sender, receiver) = channel();
-        let loaded = self.loaded.clone();
+        let (loaded, stats) = (self.loaded.clone(), self.stats.clone());
         let thread = std::thread::Builder::new().name("smolvlm-engine".to_owned());
-        let thread = thread.spawn(move || Worker::new(loaded, receiver).run());
+        let thread = thread.spawn(move || Worker::new(loaded, receiver, stats).run());
         let thread = thread.map_err(|error| Error::Threads { threads: 1, message: error.to_string() })?;
         let sent = sender.send(request).map_err(|_| Error::EngineStopped);
         *worker = Some((sender, thread));

@@ -81,15 +81,18 @@ impl Prompt {
         tiles.skip(start).filter(|(missing, _, _)| *missing).map(|(_, key, pixels)| (key, pixels))
     }
 
-    /// Stores the features of all tiles with this hash.
-    pub(super) fn provide(&mut self, key: &Key, features: &Tensor<2>) {
+    /// Stores the features of all tiles with this hash; returns their number.
+    pub(super) fn provide(&mut self, key: &Key, features: &Tensor<2>) -> u64 {
+        let mut provided = 0;
         for media in &mut self.media {
             for (own, place) in media.keys.iter().zip(&mut media.features) {
                 if own == key && place.is_none() {
                     *place = Some(features.clone());
+                    provided += 1;
                 }
             }
         }
+        provided
     }
 
     /// Frees the pixels.

@@ -2,12 +2,15 @@
 
 use super::Answer;
 use crate::{Cancel, Error, SmolVlm};
+use smolvlm_generate::TokenLogprobs;
 use std::sync::mpsc::Receiver;
 
 /// News of a running request.
 #[derive(Debug)]
 pub(crate) enum Update {
-    /// New text of one of its texts.
+    /// A new token of its only text, if log-probabilities are requested.
+    Token(u32, TokenLogprobs),
+    /// New text of its only text.
     Text(String),
     /// All texts are finished. The last update.
     Finished(Box<Answer>),
@@ -37,7 +40,7 @@ impl Ticket {
     pub(crate) fn wait(&self) -> Result<Answer, Error> {
         loop {
             match self.next() {
-                Update::Text(_) => {}
+                Update::Token(..) | Update::Text(_) => {}
                 Update::Finished(answer) => return Ok(*answer),
                 Update::Failed(error) => return Err(error),
             }

@@ -3,6 +3,7 @@
 use super::encoder::Encoder;
 use super::group::{Group, Phase};
 use super::request::Request;
+use super::stats::{EngineStats, SharedStats};
 use super::ticket::Update;
 use crate::device::{panic_error, panic_message};
 use crate::estimate::cache_bytes;
@@ -33,13 +34,22 @@ pub(super) struct Worker {
     groups: Vec<Group>,
     sequences: Sequences,
     encoder: Encoder,
+    stats: EngineStats,
+    shared_stats: SharedStats,
 }
 
 impl Worker {
-    pub(super) fn new(loaded: Arc<Loaded>, incoming: Receiver<Request>) -> Self {
-        let sequences = new_sequences(&loaded);
-        let encoder = Encoder::default();
-        Self { loaded, incoming, waiting: VecDeque::new(), groups: Vec::new(), sequences, encoder }
+    pub(super) fn new(loaded: Arc<Loaded>, incoming: Receiver<Request>, shared_stats: SharedStats) -> Self {
+        Self {
+            incoming,
+            waiting: VecDeque::new(),
+            groups: Vec::new(),
+            sequences: new_sequences(&loaded),
+            encoder: Encoder::default(),
+            stats: shared_stats.get(),
+            shared_stats,
+            loaded,
+        }
     }
 
     /// Runs requests until the last handle of the model is gone.
@@ -59,6 +69,8 @@ impl Worker {
         self.admit();
         self.end_groups();
         self.work();
+        self.stats.kv_pages = self.sequences.pages() as u64;
+        self.shared_stats.set(self.stats);
     }
 
     /// Takes new requests, and waits for one if there is nothing to do. Returns false at the end.
@@ -91,7 +103,7 @@ impl Worker {
 
     /// Admits waiting requests in their order while there is memory for their keys and values.
     fn admit(&mut self) {
-        let Self { loaded, groups, sequences, waiting, .. } = self;
+        let Self { loaded, groups, sequences, waiting, stats, .. } = self;
         let capacity = loaded.kv_tokens;
         while let Some(request) = waiting.pop_front() {
             let needed = request.tokens();
@@ -113,19 +125,20 @@ impl Worker {
                 waiting.push_front(request);
                 break;
             }
-            groups.push(Group::new(request, needed, loaded, sequences));
+            groups.push(Group::new(request, needed, loaded, sequences, stats));
         }
         // Requests that end while they wait for memory need none.
         let (ended, others): (Vec<Request>, Vec<Request>) =
             std::mem::take(waiting).into_iter().partition(|request| request.interruption().is_some());
-        groups.extend(ended.into_iter().map(|request| Group::new(request, 0, loaded, sequences)));
+        groups.extend(ended.into_iter().map(|request| Group::new(request, 0, loaded, sequences, stats)));
         *waiting = others.into();
     }
 
     /// Some vision work, then one step of the text model.
     fn work(&mut self) {
         let alone = self.groups.len() == 1 && self.waiting.is_empty();
-        if let Err((index, error)) = self.encoder.advance(&self.loaded, &mut self.groups, alone) {
+        let Self { encoder, loaded, groups, stats, .. } = self;
+        if let Err((index, error)) = encoder.advance(loaded, groups, alone, stats) {
             self.groups.remove(index).fail(*error, &mut self.sequences);
         }
         if let Err(error) = self.step() {
@@ -148,6 +161,8 @@ impl Worker {
         let next: Vec<Vec<(SequenceId, u32)>> = self.groups.iter().map(Group::next_tokens).collect();
         let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();
         let decoding: Vec<(SequenceId, u32)> = next.concat();
+        self.stats.decode_steps += u64::from(!decoding.is_empty());
+        self.stats.decode_tokens += decoding.len() as u64;
         if prompts == 0 {
             if decoding.is_empty() {
                 return Ok(());

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use serde_json::{Value, json};
-use smolvlm::{Cancel, Conversation, Device, Error, FinishReason, Options, SamplingParams, SmolVlm, Source, Timings};
+use smolvlm::{Cancel, Device, Error, FinishReason, Options, Prompt, SamplingParams, SmolVlm, Source, Timings};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -176,15 +176,14 @@ pub(super) fn shapes() -> String {
 pub(super) struct Fake<F>(pub(super) F);
 
 impl<F: Fn(SamplingParams) -> Result<Running, Error> + Send + Sync + 'static> Backend for Fake<F> {
-    fn start(&self, _conversation: Conversation, params: SamplingParams) -> Result<Running, Error> {
+    fn start(&self, _prompt: Prompt, params: SamplingParams) -> Result<Running, Error> {
         (self.0)(params)
     }
 }
 
 pub(super) fn outcome(finish_reason: FinishReason, tokens: usize) -> Event {
     Event::Finished(Box::new(Outcome {
-        token_ids: vec![1; tokens],
-        logprobs: Vec::new(),
+        tokens,
         finish_reason,
         prompt_tokens: 5,
         cached_tokens: 0,

@@ -1,0 +1,36 @@
+//! Counts of the engine's work.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts of the work of a model since it was loaded, for monitoring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Tiles that the vision encoder has encoded.
+    pub tiles_encoded: u64,
+    /// Tiles whose features, or keys and values, were known from earlier or concurrent requests.
+    pub tiles_reused: u64,
+    /// Pages of prompts whose keys and values were known from earlier requests.
+    pub prefix_pages_hit: u64,
+    /// Pages of keys and values in use now, including those that are kept for later requests.
+    pub kv_pages: u64,
+    /// Steps in which at least one text has grown.
+    pub decode_steps: u64,
+    /// Sum of the number of texts that have grown in each of these steps.
+    pub decode_tokens: u64,
+}
+
+/// The counts that the worker has published.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedStats(Arc<Mutex<EngineStats>>);
+
+impl SharedStats {
+    pub(crate) fn get(&self) -> EngineStats {
+        // Copied as a whole, so a poisoned lock is safe to use.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, stats: EngineStats) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
