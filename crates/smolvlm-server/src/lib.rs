@@ -13,6 +13,7 @@ mod metrics;
 mod ollama;
 mod openai;
 mod openapi;
+mod page;
 mod request;
 mod router;
 mod security;

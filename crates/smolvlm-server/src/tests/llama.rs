@@ -75,5 +75,6 @@ async fn properties_describe_the_model() {
     assert_eq!(props["default_generation_settings"]["n_ctx"], model["max_model_len"]);
     assert_eq!(props["modalities"]["vision"], true);
     assert_eq!(props["media_marker"], "<image>");
+    assert_eq!(props["default_prompts"]["image"], "Describe the picture.");
     assert!(props["chat_template"].as_str().unwrap().contains("messages"));
 }

@@ -15,6 +15,7 @@ mod llama;
 mod media;
 mod numbers;
 mod ollama;
+mod page;
 mod robustness;
 mod security;
 mod support;

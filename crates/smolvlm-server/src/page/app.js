@@ -1,0 +1,224 @@
+// The page: connects the question box, the conversation, the camera and the server.
+
+import { ApiError, chat, get, onKeyNeeded } from "./api.js";
+import { Camera } from "./camera.js";
+import { Composer } from "./composer.js";
+import { toCurl } from "./curl.js";
+import { Estimate } from "./estimate.js";
+import { drawExample } from "./example.js";
+import { content, release } from "./media.js";
+import { addTurn } from "./turn.js";
+
+const $ = (selector) => document.querySelector(selector);
+
+/** Time between two looks at a server that is not ready, in milliseconds. */
+const POLL = 1000;
+
+/** Maximum number of prompt tokens. */
+let context = Infinity;
+let isReady = false;
+/** The conversation so far: messages, their media, and the number of tokens after the last answer. */
+let conversation = { messages: [], media: [], tokens: 0 };
+/** Ends the answer that is running. */
+let running = null;
+
+const estimate = new Estimate((text, isTooLong) => {
+  $("#estimate").textContent = text;
+  $("#estimate").classList.toggle("warning", isTooLong);
+});
+const composer = new Composer({ onChange: refresh, onProblem: problem, onSend: ask });
+const camera = new Camera({
+  question: (media) => composer.text || composer.usual(media),
+  addFiles: (files) => composer.add(files),
+  problem,
+  changed: refresh,
+});
+
+/** Shows a problem beside the question; an empty text removes it. */
+function problem(text) {
+  $("#error").textContent = text;
+}
+
+/** The message that would be sent now, or null without a question. */
+function nextMessage({ text, media }) {
+  const question = text || composer.usual(media);
+  if (question === "") return null;
+  return { role: "user", content: [...media.map(content), { type: "text", text: question }] };
+}
+
+/** Brings everything that depends on the question up to date. */
+function refresh() {
+  const isEmpty = conversation.messages.length === 0 && running === null;
+  $("#welcome").hidden = !isEmpty || camera.isOpen;
+  $("#new").disabled = isEmpty && composer.media.length === 0;
+  const message = nextMessage(composer);
+  $("#send").disabled = !isReady || composer.isLoading || message === null;
+  $("#send").hidden = running !== null;
+  $("#stop").hidden = running === null;
+  if (message === null || !isReady || running !== null) {
+    estimate.cancel();
+    $("#estimate").textContent = "";
+    return;
+  }
+  estimate.update([...conversation.messages, message], conversation.tokens, context);
+}
+
+async function ask() {
+  const message = nextMessage(composer);
+  if (running !== null || message === null || $("#send").disabled) return;
+  const here = conversation;
+  const abort = new AbortController();
+  const asked = composer.take();
+  const request = { messages: [...here.messages, message] };
+  const media = [...here.media, ...asked.media];
+  const turn = addTurn($("#transcript"), asked.media, message.content.at(-1).text, (button) =>
+    copy(button, toCurl(request, namesOf(media))),
+  );
+  running = abort;
+  problem("");
+  refresh();
+  follow(true);
+  try {
+    const answer = await chat(request, abort.signal, (text) => {
+      const isAtEnd = isScrolledToEnd();
+      turn.setText(text);
+      follow(isAtEnd);
+    });
+    if (here !== conversation) return;
+    const isAtEnd = isScrolledToEnd();
+    turn.finish(answer);
+    follow(isAtEnd);
+    estimate.learn(answer);
+    const messages = [...request.messages, { role: "assistant", content: answer.text }];
+    conversation = { messages, media, tokens: answer.usage?.total_tokens ?? 0 };
+  } catch (error) {
+    if (here !== conversation) return;
+    turn.remove();
+    composer.putBack(asked);
+    problem(explain(error));
+  } finally {
+    if (running === abort) running = null;
+    refresh();
+    composer.focus();
+  }
+}
+
+/** An error in words for the user. */
+function explain(error) {
+  if (!(error instanceof ApiError)) throw error;
+  const again = error.retryAfter === null ? "" : ` (after ${error.retryAfter} s)`;
+  return `${error.message}${again}`;
+}
+
+function namesOf(media) {
+  return new Map(media.flatMap((medium) => medium.parts).map((part) => [part.url, part.name]));
+}
+
+function isScrolledToEnd() {
+  const { scrollHeight, scrollTop, clientHeight } = document.scrollingElement;
+  return scrollHeight - scrollTop - clientHeight < 80;
+}
+
+/** Keeps the end of the conversation in view, unless the user reads something above. */
+function follow(isWanted) {
+  if (isWanted) document.scrollingElement.scrollTop = document.scrollingElement.scrollHeight;
+}
+
+function startAnew() {
+  running?.abort();
+  running = null;
+  [...conversation.media, ...composer.take().media].forEach(release);
+  conversation = { messages: [], media: [], tokens: 0 };
+  $("#transcript").replaceChildren();
+  problem("");
+  refresh();
+  composer.focus();
+}
+
+/** Copies a text, or shows it where browsers do not allow that: they do on localhost and over https only. */
+async function copy(button, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy as curl"), 1500);
+  } catch {
+    $("#copy-text").value = text;
+    $("#copy-dialog").showModal();
+    $("#copy-text").select();
+  }
+}
+
+function askForKey(trouble) {
+  const dialog = $("#key-dialog");
+  $("#key-problem").textContent = trouble;
+  $("#key").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const close = () => resolve(dialog.returnValue === "" ? null : dialog.returnValue);
+    dialog.addEventListener("close", close, { once: true });
+  });
+}
+
+$("#key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const key = $("#key").value.trim();
+  // Other characters cannot be sent in a header.
+  if (/^[\x21-\x7e]+$/.test(key)) $("#key-dialog").close(key);
+  else $("#key-problem").textContent = "A key has letters, digits and signs of ASCII only.";
+});
+$("#key-cancel").addEventListener("click", () => $("#key-dialog").close(""));
+
+function buttons(action) {
+  return document.querySelectorAll(`[data-action=${action}]`);
+}
+
+const actions = {
+  choose: () => composer.choose(),
+  camera: () => camera.open(),
+  example: async () => composer.add([await drawExample()]),
+};
+for (const [name, act] of Object.entries(actions)) {
+  buttons(name).forEach((button) => button.addEventListener("click", act));
+}
+$("#enter-key").addEventListener("click", () => {
+  $("#enter-key").hidden = true;
+  connect();
+});
+$("#stop").addEventListener("click", () => running?.abort());
+$("#new").addEventListener("click", startAnew);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) running?.abort();
+});
+
+/** Waits for the server and shows its model. */
+async function connect() {
+  const status = $("#model");
+  const label = $("#model-name");
+  for (;;) {
+    try {
+      const props = await get("props");
+      context = props.default_generation_settings.n_ctx;
+      label.textContent = props.model_alias;
+      status.className = "ready";
+      estimate.setModel(props.model_alias);
+      composer.setQuestions(props.default_prompts);
+      buttons("example").forEach((button) => (button.hidden = props.model_alias !== "demo"));
+      isReady = true;
+      return refresh();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      label.textContent = error.message;
+      // The user has closed the dialog.
+      if (error.status === 401) {
+        $("#enter-key").hidden = false;
+        return;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL));
+  }
+}
+
+onKeyNeeded(askForKey);
+refresh();
+connect();
