@@ -14,6 +14,7 @@ mod ollama;
 mod openai;
 mod openapi;
 mod page;
+mod prompt_speed;
 mod request;
 mod router;
 mod security;

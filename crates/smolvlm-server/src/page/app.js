@@ -52,10 +52,12 @@ function refresh() {
   $("#welcome").hidden = !isEmpty || camera.isOpen;
   $("#new").disabled = isEmpty && composer.media.length === 0;
   const message = nextMessage(composer);
-  $("#send").disabled = !isReady || composer.isLoading || message === null;
+  $("#send").disabled = !isReady || composer.isLoading || (message === null && !camera.isOpen);
   $("#send").hidden = running !== null;
   $("#stop").hidden = running === null;
-  if (message === null || !isReady || running !== null) {
+  const isCounted = message !== null && isReady && running === null;
+  // The picture of the camera is not there yet.
+  if (!isCounted || (camera.isOpen && composer.media.length === 0)) {
     estimate.cancel();
     $("#estimate").textContent = "";
     return;
@@ -64,8 +66,13 @@ function refresh() {
 }
 
 async function ask() {
+  if (running !== null || $("#send").disabled) return;
+  if (camera.isOpen && composer.media.length === 0) {
+    await camera.take();
+    camera.close();
+  }
   const message = nextMessage(composer);
-  if (running !== null || message === null || $("#send").disabled) return;
+  if (message === null) return;
   const here = conversation;
   const abort = new AbortController();
   const asked = composer.take();
@@ -88,7 +95,6 @@ async function ask() {
     const isAtEnd = isScrolledToEnd();
     turn.finish(answer);
     follow(isAtEnd);
-    estimate.learn(answer);
     const messages = [...request.messages, { role: "assistant", content: answer.text }];
     conversation = { messages, media, tokens: answer.usage?.total_tokens ?? 0 };
   } catch (error) {
@@ -106,8 +112,8 @@ async function ask() {
 /** An error in words for the user. */
 function explain(error) {
   if (!(error instanceof ApiError)) throw error;
-  const again = error.retryAfter === null ? "" : ` (after ${error.retryAfter} s)`;
-  return `${error.message}${again}`;
+  const again = error.retryAfter === null ? "" : ` (in ${error.retryAfter} s)`;
+  return error.message.charAt(0).toUpperCase() + error.message.slice(1) + again;
 }
 
 function namesOf(media) {
@@ -115,13 +121,13 @@ function namesOf(media) {
 }
 
 function isScrolledToEnd() {
-  const { scrollHeight, scrollTop, clientHeight } = document.scrollingElement;
+  const { scrollHeight, scrollTop, clientHeight } = $("main");
   return scrollHeight - scrollTop - clientHeight < 80;
 }
 
 /** Keeps the end of the conversation in view, unless the user reads something above. */
 function follow(isWanted) {
-  if (isWanted) document.scrollingElement.scrollTop = document.scrollingElement.scrollHeight;
+  if (isWanted) $("main").scrollTop = $("main").scrollHeight;
 }
 
 function startAnew() {
@@ -201,7 +207,6 @@ async function connect() {
       context = props.default_generation_settings.n_ctx;
       label.textContent = props.model_alias;
       status.className = "ready";
-      estimate.setModel(props.model_alias);
       composer.setQuestions(props.default_prompts);
       buttons("example").forEach((button) => (button.hidden = props.model_alias !== "demo"));
       isReady = true;

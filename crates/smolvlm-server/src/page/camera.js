@@ -24,7 +24,7 @@ export class Camera {
     this.#page = page;
     const on = (name, act) => this.#panel.querySelector(`[data-camera=${name}]`).addEventListener("click", act);
     on("close", () => this.close());
-    on("take", () => this.#take());
+    on("take", () => this.take());
     on("live", () => (this.#live ? this.#stop() : this.#start()));
   }
 
@@ -55,7 +55,7 @@ export class Camera {
     for (const track of this.#video.srcObject?.getTracks() ?? []) track.stop();
     this.#video.srcObject = null;
     this.#panel.hidden = true;
-    this.#answer.hidden = this.#facts.hidden = true;
+    this.#answer.textContent = this.#facts.textContent = "";
     this.#log.replaceChildren();
     this.#page.changed();
   }
@@ -64,8 +64,9 @@ export class Camera {
     return grab(this.#video, `camera-${++this.#pictures}.jpg`);
   }
 
-  async #take() {
-    if (this.#video.videoWidth > 0) this.#page.addFiles([await this.#frame()]);
+  /** Adds the frame of now to the question. */
+  async take() {
+    if (this.#video.videoWidth > 0) await this.#page.addFiles([await this.#frame()]);
   }
 
   #stop() {
@@ -106,20 +107,17 @@ export class Camera {
     release(medium);
     const parts = [content(medium), { type: "text", text: this.#page.question([medium]) }];
     this.#answer.setAttribute("aria-busy", "true");
-    const answer = await chat({ messages: [{ role: "user", content: parts }] }, signal, (text) => this.#show(text));
-    this.#answer.removeAttribute("aria-busy");
+    const messages = [{ role: "user", content: parts }];
+    const answer = await chat({ messages }, signal, (text) => (this.#answer.textContent = text)).finally(() =>
+      this.#answer.removeAttribute("aria-busy"),
+    );
     if (answer.finish === "stopped") return;
     this.#page.problem("");
-    this.#show(answer.text || "(no answer)");
+    this.#answer.textContent = answer.text || "(no answer)";
     this.#facts.textContent = facts(answer);
     const time = element("time", { textContent: new Date().toLocaleTimeString() });
     this.#log.prepend(element("li", {}, time, ` ${answer.text}`));
     while (this.#log.children.length > MAX_LOG) this.#log.lastElementChild.remove();
-  }
-
-  #show(text) {
-    this.#answer.hidden = this.#facts.hidden = false;
-    this.#answer.textContent = text;
   }
 }
 

@@ -84,7 +84,9 @@ export class Composer {
     return this.#loading > 0;
   }
 
-  async add(files) {
+  async add(list) {
+    // The list becomes empty when its event is over.
+    const files = [...list];
     this.#onProblem("");
     this.#loading++;
     this.#onChange();

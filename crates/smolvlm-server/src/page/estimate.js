@@ -12,24 +12,9 @@ export class Estimate {
   #timer = null;
   #abort = new AbortController();
   #show;
-  #storage = null;
 
   constructor(show) {
     this.#show = show;
-  }
-
-  /** Sets the model, whose speed may be known from earlier answers. */
-  setModel(name) {
-    this.#storage = `smolvlm-prompt-speed ${name}`;
-  }
-
-  /** Learns the speed of prompts, in which the pictures are, from an answer. */
-  learn(answer) {
-    const { prompt_n: tokens, prompt_ms: time } = answer.timings ?? {};
-    // What was reused from earlier answers says little about pictures.
-    if (tokens > 0 && time > 0 && tokens >= answer.usage.prompt_tokens_details.image_tokens) {
-      localStorage.setItem(this.#storage, time / tokens);
-    }
   }
 
   cancel() {
@@ -59,8 +44,9 @@ export class Estimate {
     const found = counts.tiles > 0 ? [plural(counts.tiles, "tile")] : [];
     found.push(plural(tokens, "token"));
     if (tokens > context) return `${found.join(" · ")} · too long: the model reads ${context} tokens`;
-    const speed = Number(localStorage.getItem(this.#storage));
-    if (speed > 0) found.push(`about ${seconds((Math.max(1, tokens - known) * speed) / 1000)} to the first word`);
+    // The server has measured earlier prompts, without what it reused.
+    const share = Math.max(1, tokens - known) / tokens;
+    if (counts.seconds !== null) found.push(`about ${seconds(share * counts.seconds)} to the first word`);
     return found.join(" · ");
   }
 }
