@@ -160,6 +160,20 @@ onPage("sends animated pictures as videos and rejects other files", async (page,
   assert.ok(clip.video.length > 1 && clip.fps > 0);
 });
 
+for (const [name, frames] of [["plain.mp4", 10], ["hidden-frames.webm", 10], ["moving.webp", 2]]) {
+  onPage(`sends frames of ${name}`, async (page, requests) => {
+    await choose(page, join(CORPUS, "../clips", name));
+    await page.locator("#pictures").getByText(/\d+ frames/).waitFor();
+    await screenshot(page, `video-${name}`);
+    await page.getByText(/ tiles? · /).waitFor();
+    await send(page).click();
+    await answered(page, 1);
+    const [clip] = requests[0].messages[0].content;
+    assert.ok(clip.video.length >= frames, `${clip.video.length} frames`);
+    assert.ok(clip.video.every((frame) => frame.startsWith("data:image/jpeg;base64,")) && clip.fps > 0);
+  });
+}
+
 onPage("draws an example, and writes lines with the keyboard", async (page, requests) => {
   await page.locator("#welcome").getByRole("button", { name: "Draw an example" }).click();
   await thumbnails(page).first().waitFor();

@@ -5,12 +5,14 @@ mod check;
 mod clients;
 mod decoders;
 mod demo;
+mod demo_server;
 mod examples;
 mod features;
 mod fuzz;
 mod golden;
 mod gpu_bundle;
 mod jpeg;
+mod page;
 mod parity;
 mod process;
 mod test;
@@ -62,6 +64,8 @@ enum Task {
     },
     /// Ask a server with the bundled model through the Python packages of OpenAI and Ollama
     Clients,
+    /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
+    Page,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),
         Task::Clients => clients::run(),
+        Task::Page => page::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

@@ -50,7 +50,8 @@ mod tests {
     use std::time::Duration;
 
     fn outcome(prompt_tokens: usize, cached_tokens: usize, vision: u64, prefill: u64) -> Outcome {
-        let [vision, prefill] = [vision, prefill].map(Duration::from_secs);
+        let mut timings = Timings::default();
+        [timings.vision, timings.prefill] = [vision, prefill].map(Duration::from_secs);
         Outcome {
             token_ids: Vec::new(),
             logprobs: Vec::new(),
@@ -58,7 +59,7 @@ mod tests {
             prompt_tokens,
             cached_tokens,
             image_tokens: 0,
-            timings: Timings { vision, prefill, ..Timings::default() },
+            timings,
         }
     }
 

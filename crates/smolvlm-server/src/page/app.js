@@ -67,21 +67,24 @@ function refresh() {
 
 async function ask() {
   if (running !== null || $("#send").disabled) return;
+  const here = conversation;
+  const abort = new AbortController();
+  running = abort;
   if (camera.isOpen && composer.media.length === 0) {
     await camera.take();
     camera.close();
   }
   const message = nextMessage(composer);
-  if (message === null) return;
-  const here = conversation;
-  const abort = new AbortController();
+  if (message === null || abort.signal.aborted) {
+    running = null;
+    return refresh();
+  }
   const asked = composer.take();
   const request = { messages: [...here.messages, message] };
   const media = [...here.media, ...asked.media];
   const turn = addTurn($("#transcript"), asked.media, message.content.at(-1).text, (button) =>
     copy(button, toCurl(request, namesOf(media))),
   );
-  running = abort;
   problem("");
   refresh();
   follow(true);
@@ -91,14 +94,14 @@ async function ask() {
       turn.setText(text);
       follow(isAtEnd);
     });
-    if (here !== conversation) return;
+    if (here !== conversation) return asked.media.forEach(release);
     const isAtEnd = isScrolledToEnd();
     turn.finish(answer);
     follow(isAtEnd);
     const messages = [...request.messages, { role: "assistant", content: answer.text }];
     conversation = { messages, media, tokens: answer.usage?.total_tokens ?? 0 };
   } catch (error) {
-    if (here !== conversation) return;
+    if (here !== conversation) return asked.media.forEach(release);
     turn.remove();
     composer.putBack(asked);
     problem(explain(error));

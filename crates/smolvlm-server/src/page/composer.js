@@ -55,8 +55,9 @@ export class Composer {
     this.#files.click();
   }
 
+  /** Focuses the box, except on phones, whose keyboards would cover the answer. */
   focus() {
-    this.#box.focus();
+    if (matchMedia("(pointer: fine)").matches) this.#box.focus();
   }
 
   /** Sets the questions that the checkpoint was trained with. */
