@@ -201,6 +201,20 @@ onPage("copies a request that a shell can send", async (page) => {
   assert.equal(answer.choices[0].message.content || "(no answer)", shown);
 });
 
+onPage("shows what to copy, and says why there is no camera, without https", async (page) => {
+  await page.evaluate(() => {
+    for (const name of ["clipboard", "mediaDevices"]) Object.defineProperty(navigator, name, { value: undefined });
+  });
+  await page.locator("#welcome").getByRole("button", { name: "Use the camera" }).click();
+  await page.getByRole("alert").getByText("Browsers allow the camera on localhost and over https only").waitFor();
+  await question(page).fill("What is 5 minus 1?");
+  await question(page).press("Enter");
+  assert.equal(await answered(page, 1), "4");
+  await page.getByRole("button", { name: "Copy as curl" }).click();
+  assert.match(await page.getByLabel("Text to copy").inputValue(), /^curl 'http/);
+  await page.getByRole("button", { name: "Close" }).click();
+});
+
 for (const [status, message, headers, shown] of [
   [429, "too many requests are waiting", { "Retry-After": "7" }, "Too many requests are waiting (in 7 s)"],
   [413, "the request is too large", {}, "The request is too large"],

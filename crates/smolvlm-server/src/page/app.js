@@ -50,6 +50,8 @@ function nextMessage({ text, media }) {
 function refresh() {
   const isEmpty = conversation.messages.length === 0 && running === null;
   $("#welcome").hidden = !isEmpty || camera.isOpen;
+  const hint = isEmpty ? "Ask about the picture" : "Ask another question";
+  $("#question").placeholder = composer.usual() || hint;
   $("#new").disabled = isEmpty && composer.media.length === 0;
   const message = nextMessage(composer);
   $("#send").disabled = !isReady || composer.isLoading || (message === null && !camera.isOpen);

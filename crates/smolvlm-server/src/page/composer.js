@@ -123,7 +123,6 @@ export class Composer {
   #changed() {
     this.#list.replaceChildren(...this.media.map((medium) => this.#thumbnail(medium)));
     this.#list.hidden = this.media.length === 0;
-    this.#box.placeholder = this.usual() || "Ask about the picture";
     this.#onChange();
   }
 
