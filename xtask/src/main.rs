@@ -12,6 +12,7 @@ mod golden;
 mod gpu_bundle;
 mod jpeg;
 mod llama_suite;
+mod page;
 mod parity;
 mod process;
 mod server;
@@ -67,6 +68,8 @@ enum Task {
     Clients,
     /// Run tests of llama.cpp's server against ours with the bundled model
     LlamaSuite,
+    /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
+    Page,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Task::Decoders { script_args } => decoders::run(&script_args),
         Task::Clients => clients::run(),
         Task::LlamaSuite => llama_suite::run(),
+        Task::Page => page::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

@@ -29,7 +29,8 @@ pub struct ServerConfig {
     pub address: SocketAddr,
     /// Name of the model in responses. Requests may give any name.
     pub model_name: String,
-    /// API keys, one of which each request must have; none by default. `/health` never needs one.
+    /// API keys, one of which each request must have; none by default. `/health` and the files of
+    /// the page never need one.
     pub api_keys: Vec<String>,
     /// Origins of web pages that may use the server, as in `https://example.com`; `*` allows all. None by default.
     pub cors_origins: Vec<String>,

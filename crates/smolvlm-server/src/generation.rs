@@ -235,6 +235,7 @@ impl Worker {
         // Requests whose client has gone are no success.
         if outcome.finish_reason != FinishReason::Cancelled {
             self.app.metrics.record(outcome, finish);
+            self.app.prompt_speed.record(outcome);
         }
         self.send(Event::Finished { index, finish });
         Ok(())

@@ -13,6 +13,8 @@ mod metrics;
 mod ollama;
 mod openai;
 mod openapi;
+mod page;
+mod prompt_speed;
 mod request;
 mod router;
 mod security;

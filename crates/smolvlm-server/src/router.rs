@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use crate::state::Shared;
-use crate::{health, llama, ollama, openai, openapi, security};
+use crate::{health, llama, ollama, openai, openapi, page, security};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
@@ -10,7 +10,7 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
-/// The paths of all routes.
+/// The paths of all routes of the API.
 #[cfg(test)]
 pub(crate) fn paths() -> Vec<String> {
     let versioned = versioned().into_iter().flat_map(|(path, _)| [path.to_owned(), format!("/v1{path}")]);
@@ -57,7 +57,7 @@ pub(crate) fn router(app: Shared) -> Router {
     for (path, route) in versioned() {
         router = router.route(path, route.clone()).route(&format!("/v1{path}"), route);
     }
-    for (path, route) in others() {
+    for (path, route) in others().into_iter().chain(page::routes()) {
         router = router.route(path, route);
     }
     router

@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::prompt_speed::PromptSpeed;
 use crate::security::Keys;
 use smolvlm::SmolVlm;
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    pub(crate) prompt_speed: PromptSpeed,
     /// Set to end all generations.
     pub(crate) abort: watch::Sender<bool>,
     model: OnceLock<Arc<Model>>,
@@ -44,6 +46,7 @@ impl App {
             keys: Keys::new(&config.api_keys),
             admission: Admission::new(&config),
             metrics: Metrics::new(),
+            prompt_speed: PromptSpeed::default(),
             abort: watch::Sender::new(false),
             model: OnceLock::new(),
             draining: AtomicBool::new(false),

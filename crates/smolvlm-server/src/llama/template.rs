@@ -23,7 +23,8 @@ pub(crate) async fn apply(State(app): State<Shared>, admitted: Admitted) -> Resu
     .await
 }
 
-/// The number of tokens and tiles of messages, from the headers of their images.
+/// The number of tokens and tiles of messages, from the headers of their images, and the estimated time to the first
+/// token, from the speed of earlier requests.
 pub(crate) async fn input_tokens(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
     let Admitted { model, body, place, .. } = admitted;
     let (conversation, options) = prompt::chat(&mut Fields::parse(&body)?, &app)?;
@@ -34,6 +35,7 @@ pub(crate) async fn input_tokens(State(app): State<Shared>, admitted: Admitted) 
             "object": "response.input_tokens",
             "input_tokens": estimate.prompt_tokens,
             "image_tokens": estimate.image_tokens,
+            "seconds": app.prompt_speed.seconds(estimate.prompt_tokens, estimate.tiles > 0),
             "tiles": estimate.tiles,
             "tiles_per_medium": estimate.media.iter().map(|medium| medium.tiles()).collect::<Vec<_>>(),
         })))

@@ -38,7 +38,12 @@ const fn post(
 /// Routes with and without `/v1` in front.
 const VERSIONED: &[Route] = &[
     post("/chat/completions", "Answer a conversation with images", "ChatRequest", EVENTS),
-    post("/chat/completions/input_tokens", "Count the tokens and tiles of a conversation", "MessagesRequest", JSON),
+    post(
+        "/chat/completions/input_tokens",
+        "Count the tokens and tiles of a conversation, and estimate its time",
+        "MessagesRequest",
+        JSON,
+    ),
     post("/completions", "Continue texts, without the chat template", "CompletionRequest", EVENTS),
     get("/models", "The model", JSON),
     get("/models/{id}", "The model, by its name", JSON),

@@ -7,12 +7,13 @@ pub(crate) use keys::Keys;
 pub(crate) use origin::cors;
 
 use crate::error::ApiError;
+use crate::page;
 use crate::state::Shared;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Paths that need no key: monitors have none.
+/// Paths that need no key besides the files of the page: monitors have none.
 const PUBLIC: [&str; 2] = ["/health", "/v1/health"];
 
 /// Checks each request before its body is read, those to unknown paths included.
@@ -32,7 +33,8 @@ fn check(app: &Shared, request: &Request) -> Result<(), ApiError> {
     if !origin::is_allowed(headers, host, &config.cors_origins) {
         return Err(ApiError::forbidden("web pages of this origin are not allowed here; allow it with --cors-origin"));
     }
-    if PUBLIC.contains(&request.uri().path()) || app.keys.admit(headers) {
+    let path = request.uri().path();
+    if PUBLIC.contains(&path) || page::is_file(path) || app.keys.admit(headers) {
         Ok(())
     } else {
         Err(ApiError::unauthorized())

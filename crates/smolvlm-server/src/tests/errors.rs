@@ -9,7 +9,7 @@ use serde_json::json;
 #[tokio::test]
 async fn unknown_paths_and_methods_have_error_bodies() {
     let server = TestServer::demo();
-    for path in ["/", "/v2/models", "/v1/chat", "/v1/../etc/passwd", "/%2e%2e/a"] {
+    for path in ["/page", "/v2/models", "/v1/chat", "/v1/../etc/passwd", "/%2e%2e/a"] {
         assert_eq!(server.get(path).await.error(404)["type"], "not_found_error", "{path}");
     }
     assert_eq!(server.get("/v1/chat/completions").await.error(405)["type"], "invalid_request_error");

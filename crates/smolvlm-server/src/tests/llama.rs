@@ -58,10 +58,13 @@ async fn input_tokens_are_those_of_the_answer() {
     let request =
         question(json!([{"type": "image_url", "image_url": {"url": shapes()}}, {"type": "text", "text": "What?"}]));
     let counts = server.post("/v1/chat/completions/input_tokens", request.to_string()).await.ok();
-    let usage = server.chat(request).await.ok()["usage"].clone();
+    assert_eq!(counts["seconds"], Value::Null);
+    let usage = server.chat(request.clone()).await.ok()["usage"].clone();
     assert_eq!(counts["input_tokens"], usage["prompt_tokens"]);
     assert_eq!(counts["image_tokens"], usage["prompt_tokens_details"]["image_tokens"]);
     assert!(counts["tiles"].as_u64().unwrap() >= 1);
+    let measured = server.post("/v1/chat/completions/input_tokens", request.to_string()).await.ok();
+    assert!(measured["seconds"].as_f64().unwrap() > 0.0);
     // As long prompts are counted, too.
     let long = server.post("/chat/completions/input_tokens", question("word ".repeat(20_000)).to_string()).await.ok();
     assert!(long["input_tokens"].as_u64().unwrap() > 8192);
@@ -75,5 +78,6 @@ async fn properties_describe_the_model() {
     assert_eq!(props["default_generation_settings"]["n_ctx"], model["max_model_len"]);
     assert_eq!(props["modalities"]["vision"], true);
     assert_eq!(props["media_marker"], "<image>");
+    assert_eq!(props["default_prompts"]["image"], "Describe the picture.");
     assert!(props["chat_template"].as_str().unwrap().contains("messages"));
 }

@@ -16,6 +16,7 @@ mod llama;
 mod media;
 mod numbers;
 mod ollama;
+mod page;
 mod robustness;
 mod sampling;
 mod security;

@@ -32,7 +32,7 @@ async fn every_route_but_health_needs_the_key() {
     // Browsers send preflight requests without a key; the answers say nothing.
     let answer = server.send(request(Method::OPTIONS, "/v1/models", &[])).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
-    for path in ["/", "/nothing", "/v1/health/x", "/HEALTH", "/health/"] {
+    for path in ["/nothing", "/page/", "/page/nothing", "//", "/v1/health/x", "/HEALTH", "/health/"] {
         let answer = server.get(path).await;
         assert_eq!(answer.error(401)["type"], "authentication_error");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
