@@ -9,12 +9,14 @@ mod encoder;
 mod group;
 mod prompt;
 mod request;
+mod scoring;
 mod ticket;
 mod worker;
 
 pub(crate) use answer::{Answer, Texts};
 pub(crate) use prompt::Prompt;
 pub(crate) use request::{Request, Terms};
+pub(crate) use scoring::{Candidates, Scoring};
 pub(crate) use ticket::{Ticket, Update};
 
 use crate::Error;
