@@ -40,6 +40,7 @@ const VERSIONED: &[Route] = &[
     post("/chat/completions", "Answer a conversation with images", "ChatRequest", EVENTS),
     post("/chat/completions/input_tokens", "Count the tokens and tiles of a conversation", "MessagesRequest", JSON),
     post("/completions", "Answer a text, sent as a message of the user", "CompletionRequest", EVENTS),
+    post("/decisions", "Probabilities of the known answers to questions", "DecisionRequest", JSON),
     get("/models", "The model", JSON),
     get("/models/{id}", "The model, by its name", JSON),
     get("/health", "Whether requests are accepted; needs no key", JSON),

@@ -6,6 +6,7 @@ mod chat_stream;
 mod clients;
 mod completions;
 mod connections;
+mod decisions;
 mod error_bodies;
 mod errors;
 #[cfg(feature = "http")]

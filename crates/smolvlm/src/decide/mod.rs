@@ -5,6 +5,8 @@ mod decision;
 mod forms;
 mod prompts;
 mod question;
+#[cfg(all(test, feature = "flex"))]
+mod tests;
 
 pub use calibration::{Calibration, expected_calibration_error};
 pub use decision::{Decision, OptionScore};
@@ -143,6 +145,17 @@ impl SmolVlm {
             Decision::new(question, answers, &logprobs, &options.calibration)
         });
         Ok(Decisions { decisions: decisions.collect(), prompt_tokens, image_tokens, cached_tokens, notes, timings })
+    }
+}
+
+impl Question {
+    /// Checks questions that are asked together, as [`SmolVlm::decide`] does before anything else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Question`].
+    pub fn validate(questions: &[Self]) -> Result<(), Error> {
+        possible_answers(questions).map(drop)
     }
 }
 
