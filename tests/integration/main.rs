@@ -3,6 +3,7 @@
 mod adapters;
 mod chat;
 mod concurrent;
+mod decide;
 mod demo;
 mod devices;
 mod examples;

@@ -1,5 +1,6 @@
 //! Command-line arguments.
 
+mod decide;
 mod model;
 mod sampling;
 #[cfg(feature = "server")]
@@ -7,6 +8,7 @@ mod serve;
 #[cfg(feature = "train")]
 mod train;
 
+pub use decide::Decide;
 pub use model::Model;
 pub use sampling::Sampling;
 #[cfg(feature = "server")]
@@ -36,6 +38,9 @@ pub enum Command {
     /// Chat with the model; answers go to stdout. /help lists the commands. With input from a pipe, the exit code is 1
     /// if any line fails
     Chat(Chat),
+    /// Answer questions about images and videos with the probabilities of their possible answers, without generating
+    /// text
+    Decide(Decide),
     /// Answer conversations from a JSON file in batches. Failures are reported on stderr, and the exit code is then 1
     Generate(Generate),
     /// Answer requests over HTTP, with the APIs of OpenAI and Ollama

@@ -48,6 +48,9 @@ pub enum Failure {
         /// The output.
         path: PathBuf,
     },
+    /// An invalid line of a file of labels.
+    #[error(transparent)]
+    Label(#[from] crate::commands::decide::LabelError),
     /// Failures that have already been printed to stderr.
     #[error("some inputs failed")]
     Reported,

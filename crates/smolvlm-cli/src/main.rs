@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Describe(args) => commands::describe::run(&args),
         Command::Chat(args) => commands::chat::run(&args),
+        Command::Decide(args) => commands::decide::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
         #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(args),

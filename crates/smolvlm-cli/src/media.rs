@@ -1,10 +1,10 @@
 //! Images and videos from command-line arguments.
 
 use crate::failure::Failure;
-use crate::say;
+use crate::{pipe, say};
 use smolvlm::processor::{MediaKind, Processor, VideoNote};
 use smolvlm::{Content, ImageSource, VideoSource};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// An image or a video, detected by content, or always a video if `as_video` is set. A name that is not UTF-8 is a
@@ -21,6 +21,34 @@ pub fn image_or_video(place: &OsStr, as_video: bool, processor: &Processor) -> R
         None if as_video || MediaKind::of_path(path) == Some(MediaKind::Video) => Content::Video(path.into()),
         None => Content::Image(path.into()),
     })
+}
+
+/// The images and videos among some media that come from pipes; none for the others.
+///
+/// # Errors
+///
+/// Those of [`pipe::read`].
+pub fn read_pipes(media: &[OsString], as_video: bool) -> Result<Vec<Option<Content>>, Failure> {
+    media.iter().map(|medium| pipe::read(medium, as_video)).collect()
+}
+
+/// All media, of which some come from [pipes](read_pipes).
+///
+/// # Errors
+///
+/// Those of [`image_or_video`].
+pub fn contents(
+    media: &[OsString],
+    piped: Vec<Option<Content>>,
+    as_video: bool,
+    processor: &Processor,
+) -> Result<Vec<Content>, Failure> {
+    let piped = piped.into_iter().chain(std::iter::repeat_with(|| None));
+    let content = |(medium, piped): (&OsString, Option<Content>)| match piped {
+        Some(content) => Ok(content),
+        None => image_or_video(medium, as_video, processor),
+    };
+    media.iter().zip(piped).map(content).collect()
 }
 
 /// Prints warnings about images and videos to stderr.

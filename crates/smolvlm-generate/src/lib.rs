@@ -28,5 +28,6 @@ pub use sampler::{SampledToken, Sampler, TokenLogprobs};
 pub use smolvlm_config::{
     EarlyStopping, Error as ConfigError, ExponentialDecay, GenerationConfig, ModelConfig, SequenceBias, Watermarking,
 };
+pub use softmax::token_logprobs;
 pub use stop::{FinishReason, StopRule};
 pub use stop_strings::StopStrings;

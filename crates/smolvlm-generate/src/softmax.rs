@@ -1,5 +1,7 @@
 //! Probabilities of a row of scores.
 
+use crate::Error;
+
 /// The softmax of a row of scores.
 ///
 /// NaN has probability 0. Infinite scores share the whole probability.
@@ -64,6 +66,21 @@ impl Softmax {
     }
 }
 
+/// The log-probabilities of some tokens, whose ids are below the number of logits.
+///
+/// # Errors
+///
+/// [`Error::AllNan`].
+pub fn token_logprobs(logits: &[f32], tokens: impl IntoIterator<Item = u32>) -> Result<Vec<f32>, Error> {
+    let softmax = Softmax::of(logits.iter().copied());
+    if softmax.is_empty() {
+        return Err(Error::AllNan { vocabulary: logits.len() });
+    }
+    // NaN has probability 0, like tokens that do not exist.
+    let logit = |token| logits.get(token as usize).copied().filter(|logit| !logit.is_nan());
+    Ok(tokens.into_iter().map(|token| softmax.log_prob(logit(token).unwrap_or(f32::NEG_INFINITY))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +114,16 @@ mod tests {
         assert_eq!(softmax.log_prob(f32::NEG_INFINITY), f32::NEG_INFINITY);
         let infinite = Softmax::of([f32::INFINITY, f32::INFINITY].into_iter());
         assert_eq!(infinite.log_prob(f32::INFINITY), -std::f32::consts::LN_2);
+    }
+
+    #[test]
+    fn log_probabilities_of_tokens_skip_nan() {
+        let logits = [0.0, f32::NAN, 0.0];
+        assert_eq!(
+            token_logprobs(&logits, [2, 1, 7]).unwrap(),
+            [-std::f32::consts::LN_2, f32::NEG_INFINITY, f32::NEG_INFINITY]
+        );
+        assert!(matches!(token_logprobs(&[f32::NAN; 3], [0]), Err(Error::AllNan { vocabulary: 3 })));
     }
 
     #[test]

@@ -12,8 +12,22 @@ pub enum KeepLogits {
     /// The last position of each row.
     #[default]
     Last,
+    /// At most this many last positions of each row.
+    Tail(usize),
     /// Every position.
     All,
+}
+
+impl KeepLogits {
+    /// Number of positions of a row of `len` positions whose logits are computed.
+    pub(crate) fn count(self, len: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last => len.min(1),
+            Self::Tail(count) => len.min(count),
+            Self::All => len,
+        }
+    }
 }
 
 /// Options of a forward pass.
@@ -28,7 +42,7 @@ pub struct ForwardOptions {
 /// The output of a forward pass.
 #[derive(Debug, Clone)]
 pub struct ModelOutput {
-    /// Logits, `[rows, positions, vocabulary]`, of one position or all; none if none are kept.
+    /// Logits, `[rows, positions, vocabulary]`, of the last positions; none if none are kept.
     pub logits: Option<Tensor<3>>,
     /// The output of the last layer after the final norm, `[rows, len, hidden]`.
     pub last_hidden_state: Tensor<3>,
@@ -54,15 +68,10 @@ impl SmolVlmModel {
         check_padding(inputs, cache)?;
         let output = self.text.forward(embeds, cache, options.hidden_states)?;
         let TextOutput { last_hidden_state, hidden_states } = output;
-        let kept = match options.logits {
-            KeepLogits::None => None,
-            KeepLogits::All => Some(last_hidden_state.clone()),
-            KeepLogits::Last => {
-                let len = last_hidden_state.dims()[1];
-                Some(last_hidden_state.clone().narrow(1, len - 1, 1))
-            }
-        };
-        Ok(ModelOutput { logits: kept.map(|kept| self.logits(kept)), last_hidden_state, hidden_states })
+        let len = last_hidden_state.dims()[1];
+        let kept = options.logits.count(len);
+        let logits = (kept > 0).then(|| self.logits(last_hidden_state.clone().narrow(1, len - kept, kept)));
+        Ok(ModelOutput { logits, last_hidden_state, hidden_states })
     }
 
     /// Runs prompts through the text model and returns the logits of each row's next token, `[rows, vocabulary]`.

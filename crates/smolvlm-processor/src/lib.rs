@@ -94,3 +94,4 @@ pub use token_bytes::TokenBytes;
 pub use tokenizer::{SpecialTokens, tokenizer_from_json};
 pub use tokenizers::Tokenizer;
 pub use video_prompt::VideoPromptStyle;
+pub use words::cardinal;

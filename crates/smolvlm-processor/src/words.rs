@@ -27,7 +27,7 @@ const THOUSANDS: [&str; 7] = ["", " thousand", " million", " billion", " trillio
 
 /// Formats a number in English words like the Python package num2words 0.5.14, which the reference uses: `twenty-one`,
 /// `one hundred and one`, `one thousand, two hundred and thirty-four`.
-pub(crate) fn cardinal(number: usize) -> String {
+pub fn cardinal(number: usize) -> String {
     if number == 0 {
         return SMALL[0].to_owned();
     }

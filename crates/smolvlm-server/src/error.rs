@@ -158,6 +158,10 @@ impl From<ModelError> for ApiError {
         match &error {
             ModelError::PromptTooLong { prompt, context, .. } => Self::exceeds_context(*prompt, *context),
             ModelError::Processor(inner) => Self::from_processor(inner),
+            ModelError::Question { index, field, problem } => {
+                Self::param(&format!("questions[{index}].{field}"), problem)
+            }
+            ModelError::Calibration { message } => Self::param("calibration", format!("is invalid: {message}")),
             ModelError::TooManySequences { .. } => {
                 let mut busy = Self::unavailable("the request needs more memory than is free now", "out_of_memory");
                 busy.cause = Some(error.to_string());

@@ -5,6 +5,7 @@ mod answer;
 mod backend;
 mod config;
 mod connections;
+mod decisions;
 mod error;
 mod generation;
 mod health;

@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use crate::state::Shared;
-use crate::{health, llama, ollama, openai, openapi, page, security};
+use crate::{decisions, health, llama, ollama, openai, openapi, page, security};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
@@ -23,6 +23,7 @@ fn versioned() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/chat/completions", post(openai::chat::create)),
         ("/chat/completions/input_tokens", post(llama::template::input_tokens)),
         ("/completions", post(openai::completions::create)),
+        ("/decisions", post(decisions::create)),
         ("/models", get(openai::models::list)),
         ("/models/{*id}", get(openai::models::get)),
         ("/health", get(health::health)),

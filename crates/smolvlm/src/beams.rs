@@ -58,8 +58,8 @@ impl Search {
     }
 
     /// The next input token of each beam.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> {
-        self.tokens.iter().flatten().copied()
+    pub(crate) fn tokens(&self) -> &[u32] {
+        self.tokens.as_deref().unwrap_or_default()
     }
 
     /// Ends the search with the texts so far.

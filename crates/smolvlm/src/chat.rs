@@ -186,7 +186,7 @@ impl Iterator for ChatStream<'_> {
                 Some(Ok(Event::Text(text)))
             }
             Update::Finished(answer) => {
-                let Answer { generations, features } = *answer;
+                let Answer { generations, features, .. } = *answer;
                 self.finish_turn(features);
                 let generation = generations.into_iter().next()?;
                 self.chat.push(Message::assistant().text(generation.text()));

@@ -167,6 +167,30 @@ pub enum Error {
         /// The legal values.
         legal: &'static str,
     },
+    /// An invalid question of [`SmolVlm::decide`](crate::SmolVlm::decide).
+    #[error("question {index}: {field} {problem}")]
+    Question {
+        /// Index of the question.
+        index: usize,
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An invalid calibration or label.
+    #[error("invalid calibration: {message}")]
+    Calibration {
+        /// What is wrong.
+        message: String,
+    },
+    /// A file that could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A file that could not be written.
     #[error("{}: {source}", path.display())]
     Write {

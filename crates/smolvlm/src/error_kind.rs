@@ -40,13 +40,13 @@ impl Error {
             Self::Model(_) | Self::SingleAnswerOnly | Self::InsideThreads => ErrorKind::Input,
             // NaN logits are a fault of the weights or the number format.
             Self::Generate(smolvlm_generate::Error::AllNan { .. }) => ErrorKind::Weights,
-            Self::Generate(_) => ErrorKind::Input,
+            Self::Generate(_) | Self::Question { .. } | Self::Calibration { .. } => ErrorKind::Input,
             #[cfg(feature = "hub")]
             Self::Hub(_) => ErrorKind::Io,
             Self::PromptTooLong { .. } | Self::TooManySequences { .. } => ErrorKind::Limit,
             Self::TooLarge { .. } | Self::Threads { .. } => ErrorKind::Device,
             Self::Panicked { .. } | Self::EngineStopped => ErrorKind::Internal,
-            Self::Write { .. } => ErrorKind::Io,
+            Self::Read { .. } | Self::Write { .. } => ErrorKind::Io,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Source { .. }
             | Self::Config(_)

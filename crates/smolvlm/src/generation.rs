@@ -83,6 +83,6 @@ fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-fn messages<S: Serializer>(notes: &[VideoNote], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn messages<S: Serializer>(notes: &[VideoNote], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(notes.iter().map(VideoNote::to_string))
 }

@@ -36,6 +36,7 @@ mod beams;
 mod cancel;
 mod chat;
 mod checkpoint_folder;
+mod decide;
 mod device;
 mod engine;
 mod error;
@@ -74,6 +75,9 @@ pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
+pub use decide::{
+    Calibration, DecideOptions, Decision, Decisions, OptionScore, Question, QuestionKind, expected_calibration_error,
+};
 pub use device::{Device, DeviceInfo, devices};
 pub use engine::EngineStats;
 pub use error::Error;

@@ -2,26 +2,18 @@
 
 use crate::args::Describe;
 use crate::failure::Failure;
-use crate::{answer, media, pipe, show};
+use crate::{answer, media, show};
 use smolvlm::{Content, Conversation, Message, Options};
 
 /// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
 /// printed at the end.
 pub fn run(args: &Describe) -> Result<(), Failure> {
     // Pipes are read first, so that an error does not wait for the model to load.
-    let mut piped = Vec::with_capacity(args.media.len());
-    for medium in &args.media {
-        piped.push(pipe::read(medium, args.as_video)?);
-    }
+    let piped = media::read_pipes(&args.media, args.as_video)?;
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };
     let model = args.model.load_with(options)?;
     let mut message = Message::user();
-    for (medium, piped) in args.media.iter().zip(piped) {
-        message.content.push(match piped {
-            Some(content) => content,
-            None => media::image_or_video(medium, args.as_video, model.processor())?,
-        });
-    }
+    message.content = media::contents(&args.media, piped, args.as_video, model.processor())?;
     let prompts = &model.processor().config().default_prompts;
     let (own, usual) = match message.content.as_slice() {
         [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),

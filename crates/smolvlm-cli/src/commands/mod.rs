@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod chat;
+pub mod decide;
 pub mod describe;
 pub mod devices;
 pub mod estimate;

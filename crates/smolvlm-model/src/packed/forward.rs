@@ -5,7 +5,6 @@ use crate::sequences::{SequenceId, StepInput};
 use crate::{Error, ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 use burn::tensor::{Device, Tensor, TensorData};
 use smolvlm_kernels::cpu::{Matrix, PAGE_TOKENS, PackedLhs, Pool};
-use smolvlm_nn::tensor_of;
 
 impl PackedModel {
     /// Runs prompts through the text model. Padding is skipped; its outputs are zero.
@@ -19,33 +18,31 @@ impl PackedModel {
             sequences.add(sequence);
             steps.push(StepInput { sequence, tokens, features: features.clone(), logits: KeepLogits::None });
         }
-        let padded = |x: &Matrix<f32>| padded(x, &inputs.padding, len);
+        let aligned = |x: &Matrix<f32>| padded(x, &inputs.padding, len);
         let mut hidden_states = Vec::new();
         let x = sequences.run(self, &steps, &mut |x| {
             if options.hidden_states {
-                hidden_states.push(padded(x));
+                hidden_states.push(aligned(x));
             }
         })?;
         let mut last = Matrix::new();
         last.fill(&Pool::current(), x.rows(), x.columns(), |row, out| self.text.norm().apply(x.row(row), out));
-        let last_hidden_state = padded(&last);
+        let last_hidden_state = aligned(&last);
         if options.hidden_states {
             hidden_states.push(last_hidden_state.clone());
         }
         let mut normed = PackedLhs::new(self.text.format());
-        let vocabulary = self.config.text.vocab_size;
-        let logits = match options.logits {
-            KeepLogits::None => None,
-            KeepLogits::Last => {
-                let ends = rows.iter().scan(0, |end, (tokens, _)| {
-                    *end += tokens.len();
-                    Some(*end - 1)
-                });
-                let logits = self.logits(x, &ends.collect::<Vec<usize>>(), &mut normed);
-                Some(tensor_of(&logits, [rows.len(), 1, vocabulary]))
-            }
-            KeepLogits::All => Some(padded(&self.logits(x, &(0..x.rows()).collect::<Vec<usize>>(), &mut normed))),
-        };
+        let kept = options.logits.count(len);
+        let logits = (kept > 0).then(|| {
+            let counts: Vec<usize> = rows.iter().map(|(tokens, _)| kept.min(tokens.len())).collect();
+            let ends = rows.iter().scan(0, |end, (tokens, _)| {
+                *end += tokens.len();
+                Some(*end)
+            });
+            let positions: Vec<usize> = ends.zip(&counts).flat_map(|(end, count)| end - count..end).collect();
+            let padding: Vec<usize> = counts.iter().map(|count| kept - count).collect();
+            padded(&self.logits(x, &positions, &mut normed), &padding, kept)
+        });
         Ok(ModelOutput { logits, last_hidden_state, hidden_states })
     }
 }

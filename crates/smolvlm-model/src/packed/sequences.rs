@@ -2,8 +2,8 @@
 
 use super::PackedModel;
 use super::prefix::PrefixTree;
+use crate::Error;
 use crate::sequences::{SequenceId, StepInput, TokenKey};
-use crate::{Error, KeepLogits};
 use smolvlm_kernels::cpu::{KvPages, Matrix, PAGE_TOKENS, PackedLhs, PageId, Pool, Segment};
 use smolvlm_nn::HostValues;
 use smolvlm_text::Workspace;
@@ -91,11 +91,7 @@ impl PagedSequences {
         let mut first = 0;
         for input in inputs {
             let end = first + input.tokens.len();
-            match input.logits {
-                KeepLogits::None => {}
-                KeepLogits::Last => rows.push(end - 1),
-                KeepLogits::All => rows.extend(first..end),
-            }
+            rows.extend(end - input.logit_rows()..end);
             first = end;
         }
         Ok(model.logits(&self.x, &rows, &mut self.normed))

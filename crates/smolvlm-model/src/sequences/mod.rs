@@ -36,6 +36,11 @@ impl<'a> StepInput<'a> {
         Self { sequence, tokens, features: None, logits: KeepLogits::Last }
     }
 
+    /// Number of its tokens whose logits are computed.
+    pub fn logit_rows(&self) -> usize {
+        self.logits.count(self.tokens.len())
+    }
+
     /// Checks ids and features.
     pub(crate) fn check(&self, config: &ModelConfig) -> Result<(), Error> {
         if self.tokens.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Processor;
-use crate::encode::encode_pieces;
+use crate::encode::{encode_continuation, encode_pieces};
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::template::ChatTemplate;
@@ -44,6 +44,15 @@ impl Processor {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
         let encoding = self.tokenizer.encode_fast(text, self.adds_special(text));
         Ok(encoding.map_err(Error::tokenizer)?.get_ids().to_vec())
+    }
+
+    /// Tokenizes a text that continues a prompt, such as a given answer: no special tokens are added, and control tokens
+    /// are plain text.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>, Error> {
+        encode_continuation(&self.tokenizer, text)
     }
 
     /// Tokenizes a prompt: special tokens are recognized in rendered text but not in user-typed text, as in the

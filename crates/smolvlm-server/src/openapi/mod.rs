@@ -45,6 +45,7 @@ const VERSIONED: &[Route] = &[
         JSON,
     ),
     post("/completions", "Continue texts, without the chat template", "CompletionRequest", EVENTS),
+    post("/decisions", "Probabilities of the known answers to questions", "DecisionRequest", JSON),
     get("/models", "The model", JSON),
     get("/models/{id}", "The model, by its name", JSON),
     get("/health", "Whether requests are accepted; needs no key", JSON),

@@ -86,6 +86,26 @@ pub(super) fn all() -> Value {
             "n_predict": range(&number::N_PREDICT),
             "echo": flag,
         }))),
+        "DecisionRequest": object(&["messages", "questions"], json!({
+            "messages": messages,
+            "questions": {"type": "array", "minItems": 1, "maxItems": 256, "items": reference("Question")},
+            "calibration": {"type": ["object", "null"], "properties": {
+                "yes_no": temperature(),
+                "choice": temperature(),
+                "number": temperature(),
+            }, "additionalProperties": false},
+        })),
+        "Question": {"anyOf": [
+            question("yes_no", &[], json!({})),
+            question("choice", &["options"], json!({
+                "options": {"type": "array", "minItems": 1, "maxItems": 1024, "items": {"type": "string", "minLength": 1}},
+            })),
+            question("number", &["min", "max"], json!({
+                "min": {"type": "number"},
+                "max": {"type": "number"},
+                "step": {"type": "number", "exclusiveMinimum": 0},
+            })),
+        ]},
         "MessagesRequest": object(&["messages"], json!({
             "messages": messages,
             "add_generation_prompt": flag,
@@ -135,6 +155,17 @@ fn error(error: Value) -> Value {
 
 fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// A question of a kind with fields besides its text.
+fn question(kind: &str, required: &[&str], fields: Value) -> Value {
+    let shared = json!({"type": {"const": kind}, "question": {"type": "string", "minLength": 1}});
+    object(&[&["type", "question"], required].concat(), with(shared, fields))
+}
+
+/// The temperature of a kind of question.
+fn temperature() -> Value {
+    json!({"type": "number", "minimum": 0.05, "maximum": 20})
 }
 
 /// The fields of a completion besides its own.

@@ -7,6 +7,7 @@ mod clients;
 mod completions;
 mod connections;
 mod continuation;
+mod decisions;
 mod error_bodies;
 mod errors;
 #[cfg(feature = "http")]

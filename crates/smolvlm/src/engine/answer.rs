@@ -1,18 +1,24 @@
 //! The texts that answer a request.
 
+use super::scoring::Scoring;
 use crate::beams::Search;
 use crate::features::MediaFeatures;
 use crate::sequence::{Delta, Sequence};
 use crate::smolvlm::Loaded;
 use crate::{Error, Generation, Timings};
 use smolvlm_generate::{FinishReason, SampledToken};
-use smolvlm_model::{SequenceId, Sequences};
+use smolvlm_model::{SequenceId, Sequences, StepInput};
 
 /// A finished request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The texts.
     pub(crate) generations: Vec<Generation>,
+    /// The log-probabilities of given answers.
+    pub(crate) scores: Vec<f64>,
+    /// Number of prompt tokens whose keys and values were kept from an earlier request.
+    pub(crate) cached_tokens: usize,
+    pub(crate) timings: Timings,
     /// Features of each image and video of the prompt; none where some were not needed.
     pub(crate) features: Vec<Option<MediaFeatures>>,
 }
@@ -23,6 +29,8 @@ pub(crate) enum Texts {
     Sampled(Vec<(Option<SequenceId>, Sequence)>),
     /// A beam search, with a sequence per beam.
     Beams(Vec<SequenceId>, Box<Search>),
+    /// Given answers, whose log-probabilities are computed.
+    Scored(Box<Scoring>),
 }
 
 impl Texts {
@@ -31,6 +39,7 @@ impl Texts {
         match self {
             Self::Sampled(texts) => texts.len(),
             Self::Beams(_, search) => search.beams(),
+            Self::Scored(scoring) => scoring.sequences(),
         }
     }
 
@@ -39,6 +48,7 @@ impl Texts {
         match self {
             Self::Sampled(texts) => texts.iter().all(|(_, text)| text.finished.is_some()),
             Self::Beams(_, search) => search.is_finished(),
+            Self::Scored(scoring) => scoring.is_finished(),
         }
     }
 
@@ -46,18 +56,29 @@ impl Texts {
     pub(super) fn is_greedy(&self) -> bool {
         match self {
             Self::Sampled(texts) => texts.iter().all(|(_, text)| text.is_greedy()),
-            Self::Beams(..) => false,
+            Self::Beams(..) | Self::Scored(_) => false,
         }
     }
 
-    /// The next input token of each growing sequence.
-    pub(super) fn next_tokens(&self) -> Vec<(SequenceId, u32)> {
+    /// Selects what runs in the next step, about `budget` tokens of given answers.
+    pub(super) fn schedule(&mut self, budget: usize, sequences: &mut Sequences) {
+        if let Self::Scored(scoring) = self {
+            scoring.schedule(budget, sequences);
+        }
+    }
+
+    /// The inputs of each growing sequence in the next step.
+    pub(super) fn next_inputs(&self) -> Vec<StepInput<'_>> {
         match self {
             Self::Sampled(texts) => {
                 let growing = texts.iter().filter(|(_, text)| text.finished.is_none());
-                growing.filter_map(|(id, text)| Some(((*id)?, text.ids().last().copied()?))).collect()
+                let last = |text: &Sequence| text.ids().len().saturating_sub(1);
+                growing.filter_map(|(id, text)| Some(StepInput::text((*id)?, text.ids().get(last(text)..)?))).collect()
             }
-            Self::Beams(ids, search) => ids.iter().copied().zip(search.tokens()).collect(),
+            Self::Beams(ids, search) => {
+                ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::text(*id, token)).collect()
+            }
+            Self::Scored(scoring) => scoring.inputs(),
         }
     }
 
@@ -83,6 +104,10 @@ impl Texts {
                 Self::advance_beams(ids, search, &logits.repeat(beams), sequences)?;
                 Ok(Delta::default())
             }
+            Self::Scored(scoring) => {
+                scoring.begin(prompt, logits)?;
+                Ok(None)
+            }
         }
     }
 
@@ -104,6 +129,10 @@ impl Texts {
             Self::Beams(ids, search) => {
                 Self::advance_beams(ids, search, logits, sequences)?;
                 Ok(Delta::default())
+            }
+            Self::Scored(scoring) => {
+                scoring.advance(logits, sequences)?;
+                Ok(None)
             }
         }
     }
@@ -165,6 +194,10 @@ impl Texts {
                 search.end(reason);
                 Ok(Delta::default())
             }
+            Self::Scored(scoring) => {
+                scoring.end();
+                Ok(None)
+            }
         }
     }
 
@@ -173,14 +206,27 @@ impl Texts {
         match self {
             Self::Sampled(texts) => texts.iter_mut().filter_map(|(id, _)| id.take()).collect(),
             Self::Beams(ids, _) => std::mem::take(ids),
+            Self::Scored(scoring) => scoring.take_sequences(),
         }
     }
 
-    /// The tokens of a single text, prompt included.
-    pub(super) fn single_ids(&self) -> Option<&[u32]> {
+    /// The tokens after a prompt of some tokens that can be kept for later prompts: those of a single text.
+    pub(super) fn kept_tokens(&self, prompt_len: usize) -> Option<&[u32]> {
         match self {
-            Self::Sampled(texts) if texts.len() == 1 => texts.first().map(|(_, text)| text.ids()),
-            _ => None,
+            Self::Sampled(texts) => match texts.as_slice() {
+                [(_, text)] => text.ids().get(prompt_len..),
+                _ => None,
+            },
+            Self::Beams(..) => None,
+            Self::Scored(_) => Some(&[]),
+        }
+    }
+
+    /// The log-probabilities of given answers.
+    pub(super) fn scores(&self) -> Result<Vec<f64>, Error> {
+        match self {
+            Self::Scored(scoring) => scoring.scores(),
+            Self::Sampled(_) | Self::Beams(..) => Ok(Vec::new()),
         }
     }
 
@@ -197,6 +243,7 @@ impl Texts {
                 Ok(texts.into_iter().map(generation).collect())
             }
             Self::Beams(_, search) => search.into_generations(loaded, cached_tokens, timings),
+            Self::Scored(_) => Ok(Vec::new()),
         }
     }
 }

@@ -168,9 +168,16 @@ impl Group {
         Ok(())
     }
 
-    /// The next input token of each growing sequence.
-    pub(super) fn next_tokens(&self) -> Vec<(SequenceId, u32)> {
-        if self.phase == Phase::Decode { self.request.texts.next_tokens() } else { Vec::new() }
+    /// Selects what runs in the next step, about `budget` tokens of given answers.
+    pub(super) fn schedule(&mut self, budget: usize, sequences: &mut Sequences) {
+        if self.phase == Phase::Decode {
+            self.request.texts.schedule(budget, sequences);
+        }
+    }
+
+    /// The inputs of each growing sequence in the next step.
+    pub(super) fn next_inputs(&self) -> Vec<StepInput<'_>> {
+        if self.phase == Phase::Decode { self.request.texts.next_inputs() } else { Vec::new() }
     }
 
     /// Whether the next tokens are always the argmax of the logits.
@@ -209,9 +216,13 @@ impl Group {
         }
         self.release(sequences, true);
         let Request { prompt, texts, updates, .. } = self.request;
-        let generations = texts.into_generations(loaded, self.cached_tokens, self.timings);
-        let update = match generations {
-            Ok(generations) => Update::Finished(Box::new(Answer { generations, features: prompt.into_features() })),
+        let (cached_tokens, timings) = (self.cached_tokens, self.timings);
+        let answer = texts.scores().and_then(|scores| {
+            let generations = texts.into_generations(loaded, cached_tokens, timings)?;
+            Ok(Answer { generations, scores, cached_tokens, timings, features: prompt.into_features() })
+        });
+        let update = match answer {
+            Ok(answer) => Update::Finished(Box::new(answer)),
             Err(error) => Update::Failed(error),
         };
         // A client that is gone needs no answer.
@@ -227,7 +238,7 @@ impl Group {
     /// Removes the sequences; with `keep`, tokens of a prompt or a single text are kept for later prompts.
     fn release(&mut self, sequences: &mut Sequences, keep: bool) {
         let keep = keep && self.request.reuses_cache;
-        let generated = self.request.texts.single_ids().map(|ids| ids[self.keys.len()..].to_vec());
+        let generated = self.request.texts.kept_tokens(self.keys.len()).map(<[u32]>::to_vec);
         for id in self.request.texts.take_sequences().into_iter().chain(self.sequence.take()) {
             match &generated {
                 Some(generated) if keep => {

@@ -9,6 +9,7 @@ mod encoder;
 mod group;
 mod prompt;
 mod request;
+mod scoring;
 mod stats;
 mod ticket;
 mod worker;
@@ -16,6 +17,7 @@ mod worker;
 pub(crate) use answer::{Answer, Texts};
 pub(crate) use prompt::Prompt;
 pub(crate) use request::{Request, Terms};
+pub(crate) use scoring::{Candidates, Scoring};
 pub use stats::EngineStats;
 pub(crate) use ticket::{Ticket, Update};
 

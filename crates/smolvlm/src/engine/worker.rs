@@ -9,7 +9,7 @@ use crate::device::{panic_error, panic_message};
 use crate::estimate::cache_bytes;
 use crate::smolvlm::Loaded;
 use crate::{Error, FinishReason};
-use smolvlm_model::{SequenceId, Sequences, StepInput};
+use smolvlm_model::{Sequences, StepInput};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 const CHUNK_ALONE: usize = 1024;
 /// Prompt tokens per step beside other requests, so that they do not wait long.
 const CHUNK_BESIDE_OTHERS: usize = 128;
+/// Tokens of given answers per step when nothing else runs: each may need a row of logits.
+const SCORED_ALONE: usize = 256;
 /// Smallest share of a request in these.
 const MIN_CHUNK: usize = 32;
 
@@ -158,24 +160,30 @@ impl Worker {
     /// One step of the text model: the next tokens of all growing texts, and chunks of prompts.
     fn step(&mut self) -> Result<(), Error> {
         let network = &self.loaded.network;
-        let next: Vec<Vec<(SequenceId, u32)>> = self.groups.iter().map(Group::next_tokens).collect();
         let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();
-        let decoding: Vec<(SequenceId, u32)> = next.concat();
-        self.stats.decode_steps += u64::from(!decoding.is_empty());
-        self.stats.decode_tokens += decoding.len() as u64;
+        let budget = if self.groups.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
+        self.groups.iter_mut().for_each(|group| group.schedule(budget, &mut self.sequences));
+        let next: Vec<Vec<StepInput<'_>>> = self.groups.iter().map(Group::next_inputs).collect();
+        let counts: Vec<usize> = next.iter().map(Vec::len).collect();
+        let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
+        let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
+        self.stats.decode_steps += u64::from(!inputs.is_empty());
+        self.stats.decode_tokens += inputs.len() as u64;
         if prompts == 0 {
-            if decoding.is_empty() {
+            if inputs.is_empty() {
                 return Ok(());
             }
             // On a GPU, greedy sampling needs only the argmax on the host.
             let greedy = self.groups.iter().filter(|group| group.phase == Phase::Decode).all(Group::is_greedy);
             if !self.loaded.device.device.is_cpu() && greedy {
-                let found = network.step_argmax(&mut self.sequences, &decoding)?;
-                self.push(&next, &found);
+                let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
+                let found = network.step_argmax(&mut self.sequences, &tokens.collect::<Vec<_>>())?;
+                drop(inputs);
+                self.push(&counts, &found);
                 return Ok(());
             }
         }
-        let budget = if decoding.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
+        let budget = if inputs.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
         let share = (budget / prompts.max(1)).max(MIN_CHUNK);
         let chunks: Vec<Option<StepInput<'_>>> = self.groups.iter().map(|group| group.chunk(share)).collect();
         let lengths: Vec<Option<(usize, bool)>> = chunks
@@ -184,18 +192,15 @@ impl Worker {
                 chunk.as_ref().map(|chunk| (chunk.tokens.len(), chunk.logits != smolvlm_model::KeepLogits::None))
             })
             .collect();
-        let mut inputs: Vec<StepInput<'_>> =
-            decoding.iter().map(|(id, token)| StepInput::text(*id, std::slice::from_ref(token))).collect();
         inputs.extend(chunks.into_iter().flatten());
         let mut logits = network.step(&mut self.sequences, &inputs)?;
         drop(inputs);
         let vocabulary = self.loaded.config.text.vocab_size;
-        let (decoded, prefilled) = logits.split_at_mut(decoding.len() * vocabulary);
+        let (decoded, prefilled) = logits.split_at_mut(rows.iter().sum::<usize>() * vocabulary);
         let (mut decoded, mut prefilled) = (decoded, prefilled.chunks_exact(vocabulary));
         self.select(|index, group, sequences| {
-            let rows = next[index].len();
-            if rows > 0 {
-                let (own, rest) = std::mem::take(&mut decoded).split_at_mut(rows * vocabulary);
+            if counts[index] > 0 {
+                let (own, rest) = std::mem::take(&mut decoded).split_at_mut(rows[index] * vocabulary);
                 decoded = rest;
                 return group.decoded(|texts| texts.advance(own, sequences));
             }
@@ -211,14 +216,13 @@ impl Worker {
     }
 
     /// Appends argmax tokens to greedy texts.
-    fn push(&mut self, next: &[Vec<(SequenceId, u32)>], mut found: &[(u32, f32)]) {
+    fn push(&mut self, counts: &[usize], mut found: &[(u32, f32)]) {
         let vocabulary = self.loaded.config.text.vocab_size;
         self.select(|index, group, sequences| {
-            let rows = next[index].len();
-            if rows == 0 {
+            if counts[index] == 0 {
                 return Ok(());
             }
-            let (own, rest) = found.split_at(rows);
+            let (own, rest) = found.split_at(counts[index]);
             found = rest;
             group.decoded(|texts| texts.push(own, vocabulary, sequences))
         });

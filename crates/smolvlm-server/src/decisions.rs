@@ -1,0 +1,120 @@
+//! `POST /v1/decisions`: questions about one conversation, answered with the probabilities of their known answers.
+
+use crate::answer::usage::Totals;
+use crate::backend::Outcome;
+use crate::error::ApiError;
+use crate::request::body::Admitted;
+use crate::request::fields::Fields;
+use crate::request::messages;
+use crate::state::{App, Shared, unix_time};
+use axum::Json;
+use axum::extract::State;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use smolvlm::{Calibration, Cancel, Conversation, DecideOptions, Decisions, Error, ErrorKind, FinishReason, Question};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A request for decisions.
+struct DecisionRequest {
+    conversation: Conversation,
+    questions: Vec<Question>,
+    calibration: Calibration,
+}
+
+pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Result<Json<Value>, ApiError> {
+    let Admitted { model, body, place, arrival } = admitted;
+    let request = DecisionRequest::parse(&body, &app)?;
+    drop(body);
+    let deadline = arrival + app.config.request_timeout;
+    let slot = place.slot(deadline).await?;
+    app.metrics.queue.record(arrival.elapsed().as_secs_f64());
+    let cancel = CancelOnDrop(Cancel::new());
+    let options = DecideOptions { calibration: request.calibration, cancel: cancel.0.clone() };
+    let worker = Arc::clone(&model);
+    let work = tokio::task::spawn_blocking(move || {
+        let answers = worker.smolvlm.decide(request.conversation, &request.questions, &options);
+        // Free only now, even if nobody waits any more.
+        drop(slot);
+        answers
+    });
+    let answers = until(&app, deadline, work).await?;
+    let totals = record(&app, &answers);
+    Ok(Json(json!({
+        "id": app.new_id("decide"),
+        "object": "decisions",
+        "created": unix_time(),
+        "model": app.config.model_name,
+        "decisions": answers.decisions,
+        "usage": totals.usage(),
+        "timings": totals.timings(),
+    })))
+}
+
+impl DecisionRequest {
+    fn parse(body: &[u8], app: &App) -> Result<Self, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let questions: Vec<&RawValue> = fields.require("questions", "a list of questions")?;
+        if questions.is_empty() {
+            return Err(fields.invalid("questions", "must not be empty"));
+        }
+        let question = |(index, json): (usize, &RawValue)| {
+            serde_json::from_str(json.get())
+                .map_err(|error| ApiError::param(&format!("questions[{index}]"), format!("is invalid: {error}")))
+        };
+        let questions: Vec<Question> = questions.into_iter().enumerate().map(question).collect::<Result<_, _>>()?;
+        Question::validate(&questions)?;
+        let temperatures = "an object with the temperatures yes_no, choice and number";
+        let calibration: Calibration = fields.take("calibration", temperatures)?.unwrap_or_default();
+        calibration.validate()?;
+        let conversation = messages::parse(fields.raw("messages"), app)?;
+        Ok(Self { conversation, questions, calibration })
+    }
+}
+
+/// Cancels when the request is done, or its client has gone.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Waits for the answers until the deadline, or until the server stops.
+async fn until(
+    app: &App,
+    deadline: Instant,
+    work: tokio::task::JoinHandle<Result<Decisions, Error>>,
+) -> Result<Decisions, ApiError> {
+    let mut abort = app.abort.subscribe();
+    let answers = tokio::select! {
+        answers = work => answers.map_err(|_| ApiError::internal("a worker panicked"))?,
+        () = tokio::time::sleep_until(deadline) => return Err(ApiError::timed_out()),
+        _ = abort.wait_for(|&abort| abort) => return Err(ApiError::timed_out()),
+    };
+    answers.map_err(|error| {
+        let error = if error.kind() == ErrorKind::Cancelled { ApiError::timed_out() } else { error.into() };
+        if let Some(cause) = &error.cause {
+            app.config.log.line(cause);
+        }
+        error
+    })
+}
+
+/// Counts the answers as one request.
+fn record(app: &App, answers: &Decisions) -> Totals {
+    let outcome = Outcome {
+        token_ids: Vec::new(),
+        logprobs: Vec::new(),
+        finish_reason: FinishReason::Eos,
+        prompt_tokens: answers.prompt_tokens,
+        cached_tokens: answers.cached_tokens,
+        image_tokens: answers.image_tokens,
+        timings: answers.timings,
+    };
+    app.metrics.record(&outcome, "stop");
+    let mut totals = Totals::default();
+    totals.add(&outcome);
+    totals
+}
