@@ -7,6 +7,7 @@ use smolvlm_config::without_byte_order_mark;
 use smolvlm_video::Ratio;
 
 use crate::error::{Error, Position, Problem};
+use crate::media_options::MediaOptions;
 use crate::message::{Content, Conversation, Message};
 use crate::policy::MediaPolicy;
 use crate::source::{FrameList, ImageSource, VideoSource};
@@ -16,6 +17,9 @@ const SOURCE_KEYS: [&str; 4] = ["url", "path", "base64", "bytes"];
 
 /// Keys of an image item's data: those of the reference (transformers 5.24.0, processing_utils.py) and OpenAI's.
 const IMAGE_KEYS: [&str; 6] = ["image", "image_url", "url", "path", "base64", "bytes"];
+
+/// Types of image items: the reference's, and OpenAI's of its two interfaces.
+const IMAGE_TYPES: [&str; 3] = ["image", "image_url", "input_image"];
 
 /// Keys of a video item's data.
 const VIDEO_KEYS: [&str; 6] = ["video", "video_url", "url", "path", "base64", "bytes"];
@@ -29,7 +33,8 @@ impl Conversation {
     /// - `{"type": "video", "video" | "url" | "path" | "base64" | "bytes": ..}` with an optional `"fps"`; `video` (or
     ///   `path`, ...) may be a list of frame images instead of a string;
     /// - OpenAI's `image_url`, `video_url`, `input_text`, `input_image` and `input_video`, with the URL as a string or
-    ///   as an object with the key `url`.
+    ///   as an object with the key `url`. OpenAI's `detail` is that of all images of a message, the highest if they
+    ///   differ: `low` is one tile, `high` and `original` split images, `auto` is as configured.
     ///
     /// Keys with null values are treated as absent. Unknown keys of an item are ignored; unknown keys of a message are
     /// passed to the chat template.
@@ -119,9 +124,40 @@ fn message(value: Value, at: Position) -> Result<Message, Error> {
         Some(other) => return Err(at.error(Problem::ContentNotList { found: json_type(&other) })),
         None => return Err(at.error(Problem::MissingContent)),
     };
+    let details = items.iter().enumerate().map(|(index, value)| detail(value, at.item(index)));
+    let details: Vec<Option<Detail>> = details.collect::<Result<_, _>>()?;
+    let image_splitting = match details.into_iter().flatten().max() {
+        Some(Detail::Low) => Some(false),
+        Some(Detail::High) => Some(true),
+        Some(Detail::Auto) | None => None,
+    };
+    let media_options = MediaOptions { image_splitting, ..MediaOptions::default() };
     let items = items.into_iter().enumerate();
     let content = items.map(|(index, value)| content(value, at.item(index)));
-    Ok(Message { content: content.collect::<Result<_, _>>()?, extra: object, ..Message::new(role) })
+    Ok(Message { content: content.collect::<Result<_, _>>()?, media_options, extra: object, ..Message::new(role) })
+}
+
+/// OpenAI's `detail` of an image, in ascending order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Detail {
+    Low,
+    Auto,
+    High,
+}
+
+/// The detail of an item; none for text and videos.
+fn detail(item: &Value, at: Position) -> Result<Option<Detail>, Error> {
+    let kind = item.get("type").and_then(Value::as_str);
+    if !kind.is_some_and(|kind| IMAGE_TYPES.contains(&kind)) {
+        return Ok(None);
+    }
+    let given = item.get("image_url").and_then(|url| url.get("detail")).or_else(|| item.get("detail"));
+    match given.filter(|value| !value.is_null()).map(Value::as_str) {
+        None | Some(Some("auto")) => Ok(Some(Detail::Auto)),
+        Some(Some("low")) => Ok(Some(Detail::Low)),
+        Some(Some("high" | "original")) => Ok(Some(Detail::High)),
+        _ => Err(at.error(Problem::InvalidDetail)),
+    }
 }
 
 fn content(value: Value, at: Position) -> Result<Content, Error> {
@@ -139,7 +175,7 @@ fn content(value: Value, at: Position) -> Result<Content, Error> {
             Some(other) => Err(at.error(Problem::NotString { key: "text", found: json_type(&other) })),
             None => Err(at.error(Problem::MissingText)),
         },
-        Some("image" | "image_url" | "input_image") => image(object, at).map(Content::Image),
+        Some(kind) if IMAGE_TYPES.contains(&kind) => image(object, at).map(Content::Image),
         Some("video" | "video_url" | "input_video") => video(object, at).map(Content::Video),
         Some(other) => Err(at.error(Problem::UnknownType { found: other.to_owned() })),
         None => Err(at.error(Problem::NotString { key: "type", found: json_type(&item_type) })),

@@ -10,7 +10,7 @@ use crate::media::Opener;
 use crate::message::{Content, Conversation, Message};
 use crate::plan::MediaPlan;
 use crate::prepare::Planned;
-use crate::process::{Item, Source};
+use crate::process::Item;
 use crate::processor::Processor;
 use crate::prompt::Prompt;
 use crate::source::{ImageSource, VideoSource, scheme};
@@ -71,11 +71,11 @@ impl Processor {
             let indices: Vec<usize> = kept_messages(conversation, start).collect();
             let is_kept = |message: usize| message >= start || message < leading_system_messages(conversation);
             for (message, item, content) in conversation.items().filter(|&(message, ..)| is_kept(message)) {
-                if let Some(source) = Source::of(content)
+                let owner = conversation.messages.get(message);
+                if let Some(medium) = owner.and_then(|owner| Item::of(owner, content, at.message(message).item(item)))
                     && !opened.contains_key(&(message, item))
                 {
-                    let item_at = at.message(message).item(item);
-                    opened.insert((message, item), self.open_planned(Item { at: item_at, source }, opener)?);
+                    opened.insert((message, item), self.open_planned(medium, opener)?);
                 }
             }
             let kept = Conversation::new(indices.iter().filter_map(|&index| light.messages.get(index).cloned()));
@@ -165,7 +165,8 @@ fn without_data(message: &Message) -> Message {
         Content::Video(_) => video_data(),
     });
     let (role, is_string) = (message.role.clone(), message.is_string);
-    Message { role, is_string, content: content.collect(), extra: message.extra.clone() }
+    let (media_options, extra) = (message.media_options, message.extra.clone());
+    Message { role, is_string, content: content.collect(), media_options, extra }
 }
 
 fn image_data() -> Content {

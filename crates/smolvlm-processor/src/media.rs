@@ -15,6 +15,7 @@ use crate::inline::{base64, data_url, image_in_path};
 use crate::jpeg_header;
 use crate::limits::ProcessorLimits;
 use crate::media_kind::{kind_of_bytes, media_kind};
+use crate::media_options::MediaOptions;
 use crate::message::Content;
 use crate::plan::{Media, MediaPlan};
 use crate::policy::MediaPolicy;
@@ -236,32 +237,32 @@ impl<'a> Opener<'a> {
 
 impl Opened<'_> {
     /// The plan of the medium, computed from its header.
-    pub(crate) fn plan(&self, processor: &Processor, at: Position) -> Result<MediaPlan, Error> {
+    pub(crate) fn plan(&self, processor: &Processor, options: MediaOptions, at: Position) -> Result<MediaPlan, Error> {
         match self {
             Self::Known(plan) => Ok((*plan).clone()),
             Self::Image(file) => {
                 let (height, width) = file.dimensions(processor.limits(), at)?;
-                let plan = TilePlan::new(height, width, processor.image_processor().config());
+                let plan = TilePlan::new(height, width, processor.images_with(options, at)?.config());
                 Ok(MediaPlan::Image(plan.map_err(|error| Error::Image { at, source: error.into() })?.grid))
             }
             Self::Video { frames, names_files } => {
-                let plan = processor.video_processor().plan(frames.as_ref());
+                let plan = processor.videos_with(options, at)?.plan(frames.as_ref());
                 plan.map(MediaPlan::Video).map_err(|source| video_error(source, *names_files, at))
             }
         }
     }
 
     /// Decodes and preprocesses the medium.
-    pub(crate) fn load(self, processor: &Processor, at: Position) -> Result<Media, Error> {
+    pub(crate) fn load(self, processor: &Processor, options: MediaOptions, at: Position) -> Result<Media, Error> {
         match self {
             Self::Known(plan) => Ok(Media::Precomputed(plan.clone())),
             Self::Image(file) => {
                 let image = file.decode(processor.limits(), at)?;
-                let tiles = processor.image_processor().process(&image);
+                let tiles = processor.images_with(options, at)?.process(&image);
                 tiles.map(Media::Image).map_err(|source| Error::Image { at, source })
             }
             Self::Video { mut frames, names_files } => {
-                let tiles = processor.video_processor().process(frames.as_mut());
+                let tiles = processor.videos_with(options, at)?.process(frames.as_mut());
                 tiles.map(Media::Video).map_err(|source| video_error(source, names_files, at))
             }
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::media_options::MediaOptions;
 use crate::plan::MediaPlan;
 use crate::source::{ImageSource, VideoSource};
 
@@ -23,6 +24,8 @@ pub struct Message {
     /// Whether `content`, a single text, was given as a plain string. A chat template that prints strings gets the
     /// string; other templates get a list of items, as they do for any other content.
     pub is_string: bool,
+    /// Preprocessing of its images and videos.
+    pub media_options: MediaOptions,
     /// Additional keys of the message for the chat template (`name`, `tool_calls`, ...). SmolVLM's template uses none.
     pub extra: Map<String, Value>,
 }
@@ -30,7 +33,13 @@ pub struct Message {
 impl Message {
     /// An empty message with the given role.
     pub fn new(role: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Vec::new(), is_string: false, extra: Map::new() }
+        Self {
+            role: role.into(),
+            content: Vec::new(),
+            is_string: false,
+            media_options: MediaOptions::default(),
+            extra: Map::new(),
+        }
     }
 
     /// An empty message of role `user`.
@@ -76,6 +85,19 @@ impl Message {
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.content.push(Content::Text(text.into()));
+        self
+    }
+
+    /// Sets the preprocessing of all its images and videos.
+    ///
+    /// ```
+    /// use smolvlm_processor::{MediaOptions, Message};
+    /// let overview = MediaOptions::default().image_splitting(false);
+    /// let message = Message::user().image("photo.jpg").text("Is it day or night?").media_options(overview);
+    /// ```
+    #[must_use]
+    pub fn media_options(mut self, options: MediaOptions) -> Self {
+        self.media_options = options;
         self
     }
 

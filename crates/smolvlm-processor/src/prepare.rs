@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Position};
 use crate::estimate::Estimate;
 use crate::media::{Opened, Opener};
+use crate::media_options::MediaOptions;
 use crate::message::Conversation;
 use crate::plan::{Media, MediaPlan};
 use crate::process::Item;
@@ -47,6 +48,7 @@ pub(crate) struct PreparedRow<'a> {
 /// An opened medium and its plan.
 pub(crate) struct Planned<'a> {
     pub at: Position,
+    pub options: MediaOptions,
     pub opened: Opened<'a>,
     pub plan: MediaPlan,
 }
@@ -130,10 +132,10 @@ impl Processor {
 
     /// Opens a medium and computes its plan.
     pub(crate) fn open_planned<'a>(&self, item: Item<'a>, opener: &mut Opener<'_>) -> Result<Planned<'a>, Error> {
-        let at = item.at;
-        let opened = opener.open(item.source, at)?;
-        let plan = opened.plan(self, at)?;
-        Ok(Planned { at, opened, plan })
+        let Item { at, source, options } = item;
+        let opened = opener.open(source, at)?;
+        let plan = opened.plan(self, options, at)?;
+        Ok(Planned { at, options, opened, plan })
     }
 
     /// Adds the tiles of one medium to the tile count of the batch; an error if the limit is exceeded.
@@ -176,8 +178,8 @@ impl Prepared<'_> {
         let mut is_as_planned = true;
         for row in &mut self.rows {
             let mut loaded = Vec::with_capacity(row.media.len());
-            for Planned { at, opened, plan } in row.media.drain(..) {
-                let medium = opened.load(processor, at)?;
+            for Planned { at, options, opened, plan } in row.media.drain(..) {
+                let medium = opened.load(processor, options, at)?;
                 is_as_planned &= medium.plan() == plan;
                 loaded.push(medium);
             }

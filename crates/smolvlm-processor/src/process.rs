@@ -3,7 +3,8 @@
 use crate::batch::Batch;
 use crate::error::{Error, Position};
 use crate::expand::{Kind, Placeholders, check_counts};
-use crate::message::{Content, Conversation};
+use crate::media_options::MediaOptions;
+use crate::message::{Content, Conversation, Message};
 use crate::plan::MediaPlan;
 use crate::processor::Processor;
 use crate::prompt::Prompt;
@@ -15,6 +16,14 @@ use crate::template::RenderOptions;
 pub(crate) struct Item<'c> {
     pub at: Position,
     pub source: Source<'c>,
+    pub options: MediaOptions,
+}
+
+impl<'c> Item<'c> {
+    /// None for text.
+    pub(crate) fn of(message: &'c Message, content: &'c Content, at: Position) -> Option<Self> {
+        Some(Self { at, source: Source::of(content)?, options: message.media_options })
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -25,8 +34,7 @@ pub(crate) enum Source<'c> {
 }
 
 impl<'c> Source<'c> {
-    /// None for text.
-    pub(crate) fn of(content: &'c Content) -> Option<Self> {
+    fn of(content: &'c Content) -> Option<Self> {
         match content {
             Content::Image(source) => Some(Self::Image(source)),
             Content::Video(source) => Some(Self::Video(source)),
@@ -58,10 +66,10 @@ impl Processor {
         at: Position,
     ) -> Result<Vec<Item<'c>>, Error> {
         let (mut images, mut videos) = (Vec::new(), Vec::new());
-        for (message, item, content) in conversation.items() {
-            let at = at.message(message).item(item);
-            let Some(source) = Source::of(content) else { continue };
-            if content.is_video() { &mut videos } else { &mut images }.push(Item { at, source });
+        for (index, item, content) in conversation.items() {
+            let Some(message) = conversation.messages.get(index) else { continue };
+            let Some(item) = Item::of(message, content, at.message(index).item(item)) else { continue };
+            if content.is_video() { &mut videos } else { &mut images }.push(item);
         }
         let placeholders = Placeholders::find(prompt, self.special_tokens(), !videos.is_empty());
         check_counts(&placeholders, images.len(), videos.len(), row, |kind| {

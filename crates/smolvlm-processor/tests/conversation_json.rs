@@ -218,3 +218,29 @@ fn builder_and_json_give_the_same_conversation() {
         other => panic!("{other:?}"),
     }
 }
+
+/// OpenAI's `detail` is that of all images of a message; the highest counts.
+#[test]
+fn detail_decides_whether_images_are_split() {
+    let splitting = |items: &str| {
+        let conversation = Conversation::from_json(&format!(r#"[{{"role": "user", "content": [{items}]}}]"#));
+        conversation.map(|conversation| conversation.messages[0].media_options.image_splitting)
+    };
+    let low = r#"{"type": "image_url", "image_url": {"url": "https://h/a", "detail": "low"}}"#;
+    let auto = r#"{"type": "image_url", "image_url": {"url": "https://h/a", "detail": "auto"}}"#;
+    let high = r#"{"type": "input_image", "image_url": "https://h/a", "detail": "high"}"#;
+    let none = r#"{"type": "image", "url": "https://h/a"}"#;
+    let text = r#"{"type": "text", "text": "a"}"#;
+    for (items, expected) in [
+        (vec![low, text], Some(false)),
+        (vec![low, low], Some(false)),
+        (vec![low, auto], None),
+        (vec![none, low], None),
+        (vec![low, high, auto], Some(true)),
+        (vec![text], None),
+    ] {
+        assert_eq!(splitting(&items.join(",")).unwrap(), expected, "{items:?}");
+    }
+    let error = splitting(&low.replace("low", "much")).unwrap_err().to_string();
+    assert!(error.contains("low, high, original or auto"), "{error}");
+}

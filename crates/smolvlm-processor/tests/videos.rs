@@ -5,7 +5,7 @@ mod common;
 use common::{Random, SEQ, config, processor, tokenizer};
 use smolvlm_config::{PixelConfig, ResizePolicy, Size, VideoProcessorConfig};
 use smolvlm_processor::{
-    Conversation, Error, FrameList, ImageSource, Media, MediaPlan, Message, Processor, ProcessorConfig,
+    Conversation, Error, FrameList, ImageSource, Media, MediaOptions, MediaPlan, Message, Processor, ProcessorConfig,
     RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoPromptStyle, VideoSource,
 };
 
@@ -54,6 +54,35 @@ fn images_and_videos_keep_their_order() {
     assert_eq!(prompt.matches("<image>").count(), (3 + 5 + 2 + 5) * SEQ);
     // Batches with both images and videos are laid out by row.
     assert_eq!(batch.pixel_values().unwrap().shape, [1, 15, 3, 16, 16]);
+}
+
+/// Each message has its own options; estimates and truncation use them, too.
+#[test]
+fn messages_have_options_of_their_own() {
+    let processor = with_videos();
+    let overview = MediaOptions::default().image_splitting(false).video_frames(2);
+    let small = MediaOptions::default().longest_edge(32).video_fps(2.0);
+    let media = |message: Message| message.image(image(64, 64)).video(video(24, Some(8))).text("a");
+    let conversation = Conversation::from([
+        media(Message::user()).media_options(overview),
+        Message::assistant().text("b"),
+        media(Message::user()).media_options(small),
+        Message::assistant().text("c"),
+        media(Message::user()),
+    ]);
+    let tiles = |media: &[Media]| media.iter().map(Media::tiles).collect::<Vec<usize>>();
+    let batch = processor.process(std::slice::from_ref(&conversation), &RenderOptions::answer()).unwrap();
+    assert_eq!(tiles(&batch.media[0]), [1, 2, 5, 6, 17, 3]);
+    let estimate = processor.estimate(&conversation, &RenderOptions::answer()).unwrap();
+    assert_eq!((estimate.tiles, estimate.prompt_tokens), (34, batch.len));
+    let room = batch.len - 1;
+    let fitted = processor.prepare_fitting(&[conversation], &RenderOptions::answer(), room).unwrap().load().unwrap();
+    assert_eq!(tiles(&fitted.media[0]), [5, 6, 17, 3]);
+
+    let fails =
+        |options| processor.process(&[media(Message::user()).media_options(options).into()], &RenderOptions::answer());
+    assert!(matches!(fails(MediaOptions::default().longest_edge(0)), Err(Error::Image { .. })));
+    assert!(matches!(fails(MediaOptions::default().video_fps(f64::NAN)), Err(Error::Video { .. })));
 }
 
 #[test]

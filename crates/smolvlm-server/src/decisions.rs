@@ -67,7 +67,7 @@ impl DecisionRequest {
         let temperatures = "an object with the temperatures yes_no, choice and number";
         let calibration: Calibration = fields.take("calibration", temperatures)?.unwrap_or_default();
         calibration.validate()?;
-        let conversation = messages::parse(fields.raw("messages"), app)?;
+        let conversation = messages::parse(&mut fields, app)?;
         Ok(Self { conversation, questions, calibration })
     }
 }

@@ -93,8 +93,8 @@ pub use open_checkpoint::quantize;
 pub use open_checkpoint::{Checkpoint, write_random_checkpoint};
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaPolicy, MediaScheme,
-    Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
+    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaOptions, MediaPolicy,
+    MediaScheme, Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use prompt::Prompt;

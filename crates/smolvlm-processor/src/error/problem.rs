@@ -77,6 +77,9 @@ pub enum Problem {
     /// `fps` is not a positive number.
     #[error("\"fps\" must be a positive number of frames per second")]
     InvalidFps,
+    /// `detail` is not one of OpenAI's words.
+    #[error("\"detail\" must be low, high, original or auto")]
+    InvalidDetail,
     /// An item has more than one source.
     #[error("the item gives both {first:?} and {second:?}; give one")]
     SeveralSources {

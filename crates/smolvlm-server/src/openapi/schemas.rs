@@ -77,6 +77,7 @@ pub(super) fn all() -> Value {
             },
             "tools": {"type": ["array", "null"], "maxItems": 0},
             "tool_choice": {"enum": ["none", "auto", null]},
+            "mm_processor_kwargs": reference("MediaOptions"),
             "add_generation_prompt": flag,
             "continue_final_message": flag,
         }))),
@@ -88,6 +89,7 @@ pub(super) fn all() -> Value {
         }))),
         "DecisionRequest": object(&["messages", "questions"], json!({
             "messages": messages,
+            "mm_processor_kwargs": reference("MediaOptions"),
             "questions": {"type": "array", "minItems": 1, "maxItems": 256, "items": reference("Question")},
             "calibration": {"type": ["object", "null"], "properties": {
                 "yes_no": temperature(),
@@ -106,8 +108,19 @@ pub(super) fn all() -> Value {
                 "step": {"type": "number", "exclusiveMinimum": 0},
             })),
         ]},
+        "MediaOptions": {"type": ["object", "null"], "additionalProperties": false, "properties": {
+            "do_image_splitting": flag,
+            "size": {
+                "type": ["object", "null"],
+                "additionalProperties": false,
+                "properties": {"longest_edge": range(&number::LONGEST_EDGE)},
+            },
+            "fps": range(&number::FPS),
+            "num_frames": range(&number::NUM_FRAMES),
+        }},
         "MessagesRequest": object(&["messages"], json!({
             "messages": messages,
+            "mm_processor_kwargs": reference("MediaOptions"),
             "add_generation_prompt": flag,
             "continue_final_message": flag,
         })),
@@ -211,7 +224,7 @@ fn stop() -> Value {
 
 fn url() -> Value {
     let url = json!({"type": "string", "minLength": 1});
-    let detail = json!({"type": "string"});
+    let detail = json!({"enum": ["low", "high", "original", "auto", null]});
     json!({"anyOf": [url, object(&["url"], json!({"url": url, "detail": detail}))]})
 }
 

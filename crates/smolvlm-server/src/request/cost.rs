@@ -3,6 +3,7 @@
 use crate::generation::Job;
 use crate::state::Model;
 use smolvlm::config::{ImageProcessorConfig, Size};
+use smolvlm::processor::MediaOptions;
 use smolvlm::{Content, Prompt, VideoSource};
 
 /// Bytes of text per token, on average.
@@ -23,9 +24,11 @@ pub(crate) fn tokens(job: &Job, model: &Model) -> usize {
 fn prompt_tokens(prompt: &Prompt, model: &Model) -> usize {
     let processor = model.smolvlm.processor();
     let tile = processor.config().image_seq_len;
-    let content = |content: &Content| match content {
+    let content = |content: &Content, options: MediaOptions| match content {
         Content::Text(text) => text.len().div_ceil(TOKEN_BYTES),
-        Content::Image(_) => tile.saturating_mul(max_tiles(processor.image_processor().config())),
+        Content::Image(_) => {
+            tile.saturating_mul(max_tiles(&options.image_config(processor.image_processor().config())))
+        }
         Content::Video(VideoSource::Frames(list)) => tile.saturating_mul(list.images.len()),
         // The number of frames is unknown.
         _ => usize::MAX,
@@ -34,8 +37,11 @@ fn prompt_tokens(prompt: &Prompt, model: &Model) -> usize {
         Prompt::Text(text) => text.len().div_ceil(TOKEN_BYTES),
         Prompt::Tokens(ids) => ids.len(),
         Prompt::Conversation(conversation, _) => {
-            let contents = conversation.messages.iter().flat_map(|message| &message.content);
-            contents.map(content).fold(0, usize::saturating_add)
+            let contents = conversation
+                .messages
+                .iter()
+                .flat_map(|message| message.content.iter().map(|item| content(item, message.media_options)));
+            contents.fold(0, usize::saturating_add)
         }
         _ => usize::MAX,
     }
@@ -43,10 +49,10 @@ fn prompt_tokens(prompt: &Prompt, model: &Model) -> usize {
 
 /// The number of tiles of a large square image.
 fn max_tiles(config: &ImageProcessorConfig) -> usize {
-    let edge = match config.size {
+    let edge = match config.pixels.size {
         Size::LongestEdge(edge) => edge,
         Size::Exact { height, width } => height.max(width),
     };
-    let tiles = edge.div_ceil(config.max_image_size.max(1)) as usize;
+    let tiles = edge.div_ceil(config.pixels.max_image_size.max(1)) as usize;
     if config.do_image_splitting && tiles > 1 { tiles * tiles + 1 } else { 1 }
 }

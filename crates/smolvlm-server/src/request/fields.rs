@@ -66,6 +66,11 @@ impl<'a> Fields<'a> {
         self.take(name, "true or false")
     }
 
+    /// The names of the fields that are left.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
+    }
+
     /// The error for an invalid field.
     pub(crate) fn invalid(&self, name: &str, problem: impl AsRef<str>) -> ApiError {
         ApiError::param(&format!("{}{name}", self.prefix), problem)

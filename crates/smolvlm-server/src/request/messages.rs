@@ -1,16 +1,19 @@
 //! The messages of chat requests.
 
 use crate::error::ApiError;
+use crate::request::fields::Fields;
+use crate::request::media_options;
 use crate::state::App;
-use serde_json::value::RawValue;
 use smolvlm::{Content, Conversation, VideoSource};
 
 /// Roles of messages. The template prints roles, so that others could imitate parts of a prompt.
 pub(crate) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// Parses messages in JSON, and checks them against the media policy without opening anything.
-pub(crate) fn parse(messages: Option<&RawValue>, app: &App) -> Result<Conversation, ApiError> {
-    let Some(messages) = messages else {
+/// Takes the messages of a request and how their media are processed, and checks them against the media policy without
+/// opening anything.
+pub(crate) fn parse(fields: &mut Fields<'_>, app: &App) -> Result<Conversation, ApiError> {
+    let options = media_options::parse(fields)?;
+    let Some(messages) = fields.raw("messages") else {
         return Err(ApiError::param("messages", "is missing; it must be a list of messages"));
     };
     let mut conversation = Conversation::from_json(messages.get())?;
@@ -21,6 +24,7 @@ pub(crate) fn parse(messages: Option<&RawValue>, app: &App) -> Result<Conversati
         }
         // Names and tool calls, which this model's template does not use.
         message.extra.clear();
+        message.media_options = message.media_options.or(options);
     }
     check(&conversation, app)?;
     Ok(conversation)

@@ -47,6 +47,11 @@ pub(crate) const FREQUENCY_PENALTY: Number = Number::float("frequency_penalty", 
 pub(crate) const PRESENCE_PENALTY: Number = Number::float("presence_penalty", -2.0, 2.0);
 pub(crate) const TOP_LOGPROBS: Number = Number::integer("top_logprobs", 0.0, 20.0);
 
+/// Arguments of the image and video processors. The edge is the reference's limit.
+pub(crate) const LONGEST_EDGE: Number = Number::integer("longest_edge", 1.0, 4096.0);
+pub(crate) const FPS: Number = Number::float("fps", 0.001, 1000.0);
+pub(crate) const NUM_FRAMES: Number = Number::integer("num_frames", 1.0, 1024.0);
+
 /// The log-probabilities of text completions.
 pub(crate) const LOGPROBS: Number = Number::integer("logprobs", 0.0, 20.0);
 

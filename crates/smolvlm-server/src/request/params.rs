@@ -225,7 +225,7 @@ pub(crate) fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError
             return Err(ApiError::unsupported(name, "is not supported by this server; leave it out"));
         }
     }
-    for name in ["mm_processor_kwargs", "chat_template", "chat_template_kwargs"] {
+    for name in ["chat_template", "chat_template_kwargs"] {
         let value: Option<Value> = fields.take(name, "an object")?;
         if value.is_some_and(|value| !value.as_object().is_some_and(serde_json::Map::is_empty)) {
             return Err(ApiError::unsupported(name, "cannot be set by requests; it is an option of the server"));

@@ -12,7 +12,7 @@ use smolvlm::{Conversation, Prompt};
 pub(crate) fn chat(fields: &mut Fields<'_>, app: &App) -> Result<(Conversation, RenderOptions), ApiError> {
     let answers = fields.flag("add_generation_prompt")?;
     let continues = fields.flag("continue_final_message")?.unwrap_or(false);
-    let conversation = messages::parse(fields.raw("messages"), app)?;
+    let conversation = messages::parse(fields, app)?;
     if !continues {
         let options = if answers == Some(false) { RenderOptions::plain() } else { RenderOptions::answer() };
         return Ok((conversation, options));

@@ -15,6 +15,7 @@ mod fetching;
 mod figures;
 mod llama;
 mod media;
+mod media_options;
 mod numbers;
 mod ollama;
 mod page;

@@ -72,7 +72,6 @@ async fn unsupported_features_are_named() {
         ("response_format", json!("text")),
         ("grammar", json!("root ::= \"a\"")),
         ("json_schema", json!({"type": "object"})),
-        ("mm_processor_kwargs", json!({"do_image_splitting": false})),
         ("chat_template", json!("{{ messages }}")),
         ("chat_template_kwargs", json!({"a": 1})),
     ] {
