@@ -111,7 +111,7 @@ for (const scheme of ["light", "dark"]) {
       assert.equal(await page.locator("#welcome").isVisible(), false);
 
       await question(page).fill("What colour is the star?");
-      await page.getByText(/^5 tiles · \d+ tokens · about .* to the first word/).waitFor();
+      await page.getByText(/^5 tiles · \d+ tokens · first word in [\d.]+ m?s/).waitFor();
       await question(page).press("Enter");
       assert.match(await answered(page, 2), /green/i);
       const [first, second] = requests.map((request) => request.messages);

@@ -46,7 +46,7 @@ export class Estimate {
     if (tokens > context) return `${found.join(" · ")} · too long: the model reads ${context} tokens`;
     // The server has measured earlier prompts, without what it reused.
     const share = Math.max(1, tokens - known) / tokens;
-    if (counts.seconds !== null) found.push(`about ${seconds(share * counts.seconds)} to the first word`);
+    if (counts.seconds !== null) found.push(`first word in ${seconds(share * counts.seconds)}`);
     return found.join(" · ");
   }
 }
