@@ -3,6 +3,7 @@
 mod arrows;
 mod check;
 mod clients;
+mod decide;
 mod decoders;
 mod demo;
 mod examples;
@@ -62,6 +63,8 @@ enum Task {
     },
     /// Ask a server with the bundled model through the Python packages of OpenAI and Ollama
     Clients,
+    /// Measure accuracy and calibration of decisions about 2,000 pictures of the demo's world
+    Decide,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),
         Task::Clients => clients::run(),
+        Task::Decide => decide::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),
