@@ -156,7 +156,8 @@ fn log_probabilities_are_those_of_generated_tokens() {
         assert_eq!(decision.kind, QuestionKind::Choice);
         let mut conversation = conversation;
         conversation.messages[0].content.push(Content::Text(question));
-        let params = SamplingParams { logprobs: Some(0), ..SamplingParams::greedy().max_new_tokens(16) };
+        let mut params = SamplingParams::greedy().max_new_tokens(16);
+        params.logprobs = Some(0);
         let generation = model.generate(conversation, params).unwrap();
         let best = decision.options.iter().max_by(|a, b| a.logprob.total_cmp(&b.logprob)).unwrap();
         assert_eq!(generation.text().trim_end_matches('.').to_lowercase(), best.option);

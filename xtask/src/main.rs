@@ -3,6 +3,7 @@
 mod arrows;
 mod check;
 mod clients;
+mod decide;
 mod decoders;
 mod demo;
 mod examples;
@@ -70,6 +71,8 @@ enum Task {
     LlamaSuite,
     /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
     Page,
+    /// Measure accuracy and calibration of decisions about 2,000 pictures of the demo's world
+    Decide,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Task::Clients => clients::run(),
         Task::LlamaSuite => llama_suite::run(),
         Task::Page => page::run(),
+        Task::Decide => decide::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(Calibration::load(&path).unwrap(), calibration);
         std::fs::write(&path, r#"{"choice": 2}"#).unwrap();
         assert_eq!(Calibration::load(&path).unwrap(), Calibration { choice: 2.0, ..Calibration::default() });
-        for text in ["", "[]", r#"{"choice": 0}"#, r#"{"choice": -1}"#, r#"{"choice": 1e9}"#, r#"{"coice": 1}"#] {
+        for text in ["", "1", r#"{"choice": 0}"#, r#"{"choice": -1}"#, r#"{"choice": 1e9}"#, r#"{"coice": 1}"#] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(Calibration::load(&path), Err(Error::Calibration { .. })), "{text}");
         }

@@ -20,11 +20,11 @@ fn picture(level: u8) -> Conversation {
 
 /// Short and long questions, answers that start with others, and one with several tokens.
 fn questions() -> Vec<Question> {
-    let numbers = ["1", "10", "100", "1000", "11", "2", "the number twenty-one", "the number twenty-two"];
+    let numbers = ["1", "10", "100", "11", "the number twenty-one", "the number twenty-two"];
     vec![
         Question::yes_no("Is there a dog?"),
         Question::choice("Which number is it?", numbers),
-        Question::integer("How many words does this have? ".repeat(40), 0..=30),
+        Question::integer("How many words does this have? ".repeat(40), 0..=11),
         Question::choice("One?", ["one and only"]),
     ]
 }
@@ -94,12 +94,16 @@ fn questions_do_not_change_each_other() {
 #[test]
 fn pages_of_the_conversation_are_kept() {
     let model = model(Dtype::F32);
-    let first = decide(&model, picture(30), &questions());
-    let second = decide(&model, picture(30), &questions());
+    let long = |level| {
+        let picture = Rgb::new(8, 8, vec![level; 192]).unwrap();
+        let text = "Answer in a few words. ".repeat(20);
+        Conversation::from(Message::user().text(&text).image(picture).text(&text))
+    };
+    let first = decide(&model, long(30), &questions());
+    let second = decide(&model, long(30), &questions());
     assert_eq!((first.cached_tokens, &first.decisions), (0, &second.decisions));
-    assert!(second.cached_tokens > 0 && second.timings.vision < first.timings.vision);
-    let other = decide(&model, picture(31), &questions());
-    assert!(other.cached_tokens < second.cached_tokens);
+    let other = decide(&model, long(31), &questions());
+    assert!(0 < other.cached_tokens && other.cached_tokens < second.cached_tokens, "{}", other.cached_tokens);
 }
 
 #[test]
