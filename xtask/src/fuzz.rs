@@ -45,6 +45,11 @@ pub struct Args {
     seconds: u32,
 }
 
+/// Runs all targets.
+pub fn run_all(seconds: u32) -> Result<(), String> {
+    run(&Args { targets: Vec::new(), seconds })
+}
+
 /// Builds all targets and runs the selected ones.
 pub fn run(args: &Args) -> Result<(), String> {
     let folder = target().join("fuzz");

@@ -47,7 +47,7 @@ enum Task {
     },
     /// Check format, spelling, dependencies between crates, packaging, clippy and rustdoc
     Check,
-    /// Run what CI runs: test, then check
+    /// Run what CI runs: test, check, and each fuzz target for 20 seconds
     Ci,
     /// Type-check every feature of the command and the library alone, which takes many builds of Burn
     Features,
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test { runner_args } => test::run(&runner_args),
         Task::Check => check::run(),
-        Task::Ci => test::run(&[]).and_then(|()| check::run()),
+        Task::Ci => test::run(&[]).and_then(|()| check::run()).and_then(|()| fuzz::run_all(20)),
         Task::Features => features::run(),
         Task::Golden { write } => golden::run(write),
         Task::Jpeg(args) => jpeg::run(&args),

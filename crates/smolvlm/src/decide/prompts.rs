@@ -29,7 +29,7 @@ impl Prompts {
         let conversations = std::slice::from_ref(&first);
         let prepare = || {
             let prepared = loaded.processor.prepare(conversations, &RenderOptions::answer())?;
-            model.admit(&prepared, &SamplingParams::greedy().max_new_tokens(1))?;
+            model.admit(&[prepared.prompt_tokens(0)], &SamplingParams::greedy().max_new_tokens(1))?;
             let mut batch = prepared.load()?;
             let media = std::mem::take(&mut batch.media).into_iter().next().unwrap_or_default();
             let plans: Vec<MediaPlan> = media.iter().map(|media| media.plan().clone()).collect();

@@ -106,7 +106,7 @@ impl Texts {
             }
             Self::Scored(scoring) => {
                 scoring.begin(prompt, logits)?;
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }
@@ -132,7 +132,7 @@ impl Texts {
             }
             Self::Scored(scoring) => {
                 scoring.advance(logits, sequences)?;
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }
@@ -196,7 +196,7 @@ impl Texts {
             }
             Self::Scored(scoring) => {
                 scoring.end();
-                Ok(None)
+                Ok(Delta::default())
             }
         }
     }
