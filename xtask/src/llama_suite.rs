@@ -32,7 +32,6 @@ const ROWS: &[&str] = &[
     "chat_completion.py::test_logprobs",
     "chat_completion.py::test_logprobs_stream",
     "chat_completion.py::test_logit_bias",
-    "chat_completion.py::test_chat_completions_multiple_choices",
     "chat_completion.py::test_chat_completions_token_count",
     "tokenize.py::test_tokenize_detokenize",
     "tokenize.py::test_tokenize_with_pieces",

@@ -101,8 +101,8 @@ impl Admission {
 }
 
 impl Place {
-    /// Waits for a slot, until the deadline of the request. A request of some tokens that would have to wait is rejected
-    /// if the requests that wait have too many.
+    /// Waits for a slot, until the deadline of the request. A request that would have to wait is rejected if its tokens
+    /// and those of the requests that wait are too many.
     pub(crate) async fn slot(self, deadline: Instant, tokens: usize, metrics: &Metrics) -> Result<Slot, ApiError> {
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
             Ok(slot) => Ok(Ok(slot)),

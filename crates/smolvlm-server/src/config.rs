@@ -40,8 +40,8 @@ pub struct ServerConfig {
     pub parallel: usize,
     /// Number of requests that may wait.
     pub max_queue: usize,
-    /// Maximum number of tokens of all requests that wait, prompts and answers, estimated from the sizes of the requests;
-    /// others are rejected. No limit by default.
+    /// Maximum number of tokens of all requests that wait, prompts and answers, estimated from the sizes of the
+    /// requests; others are rejected. No limit by default.
     pub max_queue_tokens: Option<usize>,
     /// Time limit of a request, waiting included. A text that is not complete by then ends with the reason `length`.
     pub request_timeout: Duration,

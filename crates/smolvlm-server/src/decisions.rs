@@ -105,8 +105,7 @@ async fn until(
 /// Counts the answers as one request.
 fn record(app: &App, answers: &Decisions) -> Totals {
     let outcome = Outcome {
-        token_ids: Vec::new(),
-        logprobs: Vec::new(),
+        tokens: 0,
         finish_reason: FinishReason::Eos,
         prompt_tokens: answers.prompt_tokens,
         cached_tokens: answers.cached_tokens,
@@ -115,6 +114,6 @@ fn record(app: &App, answers: &Decisions) -> Totals {
     };
     app.metrics.record(&outcome, "stop");
     let mut totals = Totals::default();
-    totals.add(&outcome);
+    totals.add(&outcome, true);
     totals
 }

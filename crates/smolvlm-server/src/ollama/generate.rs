@@ -34,13 +34,17 @@ fn parse(fields: &mut Fields<'_>, app: &App) -> Result<Option<Prompt>, ApiError>
     };
     let images: Vec<String> = fields.take("images", "a list of base64 strings")?.unwrap_or_default();
     let system: Option<String> = fields.take("system", "a string")?;
+    let is_raw = fields.flag("raw")?.unwrap_or(false);
     if prompt.is_empty() && images.is_empty() {
         return Ok(None);
     }
-    if fields.flag("raw")? == Some(true) {
+    if is_raw {
         // Without the template, there is no place for images.
-        let is_text = images.is_empty();
-        return is_text.then(|| Some(Prompt::Text(prompt))).ok_or_else(|| fields.invalid("raw", "excludes images"));
+        return if images.is_empty() {
+            Ok(Some(Prompt::Text(prompt)))
+        } else {
+            Err(fields.invalid("raw", "excludes images"))
+        };
     }
     let system = system.filter(|system| !system.is_empty()).map(|system| Message::system().text(system));
     let conversation = Conversation::new(system.into_iter().chain([options::message("user", prompt, images)]));

@@ -27,7 +27,6 @@ const OLLAMA: &[Number] = &[
     number::REPEAT_PENALTY,
     number::FREQUENCY_PENALTY,
     number::PRESENCE_PENALTY,
-    number::NUM_PREDICT,
 ];
 
 /// All schemas by name.
@@ -35,7 +34,8 @@ pub(super) fn all() -> Value {
     let text = json!({"type": "string"});
     let frame = json!({"type": "string", "minLength": 1});
     let flag = json!({"type": ["boolean", "null"]});
-    let tokens = list(&json!({"type": "integer", "minimum": 0}));
+    let token = json!({"type": "integer", "minimum": 0, "maximum": u32::MAX});
+    let tokens = list(&token);
     let messages = reference("Messages");
     json!({
         "Error": error(json!({
@@ -84,7 +84,7 @@ pub(super) fn all() -> Value {
         "CompletionRequest": object(&["prompt"], completion(json!({
             "prompt": {"anyOf": [frame, tokens, list(&frame), list(&tokens)]},
             "logprobs": range(&number::LOGPROBS),
-            "n_predict": range(&number::N_PREDICT),
+            "n_predict": prediction(&number::N_PREDICT),
             "echo": flag,
         }))),
         "DecisionRequest": object(&["messages", "questions"], json!({
@@ -126,7 +126,7 @@ pub(super) fn all() -> Value {
         })),
         "TokenizeRequest": object(&["content"], json!({"content": text, "add_special": flag, "with_pieces": flag})),
         "DetokenizeRequest": object(&["tokens"], json!({
-            "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "tokens": {"type": "array", "items": token},
         })),
         "OllamaChatRequest": object(&[], json!({
             "messages": {"type": ["array", "null"], "items": {
@@ -149,6 +149,7 @@ pub(super) fn all() -> Value {
         "OllamaOptions": {"type": ["object", "null"], "properties": with(numbers(OLLAMA), json!({
             "seed": {"type": ["integer", "null"]},
             "stop": stop(),
+            "num_predict": prediction(&number::NUM_PREDICT),
         }))},
     })
 }
@@ -215,6 +216,11 @@ fn numbers(numbers: &[Number]) -> Value {
 fn range(number: &Number) -> Value {
     let kind = if number.integer { "integer" } else { "number" };
     json!({"type": [kind, "null"], "minimum": number.min, "maximum": number.max})
+}
+
+/// A limit of tokens, where negative numbers are none.
+fn prediction(number: &Number) -> Value {
+    with(range(number), json!({"not": {"const": 0}}))
 }
 
 fn stop() -> Value {

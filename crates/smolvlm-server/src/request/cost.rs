@@ -9,8 +9,8 @@ use smolvlm::{Content, Prompt, VideoSource};
 /// Bytes of text per token, on average.
 const TOKEN_BYTES: usize = 4;
 
-/// The tokens of prompts and answers, estimated from the sizes of texts and the numbers of images, without reading them.
-/// At most a full context per answer.
+/// The tokens of prompts and answers, estimated from the sizes of texts and the numbers of images, without reading
+/// them. At most a full context per answer.
 pub(crate) fn tokens(job: &Job, model: &Model) -> usize {
     let new_tokens = job.params.sampling.limit(0).unwrap_or(1);
     let context = model.context();

@@ -80,13 +80,13 @@ async fn several_answers_have_an_index() {
 async fn logprobs_concatenate_to_the_text() {
     let server = TestServer::demo();
     let plain = server.chat(request(json!({}))).await.events();
-    let word = text_of(&plain, 0).split(' ').nth(3).unwrap().to_owned();
-    for more in [
-        json!({}),
-        json!({"stop": word}),
-        json!({"stop": [word.get(1..3)]}),
-        json!({"n": 2, "temperature": 2, "seed": 3}),
-    ] {
+    let text = text_of(&plain, 0);
+    let word = text.split(' ').nth(3).unwrap();
+    // Within words.
+    let inner = text.get(11..14).unwrap();
+    for more in
+        [json!({}), json!({"stop": word}), json!({"stop": [inner]}), json!({"n": 2, "temperature": 2, "seed": 3})]
+    {
         let request = with(request(json!({"logprobs": true, "top_logprobs": 1})), more);
         let events = server.chat(request.clone()).await.events();
         let whole = server.chat(with(request, json!({"stream": false}))).await.ok();

@@ -47,13 +47,16 @@ async fn every_prompt_of_a_list_has_its_answers() {
     let mut expected = Vec::new();
     let mut tokens = 0;
     for prompt in &prompts {
-        let answer =
-            complete(&server, json!({"prompt": prompt, "max_tokens": 8, "n": 2, "temperature": 3, "seed": 5})).await;
+        let answer = complete(
+            &server,
+            json!({"prompt": prompt, "max_tokens": 8, "n": 2, "temperature": 3, "seed": 5, "ignore_eos": true}),
+        )
+        .await;
         expected.extend([text(&answer, 0).to_owned(), text(&answer, 1).to_owned()]);
         tokens += answer["usage"]["prompt_tokens"].as_u64().unwrap();
     }
     assert_ne!(expected[0], expected[1]);
-    let request = json!({"prompt": prompts, "max_tokens": 8, "n": 2, "temperature": 3, "seed": 5});
+    let request = json!({"prompt": prompts, "max_tokens": 8, "n": 2, "temperature": 3, "seed": 5, "ignore_eos": true});
     let answer = complete(&server, request.clone()).await;
     let texts: Vec<&str> = (0..4).map(|index| text(&answer, index)).collect();
     assert_eq!(texts, expected);
@@ -70,9 +73,10 @@ async fn every_prompt_of_a_list_has_its_answers() {
 async fn tokens_of_streamed_texts_concatenate() {
     let server = TestServer::demo();
     let raw = prompt(&server, "How many circles?").await;
-    let request = json!({"prompt": raw, "max_tokens": 12, "logprobs": 2});
+    let request = json!({"prompt": raw, "max_tokens": 12, "logprobs": 2, "ignore_eos": true});
     let whole = complete(&server, request.clone()).await;
-    let stop = text(&whole, 0).trim().split_at(3).0.get(1..).unwrap().to_owned();
+    let stop: String = text(&whole, 0).trim().chars().skip(1).take(2).collect();
+    assert!(!stop.is_empty());
     for more in [json!({}), json!({"stop": stop}), json!({"skip_special_tokens": false})] {
         let request = with(request.clone(), more);
         let answer = complete(&server, request.clone()).await;
@@ -104,10 +108,10 @@ async fn tokens_of_streamed_texts_concatenate() {
 async fn prompts_are_echoed_and_lengths_have_two_names() {
     let server = TestServer::demo();
     let tokens = server.post("/tokenize", json!({"content": "One two"}).to_string()).await.ok()["tokens"].clone();
-    let plain = complete(&server, json!({"prompt": "One two", "n_predict": 3})).await;
+    let plain = complete(&server, json!({"prompt": "One two", "n_predict": 3, "ignore_eos": true})).await;
     assert_eq!(plain["usage"]["completion_tokens"], 3);
     for prompt in [json!("One two"), tokens] {
-        let request = json!({"prompt": prompt, "n_predict": 3, "echo": true});
+        let request = json!({"prompt": prompt, "n_predict": 3, "ignore_eos": true, "echo": true});
         let answer = complete(&server, request.clone()).await;
         assert_eq!(text(&answer, 0), format!("One two{}", text(&plain, 0)));
         let events = server.post("/v1/completions", with(request, json!({"stream": true})).to_string()).await.events();

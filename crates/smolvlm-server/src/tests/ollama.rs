@@ -79,6 +79,7 @@ async fn errors_are_strings() {
         ("/api/generate", json!({"prompt": 7}), "prompt"),
         ("/api/generate", json!({"prompt": "a", "images": ["AAAA"]}), "image"),
         ("/api/generate", json!({"prompt": "a", "images": "AAAA"}), "images"),
+        ("/api/generate", json!({"prompt": "", "raw": {}}), "raw"),
         ("/api/generate", json!({"prompt": "a", "images": [base64(&corpus("world/shapes.png"))], "raw": true}), "raw"),
     ] {
         let answer = server.post(path, request.to_string()).await;
