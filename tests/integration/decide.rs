@@ -104,8 +104,8 @@ fn figures(name: &str, labeled: &[Labeled]) -> Figures {
         coverage: share(&|(decision, _)| decision.coverage),
     };
     println!(
-        "{name}: {} questions, accuracy {:.1} %, coverage {:.1} %, expected calibration error {:.4} before, {:.4} after \
-         fitting {LABELS} labels (temperature {:.2})",
+        "{name}: {} questions, accuracy {:.1} %, coverage {:.1} %, expected calibration error {:.4} before, {:.4} \
+         after fitting {LABELS} labels (temperature {:.2})",
         others.len(),
         100.0 * figures.accuracy,
         100.0 * figures.coverage,

@@ -38,7 +38,11 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
         drop(slot);
         answers
     });
-    let answers = until(&app, deadline, work).await?;
+    let answers = until(&app, deadline, work).await.inspect_err(|error| {
+        if let Some(cause) = &error.cause {
+            app.config.log.line(cause);
+        }
+    })?;
     let totals = record(&app, &answers);
     Ok(Json(json!({
         "id": app.new_id("decide"),
@@ -93,13 +97,7 @@ async fn until(
         () = tokio::time::sleep_until(deadline) => return Err(ApiError::timed_out()),
         _ = abort.wait_for(|&abort| abort) => return Err(ApiError::timed_out()),
     };
-    answers.map_err(|error| {
-        let error = if error.kind() == ErrorKind::Cancelled { ApiError::timed_out() } else { error.into() };
-        if let Some(cause) = &error.cause {
-            app.config.log.line(cause);
-        }
-        error
-    })
+    answers.map_err(|error| if error.kind() == ErrorKind::Cancelled { ApiError::timed_out() } else { error.into() })
 }
 
 /// Counts the answers as one request.

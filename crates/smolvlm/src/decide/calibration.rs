@@ -15,9 +15,9 @@ const MAX_FILE: u64 = 1 << 16;
 /// Bins of confidence in the expected calibration error.
 const BINS: usize = 10;
 
-/// A temperature for each kind of question, by which log-probabilities are divided before they are compared: above 1 for
-/// a model that is too sure of its answers, below 1 for one that is not sure enough. Answers do not change, only their
-/// probabilities.
+/// A temperature for each kind of question, by which log-probabilities are divided before they are compared: above 1
+/// for a model that is too sure of its answers, below 1 for one that is not sure enough. Answers do not change, only
+/// their probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calibration {

@@ -122,8 +122,7 @@ impl SmolVlm {
         if shared.len() + new_tokens > context {
             return Err(Error::PromptTooLong { row: 0, prompt: shared.len() + new_tokens, context });
         }
-        let is_image = |ids: &[u32]| ids.iter().filter(|&&id| id == loaded.config.image_token_id).count();
-        let image_tokens = is_image(&shared);
+        let image_tokens = shared.iter().filter(|&&id| id == loaded.config.image_token_id).count();
         let prompt_tokens = shared.len() + own.iter().map(Vec::len).sum::<usize>();
         let prompt = Prompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
         let scoring = Scoring::new(candidates, max_sequences(loaded.kv_tokens, new_tokens));

@@ -194,8 +194,7 @@ fn choices(options: &[String]) -> Result<Vec<Possible>, String> {
 fn numbers(min: f64, max: f64, step: f64) -> Result<Vec<Possible>, Problem> {
     let invalid = |field, problem: String| Problem { field, problem };
     for (field, value) in [("min", min), ("max", max), ("step", step)] {
-        // Also false for NaN.
-        if !(value.abs() <= MAX_NUMBER) {
+        if value.is_nan() || value.abs() > MAX_NUMBER {
             return Err(invalid(field, format!("is {value}; it must be from {} to {MAX_NUMBER}", -MAX_NUMBER)));
         }
     }
