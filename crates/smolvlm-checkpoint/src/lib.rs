@@ -4,6 +4,8 @@ mod adapter;
 mod encoding;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod header;
 mod plan;
 mod quantize;

@@ -4,6 +4,7 @@ use crate::answer::usage::Totals;
 use crate::backend::Outcome;
 use crate::error::ApiError;
 use crate::request::body::Admitted;
+use crate::request::cost;
 use crate::request::fields::Fields;
 use crate::request::messages;
 use crate::state::{App, Shared, unix_time};
@@ -27,7 +28,8 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
     let request = DecisionRequest::parse(&body, &app)?;
     drop(body);
     let deadline = arrival + app.config.request_timeout;
-    let slot = place.slot(deadline).await?;
+    let tokens = cost::decision_tokens(&request.conversation, &request.questions, &model);
+    let slot = place.slot(deadline, tokens, &app.metrics).await?;
     app.metrics.queue.record(arrival.elapsed().as_secs_f64());
     let cancel = CancelOnDrop(Cancel::new());
     let options = DecideOptions { calibration: request.calibration, cancel: cancel.0.clone() };
@@ -50,6 +52,7 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
         "created": unix_time(),
         "model": app.config.model_name,
         "decisions": answers.decisions,
+        "notes": answers.notes.iter().map(ToString::to_string).collect::<Vec<String>>(),
         "usage": totals.usage(),
         "timings": totals.timings(),
     })))

@@ -113,7 +113,8 @@ impl Metrics {
         set(&self.vision, timings.vision);
         set(&self.prefill, timings.prefill);
         set(&self.decode, timings.decode);
-        if timings.decode_steps > 0 {
+        // Decisions run steps without generating tokens.
+        if timings.decode_steps > 0 && outcome.tokens > 0 {
             self.inter_token.record(timings.decode.as_secs_f64() / timings.decode_steps as f64);
         }
         self.prompt_tokens.increment(outcome.prompt_tokens as u64);

@@ -52,15 +52,7 @@ mod tests {
     fn outcome(prompt_tokens: usize, cached_tokens: usize, vision: u64, prefill: u64) -> Outcome {
         let mut timings = Timings::default();
         [timings.vision, timings.prefill] = [vision, prefill].map(Duration::from_secs);
-        Outcome {
-            token_ids: Vec::new(),
-            logprobs: Vec::new(),
-            finish_reason: FinishReason::Eos,
-            prompt_tokens,
-            cached_tokens,
-            image_tokens: 0,
-            timings,
-        }
+        Outcome { tokens: 0, finish_reason: FinishReason::Eos, prompt_tokens, cached_tokens, image_tokens: 0, timings }
     }
 
     #[test]

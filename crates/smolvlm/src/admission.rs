@@ -54,6 +54,13 @@ impl SmolVlm {
         }
     }
 
+    /// The number of sequences of up to some tokens for which half of the device's memory suffices, at most `limit`.
+    pub(crate) fn fitting_sequences(&self, tokens: usize, limit: usize) -> usize {
+        let each = sequence_bytes(&self.loaded.config, self.format(), 1, tokens).max(1);
+        let fits = self.free_memory().map_or(u64::MAX, |free| free / 2 / each);
+        usize::try_from(fits).unwrap_or(usize::MAX).clamp(1, limit)
+    }
+
     /// Device memory available to a request, in bytes. On CPUs, the free memory now. GPU backends keep freed memory in
     /// a pool for later requests, so there it is what was free before loading minus the weights.
     fn free_memory(&self) -> Option<u64> {

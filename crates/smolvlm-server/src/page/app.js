@@ -73,7 +73,13 @@ async function ask() {
   const abort = new AbortController();
   running = abort;
   if (camera.isOpen && composer.media.length === 0) {
-    await camera.take();
+    try {
+      await camera.take();
+    } catch {
+      running = null;
+      problem("The camera gave no picture");
+      return refresh();
+    }
     camera.close();
   }
   const message = nextMessage(composer);
@@ -138,6 +144,7 @@ function follow(isWanted) {
 function startAnew() {
   running?.abort();
   running = null;
+  if (camera.isOpen) camera.close();
   [...conversation.media, ...composer.take().media].forEach(release);
   conversation = { messages: [], media: [], tokens: 0 };
   $("#transcript").replaceChildren();

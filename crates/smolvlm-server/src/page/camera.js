@@ -16,6 +16,7 @@ export class Camera {
   #facts = document.querySelector("#live-facts");
   #log = document.querySelector("#live-log");
   #pictures = 0;
+  #isOpening = false;
   #live = null;
   #page;
 
@@ -34,6 +35,16 @@ export class Camera {
 
   async open() {
     if (this.isOpen) return this.close();
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    try {
+      await this.#open();
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  async #open() {
     if (!navigator.mediaDevices) {
       return this.#page.problem("Browsers allow the camera on localhost and over https only");
     }
@@ -88,7 +99,10 @@ export class Camera {
       try {
         await this.#ask(live.signal);
       } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
+        if (!(error instanceof ApiError)) {
+          this.#stop();
+          throw error;
+        }
         this.#page.problem(error.message);
         // A server that is busy will have time again; other errors come back.
         if (error.retryAfter === null) return this.#stop();
@@ -124,8 +138,13 @@ export class Camera {
 /** Waits some milliseconds, or until the signal is aborted. */
 function sleep(duration, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, duration);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, duration);
+    signal.addEventListener("abort", end);
   });
 }
 
@@ -133,7 +152,12 @@ function sleep(duration, signal) {
 function visible(signal) {
   return new Promise((resolve) => {
     if (!document.hidden) return resolve();
-    document.addEventListener("visibilitychange", resolve, { once: true });
-    signal.addEventListener("abort", resolve, { once: true });
+    const end = () => {
+      document.removeEventListener("visibilitychange", end);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", end);
+    signal.addEventListener("abort", end);
   });
 }

@@ -4,7 +4,7 @@ use crate::generation::Job;
 use crate::state::Model;
 use smolvlm::config::{ImageProcessorConfig, Size};
 use smolvlm::processor::MediaOptions;
-use smolvlm::{Content, Prompt, VideoSource};
+use smolvlm::{Content, Conversation, Prompt, Question, VideoSource};
 
 /// Bytes of text per token, on average.
 const TOKEN_BYTES: usize = 4;
@@ -21,7 +21,26 @@ pub(crate) fn tokens(job: &Job, model: &Model) -> usize {
     answers.fold(0, usize::saturating_add)
 }
 
+/// The tokens of a conversation and of questions about it with their answers, estimated likewise.
+pub(crate) fn decision_tokens(conversation: &Conversation, questions: &[Question], model: &Model) -> usize {
+    let bytes = |question: &Question| {
+        let options = if let Question::Choice { options, .. } = question { options.as_slice() } else { &[] };
+        options.iter().map(String::len).sum::<usize>() + question.text().len()
+    };
+    let questions = questions.iter().map(bytes).sum::<usize>().div_ceil(TOKEN_BYTES);
+    conversation_tokens(conversation, model).saturating_add(questions)
+}
+
 fn prompt_tokens(prompt: &Prompt, model: &Model) -> usize {
+    match prompt {
+        Prompt::Text(text) => text.len().div_ceil(TOKEN_BYTES),
+        Prompt::Tokens(ids) => ids.len(),
+        Prompt::Conversation(conversation, _) => conversation_tokens(conversation, model),
+        _ => usize::MAX,
+    }
+}
+
+fn conversation_tokens(conversation: &Conversation, model: &Model) -> usize {
     let processor = model.smolvlm.processor();
     let tile = processor.config().image_seq_len;
     let content = |content: &Content, options: MediaOptions| match content {
@@ -33,18 +52,11 @@ fn prompt_tokens(prompt: &Prompt, model: &Model) -> usize {
         // The number of frames is unknown.
         _ => usize::MAX,
     };
-    match prompt {
-        Prompt::Text(text) => text.len().div_ceil(TOKEN_BYTES),
-        Prompt::Tokens(ids) => ids.len(),
-        Prompt::Conversation(conversation, _) => {
-            let contents = conversation
-                .messages
-                .iter()
-                .flat_map(|message| message.content.iter().map(|item| content(item, message.media_options)));
-            contents.fold(0, usize::saturating_add)
-        }
-        _ => usize::MAX,
-    }
+    let contents = conversation
+        .messages
+        .iter()
+        .flat_map(|message| message.content.iter().map(|item| content(item, message.media_options)));
+    contents.fold(0, usize::saturating_add)
 }
 
 /// The number of tiles of a large square image.

@@ -51,7 +51,7 @@ async fn decisions_agree_with_the_generated_answers() {
     let again = server.post("/decisions", request.to_string()).await.ok();
     assert_eq!(again["decisions"], answer["decisions"]);
     assert!(again["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap() > 0, "{again}");
-    assert!(server.app.metrics.render().contains("smolvlm_request_success_total{finished_reason=\"stop\"}"));
+    assert!(server.app.metrics.render(None).contains("smolvlm_request_success_total{finished_reason=\"stop\"}"));
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ use std::time::Instant;
 
 /// Maximum number of questions at once.
 const MAX_QUESTIONS: usize = 256;
-/// Maximum length of all options of all questions together in bytes, spellings included.
-const MAX_SPELLING_BYTES: usize = 1 << 18;
+/// Maximum length of all questions and their options together in bytes, spellings included.
+const MAX_BYTES: usize = 1 << 18;
 /// Maximum number of sequences at once: enough that a step has many tokens.
 const MAX_SEQUENCES: usize = 32;
 
@@ -107,8 +107,8 @@ impl SmolVlm {
         let clock = Instant::now();
         let loaded = &*self.loaded;
         let Prompts { shared, questions: own, media, edge, notes, space } =
-            Prompts::prepare(self, conversation.into(), questions)?;
-        let forms = all_forms(&loaded.processor, &answers, space)?;
+            Prompts::prepare(self, conversation.into(), questions, &options.cancel)?;
+        let forms = all_forms(&loaded.processor, &answers, space, &options.cancel)?;
         let candidates: Vec<Candidates> = own
             .iter()
             .zip(&forms)
@@ -122,10 +122,11 @@ impl SmolVlm {
         if shared.len() + new_tokens > context {
             return Err(Error::PromptTooLong { row: 0, prompt: shared.len() + new_tokens, context });
         }
-        let image_tokens = shared.iter().filter(|&&id| id == loaded.config.image_token_id).count();
+        let image_tokens = loaded.image_tokens(&shared);
         let prompt_tokens = shared.len() + own.iter().map(Vec::len).sum::<usize>();
         let prompt = Prompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
-        let scoring = Scoring::new(candidates, max_sequences(loaded.kv_tokens, new_tokens));
+        let most = max_sequences(loaded.kv_tokens, new_tokens);
+        let scoring = Scoring::new(candidates, self.fitting_sequences(prompt_tokens.min(context), most));
         let terms = Terms {
             new_tokens,
             chunk: None,
@@ -168,10 +169,11 @@ fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error>
     let answers = questions.iter().enumerate().map(|(index, question)| {
         let answers =
             question.answers().map_err(|Problem { field, problem }| Error::Question { index, field, problem })?;
+        bytes += question.text().len();
         bytes += answers.iter().flat_map(|answer| &answer.spellings).map(String::len).sum::<usize>();
-        if bytes > MAX_SPELLING_BYTES {
+        if bytes > MAX_BYTES {
             let problem =
-                format!("and those before have more than {MAX_SPELLING_BYTES} bytes of answers; ask fewer at once");
+                format!("and those before have more than {MAX_BYTES} bytes with their answers; ask fewer at once");
             return Err(Error::Question { index, field: "question", problem });
         }
         Ok(answers)
@@ -180,14 +182,30 @@ fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error>
 }
 
 /// The spellings of the answers to each question.
-fn all_forms(processor: &Processor, answers: &[Vec<Possible>], space: &str) -> Result<Vec<Vec<Form>>, Error> {
+fn all_forms(
+    processor: &Processor,
+    answers: &[Vec<Possible>],
+    space: &str,
+    cancel: &Cancel,
+) -> Result<Vec<Vec<Form>>, Error> {
     let forms = answers.iter().enumerate().map(|(index, answers)| {
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         forms(processor, answers, space)?.map_err(|[first, second]| {
             let problem = format!("has the same entry twice: '{}' and '{}'", answers[first].text, answers[second].text);
             Error::Question { index, field: "options", problem }
         })
     });
-    forms.collect()
+    let forms: Vec<Vec<Form>> = forms.collect::<Result<_, _>>()?;
+    // A vocabulary without bytes may lack all characters of an answer, which would then be certain.
+    match forms.iter().position(|forms| forms.iter().any(|form| form.tokens.is_empty())) {
+        Some(index) => {
+            let problem = "has an entry that this model's vocabulary cannot write".to_owned();
+            Err(Error::Question { index, field: "options", problem })
+        }
+        None => Ok(forms),
+    }
 }
 
 /// Number of tokens of the longest question and answer.

@@ -2,7 +2,7 @@
 
 use super::question::Question;
 use crate::features::missing_features;
-use crate::{Error, SmolVlm};
+use crate::{Cancel, Error, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::{Content, Conversation, Media, MediaPlan, Message, RenderOptions, VideoNote};
 
@@ -22,7 +22,12 @@ pub(super) struct Prompts {
 
 impl Prompts {
     /// Renders the conversation with each question. Its media are read once.
-    pub(super) fn prepare(model: &SmolVlm, conversation: Conversation, questions: &[Question]) -> Result<Self, Error> {
+    pub(super) fn prepare(
+        model: &SmolVlm,
+        conversation: Conversation,
+        questions: &[Question],
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         let loaded = &*model.loaded;
         let mut texts = questions.iter().map(Question::text);
         let first = asking(conversation, texts.next().unwrap_or_default());
@@ -36,6 +41,9 @@ impl Prompts {
             let mut ids = vec![model.prompt_ids(&batch, 0)?];
             let mut next = planned(&first, &plans)?;
             for text in texts {
+                if cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
                 replace_question(&mut next, text);
                 let next = loaded.processor.prepare(std::slice::from_ref(&next), &RenderOptions::answer())?;
                 ids.push(model.prompt_ids(&next.load()?, 0)?);
@@ -52,6 +60,10 @@ impl Prompts {
             notes: batch.notes(0),
             space: if batch.prompts[0].ends_with(char::is_whitespace) { "" } else { " " },
         };
+        if prompts.shared.is_empty() {
+            let problem = "starts this model's prompts; ask one question at a time".to_owned();
+            return Err(Error::Question { index: 0, field: "question", problem });
+        }
         // Images are before the question in all known templates.
         if let Some(index) = prompts.questions.iter().position(|ids| ids.contains(&loaded.config.image_token_id)) {
             let problem = "precedes images in this model's chat template".to_owned();
@@ -98,14 +110,13 @@ fn planned(conversation: &Conversation, plans: &[MediaPlan]) -> Result<Conversat
     let (mut videos, mut images) = (plans.iter().filter(is_video), plans.iter().filter(|plan| !is_video(plan)));
     let mut planned = Conversation::default();
     for message in &conversation.messages {
-        let mut copy = Message::new(message.role.clone());
-        (copy.is_string, copy.extra) = (message.is_string, message.extra.clone());
-        for content in &message.content {
+        let mut copy = message.clone();
+        for content in std::mem::take(&mut copy.content) {
             let plan = match content {
                 Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.next(),
                 Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.next(),
                 other => {
-                    copy.content.push(other.clone());
+                    copy.content.push(other);
                     continue;
                 }
             };

@@ -203,7 +203,7 @@ fn numbers(min: f64, max: f64, step: f64) -> Result<Vec<Possible>, Problem> {
     }
     let exact = |decimals: usize| {
         let scale = 10_f64.powi(decimals as i32);
-        let is_exact = |value: f64| ((value * scale).round() / scale - value).abs() <= 1e-9 * value.abs();
+        let is_exact = |value: f64| ((value * scale).round() / scale - value).abs() <= 4.0 * f64::EPSILON * value.abs();
         is_exact(min) && is_exact(step)
     };
     let Some(decimals) = (0..=MAX_DECIMALS).find(|&decimals| exact(decimals)).filter(|_| step > 0.0) else {
@@ -244,6 +244,7 @@ mod tests {
         assert_eq!(texts(&number(0.0, 30.0, 10.0)), ["0", "10", "20", "30"]);
         assert_eq!(texts(&number(3.0, 3.0, 1.0)), ["3"]);
         assert_eq!(texts(&number(0.0, 0.3, 0.1)).last().unwrap(), "0.3");
+        assert_eq!(texts(&number(600_000_000.5, 600_000_002.5, 1.0))[..2], ["600000000.5", "600000001.5"]);
     }
 
     #[test]

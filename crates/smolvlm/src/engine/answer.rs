@@ -43,6 +43,16 @@ impl Texts {
         }
     }
 
+    /// Whether given answers are scored.
+    pub(super) fn is_scored(&self) -> bool {
+        matches!(self, Self::Scored(_))
+    }
+
+    /// [`Scoring::tokens`], if given answers are scored.
+    pub(super) fn scored_tokens(&self, page: usize) -> Option<usize> {
+        if let Self::Scored(scoring) = self { Some(scoring.tokens(page)) } else { None }
+    }
+
     /// Whether all texts are finished.
     pub(super) fn is_finished(&self) -> bool {
         match self {

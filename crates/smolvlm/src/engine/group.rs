@@ -180,6 +180,11 @@ impl Group {
         if self.phase == Phase::Decode { self.request.texts.next_inputs() } else { Vec::new() }
     }
 
+    /// Whether given answers are scored.
+    pub(super) fn is_scored(&self) -> bool {
+        self.request.texts.is_scored()
+    }
+
     /// Whether the next tokens are always the argmax of the logits.
     pub(super) fn is_greedy(&self) -> bool {
         self.request.texts.is_greedy()

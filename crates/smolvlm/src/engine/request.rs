@@ -42,7 +42,10 @@ impl Request {
         let (page, prompt, texts) = (Sequences::GRANULARITY, self.prompt.ids.len(), self.texts.sequences());
         let shared = if texts == 1 { 0 } else { prompt / page * page };
         let own = (prompt - shared).saturating_add(self.new_tokens).div_ceil(page).saturating_mul(page);
-        own.saturating_mul(texts).saturating_add(shared)
+        let bound = own.saturating_mul(texts).saturating_add(shared);
+        // Answers that are scored share more: the question, and the start of other answers.
+        let scored = self.texts.scored_tokens(page);
+        scored.map_or(bound, |tokens| bound.min(tokens.saturating_add(prompt.next_multiple_of(page))))
     }
 }
 

@@ -122,6 +122,13 @@ impl Scoring {
         1 + inner.min(self.max_sequences.saturating_add(self.depth))
     }
 
+    /// Tokens besides the prompt's that all sequences together can hold, in pages of some tokens: each token that runs
+    /// once, and for each branch a copy of a page that it shares in part, and the rest of its last page.
+    pub(super) fn tokens(&self, page: usize) -> usize {
+        let inner = self.nodes.iter().filter(|node| !node.children.is_empty());
+        inner.map(|node| node.tokens.len() + 2 * page).sum()
+    }
+
     /// Starts after the prompt, whose last logits these are.
     pub(super) fn begin(&mut self, prompt: SequenceId, logits: &[f32]) -> Result<(), Error> {
         self.prompt = Some(prompt);

@@ -162,13 +162,17 @@ impl Worker {
         let network = &self.loaded.network;
         let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();
         let budget = if self.groups.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
+        let scored = self.groups.iter().filter(|group| group.is_scored()).count();
+        let budget = (budget / scored.max(1)).max(MIN_CHUNK);
         self.groups.iter_mut().for_each(|group| group.schedule(budget, &mut self.sequences));
         let next: Vec<Vec<StepInput<'_>>> = self.groups.iter().map(Group::next_inputs).collect();
         let counts: Vec<usize> = next.iter().map(Vec::len).collect();
         let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
         let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
-        self.stats.decode_steps += u64::from(!inputs.is_empty());
-        self.stats.decode_tokens += inputs.len() as u64;
+        let generated = self.groups.iter().zip(&counts).filter(|(group, _)| !group.is_scored());
+        let generated: usize = generated.map(|(_, count)| count).sum();
+        self.stats.decode_steps += u64::from(generated > 0);
+        self.stats.decode_tokens += generated as u64;
         if prompts == 0 {
             if inputs.is_empty() {
                 return Ok(());
