@@ -69,7 +69,7 @@ pub struct ServerConfig {
     pub media: MediaPolicy,
     /// Time between comments in a stream without events, which keep proxies from closing it.
     pub ping: Duration,
-    /// Receives one line per failure of the server. Ignored by default.
+    /// Receives the line `ready` when requests are answered, and one line per failure of the server. Ignored by default.
     pub log: Log,
 }
 

@@ -100,6 +100,7 @@ impl Server {
             loaded = loading => match loaded {
                 Ok(Ok(model)) => {
                     app.set_model(Model::new(model));
+                    app.config.log.line("ready");
                     let _ = loaded_stop.wait_for(|&stop| stop).await;
                     Ok(())
                 }

@@ -46,6 +46,7 @@ impl VideoProcessor {
         if !config.pixels.do_resize {
             return Err(Error::NotResized);
         }
+        config.validate().map_err(|error| Error::Processor { source: error.into() })?;
         let mut frame = config.frame();
         if let Size::LongestEdge(edge) = &mut frame.pixels.size {
             // The reference's video processor limits the longest edge before rounding to even sizes, the image

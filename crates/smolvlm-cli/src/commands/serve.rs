@@ -18,9 +18,5 @@ pub fn run(args: Serve) -> Result<(), Failure> {
     let _: Source = args.model.source()?;
     let server = Server::bind(config)?;
     say::progress(format_args!("listening on http://{}", server.address()));
-    server.run(move || {
-        let model = args.model.load_with(options)?;
-        say::progress("ready");
-        Ok(model)
-    })
+    server.run(move || args.model.load_with(options))
 }
