@@ -28,7 +28,8 @@ async fn penalties_reach_the_model() {
         demo().generate(message, params).unwrap().text().to_owned()
     };
     let plain = expected(|params| params);
-    let cases: [(Value, fn(SamplingParams) -> SamplingParams); 4] = [
+    type Change = fn(SamplingParams) -> SamplingParams;
+    let cases: [(Value, Change); 4] = [
         (json!({"frequency_penalty": 2}), |params| params.frequency_penalty(2.0)),
         (json!({"presence_penalty": 2.0}), |params| params.presence_penalty(2.0)),
         (json!({"repetition_penalty": 1.5}), |params| params.repetition_penalty(1.5)),
