@@ -43,11 +43,14 @@ pub struct Args {
     /// Seconds per target
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Seed of the inputs; another one each time if it is 0
+    #[arg(long, default_value_t = 0)]
+    seed: u32,
 }
 
-/// Runs all targets.
+/// Runs all targets, each time with about the same inputs, so that a failure is that of a change.
 pub fn run_all(seconds: u32) -> Result<(), String> {
-    run(&Args { targets: Vec::new(), seconds })
+    run(&Args { targets: Vec::new(), seconds, seed: 1 })
 }
 
 /// Builds all targets and runs the selected ones.
@@ -62,12 +65,12 @@ pub fn run(args: &Args) -> Result<(), String> {
     execute_with(&variables, "cargo", build)?;
     let selected = |name: &str| args.targets.is_empty() || args.targets.iter().any(|target| target == name);
     for (name, seeds) in TARGETS.iter().filter(|(name, _)| selected(name)) {
-        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, args.seconds)?;
+        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, args)?;
     }
     Ok(())
 }
 
-fn fuzz(name: &str, seeds: &[&str], binary: &Path, folder: &Path, seconds: u32) -> Result<(), String> {
+fn fuzz(name: &str, seeds: &[&str], binary: &Path, folder: &Path, args: &Args) -> Result<(), String> {
     // What the fuzzer finds worth keeping goes to the first folder, the others are only read.
     let corpus = folder.join("corpus").join(name);
     let failures = folder.join("failures").join(name);
@@ -78,9 +81,10 @@ fn fuzz(name: &str, seeds: &[&str], binary: &Path, folder: &Path, seconds: u32) 
     let seeds = seeds.iter().map(|seeds| root().join(seeds)).chain([own]).filter(|folder| folder.is_dir());
     let folders = [corpus].into_iter().chain(seeds).map(|folder| folder.to_string_lossy().into_owned());
     let options = [
-        format!("-max_total_time={seconds}"),
+        format!("-max_total_time={}", args.seconds),
+        format!("-seed={}", args.seed),
         format!("-max_len={MAX_BYTES}"),
-        "-timeout=10".to_owned(),
+        "-timeout=25".to_owned(),
         "-rss_limit_mb=2048".to_owned(),
         "-print_final_stats=1".to_owned(),
         "-verbosity=0".to_owned(),
