@@ -36,7 +36,7 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
     let worker = Arc::clone(&model);
     let work = tokio::task::spawn_blocking(move || {
         let answers = worker.smolvlm.decide(request.conversation, &request.questions, &options);
-        // Free only now, even if nobody waits any more.
+        // The slot is released when the work ends, even if the client has disconnected.
         drop(slot);
         answers
     });

@@ -31,15 +31,14 @@ impl Prompts {
         let loaded = &*model.loaded;
         let mut texts = questions.iter().map(Question::text);
         let first = asking(conversation, texts.next().unwrap_or_default());
-        let conversations = std::slice::from_ref(&first);
         let prepare = || {
-            let prepared = loaded.processor.prepare(conversations, &RenderOptions::answer())?;
+            let prepared = loaded.processor.prepare(std::slice::from_ref(&first), &RenderOptions::answer())?;
             model.admit(&[prepared.prompt_tokens(0)], &SamplingParams::greedy().max_new_tokens(1))?;
             let mut batch = prepared.load()?;
             let media = std::mem::take(&mut batch.media).into_iter().next().unwrap_or_default();
             let plans: Vec<MediaPlan> = media.iter().map(|media| media.plan().clone()).collect();
             let mut ids = vec![model.prompt_ids(&batch, 0)?];
-            let mut next = planned(&first, &plans)?;
+            let mut next = planned(first, &plans)?;
             for text in texts {
                 if cancel.is_cancelled() {
                     return Err(Error::Cancelled);
@@ -105,26 +104,18 @@ fn replace_question(conversation: &mut Conversation, question: &str) {
 
 /// The conversation with its images and videos replaced by their plans, which are in the order of the prompt: there,
 /// images keep their order in the conversation, and so do videos.
-fn planned(conversation: &Conversation, plans: &[MediaPlan]) -> Result<Conversation, Error> {
+fn planned(mut conversation: Conversation, plans: &[MediaPlan]) -> Result<Conversation, Error> {
     let is_video = |plan: &&MediaPlan| matches!(plan, MediaPlan::Video(_));
     let (mut videos, mut images) = (plans.iter().filter(is_video), plans.iter().filter(|plan| !is_video(plan)));
-    let mut planned = Conversation::default();
-    for message in &conversation.messages {
-        let mut copy = message.clone();
-        for content in std::mem::take(&mut copy.content) {
-            let plan = match content {
-                Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.next(),
-                Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.next(),
-                other => {
-                    copy.content.push(other);
-                    continue;
-                }
-            };
-            copy.content.push(Content::Precomputed(plan.ok_or_else(missing_features)?.clone()));
-        }
-        planned.messages.push(copy);
+    for content in conversation.messages.iter_mut().flat_map(|message| &mut message.content) {
+        let plan = match content {
+            Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.next(),
+            Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.next(),
+            _ => continue,
+        };
+        *content = Content::Precomputed(plan.ok_or_else(missing_features)?.clone());
     }
-    Ok(planned)
+    Ok(conversation)
 }
 
 #[cfg(test)]
