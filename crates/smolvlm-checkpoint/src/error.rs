@@ -9,6 +9,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Reading was cancelled.
+    #[error("cancelled")]
+    Cancelled,
     /// A weight file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod cancellable;
 mod encoding;
 mod error;
 mod file;
@@ -17,6 +18,7 @@ mod values;
 mod weights;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftAdapter, PeftConfig};
+pub use cancellable::CancellableTensors;
 pub use error::{Error, ShapeMismatch, WeightMismatch};
 pub use file::{NamedTensor, write_checkpoint};
 pub use quantize::{QuantizedSource, vision_format, write_quantized_checkpoint};

@@ -5,7 +5,7 @@ use crate::args::Quantize;
 use crate::args::{Conversations, Model};
 use crate::failure::Failure;
 use crate::say;
-use smolvlm::{Checkpoint, Conversation, Options, SmolVlm, Source};
+use smolvlm::{Cancel, Checkpoint, Conversation, Options, SmolVlm, Source};
 use std::io::Read;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ impl Model {
 
     /// Opens the checkpoint, downloading it if necessary, without loading it.
     pub fn open(&self) -> Result<Checkpoint, Failure> {
-        Ok(self.source()?.open(&mut crate::output::download_bar())?.with_adapters(&self.adapter)?)
+        Ok(self.source()?.open(&Cancel::new(), &mut crate::output::download_bar())?.with_adapters(&self.adapter)?)
     }
 
     /// Loads the model, with a progress bar for downloads if stderr is a terminal.

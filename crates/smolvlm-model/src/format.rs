@@ -1,5 +1,6 @@
 //! Weight formats of a loaded model.
 
+use burn::tensor::DType;
 use smolvlm_config::FloatType;
 use smolvlm_kernels::Format;
 use std::fmt;
@@ -12,6 +13,15 @@ pub enum WeightFormat {
     /// Packed for the CPU kernels. Activations between layers are f32. With 4-bit text weights, vision weights have 8
     /// bits; the patch embedding has 16 bits in all quantized formats.
     Packed(Format),
+}
+
+/// The Burn data type of a float type.
+pub fn dtype(float: FloatType) -> DType {
+    match float {
+        FloatType::F32 => DType::F32,
+        FloatType::Bf16 => DType::BF16,
+        FloatType::F16 => DType::F16,
+    }
 }
 
 /// Writes the name that `--dtype` takes.

@@ -39,7 +39,7 @@ mod save;
 mod sequences;
 
 pub use error::Error;
-pub use format::WeightFormat;
+pub use format::{WeightFormat, dtype};
 pub use forward::{ForwardOptions, KeepLogits, ModelOutput};
 pub use host::HostTensor;
 pub use images::{ImageFeatures, PaddedTiles};

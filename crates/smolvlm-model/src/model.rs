@@ -1,7 +1,8 @@
 //! The model and the loading of its weights.
 
 use crate::Error;
-use crate::parameter_loader::{dtype, load_parameters};
+use crate::format::dtype;
+use crate::parameter_loader::load_parameters;
 use burn::module::Module;
 use burn::tensor::Device;
 use smolvlm_checkpoint::{CheckpointTensors, RandomTensors, TensorSource, Weights};

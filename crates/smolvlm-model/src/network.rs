@@ -5,7 +5,7 @@ use crate::format::WeightFormat;
 use crate::packed::PackedModel;
 use crate::{Error, ForwardOptions, LoadReport, ModelInputs, ModelOutput, SmolVlmModel};
 use burn::tensor::Device;
-use smolvlm_checkpoint::{CheckpointTensors, RandomTensors, TensorSource, Weights};
+use smolvlm_checkpoint::{CancellableTensors, CheckpointTensors, RandomTensors, TensorSource, Weights};
 use smolvlm_config::ModelConfig;
 
 /// A model that is ready to run.
@@ -33,9 +33,25 @@ impl Network {
         device: &Device,
         format: impl Into<WeightFormat>,
     ) -> Result<(Self, LoadReport), Error> {
+        Self::load_until(config, weights, device, format, &|| false)
+    }
+
+    /// [`load`](Self::load), until `is_cancelled` returns true.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and [`Error::Checkpoint`] with [`Cancelled`](smolvlm_checkpoint::Error::Cancelled).
+    pub fn load_until(
+        config: &ModelConfig,
+        weights: &Weights,
+        device: &Device,
+        format: impl Into<WeightFormat>,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(Self, LoadReport), Error> {
         config.validate()?;
         let tensors = CheckpointTensors::new(config, weights)?;
-        let network = Self::new(config, &tensors, tensors.tied(), device, format.into())?;
+        let source = CancellableTensors::new(&tensors, is_cancelled);
+        let network = Self::new(config, &source, tensors.tied(), device, format.into())?;
         Ok((network, LoadReport::new(config, &tensors)))
     }
 
@@ -52,8 +68,25 @@ impl Network {
         device: &Device,
         format: impl Into<WeightFormat>,
     ) -> Result<Self, Error> {
+        Self::random_until(config, seed, device, format, &|| false)
+    }
+
+    /// [`random`](Self::random), until `is_cancelled` returns true.
+    ///
+    /// # Errors
+    ///
+    /// As [`random`](Self::random), and [`Error::Checkpoint`] with [`Cancelled`](smolvlm_checkpoint::Error::Cancelled).
+    pub fn random_until(
+        config: &ModelConfig,
+        seed: u64,
+        device: &Device,
+        format: impl Into<WeightFormat>,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Self, Error> {
         config.validate()?;
-        Self::new(config, &RandomTensors::new(config, seed), config.tie_word_embeddings, device, format.into())
+        let tensors = RandomTensors::new(config, seed);
+        let source = CancellableTensors::new(&tensors, is_cancelled);
+        Self::new(config, &source, config.tie_word_embeddings, device, format.into())
     }
 
     fn new(

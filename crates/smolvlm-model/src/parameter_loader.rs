@@ -1,11 +1,12 @@
 //! Loading of tensors into the parameters of a module.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use smolvlm_checkpoint::{TensorSource, Values};
 use smolvlm_config::FloatType;
 
 use crate::error::Error;
+use crate::format::dtype;
 use crate::parameter_path::ParameterPath;
 
 /// Replaces every float parameter of `module` by its tensor from `source`, of type `float`.
@@ -66,15 +67,6 @@ impl<S: TensorSource> ModuleMapper for ParameterLoader<'_, S> {
                 param
             }
         }
-    }
-}
-
-/// The Burn data type of a float type.
-pub(crate) fn dtype(float: FloatType) -> DType {
-    match float {
-        FloatType::F32 => DType::F32,
-        FloatType::Bf16 => DType::BF16,
-        FloatType::F16 => DType::F16,
     }
 }
 

@@ -9,8 +9,8 @@ use smolvlm_checkpoint::{LM_HEAD, NamedTensor, Values, lm_head_spec, tensor_spec
 use smolvlm_config::FloatType;
 
 use crate::error::Error;
+use crate::format::dtype;
 use crate::model::SmolVlmModel;
-use crate::parameter_loader::dtype;
 use crate::parameter_path::ParameterPath;
 
 impl SmolVlmModel {

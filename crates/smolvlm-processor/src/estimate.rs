@@ -32,7 +32,7 @@ impl Processor {
     /// As [`Processor::process`], except that damage beyond the headers is not detected.
     pub fn estimate(&self, conversation: &Conversation, options: &RenderOptions) -> Result<Estimate, Error> {
         let conversations = std::slice::from_ref(conversation);
-        let prepared = self.prepare_with(conversations, options, &mut Opener::new(self, true))?;
+        let prepared = self.prepare_all(conversations, options, &mut Opener::headers_only(self))?;
         prepared.estimates().pop().ok_or(Error::EmptyBatch)
     }
 

@@ -42,7 +42,7 @@ impl Processor {
     ) -> Result<Conversation, Error> {
         let at = Position::default();
         self.media_policy().check_at(conversation, at)?;
-        let start = self.fitted(conversation, options, max_tokens, at, &mut Opener::new(self, true))?.start;
+        let start = self.fitted(conversation, options, max_tokens, at, &mut Opener::headers_only(self))?.start;
         let kept = kept_messages(conversation, start);
         Ok(Conversation::new(kept.filter_map(|index| conversation.messages.get(index).cloned())))
     }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use smolvlm_video::Cancel;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -30,6 +31,7 @@ pub(crate) struct Download<'a> {
     pub deadline: Instant,
     /// Whether the bytes received so far suffice.
     pub is_enough: &'a dyn Fn(&[u8]) -> bool,
+    pub cancel: &'a Cancel,
     pub at: Position,
 }
 
@@ -109,6 +111,9 @@ impl Download<'_> {
 
     /// Time left until the deadline.
     fn left(&self, url: &Url) -> Result<Duration, Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(self.failed(url, "timeout")) } else { Ok(left) }
     }
@@ -214,6 +219,7 @@ mod tests {
             redirects: 3,
             deadline: Instant::now() + Duration::from_secs(20),
             is_enough: &|_| false,
+            cancel: &Cancel::new(),
             at: Position::default(),
         };
         download.fetch_with(&format!("http://rebinding.example{path}"), || resolver.clone())

@@ -77,7 +77,7 @@ pub use message::{Content, Conversation, Message};
 pub use network::Network;
 pub use plan::{Media, MediaPlan};
 pub use policy::{AddressRule, MediaPolicy, MediaScheme};
-pub use prepare::Prepared;
+pub use prepare::{PrepareOptions, Prepared};
 pub use processor::Processor;
 pub use smolvlm_config::{
     DefaultPrompts, Error as ConfigError, ImageProcessorConfig, PixelConfig, Preset, ProcessorConfig, Resample,
@@ -85,8 +85,8 @@ pub use smolvlm_config::{
 };
 pub use smolvlm_image::{Error as ImageError, ImageProcessor, Limits as ImageLimits, Rgb, Tiles};
 pub use smolvlm_video::{
-    Error as VideoError, FrameStamp, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata, VideoNote, VideoPlan,
-    VideoProcessor, VideoTiles,
+    Cancel, Error as VideoError, FrameStamp, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata, VideoNote,
+    VideoPlan, VideoProcessor, VideoTiles,
 };
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use smolvlm_config::TilePlan;
 use smolvlm_image::{Rgb, dimensions, file_dimensions};
-use smolvlm_video::{FrameFolder, FrameImage, FrameSource, Frames, MediaKind, VideoInput, frame_files};
+use smolvlm_video::{
+    Cancel, FrameFolder, FrameImage, FrameSource, Frames, Limits as VideoLimits, MediaKind, VideoInput, frame_files,
+};
 
 use crate::error::{Error, Position};
 use crate::files::{confined, file_path, nameless_image, nameless_video};
@@ -29,6 +31,9 @@ pub(crate) struct Opener<'a> {
     limits: &'a ProcessorLimits,
     /// Whether only headers are needed, so that downloads may stop after them.
     headers_only: bool,
+    cancel: Cancel,
+    /// Limits of videos, with the token.
+    videos: VideoLimits,
     /// Total size of encoded media in memory in bytes.
     bytes: u64,
     /// Total download time.
@@ -59,20 +64,35 @@ pub(crate) enum File<'c> {
 }
 
 impl<'a> Opener<'a> {
-    pub(crate) fn new(processor: &'a Processor, headers_only: bool) -> Self {
+    pub(crate) fn new(processor: &'a Processor, cancel: Cancel) -> Self {
         let (policy, limits) = (processor.media_policy(), processor.limits());
         Self {
             policy,
             limits,
-            headers_only,
+            headers_only: false,
+            videos: VideoLimits { cancel: Some(cancel.clone()), ..limits.video.clone() },
+            cancel,
             bytes: 0,
             #[cfg(feature = "http")]
             waited: std::time::Duration::ZERO,
         }
     }
 
+    /// An opener for reading headers only: downloads may stop after them.
+    pub(crate) fn headers_only(processor: &'a Processor) -> Self {
+        Self { headers_only: true, ..Self::new(processor, Cancel::new()) }
+    }
+
+    /// The token that stops the work on what is opened.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
     /// Opens a medium. Reads the index of a video; does not read image files.
     pub(crate) fn open<'c>(&mut self, source: Source<'c>, at: Position) -> Result<Opened<'c>, Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         match source {
             Source::Image(source) => self.image(source, at).map(Opened::Image),
             Source::Video(source) => self.video(source, at),
@@ -107,15 +127,15 @@ impl<'a> Opener<'a> {
             VideoSource::Url(url) => self.url(url, limit, false, at)?,
             VideoSource::Frames(list) => return self.frame_list(list, at),
         };
-        let video = |source| Error::Video { at, source: Box::new(source) };
+        let video = |source| video_error(source, true, at);
         match self.counted(file)? {
             File::Path { path, is_named: false } => self.confined_video(&path, at),
             File::Path { path, .. } => {
-                let frames = smolvlm_video::open(VideoInput::Path(&path), &self.limits.video).map_err(video)?;
+                let frames = smolvlm_video::open(VideoInput::Path(&path), &self.videos).map_err(video)?;
                 Ok(Opened::Video { frames, names_files: true })
             }
             File::Bytes(bytes) => {
-                let frames = smolvlm_video::open(VideoInput::Bytes(bytes.into()), &self.limits.video);
+                let frames = smolvlm_video::open(VideoInput::Bytes(bytes.into()), &self.videos);
                 Ok(Opened::Video { frames: frames.map_err(video)?, names_files: true })
             }
             File::Decoded(_) => Err(video(smolvlm_video::Error::NoFrames)),
@@ -152,18 +172,18 @@ impl<'a> Opener<'a> {
 
     /// Opens a video inside the allowed folders. For a folder of frames, every file must be inside as well.
     fn confined_video<'c>(&mut self, path: &Path, at: Position) -> Result<Opened<'c>, Error> {
-        let video = |source| Error::Video { at, source: Box::new(nameless_video(source)) };
+        let video = |source| video_error(source, false, at);
         if !path.is_dir() {
-            let frames = smolvlm_video::open(VideoInput::Path(path), &self.limits.video).map_err(video)?;
+            let frames = smolvlm_video::open(VideoInput::Path(path), &self.videos).map_err(video)?;
             return Ok(Opened::Video { frames, names_files: false });
         }
         let folders = self.policy.folders.as_deref().unwrap_or_default();
-        let files = frame_files(path, &self.limits.video).map_err(video)?;
+        let files = frame_files(path, &self.videos).map_err(video)?;
         if files.is_empty() {
             return Err(video(smolvlm_video::Error::EmptyFolder));
         }
         let files = files.iter().map(|file| confined(file, folders, at)).collect::<Result<_, Error>>()?;
-        let frames = FrameFolder::new(files, &self.limits.video).map_err(video)?;
+        let frames = FrameFolder::new(files, &self.videos).map_err(video)?;
         Ok(Opened::Video { frames: Box::new(frames), names_files: false })
     }
 
@@ -174,7 +194,7 @@ impl<'a> Opener<'a> {
         names_files: bool,
         at: Position,
     ) -> Result<Opened<'c>, Error> {
-        let frames = Frames::new(images, list.fps, list.duration, &self.limits.video);
+        let frames = Frames::new(images, list.fps, list.duration, &self.videos);
         let frames = frames.map_err(|source| video_error(source, names_files, at))?;
         Ok(Opened::Video { frames: Box::new(frames), names_files })
     }
@@ -208,6 +228,7 @@ impl<'a> Opener<'a> {
             // A timeout too large to be added to the clock is replaced by one year.
             deadline: start.checked_add(left).unwrap_or(start + Duration::from_secs(365 * 24 * 3600)),
             is_enough: &|bytes| header_only && jpeg_header::is_complete(bytes),
+            cancel: &self.cancel,
             at,
         };
         let result = download.fetch(url);
@@ -320,5 +341,8 @@ fn is_unknown(error: &smolvlm_image::Error) -> bool {
 }
 
 fn video_error(source: smolvlm_video::Error, names_files: bool, at: Position) -> Error {
+    if source.is_cancelled() {
+        return Error::Cancelled;
+    }
     Error::Video { at, source: Box::new(if names_files { source } else { nameless_video(source) }) }
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use smolvlm_video::MediaKind;
+use smolvlm_video::{Cancel, MediaKind};
 
 use crate::error::{Error, Position};
 use crate::files::file_path;
@@ -40,7 +40,7 @@ impl Processor {
     /// [`Error::NotAllowed`] and the errors of downloads.
     pub fn content(&self, source: &str) -> Result<Content, Error> {
         if matches!(scheme(source), Some("http" | "https")) {
-            return Opener::new(self, false).fetched(source, Position::default());
+            return Opener::new(self, Cancel::new()).fetched(source, Position::default());
         }
         Ok(match media_kind(source) {
             MediaKind::Image => Content::Image(ImageSource::from(source)),

@@ -12,6 +12,41 @@ use crate::processor::Processor;
 use crate::prompt::Prompt;
 use crate::template::RenderOptions;
 use crate::video_prompt::VideoPromptStyle;
+use smolvlm_video::Cancel;
+
+/// How [`Processor::prepare_with`] prepares conversations.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PrepareOptions {
+    /// How the chat template renders them.
+    pub render: RenderOptions,
+    /// Maximum number of prompt tokens: each conversation is truncated as by [`Processor::fit`]. Media of dropped
+    /// messages are not downloaded, except those of the last turn that was tried. No truncation if none.
+    pub max_tokens: Option<usize>,
+    /// A token that stops downloads and decoding from elsewhere with [`Error::Cancelled`].
+    pub cancel: Cancel,
+}
+
+impl PrepareOptions {
+    /// Options without truncation, with a new token.
+    pub fn new(render: RenderOptions) -> Self {
+        Self { render, max_tokens: None, cancel: Cancel::new() }
+    }
+
+    /// Sets the maximum number of prompt tokens.
+    #[must_use]
+    pub fn max_tokens(mut self, tokens: usize) -> Self {
+        self.max_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets the token that stops the work.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
 
 /// A batch of conversations whose media are opened and planned from their headers: token counts are known, and nothing
 /// is decoded before [`Prepared::load`].
@@ -32,6 +67,7 @@ use crate::video_prompt::VideoPromptStyle;
 pub struct Prepared<'a> {
     processor: &'a Processor,
     rows: Vec<PreparedRow<'a>>,
+    cancel: Cancel,
 }
 
 /// One conversation of the batch.
@@ -63,35 +99,46 @@ impl Processor {
         conversations: &'a [Conversation],
         options: &RenderOptions,
     ) -> Result<Prepared<'a>, Error> {
-        self.prepare_with(conversations, options, &mut Opener::new(self, false))
+        self.prepare_all(conversations, options, &mut Opener::new(self, Cancel::new()))
     }
 
-    /// As [`prepare`](Self::prepare), after truncating each conversation to a prompt of at most `max_tokens` tokens as
-    /// [`fit`](Self::fit) does. Media of dropped messages are not downloaded, except those of the last turn that was
-    /// tried.
+    /// As [`prepare`](Self::prepare), with more options.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit).
-    pub fn prepare_fitting<'a>(
+    /// As [`prepare`](Self::prepare), and those of the [`PrepareOptions`].
+    pub fn prepare_with<'a>(
+        &'a self,
+        conversations: &'a [Conversation],
+        options: &PrepareOptions,
+    ) -> Result<Prepared<'a>, Error> {
+        let PrepareOptions { render, max_tokens, cancel } = options;
+        let mut opener = Opener::new(self, cancel.clone());
+        match *max_tokens {
+            Some(max_tokens) => self.prepare_fitting(conversations, render, max_tokens, &mut opener),
+            None => self.prepare_all(conversations, render, &mut opener),
+        }
+    }
+
+    fn prepare_fitting<'a>(
         &'a self,
         conversations: &'a [Conversation],
         options: &RenderOptions,
         max_tokens: usize,
+        opener: &mut Opener<'_>,
     ) -> Result<Prepared<'a>, Error> {
-        let mut opener = Opener::new(self, false);
         self.check_all(conversations)?;
         let (mut rows, mut tiles) = (Vec::with_capacity(conversations.len()), 0);
         for (row, conversation) in conversations.iter().enumerate() {
-            let fitted = self.fitted(conversation, options, max_tokens, position(conversations, row), &mut opener)?;
+            let fitted = self.fitted(conversation, options, max_tokens, position(conversations, row), opener)?;
             for medium in &fitted.media {
                 tiles = self.add_tiles(tiles, &medium.plan)?;
             }
             rows.push(PreparedRow::new(fitted.text, fitted.media));
         }
-        self.planned(rows)
+        self.planned(rows, opener.cancel())
     }
 
-    pub(crate) fn prepare_with<'a>(
+    pub(crate) fn prepare_all<'a>(
         &'a self,
         conversations: &'a [Conversation],
         options: &RenderOptions,
@@ -117,7 +164,7 @@ impl Processor {
             }
             rows.push(PreparedRow::new(text, media));
         }
-        self.planned(rows)
+        self.planned(rows, opener.cancel())
     }
 
     fn check_all(&self, conversations: &[Conversation]) -> Result<(), Error> {
@@ -144,8 +191,8 @@ impl Processor {
         if tiles > limit { Err(Error::TooManyTiles { tiles, limit }) } else { Ok(tiles) }
     }
 
-    fn planned<'a>(&'a self, rows: Vec<PreparedRow<'a>>) -> Result<Prepared<'a>, Error> {
-        let mut prepared = Prepared { processor: self, rows };
+    fn planned<'a>(&'a self, rows: Vec<PreparedRow<'a>>, cancel: &Cancel) -> Result<Prepared<'a>, Error> {
+        let mut prepared = Prepared { processor: self, rows, cancel: cancel.clone() };
         let plans: Vec<Vec<MediaPlan>> = prepared.rows.iter().map(PreparedRow::plans).collect();
         prepared.write_prompts(&plans)?;
         Ok(prepared)
@@ -171,7 +218,7 @@ impl Prepared<'_> {
     /// Decodes the media one after the other, so that only one decoded medium is in memory in addition to the tiles.
     ///
     /// # Errors
-    /// Decoding errors of media that are damaged beyond their headers.
+    /// Decoding errors of media that are damaged beyond their headers, [`Error::Cancelled`].
     pub fn load(mut self) -> Result<Batch, Error> {
         let processor = self.processor;
         let mut media: Vec<Vec<Media>> = Vec::with_capacity(self.rows.len());
@@ -179,6 +226,9 @@ impl Prepared<'_> {
         for row in &mut self.rows {
             let mut loaded = Vec::with_capacity(row.media.len());
             for Planned { at, options, opened, plan } in row.media.drain(..) {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
                 let medium = opened.load(processor, options, at)?;
                 is_as_planned &= medium.plan() == plan;
                 loaded.push(medium);

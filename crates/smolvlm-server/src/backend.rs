@@ -6,17 +6,14 @@ use smolvlm::{
 
 /// Generates one text at a time per call; calls may run concurrently.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// Preprocesses a prompt and starts its answer. Blocks the thread.
-    fn start(&self, prompt: Prompt, params: SamplingParams) -> Result<Running, Error>;
+    /// Preprocesses a prompt and starts its answer. Blocks the thread. `cancel` ends it from another thread: with an
+    /// error before there is an answer, later with the text so far.
+    fn start(&self, prompt: Prompt, params: SamplingParams, cancel: &Cancel) -> Result<Events, Error>;
 }
 
-/// A running generation. Dropping it ends it.
-pub(crate) struct Running {
-    /// Each call of `next` blocks until there is new text.
-    pub(crate) events: Box<dyn Iterator<Item = Result<Event, Error>>>,
-    /// Ends the generation from another thread with the text so far.
-    pub(crate) cancel: Cancel,
-}
+/// The events of a running generation. Each call of `next` blocks until there is a new one; dropping them ends the
+/// generation.
+pub(crate) type Events = Box<dyn Iterator<Item = Result<Event, Error>>>;
 
 /// An event of a generation.
 pub(crate) enum Event {
@@ -43,10 +40,9 @@ pub(crate) struct Outcome {
 }
 
 impl Backend for SmolVlm {
-    fn start(&self, prompt: Prompt, params: SamplingParams) -> Result<Running, Error> {
-        let stream = self.stream(prompt, params)?;
-        let cancel = stream.cancel_handle();
-        let events = stream.filter_map(|event| match event {
+    fn start(&self, prompt: Prompt, params: SamplingParams, cancel: &Cancel) -> Result<Events, Error> {
+        let stream = self.with_cancel(cancel).stream(prompt, params)?;
+        Ok(Box::new(stream.filter_map(|event| match event {
             Ok(ModelEvent::Token { id, logprobs }) => Some(Ok(Event::Token(id, logprobs))),
             Ok(ModelEvent::Text(text)) => Some(Ok(Event::Text(text))),
             Ok(ModelEvent::Finished(generation)) => Some(Ok(Event::Finished(Box::new(Outcome {
@@ -59,7 +55,6 @@ impl Backend for SmolVlm {
             })))),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        });
-        Ok(Running { events: Box::new(events), cancel })
+        })))
     }
 }

@@ -32,10 +32,10 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
     let slot = place.slot(deadline, tokens, &app.metrics).await?;
     app.metrics.queue.record(arrival.elapsed().as_secs_f64());
     let cancel = CancelOnDrop(Cancel::new());
-    let options = DecideOptions { calibration: request.calibration, cancel: cancel.0.clone() };
-    let worker = Arc::clone(&model);
+    let options = DecideOptions { calibration: request.calibration };
+    let worker = model.smolvlm.with_cancel(&cancel.0);
     let work = tokio::task::spawn_blocking(move || {
-        let answers = worker.smolvlm.decide(request.conversation, &request.questions, &options);
+        let answers = worker.decide(request.conversation, &request.questions, &options);
         // The slot is released when the work ends, even if the client has disconnected.
         drop(slot);
         answers

@@ -12,8 +12,7 @@ use crate::state::{Model, Shared};
 use smolvlm::processor::Processor;
 use smolvlm::{Cancel, FinishReason, Prompt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -54,40 +53,10 @@ pub(crate) enum Event {
 pub(crate) struct Generation {
     // Unbounded, so that a client that does not read cannot block the model; a text is at most as long as the context.
     events: mpsc::UnboundedReceiver<Event>,
-    cancellation: Arc<Cancellation>,
+    cancel: Cancel,
     timer: tokio::task::JoinHandle<()>,
     /// Number of answers.
     answers: usize,
-}
-
-/// Cancels whichever generation of a request runs.
-#[derive(Debug, Default)]
-struct Cancellation {
-    cancelled: AtomicBool,
-    running: Mutex<Option<Cancel>>,
-}
-
-impl Cancellation {
-    fn cancel(&self) {
-        // Under the lock, so that a generation that starts now sees it.
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        self.cancelled.store(true, Ordering::SeqCst);
-        if let Some(cancel) = &*running {
-            cancel.cancel();
-        }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::SeqCst)
-    }
-
-    fn set_running(&self, cancel: Cancel) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_cancelled() {
-            cancel.cancel();
-        }
-        *running = Some(cancel);
-    }
 }
 
 impl Generation {
@@ -95,19 +64,13 @@ impl Generation {
     pub(crate) fn start(app: &Shared, model: &Arc<Model>, job: Job, slot: Slot, arrival: Instant) -> Self {
         let answers = job.prompts.len() * job.params.choices;
         let (sender, events) = mpsc::unbounded_channel();
-        let cancellation = Arc::new(Cancellation::default());
-        let worker = Worker {
-            app: Arc::clone(app),
-            model: Arc::clone(model),
-            cancellation: Arc::clone(&cancellation),
-            sender,
-            arrival,
-        };
+        let cancel = Cancel::new();
+        let worker = Worker { app: Arc::clone(app), model: Arc::clone(model), cancel: cancel.clone(), sender, arrival };
         tokio::task::spawn_blocking(move || {
             worker.run(job);
             drop(slot);
         });
-        let (timed, mut abort) = (Arc::clone(&cancellation), app.abort.subscribe());
+        let (timed, mut abort) = (cancel.clone(), app.abort.subscribe());
         let deadline = arrival + app.config.request_timeout;
         let timer = tokio::spawn(async move {
             tokio::select! {
@@ -116,7 +79,7 @@ impl Generation {
             }
             timed.cancel();
         });
-        Self { events, cancellation, timer, answers }
+        Self { events, cancel, timer, answers }
     }
 
     /// The next event.
@@ -127,7 +90,7 @@ impl Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.cancellation.cancel();
+        self.cancel.cancel();
         self.timer.abort();
     }
 }
@@ -136,7 +99,7 @@ impl Drop for Generation {
 struct Worker {
     app: Shared,
     model: Arc<Model>,
-    cancellation: Arc<Cancellation>,
+    cancel: Cancel,
     sender: mpsc::UnboundedSender<Event>,
     arrival: Instant,
 }
@@ -185,18 +148,18 @@ impl Worker {
         trims: bool,
         echoes: bool,
     ) -> Result<Outcome, ApiError> {
-        if self.cancellation.is_cancelled() {
+        if self.cancel.is_cancelled() {
             return Err(ApiError::timed_out());
         }
         let processor = self.model.smolvlm.processor();
         let echo = if echoes { echo(processor, &prompt)? } else { String::new() };
         let is_raw = !matches!(prompt, Prompt::Conversation(..));
         let mut answer = AnswerText::new(processor, &params, trims);
-        let running = self.model.backend.start(prompt, params.sampling).map_err(|error| {
-            let error = ApiError::from(error);
-            if is_raw { error.of_prompt() } else { error }
+        let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
+            smolvlm::Error::Cancelled => ApiError::timed_out(),
+            error if is_raw => ApiError::from(error).of_prompt(),
+            error => error.into(),
         })?;
-        self.cancellation.set_running(running.cancel);
         if index == 0 {
             self.send(Event::Started);
         }
@@ -207,7 +170,7 @@ impl Worker {
         };
         send((echo, Vec::new()));
         let mut is_first = index == 0;
-        for event in running.events {
+        for event in events {
             match event? {
                 BackendEvent::Token(id, logprobs) => answer.push_token(id, &logprobs),
                 BackendEvent::Text(text) => {

@@ -109,6 +109,9 @@ pub enum Error {
         /// Time limit in seconds.
         seconds: f64,
     },
+    /// The work was cancelled by [`Limits::cancel`](crate::Limits::cancel).
+    #[error("cancelled")]
+    Cancelled,
     /// A frame could not be decoded or resized.
     #[error("frame {index}: {source}")]
     Frame {
@@ -129,6 +132,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the work was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+
     /// Whether the video is readable but exceeds a limit.
     pub fn is_limit(&self) -> bool {
         matches!(self, Self::Limit { .. } | Self::TooManyImages { .. } | Self::Deadline { .. })
@@ -151,7 +159,7 @@ impl Error {
     /// Adds the path of the file, unless the error has one.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
         match self {
-            named @ (Self::Io { .. } | Self::File { .. }) => named,
+            named @ (Self::Io { .. } | Self::File { .. } | Self::Cancelled) => named,
             other => Self::File { path: path.to_owned(), source: Box::new(other) },
         }
     }

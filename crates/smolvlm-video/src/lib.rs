@@ -25,6 +25,7 @@
 //! configuration.
 
 mod animation;
+mod cancel;
 #[cfg(feature = "ffmpeg")]
 mod color;
 mod container;
@@ -50,6 +51,7 @@ mod source;
 mod structure;
 mod timeline;
 
+pub use cancel::Cancel;
 pub use error::Error;
 pub use folder::{FrameFolder, frame_files};
 pub use frames::{FrameImage, Frames};

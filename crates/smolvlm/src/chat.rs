@@ -45,6 +45,11 @@ impl Chat {
         self
     }
 
+    /// Sets the token that stops the turns from now on, as in [`SmolVlm::with_cancel`].
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        self.model.cancel = cancel;
+    }
+
     /// All messages so far, including answers.
     pub fn history(&self) -> &Conversation {
         &self.history
@@ -98,7 +103,7 @@ impl Chat {
         let conversation = self.with_message(message.clone());
         // Text of users and answers must not be parsed as the end of a turn or an image in later turns.
         let options = RenderOptions::answer().sanitized();
-        let model = &self.model;
+        let model = self.model.with_cancel(&self.model.cancel.child());
         let batch = model.process_with(std::slice::from_ref(&conversation), &params, &options)?;
         let positions = positions(&conversation, &batch);
         let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Precomputed(_)));
@@ -106,9 +111,8 @@ impl Chat {
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
         let prepared = Prepared { batch, known, process: clock.elapsed(), reuses_cache: self.reuses_cache };
-        let cancel = Cancel::new();
-        let ticket = submit_prepared(model, prepared, &params, &cancel)?.pop();
-        Ok(ChatStream { chat: self, message: Some(message), plans, ticket, cancel })
+        let ticket = submit_prepared(&model, prepared, &params)?.pop();
+        Ok(ChatStream { chat: self, message: Some(message), plans, ticket, cancel: model.cancel })
     }
 
     /// The history and one more message, with images and videos that were encoded before replaced by their plans.

@@ -29,7 +29,7 @@ pub enum Error {
     Config(#[from] smolvlm_config::Error),
     /// Errors of conversations, images, templates or the tokenizer.
     #[error(transparent)]
-    Processor(#[from] smolvlm_processor::Error),
+    Processor(smolvlm_processor::Error),
     /// Processor and model with different numbers of tokens per tile.
     #[error(
         "the processor produces {prompt} tokens per tile, but the model {model} features; \
@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// Errors of the checkpoint's weights and adapters.
     #[error(transparent)]
-    Checkpoint(#[from] smolvlm_checkpoint::Error),
+    Checkpoint(smolvlm_checkpoint::Error),
     /// Errors of model inputs or the device.
     #[error(transparent)]
     Model(smolvlm_model::Error),
@@ -53,7 +53,7 @@ pub enum Error {
     /// Errors of the Hub.
     #[cfg(feature = "hub")]
     #[error(transparent)]
-    Hub(#[from] crate::hub::HubError),
+    Hub(crate::hub::HubError),
     /// A folder with an adapter only, whose base model cannot be found.
     #[error(
         "{}: an adapter {}; give its base model with --model and this folder with --adapter (Options::adapters)",
@@ -242,11 +242,39 @@ pub enum Error {
     },
 }
 
+impl From<smolvlm_processor::Error> for Error {
+    fn from(error: smolvlm_processor::Error) -> Self {
+        match error {
+            smolvlm_processor::Error::Cancelled => Self::Cancelled,
+            error => Self::Processor(error),
+        }
+    }
+}
+
+impl From<smolvlm_checkpoint::Error> for Error {
+    fn from(error: smolvlm_checkpoint::Error) -> Self {
+        match error {
+            smolvlm_checkpoint::Error::Cancelled => Self::Cancelled,
+            error => Self::Checkpoint(error),
+        }
+    }
+}
+
 impl From<smolvlm_model::Error> for Error {
     fn from(error: smolvlm_model::Error) -> Self {
         match error {
-            smolvlm_model::Error::Checkpoint(error) => Self::Checkpoint(error),
+            smolvlm_model::Error::Checkpoint(error) => error.into(),
             error => Self::Model(error),
+        }
+    }
+}
+
+#[cfg(feature = "hub")]
+impl From<crate::hub::HubError> for Error {
+    fn from(error: crate::hub::HubError) -> Self {
+        match error {
+            crate::hub::HubError::Cancelled => Self::Cancelled,
+            error => Self::Hub(error),
         }
     }
 }

@@ -148,7 +148,7 @@ impl Estimator {
     ///
     /// Missing configuration or tokenizer files, an unavailable device.
     pub fn open(source: Source, options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
-        let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
+        let checkpoint = source.open(&options.cancel, progress)?.with_adapters(&options.adapters)?;
         let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
         let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantized());
         let size = |format| weights(&config, resolve_format(options.dtype, format, quantized));

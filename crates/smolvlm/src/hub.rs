@@ -2,14 +2,14 @@
 
 pub use smolvlm_hub::{Event, HubError, HubOptions};
 
-use crate::Progress;
+use crate::{Cancel, Progress};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Downloads a checkpoint with the [`HubOptions`] of the environment and returns its folder. Use it to download files
 /// ahead of time; [`Source::hub`](crate::Source::hub) does the same on loading.
 ///
-/// See [`HubOptions::download`] for the arguments, and for a download that can be cancelled.
+/// See [`HubOptions::download`] for the arguments. `cancel` stops the download from elsewhere.
 ///
 /// # Errors
 ///
@@ -17,6 +17,7 @@ use std::path::PathBuf;
 pub fn download(
     repo: &str,
     revision: Option<&str>,
+    cancel: &Cancel,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PathBuf, HubError> {
     smolvlm_hub::download(repo, revision, &mut |event| {
@@ -25,6 +26,6 @@ pub fn download(
             Event::Note(text) => progress(Progress::Note(text)),
             _ => {}
         }
-        ControlFlow::Continue(())
+        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
 }

@@ -33,7 +33,6 @@
 mod adapter;
 mod admission;
 mod beams;
-mod cancel;
 mod chat;
 mod checkpoint_folder;
 mod decide;
@@ -71,7 +70,6 @@ pub use smolvlm_model as model;
 pub use smolvlm_processor as processor;
 
 pub use adapter::Adapter;
-pub use cancel::Cancel;
 pub use chat::{Chat, ChatStream};
 pub use checkpoint_folder::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
@@ -93,8 +91,8 @@ pub use open_checkpoint::quantize;
 pub use open_checkpoint::{Checkpoint, write_random_checkpoint};
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    AddressRule, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaOptions, MediaPolicy,
-    MediaScheme, Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
+    AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaOptions,
+    MediaPolicy, MediaScheme, Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use prompt::Prompt;

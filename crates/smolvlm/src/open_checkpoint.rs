@@ -3,7 +3,7 @@
 use crate::adapter::base_source;
 use crate::checkpoint_folder::{WEIGHTS, replace};
 use crate::options::resolve_format;
-use crate::{Adapter, Dtype, Error, Options, Progress, Source, folder};
+use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_checkpoint::{ADAPTER_CONFIG, PeftAdapter, PeftConfig, Weights};
 #[cfg(feature = "flex")]
 use smolvlm_checkpoint::{QuantizedSource, write_quantized_checkpoint};
@@ -49,16 +49,21 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// Errors of the Hub; [`Error::NoHub`] and [`Error::NoDemo`] if the build lacks the feature that the source needs;
+    /// Errors of the Hub; [`Error::Cancelled`] once `cancel` was; [`Error::NoHub`] and [`Error::NoDemo`] if the build lacks the feature that the source needs;
     /// errors of an adapter's configuration and base model. The files of other folders are not read yet.
-    pub fn open(self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
-        self.open_base(0, progress)
+    pub fn open(self, cancel: &Cancel, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+        self.open_base(0, cancel, progress)
     }
 
     /// Opens the source as the base model of `depth` nested adapters.
-    fn open_base(self, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+    fn open_base(
+        self,
+        depth: usize,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Checkpoint, Error> {
         match self {
-            Self::Directory(path) => open_folder(path, depth, progress),
+            Self::Directory(path) => open_folder(path, depth, cancel, progress),
             Self::Random(preset) => Ok(Checkpoint::Random(preset)),
             #[cfg(feature = "demo")]
             Self::Demo => Ok(Checkpoint::Demo),
@@ -66,11 +71,12 @@ impl Source {
             Self::Demo => Err(Error::NoDemo),
             #[cfg(feature = "hub")]
             Self::Hub { repo, revision } => {
-                open_folder(crate::hub::download(&repo, revision.as_deref(), progress)?, depth, progress)
+                let folder = crate::hub::download(&repo, revision.as_deref(), cancel, progress)?;
+                open_folder(folder, depth, cancel, progress)
             }
             #[cfg(not(feature = "hub"))]
             Self::Hub { repo, .. } => {
-                let _ = progress;
+                let _ = (cancel, progress);
                 Err(Error::NoHub { repo })
             }
         }
@@ -78,7 +84,12 @@ impl Source {
 }
 
 /// Opens a folder with a model, an adapter, or both. As in transformers, an adapter is always applied.
-fn open_folder(path: PathBuf, depth: usize, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
+fn open_folder(
+    path: PathBuf,
+    depth: usize,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Checkpoint, Error> {
     if !path.join(ADAPTER_CONFIG).is_file() {
         return Ok(Checkpoint::Directory(path));
     }
@@ -90,7 +101,7 @@ fn open_folder(path: PathBuf, depth: usize, progress: &mut dyn FnMut(Progress<'_
     if has("config.json") && (has(WEIGHTS) || has("model.safetensors.index.json")) {
         return Checkpoint::Directory(path.clone()).with_adapters(&[Adapter::new(path)]);
     }
-    let base = base_source(&config, &path)?.open_base(depth + 1, progress)?;
+    let base = base_source(&config, &path)?.open_base(depth + 1, cancel, progress)?;
     let own = has("tokenizer.json") && (has("processor_config.json") || has("preprocessor_config.json"));
     let processor = own.then(|| path.clone());
     Ok(Checkpoint::Adapted { base: Box::new(base), adapters: vec![Adapter::new(path)], processor })
@@ -221,15 +232,17 @@ impl Checkpoint {
         dtype: Dtype,
         format: WeightFormat,
         device: &burn::tensor::Device,
+        cancel: &Cancel,
     ) -> Result<(Network, LoadReport, WeightFormat), Error> {
+        let is_cancelled = || cancel.is_cancelled();
         match self.weights()? {
             Some(weights) => {
                 let format = resolve_format(dtype, format, weights.quantized());
-                let (model, report) = Network::load(config, &weights, device, format)?;
+                let (model, report) = Network::load_until(config, &weights, device, format, &is_cancelled)?;
                 Ok((model, report, format))
             }
             None => {
-                let model = Network::random(config, RANDOM_SEED, device, format)?;
+                let model = Network::random_until(config, RANDOM_SEED, device, format, &is_cancelled)?;
                 Ok((model, LoadReport::default(), format))
             }
         }
@@ -299,7 +312,7 @@ pub fn quantize(
             return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });
         }
     };
-    let checkpoint = source.open(progress)?.with_adapters(adapters)?;
+    let checkpoint = source.open(&Cancel::new(), progress)?.with_adapters(adapters)?;
     if checkpoint.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
         let source = std::io::Error::other("this folder contains the source checkpoint; choose another folder");
         return Err(Error::Write { path: folder.into(), source });

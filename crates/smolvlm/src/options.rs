@@ -1,11 +1,10 @@
 //! Options of loading and running a model.
 
 use crate::device::Found;
-use crate::{Adapter, Device, Error};
-use burn::tensor::DType;
+use crate::{Adapter, Cancel, Device, Error};
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::Format;
-use smolvlm_model::WeightFormat;
+use smolvlm_model::{WeightFormat, dtype};
 use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoPromptStyle};
 use std::fmt;
 use std::str::FromStr;
@@ -53,6 +52,9 @@ pub struct Options {
     pub media_policy: MediaPolicy,
     /// Size limits of images and videos, checked before they are decoded.
     pub limits: ProcessorLimits,
+    /// A token that stops downloading and loading from elsewhere with [`Error::Cancelled`]. It does not affect the
+    /// loaded model, see [`SmolVlm::with_cancel`](crate::SmolVlm::with_cancel).
+    pub cancel: Cancel,
 }
 
 /// Default number of tiles per batch on GPUs, which a single tile does not saturate.
@@ -85,6 +87,7 @@ impl Default for Options {
             prefix_cache_bytes: 256 << 20,
             media_policy: MediaPolicy::default(),
             limits: ProcessorLimits::default(),
+            cancel: Cancel::new(),
         }
     }
 }
@@ -156,13 +159,8 @@ impl Dtype {
     pub(crate) fn weight_format(self, found: &Found) -> Result<WeightFormat, Error> {
         let device = found.info.device;
         let tensors = |float: FloatType| {
-            let dtype = match float {
-                FloatType::Bf16 => DType::BF16,
-                FloatType::F16 => DType::F16,
-                FloatType::F32 => DType::F32,
-            };
             let computes = device != Device::NdArray || float == FloatType::F32;
-            (computes && found.handle.supports_dtype(dtype)).then_some(WeightFormat::Tensors(float))
+            (computes && found.handle.supports_dtype(dtype(float))).then_some(WeightFormat::Tensors(float))
         };
         let format = match (device, self) {
             (Device::Flex, Self::F32) => Some(WeightFormat::Packed(Format::F32)),

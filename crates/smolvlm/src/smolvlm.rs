@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, Network, WeightFormat};
-use smolvlm_processor::{Batch, Conversation, Media, Processor, RenderOptions};
+use smolvlm_processor::{Batch, Conversation, Media, PrepareOptions, Processor, RenderOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ const DEFAULT_MAX_NEW_TOKENS: usize = 256;
 pub struct SmolVlm {
     pub(crate) loaded: Arc<Loaded>,
     pub(crate) engine: Arc<Engine>,
+    /// Stops the work of this handle and of its clones.
+    pub(crate) cancel: Cancel,
 }
 
 /// What the clones of a model share.
@@ -81,7 +83,7 @@ impl SmolVlm {
         // Unavailable devices and formats are errors before anything is downloaded.
         let choice = DeviceChoice::new(options.device, options.dtype)?;
         let threads = Threads::new(options.threads)?;
-        let checkpoint = source.open(progress)?.with_adapters(&options.adapters)?;
+        let checkpoint = source.open(&options.cancel, progress)?.with_adapters(&options.adapters)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
         let (prompt, model) = (processor.config().image_seq_len, config.image_seq_len());
@@ -92,7 +94,7 @@ impl SmolVlm {
         let quantized = checkpoint.weights()?.and_then(|weights| weights.quantized());
         let size = |format| estimate::weights(&config, resolve_format(options.dtype, format, quantized));
         let DeviceChoice { found: device, format, skipped_devices, .. } = choice.with_room_for(size)?;
-        let load = || checkpoint.model(&config, options.dtype, format, &device.handle);
+        let load = || checkpoint.model(&config, options.dtype, format, &device.handle, &options.cancel);
         let (model, report, format) = guarded(device.info.device, || {
             threads.compute(|| {
                 let loaded = load()?;
@@ -122,7 +124,7 @@ impl SmolVlm {
             threads,
         };
         let loaded = Arc::new(loaded);
-        Ok(Self { engine: Arc::new(Engine::new(loaded.clone())), loaded })
+        Ok(Self { engine: Arc::new(Engine::new(loaded.clone())), loaded, cancel: Cancel::new() })
     }
 
     /// Loads only a checkpoint's processor. Needs no weights and no device.
@@ -135,7 +137,29 @@ impl SmolVlm {
         options: &Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Processor, Error> {
-        source.open(progress)?.with_adapters(&options.adapters)?.processor(options)
+        source.open(&options.cancel, progress)?.with_adapters(&options.adapters)?.processor(options)
+    }
+
+    /// A handle of the same model whose work `cancel` stops from elsewhere, at any stage. Work that is cancelled while
+    /// its media are read fails with [`Error::Cancelled`]; generation ends at the next token, tile or chunk of the
+    /// prompt, with the text so far and the reason [`Cancelled`](crate::FinishReason::Cancelled).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), smolvlm::Error> {
+    /// # let model = smolvlm::SmolVlm::load(smolvlm::Source::demo(), smolvlm::Options::default())?;
+    /// let cancel = smolvlm::Cancel::new();
+    /// let timer = cancel.clone();
+    /// std::thread::spawn(move || {
+    ///     std::thread::sleep(std::time::Duration::from_secs(10));
+    ///     timer.cancel();
+    /// });
+    /// let answer = model.with_cancel(&cancel).chat(smolvlm::Message::user().video("long.mp4").text("What happens?"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_cancel(&self, cancel: &Cancel) -> Self {
+        Self { cancel: cancel.clone(), ..self.clone() }
     }
 
     /// The checkpoint's configuration.
@@ -246,10 +270,10 @@ impl SmolVlm {
         if params.num_beams > 1 || params.num_return_sequences > 1 {
             return Err(Error::SingleAnswerOnly);
         }
-        let (prompt, cancel) = (prompt.into(), Cancel::new());
-        let process = |params: &SamplingParams| self.process_prompt(&prompt, params);
-        let mut tickets = submit::submit(self, &params, &cancel, process)?;
-        Ok(Stream::new(tickets.swap_remove(0), cancel))
+        let prompt = prompt.into();
+        let model = self.with_cancel(&self.cancel.child());
+        let mut tickets = submit::submit(&model, &params, |params| model.process_prompt(&prompt, params))?;
+        Ok(Stream::new(tickets.swap_remove(0), model.cancel))
     }
 
     /// Starts a multi-turn conversation from a history, which may be empty.
@@ -315,13 +339,12 @@ impl SmolVlm {
         params: &SamplingParams,
         options: &RenderOptions,
     ) -> Result<Batch, Error> {
-        let prepared = match self.loaded.truncation {
-            Truncation::Refuse => self.loaded.processor.prepare(conversations, options)?,
-            Truncation::DropOldest => {
-                let fits = prompt_limit(self.loaded.config.text.max_position_embeddings, params.limit(0).unwrap_or(1));
-                self.loaded.processor.prepare_fitting(conversations, options, fits)?
-            }
-        };
+        let mut options = PrepareOptions::new(options.clone()).cancel(self.cancel.clone());
+        if self.loaded.truncation == Truncation::DropOldest {
+            let context = self.loaded.config.text.max_position_embeddings;
+            options = options.max_tokens(prompt_limit(context, params.limit(0).unwrap_or(1)));
+        }
+        let prepared = self.loaded.processor.prepare_with(conversations, &options)?;
         let prompts: Vec<usize> = (0..prepared.rows()).map(|row| prepared.prompt_tokens(row)).collect();
         self.admit(&prompts, params)?;
         Ok(prepared.load()?)

@@ -4,7 +4,7 @@ use crate::beams::Search;
 use crate::engine::{self, Terms, Texts, Ticket};
 use crate::features::MediaFeatures;
 use crate::sequence::Sequence;
-use crate::{Cancel, Error, Generation, SmolVlm};
+use crate::{Error, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::Batch;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(crate) fn batch(
     params: &SamplingParams,
     process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
 ) -> Result<Vec<Generation>, Error> {
-    let tickets = submit(model, params, &Cancel::new(), process)?;
+    let tickets = submit(model, params, process)?;
     let mut generations = Vec::new();
     for ticket in tickets {
         generations.extend(ticket.wait()?.generations);
@@ -37,14 +37,13 @@ pub(crate) fn batch(
 pub(crate) fn submit(
     model: &SmolVlm,
     params: &SamplingParams,
-    cancel: &Cancel,
     process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
 ) -> Result<Vec<Ticket>, Error> {
     let params = model.resolve_params(params)?;
     let clock = Instant::now();
     let batch = process(&params)?;
     let prepared = Prepared { batch, known: Vec::new(), process: clock.elapsed(), reuses_cache: true };
-    submit_prepared(model, prepared, &params, cancel)
+    submit_prepared(model, prepared, &params)
 }
 
 /// Hands each row of a batch to the engine.
@@ -52,7 +51,6 @@ pub(crate) fn submit_prepared(
     model: &SmolVlm,
     prepared: Prepared,
     params: &SamplingParams,
-    cancel: &Cancel,
 ) -> Result<Vec<Ticket>, Error> {
     let Prepared { mut batch, known, process, reuses_cache } = prepared;
     let loaded = &*model.loaded;
@@ -82,7 +80,7 @@ pub(crate) fn submit_prepared(
             max_time: params.max_time,
             reuses_cache,
             process,
-            cancel: cancel.clone(),
+            cancel: model.cancel.clone(),
         };
         requests.push((prompt, texts, terms));
     }

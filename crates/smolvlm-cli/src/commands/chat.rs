@@ -101,7 +101,7 @@ impl Session<'_> {
         match line {
             Line::Empty | Line::Quit => Ok(()),
             Line::Say(text) => {
-                self.interrupt.begin();
+                self.chat.set_cancel(self.interrupt.begin());
                 let outcome = self.say(text);
                 self.interrupt.end();
                 outcome
@@ -135,7 +135,6 @@ impl Session<'_> {
         let mut message = Message::user();
         message.content = std::mem::take(&mut self.attached);
         let stream = self.chat.stream(message.text(text), &self.params)?;
-        self.interrupt.attach(stream.cancel_handle());
         let stdout_error = &mut self.stdout_error;
         let mut write = |text: &str| {
             if stdout_error.is_none() {

@@ -6,7 +6,7 @@ use crate::inputs::Inputs;
 use crate::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use smolvlm::model::SmolVlmModel;
-use smolvlm::{Adapter, Checkpoint, Options, Source};
+use smolvlm::{Adapter, Cancel, Checkpoint, Options, Source};
 use smolvlm_train::{
     Dataset, EvalMetrics, JsonLines, Observer, StepMetrics, Trainer, evaluate, initial_model, latest_checkpoint,
     load_adapters, load_model, load_weights, plot_metrics,
@@ -78,7 +78,7 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
 /// Opens the checkpoint that training starts from, downloading it if necessary.
 fn find(model: &str, adapters: &[Adapter]) -> Result<Checkpoint, Failure> {
     let mut bar = crate::output::download_bar();
-    Ok(Source::parse(model)?.open(&mut bar)?.with_adapters(adapters)?)
+    Ok(Source::parse(model)?.open(&Cancel::new(), &mut bar)?.with_adapters(adapters)?)
 }
 
 /// Loads the checkpoint's model for training.

@@ -248,6 +248,9 @@ pub enum Error {
         /// Number of image token ids that the grids need.
         needed: usize,
     },
+    /// The work was cancelled by [`PrepareOptions::cancel`](crate::PrepareOptions::cancel).
+    #[error("cancelled")]
+    Cancelled,
     /// A configuration file is missing or invalid.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),

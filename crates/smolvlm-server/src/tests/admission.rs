@@ -3,7 +3,7 @@
 use super::support::{Fake, TestServer, endless, outcome, part, question, scripted, until, with};
 use crate::config::ServerConfig;
 use serde_json::json;
-use smolvlm::FinishReason;
+use smolvlm::{Cancel, FinishReason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,9 +18,9 @@ async fn a_full_queue_rejects_with_429() {
     let seen = Arc::clone(&starts);
     let server = TestServer::fake(
         config(1, 1),
-        Fake(move |_| {
+        Fake(move |_, cancel: &Cancel| {
             seen.fetch_add(1, Ordering::SeqCst);
-            Ok(endless())
+            Ok(endless(cancel))
         }),
     );
     let mut running = server.open("/v1/chat/completions", &with(question("a"), json!({"stream": true}))).await;
@@ -56,7 +56,7 @@ async fn a_full_queue_rejects_with_429() {
 #[tokio::test]
 async fn tokens_of_waiting_requests_are_bounded() {
     let config = ServerConfig { max_queue_tokens: Some(100), ..config(1, 8) };
-    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let server = TestServer::fake(config, Fake(|_, cancel: &Cancel| Ok(endless(cancel))));
     let request = |tokens: u64| with(question("a"), json!({"max_tokens": tokens, "stream": true}));
     // A request that runs at once does not wait.
     let mut running = server.open("/v1/chat/completions", &request(2000)).await;
@@ -83,7 +83,7 @@ async fn tokens_of_waiting_requests_are_bounded() {
 #[tokio::test]
 async fn a_request_that_exceeds_the_token_limit_may_wait_alone() {
     let config = ServerConfig { max_queue_tokens: Some(100), ..config(1, 8) };
-    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let server = TestServer::fake(config, Fake(|_, cancel: &Cancel| Ok(endless(cancel))));
     let mut running = server.open("/v1/chat/completions", &with(question("a"), json!({"stream": true}))).await;
     part(&mut running).await;
     let waiting = server.chat(with(question("a"), json!({"max_tokens": 1000})));
@@ -94,7 +94,7 @@ async fn a_request_that_exceeds_the_token_limit_may_wait_alone() {
 
 #[tokio::test]
 async fn invalid_requests_leave_their_place() {
-    let server = TestServer::fake(config(1, 0), Fake(|_| Ok(scripted(vec![Ok(outcome(FinishReason::Eos, 1))]))));
+    let server = TestServer::fake(config(1, 0), Fake(|_, _| Ok(scripted(vec![Ok(outcome(FinishReason::Eos, 1))]))));
     for _ in 0..5 {
         server.chat(json!({"messages": 7})).await.error(400);
         server.chat(question("a")).await.ok();
@@ -109,7 +109,7 @@ async fn requests_run_in_order_of_arrival() {
     let seen = Arc::clone(&order);
     let server = TestServer::fake(
         config(1, 8),
-        Fake(move |params: smolvlm::SamplingParams| {
+        Fake(move |params: smolvlm::SamplingParams, _: &Cancel| {
             seen.lock().unwrap().push(params.max_new_tokens);
             Ok(scripted(vec![Ok(outcome(FinishReason::Eos, 1))]))
         }),
@@ -127,7 +127,7 @@ async fn no_more_than_the_configured_number_runs_at_once() {
     let (counted, seen) = (Arc::clone(&now), Arc::clone(&most));
     let server = TestServer::fake(
         config(3, 64),
-        Fake(move |_| {
+        Fake(move |_, _| {
             seen.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(3));
             counted.fetch_sub(1, Ordering::SeqCst);
@@ -143,7 +143,7 @@ async fn no_more_than_the_configured_number_runs_at_once() {
 #[tokio::test]
 async fn an_endless_text_ends_at_the_time_limit() {
     let config = ServerConfig { request_timeout: Duration::from_millis(60), ..config(1, 1) };
-    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let server = TestServer::fake(config, Fake(|_, cancel: &Cancel| Ok(endless(cancel))));
     let answer = server.chat(question("a")).await.ok();
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
     assert!(answer["choices"][0]["message"]["content"].as_str().unwrap().starts_with('a'));
@@ -155,7 +155,7 @@ async fn the_time_limit_includes_the_queue() {
     // Ignores cancellation.
     let server = TestServer::fake(
         config,
-        Fake(|_| {
+        Fake(|_, _| {
             std::thread::sleep(Duration::from_millis(300));
             Ok(scripted(vec![Ok(outcome(FinishReason::Cancelled, 0))]))
         }),
@@ -173,7 +173,7 @@ async fn repetition_is_ended_unless_configured_otherwise() {
         let config = ServerConfig { loop_guard, ..ServerConfig::default() };
         let server = TestServer::fake(
             config,
-            Fake(move |params: smolvlm::SamplingParams| {
+            Fake(move |params: smolvlm::SamplingParams, _: &Cancel| {
                 assert_eq!(params.loop_guard.is_some(), loop_guard);
                 Ok(scripted(vec![Ok(outcome(FinishReason::Repetition, 9))]))
             }),
@@ -185,7 +185,7 @@ async fn repetition_is_ended_unless_configured_otherwise() {
 #[tokio::test]
 async fn the_memory_of_all_bodies_is_bounded() {
     let config = ServerConfig { max_body_bytes: 1 << 20, max_bodies_bytes: 1 << 20, ..config(1, 8) };
-    let server = TestServer::fake(config, Fake(|_| Ok(endless())));
+    let server = TestServer::fake(config, Fake(|_, cancel: &Cancel| Ok(endless(cancel))));
     let large = with(question("a"), json!({"stream": true, "ignored": "x".repeat(700_000)}));
     let mut running = server.open("/v1/chat/completions", &large).await;
     part(&mut running).await;

@@ -4,7 +4,7 @@ use super::support::{Fake, TestServer, endless, outcome, part, question, scripte
 use crate::backend::Event;
 use crate::config::ServerConfig;
 use serde_json::{Value, json};
-use smolvlm::FinishReason;
+use smolvlm::{Cancel, FinishReason};
 use std::time::Duration;
 
 fn request(more: Value) -> Value {
@@ -120,7 +120,7 @@ async fn invalid_requests_have_a_status_instead_of_a_stream() {
 
 #[tokio::test]
 async fn an_error_in_a_stream_is_an_event() {
-    let backend = Fake(|_| Ok(scripted(vec![Ok(Event::Text("a".to_owned())), Err(smolvlm::Error::Cancelled)])));
+    let backend = Fake(|_, _| Ok(scripted(vec![Ok(Event::Text("a".to_owned())), Err(smolvlm::Error::Cancelled)])));
     let server = TestServer::fake(ServerConfig::default(), backend);
     let answer = server.chat(with(question("a"), json!({"stream": true}))).await;
     let last = answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
@@ -132,13 +132,13 @@ async fn an_error_in_a_stream_is_an_event() {
 async fn silent_streams_are_pinged() {
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(Some(wait));
-    let backend = Fake(move |_| {
+    let backend = Fake(move |_, _| {
         let wait = wait.lock().unwrap().take().unwrap();
         let events = std::iter::once_with(move || {
             let _ = wait.recv();
             Ok(outcome(FinishReason::Eos, 1))
         });
-        Ok(crate::backend::Running { events: Box::new(events), cancel: smolvlm::Cancel::new() })
+        Ok(Box::new(events))
     });
     let config = ServerConfig { ping: Duration::from_millis(5), ..ServerConfig::default() };
     let server = TestServer::fake(config, backend);
@@ -154,10 +154,9 @@ async fn silent_streams_are_pinged() {
 #[tokio::test]
 async fn a_client_that_leaves_cancels_its_generation() {
     let (sender, cancels) = std::sync::mpsc::channel();
-    let backend = Fake(move |_| {
-        let running = endless();
-        sender.send(running.cancel.clone()).unwrap();
-        Ok(running)
+    let backend = Fake(move |_, cancel: &Cancel| {
+        sender.send(cancel.clone()).unwrap();
+        Ok(endless(cancel))
     });
     let config = ServerConfig { parallel: 1, ..ServerConfig::default() };
     let server = TestServer::fake(config, backend);

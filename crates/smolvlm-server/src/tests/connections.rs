@@ -1,11 +1,11 @@
 //! A server on a port: streams, clients that leave, stopping.
 
 use super::support::{Fake, demo, endless, outcome, scripted};
-use crate::backend::{Event, Running};
+use crate::backend::{Event, Events};
 use crate::config::ServerConfig;
 use crate::server::{Server, Stop};
 use crate::state::Model;
-use smolvlm::FinishReason;
+use smolvlm::{Cancel, FinishReason};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -24,10 +24,12 @@ struct TestRun {
 /// Starts a server whose backend calls a function.
 fn start(
     config: ServerConfig,
-    backend: impl Fn() -> Result<Running, smolvlm::Error> + Send + Sync + 'static,
+    backend: impl Fn(&Cancel) -> Result<Events, smolvlm::Error> + Send + Sync + 'static,
 ) -> TestRun {
     let server = Server::bind(ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..config }).unwrap();
-    server.app.set_model(Model { backend: Box::new(Fake(move |_| backend())), ..Model::new(demo()) });
+    server
+        .app
+        .set_model(Model { backend: Box::new(Fake(move |_, cancel: &Cancel| backend(cancel))), ..Model::new(demo()) });
     let (address, stop) = (server.address(), server.stop_handle());
     let thread = thread::spawn(move || server.run(|| Ok(demo())));
     TestRun { address, stop, thread }
@@ -60,17 +62,16 @@ fn skip_to(stream: &TcpStream, start: &str) {
     assert!(lines.any(|line| line.unwrap().starts_with(start)), "{start}");
 }
 
-fn short() -> Running {
+fn short() -> Events {
     scripted(vec![Ok(Event::Text("b".to_owned())), Ok(outcome(FinishReason::Eos, 1))])
 }
 
 #[test]
 fn a_closed_connection_cancels_its_generation() {
     let (sender, cancels) = mpsc::channel();
-    let server = start(ServerConfig { parallel: 1, ..ServerConfig::default() }, move || {
-        let running = endless();
-        let _ = sender.send(running.cancel.clone());
-        Ok(running)
+    let server = start(ServerConfig { parallel: 1, ..ServerConfig::default() }, move |cancel| {
+        let _ = sender.send(cancel.clone());
+        Ok(endless(cancel))
     });
     for body in [STREAM, WHOLE] {
         let stream = server.post(body);
@@ -93,7 +94,7 @@ fn stopping_finishes_running_requests() {
     let (release, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let (started, starts) = mpsc::channel();
-    let server = start(ServerConfig::default(), move || {
+    let server = start(ServerConfig::default(), move |_| {
         let _ = started.send(());
         let _ = wait.lock().unwrap().recv();
         Ok(short())
@@ -115,7 +116,7 @@ fn stopping_finishes_running_requests() {
 #[test]
 fn stopping_cancels_requests_that_take_too_long() {
     let config = ServerConfig { drain_timeout: Duration::from_millis(20), ..ServerConfig::default() };
-    let server = start(config, || Ok(endless()));
+    let server = start(config, |cancel| Ok(endless(cancel)));
     let mut stream = server.post(STREAM);
     skip_to(&stream, "data: ");
     server.stop.stop();
@@ -128,7 +129,7 @@ fn stopping_cancels_requests_that_take_too_long() {
 #[test]
 fn dead_and_broken_clients_do_not_block_others() {
     let config = ServerConfig { parallel: 1, max_queue: 0, ..ServerConfig::default() };
-    let server = start(config, || Ok(short()));
+    let server = start(config, |_| Ok(short()));
     let mut open = Vec::new();
     for start in ["", "POST", "GET / HTTP/1.1\r\nHost: ", "\u{0}\u{1}\u{2}\r\n\r\n"] {
         let mut stream = TcpStream::connect(server.address).unwrap();
@@ -165,7 +166,7 @@ fn errors_of_loading_are_returned() {
 fn idle_connections_make_room_for_others() {
     let config =
         ServerConfig { max_connections: 2, head_timeout: Duration::from_millis(200), ..ServerConfig::default() };
-    let server = start(config, || Ok(short()));
+    let server = start(config, |_| Ok(short()));
     let open: Vec<TcpStream> = ["", "POST /v1/chat"]
         .iter()
         .map(|start| {

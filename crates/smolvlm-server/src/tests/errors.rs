@@ -86,7 +86,7 @@ async fn causes_of_failures_are_logged_and_not_sent() {
     let config = ServerConfig { log, ..ServerConfig::default() };
     let server = TestServer::fake(
         config,
-        Fake(|_| {
+        Fake(|_, _| {
             let source = std::io::Error::other("device at 0x7f00dead");
             Err(smolvlm::Error::Write { path: "/home/someone/secret".into(), source })
         }),

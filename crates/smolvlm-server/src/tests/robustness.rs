@@ -1,19 +1,19 @@
 //! Failures of one request do not reach the others (faults 1 and 25).
 
 use super::support::{Fake, TestServer, outcome, question, scripted, until, with};
-use crate::backend::{Event, Running};
+use crate::backend::{Event, Events};
 use crate::config::ServerConfig;
 use serde_json::json;
 use smolvlm::{Cancel, FinishReason};
 
 /// Panics where the parameters say so, otherwise answers.
-fn panics() -> Fake<impl Fn(smolvlm::SamplingParams) -> Result<Running, smolvlm::Error>> {
-    Fake(|params: smolvlm::SamplingParams| match params.max_new_tokens {
+fn panics() -> Fake<impl Fn(smolvlm::SamplingParams, &Cancel) -> Result<Events, smolvlm::Error>> {
+    Fake(|params: smolvlm::SamplingParams, _: &Cancel| match params.max_new_tokens {
         1 => panic!("injected"),
         2 => {
             let events = std::iter::once(Ok(Event::Text("a".to_owned())));
             let events = events.chain(std::iter::once_with(|| panic!("injected")));
-            Ok(Running { events: Box::new(events), cancel: Cancel::new() })
+            Ok(Box::new(events) as Events)
         }
         // Ends without a result.
         3 => Ok(scripted(Vec::new())),

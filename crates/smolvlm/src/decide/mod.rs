@@ -34,8 +34,6 @@ const MAX_SEQUENCES: usize = 32;
 pub struct DecideOptions {
     /// The calibration of the probabilities.
     pub calibration: Calibration,
-    /// A token that stops the work from elsewhere; the result is then [`Error::Cancelled`].
-    pub cancel: Cancel,
 }
 
 /// The answers to the questions about one conversation.
@@ -107,8 +105,8 @@ impl SmolVlm {
         let clock = Instant::now();
         let loaded = &*self.loaded;
         let Prompts { shared, questions: own, media, edge, notes, space } =
-            Prompts::prepare(self, conversation.into(), questions, &options.cancel)?;
-        let forms = all_forms(&loaded.processor, &answers, space, &options.cancel)?;
+            Prompts::prepare(self, conversation.into(), questions)?;
+        let forms = all_forms(&loaded.processor, &answers, space, &self.cancel)?;
         let candidates: Vec<Candidates> = own
             .iter()
             .zip(&forms)
@@ -133,7 +131,7 @@ impl SmolVlm {
             max_time: None,
             reuses_cache: true,
             process: clock.elapsed(),
-            cancel: options.cancel.clone(),
+            cancel: self.cancel.clone(),
         };
         let ticket = self.submit(prompt, Texts::Scored(Box::new(scoring)), terms)?;
         let Answer { scores, cached_tokens, timings, .. } = ticket.wait()?;

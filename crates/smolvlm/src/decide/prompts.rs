@@ -2,9 +2,9 @@
 
 use super::question::Question;
 use crate::features::missing_features;
-use crate::{Cancel, Error, SmolVlm};
+use crate::{Error, SmolVlm};
 use smolvlm_generate::SamplingParams;
-use smolvlm_processor::{Content, Conversation, Media, MediaPlan, Message, RenderOptions, VideoNote};
+use smolvlm_processor::{Content, Conversation, Media, MediaPlan, Message, PrepareOptions, RenderOptions, VideoNote};
 
 /// The prompts of all questions.
 pub(super) struct Prompts {
@@ -22,17 +22,13 @@ pub(super) struct Prompts {
 
 impl Prompts {
     /// Renders the conversation with each question. Its media are read once.
-    pub(super) fn prepare(
-        model: &SmolVlm,
-        conversation: Conversation,
-        questions: &[Question],
-        cancel: &Cancel,
-    ) -> Result<Self, Error> {
+    pub(super) fn prepare(model: &SmolVlm, conversation: Conversation, questions: &[Question]) -> Result<Self, Error> {
         let loaded = &*model.loaded;
         let mut texts = questions.iter().map(Question::text);
         let first = asking(conversation, texts.next().unwrap_or_default());
         let prepare = || {
-            let prepared = loaded.processor.prepare(std::slice::from_ref(&first), &RenderOptions::answer())?;
+            let options = PrepareOptions::new(RenderOptions::answer()).cancel(model.cancel.clone());
+            let prepared = loaded.processor.prepare_with(std::slice::from_ref(&first), &options)?;
             model.admit(&[prepared.prompt_tokens(0)], &SamplingParams::greedy().max_new_tokens(1))?;
             let mut batch = prepared.load()?;
             let media = std::mem::take(&mut batch.media).into_iter().next().unwrap_or_default();
@@ -40,7 +36,7 @@ impl Prompts {
             let mut ids = vec![model.prompt_ids(&batch, 0)?];
             let mut next = planned(first, &plans)?;
             for text in texts {
-                if cancel.is_cancelled() {
+                if model.cancel.is_cancelled() {
                     return Err(Error::Cancelled);
                 }
                 replace_question(&mut next, text);

@@ -110,9 +110,10 @@ fn pages_of_the_conversation_are_kept() {
 #[test]
 fn a_cancelled_request_is_an_error_and_harms_no_other() {
     let model = model(Dtype::F32);
-    let options = DecideOptions::default();
-    options.cancel.cancel();
-    assert!(matches!(model.decide(picture(1), &questions(), &options), Err(Error::Cancelled)));
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let cancelled = model.with_cancel(&cancel).decide(picture(1), &questions(), &DecideOptions::default());
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
     assert_eq!(decide(&model, picture(1), &questions()).decisions.len(), questions().len());
 }
 

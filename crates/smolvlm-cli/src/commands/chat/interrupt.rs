@@ -23,17 +23,11 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Marks the start of an answer: from now on Ctrl-C stops it.
-    pub fn begin(&self) {
-        self.set(Some(Cancel::new()));
-    }
-
-    /// Sets the cancellation token of the answer. A Ctrl-C since [`begin`](Self::begin) cancels it.
-    pub fn attach(&self, answer: Cancel) {
-        let early = self.set(Some(answer.clone()));
-        if early.is_some_and(|early| early.is_cancelled()) {
-            answer.cancel();
-        }
+    /// Marks the start of an answer and returns its cancellation token: from now on Ctrl-C stops it.
+    pub fn begin(&self) -> Cancel {
+        let answer = Cancel::new();
+        self.set(Some(answer.clone()));
+        answer
     }
 
     /// Marks the end of the answer.
@@ -45,8 +39,8 @@ impl Interrupt {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, answer: Option<Cancel>) -> Option<Cancel> {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), answer)
+    fn set(&self, answer: Option<Cancel>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 }
 
@@ -55,21 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn early_interrupt_cancels_the_answer() {
+    fn interrupts_cancel_the_current_answer() {
         let interrupt = Interrupt::default();
-        interrupt.begin();
+        let first = interrupt.begin();
+        assert!(!first.is_cancelled());
         interrupt.current().unwrap().cancel();
-        let answer = Cancel::new();
-        interrupt.attach(answer.clone());
-        assert!(answer.is_cancelled());
-
+        assert!(first.is_cancelled());
         interrupt.end();
         assert!(interrupt.current().is_none());
-        interrupt.begin();
-        let answer = Cancel::new();
-        interrupt.attach(answer.clone());
-        assert!(!answer.is_cancelled());
-        interrupt.current().unwrap().cancel();
-        assert!(answer.is_cancelled());
+        assert!(!interrupt.begin().is_cancelled());
     }
 }

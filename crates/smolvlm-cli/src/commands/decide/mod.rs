@@ -32,7 +32,7 @@ pub fn run(args: &Decide) -> Result<(), Failure> {
     let mut message = Message::user();
     message.content = media::contents(&args.media, piped, args.as_video, model.processor())?;
     let conversation = if message.content.is_empty() { Conversation::default() } else { message.into() };
-    let options = DecideOptions { calibration, ..DecideOptions::default() };
+    let options = DecideOptions { calibration };
     let answers = model.decide(conversation, &questions, &options)?;
     media::print_notes(&answers.notes);
     for decision in &answers.decisions {

@@ -2,7 +2,7 @@
 
 pub(super) mod png;
 
-use crate::backend::{Backend, Event, Outcome, Running};
+use crate::backend::{Backend, Event, Events, Outcome};
 use crate::config::ServerConfig;
 use crate::router::router;
 use crate::state::{App, Model, Shared};
@@ -173,11 +173,11 @@ pub(super) fn shapes() -> String {
 }
 
 /// A backend that calls a function for each request.
-pub(super) struct Fake<F>(pub(super) F);
+pub(super) struct Fake<F: Fn(SamplingParams, &Cancel) -> Result<Events, Error>>(pub(super) F);
 
-impl<F: Fn(SamplingParams) -> Result<Running, Error> + Send + Sync + 'static> Backend for Fake<F> {
-    fn start(&self, _prompt: Prompt, params: SamplingParams) -> Result<Running, Error> {
-        (self.0)(params)
+impl<F: Fn(SamplingParams, &Cancel) -> Result<Events, Error> + Send + Sync + 'static> Backend for Fake<F> {
+    fn start(&self, _prompt: Prompt, params: SamplingParams, cancel: &Cancel) -> Result<Events, Error> {
+        (self.0)(params, cancel)
     }
 }
 
@@ -193,23 +193,21 @@ pub(super) fn outcome(finish_reason: FinishReason, tokens: usize) -> Event {
 }
 
 /// A generation of given events.
-pub(super) fn scripted(events: Vec<Result<Event, Error>>) -> Running {
-    Running { events: Box::new(events.into_iter()), cancel: Cancel::new() }
+pub(super) fn scripted(events: Vec<Result<Event, Error>>) -> Events {
+    Box::new(events.into_iter())
 }
 
 /// A generation that goes on until it is cancelled.
-pub(super) fn endless() -> Running {
-    let cancel = Cancel::new();
+pub(super) fn endless(cancel: &Cancel) -> Events {
     let (seen, mut count) = (cancel.clone(), 0);
-    let events = std::iter::from_fn(move || {
+    Box::new(std::iter::from_fn(move || {
         std::thread::sleep(Duration::from_millis(1));
         count += 1;
         Some(Ok(match seen.is_cancelled() {
             true => outcome(FinishReason::Cancelled, count - 1),
             false => Event::Text("a".to_owned()),
         }))
-    });
-    Running { events: Box::new(events), cancel }
+    }))
 }
 
 /// Waits until a condition holds.
