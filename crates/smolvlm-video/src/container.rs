@@ -81,13 +81,13 @@ pub(crate) trait Decoder: Send + fmt::Debug {
     fn stream(&self) -> &Stream;
 
     /// Reads all packets of the stream in file order.
-    fn packets(&mut self, deadline: Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error>;
+    fn packets(&mut self, deadline: &Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error>;
 
     /// Decodes all frames, or those from the key frame at time `from` on, and passes on their times.
     fn decode_times(
         &mut self,
         from: Option<(i64, &Index)>,
-        deadline: Deadline,
+        deadline: &Deadline,
         each: &mut dyn FnMut(Option<i64>) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
@@ -97,7 +97,7 @@ pub(crate) trait Decoder: Send + fmt::Debug {
         &mut self,
         index: &Index,
         indices: &[usize],
-        deadline: Deadline,
+        deadline: &Deadline,
         sink: &mut FrameSink<'_>,
     ) -> Result<(), Error>;
 }
@@ -120,17 +120,17 @@ impl<D: Decoder> Container<D> {
     pub(crate) fn open(
         bytes: Bytes,
         limits: &Limits,
-        decoder: impl FnOnce(Bytes, &Limits, Deadline) -> Result<D, Error>,
+        decoder: impl FnOnce(Bytes, &Limits, &Deadline) -> Result<D, Error>,
     ) -> Result<Self, Error> {
-        let deadline = Deadline::after(limits.deadline);
+        let deadline = Deadline::of(limits);
         let structure = bytes.structure().unwrap_or(Structure::Unknown);
         let explain = |error| match (error, structure) {
             (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::MissingIndex) => Error::MissingIndex,
             (Error::Decode { .. } | Error::NoVideoStream { .. }, Structure::Truncated) => Error::NoCompleteFrame,
             (other, _) => other,
         };
-        let mut decoder = decoder(bytes, limits, deadline).map_err(explain)?;
-        let (mut index, is_trimmed) = find_frames(&mut decoder, structure, limits, deadline)?;
+        let mut decoder = decoder(bytes, limits, &deadline).map_err(explain)?;
+        let (mut index, is_trimmed) = find_frames(&mut decoder, structure, limits, &deadline)?;
         if structure == Structure::PartialFrame && !is_trimmed {
             index.frames = index.frames.saturating_sub(1);
             index.times.truncate(index.frames);
@@ -164,7 +164,7 @@ fn find_frames(
     decoder: &mut impl Decoder,
     structure: Structure,
     limits: &Limits,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<(Index, bool), Error> {
     let stream = decoder.stream();
     let max_gap = stream.may_restart.then(|| stream.time_base.units(Ratio::whole(MAX_GAP))).flatten();
@@ -285,6 +285,6 @@ impl<D: Decoder> FrameSource for Container<D> {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.index.frames) {
             return Err(Error::MissingFrame { index, frames: self.index.frames });
         }
-        self.decoder.read(&self.index, indices, Deadline::after(self.limits.deadline), sink)
+        self.decoder.read(&self.index, indices, &Deadline::of(&self.limits), sink)
     }
 }

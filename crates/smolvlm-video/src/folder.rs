@@ -52,7 +52,7 @@ impl FrameFolder {
     /// [`Error::Deadline`], and [`Error::Frame`] for an image over the limits or a file without read permission.
     pub fn new(files: Vec<PathBuf>, limits: &Limits) -> Result<Self, Error> {
         limits.check_frames(files.len())?;
-        let deadline = Deadline::after(limits.deadline);
+        let deadline = Deadline::of(limits);
         let mut unreadable = Unreadable::default();
         let (mut readable, mut size) = (Vec::with_capacity(files.len()), None);
         for file in files {
@@ -87,7 +87,7 @@ impl FrameSource for FrameFolder {
     }
 
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
-        let deadline = Deadline::after(self.limits.deadline);
+        let deadline = Deadline::of(&self.limits);
         let mut is_empty = true;
         for &index in indices {
             deadline.check()?;

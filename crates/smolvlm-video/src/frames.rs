@@ -57,7 +57,7 @@ impl FrameSource for Frames {
     }
 
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
-        let deadline = Deadline::after(self.limits.deadline);
+        let deadline = Deadline::of(&self.limits);
         for &index in indices {
             deadline.check()?;
             let missing = Error::MissingFrame { index, frames: self.images.len() };

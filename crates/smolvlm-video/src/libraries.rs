@@ -38,12 +38,12 @@ pub(crate) struct Libraries {
 }
 
 impl Libraries {
-    pub(crate) fn open(bytes: Bytes, limits: &Limits, deadline: Deadline) -> Result<Self, Error> {
+    pub(crate) fn open(bytes: Bytes, limits: &Limits, deadline: &Deadline) -> Result<Self, Error> {
         let (reader, stream) = Reader::open(&bytes, limits, deadline)?;
         Ok(Self { bytes, limits: limits.clone(), stream, first: Some(reader) })
     }
 
-    fn reader(&self, deadline: Deadline) -> Result<Reader, Error> {
+    fn reader(&self, deadline: &Deadline) -> Result<Reader, Error> {
         Ok(Reader::open(&self.bytes, &self.limits, deadline)?.0)
     }
 }
@@ -53,7 +53,7 @@ impl Decoder for Libraries {
         &self.stream
     }
 
-    fn packets(&mut self, deadline: Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
+    fn packets(&mut self, deadline: &Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
         let mut reader = self.first.take().map_or_else(|| self.reader(deadline), Ok)?;
         while let Some(packet) = reader.next_packet()? {
             let (pts, dts) = (packet.pts(), packet.dts());
@@ -65,7 +65,7 @@ impl Decoder for Libraries {
     fn decode_times(
         &mut self,
         from: Option<(i64, &Index)>,
-        deadline: Deadline,
+        deadline: &Deadline,
         each: &mut dyn FnMut(Option<i64>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut reader = self.reader(deadline)?;
@@ -84,7 +84,7 @@ impl Decoder for Libraries {
         &mut self,
         index: &Index,
         indices: &[usize],
-        deadline: Deadline,
+        deadline: &Deadline,
         sink: &mut FrameSink<'_>,
     ) -> Result<(), Error> {
         let missing = |at| Error::MissingFrame { index: at, frames: index.frames };
@@ -133,7 +133,7 @@ impl fmt::Debug for Reader {
 }
 
 impl Reader {
-    fn open(bytes: &Bytes, limits: &Limits, deadline: Deadline) -> Result<(Self, Stream), Error> {
+    fn open(bytes: &Bytes, limits: &Limits, deadline: &Deadline) -> Result<(Self, Stream), Error> {
         set_up();
         let in_time = |error| if deadline.is_over() { deadline.check().err().unwrap_or(error) } else { error };
         let mut options = Dictionary::new();
@@ -147,7 +147,10 @@ impl Reader {
             Bytes::Memory(bytes) => StreamIo::from_read_seek(Cursor::new(bytes.clone())),
         };
         let stream = stream.map_err(decode_error)?;
-        let interrupt = move || deadline.is_over();
+        let interrupt = {
+            let deadline = deadline.clone();
+            move || deadline.is_over()
+        };
         let input = ffmpeg::format::input_from_stream_with_interrupt(stream, None, Some(options), interrupt);
         let input = input.map_err(|error| in_time(decode_error(error)))?;
         let Some(video) = best_stream(&input) else { return Err(Error::NoVideoStream { found: kinds(&input) }) };
@@ -189,7 +192,7 @@ impl Reader {
             last_key: None,
             has_ended: false,
             pending: None,
-            deadline,
+            deadline: deadline.clone(),
         };
         Ok((reader, stream))
     }

@@ -1,6 +1,6 @@
 //! Limits of video size and decoding time.
 
-use crate::Error;
+use crate::{Cancel, Error};
 use std::time::{Duration, Instant};
 
 /// Limits of video size and decoding time.
@@ -19,6 +19,8 @@ pub struct Limits {
     /// Number of threads that decode a video container. `None` (the default) for all threads of the CPU; limited to 8,
     /// since each thread keeps frames in memory.
     pub threads: Option<usize>,
+    /// A token that stops indexing and decoding from elsewhere with [`Error::Cancelled`].
+    pub cancel: Option<Cancel>,
 }
 
 /// Maximum number of threads of a decoder.
@@ -41,6 +43,7 @@ impl Default for Limits {
             max_sampled_frames: 1024,
             deadline: Duration::from_secs(300),
             threads: None,
+            cancel: None,
         }
     }
 }
@@ -94,29 +97,43 @@ fn check(what: &'static str, found: u64, limit: u64, raise: &'static str) -> Res
     if found > limit { Err(Error::Limit { what, found, limit, raise }) } else { Ok(()) }
 }
 
-/// A point in time by which work must be done.
-#[derive(Debug, Clone, Copy)]
+/// Maximum duration of a single wait, after which cancellation is noticed.
+const MAX_WAIT: Duration = Duration::from_millis(50);
+
+/// The end of work: a point in time, or its cancellation.
+#[derive(Debug, Clone)]
 pub(crate) struct Deadline {
     end: Option<Instant>,
     allowed: Duration,
+    cancel: Option<Cancel>,
 }
 
 impl Deadline {
-    pub(crate) fn after(allowed: Duration) -> Self {
+    /// The end of work that starts now.
+    pub(crate) fn of(limits: &Limits) -> Self {
         // A time that cannot be represented never comes.
-        Self { end: Instant::now().checked_add(allowed), allowed }
+        let end = Instant::now().checked_add(limits.deadline);
+        Self { end, allowed: limits.deadline, cancel: limits.cancel.clone() }
     }
 
-    /// The remaining time; `None` if it is unlimited.
-    pub(crate) fn left(self) -> Option<Duration> {
-        self.end.map(|end| end.saturating_duration_since(Instant::now()))
+    /// The time until the next check, for waiting.
+    pub(crate) fn wait(&self) -> Duration {
+        let left = self.end.map_or(MAX_WAIT, |end| end.saturating_duration_since(Instant::now()));
+        left.min(MAX_WAIT)
     }
 
-    pub(crate) fn is_over(self) -> bool {
-        self.end.is_some_and(|end| Instant::now() >= end)
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
     }
 
-    pub(crate) fn check(self) -> Result<(), Error> {
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_cancelled() || self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         if self.is_over() { Err(Error::Deadline { seconds: self.allowed.as_secs_f64() }) } else { Ok(()) }
     }
 }

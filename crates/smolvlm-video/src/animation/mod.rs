@@ -29,7 +29,7 @@ impl Animation {
     pub(crate) fn open(bytes: Arc<[u8]>, format: ImageFormat, limits: &Limits) -> Result<Option<Self>, Error> {
         let Some(mut frames) = Frames::open(&bytes, format, limits)? else { return Ok(None) };
         let ((width, height), is_truncated) = (frames.size, frames.is_truncated);
-        let deadline = Deadline::after(limits.deadline);
+        let deadline = Deadline::of(limits);
         let mut starts = Vec::new();
         let mut end: u64 = 0;
         let mut damage = None;
@@ -81,7 +81,7 @@ impl FrameSource for Animation {
     }
 
     fn read(&mut self, indices: &[usize], sink: &mut FrameSink<'_>) -> Result<(), Error> {
-        let deadline = Deadline::after(self.limits.deadline);
+        let deadline = Deadline::of(&self.limits);
         let mut wanted = indices.iter().copied().peekable();
         let mut frames = Frames::open(&self.bytes, self.format, &self.limits)?;
         let mut index = 0;

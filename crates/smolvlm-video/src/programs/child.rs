@@ -8,9 +8,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::thread::spawn;
 use std::time::Duration;
 
-/// Maximum duration of a single wait. Later deadlines take several waits.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
-
 /// Maximum length of a line in bytes; longer ones are split.
 const MAX_LINE: u64 = 4096;
 
@@ -42,7 +39,7 @@ impl ChildProcess {
         program: &'static str,
         command: &mut Command,
         chunks: Chunks,
-        deadline: Deadline,
+        deadline: &Deadline,
         keep: fn(&str) -> bool,
     ) -> Result<Self, Error> {
         // With FFREPORT, FFmpeg would write a log file.
@@ -77,12 +74,12 @@ impl ChildProcess {
                 let _ = error_sender.send(message.unwrap_or_default());
             });
         }
-        Ok(Self { child, output, log_lines, error, deadline })
+        Ok(Self { child, output, log_lines, error, deadline: deadline.clone() })
     }
 
     /// The next chunk of the output; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        match receive(&self.output, self.deadline)? {
+        match receive(&self.output, &self.deadline)? {
             Some(Ok(chunk)) => Ok(Some(chunk)),
             Some(Err(error)) => Err(Error::Decode { message: error.to_string() }),
             None => Ok(None),
@@ -91,12 +88,12 @@ impl ChildProcess {
 
     /// The next selected line of stderr; `None` at the end.
     pub(super) fn next_log_line(&mut self) -> Result<Option<String>, Error> {
-        receive(&self.log_lines, self.deadline)
+        receive(&self.log_lines, &self.deadline)
     }
 
     /// Waits for the exit of a process that has closed its output. Returns whether it succeeded, and its error message.
     pub(super) fn finish(mut self) -> Result<(bool, String), Error> {
-        let message = receive(&self.error, self.deadline)?.unwrap_or_default();
+        let message = receive(&self.error, &self.deadline)?.unwrap_or_default();
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Ok((status.success(), message)),
@@ -119,10 +116,10 @@ impl Drop for ChildProcess {
 }
 
 /// Receives the next message; `None` if the channel is closed.
-fn receive<T>(receiver: &Receiver<T>, deadline: Deadline) -> Result<Option<T>, Error> {
+fn receive<T>(receiver: &Receiver<T>, deadline: &Deadline) -> Result<Option<T>, Error> {
     loop {
         deadline.check()?;
-        match receiver.recv_timeout(deadline.left().unwrap_or(MAX_WAIT).min(MAX_WAIT)) {
+        match receiver.recv_timeout(deadline.wait()) {
             Ok(message) => return Ok(Some(message)),
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Err(RecvTimeoutError::Timeout) => {}

@@ -43,7 +43,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    pub(crate) fn open(bytes: Bytes, limits: &Limits, deadline: Deadline) -> Result<Self, Error> {
+    pub(crate) fn open(bytes: Bytes, limits: &Limits, deadline: &Deadline) -> Result<Self, Error> {
         let (url, file) = match bytes {
             Bytes::File(path) => (file_url(&path), None),
             Bytes::Memory(bytes) => {
@@ -78,7 +78,7 @@ impl Programs {
         targets: &[i64],
         by_time: bool,
         seek: Option<i64>,
-        deadline: Deadline,
+        deadline: &Deadline,
         each: &mut dyn FnMut(i64, Vec<u8>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let Stream { index, width, height, .. } = self.probe.stream;
@@ -154,7 +154,7 @@ impl Decoder for Programs {
         &self.probe.stream
     }
 
-    fn packets(&mut self, deadline: Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
+    fn packets(&mut self, deadline: &Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
         let mut command = ffprobe(&self.url, &self.threads);
         command.args(["-select_streams", &self.probe.stream.index.to_string()]);
         command.args(["-show_entries", PACKET_ENTRIES, "-of", "compact=p=0"]);
@@ -165,7 +165,7 @@ impl Decoder for Programs {
     fn decode_times(
         &mut self,
         from: Option<(i64, &Index)>,
-        deadline: Deadline,
+        deadline: &Deadline,
         each: &mut dyn FnMut(Option<i64>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut command = ffprobe(&self.url, &self.threads);
@@ -188,7 +188,7 @@ impl Decoder for Programs {
         &mut self,
         index: &Index,
         indices: &[usize],
-        deadline: Deadline,
+        deadline: &Deadline,
         sink: &mut FrameSink<'_>,
     ) -> Result<(), Error> {
         let missing = |at| Error::MissingFrame { index: at, frames: index.frames };
@@ -279,7 +279,7 @@ fn ffprobe(url: &OsStr, threads: &str) -> Command {
 /// Runs `ffprobe` and passes on each line of its output. Returns whether it succeeded, and its error message.
 fn each_line(
     command: &mut Command,
-    deadline: Deadline,
+    deadline: &Deadline,
     mut each: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(bool, String), Error> {
     let mut process = ChildProcess::start("ffprobe", command, Chunks::Lines, deadline, |_| false)?;
