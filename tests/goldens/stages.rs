@@ -4,7 +4,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
 use smolvlm::checkpoint::Weights;
 use smolvlm::config::{FloatType, ModelConfig};
-use smolvlm::model::{Format, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, StepInput, WeightFormat};
+use smolvlm::model::{
+    ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, PackedFormat, StepInput, WeightFormat,
+};
 use smolvlm::{Dtype, Options, SmolVlm, Source};
 use smolvlm_tests::{Case, Checkpoint, Golden, Trials, checkpoints, tensor_rows};
 use std::sync::Arc;
@@ -42,7 +44,7 @@ fn read<const D: usize>(tensor: Tensor<D>) -> HostTensor {
 }
 
 /// f32 as tensors of the backend, and packed for the CPU kernels.
-const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Format::F32)];
+const EXACT: [WeightFormat; 2] = [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(PackedFormat::F32)];
 
 /// Adds the trials of every stage.
 pub fn add(trials: &mut Trials, cases: &[Arc<(Checkpoint, Case)>]) {
@@ -137,7 +139,7 @@ fn golden_logits(model: &Network, case: &Case, golden: &Golden) -> Vec<f32> {
 
 fn half_precision_logits(checkpoint: &Checkpoint, case: &Case) {
     let golden = Golden::new(case);
-    for format in [WeightFormat::Tensors(FloatType::Bf16), WeightFormat::Packed(Format::Bf16)] {
+    for format in [WeightFormat::Tensors(FloatType::Bf16), WeightFormat::Packed(PackedFormat::Bf16)] {
         let found = golden_logits(&load(checkpoint, format), case, &golden);
         for stage in ["logits_bf16", "logits"] {
             let (cosine, worst) = compare(&found, &golden.floats(stage).data);
@@ -153,7 +155,7 @@ fn half_precision_logits(checkpoint: &Checkpoint, case: &Case) {
 /// less.
 fn quantized_logits(checkpoint: &Checkpoint, case: &Case) {
     let golden = Golden::new(case);
-    for (format, bound) in [(Format::Q8, Q8_COSINE), (Format::Q4, Q4_COSINE)] {
+    for (format, bound) in [(PackedFormat::Q8, Q8_COSINE), (PackedFormat::Q4, Q4_COSINE)] {
         let model = load(checkpoint, WeightFormat::Packed(format));
         let (cosine, worst) = compare(&golden_logits(&model, case, &golden), &golden.floats("logits").data);
         println!("logits in {format:?}: cosine {cosine:.6}, largest {worst:.4} {}", case.name);
@@ -164,7 +166,7 @@ fn quantized_logits(checkpoint: &Checkpoint, case: &Case) {
 fn quantized_image_features(checkpoint: &Checkpoint, case: &Case) {
     let golden = Golden::new(case);
     let Some((pixels, edge)) = golden.pixels() else { return };
-    for format in [Format::Bf16, Format::Q8].map(WeightFormat::Packed) {
+    for format in [PackedFormat::Bf16, PackedFormat::Q8].map(WeightFormat::Packed) {
         let model = load(checkpoint, format);
         let seen = model.image_features(&[&pixels], edge, 2, false).unwrap().unwrap();
         let (cosine, worst) = compare(&read(seen.features).data, &golden.features().data);
@@ -174,7 +176,7 @@ fn quantized_image_features(checkpoint: &Checkpoint, case: &Case) {
 }
 
 fn quantized_checkpoint_equals_quantization_at_load_time(checkpoint: &Checkpoint) {
-    for (dtype, format) in [(Dtype::Q8, Format::Q8), (Dtype::Q4, Format::Q4)] {
+    for (dtype, format) in [(Dtype::Q8, PackedFormat::Q8), (Dtype::Q4, PackedFormat::Q4)] {
         let folder = tempfile::tempdir().unwrap();
         let (small, source) = (folder.path().join("small"), Source::directory(checkpoint.model()));
         smolvlm::quantize(source, &[], dtype, &small, &mut |_| {}).unwrap();

@@ -1,6 +1,6 @@
 //! The error type of this crate.
 
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ pub enum Error {
     Config(#[from] smolvlm_config::Error),
     /// Checkpoints are written in quantized formats only.
     #[error("{0:?} is not a quantized format; choose Q8 or Q4")]
-    NotQuantized(Format),
+    NotQuantized(PackedFormat),
 }
 
 impl Error {

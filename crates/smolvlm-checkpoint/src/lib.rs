@@ -23,7 +23,7 @@ pub use error::{Error, ShapeMismatch, WeightMismatch};
 pub use file::{NamedTensor, write_checkpoint};
 pub use quantize::{QuantizedSource, vision_format, write_quantized_checkpoint};
 pub use random::{RandomTensors, write_random_checkpoint};
-pub use smolvlm_kernels::Format;
+pub use smolvlm_kernels::PackedFormat;
 pub use tensor_specs::{EMBEDDINGS_PATH, LM_HEAD, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
 pub use tensors::{CheckpointTensors, RowSource, TensorSource};
 pub use values::Values;

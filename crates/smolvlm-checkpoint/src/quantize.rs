@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_kernels::cpu::{quantize_group, quantize_row};
-use smolvlm_kernels::{Format, GROUP};
+use smolvlm_kernels::{GROUP, PackedFormat};
 
 use crate::encoding::scale_name;
 use crate::file::write_file;
@@ -27,9 +27,9 @@ pub enum QuantizedSource<'a> {
 }
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
-/// or, for [`Format::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are bf16,
-/// the rest f32. Loading this file in the packed format gives the same model as loading the original. The file appears
-/// under its name once it is complete; memory holds one tensor at a time.
+/// or, for [`PackedFormat::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are
+/// bf16, the rest f32. Loading this file in the packed format gives the same model as loading the original. The file
+/// appears under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///
@@ -37,10 +37,10 @@ pub enum QuantizedSource<'a> {
 pub fn write_quantized_checkpoint(
     config: &ModelConfig,
     source: &QuantizedSource<'_>,
-    format: Format,
+    format: PackedFormat,
     path: impl AsRef<Path>,
 ) -> Result<(), Error> {
-    if !matches!(format, Format::Q8 | Format::Q4) {
+    if !matches!(format, PackedFormat::Q8 | PackedFormat::Q4) {
         return Err(Error::NotQuantized(format));
     }
     config.validate()?;
@@ -59,7 +59,12 @@ pub fn write_quantized_checkpoint(
     }
 }
 
-fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Format, path: &Path) -> Result<(), Error> {
+fn write(
+    specs: &[TensorSpec],
+    source: &(impl TensorSource + Sync),
+    format: PackedFormat,
+    path: &Path,
+) -> Result<(), Error> {
     // Values are computed while the file is written, where the serializer takes no errors.
     let failed = Mutex::new(None);
     let entries = specs.iter().flat_map(|spec| {
@@ -75,12 +80,12 @@ fn write(specs: &[TensorSpec], source: &(impl TensorSource + Sync), format: Form
 }
 
 /// The format of vision encoder and connector for a format of the text model: 8 bits with 4-bit text weights.
-pub fn vision_format(text: Format) -> Format {
-    if text == Format::Q4 { Format::Q8 } else { text }
+pub fn vision_format(text: PackedFormat) -> PackedFormat {
+    if text == PackedFormat::Q4 { PackedFormat::Q8 } else { text }
 }
 
 /// The format of a quantized matrix; none for tensors that are not quantized.
-fn matrix_format(spec: &TensorSpec, format: Format) -> Option<Format> {
+fn matrix_format(spec: &TensorSpec, format: PackedFormat) -> Option<PackedFormat> {
     let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
     let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
     is_matrix.then_some(if is_text { format } else { vision_format(format) })
@@ -99,8 +104,8 @@ fn unquantized_type(spec: &TensorSpec) -> FloatType {
 #[derive(Clone, Copy)]
 enum Part {
     Values(FloatType),
-    Codes(Format),
-    Scales(Format),
+    Codes(PackedFormat),
+    Scales(PackedFormat),
 }
 
 /// A tensor of the file, computed when it is written.
@@ -116,9 +121,9 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
     fn new(spec: &'a TensorSpec, source: &'a S, part: Part, failed: &'a Mutex<Option<Error>>) -> Self {
         let groups = spec.shape.last().map_or(0, |inputs| inputs.div_ceil(GROUP));
         let shape = match part {
-            Part::Values(_) | Part::Codes(Format::Q8) => spec.shape.clone(),
+            Part::Values(_) | Part::Codes(PackedFormat::Q8) => spec.shape.clone(),
             Part::Codes(_) => vec![spec.shape[0], groups * GROUP / 2],
-            Part::Scales(Format::Q8) => vec![spec.shape[0]],
+            Part::Scales(PackedFormat::Q8) => vec![spec.shape[0]],
             Part::Scales(_) => vec![spec.shape[0], groups],
         };
         Self { spec, source, part, shape, failed }
@@ -144,7 +149,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
             let mut values = vec![0.0; shape[1].next_multiple_of(GROUP)];
             rows(index, &mut values[..shape[1]]);
             match format {
-                Format::Q8 => encode_q8(&values[..shape[1]], codes),
+                PackedFormat::Q8 => encode_q8(&values[..shape[1]], codes),
                 _ => encode_q4(&values, codes),
             }
         };
@@ -174,9 +179,9 @@ fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
 impl<S: TensorSource + Sync> View for Entry<'_, S> {
     fn dtype(&self) -> Dtype {
         match self.part {
-            Part::Values(FloatType::F32) | Part::Scales(Format::Q8) => Dtype::F32,
+            Part::Values(FloatType::F32) | Part::Scales(PackedFormat::Q8) => Dtype::F32,
             Part::Values(_) | Part::Scales(_) => Dtype::BF16,
-            Part::Codes(Format::Q8) => Dtype::I8,
+            Part::Codes(PackedFormat::Q8) => Dtype::I8,
             Part::Codes(_) => Dtype::U8,
         }
     }

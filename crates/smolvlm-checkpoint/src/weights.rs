@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
-use smolvlm_kernels::{Format, MappedFile};
+use smolvlm_kernels::{MappedFile, PackedFormat};
 
 use crate::adapter::LoraDelta;
 use crate::error::Error;
@@ -176,11 +176,11 @@ impl Weights {
     }
 
     /// The format of the text model's quantized matrices; `None` if no matrix is quantized.
-    pub fn quantized(&self) -> Option<Format> {
+    pub fn quantized(&self) -> Option<PackedFormat> {
         let is_code = |dtype: Dtype| self.tensors.values().any(|(_, tensor)| tensor.dtype == dtype);
         match (is_code(Dtype::U8), is_code(Dtype::I8)) {
-            (true, _) => Some(Format::Q4),
-            (false, true) => Some(Format::Q8),
+            (true, _) => Some(PackedFormat::Q4),
+            (false, true) => Some(PackedFormat::Q8),
             (false, false) => None,
         }
     }

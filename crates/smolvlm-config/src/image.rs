@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Error, PixelConfig, ResizePolicy,
+    Error, MAX_LONGEST_EDGE, PixelConfig, ResizePolicy, TilePlan,
     json::{Node, TEXT},
     pixels::SWITCH,
 };
@@ -52,6 +52,13 @@ impl ImageProcessorConfig {
             }
         }
         value
+    }
+
+    /// Number of tiles of a large square image, including the global tile: the most of all images, unless
+    /// [`ResizePolicy::MaxTiles`] allows more for another shape.
+    pub fn max_tiles(&self) -> usize {
+        // There is no plan for an invalid configuration, which cannot process any image.
+        TilePlan::new(MAX_LONGEST_EDGE, MAX_LONGEST_EDGE, self).map_or(1, |plan| plan.grid.tiles())
     }
 
     /// Validates the values.

@@ -9,7 +9,6 @@
 //! Behavior follows transformers 5.24.0. Configurations for which that version fails later, in the model or processor,
 //! are rejected when they are read.
 
-mod activation;
 mod check;
 mod error;
 mod float_type;
@@ -17,6 +16,7 @@ mod generation;
 mod generation_json;
 mod generation_parts;
 mod grid;
+mod hidden_act;
 mod image;
 mod json;
 mod model;
@@ -33,12 +33,12 @@ mod text;
 mod video;
 mod vision;
 
-pub use activation::Activation;
 pub use error::Error;
 pub use float_type::FloatType;
 pub use generation::{DEFAULT_MAX_NEW_TOKENS, GenerationConfig};
 pub use generation_parts::{CacheImplementation, EarlyStopping, ExponentialDecay, SequenceBias, Watermarking};
 pub use grid::{MAX_LONGEST_EDGE, TileGrid, TilePlan};
+pub use hidden_act::HiddenAct;
 pub use image::ImageProcessorConfig;
 pub use json::{MAX_FILE_BYTES, without_byte_order_mark};
 pub use model::ModelConfig;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Activation, Error, RopeParameters,
+    Error, HiddenAct, RopeParameters,
     check::{at_least_one, at_most, fraction, non_negative},
     json::{COUNT, FLAG, NUMBER, Node, SPECIAL_TOKEN, SPECIAL_TOKENS, TEXT},
 };
@@ -34,7 +34,7 @@ pub struct TextConfig {
     /// Head dimension; `hidden_size / num_attention_heads` if the file does not specify it.
     pub head_dim: usize,
     /// Activation function of the feed-forward gate.
-    pub hidden_act: Activation,
+    pub hidden_act: HiddenAct,
     /// Trained context length. Longer sequences are possible.
     pub max_position_embeddings: usize,
     /// Standard deviation of the initial weights.
@@ -69,7 +69,7 @@ impl Default for TextConfig {
             num_attention_heads: 32,
             num_key_value_heads: 32,
             head_dim: 128,
-            hidden_act: Activation::Silu,
+            hidden_act: HiddenAct::Silu,
             max_position_embeddings: 2048,
             initializer_range: 0.02,
             rms_norm_eps: 1e-6,
@@ -113,7 +113,7 @@ impl TextConfig {
                 None => hidden_size.checked_div(num_attention_heads).unwrap_or(0),
             },
             hidden_act: match node.get("hidden_act", TEXT)? {
-                Some(name) => Activation::from_name(&name, &node.key("hidden_act"))?,
+                Some(name) => HiddenAct::from_name(&name, &node.key("hidden_act"))?,
                 None => default.hidden_act,
             },
             max_position_embeddings,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Activation, Error,
+    Error, HiddenAct,
     check::{MAX_TILE_EDGE, at_least_one, at_most, fraction, non_negative},
     json::{COUNT, NUMBER, Node, TEXT},
 };
@@ -29,7 +29,7 @@ pub struct VisionConfig {
     /// Edge of a patch in pixels.
     pub patch_size: usize,
     /// Activation function of the feed-forward layer.
-    pub hidden_act: Activation,
+    pub hidden_act: HiddenAct,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
     /// Dropout on attention weights during training; not used here.
@@ -48,7 +48,7 @@ impl Default for VisionConfig {
             num_channels: 3,
             image_size: 224,
             patch_size: 32,
-            hidden_act: Activation::GeluTanh,
+            hidden_act: HiddenAct::GeluTanh,
             layer_norm_eps: 1e-6,
             attention_dropout: 0.0,
             initializer_range: 0.02,
@@ -78,7 +78,7 @@ impl VisionConfig {
             image_size: node.get("image_size", COUNT)?.unwrap_or(default.image_size),
             patch_size: node.get("patch_size", COUNT)?.unwrap_or(default.patch_size),
             hidden_act: match node.get("hidden_act", TEXT)? {
-                Some(name) => Activation::from_name(&name, &node.key("hidden_act"))?,
+                Some(name) => HiddenAct::from_name(&name, &node.key("hidden_act"))?,
                 None => default.hidden_act,
             },
             layer_norm_eps: node.get("layer_norm_eps", NUMBER)?.unwrap_or(default.layer_norm_eps),

@@ -1,6 +1,6 @@
 //! Comparison of tile geometry with the reference processor (transformers 5.24.0, torchvision backend).
 
-use smolvlm_config::{Error, ImageProcessorConfig, PixelConfig, Preset, Size, TileGrid, TilePlan};
+use smolvlm_config::{Error, ImageProcessorConfig, PixelConfig, Preset, ResizePolicy, Size, TileGrid, TilePlan};
 
 type Pair = (u32, u32);
 
@@ -150,6 +150,18 @@ fn impossible_sizes_are_errors() {
     let mut keep = longest_edge(2048, 2);
     keep.pixels.do_resize = false;
     assert!(matches!(TilePlan::new(3, u32::MAX, &keep), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn most_tiles_of_an_image() {
+    let config = Preset::Smol256M.processor().image;
+    assert_eq!(config.max_tiles(), TABLE.iter().map(|row| row.4).max().unwrap());
+    assert_eq!(longest_edge(512, 512).max_tiles(), 1);
+    // Edges above 4096 are reduced to it.
+    assert_eq!(longest_edge(u32::MAX, 1024).max_tiles(), 17);
+    let few = ImageProcessorConfig { resize_policy: ResizePolicy::MaxTiles(5), ..config.clone() };
+    assert_eq!(few.max_tiles(), 5);
+    assert_eq!(ImageProcessorConfig { do_image_splitting: false, ..config }.max_tiles(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use smolvlm_config::{
-    Activation, Error, FloatType, GenerationConfig, ModelConfig, Preset, RopeParameters, VisionConfig,
+    Error, FloatType, GenerationConfig, HiddenAct, ModelConfig, Preset, RopeParameters, VisionConfig,
 };
 use support::{read, small, text};
 
@@ -31,9 +31,9 @@ fn released_file_is_parsed() {
     );
     assert_eq!((config.vision.grid(), config.vision.head_dim()), (32, 64));
     assert_eq!((config.vision.num_hidden_layers, config.vision.intermediate_size), (12, 3072));
-    assert_eq!((config.vision.hidden_act, config.vision.layer_norm_eps), (Activation::GeluTanh, 1e-6));
+    assert_eq!((config.vision.hidden_act, config.vision.layer_norm_eps), (HiddenAct::GeluTanh, 1e-6));
     assert_eq!((config.text.num_attention_heads, config.text.num_key_value_heads, config.text.head_dim), (15, 5, 64));
-    assert_eq!((config.text.rms_norm_eps, config.text.hidden_act), (1e-5, Activation::Silu));
+    assert_eq!((config.text.rms_norm_eps, config.text.hidden_act), (1e-5, HiddenAct::Silu));
     assert_eq!(config.text.rope, RopeParameters::Default { theta: 100_000.0 });
     assert_eq!(config.image_seq_len(), 64);
     assert_eq!(config.parameter_count(), 507_482_304);
@@ -101,16 +101,16 @@ fn float_types() {
 #[test]
 fn activations() {
     for (name, expected) in [
-        ("gelu_pytorch_tanh", Activation::GeluTanh),
-        ("gelu_new", Activation::GeluTanh),
-        ("gelu_fast", Activation::GeluTanh),
-        ("gelu", Activation::Gelu),
-        ("swish", Activation::Silu),
-        ("silu", Activation::Silu),
-        ("relu", Activation::Relu),
+        ("gelu_pytorch_tanh", HiddenAct::GeluTanh),
+        ("gelu_new", HiddenAct::GeluTanh),
+        ("gelu_fast", HiddenAct::GeluTanh),
+        ("gelu", HiddenAct::Gelu),
+        ("swish", HiddenAct::Silu),
+        ("silu", HiddenAct::Silu),
+        ("relu", HiddenAct::Relu),
     ] {
         assert_eq!(text(json!({"hidden_act": name})).unwrap().hidden_act, expected);
-        assert_eq!(Activation::from_name(expected.name(), "").unwrap(), expected);
+        assert_eq!(HiddenAct::from_name(expected.name(), "").unwrap(), expected);
     }
     let error = read(json!({"vision_config": {"hidden_act": "quick_gelu"}})).unwrap_err().to_string();
     assert!(error.starts_with(r#"`vision_config.hidden_act` is "quick_gelu", which is not supported"#), "{error}");

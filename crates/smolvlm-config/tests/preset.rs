@@ -1,6 +1,6 @@
 //! Tests that the presets describe the released models.
 
-use smolvlm_config::{Activation, Error, Preset, RopeParameters, Size, TilePlan};
+use smolvlm_config::{Error, HiddenAct, Preset, RopeParameters, Size, TilePlan};
 
 #[test]
 fn presets_match_the_released_sizes() {
@@ -14,7 +14,7 @@ fn presets_match_the_released_sizes() {
         model.validate().unwrap();
         assert_eq!((model.parameter_count(), model.image_seq_len()), (parameters, tokens), "{preset}");
         assert_eq!((model.vision.grid(), model.vision.head_dim(), model.text.head_dim), (grid, vision_head, 64));
-        assert_eq!((model.vision.hidden_act, model.text.hidden_act), (Activation::GeluTanh, Activation::Silu));
+        assert_eq!((model.vision.hidden_act, model.text.hidden_act), (HiddenAct::GeluTanh, HiddenAct::Silu));
         assert_eq!((model.text.rms_norm_eps, model.text.max_position_embeddings), (1e-5, 8192));
         assert_eq!((model.image_token_id, model.text.vocab_size), (49190, 49280));
 

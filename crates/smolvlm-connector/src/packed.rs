@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::connector::block_side;
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, Pool, matmuls};
 use smolvlm_nn::{PackedLinear, PackedSource};
 
@@ -20,7 +20,7 @@ impl PackedConnector {
     /// # Errors
     ///
     /// Those of the source.
-    pub fn load<S: PackedSource>(config: &ModelConfig, source: &S, format: Format) -> Result<Self, S::Error> {
+    pub fn load<S: PackedSource>(config: &ModelConfig, source: &S, format: PackedFormat) -> Result<Self, S::Error> {
         let scale = config.scale_factor;
         let shape = [config.text.hidden_size, config.vision.hidden_size * scale * scale];
         Ok(Self { proj: PackedLinear::load(source, "connector.proj", shape, false, format)?, scale })

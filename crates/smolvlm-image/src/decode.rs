@@ -1,7 +1,7 @@
 //! Decoding of image files.
 
 use crate::bmp::Bmp;
-use crate::format::Format;
+use crate::format::ImageFormat;
 use crate::gif::Gif;
 use crate::jpeg::Jpeg;
 use crate::orientation::{self, Orientation};
@@ -71,20 +71,20 @@ impl<'a> File<'a> {
             return Err(Error::Empty);
         }
         limits.check_bytes(bytes.len())?;
-        let format = Format::of(bytes).ok_or(Error::UnknownFormat)?;
+        let format = ImageFormat::of(bytes).ok_or(Error::UnknownFormat)?;
         // An oversized image is reported as such, whatever else is wrong with the file.
         if let Some((width, height)) = Png::header_size(bytes) {
             limits.check_size(width, height)?;
         }
         let file = match format {
-            Format::Jpeg => Jpeg::open(bytes)
+            ImageFormat::Jpeg => Jpeg::open(bytes)
                 .map(|jpeg| File::Jpeg(Box::new(jpeg), orientation::of_jpeg(bytes).orientation()))
                 .map_err(|error| error.to_string()),
-            Format::Png => Png::open(bytes).map(|png| File::Png(Box::new(png))),
-            Format::Gif => Gif::open(bytes).map(File::Gif),
-            Format::Bmp => Bmp::open(bytes).map(File::Bmp),
-            Format::Tiff => Tiff::open(bytes).map(|tiff| File::Tiff(Box::new(tiff))),
-            Format::Webp => Webp::open(bytes).map(|webp| File::Webp(Box::new(webp))),
+            ImageFormat::Png => Png::open(bytes).map(|png| File::Png(Box::new(png))),
+            ImageFormat::Gif => Gif::open(bytes).map(File::Gif),
+            ImageFormat::Bmp => Bmp::open(bytes).map(File::Bmp),
+            ImageFormat::Tiff => Tiff::open(bytes).map(|tiff| File::Tiff(Box::new(tiff))),
+            ImageFormat::Webp => Webp::open(bytes).map(|webp| File::Webp(Box::new(webp))),
         };
         let file = file.map_err(|message| decode_error(format, &message))?;
         let (width, height) = file.size();
@@ -121,19 +121,19 @@ impl<'a> File<'a> {
     fn pixels(self) -> Result<Rgb, Error> {
         let (width, height) = self.size();
         let (format, data) = match self {
-            File::Jpeg(jpeg, _) => (Format::Jpeg, jpeg.pixels().map_err(|error| error.to_string())),
-            File::Png(png) => (Format::Png, png.pixels()),
-            File::Gif(gif) => (Format::Gif, gif.pixels()),
-            File::Bmp(bmp) => (Format::Bmp, bmp.pixels()),
-            File::Tiff(tiff) => (Format::Tiff, tiff.pixels()),
-            File::Webp(webp) => (Format::Webp, webp.pixels()),
+            File::Jpeg(jpeg, _) => (ImageFormat::Jpeg, jpeg.pixels().map_err(|error| error.to_string())),
+            File::Png(png) => (ImageFormat::Png, png.pixels()),
+            File::Gif(gif) => (ImageFormat::Gif, gif.pixels()),
+            File::Bmp(bmp) => (ImageFormat::Bmp, bmp.pixels()),
+            File::Tiff(tiff) => (ImageFormat::Tiff, tiff.pixels()),
+            File::Webp(webp) => (ImageFormat::Webp, webp.pixels()),
         };
         Rgb::new(width, height, data.map_err(|message| decode_error(format, &message))?)
     }
 }
 
 /// The error of a decoder, from its message.
-pub(crate) fn decode_error(format: Format, message: &str) -> Error {
+pub(crate) fn decode_error(format: ImageFormat, message: &str) -> Error {
     // One line, whatever the decoder wrote.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     Error::Decode { format: format.to_string(), message }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An image file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum ImageFormat {
     /// BMP.
     Bmp,
     /// GIF.
@@ -19,7 +19,7 @@ pub enum Format {
     Webp,
 }
 
-impl Format {
+impl ImageFormat {
     /// Detects the format of a file from its first bytes; `None` if it is not supported. Names and declared types are
     /// ignored.
     pub fn of(bytes: &[u8]) -> Option<Self> {
@@ -38,7 +38,7 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bmp => "BMP",

@@ -53,7 +53,7 @@ mod ycbcr;
 pub use batch::TileBatch;
 pub use decode::{decode, decode_file, dimensions, file_dimensions};
 pub use error::Error;
-pub use format::Format;
+pub use format::ImageFormat;
 pub use limits::Limits;
 pub use processor::{ImageInput, ImageProcessor, Tiles};
 pub use resize::resize;

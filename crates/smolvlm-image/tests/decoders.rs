@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use smolvlm_image::{Format, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
+use smolvlm_image::{ImageFormat, Limits, Rgb, WebpAnimation, decode, decode_file, dimensions, file_dimensions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use support::{Random, crc32};
@@ -31,7 +31,7 @@ fn pixels_match_pillow() {
     for case in &cases {
         let file = case["file"].as_str().unwrap();
         let path = golden().join("media/decoders").join(file);
-        let format = Format::of(&std::fs::read(&path).unwrap()).unwrap();
+        let format = ImageFormat::of(&std::fs::read(&path).unwrap()).unwrap();
         let found = decode_file(&path, &Limits::default());
         if case.get("error").is_some() {
             assert!(found.is_err() || is_read_beyond_pillow(file), "{file} is decoded");
@@ -51,7 +51,9 @@ fn pixels_match_pillow() {
         *compared.entry(format).or_insert(0) += 1;
     }
     assert!(differing.is_empty(), "other pixels: {differing:?}");
-    for format in [Format::Bmp, Format::Gif, Format::Jpeg, Format::Png, Format::Tiff, Format::Webp] {
+    for format in
+        [ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Webp]
+    {
         assert!(compared.get(&format).is_some_and(|&count| count >= 12), "{format}: {compared:?}");
     }
 }

@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use half::bf16;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool, attention,
     matmuls,
@@ -22,7 +22,7 @@ fn value(index: usize) -> f32 {
 #[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3])]
 fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
     let (outputs, inputs) = (1536, 576);
-    let format = [Format::F32, Format::Bf16, Format::Q8, Format::Q4][FORMAT];
+    let format = [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4][FORMAT];
     let matrix = PackedMatrix::pack(outputs, inputs, format, |row, out: &mut [f32]| -> Result<(), ()> {
         out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row * inputs + column));
         Ok(())

@@ -3,14 +3,14 @@
 mod activation;
 pub mod cpu;
 mod exp;
-mod format;
 #[cfg(feature = "cubecl")]
 #[allow(unsafe_code, reason = "kernel launches state the lengths of their buffers, which only their callers know")]
 pub mod gpu;
 mod mapped_file;
+mod packed_format;
 mod peak_rates;
 
 pub use activation::Activation;
-pub use format::{Format, GROUP};
 pub use mapped_file::MappedFile;
+pub use packed_format::{GROUP, PackedFormat};
 pub use peak_rates::PeakRates;

@@ -2,7 +2,7 @@
 
 use burn::tensor::DType;
 use smolvlm_config::FloatType;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use std::fmt;
 
 /// The format of a loaded model's weights and activations.
@@ -12,7 +12,7 @@ pub enum WeightFormat {
     Tensors(FloatType),
     /// Packed for the CPU kernels. Activations between layers are f32. With 4-bit text weights, vision weights have 8
     /// bits; the patch embedding has 16 bits in all quantized formats.
-    Packed(Format),
+    Packed(PackedFormat),
 }
 
 /// The Burn data type of a float type.
@@ -28,11 +28,11 @@ pub fn dtype(float: FloatType) -> DType {
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tensors(FloatType::F32) | Self::Packed(Format::F32) => "f32",
-            Self::Tensors(FloatType::Bf16) | Self::Packed(Format::Bf16) => "bf16",
+            Self::Tensors(FloatType::F32) | Self::Packed(PackedFormat::F32) => "f32",
+            Self::Tensors(FloatType::Bf16) | Self::Packed(PackedFormat::Bf16) => "bf16",
             Self::Tensors(FloatType::F16) => "f16",
-            Self::Packed(Format::Q8) => "q8",
-            Self::Packed(Format::Q4) => "q4",
+            Self::Packed(PackedFormat::Q8) => "q8",
+            Self::Packed(PackedFormat::Q4) => "q4",
         })
     }
 }

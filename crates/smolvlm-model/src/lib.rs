@@ -50,6 +50,6 @@ pub use network::Network;
 pub use packed::PackedModel;
 pub use parameter_path::ParameterPath;
 pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
-pub use smolvlm_kernels::Format;
+pub use smolvlm_kernels::PackedFormat;
 pub use smolvlm_text::KvCache;
 pub use smolvlm_vision::Encoding;

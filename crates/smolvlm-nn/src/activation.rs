@@ -1,15 +1,16 @@
 //! Activation functions on tensors.
 
 use burn::tensor::{DType, Tensor, activation};
+use smolvlm_config::HiddenAct;
 use smolvlm_kernels::Activation;
 
-/// The kernels' name of an activation function of a configuration.
-pub fn activation_kernel(function: smolvlm_config::Activation) -> Activation {
+/// The activation function that a configuration selects.
+pub fn activation_kernel(function: HiddenAct) -> Activation {
     match function {
-        smolvlm_config::Activation::GeluTanh => Activation::GeluTanh,
-        smolvlm_config::Activation::Gelu => Activation::Gelu,
-        smolvlm_config::Activation::Silu => Activation::Silu,
-        smolvlm_config::Activation::Relu => Activation::Relu,
+        HiddenAct::GeluTanh => Activation::GeluTanh,
+        HiddenAct::Gelu => Activation::Gelu,
+        HiddenAct::Silu => Activation::Silu,
+        HiddenAct::Relu => Activation::Relu,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers on packed weights, for the CPU kernels. They work on slices in host memory, not on Burn tensors.
 
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, layer_norm, rms_norm};
 
 /// A source of the parameters of packed layers, by their path in the model.
@@ -14,7 +14,7 @@ pub trait PackedSource {
     /// # Errors
     ///
     /// When there is no such parameter of that shape.
-    fn matrix(&self, path: &str, shape: &[usize], format: Format) -> Result<PackedMatrix, Self::Error>;
+    fn matrix(&self, path: &str, shape: &[usize], format: PackedFormat) -> Result<PackedMatrix, Self::Error>;
 
     /// Reads the values of the parameter at `path`, row-major.
     ///
@@ -49,7 +49,7 @@ impl PackedLinear {
         path: &str,
         shape: [usize; 2],
         has_bias: bool,
-        format: Format,
+        format: PackedFormat,
     ) -> Result<Self, S::Error> {
         let weight = source.matrix(&format!("{path}.weight"), &shape, format)?;
         Self::with_bias(source, path, weight, has_bias)
@@ -76,7 +76,7 @@ impl PackedLinear {
     }
 
     /// Number format of the weight.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> PackedFormat {
         self.weight.format()
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{DecoderLayer, Error, KvCache, TextModel};
 use burn::tensor::DType;
-use smolvlm_config::{Activation, TextConfig};
+use smolvlm_config::{HiddenAct, TextConfig};
 use smolvlm_kernels::gpu::decode_batch::DecodeBatch;
 use smolvlm_kernels::gpu::decoder::Decoder;
 use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
@@ -54,7 +54,7 @@ impl GpuDecoder {
         let norm = model.norm.weight.val();
         let dtype = norm.dtype();
         let (client, weights) = (client(&norm.device())?, element(dtype)?);
-        if config.hidden_act != Activation::Silu {
+        if config.hidden_act != HiddenAct::Silu {
             return None;
         }
         let sizes = Sizes {

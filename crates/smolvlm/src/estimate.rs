@@ -7,7 +7,7 @@ use crate::smolvlm::prompt_limit;
 use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
 use smolvlm_checkpoint::vision_format;
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_model::WeightFormat;
 use smolvlm_processor::{Conversation, Estimate, Processor, RenderOptions};
 
@@ -92,7 +92,7 @@ impl MemoryEstimate {
 fn value_bytes(format: WeightFormat) -> u64 {
     match format {
         WeightFormat::Tensors(float) => float.bytes() as u64,
-        WeightFormat::Packed(Format::F32) => 4,
+        WeightFormat::Packed(PackedFormat::F32) => 4,
         WeightFormat::Packed(_) => 2,
     }
 }
@@ -123,8 +123,8 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     // Text layers and output projection; the rest, except for the embedding table, is vision.
     let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64).saturating_add(table);
     let vision = all.saturating_sub(decoder).saturating_sub(if config.tie_word_embeddings { 0 } else { table });
-    let table_bytes = if packed == Format::F32 { 4 } else { 2 };
-    let bytes = |values: u64, format: Format| (values as f64 * format.bits() / 8.0) as u64;
+    let table_bytes = if packed == PackedFormat::F32 { 4 } else { 2 };
+    let bytes = |values: u64, format: PackedFormat| (values as f64 * format.bits() / 8.0) as u64;
     bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
 }
 

@@ -9,7 +9,7 @@ use smolvlm_checkpoint::{ADAPTER_CONFIG, PeftAdapter, PeftConfig, Weights};
 use smolvlm_checkpoint::{QuantizedSource, write_quantized_checkpoint};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{LoadReport, Network, WeightFormat};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
@@ -305,8 +305,8 @@ pub fn quantize(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), Error> {
     let format = match dtype {
-        Dtype::Q8 => Format::Q8,
-        Dtype::Q4 => Format::Q4,
+        Dtype::Q8 => PackedFormat::Q8,
+        Dtype::Q4 => PackedFormat::Q4,
         _ => {
             let value = format!("{dtype:?}").to_lowercase();
             return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });

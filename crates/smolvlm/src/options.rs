@@ -3,7 +3,7 @@
 use crate::device::Found;
 use crate::{Adapter, Cancel, Device, Error};
 use smolvlm_config::{FloatType, ResizePolicy};
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{WeightFormat, dtype};
 use smolvlm_processor::{MediaPolicy, ProcessorLimits, VideoPromptStyle};
 use std::fmt;
@@ -163,11 +163,11 @@ impl Dtype {
             (computes && found.handle.supports_dtype(dtype(float))).then_some(WeightFormat::Tensors(float))
         };
         let format = match (device, self) {
-            (Device::Flex, Self::F32) => Some(WeightFormat::Packed(Format::F32)),
-            (Device::Flex, Self::Bf16) => Some(WeightFormat::Packed(Format::Bf16)),
+            (Device::Flex, Self::F32) => Some(WeightFormat::Packed(PackedFormat::F32)),
+            (Device::Flex, Self::Bf16) => Some(WeightFormat::Packed(PackedFormat::Bf16)),
             (Device::Flex, Self::Auto) => Some(WeightFormat::Packed(fastest_lossless())),
-            (Device::Flex, Self::Q8) => Some(WeightFormat::Packed(Format::Q8)),
-            (Device::Flex, Self::Q4) => Some(WeightFormat::Packed(Format::Q4)),
+            (Device::Flex, Self::Q8) => Some(WeightFormat::Packed(PackedFormat::Q8)),
+            (Device::Flex, Self::Q4) => Some(WeightFormat::Packed(PackedFormat::Q4)),
             (_, Self::Q8 | Self::Q4) => None,
             (_, Self::F32) => tensors(FloatType::F32),
             (_, Self::Bf16) => tensors(FloatType::Bf16),
@@ -182,7 +182,7 @@ impl Dtype {
 
 /// Resolves the format of the weights: [`Dtype::Auto`] keeps that of a quantized checkpoint if the device packs
 /// weights.
-pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, quantized: Option<Format>) -> WeightFormat {
+pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, quantized: Option<PackedFormat>) -> WeightFormat {
     match (dtype, format, quantized) {
         (Dtype::Auto, WeightFormat::Packed(_), Some(quantized)) => WeightFormat::Packed(quantized),
         _ => format,
@@ -190,10 +190,10 @@ pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, quantized: Opti
 }
 
 /// The fastest format that is lossless for bf16 weights.
-fn fastest_lossless() -> Format {
+fn fastest_lossless() -> PackedFormat {
     #[cfg(feature = "flex")]
     if smolvlm_kernels::cpu::Isa::current().bf16 {
-        return Format::Bf16;
+        return PackedFormat::Bf16;
     }
-    Format::F32
+    PackedFormat::F32
 }

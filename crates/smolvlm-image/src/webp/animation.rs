@@ -3,7 +3,7 @@
 use super::canvas::Canvas;
 use super::container::{Container, is_animated, truncated_end};
 use crate::decode::decode_error;
-use crate::{Error, Format, Limits, Rgb};
+use crate::{Error, ImageFormat, Limits, Rgb};
 
 /// An animated WebP file, decoded frame by frame like in Pillow 13, which uses libwebp's `WebPAnimDecoder`: the canvas
 /// is cleared to transparent black instead of the background color of the file.
@@ -37,15 +37,15 @@ impl<'a> WebpAnimation<'a> {
     /// rejects.
     pub fn open(bytes: &'a [u8], limits: &Limits) -> Result<Option<Self>, Error> {
         limits.check_bytes(bytes.len())?;
-        if Format::of(bytes) != Some(Format::Webp) || !is_animated(bytes) {
+        if ImageFormat::of(bytes) != Some(ImageFormat::Webp) || !is_animated(bytes) {
             return Ok(None);
         }
         let end = truncated_end(bytes);
         let container = end.map_or_else(|| Container::open(bytes), |end| Container::open_until(bytes, end));
-        let container = container.map_err(|message| decode_error(Format::Webp, &message))?;
+        let container = container.map_err(|message| decode_error(ImageFormat::Webp, &message))?;
         limits.check_size(container.width, container.height)?;
         let canvas = Canvas::new(container.width, container.height);
-        let canvas = canvas.ok_or_else(|| decode_error(Format::Webp, "the image is too large"))?;
+        let canvas = canvas.ok_or_else(|| decode_error(ImageFormat::Webp, "the image is too large"))?;
         Ok(Some(Self { container, canvas, is_truncated: end.is_some(), next: 0, start: 0 }))
     }
 
@@ -71,7 +71,7 @@ impl<'a> WebpAnimation<'a> {
     /// [`Error::Decode`] for damaged data. Further frames cannot be decoded.
     pub fn next_frame(&mut self) -> Result<Option<WebpFrame<'_>>, Error> {
         let Some(frame) = self.container.frames.get(self.next) else { return Ok(None) };
-        let pixels = frame.decode().map_err(|message| decode_error(Format::Webp, &message))?;
+        let pixels = frame.decode().map_err(|message| decode_error(ImageFormat::Webp, &message))?;
         self.canvas.draw(frame, &pixels);
         self.next += 1;
         let start = self.start;

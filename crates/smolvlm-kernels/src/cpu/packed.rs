@@ -7,14 +7,14 @@ use super::micro::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile, bf16_tile, 
 use super::pool::Pool;
 use super::quantize::{quantize_group, quantize_row};
 use super::shared_slice::SharedSlice;
-use crate::{Format, GROUP};
+use crate::{GROUP, PackedFormat};
 use std::sync::{Mutex, PoisonError};
 
 /// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and
 /// steps.
 #[derive(Debug)]
 pub struct PackedMatrix {
-    format: Format,
+    format: PackedFormat,
     outputs: usize,
     inputs: usize,
     panel_lines: usize,
@@ -23,7 +23,7 @@ pub struct PackedMatrix {
     scales: Vec<f32>,
 }
 
-impl Format {
+impl PackedFormat {
     /// Values per step of 4 bytes of a row.
     pub(crate) fn step(self) -> usize {
         match self {
@@ -59,12 +59,12 @@ impl PackedMatrix {
     pub fn pack<E: Send>(
         outputs: usize,
         inputs: usize,
-        format: Format,
+        format: PackedFormat,
         row: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
         let panels = outputs.div_ceil(COLUMNS);
         let panel_lines = format.panel_lines(inputs);
-        let mut scales = if format == Format::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() };
+        let mut scales = if format == PackedFormat::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() };
         let failed = Mutex::new(None);
         // Rows padded with zeros to whole steps and groups.
         let width = format.steps(inputs) * format.step();
@@ -85,7 +85,8 @@ impl PackedMatrix {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
                 // SAFETY: each panel is accessed by one task.
                 let (lines, scales) = unsafe {
-                    let scales = if format == Format::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
+                    let scales =
+                        if format == PackedFormat::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
                     (lines.part(panel * panel_lines, panel_lines), scales)
                 };
                 if let Err(error) = pack(panel, lines, scales) {
@@ -100,7 +101,7 @@ impl PackedMatrix {
     }
 
     /// Number format of the weights.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> PackedFormat {
         self.format
     }
 
@@ -123,28 +124,28 @@ impl PackedMatrix {
     pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
         let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
         match self.format {
-            Format::F32 => f32_tile(a, &[lines], self.panel_lines / 2, out),
-            Format::Bf16 => bf16_tile(a, &[lines], self.panel_lines / 2, out),
-            Format::Q8 => {
+            PackedFormat::F32 => f32_tile(a, &[lines], self.panel_lines / 2, out),
+            PackedFormat::Bf16 => bf16_tile(a, &[lines], self.panel_lines / 2, out),
+            PackedFormat::Q8 => {
                 q8_tile(a, quantized, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
             }
-            Format::Q4 => q4_tile(a, quantized, lines, self.panel_lines / GROUP_LINES, out),
+            PackedFormat::Q4 => q4_tile(a, quantized, lines, self.panel_lines / GROUP_LINES, out),
         }
     }
 }
 
 /// Packs 32 rows of `width` values.
-fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [CacheLine], scales: &mut [f32]) {
+fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [CacheLine], scales: &mut [f32]) {
     let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
     match format {
-        Format::F32 => {
+        PackedFormat::F32 => {
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 for (step, value) in row.iter().enumerate() {
                     words[step * COLUMNS + column] = value.to_bits();
                 }
             }
         }
-        Format::Bf16 => {
+        PackedFormat::Bf16 => {
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 for (step, pair) in row.chunks_exact(2).enumerate() {
                     words[step * COLUMNS + column] =
@@ -152,7 +153,7 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [CacheLi
                 }
             }
         }
-        Format::Q8 => {
+        PackedFormat::Q8 => {
             let mut codes = vec![0; width];
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 scales[column] = quantize_row(row, &mut codes);
@@ -161,7 +162,7 @@ fn pack_panel(format: Format, values: &[f32], width: usize, lines: &mut [CacheLi
                 }
             }
         }
-        Format::Q4 => {
+        PackedFormat::Q4 => {
             let group_words = GROUP_LINES * 16;
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 for (group, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {

@@ -8,7 +8,7 @@ use super::matrix::{Element, Matrix};
 use super::micro::{Operand, QuantParams, ROWS};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
-use crate::{Format, GROUP};
+use crate::{GROUP, PackedFormat};
 use ::half::bf16;
 
 /// Rows per task.
@@ -18,7 +18,7 @@ const ROWS_PER_TASK: usize = 16;
 /// [`PackedMatrix`](super::PackedMatrix) of the same format.
 #[derive(Debug)]
 pub struct PackedLhs {
-    format: Format,
+    format: PackedFormat,
     rows: usize,
     columns: usize,
     stride: usize,
@@ -30,7 +30,7 @@ pub struct PackedLhs {
 
 impl PackedLhs {
     /// Creates an empty matrix.
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: PackedFormat) -> Self {
         Self {
             format,
             rows: 0,
@@ -53,8 +53,8 @@ impl PackedLhs {
         self.columns
     }
 
-    /// Format of the matrices that it can be multiplied with.
-    pub fn format(&self) -> Format {
+    /// PackedFormat of the matrices that it can be multiplied with.
+    pub fn format(&self) -> PackedFormat {
         self.format
     }
 
@@ -75,9 +75,9 @@ impl PackedLhs {
                 let (words, scale, zero) =
                     unsafe { (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups)) };
                 match format {
-                    Format::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
-                    Format::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
-                    Format::Q8 | Format::Q4 => {
+                    PackedFormat::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
+                    PackedFormat::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
+                    PackedFormat::Q8 | PackedFormat::Q4 => {
                         scale[0] = quantize(&values, bytemuck::cast_slice_mut(words));
                         zeros(format, bytemuck::cast_slice(words), zero);
                     }
@@ -90,11 +90,11 @@ impl PackedLhs {
     /// [`finish_write`](Self::finish_write) afterwards; until then, rows to be quantized to 8 bits are staged in bf16.
     pub fn begin_write(&mut self, rows: usize, columns: usize) -> Epilogue<'_> {
         match self.format {
-            Format::F32 => {
+            PackedFormat::F32 => {
                 self.set_shape(rows, columns, stride(columns));
                 Epilogue::to_words::<f32>(self.words.values_mut(), [rows, columns], self.stride)
             }
-            Format::Bf16 => {
+            PackedFormat::Bf16 => {
                 let steps = self.format.steps(columns);
                 self.set_shape(rows, columns, stride(steps));
                 if columns % 2 == 1 {
@@ -104,7 +104,7 @@ impl PackedLhs {
                 let stride = 2 * self.stride;
                 Epilogue::to_words::<bf16>(self.words.values_mut(), [rows, columns], stride)
             }
-            Format::Q8 | Format::Q4 => {
+            PackedFormat::Q8 | PackedFormat::Q4 => {
                 self.staged.resize(rows, columns);
                 Epilogue::store(&mut self.staged)
             }
@@ -113,7 +113,7 @@ impl PackedLhs {
 
     /// Completes a write that [`begin_write`](Self::begin_write) started: quantizes staged rows.
     pub fn finish_write(&mut self, pool: &Pool) {
-        if matches!(self.format, Format::Q8 | Format::Q4) {
+        if matches!(self.format, PackedFormat::Q8 | PackedFormat::Q4) {
             let staged = std::mem::take(&mut self.staged);
             self.fill(pool, staged.rows(), staged.columns(), |row, values| widen(staged.row(row), values));
             self.staged = staged;
@@ -123,9 +123,9 @@ impl PackedLhs {
     /// Entries of `zero` per row.
     fn zeros(&self) -> usize {
         match self.format {
-            Format::F32 | Format::Bf16 => 0,
-            Format::Q8 => 1,
-            Format::Q4 => self.columns.div_ceil(GROUP),
+            PackedFormat::F32 | PackedFormat::Bf16 => 0,
+            PackedFormat::Q8 => 1,
+            PackedFormat::Q4 => self.columns.div_ceil(GROUP),
         }
     }
 
@@ -142,8 +142,8 @@ impl PackedLhs {
         let rows = ROWS.min(end - first);
         let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
         let quantized = match self.format {
-            Format::F32 | Format::Bf16 => QuantParams { scale: &[], zero: &[] },
-            Format::Q8 | Format::Q4 => {
+            PackedFormat::F32 | PackedFormat::Bf16 => QuantParams { scale: &[], zero: &[] },
+            PackedFormat::Q8 | PackedFormat::Q4 => {
                 QuantParams { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
             }
         };
@@ -218,10 +218,10 @@ vectorized! {
 }
 
 /// Computes the zero-point corrections: the negated contribution of the offset of unsigned weights to every sum.
-fn zeros(format: Format, values: &[i8], zero: &mut [i32]) {
+fn zeros(format: PackedFormat, values: &[i8], zero: &mut [i32]) {
     let sum = |values: &[i8]| values.iter().map(|&value| i32::from(value)).sum::<i32>();
     match format {
-        Format::Q4 => {
+        PackedFormat::Q4 => {
             for (zero, values) in zero.iter_mut().zip(values.chunks_exact(GROUP)) {
                 *zero = -8 * sum(values);
             }

@@ -10,7 +10,7 @@ use crate::Error;
 use smolvlm_checkpoint::{EMBEDDINGS_PATH, LM_HEAD, TensorSource, Values, vision_format};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::PackedConnector;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, Pool, matmuls};
 use smolvlm_nn::{PackedLinear, PackedSource};
 use smolvlm_text::PackedDecoder;
@@ -42,15 +42,15 @@ impl PackedModel {
         config: &ModelConfig,
         source: &impl TensorSource,
         tied: bool,
-        format: Format,
+        format: PackedFormat,
     ) -> Result<Self, Error> {
         let (vision, text) = (vision_format(format), &config.text);
         // Pixels need more than 8 bits of precision with one scale per row, and the matrix is small.
-        let patches = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
+        let patches = if format == PackedFormat::F32 { PackedFormat::F32 } else { PackedFormat::Bf16 };
         let packing = Packing::new(source, format);
         let shape = [text.vocab_size, text.hidden_size];
         let head = if tied { EMBEDDINGS_PATH } else { LM_HEAD };
-        let table = if format == Format::F32 { FloatType::F32 } else { FloatType::Bf16 };
+        let table = if format == PackedFormat::F32 { FloatType::F32 } else { FloatType::Bf16 };
         Ok(Self {
             config: config.clone(),
             vision: PackedEncoder::load(&config.vision, &packing, [patches, vision])?,

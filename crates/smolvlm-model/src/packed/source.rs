@@ -3,19 +3,19 @@
 use crate::Error;
 use smolvlm_checkpoint::{EMBEDDINGS_PATH, TensorSource, Values};
 use smolvlm_config::FloatType;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::PackedMatrix;
 use smolvlm_nn::PackedSource;
 
 /// Packs the matrices of a source, of which one at a time is in memory.
 pub(super) struct Packing<'a, S> {
     source: &'a S,
-    /// Format of the text model.
-    format: Format,
+    /// PackedFormat of the text model.
+    format: PackedFormat,
 }
 
 impl<'a, S: TensorSource> Packing<'a, S> {
-    pub(super) fn new(source: &'a S, format: Format) -> Self {
+    pub(super) fn new(source: &'a S, format: PackedFormat) -> Self {
         Self { source, format }
     }
 }
@@ -23,11 +23,11 @@ impl<'a, S: TensorSource> Packing<'a, S> {
 impl<S: TensorSource> PackedSource for Packing<'_, S> {
     type Error = Error;
 
-    fn matrix(&self, path: &str, shape: &[usize], format: Format) -> Result<PackedMatrix, Error> {
+    fn matrix(&self, path: &str, shape: &[usize], format: PackedFormat) -> Result<PackedMatrix, Error> {
         let rows = self.source.rows(path, shape)?;
         let inputs = shape[1..].iter().product();
         // The table is bf16 unless all weights are f32; the packed copy is rounded to the same values.
-        let rounded = path == EMBEDDINGS_PATH && self.format != Format::F32;
+        let rounded = path == EMBEDDINGS_PATH && self.format != PackedFormat::F32;
         let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {
             rows(row, out);
             if rounded {

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use safetensors::tensor::Dtype;
 use smolvlm_checkpoint::{Error as CheckpointError, PeftAdapter, QuantizedSource, Weights, write_quantized_checkpoint};
 use smolvlm_config::FloatType;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{Error, SmolVlmModel};
 use std::path::Path;
 
@@ -79,7 +79,7 @@ fn product_is_added_only_to_its_layer() {
 #[test]
 fn adapters_merge_into_quantized_checkpoints() {
     let (_folder, base) = folder(&checkpoint(&config(), FloatType::F32));
-    for format in [Format::Q8, Format::Q4] {
+    for format in [PackedFormat::Q8, PackedFormat::Q4] {
         let quantized = tempfile::tempdir().unwrap();
         let path = quantized.path().join("model.safetensors");
         let weights = Weights::open(&base).unwrap();

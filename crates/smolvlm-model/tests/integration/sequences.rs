@@ -1,7 +1,9 @@
 //! Sequences of a network: joining, leaving, forking, and reuse of their memory.
 
 use crate::support::*;
-use smolvlm_model::{Error, Format, ModelInputs, Network, SequenceId, Sequences, StepInput, TokenKey, WeightFormat};
+use smolvlm_model::{
+    Error, ModelInputs, Network, PackedFormat, SequenceId, Sequences, StepInput, TokenKey, WeightFormat,
+};
 
 fn decode(network: &Network, sequences: &mut Sequences, tokens: &[(SequenceId, u32)]) -> Vec<f32> {
     let inputs: Vec<StepInput<'_>> =
@@ -77,7 +79,7 @@ fn kept_sequences_are_resumed_by_their_tokens() {
 
 #[test]
 fn kept_sequences_make_room_for_new_ones() {
-    let network = network(WeightFormat::Packed(Format::F32));
+    let network = network(WeightFormat::Packed(PackedFormat::F32));
     let mut sequences = network.new_sequences(128);
     for start in 0..6 {
         let ids: Vec<u32> = (start..start + 70).collect();

@@ -2,7 +2,6 @@
 
 use crate::generation::Job;
 use crate::state::Model;
-use smolvlm::config::{ImageProcessorConfig, Size};
 use smolvlm::processor::MediaOptions;
 use smolvlm::{Content, Conversation, Prompt, Question, VideoSource};
 
@@ -46,7 +45,7 @@ fn conversation_tokens(conversation: &Conversation, model: &Model) -> usize {
     let content = |content: &Content, options: MediaOptions| match content {
         Content::Text(text) => text.len().div_ceil(TOKEN_BYTES),
         Content::Image(_) => {
-            tile.saturating_mul(max_tiles(&options.image_config(processor.image_processor().config())))
+            tile.saturating_mul(options.image_config(processor.image_processor().config()).max_tiles())
         }
         Content::Video(VideoSource::Frames(list)) => tile.saturating_mul(list.images.len()),
         // The number of frames is unknown.
@@ -57,14 +56,4 @@ fn conversation_tokens(conversation: &Conversation, model: &Model) -> usize {
         .iter()
         .flat_map(|message| message.content.iter().map(|item| content(item, message.media_options)));
     contents.fold(0, usize::saturating_add)
-}
-
-/// The number of tiles of a large square image.
-fn max_tiles(config: &ImageProcessorConfig) -> usize {
-    let edge = match config.pixels.size {
-        Size::LongestEdge(edge) => edge,
-        Size::Exact { height, width } => height.max(width),
-    };
-    let tiles = edge.div_ceil(config.pixels.max_image_size.max(1)) as usize;
-    if config.do_image_splitting && tiles > 1 { tiles * tiles + 1 } else { 1 }
 }

@@ -3,7 +3,7 @@
 use super::Workspace;
 use smolvlm_config::TextConfig;
 use smolvlm_kernels::cpu::{Epilogue, KvPages, Matrix, Pool, Segment, gated_matmul, matmuls, paged_attention, rotate};
-use smolvlm_kernels::{Activation, Format};
+use smolvlm_kernels::{Activation, PackedFormat};
 use smolvlm_nn::{PackedLinear, PackedRmsNorm, PackedSource, activation_kernel};
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl PackedLayer {
         config: &TextConfig,
         source: &S,
         path: &str,
-        format: Format,
+        format: PackedFormat,
     ) -> Result<Self, S::Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let queries = config.num_attention_heads * config.head_dim;

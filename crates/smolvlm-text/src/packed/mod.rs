@@ -4,7 +4,7 @@ mod layer;
 
 use layer::PackedLayer;
 use smolvlm_config::TextConfig;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{KvPages, KvShape, KvType, Matrix, PackedLhs, PagedScratch, Pool, Segment};
 use smolvlm_nn::{PackedRmsNorm, PackedSource};
 
@@ -13,7 +13,7 @@ use smolvlm_nn::{PackedRmsNorm, PackedSource};
 pub struct PackedDecoder {
     layers: Vec<PackedLayer>,
     norm: PackedRmsNorm,
-    format: Format,
+    format: PackedFormat,
     kv_shape: KvShape,
     inverse_frequencies: Vec<f32>,
 }
@@ -37,7 +37,7 @@ impl PackedDecoder {
     /// # Errors
     ///
     /// Those of the source.
-    pub fn load<S: PackedSource>(config: &TextConfig, source: &S, format: Format) -> Result<Self, S::Error> {
+    pub fn load<S: PackedSource>(config: &TextConfig, source: &S, format: PackedFormat) -> Result<Self, S::Error> {
         let layer = |index| PackedLayer::load(config, source, &format!("text.layers.{index}"), format);
         Ok(Self {
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
@@ -53,7 +53,7 @@ impl PackedDecoder {
     }
 
     /// Number format of the weights.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> PackedFormat {
         self.format
     }
 
@@ -69,8 +69,8 @@ impl PackedDecoder {
 
     fn kv_type(&self) -> KvType {
         match self.format {
-            Format::F32 => KvType::F32,
-            Format::Bf16 | Format::Q8 | Format::Q4 => KvType::Bf16,
+            PackedFormat::F32 => KvType::F32,
+            PackedFormat::Bf16 | PackedFormat::Q8 | PackedFormat::Q4 => KvType::Bf16,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::position::{PatchMask, position_ids};
 use crate::tiles::TileShape;
 use smolvlm_config::VisionConfig;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, Pool, matmuls};
 use smolvlm_nn::{PackedLinear, PackedSource};
 
@@ -17,7 +17,11 @@ pub(super) struct PackedEmbeddings {
 }
 
 impl PackedEmbeddings {
-    pub(super) fn load<S: PackedSource>(config: &VisionConfig, source: &S, format: Format) -> Result<Self, S::Error> {
+    pub(super) fn load<S: PackedSource>(
+        config: &VisionConfig,
+        source: &S,
+        format: PackedFormat,
+    ) -> Result<Self, S::Error> {
         const PATH: &str = "vision.embeddings.patch_embedding";
         let (hidden, patch, channels) = (config.hidden_size, config.patch_size, config.num_channels);
         let weight = source.matrix(&format!("{PATH}.weight"), &[hidden, channels, patch, patch], format)?;

@@ -5,7 +5,7 @@ use smolvlm_config::VisionConfig;
 use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Element, Epilogue, Heads, KeyMask, Matrix, PackedLhs, Pool, attention, matmuls,
 };
-use smolvlm_kernels::{Activation, Format};
+use smolvlm_kernels::{Activation, PackedFormat};
 use smolvlm_nn::{PackedLayerNorm, PackedLinear, PackedSource, activation_kernel};
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl PackedLayer {
         config: &VisionConfig,
         source: &S,
         path: &str,
-        format: Format,
+        format: PackedFormat,
     ) -> Result<Self, S::Error> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let norm = |name: &str| PackedLayerNorm::load(source, &format!("{path}.{name}"), hidden, config.layer_norm_eps);

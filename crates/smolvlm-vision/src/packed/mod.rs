@@ -9,7 +9,7 @@ use embeddings::PackedEmbeddings;
 use half::bf16;
 use layer::PackedLayer;
 use smolvlm_config::VisionConfig;
-use smolvlm_kernels::Format;
+use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{AttentionScratch, Matrix, PackedLhs, Pool};
 use smolvlm_nn::{PackedLayerNorm, PackedSource};
 
@@ -19,7 +19,7 @@ pub struct PackedEncoder {
     embeddings: PackedEmbeddings,
     layers: Vec<PackedLayer>,
     post_layernorm: PackedLayerNorm,
-    format: Format,
+    format: PackedFormat,
     /// Whether queries, keys and values are f32: kernels read heads of bf16 in pairs of values.
     wide_heads: bool,
 }
@@ -67,7 +67,7 @@ impl PackedEncoder {
     pub fn load<S: PackedSource>(
         config: &VisionConfig,
         source: &S,
-        [patches, format]: [Format; 2],
+        [patches, format]: [PackedFormat; 2],
     ) -> Result<Self, S::Error> {
         let layer = |index| PackedLayer::load(config, source, &format!("vision.layers.{index}"), format);
         let norm = PackedLayerNorm::load(source, "vision.post_layernorm", config.hidden_size, config.layer_norm_eps);
@@ -76,7 +76,7 @@ impl PackedEncoder {
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
             post_layernorm: norm?,
             format,
-            wide_heads: format == Format::F32 || (config.hidden_size / config.num_attention_heads) % 2 == 1,
+            wide_heads: format == PackedFormat::F32 || (config.hidden_size / config.num_attention_heads) % 2 == 1,
         })
     }
 

@@ -77,13 +77,13 @@ fn too_large(info: &DeviceInfo, needs: u64) -> Option<Error> {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use smolvlm_kernels::Format;
+    use smolvlm_kernels::PackedFormat;
 
     /// A missing GPU, a GPU of 8 GiB with 3 GiB free, and a CPU with 16 GiB.
     fn choice() -> Result<DeviceChoice, Error> {
         let found = |device, memory, free| {
             let info = DeviceInfo { device, name: String::new(), software: false, memory, free };
-            Ok((Found { info, handle: burn::tensor::Device::flex() }, WeightFormat::Packed(Format::F32)))
+            Ok((Found { info, handle: burn::tensor::Device::flex() }, WeightFormat::Packed(PackedFormat::F32)))
         };
         let candidates = [
             Err(Error::NoDevice { device: Device::Cuda(0), found: 0 }),

@@ -2,7 +2,7 @@
 
 use smolvlm::PeakRates;
 use smolvlm::config::{FloatType, ModelConfig, TextConfig};
-use smolvlm::model::{Format as Packing, WeightFormat};
+use smolvlm::model::{PackedFormat, WeightFormat};
 use std::ops::{Add, Mul};
 
 /// The cost model of a number format.
@@ -19,11 +19,16 @@ pub fn format(format: WeightFormat) -> Format {
     let bf16: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
     let int8: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_int8_gops.unwrap_or(ceilings.fma_f32_gflops);
     let (text_bits, arithmetic) = match format {
-        WeightFormat::Tensors(FloatType::F32) | WeightFormat::Packed(Packing::F32) => (32.0, f32),
-        WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) | WeightFormat::Packed(Packing::Bf16) => (16.0, bf16),
-        WeightFormat::Packed(Packing::Q8) => (8.0, int8),
-        // Including a 16-bit scale per 32 weights.
-        WeightFormat::Packed(Packing::Q4) => (4.5, int8),
+        WeightFormat::Tensors(FloatType::F32) => (32.0, f32),
+        WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) => (16.0, bf16),
+        WeightFormat::Packed(packed) => {
+            let arithmetic = match packed {
+                PackedFormat::F32 => f32,
+                PackedFormat::Bf16 => bf16,
+                PackedFormat::Q8 | PackedFormat::Q4 => int8,
+            };
+            (packed.bits(), arithmetic)
+        }
     };
     Format { text_bits, arithmetic }
 }

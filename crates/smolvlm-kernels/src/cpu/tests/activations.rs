@@ -2,7 +2,7 @@
 
 use super::Rng;
 use crate::Activation;
-use crate::Format;
+use crate::PackedFormat;
 use crate::cpu::softmax::{plain, softmax};
 use crate::cpu::{Element, PackedLhs, PackedMatrix, Pool, layer_norm, rms_norm, rotate};
 use half::bf16;
@@ -137,7 +137,7 @@ fn non_finite_row_gives_nan_and_leaves_other_rows_intact() {
         out.fill(1.0);
         Ok(())
     };
-    for format in [Format::Q8, Format::Q4] {
+    for format in [PackedFormat::Q8, PackedFormat::Q4] {
         let matrix = PackedMatrix::pack(3, 40, format, ones).unwrap();
         for non_finite in [f32::NAN, f32::INFINITY] {
             let mut x = PackedLhs::new(format);

@@ -2,11 +2,11 @@
 
 use super::{Rng, rounded_to_bf16};
 use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
-use crate::{Activation, Format};
+use crate::{Activation, PackedFormat};
 
-const FORMATS: [Format; 4] = [Format::F32, Format::Bf16, Format::Q8, Format::Q4];
+const FORMATS: [PackedFormat; 4] = [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4];
 
-fn packed(outputs: usize, inputs: usize, format: Format, weights: &[f32]) -> PackedMatrix {
+fn packed(outputs: usize, inputs: usize, format: PackedFormat, weights: &[f32]) -> PackedMatrix {
     let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
         out.copy_from_slice(&weights[row * inputs..][..inputs]);
         Ok(())
@@ -14,7 +14,7 @@ fn packed(outputs: usize, inputs: usize, format: Format, weights: &[f32]) -> Pac
     PackedMatrix::pack(outputs, inputs, format, row).unwrap()
 }
 
-fn activations(pool: &Pool, format: Format, inputs: usize, values: &[f32]) -> PackedLhs {
+fn activations(pool: &Pool, format: PackedFormat, inputs: usize, values: &[f32]) -> PackedLhs {
     let mut x = PackedLhs::new(format);
     x.fill(pool, values.len() / inputs, inputs, |row, out| out.copy_from_slice(&values[row * inputs..][..inputs]));
     x
@@ -38,10 +38,10 @@ fn products_are_accurate_for_all_shapes_and_formats() {
                 run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
             // The rounding error of one value; errors of random sign add up with the square root of their number.
             let (rounding, exact): (f64, fn(f32) -> f64) = match format {
-                Format::F32 => (1e-6, f64::from),
-                Format::Bf16 => (1e-6, rounded_to_bf16),
-                Format::Q8 => (0.5 / 127.0, f64::from),
-                Format::Q4 => (0.5 / 7.0, f64::from),
+                PackedFormat::F32 => (1e-6, f64::from),
+                PackedFormat::Bf16 => (1e-6, rounded_to_bf16),
+                PackedFormat::Q8 => (0.5 / 127.0, f64::from),
+                PackedFormat::Q4 => (0.5 / 7.0, f64::from),
             };
             let tolerance = 6.0 * rounding * (inputs as f64).sqrt();
             for row in 0..rows {
@@ -84,8 +84,9 @@ fn epilogue_applies_bias_activation_and_residual() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(9));
     let (rows, outputs, inputs) = (13, 45, 21);
     let (gate, up, bias) = (rng.values(outputs * inputs), rng.values(outputs * inputs), rng.values(outputs));
-    let x = activations(&pool, Format::F32, inputs, &rng.values(rows * inputs));
-    let (gate, up) = (packed(outputs, inputs, Format::F32, &gate), packed(outputs, inputs, Format::F32, &up));
+    let x = activations(&pool, PackedFormat::F32, inputs, &rng.values(rows * inputs));
+    let (gate, up) =
+        (packed(outputs, inputs, PackedFormat::F32, &gate), packed(outputs, inputs, PackedFormat::F32, &up));
     let (plain_gate, plain_up) = (run(&pool, &x, &gate), run(&pool, &x, &up));
     let place = |row: usize, column: usize| row * outputs + column;
 
@@ -95,7 +96,7 @@ fn epilogue_applies_bias_activation_and_residual() {
     let [left, right] = Epilogue::add_to(&mut sum).split_columns([outputs; 2]);
     matmuls(&pool, &x, [(&gate, left), (&up, right.with_bias(Some(&bias)))]);
     // The gated product, written as bf16 operand of the next product.
-    let mut inner = PackedLhs::new(Format::Bf16);
+    let mut inner = PackedLhs::new(PackedFormat::Bf16);
     let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
     gated_matmul(&pool, &x, parts, Activation::Relu, inner.begin_write(rows, outputs));
     inner.finish_write(&pool);
@@ -123,8 +124,8 @@ fn panic_of(work: impl FnOnce()) -> String {
 fn mismatched_outputs_panic_before_any_write() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(14));
     let (rows, outputs, inputs) = (5, 40, 8);
-    let x = activations(&pool, Format::F32, inputs, &rng.values(rows * inputs));
-    let matrix = packed(outputs, inputs, Format::F32, &rng.values(outputs * inputs));
+    let x = activations(&pool, PackedFormat::F32, inputs, &rng.values(rows * inputs));
+    let matrix = packed(outputs, inputs, PackedFormat::F32, &rng.values(outputs * inputs));
     let short = vec![0.0; outputs - 1];
     let mut out = Matrix::<f32>::new();
     // Fewer rows, more rows, and columns that would reach into the next row.
@@ -152,7 +153,7 @@ fn mismatched_outputs_panic_before_any_write() {
 #[test]
 fn pack_returns_the_error_of_a_row() {
     let row = |row: usize, _: &mut [f32]| if row == 40 { Err("row 40") } else { Ok(()) };
-    assert_eq!(PackedMatrix::pack(64, 8, Format::Q8, row).err(), Some("row 40"));
+    assert_eq!(PackedMatrix::pack(64, 8, PackedFormat::Q8, row).err(), Some("row 40"));
 }
 
 #[test]
@@ -161,19 +162,23 @@ fn four_bit_quantization_error_is_small() {
     let pool = Pool::new(1).unwrap();
     // Multiples of the scale are exact.
     let weights: Vec<f32> = (0..64).map(|index| [-8.0, 7.0, 3.0, -1.0][index % 4] * 0.5).collect();
-    let one = activations(&pool, Format::Q4, 64, &{
+    let one = activations(&pool, PackedFormat::Q4, 64, &{
         let mut one = vec![0.0; 64];
         one[33] = 127.0;
         one
     });
-    assert_eq!(run(&pool, &one, &packed(1, 64, Format::Q4, &weights)), [127.0 * 3.5]);
+    assert_eq!(run(&pool, &one, &packed(1, 64, PackedFormat::Q4, &weights)), [127.0 * 3.5]);
     // For normally distributed weights the relative error is about 7 %.
     let bell: Vec<f32> = (0..4096).map(|_| (0..6).map(|_| rng.value()).sum::<f32>()).collect();
-    let matrix = packed(64, 64, Format::Q4, &bell);
+    let matrix = packed(64, 64, PackedFormat::Q4, &bell);
     let (mut error, mut size) = (0.0, 0.0);
     for input in 0..64 {
-        let one =
-            activations(&pool, Format::Q4, 64, &(0..64).map(|i| f32::from(u8::from(i == input))).collect::<Vec<_>>());
+        let one = activations(
+            &pool,
+            PackedFormat::Q4,
+            64,
+            &(0..64).map(|i| f32::from(u8::from(i == input))).collect::<Vec<_>>(),
+        );
         for (output, found) in run(&pool, &one, &matrix).into_iter().enumerate() {
             error += (found - bell[output * 64 + input]).powi(2);
             size += bell[output * 64 + input].powi(2);

@@ -13,7 +13,8 @@ use safetensors::tensor::{Dtype, TensorView};
 use smolvlm_checkpoint::{Weights, write_random_checkpoint};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_model::{
-    Error, Format, KeepLogits, LoadReport, ModelInputs, Network, ParameterPath, SmolVlmModel, StepInput, WeightFormat,
+    Error, KeepLogits, LoadReport, ModelInputs, Network, PackedFormat, ParameterPath, SmolVlmModel, StepInput,
+    WeightFormat,
 };
 
 pub const SEED: u64 = 42;
@@ -56,7 +57,7 @@ pub fn network(format: impl Into<WeightFormat>) -> Network {
 
 /// The same network in f32 on tensors and on packed weights.
 pub fn networks() -> [Network; 2] {
-    [network(FloatType::F32), network(WeightFormat::Packed(Format::F32))]
+    [network(FloatType::F32), network(WeightFormat::Packed(PackedFormat::F32))]
 }
 
 /// The logits after each chunk of a prompt of one row, in a new sequence.

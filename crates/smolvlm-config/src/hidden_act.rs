@@ -1,10 +1,11 @@
-//! Activation functions of model configurations.
+//! The setting `hidden_act`.
 
 use crate::Error;
 
-/// An activation function of a feed-forward block.
+/// The setting `hidden_act`: which activation function a feed-forward block applies. The functions themselves are in
+/// smolvlm-kernels, which knows no configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Activation {
+pub enum HiddenAct {
     /// `0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))`: the tanh approximation of GELU.
     GeluTanh,
     /// `0.5 z (1 + erf(z / sqrt(2)))`: exact GELU.
@@ -15,7 +16,7 @@ pub enum Activation {
     Relu,
 }
 
-impl Activation {
+impl HiddenAct {
     const SUPPORTED: &'static str =
         "gelu_pytorch_tanh, gelu_new, gelu_fast, gelu_accurate, gelu_python_tanh, gelu, gelu_python, silu, swish, relu";
 
@@ -27,11 +28,11 @@ impl Activation {
     pub fn from_name(name: &str, key: &str) -> Result<Self, Error> {
         match name {
             "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_python_tanh" => {
-                Ok(Activation::GeluTanh)
+                Ok(HiddenAct::GeluTanh)
             }
-            "gelu" | "gelu_python" => Ok(Activation::Gelu),
-            "silu" | "swish" => Ok(Activation::Silu),
-            "relu" => Ok(Activation::Relu),
+            "gelu" | "gelu_python" => Ok(HiddenAct::Gelu),
+            "silu" | "swish" => Ok(HiddenAct::Silu),
+            "relu" => Ok(HiddenAct::Relu),
             other => Err(Error::unsupported(key, other, Self::SUPPORTED)),
         }
     }
@@ -39,10 +40,10 @@ impl Activation {
     /// The name used in configuration files.
     pub fn name(self) -> &'static str {
         match self {
-            Activation::GeluTanh => "gelu_pytorch_tanh",
-            Activation::Gelu => "gelu",
-            Activation::Silu => "silu",
-            Activation::Relu => "relu",
+            HiddenAct::GeluTanh => "gelu_pytorch_tanh",
+            HiddenAct::Gelu => "gelu",
+            HiddenAct::Silu => "silu",
+            HiddenAct::Relu => "relu",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Number format of packed weights and of the activations they are multiplied with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum PackedFormat {
     /// 32-bit floats.
     F32,
     /// bf16 weights and activations, accumulated in f32.
@@ -16,7 +16,7 @@ pub enum Format {
 /// Group size of the 4-bit format: number of inputs that share a scale.
 pub const GROUP: usize = 32;
 
-impl Format {
+impl PackedFormat {
     /// Bits per weight in this format, without the scales of whole rows.
     pub fn bits(self) -> f64 {
         match self {
