@@ -4,6 +4,7 @@ use clap::builder::PossibleValuesParser;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::process::{execute, execute_with, root, target};
 
@@ -64,10 +65,20 @@ pub fn run(args: &Args) -> Result<(), String> {
     let build = ["build", "--release", "--manifest-path", "tests/fuzz/Cargo.toml", "--target", &triple];
     execute_with(&variables, "cargo", build)?;
     let selected = |name: &str| args.targets.is_empty() || args.targets.iter().any(|target| target == name);
-    for (name, seeds) in TARGETS.iter().filter(|(name, _)| selected(name)) {
-        fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, args)?;
-    }
-    Ok(())
+    let targets: Vec<_> = TARGETS.iter().filter(|(name, _)| selected(name)).collect();
+    // One target per core at a time.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((name, seeds)) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            fuzz(name, seeds, &folder.join(&triple).join("release").join(name), &folder, args)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked".to_owned())?)
+    })
 }
 
 fn fuzz(name: &str, seeds: &[&str], binary: &Path, folder: &Path, args: &Args) -> Result<(), String> {
