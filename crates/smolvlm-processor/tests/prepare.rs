@@ -3,7 +3,12 @@
 mod common;
 
 use common::{png, processor, processor_with};
-use smolvlm_processor::{Conversation, Error, Message, ProcessorLimits, RenderOptions};
+use smolvlm_processor::{Conversation, Error, Message, PrepareOptions, ProcessorLimits, RenderOptions};
+
+/// Options that truncate prompts.
+fn fitting(tokens: usize) -> PrepareOptions {
+    PrepareOptions::new(RenderOptions::answer()).max_tokens(tokens)
+}
 
 /// The header of a PNG of 3 x 2 pixels without pixel data.
 fn header_only() -> Vec<u8> {
@@ -29,7 +34,7 @@ fn prompts_are_known_before_pixels_are_decoded() {
 
 /// For every token limit, the prepared batch equals the result of `fit` and `process`.
 #[test]
-fn prepare_fitting_equals_fit_then_process() {
+fn truncated_conversations_equal_fit_then_process() {
     let processor = processor();
     let options = RenderOptions::answer();
     let conversation = Conversation::from([
@@ -44,7 +49,7 @@ fn prepare_fitting_equals_fit_then_process() {
     let whole = processor.estimate(&conversations[0], &options).unwrap().prompt_tokens;
     let mut lengths = std::collections::BTreeSet::new();
     for limit in 0..=whole {
-        let prepared = processor.prepare_fitting(&conversations, &options, limit);
+        let prepared = processor.prepare_with(&conversations, &PrepareOptions::new(options.clone()).max_tokens(limit));
         match processor.fit(&conversations[0], &options, limit) {
             Ok(kept) => {
                 lengths.insert(kept.messages.len());
@@ -68,9 +73,9 @@ fn dropped_media_do_not_count_toward_the_tile_limit() {
     let limits = ProcessorLimits { max_batch_tiles: 2 * 13, ..ProcessorLimits::default() };
     let (processor, options) = (processor_with(limits), RenderOptions::answer());
     assert!(matches!(processor.prepare(&conversations, &options), Err(Error::TooManyTiles { tiles: 39, limit: 26 })));
-    let error = processor.prepare_fitting(&conversations, &options, 10_000).err().unwrap();
+    let error = processor.prepare_with(&conversations, &fitting(10_000)).err().unwrap();
     assert!(matches!(error, Error::TooManyTiles { tiles: 39, .. }), "{error}");
-    let batch = processor.prepare_fitting(&conversations, &options, 2 * 13 * 4 + 150).unwrap().load().unwrap();
+    let batch = processor.prepare_with(&conversations, &fitting(2 * 13 * 4 + 150)).unwrap().load().unwrap();
     assert_eq!(batch.media[0].len(), 2);
 }
 
@@ -102,7 +107,7 @@ fn truncation_fetches_each_medium_at_most_once() {
     let options = RenderOptions::answer();
     let processor = processor();
     // Enough for three images of 13 tiles with 4 tokens each and the text between them.
-    let prepared = processor.prepare_fitting(&conversations, &options, 3 * 13 * 4 + 200).unwrap();
+    let prepared = processor.prepare_with(&conversations, &fitting(3 * 13 * 4 + 200)).unwrap();
     let batch = prepared.load().unwrap();
     let kept = batch.media[0].len();
     assert!((2..5).contains(&kept), "{kept}");
@@ -114,4 +119,21 @@ fn truncation_fetches_each_medium_at_most_once() {
 
     let whole = processor.process(&conversations, &options).unwrap();
     assert_eq!((whole.media[0].len(), requests.paths().len()), (10, kept + 1 + 10));
+}
+
+#[test]
+fn cancelled_work_reads_no_more_media() {
+    let processor = processor();
+    let conversations = [Conversation::from(Message::user().image(png()).image("no/such.png").text("What?"))];
+    let options = PrepareOptions::new(RenderOptions::answer());
+    let missing = processor.prepare_with(&conversations, &options).err().unwrap();
+    assert!(matches!(missing, Error::Image { .. }), "{missing}");
+    options.cancel.cancel();
+    assert!(matches!(processor.prepare_with(&conversations, &options), Err(Error::Cancelled)));
+    // After the headers are read.
+    let conversations = [Conversation::from(Message::user().image(png()).text("What?"))];
+    let options = PrepareOptions::new(RenderOptions::answer());
+    let prepared = processor.prepare_with(&conversations, &options).unwrap();
+    options.cancel.cancel();
+    assert!(matches!(prepared.load(), Err(Error::Cancelled)));
 }

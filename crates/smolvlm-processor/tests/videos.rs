@@ -5,8 +5,8 @@ mod common;
 use common::{Random, SEQ, config, processor, tokenizer};
 use smolvlm_config::{PixelConfig, ResizePolicy, Size, VideoProcessorConfig};
 use smolvlm_processor::{
-    Conversation, Error, FrameList, ImageSource, Media, MediaOptions, MediaPlan, Message, Processor, ProcessorConfig,
-    RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoPromptStyle, VideoSource,
+    Conversation, Error, FrameList, ImageSource, Media, MediaOptions, MediaPlan, Message, PrepareOptions, Processor,
+    ProcessorConfig, RELEASED_CHAT_TEMPLATE, Ratio, RenderOptions, Rgb, VideoPromptStyle, VideoSource,
 };
 
 fn with_videos() -> Processor {
@@ -76,7 +76,11 @@ fn messages_have_options_of_their_own() {
     let estimate = processor.estimate(&conversation, &RenderOptions::answer()).unwrap();
     assert_eq!((estimate.tiles, estimate.prompt_tokens), (34, batch.len));
     let room = batch.len - 1;
-    let fitted = processor.prepare_fitting(&[conversation], &RenderOptions::answer(), room).unwrap().load().unwrap();
+    let fitted = processor
+        .prepare_with(&[conversation], &PrepareOptions::new(RenderOptions::answer()).max_tokens(room))
+        .unwrap()
+        .load()
+        .unwrap();
     assert_eq!(tiles(&fitted.media[0]), [5, 6, 17, 3]);
 
     let fails =

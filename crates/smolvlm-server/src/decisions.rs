@@ -13,7 +13,6 @@ use axum::extract::State;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use smolvlm::{Calibration, Cancel, Conversation, DecideOptions, Decisions, Error, ErrorKind, FinishReason, Question};
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A request for decisions.
