@@ -111,7 +111,7 @@ fn projection(config: &TextConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Packing, Work, format, prefill, step, tile};
+    use super::{PackedFormat, Work, format, prefill, step, tile};
     use smolvlm::config::FloatType;
     use smolvlm::model::WeightFormat;
     use smolvlm::{PeakRates, Preset};
@@ -140,9 +140,12 @@ mod tests {
     fn seconds_follow_from_peak_rates() {
         let work = Work { operations: 100e9, weights: 0.0 } + Work { operations: 0.0, weights: 2.5e9 } * 2.0;
         let seconds = |kept| work.seconds(&format(kept), &CEILINGS);
-        assert_eq!([WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Packing::F32)].map(seconds), [3.0; 2]);
-        assert_eq!([Packing::Bf16, Packing::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
+        assert_eq!(
+            [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(PackedFormat::F32)].map(seconds),
+            [3.0; 2]
+        );
+        assert_eq!([PackedFormat::Bf16, PackedFormat::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
         let plain = PeakRates { dot_bf16_gflops: None, ..CEILINGS };
-        assert_eq!(work.seconds(&format(WeightFormat::Packed(Packing::Bf16)), &plain), 2.0);
+        assert_eq!(work.seconds(&format(WeightFormat::Packed(PackedFormat::Bf16)), &plain), 2.0);
     }
 }
