@@ -52,4 +52,4 @@ pub use parameter_path::ParameterPath;
 pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
 pub use smolvlm_kernels::PackedFormat;
 pub use smolvlm_text::KvCache;
-pub use smolvlm_vision::Encoding;
+pub use smolvlm_vision::TileEncoding;

@@ -93,7 +93,7 @@ impl SmolVlmModel {
     }
 
     /// Creates a model with random weights for tests and benchmarks. They depend only on the seed and equal those that
-    /// [`write_random_checkpoint`](smolvlm_checkpoint::write_random_checkpoint) writes.
+    /// [`write_random_weights`](smolvlm_checkpoint::write_random_weights) writes.
     ///
     /// # Errors
     ///

@@ -110,7 +110,7 @@ impl Chat {
         let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
-        let prepared = Prepared { batch, known, process: clock.elapsed(), reuses_cache: self.reuses_cache };
+        let prepared = Prepared { batch, known, prepare_time: clock.elapsed(), reuses_cache: self.reuses_cache };
         let ticket = submit_prepared(&model, prepared, &params)?.pop();
         Ok(ChatStream { chat: self, message: Some(message), plans, ticket, cancel: model.cancel })
     }

@@ -91,8 +91,8 @@ pub use open_checkpoint::quantize;
 pub use open_checkpoint::{Checkpoint, write_random_checkpoint};
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaOptions,
-    MediaPolicy, MediaScheme, Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
+    AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, IpNetwork, MediaOptions,
+    MediaPolicy, MediaScheme, Message, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use prompt::Prompt;

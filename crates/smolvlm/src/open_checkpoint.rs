@@ -6,7 +6,7 @@ use crate::options::resolve_format;
 use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, folder};
 use smolvlm_checkpoint::{ADAPTER_CONFIG, PeftAdapter, PeftConfig, Weights};
 #[cfg(feature = "flex")]
-use smolvlm_checkpoint::{QuantizedSource, write_quantized_checkpoint};
+use smolvlm_checkpoint::{QuantizedSource, write_quantized_weights};
 use smolvlm_config::{FloatType, GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 #[cfg(feature = "flex")]
 use smolvlm_kernels::PackedFormat;
@@ -269,7 +269,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
     };
     replace(folder, |folder| {
         let model = write_small_files(preset, float, folder)?;
-        Ok(smolvlm_checkpoint::write_random_checkpoint(&model, seed, float, folder.join(WEIGHTS))?)
+        Ok(smolvlm_checkpoint::write_random_weights(&model, seed, float, folder.join(WEIGHTS))?)
     })
 }
 
@@ -321,7 +321,7 @@ pub fn quantize(
     let source = weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights);
     replace(folder, |folder| {
         write_other_files(&checkpoint, folder)?;
-        Ok(write_quantized_checkpoint(&config, &source, format, folder.join(WEIGHTS))?)
+        Ok(write_quantized_weights(&config, &source, format, folder.join(WEIGHTS))?)
     })
 }
 

@@ -12,7 +12,7 @@ pub use calibration::{Calibration, expected_calibration_error};
 pub use decision::{Decision, OptionScore};
 pub use question::{Question, QuestionKind};
 
-use crate::engine::{Answer, Candidates, Prompt, Scoring, Terms, Texts};
+use crate::engine::{Answer, EncodedPrompt, RequestOptions, Scoring, Texts, TokenizedQuestion};
 use crate::{Cancel, Error, SmolVlm, Timings};
 use forms::{Form, answer_logprobs, forms};
 use prompts::Prompts;
@@ -107,33 +107,33 @@ impl SmolVlm {
         let Prompts { shared, questions: own, media, edge, notes, space } =
             Prompts::prepare(self, conversation.into(), questions)?;
         let forms = all_forms(&loaded.processor, &answers, space, &self.cancel)?;
-        let candidates: Vec<Candidates> = own
+        let tokenized: Vec<TokenizedQuestion> = own
             .iter()
             .zip(&forms)
-            .map(|(question, forms)| Candidates {
+            .map(|(question, forms)| TokenizedQuestion {
                 question: question.clone(),
                 answers: forms.iter().map(|form| form.tokens.clone()).collect(),
             })
             .collect();
-        let new_tokens = longest(&candidates);
+        let new_tokens = longest(&tokenized);
         let context = loaded.config.text.max_position_embeddings;
         if shared.len() + new_tokens > context {
             return Err(Error::PromptTooLong { row: 0, prompt: shared.len() + new_tokens, context });
         }
         let image_tokens = loaded.image_tokens(&shared);
         let prompt_tokens = shared.len() + own.iter().map(Vec::len).sum::<usize>();
-        let prompt = Prompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
+        let prompt = EncodedPrompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
         let most = max_sequences(loaded.kv_tokens, new_tokens);
-        let scoring = Scoring::new(candidates, self.fitting_sequences(prompt_tokens.min(context), most));
-        let terms = Terms {
+        let scoring = Scoring::new(tokenized, self.fitting_sequences(prompt_tokens.min(context), most));
+        let request_options = RequestOptions {
             new_tokens,
             chunk: None,
             max_time: None,
             reuses_cache: true,
-            process: clock.elapsed(),
+            prepare_time: clock.elapsed(),
             cancel: self.cancel.clone(),
         };
-        let ticket = self.submit(prompt, Texts::Scored(Box::new(scoring)), terms)?;
+        let ticket = self.submit(prompt, Texts::Scored(Box::new(scoring)), request_options)?;
         let Answer { scores, cached_tokens, timings, .. } = ticket.wait()?;
         let mut scores = scores.as_slice();
         let decisions = questions.iter().zip(answers).zip(&forms).map(|((question, answers), forms)| {
@@ -207,11 +207,11 @@ fn all_forms(
 }
 
 /// Number of tokens of the longest question and answer.
-fn longest(candidates: &[Candidates]) -> usize {
-    let longest = |Candidates { question, answers }: &Candidates| {
+fn longest(tokenized: &[TokenizedQuestion]) -> usize {
+    let longest = |TokenizedQuestion { question, answers }: &TokenizedQuestion| {
         question.len() + answers.iter().map(Vec::len).max().unwrap_or(0)
     };
-    candidates.iter().map(longest).max().unwrap_or(0)
+    tokenized.iter().map(longest).max().unwrap_or(0)
 }
 
 /// The number of sequences that take at most a quarter of the memory for keys and values, each with some new tokens.

@@ -62,7 +62,7 @@ impl Group {
         let seen = request.prompt.ids[..prefilled].iter().filter(|&&id| id == image_token).count();
         stats.prefix_pages_hit += (prefilled / Sequences::GRANULARITY) as u64;
         stats.tiles_reused += (seen / tile_len) as u64;
-        let timings = Timings { process: request.process, ..Timings::default() };
+        let timings = Timings { process: request.prepare_time, ..Timings::default() };
         let mut group = Self {
             request,
             phase: Phase::Encode,

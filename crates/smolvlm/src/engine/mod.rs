@@ -15,9 +15,9 @@ mod ticket;
 mod worker;
 
 pub(crate) use answer::{Answer, Texts};
-pub(crate) use prompt::Prompt;
-pub(crate) use request::{Request, Terms};
-pub(crate) use scoring::{Candidates, Scoring};
+pub(crate) use prompt::EncodedPrompt;
+pub(crate) use request::{Request, RequestOptions};
+pub(crate) use scoring::{Scoring, TokenizedQuestion};
 pub use stats::EngineStats;
 pub(crate) use ticket::{Ticket, Update};
 

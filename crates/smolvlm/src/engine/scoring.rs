@@ -9,7 +9,7 @@ use smolvlm_model::{KeepLogits, SequenceId, Sequences, StepInput};
 use std::collections::BTreeMap;
 
 /// A question after the shared prompt, and its possible answers.
-pub(crate) struct Candidates {
+pub(crate) struct TokenizedQuestion {
     /// The tokens after the shared prompt.
     pub(crate) question: Vec<u32>,
     /// The tokens of each answer, none of them empty.
@@ -59,7 +59,7 @@ struct Branch {
 
 impl Scoring {
     /// Prepares the scoring of answers with at most about `max_sequences` sequences at once.
-    pub(crate) fn new(questions: Vec<Candidates>, max_sequences: usize) -> Self {
+    pub(crate) fn new(questions: Vec<TokenizedQuestion>, max_sequences: usize) -> Self {
         let mut scoring = Self {
             nodes: Vec::new(),
             questions: Vec::new(),
@@ -72,7 +72,7 @@ impl Scoring {
             shares: BTreeMap::new(),
             is_interrupted: false,
         };
-        for Candidates { question, answers } in questions {
+        for TokenizedQuestion { question, answers } in questions {
             let root = scoring.add(question);
             scoring.questions.push(root);
             for answer in answers {
