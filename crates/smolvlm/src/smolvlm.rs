@@ -203,6 +203,11 @@ impl SmolVlm {
         self.loaded.format
     }
 
+    /// Bytes of the weights in memory, computed from the configuration and the format.
+    pub fn weight_bytes(&self) -> u64 {
+        estimate::weights(&self.loaded.config, self.loaded.format)
+    }
+
     /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
         &self.loaded.report

@@ -22,8 +22,6 @@ use smolvlm_model::Sequences;
 use smolvlm_processor::{Conversation, Processor, VideoNote};
 use std::time::Instant;
 
-/// Maximum number of questions at once.
-const MAX_QUESTIONS: usize = 256;
 /// Maximum length of all questions and their options together in bytes, spellings included.
 const MAX_BYTES: usize = 1 << 18;
 /// Maximum number of sequences at once: enough that a step has many tokens.
@@ -159,9 +157,10 @@ impl Question {
 
 /// The possible answers to all questions.
 fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error> {
-    if questions.len() > MAX_QUESTIONS {
-        let problem = format!("is one of {}; the limit is {MAX_QUESTIONS} at once", questions.len());
-        return Err(Error::Question { index: MAX_QUESTIONS, field: "question", problem });
+    const LIMIT: usize = Question::MAX_QUESTIONS;
+    if questions.len() > LIMIT {
+        let problem = format!("{} questions; the limit is {LIMIT} at once", questions.len());
+        return Err(Error::Question { index: LIMIT, field: "question", problem });
     }
     let mut bytes = 0;
     let answers = questions.iter().enumerate().map(|(index, question)| {
@@ -171,7 +170,7 @@ fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error>
         bytes += answers.iter().flat_map(|answer| &answer.spellings).map(String::len).sum::<usize>();
         if bytes > MAX_BYTES {
             let problem =
-                format!("and those before have more than {MAX_BYTES} bytes with their answers; ask fewer at once");
+                format!("the questions so far and their answers have more than {MAX_BYTES} bytes; ask fewer at once");
             return Err(Error::Question { index, field: "question", problem });
         }
         Ok(answers)
@@ -191,7 +190,7 @@ fn all_forms(
             return Err(Error::Cancelled);
         }
         forms(processor, answers, space)?.map_err(|[first, second]| {
-            let problem = format!("has the same entry twice: '{}' and '{}'", answers[first].text, answers[second].text);
+            let problem = format!("the same entry twice: '{}' and '{}'", answers[first].text, answers[second].text);
             Error::Question { index, field: "options", problem }
         })
     });
@@ -199,7 +198,7 @@ fn all_forms(
     // A vocabulary without bytes may lack all characters of an answer, which would then be certain.
     match forms.iter().position(|forms| forms.iter().any(|form| form.tokens.is_empty())) {
         Some(index) => {
-            let problem = "has an entry that this model's vocabulary cannot write".to_owned();
+            let problem = "an entry cannot be written with this model's vocabulary".to_owned();
             Err(Error::Question { index, field: "options", problem })
         }
         None => Ok(forms),
