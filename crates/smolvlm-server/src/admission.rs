@@ -1,7 +1,7 @@
 //! The bounded queue in front of the model.
 
+use crate::api_error::ApiError;
 use crate::config::ServerConfig;
-use crate::error::ApiError;
 use crate::metrics::{GaugeGuard, Metrics};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

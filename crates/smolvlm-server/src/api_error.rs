@@ -84,6 +84,10 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error", message).code(code).retry()
     }
 
+    pub(crate) fn stopping() -> Self {
+        Self::unavailable("the server is stopping", "draining")
+    }
+
     pub(crate) fn timed_out() -> Self {
         let message = "the time limit of requests passed before there was an answer; send fewer or smaller images";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).code("timeout")
@@ -159,7 +163,8 @@ impl From<ModelError> for ApiError {
             ModelError::PromptTooLong { prompt, context, .. } => Self::exceeds_context(*prompt, *context),
             ModelError::Processor(inner) => Self::from_processor(inner),
             ModelError::Question { index, field, problem } => {
-                Self::param(&format!("questions[{index}].{field}"), problem)
+                let param = format!("questions[{index}].{field}");
+                Self::invalid(format!("{param}: {problem}")).at(param)
             }
             ModelError::Calibration { message } => Self::param("calibration", format!("is invalid: {message}")),
             ModelError::TooManySequences { .. } => {
@@ -269,29 +274,4 @@ fn param_of(at: Position) -> String {
         }
     }
     param
-}
-
-/// Errors of starting and running a server.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another --host or --port")]
-    Bind {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
-    /// A value of the configuration is invalid.
-    #[error("{option} {problem}")]
-    Config {
-        /// The option.
-        option: &'static str,
-        /// The value and what is allowed.
-        problem: String,
-    },
-    /// Threads, signals or connections failed.
-    #[error("the server failed: {0}")]
-    Io(#[from] std::io::Error),
 }

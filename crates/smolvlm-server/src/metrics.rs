@@ -1,4 +1,4 @@
-//! Figures for Prometheus.
+//! Metrics for Prometheus.
 
 use crate::backend::Outcome;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
@@ -11,7 +11,7 @@ const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-/// The figures of one server. Not the global recorder of the process, so that servers do not share them.
+/// The metrics of one server. Not the global recorder of the process, so that servers do not share them.
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
@@ -79,7 +79,7 @@ impl Metrics {
         }
     }
 
-    /// The figures in the text format of Prometheus, with those of the model if it is loaded.
+    /// The metrics in the text format of Prometheus, with those of the model if it is loaded.
     pub(crate) fn render(&self, engine: Option<EngineStats>) -> String {
         if let Some(stats) = engine {
             self.tiles_encoded.absolute(stats.tiles_encoded);

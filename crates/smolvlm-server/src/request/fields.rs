@@ -1,6 +1,6 @@
 //! The fields of a JSON object, read one by one, so that each error names its field.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::number::Number;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! Images that the server fetches, if it is configured to (faults 5 to 7).
+//! Images that the server fetches, if it is configured to.
 
 use super::support::{TestServer, corpus, question, shapes, with};
 use crate::config::ServerConfig;
