@@ -201,8 +201,8 @@ pub struct Bench {
     /// Skip slow measurements: more than 4 tiles at once, prompts of more than 94 tokens
     #[arg(long)]
     pub quick: bool,
-    /// One JSON object: stages in seconds or tokens/s, their share of the peak, peak_rates, peak_mib (Linux only); null if
-    /// skipped
+    /// One JSON object: stages in seconds or tokens/s, their share of the peak, peak_rates, peak_mib (Linux only); null
+    /// if skipped
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -211,8 +211,8 @@ pub struct Bench {
 
 /// Explanation of the measurements of `smolvlm bench`.
 const BENCH: &str = "\
-Times and rates are medians after one warm-up run, except for loading, which is measured once; downloads are excluded. Vision \
-is seconds per tile, including the connector. Decoding is the total tokens per second of all rows, each with a \
+Times and rates are medians after one warm-up run, except for loading, which is measured once; downloads are excluded. \
+Vision is seconds per tile, including the connector. Decoding is the total tokens per second of all rows, each with a \
 context of 200 tokens. 64 tiles and 64 rows are measured on GPUs only. The question is about an image of 1024x768 \
 pixels, with an answer of 64 tokens; peak memory covers loading and this answer.
 

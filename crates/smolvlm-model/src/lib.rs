@@ -1,7 +1,7 @@
-//! The complete SmolVLM model on Burn: loading, forward pass, saving.
+//! The complete SmolVLM model, on packed weights or on Burn tensors: loading, forward passes, sequences, saving.
 //!
-//! [`Network`] is a loaded model: a [`PackedModel`] on the CPU kernels, or a [`SmolVlmModel`] of Burn tensors, which can
-//! also be trained. [`Network::load`] reads, tensor by tensor, the files that
+//! [`Network`] is a loaded model: a [`PackedModel`] on the CPU kernels, or a [`SmolVlmModel`] of Burn tensors, which
+//! can also be trained. [`Network::load`] reads, tensor by tensor, the files that
 //! [`Weights`](smolvlm_checkpoint::Weights) has opened. A custom generation loop starts like this:
 //!
 //! ```

@@ -20,8 +20,8 @@ const MAX_IMAGE_BYTES: u64 = 24 << 20;
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: u32 = 3;
 
-/// Configuration of a server. The defaults are safe for untrusted clients on this machine: no files, no fetching, no browser
-/// pages of other sites.
+/// Configuration of a server. The defaults are safe for untrusted clients on this machine: no files, no fetching, no
+/// browser pages of other sites.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -69,7 +69,8 @@ pub struct ServerConfig {
     pub media: MediaPolicy,
     /// Time between comments in a stream without events, which keep proxies from closing it.
     pub ping: Duration,
-    /// Receives the line `ready` when requests are answered, and one line per failure of the server. Ignored by default.
+    /// Receives the line `ready` when requests are answered, and one line per failure of the server. Ignored by
+    /// default.
     pub log: Log,
 }
 

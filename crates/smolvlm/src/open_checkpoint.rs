@@ -47,7 +47,8 @@ impl Source {
     /// # Errors
     ///
     /// Errors of the Hub; [`Error::Cancelled`] if `cancel` was cancelled; [`Error::NoHub`] and [`Error::NoDemo`] if the
-    /// build lacks the feature that the source needs; errors of an adapter's configuration and base model. The files of other folders are not read yet.
+    /// build lacks the feature that the source needs; errors of an adapter's configuration and base model. The files of
+    /// other folders are not read yet.
     pub fn open(self, cancel: &Cancel, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Checkpoint, Error> {
         self.open_base(0, cancel, progress)
     }

@@ -259,7 +259,7 @@ impl SmolVlm {
     ///
     /// # Errors
     ///
-    /// As [`generate`](Self::generate); messages include the index of the conversation.
+    /// As [`generate`](Self::generate); messages about a conversation include its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
         submit::batch(self, &params, |params| self.process(conversations, params))
     }

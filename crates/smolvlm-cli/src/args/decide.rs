@@ -34,8 +34,8 @@ pub struct Decide {
     /// JSON file with the temperatures of the probabilities, written by --fit
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
-    /// Fit the temperatures to the labeled questions of a JSONL file, write them to the file of --calibration, and print
-    /// the accuracy and the expected calibration error before and after
+    /// Fit the temperatures to the labeled questions of a JSONL file, write them to the file of --calibration, and
+    /// print the accuracy and the expected calibration error before and after
     #[arg(
         long,
         value_name = "FILE",

@@ -27,7 +27,8 @@ pub struct Model {
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
     pub device: Device,
     /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto keeps the format of a
-    /// quantized checkpoint, otherwise it is bf16 on GPUs that support it and on CPUs with AVX512-BF16, else f32
+    /// quantized checkpoint on a CPU, otherwise it is bf16 on GPUs that support it and on CPUs with AVX512-BF16, else
+    /// f32
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
     /// Number of threads [default: one per core]

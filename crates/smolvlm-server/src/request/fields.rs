@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The fields of an object, in JSON. A field with null is treated as absent; unknown fields are ignored.
 pub(crate) struct Fields<'a> {
     fields: BTreeMap<String, &'a RawValue>,
-    /// What the names in errors start with, such as `options.`.
+    /// Prefix of the names in errors, such as `options.`.
     prefix: &'static str,
 }
 

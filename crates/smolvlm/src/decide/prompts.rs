@@ -16,7 +16,7 @@ pub(super) struct Prompts {
     /// Edge of a tile in pixels.
     pub(super) edge: usize,
     pub(super) notes: Vec<VideoNote>,
-    /// What answers start with: a space, unless the prompt ends with one.
+    /// Start of answers: a space, unless the prompt ends with one.
     pub(super) space: &'static str,
 }
 

@@ -16,8 +16,11 @@ const MAX_WORD: f64 = 20.0;
 
 /// A question with a known set of answers.
 ///
-/// In JSON, `{"type": "yes_no", "question": "Is there a dog?"}`, `{"type": "choice", "question": "Which animal is it?",
-/// "options": ["a cat", "a dog"]}` or `{"type": "number", "question": "How many dogs are there?", "min": 0, "max": 10}`.
+/// In JSON:
+///
+/// - `{"type": "yes_no", "question": "Is there a dog?"}`
+/// - `{"type": "choice", "question": "Which animal is it?", "options": ["a cat", "a dog"]}`
+/// - `{"type": "number", "question": "How many dogs are there?", "min": 0, "max": 10}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Question {

@@ -2,7 +2,7 @@
 //!
 //! Clients prepare a [`Request`] on their own threads, up to pixels and tokens, and hold a [`Ticket`] to its updates.
 //! The worker encodes tiles, prefills prompts in chunks and decodes all running sequences in the same steps
-//! (continuous batching). Every answer is the one that its request gets alone.
+//! (continuous batching). On packed weights, every answer is the one that its request gets alone.
 
 mod answer;
 mod encoder;

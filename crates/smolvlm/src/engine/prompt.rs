@@ -51,7 +51,7 @@ impl EncodedPrompt {
         Ok(Self { ids, media: media.collect::<Result<_, Error>>()?, edge })
     }
 
-    /// What each token stands for.
+    /// The identity of each token's input, for matching of prefixes.
     pub(super) fn token_keys(&self, image_token: u32, tile_len: usize) -> Vec<TokenKey> {
         let mut tiles = self.media.iter().flat_map(|media| &media.keys);
         let (mut tile, mut index) = (tiles.next(), 0);

@@ -8,7 +8,7 @@ use smolvlm_model::Sequences;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-/// A prompt and how to answer it.
+/// A prompt with the state and the limits of its answer.
 pub(crate) struct Request {
     pub(super) prompt: EncodedPrompt,
     pub(super) texts: Texts,
