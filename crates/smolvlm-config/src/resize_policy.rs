@@ -8,6 +8,7 @@ use crate::{Error, ImageProcessorConfig, PixelConfig, Size, TilePlan};
 /// Resizing of images before they are split into tiles. All policies except the first give other pixel values and
 /// fewer tokens than the reference: the tiles of a smaller version of the whole image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum ResizePolicy {
     /// As in the reference: every image, however small, is resized to the configured size.
     #[default]

@@ -33,6 +33,7 @@ pub struct SmolVlmModel {
 
 /// Findings of loading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Unused stored tensors, sorted; rotary frequencies, which old exports contain, are not listed.
     pub unexpected: Vec<String>,

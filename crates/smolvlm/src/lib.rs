@@ -11,8 +11,9 @@
 //! # }
 //! ```
 //!
-//! The facade over the crates below; it re-exports the types that its signatures use. Each layer is a separate crate:
-//! [`config`], [`image`], [`processor`], [`generate`], [`checkpoint`] (no tensor library) and [`model`] ([`burn`]).
+//! The facade over the crates below; it re-exports the types that its signatures use, at its root or in these modules.
+//! Each layer is a separate crate: [`config`], [`image`], [`processor`], [`generate`], [`checkpoint`] (no tensor
+//! library) and [`model`] ([`burn`]).
 //!
 //! # Features
 //!
@@ -90,11 +91,12 @@ pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
 pub use hidden::HiddenStates;
 pub use image::Rgb;
+pub use model::{HostTensor, LoadReport, WeightFormat};
 pub use open_checkpoint::Checkpoint;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
     AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, IpNetwork, MediaOptions,
-    MediaPolicy, MediaScheme, Message, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
+    MediaPolicy, MediaScheme, Message, ProcessorLimits, Ratio, RenderOptions, VideoNote, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use prompt::Prompt;

@@ -23,6 +23,7 @@ const MAX_WORD: f64 = 20.0;
 /// - `{"type": "number", "question": "How many dogs are there?", "min": 0, "max": 10}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Question {
     /// A question that is answered with yes or no.
     YesNo {
@@ -57,6 +58,7 @@ fn one() -> f64 {
 /// The kind of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum QuestionKind {
     /// Yes or no.
     YesNo,
