@@ -8,7 +8,7 @@ pub use trials::{Trials, cases_of_all_checkpoints};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use smolvlm::processor::{Batch, Media};
+use smolvlm::processor::{Batch, Conversation, Media, Processor, RenderOptions};
 use smolvlm::{Dtype, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,6 +114,21 @@ pub fn with_absolute_paths(conversations: &Value) -> Value {
         }
     }
     conversations
+}
+
+/// Compares the rendered template, the prompts, the token ids and the mask of conversations with a case; returns the
+/// batch.
+pub fn assert_prompts(case: &Case, processor: &Processor, conversations: &[Conversation]) -> Batch {
+    let (expected, options) = (&case.expected, RenderOptions::answer());
+    let rendered = conversations.iter().map(|conversation| processor.render(conversation, &options).unwrap());
+    assert_eq!(json!(rendered.collect::<Vec<String>>()), expected["rendered"], "{}", case.name);
+    let batch = processor.process(conversations, &options).unwrap();
+    assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
+    let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
+    assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
+    let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
+    assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
+    batch
 }
 
 /// Compares all pixels of a batch with a case. The goldens store u8 levels; the generator asserted that the reference's

@@ -4,8 +4,8 @@ use crate::{Case, Checkpoint};
 use libtest_mimic::{Arguments, Trial};
 use std::sync::Arc;
 
-/// The cases that `of` returns for each checkpoint. A process runs one trial but lists all of them, so targets call this
-/// once.
+/// The cases that `of` returns for each checkpoint. A process runs one trial but lists all of them, so targets call
+/// this once.
 pub fn cases_of_all_checkpoints(of: fn(&Checkpoint) -> Vec<Case>) -> Vec<Arc<(Checkpoint, Case)>> {
     let cases =
         |checkpoint: Checkpoint| of(&checkpoint).into_iter().map(move |case| Arc::new((checkpoint.clone(), case)));

@@ -26,7 +26,7 @@ STAGES = {
     "decode8_tokens_s": "decoding, 8 rows, tokens/s",
     "first_token_s": "question to first token, s",
     "total_s": "question to 64th token, s",
-    "peak_mb": "peak memory, MB",
+    "peak_mib": "peak memory, MiB",
 }
 
 
@@ -56,7 +56,7 @@ def last_json(command):
 def ours(options, dtype):
     command = [options.smolvlm, "bench", "--json", "--model", options.checkpoint]
     figures = last_json([str(word) for word in [*command, "--dtype", OURS[dtype], "--threads", options.threads]])
-    return figures.get("stages", {}) | {"peak_mb": figures.get("peak_mb")}
+    return figures.get("stages", {}) | {"peak_mib": figures.get("peak_mib")}
 
 
 def theirs(options, peer, dtype):

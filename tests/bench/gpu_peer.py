@@ -3,7 +3,7 @@
     python gpu_peer.py CHECKPOINT [--compile] [--device cuda]
 
 The last line is a JSON object with the keys of README.md, and `tiles64_s`, `decode64_tokens_s`, `images_s` (questions
-about an image of 13 tiles answered in 64 tokens, per second) and `peak_mb` of the GPU's memory. `--compile` compiles
+about an image of 13 tiles answered in 64 tokens, per second) and `peak_mib` of the GPU's memory. `--compile` compiles
 the decode step with a cache of fixed size, as transformers recommends, and the vision encoder."""
 
 import argparse
@@ -104,7 +104,7 @@ def main():
     for tokens in PROMPT_LENGTHS:
         note(f"prefill{tokens}_s", measure.median(lambda: peer.start(1, tokens)))
     if arguments.device.startswith("cuda"):
-        note("peak_mb", torch.cuda.max_memory_allocated() / 2**20)
+        note("peak_mib", torch.cuda.max_memory_allocated() / 2**20)
     print(json.dumps(figures))
 
 

@@ -24,7 +24,7 @@ def median(work, runs=RUNS):
     return statistics.median(seconds(work)[0] for _ in range(runs))
 
 
-def peak_mb():
+def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -58,7 +58,7 @@ def main(name, load):
     load_s, peer = seconds(lambda: load(checkpoint, dtype, threads))
     figures = {"peer": name, "dtype": dtype, "threads": threads, "load_s": load_s}
     answers = [answer(peer) for _ in range(LONG_RUNS + 1)][1:]
-    figures["peak_mb"] = peak_mb()
+    figures["peak_mib"] = peak_mib()
     figures["first_token_s"], figures["total_s"] = (statistics.median(column) for column in zip(*answers))
     for key, work in {
         "tile_s": lambda: median(lambda: peer.see(1)),

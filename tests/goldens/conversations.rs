@@ -1,9 +1,9 @@
 //! Pixels, prompts and tokens of conversations, compared exactly with the reference.
 
 use serde_json::{Value, json};
-use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, RenderOptions, TileGrid};
+use smolvlm::processor::{Conversation, Media, MediaPlan, Processor, TileGrid};
 use smolvlm::{Options, SmolVlm, Source};
-use smolvlm_tests::{Case, Checkpoint, Trials, assert_pixels, exact, rows, with_absolute_paths};
+use smolvlm_tests::{Case, Checkpoint, Trials, assert_pixels, assert_prompts, exact, rows, with_absolute_paths};
 use std::sync::Arc;
 
 /// Parses the conversations of a case.
@@ -34,20 +34,8 @@ pub fn add(trials: &mut Trials, cases: &[Arc<(Checkpoint, Case)>]) {
 }
 
 fn prompts_ids_and_pixels(checkpoint: &Checkpoint, case: &Case) {
-    let (processor, conversations, expected) = (processor(checkpoint, case), conversations(case), &case.expected);
-    let rendered: Vec<String> = conversations
-        .iter()
-        .map(|conversation| processor.render(conversation, &RenderOptions::answer()).unwrap())
-        .collect();
-    assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
-
-    let batch = processor.process(&conversations, &RenderOptions::answer()).unwrap();
-    assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
-    let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
-    assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
-    let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
-    assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
-
+    let expected = &case.expected;
+    let batch = assert_prompts(case, &processor(checkpoint, case), &conversations(case));
     let grid = |media: &Media| match media.plan() {
         MediaPlan::Image(grid) => grid,
         other => panic!("{}: {other:?}", case.name),

@@ -6,7 +6,7 @@ use smolvlm::{
     Conversation, ImageSource, Message, Options, Ratio, Rgb, SamplingParams, SmolVlm, Source, VideoPromptStyle,
 };
 use smolvlm_tests::{
-    Case, Checkpoint, assert_pixels, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows,
+    Case, Checkpoint, assert_pixels, assert_prompts, checkpoints, crc32, exact, golden_root, lcg_bytes, read_json, rows,
 };
 use smolvlm_video::{FramePlan, VideoMetadata};
 
@@ -67,17 +67,7 @@ fn prompts_frames_and_pixels() {
             count += 1;
             let (expected, conversations) = (&case.expected, conversations(&case));
             let reference = processor(&checkpoint, &case, VideoPromptStyle::Reference);
-            let rendered: Vec<String> = conversations
-                .iter()
-                .map(|conversation| reference.render(conversation, &RenderOptions::answer()).unwrap())
-                .collect();
-            assert_eq!(json!(rendered), expected["rendered"], "{}", case.name);
-            let batch = reference.process(&conversations, &RenderOptions::answer()).unwrap();
-            assert_eq!(json!(batch.prompts), expected["prompts"], "{}", case.name);
-            let ids: Vec<&[u32]> = batch.input_ids.chunks(batch.len).collect();
-            assert_eq!(json!(ids), expected["input_ids"], "{}", case.name);
-            let mask: Vec<&[u8]> = batch.attention_mask.chunks(batch.len).collect();
-            assert_eq!(json!(mask), expected["attention_mask"], "{}", case.name);
+            let batch = assert_prompts(&case, &reference, &conversations);
             let indices = batch.media.iter().map(|row| row.iter().map(|media| indices(&media.plan())).collect());
             assert_eq!(json!(indices.collect::<Vec<Vec<_>>>()), expected["frames_indices"], "{}", case.name);
             assert_pixels(&case, &batch);

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Who may depend on whom among the workspace's crates. A crate that is not listed may not exist.
+/// Allowed dependencies between the workspace's crates. A crate that is not listed may not exist.
 const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-config", &[]),
     ("smolvlm-files", &[]),

@@ -2,7 +2,7 @@
 
 use crate::process::cargo;
 
-/// Runs the ignored test that asks about 2,000 pictures and prints the figures of the documentation.
+/// Runs the ignored test that asks about 2,000 images of each kind and prints the figures of the documentation.
 pub fn run() -> Result<(), String> {
     let test = "decide::decisions_about_two_thousand_pictures";
     cargo(&format!("test --release --package smolvlm-tests --test integration -- {test} --exact --ignored --nocapture"))

@@ -2,7 +2,7 @@
 
 use crate::process::{cargo, execute, release_binary};
 
-/// What is shown, and what is asked about it.
+/// Media and the questions about them.
 const QUESTIONS: &[(&[&str], &str)] = &[
     (&["shapes.png"], "Describe this picture."),
     (&["sign.png"], "Read the sign."),
@@ -11,7 +11,7 @@ const QUESTIONS: &[(&[&str], &str)] = &[
     (&["clip.gif"], "Which way does the blue square move?"),
 ];
 
-/// Builds the release binary and asks the model that comes with it about pictures and a clip of this repository.
+/// Builds the release binary and asks the model that comes with it about images and a clip of this repository.
 pub fn run() -> Result<(), String> {
     cargo("build --release --package smolvlm-cli")?;
     let binary = release_binary("smolvlm");
@@ -22,7 +22,7 @@ pub fn run() -> Result<(), String> {
         execute(&binary, ["describe".to_owned()].into_iter().chain(media).chain(words))?;
     }
     eprintln!();
-    eprintln!("This model knows drawn shapes, pairs of pictures and short clips of them, and reads short words.");
+    eprintln!("This model knows drawn shapes, pairs of images and short clips of them, and reads short words.");
     eprintln!("For photographs, name a released one, which is downloaded once:");
     let model = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
     eprintln!("  {} describe photo.jpg --model {model}", binary.display());

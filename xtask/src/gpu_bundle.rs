@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-bundle`: what a machine with an NVIDIA card, and without a compiler or a network, needs to test and
-//! time everything in one visit. `tests/bench/gpu.sh` is what runs there.
+//! `cargo xtask gpu-bundle`: programs that test and benchmark a machine with an NVIDIA GPU and without compiler or
+//! network. `tests/bench/gpu.sh` runs them there.
 
 use crate::process::{execute, execute_with, root, target};
 use std::collections::BTreeSet;
@@ -7,18 +7,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where it is put; the working tree and this folder are what has to travel.
+/// Folder of the archive; the machine also needs the working tree.
 const FOLDER: &str = "target/gpu-bundle";
-/// Bytes that fit one visit beside the working tree.
+/// Maximum size of the archive in bytes.
 const LIMIT: u64 = 38 << 20;
-/// Kernels are compiled on the card's machine, and CubeCL's LLVM is neither downloaded nor linked.
+/// Kernels are compiled on that machine, and CubeCL's LLVM is neither downloaded nor linked.
 const BUILD: [(&str, &str); 2] = [
     ("DOCS_RS", "1"),
     // The oldest driver interface with all that CubeCL calls; a newer one would not start on older drivers.
     ("CUDARC_CUDA_VERSION", "13000"),
 ];
 
-/// What runs there, and how it is built: the command, the golden tests, and the ways of making products.
+/// The programs and how they are built: the command, the golden tests, and a benchmark of matrix products.
 const PROGRAMS: [(&str, &str); 3] = [
     ("smolvlm", "--package smolvlm-cli --bin smolvlm --no-default-features --features cuda-nvrtc,demo"),
     ("integration", "--package smolvlm-tests --test integration --features cuda"),
@@ -54,18 +54,18 @@ pub fn run() -> Result<(), String> {
 
     let size = archive.metadata().map_err(|error| error.to_string())?.len();
     if size > LIMIT {
-        return Err(format!("{FOLDER} takes {} MiB, more than the {} of one visit", size >> 20, LIMIT >> 20));
+        return Err(format!("{FOLDER} takes {} MiB, more than {}", size >> 20, LIMIT >> 20));
     }
     println!(
-        "{FOLDER} takes {} MiB. On the machine with the card, in the repository's root:\n\n{}",
+        "{FOLDER} takes {} MiB. On the machine with the GPU, in the repository's root:\n\n{}",
         size >> 20,
         command()
     );
     Ok(())
 }
 
-/// Runs the script as on such a machine, on whichever graphics device there is, with the command that the tests have
-/// built: so that it does not rot while there is no card.
+/// Runs the script on any graphics device of this machine, with the command that the tests have built, so that it keeps
+/// working without an NVIDIA GPU.
 pub fn rehearse() -> Result<(), String> {
     let folder = root().join("target/gpu-rehearsal");
     let (tools, out) = (folder.join("tools"), folder.join("out"));
@@ -81,7 +81,7 @@ pub fn rehearse() -> Result<(), String> {
     execute_with(&[("SMOLVLM_DEVICE", "wgpu")], "bash", words.into_iter().chain(steps))
 }
 
-/// What to run there.
+/// The command line that unpacks and runs the programs.
 fn command() -> String {
     format!("  tar -xJf {FOLDER}/tools.tar.xz -C /tmp && bash tests/bench/gpu.sh /tmp/tools OUT")
 }

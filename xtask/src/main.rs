@@ -71,7 +71,7 @@ enum Task {
     LlamaSuite,
     /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
     Page,
-    /// Measure accuracy and calibration of decisions about 2,000 pictures of the demo's world
+    /// Measure accuracy and calibration of decisions about 2,000 synthetic images of each kind
     Decide,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),

@@ -4,8 +4,11 @@ use crate::process::{features, root};
 use std::process::Command;
 
 const PAGE: &str = "docs/parity.md";
-/// What the table stands between.
+/// The lines around the table.
 const MARKS: [&str; 2] = ["<!-- written by `cargo xtask parity` -->\n", "<!-- end -->\n"];
+/// The test target that runs the goldens on every device, and the filter that selects them.
+const TEST: [&str; 4] = ["test", "--workspace", "--test", "integration"];
+const FILTER: &str = "devices::";
 const HEAD: &str = "\
 | device | name | dtype | tolerated | image features | logits | cases |
 |---|---|---|---|---|---|---|
@@ -13,10 +16,10 @@ const HEAD: &str = "\
 
 /// Runs the goldens on all devices of the tests' build and of these backends, and writes the table into the page.
 pub fn run(backends: &[String]) -> Result<(), String> {
-    let mut words: Vec<String> = ["test", "--workspace", "--test", "devices"].map(str::to_owned).into();
+    let mut words: Vec<String> = TEST.map(str::to_owned).into();
     words.extend(features());
     words.extend(backends.iter().map(|backend| format!("--features=smolvlm/{backend},smolvlm/fusion")));
-    words.extend(["--", "--nocapture"].map(str::to_owned));
+    words.extend(["--", FILTER, "--nocapture"].map(str::to_owned));
     eprintln!("> cargo {}", words.join(" "));
     let output = Command::new("cargo").args(&words).current_dir(root()).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -39,12 +42,24 @@ fn replaced(page: &str, table: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MARKS, replaced};
+    use super::{FILTER, MARKS, TEST, replaced};
+    use crate::process::root;
 
     #[test]
     fn only_the_table_changes() {
         let page = format!("a\n{}old\n{}b\n", MARKS[0], MARKS[1]);
         assert_eq!(replaced(&page, "new\n").unwrap(), page.replace("old", "new"));
         assert!(replaced("no marks", "new").is_none());
+    }
+
+    /// The target and its module exist, and so do the marks of the page.
+    #[test]
+    fn the_test_exists() {
+        let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+        let target = TEST[3];
+        assert!(read("tests/Cargo.toml").contains(&format!("name = \"{target}\"")));
+        let module = FILTER.trim_end_matches(':');
+        assert!(read(&format!("tests/{target}/main.rs")).contains(&format!("mod {module};")));
+        assert!(MARKS.iter().all(|mark| read(super::PAGE).contains(mark)));
     }
 }

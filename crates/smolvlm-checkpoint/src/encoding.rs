@@ -1,6 +1,6 @@
 //! Encodings of tensor values in checkpoint files.
 //!
-//! Quantized matrices, written by [`write_quantized_checkpoint`](crate::write_quantized_checkpoint), have a second
+//! Quantized matrices, written by [`write_quantized_weights`](crate::write_quantized_weights), have a second
 //! tensor with the suffix `_scale`:
 //!
 //! | `NAME` | `NAME_scale` | value |

@@ -34,7 +34,7 @@ pub enum QuantizedSource<'a> {
 /// # Errors
 ///
 /// [`Error::NotQuantized`] for any other format, errors of loading, and [`Error::Io`] when the file cannot be written.
-pub fn write_quantized_checkpoint(
+pub fn write_quantized_weights(
     config: &ModelConfig,
     source: &QuantizedSource<'_>,
     format: PackedFormat,

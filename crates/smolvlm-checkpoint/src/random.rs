@@ -52,7 +52,7 @@ impl TensorSource for RandomTensors {
 /// # Errors
 ///
 /// [`Error::Io`] when the file cannot be written.
-pub fn write_random_checkpoint(
+pub fn write_random_weights(
     config: &ModelConfig,
     seed: u64,
     float: FloatType,

@@ -201,18 +201,18 @@ pub struct Bench {
     /// Skip slow measurements: more than 4 tiles at once, prompts of more than 94 tokens
     #[arg(long)]
     pub quick: bool,
-    /// One JSON object: stages in seconds or tokens/s, their share of the peak, ceilings, peak_mb (Linux only); null if
-    /// skipped
+    /// One JSON object: stages in seconds or tokens/s, their share of the peak, peak_rates, peak_mib (Linux only); null
+    /// if skipped
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub model: Model,
 }
 
-/// Explanation of the figures of `smolvlm bench`.
+/// Explanation of the measurements of `smolvlm bench`.
 const BENCH: &str = "\
-Figures are medians after one warm-up run, except for loading, which is measured once; downloads are excluded. Vision \
-is seconds per tile, including the connector. Decoding is the total tokens per second of all rows, each with a \
+Times and rates are medians after one warm-up run, except for loading, which is measured once; downloads are excluded. \
+Vision is seconds per tile, including the connector. Decoding is the total tokens per second of all rows, each with a \
 context of 200 tokens. 64 tiles and 64 rows are measured on GPUs only. The question is about an image of 1024x768 \
 pixels, with an answer of 64 tokens; peak memory covers loading and this answer.
 

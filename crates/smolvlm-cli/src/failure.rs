@@ -67,7 +67,7 @@ pub enum Failure {
     #[error("cannot install a Ctrl-C handler: {0}")]
     Signal(ctrlc::Error),
     /// Stdout could not be written.
-    #[error("cannot write the answer: {0}")]
+    #[error("cannot write to stdout: {0}")]
     Output(#[from] io::Error),
 }
 

@@ -29,7 +29,10 @@ impl Model {
 
     /// Opens the checkpoint, downloading it if necessary, without loading it.
     pub fn open(&self) -> Result<Checkpoint, Failure> {
-        Ok(self.source()?.open(&Cancel::new(), &mut crate::output::download_bar())?.with_adapters(&self.adapter)?)
+        Ok(self
+            .source()?
+            .open(&Cancel::new(), &mut crate::download_bar::download_bar())?
+            .with_adapters(&self.adapter)?)
     }
 
     /// Loads the model, with a progress bar for downloads if stderr is a terminal.
@@ -40,7 +43,7 @@ impl Model {
     /// Loads the model with the given options.
     pub fn load_with(&self, options: Options) -> Result<SmolVlm, Failure> {
         let source = self.source()?;
-        let model = SmolVlm::load_with_progress(source, options, &mut crate::output::download_bar())?;
+        let model = SmolVlm::load_with_progress(source, options, &mut crate::download_bar::download_bar())?;
         let device = model.device().device;
         if device.is_cpu() && !model.skipped_devices().is_empty() {
             let reasons: Vec<String> = model.skipped_devices().iter().map(ToString::to_string).collect();

@@ -6,8 +6,10 @@
 
 mod answer;
 mod args;
+mod array_file;
 mod commands;
 mod conversations;
+mod download_bar;
 mod failure;
 mod inputs;
 mod load;

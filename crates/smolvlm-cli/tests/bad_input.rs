@@ -150,3 +150,13 @@ fn a_checkpoint_is_overwritten_only_with_force() {
     let line = workspace.fails(&["random", "--preset", "tiny", "--out", &workspace.checkpoint()]);
     assert!(line.contains("--force"), "{line}");
 }
+
+#[test]
+fn an_unknown_instruction_set_is_an_error() {
+    let workspace = Workspace::empty();
+    let mut command = workspace.command(&["bench", "--random", "tiny", "--quick"]);
+    command.env("SMOLVLM_ISA", "avx3");
+    let output = workspace.run_command(command, b"");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && line.contains("avx3") && line.contains("avx512"), "{line}");
+}

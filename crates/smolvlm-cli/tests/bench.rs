@@ -49,9 +49,9 @@ fn quick_json_has_all_keys() {
         }
     }
     assert!(report["stages"]["total_s"].as_f64() > report["stages"]["first_token_s"].as_f64());
-    assert_eq!(keys(&report["ceilings"]), ["dot_bf16_gflops", "dot_int8_gops", "fma_f32_gflops", "read_gbytes_s"]);
-    assert!(report["ceilings"]["read_gbytes_s"].as_f64().unwrap() > 0.0);
-    assert_eq!(report["peak_mb"].as_f64().is_some_and(|peak| peak > 1.0), cfg!(target_os = "linux"));
+    assert_eq!(keys(&report["peak_rates"]), ["dot_bf16_gflops", "dot_int8_gops", "fma_f32_gflops", "read_gbytes_s"]);
+    assert!(report["peak_rates"]["read_gbytes_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["peak_mib"].as_f64().is_some_and(|peak| peak > 1.0), cfg!(target_os = "linux"));
 }
 
 #[test]

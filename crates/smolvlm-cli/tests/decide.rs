@@ -86,9 +86,9 @@ fn invalid_questions_and_files_are_reported_before_the_model_is_loaded() {
     workspace.write("empty.jsonl", b"\n");
     let asking = ["decide", "shapes.png", "--model", "nowhere"];
     for (more, expected) in [
-        (&["--choose", "Which?: a | "][..], "question 0: options has an empty entry"),
-        (&["--number", "How many?: 3..2"], "question 0: max is 2"),
-        (&["--yes-no", " "], "question 0: question is empty"),
+        (&["--choose", "Which?: a | "][..], "question 0 (options): entry 1 is empty"),
+        (&["--number", "How many?: 3..2"], "question 0 (max): must be at least min, 3, not 2"),
+        (&["--yes-no", " "], "question 0 (question): must not be empty"),
         (&["--yes-no", "?", "--calibration", "bad.json"], "choice is 0"),
         (&["--yes-no", "?", "--calibration", "missing.json"], "missing.json"),
     ] {

@@ -46,7 +46,7 @@ fn tiles_and_tokens_equal_those_of_process() {
         &["--resize", "no-upscale"],
         &["--resize", "max-tiles=5"],
         &["--video-frames", "1"],
-        &["--video-fps", "0.5", "--video-words", "reference"],
+        &["--video-fps", "0.5", "--video-prompt-style", "reference"],
     ] {
         let estimate = estimate(&workspace, more);
         let counted = [&estimate["tiles"], &estimate["prompt_tokens"]].map(|count| count.as_u64().unwrap() as usize);

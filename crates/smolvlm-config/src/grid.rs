@@ -43,7 +43,8 @@ impl TileGrid {
 /// The sizes of an image before it is split into tiles. All pairs are `(height, width)` in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TilePlan {
-    /// Size after the first resize to [`PixelConfig::size`](crate::PixelConfig::size); the input size if `do_resize` is off.
+    /// Size after the first resize to [`PixelConfig::size`](crate::PixelConfig::size); the input size if `do_resize` is
+    /// off.
     pub resized: (u32, u32),
     /// Size after the second resize: multiples of the tile edge if the image is split, otherwise one tile.
     pub stretched: (u32, u32),

@@ -18,7 +18,7 @@ pub struct ImageProcessorConfig {
     pub pixels: PixelConfig,
     /// Whether images are split into tiles; otherwise they are resized to a single tile.
     pub do_image_splitting: bool,
-    /// How far the tiles may deviate from the reference's. Not a key of the reference, which ignores it.
+    /// Allowed deviation of the tiles from the reference's. Not a key of the reference, which ignores it.
     pub resize_policy: ResizePolicy,
 }
 

@@ -9,6 +9,7 @@ use crate::{Error, GenerationConfig, ModelConfig, ProcessorConfig};
 /// The values are those of the SmolVLM2 checkpoints, except that `rope_theta` of the 2.2B model, 130000, was not taken
 /// from its file; if there is a checkpoint, use its value. It does not affect the shapes of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Preset {
     /// SmolVLM2-256M-Video-Instruct.
     Smol256M,

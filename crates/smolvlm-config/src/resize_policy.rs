@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use crate::{Error, ImageProcessorConfig, PixelConfig, Size, TilePlan};
 
-/// How an image is resized before it is split into tiles. All policies except the first give other pixel values and
+/// Resizing of images before they are split into tiles. All policies except the first give other pixel values and
 /// fewer tokens than the reference: the tiles of a smaller version of the whole image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum ResizePolicy {
     /// As in the reference: every image, however small, is resized to the configured size.
     #[default]

@@ -111,7 +111,7 @@ pub struct SamplingParams {
     pub logprobs: Option<usize>,
     /// Criterion that ends generation in case of endless repetition.
     pub loop_guard: Option<LoopGuard>,
-    /// Number of prompt tokens processed at once; all of them if not set.
+    /// Maximum number of prompt tokens per step. Runtimes may use fewer; `smolvlm` at most 1024.
     pub prefill_chunk: Option<usize>,
 
     /// Weight of classifier-free guidance in a checkpoint's file. Not supported: [`validate`](Self::validate) rejects
@@ -232,6 +232,11 @@ impl SamplingParams {
             self.eos_token_ids.clone_from(&config.eos_token_ids);
         }
         self
+    }
+
+    /// Whether a prompt gets one text, token by token: neither beams nor several texts, so that it can be streamed.
+    pub fn is_streamable(&self) -> bool {
+        self.num_beams <= 1 && self.num_return_sequences <= 1
     }
 
     /// Maximum number of tokens that may be generated after a prompt of `prompt_len` tokens, at least 1.

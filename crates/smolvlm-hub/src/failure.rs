@@ -106,7 +106,7 @@ impl RequestContext<'_> {
         self.transient(message)
     }
 
-    /// What the user can do about a denied request. To hide private repositories, the hub also denies access to those
+    /// Advice for a denied request. To hide private repositories, the hub also denies access to those
     /// that do not exist.
     fn access_hint(self, code: &str) -> &'static str {
         match (self.token, code) {

@@ -43,7 +43,7 @@ pub(super) fn is_wanted(name: &str) -> bool {
 }
 
 /// Whether a file may be part of a checkpoint, weights included.
-pub(super) fn is_checkpoint_file(name: &str) -> bool {
+pub(super) fn is_fetched(name: &str) -> bool {
     is_wanted(name) || name == INDEX || is_weights(name)
 }
 

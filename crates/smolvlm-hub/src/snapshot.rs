@@ -90,7 +90,7 @@ impl Download<'_> {
 
     /// Fetches files, and the shards of an index. Weights come last: a folder with weights has all other files.
     async fn fetch_all(&self, commit: &str, folder: &Path, names: &[&str]) -> Result<(), HubError> {
-        let objects = async |_: &mut u32| self.client.objects(commit, files::is_checkpoint_file).await;
+        let objects = async |_: &mut u32| self.client.objects(commit, files::is_fetched).await;
         let objects = self.client.retry(self.options.attempts, objects).await?;
         for name in names {
             self.fetch(commit, name, &objects).await?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// An image file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ImageFormat {
     /// BMP.
     Bmp,

@@ -103,8 +103,8 @@ impl ImageProcessor {
     }
 
     /// Splits an image into tiles (transformers 5.24.0, `SmolVLMImageProcessor`): resizes it to
-    /// [`size`](smolvlm_config::PixelConfig::size), then to multiples of the tile edge, cuts the tiles, and appends the global
-    /// tile.
+    /// [`size`](smolvlm_config::PixelConfig::size), then to multiples of the tile edge, cuts the tiles, and appends the
+    /// global tile.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ fn value(index: usize) -> f32 {
     ((index * 7919) % 2003) as f32 / 1001.5 - 1.0
 }
 
-/// A projection of the text model for one token, a chunk of a prompt, and the patches of a tile. Items are multiply-adds.
+/// A projection of the text model for one token, a chunk of a prompt, and the patches of a tile. Items are
+/// multiply-adds.
 #[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3])]
 fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
     let (outputs, inputs) = (1536, 576);

@@ -19,7 +19,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The factor `2 sqrt(2/pi)` of [`GeluTanh`](Self::GeluTanh) in the form `z sigmoid(GELU_SCALE (z + GELU_CUBIC z^3))`.
+    /// The factor `2 sqrt(2/pi)` of [`GeluTanh`](Self::GeluTanh) in the form `z sigmoid(GELU_SCALE (z + GELU_CUBIC
+    /// z^3))`.
     pub const GELU_SCALE: f64 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
     /// The coefficient of `z^3` in the same form.
     pub const GELU_CUBIC: f64 = 0.044715;

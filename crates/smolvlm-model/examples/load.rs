@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
-use smolvlm_checkpoint::{Weights, write_random_checkpoint};
+use smolvlm_checkpoint::{Weights, write_random_weights};
 use smolvlm_config::{FloatType, Preset};
 use smolvlm_model::SmolVlmModel;
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::temp_dir().join(format!("smolvlm-{}-{}.safetensors", preset.name(), stored.name()));
 
     let start = Instant::now();
-    write_random_checkpoint(&config, 0, stored, &path)?;
+    write_random_weights(&config, 0, stored, &path)?;
     println!("written in {:.2} s; peak and current memory {:?} MB", start.elapsed().as_secs_f64(), memory());
     for _ in 0..3 {
         let start = Instant::now();

@@ -41,6 +41,7 @@ pub struct ForwardOptions {
 
 /// The output of a forward pass.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ModelOutput {
     /// Logits, `[rows, positions, vocabulary]`, of the last positions; none if none are kept.
     pub logits: Option<Tensor<3>>,

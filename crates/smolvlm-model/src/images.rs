@@ -7,6 +7,7 @@ use smolvlm_vision::PatchMask;
 
 /// Features of a batch's images, in tile order.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ImageFeatures {
     /// Features, `[tiles * tokens per tile, text hidden]`.
     pub features: Tensor<2>,

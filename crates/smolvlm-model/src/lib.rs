@@ -1,7 +1,7 @@
-//! The complete SmolVLM model on Burn: loading, forward pass, saving.
+//! The complete SmolVLM model, on packed weights or on Burn tensors: loading, forward passes, sequences, saving.
 //!
-//! [`Network`] is a loaded model: a [`PackedModel`] on the CPU kernels, or a [`SmolVlmModel`] of Burn tensors, which can
-//! also be trained. [`Network::load`] reads, tensor by tensor, the files that
+//! [`Network`] is a loaded model: a [`PackedModel`] on the CPU kernels, or a [`SmolVlmModel`] of Burn tensors, which
+//! can also be trained. [`Network::load`] reads, tensor by tensor, the files that
 //! [`Weights`](smolvlm_checkpoint::Weights) has opened. A custom generation loop starts like this:
 //!
 //! ```
@@ -52,4 +52,4 @@ pub use parameter_path::ParameterPath;
 pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
 pub use smolvlm_kernels::PackedFormat;
 pub use smolvlm_text::KvCache;
-pub use smolvlm_vision::Encoding;
+pub use smolvlm_vision::TileEncoding;

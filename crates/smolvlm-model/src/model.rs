@@ -33,6 +33,7 @@ pub struct SmolVlmModel {
 
 /// Findings of loading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Unused stored tensors, sorted; rotary frequencies, which old exports contain, are not listed.
     pub unexpected: Vec<String>,
@@ -93,7 +94,7 @@ impl SmolVlmModel {
     }
 
     /// Creates a model with random weights for tests and benchmarks. They depend only on the seed and equal those that
-    /// [`write_random_checkpoint`](smolvlm_checkpoint::write_random_checkpoint) writes.
+    /// [`write_random_weights`](smolvlm_checkpoint::write_random_weights) writes.
     ///
     /// # Errors
     ///

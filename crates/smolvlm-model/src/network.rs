@@ -56,7 +56,7 @@ impl Network {
     }
 
     /// Creates a network with random weights for tests and benchmarks. They depend only on the seed and equal those
-    /// that [`write_random_checkpoint`](smolvlm_checkpoint::write_random_checkpoint) writes.
+    /// that [`write_random_weights`](smolvlm_checkpoint::write_random_weights) writes.
     ///
     /// # Errors
     ///

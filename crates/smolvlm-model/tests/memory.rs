@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use burn::tensor::Device;
-use smolvlm_checkpoint::{TensorSpec, Weights, tensor_specs, write_random_checkpoint};
+use smolvlm_checkpoint::{TensorSpec, Weights, tensor_specs, write_random_weights};
 use smolvlm_config::{FloatType, ModelConfig, Preset};
 use smolvlm_model::SmolVlmModel;
 
@@ -38,7 +38,7 @@ fn memory_is_the_model_and_one_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let before = reset_peak();
-    write_random_checkpoint(&config, 7, FloatType::Bf16, &path).unwrap();
+    write_random_weights(&config, 7, FloatType::Bf16, &path).unwrap();
     let taken = status("VmHWM").saturating_sub(before);
     // The values, and their bytes.
     assert!(taken < 4 * largest + SLACK, "writing took {taken} bytes, the largest tensor has {largest} values");

@@ -74,7 +74,7 @@ pub use limits::ProcessorLimits;
 pub use media_kind::media_kind;
 pub use media_options::MediaOptions;
 pub use message::{Content, Conversation, Message};
-pub use network::Network;
+pub use network::IpNetwork;
 pub use plan::{Media, MediaPlan};
 pub use policy::{AddressRule, MediaPolicy, MediaScheme};
 pub use prepare::{PrepareOptions, Prepared};

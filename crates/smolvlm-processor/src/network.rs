@@ -13,12 +13,12 @@ use crate::error::Error;
 /// A range of IP addresses, written `10.0.0.0/8`, `fd00::/8`, or as a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
+pub struct IpNetwork {
     address: IpAddr,
     prefix: u8,
 }
 
-impl Network {
+impl IpNetwork {
     /// The network of all addresses that share the first `prefix` bits of `address`; none if the prefix is longer than
     /// the address.
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
@@ -53,7 +53,7 @@ fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-impl FromStr for Network {
+impl FromStr for IpNetwork {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -69,7 +69,7 @@ impl FromStr for Network {
     }
 }
 
-impl TryFrom<String> for Network {
+impl TryFrom<String> for IpNetwork {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
@@ -77,13 +77,13 @@ impl TryFrom<String> for Network {
     }
 }
 
-impl From<Network> for String {
-    fn from(network: Network) -> Self {
+impl From<IpNetwork> for String {
+    fn from(network: IpNetwork) -> Self {
         network.to_string()
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
     }
@@ -92,46 +92,46 @@ impl fmt::Display for Network {
 /// IPv4 ranges that are not part of the public internet (IANA, IPv4 Special-Purpose Address Registry), multicast, and
 /// the address of Azure's host agent, which serves instance metadata.
 #[cfg(any(test, feature = "http"))]
-const SPECIAL_V4: [Network; 16] = [
-    Network::v4(0, 0, 0, 0, 8),
-    Network::v4(10, 0, 0, 0, 8),
-    Network::v4(100, 64, 0, 0, 10),
-    Network::v4(127, 0, 0, 0, 8),
-    Network::v4(168, 63, 129, 16, 32),
-    Network::v4(169, 254, 0, 0, 16),
-    Network::v4(172, 16, 0, 0, 12),
-    Network::v4(192, 0, 0, 0, 24),
-    Network::v4(192, 0, 2, 0, 24),
-    Network::v4(192, 88, 99, 0, 24),
-    Network::v4(192, 168, 0, 0, 16),
-    Network::v4(198, 18, 0, 0, 15),
-    Network::v4(198, 51, 100, 0, 24),
-    Network::v4(203, 0, 113, 0, 24),
-    Network::v4(224, 0, 0, 0, 4),
-    Network::v4(240, 0, 0, 0, 4),
+const SPECIAL_V4: [IpNetwork; 16] = [
+    IpNetwork::v4(0, 0, 0, 0, 8),
+    IpNetwork::v4(10, 0, 0, 0, 8),
+    IpNetwork::v4(100, 64, 0, 0, 10),
+    IpNetwork::v4(127, 0, 0, 0, 8),
+    IpNetwork::v4(168, 63, 129, 16, 32),
+    IpNetwork::v4(169, 254, 0, 0, 16),
+    IpNetwork::v4(172, 16, 0, 0, 12),
+    IpNetwork::v4(192, 0, 0, 0, 24),
+    IpNetwork::v4(192, 0, 2, 0, 24),
+    IpNetwork::v4(192, 88, 99, 0, 24),
+    IpNetwork::v4(192, 168, 0, 0, 16),
+    IpNetwork::v4(198, 18, 0, 0, 15),
+    IpNetwork::v4(198, 51, 100, 0, 24),
+    IpNetwork::v4(203, 0, 113, 0, 24),
+    IpNetwork::v4(224, 0, 0, 0, 4),
+    IpNetwork::v4(240, 0, 0, 0, 4),
 ];
 
 /// The only IPv6 range assigned for public use. Loopback, unique local, link-local, multicast, IPv4-compatible and
 /// NAT64 (`64:ff9b::/96`) addresses are outside of it.
 #[cfg(any(test, feature = "http"))]
-const GLOBAL_V6: Network = Network::v6(0x2000, 0, 3);
+const GLOBAL_V6: IpNetwork = IpNetwork::v6(0x2000, 0, 3);
 
 /// Subranges of [`GLOBAL_V6`] that are not public or map to IPv4 addresses: protocol assignments including Teredo,
 /// documentation, 6to4, documentation, and the former 6bone (IANA, IPv6 Special-Purpose Address Registry).
 #[cfg(any(test, feature = "http"))]
-const SPECIAL_V6: [Network; 5] = [
-    Network::v6(0x2001, 0, 23),
-    Network::v6(0x2001, 0x0db8, 32),
-    Network::v6(0x2002, 0, 16),
-    Network::v6(0x3fff, 0, 20),
-    Network::v6(0x3ffe, 0, 16),
+const SPECIAL_V6: [IpNetwork; 5] = [
+    IpNetwork::v6(0x2001, 0, 23),
+    IpNetwork::v6(0x2001, 0x0db8, 32),
+    IpNetwork::v6(0x2002, 0, 16),
+    IpNetwork::v6(0x3fff, 0, 20),
+    IpNetwork::v6(0x3ffe, 0, 16),
 ];
 
 /// Whether an address belongs to the public internet.
 #[cfg(any(test, feature = "http"))]
 pub(crate) fn is_public(address: IpAddr) -> bool {
     let address = address.to_canonical();
-    let in_any = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+    let in_any = |networks: &[IpNetwork]| networks.iter().any(|network| network.contains(address));
     match address {
         IpAddr::V4(_) => !in_any(&SPECIAL_V4),
         IpAddr::V6(_) => GLOBAL_V6.contains(address) && !in_any(&SPECIAL_V6),
@@ -140,7 +140,7 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Network, is_public};
+    use super::{IpNetwork, is_public};
     use std::net::IpAddr;
 
     fn address(text: &str) -> IpAddr {
@@ -223,13 +223,13 @@ mod tests {
     #[test]
     fn networks_round_trip_through_text() {
         for text in ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "::/0"] {
-            assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<IpNetwork>().unwrap().to_string(), text);
         }
-        assert_eq!("127.0.0.1".parse::<Network>().unwrap().to_string(), "127.0.0.1/32");
+        assert_eq!("127.0.0.1".parse::<IpNetwork>().unwrap().to_string(), "127.0.0.1/32");
         for wrong in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "1.2.3.4/", "a/8", "1.2.3.4/-1"] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+            assert!(wrong.parse::<IpNetwork>().is_err(), "{wrong}");
         }
-        let network: Network = "127.0.0.0/8".parse().unwrap();
+        let network: IpNetwork = "127.0.0.0/8".parse().unwrap();
         assert!(network.contains(address("127.9.9.9")) && network.contains(address("::ffff:127.0.0.1")));
         assert!(!network.contains(address("128.0.0.0")) && !network.contains(address("::1")));
     }

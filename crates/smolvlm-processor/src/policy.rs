@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Position};
 use crate::host_pattern::HostPattern;
 use crate::message::{Content, Conversation};
-use crate::network::Network;
+use crate::network::IpNetwork;
 #[cfg(any(test, feature = "http"))]
 use crate::network::is_public;
 use crate::source::{ImageSource, VideoSource, scheme};
@@ -50,7 +50,7 @@ pub struct MediaPolicy {
     /// Allowed addresses of hosts.
     pub addresses: AddressRule,
     /// Additional networks allowed by [`AddressRule::Public`].
-    pub networks: Vec<Network>,
+    pub networks: Vec<IpNetwork>,
     /// Maximum number of images and videos per conversation; each frame of a frame list counts.
     pub max_media: usize,
     /// Maximum total size in bytes of encoded media in memory per batch: downloads, inline data and byte sources.

@@ -14,11 +14,11 @@ use crate::template::RenderOptions;
 use crate::video_prompt::VideoPromptStyle;
 use smolvlm_video::Cancel;
 
-/// How [`Processor::prepare_with`] prepares conversations.
+/// Options of [`Processor::prepare_with`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PrepareOptions {
-    /// How the chat template renders them.
+    /// Options of rendering the chat template.
     pub render: RenderOptions,
     /// Maximum number of prompt tokens: each conversation is truncated as by [`Processor::fit`]. Media of dropped
     /// messages are not downloaded, except those of the last turn that was tried. No truncation if none.

@@ -199,8 +199,8 @@ impl ChatTemplate {
         template.render(view.context(forms)).map_err(template_error)
     }
 
-    /// How the content of each message given as a string is passed to the template: as a string if the template prints
-    /// strings, as a list of one text item if it would drop them. Detected by rendering probes.
+    /// The form in which each message's content given as a string is passed to the template: a string if the template
+    /// prints strings, as a list of one text item if it would drop them. Detected by rendering probes.
     fn string_forms(&self, view: &View<'_>) -> Vec<StringForm> {
         let messages = view.conversation.messages.iter().enumerate();
         let strings = messages.filter(|(_, message)| message.as_string().is_some());

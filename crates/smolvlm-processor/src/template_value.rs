@@ -21,7 +21,7 @@ pub(crate) const CONTINUE_TAG: &str = "CONTINUE_FINAL_MESSAGE_TAG ";
 /// utils/chat_template_utils.py, `_alias_reasoning_fields`).
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// How the content of a message given as a string is passed to the template.
+/// The form in which content given as a string is passed to the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StringForm {
     /// As a list of one text item.

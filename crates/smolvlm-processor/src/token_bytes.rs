@@ -13,7 +13,7 @@ const PREFIX: &str = "abcdef";
 static BYTES: LazyLock<BTreeMap<char, u8>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| (byte_char(byte), byte)).collect());
 
-/// How a vocabulary represents bytes.
+/// Representation of bytes in a vocabulary.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     /// One character per byte.

@@ -1,8 +1,8 @@
 //! The bounded queue in front of the model.
 
+use crate::api_error::ApiError;
 use crate::config::ServerConfig;
-use crate::error::ApiError;
-use crate::metrics::{Level, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -51,7 +51,7 @@ pub(crate) struct Place {
     memory: Memory,
     slots: Arc<Semaphore>,
     waiting_tokens: Option<TokenBudget>,
-    waiting: Level,
+    waiting: GaugeGuard,
     running: metrics::Gauge,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Slot {
     _slot: OwnedSemaphorePermit,
     _place: OwnedSemaphorePermit,
     _memory: Memory,
-    _running: Level,
+    _running: GaugeGuard,
 }
 
 /// Gives back what a body of some bytes does not need.
@@ -94,7 +94,7 @@ impl Admission {
             metrics.rejected("queue_full").increment(1);
             ApiError::queue_full()
         })?;
-        let waiting = Level::raise(&metrics.waiting);
+        let waiting = GaugeGuard::raise(&metrics.waiting);
         let (slots, waiting_tokens) = (Arc::clone(&self.slots), self.waiting_tokens.clone());
         Ok(Place { place, memory, slots, waiting_tokens, waiting, running: metrics.running.clone() })
     }
@@ -121,7 +121,7 @@ impl Place {
                 _slot: slot,
                 _place: self.place,
                 _memory: self.memory,
-                _running: Level::raise(&self.running),
+                _running: GaugeGuard::raise(&self.running),
             }),
             _ => {
                 Err(ApiError::unavailable("the time limit of requests passed in the queue; try again later", "timeout"))

@@ -1,8 +1,6 @@
-//! The only contact with the model's generation: a request goes in, events come out.
+//! Streaming generation: a prompt goes in, events come out. Tests replace it.
 
-use smolvlm::{
-    Cancel, Error, Event as ModelEvent, FinishReason, Prompt, SamplingParams, SmolVlm, Timings, TokenLogprobs,
-};
+use smolvlm::{Cancel, Error, Event, FinishReason, Prompt, SamplingParams, SmolVlm, Timings, TokenLogprobs};
 
 /// Generates one text at a time per call; calls may run concurrently.
 pub(crate) trait Backend: Send + Sync + 'static {
@@ -13,10 +11,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
 /// The events of a running generation. Each call of `next` blocks until there is a new one; dropping them ends the
 /// generation.
-pub(crate) type Events = Box<dyn Iterator<Item = Result<Event, Error>>>;
+pub(crate) type Events = Box<dyn Iterator<Item = Result<BackendEvent, Error>>>;
 
 /// An event of a generation.
-pub(crate) enum Event {
+pub(crate) enum BackendEvent {
     /// A new token, if log-probabilities are requested. The text that it completes follows.
     Token(u32, TokenLogprobs),
     /// New text, never an incomplete character.
@@ -25,7 +23,7 @@ pub(crate) enum Event {
     Finished(Box<Outcome>),
 }
 
-/// What is known about an answer at its end.
+/// Result and usage of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     /// Number of generated tokens.
@@ -43,9 +41,9 @@ impl Backend for SmolVlm {
     fn start(&self, prompt: Prompt, params: SamplingParams, cancel: &Cancel) -> Result<Events, Error> {
         let stream = self.with_cancel(cancel).stream(prompt, params)?;
         Ok(Box::new(stream.filter_map(|event| match event {
-            Ok(ModelEvent::Token { id, logprobs }) => Some(Ok(Event::Token(id, logprobs))),
-            Ok(ModelEvent::Text(text)) => Some(Ok(Event::Text(text))),
-            Ok(ModelEvent::Finished(generation)) => Some(Ok(Event::Finished(Box::new(Outcome {
+            Ok(Event::Token { id, logprobs }) => Some(Ok(BackendEvent::Token(id, logprobs))),
+            Ok(Event::Text(text)) => Some(Ok(BackendEvent::Text(text))),
+            Ok(Event::Finished(generation)) => Some(Ok(BackendEvent::Finished(Box::new(Outcome {
                 tokens: generation.token_ids.len(),
                 finish_reason: generation.finish_reason,
                 prompt_tokens: generation.prompt_tokens,

@@ -20,8 +20,8 @@ const MAX_IMAGE_BYTES: u64 = 24 << 20;
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: u32 = 3;
 
-/// Configuration of a server. The defaults are safe for strangers on this machine: no files, no fetching, no browser
-/// pages of other sites.
+/// Configuration of a server. The defaults are safe for untrusted clients on this machine: no files, no fetching, no
+/// browser pages of other sites.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -29,8 +29,8 @@ pub struct ServerConfig {
     pub address: SocketAddr,
     /// Name of the model in responses. Requests may give any name.
     pub model_name: String,
-    /// API keys, one of which each request must have; none by default. `/health` and the files of
-    /// the page never need one.
+    /// API keys, one of which each request must have; none by default. `/health` and the files of the page never need
+    /// one.
     pub api_keys: Vec<String>,
     /// Origins of web pages that may use the server, as in `https://example.com`; `*` allows all. None by default.
     pub cors_origins: Vec<String>,
@@ -69,7 +69,8 @@ pub struct ServerConfig {
     pub media: MediaPolicy,
     /// Time between comments in a stream without events, which keep proxies from closing it.
     pub ping: Duration,
-    /// Receives the line `ready` when requests are answered, and one line per failure of the server. Ignored by default.
+    /// Receives the line `ready` when requests are answered, and one line per failure of the server. Ignored by
+    /// default.
     pub log: Log,
 }
 
@@ -167,7 +168,7 @@ impl ServerConfig {
     }
 
     /// The options to load a model with for this server: its media policy, control tokens in texts as plain text, and
-    /// limits at least as strict as those for strangers.
+    /// limits at least as strict as those for untrusted clients.
     #[must_use]
     pub fn model_options(&self, mut options: Options) -> Options {
         options.media_policy = self.media.clone();

@@ -1,8 +1,8 @@
 //! `POST /v1/decisions`: questions about one conversation, answered with the probabilities of their known answers.
 
 use crate::answer::usage::Totals;
+use crate::api_error::ApiError;
 use crate::backend::Outcome;
-use crate::error::ApiError;
 use crate::request::body::Admitted;
 use crate::request::cost;
 use crate::request::fields::Fields;
@@ -12,8 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use smolvlm::{Calibration, Cancel, Conversation, DecideOptions, Decisions, Error, ErrorKind, FinishReason, Question};
-use tokio::time::Instant;
+use smolvlm::{Calibration, Cancel, Conversation, DecideOptions, Decisions, Error, FinishReason, Question};
 
 /// A request for decisions.
 struct DecisionRequest {
@@ -26,10 +25,8 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
     let Admitted { model, body, place, arrival } = admitted;
     let request = DecisionRequest::parse(&body, &app)?;
     drop(body);
-    let deadline = arrival + app.config.request_timeout;
     let tokens = cost::decision_tokens(&request.conversation, &request.questions, &model);
-    let slot = place.slot(deadline, tokens, &app.metrics).await?;
-    app.metrics.queue.record(arrival.elapsed().as_secs_f64());
+    let slot = app.slot(place, arrival, tokens).await?;
     let cancel = CancelOnDrop(Cancel::new());
     let options = DecideOptions { calibration: request.calibration };
     let worker = model.smolvlm.with_cancel(&cancel.0);
@@ -39,11 +36,16 @@ pub(crate) async fn create(State(app): State<Shared>, admitted: Admitted) -> Res
         drop(slot);
         answers
     });
-    let answers = until(&app, deadline, work).await.inspect_err(|error| {
-        if let Some(cause) = &error.cause {
-            app.config.log.line(cause);
-        }
-    })?;
+    let answers = tokio::select! {
+        answers = work => match answers {
+            Ok(Ok(answers)) => Ok(answers),
+            Ok(Err(Error::Cancelled)) => Err(app.interrupted()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ApiError::internal("a worker panicked")),
+        },
+        () = app.interruption(arrival) => Err(app.interrupted()),
+    };
+    let answers = answers.inspect_err(|error| app.log_cause(error))?;
     let totals = record(&app, &answers);
     Ok(Json(json!({
         "id": app.new_id("decide"),
@@ -85,21 +87,6 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
     }
-}
-
-/// Waits for the answers until the deadline, or until the server stops.
-async fn until(
-    app: &App,
-    deadline: Instant,
-    work: tokio::task::JoinHandle<Result<Decisions, Error>>,
-) -> Result<Decisions, ApiError> {
-    let mut abort = app.abort.subscribe();
-    let answers = tokio::select! {
-        answers = work => answers.map_err(|_| ApiError::internal("a worker panicked"))?,
-        () = tokio::time::sleep_until(deadline) => return Err(ApiError::timed_out()),
-        _ = abort.wait_for(|&abort| abort) => return Err(ApiError::timed_out()),
-    };
-    answers.map_err(|error| if error.kind() == ErrorKind::Cancelled { ApiError::timed_out() } else { error.into() })
 }
 
 /// Counts the answers as one request.

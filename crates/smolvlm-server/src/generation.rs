@@ -4,8 +4,8 @@ use crate::admission::Slot;
 use crate::answer::logprobs::TextToken;
 use crate::answer::text::{AnswerText, Part};
 use crate::answer::usage::{Totals, finish_reason};
-use crate::backend::{Event as BackendEvent, Outcome};
-use crate::error::ApiError;
+use crate::api_error::ApiError;
+use crate::backend::{BackendEvent, Outcome};
 use crate::request::cost;
 use crate::request::params::AnswerParams;
 use crate::state::{Model, Shared};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// What to generate.
+/// Prompts and parameters of a request.
 pub(crate) struct Job {
     /// Each has as many answers as the parameters say, with consecutive indices.
     pub(crate) prompts: Vec<Prompt>,
@@ -27,9 +27,9 @@ pub(crate) struct Job {
     pub(crate) echoes: bool,
 }
 
-/// An event of a request. After [`Event::Failed`] and [`Event::Done`] there are none.
+/// An event of a request. After [`GenerationEvent::Failed`] and [`GenerationEvent::Done`] there are none.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum GenerationEvent {
     /// The request is valid and fits into the model; its answers follow.
     Started,
     /// New text of an answer, never empty.
@@ -52,7 +52,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Generation {
     // Unbounded, so that a client that does not read cannot block the model; a text is at most as long as the context.
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<GenerationEvent>,
     cancel: Cancel,
     timer: tokio::task::JoinHandle<()>,
     /// Number of answers.
@@ -70,21 +70,20 @@ impl Generation {
             worker.run(job);
             drop(slot);
         });
-        let (timed, mut abort) = (cancel.clone(), app.abort.subscribe());
-        let deadline = arrival + app.config.request_timeout;
+        let (timer_app, timer_cancel) = (Arc::clone(app), cancel.clone());
         let timer = tokio::spawn(async move {
-            tokio::select! {
-                () = tokio::time::sleep_until(deadline) => {}
-                _ = abort.wait_for(|&abort| abort) => {}
-            }
-            timed.cancel();
+            timer_app.interruption(arrival).await;
+            timer_cancel.cancel();
         });
         Self { events, cancel, timer, answers }
     }
 
     /// The next event.
-    pub(crate) async fn next(&mut self) -> Event {
-        self.events.recv().await.unwrap_or_else(|| Event::Failed(ApiError::internal("a worker ended without a result")))
+    pub(crate) async fn next(&mut self) -> GenerationEvent {
+        self.events
+            .recv()
+            .await
+            .unwrap_or_else(|| GenerationEvent::Failed(ApiError::internal("a worker ended without a result")))
     }
 }
 
@@ -100,7 +99,7 @@ struct Worker {
     app: Shared,
     model: Arc<Model>,
     cancel: Cancel,
-    sender: mpsc::UnboundedSender<Event>,
+    sender: mpsc::UnboundedSender<GenerationEvent>,
     arrival: Instant,
 }
 
@@ -109,18 +108,18 @@ impl Worker {
     fn run(&self, job: Job) {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.answers(job)));
         let last = match outcome {
-            Ok(Ok(totals)) => Event::Done(totals),
-            Ok(Err(error)) => Event::Failed(error),
-            Err(_) => Event::Failed(ApiError::internal("a worker panicked")),
+            Ok(Ok(totals)) => GenerationEvent::Done(totals),
+            Ok(Err(error)) => GenerationEvent::Failed(error),
+            Err(_) => GenerationEvent::Failed(ApiError::internal("a worker panicked")),
         };
-        if let Event::Failed(ApiError { cause: Some(cause), .. }) = &last {
-            self.app.config.log.line(cause);
+        if let GenerationEvent::Failed(error) = &last {
+            self.app.log_cause(error);
         }
         self.send(last);
     }
 
     /// Sends an event. If the receiver is gone, the event is dropped: its drop has cancelled the generation.
-    fn send(&self, event: Event) {
+    fn send(&self, event: GenerationEvent) {
         let _ = self.sender.send(event);
     }
 
@@ -149,23 +148,23 @@ impl Worker {
         echoes: bool,
     ) -> Result<Outcome, ApiError> {
         if self.cancel.is_cancelled() {
-            return Err(ApiError::timed_out());
+            return Err(self.app.interrupted());
         }
         let processor = self.model.smolvlm.processor();
         let echo = if echoes { echo(processor, &prompt)? } else { String::new() };
         let is_raw = !matches!(prompt, Prompt::Conversation(..));
         let mut answer = AnswerText::new(processor, &params, trims);
         let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
-            smolvlm::Error::Cancelled => ApiError::timed_out(),
+            smolvlm::Error::Cancelled => self.app.interrupted(),
             error if is_raw => ApiError::from(error).of_prompt(),
             error => error.into(),
         })?;
         if index == 0 {
-            self.send(Event::Started);
+            self.send(GenerationEvent::Started);
         }
         let send = |(text, tokens): Part| {
             if !text.is_empty() {
-                self.send(Event::Text { index, text, tokens });
+                self.send(GenerationEvent::Text { index, text, tokens });
             }
         };
         send((echo, Vec::new()));
@@ -192,7 +191,7 @@ impl Worker {
     /// Ends an answer.
     fn finish(&self, index: usize, outcome: &Outcome) -> Result<(), ApiError> {
         if outcome.finish_reason == FinishReason::Cancelled && outcome.tokens == 0 {
-            return Err(ApiError::timed_out());
+            return Err(self.app.interrupted());
         }
         let finish = finish_reason(outcome.finish_reason);
         // Requests whose client has gone are no success.
@@ -200,7 +199,7 @@ impl Worker {
             self.app.metrics.record(outcome, finish);
             self.app.prompt_speed.record(outcome);
         }
-        self.send(Event::Finished { index, finish });
+        self.send(GenerationEvent::Finished { index, finish });
         Ok(())
     }
 }
@@ -223,11 +222,10 @@ pub(crate) async fn run(
     job: Job,
 ) -> Result<Generation, ApiError> {
     let tokens = cost::tokens(&job, model);
-    let slot = place.slot(arrival + app.config.request_timeout, tokens, &app.metrics).await?;
-    app.metrics.queue.record(arrival.elapsed().as_secs_f64());
+    let slot = app.slot(place, arrival, tokens).await?;
     let mut generation = Generation::start(app, model, job, slot, arrival);
     match generation.next().await {
-        Event::Failed(error) => Err(error),
+        GenerationEvent::Failed(error) => Err(error),
         _ => Ok(generation),
     }
 }
@@ -246,20 +244,20 @@ impl Generation {
         let mut answers = vec![Choice::default(); self.answers];
         loop {
             match self.next().await {
-                Event::Started => {}
-                Event::Text { index, text, tokens } => {
+                GenerationEvent::Started => {}
+                GenerationEvent::Text { index, text, tokens } => {
                     if let Some(answer) = answers.get_mut(index) {
                         answer.text.push_str(&text);
                         answer.tokens.extend(tokens);
                     }
                 }
-                Event::Finished { index, finish } => {
+                GenerationEvent::Finished { index, finish } => {
                     if let Some(answer) = answers.get_mut(index) {
                         answer.finish = finish;
                     }
                 }
-                Event::Done(totals) => return Ok((answers, totals)),
-                Event::Failed(error) => return Err(error),
+                GenerationEvent::Done(totals) => return Ok((answers, totals)),
+                GenerationEvent::Failed(error) => return Err(error),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod answer;
+mod api_error;
 mod backend;
 mod config;
 mod connections;

@@ -1,9 +1,7 @@
-//! Figures for Prometheus.
+//! Metrics for Prometheus.
 
 use crate::backend::Outcome;
-use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Label, Level as Verbosity, Metadata, Recorder, SharedString, Unit,
-};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use smolvlm::EngineStats;
 use std::time::Duration;
@@ -11,9 +9,9 @@ use std::time::Duration;
 /// Upper bounds of the histograms in seconds.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-static METADATA: Metadata<'static> = Metadata::new(module_path!(), Verbosity::INFO, None);
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 
-/// The figures of one server. Not the global recorder of the process, so that servers do not share them.
+/// The metrics of one server. Not the global recorder of the process, so that servers do not share them.
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
@@ -81,7 +79,7 @@ impl Metrics {
         }
     }
 
-    /// The figures in the text format of Prometheus, with those of the model if it is loaded.
+    /// The metrics in the text format of Prometheus, with those of the model if it is loaded.
     pub(crate) fn render(&self, engine: Option<EngineStats>) -> String {
         if let Some(stats) = engine {
             self.tiles_encoded.absolute(stats.tiles_encoded);
@@ -125,23 +123,23 @@ impl Metrics {
 }
 
 /// Raises a gauge by one until it is dropped.
-pub(crate) struct Level(Gauge);
+pub(crate) struct GaugeGuard(Gauge);
 
-impl Level {
+impl GaugeGuard {
     pub(crate) fn raise(gauge: &Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge.clone())
     }
 }
 
-impl Drop for Level {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
 }
 
-impl std::fmt::Debug for Level {
+impl std::fmt::Debug for GaugeGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Level")
+        f.write_str("GaugeGuard")
     }
 }

@@ -4,7 +4,7 @@ use crate::backend::Outcome;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Factor of the earlier prompts' weight with every further one.
+/// Decay of the weight of earlier prompts per new prompt.
 const DECAY: f64 = 0.8;
 
 /// The speed of prompts with and without images to encode, which differ by orders of magnitude.

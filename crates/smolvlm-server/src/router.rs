@@ -1,6 +1,6 @@
 //! All routes.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::state::Shared;
 use crate::{decisions, health, llama, ollama, openai, openapi, page, security};
 use axum::Router;
@@ -37,7 +37,7 @@ fn versioned() -> Vec<(&'static str, MethodRouter<Shared>)> {
 /// Routes with one path.
 fn others() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
-        ("/metrics", get(figures)),
+        ("/metrics", get(metrics)),
         ("/api/chat", post(ollama::chat::create)),
         ("/api/generate", post(ollama::generate::create)),
         ("/api/tags", get(ollama::models::tags)),
@@ -48,7 +48,7 @@ fn others() -> Vec<(&'static str, MethodRouter<Shared>)> {
     ]
 }
 
-async fn figures(State(app): State<Shared>) -> impl IntoResponse {
+async fn metrics(State(app): State<Shared>) -> impl IntoResponse {
     let engine = app.model().map(|model| model.smolvlm.engine_stats());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render(engine))
 }

@@ -1,9 +1,9 @@
-//! What all handlers share.
+//! Shared state of all handlers.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Place, Slot};
+use crate::api_error::ApiError;
 use crate::backend::Backend;
 use crate::config::ServerConfig;
-use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::prompt_speed::PromptSpeed;
 use crate::security::Keys;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) type Shared = Arc<App>;
 
@@ -68,7 +69,7 @@ impl App {
     /// The model, unless it is still loading or the server is stopping.
     pub(crate) fn ready(&self) -> Result<Arc<Model>, ApiError> {
         if self.is_draining() {
-            return Err(ApiError::unavailable("the server is stopping", "draining"));
+            return Err(ApiError::stopping());
         }
         self.model().ok_or_else(|| ApiError::unavailable("the model is loading", "loading"))
     }
@@ -79,6 +80,39 @@ impl App {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// When a request that arrived then must end.
+    pub(crate) fn deadline(&self, arrival: Instant) -> Instant {
+        arrival + self.config.request_timeout
+    }
+
+    /// Waits until a request in the queue, estimated to have so many tokens, may run.
+    pub(crate) async fn slot(&self, place: Place, arrival: Instant, tokens: usize) -> Result<Slot, ApiError> {
+        let slot = place.slot(self.deadline(arrival), tokens, &self.metrics).await?;
+        self.metrics.queue.record(arrival.elapsed().as_secs_f64());
+        Ok(slot)
+    }
+
+    /// Waits until a request must end unfinished: at its deadline, or when the server ends all of them.
+    pub(crate) async fn interruption(&self, arrival: Instant) {
+        let mut abort = self.abort.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep_until(self.deadline(arrival)) => {}
+            _ = abort.wait_for(|&abort| abort) => {}
+        }
+    }
+
+    /// The error of a request that was interrupted before there was an answer.
+    pub(crate) fn interrupted(&self) -> ApiError {
+        if *self.abort.borrow() { ApiError::stopping() } else { ApiError::timed_out() }
+    }
+
+    /// Logs the cause of an error that clients do not see.
+    pub(crate) fn log_cause(&self, error: &ApiError) {
+        if let Some(cause) = &error.cause {
+            self.config.log.line(cause);
+        }
     }
 
     /// A new id for a response.

@@ -1,49 +1,49 @@
 //! Streamed responses: server-sent events and JSON lines.
 
-use crate::generation::{Event, Generation};
+use crate::generation::{Generation, GenerationEvent};
 use axum::body::Body;
 use axum::http::header;
-use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// The form of the parts of a stream.
-pub(crate) trait Chunks: Send + 'static {
-    /// The parts for an event, which may be none.
-    fn chunks(&mut self, event: Event) -> Vec<String>;
+/// Encodes events as chunks of a response.
+pub(crate) trait ChunkEncoder: Send + 'static {
+    /// The chunks for an event, which may be none.
+    fn encode(&mut self, event: GenerationEvent) -> Vec<String>;
 }
 
-/// Converts the events of a request to parts. Dropping it, as when the client disconnects, cancels the request.
-struct Parts<C> {
+/// The chunks of a running request. Dropping them, as when the client disconnects, cancels the request.
+struct Chunks<E> {
     generation: Generation,
-    chunks: C,
+    encoder: E,
     pending: VecDeque<String>,
     ended: bool,
 }
 
-impl<C: Chunks> Parts<C> {
-    fn new(generation: Generation, chunks: C) -> Self {
-        Self { generation, chunks, pending: VecDeque::new(), ended: false }
+impl<E: ChunkEncoder> Chunks<E> {
+    fn new(generation: Generation, encoder: E) -> Self {
+        Self { generation, encoder, pending: VecDeque::new(), ended: false }
     }
 
     async fn next(&mut self) -> Option<String> {
         while self.pending.is_empty() && !self.ended {
             let event = self.generation.next().await;
-            self.ended = matches!(event, Event::Done(_) | Event::Failed(_));
-            self.pending.extend(self.chunks.chunks(event));
+            self.ended = matches!(event, GenerationEvent::Done(_) | GenerationEvent::Failed(_));
+            self.pending.extend(self.encoder.encode(event));
         }
         self.pending.pop_front()
     }
 }
 
 /// Server-sent events, with comments while there are none.
-pub(crate) fn sse(generation: Generation, chunks: impl Chunks, ping: Duration) -> Response {
-    let events = stream::unfold(Parts::new(generation, chunks), |mut parts| async move {
-        let data = parts.next().await?;
-        Some((Ok::<_, Infallible>(SseEvent::default().data(data)), parts))
+pub(crate) fn sse(generation: Generation, encoder: impl ChunkEncoder, ping: Duration) -> Response {
+    let events = stream::unfold(Chunks::new(generation, encoder), |mut chunks| async move {
+        let data = chunks.next().await?;
+        Some((Ok::<_, Infallible>(Event::default().data(data)), chunks))
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(ping).text("ping")).into_response();
     // Buffering proxies would hold the stream back.
@@ -52,10 +52,10 @@ pub(crate) fn sse(generation: Generation, chunks: impl Chunks, ping: Duration) -
 }
 
 /// One JSON object per line.
-pub(crate) fn json_lines(generation: Generation, chunks: impl Chunks) -> Response {
-    let lines = stream::unfold(Parts::new(generation, chunks), |mut parts| async move {
-        let line = parts.next().await?;
-        Some((Ok::<_, Infallible>(line + "\n"), parts))
+pub(crate) fn json_lines(generation: Generation, encoder: impl ChunkEncoder) -> Response {
+    let lines = stream::unfold(Chunks::new(generation, encoder), |mut chunks| async move {
+        let line = chunks.next().await?;
+        Some((Ok::<_, Infallible>(line + "\n"), chunks))
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

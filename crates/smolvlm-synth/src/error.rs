@@ -1,10 +1,10 @@
-//! What can go wrong.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
 use crate::kind::Kind;
 
-/// What can go wrong, by who can mend it.
+/// Errors, grouped by who can fix them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -4,7 +4,7 @@ use crate::{Error, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How the trainer handles samples or steps that cannot be used.
+/// Handling of samples or steps that cannot be used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
@@ -72,9 +72,9 @@ pub struct TrainConfig {
     /// Number of worker threads, each of which computes its share of a batch; 0 for one per CPU core. The rounding of
     /// sums depends on it.
     pub workers: usize,
-    /// How samples that cannot be used are handled.
+    /// Handling of samples that cannot be used.
     pub bad_samples: Policy,
-    /// How steps whose loss or gradient is not finite are handled.
+    /// Handling of steps whose loss or gradient is not finite.
     pub bad_steps: Policy,
     /// The base model of adapters, a folder or a hub repository, as written to `adapter_config.json`.
     pub base_model: Option<String>,

@@ -12,5 +12,5 @@ pub use embeddings::{PatchEmbedding, VisionEmbeddings};
 pub use encoder::{VisionEncoder, VisionOutput};
 pub use error::Error;
 pub use layer::{EncoderLayer, SelfAttention, VisionMlp};
-pub use packed::{Encoding, PackedEncoder, Workspace};
+pub use packed::{PackedEncoder, TileEncoding, Workspace};
 pub use position::{PatchMask, position_ids};

@@ -52,6 +52,6 @@ fn main() -> Result<(), Error> {
         "one by one {one_by_one:.2?}, batch {batch:.2?}: ratio {:.2}",
         batch.as_secs_f64() / one_by_one.as_secs_f64()
     );
-    println!("batch: {:?}", together[0].timings);
+    println!("first row of the batch: {:?}", together[0].timings);
     Ok(())
 }

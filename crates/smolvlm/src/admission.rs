@@ -16,8 +16,8 @@ pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequenc
     cache_bytes(config, format, tokens).saturating_add(logits).saturating_mul(sequences as u64)
 }
 
-/// Tokens whose keys and values all requests together may hold: what fits half of the free memory, at most that of 64
-/// full contexts, and at least one.
+/// Maximum number of tokens whose keys and values all requests together may hold: what fits half of the free memory, at
+/// most that of 64 full contexts, and at least one. No limit on GPUs, whose sequences are tensors.
 pub(crate) fn kv_tokens(config: &ModelConfig, format: WeightFormat, device: Device) -> usize {
     let context = config.text.max_position_embeddings;
     if !device.is_cpu() {

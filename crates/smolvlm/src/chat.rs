@@ -1,18 +1,18 @@
 //! Multi-turn conversations.
 
-use crate::engine::{Answer, Ticket, Update};
+use crate::engine::Answer;
 use crate::features::{MediaFeatures, missing_features};
 use crate::submit::{Prepared, submit_prepared};
-use crate::{Cancel, Error, Event, Generation, SmolVlm};
+use crate::{Cancel, Error, Event, Generation, SmolVlm, Stream};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// A multi-turn conversation. Control tokens in messages and answers are treated as plain text
-/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). Image features are kept, and so are keys
-/// and values while there is memory, so that a new turn only costs its own images and tokens. Answers are the same as for
-/// the whole conversation without caching.
+/// ([`Options::sanitize_control_tokens`](crate::Options::sanitize_control_tokens)). Image features are kept, and so are
+/// keys and values while there is memory, so that a new turn only costs its own images and tokens. Answers are the same
+/// as for the whole conversation without caching.
 pub struct Chat {
     model: SmolVlm,
     history: Conversation,
@@ -96,7 +96,7 @@ impl Chat {
     /// As [`SmolVlm::stream`].
     pub fn stream(&mut self, message: Message, params: &SamplingParams) -> Result<ChatStream<'_>, Error> {
         let params = self.model.resolve_params(params)?;
-        if params.num_beams > 1 || params.num_return_sequences > 1 {
+        if !params.is_streamable() {
             return Err(Error::SingleAnswerOnly);
         }
         let clock = Instant::now();
@@ -110,9 +110,25 @@ impl Chat {
         let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
-        let prepared = Prepared { batch, known, process: clock.elapsed(), reuses_cache: self.reuses_cache };
-        let ticket = submit_prepared(&model, prepared, &params)?.pop();
-        Ok(ChatStream { chat: self, message: Some(message), plans, ticket, cancel: model.cancel })
+        let prepared = Prepared { batch, known, prepare_time: clock.elapsed(), reuses_cache: self.reuses_cache };
+        let mut tickets = submit_prepared(&model, prepared, &params)?;
+        let stream = Stream::new(tickets.swap_remove(0), model.cancel);
+        Ok(ChatStream { chat: self, message: Some(message), plans, stream })
+    }
+
+    /// Keeps the features of the images and videos of a prompt for the next turn.
+    fn keep_features(&mut self, plans: Vec<(MediaPlan, MediaPosition)>, features: Vec<Option<MediaFeatures>>) {
+        if !self.reuses_cache {
+            return;
+        }
+        let mut earlier = std::mem::take(&mut self.encoded);
+        for ((plan, position), media) in plans.into_iter().zip(features) {
+            // Tiles were not encoded if the run was cancelled or their tokens were cached.
+            let encoded = media.map(|media| EncodedMedia { plan, media }).or_else(|| earlier.remove(&position));
+            if let Some(encoded) = encoded {
+                self.encoded.insert(position, encoded);
+            }
+        }
     }
 
     /// The history and one more message, with images and videos that were encoded before replaced by their plans.
@@ -162,15 +178,14 @@ pub struct ChatStream<'c> {
     message: Option<Message>,
     /// The images and videos of the prompt.
     plans: Vec<(MediaPlan, MediaPosition)>,
-    ticket: Option<Ticket>,
-    cancel: Cancel,
+    stream: Stream,
 }
 
 impl ChatStream<'_> {
     /// A token that stops this generation from elsewhere: it finishes with the text so far and the reason
     /// [`Cancelled`](crate::FinishReason::Cancelled), and is added to the history.
     pub fn cancel_handle(&self) -> Cancel {
-        self.cancel.clone()
+        self.stream.cancel_handle()
     }
 }
 
@@ -178,42 +193,13 @@ impl Iterator for ChatStream<'_> {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let ticket = self.ticket.take()?;
-        match ticket.next() {
-            Update::Failed(error) => Some(Err(error)),
-            Update::Token(id, logprobs) => {
-                self.ticket = Some(ticket);
-                Some(Ok(Event::Token { id, logprobs }))
-            }
-            Update::Text(text) => {
-                self.ticket = Some(ticket);
-                Some(Ok(Event::Text(text)))
-            }
-            Update::Finished(answer) => {
-                let Answer { generations, features, .. } = *answer;
-                self.finish_turn(features);
-                let generation = generations.into_iter().next()?;
-                self.chat.push(Message::assistant().text(generation.text()));
-                Some(Ok(Event::Finished(generation)))
-            }
-        }
-    }
-}
-
-impl ChatStream<'_> {
-    /// Adds the message to the history, and keeps the features for the next turn.
-    fn finish_turn(&mut self, features: Vec<Option<MediaFeatures>>) {
-        self.chat.history.messages.extend(self.message.take());
-        if !self.chat.reuses_cache {
-            return;
-        }
-        let mut earlier = std::mem::take(&mut self.chat.encoded);
-        for ((plan, position), media) in self.plans.drain(..).zip(features) {
-            // Tiles were not encoded if the run was cancelled or their tokens were cached.
-            let encoded = media.map(|media| EncodedMedia { plan, media }).or_else(|| earlier.remove(&position));
-            if let Some(encoded) = encoded {
-                self.chat.encoded.insert(position, encoded);
-            }
-        }
+        let Self { chat, message, plans, stream } = self;
+        stream.next_event(|Answer { generations, features, .. }| {
+            let generation = generations.into_iter().next()?;
+            chat.history.messages.extend(message.take());
+            chat.push(Message::assistant().text(generation.text()));
+            chat.keep_features(std::mem::take(plans), features);
+            Some(generation)
+        })
     }
 }

@@ -1,61 +1,11 @@
-//! Writing of checkpoint folders.
+//! Replacement of checkpoint folders.
 
 use crate::Error;
+use crate::checkpoint_files::{CONFIG, WEIGHTS, is_checkpoint_file};
 use smolvlm_files::DraftFolder;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::Path;
-
-/// File name of the weights.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-
-/// File name of the model's configuration.
-const CONFIG: &str = "config.json";
-
-/// Names of checkpoint files other than weights.
-const NAMES: &[&str] = &[
-    CONFIG,
-    "generation_config.json",
-    "processor_config.json",
-    "preprocessor_config.json",
-    "video_preprocessor_config.json",
-    "chat_template.json",
-    "chat_template.jinja",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "adapter_config.json",
-    "trainer_state.json",
-    "training_args.bin",
-    "optimizer.safetensors",
-    "optimizer.pt",
-    "scheduler.pt",
-];
-
-/// Prefixes and suffixes of the names of weight files: single files, shards and shard indexes.
-const WEIGHT_NAMES: (&[&str], &[&str]) = (
-    &["model", "pytorch_model", "adapter_model"],
-    &[".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"],
-);
-
-/// Whether a file in a checkpoint's folder is part of the checkpoint, judged by its name: weights, configurations,
-/// tokenizer files, and a `README.md` that is a model card.
-pub fn is_checkpoint_file(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
-    let (starts, ends) = WEIGHT_NAMES;
-    let is_weights = starts.iter().any(|start| name.starts_with(start)) && ends.iter().any(|end| name.ends_with(end));
-    is_weights || NAMES.contains(&name) || (name == "README.md" && is_model_card(path))
-}
-
-/// Whether a file starts with the YAML metadata of a model card.
-fn is_model_card(path: &Path) -> bool {
-    let mut start = [0; 3];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"---"
-}
 
 /// Writes a checkpoint to a temporary folder with `fill`, then moves its files to `folder`, replacing the checkpoint
 /// there. Files that are not part of a checkpoint are kept. If `fill` fails, the folder is unchanged.
@@ -101,22 +51,9 @@ fn in_folder(error: Error, scratch: &Path, folder: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_checkpoint_file, replace};
+    use super::replace;
     use crate::Error;
     use std::fs;
-    use std::path::Path;
-
-    #[test]
-    fn checkpoint_files_are_recognized_by_name() {
-        for name in
-            ["config.json", "model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin.index.json"]
-        {
-            assert!(is_checkpoint_file(Path::new(name)), "{name}");
-        }
-        for name in ["notes.txt", "my.safetensors", "config.json.bak", "model.py", "README.md"] {
-            assert!(!is_checkpoint_file(Path::new(name)), "{name}");
-        }
-    }
 
     #[test]
     fn failed_write_leaves_the_folder_unchanged() {

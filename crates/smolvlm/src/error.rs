@@ -168,11 +168,11 @@ pub enum Error {
         legal: &'static str,
     },
     /// An invalid question of [`SmolVlm::decide`](crate::SmolVlm::decide).
-    #[error("question {index}: {field} {problem}")]
+    #[error("question {index} ({field}): {problem}")]
     Question {
-        /// Index of the question.
+        /// Index of the question, from 0.
         index: usize,
-        /// The field at fault.
+        /// The invalid field.
         field: &'static str,
         /// What is wrong.
         problem: String,

@@ -1,11 +1,11 @@
-//! Who can fix an error.
+//! Error categories.
 
 use crate::Error;
 use smolvlm_checkpoint::Error as CheckpointError;
 use smolvlm_model::Error as ModelError;
 use smolvlm_processor::Error as ProcessorError;
 
-/// Who can fix an error, or where. Servers derive status codes from it.
+/// Error category: who can fix an error, or where. Servers derive status codes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// Who can fix this error.
+    /// The category of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Processor(error) => processor(error),

@@ -3,7 +3,7 @@
 use crate::admission::{refused, sequence_bytes};
 use crate::device::DeviceChoice;
 use crate::options::resolve_format;
-use crate::smolvlm::prompt_limit;
+use crate::process::prompt_limit;
 use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
 use smolvlm_checkpoint::vision_format;
 use smolvlm_config::ModelConfig;

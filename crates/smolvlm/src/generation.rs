@@ -30,7 +30,7 @@ pub struct Generation {
     /// Warnings about images and videos that were used nevertheless, such as a truncated video; serialized as messages.
     #[serde(serialize_with = "messages")]
     pub notes: Vec<VideoNote>,
-    /// Time per stage. All rows of a batch have the same figures.
+    /// Time per stage of the request. Several texts for one prompt are one request and have the same times.
     pub timings: Timings,
 }
 
@@ -57,7 +57,7 @@ pub struct Timings {
     /// All tokens after the first.
     #[serde(serialize_with = "seconds")]
     pub decode: Duration,
-    /// Number of decode steps in `decode`: in a batch, one step generates one token per row.
+    /// Number of decode steps in `decode`. A step generates one token of each text of the request.
     pub decode_steps: usize,
 }
 

@@ -11,8 +11,9 @@
 //! # }
 //! ```
 //!
-//! The facade over the crates below; it re-exports the types that its signatures use. Each layer is a separate crate:
-//! [`config`], [`image`], [`processor`], [`generate`], [`checkpoint`] (no tensor library) and [`model`] ([`burn`]).
+//! The facade over the crates below; it re-exports the types that its signatures use, at its root or in these modules.
+//! Each layer is a separate crate: [`config`], [`image`], [`processor`], [`generate`], [`checkpoint`] (no tensor
+//! library) and [`model`] ([`burn`]).
 //!
 //! # Features
 //!
@@ -34,6 +35,7 @@ mod adapter;
 mod admission;
 mod beams;
 mod chat;
+mod checkpoint_files;
 mod checkpoint_folder;
 mod decide;
 mod device;
@@ -42,22 +44,25 @@ mod error;
 mod error_kind;
 mod estimate;
 mod features;
-mod folder;
 mod forward;
 mod generation;
 mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod missing_files;
 mod open_checkpoint;
 mod options;
+mod process;
 mod progress;
 mod prompt;
 mod sequence;
 mod smolvlm;
 mod source;
+mod spelling;
 mod stream;
 mod submit;
 mod threads;
+mod write_checkpoint;
 
 pub use burn;
 pub use smolvlm_checkpoint as checkpoint;
@@ -71,7 +76,7 @@ pub use smolvlm_processor as processor;
 
 pub use adapter::Adapter;
 pub use chat::{Chat, ChatStream};
-pub use checkpoint_folder::is_checkpoint_file;
+pub use checkpoint_files::is_checkpoint_file;
 pub use config::{Preset, ResizePolicy};
 pub use decide::{
     Calibration, DecideOptions, Decision, Decisions, OptionScore, Question, QuestionKind, expected_calibration_error,
@@ -86,13 +91,12 @@ pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
 pub use hidden::HiddenStates;
 pub use image::Rgb;
-#[cfg(feature = "flex")]
-pub use open_checkpoint::quantize;
-pub use open_checkpoint::{Checkpoint, write_random_checkpoint};
+pub use model::{HostTensor, LoadReport, WeightFormat};
+pub use open_checkpoint::Checkpoint;
 pub use options::{Dtype, Options, Truncation};
 pub use processor::{
-    AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, MediaOptions,
-    MediaPolicy, MediaScheme, Message, Network, ProcessorLimits, Ratio, VideoPromptStyle, VideoSource,
+    AddressRule, Cancel, Content, Conversation, Estimate, FrameList, HostPattern, ImageSource, IpNetwork, MediaOptions,
+    MediaPolicy, MediaScheme, Message, ProcessorLimits, Ratio, RenderOptions, VideoNote, VideoPromptStyle, VideoSource,
 };
 pub use progress::Progress;
 pub use prompt::Prompt;
@@ -100,3 +104,6 @@ pub use smolvlm::SmolVlm;
 pub use smolvlm_kernels::PeakRates;
 pub use source::Source;
 pub use stream::{Event, Stream};
+#[cfg(feature = "flex")]
+pub use write_checkpoint::quantize;
+pub use write_checkpoint::write_random_checkpoint;

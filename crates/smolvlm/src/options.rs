@@ -107,8 +107,9 @@ pub enum Truncation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// The fastest format on the device that is lossless for the released checkpoints, which are bf16: bf16 on a CPU
-    /// with AVX512-BF16, f32 on others. [`SmolVlm::format`](crate::SmolVlm::format) returns the selected one.
+    /// That of a quantized checkpoint on a CPU, otherwise the fastest format on the device that is lossless for the
+    /// released checkpoints, which are bf16: bf16 on GPUs that support it and on CPUs with AVX512-BF16, else f32.
+    /// [`SmolVlm::format`](crate::SmolVlm::format) returns the selected one.
     #[default]
     Auto,
     /// 32-bit floats.

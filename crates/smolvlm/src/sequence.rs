@@ -4,7 +4,7 @@ use crate::{Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
-/// What a new token adds to a text.
+/// The addition of a new token to a text.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
     /// The token, if log-probabilities are requested.

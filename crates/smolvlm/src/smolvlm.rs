@@ -11,11 +11,10 @@ use crate::{
     Cancel, Chat, Device, DeviceInfo, EngineStats, Error, Generation, HiddenStates, Options, PeakRates, Progress,
     Prompt, Source, Stream, Truncation, estimate,
 };
-use burn::tensor::Tensor;
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
-use smolvlm_model::{ImageFeatures, LoadReport, ModelInputs, Network, WeightFormat};
-use smolvlm_processor::{Batch, Conversation, Media, PrepareOptions, Processor, RenderOptions};
+use smolvlm_model::{LoadReport, Network, WeightFormat};
+use smolvlm_processor::{Conversation, Processor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ pub struct SmolVlm {
     pub(crate) cancel: Cancel,
 }
 
-/// What the clones of a model share.
+/// Shared state of a model's handles.
 pub(crate) struct Loaded {
     pub(crate) config: ModelConfig,
     pub(crate) processor: Processor,
@@ -48,7 +47,7 @@ pub(crate) struct Loaded {
     pub(crate) kv_tokens: usize,
     /// Tokens of finished requests whose keys and values are kept.
     pub(crate) kept_tokens: usize,
-    truncation: Truncation,
+    pub(crate) truncation: Truncation,
     pub(crate) threads: Threads,
 }
 
@@ -203,6 +202,11 @@ impl SmolVlm {
         self.loaded.format
     }
 
+    /// Bytes of the weights in memory, computed from the configuration and the format.
+    pub fn weight_bytes(&self) -> u64 {
+        estimate::weights(&self.loaded.config, self.loaded.format)
+    }
+
     /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
         &self.loaded.report
@@ -255,7 +259,7 @@ impl SmolVlm {
     ///
     /// # Errors
     ///
-    /// As [`generate`](Self::generate); messages include the index of the conversation.
+    /// As [`generate`](Self::generate); messages about a conversation include its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
         submit::batch(self, &params, |params| self.process(conversations, params))
     }
@@ -267,7 +271,7 @@ impl SmolVlm {
     /// As [`generate`](Self::generate), and [`Error::SingleAnswerOnly`] for beams or several texts; later errors are
     /// items of the stream.
     pub fn stream(&self, prompt: impl Into<Prompt>, params: SamplingParams) -> Result<Stream, Error> {
-        if params.num_beams > 1 || params.num_return_sequences > 1 {
+        if !params.is_streamable() {
             return Err(Error::SingleAnswerOnly);
         }
         let prompt = prompt.into();
@@ -305,66 +309,6 @@ impl SmolVlm {
         &self.loaded.config.generation
     }
 
-    fn process_prompt(&self, prompt: &Prompt, params: &SamplingParams) -> Result<Batch, Error> {
-        let batch = match prompt {
-            Prompt::Conversation(conversation, options) => {
-                return self.process_with(std::slice::from_ref(conversation), params, options);
-            }
-            Prompt::Text(text) => self.loaded.threads.prepare(|| self.loaded.processor.process_text(text))?,
-            Prompt::Tokens(ids) => self.loaded.processor.process_tokens(ids),
-        }?;
-        self.admit(&[batch.len], params)?;
-        Ok(batch)
-    }
-
-    /// Preprocesses conversations, after applying the truncation policy. Prompts that are too long and requests that
-    /// need too much memory are rejected before any pixel is decoded.
-    pub(crate) fn process(&self, conversations: &[Conversation], params: &SamplingParams) -> Result<Batch, Error> {
-        self.process_with(conversations, params, &RenderOptions::answer())
-    }
-
-    /// [`process`](Self::process) with other options for rendering the chat template.
-    pub(crate) fn process_with(
-        &self,
-        conversations: &[Conversation],
-        params: &SamplingParams,
-        options: &RenderOptions,
-    ) -> Result<Batch, Error> {
-        self.loaded.threads.prepare(|| self.process_here(conversations, params, options))?
-    }
-
-    fn process_here(
-        &self,
-        conversations: &[Conversation],
-        params: &SamplingParams,
-        options: &RenderOptions,
-    ) -> Result<Batch, Error> {
-        let mut options = PrepareOptions::new(options.clone()).cancel(self.cancel.clone());
-        if self.loaded.truncation == Truncation::DropOldest {
-            let context = self.loaded.config.text.max_position_embeddings;
-            options = options.max_tokens(prompt_limit(context, params.limit(0).unwrap_or(1)));
-        }
-        let prepared = self.loaded.processor.prepare_with(conversations, &options)?;
-        let prompts: Vec<usize> = (0..prepared.rows()).map(|row| prepared.prompt_tokens(row)).collect();
-        self.admit(&prompts, params)?;
-        Ok(prepared.load()?)
-    }
-
-    /// Features of all images and videos of a batch, with the encoder's intermediate outputs if `stages`.
-    pub(crate) fn staged_features(&self, batch: &Batch, stages: bool) -> Result<Option<ImageFeatures>, Error> {
-        let media: Vec<&[f32]> = batch.all_media().map(Media::pixels).collect();
-        if media.is_empty() {
-            return Ok(None);
-        }
-        Ok(self.loaded.network.image_features(&media, batch.edge, self.loaded.vision_batch, stages)?)
-    }
-
-    /// Converts a batch to model inputs.
-    pub(crate) fn inputs(&self, batch: &Batch, features: Option<Tensor<2>>) -> ModelInputs {
-        let padding = (0..batch.rows).map(|row| batch.len - batch.prompt_len(row)).collect();
-        ModelInputs { input_ids: batch.input_ids.clone(), padding, features }
-    }
-
     /// Runs a closure on this model's thread pool, which has [`Options::threads`] threads. Custom loops around
     /// [`model`](Self::model) should run each forward pass in it. Concurrent calls run one at a time in FIFO order, so
     /// the closure must not wait for such a call of another thread, and cannot generate.
@@ -379,9 +323,4 @@ impl SmolVlm {
     {
         guarded(self.loaded.device.device, || self.loaded.threads.compute(work))
     }
-}
-
-/// Maximum prompt length after truncation: reserves room for the answer, at most a quarter of the context.
-pub(crate) fn prompt_limit(context: usize, new_tokens: usize) -> usize {
-    context - new_tokens.min(context / 4)
 }

@@ -1,6 +1,6 @@
 //! Checkpoint sources.
 
-use crate::{Error, folder};
+use crate::{Error, spelling};
 use smolvlm_config::Preset;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,7 @@ impl Source {
         let parts: Vec<&str> = repo.split('/').collect();
         match parts.as_slice() {
             [owner, name] if !looks_like_path && !owner.is_empty() && !name.is_empty() => {
-                match folder::similar_folder(path, MAX_REPOSITORY_TYPOS).filter(|_| revision.is_none()) {
+                match spelling::similar_folder(path, MAX_REPOSITORY_TYPOS).filter(|_| revision.is_none()) {
                     Some(similar) => refuse(format!(
                         "; did you mean the folder {}? For the Hub repository write {repo}@main",
                         similar.display()
@@ -89,9 +89,9 @@ impl Source {
             }
             _ => {
                 let max_distance = text.chars().count().div_ceil(4).max(MAX_REPOSITORY_TYPOS);
-                refuse(match folder::similar_folder(path, max_distance) {
+                refuse(match spelling::similar_folder(path, max_distance) {
                     Some(similar) => format!("; did you mean the folder {}?", similar.display()),
-                    None if folder::edit_distance(text, DEMO) <= MAX_DEMO_TYPOS => format!("; did you mean {DEMO}?"),
+                    None if spelling::edit_distance(text, DEMO) <= MAX_DEMO_TYPOS => format!("; did you mean {DEMO}?"),
                     None => String::new(),
                 })
             }

@@ -1,6 +1,6 @@
 //! Streaming generation.
 
-use crate::engine::{Ticket, Update};
+use crate::engine::{Answer, Ticket, Update};
 use crate::{Cancel, Error, Generation, TokenLogprobs};
 
 /// An event of a stream.
@@ -38,26 +38,30 @@ impl Stream {
     pub fn cancel_handle(&self) -> Cancel {
         self.cancel.clone()
     }
+
+    /// The next event. `finish` takes the answer at the end and returns its text.
+    pub(crate) fn next_event(
+        &mut self,
+        finish: impl FnOnce(Answer) -> Option<Generation>,
+    ) -> Option<Result<Event, Error>> {
+        let ticket = self.ticket.take()?;
+        let event = match ticket.next() {
+            Update::Token(id, logprobs) => Event::Token { id, logprobs },
+            Update::Text(text) => Event::Text(text),
+            // The last events leave no ticket.
+            Update::Finished(answer) => return finish(*answer).map(|text| Ok(Event::Finished(text))),
+            Update::Failed(error) => return Some(Err(error)),
+        };
+        self.ticket = Some(ticket);
+        Some(Ok(event))
+    }
 }
 
 impl Iterator for Stream {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let ticket = self.ticket.take()?;
-        match ticket.next() {
-            Update::Token(id, logprobs) => {
-                self.ticket = Some(ticket);
-                Some(Ok(Event::Token { id, logprobs }))
-            }
-            Update::Text(text) => {
-                self.ticket = Some(ticket);
-                Some(Ok(Event::Text(text)))
-            }
-            Update::Finished(answer) => answer.generations.into_iter().next().map(|text| Ok(Event::Finished(text))),
-            // An error ends the stream.
-            Update::Failed(error) => Some(Err(error)),
-        }
+        self.next_event(|answer| answer.generations.into_iter().next())
     }
 }
 

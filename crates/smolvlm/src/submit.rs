@@ -1,7 +1,7 @@
 //! Generation: conversations become requests of the engine.
 
 use crate::beams::Search;
-use crate::engine::{self, Terms, Texts, Ticket};
+use crate::engine::{EncodedPrompt, RequestOptions, Texts, Ticket};
 use crate::features::MediaFeatures;
 use crate::sequence::Sequence;
 use crate::{Error, Generation, SmolVlm};
@@ -15,7 +15,7 @@ pub(crate) struct Prepared {
     /// Features of its [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order.
     pub(crate) known: Vec<MediaFeatures>,
     /// Time of the preparation.
-    pub(crate) process: Duration,
+    pub(crate) prepare_time: Duration,
     pub(crate) reuses_cache: bool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn submit(
     let params = model.resolve_params(params)?;
     let clock = Instant::now();
     let batch = process(&params)?;
-    let prepared = Prepared { batch, known: Vec::new(), process: clock.elapsed(), reuses_cache: true };
+    let prepared = Prepared { batch, known: Vec::new(), prepare_time: clock.elapsed(), reuses_cache: true };
     submit_prepared(model, prepared, &params)
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn submit_prepared(
     prepared: Prepared,
     params: &SamplingParams,
 ) -> Result<Vec<Ticket>, Error> {
-    let Prepared { mut batch, known, process, reuses_cache } = prepared;
+    let Prepared { mut batch, known, prepare_time, reuses_cache } = prepared;
     let loaded = &*model.loaded;
     let context = loaded.config.text.max_position_embeddings;
     let mut known = known.into_iter();
@@ -73,18 +73,18 @@ pub(crate) fn submit_prepared(
             Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
         };
         let media = std::mem::take(&mut batch.media[row]);
-        let prompt = engine::Prompt::new(loaded, ids, media, batch.edge, &mut known)?;
-        let terms = Terms {
+        let prompt = EncodedPrompt::new(loaded, ids, media, batch.edge, &mut known)?;
+        let options = RequestOptions {
             new_tokens,
             chunk: params.prefill_chunk,
             max_time: params.max_time,
             reuses_cache,
-            process,
+            prepare_time,
             cancel: model.cancel.clone(),
         };
-        requests.push((prompt, texts, terms));
+        requests.push((prompt, texts, options));
     }
-    requests.into_iter().map(|(prompt, texts, terms)| model.submit(prompt, texts, terms)).collect()
+    requests.into_iter().map(|(prompt, texts, options)| model.submit(prompt, texts, options)).collect()
 }
 
 impl SmolVlm {

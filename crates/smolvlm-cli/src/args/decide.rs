@@ -34,8 +34,8 @@ pub struct Decide {
     /// JSON file with the temperatures of the probabilities, written by --fit
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
-    /// Fit the temperatures to the labeled questions of a JSONL file, write them to the file of --calibration, and print
-    /// the accuracy and the expected calibration error before and after
+    /// Fit the temperatures to the labeled questions of a JSONL file, write them to the file of --calibration, and
+    /// print the accuracy and the expected calibration error before and after
     #[arg(
         long,
         value_name = "FILE",
@@ -49,8 +49,8 @@ pub struct Decide {
 
 /// Explanation of the output and of the file of `--fit`.
 const DECIDE: &str = "\
-Answers come in the order yes/no, choose, number. Probabilities are those of the model's text, compared among the \
-possible answers; nothing is generated. Images are encoded once for all questions.
+Answers come in the order yes/no, choose, number. Probabilities are computed from the logits and normalized over \
+the possible answers; no text is generated. Images are encoded once for all questions.
 
 A line of the file of --fit is a question with its media and correct answer:
   {\"media\": [\"a.jpg\"], \"type\": \"yes_no\", \"question\": \"Is there a dog?\", \"answer\": true}

@@ -26,8 +26,9 @@ pub struct Model {
     /// cuda:1; `smolvlm devices` lists the available ones
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
     pub device: Device,
-    /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto is bf16 on CPUs with
-    /// bf16 instructions, f32 on others
+    /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto keeps the format of a
+    /// quantized checkpoint on a CPU, otherwise it is bf16 on GPUs that support it and on CPUs with AVX512-BF16, else
+    /// f32
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
     /// Number of threads [default: one per core]
@@ -47,9 +48,9 @@ pub struct Model {
     /// a folder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub video_frames: Option<u32>,
-    /// Text about videos in prompts: the frame count and times of each video, or those of the reference in a batch
-    #[arg(long, default_value = "own", value_parser = video_words())]
-    pub video_words: VideoPromptStyle,
+    /// Frame count in video prompts: each video's own, or, as in the reference, the largest of the batch
+    #[arg(long, default_value = "per-video", value_parser = video_prompt_style())]
+    pub video_prompt_style: VideoPromptStyle,
     /// Maximum number of pixels of an image or frame, width times height [default: 178956970]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_image_pixels: Option<u64>,
@@ -61,7 +62,7 @@ pub struct Model {
     #[arg(long)]
     pub truncate: bool,
     /// Treat control tokens in texts, such as `<image>` and `<end_of_utterance>`, as plain text. Always on in
-    /// `describe` and `chat`
+    /// `describe`, `chat`, `decide` and `serve`
     #[arg(long)]
     pub sanitize_control_tokens: bool,
 }
@@ -71,8 +72,8 @@ fn device(text: &str) -> Result<Device, smolvlm::Error> {
     if text.is_empty() { Ok(Device::Auto) } else { text.parse() }
 }
 
-fn video_words() -> impl TypedValueParser<Value = VideoPromptStyle> {
-    PossibleValuesParser::new(["own", "reference"]).map(|word| match word.as_str() {
+fn video_prompt_style() -> impl TypedValueParser<Value = VideoPromptStyle> {
+    PossibleValuesParser::new(["per-video", "reference"]).map(|style| match style.as_str() {
         "reference" => VideoPromptStyle::Reference,
         _ => VideoPromptStyle::PerVideo,
     })
@@ -90,7 +91,7 @@ impl Model {
             resize: self.resize,
             video_fps: self.video_fps,
             video_frames: self.video_frames,
-            video_prompt_style: self.video_words,
+            video_prompt_style: self.video_prompt_style,
             sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             limits: self.limits(),

@@ -78,7 +78,7 @@ pub struct Sampling {
     /// Do not stop endless repetitions
     #[arg(long, conflicts_with = "loop_guard")]
     pub no_loop_guard: bool,
-    /// Number of prompt tokens per prefill step, to save memory [default: all]
+    /// Maximum number of prompt tokens per step, to save memory [default: 1024, fewer beside other requests]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<usize>,
 }

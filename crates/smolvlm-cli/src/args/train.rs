@@ -13,10 +13,10 @@ pub struct Train {
     pub model: String,
     /// Train from scratch: the folder only needs config.json and the tokenizer's files
     #[arg(long)]
-    pub from_nothing: bool,
+    pub from_scratch: bool,
     /// LoRA adapter to merge into the checkpoint's weights before training, optionally with a weight as DIR=WEIGHT;
     /// repeatable
-    #[arg(long, value_name = "DIR[=WEIGHT]", conflicts_with = "from_nothing")]
+    #[arg(long, value_name = "DIR[=WEIGHT]", conflicts_with = "from_scratch")]
     pub adapter: Vec<Adapter>,
     /// JSONL file with one conversation per line: a list of messages or an object with "messages"; paths are relative
     /// to it
@@ -77,7 +77,7 @@ pub struct Train {
 /// Arguments of `smolvlm eval`.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// Checkpoint folder, or owner/name or owner/name@revision on the Hugging Face Hub
+    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face Hub
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub model: String,
     /// LoRA adapter of that model: a folder written by training or PEFT, optionally with a weight as DIR=WEIGHT;

@@ -11,7 +11,7 @@ pub use picture::PictureError;
 use crate::args::Bench;
 use crate::failure::Failure;
 use smolvlm::{Device, Options, PeakRates};
-use stages::{Figure, Measures, Stages};
+use stages::{Measurement, StageLimits, Stages};
 use std::io::Write;
 use std::num::NonZero;
 use std::time::Instant;
@@ -24,15 +24,15 @@ struct Report {
     model: String,
     device: String,
     dtype: String,
-    format: work::Format,
+    format: work::FormatCost,
     threads: usize,
     runs: usize,
-    figures: Vec<Figure>,
-    peak_mb: Option<f64>,
-    ceilings: Option<PeakRates>,
+    measurements: Vec<Measurement>,
+    peak_mib: Option<f64>,
+    peak_rates: Option<PeakRates>,
 }
 
-/// Measures the stages, then the peak rates of the machine, and prints both.
+/// StageLimits the stages, then the peak rates of the machine, and prints both.
 pub fn run(args: &Bench) -> Result<(), Failure> {
     let threads = args.model.threads.map(usize::from);
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
@@ -46,20 +46,20 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     progress("loading");
     let clock = Instant::now();
     let model = args.model.load_with(options)?;
-    let load = Figure::seconds("load_s", "load", Some(clock.elapsed().as_secs_f64()), None);
+    let load = Measurement::seconds("load_s", "load", Some(clock.elapsed().as_secs_f64()), None);
 
     let stages = Stages::new(&model, runs)?;
     let (image, answer) = (stages.image()?, stages.answer()?);
     // Before stages that need more memory than the answer, and before the buffer of the peak measurement.
-    let peak_mb = peak::megabytes();
-    let measures = match model.device().device {
-        _ if args.quick => Measures::QUICK,
-        Device::Flex => Measures::CPU,
-        _ => Measures::GPU,
+    let peak_mib = peak::mebibytes();
+    let limits = match model.device().device {
+        _ if args.quick => StageLimits::QUICK,
+        Device::Flex => StageLimits::CPU,
+        _ => StageLimits::GPU,
     };
-    let mut figures = vec![load, image];
-    figures.extend(stages.inner(&measures)?);
-    figures.extend(answer);
+    let mut measurements = vec![load, image];
+    measurements.extend(stages.inner(&limits)?);
+    measurements.extend(answer);
     progress("peak rates of this machine");
     let report = Report {
         model: args.model.random.map_or_else(|| args.model.model.clone(), |preset| format!("random {preset}")),
@@ -68,9 +68,9 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
         format: work::format(model.format()),
         threads,
         runs,
-        figures,
-        peak_mb,
-        ceilings: model.peak_rates(),
+        measurements,
+        peak_mib,
+        peak_rates: model.peak_rates(),
     };
     let mut stdout = std::io::stdout().lock();
     let shown = if args.json { table::as_json(&report).to_string() } else { table::as_text(&report) };
@@ -80,9 +80,9 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
 
 impl Report {
     /// The share of the peak rate that a stage reaches; none for stages without a work model.
-    fn share(&self, figure: &Figure) -> Option<f64> {
-        let minimum = figure.work?.seconds(&self.format, self.ceilings.as_ref()?);
-        Some(minimum / figure.taken()?)
+    fn share(&self, measurement: &Measurement) -> Option<f64> {
+        let minimum = measurement.work?.seconds(&self.format, self.peak_rates.as_ref()?);
+        Some(minimum / measurement.taken()?)
     }
 }
 

@@ -27,7 +27,7 @@ pub fn run(args: &args::Chat) -> Result<(), Failure> {
     }
     let model = args.model.load()?;
     let params = args.sampling.params(&model, true)?;
-    if params.num_beams > 1 || params.num_return_sequences > 1 {
+    if !params.is_streamable() {
         return Err(Error::SingleAnswerOnly.into());
     }
 

@@ -26,7 +26,7 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
     if args.show {
         show::media(&model, &conversation)?;
     }
-    if params.num_beams > 1 || params.num_return_sequences > 1 {
+    if !params.is_streamable() {
         return answer::print(&model, &model.batch(&[conversation], params)?);
     }
     if let Some(answer) = answer::stream(model.stream(conversation, params)?)? {

@@ -2,8 +2,8 @@
 
 use crate::args::Estimate;
 use crate::conversations::{Entry, Queue, error_message};
+use crate::download_bar::download_bar;
 use crate::failure::Failure;
-use crate::output::download_bar;
 use crate::{answer, media, say};
 use serde_json::{Value, json};
 use smolvlm::processor::MediaPlan;

@@ -1,8 +1,8 @@
 //! `smolvlm forward`: runs one forward pass and saves its outputs.
 
 use crate::args::Forward;
+use crate::array_file::{Array, ArrayFile};
 use crate::failure::Failure;
-use crate::output::{Array, ArrayFile};
 use smolvlm::ForwardRequest;
 use smolvlm::model::HostTensor;
 use std::collections::HashMap;

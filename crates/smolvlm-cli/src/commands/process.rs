@@ -1,9 +1,9 @@
 //! `smolvlm process`: preprocesses conversations.
 
 use crate::args::Process;
+use crate::array_file::{Array, ArrayFile};
 use crate::failure::Failure;
 use crate::media;
-use crate::output::{Array, ArrayFile};
 use serde_json::{Value, json};
 use smolvlm::Ratio;
 use smolvlm::processor::{Batch, MediaPlan, VideoPlan};

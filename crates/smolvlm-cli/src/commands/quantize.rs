@@ -8,7 +8,7 @@ pub fn run(args: &Quantize) -> Result<(), Failure> {
     crate::output::discard_on_interrupt()?;
     let kept = crate::output::check_folder(&args.out, args.force)?;
     let source = args.source()?;
-    smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::output::download_bar())?;
+    smolvlm::quantize(source, &args.adapter, args.dtype, &args.out, &mut crate::download_bar::download_bar())?;
     crate::output::note_kept(&args.out, &kept);
     Ok(())
 }

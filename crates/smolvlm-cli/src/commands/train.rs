@@ -37,7 +37,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     let whole = resumed.as_ref().filter(|_| !args.lora);
     let model = match whole {
         Some(checkpoint) => load_model(checkpoint)?,
-        None if args.from_nothing => initial_model(&base.config()?, args.seed)?,
+        None if args.from_scratch => initial_model(&base.config()?, args.seed)?,
         None => model(&base, args.seed)?,
     };
     let model = match (args.lora(), &resumed) {
@@ -77,7 +77,7 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
 
 /// Opens the checkpoint that training starts from, downloading it if necessary.
 fn find(model: &str, adapters: &[Adapter]) -> Result<Checkpoint, Failure> {
-    let mut bar = crate::output::download_bar();
+    let mut bar = crate::download_bar::download_bar();
     Ok(Source::parse(model)?.open(&Cancel::new(), &mut bar)?.with_adapters(adapters)?)
 }
 

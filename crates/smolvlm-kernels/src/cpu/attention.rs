@@ -289,7 +289,7 @@ impl<E: Element> QueryBlock<E> {
     }
 }
 
-/// Multiplies rows with panels, one below the other, both of elements `E`.
+/// Multiplies rows with panels, stacked along the inner dimension, both of elements `E`.
 pub(super) fn tile<E: Element>(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
     if E::STEP == 1 { f32_tile(a, panels, steps, out) } else { bf16_tile(a, panels, steps, out) }
 }

@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 
+/// The environment variable that hides newer instruction sets.
+const VARIABLE: &str = "SMOLVLM_ISA";
+
 /// Vector instruction sets that portable loops are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -24,12 +27,34 @@ pub struct Isa {
     pub vnni: bool,
 }
 
+impl Level {
+    /// The level of that name in `SMOLVLM_ISA`.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "baseline" => Some(Self::Baseline),
+            "avx2" => Some(Self::Avx2),
+            "avx512" => Some(Self::Avx512),
+            _ => None,
+        }
+    }
+}
+
 impl Isa {
     /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2` or
-    /// `avx512` (without BF16 and VNNI). Detected once.
+    /// `avx512` (without BF16 and VNNI). Detected once. Other values have no effect here: see
+    /// [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
-        *CURRENT.get_or_init(|| Self::detect().capped(std::env::var("SMOLVLM_ISA").ok().as_deref()))
+        *CURRENT.get_or_init(|| {
+            let cap = std::env::var(VARIABLE).ok().and_then(|name| Level::named(&name));
+            Self::detect().capped(cap)
+        })
+    }
+
+    /// The value of `SMOLVLM_ISA` if it names no instruction set, which programs should report as an error.
+    pub fn unknown_cap() -> Option<String> {
+        let value = std::env::var_os(VARIABLE)?.to_string_lossy().into_owned();
+        (!value.is_empty() && Level::named(&value).is_none()).then_some(value)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -57,14 +82,11 @@ impl Isa {
         Self { level: Level::Baseline, bf16: false, vnni: false }
     }
 
-    fn capped(self, cap: Option<&str>) -> Self {
-        let level = match cap {
-            Some("baseline") => Level::Baseline,
-            Some("avx2") => Level::Avx2,
-            Some("avx512") => Level::Avx512,
-            _ => return self,
-        };
-        Self { level: self.level.min(level), bf16: false, vnni: false }
+    fn capped(self, cap: Option<Level>) -> Self {
+        match cap {
+            Some(level) => Self { level: self.level.min(level), bf16: false, vnni: false },
+            None => self,
+        }
     }
 }
 
@@ -113,9 +135,19 @@ mod tests {
     fn cap_never_adds_instructions() {
         let all = Isa { level: Level::Avx512, bf16: true, vnni: true };
         assert_eq!(all.capped(None), all);
-        assert_eq!(all.capped(Some("avx512")), Isa { level: Level::Avx512, bf16: false, vnni: false });
-        assert_eq!(all.capped(Some("avx2")).level, Level::Avx2);
+        assert_eq!(all.capped(Some(Level::Avx512)), Isa { level: Level::Avx512, bf16: false, vnni: false });
+        assert_eq!(all.capped(Some(Level::Avx2)).level, Level::Avx2);
         let old = Isa { level: Level::Baseline, bf16: false, vnni: false };
-        assert_eq!(old.capped(Some("avx512")), old);
+        assert_eq!(old.capped(Some(Level::Avx512)), old);
+    }
+
+    /// A mistyped variable would let the tests of an instruction set run with all of them.
+    #[test]
+    fn the_environment_names_an_instruction_set() {
+        assert_eq!(Isa::unknown_cap(), None);
+        assert_eq!(
+            ["baseline", "avx2", "avx512", "AVX2"].map(Level::named),
+            [Some(Level::Baseline), Some(Level::Avx2), Some(Level::Avx512), None]
+        );
     }
 }

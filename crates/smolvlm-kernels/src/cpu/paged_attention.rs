@@ -1,8 +1,8 @@
 //! Causal attention over KV pages, for prefill chunks and decode tokens alike.
 //!
 //! Keys are split into parts of a fixed length. Each part has its own softmax, and the parts of a row are folded in
-//! their order (as in Flash-Decoding, Dao et al. 2023), so that one query can use all threads, and results do not depend
-//! on the number of threads, on other sequences, or on the chunks in which tokens arrive.
+//! their order (as in Flash-Decoding, Dao et al. 2023), so that one query can use all threads, and results do not
+//! depend on the number of threads, on other sequences, or on the chunks in which tokens arrive.
 
 use super::aligned_buf::AlignedBuf;
 use super::attention_part::{KEYS_PER_PART, PartBuffers, RowLayout, attend_part, fold, normalize};

@@ -6,7 +6,7 @@ use super::micro::kernels;
 use crate::exp::exp2;
 use bytemuck::cast_slice_mut;
 
-/// What normalizes the weights of a row, and rescales them when rows are combined.
+/// Statistics that normalize the weights of a row, and rescale them when rows are combined.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct RowStats {
     /// Largest score.

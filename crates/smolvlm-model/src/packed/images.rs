@@ -5,7 +5,7 @@ use crate::Error;
 use burn::tensor::Tensor;
 use smolvlm_kernels::cpu::Matrix;
 use smolvlm_nn::tensor_of;
-use smolvlm_vision::{Encoding, PatchMask, Workspace};
+use smolvlm_vision::{PatchMask, TileEncoding, Workspace};
 use std::sync::PoisonError;
 
 impl PackedModel {
@@ -19,7 +19,7 @@ impl PackedModel {
         tiles: &[&[f32]],
         shape: [usize; 3],
         mask: Option<&PatchMask>,
-    ) -> Result<Encoding, Error> {
+    ) -> Result<TileEncoding, Error> {
         Ok(self.vision.begin(tiles, shape, mask)?)
     }
 
@@ -29,7 +29,7 @@ impl PackedModel {
     /// # Errors
     ///
     /// [`Error::Connector`] for unsupported tile sizes.
-    pub fn advance_encoding(&self, encoding: &mut Encoding, layers: usize) -> Result<Option<Tensor<2>>, Error> {
+    pub fn advance_encoding(&self, encoding: &mut TileEncoding, layers: usize) -> Result<Option<Tensor<2>>, Error> {
         let done = self.with_workspace(|workspace| self.vision.advance(encoding, layers, workspace));
         if !done {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What a token stands for, to find common prefixes of prompts.
+//! Identity of a token's input, for prefix matching.
 
 /// Identifies a token's input to the model: a text token by its id, an image token by its tile and position in it.
 /// Sequences with equal keys have equal keys and values in the KV cache.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::*;
 use burn::tensor::{DType, Device};
 use safetensors::tensor::Dtype;
-use smolvlm_checkpoint::{WeightMismatch, Weights, tensor_specs, write_random_checkpoint};
+use smolvlm_checkpoint::{WeightMismatch, Weights, tensor_specs, write_random_weights};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_model::{Error, SmolVlmModel};
 
@@ -49,7 +49,7 @@ fn random_weights_are_the_same_in_memory_and_on_disk() {
     for float in [FloatType::F32, FloatType::Bf16, FloatType::F16] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("random.safetensors");
-        write_random_checkpoint(&config(), SEED, float, &path).unwrap();
+        write_random_weights(&config(), SEED, float, &path).unwrap();
         let weights = Weights::open(&path).unwrap();
         assert_eq!(weights.float_type(), Some(float));
         let (loaded, _) = SmolVlmModel::load(&config(), &weights, &Device::flex(), float).unwrap();

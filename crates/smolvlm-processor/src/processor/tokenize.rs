@@ -46,8 +46,8 @@ impl Processor {
         Ok(encoding.map_err(Error::tokenizer)?.get_ids().to_vec())
     }
 
-    /// Tokenizes a text that continues a prompt, such as a given answer: no special tokens are added, and control tokens
-    /// are plain text.
+    /// Tokenizes a text that continues a prompt, such as a given answer: no special tokens are added, and control
+    /// tokens are plain text.
     ///
     /// # Errors
     /// [`Error::Tokenizer`].

@@ -13,7 +13,7 @@ pub(crate) struct TextToken {
     pub(crate) top: Vec<(Piece, f32)>,
 }
 
-/// What a token adds to the text. The bytes may be part of a character.
+/// The text of a token. The bytes may be part of a character.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Piece {
     pub(crate) id: u32,

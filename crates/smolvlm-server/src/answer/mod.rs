@@ -1,4 +1,4 @@
-//! From events of the model to the text, log-probabilities and figures of responses.
+//! Text, log-probabilities and usage of responses, from events of the model.
 
 pub(crate) mod logprobs;
 pub(crate) mod stop_filter;

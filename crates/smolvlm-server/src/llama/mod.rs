@@ -4,7 +4,7 @@ pub(crate) mod props;
 pub(crate) mod template;
 pub(crate) mod tokens;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Runs work that takes processor time away from the threads of connections. A panic fails only this request.
 pub(crate) async fn blocking<T: Send + 'static>(

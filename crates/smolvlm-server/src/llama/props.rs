@@ -1,6 +1,6 @@
 //! `GET /props`.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::state::Shared;
 use axum::Json;
 use axum::extract::State;

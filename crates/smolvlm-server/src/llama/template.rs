@@ -1,7 +1,7 @@
 //! `POST /apply-template`, and `POST /chat/completions/input_tokens`: the prompt of a request and its size, without an
 //! answer.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::llama::blocking;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;

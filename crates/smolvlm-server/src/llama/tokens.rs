@@ -1,7 +1,7 @@
 //! `POST /tokenize` and `POST /detokenize`.
 
 use crate::answer::logprobs::Pieces;
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::llama::blocking;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;

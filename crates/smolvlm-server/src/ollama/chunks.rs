@@ -1,13 +1,13 @@
 //! Responses and their parts.
 
 use crate::answer::usage::Totals;
-use crate::error::ApiError;
-use crate::generation::{self, Event, Job};
+use crate::api_error::ApiError;
+use crate::generation::{self, GenerationEvent, Job};
 use crate::ollama::{body, head, options};
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
 use crate::state::{App, Shared};
-use crate::stream::{self, Chunks};
+use crate::stream::{self, ChunkEncoder};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -18,12 +18,12 @@ use tokio::time::Instant;
 
 /// The route that answers, which names the text.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Route {
+pub(super) enum Endpoint {
     Chat,
     Generate,
 }
 
-impl Route {
+impl Endpoint {
     /// A part of a response.
     fn part(self, app: &Shared, text: &str, done: bool) -> Value {
         let mut part = head(app);
@@ -59,7 +59,7 @@ impl Route {
 
 /// Answers a request, whose prompt `parse` takes; none asks for the model to be loaded.
 pub(super) async fn answer(
-    route: Route,
+    endpoint: Endpoint,
     app: &Shared,
     admitted: Admitted,
     parse: fn(&mut Fields<'_>, &App) -> Result<Option<Prompt>, ApiError>,
@@ -68,40 +68,40 @@ pub(super) async fn answer(
     let (job, stream) = {
         let mut fields = Fields::parse(&body)?;
         let (params, stream) = options::parse(&mut fields, app, &model)?;
-        let Some(prompt) = parse(&mut fields, app)? else { return Ok(route.loaded(app)) };
+        let Some(prompt) = parse(&mut fields, app)? else { return Ok(endpoint.loaded(app)) };
         let trims = matches!(prompt, Prompt::Conversation(..));
         (Job { prompts: vec![prompt], params, trims, echoes: false }, stream)
     };
     drop(body);
     let generation = generation::run(app, &model, place, arrival, job).await?;
     if stream {
-        let chunks = Lines { route, app: Arc::clone(app), arrival, finish: "stop" };
+        let chunks = Lines { endpoint, app: Arc::clone(app), arrival, finish: "stop" };
         return Ok(stream::json_lines(generation, chunks));
     }
     let (choices, totals) = generation.complete().await?;
     let choice = choices.into_iter().next().unwrap_or_default();
-    Ok(Json(route.last(app, &choice.text, choice.finish, &totals, arrival)).into_response())
+    Ok(Json(endpoint.last(app, &choice.text, choice.finish, &totals, arrival)).into_response())
 }
 
 /// Converts events to lines.
 struct Lines {
-    route: Route,
+    endpoint: Endpoint,
     app: Shared,
     arrival: Instant,
     finish: &'static str,
 }
 
-impl Chunks for Lines {
-    fn chunks(&mut self, event: Event) -> Vec<String> {
+impl ChunkEncoder for Lines {
+    fn encode(&mut self, event: GenerationEvent) -> Vec<String> {
         let line = match event {
-            Event::Started => return Vec::new(),
-            Event::Text { text, .. } => self.route.part(&self.app, &text, false),
-            Event::Finished { finish, .. } => {
+            GenerationEvent::Started => return Vec::new(),
+            GenerationEvent::Text { text, .. } => self.endpoint.part(&self.app, &text, false),
+            GenerationEvent::Finished { finish, .. } => {
                 self.finish = finish;
                 return Vec::new();
             }
-            Event::Done(totals) => self.route.last(&self.app, "", self.finish, &totals, self.arrival),
-            Event::Failed(error) => body(&error),
+            GenerationEvent::Done(totals) => self.endpoint.last(&self.app, "", self.finish, &totals, self.arrival),
+            GenerationEvent::Failed(error) => body(&error),
         };
         vec![line.to_string()]
     }

@@ -1,7 +1,7 @@
 //! `POST /api/generate`.
 
-use crate::error::ApiError;
-use crate::ollama::chunks::{Route, answer};
+use crate::api_error::ApiError;
+use crate::ollama::chunks::{Endpoint, answer};
 use crate::ollama::{OllamaError, options};
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
@@ -24,7 +24,7 @@ pub(crate) async fn create(
     State(app): State<Shared>,
     admitted: Result<Admitted, ApiError>,
 ) -> Result<Response, OllamaError> {
-    Ok(answer(Route::Generate, &app, admitted?, parse).await?)
+    Ok(answer(Endpoint::Generate, &app, admitted?, parse).await?)
 }
 
 fn parse(fields: &mut Fields<'_>, app: &App) -> Result<Option<Prompt>, ApiError> {

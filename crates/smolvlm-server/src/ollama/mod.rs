@@ -6,7 +6,7 @@ pub(crate) mod generate;
 pub(crate) mod models;
 mod options;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::state::App;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};

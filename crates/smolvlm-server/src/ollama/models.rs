@@ -1,6 +1,6 @@
 //! `GET /api/tags`, `GET /api/ps`, `GET /api/version` and `POST /api/show`.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::ollama::OllamaError;
 use crate::request::body::Admitted;
 use crate::request::fields::Fields;
@@ -57,7 +57,7 @@ fn describe(name: &str, model: &Model) -> Value {
         "name": name,
         "model": name,
         "modified_at": loaded_at(model),
-        "size": model.smolvlm.config().parameter_count(),
+        "size": model.smolvlm.weight_bytes(),
         "digest": digest,
         "details": details(model),
     })
@@ -71,7 +71,7 @@ fn details(model: &Model) -> Value {
         "family": "smolvlm",
         "families": ["smolvlm"],
         "parameter_size": format!("{parameters:.1}M"),
-        "quantization_level": "unknown",
+        "quantization_level": model.smolvlm.format().to_string().to_uppercase(),
     })
 }
 

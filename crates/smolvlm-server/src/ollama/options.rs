@@ -1,6 +1,6 @@
 //! The fields that chat and generate requests share.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 use crate::request::number;
 use crate::request::params::{self, AnswerParams};
@@ -24,7 +24,7 @@ pub(super) fn parse(fields: &mut Fields<'_>, app: &App, model: &Model) -> Result
 fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
     let format: Option<Value> = fields.take("format", "a JSON schema")?;
     if format.is_some_and(|format| format != "") {
-        return Err(ApiError::unsupported("format", "is not supported by this server yet; leave it out"));
+        return Err(ApiError::unsupported("format", "is not supported by this server; leave it out"));
     }
     for name in ["tools", "template", "suffix", "context"] {
         let value: Option<Value> = fields.take(name, "absent")?;

@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 use crate::answer::logprobs::{Piece, TextToken};
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::generation::{self, Choice, Job};
 use crate::openai::Delivery;
 use crate::openai::chat_stream::ChatChunks;
@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use smolvlm::Prompt;
 
-/// What the ids of responses start with.
+/// Prefix of the ids of responses.
 const ID: &str = "chatcmpl";
 
 /// A chat request.
@@ -65,7 +65,7 @@ impl ChatRequest {
         };
         let delivery = Delivery::parse(&mut fields)?;
         let (conversation, options) = prompt::chat(&mut fields, app)?;
-        // The space before an answer is none within a message.
+        // A continued message keeps its leading space, which is part of the text.
         let trims = !options.continue_final_message;
         let prompts = vec![Prompt::Conversation(conversation, options)];
         Ok(Self { job: Job { prompts, params, trims, echoes: false }, delivery })
@@ -86,8 +86,8 @@ pub(crate) fn logprobs(tokens: &[TextToken]) -> Value {
     json!({"content": content.collect::<Vec<_>>(), "refusal": null})
 }
 
-/// The logarithm of a probability of 0, which JSON has not, is a very small number as in OpenAI's API.
+/// Replaces minus infinity, which JSON cannot represent, by -9999 as OpenAI does.
 pub(crate) fn finite(logprob: f32) -> f32 {
-    const ZERO: f32 = -9999.0;
-    if logprob.is_finite() { logprob } else { ZERO }
+    const MIN_LOGPROB: f32 = -9999.0;
+    if logprob.is_finite() { logprob } else { MIN_LOGPROB }
 }

@@ -1,9 +1,9 @@
 //! The chunks of streamed chat responses.
 
-use crate::generation::Event;
+use crate::generation::GenerationEvent;
 use crate::openai::chat::logprobs;
 use crate::openai::envelope::Envelope;
-use crate::stream::Chunks;
+use crate::stream::ChunkEncoder;
 use serde_json::{Value, json};
 
 /// Converts events to chunks.
@@ -34,23 +34,23 @@ impl ChatChunks {
     }
 }
 
-impl Chunks for ChatChunks {
-    fn chunks(&mut self, event: Event) -> Vec<String> {
+impl ChunkEncoder for ChatChunks {
+    fn encode(&mut self, event: GenerationEvent) -> Vec<String> {
         match event {
-            Event::Started => Vec::new(),
-            Event::Text { index, text, tokens } => {
+            GenerationEvent::Started => Vec::new(),
+            GenerationEvent::Text { index, text, tokens } => {
                 let mut chunks = self.start(index);
                 let logprobs = if self.has_logprobs { logprobs(&tokens) } else { Value::Null };
                 chunks.push(self.chunk(index, json!({"content": text}), logprobs, None));
                 chunks
             }
-            Event::Finished { index, finish } => {
+            GenerationEvent::Finished { index, finish } => {
                 let mut chunks = self.start(index);
                 chunks.push(self.chunk(index, json!({}), Value::Null, Some(finish)));
                 chunks
             }
-            Event::Done(totals) => self.envelope.end(&totals),
-            Event::Failed(error) => vec![error.body().to_string()],
+            GenerationEvent::Done(totals) => self.envelope.end(&totals),
+            GenerationEvent::Failed(error) => vec![error.body().to_string()],
         }
     }
 }

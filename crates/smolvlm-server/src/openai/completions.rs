@@ -1,8 +1,8 @@
 //! `POST /v1/completions`: the model continues a text as it is, without the chat template.
 
 use crate::answer::logprobs::TextToken;
-use crate::error::ApiError;
-use crate::generation::{self, Event, Job};
+use crate::api_error::ApiError;
+use crate::generation::{self, GenerationEvent, Job};
 use crate::openai::Delivery;
 use crate::openai::chat::finite;
 use crate::openai::envelope::Envelope;
@@ -11,7 +11,7 @@ use crate::request::fields::Fields;
 use crate::request::params::{AnswerParams, reject_unsupported};
 use crate::request::{number, prompt};
 use crate::state::{App, Model, Shared};
-use crate::stream::{self, Chunks};
+use crate::stream::{self, ChunkEncoder};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -99,21 +99,21 @@ struct CompletionChunks {
     sent: (usize, usize),
 }
 
-impl Chunks for CompletionChunks {
-    fn chunks(&mut self, event: Event) -> Vec<String> {
+impl ChunkEncoder for CompletionChunks {
+    fn encode(&mut self, event: GenerationEvent) -> Vec<String> {
         match event {
-            Event::Started => Vec::new(),
-            Event::Text { index, text, tokens } => {
+            GenerationEvent::Started => Vec::new(),
+            GenerationEvent::Text { index, text, tokens } => {
                 let start = if self.sent.0 == index { self.sent.1 } else { 0 };
                 self.sent = (index, start + text.chars().count());
                 let logprobs = self.has_logprobs.then(|| logprobs(&tokens, start));
                 vec![self.envelope.chunk(json!([choice(index, &text, logprobs, None)]))]
             }
-            Event::Finished { index, finish } => {
+            GenerationEvent::Finished { index, finish } => {
                 vec![self.envelope.chunk(json!([choice(index, "", None, Some(finish))]))]
             }
-            Event::Done(totals) => self.envelope.end(&totals),
-            Event::Failed(error) => vec![error.body().to_string()],
+            GenerationEvent::Done(totals) => self.envelope.end(&totals),
+            GenerationEvent::Failed(error) => vec![error.body().to_string()],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all responses and parts of responses share.
+//! The fields around the choices of responses and chunks.
 
 use crate::answer::usage::Totals;
 use crate::state::{App, unix_time};

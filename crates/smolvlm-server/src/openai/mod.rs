@@ -6,10 +6,10 @@ pub(crate) mod completions;
 mod envelope;
 pub(crate) mod models;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 
-/// How a response is sent.
+/// Delivery of a response, at once or streamed.
 #[derive(Clone, Copy)]
 struct Delivery {
     /// Whether it is streamed.

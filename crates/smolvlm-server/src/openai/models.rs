@@ -1,6 +1,6 @@
 //! `GET /v1/models`.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::state::{Model, Shared};
 use axum::Json;
 use axum::extract::{Path, State};

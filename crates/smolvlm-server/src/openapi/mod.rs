@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of the API, with the ranges that requests are checked against.
+//! `GET /openapi.json`: the description of the API, with the limits that requests are checked against.
 
 mod schemas;
 
@@ -57,7 +57,7 @@ const VERSIONED: &[Route] = &[
 
 /// Routes with one path.
 const OTHERS: &[Route] = &[
-    get("/metrics", "Figures for Prometheus", TEXT),
+    get("/metrics", "Metrics for Prometheus", TEXT),
     post("/api/chat", "Answer a conversation with images (Ollama)", "OllamaChatRequest", LINES),
     post("/api/generate", "Answer a text with images (Ollama)", "OllamaGenerateRequest", LINES),
     get("/api/tags", "The model (Ollama)", JSON),
@@ -100,7 +100,7 @@ fn document() -> Value {
         "info": {
             "title": "smolvlm",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "SmolVLM models behind the APIs of OpenAI, Ollama and llama.cpp.",
+            "description": "SmolVLM models with the APIs of OpenAI, Ollama and llama.cpp.",
             "license": {"name": env!("CARGO_PKG_LICENSE")},
         },
         "security": [{}, {"key": []}],

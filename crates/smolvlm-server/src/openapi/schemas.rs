@@ -2,7 +2,9 @@
 
 use crate::request::messages::ROLES;
 use crate::request::number::{self, Number};
+use crate::request::params::{MAX_STOP_BYTES, MAX_STOPS};
 use serde_json::{Map, Value, json};
+use smolvlm::{Calibration, Question};
 
 /// Numbers that chat and text completions share.
 const SAMPLING: &[Number] = &[
@@ -90,7 +92,12 @@ pub(super) fn all() -> Value {
         "DecisionRequest": object(&["messages", "questions"], json!({
             "messages": messages,
             "mm_processor_kwargs": reference("MediaOptions"),
-            "questions": {"type": "array", "minItems": 1, "maxItems": 256, "items": reference("Question")},
+            "questions": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": Question::MAX_QUESTIONS,
+                "items": reference("Question"),
+            },
             "calibration": {"type": ["object", "null"], "properties": {
                 "yes_no": temperature(),
                 "choice": temperature(),
@@ -100,7 +107,12 @@ pub(super) fn all() -> Value {
         "Question": {"anyOf": [
             question("yes_no", &[], json!({})),
             question("choice", &["options"], json!({
-                "options": {"type": "array", "minItems": 1, "maxItems": 1024, "items": {"type": "string", "minLength": 1}},
+                "options": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": Question::MAX_OPTIONS,
+                    "items": {"type": "string", "minLength": 1},
+                },
             })),
             question("number", &["min", "max"], json!({
                 "min": {"type": "number"},
@@ -179,7 +191,8 @@ fn question(kind: &str, required: &[&str], fields: Value) -> Value {
 
 /// The temperature of a kind of question.
 fn temperature() -> Value {
-    json!({"type": "number", "minimum": 0.05, "maximum": 20})
+    let [min, max] = Calibration::TEMPERATURES;
+    json!({"type": "number", "minimum": min, "maximum": max})
 }
 
 /// The fields of a completion besides its own.
@@ -224,8 +237,8 @@ fn prediction(number: &Number) -> Value {
 }
 
 fn stop() -> Value {
-    let text = json!({"type": "string", "maxLength": 256});
-    json!({"anyOf": [text, {"type": "array", "items": text, "maxItems": 16}, {"type": "null"}]})
+    let text = json!({"type": "string", "maxLength": MAX_STOP_BYTES});
+    json!({"anyOf": [text, {"type": "array", "items": text, "maxItems": MAX_STOPS}, {"type": "null"}]})
 }
 
 fn url() -> Value {

@@ -1,7 +1,7 @@
 //! The body of a request: its size, its time of arrival, and its number of JSON values.
 
 use crate::admission::{self, Place};
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::state::{Model, Shared};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};

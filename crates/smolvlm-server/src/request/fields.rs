@@ -1,6 +1,6 @@
 //! The fields of a JSON object, read one by one, so that each error names its field.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::number::Number;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The fields of an object, in JSON. A field with null is treated as absent; unknown fields are ignored.
 pub(crate) struct Fields<'a> {
     fields: BTreeMap<String, &'a RawValue>,
-    /// What the names in errors start with, such as `options.`.
+    /// Prefix of the names in errors, such as `options.`.
     prefix: &'static str,
 }
 

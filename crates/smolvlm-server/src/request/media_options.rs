@@ -1,6 +1,6 @@
 //! vLLM's `mm_processor_kwargs`: arguments of the reference's image and video processors.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 use crate::request::number;
 use smolvlm::processor::MediaOptions;

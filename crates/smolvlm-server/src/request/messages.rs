@@ -1,6 +1,6 @@
 //! The messages of chat requests.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 use crate::request::media_options;
 use crate::state::App;

@@ -1,6 +1,6 @@
 //! Sampling parameters of requests in OpenAI's names.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 use crate::request::number::{self, Number};
 use crate::state::{App, Model};
@@ -12,8 +12,8 @@ use smolvlm::{LoopGuard, SamplingParams};
 use std::collections::BTreeMap;
 
 /// Maximum number of stop strings, and of bytes of each.
-const MAX_STOPS: usize = 16;
-const MAX_STOP_BYTES: usize = 256;
+pub(crate) const MAX_STOPS: usize = 16;
+pub(crate) const MAX_STOP_BYTES: usize = 256;
 
 /// Maximum number of tokens with a bias.
 const MAX_BIASES: usize = 1024;
@@ -21,7 +21,7 @@ const MAX_BIASES: usize = 1024;
 /// Biases of OpenAI: -100 bans a token.
 const BIASES: std::ops::RangeInclusive<f64> = -100.0..=100.0;
 
-/// How to answer.
+/// Sampling parameters, number and stop strings of answers.
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerParams {
     pub(crate) sampling: SamplingParams,
@@ -192,7 +192,7 @@ fn logit_bias(fields: &mut Fields<'_>, vocabulary: usize) -> Result<Vec<Sequence
             let problem = format!("has the token {token}; the model has {vocabulary} tokens");
             return Err(fields.invalid("logit_bias", problem));
         }
-        // Other tokens are never 100 units more likely, but -100 may be.
+        // OpenAI defines -100 as a ban; a finite bias of -100 would not guarantee it.
         let bias = if bias == -100.0 { f64::NEG_INFINITY } else { bias };
         Ok(SequenceBias { tokens: vec![token], bias })
     });
@@ -228,7 +228,10 @@ pub(crate) fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError
     for name in ["chat_template", "chat_template_kwargs"] {
         let value: Option<Value> = fields.take(name, "an object")?;
         if value.is_some_and(|value| !value.as_object().is_some_and(serde_json::Map::is_empty)) {
-            return Err(ApiError::unsupported(name, "cannot be set by requests; it is an option of the server"));
+            return Err(ApiError::unsupported(
+                name,
+                "cannot be set by requests; the server uses the checkpoint's template",
+            ));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The prompts of requests.
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::request::fields::Fields;
 use crate::request::messages;
 use crate::state::{App, Model};

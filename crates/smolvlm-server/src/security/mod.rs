@@ -1,4 +1,4 @@
-//! Who may use the server: API keys, host names, and web pages of other sites.
+//! Access control: API keys, host names, and web pages of other sites.
 
 mod keys;
 mod origin;
@@ -6,7 +6,7 @@ mod origin;
 pub(crate) use keys::Keys;
 pub(crate) use origin::cors;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 use crate::page;
 use crate::state::Shared;
 use axum::extract::{Request, State};

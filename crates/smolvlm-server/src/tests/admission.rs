@@ -1,4 +1,4 @@
-//! The bounded queue (fault 24) and time limits (fault 23).
+//! The bounded queue and time limits.
 
 use super::support::{Fake, TestServer, endless, outcome, part, question, scripted, until, with};
 use crate::config::ServerConfig;
@@ -37,13 +37,13 @@ async fn a_full_queue_rejects_with_429() {
     server.chat(json!({"messages": 7})).await.error(429);
     // Other routes are not queued.
     server.get("/v1/models").await.ok();
-    let figures = server.get("/metrics").await.text;
+    let metrics = server.get("/metrics").await.text;
     for line in [
         "smolvlm_requests_running 1",
         "smolvlm_requests_waiting 1",
         "smolvlm_requests_rejected_total{reason=\"queue_full\"} 2",
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
     }
     assert_eq!(starts.load(Ordering::SeqCst), 1);
 
@@ -67,8 +67,8 @@ async fn tokens_of_waiting_requests_are_bounded() {
     assert_eq!(server.chat(request(60)).await.error(429)["code"], "queue_full");
     server.chat(with(question("word ".repeat(60)), json!({"max_tokens": 1}))).await.error(429);
     server.chat(with(request(10), json!({"n": 5}))).await.error(429);
-    let figures = server.get("/metrics").await.text;
-    assert!(figures.contains("smolvlm_requests_rejected_total{reason=\"queue_tokens\"} 3"), "{figures}");
+    let metrics = server.get("/metrics").await.text;
+    assert!(metrics.contains("smolvlm_requests_rejected_total{reason=\"queue_tokens\"} 3"), "{metrics}");
     let small = server.chat(request(20));
     tokio::pin!(small);
     assert!(tokio::time::timeout(Duration::from_millis(20), &mut small).await.is_err());
@@ -165,6 +165,22 @@ async fn the_time_limit_includes_the_queue() {
     let error = second.error(503);
     assert_eq!(error["code"], "timeout");
     assert_eq!(second.headers["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_stopping_server_is_not_reported_as_a_time_limit() {
+    let backend = Fake(|_, cancel: &Cancel| {
+        while !cancel.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(smolvlm::Error::Cancelled)
+    });
+    let server = TestServer::fake(config(1, 0), backend);
+    let answer = server.chat(question("a"));
+    tokio::pin!(answer);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut answer).await.is_err());
+    server.app.abort.send_replace(true);
+    assert_eq!(answer.await.error(503)["code"], "draining");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions` with streaming.
 
 use super::support::{Fake, TestServer, endless, outcome, part, question, scripted, shapes, with};
-use crate::backend::Event;
+use crate::backend::BackendEvent;
 use crate::config::ServerConfig;
 use serde_json::{Value, json};
 use smolvlm::{Cancel, FinishReason};
@@ -120,7 +120,8 @@ async fn invalid_requests_have_a_status_instead_of_a_stream() {
 
 #[tokio::test]
 async fn an_error_in_a_stream_is_an_event() {
-    let backend = Fake(|_, _| Ok(scripted(vec![Ok(Event::Text("a".to_owned())), Err(smolvlm::Error::Cancelled)])));
+    let backend =
+        Fake(|_, _| Ok(scripted(vec![Ok(BackendEvent::Text("a".to_owned())), Err(smolvlm::Error::Cancelled)])));
     let server = TestServer::fake(ServerConfig::default(), backend);
     let answer = server.chat(with(question("a"), json!({"stream": true}))).await;
     let last = answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();

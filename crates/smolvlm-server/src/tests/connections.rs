@@ -1,7 +1,7 @@
 //! A server on a port: streams, clients that leave, stopping.
 
 use super::support::{Fake, demo, endless, outcome, scripted};
-use crate::backend::{Event, Events};
+use crate::backend::{BackendEvent, Events};
 use crate::config::ServerConfig;
 use crate::server::{Server, Stop};
 use crate::state::Model;
@@ -63,7 +63,7 @@ fn skip_to(stream: &TcpStream, start: &str) {
 }
 
 fn short() -> Events {
-    scripted(vec![Ok(Event::Text("b".to_owned())), Ok(outcome(FinishReason::Eos, 1))])
+    scripted(vec![Ok(BackendEvent::Text("b".to_owned())), Ok(outcome(FinishReason::Eos, 1))])
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! All kinds of errors with their bodies (fault 10): a change is visible, and nothing that should not be said can slip
-//! in.
+//! Golden of all error bodies, which contain neither paths nor URLs. The test prints the new ones if they change.
 
 use super::support::png::png;
 use super::support::{TestServer, data_url, demo, question, with};

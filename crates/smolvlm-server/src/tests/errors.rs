@@ -77,7 +77,7 @@ async fn loading_and_stopping_servers_are_unavailable() {
     assert_eq!(server.chat(question("a")).await.error(503)["code"], "draining");
 }
 
-/// Causes with paths, addresses or details go to the log only (fault 10).
+/// Causes with paths, addresses or details go to the log only.
 #[tokio::test]
 async fn causes_of_failures_are_logged_and_not_sent() {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -1,9 +1,9 @@
-//! Images that the server fetches, if it is configured to (faults 5 to 7).
+//! Images that the server fetches, if it is configured to.
 
 use super::support::{TestServer, corpus, question, shapes, with};
 use crate::config::ServerConfig;
 use serde_json::{Value, json};
-use smolvlm::{Device, MediaPolicy, MediaScheme, Network, Options, SmolVlm, Source};
+use smolvlm::{Device, IpNetwork, MediaPolicy, MediaScheme, Options, SmolVlm, Source};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn respond(mut stream: TcpStream, port: u16) {
 }
 
 /// A server that may fetch from `localhost`, and from these networks besides public addresses.
-fn server(networks: Vec<Network>) -> TestServer {
+fn server(networks: Vec<IpNetwork>) -> TestServer {
     let mut media = MediaPolicy::untrusted();
     media.schemes.push(MediaScheme::Http);
     media.hosts = Some(vec!["localhost".parse().unwrap()]);

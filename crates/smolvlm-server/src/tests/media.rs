@@ -1,4 +1,4 @@
-//! Media of strangers (faults 1, 3 to 6, 8 and 10).
+//! Media of untrusted clients.
 
 use super::support::png::{crc32, png};
 use super::support::{TestServer, base64, corpus, data_url, load, question, shapes, with};
@@ -110,7 +110,7 @@ async fn many_images_are_rejected_before_they_are_decoded() {
     server.chat(question(json!([{"type": "video_url", "video_url": {"url": frames}}]))).await.error(400);
 }
 
-/// Fault 9: files of videos reach no decoder unless the server is configured so; lists of frames do.
+/// Files of videos reach no decoder unless the server is configured so; lists of frames do.
 #[tokio::test]
 async fn videos_are_lists_of_frames() {
     let server = TestServer::demo();

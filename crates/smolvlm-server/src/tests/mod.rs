@@ -12,10 +12,10 @@ mod error_bodies;
 mod errors;
 #[cfg(feature = "http")]
 mod fetching;
-mod figures;
 mod llama;
 mod media;
 mod media_options;
+mod metrics;
 mod numbers;
 mod ollama;
 mod page;

@@ -1,4 +1,4 @@
-//! Numbers that are negative, not finite, huge or of another type (fault 14), and amplifiers (fault 15).
+//! Numbers that are negative, not finite, huge or of another type, and amplifiers.
 
 use super::support::{TestServer, question, with};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The API of Ollama.
 
-use super::support::{Answer, TestServer, base64, corpus, question, shapes, with};
+use super::support::{Answer, TestServer, base64, corpus, demo, question, shapes, with};
 use serde_json::{Value, json};
 
 fn lines(answer: &Answer) -> Vec<Value> {
@@ -106,6 +106,8 @@ async fn the_model_is_described() {
     let tags = server.get("/api/tags").await.ok();
     assert_eq!(tags["models"][0]["model"], tags["models"][0]["name"]);
     assert_eq!(tags["models"][0]["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(tags["models"][0]["size"], demo().weight_bytes());
+    assert_eq!(tags["models"][0]["details"]["quantization_level"], demo().format().to_string().to_uppercase());
     let show = server.post("/api/show", json!({"model": "any"}).to_string()).await.ok();
     assert!(show["capabilities"].as_array().unwrap().contains(&json!("vision")));
     assert!(show["model_info"]["smolvlm.context_length"].as_u64().unwrap() > 0);

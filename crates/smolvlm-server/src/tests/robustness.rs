@@ -1,7 +1,7 @@
-//! Failures of one request do not reach the others (faults 1 and 25).
+//! Failures of one request do not reach the others.
 
 use super::support::{Fake, TestServer, outcome, question, scripted, until, with};
-use crate::backend::{Event, Events};
+use crate::backend::{BackendEvent, Events};
 use crate::config::ServerConfig;
 use serde_json::json;
 use smolvlm::{Cancel, FinishReason};
@@ -11,13 +11,13 @@ fn panics() -> Fake<impl Fn(smolvlm::SamplingParams, &Cancel) -> Result<Events, 
     Fake(|params: smolvlm::SamplingParams, _: &Cancel| match params.max_new_tokens {
         1 => panic!("injected"),
         2 => {
-            let events = std::iter::once(Ok(Event::Text("a".to_owned())));
+            let events = std::iter::once(Ok(BackendEvent::Text("a".to_owned())));
             let events = events.chain(std::iter::once_with(|| panic!("injected")));
             Ok(Box::new(events) as Events)
         }
         // Ends without a result.
         3 => Ok(scripted(Vec::new())),
-        _ => Ok(scripted(vec![Ok(Event::Text("b".to_owned())), Ok(outcome(FinishReason::Eos, 1))])),
+        _ => Ok(scripted(vec![Ok(BackendEvent::Text("b".to_owned())), Ok(outcome(FinishReason::Eos, 1))])),
     })
 }
 

@@ -1,4 +1,4 @@
-//! API keys (fault 19), host names and origins (fault 22).
+//! API keys, host names and origins.
 
 use super::support::{TestServer, demo, question};
 use crate::config::ServerConfig;

@@ -26,7 +26,7 @@ pub(super) struct ChildProcess {
     deadline: Deadline,
 }
 
-/// How the output is split.
+/// The splitting of the output.
 #[derive(Clone, Copy)]
 pub(super) enum Chunks {
     Lines,

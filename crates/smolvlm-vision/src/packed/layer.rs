@@ -1,6 +1,6 @@
 //! An encoder layer on packed weights.
 
-use super::{Encoding, Workspace};
+use super::{TileEncoding, Workspace};
 use smolvlm_config::VisionConfig;
 use smolvlm_kernels::cpu::{
     AttentionScratch, AttentionShape, Element, Epilogue, Heads, KeyMask, Matrix, PackedLhs, Pool, attention, matmuls,
@@ -47,7 +47,7 @@ impl PackedLayer {
     }
 
     /// Applies the block to the patches of all tiles.
-    pub(super) fn run(&self, pool: &Pool, encoding: &mut Encoding, wide_heads: bool, workspace: &mut Workspace) {
+    pub(super) fn run(&self, pool: &Pool, encoding: &mut TileEncoding, wide_heads: bool, workspace: &mut Workspace) {
         let Workspace { normed, attended, inner, f32_heads, bf16_heads, scratch } = workspace;
         self.layer_norm1.pack(pool, &encoding.x, normed);
         if wide_heads {
@@ -69,13 +69,13 @@ impl PackedLayer {
     fn attend<E: Element>(
         &self,
         pool: &Pool,
-        encoding: &Encoding,
+        encoding: &TileEncoding,
         normed: &PackedLhs,
         heads: &mut Matrix<E>,
         scratch: &mut AttentionScratch,
         attended: &mut PackedLhs,
     ) {
-        let Encoding { tiles, patches, seen, .. } = encoding;
+        let TileEncoding { tiles, patches, seen, .. } = encoding;
         let (rows, hidden) = (normed.rows(), normed.columns());
         heads.resize(rows, 3 * hidden);
         let [q, k, v] = Epilogue::store(heads).split_columns([hidden; 3]);

@@ -37,7 +37,7 @@ pub struct Workspace {
 
 /// Tiles on their way through the layers.
 #[derive(Debug)]
-pub struct Encoding {
+pub struct TileEncoding {
     x: Matrix<f32>,
     tiles: usize,
     patches: usize,
@@ -46,7 +46,7 @@ pub struct Encoding {
     next_layer: usize,
 }
 
-impl Encoding {
+impl TileEncoding {
     /// Number of tiles.
     pub fn tiles(&self) -> usize {
         self.tiles
@@ -104,17 +104,17 @@ impl PackedEncoder {
     /// # Errors
     ///
     /// [`Error::TileShape`] and [`Error::MaskShape`] for tiles or a mask of unsupported shape.
-    pub fn begin(&self, tiles: &[&[f32]], shape: [usize; 3], mask: Option<&PatchMask>) -> Result<Encoding, Error> {
+    pub fn begin(&self, tiles: &[&[f32]], shape: [usize; 3], mask: Option<&PatchMask>) -> Result<TileEncoding, Error> {
         let [channels, height, width] = shape;
         let grid = self.embeddings.shape.checked_grid([tiles.len(), channels, height, width], mask)?;
         let mask = mask.filter(|mask| !mask.is_full());
         let x = self.embeddings.embed(&Pool::current(), tiles, [height, width], grid, mask);
         let patches = grid[1] * grid[2];
-        Ok(Encoding { x, tiles: grid[0], patches, seen: mask.map(visible), next_layer: 0 })
+        Ok(TileEncoding { x, tiles: grid[0], patches, seen: mask.map(visible), next_layer: 0 })
     }
 
     /// Runs up to `layers` more layers; whether all have run then.
-    pub fn advance(&self, encoding: &mut Encoding, layers: usize, workspace: &mut Workspace) -> bool {
+    pub fn advance(&self, encoding: &mut TileEncoding, layers: usize, workspace: &mut Workspace) -> bool {
         let pool = Pool::current();
         for layer in self.layers.iter().skip(encoding.next_layer).take(layers) {
             layer.run(&pool, encoding, self.wide_heads, workspace);
@@ -124,7 +124,7 @@ impl PackedEncoder {
     }
 
     /// Applies the final norm to the output of the last layer, `[tiles * patches, hidden]`.
-    pub fn finish(&self, encoding: &Encoding) -> Matrix<f32> {
+    pub fn finish(&self, encoding: &TileEncoding) -> Matrix<f32> {
         let (x, mut out) = (&encoding.x, Matrix::new());
         out.fill(&Pool::current(), x.rows(), x.columns(), |row, out| self.post_layernorm.apply(x.row(row), out));
         out

@@ -8,8 +8,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The range of temperatures.
-const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 /// Maximum size of a calibration file in bytes.
 const MAX_FILE: u64 = 1 << 16;
 /// Bins of confidence in the expected calibration error.
@@ -37,6 +35,9 @@ impl Default for Calibration {
 }
 
 impl Calibration {
+    /// The smallest and the largest temperature.
+    pub const TEMPERATURES: [f64; 2] = [0.05, 20.0];
+
     /// The temperature of a kind of question.
     pub fn temperature(&self, kind: QuestionKind) -> f64 {
         match kind {
@@ -52,7 +53,7 @@ impl Calibration {
     ///
     /// [`Error::Calibration`].
     pub fn validate(&self) -> Result<(), Error> {
-        let [min, max] = TEMPERATURES;
+        let [min, max] = Self::TEMPERATURES;
         for kind in [QuestionKind::YesNo, QuestionKind::Choice, QuestionKind::Number] {
             let temperature = self.temperature(kind);
             if !(min..=max).contains(&temperature) {
@@ -65,7 +66,7 @@ impl Calibration {
 
     /// Fits the temperature of each kind of question to decisions with the index of their correct option: the one that
     /// makes the correct options most likely (Guo et al. 2017, "On Calibration of Modern Neural Networks"). A weak
-    /// preference for 1 keeps it finite if all answers are correct, and decides without any.
+    /// prior toward 1 keeps the temperature finite if all answers are correct; without labels the result is 1.
     ///
     /// # Errors
     ///
@@ -128,7 +129,7 @@ fn fitted_inverse(labeled: &[(&Decision, usize)]) -> f64 {
         });
         excess.sum::<f64>() + beta - 1.0
     };
-    let [mut low, mut high] = [1.0 / TEMPERATURES[1], 1.0 / TEMPERATURES[0]];
+    let [mut high, mut low] = Calibration::TEMPERATURES.map(f64::recip);
     // Bisection down to the precision of a double.
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);

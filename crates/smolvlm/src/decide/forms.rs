@@ -4,7 +4,8 @@ use super::question::Possible;
 use crate::Error;
 use smolvlm_processor::Processor;
 
-/// Smallest share of the probability of a text that is left for answers that end with it.
+/// Lower bound of the probability that a text ends with a form that starts longer ones, so that its logarithm is
+/// finite.
 const MIN_SHARE: f64 = 1e-12;
 /// Smallest log-probability of an answer, so that sums stay finite.
 const MIN_LOGPROB: f64 = -9999.0;

@@ -12,7 +12,7 @@ pub use calibration::{Calibration, expected_calibration_error};
 pub use decision::{Decision, OptionScore};
 pub use question::{Question, QuestionKind};
 
-use crate::engine::{Answer, Candidates, Prompt, Scoring, Terms, Texts};
+use crate::engine::{Answer, EncodedPrompt, RequestOptions, Scoring, Texts, TokenizedQuestion};
 use crate::{Cancel, Error, SmolVlm, Timings};
 use forms::{Form, answer_logprobs, forms};
 use prompts::Prompts;
@@ -22,8 +22,6 @@ use smolvlm_model::Sequences;
 use smolvlm_processor::{Conversation, Processor, VideoNote};
 use std::time::Instant;
 
-/// Maximum number of questions at once.
-const MAX_QUESTIONS: usize = 256;
 /// Maximum length of all questions and their options together in bytes, spellings included.
 const MAX_BYTES: usize = 1 << 18;
 /// Maximum number of sequences at once: enough that a step has many tokens.
@@ -107,33 +105,33 @@ impl SmolVlm {
         let Prompts { shared, questions: own, media, edge, notes, space } =
             Prompts::prepare(self, conversation.into(), questions)?;
         let forms = all_forms(&loaded.processor, &answers, space, &self.cancel)?;
-        let candidates: Vec<Candidates> = own
+        let tokenized: Vec<TokenizedQuestion> = own
             .iter()
             .zip(&forms)
-            .map(|(question, forms)| Candidates {
+            .map(|(question, forms)| TokenizedQuestion {
                 question: question.clone(),
                 answers: forms.iter().map(|form| form.tokens.clone()).collect(),
             })
             .collect();
-        let new_tokens = longest(&candidates);
+        let new_tokens = longest(&tokenized);
         let context = loaded.config.text.max_position_embeddings;
         if shared.len() + new_tokens > context {
             return Err(Error::PromptTooLong { row: 0, prompt: shared.len() + new_tokens, context });
         }
         let image_tokens = loaded.image_tokens(&shared);
         let prompt_tokens = shared.len() + own.iter().map(Vec::len).sum::<usize>();
-        let prompt = Prompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
+        let prompt = EncodedPrompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
         let most = max_sequences(loaded.kv_tokens, new_tokens);
-        let scoring = Scoring::new(candidates, self.fitting_sequences(prompt_tokens.min(context), most));
-        let terms = Terms {
+        let scoring = Scoring::new(tokenized, self.fitting_sequences(prompt_tokens.min(context), most));
+        let request_options = RequestOptions {
             new_tokens,
             chunk: None,
             max_time: None,
             reuses_cache: true,
-            process: clock.elapsed(),
+            prepare_time: clock.elapsed(),
             cancel: self.cancel.clone(),
         };
-        let ticket = self.submit(prompt, Texts::Scored(Box::new(scoring)), terms)?;
+        let ticket = self.submit(prompt, Texts::Scored(Box::new(scoring)), request_options)?;
         let Answer { scores, cached_tokens, timings, .. } = ticket.wait()?;
         let mut scores = scores.as_slice();
         let decisions = questions.iter().zip(answers).zip(&forms).map(|((question, answers), forms)| {
@@ -159,9 +157,10 @@ impl Question {
 
 /// The possible answers to all questions.
 fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error> {
-    if questions.len() > MAX_QUESTIONS {
-        let problem = format!("is one of {}; the limit is {MAX_QUESTIONS} at once", questions.len());
-        return Err(Error::Question { index: MAX_QUESTIONS, field: "question", problem });
+    const LIMIT: usize = Question::MAX_QUESTIONS;
+    if questions.len() > LIMIT {
+        let problem = format!("{} questions; the limit is {LIMIT} at once", questions.len());
+        return Err(Error::Question { index: LIMIT, field: "question", problem });
     }
     let mut bytes = 0;
     let answers = questions.iter().enumerate().map(|(index, question)| {
@@ -171,7 +170,7 @@ fn possible_answers(questions: &[Question]) -> Result<Vec<Vec<Possible>>, Error>
         bytes += answers.iter().flat_map(|answer| &answer.spellings).map(String::len).sum::<usize>();
         if bytes > MAX_BYTES {
             let problem =
-                format!("and those before have more than {MAX_BYTES} bytes with their answers; ask fewer at once");
+                format!("the questions so far and their answers have more than {MAX_BYTES} bytes; ask fewer at once");
             return Err(Error::Question { index, field: "question", problem });
         }
         Ok(answers)
@@ -191,7 +190,7 @@ fn all_forms(
             return Err(Error::Cancelled);
         }
         forms(processor, answers, space)?.map_err(|[first, second]| {
-            let problem = format!("has the same entry twice: '{}' and '{}'", answers[first].text, answers[second].text);
+            let problem = format!("the same entry twice: '{}' and '{}'", answers[first].text, answers[second].text);
             Error::Question { index, field: "options", problem }
         })
     });
@@ -199,7 +198,7 @@ fn all_forms(
     // A vocabulary without bytes may lack all characters of an answer, which would then be certain.
     match forms.iter().position(|forms| forms.iter().any(|form| form.tokens.is_empty())) {
         Some(index) => {
-            let problem = "has an entry that this model's vocabulary cannot write".to_owned();
+            let problem = "an entry cannot be written with this model's vocabulary".to_owned();
             Err(Error::Question { index, field: "options", problem })
         }
         None => Ok(forms),
@@ -207,11 +206,11 @@ fn all_forms(
 }
 
 /// Number of tokens of the longest question and answer.
-fn longest(candidates: &[Candidates]) -> usize {
-    let longest = |Candidates { question, answers }: &Candidates| {
+fn longest(tokenized: &[TokenizedQuestion]) -> usize {
+    let longest = |TokenizedQuestion { question, answers }: &TokenizedQuestion| {
         question.len() + answers.iter().map(Vec::len).max().unwrap_or(0)
     };
-    candidates.iter().map(longest).max().unwrap_or(0)
+    tokenized.iter().map(longest).max().unwrap_or(0)
 }
 
 /// The number of sequences that take at most a quarter of the memory for keys and values, each with some new tokens.

@@ -16,7 +16,7 @@ pub(super) struct Prompts {
     /// Edge of a tile in pixels.
     pub(super) edge: usize,
     pub(super) notes: Vec<VideoNote>,
-    /// What answers start with: a space, unless the prompt ends with one.
+    /// Start of answers: a space, unless the prompt ends with one.
     pub(super) space: &'static str,
 }
 
@@ -56,12 +56,12 @@ impl Prompts {
             space: if batch.prompts[0].ends_with(char::is_whitespace) { "" } else { " " },
         };
         if prompts.shared.is_empty() {
-            let problem = "starts this model's prompts; ask one question at a time".to_owned();
+            let problem = "this model's chat template puts the question first; ask one question at a time".to_owned();
             return Err(Error::Question { index: 0, field: "question", problem });
         }
         // Images are before the question in all known templates.
         if let Some(index) = prompts.questions.iter().position(|ids| ids.contains(&loaded.config.image_token_id)) {
-            let problem = "precedes images in this model's chat template".to_owned();
+            let problem = "this model's chat template puts the question before images".to_owned();
             return Err(Error::Question { index, field: "question", problem });
         }
         Ok(prompts)

@@ -5,8 +5,6 @@ use smolvlm_processor::cardinal;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// Maximum number of possible answers to a question.
-pub(super) const MAX_OPTIONS: usize = 1024;
 /// Maximum length of an option in bytes.
 const MAX_OPTION_BYTES: usize = 256;
 /// Maximum number of decimals of a number.
@@ -18,10 +16,14 @@ const MAX_WORD: f64 = 20.0;
 
 /// A question with a known set of answers.
 ///
-/// In JSON, `{"type": "yes_no", "question": "Is there a dog?"}`, `{"type": "choice", "question": "Which animal is it?",
-/// "options": ["a cat", "a dog"]}` or `{"type": "number", "question": "How many dogs are there?", "min": 0, "max": 10}`.
+/// In JSON:
+///
+/// - `{"type": "yes_no", "question": "Is there a dog?"}`
+/// - `{"type": "choice", "question": "Which animal is it?", "options": ["a cat", "a dog"]}`
+/// - `{"type": "number", "question": "How many dogs are there?", "min": 0, "max": 10}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Question {
     /// A question that is answered with yes or no.
     YesNo {
@@ -56,6 +58,7 @@ fn one() -> f64 {
 /// The kind of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum QuestionKind {
     /// Yes or no.
     YesNo,
@@ -92,6 +95,11 @@ pub(super) struct Problem {
 }
 
 impl Question {
+    /// Maximum number of questions at once.
+    pub const MAX_QUESTIONS: usize = 256;
+    /// Maximum number of possible answers to a question.
+    pub const MAX_OPTIONS: usize = 1024;
+
     /// A question that is answered with yes or no.
     pub fn yes_no(question: impl Into<String>) -> Self {
         Self::YesNo { question: question.into() }
@@ -127,7 +135,7 @@ impl Question {
     /// The possible answers.
     pub(super) fn answers(&self) -> Result<Vec<Possible>, Problem> {
         if self.text().trim().is_empty() {
-            return Err(Problem { field: "question", problem: "is empty".to_owned() });
+            return Err(Problem { field: "question", problem: "must not be empty".to_owned() });
         }
         match self {
             Self::YesNo { .. } => Ok(["yes", "no"].map(|text| Possible::text(text.to_owned())).into()),
@@ -172,19 +180,16 @@ fn choices(options: &[String]) -> Result<Vec<Possible>, String> {
     if options.is_empty() {
         return Err("must not be empty".to_owned());
     }
-    if options.len() > MAX_OPTIONS {
-        return Err(format!("has {} entries; the limit is {MAX_OPTIONS}", options.len()));
+    if options.len() > Question::MAX_OPTIONS {
+        return Err(format!("{} entries; the limit is {}", options.len(), Question::MAX_OPTIONS));
     }
     let choices = options.iter().enumerate().map(|(index, option)| {
         let text = option.trim();
         if text.is_empty() {
-            return Err(format!("has an empty entry, number {index}"));
+            return Err(format!("entry {index} is empty"));
         }
         if text.len() > MAX_OPTION_BYTES {
-            return Err(format!(
-                "has an entry of {} bytes, number {index}; the limit is {MAX_OPTION_BYTES}",
-                text.len()
-            ));
+            return Err(format!("entry {index} has {} bytes; the limit is {MAX_OPTION_BYTES}", text.len()));
         }
         Ok(Possible::text(text.to_owned()))
     });
@@ -195,11 +200,11 @@ fn numbers(min: f64, max: f64, step: f64) -> Result<Vec<Possible>, Problem> {
     let invalid = |field, problem: String| Problem { field, problem };
     for (field, value) in [("min", min), ("max", max), ("step", step)] {
         if value.is_nan() || value.abs() > MAX_NUMBER {
-            return Err(invalid(field, format!("is {value}; it must be from {} to {MAX_NUMBER}", -MAX_NUMBER)));
+            return Err(invalid(field, format!("must be from {} to {MAX_NUMBER}, not {value}", -MAX_NUMBER)));
         }
     }
     if min > max {
-        return Err(invalid("max", format!("is {max}; it must be at least min, {min}")));
+        return Err(invalid("max", format!("must be at least min, {min}, not {max}")));
     }
     let exact = |decimals: usize| {
         let scale = 10_f64.powi(decimals as i32);
@@ -207,13 +212,13 @@ fn numbers(min: f64, max: f64, step: f64) -> Result<Vec<Possible>, Problem> {
         is_exact(min) && is_exact(step)
     };
     let Some(decimals) = (0..=MAX_DECIMALS).find(|&decimals| exact(decimals)).filter(|_| step > 0.0) else {
-        let problem = format!("is {step}; it must be positive and have, like min, at most {MAX_DECIMALS} decimals");
+        let problem = format!("must be positive and have, like min, at most {MAX_DECIMALS} decimals, not {step}");
         return Err(invalid("step", problem));
     };
     // A little more, because the quotient is rounded.
     let count = ((max - min) / step + 1e-6).floor() + 1.0;
-    if count > MAX_OPTIONS as f64 {
-        return Err(invalid("max", format!("allows {count} numbers; the limit is {MAX_OPTIONS}")));
+    if count > Question::MAX_OPTIONS as f64 {
+        return Err(invalid("max", format!("{count} numbers; the limit is {}", Question::MAX_OPTIONS)));
     }
     Ok((0..count as usize).map(|index| Possible::number(min + index as f64 * step, decimals)).collect())
 }
@@ -266,8 +271,8 @@ mod tests {
     fn invalid_questions_name_the_field() {
         assert_eq!(problem(&Question::yes_no(" \n")).0, "question");
         assert_eq!(problem(&Question::choice::<&str>("?", [])).0, "options");
-        assert!(problem(&Question::choice("?", ["a", " "])).1.contains("number 1"));
-        assert_eq!(problem(&Question::choice("?", vec!["a"; MAX_OPTIONS + 1])).0, "options");
+        assert!(problem(&Question::choice("?", ["a", " "])).1.contains("entry 1"));
+        assert_eq!(problem(&Question::choice("?", vec!["a"; Question::MAX_OPTIONS + 1])).0, "options");
         assert_eq!(problem(&Question::choice("?", ["a".repeat(300)])).0, "options");
         for (field, min, max, step) in [
             ("min", f64::NAN, 1.0, 1.0),

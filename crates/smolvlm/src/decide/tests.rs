@@ -35,8 +35,7 @@ fn decide(model: &SmolVlm, conversation: Conversation, questions: &[Question]) -
 
 /// The log-probability of each answer without shared sequences.
 fn scored_alone(model: &SmolVlm, conversation: &Conversation, question: &Question) -> Vec<f64> {
-    let prompts =
-        Prompts::prepare(model, conversation.clone(), std::slice::from_ref(question), &Cancel::new()).unwrap();
+    let prompts = Prompts::prepare(model, conversation.clone(), std::slice::from_ref(question)).unwrap();
     let answers = question.answers().map_err(|problem| problem.problem).unwrap();
     let forms = forms(model.processor(), &answers, prompts.space).unwrap().unwrap();
     let batch = model.process(&[with_question(conversation, question)], &model.sampling()).unwrap();

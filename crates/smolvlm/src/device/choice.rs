@@ -3,6 +3,7 @@
 use super::find::{Found, KINDS};
 use super::{Device, DeviceInfo};
 use crate::{Dtype, Error};
+use smolvlm_kernels::cpu::Isa;
 use smolvlm_model::WeightFormat;
 
 /// Candidate devices, best first, with the format of the weights there; an error for an unsuitable device.
@@ -20,6 +21,9 @@ pub(crate) struct DeviceChoice {
 impl DeviceChoice {
     /// Selects the requested device, or the first one that is available and supports the number format.
     pub(crate) fn new(device: Device, dtype: Dtype) -> Result<Self, Error> {
+        if let Some(value) = Isa::unknown_cap() {
+            return Err(Error::Option { option: "SMOLVLM_ISA", value, legal: "baseline, avx2 or avx512" });
+        }
         Self::next(candidates(device, dtype), Vec::new())
     }
 

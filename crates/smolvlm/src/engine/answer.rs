@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 
 /// The texts of a request.
 pub(crate) enum Texts {
-    /// Texts that are sampled independently, each with its sequence while it grows.
+    /// Texts that are sampled independently, each with its sequence while it is decoded.
     Sampled(Vec<(Option<SequenceId>, Sequence)>),
     /// A beam search, with a sequence per beam.
     Beams(Vec<SequenceId>, Box<Search>),
@@ -34,7 +34,7 @@ pub(crate) enum Texts {
 }
 
 impl Texts {
-    /// Number of sequences that grow at once.
+    /// Maximum number of sequences at once.
     pub(super) fn sequences(&self) -> usize {
         match self {
             Self::Sampled(texts) => texts.len(),
@@ -77,13 +77,15 @@ impl Texts {
         }
     }
 
-    /// The inputs of each growing sequence in the next step.
+    /// The inputs of each unfinished sequence in the next step.
     pub(super) fn next_inputs(&self) -> Vec<StepInput<'_>> {
         match self {
             Self::Sampled(texts) => {
-                let growing = texts.iter().filter(|(_, text)| text.finished.is_none());
+                let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());
                 let last = |text: &Sequence| text.ids().len().saturating_sub(1);
-                growing.filter_map(|(id, text)| Some(StepInput::text((*id)?, text.ids().get(last(text)..)?))).collect()
+                unfinished
+                    .filter_map(|(id, text)| Some(StepInput::text((*id)?, text.ids().get(last(text)..)?)))
+                    .collect()
             }
             Self::Beams(ids, search) => {
                 ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::text(*id, token)).collect()
@@ -121,16 +123,17 @@ impl Texts {
         }
     }
 
-    /// Selects the next token of each growing sequence from its logits; returns what is new if there is only one text.
+    /// Selects the next token of each unfinished sequence from its logits; returns what is new if there is only one
+    /// text.
     pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<Delta, Error> {
         match self {
             Self::Sampled(texts) => {
-                let growing = texts.iter().filter(|(_, text)| text.finished.is_none()).count().max(1);
+                let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none()).count().max(1);
                 let single = texts.len() == 1;
-                let vocabulary = (logits.len() / growing).max(1);
-                let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+                let vocabulary = (logits.len() / unfinished).max(1);
+                let unfinished = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
                 let mut delta = Delta::default();
-                for ((_, text), logits) in growing.zip(logits.chunks_exact_mut(vocabulary)) {
+                for ((_, text), logits) in unfinished.zip(logits.chunks_exact_mut(vocabulary)) {
                     delta = text.step(logits)?;
                 }
                 self.release(sequences);
@@ -156,9 +159,9 @@ impl Texts {
     ) -> Result<Delta, Error> {
         let Self::Sampled(texts) = self else { return Ok(Delta::default()) };
         let single = texts.len() == 1;
-        let growing = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+        let unfinished = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
         let mut delta = Delta::default();
-        for ((_, text), &(token, logit)) in growing.zip(tokens) {
+        for ((_, text), &(token, logit)) in unfinished.zip(tokens) {
             if logit.is_nan() || logit == f32::NEG_INFINITY {
                 return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
             }

@@ -20,7 +20,7 @@ type Tiles<'a> = Vec<(Key, &'a [f32])>;
 pub(super) struct Encoder {
     /// The batch that has begun, with the hashes of its tiles.
     #[cfg(feature = "flex")]
-    begun: Option<(Vec<Key>, smolvlm_model::Encoding)>,
+    begun: Option<(Vec<Key>, smolvlm_model::TileEncoding)>,
 }
 
 impl Encoder {

@@ -13,13 +13,13 @@ use smolvlm_generate::FinishReason;
 use smolvlm_model::{KeepLogits, SequenceId, Sequences, StepInput, TokenKey};
 use std::time::Instant;
 
-/// An admitted request: its prompt is encoded and prefilled, then its texts grow.
+/// An admitted request: its prompt is encoded and prefilled, then its texts are decoded.
 pub(super) struct Group {
     request: Request,
     pub(super) phase: Phase,
     /// The prompt's sequence, until the texts take it over.
     sequence: Option<SequenceId>,
-    /// What each token of the prompt stands for.
+    /// The identity of each input of the prompt.
     keys: Vec<TokenKey>,
     image_token: u32,
     /// Prompt tokens in the KV cache.
@@ -44,7 +44,7 @@ pub(super) enum Phase {
     Encode,
     /// The prompt runs through the text model.
     Prefill,
-    /// Texts grow.
+    /// Texts are decoded.
     Decode,
 }
 
@@ -62,7 +62,7 @@ impl Group {
         let seen = request.prompt.ids[..prefilled].iter().filter(|&&id| id == image_token).count();
         stats.prefix_pages_hit += (prefilled / Sequences::GRANULARITY) as u64;
         stats.tiles_reused += (seen / tile_len) as u64;
-        let timings = Timings { process: request.process, ..Timings::default() };
+        let timings = Timings { process: request.prepare_time, ..Timings::default() };
         let mut group = Self {
             request,
             phase: Phase::Encode,
@@ -175,7 +175,7 @@ impl Group {
         }
     }
 
-    /// The inputs of each growing sequence in the next step.
+    /// The inputs of each unfinished sequence in the next step.
     pub(super) fn next_inputs(&self) -> Vec<StepInput<'_>> {
         if self.phase == Phase::Decode { self.request.texts.next_inputs() } else { Vec::new() }
     }

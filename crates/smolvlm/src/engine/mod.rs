@@ -2,7 +2,7 @@
 //!
 //! Clients prepare a [`Request`] on their own threads, up to pixels and tokens, and hold a [`Ticket`] to its updates.
 //! The worker encodes tiles, prefills prompts in chunks and decodes all running sequences in the same steps
-//! (continuous batching). Every answer is the one that its request gets alone.
+//! (continuous batching). On packed weights, every answer is the one that its request gets alone.
 
 mod answer;
 mod encoder;
@@ -15,9 +15,9 @@ mod ticket;
 mod worker;
 
 pub(crate) use answer::{Answer, Texts};
-pub(crate) use prompt::Prompt;
-pub(crate) use request::{Request, Terms};
-pub(crate) use scoring::{Candidates, Scoring};
+pub(crate) use prompt::EncodedPrompt;
+pub(crate) use request::{Request, RequestOptions};
+pub(crate) use scoring::{Scoring, TokenizedQuestion};
 pub use stats::EngineStats;
 pub(crate) use ticket::{Ticket, Update};
 

@@ -8,7 +8,7 @@ use smolvlm_model::TokenKey;
 use smolvlm_processor::Media;
 
 /// Tokens, and the images and videos that its image tokens stand for.
-pub(crate) struct Prompt {
+pub(crate) struct EncodedPrompt {
     /// Token ids, without padding.
     pub(super) ids: Vec<u32>,
     pub(super) media: Vec<PromptMedia>,
@@ -25,7 +25,7 @@ pub(super) struct PromptMedia {
     features: Vec<Option<Tensor<2>>>,
 }
 
-impl Prompt {
+impl EncodedPrompt {
     /// A prompt with these tokens and media. `known` has the features of its
     /// [`Media::Precomputed`], in order.
     pub(crate) fn new(
@@ -51,7 +51,7 @@ impl Prompt {
         Ok(Self { ids, media: media.collect::<Result<_, Error>>()?, edge })
     }
 
-    /// What each token stands for.
+    /// The identity of each token's input, for matching of prefixes.
     pub(super) fn token_keys(&self, image_token: u32, tile_len: usize) -> Vec<TokenKey> {
         let mut tiles = self.media.iter().flat_map(|media| &media.keys);
         let (mut tile, mut index) = (tiles.next(), 0);

@@ -1,16 +1,16 @@
 //! A request to the engine.
 
 use super::Texts;
-use super::prompt::Prompt;
+use super::prompt::EncodedPrompt;
 use super::ticket::{Ticket, Update};
 use crate::{Cancel, Error, FinishReason, SmolVlm};
 use smolvlm_model::Sequences;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-/// A prompt and how to answer it.
+/// A prompt with the state and the limits of its answer.
 pub(crate) struct Request {
-    pub(super) prompt: Prompt,
+    pub(super) prompt: EncodedPrompt,
     pub(super) texts: Texts,
     /// Maximum number of new tokens of each text.
     pub(super) new_tokens: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Request {
     /// Whether keys and values of earlier prompts may be used, and those of this one kept.
     pub(super) reuses_cache: bool,
     /// Time of the preparation.
-    pub(super) process: Duration,
+    pub(super) prepare_time: Duration,
     pub(super) cancel: Cancel,
     /// Set when the client no longer waits.
     pub(super) dropped: Cancel,
@@ -49,19 +49,23 @@ impl Request {
     }
 }
 
-/// What a request needs besides its prompt and texts.
-pub(crate) struct Terms {
+/// Limits and cancellation of a request.
+pub(crate) struct RequestOptions {
+    /// Maximum number of new tokens of each text.
     pub(crate) new_tokens: usize,
+    /// Maximum number of tokens per chunk of the prompt.
     pub(crate) chunk: Option<usize>,
     pub(crate) max_time: Option<Duration>,
+    /// Whether keys and values of earlier prompts may be used, and those of this one kept.
     pub(crate) reuses_cache: bool,
-    pub(crate) process: Duration,
+    /// Time of the preparation.
+    pub(crate) prepare_time: Duration,
     pub(crate) cancel: Cancel,
 }
 
 impl SmolVlm {
     /// Hands a request to the engine.
-    pub(crate) fn submit(&self, prompt: Prompt, texts: Texts, terms: Terms) -> Result<Ticket, Error> {
+    pub(crate) fn submit(&self, prompt: EncodedPrompt, texts: Texts, options: RequestOptions) -> Result<Ticket, Error> {
         if self.loaded.threads.is_inside() {
             return Err(Error::InsideThreads);
         }
@@ -71,13 +75,13 @@ impl SmolVlm {
         let request = Request {
             prompt,
             texts,
-            new_tokens: terms.new_tokens,
-            chunk: terms.chunk.unwrap_or(usize::MAX).max(1),
+            new_tokens: options.new_tokens,
+            chunk: options.chunk.unwrap_or(usize::MAX).max(1),
             // No deadline if it is too far in the future to be represented.
-            deadline: terms.max_time.and_then(|time| Instant::now().checked_add(time)),
-            reuses_cache: terms.reuses_cache,
-            process: terms.process,
-            cancel: terms.cancel,
+            deadline: options.max_time.and_then(|time| Instant::now().checked_add(time)),
+            reuses_cache: options.reuses_cache,
+            prepare_time: options.prepare_time,
+            cancel: options.cancel,
             dropped,
             updates,
         };

@@ -1,7 +1,7 @@
 //! Log-probabilities of given answers to questions that share a prompt.
 //!
-//! The answers to a question form a tree of tokens. Each token that others follow runs once, in sequences that share the
-//! pages of everything before it; the last tokens of answers never run.
+//! The answers to a question form a tree of tokens. Each token that others follow runs once, in sequences that share
+//! the pages of everything before it; the last tokens of answers never run.
 
 use crate::Error;
 use smolvlm_generate::token_logprobs;
@@ -9,7 +9,7 @@ use smolvlm_model::{KeepLogits, SequenceId, Sequences, StepInput};
 use std::collections::BTreeMap;
 
 /// A question after the shared prompt, and its possible answers.
-pub(crate) struct Candidates {
+pub(crate) struct TokenizedQuestion {
     /// The tokens after the shared prompt.
     pub(crate) question: Vec<u32>,
     /// The tokens of each answer, none of them empty.
@@ -23,7 +23,7 @@ pub(crate) struct Scoring {
     questions: Vec<usize>,
     /// The node of the last token of each answer, for all questions.
     ends: Vec<usize>,
-    /// Maximum number of sequences that run or wait besides the prompt's, as long as there is a choice.
+    /// Maximum number of sequences that run or wait besides the prompt's, if possible.
     max_sequences: usize,
     /// Sequences that may be needed in addition.
     depth: usize,
@@ -45,7 +45,7 @@ struct Node {
     logprob: f64,
 }
 
-/// A question or token with the only ones that follow it, which run in one sequence.
+/// A path of nodes without branches, run as one sequence.
 struct Branch {
     /// The sequence to continue; that of the branch itself once it has begun.
     sequence: SequenceId,
@@ -59,7 +59,7 @@ struct Branch {
 
 impl Scoring {
     /// Prepares the scoring of answers with at most about `max_sequences` sequences at once.
-    pub(crate) fn new(questions: Vec<Candidates>, max_sequences: usize) -> Self {
+    pub(crate) fn new(questions: Vec<TokenizedQuestion>, max_sequences: usize) -> Self {
         let mut scoring = Self {
             nodes: Vec::new(),
             questions: Vec::new(),
@@ -72,7 +72,7 @@ impl Scoring {
             shares: BTreeMap::new(),
             is_interrupted: false,
         };
-        for Candidates { question, answers } in questions {
+        for TokenizedQuestion { question, answers } in questions {
             let root = scoring.add(question);
             scoring.questions.push(root);
             for answer in answers {
@@ -122,8 +122,8 @@ impl Scoring {
         1 + inner.min(self.max_sequences.saturating_add(self.depth))
     }
 
-    /// Tokens besides the prompt's that all sequences together can hold, in pages of some tokens: each token that runs
-    /// once, and for each branch a copy of a page that it shares in part, and the rest of its last page.
+    /// Upper bound of the tokens stored besides the prompt, in pages of `page` tokens: every inner node once, plus two
+    /// pages per node for a copied and a partly filled page.
     pub(super) fn tokens(&self, page: usize) -> usize {
         let inner = self.nodes.iter().filter(|node| !node.children.is_empty());
         inner.map(|node| node.tokens.len() + 2 * page).sum()

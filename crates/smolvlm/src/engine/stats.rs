@@ -14,9 +14,9 @@ pub struct EngineStats {
     pub prefix_pages_hit: u64,
     /// Pages of keys and values in use now, including those that are kept for later requests.
     pub kv_pages: u64,
-    /// Steps in which at least one text has grown.
+    /// Steps that generated at least one token.
     pub decode_steps: u64,
-    /// Sum of the number of texts that have grown in each of these steps.
+    /// Tokens generated in these steps; divided by their number, the mean batch size.
     pub decode_tokens: u64,
 }
 

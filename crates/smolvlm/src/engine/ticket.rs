@@ -5,7 +5,7 @@ use crate::{Cancel, Error, SmolVlm};
 use smolvlm_generate::TokenLogprobs;
 use std::sync::mpsc::Receiver;
 
-/// News of a running request.
+/// An update of a running request.
 #[derive(Debug)]
 pub(crate) enum Update {
     /// A new token of its only text, if log-probabilities are requested.

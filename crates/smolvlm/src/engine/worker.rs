@@ -157,7 +157,7 @@ impl Worker {
         self.encoder = Encoder::default();
     }
 
-    /// One step of the text model: the next tokens of all growing texts, and chunks of prompts.
+    /// One step of the text model: the next tokens of all unfinished texts, and chunks of prompts.
     fn step(&mut self) -> Result<(), Error> {
         let network = &self.loaded.network;
         let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();

@@ -1,7 +1,7 @@
 //! Peak of resident memory.
 
 /// Peak resident memory of this process so far, in MiB; known on Linux only.
-pub fn megabytes() -> Option<f64> {
+pub fn mebibytes() -> Option<f64> {
     high_water(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 

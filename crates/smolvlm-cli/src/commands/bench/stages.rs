@@ -21,7 +21,7 @@ const STEPS: usize = 16;
 const GPU_STEPS: usize = 64;
 
 /// The measurement of a stage.
-pub struct Figure {
+pub struct Measurement {
     /// The key in JSON.
     pub key: &'static str,
     /// The label in the table.
@@ -34,8 +34,8 @@ pub struct Figure {
     pub work: Option<Work>,
 }
 
-impl Figure {
-    /// A figure in seconds.
+impl Measurement {
+    /// A time in seconds.
     pub fn seconds(key: &'static str, words: &'static str, value: Option<f64>, work: Option<Work>) -> Self {
         Self { key, words, value, is_rate: false, work }
     }
@@ -47,7 +47,7 @@ impl Figure {
 }
 
 /// Limits of the measured stages; larger ones are skipped.
-pub struct Measures {
+pub struct StageLimits {
     /// Maximum number of tiles at once.
     tiles: usize,
     /// Maximum prompt length.
@@ -56,7 +56,7 @@ pub struct Measures {
     rows: usize,
 }
 
-impl Measures {
+impl StageLimits {
     pub const CPU: Self = Self { tiles: 17, prompt: usize::MAX, rows: 8 };
     pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX };
     pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8 };
@@ -79,15 +79,15 @@ impl<'a> Stages<'a> {
         Ok(Self { model, runs, question, batch })
     }
 
-    /// Measures preprocessing, from a JPEG file to tiles and tokens.
-    pub fn image(&self) -> Result<Figure, Error> {
+    /// StageLimits preprocessing, from a JPEG file to tiles and tokens.
+    pub fn image(&self) -> Result<Measurement, Error> {
         progress("image to tiles");
         let seconds = self.median(|| process(self.model, &self.question).map(drop))?;
-        Ok(Figure::seconds("image_s", "1024x768 JPEG to tiles", seconds, None))
+        Ok(Measurement::seconds("image_s", "1024x768 JPEG to tiles", seconds, None))
     }
 
-    /// Measures a question about the image, from the file to the last token: time to first token and total time.
-    pub fn answer(&self) -> Result<[Figure; 2], Error> {
+    /// StageLimits a question about the image, from the file to the last token: time to first token and total time.
+    pub fn answer(&self) -> Result<[Measurement; 2], Error> {
         let config = self.model.config();
         let prompt = self.batch.prompt_len(0);
         let (mut first, mut total) = (Vec::new(), Vec::new());
@@ -109,15 +109,15 @@ impl<'a> Stages<'a> {
         let start = tiles + work::prefill(&config.text, prompt);
         let whole = start + work::step(&config.text) * (ANSWER - 1) as f64;
         Ok([
-            Figure::seconds("first_token_s", "question to first token", middle(first), Some(start)),
-            Figure::seconds("total_s", "question to 64th token", middle(total), Some(whole)),
+            Measurement::seconds("first_token_s", "question to first token", middle(first), Some(start)),
+            Measurement::seconds("total_s", "question to 64th token", middle(total), Some(whole)),
         ])
     }
 
-    /// Measures vision, prefill and decoding separately.
-    pub fn inner(&self, measures: &Measures) -> Result<Vec<Figure>, Error> {
+    /// StageLimits vision, prefill and decoding separately.
+    pub fn inner(&self, limits: &StageLimits) -> Result<Vec<Measurement>, Error> {
         let config = self.model.config();
-        let mut figures = Vec::new();
+        let mut measurements = Vec::new();
         for (key, words, count) in [
             ("tile_s", "vision, one tile", 1),
             ("tiles4_s", "vision, each of 4 tiles", 4),
@@ -125,32 +125,32 @@ impl<'a> Stages<'a> {
             ("tiles17_s", "vision, each of 17 tiles", 17),
             ("tiles64_s", "vision, each of 64 tiles", 64),
         ] {
-            let seconds = if count <= measures.tiles { self.tiles(words, count)? } else { None };
+            let seconds = if count <= limits.tiles { self.tiles(words, count)? } else { None };
             let each = seconds.map(|seconds| seconds / count as f64);
-            figures.push(Figure::seconds(key, words, each, Some(work::tile(config, self.batch.edge))));
+            measurements.push(Measurement::seconds(key, words, each, Some(work::tile(config, self.batch.edge))));
         }
         for (key, words, tokens) in [
             ("prefill94_s", "prefill, 94 tokens", 94),
             ("prefill900_s", "prefill, 900 tokens", 900),
             ("prefill1200_s", "prefill, 1200 tokens", 1200),
         ] {
-            let fits = tokens <= measures.prompt && self.has_room(tokens);
+            let fits = tokens <= limits.prompt && self.has_room(tokens);
             let seconds = if fits { self.prefill(words, tokens)? } else { None };
-            figures.push(Figure::seconds(key, words, seconds, Some(work::prefill(&config.text, tokens))));
+            measurements.push(Measurement::seconds(key, words, seconds, Some(work::prefill(&config.text, tokens))));
         }
         for (key, words, rows) in [
             ("decode1_tokens_s", "decoding, 1 row", 1),
             ("decode8_tokens_s", "decoding, 8 rows", 8),
             ("decode64_tokens_s", "decoding, 64 rows", 64),
         ] {
-            let fits = rows <= measures.rows && self.has_room(CONTEXT + self.steps());
+            let fits = rows <= limits.rows && self.has_room(CONTEXT + self.steps());
             let seconds = if fits { self.decode(words, rows)? } else { None };
             let value = seconds.map(|seconds| rows as f64 / seconds);
             // The rows of a step share the weights that are read.
             let work = work::step(&config.text) * (1.0 / rows as f64);
-            figures.push(Figure { key, words, value, is_rate: true, work: Some(work) });
+            measurements.push(Measurement { key, words, value, is_rate: true, work: Some(work) });
         }
-        Ok(figures)
+        Ok(measurements)
     }
 
     /// Seconds of `count` tiles at once in vision encoder and connector.

@@ -7,10 +7,12 @@ use smolvlm::PeakRates;
 /// The report as one JSON object, with null for skipped stages.
 pub fn as_json(report: &Report) -> Value {
     let entry = |key: &str, value: Option<f64>| (key.to_owned(), json!(value));
-    let stages: Map<String, Value> = report.figures.iter().map(|figure| entry(figure.key, figure.value)).collect();
-    let with_work = report.figures.iter().filter(|figure| figure.work.is_some());
-    let share: Map<String, Value> = with_work.map(|figure| entry(figure.key, report.share(figure))).collect();
-    let ceilings = |of: fn(&PeakRates) -> Option<f64>| report.ceilings.as_ref().and_then(of);
+    let stages: Map<String, Value> =
+        report.measurements.iter().map(|measurement| entry(measurement.key, measurement.value)).collect();
+    let with_work = report.measurements.iter().filter(|measurement| measurement.work.is_some());
+    let share: Map<String, Value> =
+        with_work.map(|measurement| entry(measurement.key, report.share(measurement))).collect();
+    let peak_rates = |of: fn(&PeakRates) -> Option<f64>| report.peak_rates.as_ref().and_then(of);
     let mut object = json!({
         "model": report.model,
         "device": report.device,
@@ -19,15 +21,15 @@ pub fn as_json(report: &Report) -> Value {
         "runs": report.runs,
         "stages": stages,
         "share": share,
-        "ceilings": {
-            "fma_f32_gflops": ceilings(|of| Some(of.fma_f32_gflops)),
-            "dot_bf16_gflops": ceilings(|of| of.dot_bf16_gflops),
-            "dot_int8_gops": ceilings(|of| of.dot_int8_gops),
-            "read_gbytes_s": ceilings(|of| Some(of.read_gbytes_s)),
+        "peak_rates": {
+            "fma_f32_gflops": peak_rates(|of| Some(of.fma_f32_gflops)),
+            "dot_bf16_gflops": peak_rates(|of| of.dot_bf16_gflops),
+            "dot_int8_gops": peak_rates(|of| of.dot_int8_gops),
+            "read_gbytes_s": peak_rates(|of| Some(of.read_gbytes_s)),
         },
     });
-    if let Some(peak) = report.peak_mb {
-        object["peak_mb"] = json!(peak);
+    if let Some(peak) = report.peak_mib {
+        object["peak_mib"] = json!(peak);
     }
     object
 }
@@ -39,23 +41,23 @@ pub fn as_text(report: &Report) -> String {
         "{model}, {dtype}, {device}, {threads} threads: medians of {runs} runs, shares of the peak rates of this machine"
     );
     let mut lines = vec![title, String::new()];
-    for figure in &report.figures {
-        let value = match figure.value {
-            Some(rate) if figure.is_rate => format!("{rate:>10.1} tokens/s"),
+    for measurement in &report.measurements {
+        let value = match measurement.value {
+            Some(rate) if measurement.is_rate => format!("{rate:>10.1} tokens/s"),
             Some(seconds) => format!("{seconds:>10.4} s"),
             None => format!("{:>10}", "-"),
         };
-        let share = report.share(figure).map_or(String::new(), |share| format!("{:>6.1} %", share * 100.0));
-        lines.push(format!("{:<28}{value:<20}{share}", figure.words).trim_end().to_owned());
+        let share = report.share(measurement).map_or(String::new(), |share| format!("{:>6.1} %", share * 100.0));
+        lines.push(format!("{:<28}{value:<20}{share}", measurement.words).trim_end().to_owned());
     }
-    if let Some(peak) = report.peak_mb {
-        lines.push(format!("{:<28}{peak:>10.0} MB", "peak memory up to the answer"));
+    if let Some(peak) = report.peak_mib {
+        lines.push(format!("{:<28}{peak:>10.0} MiB", "peak memory up to the answer"));
     }
-    if let Some(ceilings) = &report.ceilings {
-        let mut best = vec![format!("f32 {:.0} GFLOP/s", ceilings.fma_f32_gflops)];
-        best.extend(ceilings.dot_bf16_gflops.map(|rate| format!("bf16 {rate:.0} GFLOP/s")));
-        best.extend(ceilings.dot_int8_gops.map(|rate| format!("int8 {rate:.0} GOP/s")));
-        best.push(format!("memory {:.1} GB/s", ceilings.read_gbytes_s));
+    if let Some(peak_rates) = &report.peak_rates {
+        let mut best = vec![format!("f32 {:.0} GFLOP/s", peak_rates.fma_f32_gflops)];
+        best.extend(peak_rates.dot_bf16_gflops.map(|rate| format!("bf16 {rate:.0} GFLOP/s")));
+        best.extend(peak_rates.dot_int8_gops.map(|rate| format!("int8 {rate:.0} GOP/s")));
+        best.push(format!("memory {:.1} GB/s", peak_rates.read_gbytes_s));
         lines.extend([String::new(), format!("peak rates of {device}: {}", best.join(", "))]);
     }
     lines.join("\n")

@@ -6,7 +6,7 @@ use smolvlm::model::{PackedFormat, WeightFormat};
 use std::ops::{Add, Mul};
 
 /// The cost model of a number format.
-pub struct Format {
+pub struct FormatCost {
     /// Bits per weight of the text model.
     text_bits: f64,
     /// Peak rate of matrix products, in billions of operations per second.
@@ -14,10 +14,10 @@ pub struct Format {
 }
 
 /// The cost model of a format. Machines without instructions for the format use f32 products.
-pub fn format(format: WeightFormat) -> Format {
-    let f32: fn(&PeakRates) -> f64 = |ceilings| ceilings.fma_f32_gflops;
-    let bf16: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_bf16_gflops.unwrap_or(ceilings.fma_f32_gflops);
-    let int8: fn(&PeakRates) -> f64 = |ceilings| ceilings.dot_int8_gops.unwrap_or(ceilings.fma_f32_gflops);
+pub fn format(format: WeightFormat) -> FormatCost {
+    let f32: fn(&PeakRates) -> f64 = |peak_rates| peak_rates.fma_f32_gflops;
+    let bf16: fn(&PeakRates) -> f64 = |peak_rates| peak_rates.dot_bf16_gflops.unwrap_or(peak_rates.fma_f32_gflops);
+    let int8: fn(&PeakRates) -> f64 = |peak_rates| peak_rates.dot_int8_gops.unwrap_or(peak_rates.fma_f32_gflops);
     let (text_bits, arithmetic) = match format {
         WeightFormat::Tensors(FloatType::F32) => (32.0, f32),
         WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) => (16.0, bf16),
@@ -30,7 +30,7 @@ pub fn format(format: WeightFormat) -> Format {
             (packed.bits(), arithmetic)
         }
     };
-    Format { text_bits, arithmetic }
+    FormatCost { text_bits, arithmetic }
 }
 
 /// The work of a stage; arithmetic and memory reads do not overlap.
@@ -44,9 +44,9 @@ pub struct Work {
 
 impl Work {
     /// Minimum time at the peak rates of a machine, in seconds.
-    pub fn seconds(self, format: &Format, ceilings: &PeakRates) -> f64 {
+    pub fn seconds(self, format: &FormatCost, peak_rates: &PeakRates) -> f64 {
         let bytes = self.weights * format.text_bits / 8.0;
-        self.operations / (format.arithmetic)(ceilings) / 1e9 + bytes / ceilings.read_gbytes_s / 1e9
+        self.operations / (format.arithmetic)(peak_rates) / 1e9 + bytes / peak_rates.read_gbytes_s / 1e9
     }
 }
 
@@ -111,12 +111,12 @@ fn projection(config: &TextConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Packing, Work, format, prefill, step, tile};
+    use super::{PackedFormat, Work, format, prefill, step, tile};
     use smolvlm::config::FloatType;
     use smolvlm::model::WeightFormat;
     use smolvlm::{PeakRates, Preset};
 
-    const CEILINGS: PeakRates =
+    const PEAK_RATES: PeakRates =
         PeakRates { fma_f32_gflops: 100.0, dot_bf16_gflops: Some(200.0), dot_int8_gops: None, read_gbytes_s: 10.0 };
 
     #[test]
@@ -139,10 +139,13 @@ mod tests {
     #[test]
     fn seconds_follow_from_peak_rates() {
         let work = Work { operations: 100e9, weights: 0.0 } + Work { operations: 0.0, weights: 2.5e9 } * 2.0;
-        let seconds = |kept| work.seconds(&format(kept), &CEILINGS);
-        assert_eq!([WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(Packing::F32)].map(seconds), [3.0; 2]);
-        assert_eq!([Packing::Bf16, Packing::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
-        let plain = PeakRates { dot_bf16_gflops: None, ..CEILINGS };
-        assert_eq!(work.seconds(&format(WeightFormat::Packed(Packing::Bf16)), &plain), 2.0);
+        let seconds = |kept| work.seconds(&format(kept), &PEAK_RATES);
+        assert_eq!(
+            [WeightFormat::Tensors(FloatType::F32), WeightFormat::Packed(PackedFormat::F32)].map(seconds),
+            [3.0; 2]
+        );
+        assert_eq!([PackedFormat::Bf16, PackedFormat::Q8].map(|kept| seconds(WeightFormat::Packed(kept))), [1.5, 1.5]);
+        let plain = PeakRates { dot_bf16_gflops: None, ..PEAK_RATES };
+        assert_eq!(work.seconds(&format(WeightFormat::Packed(PackedFormat::Bf16)), &plain), 2.0);
     }
 }

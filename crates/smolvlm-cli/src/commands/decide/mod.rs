@@ -40,7 +40,7 @@ pub fn run(args: &Decide) -> Result<(), Failure> {
         answer::to_stdout(&text)?;
         if decision.coverage < LOW_COVERAGE {
             say::note(format_args!(
-                "'{}': the probability of any of these answers is {}; the model would rather say something else",
+                "'{}': the listed answers have a total probability of only {}; rephrase the question or the options",
                 decision.question,
                 percent(decision.coverage).trim()
             ));

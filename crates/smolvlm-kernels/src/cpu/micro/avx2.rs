@@ -191,7 +191,7 @@ unsafe fn f32_rows<const R: usize, const V: usize>(
             }
         }
     }
-    // SAFETY: the strip has room for `R` rows.
+    // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&sums, first) };
 }
 
@@ -231,7 +231,7 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(
             }
         }
     }
-    // SAFETY: the strip has room for `R` rows.
+    // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&sums, first) };
 }
 
@@ -303,7 +303,7 @@ unsafe fn q8_rows<const R: usize>(
             *value = _mm256_mul_ps(sum, _mm256_mul_ps(_mm256_set1_ps(scale[row]), columns));
         }
     }
-    // SAFETY: the strip has room for `R` rows.
+    // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&values, 0) };
 }
 
@@ -392,6 +392,6 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
         let scale = _mm256_set1_ps(unsafe { *scale.add(row) });
         *values = values.map(|value| _mm256_mul_ps(value, scale));
     }
-    // SAFETY: the strip has room for `R` rows.
+    // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&values, first) };
 }

@@ -10,7 +10,7 @@ use crate::cpu::softmax::{self, RowStats};
 use half::bf16;
 use std::sync::OnceLock;
 
-/// Rows times panels, each of that many steps, one below the other.
+/// Rows times panels, each of that many steps, stacked along the inner dimension.
 type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to

@@ -1,4 +1,5 @@
-//! Inner loops, one file or folder per instruction set; [`kernels`] has the fastest of each that the processor supports.
+//! Inner loops, one file or folder per instruction set; [`kernels`] has the fastest of each that the processor
+//! supports.
 //!
 //! Tile kernels multiply a few rows with one panel of a packed matrix.
 //! Each step consumes 4 bytes of every row (one f32, two bf16 or four 8-bit values) and 4 bytes of each of the panel's
@@ -29,7 +30,7 @@ pub(crate) const GROUP_LINES: usize = 9;
 #[cfg(target_arch = "x86_64")]
 const AHEAD: usize = 24;
 
-/// What to prefetch while a panel is read, step by step: the next panel, or later steps if it is the last.
+/// Data to prefetch while a panel is read, step by step: the next panel, or later steps if it is the last.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn next_panel(panels: &[&[CacheLine]], index: usize) -> *const CacheLine {
@@ -82,13 +83,14 @@ pub(crate) struct QuantParams<'a> {
     pub(crate) zero: &'a [i32],
 }
 
-/// Multiplies f32 rows with f32 panels of `steps` steps each, one below the other.
+/// Multiplies f32 rows with f32 panels of `steps` steps each, stacked along the inner dimension.
 pub(crate) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
     a.check_panels(panels, steps, &out);
     (kernels().f32_tile)(a, panels, steps, out);
 }
 
-/// Multiplies bf16 rows with bf16 panels of `steps` steps each, one below the other, accumulating in f32.
+/// Multiplies bf16 rows with bf16 panels of `steps` steps each, stacked along the inner dimension, accumulating in
+/// f32.
 pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
     a.check_panels(panels, steps, &out);
     (kernels().bf16_tile)(a, panels, steps, out);

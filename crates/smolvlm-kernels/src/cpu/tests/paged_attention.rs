@@ -197,7 +197,8 @@ fn neighbors_and_the_order_of_pages_do_not_change_a_bit() {
 fn shared_and_copied_pages_continue_like_own_ones() {
     for shape in shapes() {
         let (pool, mut pages) = (Pool::new(2).unwrap(), shape.pages(40));
-        // Both share 300 tokens: nine full pages and a partly filled one, in which the first sequence continues with NaN.
+        // Both share 300 tokens: nine full pages and a partly filled one, in which the first sequence continues with
+        // NaN.
         let mut first = shape.sequence(330, 30);
         let mut second = shape.sequence(330, 31);
         second[..300].clone_from_slice(&first[..300]);

@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use smolvlm_checkpoint::{Weights, write_random_checkpoint};
+use smolvlm_checkpoint::{Weights, write_random_weights};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_model::{
     Error, KeepLogits, LoadReport, ModelInputs, Network, PackedFormat, ParameterPath, SmolVlmModel, StepInput,
@@ -94,11 +94,11 @@ pub struct Stored {
 
 pub type Checkpoint = BTreeMap<String, Stored>;
 
-/// The tensors that [`write_random_checkpoint`] writes, for modification by a test.
+/// The tensors that [`write_random_weights`] writes, for modification by a test.
 pub fn checkpoint(config: &ModelConfig, float: FloatType) -> Checkpoint {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    write_random_checkpoint(config, SEED, float, &path).unwrap();
+    write_random_weights(config, SEED, float, &path).unwrap();
     read(&path)
 }
 

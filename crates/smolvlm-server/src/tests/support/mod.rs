@@ -2,7 +2,7 @@
 
 pub(super) mod png;
 
-use crate::backend::{Backend, Event, Events, Outcome};
+use crate::backend::{Backend, BackendEvent, Events, Outcome};
 use crate::config::ServerConfig;
 use crate::router::router;
 use crate::state::{App, Model, Shared};
@@ -181,8 +181,8 @@ impl<F: Fn(SamplingParams, &Cancel) -> Result<Events, Error> + Send + Sync + 'st
     }
 }
 
-pub(super) fn outcome(finish_reason: FinishReason, tokens: usize) -> Event {
-    Event::Finished(Box::new(Outcome {
+pub(super) fn outcome(finish_reason: FinishReason, tokens: usize) -> BackendEvent {
+    BackendEvent::Finished(Box::new(Outcome {
         tokens,
         finish_reason,
         prompt_tokens: 5,
@@ -193,7 +193,7 @@ pub(super) fn outcome(finish_reason: FinishReason, tokens: usize) -> Event {
 }
 
 /// A generation of given events.
-pub(super) fn scripted(events: Vec<Result<Event, Error>>) -> Events {
+pub(super) fn scripted(events: Vec<Result<BackendEvent, Error>>) -> Events {
     Box::new(events.into_iter())
 }
 
@@ -205,7 +205,7 @@ pub(super) fn endless(cancel: &Cancel) -> Events {
         count += 1;
         Some(Ok(match seen.is_cancelled() {
             true => outcome(FinishReason::Cancelled, count - 1),
-            false => Event::Text("a".to_owned()),
+            false => BackendEvent::Text("a".to_owned()),
         }))
     }))
 }
