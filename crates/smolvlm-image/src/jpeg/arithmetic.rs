@@ -1,8 +1,8 @@
 //! Arithmetic-coded scans (ITU-T T.81, annex D, F.2.4 and G.2).
 
-use super::entropy::{Block, Part};
+use super::entropy::{Block, Mcu, Part};
 use super::error::{JpegError, ReadError};
-use super::frame::{Layout, ScanHeader};
+use super::frame::ScanHeader;
 use super::restarts::Restarts;
 use super::segments::Tables;
 use super::source::Source;
@@ -158,7 +158,7 @@ impl ArithmeticScan {
             ac_bins: vec![[0; 256]; 16],
             dc_bounds: tables.conditioning.dc,
             ac_bounds: tables.conditioning.ac,
-            numbers: scan.slots.iter().map(|slot| (usize::from(slot.dc), usize::from(slot.ac))).collect(),
+            numbers: scan.table_numbers(),
             first: if part == Part::All { 1 } else { scan.ss.into() },
             last: if part == Part::All { 63 } else { scan.se.into() },
             shift: if part == Part::All { 0 } else { scan.al },
@@ -169,16 +169,10 @@ impl ArithmeticScan {
         }
     }
 
-    /// See `Entropy::mcu`. The reference cannot suspend here.
-    pub(crate) fn mcu(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    /// See `Entropy::decode`. The reference cannot suspend here.
+    pub(crate) fn decode(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         source.fixed = true;
-        let result = self.decode(source, layout, blocks, indices);
+        let result = self.decode_fixed(source, mcu);
         source.fixed = false;
         if result == Err(ReadError::Suspended) {
             source.grow()?;
@@ -187,13 +181,7 @@ impl ArithmeticScan {
         result
     }
 
-    fn decode(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    fn decode_fixed(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         if self.restarts.due() {
             self.restarts.pass(source)?;
             self.dc_bins.fill([0; 64]);
@@ -207,33 +195,26 @@ impl ArithmeticScan {
             return Ok(());
         }
         match self.part {
-            Part::All => {
-                for (&slot, &index) in layout.slot_of.iter().zip(indices) {
-                    let sound = self.dc(source, slot, &mut blocks[index])?
-                        && self.ac(source, self.numbers[slot].1, &mut blocks[index])?;
+            Part::All | Part::DcFirst => {
+                for (&slot, &index) in mcu.slots.iter().zip(&mcu.indices) {
+                    let block = &mut mcu.blocks[index];
+                    let sound = self.dc(source, slot, block)?
+                        && (self.part == Part::DcFirst || self.ac(source, self.numbers[slot].1, block)?);
                     if !sound {
                         self.damaged = true;
-                        return Ok(());
-                    }
-                }
-            }
-            Part::DcFirst => {
-                for (&slot, &index) in layout.slot_of.iter().zip(indices) {
-                    if !self.dc(source, slot, &mut blocks[index])? {
-                        self.damaged = true;
-                        return Ok(());
+                        break;
                     }
                 }
             }
             Part::DcRefine => {
-                for &index in indices {
+                for &index in &mcu.indices[..mcu.slots.len()] {
                     if self.coder.decide(source, &mut { EVEN })? {
-                        blocks[index][0] |= 1 << self.shift;
+                        mcu.blocks[index][0] |= 1 << self.shift;
                     }
                 }
             }
-            Part::AcFirst => self.damaged = !self.ac(source, self.numbers[0].1, &mut blocks[indices[0]])?,
-            Part::AcRefine => self.damaged = !self.ac_refine(source, &mut blocks[indices[0]])?,
+            Part::AcFirst => self.damaged = !self.ac(source, self.numbers[0].1, mcu.single())?,
+            Part::AcRefine => self.damaged = !self.ac_refine(source, mcu.single())?,
         }
         Ok(())
     }

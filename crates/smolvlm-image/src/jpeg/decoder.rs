@@ -2,7 +2,7 @@
 
 use super::coefficients::Coefficients;
 use super::color::Color;
-use super::entropy::{Block, Entropy};
+use super::entropy::{Block, Entropy, Mcu};
 use super::error::{JpegError, ReadError};
 use super::frame::{Frame, Layout, MAX_MCU_BLOCKS, Process, ScanHeader};
 use super::lossless;
@@ -198,14 +198,13 @@ impl ReadRow<'_, '_> {
     #[inline(always)]
     fn read(&mut self) -> Result<bool, ReadError> {
         let mut has_data = false;
-        let mut indices = [0; MAX_MCU_BLOCKS];
-        let indices = &mut indices[..self.indices.len()];
+        let mut mcu = Mcu { slots: &self.layout.slot_of, indices: [0; MAX_MCU_BLOCKS], blocks: self.blocks };
         for column in 0..self.layout.columns {
-            for (index, &(first, apart)) in indices.iter_mut().zip(self.indices) {
+            for (index, &(first, apart)) in mcu.indices.iter_mut().zip(self.indices) {
                 *index = first + column * apart;
             }
             has_data |= !self.entropy.is_exhausted();
-            while let Err(error) = self.entropy.mcu(self.source, self.layout, self.blocks, indices) {
+            while let Err(error) = self.entropy.decode(self.source, &mut mcu) {
                 match error {
                     ReadError::Suspended => self.source.grow()?,
                     ReadError::Invalid(error) => return Err(error.into()),
@@ -238,15 +237,16 @@ struct DecodeRow<'w, 'a> {
 impl Work for DecodeRow<'_, '_> {
     #[inline(always)]
     fn run<L: Simd>(self, simd: L) {
-        const INDICES: [usize; MAX_MCU_BLOCKS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
         let Decoder { source, frame, .. } = self.decoder;
         let mut blocks = [[0; 64]; MAX_MCU_BLOCKS];
         let count = self.layout.slot_of.len();
+        let mut mcu =
+            Mcu { slots: &self.layout.slot_of, indices: std::array::from_fn(|index| index), blocks: &mut blocks };
         for inner in 0..self.layout.rows(frame, self.scan, self.row) {
             for column in 0..self.layout.columns {
                 loop {
-                    blocks[..count].fill([0; 64]);
-                    match self.entropy.mcu(source, self.layout, &mut blocks, &INDICES[..count]) {
+                    mcu.blocks[..count].fill([0; 64]);
+                    match self.entropy.decode(source, &mut mcu) {
                         Ok(()) => break,
                         Err(ReadError::Suspended) => {
                             if let Err(error) = source.grow() {
@@ -260,7 +260,7 @@ impl Work for DecodeRow<'_, '_> {
                         }
                     }
                 }
-                let mut blocks = blocks.iter();
+                let mut blocks = mcu.blocks.iter();
                 for (slot, &(across, down)) in self.scan.slots.iter().zip(&self.layout.units) {
                     let component = &frame.components[slot.component];
                     let steps = &self.steps[slot.component];

@@ -2,13 +2,31 @@
 
 use super::arithmetic::ArithmeticScan;
 use super::error::{JpegError, ReadError};
-use super::frame::{Frame, Layout, Process, ScanHeader};
+use super::frame::{Frame, MAX_MCU_BLOCKS, Process, ScanHeader};
 use super::huffman_scan::HuffmanScan;
 use super::segments::Tables;
 use super::source::Source;
 
 /// The coefficients of a block in row order, not dequantized.
 pub(crate) type Block = [i16; 64];
+
+/// The blocks of an MCU. Coefficients that are not in the data are unchanged.
+#[derive(Debug)]
+pub(crate) struct Mcu<'a> {
+    /// Slot of each block; see `Layout`.
+    pub(crate) slots: &'a [usize],
+    /// Index of each block in `blocks`.
+    pub(crate) indices: [usize; MAX_MCU_BLOCKS],
+    pub(crate) blocks: &'a mut [Block],
+}
+
+impl Mcu<'_> {
+    /// The block of a scan of one component.
+    #[inline(always)]
+    pub(crate) fn single(&mut self) -> &mut Block {
+        &mut self.blocks[self.indices[0]]
+    }
+}
 
 /// The coefficients contained in a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,22 +96,16 @@ impl Entropy {
         }
     }
 
-    /// Decodes an MCU into the blocks at `indices`. Coefficients that are not in the data are unchanged.
+    /// Decodes an MCU.
     ///
     /// # Errors
     ///
     /// [`ReadError::Suspended`] at the end of the window, without side effects: extend it and repeat.
     #[inline(always)]
-    pub(crate) fn mcu(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    pub(crate) fn decode(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         match self {
-            Entropy::Huffman(scan) => scan.mcu(source, layout, blocks, indices),
-            Entropy::Arithmetic(scan) => scan.mcu(source, layout, blocks, indices),
+            Entropy::Huffman(scan) => scan.decode(source, mcu),
+            Entropy::Arithmetic(scan) => scan.decode(source, mcu),
         }
     }
 }

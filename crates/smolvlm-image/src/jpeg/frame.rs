@@ -120,6 +120,13 @@ pub(crate) struct ScanHeader {
     pub(crate) number: u32,
 }
 
+impl ScanHeader {
+    /// Numbers of the DC and AC tables of each component.
+    pub(crate) fn table_numbers(&self) -> Vec<(usize, usize)> {
+        self.slots.iter().map(|slot| (slot.dc.into(), slot.ac.into())).collect()
+    }
+}
+
 /// MCU layout of a scan.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {

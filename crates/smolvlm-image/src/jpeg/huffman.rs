@@ -1,8 +1,10 @@
 //! Huffman decoding and bit reader.
 
 use super::error::{JpegError, ReadError};
+use super::restarts::Restarts;
 use super::source::Source;
 use super::standard::HuffmanSpec;
+use std::convert::Infallible;
 
 /// Number of bits of the lookup table.
 const LOOK: u32 = 8;
@@ -69,15 +71,9 @@ impl Table {
         Ok(table)
     }
 
-    /// The symbol and length of a code; 17 bits and symbol 0 for an invalid code. `code` is the first `length` bits,
-    /// `next` returns further ones.
+    /// The symbol of a code; 0 for an invalid one. `code` is the first `length` bits, `next` returns further ones.
     #[inline(always)]
-    fn search(
-        &self,
-        mut code: i32,
-        mut length: u32,
-        mut next: impl FnMut() -> Result<u32, ReadError>,
-    ) -> Result<u8, ReadError> {
+    fn search<E>(&self, mut code: i32, mut length: u32, mut next: impl FnMut() -> Result<u32, E>) -> Result<u8, E> {
         while code > self.largest[length as usize] {
             code = code << 1 | next()? as i32;
             length += 1;
@@ -101,6 +97,24 @@ fn has_no_ones(word: u64) -> bool {
     (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0
 }
 
+/// Reads Huffman-coded data.
+pub(crate) trait ReadBits {
+    type Error;
+
+    /// Reads up to 16 bits.
+    fn take(&mut self, count: u32) -> Result<u32, Self::Error>;
+
+    /// Decodes a symbol.
+    fn symbol(&mut self, table: &Table) -> Result<u8, Self::Error>;
+
+    /// Decodes a DC difference, which has at most 15 bits.
+    #[inline(always)]
+    fn difference(&mut self, table: &Table) -> Result<i32, Self::Error> {
+        let size = u32::from(self.symbol(table)?);
+        Ok(if size == 0 { 0 } else { extend(self.take(size)?, size) })
+    }
+}
+
 /// Bits read ahead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bits {
@@ -111,9 +125,15 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// Discards the bits of a finished segment.
-    pub(crate) fn clear(&mut self) {
+    /// Discards the bits of an interval and consumes the restart marker after it.
+    pub(crate) fn restart(&mut self, source: &mut Source<'_>, restarts: &mut Restarts) -> Result<(), ReadError> {
         self.left = 0;
+        restarts.pass(source)?;
+        // A pending marker means that the next interval has no data left.
+        if source.marker == 0 {
+            self.exhausted = false;
+        }
+        Ok(())
     }
 
     /// Refills up to the capacity or the next marker; then appends zeros if there are fewer than `need` bits.
@@ -157,34 +177,49 @@ impl Bits {
         (self.buffer >> (self.left - count)) as u32 & ((1 << count) - 1)
     }
 
-    /// Reads up to 16 bits.
+    /// A reader that continues with the data of `source`.
     #[inline(always)]
-    pub(crate) fn take(&mut self, source: &mut Source<'_>, count: u32) -> Result<u32, ReadError> {
-        if self.left < count {
-            self.fill(source, count)?;
+    pub(crate) fn reader<'r, 'a>(&'r mut self, source: &'r mut Source<'a>) -> CheckedBits<'r, 'a> {
+        CheckedBits { bits: self, source }
+    }
+}
+
+/// Reads bits with checks for the end of data and markers, after which bits are zeros.
+#[derive(Debug)]
+pub(crate) struct CheckedBits<'r, 'a> {
+    bits: &'r mut Bits,
+    source: &'r mut Source<'a>,
+}
+
+impl ReadBits for CheckedBits<'_, '_> {
+    type Error = ReadError;
+
+    #[inline(always)]
+    fn take(&mut self, count: u32) -> Result<u32, ReadError> {
+        if self.bits.left < count {
+            self.bits.fill(self.source, count)?;
         }
-        let bits = self.peek(count);
-        self.left -= count;
-        Ok(bits)
+        let taken = self.bits.peek(count);
+        self.bits.left -= count;
+        Ok(taken)
     }
 
-    /// Decodes a symbol.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, source: &mut Source<'_>, table: &Table) -> Result<u8, ReadError> {
-        if self.left < LOOK {
-            self.fill(source, 0)?;
+    fn symbol(&mut self, table: &Table) -> Result<u8, ReadError> {
+        if self.bits.left < LOOK {
+            self.bits.fill(self.source, 0)?;
         }
         let mut length = 1;
-        if self.left >= LOOK {
-            let look = table.look[self.peek(LOOK) as usize];
+        if self.bits.left >= LOOK {
+            let look = table.look[self.bits.peek(LOOK) as usize];
             length = u32::from(look >> 8);
             if length <= LOOK {
-                self.left -= length;
+                self.bits.left -= length;
                 return Ok(look as u8);
             }
         }
-        let code = self.take(source, length)? as i32;
-        table.search(code, length, || self.take(source, 1))
+        let code = self.take(length)? as i32;
+        table.search(code, length, || self.take(1))
     }
 }
 
@@ -247,29 +282,32 @@ impl<'a> FastBits<'a> {
         }
     }
 
+    #[inline(never)]
+    fn long_symbol(&mut self, table: &Table) -> Result<u8, Infallible> {
+        let code = (self.buffer >> self.left) as i32 & ((1 << (LOOK + 1)) - 1);
+        table.search(code, LOOK + 1, || {
+            self.left -= 1;
+            Ok((self.buffer >> self.left) as u32 & 1)
+        })
+    }
+}
+
+impl ReadBits for FastBits<'_> {
+    type Error = Infallible;
+
     #[inline(always)]
-    pub(crate) fn take(&mut self, count: u32) -> u32 {
+    fn take(&mut self, count: u32) -> Result<u32, Infallible> {
         self.fill();
         self.left -= count;
-        (self.buffer >> self.left) as u32 & ((1 << count) - 1)
+        Ok((self.buffer >> self.left) as u32 & ((1 << count) - 1))
     }
 
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, table: &Table) -> u8 {
+    fn symbol(&mut self, table: &Table) -> Result<u8, Infallible> {
         self.fill();
         let look = table.look[(self.buffer >> (self.left - LOOK)) as usize & ((1 << LOOK) - 1)];
         let length = u32::from(look >> 8);
         self.left -= length;
-        if length <= LOOK { look as u8 } else { self.long_symbol(table) }
-    }
-
-    #[inline(never)]
-    fn long_symbol(&mut self, table: &Table) -> u8 {
-        let code = (self.buffer >> self.left) as i32 & ((1 << (LOOK + 1)) - 1);
-        let symbol = table.search(code, LOOK + 1, || {
-            self.left -= 1;
-            Ok((self.buffer >> self.left) as u32 & 1)
-        });
-        symbol.unwrap_or(0)
+        if length <= LOOK { Ok(look as u8) } else { self.long_symbol(table) }
     }
 }

@@ -1,9 +1,9 @@
 //! Huffman-coded scans (ITU-T T.81, F.2.2 and G.2).
 
-use super::entropy::{Block, Part};
+use super::entropy::{Block, Mcu, Part};
 use super::error::{JpegError, ReadError};
-use super::frame::{Layout, ScanHeader};
-use super::huffman::{Bits, FastBits, Table, extend};
+use super::frame::ScanHeader;
+use super::huffman::{Bits, FastBits, ReadBits, Table, extend};
 use super::restarts::Restarts;
 use super::segments::Tables;
 use super::source::Source;
@@ -68,7 +68,7 @@ impl HuffmanScan {
             part,
             dc,
             ac,
-            numbers: scan.slots.iter().map(|slot| (usize::from(slot.dc), usize::from(slot.ac))).collect(),
+            numbers: scan.table_numbers(),
             first: scan.ss.into(),
             last: scan.se.into(),
             shift: scan.al,
@@ -84,24 +84,18 @@ impl HuffmanScan {
         self.bits.exhausted
     }
 
-    /// See `Entropy::mcu`.
+    /// See `Entropy::decode`.
     #[inline(always)]
-    pub(crate) fn mcu(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    pub(crate) fn decode(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         if self.restarts.due() {
             self.restart(source)?;
         }
         match self.part {
-            Part::All => self.whole(source, layout, blocks, indices)?,
-            Part::DcFirst => self.dc_first(source, layout, blocks, indices)?,
-            Part::DcRefine => self.dc_refine(source, blocks, indices)?,
-            Part::AcFirst => self.ac_first(source, &mut blocks[indices[0]])?,
-            Part::AcRefine => self.ac_refine(source, &mut blocks[indices[0]])?,
+            Part::All => self.whole(source, mcu)?,
+            Part::DcFirst => self.dc_first(source, mcu)?,
+            Part::DcRefine => self.dc_refine(source, mcu)?,
+            Part::AcFirst => self.ac_first(source, mcu.single())?,
+            Part::AcRefine => self.ac_refine(source, mcu.single())?,
         }
         self.restarts.count();
         Ok(())
@@ -109,106 +103,64 @@ impl HuffmanScan {
 
     #[cold]
     fn restart(&mut self, source: &mut Source<'_>) -> Result<(), ReadError> {
-        self.bits.clear();
-        self.restarts.pass(source)?;
+        self.bits.restart(source, &mut self.restarts)?;
         self.last_dc = [0; 4];
         self.end_of_band = 0;
-        // A pending marker means that this interval has no data left.
-        if source.marker == 0 {
-            self.bits.exhausted = false;
-        }
         Ok(())
     }
 
     /// Decodes complete blocks: with the fast path if there is enough data, otherwise with the checked one.
     #[inline(always)]
-    fn whole(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    fn whole(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         if self.bits.exhausted {
             return Ok(());
         }
         let fast =
-            !self.restarts.are_used() && source.marker == 0 && source.remaining() >= BLOCK_BYTES * layout.slot_of.len();
-        if fast && self.fast(source, layout, blocks, indices) {
-            return Ok(());
-        }
-        let start = (source.at, self.bits, self.last_dc);
-        source.fixed = true;
-        let result = self.checked(source, layout, blocks, indices);
-        source.fixed = false;
-        if result.is_err() {
-            (source.at, self.bits, self.last_dc) = start;
-        }
-        result
+            !self.restarts.are_used() && source.marker == 0 && source.remaining() >= BLOCK_BYTES * mcu.slots.len();
+        if fast && self.fast(source, mcu) { Ok(()) } else { self.checked(source, mcu) }
     }
 
     /// Decodes an MCU; false if a marker was reached. Values written until then are kept, as in libjpeg.
     #[inline(always)]
-    fn fast(&mut self, source: &mut Source<'_>, layout: &Layout, blocks: &mut [Block], indices: &[usize]) -> bool {
-        let mut bits = FastBits::new(self.bits, source);
-        let mut last_dc = self.last_dc;
-        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
-            let block = &mut blocks[index];
-            let (dc, ac) = self.numbers[slot];
-            let size = u32::from(bits.symbol(&self.dc[dc]));
-            if size != 0 {
-                last_dc[slot] = last_dc[slot].wrapping_add(extend(bits.take(size), size));
-            }
-            block[0] = last_dc[slot] as i16;
-            let table = &self.ac[ac];
-            let mut k = 1;
-            while k < 64 {
-                let symbol = bits.symbol(table);
-                let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
-                if size != 0 {
-                    k += run;
-                    block[usize::from(NATURAL[k])] = extend(bits.take(size), size) as i16;
-                } else if run == 15 {
-                    k += 15;
-                } else {
-                    break;
-                }
-                k += 1;
-            }
-        }
+    fn fast(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> bool {
+        let (mut bits, mut last_dc) = (FastBits::new(self.bits, source), self.last_dc);
+        let Ok(()) = self.blocks(&mut bits, &mut last_dc, mcu);
         if !bits.hit_marker {
             source.at = bits.at;
-            self.bits = bits.bits();
-            self.last_dc = last_dc;
+            (self.bits, self.last_dc) = (bits.bits(), last_dc);
         }
         !bits.hit_marker
     }
 
     #[inline(never)]
-    fn checked(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
-        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
-            let block = &mut blocks[index];
+    fn checked(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
+        let (start, mut bits, mut last_dc) = (source.at, self.bits, self.last_dc);
+        source.fixed = true;
+        let result = self.blocks(&mut bits.reader(source), &mut last_dc, mcu);
+        source.fixed = false;
+        match result {
+            Ok(()) => (self.bits, self.last_dc) = (bits, last_dc),
+            Err(_) => source.at = start,
+        }
+        result
+    }
+
+    /// Decodes the complete blocks of an MCU.
+    #[inline(always)]
+    fn blocks<R: ReadBits>(&self, bits: &mut R, last_dc: &mut [i32; 4], mcu: &mut Mcu<'_>) -> Result<(), R::Error> {
+        for (&slot, &index) in mcu.slots.iter().zip(&mcu.indices) {
+            let block = &mut mcu.blocks[index];
             let (dc, ac) = self.numbers[slot];
-            let size = u32::from(self.bits.symbol(source, &self.dc[dc])?);
-            if size != 0 {
-                let difference = extend(self.bits.take(source, size)?, size);
-                self.last_dc[slot] = self.last_dc[slot].wrapping_add(difference);
-            }
-            block[0] = self.last_dc[slot] as i16;
+            last_dc[slot] = last_dc[slot].wrapping_add(bits.difference(&self.dc[dc])?);
+            block[0] = last_dc[slot] as i16;
             let table = &self.ac[ac];
             let mut k = 1;
             while k < 64 {
-                let symbol = self.bits.symbol(source, table)?;
+                let symbol = bits.symbol(table)?;
                 let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
                 if size != 0 {
                     k += run;
-                    block[usize::from(NATURAL[k])] = extend(self.bits.take(source, size)?, size) as i16;
+                    block[usize::from(NATURAL[k])] = extend(bits.take(size)?, size) as i16;
                 } else if run == 15 {
                     k += 15;
                 } else {
@@ -221,31 +173,26 @@ impl HuffmanScan {
     }
 
     #[inline(always)]
-    fn dc_first(
-        &mut self,
-        source: &mut Source<'_>,
-        layout: &Layout,
-        blocks: &mut [Block],
-        indices: &[usize],
-    ) -> Result<(), ReadError> {
+    fn dc_first(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
         if self.bits.exhausted {
             return Ok(());
         }
-        for (&slot, &index) in layout.slot_of.iter().zip(indices) {
-            let size = u32::from(self.bits.symbol(source, &self.dc[self.numbers[slot].0])?);
-            let difference = if size == 0 { 0 } else { extend(self.bits.take(source, size)?, size) };
+        let mut bits = self.bits.reader(source);
+        for (&slot, &index) in mcu.slots.iter().zip(&mcu.indices) {
+            let difference = bits.difference(&self.dc[self.numbers[slot].0])?;
             let value = self.last_dc[slot].checked_add(difference).ok_or(JpegError::Segment("scan"))?;
             self.last_dc[slot] = value;
-            blocks[index][0] = (value << self.shift) as i16;
+            mcu.blocks[index][0] = (value << self.shift) as i16;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn dc_refine(&mut self, source: &mut Source<'_>, blocks: &mut [Block], indices: &[usize]) -> Result<(), ReadError> {
-        for &index in indices {
-            if self.bits.take(source, 1)? != 0 {
-                blocks[index][0] |= 1 << self.shift;
+    fn dc_refine(&mut self, source: &mut Source<'_>, mcu: &mut Mcu<'_>) -> Result<(), ReadError> {
+        let mut bits = self.bits.reader(source);
+        for &index in &mcu.indices[..mcu.slots.len()] {
+            if bits.take(1)? != 0 {
+                mcu.blocks[index][0] |= 1 << self.shift;
             }
         }
         Ok(())
@@ -261,20 +208,21 @@ impl HuffmanScan {
             return Ok(());
         }
         let table = &self.ac[self.numbers[0].1];
+        let mut bits = self.bits.reader(source);
         let mut k = self.first;
         while k <= self.last {
-            let symbol = self.bits.symbol(source, table)?;
+            let symbol = bits.symbol(table)?;
             let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
             if size != 0 {
                 k += run as usize;
-                let value = extend(self.bits.take(source, size)?, size);
+                let value = extend(bits.take(size)?, size);
                 block[usize::from(NATURAL[k])] = (value << self.shift) as i16;
             } else if run == 15 {
                 k += 15;
             } else {
                 self.end_of_band = (1 << run) - 1;
                 if run > 0 {
-                    self.end_of_band += self.bits.take(source, run)?;
+                    self.end_of_band += bits.take(run)?;
                 }
                 break;
             }
@@ -289,18 +237,19 @@ impl HuffmanScan {
             return Ok(());
         }
         let table = &self.ac[self.numbers[0].1];
+        let mut bits = self.bits.reader(source);
         let plus = 1i16 << self.shift;
         let mut k = self.first;
         while self.end_of_band == 0 && k <= self.last {
-            let symbol = self.bits.symbol(source, table)?;
+            let symbol = bits.symbol(table)?;
             let (mut run, size) = (u32::from(symbol >> 4), symbol & 15);
             let mut value = 0;
             if size != 0 {
-                value = if self.bits.take(source, 1)? != 0 { plus } else { -plus };
+                value = if bits.take(1)? != 0 { plus } else { -plus };
             } else if run != 15 {
                 self.end_of_band = 1 << run;
                 if run > 0 {
-                    self.end_of_band += self.bits.take(source, run)?;
+                    self.end_of_band += bits.take(run)?;
                 }
                 break;
             }
@@ -308,7 +257,7 @@ impl HuffmanScan {
             loop {
                 let coefficient = &mut block[usize::from(NATURAL[k])];
                 if *coefficient != 0 {
-                    refine(coefficient, plus, self.bits.take(source, 1)?);
+                    refine(coefficient, plus, bits.take(1)?);
                 } else if run == 0 {
                     break;
                 } else {
@@ -328,7 +277,7 @@ impl HuffmanScan {
             for &index in NATURAL.get(k..=self.last).unwrap_or_default() {
                 let coefficient = &mut block[usize::from(index)];
                 if *coefficient != 0 {
-                    refine(coefficient, plus, self.bits.take(source, 1)?);
+                    refine(coefficient, plus, bits.take(1)?);
                 }
             }
             self.end_of_band -= 1;

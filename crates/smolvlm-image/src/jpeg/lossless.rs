@@ -4,7 +4,7 @@ use super::color::Color;
 use super::decoder::{Decoder, MAX_SCANS};
 use super::error::{JpegError, ReadError};
 use super::frame::{Frame, Layout, ScanHeader};
-use super::huffman::{Bits, Table, extend};
+use super::huffman::{Bits, ReadBits, Table, extend};
 use super::output::Output;
 use super::restarts::Restarts;
 use super::segments::{Event, Tables};
@@ -83,11 +83,7 @@ fn read(
         for inner in 0..layout.rows(frame, scan, row) {
             let mut fresh = false;
             if restarts.due() {
-                differences.bits.clear();
-                restarts.pass(source)?;
-                if source.marker == 0 {
-                    differences.bits.exhausted = false;
-                }
+                differences.bits.restart(source, &mut restarts)?;
                 fresh = true;
             }
             // Without data, the differences are zero and prediction restarts.
@@ -148,14 +144,15 @@ impl Differences {
             }
             return Ok(());
         }
+        let mut bits = self.bits.reader(source);
         for column in 0..layout.columns {
             for ((rows, table), &(across, down)) in self.rows.iter_mut().zip(&self.tables).zip(&layout.units) {
                 for row in &mut rows[inner..inner + down] {
                     for difference in &mut row[column * across..(column + 1) * across] {
-                        *difference = match self.bits.symbol(source, table)? {
+                        *difference = match bits.symbol(table)? {
                             0 => 0,
                             MAX_CATEGORY => 1 << 15,
-                            size => extend(self.bits.take(source, size.into())?, size.into()),
+                            size => extend(bits.take(size.into())?, size.into()),
                         };
                     }
                 }
