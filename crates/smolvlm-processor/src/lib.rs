@@ -85,8 +85,8 @@ pub use smolvlm_config::{
 };
 pub use smolvlm_image::{Error as ImageError, ImageProcessor, Limits as ImageLimits, Rgb, Tiles};
 pub use smolvlm_video::{
-    Cancel, Error as VideoError, FrameStamp, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata, VideoNote,
-    VideoPlan, VideoProcessor, VideoTiles,
+    Cancel, Error as VideoError, FrameStamp, Isolation, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata,
+    VideoNote, VideoPlan, VideoProcessor, VideoTiles,
 };
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;

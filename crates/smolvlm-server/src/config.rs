@@ -180,6 +180,7 @@ impl ServerConfig {
             image.max_height = image.max_height.min(MAX_SIDE);
             image.max_bytes = image.max_bytes.min(MAX_IMAGE_BYTES);
         }
+        limits.video.isolation.get_or_insert_default();
         limits.max_video_bytes = limits.max_video_bytes.min(self.max_body_bytes as u64);
         limits.http_timeout = limits.http_timeout.min(DOWNLOAD_TIMEOUT);
         limits.http_redirects = limits.http_redirects.min(MAX_REDIRECTS);

@@ -36,6 +36,7 @@ mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod index;
+mod isolation;
 #[cfg(feature = "ffmpeg")]
 mod libraries;
 mod limits;
@@ -55,6 +56,7 @@ pub use cancel::Cancel;
 pub use error::Error;
 pub use folder::{FrameFolder, frame_files};
 pub use frames::{FrameImage, Frames};
+pub use isolation::Isolation;
 pub use limits::Limits;
 pub use note::VideoNote;
 pub use open::{VideoInput, open, open_with_programs};

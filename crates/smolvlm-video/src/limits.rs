@@ -1,6 +1,6 @@
 //! Limits of video size and decoding time.
 
-use crate::{Cancel, Error};
+use crate::{Cancel, Error, Isolation};
 use std::time::{Duration, Instant};
 
 /// Limits of video size and decoding time.
@@ -19,6 +19,8 @@ pub struct Limits {
     /// Number of threads that decode a video container. `None` (the default) for all threads of the CPU; limited to 8,
     /// since each thread keeps frames in memory.
     pub threads: Option<usize>,
+    /// Limits of child processes that decode containers, for files from strangers. None by default.
+    pub isolation: Option<Isolation>,
     /// A token that stops indexing and decoding from elsewhere with [`Error::Cancelled`].
     pub cancel: Option<Cancel>,
 }
@@ -43,6 +45,7 @@ impl Default for Limits {
             max_sampled_frames: 1024,
             deadline: Duration::from_secs(300),
             threads: None,
+            isolation: None,
             cancel: None,
         }
     }

@@ -22,7 +22,8 @@ pub enum VideoInput<'a> {
 /// Opens a video and reads its metadata. The contents of the file determine its format: an animation, a single image (a
 /// video of one frame) or a container.
 ///
-/// Containers are decoded by FFmpeg's libraries with the cargo feature `ffmpeg`, and otherwise by its programs.
+/// Containers are decoded by FFmpeg's libraries with the cargo feature `ffmpeg`, and otherwise by its programs. With
+/// [`Limits::isolation`], they are decoded by the programs in any case.
 ///
 /// # Errors
 ///
@@ -116,6 +117,9 @@ fn container_by_programs(bytes: Bytes, limits: &Limits) -> Result<Box<dyn FrameS
 
 #[cfg(feature = "ffmpeg")]
 fn container(bytes: Bytes, limits: &Limits) -> Result<Box<dyn FrameSource>, Error> {
+    if limits.isolation.is_some() {
+        return container_by_programs(bytes, limits);
+    }
     Ok(Box::new(Container::open(bytes, limits, crate::libraries::Libraries::open)?))
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use smolvlm_video::{Limits, VideoInput, open_with_programs};
+use smolvlm_video::{Isolation, Limits, VideoInput, open, open_with_programs};
 use support::{clip, has_programs, openers};
 
 /// The pixels of the frames.
@@ -107,4 +107,35 @@ fn an_error_of_the_sink_ends_the_program() {
     let error = video.read(&[0, 1, 2], &mut |_, _| Err(smolvlm_video::Error::Empty)).unwrap_err();
     assert!(matches!(error, smolvlm_video::Error::Empty));
     assert!(video.read(&[0], &mut |_, _| Ok(())).is_ok());
+}
+
+/// Containers with common codecs are decoded as without limits.
+#[test]
+fn isolated_programs_decode_the_same_frames() {
+    if !has_programs() {
+        return;
+    }
+    let isolated = Limits { isolation: Some(Isolation::default()), ..Limits::default() };
+    for name in ["plain.mp4", "transport.ts", "hidden-frames.webm", "packed.avi", "ntsc.mkv"] {
+        let path = clip(name);
+        let read = |limits: &Limits, indices: &[usize]| {
+            let mut video = open_with_programs(VideoInput::Path(&path), limits).unwrap();
+            support::read(video.as_mut(), indices).unwrap()
+        };
+        assert_eq!(read(&isolated, &[0, 7, 39]), read(&Limits::default(), &[0, 7, 39]), "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn isolated_programs_are_limited() {
+    if !has_programs() {
+        return;
+    }
+    let little = Isolation { max_memory: 16 << 20, ..Isolation::default() };
+    let limits = Limits { isolation: Some(little), ..Limits::default() };
+    // Also where FFmpeg's libraries are linked.
+    let error = open(VideoInput::Path(&clip("plain.mp4")), &limits).map(drop).unwrap_err();
+    assert!(matches!(error, smolvlm_video::Error::File { .. }), "{error}");
+    assert!(open(VideoInput::Path(&clip("plain.mp4")), &Limits::default()).is_ok());
 }

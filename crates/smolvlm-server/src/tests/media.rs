@@ -122,6 +122,22 @@ async fn videos_are_lists_of_frames() {
     server.chat(with(question(frames), json!({"max_tokens": 1}))).await.ok();
 }
 
+/// With `--allow-videos`, files of videos are decoded, by limited processes.
+#[tokio::test]
+async fn videos_are_decoded_by_limited_processes_if_allowed() {
+    let config = ServerConfig { videos: true, ..ServerConfig::default() };
+    let model = load(&config);
+    assert!(model.processor().limits().video.isolation.is_some());
+    let server = TestServer::with(config, model);
+    let video = format!("data:video/mp4;base64,{}", base64(&corpus("clips/plain.mp4")));
+    let parts = json!([{"type": "video_url", "video_url": {"url": video}}, {"type": "text", "text": "What?"}]);
+    let answer = server.chat(with(question(parts), json!({"max_tokens": 1}))).await;
+    match std::process::Command::new("ffmpeg").arg("-version").output() {
+        Ok(_) => drop(answer.ok()),
+        Err(_) => assert!(answer.status.is_server_error() || answer.status.is_client_error()),
+    }
+}
+
 /// Fault 8: with a folder, only files inside of it are read.
 #[tokio::test]
 async fn files_are_read_from_the_allowed_folder_only() {

@@ -1,7 +1,7 @@
 //! A child process whose output is read within a deadline.
 
-use crate::Error;
 use crate::limits::Deadline;
+use crate::{Error, Isolation};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
@@ -39,6 +39,7 @@ impl ChildProcess {
         program: &'static str,
         command: &mut Command,
         chunks: Chunks,
+        isolation: Option<&Isolation>,
         deadline: &Deadline,
         keep: fn(&str) -> bool,
     ) -> Result<Self, Error> {
@@ -49,6 +50,12 @@ impl ChildProcess {
             ErrorKind::NotFound => Error::NeedsFfmpeg { program },
             _ => Error::Decode { message: format!("{program} cannot be started: {error}") },
         })?;
+        if let Some(Err(error)) = isolation.map(|isolation| isolation.confine(&child)) {
+            // Fails only if the process has exited.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Error::Decode { message: format!("{program} cannot be limited: {error}") });
+        }
         // At most one chunk is in the channel, and each thread holds one.
         let (output_sender, output) = sync_channel(1);
         let (log_sender, log_lines) = channel();

@@ -6,7 +6,7 @@ mod probe;
 use crate::container::{Bytes, Decoder, Stream};
 use crate::index::{Index, Packet};
 use crate::limits::Deadline;
-use crate::{Error, FrameSink, Limits};
+use crate::{Error, FrameSink, Isolation, Limits};
 use child::{ChildProcess, Chunks};
 use probe::{Entries, PACKET_ENTRIES, Probe, STREAM_ENTRIES};
 use smolvlm_image::Rgb;
@@ -40,6 +40,7 @@ pub(crate) struct Programs {
     _file: Option<tempfile::NamedTempFile>,
     probe: Probe,
     threads: String,
+    isolation: Option<Isolation>,
 }
 
 impl Programs {
@@ -54,11 +55,12 @@ impl Programs {
             }
         };
         let threads = limits.decoder_threads().to_string();
-        let mut command = ffprobe(&url, &threads);
+        let isolation = limits.isolation.clone();
+        let mut command = ffprobe(&url, &threads, isolation.as_ref());
         command.args(["-show_entries", STREAM_ENTRIES, "-of", "flat"]);
         let mut entries = Entries::default();
         let mut has_entries = false;
-        let (succeeded, message) = each_line(&mut command, deadline, |line| {
+        let (succeeded, message) = each_line(&mut command, isolation.as_ref(), deadline, |line| {
             has_entries = true;
             entries.add(line);
             Ok(())
@@ -68,7 +70,7 @@ impl Programs {
             return Err(Error::Decode { message });
         }
         let probe = Probe::new(&entries, limits)?;
-        Ok(Self { url, _file: file, probe, threads })
+        Ok(Self { url, _file: file, probe, threads, isolation })
     }
 
     /// Decodes frames with one run of `ffmpeg` and passes each on with its position: its time if `by_time`, otherwise
@@ -85,6 +87,7 @@ impl Programs {
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-threads", &self.threads]);
         command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-noautorotate", "-copyts"]);
+        command.args(self.isolation.as_ref().map(|_| Isolation::arguments()).into_iter().flatten());
         if let Some(time) = seek {
             let (sign, time) = (if time < 0 { "-" } else { "" }, time.unsigned_abs());
             let seconds = format!("{sign}{}.{:06}", time / 1_000_000, time % 1_000_000);
@@ -107,9 +110,14 @@ impl Programs {
         command.args(["-map", &format!("0:{index}"), "-vf", &filter, "-frames:v", &targets.len().to_string()]);
         command.args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", format, "pipe:1"]);
         let size = width as usize * height as usize * 3;
-        let mut process = ChildProcess::start("ffmpeg", &mut command, Chunks::Buffers(size), deadline, |line| {
-            shown_time(line).is_some()
-        })?;
+        let mut process = ChildProcess::start(
+            "ffmpeg",
+            &mut command,
+            Chunks::Buffers(size),
+            self.isolation.as_ref(),
+            deadline,
+            |line| shown_time(line).is_some(),
+        )?;
         let mut counted = targets.iter();
         let mut is_empty = true;
         while let Some(pixels) = process.next()? {
@@ -155,10 +163,12 @@ impl Decoder for Programs {
     }
 
     fn packets(&mut self, deadline: &Deadline, each: &mut dyn FnMut(Packet) -> Result<(), Error>) -> Result<(), Error> {
-        let mut command = ffprobe(&self.url, &self.threads);
+        let mut command = ffprobe(&self.url, &self.threads, self.isolation.as_ref());
         command.args(["-select_streams", &self.probe.stream.index.to_string()]);
         command.args(["-show_entries", PACKET_ENTRIES, "-of", "compact=p=0"]);
-        each_line(&mut command, deadline, |line| probe::packet(line).map_or(Ok(()), &mut *each))?;
+        each_line(&mut command, self.isolation.as_ref(), deadline, |line| {
+            probe::packet(line).map_or(Ok(()), &mut *each)
+        })?;
         Ok(())
     }
 
@@ -168,7 +178,7 @@ impl Decoder for Programs {
         deadline: &Deadline,
         each: &mut dyn FnMut(Option<i64>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut command = ffprobe(&self.url, &self.threads);
+        let mut command = ffprobe(&self.url, &self.threads, self.isolation.as_ref());
         command.args(["-select_streams", &self.probe.stream.index.to_string()]);
         let time = from.and_then(|(key, _)| self.probe.stream.time_base.microseconds(key));
         if let Some(time) = time.map(|time| time.saturating_sub(SEEK_MARGIN)).filter(|&time| time > 0) {
@@ -177,9 +187,11 @@ impl Decoder for Programs {
         // With frame threading, ffprobe loses the frames after a damaged packet at the end.
         command.args(["-thread_type", "slice"]);
         command.args(["-show_entries", "frame=best_effort_timestamp", "-of", "default=nw=1"]);
-        each_line(&mut command, deadline, |line| match line.strip_prefix("best_effort_timestamp=") {
-            Some(time) => each(time.parse().ok()),
-            None => Ok(()),
+        each_line(&mut command, self.isolation.as_ref(), deadline, |line| {
+            match line.strip_prefix("best_effort_timestamp=") {
+                Some(time) => each(time.parse().ok()),
+                None => Ok(()),
+            }
         })?;
         Ok(())
     }
@@ -268,10 +280,11 @@ fn file_url(path: &Path) -> OsString {
 }
 
 /// The command `ffprobe` for a file, without the entries to print.
-fn ffprobe(url: &OsStr, threads: &str) -> Command {
+fn ffprobe(url: &OsStr, threads: &str, isolation: Option<&Isolation>) -> Command {
     let mut command = Command::new("ffprobe");
     command.args(["-hide_banner", "-loglevel", "level+error", "-threads", threads]);
     command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
+    command.args(isolation.map(|_| Isolation::arguments()).into_iter().flatten());
     command.arg("-i").arg(url);
     command
 }
@@ -279,10 +292,11 @@ fn ffprobe(url: &OsStr, threads: &str) -> Command {
 /// Runs `ffprobe` and passes on each line of its output. Returns whether it succeeded, and its error message.
 fn each_line(
     command: &mut Command,
+    isolation: Option<&Isolation>,
     deadline: &Deadline,
     mut each: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(bool, String), Error> {
-    let mut process = ChildProcess::start("ffprobe", command, Chunks::Lines, deadline, |_| false)?;
+    let mut process = ChildProcess::start("ffprobe", command, Chunks::Lines, isolation, deadline, |_| false)?;
     while let Some(line) = process.next()? {
         each(&String::from_utf8_lossy(&line))?;
     }
