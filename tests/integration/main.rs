@@ -1,6 +1,7 @@
 //! The facade end to end. One target, because each target links the whole of Burn.
 
 mod adapters;
+mod async_stream;
 mod cancel;
 mod chat;
 mod concurrent;

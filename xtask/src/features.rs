@@ -12,11 +12,11 @@ const OTHER_BACKENDS: &[&str] =
 const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "server", "train"];
 
 /// Features that only the crate `smolvlm` has.
-const LIBRARY_ONLY: &[&str] = &["fusion", "persistence", "autotune"];
+const LIBRARY_ONLY: &[&str] = &["async", "fusion", "persistence", "autotune"];
 
 /// Type-checks each feature of the command, and with it of the crates below, without the others.
 pub fn run() -> Result<(), String> {
-    for feature in COMMAND.iter().chain(OTHER_BACKENDS) {
+    for feature in COMMAND.iter().chain(&["async"]).chain(OTHER_BACKENDS) {
         let package = if LIBRARY_ONLY.contains(feature) { "smolvlm" } else { "smolvlm-cli" };
         clippy_without_downloads(package, &format!("--no-default-features --features={feature}"))?;
     }

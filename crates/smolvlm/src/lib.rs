@@ -103,6 +103,8 @@ pub use prompt::Prompt;
 pub use smolvlm::SmolVlm;
 pub use smolvlm_kernels::PeakRates;
 pub use source::Source;
+#[cfg(feature = "async")]
+pub use stream::AsyncStream;
 pub use stream::{Event, Stream};
 #[cfg(feature = "flex")]
 pub use write_checkpoint::quantize;

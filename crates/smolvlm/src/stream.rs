@@ -2,6 +2,10 @@
 
 use crate::engine::{Answer, Ticket, Update};
 use crate::{Cancel, Error, Generation, TokenLogprobs};
+#[cfg(feature = "async")]
+use std::pin::Pin;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
 
 /// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,16 +48,29 @@ impl Stream {
         &mut self,
         finish: impl FnOnce(Answer) -> Option<Generation>,
     ) -> Option<Result<Event, Error>> {
-        let ticket = self.ticket.take()?;
-        let event = match ticket.next() {
-            Update::Token(id, logprobs) => Event::Token { id, logprobs },
-            Update::Text(text) => Event::Text(text),
-            // The last events leave no ticket.
-            Update::Finished(answer) => return finish(*answer).map(|text| Ok(Event::Finished(text))),
-            Update::Failed(error) => return Some(Err(error)),
+        let update = self.ticket.as_ref()?.next();
+        self.event(update, finish)
+    }
+
+    fn event(
+        &mut self,
+        update: Update,
+        finish: impl FnOnce(Answer) -> Option<Generation>,
+    ) -> Option<Result<Event, Error>> {
+        let last = match update {
+            Update::Token(id, logprobs) => return Some(Ok(Event::Token { id, logprobs })),
+            Update::Text(text) => return Some(Ok(Event::Text(text))),
+            Update::Finished(answer) => finish(*answer).map(|text| Ok(Event::Finished(text))),
+            Update::Failed(error) => Some(Err(error)),
         };
-        self.ticket = Some(ticket);
-        Some(Ok(event))
+        self.ticket = None;
+        last
+    }
+
+    /// The events as a [`futures::Stream`](futures_core::Stream), for async code.
+    #[cfg(feature = "async")]
+    pub fn into_async(self) -> AsyncStream {
+        AsyncStream(self)
     }
 }
 
@@ -66,3 +83,33 @@ impl Iterator for Stream {
 }
 
 impl std::iter::FusedIterator for Stream {}
+
+/// The events of a running generation as a [`futures::Stream`](futures_core::Stream): between them, no thread waits.
+/// Dropping it stops the generation and frees its memory.
+#[cfg(feature = "async")]
+pub struct AsyncStream(Stream);
+
+#[cfg(feature = "async")]
+impl AsyncStream {
+    /// A token that stops this generation, see [`Stream::cancel_handle`].
+    pub fn cancel_handle(&self) -> Cancel {
+        self.0.cancel_handle()
+    }
+}
+
+#[cfg(feature = "async")]
+impl futures_core::Stream for AsyncStream {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(ticket) = &self.0.ticket else { return Poll::Ready(None) };
+        ticket.poll(context).map(|update| self.0.event(update, |answer| answer.generations.into_iter().next()))
+    }
+}
+
+#[cfg(feature = "async")]
+impl futures_core::stream::FusedStream for AsyncStream {
+    fn is_terminated(&self) -> bool {
+        self.0.ticket.is_none()
+    }
+}

@@ -12,6 +12,7 @@ mod request;
 mod scoring;
 mod stats;
 mod ticket;
+mod updates;
 mod worker;
 
 pub(crate) use answer::{Answer, Texts};

@@ -2,10 +2,10 @@
 
 use super::Texts;
 use super::prompt::EncodedPrompt;
-use super::ticket::{Ticket, Update};
+use super::ticket::Ticket;
+use super::updates::{UpdateSender, updates};
 use crate::{Cancel, Error, FinishReason, SmolVlm};
 use smolvlm_model::Sequences;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 /// A prompt with the state and the limits of its answer.
@@ -24,7 +24,7 @@ pub(crate) struct Request {
     pub(super) cancel: Cancel,
     /// Set when the client no longer waits.
     pub(super) dropped: Cancel,
-    pub(super) updates: Sender<Update>,
+    pub(super) updates: UpdateSender,
 }
 
 impl Request {
@@ -69,7 +69,7 @@ impl SmolVlm {
         if self.loaded.threads.is_inside() {
             return Err(Error::InsideThreads);
         }
-        let (updates, receiver) = channel();
+        let (updates, receiver) = updates();
         let dropped = Cancel::new();
         let ticket = Ticket::new(receiver, dropped.clone(), self.clone());
         let request = Request {

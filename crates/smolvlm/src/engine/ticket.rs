@@ -1,9 +1,9 @@
 //! The client's side of a request.
 
 use super::Answer;
+use super::updates::UpdateReceiver;
 use crate::{Cancel, Error, SmolVlm};
 use smolvlm_generate::TokenLogprobs;
-use std::sync::mpsc::Receiver;
 
 /// An update of a running request.
 #[derive(Debug)]
@@ -20,20 +20,26 @@ pub(crate) enum Update {
 
 /// A request that was handed to the engine. Dropping it cancels the request.
 pub(crate) struct Ticket {
-    updates: Receiver<Update>,
+    updates: UpdateReceiver,
     dropped: Cancel,
     /// Keeps the engine alive.
     _model: SmolVlm,
 }
 
 impl Ticket {
-    pub(super) fn new(updates: Receiver<Update>, dropped: Cancel, model: SmolVlm) -> Self {
+    pub(super) fn new(updates: UpdateReceiver, dropped: Cancel, model: SmolVlm) -> Self {
         Self { updates, dropped, _model: model }
     }
 
     /// Waits for the next update.
     pub(crate) fn next(&self) -> Update {
-        self.updates.recv().unwrap_or(Update::Failed(Error::EngineStopped))
+        self.updates.next()
+    }
+
+    /// The next update, if there is one; otherwise the task is woken when there is.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll(&self, context: &std::task::Context<'_>) -> std::task::Poll<Update> {
+        self.updates.poll(context)
     }
 
     /// Waits for the end of the request.
