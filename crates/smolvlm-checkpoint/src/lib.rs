@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod digest;
 mod encoding;
 mod error;
 mod file;
