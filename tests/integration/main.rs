@@ -9,6 +9,7 @@ mod decide;
 mod demo;
 mod devices;
 mod examples;
+mod feature_cache;
 mod generation;
 mod processing;
 mod videos;

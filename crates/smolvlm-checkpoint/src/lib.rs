@@ -2,6 +2,7 @@
 
 mod adapter;
 mod cancellable;
+mod digest;
 mod encoding;
 mod error;
 mod file;

@@ -47,6 +47,11 @@ pub const EMBEDDINGS_PATH: &str = "text.embed_tokens.weight";
 /// Prefix of every name except the output projection's; some checkpoints omit it.
 pub(crate) const PREFIX: &str = "model.";
 
+/// Whether a stored tensor belongs to the vision encoder or the connector.
+pub(crate) fn is_vision_tensor(name: &str) -> bool {
+    name.starts_with("model.vision_model.") || name.starts_with("model.connector.")
+}
+
 /// Whether a stored tensor holds rotary frequencies, which older exports contain and the model does not use.
 pub(crate) fn is_rotary_buffer(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")

@@ -149,8 +149,8 @@ impl Network {
         }
     }
 
-    /// Type of the activations between layers.
-    fn activation_type(&self) -> DType {
+    /// Type of the activations between layers, and of image features.
+    pub fn activation_type(&self) -> DType {
         match self {
             #[cfg(feature = "flex")]
             Self::Packed(_) => DType::F32,

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     image_tokens: Counter,
     tiles_encoded: Counter,
     tiles_reused: Counter,
+    tiles_read: Counter,
     prefix_pages_hit: Counter,
     decode_steps: Counter,
     decode_tokens: Counter,
@@ -68,6 +69,7 @@ impl Metrics {
             image_tokens: count("smolvlm_image_tokens_total", "Tokens of images and frames in prompts."),
             tiles_encoded: count("smolvlm_tiles_encoded_total", "Tiles that the vision encoder has encoded."),
             tiles_reused: count("smolvlm_tiles_reused_total", "Tiles whose features were known."),
+            tiles_read: count("smolvlm_tiles_read_total", "Those read from the feature cache on disk."),
             prefix_pages_hit: count("smolvlm_prefix_pages_hit_total", "Pages of prompts that were known."),
             decode_steps: count("smolvlm_decode_steps_total", "Steps of the text model that generated tokens."),
             decode_tokens: count(
@@ -84,6 +86,7 @@ impl Metrics {
         if let Some(stats) = engine {
             self.tiles_encoded.absolute(stats.tiles_encoded);
             self.tiles_reused.absolute(stats.tiles_reused);
+            self.tiles_read.absolute(stats.tiles_read);
             self.prefix_pages_hit.absolute(stats.prefix_pages_hit);
             self.decode_steps.absolute(stats.decode_steps);
             self.decode_tokens.absolute(stats.decode_tokens);

@@ -199,6 +199,17 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// A folder that cannot be used as [`Options::feature_cache`](crate::Options::feature_cache).
+    #[error(
+        "cannot use {} as feature cache: {source}; give a folder that this user can create or write, or none",
+        folder.display()
+    )]
+    FeatureCache {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A prompt that leaves no room for an answer.
     #[error(
         "conversation {row}: the prompt has {prompt} tokens, the model's context length is {context}; use fewer or \

@@ -46,7 +46,7 @@ impl Error {
             Self::PromptTooLong { .. } | Self::TooManySequences { .. } => ErrorKind::Limit,
             Self::TooLarge { .. } | Self::Threads { .. } => ErrorKind::Device,
             Self::Panicked { .. } | Self::EngineStopped => ErrorKind::Internal,
-            Self::Read { .. } | Self::Write { .. } => ErrorKind::Io,
+            Self::Read { .. } | Self::Write { .. } | Self::FeatureCache { .. } => ErrorKind::Io,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Source { .. }
             | Self::Config(_)

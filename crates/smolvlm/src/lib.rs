@@ -86,6 +86,7 @@ pub use engine::EngineStats;
 pub use error::Error;
 pub use error_kind::ErrorKind;
 pub use estimate::{Estimator, MemoryEstimate, RequestEstimate};
+pub use features::FeatureCacheOptions;
 pub use forward::{Forward, ForwardRequest};
 pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};

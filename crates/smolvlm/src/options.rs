@@ -1,7 +1,7 @@
 //! Options of loading and running a model.
 
 use crate::device::Found;
-use crate::{Adapter, Cancel, Device, Error};
+use crate::{Adapter, Cancel, Device, Error, FeatureCacheOptions};
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{WeightFormat, dtype};
@@ -41,9 +41,11 @@ pub struct Options {
     /// text. Off by default, as in the reference, which treats them like those of the template; a [`Chat`](crate::Chat)
     /// always treats them as plain text.
     pub sanitize_control_tokens: bool,
-    /// Size of the LRU cache of tile features in bytes, so that the same image is encoded once; 0 disables it. 64 MiB
-    /// by default: a tile of the 256M model takes 144 KiB in f32.
+    /// Size of the LRU cache of tile features in memory in bytes, so that the same image is encoded once; 0 disables
+    /// it. 64 MiB by default: a tile of the 256M model takes 144 KiB in f32.
     pub feature_cache_bytes: usize,
+    /// A cache of tile features on disk in addition, which outlives the process; none by default.
+    pub feature_cache: Option<FeatureCacheOptions>,
     /// Memory for keys and values of finished requests in bytes, so that a later prompt with the same start costs only
     /// its own tokens; 0 disables their reuse. 256 MiB by default: a token of the 256M model takes 22.5 KiB in bf16. On
     /// GPUs, at most those of the last two requests are kept.
@@ -84,6 +86,7 @@ impl Default for Options {
             truncation: Truncation::default(),
             sanitize_control_tokens: false,
             feature_cache_bytes: 64 << 20,
+            feature_cache: None,
             prefix_cache_bytes: 256 << 20,
             media_policy: MediaPolicy::default(),
             limits: ProcessorLimits::default(),

@@ -2,7 +2,7 @@
 
 use crate::device::{DeviceChoice, guarded, peak_rates};
 use crate::engine::Engine;
-use crate::features::FeatureCache;
+use crate::features::{CacheFolder, FeatureCache, fingerprint};
 use crate::forward::{Forward, ForwardRequest};
 use crate::options::resolve_format;
 use crate::submit;
@@ -79,9 +79,10 @@ impl SmolVlm {
         options: Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self, Error> {
-        // Unavailable devices and formats are errors before anything is downloaded.
+        // Unavailable devices, formats and folders are errors before anything is downloaded.
         let choice = DeviceChoice::new(options.device, options.dtype)?;
         let threads = Threads::new(options.threads)?;
+        let cache = options.feature_cache.as_ref().map(CacheFolder::open).transpose()?;
         let checkpoint = source.open(&options.cancel, progress)?.with_adapters(&options.adapters)?;
         let processor = checkpoint.processor(&options)?;
         let config = checkpoint.config()?;
@@ -105,6 +106,12 @@ impl SmolVlm {
         let kv_tokens = crate::admission::kv_tokens(&config, format, device.info.device);
         let token_bytes = estimate::cache_bytes(&config, format, 1).max(1);
         let kept_tokens = (options.prefix_cache_bytes as u64 / token_bytes) as usize;
+        let with_model = |cache: CacheFolder<'_>| {
+            let fingerprint = threads.compute(|| fingerprint(&checkpoint, &config, format, &device.info))?;
+            let shape = [config.image_seq_len(), config.text.hidden_size];
+            cache.with_model(fingerprint, shape, (device.handle.clone(), model.activation_type()))
+        };
+        let disk = cache.map(with_model).transpose()?;
         let loaded = Loaded {
             config,
             processor,
@@ -116,7 +123,7 @@ impl SmolVlm {
             format,
             report,
             folders: checkpoint.folders().into_iter().map(Path::to_owned).collect(),
-            features: FeatureCache::new(options.feature_cache_bytes),
+            features: FeatureCache::new(options.feature_cache_bytes, disk),
             kv_tokens,
             kept_tokens,
             truncation: options.truncation,

@@ -28,6 +28,11 @@ impl LoraDelta {
         Self { rank: layer.rank, up, down: layer.down.clone() }
     }
 
+    /// The two factors, including scale and adapter weight.
+    pub(crate) fn factors(&self) -> [&[f32]; 2] {
+        [&self.up, &self.down]
+    }
+
     /// Adds a row of the update to `out`.
     pub(crate) fn add_row(&self, row: usize, out: &mut [f32]) {
         let factors = self.up.get(row * self.rank..(row + 1) * self.rank).unwrap_or_default();

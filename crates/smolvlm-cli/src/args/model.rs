@@ -1,8 +1,13 @@
 //! Arguments that select a model and its options.
 
+use crate::say;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use smolvlm::{Adapter, Device, Dtype, Options, Preset, ProcessorLimits, ResizePolicy, Truncation, VideoPromptStyle};
+use smolvlm::{
+    Adapter, Device, Dtype, FeatureCacheOptions, Options, Preset, ProcessorLimits, ResizePolicy, Truncation,
+    VideoPromptStyle,
+};
+use std::path::PathBuf;
 
 /// The default checkpoint, the smallest released one.
 const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
@@ -57,6 +62,14 @@ pub struct Model {
     /// Maximum width and height of an image or frame [default: 1048576]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_image_side: Option<u32>,
+    /// Folder to cache features of images and frames in: those that were asked about before, also by other processes,
+    /// are not encoded again. The files reveal what the images show
+    #[arg(long, value_name = "DIR")]
+    pub feature_cache: Option<PathBuf>,
+    /// Maximum size of the feature cache in MiB; the least recently used features are deleted
+    #[arg(long, value_name = "N", default_value_t = 1024, requires = "feature_cache")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub feature_cache_size: u32,
     /// Drop the oldest turns of a conversation that is too long for the model, instead of rejecting it. `process` and
     /// `estimate` always use the full conversation
     #[arg(long)]
@@ -95,8 +108,14 @@ impl Model {
             sanitize_control_tokens: self.sanitize_control_tokens,
             truncation: if self.truncate { Truncation::DropOldest } else { Truncation::Refuse },
             limits: self.limits(),
+            feature_cache: self.feature_cache(),
             ..Options::default()
         }
+    }
+
+    fn feature_cache(&self) -> Option<FeatureCacheOptions> {
+        let cache = FeatureCacheOptions::new(self.feature_cache.as_ref()?);
+        Some(cache.max_bytes(u64::from(self.feature_cache_size) << 20).on_warning(|text| say::note(text)))
     }
 
     /// The size limits of images and videos.

@@ -37,9 +37,14 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     let threads = args.model.threads.map(usize::from);
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     let runs = args.runs.map_or(if args.quick { 1 } else { RUNS }, usize::from);
-    // Without feature cache, so that each run encodes the image.
-    let options =
-        Options { threads: Some(threads), feature_cache_bytes: 0, prefix_cache_bytes: 0, ..args.model.options() };
+    // Without caches, so that each run encodes the image.
+    let options = Options {
+        threads: Some(threads),
+        feature_cache_bytes: 0,
+        feature_cache: None,
+        prefix_cache_bytes: 0,
+        ..args.model.options()
+    };
 
     // Download before measuring the load time.
     args.model.open()?;

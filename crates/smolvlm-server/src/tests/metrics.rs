@@ -3,6 +3,8 @@
 use super::support::{TestServer, load, question, shapes, with};
 use crate::config::ServerConfig;
 use serde_json::json;
+use smolvlm::{Device, FeatureCacheOptions, Options, SmolVlm, Source};
+use std::time::Duration;
 
 fn value(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -23,6 +25,7 @@ async fn the_work_of_the_model_is_counted() {
     let tiles = tiles["tiles"].as_f64().unwrap();
     let metrics = server.get("/metrics").await.text;
     assert_eq!(value(&metrics, "smolvlm_tiles_encoded_total"), 0.0);
+    assert_eq!(value(&metrics, "smolvlm_tiles_read_total"), 0.0);
     assert_eq!(value(&metrics, "smolvlm_kv_pages"), 0.0);
     server.chat(with(question(content.clone()), json!({"max_tokens": 5}))).await.ok();
     let metrics = server.get("/metrics").await.text;
@@ -45,6 +48,28 @@ async fn the_work_of_the_model_is_counted() {
     assert_eq!(value(&metrics, "smolvlm_prefix_pages_hit_total"), cached / 32.0);
     assert_eq!(value(&metrics, "smolvlm_decode_steps_total"), 8.0);
     assert_eq!(model.engine_stats().decode_tokens, 8);
+}
+
+#[tokio::test]
+async fn tiles_from_the_feature_cache_on_disk_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = || {
+        let cache = FeatureCacheOptions::new(folder.path());
+        let options = Options { device: Device::Flex, feature_cache: Some(cache), ..Options::default() };
+        SmolVlm::load(Source::Demo, ServerConfig::default().model_options(options)).unwrap()
+    };
+    let content = json!([{"type": "image_url", "image_url": {"url": shapes()}}, {"type": "text", "text": "What?"}]);
+    let first = TestServer::with(ServerConfig::default(), load());
+    first.chat(with(question(content.clone()), json!({"max_tokens": 1}))).await.ok();
+    let encoded = value(&first.get("/metrics").await.text, "smolvlm_tiles_encoded_total");
+    while (std::fs::read_dir(folder.path()).unwrap().count() as f64) < encoded {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = TestServer::with(ServerConfig::default(), load());
+    second.chat(with(question(content), json!({"max_tokens": 1}))).await.ok();
+    let figures = second.get("/metrics").await.text;
+    assert_eq!(value(&figures, "smolvlm_tiles_encoded_total"), 0.0);
+    assert_eq!(value(&figures, "smolvlm_tiles_read_total"), encoded);
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub(crate) struct EncodedPrompt {
     pub(super) media: Vec<PromptMedia>,
     /// Edge of a tile in pixels.
     pub(super) edge: usize,
+    /// Number of tiles whose features were read from the disk.
+    pub(super) tiles_read: u64,
 }
 
 /// An image or video of a prompt.
@@ -26,8 +28,8 @@ pub(super) struct PromptMedia {
 }
 
 impl EncodedPrompt {
-    /// A prompt with these tokens and media. `known` has the features of its
-    /// [`Media::Precomputed`], in order.
+    /// A prompt with these tokens and media. `known` has the features of its [`Media::Precomputed`], in order. Features
+    /// of other tiles are taken from the cache: reading files here does not delay other requests.
     pub(crate) fn new(
         loaded: &Loaded,
         ids: Vec<u32>,
@@ -40,15 +42,21 @@ impl EncodedPrompt {
             let id = ids[position];
             return Err(smolvlm_model::Error::TokenOutOfRange { id, row: 0, position, vocab_size }.into());
         }
+        let mut tiles_read = 0;
+        let mut cached =
+            |key: &Key| loaded.features.get(key).or_else(|| loaded.features.read(key).inspect(|_| tiles_read += 1));
         let media = media.into_iter().map(|media| match tile_keys(loaded, &media, edge) {
-            Some(keys) => Ok(PromptMedia { media: Some(media), features: vec![None; keys.len()], keys }),
+            Some(keys) => {
+                Ok(PromptMedia { media: Some(media), features: keys.iter().map(&mut cached).collect(), keys })
+            }
             None => {
                 let MediaFeatures { keys, features } = known.next().ok_or_else(missing_features)?;
                 let features = features.chunk(keys.len(), 0).into_iter().map(Some).collect();
                 Ok(PromptMedia { media: None, keys, features })
             }
         });
-        Ok(Self { ids, media: media.collect::<Result<_, Error>>()?, edge })
+        let media = media.collect::<Result<_, Error>>()?;
+        Ok(Self { ids, media, edge, tiles_read })
     }
 
     /// The identity of each token's input, for matching of prefixes.
@@ -79,6 +87,15 @@ impl EncodedPrompt {
             })
         });
         tiles.skip(start).filter(|(missing, _, _)| *missing).map(|(_, key, pixels)| (key, pixels))
+    }
+
+    /// The number of tiles from number `start` on whose features were in the cache.
+    pub(super) fn cached_tiles(&self, start: usize) -> usize {
+        let tiles = self.media.iter().flat_map(|media| {
+            let is_new = media.media.is_some();
+            media.features.iter().map(move |features| is_new && features.is_some())
+        });
+        tiles.skip(start).filter(|is_cached| *is_cached).count()
     }
 
     /// Stores the features of all tiles with this hash; returns their number.

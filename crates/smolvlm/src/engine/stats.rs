@@ -10,6 +10,8 @@ pub struct EngineStats {
     pub tiles_encoded: u64,
     /// Tiles whose features, or keys and values, were known from earlier or concurrent requests.
     pub tiles_reused: u64,
+    /// Those among them whose features were read from [`Options::feature_cache`](crate::Options::feature_cache).
+    pub tiles_read: u64,
     /// Pages of prompts whose keys and values were known from earlier requests.
     pub prefix_pages_hit: u64,
     /// Pages of keys and values in use now, including those that are kept for later requests.

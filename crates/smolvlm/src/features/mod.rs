@@ -1,12 +1,25 @@
 //! Image features, with a cache so that each tile is encoded once.
 
+mod disk;
+mod fingerprint;
+mod folder;
+mod memory;
+mod options;
+mod record;
+mod writer;
+
+pub(crate) use disk::CacheFolder;
+pub(crate) use fingerprint::fingerprint;
+pub use options::FeatureCacheOptions;
+
 use crate::smolvlm::Loaded;
 use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
+use disk::DiskCache;
+use memory::MemoryCache;
 use sha2::{Digest, Sha256};
 use smolvlm_processor::{Batch, Media};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// SHA-256 of a tile's pixels.
 pub(crate) type Key = [u8; 32];
@@ -20,59 +33,38 @@ pub(crate) struct MediaFeatures {
     pub(crate) features: Tensor<2>,
 }
 
-/// LRU cache of tile features, keyed by the hash of the tile's pixels: an image that is asked about again and identical
-/// video frames are encoded once.
+/// Cache of tile features, `[tokens per tile, hidden]` each, keyed by the hash of the tile's pixels: an image that is
+/// asked about again and identical video frames are encoded once. Tiles are encoded independently of each other, so
+/// equal pixels have equal features.
 #[derive(Debug)]
 pub(crate) struct FeatureCache {
-    max_bytes: usize,
-    tiles: Mutex<Tiles>,
-}
-
-#[derive(Debug, Default)]
-struct Tiles {
-    entries: HashMap<Key, Entry>,
-    bytes: usize,
-    /// Number of accesses so far, from which the least recently used entry is found.
-    clock: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    features: Tensor<2>,
-    bytes: usize,
-    used: u64,
+    memory: MemoryCache,
+    disk: Option<DiskCache>,
 }
 
 impl FeatureCache {
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, tiles: Mutex::default() }
+    pub(crate) fn new(memory_bytes: usize, disk: Option<DiskCache>) -> Self {
+        Self { memory: MemoryCache::new(memory_bytes), disk }
     }
 
+    /// The features of a tile, if they are in memory.
     pub(crate) fn get(&self, key: &Key) -> Option<Tensor<2>> {
-        // A poisoned lock is safe to use: no entry is ever partially written.
-        let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
-        tiles.clock += 1;
-        let used = tiles.clock;
-        let entry = tiles.entries.get_mut(key)?;
-        entry.used = used;
-        Some(entry.features.clone())
+        self.memory.get(key)
     }
 
+    /// The features of a tile, if they are on disk.
+    pub(crate) fn read(&self, key: &Key) -> Option<Tensor<2>> {
+        let features = self.disk.as_ref()?.read(key)?;
+        self.memory.insert(*key, features.clone());
+        Some(features)
+    }
+
+    /// Stores the features of a tile that was encoded.
     pub(crate) fn insert(&self, key: Key, features: Tensor<2>) {
-        let bytes = features.shape().num_elements() * features.dtype().size();
-        if bytes > self.max_bytes {
-            return;
+        if let Some(disk) = &self.disk {
+            disk.write(key, &features);
         }
-        let mut tiles = self.tiles.lock().unwrap_or_else(PoisonError::into_inner);
-        tiles.clock += 1;
-        let entry = Entry { features, bytes, used: tiles.clock };
-        let replaced = tiles.entries.insert(key, entry).map_or(0, |old| old.bytes);
-        tiles.bytes = tiles.bytes + bytes - replaced;
-        while tiles.bytes > self.max_bytes {
-            let oldest = tiles.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(&key, _)| key);
-            let Some(removed) = oldest.and_then(|key| tiles.entries.remove(&key)) else { break };
-            tiles.bytes -= removed.bytes;
-        }
+        self.memory.insert(key, features);
     }
 }
 
@@ -90,7 +82,7 @@ impl SmolVlm {
                 if encoded.contains_key(key) || fresh.iter().any(|(other, _)| other == key) {
                     continue;
                 }
-                match loaded.features.get(key) {
+                match loaded.features.get(key).or_else(|| loaded.features.read(key)) {
                     Some(features) => drop(encoded.insert(*key, features)),
                     None => fresh.push((*key, pixels)),
                 }
@@ -138,36 +130,4 @@ pub(crate) fn missing_features() -> Error {
         what: "features",
         message: "the features of a previously processed image or video are missing".to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FeatureCache;
-    use burn::tensor::{Device, Tensor};
-
-    #[test]
-    fn least_recently_used_entry_is_evicted() {
-        let features = |value: f32| Tensor::<2>::full([2, 8], value, &Device::flex());
-        // Room for three entries of 64 bytes.
-        let cache = FeatureCache::new(200);
-        for key in 0..3 {
-            cache.insert([key; 32], features(f32::from(key)));
-        }
-        assert!(cache.get(&[0; 32]).is_some());
-        cache.insert([3; 32], features(3.0));
-        let kept: Vec<bool> = (0..4).map(|key| cache.get(&[key; 32]).is_some()).collect();
-        assert_eq!(kept, [true, false, true, true]);
-        // Inserting the same key again does not grow the cache.
-        cache.insert([3; 32], features(4.0));
-        assert!(cache.get(&[0; 32]).is_some() && cache.get(&[2; 32]).is_some());
-        let value = cache.get(&[3; 32]).unwrap().max().into_scalar::<f32>();
-        assert_eq!(value, 4.0);
-    }
-
-    #[test]
-    fn features_larger_than_the_cache_are_not_stored() {
-        let cache = FeatureCache::new(63);
-        cache.insert([1; 32], Tensor::zeros([2, 8], &Device::flex()));
-        assert!(cache.get(&[1; 32]).is_none());
-    }
 }
