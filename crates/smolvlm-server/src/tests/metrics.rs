@@ -67,9 +67,9 @@ async fn tiles_from_the_feature_cache_on_disk_are_counted() {
     }
     let second = TestServer::with(ServerConfig::default(), load());
     second.chat(with(question(content), json!({"max_tokens": 1}))).await.ok();
-    let figures = second.get("/metrics").await.text;
-    assert_eq!(value(&figures, "smolvlm_tiles_encoded_total"), 0.0);
-    assert_eq!(value(&figures, "smolvlm_tiles_read_total"), encoded);
+    let metrics = second.get("/metrics").await.text;
+    assert_eq!(value(&metrics, "smolvlm_tiles_encoded_total"), 0.0);
+    assert_eq!(value(&metrics, "smolvlm_tiles_read_total"), encoded);
 }
 
 #[tokio::test]
