@@ -129,3 +129,21 @@ impl Model {
         limits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Model;
+    use clap::{Args, Command, FromArgMatches};
+
+    #[test]
+    fn size_of_the_feature_cache_is_in_mib() {
+        let options = |args: &[&str]| {
+            let matches = Model::augment_args(Command::new("model")).try_get_matches_from(args).unwrap();
+            Model::from_arg_matches(&matches).unwrap().options()
+        };
+        let bytes = |args: &[&str]| options(args).feature_cache.map(|cache| cache.max_bytes);
+        assert_eq!(bytes(&["model"]), None);
+        assert_eq!(bytes(&["model", "--feature-cache", "dir"]), Some(1 << 30));
+        assert_eq!(bytes(&["model", "--feature-cache", "dir", "--feature-cache-size", "5"]), Some(5 << 20));
+    }
+}
