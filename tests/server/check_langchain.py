@@ -4,6 +4,7 @@ import asyncio
 
 import openai
 from common import message, raises
+from langchain_core.exceptions import ContextOverflowError
 from langchain_openai import ChatOpenAI
 
 
@@ -39,5 +40,7 @@ def check(url: str, key: str, image: bytes) -> None:
     ]:
         with raises(openai.BadRequestError, "support", f"(parameter: {param})"):
             chat.with_structured_output(schema, method=method).invoke(question)
+    with raises(ContextOverflowError):
+        chat.invoke("word " * 20_000)
     with raises(openai.AuthenticationError):
         ChatOpenAI(**settings, api_key=f"{key}1").invoke(question)

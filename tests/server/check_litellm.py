@@ -35,6 +35,8 @@ def check(url: str, key: str, image: bytes) -> None:
     for more in [{"temperature": -1}, {"response_format": {"type": "json_object"}}]:
         with raises(litellm.BadRequestError, next(iter(more))):
             litellm.completion(**(request | more))
+    with raises(litellm.ContextWindowExceededError):
+        litellm.completion(**(request | {"messages": [{"role": "user", "content": "word " * 20_000}]}))
     with raises(litellm.AuthenticationError):
         litellm.completion(**(request | {"api_key": f"{key}1"}))
 

@@ -1,8 +1,9 @@
-//! Media of strangers (faults 1, 3 to 6, 8 and 10).
+//! Media of strangers (faults 1, 3 to 10, 12 and 13).
 
 use super::support::png::{crc32, png};
 use super::support::{TestServer, base64, corpus, data_url, load, question, shapes, with};
 use crate::config::ServerConfig;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use smolvlm::{MediaPolicy, MediaScheme};
 
@@ -10,20 +11,22 @@ fn image(url: &str) -> Value {
     question(json!([{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]))
 }
 
-/// Fault 1: sizes whose axes are ambiguous. All sizes from 1x1 to 64x64 are counted, some of them answered.
+/// Fault 1: sizes whose axes are ambiguous. All sizes from 1x1 to 64x64 are answered, some of them in tiles.
 #[tokio::test]
 async fn small_images_of_any_shape_are_answered() {
-    let server = TestServer::demo();
-    let request = |width, height| with(image(&data_url(&png(width, height, 3))), json!({"max_tokens": 1}));
-    for (width, height) in (1..=64).flat_map(|width| (1..=64).map(move |height| (width, height))) {
-        let request = request(width, height).to_string();
-        let counts = server.post("/v1/chat/completions/input_tokens", request.clone()).await.ok();
+    let server = &TestServer::demo();
+    let sizes = (1..=64).flat_map(|width| (1..=64).map(move |height| (width, height)));
+    let answers = futures::stream::iter(sizes).for_each_concurrent(8, |(width, height)| async move {
         let is_border = [1, 2, 3, 4, 64].contains(&width) && [1, 2, 3, 4, 64].contains(&height);
-        if is_border || (width * 64 + height) % 97 == 0 {
-            let answer = server.post("/v1/chat/completions", request).await.ok();
-            assert_eq!(answer["usage"]["prompt_tokens"], counts["input_tokens"], "{width}x{height}");
-        }
-    }
+        let detail = if is_border || (width * 64 + height) % 97 == 0 { "high" } else { "low" };
+        let image_url = json!({"url": data_url(&png(width, height, 3)), "detail": detail});
+        let content = json!([{"type": "image_url", "image_url": image_url}, {"type": "text", "text": "What?"}]);
+        let request = with(question(content), json!({"max_tokens": 1})).to_string();
+        let counts = server.post("/v1/chat/completions/input_tokens", request.clone()).await.ok();
+        let answer = server.post("/v1/chat/completions", request).await.ok();
+        assert_eq!(answer["usage"]["prompt_tokens"], counts["input_tokens"], "{width}x{height}");
+    });
+    answers.await;
     server.chat(with(image(&shapes()), json!({"max_tokens": 1}))).await.ok();
 }
 
@@ -60,6 +63,47 @@ async fn nothing_is_fetched_or_read_by_default() {
                 assert!(!answer.text.contains(secret), "{url}: {}", answer.text);
             }
         }
+    }
+}
+
+/// Fault 7: text is text, also where another server looks for images in Markdown.
+#[tokio::test]
+async fn links_in_texts_are_not_followed() {
+    let site = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    site.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/a.png", site.local_addr().unwrap());
+    let mut policy = MediaPolicy::untrusted();
+    policy.schemes.push(MediaScheme::Http);
+    let config = ServerConfig { media: policy, ..ServerConfig::default() };
+    let model = load(&config);
+    let server = TestServer::with(config, model);
+    for text in [format!("![]({url})"), format!("<img src=\"{url}\">"), url.clone(), format!("[a]({url})")] {
+        for content in [json!(text), json!([{"type": "text", "text": text}])] {
+            let answer = server.chat(with(question(content), json!({"max_tokens": 1}))).await.ok();
+            assert_eq!(answer["usage"]["prompt_tokens_details"]["image_tokens"], 0, "{text}");
+        }
+    }
+    assert_eq!(site.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// Fault 13: tensors are no media.
+#[tokio::test]
+async fn tensors_are_rejected() {
+    let server = TestServer::demo();
+    // The start of a pickled tensor, and of a safetensors file.
+    for data in [&b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."[..], b"\x08\0\0\0\0\0\0\0{}      "] {
+        let data = base64(data);
+        for part in [
+            json!({"type": "image_embeds", "image_embeds": data}),
+            json!({"type": "audio_embeds", "audio_embeds": data}),
+            json!({"type": "image_url", "image_url": {"url": format!("data:application/octet-stream;base64,{data}")}}),
+            json!({"type": "image", "image": data}),
+        ] {
+            let error = server.chat(question(json!([part]))).await.error(400);
+            assert_eq!(error["param"], "messages[0].content[0]", "{error}");
+        }
+        let request = json!({"prompt_embeds": data, "max_tokens": 1});
+        assert_eq!(server.post("/v1/completions", request.to_string()).await.error(400)["param"], "prompt");
     }
 }
 
