@@ -206,6 +206,9 @@ fn video(mut object: Map<String, Value>, at: Position) -> Result<VideoSource, Er
     let missing = || at.error(Problem::MissingVideo);
     let (key, value) = only_source(&mut object, &VIDEO_KEYS, at)?.ok_or_else(missing)?;
     if let Value::Array(frames) = value {
+        if frames.is_empty() {
+            return Err(at.error(Problem::NotString { key, found: "an empty list" }));
+        }
         let images = frames.into_iter().map(|frame| image_source(key, frame, at));
         let list = FrameList::new(images.collect::<Result<Vec<_>, _>>()?);
         return Ok(FrameList { fps, ..list }.into());

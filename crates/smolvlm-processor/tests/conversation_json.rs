@@ -94,6 +94,7 @@ fn invalid_items_are_reported_with_their_index() {
         (r#"{"type": "video", "path": "a.mp4", "fps": 0}"#, Problem::InvalidFps),
         (r#"{"type": "video", "path": "a.mp4", "fps": "x"}"#, Problem::InvalidFps),
         (r#"{"type": "video", "video": ["a.png", 3]}"#, Problem::NotString { key: "video", found: "a number" }),
+        (r#"{"type": "video", "video": []}"#, Problem::NotString { key: "video", found: "an empty list" }),
         (r#"{"type": "video", "path": "a", "video": "b"}"#, Problem::SeveralSources { first: "video", second: "path" }),
         (r#"{"type": "text"}"#, Problem::MissingText),
         (r#"{"type": "text", "text": ["a"]}"#, Problem::NotString { key: "text", found: "a list" }),

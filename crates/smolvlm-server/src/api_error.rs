@@ -108,9 +108,10 @@ impl ApiError {
 
     /// The prompt is longer than the model's context.
     fn exceeds_context(prompt: usize, context: usize) -> Self {
+        // Clients recognize this error by its first words, where they do not read its code.
         let message = format!(
-            "the prompt has {prompt} tokens, and the model's context length is {context}; send fewer images or less \
-             text"
+            "the prompt is too long: it has {prompt} tokens, and the model's context length is {context}; send fewer \
+             images or less text"
         );
         let error = Self::new(StatusCode::BAD_REQUEST, "exceed_context_size_error", message);
         Self {

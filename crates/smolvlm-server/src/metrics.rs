@@ -122,6 +122,8 @@ impl Metrics {
         self.generation_tokens.increment(outcome.tokens as u64);
         self.image_tokens.increment(outcome.image_tokens as u64);
         self.labeled("smolvlm_request_success_total", "finished_reason", finish).increment(1);
+        // Until then, the histograms keep every value, and there may be nobody who reads the metrics.
+        self.handle.run_upkeep();
     }
 }
 

@@ -200,7 +200,7 @@ fn completion(own: Value) -> Value {
     let flag = json!({"type": ["boolean", "null"]});
     let shared = json!({
         "model": {},
-        "seed": {"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX},
+        "seed": {"type": ["integer", "null"], "minimum": i64::MIN, "maximum": u64::MAX},
         "stop": stop(),
         "logit_bias": {
             "type": ["object", "null"],

@@ -3,6 +3,7 @@
 use super::support::png::{crc32, png};
 use super::support::{TestServer, base64, corpus, data_url, load, question, shapes, with};
 use crate::config::ServerConfig;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use smolvlm::{MediaPolicy, MediaScheme};
 
@@ -10,20 +11,22 @@ fn image(url: &str) -> Value {
     question(json!([{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]))
 }
 
-/// Fault 1: sizes whose axes are ambiguous. All sizes from 1x1 to 64x64 are counted, some of them answered.
+/// Sizes whose axes are ambiguous. All sizes from 1x1 to 64x64 are answered, some of them in tiles.
 #[tokio::test]
 async fn small_images_of_any_shape_are_answered() {
-    let server = TestServer::demo();
-    let request = |width, height| with(image(&data_url(&png(width, height, 3))), json!({"max_tokens": 1}));
-    for (width, height) in (1..=64).flat_map(|width| (1..=64).map(move |height| (width, height))) {
-        let request = request(width, height).to_string();
-        let counts = server.post("/v1/chat/completions/input_tokens", request.clone()).await.ok();
+    let server = &TestServer::demo();
+    let sizes = (1..=64).flat_map(|width| (1..=64).map(move |height| (width, height)));
+    let answers = futures::stream::iter(sizes).for_each_concurrent(8, |(width, height)| async move {
         let is_border = [1, 2, 3, 4, 64].contains(&width) && [1, 2, 3, 4, 64].contains(&height);
-        if is_border || (width * 64 + height) % 97 == 0 {
-            let answer = server.post("/v1/chat/completions", request).await.ok();
-            assert_eq!(answer["usage"]["prompt_tokens"], counts["input_tokens"], "{width}x{height}");
-        }
-    }
+        let detail = if is_border || (width * 64 + height) % 97 == 0 { "high" } else { "low" };
+        let image_url = json!({"url": data_url(&png(width, height, 3)), "detail": detail});
+        let content = json!([{"type": "image_url", "image_url": image_url}, {"type": "text", "text": "What?"}]);
+        let request = with(question(content), json!({"max_tokens": 1})).to_string();
+        let counts = server.post("/v1/chat/completions/input_tokens", request.clone()).await.ok();
+        let answer = server.post("/v1/chat/completions", request).await.ok();
+        assert_eq!(answer["usage"]["prompt_tokens"], counts["input_tokens"], "{width}x{height}");
+    });
+    answers.await;
     server.chat(with(image(&shapes()), json!({"max_tokens": 1}))).await.ok();
 }
 
@@ -63,6 +66,47 @@ async fn nothing_is_fetched_or_read_by_default() {
     }
 }
 
+/// Text is text, also where another server looks for images in Markdown.
+#[tokio::test]
+async fn links_in_texts_are_not_followed() {
+    let site = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    site.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/a.png", site.local_addr().unwrap());
+    let mut policy = MediaPolicy::untrusted();
+    policy.schemes.push(MediaScheme::Http);
+    let config = ServerConfig { media: policy, ..ServerConfig::default() };
+    let model = load(&config);
+    let server = TestServer::with(config, model);
+    for text in [format!("![]({url})"), format!("<img src=\"{url}\">"), url.clone(), format!("[a]({url})")] {
+        for content in [json!(text), json!([{"type": "text", "text": text}])] {
+            let answer = server.chat(with(question(content), json!({"max_tokens": 1}))).await.ok();
+            assert_eq!(answer["usage"]["prompt_tokens_details"]["image_tokens"], 0, "{text}");
+        }
+    }
+    assert_eq!(site.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// Tensors are no media.
+#[tokio::test]
+async fn tensors_are_rejected() {
+    let server = TestServer::demo();
+    // The start of a pickled tensor, and of a safetensors file.
+    for data in [&b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."[..], b"\x08\0\0\0\0\0\0\0{}      "] {
+        let data = base64(data);
+        for part in [
+            json!({"type": "image_embeds", "image_embeds": data}),
+            json!({"type": "audio_embeds", "audio_embeds": data}),
+            json!({"type": "image_url", "image_url": {"url": format!("data:application/octet-stream;base64,{data}")}}),
+            json!({"type": "image", "image": data}),
+        ] {
+            let error = server.chat(question(json!([part]))).await.error(400);
+            assert_eq!(error["param"], "messages[0].content[0]", "{error}");
+        }
+        let request = json!({"prompt_embeds": data, "max_tokens": 1});
+        assert_eq!(server.post("/v1/completions", request.to_string()).await.error(400)["param"], "prompt");
+    }
+}
+
 #[tokio::test]
 async fn damaged_media_are_errors_of_the_request() {
     let server = TestServer::demo();
@@ -84,7 +128,7 @@ async fn damaged_media_are_errors_of_the_request() {
     server.chat(image(&shapes())).await.ok();
 }
 
-/// Fault 3: a small file that decodes to gigabytes is rejected by its header.
+/// A small file that decodes to gigabytes is rejected by its header.
 #[tokio::test]
 async fn bombs_are_rejected_by_their_headers() {
     let server = TestServer::demo();
@@ -96,7 +140,7 @@ async fn bombs_are_rejected_by_their_headers() {
     assert!(error["message"].as_str().unwrap().contains("268435456"), "{error}");
 }
 
-/// Fault 4: many frames are counted before anything is decoded.
+/// Many frames are counted before anything is decoded.
 #[tokio::test]
 async fn many_images_are_rejected_before_they_are_decoded() {
     let server = TestServer::demo();
@@ -138,7 +182,7 @@ async fn videos_are_decoded_by_limited_processes_if_allowed() {
     }
 }
 
-/// Fault 8: with a folder, only files inside of it are read.
+/// With a folder, only files inside of it are read.
 #[tokio::test]
 async fn files_are_read_from_the_allowed_folder_only() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,7 +220,7 @@ async fn files_are_read_from_the_allowed_folder_only() {
     }
 }
 
-/// Fault 12: control tokens in texts are text.
+/// Control tokens in texts are text.
 #[tokio::test]
 async fn control_tokens_in_texts_are_text() {
     let server = TestServer::demo();

@@ -1,6 +1,7 @@
 //! Tests through the router: with the demo model, or with a backend that misbehaves.
 
 mod admission;
+mod caches;
 mod chat;
 mod chat_stream;
 mod clients;
