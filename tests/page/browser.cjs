@@ -145,6 +145,28 @@ onPage("copies a request that a shell can send", async (page) => {
   assert.equal(answer.choices[0].message.content || "(no answer)", shown);
 });
 
+onPage("tells how to make the files that a copied request reads", async (page) => {
+  const icon = { name: "it's.ico", mimeType: "image/x-icon", buffer: readFileSync(SHAPES) };
+  await page.locator("#files").setInputFiles([icon]);
+  await choose(page, SHAPES, join(CORPUS, "clip.gif"));
+  await page.locator("#composer").getByRole("button", { name: "Draw an example" }).click();
+  await thumbnails(page).nth(3).waitFor();
+  await question(page).press("Enter");
+  await answered(page, 1);
+  await page.getByRole("button", { name: "Copy as curl" }).click();
+  await page.getByText("Copied").waitFor();
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  assert.deepEqual(command.split("\n").slice(0, 5), [
+    "# 'it'\\''s-converted.jpg' is 'it'\\''s.ico' as JPEG with at most 4096 pixels per edge:",
+    "#   magick 'it'\\''s.ico' -resize '4096x4096>' 'it'\\''s-converted.jpg'",
+    "# 'clip-01.jpg' to 'clip-06.jpg' are frames of 'clip.gif':",
+    "#   ffmpeg -i 'clip.gif' -vf fps=1,scale=512:512:force_original_aspect_ratio=decrease -frames:v 6 'clip-%02d.jpg'",
+    "# 'example.png' is only on the page: save the picture there under this name.",
+  ]);
+  const files = ["it'\\''s-converted.jpg", "shapes.png", "clip-01.jpg", "clip-06.jpg", "example.png"];
+  for (const file of files) assert.ok(command.includes(`$(base64 < '${file}' | tr -d '\\n')`), file);
+});
+
 onPage("shows what to copy, and says why there is no camera, without https", async (page) => {
   await page.evaluate(() => {
     for (const name of ["clipboard", "mediaDevices"]) Object.defineProperty(navigator, name, { value: undefined });

@@ -91,7 +91,7 @@ async function ask() {
   const request = { messages: [...here.messages, message] };
   const media = [...here.media, ...asked.media];
   const turn = addTurn($("#transcript"), asked.media, message.content.at(-1).text, (button) =>
-    copy(button, toCurl(request, namesOf(media))),
+    copy(button, toCurl(request, media)),
   );
   problem("");
   refresh();
@@ -125,10 +125,6 @@ function explain(error) {
   if (!(error instanceof ApiError)) throw error;
   const again = error.retryAfter === null ? "" : ` (in ${error.retryAfter} s)`;
   return error.message.charAt(0).toUpperCase() + error.message.slice(1) + again;
-}
-
-function namesOf(media) {
-  return new Map(media.flatMap((medium) => medium.parts).map((part) => [part.url, part.name]));
 }
 
 function isScrolledToEnd() {

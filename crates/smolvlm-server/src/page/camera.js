@@ -117,7 +117,7 @@ export class Camera {
   /** Asks about the frame of now. Frames of the time in between are never sent. */
   async #ask(signal) {
     if (this.#video.videoWidth === 0) return;
-    const medium = await load(await this.#frame());
+    const medium = await load(await this.#frame(), false);
     release(medium);
     const parts = [content(medium), { type: "text", text: this.#page.question([medium]) }];
     this.#answer.setAttribute("aria-busy", "true");

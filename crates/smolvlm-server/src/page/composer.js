@@ -39,7 +39,7 @@ export class Composer {
       onSend();
     });
     this.#files.addEventListener("change", () => {
-      this.add(this.#files.files);
+      this.add(this.#files.files, true);
       this.#files.value = "";
     });
     document.addEventListener("paste", (event) => {
@@ -85,7 +85,8 @@ export class Composer {
     return this.#loading > 0;
   }
 
-  async add(list) {
+  /** Adds files; `isSaved` tells whether they are on the user's disk. */
+  async add(list, isSaved = false) {
     // The list becomes empty when its event is over.
     const files = [...list];
     this.#onProblem("");
@@ -93,7 +94,7 @@ export class Composer {
     this.#onChange();
     for (const file of files) {
       try {
-        this.media.push(await load(file));
+        this.media.push(await load(file, isSaved));
         this.#changed();
       } catch (error) {
         this.#onProblem(error.message);
@@ -159,7 +160,7 @@ export class Composer {
       mark(false);
       if (event.dataTransfer.files.length === 0) return;
       event.preventDefault();
-      this.add(event.dataTransfer.files);
+      this.add(event.dataTransfer.files, true);
     });
   }
 }
