@@ -1,4 +1,4 @@
-// The server's page in Chromium.
+// The server's page in Chromium: questions in words. Runs the tests of decisions too.
 
 const assert = require("node:assert/strict");
 const { execFileSync } = require("node:child_process");
@@ -300,3 +300,5 @@ onPage(
   },
   { stored: null },
 );
+
+require("./decisions.cjs");

@@ -45,7 +45,7 @@ function onPage(name, body, { options = {}, address = url, stored = key } = {}) 
     });
     const requests = [];
     page.on("request", (request) => {
-      if (request.url().endsWith("/chat/completions")) requests.push(request.postDataJSON());
+      if (/\/(chat\/completions|decisions)$/.test(request.url())) requests.push(request.postDataJSON());
     });
     if (stored) await page.addInitScript((value) => sessionStorage.setItem("smolvlm-api-key", value), stored);
     await page.goto(typeof address === "function" ? await address() : address);
@@ -84,7 +84,7 @@ async function checkAccess(page) {
   assert.deepEqual(found, []);
 }
 
-/** A proxy that holds back everything after the first text of an answer. */
+/** A proxy that holds back everything after the first text of an answer, and decisions. */
 class SlowServer {
   /** Resolves when a client closes the connection of an answer. */
   closed = new Promise((resolve) => (this.resolve = resolve));
@@ -94,8 +94,10 @@ class SlowServer {
       const { method, headers } = request;
       const forwarded = http.request(url + request.url, { method, headers }, (answer) => {
         response.writeHead(answer.statusCode, answer.headers);
-        if (!request.url.endsWith("/chat/completions")) return answer.pipe(response);
+        const isDecision = request.url.endsWith("/decisions");
+        if (!isDecision && !request.url.endsWith("/chat/completions")) return answer.pipe(response);
         response.on("close", this.resolve);
+        if (isDecision) return response.flushHeaders();
         answer.on("data", (chunk) => {
           response.write(chunk);
           if (chunk.includes('"content":"')) answer.pause();

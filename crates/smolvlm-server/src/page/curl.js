@@ -27,7 +27,7 @@ export function toCurl(request, media) {
     const { prefix, name } = files[index];
     return `${prefix}$(base64 < ${quote(name)} | tr -d '\\n')`;
   });
-  const url = new URL("v1/chat/completions", location.href);
+  const url = new URL(request.questions ? "v1/decisions" : "v1/chat/completions", location.href);
   const key = hasKey() ? ' -H "Authorization: Bearer $SMOLVLM_API_KEY"' : "";
   const comments = media.flatMap(origin).map((line) => `# ${line}`);
   const command = `curl ${quote(url.href)} -H 'Content-Type: application/json'${key} -d @- <<${mark}`;
