@@ -1,81 +1,24 @@
-// The server's page in Chromium. Variables: PAGE_URL and PAGE_KEY are those of a server with the bundled model,
-// PAGE_SCREENSHOTS is a folder for pictures of the page.
+// The server's page in Chromium: questions in words. Runs the tests of decisions too.
 
 const assert = require("node:assert/strict");
 const { execFileSync } = require("node:child_process");
 const { readFileSync } = require("node:fs");
-const http = require("node:http");
 const { join } = require("node:path");
-const { after, before, test } = require("node:test");
-const { chromium } = require("playwright-core");
-
-const { PAGE_URL: url, PAGE_KEY: key, PAGE_SCREENSHOTS: screenshots } = process.env;
-const CORPUS = join(__dirname, "../corpus/world");
-const SHAPES = join(CORPUS, "shapes.png");
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-];
-
-let browser;
-before(async () => {
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: FLAGS });
-});
-after(() => browser.close());
-
-/** Runs a test on a new page that knows the key, and fails on violations of its policy and on exceptions. */
-function onPage(name, body, { options = {}, address = url, stored = key } = {}) {
-  test(name, { timeout: 120_000 }, async () => {
-    const context = await browser.newContext(options);
-    await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"]);
-    const page = await context.newPage();
-    const problems = [];
-    page.on("pageerror", (error) => problems.push(String(error)));
-    page.on("console", (message) => {
-      // The browser prints each response with an error status.
-      const isStatus = message.text().includes("Failed to load resource");
-      if (message.type() === "error" && !isStatus) problems.push(message.text());
-    });
-    const requests = [];
-    page.on("request", (request) => {
-      if (request.url().endsWith("/chat/completions")) requests.push(request.postDataJSON());
-    });
-    if (stored) await page.addInitScript((value) => sessionStorage.setItem("smolvlm-api-key", value), stored);
-    await page.goto(typeof address === "function" ? await address() : address);
-    if (stored) await page.locator("#model.ready").waitFor();
-    await body(page, requests);
-    assert.deepEqual(problems, []);
-    await context.close();
-  });
-}
-
-const question = (page) => page.getByRole("textbox", { name: "Question" });
-const send = (page) => page.getByRole("button", { name: "Send" });
-const thumbnails = (page) => page.locator("#pictures li");
-const lastAnswer = (page) => page.locator("#transcript article").last();
-
-/** Waits for the last answer to be complete and returns its text. */
-async function answered(page, count) {
-  await page.locator("#transcript article").nth(count - 1).getByText(/tokens in.* out/).waitFor();
-  return lastAnswer(page).locator(".text").textContent();
-}
-
-async function choose(page, ...files) {
-  await page.locator("#files").setInputFiles(files);
-  await thumbnails(page).nth(files.length - 1).waitFor();
-}
-
-async function screenshot(page, name) {
-  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`) });
-}
+const {
+  CORPUS,
+  SHAPES,
+  SlowServer,
+  answered,
+  checkAccess,
+  choose,
+  key,
+  lastAnswer,
+  onPage,
+  question,
+  screenshot,
+  send,
+  thumbnails,
+} = require("./support.cjs");
 
 /** Dispatches an event with a file as its data. */
 function transfer(page, type, path) {
@@ -110,7 +53,7 @@ for (const scheme of ["light", "dark"]) {
       assert.match(facts, /first word after .* · \d+ tokens\/s · \d+ tokens in.*, \d+ out/);
       assert.equal(await page.locator("#welcome").isVisible(), false);
 
-      await question(page).fill("What colour is the star?");
+      await question(page).fill("What color is the star?");
       await page.getByText(/^5 tiles · \d+ tokens · first word in [\d.]+ m?s/).waitFor();
       await question(page).press("Enter");
       assert.match(await answered(page, 2), /green/i);
@@ -119,6 +62,7 @@ for (const scheme of ["light", "dark"]) {
       assert.deepEqual(second[0], first[0]);
       assert.equal(await question(page).inputValue(), "");
       await screenshot(page, `answers-${scheme}`);
+      await checkAccess(page);
 
       await page.getByRole("button", { name: "New conversation" }).click();
       assert.equal(await page.locator("#transcript article").count(), 0);
@@ -201,6 +145,28 @@ onPage("copies a request that a shell can send", async (page) => {
   assert.equal(answer.choices[0].message.content || "(no answer)", shown);
 });
 
+onPage("tells how to make the files that a copied request reads", async (page) => {
+  const icon = { name: "it's.ico", mimeType: "image/x-icon", buffer: readFileSync(SHAPES) };
+  await page.locator("#files").setInputFiles([icon]);
+  await choose(page, SHAPES, join(CORPUS, "clip.gif"));
+  await page.locator("#composer").getByRole("button", { name: "Draw an example" }).click();
+  await thumbnails(page).nth(3).waitFor();
+  await question(page).press("Enter");
+  await answered(page, 1);
+  await page.getByRole("button", { name: "Copy as curl" }).click();
+  await page.getByText("Copied").waitFor();
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  assert.deepEqual(command.split("\n").slice(0, 5), [
+    "# 'it'\\''s-converted.jpg' is 'it'\\''s.ico' as JPEG with at most 4096 pixels per edge:",
+    "#   magick 'it'\\''s.ico' -resize '4096x4096>' 'it'\\''s-converted.jpg'",
+    "# 'clip-01.jpg' to 'clip-06.jpg' are frames of 'clip.gif':",
+    "#   ffmpeg -i 'clip.gif' -vf fps=1,scale=512:512:force_original_aspect_ratio=decrease -frames:v 6 'clip-%02d.jpg'",
+    "# 'example.png' is only on the page: save the picture there under this name.",
+  ]);
+  const files = ["it'\\''s-converted.jpg", "shapes.png", "clip-01.jpg", "clip-06.jpg", "example.png"];
+  for (const file of files) assert.ok(command.includes(`$(base64 < '${file}' | tr -d '\\n')`), file);
+});
+
 onPage("shows what to copy, and says why there is no camera, without https", async (page) => {
   await page.evaluate(() => {
     for (const name of ["clipboard", "mediaDevices"]) Object.defineProperty(navigator, name, { value: undefined });
@@ -236,30 +202,6 @@ for (const [status, message, headers, shown] of [
     await answered(page, 1);
     assert.equal(await page.locator("#error").textContent(), "");
   });
-}
-
-/** A proxy that holds back everything after the first text of an answer. */
-class SlowServer {
-  /** Resolves when a client closes the connection of an answer. */
-  closed = new Promise((resolve) => (this.resolve = resolve));
-
-  async start() {
-    this.server = http.createServer((request, response) => {
-      const { method, headers } = request;
-      const forwarded = http.request(url + request.url, { method, headers }, (answer) => {
-        response.writeHead(answer.statusCode, answer.headers);
-        if (!request.url.endsWith("/chat/completions")) return answer.pipe(response);
-        response.on("close", this.resolve);
-        answer.on("data", (chunk) => {
-          response.write(chunk);
-          if (chunk.includes('"content":"')) answer.pause();
-        });
-      });
-      request.pipe(forwarded);
-    });
-    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
-    return `http://127.0.0.1:${this.server.address().port}`;
-  }
 }
 
 const slow = new SlowServer();
@@ -358,3 +300,5 @@ onPage(
   },
   { stored: null },
 );
+
+require("./decisions.cjs");

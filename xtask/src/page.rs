@@ -9,8 +9,8 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 /// The API key that the page asks for.
 const KEY: &str = "secret";
 
-/// Installs the pinned driver of browsers (under `target/page`), builds the command, serves the bundled model with it,
-/// and uses its page. Screenshots are written to `target/page/screenshots`.
+/// Installs the pinned driver of browsers and axe (under `target/page`), builds the command, serves the bundled model
+/// with it, and uses its page. Screenshots are written to `target/page/screenshots`.
 pub fn run() -> Result<(), String> {
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
     if !Path::new(&chromium).exists() {

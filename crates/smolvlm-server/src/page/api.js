@@ -77,6 +77,23 @@ export function post(path, body, signal) {
   return request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
+/**
+ * The decisions on questions with known answers, and the duration of the request in seconds; null if aborted, which
+ * cancels the work on the server.
+ */
+export async function decide(body, signal) {
+  const start = performance.now();
+  try {
+    const response = await post("v1/decisions", body, signal);
+    const answer = await response.json();
+    return { ...answer, duration: (performance.now() - start) / 1000 };
+  } catch (error) {
+    if (signal.aborted) return null;
+    if (error instanceof ApiError) throw error;
+    throw new ApiError("The connection was lost", 0);
+  }
+}
+
 /** The data of server-sent events, each of which is one line. */
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

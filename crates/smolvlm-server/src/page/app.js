@@ -1,13 +1,14 @@
 // The page: connects the question box, the conversation, the camera and the server.
 
-import { ApiError, chat, get, onKeyNeeded } from "./api.js";
+import { ApiError, chat, decide, get, onKeyNeeded } from "./api.js";
 import { Camera } from "./camera.js";
 import { Composer } from "./composer.js";
 import { toCurl } from "./curl.js";
+import { DecisionView, decisionFacts, inWords } from "./decision.js";
 import { Estimate } from "./estimate.js";
 import { drawExample } from "./example.js";
 import { content, release } from "./media.js";
-import { addTurn } from "./turn.js";
+import { TextView, addTurn, facts } from "./turn.js";
 
 const $ = (selector) => document.querySelector(selector);
 
@@ -17,8 +18,11 @@ const POLL = 1000;
 /** Maximum number of prompt tokens. */
 let context = Infinity;
 let isReady = false;
-/** The conversation so far: messages, their media, and the number of tokens after the last answer. */
-let conversation = { messages: [], media: [], tokens: 0 };
+/**
+ * The conversation so far: messages; what the user's next message begins with, the pictures that decisions were about;
+ * the media of both; and the number of tokens that the server has read.
+ */
+let conversation = newConversation();
 /** Ends the answer that is running. */
 let running = null;
 
@@ -28,9 +32,10 @@ const estimate = new Estimate((text, isTooLong) => {
 });
 const composer = new Composer({ onChange: refresh, onProblem: problem, onSend: ask });
 const camera = new Camera({
-  question: (media) => composer.text || composer.usual(media),
+  ask: askLive,
   addFiles: (files) => composer.add(files),
   problem,
+  explain,
   changed: refresh,
 });
 
@@ -39,32 +44,55 @@ function problem(text) {
   $("#error").textContent = text;
 }
 
-/** The message that would be sent now, or null without a question. */
-function nextMessage({ text, media }) {
+function newConversation() {
+  return { messages: [], begun: [], media: [], tokens: 0 };
+}
+
+/** The request that continues a conversation, or null without a question. */
+function nextRequest({ messages, begun }, { text, media, questions }) {
+  const parts = [...begun, ...media.map(content)];
+  if (questions !== null) {
+    if (questions.every(({ question }) => question === "")) return null;
+    // The server requires a message, and its parts not to be empty.
+    return { messages: [...messages, { role: "user", content: parts.length > 0 ? parts : "" }], questions };
+  }
   const question = text || composer.usual(media);
   if (question === "") return null;
-  return { role: "user", content: [...media.map(content), { type: "text", text: question }] };
+  return { messages: [...messages, { role: "user", content: [...parts, { type: "text", text: question }] }] };
+}
+
+/** The conversation after the answer to a request. Decisions do not depend on each other, and are no part of it. */
+function continued({ messages, media, tokens }, { request, asked, answer }) {
+  const all = [...media, ...asked.media];
+  if (request.questions) {
+    const read = Math.max(tokens, answer.usage.prompt_tokens_details.image_tokens);
+    return { messages, begun: [...request.messages.at(-1).content], media: all, tokens: read };
+  }
+  const answered = [...request.messages, { role: "assistant", content: answer.text }];
+  return { messages: answered, begun: [], media: all, tokens: answer.usage?.total_tokens ?? 0 };
 }
 
 /** Brings everything that depends on the question up to date. */
 function refresh() {
-  const isEmpty = conversation.messages.length === 0 && running === null;
+  const isEmpty = !$("#transcript").hasChildNodes() && running === null;
   $("#welcome").hidden = !isEmpty || camera.isOpen;
   const hint = isEmpty ? "Ask about the picture" : "Ask another question";
   $("#question").placeholder = composer.usual() || hint;
   $("#new").disabled = isEmpty && composer.media.length === 0;
-  const message = nextMessage(composer);
-  $("#send").disabled = !isReady || composer.isLoading || (message === null && !camera.isOpen);
+  const request = nextRequest(conversation, composer);
+  // Sending takes a picture, about which there is a usual question.
+  const takesPicture = camera.isOpen && composer.questions === null;
+  $("#send").disabled = !isReady || composer.isLoading || (request === null && !takesPicture);
   $("#send").hidden = running !== null;
   $("#stop").hidden = running === null;
-  const isCounted = message !== null && isReady && running === null;
+  const isCounted = request !== null && isReady && running === null;
   // The picture of the camera is not there yet.
   if (!isCounted || (camera.isOpen && composer.media.length === 0)) {
     estimate.cancel();
     $("#estimate").textContent = "";
     return;
   }
-  estimate.update([...conversation.messages, message], conversation.tokens, context);
+  estimate.update(request, conversation.tokens, context);
 }
 
 async function ask() {
@@ -82,36 +110,40 @@ async function ask() {
     }
     camera.close();
   }
-  const message = nextMessage(composer);
-  if (message === null || abort.signal.aborted) {
+  const request = nextRequest(here, composer);
+  if (request === null || abort.signal.aborted) {
     running = null;
     return refresh();
   }
   const asked = composer.take();
-  const request = { messages: [...here.messages, message] };
-  const media = [...here.media, ...asked.media];
-  const turn = addTurn($("#transcript"), asked.media, message.content.at(-1).text, (button) =>
-    copy(button, toCurl(request, namesOf(media))),
+  const isDecision = request.questions !== undefined;
+  const view = isDecision ? new DecisionView(request.questions) : new TextView();
+  const text = isDecision ? "" : request.messages.at(-1).content.at(-1).text;
+  const turn = addTurn($("#transcript"), asked.media, text, view, (button) =>
+    copy(button, toCurl(request, [...here.media, ...asked.media])),
   );
+  const takeBack = () => {
+    turn.remove();
+    composer.putBack(asked);
+  };
   problem("");
   refresh();
   follow(true);
   try {
-    const answer = await chat(request, abort.signal, (text) => {
+    const answer = await send(request, abort.signal, (text) => {
       const isAtEnd = isScrolledToEnd();
-      turn.setText(text);
+      view.set(text);
       follow(isAtEnd);
     });
     if (here !== conversation) return asked.media.forEach(release);
+    if (answer === null) return takeBack();
     const isAtEnd = isScrolledToEnd();
     turn.finish(answer);
     follow(isAtEnd);
-    const messages = [...request.messages, { role: "assistant", content: answer.text }];
-    conversation = { messages, media, tokens: answer.usage?.total_tokens ?? 0 };
+    conversation = continued(here, { request, asked, answer });
   } catch (error) {
     if (here !== conversation) return asked.media.forEach(release);
-    turn.remove();
-    composer.putBack(asked);
+    takeBack();
     problem(explain(error));
   } finally {
     if (running === abort) running = null;
@@ -120,15 +152,29 @@ async function ask() {
   }
 }
 
-/** An error in words for the user. */
-function explain(error) {
-  if (!(error instanceof ApiError)) throw error;
-  const again = error.retryAfter === null ? "" : ` (in ${error.retryAfter} s)`;
-  return error.message.charAt(0).toUpperCase() + error.message.slice(1) + again;
+/** Sends a request, whose answer is null if it was aborted before there was any. */
+function send(request, signal, onText) {
+  return request.questions ? decide(request, signal) : chat(request, signal, onText);
 }
 
-function namesOf(media) {
-  return new Map(media.flatMap((medium) => medium.parts).map((part) => [part.url, part.name]));
+/** Asks about a picture of the camera, apart from the conversation. */
+async function askLive(medium, signal, onText) {
+  const { text, questions } = composer;
+  const request = nextRequest(newConversation(), { text, media: [medium], questions });
+  if (request === null || !$("#composer").checkValidity()) throw new ApiError("Fill out the questions first", 0);
+  const answer = await send(request, signal, onText);
+  if (answer === null || answer.finish === "stopped") return null;
+  if (request.questions) return { text: inWords(answer), facts: decisionFacts(answer) };
+  return { text: answer.text, facts: facts(answer) };
+}
+
+/** An error in words for the user, who counts questions from 1. */
+function explain(error) {
+  if (!(error instanceof ApiError)) throw error;
+  const numbered = (_, index, dot) => `question ${Number(index) + 1}${dot ? ": " : ""}`;
+  const message = error.message.replace(/^questions\[(\d+)\](\.?)/, numbered);
+  const again = error.retryAfter === null ? "" : ` (in ${error.retryAfter} s)`;
+  return message.charAt(0).toUpperCase() + message.slice(1) + again;
 }
 
 function isScrolledToEnd() {
@@ -146,7 +192,7 @@ function startAnew() {
   running = null;
   if (camera.isOpen) camera.close();
   [...conversation.media, ...composer.take().media].forEach(release);
-  conversation = { messages: [], media: [], tokens: 0 };
+  conversation = newConversation();
   $("#transcript").replaceChildren();
   problem("");
   refresh();

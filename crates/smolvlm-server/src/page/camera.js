@@ -1,8 +1,8 @@
 // The camera: takes pictures, or asks the same question about the newest frame again and again.
 
-import { ApiError, chat } from "./api.js";
-import { content, grab, load, release } from "./media.js";
-import { element, facts } from "./turn.js";
+import { ApiError } from "./api.js";
+import { grab, load, release } from "./media.js";
+import { element } from "./turn.js";
 
 /** Number of earlier answers that are shown. */
 const MAX_LOG = 20;
@@ -20,7 +20,11 @@ export class Camera {
   #live = null;
   #page;
 
-  /** `page` has the functions `question()`, `addFiles(files)`, `problem(text)` and `changed()`. */
+  /**
+   * `page` has the functions `ask(medium, signal, onText)`, `addFiles(files)`, `problem(text)`, `explain(error)` and
+   * `changed()`. `ask` calls `onText` with the text so far, and resolves to an answer's `text` and `facts`, or to null
+   * if aborted.
+   */
   constructor(page) {
     this.#page = page;
     const on = (name, act) => this.#panel.querySelector(`[data-camera=${name}]`).addEventListener("click", act);
@@ -103,7 +107,7 @@ export class Camera {
           this.#stop();
           throw error;
         }
-        this.#page.problem(error.message);
+        this.#page.problem(this.#page.explain(error));
         // A server that is busy will have time again; other errors come back.
         if (error.retryAfter === null) return this.#stop();
         pause = Math.max(pause, error.retryAfter * 1000);
@@ -117,18 +121,16 @@ export class Camera {
   /** Asks about the frame of now. Frames of the time in between are never sent. */
   async #ask(signal) {
     if (this.#video.videoWidth === 0) return;
-    const medium = await load(await this.#frame());
+    const medium = await load(await this.#frame(), false);
     release(medium);
-    const parts = [content(medium), { type: "text", text: this.#page.question([medium]) }];
     this.#answer.setAttribute("aria-busy", "true");
-    const messages = [{ role: "user", content: parts }];
-    const answer = await chat({ messages }, signal, (text) => (this.#answer.textContent = text)).finally(() =>
+    const answer = await this.#page.ask(medium, signal, (text) => (this.#answer.textContent = text)).finally(() =>
       this.#answer.removeAttribute("aria-busy"),
     );
-    if (answer.finish === "stopped") return;
+    if (answer === null) return;
     this.#page.problem("");
     this.#answer.textContent = answer.text || "(no answer)";
-    this.#facts.textContent = facts(answer);
+    this.#facts.textContent = answer.facts;
     const time = element("time", { textContent: new Date().toLocaleTimeString() });
     this.#log.prepend(element("li", {}, time, ` ${answer.text}`));
     while (this.#log.children.length > MAX_LOG) this.#log.lastElementChild.remove();

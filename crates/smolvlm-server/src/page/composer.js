@@ -1,6 +1,7 @@
-// The question box: text, and pictures that are chosen, dropped or pasted.
+// The question box: a text or questions with known answers, and pictures that are chosen, dropped or pasted.
 
 import { load, release, show } from "./media.js";
+import { Questions } from "./questions.js";
 import { element } from "./turn.js";
 
 const QUESTIONS = {
@@ -15,7 +16,9 @@ export class Composer {
   #box = document.querySelector("#question");
   #list = document.querySelector("#pictures");
   #files = document.querySelector("#files");
-  #questions = QUESTIONS;
+  #decide = document.querySelector("#decide");
+  #questions;
+  #usual = QUESTIONS;
   #loading = 0;
   #onChange;
   #onProblem;
@@ -24,10 +27,19 @@ export class Composer {
   constructor({ onChange, onProblem, onSend }) {
     this.#onChange = onChange;
     this.#onProblem = onProblem;
-    this.#box.addEventListener("input", () => {
+    const edited = () => {
       onProblem("");
       onChange();
-    });
+    };
+    this.#questions = new Questions(edited);
+    this.#box.addEventListener("input", edited);
+    for (const mode of document.querySelectorAll("[name=mode]")) {
+      mode.addEventListener("change", () => {
+        this.#showMode();
+        edited();
+      });
+    }
+    this.#showMode();
     this.#box.addEventListener("keydown", (event) => {
       // Shift+Enter is a new line. While letters are being composed, Enter completes them.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -39,7 +51,7 @@ export class Composer {
       onSend();
     });
     this.#files.addEventListener("change", () => {
-      this.add(this.#files.files);
+      this.add(this.#files.files, true);
       this.#files.value = "";
     });
     document.addEventListener("paste", (event) => {
@@ -57,13 +69,15 @@ export class Composer {
 
   /** Focuses the box, except on phones, whose keyboards would cover the answer. */
   focus() {
-    if (matchMedia("(pointer: fine)").matches) this.#box.focus();
+    if (!matchMedia("(pointer: fine)").matches) return;
+    if (this.questions === null) this.#box.focus();
+    else this.#questions.focus();
   }
 
   /** Sets the questions that the checkpoint was trained with. */
   setQuestions(questions) {
     for (const kind of Object.keys(QUESTIONS)) {
-      this.#questions = { ...this.#questions, [kind]: questions[kind] ?? QUESTIONS[kind] };
+      this.#usual = { ...this.#usual, [kind]: questions[kind] ?? QUESTIONS[kind] };
     }
     this.#changed();
   }
@@ -71,8 +85,8 @@ export class Composer {
   /** The question for some media if the user types none: empty without media. */
   usual(media = this.media) {
     if (media.length === 0) return "";
-    if (media.some((medium) => medium.kind === "video")) return this.#questions.video;
-    return media.length > 1 ? this.#questions.images : this.#questions.image;
+    if (media.some((medium) => medium.kind === "video")) return this.#usual.video;
+    return media.length > 1 ? this.#usual.images : this.#usual.image;
   }
 
   /** What the user typed. */
@@ -80,12 +94,18 @@ export class Composer {
     return this.#box.value.trim();
   }
 
+  /** The questions with known answers, or null if a text is asked. */
+  get questions() {
+    return this.#questions.isShown ? this.#questions.values : null;
+  }
+
   /** Whether files are being read. */
   get isLoading() {
     return this.#loading > 0;
   }
 
-  async add(list) {
+  /** Adds files; `isSaved` tells whether they are on the user's disk. */
+  async add(list, isSaved = false) {
     // The list becomes empty when its event is over.
     const files = [...list];
     this.#onProblem("");
@@ -93,7 +113,7 @@ export class Composer {
     this.#onChange();
     for (const file of files) {
       try {
-        this.media.push(await load(file));
+        this.media.push(await load(file, isSaved));
         this.#changed();
       } catch (error) {
         this.#onProblem(error.message);
@@ -104,10 +124,10 @@ export class Composer {
     this.focus();
   }
 
-  /** Takes the question out of the box. */
+  /** Takes the question out of the box. Questions with known answers stay there for the next pictures. */
   take() {
     const taken = { text: this.text, media: this.media };
-    this.#box.value = "";
+    if (this.questions === null) this.#box.value = "";
     this.media = [];
     this.#changed();
     return taken;
@@ -118,6 +138,13 @@ export class Composer {
     if (this.text === "") this.#box.value = text;
     this.media = [...media, ...this.media];
     this.#changed();
+  }
+
+  #showMode() {
+    const isDeciding = this.#decide.checked;
+    this.#box.hidden = isDeciding;
+    this.#questions.show(isDeciding);
+    if (isDeciding) this.#questions.suggest(this.text);
   }
 
   #changed() {
@@ -159,7 +186,7 @@ export class Composer {
       mark(false);
       if (event.dataTransfer.files.length === 0) return;
       event.preventDefault();
-      this.add(event.dataTransfer.files);
+      this.add(event.dataTransfer.files, true);
     });
   }
 }

@@ -1,9 +1,14 @@
 // The last request as a command for a shell.
 
 import { hasKey } from "./api.js";
+import { MAX_EDGE, MAX_FRAME_EDGE } from "./media.js";
 
-/** A command that sends a request. `names` maps data URLs to the names of files, which the command reads. */
-export function toCurl(request, names) {
+/**
+ * A command that sends a request about media, which it reads from files. Comments tell how to make the files that the
+ * user does not have.
+ */
+export function toCurl(request, media) {
+  const names = new Map(media.flatMap((medium) => medium.parts).map((part) => [part.url, part.name]));
   const files = [];
   // Marks the places of files while the rest is quoted, and ends the here-document. Nobody can know it before.
   const mark = `EOF_${crypto.getRandomValues(new Uint32Array(4)).join("_")}`;
@@ -22,9 +27,30 @@ export function toCurl(request, names) {
     const { prefix, name } = files[index];
     return `${prefix}$(base64 < ${quote(name)} | tr -d '\\n')`;
   });
-  const url = new URL("v1/chat/completions", location.href);
+  const url = new URL(request.questions ? "v1/decisions" : "v1/chat/completions", location.href);
   const key = hasKey() ? ' -H "Authorization: Bearer $SMOLVLM_API_KEY"' : "";
-  return `curl ${quote(url.href)} -H 'Content-Type: application/json'${key} -d @- <<${mark}\n${body}\n${mark}\n`;
+  const comments = media.flatMap(origin).map((line) => `# ${line}`);
+  const command = `curl ${quote(url.href)} -H 'Content-Type: application/json'${key} -d @- <<${mark}`;
+  return [...comments, command, body, mark, ""].join("\n");
+}
+
+/** Lines that tell where the files of a medium come from, unless the user has them. */
+function origin({ kind, name, isSaved, isConverted, parts, fps }) {
+  const part = quote(parts[0].name);
+  if (kind === "video") {
+    const frames = parts.length > 1 ? `${part} to ${quote(parts.at(-1).name)} are frames` : `${part} is a frame`;
+    const pattern = quote(parts[0].name.replaceAll("%", "%%").replace(/\d+\.jpg$/, "%02d.jpg"));
+    const scale = `scale=${MAX_FRAME_EDGE}:${MAX_FRAME_EDGE}:force_original_aspect_ratio=decrease`;
+    const options = `-vf fps=${Number(fps.toPrecision(6))},${scale} -frames:v ${parts.length}`;
+    return [`${frames} of ${quote(name)}:`, `  ffmpeg -i ${quote(name)} ${options} ${pattern}`];
+  }
+  if (!isSaved) return [`${part} is only on the page: save the picture there under this name.`];
+  if (!isConverted) return [];
+  const size = quote(`${MAX_EDGE}x${MAX_EDGE}>`);
+  return [
+    `${part} is ${quote(name)} as JPEG with at most ${MAX_EDGE} pixels per edge:`,
+    `  magick ${quote(name)} -resize ${size} ${part}`,
+  ];
 }
 
 /** A word of the shell; names of files may contain line breaks, which would end the line of the command. */

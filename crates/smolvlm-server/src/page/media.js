@@ -1,22 +1,24 @@
 // Pictures and videos of questions, from files.
 //
-// A medium is { kind: "image" | "video", name, file, preview, width, height, parts, fps }: `preview` is an object URL
-// of the file, and `parts` are its pictures as { name, url } with data URLs: one picture, or the frames of a video.
+// A medium is { kind: "image" | "video", name, file, isSaved, isConverted, preview, width, height, parts, fps }:
+// `preview` is an object URL of the file, and `parts` are its pictures as { name, url } with data URLs and names that a
+// file with this content could have: one picture, or the frames of a video. The file `name` is on the user's disk if
+// `isSaved`, and the picture is another one than the file's if `isConverted`.
 
 /** Formats that the server decodes. */
 const FORMATS = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 /** Larger files and pictures are scaled down before they are sent. */
 const MAX_BYTES = 8 << 20;
 const MAX_PIXELS = 40e6;
-const MAX_EDGE = 4096;
+export const MAX_EDGE = 4096;
 /** Frames of videos: models sample one per second, and see each of them in at most this size. */
 const MAX_FRAMES = 64;
 const FRAMES_PER_SECOND = 2;
-const MAX_FRAME_EDGE = 512;
+export const MAX_FRAME_EDGE = 512;
 
 /** Reads a file. The error's message is for the user. */
-export async function load(file) {
-  const medium = { name: file.name, file, preview: URL.createObjectURL(file), fps: null };
+export async function load(file, isSaved) {
+  const medium = { name: file.name, file, isSaved, isConverted: true, preview: URL.createObjectURL(file), fps: null };
   try {
     const isFilm = file.type.startsWith("video/");
     if (!isFilm && !file.type.startsWith("image/")) throw new Error(`${file.name} is neither a picture nor a video`);
@@ -81,7 +83,8 @@ async function picture(file) {
   const asIs = FORMATS.includes(file.type) && file.size <= MAX_BYTES && width * height <= MAX_PIXELS;
   const blob = asIs ? file : await encode(bitmap, width, height, MAX_EDGE);
   bitmap.close();
-  return { width, height, parts: [{ name: file.name, url: await dataUrl(blob) }] };
+  const name = asIs ? file.name : `${stem(file)}-converted.jpg`;
+  return { width, height, isConverted: !asIs, parts: [{ name, url: await dataUrl(blob) }] };
 }
 
 /** Draws an image as JPEG, scaled down to a longest edge, on white where it is transparent. */
@@ -101,9 +104,15 @@ function encode(source, width, height, maxEdge) {
   });
 }
 
-async function frame(source, width, height, index) {
+/** A frame of a file as a part. */
+async function frame(file, source, width, height, index) {
   const url = await dataUrl(await encode(source, width, height, MAX_FRAME_EDGE));
-  return { name: `frame-${String(index + 1).padStart(2, "0")}.jpg`, url };
+  return { name: `${stem(file)}-${String(index + 1).padStart(2, "0")}.jpg`, url };
+}
+
+/** The name of a file without its extension. */
+function stem(file) {
+  return file.name.replace(/\.[^.]*$/, "");
 }
 
 /** The frames of an animated picture, or null for any other one. */
@@ -122,7 +131,7 @@ async function animationFrames(file) {
       const { image } = await decoder.decode({ frameIndex: Math.floor((index * count) / taken) });
       size = { width: image.displayWidth, height: image.displayHeight };
       end = (image.timestamp + (image.duration ?? 0)) / 1e6;
-      parts.push(await frame(image, size.width, size.height, index));
+      parts.push(await frame(file, image, size.width, size.height, index));
       image.close();
     }
     return { ...size, parts, fps: end > 0 ? taken / end : 1 };
@@ -158,7 +167,7 @@ async function videoFrames(file, url) {
   const parts = [];
   for (let index = 0; index < count; index++) {
     await seek(((index + 0.5) * duration) / count);
-    parts.push(await frame(video, width, height, index));
+    parts.push(await frame(file, video, width, height, index));
   }
   video.removeAttribute("src");
   video.load();

@@ -18,10 +18,11 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// All files. The page names them by relative paths, so that a proxy may serve them under a prefix.
-const FILES: [File; 14] = [
+const FILES: [File; 17] = [
     File { path: "/", content_type: HTML, text: include_str!("index.html") },
     File { path: "/page/base.css", content_type: CSS, text: include_str!("base.css") },
     File { path: "/page/conversation.css", content_type: CSS, text: include_str!("conversation.css") },
+    File { path: "/page/decision.css", content_type: CSS, text: include_str!("decision.css") },
     File { path: "/page/question.css", content_type: CSS, text: include_str!("question.css") },
     File { path: "/page/icon.svg", content_type: SVG, text: include_str!("icon.svg") },
     File { path: "/page/app.js", content_type: JAVASCRIPT, text: include_str!("app.js") },
@@ -29,9 +30,11 @@ const FILES: [File; 14] = [
     File { path: "/page/camera.js", content_type: JAVASCRIPT, text: include_str!("camera.js") },
     File { path: "/page/composer.js", content_type: JAVASCRIPT, text: include_str!("composer.js") },
     File { path: "/page/curl.js", content_type: JAVASCRIPT, text: include_str!("curl.js") },
+    File { path: "/page/decision.js", content_type: JAVASCRIPT, text: include_str!("decision.js") },
     File { path: "/page/estimate.js", content_type: JAVASCRIPT, text: include_str!("estimate.js") },
     File { path: "/page/example.js", content_type: JAVASCRIPT, text: include_str!("example.js") },
     File { path: "/page/media.js", content_type: JAVASCRIPT, text: include_str!("media.js") },
+    File { path: "/page/questions.js", content_type: JAVASCRIPT, text: include_str!("questions.js") },
     File { path: "/page/turn.js", content_type: JAVASCRIPT, text: include_str!("turn.js") },
 ];
 

@@ -18,12 +18,14 @@ export function facts(answer) {
   if (answer.timings?.predicted_per_second > 0) {
     found.push(`${Math.round(answer.timings.predicted_per_second)} tokens/s`);
   }
-  if (answer.usage) {
-    const { prompt_tokens: prompt, completion_tokens: generated, prompt_tokens_details: details } = answer.usage;
-    const cached = details.cached_tokens > 0 ? ` (${details.cached_tokens} reused)` : "";
-    found.push(`${prompt} tokens in${cached}, ${generated} out`);
-  }
+  if (answer.usage) found.push(`${promptTokens(answer.usage)}, ${answer.usage.completion_tokens} out`);
   return found.join(" · ");
+}
+
+/** The number of tokens that were read. */
+export function promptTokens({ prompt_tokens: prompt, prompt_tokens_details: details }) {
+  const cached = details.cached_tokens > 0 ? ` (${details.cached_tokens} reused)` : "";
+  return `${prompt} tokens in${cached}`;
 }
 
 /** A duration in words, with two digits. */
@@ -33,27 +35,42 @@ export function seconds(value) {
   return value < 90 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`;
 }
 
-/** Adds a turn to the transcript. `onCurl` copies its request. */
-export function addTurn(transcript, media, question, onCurl) {
-  const text = element("p", { className: "text" });
+/** A text that is generated, as content of a turn. */
+export class TextView {
+  element = element("p", { className: "text" });
+
+  set(text) {
+    this.element.textContent = text;
+  }
+
+  /** Shows the complete answer, and returns what is known about it. */
+  finish(answer) {
+    this.set(answer.text || (answer.finish === "stopped" ? "" : "(no answer)"));
+    return facts(answer);
+  }
+}
+
+/**
+ * Adds a turn to the transcript: media and a text of the user, and the view of the answer, which has an `element` and
+ * `finish(answer)`. `onCurl` copies the turn's request.
+ */
+export function addTurn(transcript, media, text, view, onCurl) {
   const known = element("span");
   const copy = element("button", { type: "button", className: "quiet", textContent: "Copy as curl" });
   copy.addEventListener("click", () => onCurl(copy));
   const footer = element("footer", { className: "facts" }, known);
-  const answer = element("div", { className: "answer" }, text, footer);
+  const answer = element("div", { className: "answer" }, view.element, footer);
   answer.setAttribute("aria-busy", "true");
   const asked = element("div", { className: "question" });
   if (media.length > 0) {
     asked.append(element("div", { className: "media" }, ...media.map((medium) => show(medium, true))));
   }
-  asked.append(element("p", { textContent: question }));
+  if (text !== "") asked.append(element("p", { textContent: text }));
   const turn = element("article", {}, asked, answer);
   transcript.append(turn);
   return {
-    setText: (value) => (text.textContent = value),
-    finish(complete) {
-      text.textContent = complete.text || (complete.finish === "stopped" ? "" : "(no answer)");
-      known.textContent = facts(complete);
+    finish(result) {
+      known.textContent = view.finish(result);
       footer.append(copy);
       answer.removeAttribute("aria-busy");
     },
