@@ -16,7 +16,9 @@ mod llama_suite;
 mod page;
 mod parity;
 mod process;
+mod schemathesis;
 mod server;
+mod soak;
 mod test;
 mod train_demo;
 mod vectorized;
@@ -65,8 +67,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         script_args: Vec<String>,
     },
-    /// Ask a server with the bundled model through the Python packages of OpenAI and Ollama
+    /// Ask a server with the bundled model through the packages of other projects, in Python and Rust
     Clients,
+    /// Send random requests to a server with the bundled model, valid and invalid ones after its own description
+    Schemathesis(schemathesis::Args),
+    /// Put mixed load on a server for a long time: wrong answers, leaks and a stuck server are failures (Linux)
+    Soak(soak::Args),
     /// Run tests of llama.cpp's server against ours with the bundled model
     LlamaSuite,
     /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),
         Task::Clients => clients::run(),
+        Task::Schemathesis(args) => schemathesis::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::LlamaSuite => llama_suite::run(),
         Task::Page => page::run(),
         Task::Decide => decide::run(),
