@@ -45,7 +45,7 @@ impl EncodedPrompt {
         let mut tiles_read = 0;
         let mut cached =
             |key: &Key| loaded.features.get(key).or_else(|| loaded.features.read(key).inspect(|_| tiles_read += 1));
-        let media = media.into_iter().map(|media| match tile_keys(loaded, &media, edge) {
+        let media = media.into_iter().map(|media| match tile_keys(loaded, &media, edge)? {
             Some(keys) => {
                 Ok(PromptMedia { media: Some(media), features: keys.iter().map(&mut cached).collect(), keys })
             }

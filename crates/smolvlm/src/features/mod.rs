@@ -17,6 +17,7 @@ use crate::{Error, SmolVlm};
 use burn::tensor::Tensor;
 use disk::DiskCache;
 use memory::MemoryCache;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use smolvlm_processor::{Batch, Media};
 use std::collections::HashMap;
@@ -76,7 +77,7 @@ impl SmolVlm {
         let (mut keys, mut fresh) = (Vec::new(), Vec::<(Key, &[f32])>::new());
         let mut encoded: HashMap<Key, Tensor<2>> = HashMap::new();
         for media in batch.all_media() {
-            let own = tile_keys(loaded, media, batch.edge).ok_or_else(missing_features)?;
+            let own = tile_keys(loaded, media, batch.edge)?.ok_or_else(missing_features)?;
             let tiles = media.pixels().chunks_exact(tile_len(loaded, batch.edge));
             for (key, pixels) in own.iter().zip(tiles) {
                 if encoded.contains_key(key) || fresh.iter().any(|(other, _)| other == key) {
@@ -108,8 +109,14 @@ fn tile_len(loaded: &Loaded, edge: usize) -> usize {
 }
 
 /// The hashes of the tiles of an image or video; none if it has no pixels because it was processed before.
-pub(crate) fn tile_keys(loaded: &Loaded, media: &Media, edge: usize) -> Option<Vec<Key>> {
-    media.edge()?;
+///
+/// # Errors
+///
+/// [`Error::Threads`].
+pub(crate) fn tile_keys(loaded: &Loaded, media: &Media, edge: usize) -> Result<Option<Vec<Key>>, Error> {
+    if media.edge().is_none() {
+        return Ok(None);
+    }
     let key = |pixels: &[f32]| {
         let mut hash = Sha256::new();
         let mut bytes = [0; 4096];
@@ -121,7 +128,9 @@ pub(crate) fn tile_keys(loaded: &Loaded, media: &Media, edge: usize) -> Option<V
         }
         hash.finalize().into()
     };
-    Some(media.pixels().chunks_exact(tile_len(loaded, edge)).map(key).collect())
+    // The tiles of a photo have 40 MB.
+    let keys = || media.pixels().par_chunks_exact(tile_len(loaded, edge)).map(key).collect();
+    loaded.threads.prepare(keys).map(Some)
 }
 
 /// The error for a previously processed image or video whose features are missing.
