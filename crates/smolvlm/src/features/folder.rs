@@ -104,7 +104,7 @@ impl Folder {
             .entries()?
             .filter(|entry| is_tile(&entry.file_name().to_string_lossy()))
             .filter_map(|entry| {
-                let found = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+                let found = entry.metadata().ok()?;
                 Some((found.modified().ok()?, found.len(), entry.path()))
             })
             .collect();
@@ -132,8 +132,10 @@ impl Folder {
         Builder::new().prefix(DRAFT.0).suffix(DRAFT.1).tempfile_in(&self.0)
     }
 
+    /// The files in the folder, without links.
     fn entries(&self) -> io::Result<impl Iterator<Item = DirEntry>> {
-        Ok(fs::read_dir(&self.0)?.flatten())
+        let is_file = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
+        Ok(fs::read_dir(&self.0)?.flatten().filter(is_file))
     }
 }
 
@@ -230,6 +232,10 @@ mod tests {
         }
         folder.shrink(0).unwrap();
         assert!(link.is_symlink());
+        let draft = folder.path().join(".smolvlm-x.tmp");
+        std::os::unix::fs::symlink(&target, &draft).unwrap();
+        Folder::open(folder.path()).unwrap();
+        assert!(draft.is_symlink());
         // Writing replaces the link, not its target.
         folder.write(&link, &[2; 100]).unwrap();
         assert_eq!((folder.read(&link, 100), fs::read(&target).unwrap()), (Some(vec![2; 100]), vec![1; 100]));
