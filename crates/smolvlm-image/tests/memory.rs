@@ -88,7 +88,7 @@ fn gif(width: u16, height: u16) -> Vec<u8> {
 
 /// A WebP with the header of a lossless image.
 fn webp(width: u32, height: u32) -> Vec<u8> {
-    let image = [&[0x2f][..], &(width - 1 | height - 1 << 14).to_le_bytes(), &[0; 5]].concat();
+    let image = [&[0x2f][..], &((width - 1) | ((height - 1) << 14)).to_le_bytes(), &[0; 5]].concat();
     let chunks = [b"WEBPVP8L", &(image.len() as u32).to_le_bytes()[..], &image].concat();
     [b"RIFF", &(chunks.len() as u32).to_le_bytes()[..], &chunks].concat()
 }
