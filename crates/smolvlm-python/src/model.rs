@@ -87,7 +87,7 @@ impl Model {
         let list = PyList::empty(py);
         for answers in answers {
             match answers {
-                Ok(answers) => answers.iter().try_for_each(|answer| list.append(to_python(py, answer)?))?,
+                Ok(answers) => list.append(to_python(py, &answers)?)?,
                 Err(error) if return_exceptions => list.append(exception(error).into_value(py))?,
                 Err(error) => return Err(exception(error)),
             }
@@ -183,6 +183,11 @@ impl Model {
     /// The checkpoint's `config.json`.
     fn config(&self) -> String {
         self.model.config().to_json()
+    }
+
+    /// The checkpoint's `video_preprocessor_config.json`.
+    fn video_config(&self) -> String {
+        self.model.processor().config().video.to_json()
     }
 
     /// The checkpoint's processor.

@@ -7,13 +7,17 @@ use crate::options::{Reporter, options, source};
 use crate::tokenizer::Tokenizer;
 use crate::video::VideoPlan;
 use pyo3::prelude::*;
+use smolvlm::Error;
 use smolvlm::config::{ProcessorConfig, TileGrid};
 use smolvlm::processor::{self, ChatTemplate, MediaPlan, ProcessorLimits, RenderOptions, VideoPromptStyle};
-use smolvlm::{Error, SmolVlm};
+use std::path::{Path, PathBuf};
 
 /// Converts conversations to prompts.
 #[pyclass(frozen, module = "smolvlm._native")]
-pub struct Processor(processor::Processor);
+pub struct Processor {
+    processor: processor::Processor,
+    folder: Option<PathBuf>,
+}
 
 #[pymethods]
 impl Processor {
@@ -23,11 +27,15 @@ impl Processor {
         let (source, options) = (self::source(source)?, self::options(options)?);
         let cancel = options.cancel.clone();
         let mut reporter = Reporter::new(progress.as_ref(), &cancel);
-        let load = || SmolVlm::load_processor(source, &options, &mut |event| reporter.report(event));
+        let load = || {
+            let checkpoint = source.open(&options.cancel, &mut |event| reporter.report(event))?;
+            let folder = checkpoint.folders().last().copied().map(Path::to_owned);
+            Ok::<_, Error>(Self { processor: checkpoint.processor(&options)?, folder })
+        };
         let loaded = interruptible(py, &cancel, load);
         match reporter.error {
             Some(error) => Err(error),
-            None => loaded.map(Self),
+            None => loaded,
         }
     }
 
@@ -50,32 +58,41 @@ impl Processor {
             chat_template,
             ProcessorLimits::default(),
         );
-        processor.map(|processor| Self(processor.with_video_prompt_style(style))).map_err(failure)
+        processor.map(|processor| Self::new(processor.with_video_prompt_style(style))).map_err(failure)
+    }
+
+    /// The folder of its files, in the cache for a repository; none if it was not loaded from files.
+    #[getter]
+    fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The `processor_config.json`.
     fn config(&self) -> String {
-        self.0.config().to_json()
+        self.processor.config().to_json()
     }
 
     /// The `preprocessor_config.json`.
     fn image_config(&self) -> String {
-        self.0.config().image.to_json()
+        self.processor.config().image.to_json()
     }
 
     /// The `video_preprocessor_config.json`.
     fn video_config(&self) -> String {
-        self.0.config().video.to_json()
+        self.processor.config().video.to_json()
     }
 
     /// The tokenizer.
     fn tokenizer(&self) -> Tokenizer {
-        Tokenizer { tokenizer: self.0.tokenizer().clone().into(), special: self.0.special_tokens().clone() }
+        Tokenizer {
+            tokenizer: self.processor.tokenizer().clone().into(),
+            special: self.processor.special_tokens().clone(),
+        }
     }
 
     /// The source of the chat template.
     fn chat_template(&self) -> Option<String> {
-        self.0.template().map(|template| template.source().to_owned())
+        self.processor.template().map(|template| template.source().to_owned())
     }
 
     /// Renders the template; each image and video is a placeholder.
@@ -93,7 +110,7 @@ impl Processor {
             (true, false) => RenderOptions::answer(),
             (false, false) => RenderOptions::plain(),
         };
-        py.detach(|| self.0.render(conversation, &options)).map_err(failure)
+        py.detach(|| self.processor.render(conversation, &options)).map_err(failure)
     }
 
     /// Replaces the placeholders of the prompts of a batch by the tokens of their media: grids of images (rows and
@@ -105,11 +122,15 @@ impl Processor {
             let plans = media.next().unwrap_or_default();
             prompts.push((text, plans.iter().map(plan).collect::<PyResult<Vec<_>>>()?));
         }
-        self.0.expand_batch(&prompts).map_err(failure)
+        self.processor.expand_batch(&prompts).map_err(failure)
     }
 }
 
 impl Processor {
+    fn new(processor: processor::Processor) -> Self {
+        Self { processor, folder: None }
+    }
+
     /// A copy of a model's processor.
     pub fn copy_of(processor: &processor::Processor) -> PyResult<Self> {
         let copy = processor::Processor::from_parts(
@@ -119,7 +140,7 @@ impl Processor {
             processor.template().map(ChatTemplate::source),
             processor.limits().clone(),
         );
-        copy.map(|copy| Self(copy.with_video_prompt_style(processor.video_prompt_style()))).map_err(failure)
+        copy.map(|copy| Self::new(copy.with_video_prompt_style(processor.video_prompt_style()))).map_err(failure)
     }
 }
 

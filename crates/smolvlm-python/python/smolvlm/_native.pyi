@@ -93,7 +93,7 @@ class Model:
         return_exceptions: bool = False,
         cancel: Cancel | None = None,
     ) -> list[Any]:
-        """Answers prompts together; `num_return_sequences` consecutive answers for each, or its exception."""
+        """Answers prompts together: for each, the list of its `num_return_sequences` answers, or its exception."""
 
     def generate_from_inputs(
         self,
@@ -118,6 +118,9 @@ class Model:
 
     def config(self) -> str:
         """The checkpoint's `config.json`."""
+
+    def video_config(self) -> str:
+        """The checkpoint's `video_preprocessor_config.json`."""
 
     def processor(self) -> Processor: ...
     @property
@@ -227,6 +230,10 @@ class Processor:
         `reference_video_text`: whether prompts state the largest number of frames of a batch for each of its videos,
         and times by frame rate, as transformers does.
         """
+
+    @property
+    def folder(self) -> os.PathLike[str] | None:
+        """The folder of its files, in the cache for a repository; `None` if it was not loaded from files."""
 
     def config(self) -> str: ...
     def image_config(self) -> str: ...
