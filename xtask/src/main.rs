@@ -104,10 +104,9 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test { runner_args } => test::run(&runner_args),
         Task::Check => check::run(),
-        Task::Ci => test::run(&[])
-            .and_then(|()| python::run_all())
-            .and_then(|()| check::run())
-            .and_then(|()| fuzz::run_all(20)),
+        Task::Ci => {
+            test::run(&[]).and_then(|()| python::run_all()).and_then(|()| check::run()).and_then(|()| fuzz::run_all(20))
+        }
         Task::Features => features::run(),
         Task::Golden { write } => golden::run(write),
         Task::Jpeg(args) => jpeg::run(&args),

@@ -50,7 +50,8 @@ pub fn build() -> Result<PathBuf, String> {
     execute("cargo", words.into_iter().chain(features()))?;
     let built = target().join("debug").join(format!("{DLL_PREFIX}smolvlm_native{DLL_SUFFIX}"));
     let module = root().join(CRATE).join("python/smolvlm").join(format!("_native{}", suffix()));
-    replace(&built, &module).map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), module.display()))?;
+    replace(&built, &module)
+        .map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), module.display()))?;
     Ok(module)
 }
 
