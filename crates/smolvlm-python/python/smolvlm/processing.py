@@ -17,10 +17,9 @@ from ._expansion import (
     check_counts_per_sample,
     check_not_truncated,
     count,
-    image_texts,
     in_order,
+    media_texts,
     replaced,
-    video_texts,
 )
 from ._media import flat_videos, is_file, nested_pictures
 from .feature import BatchFeature
@@ -184,12 +183,11 @@ class SmolVLMProcessor:
         if with_images:
             samples = zip(with_images["rows"], with_images["cols"], strict=True)
             grids = [grid for rows, cols in samples for grid in zip(rows, cols, strict=True)]
-            replacements["image"] = (self.image_token, image_texts(native, self.image_token, grids))
+            replacements["image"] = (self.image_token, media_texts(native, self.image_token, grids))
         if with_videos:
-            metadata = with_videos["video_metadata"]
-            warn_about_rate(metadata)
-            most = with_videos["pixel_values"].shape[1]
-            replacements["video"] = (self.video_token, video_texts(native, self.video_token, metadata, most))
+            warn_about_rate(with_videos["video_metadata"])
+            plans = [metadata.plan() for metadata in with_videos["video_metadata"]]
+            replacements["video"] = (self.video_token, media_texts(native, self.video_token, plans))
         return replaced(texts, replacements)
 
     def _tokenized(self, texts: list[str], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -309,7 +307,7 @@ class SmolVLMProcessor:
         key = (self.tokenizer.native, self.image_seq_len, template)
         if self._native is None or self._native[0] != key:
             config = json.dumps({"image_seq_len": self.image_seq_len, "image_processor": {}, "video_processor": {}})
-            self._native = (key, _native.Processor.from_parts(config, self.tokenizer.native, template))
+            self._native = (key, _native.Processor.from_parts(config, self.tokenizer.native, template, reference_video_text=True))
         return self._native[1]
 
     def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:
