@@ -28,6 +28,7 @@ _UNSUPPORTED = (
     "is_split_into_words",
     "return_overflowing_tokens",
     "return_offsets_mapping",
+    "return_special_tokens_mask",
     "return_token_type_ids",
     "split_special_tokens",
 )
@@ -176,7 +177,6 @@ class SmolVLMTokenizer:
         padding_side: str | None = None,
         return_tensors: str | None = None,
         return_attention_mask: bool | None = None,
-        return_special_tokens_mask: bool = False,
         return_length: bool = False,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -207,13 +207,11 @@ class SmolVLMTokenizer:
         data = self._padded(ids, _multiple(length, pad_to_multiple_of), padding_side)
         if return_attention_mask is False:
             del data["attention_mask"]
-        if return_special_tokens_mask:
-            special = set(self._native.special_ids())
-            data["special_tokens_mask"] = [[int(id in special) for id in row] for row in data["input_ids"]]
-        if return_length:
-            data["length"] = [len(row) for row in data["input_ids"]]
+        lengths = [len(row) for row in data["input_ids"]]
         if isinstance(text, str) and return_tensors is None:
             data = {name: rows[0] for name, rows in data.items()}
+        if return_length:
+            data["length"] = lengths
         return BatchFeature(data, tensor_type=return_tensors)
 
     def _lengths(
