@@ -6,7 +6,6 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 from conftest import GOLDEN, checkpoints, crc32, noise, read_json
-
 from smolvlm import SmolVLMImageProcessor, SmolVLMProcessor, SmolVLMVideoProcessor, VideoMetadata
 
 PROCESSING = GOLDEN / "processing"
@@ -182,7 +181,9 @@ def enlarged(pixels):
 
     def positions(length):
         scale = np.float32(length) / np.float32(edge)
-        return np.minimum(np.floor((np.arange(edge, dtype=np.float32) + np.float32(0.5)) * scale), length - 1).astype(int)
+        return np.minimum(np.floor((np.arange(edge, dtype=np.float32) + np.float32(0.5)) * scale), length - 1).astype(
+            int
+        )
 
     return pixels[positions(pixels.shape[0])][:, positions(pixels.shape[1])].transpose(2, 0, 1)
 

@@ -133,7 +133,7 @@ class Stream:
     def next(self) -> tuple[Any, ...] | None:
         """Waits for the next event; `None` after the last one."""
 
-    def poll(self, ready: Callable[[], object]) -> tuple[Any, ...] | None | bool:
+    def poll(self, ready: Callable[[], object]) -> tuple[Any, ...] | bool | None:
         """The next event, or `None` after the last one. If there is none yet, `False`, and `ready` is called later."""
 
     def cancel(self) -> None: ...

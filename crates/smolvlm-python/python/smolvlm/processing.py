@@ -146,7 +146,7 @@ class SmolVLMProcessor:
         if samples is not None:
             with_images = self.image_processor(samples, **{**groups["images_kwargs"], "return_row_col_info": True})
         if clips is not None:
-            with_videos = self.video_processor(clips, **{**groups["videos_kwargs"], "return_metadata": True})
+            with_videos = self.video_processor([clips], **{**groups["videos_kwargs"], "return_metadata": True})
         data: dict[str, Any] = {}
         if texts is not None:
             texts, offsets = self._expanded(texts, with_images, with_videos)
@@ -240,7 +240,9 @@ class SmolVLMProcessor:
             (variables if is_variable else arguments)[name] = value
         conversations = [messages_of(item) for item in (conversation if is_batch(conversation) else [conversation])]
         rendered = [
-            self._rendered(messages, chat_template and template, variables, add_generation_prompt, continue_final_message)
+            self._rendered(
+                messages, chat_template and template, variables, add_generation_prompt, continue_final_message
+            )
             for messages in conversations
         ]
         if not tokenize:
@@ -297,9 +299,7 @@ class SmolVLMProcessor:
         if bos is not None and texts[0].startswith(bos):
             arguments.setdefault("add_special_tokens", False)
         has_images = any(images)
-        return self(
-            text=texts, images=images if has_images else None, videos=[videos] if videos else None, **arguments
-        )
+        return self(text=texts, images=images if has_images else None, videos=[videos] if videos else None, **arguments)
 
     def native(self) -> _native.Processor:
         """The compiled processor with the current settings."""
@@ -307,7 +307,10 @@ class SmolVLMProcessor:
         key = (self.tokenizer.native, self.image_seq_len, template)
         if self._native is None or self._native[0] != key:
             config = json.dumps({"image_seq_len": self.image_seq_len, "image_processor": {}, "video_processor": {}})
-            self._native = (key, _native.Processor.from_parts(config, self.tokenizer.native, template, reference_video_text=True))
+            self._native = (
+                key,
+                _native.Processor.from_parts(config, self.tokenizer.native, template, reference_video_text=True),
+            )
         return self._native[1]
 
     def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:

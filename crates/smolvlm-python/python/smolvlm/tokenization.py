@@ -64,9 +64,7 @@ class SmolVLMTokenizer:
         self.init_kwargs = init_kwargs
 
     @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> SmolVLMTokenizer:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> SmolVLMTokenizer:
         """Reads the tokenizer of a checkpoint: a folder, `owner/name` of the Hub, or `demo`.
 
         `kwargs` override values of its `tokenizer_config.json`. Raises `OSError` if it has no `tokenizer.json`.
@@ -105,7 +103,9 @@ class SmolVLMTokenizer:
                 f"got {type(tokenizer).__name__}"
             )
         special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-        kwargs = {name: tokenizer.init_kwargs[name] for name in ("padding", "max_length") if name in tokenizer.init_kwargs}
+        kwargs = {
+            name: tokenizer.init_kwargs[name] for name in ("padding", "max_length") if name in tokenizer.init_kwargs
+        }
         return cls(
             backend.to_str(),
             special,
@@ -231,7 +231,9 @@ class SmolVLMTokenizer:
         if max_length is None and self.model_max_length < _UNLIMITED:
             max_length = self.model_max_length
         if pads and self.pad_token_id is None:
-            raise ValueError("the tokenizer has no padding token; set one, as in tokenizer.pad_token = tokenizer.eos_token")
+            raise ValueError(
+                "the tokenizer has no padding token; set one, as in tokenizer.pad_token = tokenizer.eos_token"
+            )
         if truncates and pads and multiple is not None and max_length is not None and max_length % multiple:
             raise ValueError(f"max_length {max_length} is no multiple of pad_to_multiple_of {multiple}")
         length = max_length if padding == "max_length" and max_length is not None else 0

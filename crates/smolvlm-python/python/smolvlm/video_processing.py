@@ -114,6 +114,16 @@ class SmolVLMVideoProcessor(PixelProcessor):
             kwargs.update(num_frames=sampling["max_frames"], fps=sampling["fps"], size=size)
         super().__init__(**kwargs)
 
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any], **kwargs: Any) -> Any:
+        """A processor with the settings of a dictionary and the overrides in `kwargs`; see `from_pretrained`."""
+        sampling = settings.get("video_sampling")
+        if sampling is not None:
+            names = (("fps", "fps"), ("num_frames", "max_frames"))
+            overrides = {old: kwargs[new] for new, old in names if new in kwargs}
+            settings = {**settings, "video_sampling": {**sampling, **overrides}}
+        return super().from_dict(settings, **kwargs)
+
     def __call__(self, videos: Any, **kwargs: Any) -> BatchFeature:
         """As `preprocess`."""
         return self.preprocess(videos, **kwargs)
@@ -218,9 +228,7 @@ class SmolVLMVideoProcessor(PixelProcessor):
         return json.loads(native.video_config())
 
 
-def _process_file(
-    native: _native.VideoProcessor, video: Any, samples: bool
-) -> tuple[np.ndarray, VideoMetadata]:
+def _process_file(native: _native.VideoProcessor, video: Any, samples: bool) -> tuple[np.ndarray, VideoMetadata]:
     video = with_decoded_container(video, native.sample if samples else _every_frame)
     tiles, plan = native.process(video, sample=samples)
     metadata = VideoMetadata(

@@ -3,7 +3,6 @@
 import os
 import unittest
 
-import numpy as np
 from adapters import SmolVLMProcessor
 
 from ...test_processing_common import ProcessorTesterMixin
