@@ -148,6 +148,13 @@ def test_images_without_data_are_rendered_only(processor):
         to_native(conversation)
 
 
+def test_images_beside_the_conversation(processor):
+    conversation = user({"type": "text", "text": "What is <image>?"})
+    arguments = {"tokenize": True, "return_dict": True}
+    inputs = processor.apply_chat_template(conversation, **arguments, processor_kwargs={"images": IMAGE})
+    np.testing.assert_array_equal(inputs["pixel_values"], processor.image_processor(IMAGE)["pixel_values"])
+
+
 def test_named_templates(tmp_path):
     processor = SmolVLMProcessor.from_pretrained(CHECKPOINT)
     processor.chat_template = {"default": "D{{ messages[0]['role'] }}", "other": "O{{ messages[0]['role'] }}"}
@@ -157,6 +164,7 @@ def test_named_templates(tmp_path):
     processor.chat_template = {"a": "A", "b": "B"}
     with pytest.raises(ValueError, match="a, b"):
         processor.apply_chat_template("a")
+    assert processor(text="a")["input_ids"].tolist() == [[67]]
     processor.chat_template = {"default": "a", "../escape": "b"}
     with pytest.raises(ValueError, match="file name"):
         processor.save_pretrained(tmp_path)

@@ -287,7 +287,8 @@ class SmolVLMProcessor:
                 source = source_of(item, kind)
                 if source is not None:
                     found[kind][-1].append(source)
-        images = arguments.pop("images", None) or found["image"]
+        # Also images for a template that places them by other means than items.
+        images = arguments.pop("images", found["image"] if any(found["image"]) else None)
         videos = [video for sources in found["video"] for video in sources]
         samplable = [video for video in videos if is_file(video)] or arguments.get("video_metadata")
         if videos and samplable and "do_sample_frames" not in arguments:
@@ -298,12 +299,12 @@ class SmolVLMProcessor:
         bos = self.tokenizer.bos_token
         if bos is not None and texts[0].startswith(bos):
             arguments.setdefault("add_special_tokens", False)
-        has_images = any(images)
-        return self(text=texts, images=images if has_images else None, videos=[videos] if videos else None, **arguments)
+        return self(text=texts, images=images, videos=[videos] if videos else None, **arguments)
 
     def native(self) -> _native.Processor:
         """The compiled processor with the current settings."""
-        template = self._template(None)
+        template = self.chat_template
+        template = template.get("default") if isinstance(template, dict) else template
         key = (self.tokenizer.native, self.image_seq_len, template)
         if self._native is None or self._native[0] != key:
             config = json.dumps({"image_seq_len": self.image_seq_len, "image_processor": {}, "video_processor": {}})
