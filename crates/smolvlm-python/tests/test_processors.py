@@ -111,6 +111,14 @@ def test_missing_and_damaged_files(tmp_path):
         SmolVLMProcessor.from_pretrained(tmp_path / "no" / "such" / "folder")
 
 
+def test_checkpoints_without_files():
+    processor = SmolVLMProcessor.from_pretrained("random:tiny")
+    assert processor(text="<image>", images=IMAGE)["pixel_values"].shape[0] == 1
+    assert SmolVLMImageProcessor.from_pretrained("random:tiny").to_dict() == processor.image_processor.to_dict()
+    assert SmolVLMVideoProcessor.from_pretrained("random:tiny").to_dict() == processor.video_processor.to_dict()
+    assert processor.apply_chat_template("a").startswith("<|im_start|>User: a")
+
+
 def test_arguments_of_downloads():
     with pytest.raises(ValueError, match="HF_TOKEN"):
         SmolVLMProcessor.from_pretrained("owner/name", token="secret")

@@ -93,7 +93,7 @@ class Model:
         return_exceptions: bool = False,
         cancel: Cancel | None = None,
     ) -> list[Any]:
-        """Answers prompts together; `num_return_sequences` consecutive answers for each, or its exception."""
+        """Answers prompts together: for each, the list of its `num_return_sequences` answers, or its exception."""
 
     def generate_from_inputs(
         self,
@@ -119,6 +119,9 @@ class Model:
     def config(self) -> str:
         """The checkpoint's `config.json`."""
 
+    def video_config(self) -> str:
+        """The checkpoint's `video_preprocessor_config.json`."""
+
     def processor(self) -> Processor: ...
     @property
     def device(self) -> str: ...
@@ -133,7 +136,7 @@ class Stream:
     def next(self) -> tuple[Any, ...] | None:
         """Waits for the next event; `None` after the last one."""
 
-    def poll(self, ready: Callable[[], object]) -> tuple[Any, ...] | bool | None:
+    def poll(self, ready: Callable[[], object]) -> tuple[Any, ...] | None | bool:
         """The next event, or `None` after the last one. If there is none yet, `False`, and `ready` is called later."""
 
     def cancel(self) -> None: ...
@@ -228,15 +231,15 @@ class Processor:
         and times by frame rate, as transformers does.
         """
 
+    @property
+    def folder(self) -> os.PathLike[str] | None:
+        """The folder of its files, in the cache for a repository; `None` if it was not loaded from files."""
+
     def config(self) -> str: ...
     def image_config(self) -> str: ...
     def video_config(self) -> str: ...
     def tokenizer(self) -> Tokenizer: ...
     def chat_template(self) -> str | None: ...
-    @property
-    def folder(self) -> str | None:
-        """The folder that the files were read from; `None` for a processor without files, such as that of `demo`."""
-
     def render(
         self,
         conversation: Conversation,

@@ -19,6 +19,7 @@ class SmolVLMImageProcessingTester(ImageProcessingTester):
     def __init__(self, parent):
         super().__init__(
             parent,
+            min_resolution=30,
             max_resolution=40,
             size={"longest_edge": 40},
             max_image_size={"longest_edge": self.edge},
@@ -41,7 +42,7 @@ class SmolVLMImageProcessingTester(ImageProcessingTester):
         return self.tiles, 3, self.edge, self.edge
 
     def prepare_image_inputs(self, **kwargs):
-        # Longer sides of more than half of the shorter one are needed for 2 x 2 tiles.
+        # Sides of 30 to 40 pixels: the shorter one is more than half of the longer one, hence 2 x 2 tiles.
         return [[image] for image in super().prepare_image_inputs(**kwargs)]
 
 
