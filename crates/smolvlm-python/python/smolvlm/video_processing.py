@@ -17,6 +17,7 @@ from ._pixel_processor import _FLAGS, PixelProcessor, check_sizes, finished
 from ._video import with_decoded_container
 from .feature import BatchFeature
 
+# Settings that transformers accepts and that have no effect on this model.
 _IGNORED = ("do_center_crop", "crop_size", "data_format")
 
 
@@ -79,7 +80,6 @@ class SmolVLMVideoProcessor(PixelProcessor):
     do_sample_frames = False
     return_metadata = False
 
-    ignored_settings = _IGNORED
     settings: ClassVar[tuple[str, ...]] = (
         *_FLAGS,
         "size",
