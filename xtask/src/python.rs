@@ -40,7 +40,11 @@ pub fn run(args: &Args) -> Result<(), String> {
         return Ok(());
     }
     let cache = target().join("transformers").to_string_lossy().into_owned();
-    execute_with(&variables, &python, [format!("{CRATE}/tests/transformers_mixins/run.py"), cache])
+    execute_with(
+        &variables,
+        &python,
+        [format!("{CRATE}/tests/transformers_mixins/run.py"), "--cache".to_owned(), cache],
+    )
 }
 
 /// Builds the compiled part with the features of the other tests, so that nothing else is built again, and copies it
