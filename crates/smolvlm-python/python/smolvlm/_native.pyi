@@ -216,9 +216,7 @@ class Processor:
     """Chat template, tokenizer and prompt expansion."""
 
     @staticmethod
-    def load(
-        source: str, options: str, progress: Callable[[str, int, int], None] | None = None
-    ) -> Processor:
+    def load(source: str, options: str, progress: Callable[[str, int, int], None] | None = None) -> Processor:
         """Reads a checkpoint's processor; needs no weights. `source` as for `Model.load`."""
 
     @staticmethod
