@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 from pictures import write_pictures
@@ -72,7 +73,15 @@ def few_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("few"), SERVER_PICTURES)
 
 
-def run_example(name: str, *args: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script of `examples` to its end."""
+def start_example(name: str, *args: object, **variables: str) -> subprocess.Popen[str]:
+    """Starts a script of `examples`."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=600)
+    return subprocess.Popen(command, env=os.environ | variables, stdout=PIPE, stderr=STDOUT, text=True)
+
+
+def run_example(name: str, *args: object, **variables: str) -> str:
+    """Runs a script of `examples` to its end and returns its output."""
+    with start_example(name, *args, **variables) as process:
+        output = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, output
+    return output

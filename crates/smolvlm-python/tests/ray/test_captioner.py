@@ -74,7 +74,7 @@ def test_columns_have_the_same_types_whatever_the_rows(shared: Captioner) -> Non
 
 def test_the_prompt_and_conversations_use_columns() -> None:
     captioner = Captioner("demo", prompt="{question}", image="image", threads=1, max_new_tokens=12)
-    output = captioner({"image": objects([png(0)] * 2), "question": objects([QUESTION, "What shape is it?"])})
+    output = captioner({"image": objects([png(0)] * 2), "question": objects([QUESTION, "What shape is left?"])})
     first, second = texts(output)
     assert color(0) in first.lower() and first != second
 
