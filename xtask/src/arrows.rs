@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("smolvlm-server", &["smolvlm"]),
     ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-server", "smolvlm-train"]),
+    ("smolvlm-python", &["smolvlm", "smolvlm-cli"]),
     ("smolvlm-synth", &[]),
 ];
 

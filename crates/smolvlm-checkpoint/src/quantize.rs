@@ -206,3 +206,6 @@ impl<S: TensorSource + Sync> View for Entry<'_, S> {
         self.shape.iter().product::<usize>() * size
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, MAX_LONGEST_EDGE, PixelConfig, ResizePolicy, TilePlan,
-    json::{Node, TEXT},
+    json::{self, Node, TEXT},
     pixels::SWITCH,
 };
 
@@ -29,6 +29,25 @@ impl Default for ImageProcessorConfig {
 }
 
 impl ImageProcessorConfig {
+    /// Parses and validates the text of a `preprocessor_config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`] if the text is not JSON, [`Error::Type`] or [`Error::Unsupported`] with the key path of an
+    /// invalid value, and the errors of [`validate`](Self::validate).
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let name = "image processor configuration";
+        let value = json::parse(text, name)?;
+        let config = Self::read(&Node::root(&value, name)?)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Serializes the configuration to `preprocessor_config.json`. Parsing it gives an equal value.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.to_value())
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, Error> {
         check_type(node)?;
         let default = Self::default();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, ImageProcessorConfig, PixelConfig, ResizePolicy, Size,
     check::non_negative,
-    json::{COUNT, NUMBER, Node, TEXT},
+    json::{self, COUNT, NUMBER, Node, TEXT},
     pixels::SWITCH,
 };
 
@@ -33,6 +33,24 @@ impl Default for VideoProcessorConfig {
 }
 
 impl VideoProcessorConfig {
+    /// Parses and validates the text of a `video_preprocessor_config.json`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageProcessorConfig::from_json`].
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let name = "video processor configuration";
+        let value = json::parse(text, name)?;
+        let config = Self::read(&Node::root(&value, name)?)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Serializes the configuration to `video_preprocessor_config.json`. Parsing it gives an equal value.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.to_value())
+    }
+
     /// Reads a video section, or the image section that it falls back to.
     ///
     /// The legacy object `video_sampling {fps, max_frames, video_size}` overrides `fps` and `num_frames`, and sets

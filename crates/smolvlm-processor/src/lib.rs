@@ -36,6 +36,7 @@ mod http;
 mod inline;
 mod jpeg_header;
 mod limits;
+mod load;
 mod media;
 mod media_kind;
 mod media_options;
@@ -71,6 +72,7 @@ pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use host_pattern::HostPattern;
 pub use limits::ProcessorLimits;
+pub use load::{load_image, open_video};
 pub use media_kind::media_kind;
 pub use media_options::MediaOptions;
 pub use message::{Content, Conversation, Message};
@@ -85,8 +87,8 @@ pub use smolvlm_config::{
 };
 pub use smolvlm_image::{Error as ImageError, ImageProcessor, Limits as ImageLimits, Rgb, Tiles};
 pub use smolvlm_video::{
-    Cancel, Error as VideoError, FrameStamp, Isolation, Limits as VideoLimits, MediaKind, Ratio, VideoMetadata,
-    VideoNote, VideoPlan, VideoProcessor, VideoTiles,
+    Cancel, Error as VideoError, FramePlan, FrameSource, FrameStamp, Isolation, Limits as VideoLimits, MediaKind,
+    Ratio, VideoMetadata, VideoNote, VideoPlan, VideoProcessor, VideoTiles,
 };
 pub use source::{FrameList, ImageSource, VideoSource};
 pub use synthetic::synthetic_tokenizer;

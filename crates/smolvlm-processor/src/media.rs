@@ -65,7 +65,11 @@ pub(crate) enum File<'c> {
 
 impl<'a> Opener<'a> {
     pub(crate) fn new(processor: &'a Processor, cancel: Cancel) -> Self {
-        let (policy, limits) = (processor.media_policy(), processor.limits());
+        Self::within(processor.media_policy(), processor.limits(), cancel)
+    }
+
+    /// An opener with this policy and these limits.
+    pub(crate) fn within(policy: &'a MediaPolicy, limits: &'a ProcessorLimits, cancel: Cancel) -> Self {
         Self {
             policy,
             limits,
@@ -312,6 +316,14 @@ impl File<'_> {
             Self::Bytes(bytes) => smolvlm_image::decode(bytes, &limits.image),
         };
         image.map(Cow::Owned).map_err(|source| self.image_error(source, at))
+    }
+
+    /// The pixels; shared if the source is already decoded.
+    pub(crate) fn into_pixels(self, limits: &ProcessorLimits, at: Position) -> Result<Arc<Rgb>, Error> {
+        match self {
+            Self::Decoded(image) => Ok(image.clone()),
+            file => Ok(Arc::new(file.decode(limits, at)?.into_owned())),
+        }
     }
 
     /// Detects the kind of the file.

@@ -11,7 +11,6 @@ use crate::process::Item;
 use crate::processor::Processor;
 use crate::prompt::Prompt;
 use crate::template::RenderOptions;
-use crate::video_prompt::VideoPromptStyle;
 use smolvlm_video::Cancel;
 
 /// Options of [`Processor::prepare_with`].
@@ -250,8 +249,7 @@ impl Prepared<'_> {
 
     /// Expands and tokenizes the prompts for the given media.
     fn write_prompts(&mut self, plans: &[Vec<MediaPlan>]) -> Result<(), Error> {
-        let frames = plans.iter().flatten().filter_map(MediaPlan::frames).max();
-        let announced = frames.filter(|_| self.processor.video_prompt_style() == VideoPromptStyle::Reference);
+        let announced = self.processor.announced(plans.iter().flatten());
         for (index, (row, plans)) in self.rows.iter_mut().zip(plans).enumerate() {
             row.prompt = self.processor.expansion(announced).expand(&row.text, plans, index)?;
             row.ids = self.processor.encode_checked(&row.prompt, plans, index)?;

@@ -168,7 +168,7 @@ impl ServerConfig {
     }
 
     /// The options to load a model with for this server: its media policy, control tokens in texts as plain text, and
-    /// limits at least as strict as those for untrusted clients.
+    /// limits at least as strict as those for untrusted clients. To allow more, raise limits in the result.
     #[must_use]
     pub fn model_options(&self, mut options: Options) -> Options {
         options.media_policy = self.media.clone();

@@ -14,7 +14,7 @@ use crate::{
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{LoadReport, Network, WeightFormat};
-use smolvlm_processor::{Conversation, Processor};
+use smolvlm_processor::{Batch, Conversation, Processor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -255,10 +255,18 @@ impl SmolVlm {
     ///
     /// As [`chat`](Self::chat), and out-of-range parameters.
     pub fn generate(&self, prompt: impl Into<Prompt>, params: SamplingParams) -> Result<Generation, Error> {
+        // The best answer is the first.
+        Ok(self.generate_all(prompt, params)?.swap_remove(0))
+    }
+
+    /// As [`generate`](Self::generate), with all `num_return_sequences` texts, the best one first.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate`](Self::generate).
+    pub fn generate_all(&self, prompt: impl Into<Prompt>, params: SamplingParams) -> Result<Vec<Generation>, Error> {
         let prompt = prompt.into();
-        let mut answers = submit::batch(self, &params, |params| self.process_prompt(&prompt, params))?;
-        // The best answer of the only prompt is the first.
-        Ok(answers.swap_remove(0))
+        submit::batch(self, &params, |params| self.process_prompt(&prompt, params))
     }
 
     /// Answers several conversations as one batch, with any mix of text, images and videos. Each answer is the same as
@@ -269,6 +277,20 @@ impl SmolVlm {
     /// As [`generate`](Self::generate); messages about a conversation include its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
         submit::batch(self, &params, |params| self.process(conversations, params))
+    }
+
+    /// Answers prompts that were already processed, such as by [`Processor::process`] or
+    /// [`Processor::process_inputs`], as one batch; each has `num_return_sequences` consecutive answers.
+    ///
+    /// # Errors
+    ///
+    /// A prompt longer than the model's context, and out-of-range parameters.
+    pub fn generate_batch(&self, batch: Batch, params: SamplingParams) -> Result<Vec<Generation>, Error> {
+        submit::batch(self, &params, |params| {
+            let prompts: Vec<usize> = (0..batch.rows).map(|row| batch.prompt_len(row)).collect();
+            self.admit(&prompts, params)?;
+            Ok(batch)
+        })
     }
 
     /// Answers a conversation, or continues a text, as a stream of text.

@@ -56,10 +56,11 @@ pub struct Model {
     /// Frame count in video prompts: each video's own, or, as in the reference, the largest of the batch
     #[arg(long, default_value = "per-video", value_parser = video_prompt_style())]
     pub video_prompt_style: VideoPromptStyle,
-    /// Maximum number of pixels of an image or frame, width times height [default: 178956970]
+    /// Maximum number of pixels of an image or frame, width times height [default: 178956970; of `serve`:
+    /// 40000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_image_pixels: Option<u64>,
-    /// Maximum width and height of an image or frame [default: 1048576]
+    /// Maximum width and height of an image or frame [default: 1048576; of `serve`: 65536]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_image_side: Option<u32>,
     /// Folder to cache features of images and frames in: those that were asked about before, also by other processes,
@@ -121,12 +122,17 @@ impl Model {
     /// The size limits of images and videos.
     fn limits(&self) -> ProcessorLimits {
         let mut limits = ProcessorLimits::default();
+        self.set_image_limits(&mut limits);
+        limits
+    }
+
+    /// Sets those limits of images and frames that are given as arguments.
+    pub fn set_image_limits(&self, limits: &mut ProcessorLimits) {
         for image in [&mut limits.image, &mut limits.video.image] {
             image.max_pixels = self.max_image_pixels.unwrap_or(image.max_pixels);
             image.max_width = self.max_image_side.unwrap_or(image.max_width);
             image.max_height = self.max_image_side.unwrap_or(image.max_height);
         }
-        limits
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::args::Model;
 use clap::Args;
-use smolvlm::{HostPattern, MediaPolicy, MediaScheme};
+use smolvlm::{HostPattern, MediaPolicy, MediaScheme, Options};
 use smolvlm_server::{Log, ServerConfig};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -93,6 +93,13 @@ impl Serve {
         config
     }
 
+    /// The options to load the model with: limits of images that are given replace those of the server.
+    pub fn model_options(&self, config: &ServerConfig) -> Options {
+        let mut options = config.model_options(self.model.options());
+        self.model.set_image_limits(&mut options.limits);
+        options
+    }
+
     fn media_policy(&self) -> MediaPolicy {
         let mut policy = MediaPolicy::untrusted();
         if !self.allow_media_domains.is_empty() {
@@ -128,10 +135,14 @@ mod tests {
     use smolvlm::{MediaPolicy, MediaScheme};
     use smolvlm_server::{Log, ServerConfig};
 
-    fn config(args: &[&str]) -> ServerConfig {
+    fn serve(args: &[&str]) -> Serve {
         let command = Serve::augment_args(Command::new("serve"));
         let matches = command.try_get_matches_from([&["serve"], args].concat()).unwrap();
-        Serve::from_arg_matches(&matches).unwrap().config(Log::new(|_| {}))
+        Serve::from_arg_matches(&matches).unwrap()
+    }
+
+    fn config(args: &[&str]) -> ServerConfig {
+        serve(args).config(Log::new(|_| {}))
     }
 
     #[test]
@@ -151,6 +162,18 @@ mod tests {
         let folder = config(&["--allow-media-dir", "/media"]).media;
         assert_eq!(folder.schemes, [MediaScheme::Data, MediaScheme::File]);
         assert_eq!((folder.hosts, folder.folders), (Some(Vec::new()), Some(vec!["/media".into()])));
+    }
+
+    #[test]
+    fn given_limits_of_images_replace_those_of_the_server() {
+        let limits = |args: &[&str]| {
+            let limits = serve(args).model_options(&config(args)).limits;
+            assert_eq!(limits.image, limits.video.image);
+            (limits.image.max_pixels, limits.image.max_width, limits.image.max_height)
+        };
+        assert_eq!(limits(&[]), (40_000_000, 65_536, 65_536));
+        assert_eq!(limits(&["--max-image-pixels", "50000000"]), (50_000_000, 65_536, 65_536));
+        assert_eq!(limits(&["--max-image-side", "100000"]), (40_000_000, 100_000, 100_000));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub fn run(args: Serve) -> Result<(), Failure> {
     if !config.address.ip().is_loopback() && config.api_keys.is_empty() {
         say::note("everyone who can reach this address can use the server; set SMOLVLM_API_KEY to require a key");
     }
-    let options = config.model_options(args.model.options());
+    let options = args.model_options(&config);
     // Typing errors in the name are reported before anything listens.
     let _: Source = args.model.source()?;
     let server = Server::bind(config)?;

@@ -10,6 +10,7 @@ use crate::prompt::Prompt;
 use crate::spans::{MarkedText, cut_spans, span_marks};
 use crate::template::{ChatTemplate, RenderOptions};
 use crate::template_value::View;
+use crate::video_prompt::VideoPromptStyle;
 
 impl Processor {
     /// Renders a conversation with the chat template. Each image and video is a single placeholder; see
@@ -76,6 +77,27 @@ impl Processor {
     /// [`Error::TooManyTokens`].
     pub fn expand(&self, text: &str, media: &[MediaPlan]) -> Result<String, Error> {
         Ok(self.expansion(None).expand(&text.to_owned().into(), media, 0)?.to_string())
+    }
+
+    /// As [`Processor::expand`], for the prompts of a batch. With [`VideoPromptStyle::Reference`], all of them state
+    /// the largest number of frames.
+    ///
+    /// # Errors
+    /// As [`Processor::expand`].
+    pub fn expand_batch(&self, prompts: &[(String, Vec<MediaPlan>)]) -> Result<Vec<String>, Error> {
+        let announced = self.announced(prompts.iter().flat_map(|(_, media)| media));
+        let rows = prompts.iter().enumerate().map(|(row, (text, media))| {
+            Ok(self.expansion(announced).expand(&text.clone().into(), media, row)?.to_string())
+        });
+        rows.collect()
+    }
+
+    /// The frame count in the text of each video of a batch, if it is not each video's own.
+    pub(crate) fn announced<'a>(&self, media: impl Iterator<Item = &'a MediaPlan>) -> Option<usize> {
+        match self.video_prompt_style {
+            VideoPromptStyle::Reference => media.filter_map(MediaPlan::frames).max(),
+            _ => None,
+        }
     }
 
     /// Parameters of placeholder expansion; `announced` overrides the frame count in the text of each video.

@@ -43,6 +43,9 @@ class FileError(Error, OSError):
 class Cancelled(Error):
     """The work was cancelled."""
 
+class InternalError(Error, RuntimeError):
+    """A bug of this package: please report it."""
+
 @final
 class Cancel:
     """A token that stops work from another thread."""
@@ -87,9 +90,10 @@ class Model:
         params: str,
         continue_final: bool = False,
         sanitize: bool = False,
+        return_exceptions: bool = False,
         cancel: Cancel | None = None,
-    ) -> list[dict[str, Any]]:
-        """Answers prompts together; `num_return_sequences` consecutive answers for each."""
+    ) -> list[Any]:
+        """Answers prompts together: for each, the list of its `num_return_sequences` answers, or its exception."""
 
     def generate_from_inputs(
         self,
@@ -114,6 +118,9 @@ class Model:
 
     def config(self) -> str:
         """The checkpoint's `config.json`."""
+
+    def video_config(self) -> str:
+        """The checkpoint's `video_preprocessor_config.json`."""
 
     def processor(self) -> Processor: ...
     @property
@@ -215,8 +222,18 @@ class Processor:
         """Reads a checkpoint's processor; needs no weights. `source` as for `Model.load`."""
 
     @staticmethod
-    def from_parts(config: str, tokenizer: Tokenizer, chat_template: str | None) -> Processor:
-        """`config` is the JSON of a `processor_config.json`."""
+    def from_parts(
+        config: str, tokenizer: Tokenizer, chat_template: str | None = None, reference_video_text: bool = False
+    ) -> Processor:
+        """`config` is the JSON of a `processor_config.json`.
+
+        `reference_video_text`: whether prompts state the largest number of frames of a batch for each of its videos,
+        and times by frame rate, as transformers does.
+        """
+
+    @property
+    def folder(self) -> os.PathLike[str] | None:
+        """The folder of its files, in the cache for a repository; `None` if it was not loaded from files."""
 
     def config(self) -> str: ...
     def image_config(self) -> str: ...
@@ -231,10 +248,11 @@ class Processor:
     ) -> str:
         """Renders the template; each image and video is a placeholder."""
 
-    def expand(
-        self, text: str, media: Sequence[tuple[int, int] | VideoPlan], reference_video_text: bool = False
-    ) -> str:
-        """Replaces the placeholders by the tokens of the media: grids of images, plans of videos."""
+    def expand(self, texts: Sequence[str], media: Sequence[Sequence[tuple[int, int] | VideoPlan]]) -> list[str]:
+        """Replaces the placeholders of a batch's prompts by the tokens of the media.
+
+        Media are grids of images (rows and columns, 0 and 0: not split) and plans of videos.
+        """
 
 def run_command(args: Sequence[str]) -> int:
     """Runs the `smolvlm` command; returns its exit code."""

@@ -1,0 +1,84 @@
+//! The bytes of quantized matrices in a file. They are written out, since a writer and a reader that change together
+//! would make existing files unreadable.
+
+use super::write;
+use crate::encoding::Encoding;
+use crate::tensor_specs::{TensorKind, TensorSpec};
+use crate::{Error, RowSource, TensorSource, Values, Weights};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use smolvlm_config::FloatType;
+use smolvlm_kernels::PackedFormat;
+
+const NAME: &str = "model.text_model.matrix.weight";
+const SCALE: &str = "model.text_model.matrix.weight_scale";
+
+/// The rows of a matrix.
+struct Rows<'a>(&'a [Vec<f32>]);
+
+impl TensorSource for Rows<'_> {
+    fn tensor(&self, path: &str, _: &[usize], _: FloatType) -> Result<Values, Error> {
+        Err(Error::UnknownParameter(path.to_owned()))
+    }
+
+    fn rows(&self, _: &str, _: &[usize]) -> Result<RowSource<'_>, Error> {
+        Ok(Box::new(move |row: usize, out: &mut [f32]| out.copy_from_slice(&self.0[row])))
+    }
+}
+
+/// A file with one matrix of the text model.
+fn file(rows: &[Vec<f32>], format: PackedFormat) -> Vec<u8> {
+    let spec = TensorSpec {
+        name: NAME.to_owned(),
+        module_path: "text.matrix.weight".to_owned(),
+        shape: vec![rows.len(), rows[0].len()],
+        kind: TensorKind::Weight,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write(&[spec], &Rows(rows), format, &path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn check_stored(file: &[u8], name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) {
+    let tensors = SafeTensors::deserialize(file).unwrap();
+    let tensor = tensors.tensor(name).unwrap();
+    assert_eq!((tensor.dtype(), tensor.shape(), tensor.data()), (dtype, shape, bytes), "{name}");
+}
+
+/// The rows of the matrix, read from a file.
+fn decoded(file: Vec<u8>, encoding: Encoding, outputs: usize, inputs: usize) -> Vec<Vec<f32>> {
+    let weights = Weights::from_bytes(file).unwrap();
+    assert_eq!(Encoding::of(&weights, NAME, &[outputs, inputs]), Some(encoding));
+    let row = |index: usize| {
+        let mut out = vec![0.0; inputs];
+        encoding.read_row(weights.bytes(NAME), weights.bytes(SCALE), index, &mut out);
+        out
+    };
+    (0..outputs).map(row).collect()
+}
+
+#[test]
+fn bytes_of_8_bit_matrices_do_not_change() {
+    // Scales of 1/2 and 2, which map the largest weights to 127 and -127; halves are rounded to even codes.
+    let rows = [vec![63.5, -1.0, 0.25, 0.75], vec![-254.0, 2.0, 3.0, 100.0]];
+    let file = file(&rows, PackedFormat::Q8);
+    check_stored(&file, NAME, Dtype::I8, &[2, 4], &[127, 0xfe, 0, 2, 0x81, 1, 2, 50]);
+    check_stored(&file, SCALE, Dtype::F32, &[2], &[0, 0, 0, 0x3f, 0, 0, 0, 0x40]);
+    let expected: [[f32; 4]; 2] = [[63.5, -1.0, 0.0, 1.0], [-254.0, 2.0, 4.0, 100.0]];
+    assert_eq!(decoded(file, Encoding::Q8, 2, 4), expected);
+}
+
+#[test]
+fn bytes_of_4_bit_matrices_do_not_change() {
+    // A group with every code twice and a scale of 1/2, and one of two weights with a scale of 2.
+    let mut row: Vec<f32> = (0..32_u8).map(|index| (f32::from(index % 16) - 8.0) / 2.0).collect();
+    row.extend([-16.0, 14.0]);
+    let file = file(std::slice::from_ref(&row), PackedFormat::Q4);
+    let pairs: [u8; 8] = [0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe];
+    let mut codes = [pairs, pairs, [0x88; 8], [0x88; 8]].concat();
+    codes[16] = 0xf0;
+    check_stored(&file, NAME, Dtype::U8, &[1, 32], &codes);
+    check_stored(&file, SCALE, Dtype::BF16, &[1, 2], &[0, 0x3f, 0, 0x40]);
+    assert_eq!(decoded(file, Encoding::Q4, 1, 34), [row]);
+}

@@ -1,0 +1,81 @@
+"""Keyword arguments as JSON for the compiled part."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+# Names of transformers' GenerationConfig that have another name or form here.
+_PLURALS = {
+    "eos_token_id": "eos_token_ids",
+    "forced_eos_token_id": "forced_eos_token_ids",
+    "exponential_decay_length_penalty": "exponential_decay",
+}
+
+_EARLY_STOPPING = {True: "when_finished", False: "when_unlikely", "never": "when_impossible"}
+
+LOOP_GUARD = {"max_period": 128, "min_repeats": 4, "min_tokens": 128}
+"""The default criterion for endless repetition: 4 repeats of at most 128 tokens, 128 tokens in all."""
+
+
+def dumps(value: Any) -> str:
+    """JSON of a value that may hold numpy's scalars and arrays."""
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a parameter cannot be a {type(value).__name__}")
+
+
+def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
+    """JSON of sampling parameters, named as in transformers' `GenerationConfig`; `None` is the checkpoint's own value.
+
+    Raises `TypeError` for a name that is not known, with the nearest one that is.
+    """
+    known = set(known)
+    result = {}
+    for name, value in params.items():
+        if name not in known and name not in _PLURALS:
+            raise TypeError(unknown(name, known | _PLURALS.keys()))
+        if value is None:
+            continue
+        if name == "stop_strings" and isinstance(value, str):
+            value = [value]
+        elif name == "early_stopping":
+            value = _EARLY_STOPPING.get(value, value)
+        elif name == "loop_guard" and isinstance(value, bool):
+            value = LOOP_GUARD if value else None
+        elif name == "sequence_bias" and isinstance(value, dict):
+            value = [{"tokens": list(tokens), "bias": bias} for tokens, bias in value.items()]
+        elif name == "sequence_bias":
+            value = [entry if isinstance(entry, dict) else {"tokens": entry[0], "bias": entry[1]} for entry in value]
+        elif name == "exponential_decay_length_penalty":
+            value = {"start": value[0], "factor": value[1]}
+        elif name in _PLURALS and not isinstance(value, (list, tuple)):
+            value = [value]
+        result[_PLURALS.get(name, name)] = value
+    return dumps(result)
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """The message for an argument that does not exist."""
+    nearest = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"unknown argument {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def device_name(device: Any) -> str:
+    """The name of a device, which may be an object of torch or one of its names."""
+    name = str(device).lower()
+    kind, _, index = name.partition(":")
+    kind = {"mps": "metal", "": "auto"}.get(kind, kind)
+    return f"{kind}:{index}" if index and kind != "cpu" else kind
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a number format, which may be an object of torch or numpy."""
+    name = getattr(dtype, "__name__", None) or str(dtype)
+    return name.removeprefix("torch.")
