@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .model import DEFAULT_MODEL, SmolVLM
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -46,7 +48,7 @@ class Captioner:
             from a row. Replaces `prompt`, `image` and `video`.
         threads: Threads of the model. By default as many as Ray reserves CPUs for the actor (`num_cpus`), at least 1;
             outside an actor, the default of `SmolVLM.from_pretrained`.
-        dtype, device: As for `SmolVLM.from_pretrained`.
+        dtype, device, options: As for `SmolVLM.from_pretrained`; `options` are its other arguments.
         drop_columns: Columns to leave out of the output, such as those of large images.
         output_prefix: Prefix of the names of the added columns.
         params: Parameters of `SmolVLM.generate`, such as `max_new_tokens`.
@@ -55,12 +57,12 @@ class Captioner:
         ValueError: If no column is used, a batch lacks one, or has one with the name of an added column.
         TypeError: If batches have another format than `"numpy"`, the default of Ray.
 
-    Wrong parameters and failures of the device are errors of the whole job, not of rows.
+    Unknown parameters are errors of the whole job, not of rows.
     """
 
     def __init__(
         self,
-        model: str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+        model: str = DEFAULT_MODEL,
         *,
         prompt: str = "Describe this image.",
         image: str | None = None,
@@ -69,20 +71,18 @@ class Captioner:
         threads: int | None = None,
         dtype: str | None = None,
         device: str | None = None,
+        options: Mapping[str, Any] | None = None,
         drop_columns: Sequence[str] = (),
         output_prefix: str = "",
         **params: Any,
     ) -> None:
-        from smolvlm import SmolVLM
-
         self.prompt, self.image, self.video, self.messages = prompt, image, video, messages
         self.drop_columns, self.output_prefix, self.params = frozenset(drop_columns), output_prefix, params
         if messages is None and not list(self._inputs()):
             raise ValueError("set image, video or messages to the name of a column, or use a column in the prompt")
-        options = {"threads": threads or _reserved_cpus(), "dtype": dtype, "device": device}
-        self.model = SmolVLM.from_pretrained(
-            model, **{name: value for name, value in options.items() if value is not None}
-        )
+        given = {"threads": threads or _reserved_cpus(), "dtype": dtype, "device": device, **(options or {})}
+        given = {name: value for name, value in given.items() if value is not None}
+        self.model = SmolVLM.from_pretrained(model, **{"progress": False} | given)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray | pyarrow.Array]:
         """Answers the rows of a batch, given and returned as columns."""

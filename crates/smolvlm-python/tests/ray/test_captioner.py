@@ -52,7 +52,7 @@ def test_values_of_an_image_column(shared: Captioner, kind: str, tmp_path) -> No
     for index, text in zip(SOUND, texts(output)):
         assert color(index) in text.lower()
     assert min(output["prompt_tokens"].to_pylist()) > 0 and min(output["completion_tokens"].to_pylist()) > 0
-    assert set(output["finish_reason"].to_pylist()) <= {"stop", "length"}
+    assert set(output["finish_reason"].to_pylist()) == {"eos"}
 
 
 def test_errors_of_rows_do_not_affect_others(shared: Captioner) -> None:
