@@ -52,7 +52,7 @@ fn licenses() -> Result<(), String> {
 
 /// Packages every crate that is published, as for a registry, without building the packages.
 fn package() -> Result<(), String> {
-    let unpublished = ["xtask", "smolvlm-tests", "smolvlm-synth", "smolvlm-demo-train"];
+    let unpublished = ["xtask", "smolvlm-tests", "smolvlm-synth", "smolvlm-demo-train", "smolvlm-python"];
     let exclude = unpublished.map(|name| format!("--exclude {name}")).join(" ");
     cargo(&format!("package --locked --workspace {exclude} --no-verify --allow-dirty --quiet"))
 }

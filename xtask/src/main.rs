@@ -16,6 +16,7 @@ mod llama_suite;
 mod page;
 mod parity;
 mod process;
+mod python;
 mod schemathesis;
 mod server;
 mod soak;
@@ -49,7 +50,7 @@ enum Task {
     },
     /// Check format, spelling, dependencies between crates, packaging, clippy and rustdoc
     Check,
-    /// Run what CI runs: test, check, and each fuzz target for 20 seconds
+    /// Run what CI runs: test, python, check, and each fuzz target for 20 seconds
     Ci,
     /// Type-check every feature of the command and the library alone, which takes many builds of Burn
     Features,
@@ -79,6 +80,8 @@ enum Task {
     Page,
     /// Measure accuracy and calibration of decisions about 2,000 synthetic images of each kind
     Decide,
+    /// Run the tests of the Python package, those of transformers on our processors included
+    Python(python::Args),
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -101,7 +104,9 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test { runner_args } => test::run(&runner_args),
         Task::Check => check::run(),
-        Task::Ci => test::run(&[]).and_then(|()| check::run()).and_then(|()| fuzz::run_all(20)),
+        Task::Ci => {
+            test::run(&[]).and_then(|()| python::run_all()).and_then(|()| check::run()).and_then(|()| fuzz::run_all(20))
+        }
         Task::Features => features::run(),
         Task::Golden { write } => golden::run(write),
         Task::Jpeg(args) => jpeg::run(&args),
@@ -112,6 +117,7 @@ fn main() -> ExitCode {
         Task::LlamaSuite => llama_suite::run(),
         Task::Page => page::run(),
         Task::Decide => decide::run(),
+        Task::Python(args) => python::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

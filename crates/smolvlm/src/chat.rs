@@ -2,10 +2,11 @@
 
 use crate::engine::Answer;
 use crate::features::{MediaFeatures, missing_features};
-use crate::submit::{Prepared, submit_prepared};
+use crate::media_positions::{MediaPosition, media_positions};
+use crate::submit::{Prepared, Prompts, submit_prepared};
 use crate::{Cancel, Error, Event, Generation, SmolVlm, Stream};
 use smolvlm_generate::SamplingParams;
-use smolvlm_processor::{Batch, Content, Conversation, Media, MediaPlan, Message, RenderOptions};
+use smolvlm_processor::{Content, Conversation, Media, MediaPlan, Message, RenderOptions};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -20,9 +21,6 @@ pub struct Chat {
     encoded: BTreeMap<MediaPosition, EncodedMedia>,
     reuses_cache: bool,
 }
-
-/// Index of a message and of a content item in it.
-type MediaPosition = (usize, usize);
 
 /// An image or video that has been decoded and encoded.
 struct EncodedMedia {
@@ -105,12 +103,13 @@ impl Chat {
         let options = RenderOptions::answer().sanitized();
         let model = self.model.with_cancel(&self.model.cancel.child());
         let batch = model.process_with(std::slice::from_ref(&conversation), &params, &options)?;
-        let positions = positions(&conversation, &batch);
+        let positions = media_positions(&conversation, &batch.media[0]);
         let known = batch.all_media().zip(&positions).filter(|(media, _)| matches!(media, Media::Precomputed(_)));
         let known = known.map(|(_, position)| self.encoded.get(position).map(|encoded| encoded.media.clone()));
         let known: Vec<MediaFeatures> = known.collect::<Option<_>>().ok_or_else(missing_features)?;
         let plans = batch.all_media().map(Media::plan).zip(positions).collect();
-        let prepared = Prepared { batch, known, prepare_time: clock.elapsed(), reuses_cache: self.reuses_cache };
+        let prompts = Prompts { batch, known, sources: Vec::new() };
+        let prepared = Prepared { prompts, prepare_time: clock.elapsed(), reuses_cache: self.reuses_cache };
         let mut tickets = submit_prepared(&model, prepared, &params)?;
         let stream = Stream::new(tickets.swap_remove(0), model.cancel);
         Ok(ChatStream { chat: self, message: Some(message), plans, stream })
@@ -144,32 +143,6 @@ impl Chat {
         conversation.messages.push(message);
         conversation
     }
-}
-
-/// The position in the conversation of each image and video of a prompt, in prompt order. Images keep their order in
-/// the conversation, and so do videos; truncation drops the oldest after the leading system messages.
-fn positions(conversation: &Conversation, batch: &Batch) -> Vec<MediaPosition> {
-    let first = conversation.messages.iter().take_while(|message| message.role == "system").count();
-    let (mut images, mut videos) = (Vec::new(), Vec::new());
-    for (index, message) in conversation.messages.iter().enumerate() {
-        for (item, content) in message.content.iter().enumerate() {
-            match content {
-                Content::Image(_) | Content::Precomputed(MediaPlan::Image(_)) => images.push((index, item)),
-                Content::Video(_) | Content::Precomputed(MediaPlan::Video(_)) => videos.push((index, item)),
-                _ => {}
-            }
-        }
-    }
-    let is_video = |media: &Media| matches!(media.plan(), MediaPlan::Video(_));
-    let shown = |mut positions: Vec<MediaPosition>, count: usize| {
-        let stay = positions.iter().filter(|(message, _)| *message < first).count();
-        let end = (stay + positions.len().saturating_sub(count)).min(positions.len());
-        positions.drain(stay..end);
-        positions.into_iter()
-    };
-    let count = batch.all_media().filter(|media| is_video(media)).count();
-    let (mut images, mut videos) = (shown(images, batch.all_media().count() - count), shown(videos, count));
-    batch.all_media().filter_map(|media| if is_video(media) { videos.next() } else { images.next() }).collect()
 }
 
 /// An iterator over the events of a running generation in a [`Chat`], like [`Stream`](crate::Stream).

@@ -49,6 +49,7 @@ mod generation;
 mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod media_positions;
 mod missing_files;
 mod open_checkpoint;
 mod options;

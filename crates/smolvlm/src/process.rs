@@ -1,5 +1,7 @@
 //! Preprocessing of prompts: truncation, limits, and the inputs of the network.
 
+use crate::features::Recalled;
+use crate::submit::Prompts;
 use crate::{Error, Prompt, SmolVlm, Truncation};
 use burn::tensor::Tensor;
 use smolvlm_generate::SamplingParams;
@@ -8,16 +10,34 @@ use smolvlm_processor::{Batch, Conversation, Media, PrepareOptions, RenderOption
 
 impl SmolVlm {
     /// Preprocesses a prompt.
-    pub(crate) fn process_prompt(&self, prompt: &Prompt, params: &SamplingParams) -> Result<Batch, Error> {
+    pub(crate) fn process_prompt(&self, prompt: &Prompt, params: &SamplingParams) -> Result<Prompts, Error> {
         let batch = match prompt {
             Prompt::Conversation(conversation, options) => {
-                return self.process_with(std::slice::from_ref(conversation), params, options);
+                return self.process_recalled(std::slice::from_ref(conversation), params, options);
             }
             Prompt::Text(text) => self.loaded.threads.prepare(|| self.loaded.processor.process_text(text))?,
             Prompt::Tokens(ids) => self.loaded.processor.process_tokens(ids),
         }?;
         self.admit(&[batch.len], params)?;
-        Ok(batch)
+        Ok(batch.into())
+    }
+
+    /// Preprocesses conversations, except for images that were encoded before.
+    pub(crate) fn process_recalled(
+        &self,
+        conversations: &[Conversation],
+        params: &SamplingParams,
+        options: &RenderOptions,
+    ) -> Result<Prompts, Error> {
+        let (conversations, recalled): (Vec<Conversation>, Vec<Recalled>) =
+            conversations.iter().map(|conversation| self.recall(conversation.clone())).unzip();
+        let mut prompts = Prompts::from(self.process_with(&conversations, params, options)?);
+        for ((conversation, recalled), media) in conversations.iter().zip(recalled).zip(&prompts.batch.media) {
+            let (known, sources) = recalled.of_prompt(conversation, media);
+            prompts.known.extend(known);
+            prompts.sources.extend(sources);
+        }
+        Ok(prompts)
     }
 
     /// Preprocesses conversations, after applying the truncation policy. Prompts that are too long and requests that

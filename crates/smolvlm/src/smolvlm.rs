@@ -14,7 +14,7 @@ use crate::{
 use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{LoadReport, Network, WeightFormat};
-use smolvlm_processor::{Batch, Conversation, Processor};
+use smolvlm_processor::{Batch, Conversation, Processor, RenderOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -276,7 +276,7 @@ impl SmolVlm {
     ///
     /// As [`generate`](Self::generate); messages about a conversation include its index.
     pub fn batch(&self, conversations: &[Conversation], params: SamplingParams) -> Result<Vec<Generation>, Error> {
-        submit::batch(self, &params, |params| self.process(conversations, params))
+        submit::batch(self, &params, |params| self.process_recalled(conversations, params, &RenderOptions::answer()))
     }
 
     /// Answers prompts that were already processed, such as by [`Processor::process`] or
@@ -289,7 +289,7 @@ impl SmolVlm {
         submit::batch(self, &params, |params| {
             let prompts: Vec<usize> = (0..batch.rows).map(|row| batch.prompt_len(row)).collect();
             self.admit(&prompts, params)?;
-            Ok(batch)
+            Ok(batch.into())
         })
     }
 

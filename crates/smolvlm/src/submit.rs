@@ -2,18 +2,31 @@
 
 use crate::beams::Search;
 use crate::engine::{EncodedPrompt, RequestOptions, Texts, Ticket};
-use crate::features::MediaFeatures;
+use crate::features::{Key, MediaFeatures};
 use crate::sequence::Sequence;
 use crate::{Error, Generation, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::Batch;
 use std::time::{Duration, Instant};
 
-/// A batch of prompts that is ready for the engine.
-pub(crate) struct Prepared {
+/// A batch of prompts, and what is known about their images and videos.
+pub(crate) struct Prompts {
     pub(crate) batch: Batch,
     /// Features of its [`Media::Precomputed`](smolvlm_processor::Media::Precomputed), in order.
     pub(crate) known: Vec<MediaFeatures>,
+    /// For each of its images and videos the hash of its file, if it is to be remembered; may be shorter.
+    pub(crate) sources: Vec<Option<Key>>,
+}
+
+impl From<Batch> for Prompts {
+    fn from(batch: Batch) -> Self {
+        Self { batch, known: Vec::new(), sources: Vec::new() }
+    }
+}
+
+/// Prompts that are ready for the engine.
+pub(crate) struct Prepared {
+    pub(crate) prompts: Prompts,
     /// Time of the preparation.
     pub(crate) prepare_time: Duration,
     pub(crate) reuses_cache: bool,
@@ -23,7 +36,7 @@ pub(crate) struct Prepared {
 pub(crate) fn batch(
     model: &SmolVlm,
     params: &SamplingParams,
-    process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
+    process: impl FnOnce(&SamplingParams) -> Result<Prompts, Error>,
 ) -> Result<Vec<Generation>, Error> {
     let tickets = submit(model, params, process)?;
     let mut generations = Vec::new();
@@ -37,12 +50,12 @@ pub(crate) fn batch(
 pub(crate) fn submit(
     model: &SmolVlm,
     params: &SamplingParams,
-    process: impl FnOnce(&SamplingParams) -> Result<Batch, Error>,
+    process: impl FnOnce(&SamplingParams) -> Result<Prompts, Error>,
 ) -> Result<Vec<Ticket>, Error> {
     let params = model.resolve_params(params)?;
     let clock = Instant::now();
-    let batch = process(&params)?;
-    let prepared = Prepared { batch, known: Vec::new(), prepare_time: clock.elapsed(), reuses_cache: true };
+    let prompts = process(&params)?;
+    let prepared = Prepared { prompts, prepare_time: clock.elapsed(), reuses_cache: true };
     submit_prepared(model, prepared, &params)
 }
 
@@ -52,10 +65,10 @@ pub(crate) fn submit_prepared(
     prepared: Prepared,
     params: &SamplingParams,
 ) -> Result<Vec<Ticket>, Error> {
-    let Prepared { mut batch, known, prepare_time, reuses_cache } = prepared;
+    let Prepared { prompts: Prompts { mut batch, known, sources }, prepare_time, reuses_cache } = prepared;
     let loaded = &*model.loaded;
     let context = loaded.config.text.max_position_embeddings;
-    let mut known = known.into_iter();
+    let (mut known, mut sources) = (known.into_iter(), sources.into_iter());
     // All rows are checked before the first one runs.
     let mut requests = Vec::with_capacity(batch.rows);
     for row in 0..batch.rows {
@@ -73,7 +86,7 @@ pub(crate) fn submit_prepared(
             Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
         };
         let media = std::mem::take(&mut batch.media[row]);
-        let prompt = EncodedPrompt::new(loaded, ids, media, batch.edge, &mut known)?;
+        let prompt = EncodedPrompt::new(loaded, ids, media, batch.edge, &mut known, &mut sources)?;
         let options = RequestOptions {
             new_tokens,
             chunk: params.prefill_chunk,

@@ -102,7 +102,7 @@ impl SmolVlm {
         }
         let clock = Instant::now();
         let loaded = &*self.loaded;
-        let Prompts { shared, questions: own, media, edge, notes, space } =
+        let Prompts { shared, questions: own, media, known, sources, edge, notes, space } =
             Prompts::prepare(self, conversation.into(), questions)?;
         let forms = all_forms(&loaded.processor, &answers, space, &self.cancel)?;
         let tokenized: Vec<TokenizedQuestion> = own
@@ -120,7 +120,7 @@ impl SmolVlm {
         }
         let image_tokens = loaded.image_tokens(&shared);
         let prompt_tokens = shared.len() + own.iter().map(Vec::len).sum::<usize>();
-        let prompt = EncodedPrompt::new(loaded, shared, media, edge, &mut std::iter::empty())?;
+        let prompt = EncodedPrompt::new(loaded, shared, media, edge, &mut known.into_iter(), &mut sources.into_iter())?;
         let most = max_sequences(loaded.kv_tokens, new_tokens);
         let scoring = Scoring::new(tokenized, self.fitting_sequences(prompt_tokens.min(context), most));
         let request_options = RequestOptions {

@@ -1,7 +1,7 @@
 //! The prompts of questions about one conversation, and what they share.
 
 use super::question::Question;
-use crate::features::missing_features;
+use crate::features::{Key, MediaFeatures, missing_features};
 use crate::{Error, SmolVlm};
 use smolvlm_generate::SamplingParams;
 use smolvlm_processor::{Content, Conversation, Media, MediaPlan, Message, PrepareOptions, RenderOptions, VideoNote};
@@ -13,6 +13,10 @@ pub(super) struct Prompts {
     /// The other tokens of each prompt.
     pub(super) questions: Vec<Vec<u32>>,
     pub(super) media: Vec<Media>,
+    /// Features of [`Media::Precomputed`], in order.
+    pub(super) known: Vec<MediaFeatures>,
+    /// For each medium the hash of its file, if it is to be remembered.
+    pub(super) sources: Vec<Option<Key>>,
     /// Edge of a tile in pixels.
     pub(super) edge: usize,
     pub(super) notes: Vec<VideoNote>,
@@ -25,15 +29,16 @@ impl Prompts {
     pub(super) fn prepare(model: &SmolVlm, conversation: Conversation, questions: &[Question]) -> Result<Self, Error> {
         let loaded = &*model.loaded;
         let mut texts = questions.iter().map(Question::text);
-        let first = asking(conversation, texts.next().unwrap_or_default());
+        let (first, recalled) = model.recall(asking(conversation, texts.next().unwrap_or_default()));
         let prepare = || {
             let options = PrepareOptions::new(RenderOptions::answer()).cancel(model.cancel.clone());
             let prepared = loaded.processor.prepare_with(std::slice::from_ref(&first), &options)?;
             model.admit(&[prepared.prompt_tokens(0)], &SamplingParams::greedy().max_new_tokens(1))?;
             let mut batch = prepared.load()?;
             let media = std::mem::take(&mut batch.media).into_iter().next().unwrap_or_default();
+            let (known, sources) = recalled.of_prompt(&first, &media);
             let plans: Vec<MediaPlan> = media.iter().map(|media| media.plan().clone()).collect();
-            let mut ids = vec![model.prompt_ids(&batch, 0)?];
+            let mut ids: Vec<Vec<u32>> = vec![model.prompt_ids(&batch, 0)?];
             let mut next = planned(first, &plans)?;
             for text in texts {
                 if model.cancel.is_cancelled() {
@@ -43,14 +48,16 @@ impl Prompts {
                 let next = loaded.processor.prepare(std::slice::from_ref(&next), &RenderOptions::answer())?;
                 ids.push(model.prompt_ids(&next.load()?, 0)?);
             }
-            Ok::<_, Error>((batch, media, ids))
+            Ok::<_, Error>((batch, media, known, sources, ids))
         };
-        let (batch, media, ids): (_, _, Vec<Vec<u32>>) = loaded.threads.prepare(prepare)??;
+        let (batch, media, known, sources, ids) = loaded.threads.prepare(prepare)??;
         let shared = ids.iter().skip(1).fold(ids[0].len(), |shared, other| common(&ids[0][..shared], other));
         let prompts = Self {
             shared: ids[0][..shared].to_vec(),
             questions: ids.iter().map(|ids| ids[shared..].to_vec()).collect(),
             media,
+            known,
+            sources,
             edge: batch.edge,
             notes: batch.notes(0),
             space: if batch.prompts[0].ends_with(char::is_whitespace) { "" } else { " " },

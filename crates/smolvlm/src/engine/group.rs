@@ -61,7 +61,7 @@ impl Group {
         let (sequence, prefilled) = if request.reuses_cache { sequences.resume(&keys) } else { (sequences.add(), 0) };
         let seen = request.prompt.ids[..prefilled].iter().filter(|&&id| id == image_token).count();
         stats.prefix_pages_hit += (prefilled / Sequences::GRANULARITY) as u64;
-        stats.tiles_reused += (seen / tile_len + request.prompt.cached_tiles(seen / tile_len)) as u64;
+        stats.tiles_reused += (seen / tile_len + request.prompt.known_tiles(seen / tile_len)) as u64;
         stats.tiles_read += request.prompt.tiles_read;
         let timings = Timings { process: request.prepare_time, ..Timings::default() };
         let mut group = Self {

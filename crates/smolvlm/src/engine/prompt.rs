@@ -28,14 +28,16 @@ pub(super) struct PromptMedia {
 }
 
 impl EncodedPrompt {
-    /// A prompt with these tokens and media. `known` has the features of its [`Media::Precomputed`], in order. Features
-    /// of other tiles are taken from the cache: reading files here does not delay other requests.
+    /// A prompt with these tokens and media. `known` has the features of its [`Media::Precomputed`], in order, and
+    /// `sources` the hash of the file of each medium that is to be remembered. Features of other tiles are taken from
+    /// the cache: reading files here does not delay other requests.
     pub(crate) fn new(
         loaded: &Loaded,
         ids: Vec<u32>,
         media: Vec<Media>,
         edge: usize,
         known: &mut impl Iterator<Item = MediaFeatures>,
+        sources: &mut impl Iterator<Item = Option<Key>>,
     ) -> Result<Self, Error> {
         let vocab_size = loaded.config.text.vocab_size;
         if let Some(position) = ids.iter().position(|&id| id as usize >= vocab_size) {
@@ -45,15 +47,17 @@ impl EncodedPrompt {
         let mut tiles_read = 0;
         let mut cached =
             |key: &Key| loaded.features.get(key).or_else(|| loaded.features.read(key).inspect(|_| tiles_read += 1));
-        let media = media.into_iter().map(|media| match tile_keys(loaded, &media, edge)? {
-            Some(keys) => {
-                Ok(PromptMedia { media: Some(media), features: keys.iter().map(&mut cached).collect(), keys })
-            }
-            None => {
+        let media = media.into_iter().map(|media| {
+            let source = sources.next().flatten();
+            let Some(keys) = tile_keys(loaded, &media, edge)? else {
                 let MediaFeatures { keys, features } = known.next().ok_or_else(missing_features)?;
                 let features = features.chunk(keys.len(), 0).into_iter().map(Some).collect();
-                Ok(PromptMedia { media: None, keys, features })
+                return Ok(PromptMedia { media: None, keys, features });
+            };
+            if let Some(source) = source {
+                loaded.features.remember(source, media.plan(), keys.clone());
             }
+            Ok(PromptMedia { media: Some(media), features: keys.iter().map(&mut cached).collect(), keys })
         });
         let media = media.collect::<Result<_, Error>>()?;
         Ok(Self { ids, media, edge, tiles_read })
@@ -89,13 +93,9 @@ impl EncodedPrompt {
         tiles.skip(start).filter(|(missing, _, _)| *missing).map(|(_, key, pixels)| (key, pixels))
     }
 
-    /// The number of tiles from number `start` on whose features were in the cache.
-    pub(super) fn cached_tiles(&self, start: usize) -> usize {
-        let tiles = self.media.iter().flat_map(|media| {
-            let is_new = media.media.is_some();
-            media.features.iter().map(move |features| is_new && features.is_some())
-        });
-        tiles.skip(start).filter(|is_cached| *is_cached).count()
+    /// The number of tiles from number `start` on whose features are known.
+    pub(super) fn known_tiles(&self, start: usize) -> usize {
+        self.media.iter().flat_map(|media| &media.features).skip(start).filter(|features| features.is_some()).count()
     }
 
     /// Stores the features of all tiles with this hash; returns their number.

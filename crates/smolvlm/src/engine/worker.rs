@@ -68,6 +68,8 @@ impl Worker {
     }
 
     fn turn(&mut self) {
+        // First, so that new requests find the memory and the prompts of those that ended.
+        self.end_groups();
         self.admit();
         self.end_groups();
         self.work();

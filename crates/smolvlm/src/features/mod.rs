@@ -5,12 +5,14 @@ mod fingerprint;
 mod folder;
 mod memory;
 mod options;
+mod recall;
 mod record;
 mod writer;
 
 pub(crate) use disk::CacheFolder;
 pub(crate) use fingerprint::fingerprint;
 pub use options::FeatureCacheOptions;
+pub(crate) use recall::Recalled;
 
 use crate::smolvlm::Loaded;
 use crate::{Error, SmolVlm};
@@ -18,8 +20,9 @@ use burn::tensor::Tensor;
 use disk::DiskCache;
 use memory::MemoryCache;
 use rayon::prelude::*;
+use recall::KnownImages;
 use sha2::{Digest, Sha256};
-use smolvlm_processor::{Batch, Media};
+use smolvlm_processor::{Batch, Media, MediaPlan};
 use std::collections::HashMap;
 
 /// SHA-256 of a tile's pixels.
@@ -41,11 +44,12 @@ pub(crate) struct MediaFeatures {
 pub(crate) struct FeatureCache {
     memory: MemoryCache,
     disk: Option<DiskCache>,
+    images: KnownImages,
 }
 
 impl FeatureCache {
     pub(crate) fn new(memory_bytes: usize, disk: Option<DiskCache>) -> Self {
-        Self { memory: MemoryCache::new(memory_bytes), disk }
+        Self { memory: MemoryCache::new(memory_bytes), disk, images: KnownImages::default() }
     }
 
     /// The features of a tile, if they are in memory.
@@ -58,6 +62,11 @@ impl FeatureCache {
         let features = self.disk.as_ref()?.read(key)?;
         self.memory.insert(*key, features.clone());
         Some(features)
+    }
+
+    /// Remembers which tiles an image has, by the hash of its file and options.
+    pub(crate) fn remember(&self, source: Key, plan: MediaPlan, keys: Vec<Key>) {
+        self.images.insert(source, plan, keys);
     }
 
     /// Stores the features of a tile that was encoded.
