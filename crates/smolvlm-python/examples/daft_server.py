@@ -1,6 +1,6 @@
 """Describes a folder of images with Daft and a running server.
 
-smolvlm serve --model demo --port 8080
+smolvlm serve --model demo --port 8080 --max-queue 1000 --request-timeout 3600
 python daft_server.py IMAGES OUT [--url URL] [--prompt P]
 """
 
@@ -24,7 +24,7 @@ def main() -> None:
         "smolvlm",
         base_url=f"{args.url}/v1",
         api_key=os.environ.get("SMOLVLM_API_KEY", "none"),
-        timeout=600,
+        timeout=3600,
         max_retries=6,
     )
     files = daft.from_glob_path(f"{args.images.rstrip('/')}/*").select("path")

@@ -82,7 +82,9 @@ class Captioner:
             raise ValueError("set image, video or messages to the name of a column, or use a column in the prompt")
         given = {"threads": threads or _reserved_cpus(), "dtype": dtype, "device": device, **(options or {})}
         given = {name: value for name, value in given.items() if value is not None}
-        self.model = SmolVLM.from_pretrained(model, **{"progress": False} | given)
+        # Texts of columns come from data: they are no markup, except in conversations.
+        defaults = {"progress": False, "sanitize_control_tokens": messages is None}
+        self.model = SmolVLM.from_pretrained(model, **defaults | given)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray | pyarrow.Array]:
         """Answers the rows of a batch, given and returned as columns."""
