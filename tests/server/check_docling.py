@@ -29,6 +29,11 @@ def check(url: str, key: str, image: bytes) -> None:
     assert streamed.num_tokens == whole.num_tokens and streamed.stop_reason == whole.stop_reason
     assert "".join(token.token for token in streamed.logprobs.content) == streamed.text
 
+    # Some checkpoints end descriptions of pictures after one word.
+    question = {"prompt": "What colour is the star?", "headers": options.headers, **shared}
+    short, longer = (api_image_request(page, **question, min_tokens=tokens) for tokens in (0, 12))
+    assert short.usage["completion_tokens"] < 12 <= longer.usage["completion_tokens"], (short, longer)
+
     refused = api_image_request(page, "a", headers=options.headers, **shared, temperature=-1)
     assert refused.error.startswith("HTTP 400") and "temperature" in refused.error, refused
     refused = api_image_request_streaming(page, "a", **shared)
