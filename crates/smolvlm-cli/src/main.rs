@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => commands::chat::run(&args),
         Command::Decide(args) => commands::decide::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
+        Command::Batch(args) => commands::batch::run(&args),
         #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Process(args) => commands::process::run(&args),
@@ -66,6 +67,10 @@ fn main() -> ExitCode {
         // A closed pipe (`smolvlm ... | head`) is not an error.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Interrupted) => {
+            say::error(Failure::Interrupted);
+            ExitCode::from(output::INTERRUPTED)
+        }
         Err(failure) => {
             say::error(failure.with_first_cause(panics::first_backend_panic()));
             ExitCode::FAILURE
