@@ -11,6 +11,7 @@ pub enum Cell {
     Bool(bool),
     Number(Number),
     Text(String),
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet has bytes"))]
     Bytes(Vec<u8>),
     List(Vec<Cell>),
     Struct(Vec<(String, Cell)>),

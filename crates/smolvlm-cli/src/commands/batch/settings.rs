@@ -6,7 +6,7 @@ use crate::args::{Batch, Format};
 use crate::failure::Failure;
 use serde_json::{Value, json};
 use smolvlm::{SamplingParams, SmolVlm, is_checkpoint_file};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The settings, as the manifest has them.
 pub fn settings(
@@ -22,9 +22,10 @@ pub fn settings(
         Recipe::Columns { images, videos, .. } => json!({"images": images, "videos": videos, "prompt": args.prompt}),
     };
     let options = &args.model;
-    let adapters = options.adapter.iter().map(|adapter| json!([adapter.folder, adapter.weight]));
+    let path = std::path::absolute(&args.input).unwrap_or_else(|_| args.input.clone());
+    let adapters = options.adapter.iter().map(|adapter| json!([adapter.folder.to_string_lossy(), adapter.weight]));
     Ok(json!({
-        "input": std::path::absolute(&args.input).unwrap_or_else(|_| args.input.clone()),
+        "input": path.to_string_lossy(),
         "input_hash": input.hash(),
         "columns": columns,
         "id_column": args.id_column,
@@ -63,5 +64,5 @@ fn model_hash(model: &SmolVlm) -> Result<String, Failure> {
         }
     }
     paths.sort();
-    hash_files(paths.iter().map(PathBuf::as_path).map(Path::new))
+    hash_files(paths.iter().map(PathBuf::as_path))
 }

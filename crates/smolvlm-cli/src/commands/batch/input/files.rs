@@ -17,8 +17,7 @@ pub struct Files {
 enum Source {
     File(PathBuf),
     Folder(PathBuf),
-    /// The pattern, and the folder before its first wildcard.
-    Glob(String, PathBuf),
+    Pattern(Pattern),
 }
 
 /// A file of a data set.
@@ -41,10 +40,11 @@ impl Files {
             (Ok(metadata), _) if metadata.is_dir() => (Source::Folder(path.to_owned()), Kind::Media),
             (Ok(_), _) => (Source::File(path.to_owned()), Kind::of(path).ok_or_else(|| wrong(unknown))?),
             (Err(_), Some(pattern)) if pattern.contains(['*', '?', '[']) => {
-                let first = glob_paths(pattern)?.next().ok_or_else(|| wrong("matches no file"))??;
+                let pattern = Pattern::new(pattern)?;
+                let Found { path: first, .. } = pattern.list().next().ok_or_else(|| wrong("matches no file"))??;
                 let kind = Kind::of(&first);
                 let kind = kind.ok_or_else(|| wrong(&format!("matches {}, which {unknown}", first.display())))?;
-                (Source::Glob(pattern.to_owned(), base(path)), kind)
+                (Source::Pattern(pattern), kind)
             }
             (Err(source), _) => return Err(read_failure(path, source)),
         };
@@ -58,43 +58,60 @@ impl Files {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Box::new(std::iter::once(Ok(Found { path: path.clone(), name })))
             }
-            Source::Folder(folder) => Box::new(Walk::new(folder)),
-            Source::Glob(pattern, base) => match glob_paths(pattern) {
-                Ok(paths) => Box::new(paths.map(|path| self.same_kind(path?, base))),
-                Err(failure) => Box::new(std::iter::once(Err(failure))),
-            },
+            Source::Folder(folder) => {
+                let is_medium = |found: &Found| Kind::of(&found.path) == Some(Kind::Media);
+                Box::new(Walk::new(folder, usize::MAX).filter(move |found| found.as_ref().map_or(true, is_medium)))
+            }
+            Source::Pattern(pattern) => Box::new(pattern.list().map(|found| self.same_kind(found?))),
         }
     }
 
     /// A file that matches the pattern, which must be of the same kind as the others.
-    fn same_kind(&self, path: PathBuf, base: &Path) -> Result<Found, Failure> {
-        if Kind::of(&path) != Some(self.kind) {
-            let message = "is not of the same kind as the other files of the pattern".to_owned();
-            return Err(BatchError::Input { path, message }.into());
+    fn same_kind(&self, found: Found) -> Result<Found, Failure> {
+        if Kind::of(&found.path) == Some(self.kind) {
+            return Ok(found);
         }
-        let name = slashed(path.strip_prefix(base).unwrap_or(&path));
-        Ok(Found { path, name })
+        let message = "is not of the same kind as the other files of the pattern".to_owned();
+        Err(BatchError::Input { path: found.path, message }.into())
     }
 }
 
-/// The files that match a pattern, in alphabetical order.
-fn glob_paths(pattern: &str) -> Result<impl Iterator<Item = Result<PathBuf, Failure>> + use<>, Failure> {
-    let options =
-        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-    let paths = glob::glob_with(pattern, options).map_err(|error| {
-        let message = format!("is neither a file nor a pattern: {}", error.msg);
-        BatchError::Input { path: pattern.into(), message }
-    })?;
-    let paths = paths.map(|path| path.map_err(|error| read_failure(&error.path().to_owned(), error.into())));
-    Ok(paths.filter(|path| path.as_ref().map_or(true, |path| !path.is_dir())))
+/// A glob pattern of files.
+#[derive(Debug)]
+struct Pattern {
+    pattern: glob::Pattern,
+    /// The folder before the first wildcard.
+    base: PathBuf,
+    /// Number of levels of folders that can match.
+    depth: usize,
 }
 
-/// The folders of a pattern before its first wildcard.
-fn base(pattern: &Path) -> PathBuf {
-    let literal = pattern.components().take_while(|component| {
-        !component.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
-    });
-    literal.collect()
+impl Pattern {
+    fn new(text: &str) -> Result<Self, Failure> {
+        let (mut base, mut pattern) = (PathBuf::new(), PathBuf::new());
+        let mut depth: usize = 0;
+        for component in Path::new(text).components() {
+            let name = component.as_os_str();
+            if depth > 0 || name.as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte)) {
+                depth = if name == "**" { usize::MAX } else { depth.saturating_add(1) };
+            } else {
+                base.push(component);
+            }
+            pattern.push(component);
+        }
+        let pattern = glob::Pattern::new(&pattern.to_string_lossy()).map_err(|error| {
+            let message = format!("is neither a file nor a pattern: {}", error.msg);
+            BatchError::Input { path: text.into(), message }
+        })?;
+        Ok(Self { pattern, base, depth })
+    }
+
+    /// The files that match, but no hidden ones.
+    fn list(&self) -> impl Iterator<Item = Result<Found, Failure>> {
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+        let matches = move |found: &Found| self.pattern.matches_path_with(&found.path, options);
+        Walk::new(&self.base, self.depth).filter(move |found| found.as_ref().map_or(true, matches))
+    }
 }
 
 /// A relative path with forward slashes.
@@ -103,29 +120,30 @@ fn slashed(path: &Path) -> String {
     parts.map(|component| component.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// The images and videos in a folder and in the folders below, without hidden ones and links to folders.
+/// The files in a folder and in the folders below, without hidden ones and links to folders.
 struct Walk {
     root: PathBuf,
+    /// Number of levels of folders.
+    depth: usize,
     /// Names that are left in each open folder, last first, with the path of the folder relative to the root.
     open: Vec<(PathBuf, Vec<OsString>)>,
     start: Option<PathBuf>,
 }
 
 impl Walk {
-    fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), open: Vec::new(), start: Some(PathBuf::new()) }
+    fn new(root: &Path, depth: usize) -> Self {
+        Self { root: root.to_owned(), depth, open: Vec::new(), start: Some(PathBuf::new()) }
     }
 
     /// Lists a folder.
     fn enter(&mut self, relative: PathBuf) -> Result<(), Failure> {
         let path = self.root.join(&relative);
-        let failed = |source| read_failure(&path, source);
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        let failed = |source| read_failure(path, source);
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let (name, kind) = (entry.file_name(), entry.file_type().map_err(failed)?);
-            let is_hidden = name.as_encoded_bytes().starts_with(b".");
-            if !is_hidden && (kind.is_dir() || Kind::of(name.as_ref()) == Some(Kind::Media)) {
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if !name.as_encoded_bytes().starts_with(b".") {
                 names.push(name);
             }
         }
@@ -145,6 +163,7 @@ impl Iterator for Walk {
             return Some(Err(failure));
         }
         loop {
+            let level = self.open.len();
             let (folder, names) = self.open.last_mut()?;
             let Some(name) = names.pop() else {
                 self.open.pop();
@@ -155,7 +174,7 @@ impl Iterator for Walk {
             // Links to folders may be circular.
             let is_link = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
             match path.is_dir() {
-                true if is_link => {}
+                true if is_link || level >= self.depth => {}
                 true => {
                     if let Err(failure) = self.enter(relative) {
                         return Some(Err(failure));
@@ -202,6 +221,21 @@ mod tests {
         assert_eq!(names(folder.path()).unwrap(), expected);
         assert_eq!(names(&at("**/[0-9]*.*")).unwrap(), ["b/10.jpg", "b/2.webp", "b/c/1.gif"]);
         assert_eq!(names(&at("b/*.jpg")).unwrap(), ["10.jpg"]);
+        assert_eq!(names(&at("?/*.???[fp]")).unwrap(), ["b/2.webp"]);
+        assert_eq!(names(&at("b/*/*")).unwrap(), ["c/1.gif"]);
+    }
+
+    #[test]
+    fn patterns_have_a_base_and_a_depth() {
+        for (text, base, depth) in [
+            ("*.jsonl", "", 1),
+            ("./a/b*/c.png", "./a", 2),
+            ("/a//b/*/x/[0-9].png", "/a/b", 3),
+            ("a/**/*.png", "a", usize::MAX),
+        ] {
+            let pattern = super::Pattern::new(text).ok().unwrap();
+            assert_eq!((pattern.base.as_path(), pattern.depth), (Path::new(base), depth), "{text}");
+        }
     }
 
     #[test]
@@ -213,7 +247,7 @@ mod tests {
         }
         assert!(names(&at("nowhere.jsonl")).unwrap_err().contains("nowhere.jsonl"));
         assert!(names(&at("*.png")).unwrap_err().contains("matches no file"));
-        assert!(names(&at("**a")).unwrap_err().contains("pattern"));
+        assert!(names(&at("a**")).unwrap_err().contains("pattern"));
         for neither in ["notes.txt", "*.txt"] {
             assert!(names(&at(neither)).unwrap_err().contains("neither JSONL"), "{neither}");
         }

@@ -41,10 +41,7 @@ impl Identity {
             rows += match kind {
                 Kind::Media => 1,
                 Kind::Json => 0,
-                #[cfg(feature = "parquet")]
                 Kind::Parquet => super::parquet::count_rows(&found.path)?,
-                #[cfg(not(feature = "parquet"))]
-                Kind::Parquet => 0,
             };
         }
         let size = if kind == Kind::Json { Size::Bytes(bytes) } else { Size::Rows(rows) };

@@ -3,7 +3,7 @@
 mod files;
 mod identity;
 mod jsonl;
-#[cfg(feature = "parquet")]
+#[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
 
 pub use identity::hash_files;
@@ -67,10 +67,6 @@ impl Input {
     /// A path that cannot be read, a file or mix of files that is no data set, Parquet without its feature.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let (files, kind) = Files::open(path)?;
-        if kind == Kind::Parquet && cfg!(not(feature = "parquet")) {
-            let message = "this build lacks the feature `parquet`; convert the file to JSONL".to_owned();
-            return Err(BatchError::Input { path: path.to_owned(), message }.into());
-        }
         let identity = Identity::of(&files, kind)?;
         if kind == Kind::Media && identity.is_empty() {
             let message =
@@ -96,7 +92,6 @@ impl Input {
     ///
     /// A file that cannot be read.
     pub fn id_type(&self, column: Option<&str>) -> Result<IdType, Failure> {
-        #[cfg(feature = "parquet")]
         if self.kind == Kind::Parquet
             && let Some(first) = self.files.list().next()
             && parquet::has_integer_ids(&first?.path, column)?
@@ -112,7 +107,6 @@ impl Input {
     ///
     /// Columns that are missing, a file that cannot be read.
     pub fn check_columns(&self, columns: &[String]) -> Result<(), Failure> {
-        #[cfg(feature = "parquet")]
         if self.kind == Kind::Parquet
             && let Some(first) = self.files.list().next()
         {
@@ -204,7 +198,6 @@ impl Reader<'_> {
     fn open(&mut self, path: &Path) -> Result<(), Failure> {
         self.folder = path.parent().unwrap_or(Path::new("")).into();
         self.current = Some(match self.input.kind {
-            #[cfg(feature = "parquet")]
             Kind::Parquet => Box::new(parquet::ParquetRows::open(path, self.columns)?),
             _ => Box::new(jsonl::JsonRows::open(path, self.bytes.clone())?),
         });

@@ -130,6 +130,9 @@ mod tests {
         assert!(error.contains("sampling.temperature was 0.1") && !error.contains("stop"), "{error}");
         let error = check(folder.path(), settings(0.1, json!({"a": "b".repeat(1000)}))).unwrap_err();
         assert!(error.contains("more was null, is {\"a\":\"bbb") && error.len() < 500, "{error}");
+        let mut longer = settings(0.1, json!(null));
+        longer["new"] = json!(true);
+        assert!(check(folder.path(), longer).unwrap_err().contains("new was null, is true"));
         assert!(check(folder.path(), json!({})).unwrap_err().contains("input was \"a.jsonl\", is null"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -4,13 +4,13 @@ mod answer;
 mod journal;
 mod lock;
 mod manifest;
-#[cfg(feature = "parquet")]
+#[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
 mod parquet;
 mod parts;
 
 pub use answer::Answer;
 pub use journal::Journal;
-pub use lock::{Lock, lock_manifest, lock_shard};
+pub use lock::{lock_manifest, lock_shard};
 pub use manifest::check_manifest;
 pub use parts::{IdType, Parts};
 
