@@ -1,5 +1,6 @@
 //! Command-line arguments.
 
+mod batch;
 mod decide;
 mod model;
 mod sampling;
@@ -8,6 +9,7 @@ mod serve;
 #[cfg(feature = "train")]
 mod train;
 
+pub use batch::{Batch, Format, Shard};
 pub use decide::Decide;
 pub use model::Model;
 pub use sampling::Sampling;
@@ -43,6 +45,8 @@ pub enum Command {
     Decide(Decide),
     /// Answer conversations from a JSON file in batches. Failures are reported on stderr, and the exit code is then 1
     Generate(Generate),
+    /// Answer every row of a data set: JSONL, Parquet or a folder of images, of any length. Resumes after an interruption
+    Batch(Box<Batch>),
     /// Answer requests over HTTP, with the APIs of OpenAI and Ollama
     #[cfg(feature = "server")]
     Serve(Serve),

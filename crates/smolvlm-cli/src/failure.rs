@@ -48,9 +48,15 @@ pub enum Failure {
         /// The output.
         path: PathBuf,
     },
+    /// Errors of `batch`.
+    #[error(transparent)]
+    Batch(#[from] crate::commands::batch::BatchError),
     /// An invalid line of a file of labels.
     #[error(transparent)]
     Label(#[from] crate::commands::decide::LabelError),
+    /// The end of a run by Ctrl-C.
+    #[error("interrupted; the same command resumes")]
+    Interrupted,
     /// Failures that have already been printed to stderr.
     #[error("some inputs failed")]
     Reported,

@@ -47,6 +47,7 @@ pub fn run<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> u8 {
         Command::Chat(args) => commands::chat::run(&args),
         Command::Decide(args) => commands::decide::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
+        Command::Batch(args) => commands::batch::run(&args),
         #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Process(args) => commands::process::run(&args),
@@ -67,6 +68,10 @@ pub fn run<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> u8 {
         // A closed pipe (`smolvlm ... | head`) is not an error.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => SUCCESS,
         Err(Failure::Reported) => FAILURE,
+        Err(Failure::Interrupted) => {
+            say::error(Failure::Interrupted);
+            output::INTERRUPTED
+        }
         Err(failure) => {
             say::error(failure.with_first_cause(panics::first_backend_panic()));
             FAILURE

@@ -58,6 +58,17 @@ pub fn print_notes<'a>(notes: impl IntoIterator<Item = &'a VideoNote>) {
     }
 }
 
+/// The question about some images and videos without a prompt: the checkpoint's, or a usual one.
+pub fn default_prompt<'a>(content: &[Content], processor: &'a Processor) -> &'a str {
+    let prompts = &processor.config().default_prompts;
+    let (own, usual) = match content {
+        [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),
+        [Content::Image(_)] => (&prompts.image, "Can you describe this image?"),
+        _ => (&prompts.images, "Can you describe this image?"),
+    };
+    own.as_deref().unwrap_or(usual)
+}
+
 /// An image at a path or URL.
 pub fn image(place: &str) -> Content {
     Content::Image(ImageSource::from(place))

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 /// The exit code after Ctrl-C.
-pub const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// The failure of writing a file or folder.
 pub fn write_failure(path: &Path, error: io::Error) -> Failure {
@@ -19,7 +19,7 @@ pub fn write_failure(path: &Path, error: io::Error) -> Failure {
 pub fn discard_on_interrupt() -> Result<(), Failure> {
     let end = || {
         smolvlm_files::discard_drafts();
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     };
     ctrlc::set_handler(end).map_err(Failure::Signal)
 }

@@ -11,8 +11,8 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-# These need the layout that their `run.py` makes.
-collect_ignore = ["transformers_mixins"]
+# These need the layout that their `run.py` makes, and Ray.
+collect_ignore = ["transformers_mixins", "ray"]
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "golden"
 CHECKPOINT = GOLDEN / "gqa-256m" / "model"

@@ -76,7 +76,7 @@ pub struct Model {
     #[arg(long)]
     pub truncate: bool,
     /// Treat control tokens in texts, such as `<image>` and `<end_of_utterance>`, as plain text. Always on in
-    /// `describe`, `chat`, `decide` and `serve`
+    /// `describe`, `chat`, `decide` and `serve`, and in `batch` for conversations of columns
     #[arg(long)]
     pub sanitize_control_tokens: bool,
 }

@@ -3,7 +3,7 @@
 use crate::args::Describe;
 use crate::failure::Failure;
 use crate::{answer, media, show};
-use smolvlm::{Content, Conversation, Message, Options};
+use smolvlm::{Conversation, Message, Options};
 
 /// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
 /// printed at the end.
@@ -14,13 +14,7 @@ pub fn run(args: &Describe) -> Result<(), Failure> {
     let model = args.model.load_with(options)?;
     let mut message = Message::user();
     message.content = media::contents(&args.media, piped, args.as_video, model.processor())?;
-    let prompts = &model.processor().config().default_prompts;
-    let (own, usual) = match message.content.as_slice() {
-        [Content::Video(_), ..] => (&prompts.video, "Can you describe this video?"),
-        [Content::Image(_)] => (&prompts.image, "Can you describe this image?"),
-        _ => (&prompts.images, "Can you describe this image?"),
-    };
-    let prompt = args.prompt.as_deref().or(own.as_deref()).unwrap_or(usual);
+    let prompt = args.prompt.as_deref().unwrap_or(media::default_prompt(&message.content, model.processor()));
     let conversation = Conversation::from(message.text(prompt));
     let params = args.sampling.params(&model, true)?;
     if args.show {

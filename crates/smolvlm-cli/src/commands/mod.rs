@@ -1,5 +1,6 @@
 //! Commands, one file per command.
 
+pub mod batch;
 pub mod bench;
 pub mod chat;
 pub mod decide;

@@ -25,6 +25,8 @@ pub struct Item {
 enum State {
     /// Start of the file: a list of conversations, one conversation, or the first of many.
     Start,
+    /// Start of a file of rows: a list of any values, or the first of many.
+    StartOfRows,
     /// In a list of conversations.
     List,
     /// After the first conversation, in a sequence of JSON values.
@@ -49,6 +51,11 @@ impl<R: BufRead> Items<R> {
     /// Reads a file; `is_lines` means JSONL.
     pub fn new(reader: R, is_lines: bool) -> Self {
         Self { reader, state: if is_lines { State::Lines } else { State::Start }, line: 1, column: 0 }
+    }
+
+    /// Reads a file of rows, where a list is always a list of rows, or else JSONL.
+    pub fn rows(reader: R) -> Self {
+        Self { reader, state: State::StartOfRows, line: 1, column: 0 }
     }
 
     fn peek(&mut self) -> io::Result<Option<u8>> {
@@ -88,7 +95,16 @@ impl<R: BufRead> Items<R> {
 
     fn next_item(&mut self) -> io::Result<Option<Item>> {
         match (self.state, self.peek_text()?) {
-            (State::End, _) | (State::Values | State::Lines, None) => Ok(None),
+            (State::End, _) | (State::Values | State::Lines | State::StartOfRows, None) => Ok(None),
+            (State::StartOfRows, Some(b'[')) => {
+                self.take()?;
+                self.state = State::List;
+                self.next_item()
+            }
+            (State::StartOfRows, Some(_)) => {
+                self.state = State::Start;
+                self.next_item()
+            }
             (State::Lines, Some(_)) => self.read_line().map(Some),
             (State::Unclosed, _) => {
                 self.state = State::End;
@@ -276,6 +292,21 @@ mod tests {
             assert_eq!(items(file, false), expected, "{file:?}");
         }
         assert_eq!(items("[{\n[{}]\n\n  {}", true), ["[{", "[{}]", "{}"]);
+    }
+
+    #[test]
+    fn lists_of_rows_are_split() {
+        for (file, expected) in [
+            ("", &[][..]),
+            (" [] ", &[]),
+            ("[{\"a\": [1]}, {}]", &["{\"a\": [1]}", "{}"]),
+            ("{\n}\n{}", &["{\n}", "{}"]),
+            ("{}\n{\n{}", &["{}", "{", "{}"]),
+        ] {
+            let items = Items::rows(file.as_bytes()).map(|item| item.unwrap().text.unwrap());
+            let items: Vec<_> = items.map(|text| String::from_utf8(text).unwrap().trim_end().to_owned()).collect();
+            assert_eq!(items, expected, "{file:?}");
+        }
     }
 
     #[test]

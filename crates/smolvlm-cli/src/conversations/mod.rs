@@ -3,6 +3,7 @@
 mod items;
 mod queue;
 
+pub use items::{Item, Items};
 pub use queue::{Entry, Queue};
 
 use crate::failure::Failure;

@@ -1,6 +1,8 @@
 //! A temporary folder, a random checkpoint, and the built binary.
 #![allow(dead_code)] // each test binary uses other parts
 
+pub mod batch;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ impl Interrupt {
         ctrlc::set_handler(move || match shared.current() {
             Some(answer) if !answer.is_cancelled() => answer.cancel(),
             None if at_terminal => {}
-            _ => process::exit(INTERRUPTED),
+            _ => process::exit(INTERRUPTED.into()),
         })?;
         Ok(interrupt)
     }
