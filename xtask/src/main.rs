@@ -82,6 +82,8 @@ enum Task {
     Decide,
     /// Run the tests of the Python package, those of transformers on our processors included
     Python(python::Args),
+    /// Run the recipes for clusters: Ray on two nodes, Daft, docling and LangChain with a server
+    Ray,
     /// Fuzz the parsers of external bytes with libFuzzer
     Fuzz(fuzz::Args),
     /// Measure the errors of every device on the goldens and write them to docs/parity.md
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         Task::Page => page::run(),
         Task::Decide => decide::run(),
         Task::Python(args) => python::run(&args),
+        Task::Ray => python::run_ray(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Parity { backends } => parity::run(&backends),
         Task::GpuBundle => gpu_bundle::run(),

@@ -1,6 +1,7 @@
 //! `cargo xtask python`: the tests of the Python package.
 
-use crate::process::{execute, execute_with, features, python_environment, root, target};
+use crate::process::{execute, execute_with, features, python_environment, release_binary, root, target};
+use crate::server;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,20 @@ pub fn run(args: &Args) -> Result<(), String> {
         &python,
         [format!("{CRATE}/tests/transformers_mixins/run.py"), "--cache".to_owned(), cache],
     )
+}
+
+/// Runs the recipes for clusters and servers: a Ray cluster of two nodes on this machine, and a server of the bundled
+/// model.
+pub fn run_ray() -> Result<(), String> {
+    let tests = format!("{CRATE}/tests/ray");
+    let packages = ["--requirement", &format!("{tests}/requirements.txt")];
+    let python = python_environment(&root().join("target/ray-python"), &packages)?.join("python");
+    build()?;
+    server::build()?;
+    let folder = root().join(CRATE).join("python").to_string_lossy().into_owned();
+    let command = release_binary("smolvlm").to_string_lossy().into_owned();
+    let variables = [("PYTHONPATH", folder.as_str()), ("SMOLVLM", command.as_str())];
+    execute_with(&variables, &python, ["-m", "pytest", "--quiet", &tests])
 }
 
 /// Builds the compiled part with the features of the other tests, so that nothing else is built again, and copies it
