@@ -30,7 +30,12 @@ pub fn run(args: &Args) -> Result<(), String> {
     let python = python_environment(&root().join("target/python"), &packages)?.join("python");
     build()?;
     let folder = root().join(CRATE).join("python").to_string_lossy().into_owned();
-    let variables = [("PYTHONPATH", folder.as_str())];
+    let variables = [
+        ("PYTHONPATH", folder.as_str()),
+        // Mesa's software devices bring an LLVM that crashes that of torch, which is loaded later.
+        ("VK_LOADER_DRIVERS_DISABLE", "*"),
+        ("__EGL_VENDOR_LIBRARY_FILENAMES", "/dev/null"),
+    ];
     let words = format!(
         "-m pytest --quiet --config-file {CRATE}/pyproject.toml --rootdir {CRATE} {CRATE}/python {CRATE}/tests"
     );
@@ -40,7 +45,11 @@ pub fn run(args: &Args) -> Result<(), String> {
         return Ok(());
     }
     let cache = target().join("transformers").to_string_lossy().into_owned();
-    execute_with(&variables, &python, [format!("{CRATE}/tests/transformers_mixins/run.py"), cache])
+    execute_with(
+        &variables,
+        &python,
+        [format!("{CRATE}/tests/transformers_mixins/run.py"), "--cache".to_owned(), cache],
+    )
 }
 
 /// Builds the compiled part with the features of the other tests, so that nothing else is built again, and copies it

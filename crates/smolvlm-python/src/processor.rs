@@ -1,7 +1,7 @@
 //! The processor: chat template, tokenizer and prompt expansion.
 
 use crate::conversation::Conversation;
-use crate::error::exception;
+use crate::error::{exception, invalid_json};
 use crate::interrupt::interruptible;
 use crate::options::{Reporter, options, source};
 use crate::tokenizer::Tokenizer;
@@ -95,22 +95,37 @@ impl Processor {
         self.processor.template().map(|template| template.source().to_owned())
     }
 
-    /// Renders the template; each image and video is a placeholder.
-    #[pyo3(signature = (conversation, add_generation_prompt=true, continue_final=false))]
+    /// Renders the template, or another one; each image and video is a placeholder. `variables` is a JSON object of
+    /// further variables.
+    #[pyo3(signature = (conversation, add_generation_prompt=true, continue_final=false, template=None, variables=None))]
     fn render(
         &self,
         py: Python<'_>,
         conversation: &Bound<'_, Conversation>,
         add_generation_prompt: bool,
         continue_final: bool,
+        template: Option<&str>,
+        variables: Option<&str>,
     ) -> PyResult<String> {
         let conversation = &conversation.get().0;
-        let options = match (add_generation_prompt, continue_final) {
+        let mut options = match (add_generation_prompt, continue_final) {
             (_, true) => RenderOptions::continue_final(),
             (true, false) => RenderOptions::answer(),
             (false, false) => RenderOptions::plain(),
         };
-        py.detach(|| self.processor.render(conversation, &options)).map_err(failure)
+        if let Some(json) = variables {
+            options.variables = serde_json::from_str(json).map_err(|error| invalid_json(&error))?;
+        }
+        let processor = &self.processor;
+        let render = || match template {
+            Some(source) => ChatTemplate::new(source, processor.limits().template_fuel)?.render(
+                conversation,
+                processor.special_tokens(),
+                &options,
+            ),
+            None => processor.render(conversation, &options),
+        };
+        py.detach(render).map_err(failure)
     }
 
     /// Replaces the placeholders of the prompts of a batch by the tokens of their media: grids of images (rows and

@@ -2,8 +2,8 @@
 
 >>> import smolvlm
 >>> model = smolvlm.SmolVLM.from_pretrained("demo")
->>> print(model.generate("Hello!", max_new_tokens=4).usage.prompt_tokens)
-9
+>>> model.generate("Hello!", max_new_tokens=4).usage.prompt_tokens
+13
 """
 
 from ._native import (

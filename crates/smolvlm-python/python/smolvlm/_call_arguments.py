@@ -43,7 +43,9 @@ FLAT = ("return_mm_token_type_ids", "return_text_replacement_offsets", "sanitize
 NAMES = frozenset().union(GROUPS, FLAT, _AUDIO, ("common_kwargs", "images"), *GROUPS.values())
 
 
-def sort_arguments(kwargs: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], dict]:
+def sort_arguments(
+    kwargs: dict[str, Any], defaults: dict[str, dict[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict]:
     """Returns the arguments of each group and those of the processor itself.
 
     An argument is for every group that knows it, or in a dictionary such as `text_kwargs` for one; `common_kwargs` are

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from . import _native
@@ -23,6 +24,9 @@ KINDS = {
     **dict.fromkeys(("video", "video_url", "input_video"), "video"),
 }
 
+# Keys of the data in an object such as OpenAI's `{"url": ..}`.
+_NESTED = ("url", "path", "base64", "bytes")
+
 # Stands for the source of an item whose data are given separately or not read.
 _PLACEHOLDER = "-"
 
@@ -35,11 +39,12 @@ def is_batch(conversation: Any) -> bool:
 def messages_of(conversation: Conversation) -> list[dict[str, Any]]:
     """The messages of a conversation: a text is one message of the user, a message is a conversation of one.
 
-    Keys with the value `None` are dropped. Raises `TypeError` for anything else.
+    Messages and items may be objects with attributes, such as those of OpenAI's client. Keys with the value `None` are
+    dropped. Raises `TypeError` for anything else.
     """
     if isinstance(conversation, str):
         conversation = [{"role": "user", "content": [{"type": "text", "text": conversation}]}]
-    elif isinstance(conversation, dict):
+    elif isinstance(_as_dict(conversation), dict):
         conversation = [conversation]
     if not isinstance(conversation, (list, tuple)):
         raise TypeError(
@@ -49,14 +54,23 @@ def messages_of(conversation: Conversation) -> list[dict[str, Any]]:
     return [_message(message) for message in conversation]
 
 
+def _as_dict(value: Any) -> Any:
+    """A dictionary for an object of a data class or of pydantic; everything else unchanged."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return value.model_dump() if hasattr(value, "model_dump") else value
+
+
 def _message(message: Any) -> dict[str, Any]:
+    message = _as_dict(message)
     if not isinstance(message, dict):
         raise TypeError(
             f'a message must be a dictionary such as {{"role": "user", "content": [..]}}, got {type(message).__name__}'
         )
     message = _without_none(message)
     if isinstance(message.get("content"), (list, tuple)):
-        message["content"] = [_without_none(item) if isinstance(item, dict) else item for item in message["content"]]
+        items = map(_as_dict, message["content"])
+        message["content"] = [_without_none(item) if isinstance(item, dict) else item for item in items]
     return message
 
 
@@ -80,7 +94,7 @@ def source_of(item: dict[str, Any], kind: str) -> Any:
         if key in item:
             value = item[key]
             if isinstance(value, dict):
-                return next((value[name] for name in ("url", "path", "base64", "bytes") if value.get(name)), None)
+                return next((value[name] for name in _NESTED if value.get(name) is not None), None)
             return value
     return None
 
@@ -89,7 +103,8 @@ def to_native(conversation: Conversation, *, video_config: str = "{}", **options
     """Parses a conversation whose images and videos may be Python objects.
 
     `options` are `image_splitting`, `longest_edge`, `video_fps` and `video_frames`; `None` leaves one as configured.
-    `video_config` is the model's `video_preprocessor_config.json`; it selects frames where PyAV decodes videos.
+    `video_config` is that of the model's processor, `Processor.video_config()`; it selects frames where PyAV decodes
+    videos.
 
     Raises `TypeError` and `ValueError`.
     """
@@ -160,9 +175,5 @@ def _video(source: Any, item: dict[str, Any], video_config: str, options: dict[s
 
 
 def _sampler(video_config: str, options: dict[str, Any]) -> Any:
-    config = json.loads(video_config)
-    overrides = {"fps": options.get("video_fps"), "num_frames": options.get("video_frames")}
-    given = _without_none(overrides)
-    if given:
-        config.pop("video_sampling", None)
-    return _native.VideoProcessor(json.dumps({**config, **given})).sample
+    overrides = _without_none({"fps": options.get("video_fps"), "num_frames": options.get("video_frames")})
+    return _native.VideoProcessor(json.dumps({**json.loads(video_config), **overrides})).sample

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from . import _native
-from .video_processing import VideoMetadata
 
 
 def count(texts: list[str], token: str) -> list[int]:
@@ -35,18 +34,12 @@ def check_counts_per_sample(token: str, found: list[int], given: list[int]) -> N
         )
 
 
-def image_texts(native: _native.Processor, token: str, grids: list[tuple[int, int]]) -> list[str]:
-    """What replaces the placeholder of each image, given its rows and columns."""
-    return [native.expand(token, [grid]) for grid in grids]
+def media_texts(native: _native.Processor, token: str, media: list[Any]) -> list[str]:
+    """What replaces the placeholder of each image or video, given grids (rows and columns) or plans.
 
-
-def video_texts(native: _native.Processor, token: str, videos: list[VideoMetadata], frame_count: int) -> list[str]:
-    """What replaces the placeholder of each video. As in the reference, every text states the same number of frames."""
-    texts = []
-    for metadata in videos:
-        stated = {} if len(metadata.frames_indices) == frame_count else {"frame_count": frame_count}
-        texts.append(native.expand(token, [metadata.plan()], reference_video_text=True, **stated))
-    return texts
+    As in the reference, the text of every video states the number of frames of the longest one.
+    """
+    return native.expand([token] * len(media), [[item] for item in media])
 
 
 def replaced(texts: list[str], replacements: dict[str, tuple[str, list[str]]]) -> tuple[list[str], list[list[dict]]]:

@@ -17,7 +17,7 @@ _VARIABLES = {
     "proxies": "HTTPS_PROXY",
 }
 # Arguments that transformers needs and this package does not.
-_IGNORED = ("force_download", "trust_remote_code", "use_fast", "backend", "dtype", "torch_dtype", "device_map")
+_IGNORED = ("force_download", "trust_remote_code", "use_fast", "backend")
 
 
 class Checkpoint:

@@ -83,9 +83,7 @@ def picture(value: Picture, *, convert_rgb: bool | None = True, data_format: Any
                 f"got {list(array.shape)}"
             )
         return _rgb(_channels_last(array, data_format), convert_rgb)
-    raise TypeError(
-        f"a picture must be a path, URL, bytes, PIL image, array or tensor, got {type(value).__name__}"
-    )
+    raise TypeError(f"a picture must be a path, URL, bytes, PIL image, array or tensor, got {type(value).__name__}")
 
 
 def _from_pil(image: Any, convert_rgb: bool | None) -> np.ndarray:
@@ -189,11 +187,11 @@ def _is_stack(value: Any) -> bool:
     return is_array(value) and len(value.shape) == 4
 
 
-def flat_videos(videos: Any) -> list[Any]:
+def flat_videos(videos: Any, depth: int = 0) -> list[Any]:
     """Lists videos: files, arrays of four dimensions, and lists of frames. Nested lists of videos are flattened.
 
-    A flat list of paths is a list of videos; in lists of three levels, the innermost are paths of frames. Raises
-    `TypeError` and `ValueError`.
+    A flat list of paths is a list of videos; in lists of three levels, the innermost are paths of frames. `depth` is
+    the number of lists around `videos`. Raises `TypeError`.
     """
     if is_file(videos) or _is_stack(videos):
         return [videos]
@@ -210,10 +208,7 @@ def flat_videos(videos: Any) -> list[Any]:
         return [list(videos)]
     found = []
     for item in videos:
-        if isinstance(item, (list, tuple)) and item and all(_is_frame_files(frames) for frames in item):
-            found.extend(list(frames) for frames in item)
-        else:
-            found.extend(flat_videos(item))
+        found.extend([list(item)] if depth > 0 and _is_frame_files(item) else flat_videos(item, depth + 1))
     return found
 
 

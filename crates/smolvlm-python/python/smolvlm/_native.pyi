@@ -216,9 +216,7 @@ class Processor:
     """Chat template, tokenizer and prompt expansion."""
 
     @staticmethod
-    def load(
-        source: str, options: str, progress: Callable[[str, int, int], None] | None = None
-    ) -> Processor:
+    def load(source: str, options: str, progress: Callable[[str, int, int], None] | None = None) -> Processor:
         """Reads a checkpoint's processor; needs no weights. `source` as for `Model.load`."""
 
     @staticmethod
@@ -245,8 +243,14 @@ class Processor:
         conversation: Conversation,
         add_generation_prompt: bool = True,
         continue_final: bool = False,
+        template: str | None = None,
+        variables: str | None = None,
     ) -> str:
-        """Renders the template; each image and video is a placeholder."""
+        """Renders the template; each image and video is a placeholder.
+
+        `template` is another one than the processor's, also for conversations with videos. `variables` is a JSON object
+        of further variables, such as `tools`.
+        """
 
     def expand(self, texts: Sequence[str], media: Sequence[Sequence[tuple[int, int] | VideoPlan]]) -> list[str]:
         """Replaces the placeholders of a batch's prompts by the tokens of the media.

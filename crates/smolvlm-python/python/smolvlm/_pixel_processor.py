@@ -48,9 +48,8 @@ class PixelProcessor:
     default_to_square = True
     model_input_names: ClassVar[list[str]] = ["pixel_values", "pixel_attention_mask"]
 
-    # Names of the settings, those of them that have no effect on this model, and where they are saved.
+    # Names of the settings, which of them are switches, which are not saved, and where they are saved.
     settings: ClassVar[tuple[str, ...]]
-    ignored_settings: ClassVar[tuple[str, ...]]
     _flags: ClassVar[tuple[str, ...]] = _FLAGS
     _not_saved: ClassVar[tuple[str, ...]] = ()
     _type_key: ClassVar[str]

@@ -65,7 +65,10 @@ def _stored_template(checkpoint: Checkpoint, config: dict[str, Any], tokenizer: 
 
 
 def save(processor: SmolVLMProcessor, save_directory: str | os.PathLike[str], push_to_hub: bool) -> list[str]:
-    """Writes `processor_config.json`, the chat templates and the tokenizer. Raises `ValueError` for a template's name."""
+    """Writes `processor_config.json`, the chat templates and the tokenizer.
+
+    Raises `ValueError` for a template whose name is no file name.
+    """
     folder = new_folder(save_directory, push_to_hub)
     processor.tokenizer.save_pretrained(folder)
     templates = processor.chat_template

@@ -67,7 +67,9 @@ class BatchFeature(UserDict):
         if device is None and args and isinstance(args[0], (str, int, torch.device)):
             device = args[0]
         elif args and not isinstance(args[0], torch.dtype):
-            raise ValueError(f"cannot convert model inputs to {args[0]!r}; pass a device, a dtype, or both in this order")
+            raise ValueError(
+                f"cannot convert model inputs to {args[0]!r}; pass a device, a dtype, or both in this order"
+            )
         non_blocking = kwargs.get("non_blocking", False)
 
         def moved(value: Any) -> Any:

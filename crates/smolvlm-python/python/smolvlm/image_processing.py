@@ -12,6 +12,7 @@ from ._media import nested_pictures, picture
 from ._pixel_processor import _FLAGS, PixelProcessor, check_sizes, finished
 from .feature import BatchFeature
 
+# Settings that transformers accepts and that have no effect on this model.
 _IGNORED = (
     "crop_size",
     "do_center_crop",
@@ -32,7 +33,6 @@ class SmolVLMImageProcessor(PixelProcessor):
     do_image_splitting = True
     return_row_col_info = False
 
-    ignored_settings = _IGNORED
     settings: ClassVar[tuple[str, ...]] = (
         *_FLAGS,
         "size",

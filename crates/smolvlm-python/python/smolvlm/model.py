@@ -209,7 +209,9 @@ class SmolVLM:
         shown = bar(len(conversations), "row") if progress else None
         media, sampling = self._split(params)
         for start in range(0, len(conversations), _SLICE):
-            for answer in self._answers(conversations[start : start + _SLICE], media, sampling, return_exceptions, cancel):
+            for answer in self._answers(
+                conversations[start : start + _SLICE], media, sampling, return_exceptions, cancel
+            ):
                 results.append(answer)
             if shown is not None:
                 shown.update(len(results) - shown.n)
@@ -253,7 +255,9 @@ class SmolVLM:
         if pooling not in ("mean", "last"):
             raise ValueError(f"pooling is {pooling!r}, but must be 'mean' or 'last'")
         states = self.hidden_states(conversations)
-        return np.stack([rows.mean(axis=0, dtype=np.float64) if pooling == "mean" else rows[-1] for _, rows in states]).astype(np.float32)
+        return np.stack(
+            [rows.mean(axis=0, dtype=np.float64) if pooling == "mean" else rows[-1] for _, rows in states]
+        ).astype(np.float32)
 
     def hidden_states(self, conversations: Any) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
         """The last layer's states after the final norm: token ids `[tokens]` and states `[tokens, hidden]` of each."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from ._conversation import is_batch
 from .auto import AutoProcessor
-from .modeling import SmolVLMForConditionalGeneration
 from .model import DEFAULT_MODEL
+from .modeling import SmolVLMForConditionalGeneration
 
 TASK = "image-text-to-text"
 
@@ -57,7 +57,9 @@ class ImageTextToTextPipeline:
             raise ValueError("pass a conversation or a text as `text`")
         if _is_chat(text):
             if images is not None:
-                raise ValueError("pictures of a conversation belong into the content of its messages, not into `images`")
+                raise ValueError(
+                    "pictures of a conversation belong into the content of its messages, not into `images`"
+                )
             many = is_batch(text)
             records = [
                 self._chat(chat, continue_final_message, return_full_text, processor_kwargs or {}, params)

@@ -17,10 +17,9 @@ from ._expansion import (
     check_counts_per_sample,
     check_not_truncated,
     count,
-    image_texts,
     in_order,
+    media_texts,
     replaced,
-    video_texts,
 )
 from ._media import flat_videos, is_file, nested_pictures
 from .feature import BatchFeature
@@ -147,7 +146,7 @@ class SmolVLMProcessor:
         if samples is not None:
             with_images = self.image_processor(samples, **{**groups["images_kwargs"], "return_row_col_info": True})
         if clips is not None:
-            with_videos = self.video_processor(clips, **{**groups["videos_kwargs"], "return_metadata": True})
+            with_videos = self.video_processor([clips], **{**groups["videos_kwargs"], "return_metadata": True})
         data: dict[str, Any] = {}
         if texts is not None:
             texts, offsets = self._expanded(texts, with_images, with_videos)
@@ -184,12 +183,11 @@ class SmolVLMProcessor:
         if with_images:
             samples = zip(with_images["rows"], with_images["cols"], strict=True)
             grids = [grid for rows, cols in samples for grid in zip(rows, cols, strict=True)]
-            replacements["image"] = (self.image_token, image_texts(native, self.image_token, grids))
+            replacements["image"] = (self.image_token, media_texts(native, self.image_token, grids))
         if with_videos:
-            metadata = with_videos["video_metadata"]
-            warn_about_rate(metadata)
-            most = with_videos["pixel_values"].shape[1]
-            replacements["video"] = (self.video_token, video_texts(native, self.video_token, metadata, most))
+            warn_about_rate(with_videos["video_metadata"])
+            plans = [metadata.plan() for metadata in with_videos["video_metadata"]]
+            replacements["video"] = (self.video_token, media_texts(native, self.video_token, plans))
         return replaced(texts, replacements)
 
     def _tokenized(self, texts: list[str], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +240,9 @@ class SmolVLMProcessor:
             (variables if is_variable else arguments)[name] = value
         conversations = [messages_of(item) for item in (conversation if is_batch(conversation) else [conversation])]
         rendered = [
-            self._rendered(messages, chat_template and template, variables, add_generation_prompt, continue_final_message)
+            self._rendered(
+                messages, chat_template and template, variables, add_generation_prompt, continue_final_message
+            )
             for messages in conversations
         ]
         if not tokenize:
@@ -287,7 +287,8 @@ class SmolVLMProcessor:
                 source = source_of(item, kind)
                 if source is not None:
                     found[kind][-1].append(source)
-        images = arguments.pop("images", None) or found["image"]
+        # Also images for a template that places them by other means than items.
+        images = arguments.pop("images", found["image"] if any(found["image"]) else None)
         videos = [video for sources in found["video"] for video in sources]
         samplable = [video for video in videos if is_file(video)] or arguments.get("video_metadata")
         if videos and samplable and "do_sample_frames" not in arguments:
@@ -298,18 +299,19 @@ class SmolVLMProcessor:
         bos = self.tokenizer.bos_token
         if bos is not None and texts[0].startswith(bos):
             arguments.setdefault("add_special_tokens", False)
-        has_images = any(images)
-        return self(
-            text=texts, images=images if has_images else None, videos=[videos] if videos else None, **arguments
-        )
+        return self(text=texts, images=images, videos=[videos] if videos else None, **arguments)
 
     def native(self) -> _native.Processor:
         """The compiled processor with the current settings."""
-        template = self._template(None)
+        template = self.chat_template
+        template = template.get("default") if isinstance(template, dict) else template
         key = (self.tokenizer.native, self.image_seq_len, template)
         if self._native is None or self._native[0] != key:
             config = json.dumps({"image_seq_len": self.image_seq_len, "image_processor": {}, "video_processor": {}})
-            self._native = (key, _native.Processor.from_parts(config, self.tokenizer.native, template))
+            self._native = (
+                key,
+                _native.Processor.from_parts(config, self.tokenizer.native, template, reference_video_text=True),
+            )
         return self._native[1]
 
     def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from . import _native
@@ -52,10 +51,19 @@ class Stream:
         return self
 
     async def __anext__(self) -> str:
-        loop = asyncio.get_running_loop()
+        # Imported here: it takes a third of the time of importing this package.
+        import asyncio
+
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            # The loop may have ended since.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ready.set)
+
         while True:
-            ready = asyncio.Event()
-            event = self._native.poll(lambda ready=ready: loop.call_soon_threadsafe(ready.set))
+            ready.clear()
+            event = self._native.poll(wake)
             if event is None:
                 raise StopAsyncIteration
             if isinstance(event, bool):

@@ -28,6 +28,7 @@ _UNSUPPORTED = (
     "is_split_into_words",
     "return_overflowing_tokens",
     "return_offsets_mapping",
+    "return_special_tokens_mask",
     "return_token_type_ids",
     "split_special_tokens",
 )
@@ -63,9 +64,7 @@ class SmolVLMTokenizer:
         self.init_kwargs = init_kwargs
 
     @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> SmolVLMTokenizer:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> SmolVLMTokenizer:
         """Reads the tokenizer of a checkpoint: a folder, `owner/name` of the Hub, or `demo`.
 
         `kwargs` override values of its `tokenizer_config.json`. Raises `OSError` if it has no `tokenizer.json`.
@@ -104,7 +103,9 @@ class SmolVLMTokenizer:
                 f"got {type(tokenizer).__name__}"
             )
         special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-        kwargs = {name: tokenizer.init_kwargs[name] for name in ("padding", "max_length") if name in tokenizer.init_kwargs}
+        kwargs = {
+            name: tokenizer.init_kwargs[name] for name in ("padding", "max_length") if name in tokenizer.init_kwargs
+        }
         return cls(
             backend.to_str(),
             special,
@@ -176,7 +177,6 @@ class SmolVLMTokenizer:
         padding_side: str | None = None,
         return_tensors: str | None = None,
         return_attention_mask: bool | None = None,
-        return_special_tokens_mask: bool = False,
         return_length: bool = False,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -207,13 +207,11 @@ class SmolVLMTokenizer:
         data = self._padded(ids, _multiple(length, pad_to_multiple_of), padding_side)
         if return_attention_mask is False:
             del data["attention_mask"]
-        if return_special_tokens_mask:
-            special = set(self._native.special_ids())
-            data["special_tokens_mask"] = [[int(id in special) for id in row] for row in data["input_ids"]]
-        if return_length:
-            data["length"] = [len(row) for row in data["input_ids"]]
+        lengths = [len(row) for row in data["input_ids"]]
         if isinstance(text, str) and return_tensors is None:
             data = {name: rows[0] for name, rows in data.items()}
+        if return_length:
+            data["length"] = lengths
         return BatchFeature(data, tensor_type=return_tensors)
 
     def _lengths(
@@ -233,7 +231,9 @@ class SmolVLMTokenizer:
         if max_length is None and self.model_max_length < _UNLIMITED:
             max_length = self.model_max_length
         if pads and self.pad_token_id is None:
-            raise ValueError("the tokenizer has no padding token; set one, as in tokenizer.pad_token = tokenizer.eos_token")
+            raise ValueError(
+                "the tokenizer has no padding token; set one, as in tokenizer.pad_token = tokenizer.eos_token"
+            )
         if truncates and pads and multiple is not None and max_length is not None and max_length % multiple:
             raise ValueError(f"max_length {max_length} is no multiple of pad_to_multiple_of {multiple}")
         length = max_length if padding == "max_length" and max_length is not None else 0

@@ -17,6 +17,7 @@ from ._pixel_processor import _FLAGS, PixelProcessor, check_sizes, finished
 from ._video import with_decoded_container
 from .feature import BatchFeature
 
+# Settings that transformers accepts and that have no effect on this model.
 _IGNORED = ("do_center_crop", "crop_size", "data_format")
 
 
@@ -79,7 +80,6 @@ class SmolVLMVideoProcessor(PixelProcessor):
     do_sample_frames = False
     return_metadata = False
 
-    ignored_settings = _IGNORED
     settings: ClassVar[tuple[str, ...]] = (
         *_FLAGS,
         "size",
@@ -113,6 +113,16 @@ class SmolVLMVideoProcessor(PixelProcessor):
             kwargs["video_sampling"] = {**sampling, "video_size": size}
             kwargs.update(num_frames=sampling["max_frames"], fps=sampling["fps"], size=size)
         super().__init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any], **kwargs: Any) -> Any:
+        """A processor with the settings of a dictionary and the overrides in `kwargs`; see `from_pretrained`."""
+        sampling = settings.get("video_sampling")
+        if sampling is not None:
+            names = (("fps", "fps"), ("num_frames", "max_frames"))
+            overrides = {old: kwargs[new] for new, old in names if new in kwargs}
+            settings = {**settings, "video_sampling": {**sampling, **overrides}}
+        return super().from_dict(settings, **kwargs)
 
     def __call__(self, videos: Any, **kwargs: Any) -> BatchFeature:
         """As `preprocess`."""
@@ -218,9 +228,7 @@ class SmolVLMVideoProcessor(PixelProcessor):
         return json.loads(native.video_config())
 
 
-def _process_file(
-    native: _native.VideoProcessor, video: Any, samples: bool
-) -> tuple[np.ndarray, VideoMetadata]:
+def _process_file(native: _native.VideoProcessor, video: Any, samples: bool) -> tuple[np.ndarray, VideoMetadata]:
     video = with_decoded_container(video, native.sample if samples else _every_frame)
     tiles, plan = native.process(video, sample=samples)
     metadata = VideoMetadata(
