@@ -131,7 +131,8 @@ class Captioner:
                 for medium in _media(kind, row[column])
             ]
             return [{"role": "user", "content": [*content, {"type": "text", "text": self.prompt.format_map(row)}]}]
-        except Exception as error:  # noqa: BLE001: any error of a row is a value of its column.
+        # Any error of a row is a value of its column.
+        except Exception as error:  # noqa: BLE001
             return error
 
 
@@ -178,9 +179,7 @@ def _columns(results: Sequence[Any]) -> dict[str, pyarrow.Array]:
     def column(kind: pyarrow.DataType, value: Callable[[Any], Any]) -> pyarrow.Array:
         return pyarrow.array([None if isinstance(result, Exception) else value(result) for result in results], kind)
 
-    errors = [
-        f"{type(result).__name__}: {result}" if isinstance(result, Exception) else None for result in results
-    ]
+    errors = [f"{type(result).__name__}: {result}" if isinstance(result, Exception) else None for result in results]
     return {
         "text": column(pyarrow.string(), lambda answer: answer.text),
         "finish_reason": column(pyarrow.string(), lambda answer: answer.finish_reason),
