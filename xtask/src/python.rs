@@ -1,6 +1,6 @@
 //! `cargo xtask python`: the tests of the Python package.
 
-use crate::process::{execute, execute_with, features, python_environment, release_binary, root, target};
+use crate::process::{execute, execute_with, features, python_environment, root, target};
 use crate::server;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
@@ -62,7 +62,7 @@ pub fn run_ray() -> Result<(), String> {
     build()?;
     server::build()?;
     let folder = root().join(CRATE).join("python").to_string_lossy().into_owned();
-    let command = release_binary("smolvlm").to_string_lossy().into_owned();
+    let command = target().join("debug/smolvlm").to_string_lossy().into_owned();
     let variables = [("PYTHONPATH", folder.as_str()), ("SMOLVLM", command.as_str())];
     execute_with(&variables, &python, ["-m", "pytest", "--quiet", &tests])
 }
