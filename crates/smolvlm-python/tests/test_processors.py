@@ -67,14 +67,14 @@ def test_sizes():
 
 def test_unknown_arguments_are_refused_with_a_suggestion():
     with pytest.raises(TypeError, match="did you mean 'do_image_splitting'"):
-        SmolVLMImageProcessor()(IMAGE, do_image_spliting=False)
+        SmolVLMImageProcessor()(IMAGE, do_image_split=False)
     with pytest.raises(TypeError, match=r"'zzz'$"):
         SmolVLMVideoProcessor()([[IMAGE]], zzz=1)
 
 
 def test_unknown_arguments_of_a_call_of_the_processor_are_ignored(processor):
-    with pytest.warns(UserWarning, match="'do_image_spliting' is ignored; did you mean 'do_image_splitting'"):
-        inputs = processor(images=IMAGE, text="<image>", do_image_spliting=False)
+    with pytest.warns(UserWarning, match="'do_image_split' is ignored; did you mean 'do_image_splitting'"):
+        inputs = processor(images=IMAGE, text="<image>", do_image_split=False)
     assert inputs["pixel_values"].shape[1] > 1
 
 
