@@ -1,4 +1,4 @@
-//! `cargo xtask check`: format, spelling, dependencies between crates, licenses, packages, vectorized code, clippy,
+//! `cargo xtask check`: format, spelling, style of Python, dependencies between crates, licenses, packages, vectorized code, clippy,
 //! rustdoc.
 
 use crate::features::{WITHOUT_DOWNLOADS, every_backend};
@@ -9,6 +9,7 @@ use crate::{arrows, vectorized};
 pub fn run() -> Result<(), String> {
     cargo("fmt --all --check")?;
     spelling()?;
+    python_style()?;
     arrows::check()?;
     licenses()?;
     package()?;
@@ -39,6 +40,17 @@ fn spelling() -> Result<(), String> {
         return Ok(());
     };
     execute(programs.join("typos"), ["--config", ".typos.toml"])
+}
+
+/// Format and lints of the Python package.
+fn python_style() -> Result<(), String> {
+    let Ok(programs) = python_environment(&root().join("target/ruff"), &["ruff==0.17.6"]) else {
+        eprintln!("> without a check of the Python package: Python cannot install ruff");
+        return Ok(());
+    };
+    let ruff = programs.join("ruff");
+    execute(&ruff, ["check", "--quiet", "crates/smolvlm-python"])?;
+    execute(&ruff, ["format", "--check", "--quiet", "crates/smolvlm-python"])
 }
 
 /// Licenses, sources and known faults of dependencies, with cargo-deny where it is installed. GitHub's workflow has it.

@@ -7,7 +7,6 @@ import argparse
 
 import ray
 from ray.data.checkpoint import CheckpointConfig
-
 from smolvlm.ray import Captioner
 
 

@@ -251,7 +251,7 @@ class SmolVLM:
         return [Decision.from_native(decision) for decision in answer["decisions"]]
 
     def embed(self, conversations: Any, *, pooling: str = "mean") -> npt.NDArray[np.float32]:
-        """Embeddings of conversations, `[conversations, hidden]`: the mean of the last layer's states, or the `last`."""
+        """Embeddings of conversations, `[conversations, hidden]`: the mean of the last layer, or its `last` state."""
         if pooling not in ("mean", "last"):
             raise ValueError(f"pooling is {pooling!r}, but must be 'mean' or 'last'")
         states = self.hidden_states(conversations)

@@ -17,7 +17,6 @@ from pathlib import Path
 import ray
 from pictures import DAMAGED_EVERY, pixels
 from ray.cluster_utils import Cluster
-
 from smolvlm.ray import Captioner
 
 BATCH = 8

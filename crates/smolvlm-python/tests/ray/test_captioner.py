@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow
 import pytest
 from pictures import QUESTION, color, pixels, png
-
 from smolvlm.ray import Captioner
 
 SOUND = [index for index in range(12) if color(index)]

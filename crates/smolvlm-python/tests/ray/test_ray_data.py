@@ -11,7 +11,6 @@ import ray
 from conftest import PICTURES, run_example, start_example
 from pictures import QUESTION, check_answers
 from pyarrow import parquet
-
 from smolvlm.ray import Captioner
 
 EXAMPLE_ARGS = ["--model", "demo", "--prompt", QUESTION]
