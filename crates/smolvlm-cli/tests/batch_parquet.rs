@@ -16,8 +16,11 @@ use std::sync::Arc;
 use support::batch::{args, lines, rows, succeeds, values};
 use support::{Workspace, harbour, test_file};
 
+/// Bytes and path of an image, a question and a number.
+type DataRow = (Option<Vec<u8>>, Option<&'static str>, &'static str, i64);
+
 /// A data set as on the Hub: rows of an image with bytes and path, a question and a number; three per row group.
-fn write(workspace: &Workspace, name: &str, data: &[(Option<Vec<u8>>, Option<&str>, &str, i64)], codec: Compression) {
+fn write(workspace: &Workspace, name: &str, data: &[DataRow], codec: Compression) {
     let schema = "message schema {
         optional group image { optional binary bytes; optional binary path (UTF8); }
         optional binary question (UTF8);
@@ -48,7 +51,7 @@ fn write(workspace: &Workspace, name: &str, data: &[(Option<Vec<u8>>, Option<&st
     writer.close().unwrap();
 }
 
-fn data() -> Vec<(Option<Vec<u8>>, Option<&'static str>, &'static str, i64)> {
+fn data() -> Vec<DataRow> {
     vec![
         (Some(harbour()), Some("gone.jpg"), "What?", 10),
         (None, Some("shapes.png"), "Where?", 20),

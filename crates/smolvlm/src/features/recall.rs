@@ -215,8 +215,7 @@ mod tests {
 
     #[test]
     fn known_images_are_refused_like_others() {
-        let mut media_policy = MediaPolicy::default();
-        media_policy.max_media = 1;
+        let media_policy = MediaPolicy { max_media: 1, ..MediaPolicy::default() };
         let model = model(Options { media_policy, ..Options::default() });
         model.generate(question(image(), "What?"), params()).unwrap();
         let two: Conversation = question(image(), "What?").image(image()).into();
