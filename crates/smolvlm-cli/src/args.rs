@@ -45,7 +45,7 @@ pub enum Command {
     Decide(Decide),
     /// Answer conversations from a JSON file in batches. Failures are reported on stderr, and the exit code is then 1
     Generate(Generate),
-    /// Answer every row of a data set: JSONL, Parquet or a folder of images, of any length. Resumes after an interruption
+    /// Answer every row of a data set (JSONL, Parquet, a folder of images) of any length. Resumes if interrupted
     Batch(Box<Batch>),
     /// Answer requests over HTTP, with the APIs of OpenAI and Ollama
     #[cfg(feature = "server")]

@@ -57,7 +57,7 @@ fn killed_at_any_time_every_row_is_answered_once() {
         if random >> 62 > 0 {
             wait_for_output(&workspace, &mut child);
         }
-        sleep(Duration::from_micros((random >> 32) % 150_000));
+        sleep(Duration::from_micros((random >> 32) % 100_000));
         killed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

@@ -5,13 +5,18 @@ use super::output::Answer;
 use super::permits::{Permit, Permits};
 use super::row::Row;
 use super::run::{Answerer, Outcome};
+use serde_json::Value;
 use smolvlm::{
     Cancel, Content, Conversation, Error, ErrorKind, Event, FinishReason, Generation, SamplingParams, SmolVlm,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Number of rows whose media are decoded and encoded at the same time. More would only take memory: the tiles of
 /// one row after the other are encoded.
 const PREPARED: usize = 4;
+
+/// The error of a row that causes a panic.
+const PANICKED: &str = "internal error, which stderr shows; please report it";
 
 /// A model and what to ask it.
 pub struct ModelAnswerer {
@@ -55,15 +60,10 @@ impl ModelAnswerer {
         drop(permit);
         Ok(None)
     }
-}
 
-impl Answerer for ModelAnswerer {
-    fn answer(&self, row: Row) -> Outcome {
+    /// The outcome of a row with an identifier.
+    fn outcome(&self, row: Row, id: Value) -> Outcome {
         let index = row.index;
-        let id = match row.id(self.id_column.as_deref()) {
-            Ok(id) => id,
-            Err(error) => return Outcome::Answered(Answer::failed(index.into(), error), 0),
-        };
         let conversation = match self.recipe.conversation(row, self.model.processor()) {
             Ok(conversation) => conversation,
             Err(error) => return Outcome::Answered(Answer::failed(id, without_conversation(&error)), 0),
@@ -81,6 +81,18 @@ impl Answerer for ModelAnswerer {
             }
             Err(error) => Outcome::Answered(Answer::failed(id, without_conversation(&error.to_string())), images),
         }
+    }
+}
+
+impl Answerer for ModelAnswerer {
+    fn answer(&self, row: Row) -> Outcome {
+        let id = match row.id(self.id_column.as_deref()) {
+            Ok(id) => id,
+            Err(error) => return Outcome::Answered(Answer::failed(row.index.into(), error), 0),
+        };
+        // One row must not end the run of millions.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.outcome(row, id.clone())));
+        outcome.unwrap_or_else(|_| Outcome::Answered(Answer::failed(id, PANICKED.to_owned()), 0))
     }
 }
 

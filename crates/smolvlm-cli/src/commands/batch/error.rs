@@ -17,7 +17,10 @@ pub enum BatchError {
     #[error("{0}")]
     Arguments(String),
     /// An output folder with parts that no manifest describes.
-    #[error("{}: is output of a run whose batch.json is missing; choose another folder, or empty this one", path.display())]
+    #[error(
+        "{}: is output of a run whose batch.json is missing; choose another folder, or empty this one",
+        path.display()
+    )]
     NoManifest {
         /// The first such file.
         path: PathBuf,

@@ -102,8 +102,7 @@ impl Run<'_> {
     ///
     /// An input that cannot be read any further, an output that cannot be written, errors of the device.
     pub fn run(&self, progress: &mut Progress) -> Result<Summary, Failure> {
-        let rows_per_part = usize::try_from(self.parts.rows).unwrap_or(usize::MAX).max(1);
-        let open_parts = Permits::new(2 + self.in_flight / rows_per_part);
+        let open_parts = Permits::new(2 + self.in_flight / rows_of(self.parts).max(1));
         let (tasks, queue) = sync_channel(1);
         let queue = Mutex::new(queue);
         let (events, inbox) = channel();
@@ -207,9 +206,10 @@ impl Run<'_> {
         }
     }
 
-    /// Writes answers until all other threads have ended. After a failure, it only waits for them.
+    /// Writes answers until all other threads have ended. If that fails, it only waits for them.
     fn collect(&self, inbox: &Receiver<Event<'_>>, progress: &mut Progress) -> Result<Summary, Failure> {
-        let (mut open, mut summary, mut failure) = (BTreeMap::new(), Summary::default(), None);
+        let (mut open, mut summary) = (BTreeMap::new(), Summary::default());
+        let (mut failure, mut can_write) = (None, true);
         loop {
             let event = match inbox.recv_timeout(TICK) {
                 Ok(event) => event,
@@ -222,8 +222,12 @@ impl Run<'_> {
             let collected = match event {
                 Event::Failed(failure) => Err(failure),
                 // What is not written now is answered again later.
-                _ if failure.is_some() => Ok(()),
-                event => self.collect_event(event, &mut open, &mut summary, progress),
+                _ if !can_write => Ok(()),
+                event => {
+                    let collected = self.collect_event(event, &mut open, &mut summary, progress);
+                    can_write = collected.is_ok();
+                    collected
+                }
             };
             if let Err(error) = collected {
                 self.stop.cancel();
@@ -285,6 +289,7 @@ impl Run<'_> {
     }
 }
 
+/// Rows per part, except for the last one.
 fn rows_of(parts: &Parts) -> usize {
     usize::try_from(parts.rows).unwrap_or(usize::MAX)
 }

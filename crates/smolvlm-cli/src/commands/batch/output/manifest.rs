@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn only_the_same_settings_resume() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = |temperature: f32, more: Value| json!({"input": "a.jsonl", "sampling": {"temperature": temperature, "stop": ["x"]}, "more": more});
+        let settings = |temperature: f32, more: Value| {
+            let sampling = json!({"temperature": temperature, "stop": ["x"]});
+            json!({"input": "a.jsonl", "sampling": sampling, "more": more})
+        };
         assert_eq!(check(folder.path(), settings(0.1, json!(null))), Ok(false));
         assert_eq!(check(folder.path(), settings(0.1, json!(null))), Ok(true));
         let error = check(folder.path(), settings(0.2, json!(null))).unwrap_err();
