@@ -1,6 +1,7 @@
 //! The image processor.
 
 use crate::error::of_kind;
+use crate::fork::check_threads;
 use crate::interrupt::interruptible;
 use crate::media;
 use numpy::{IntoPyArray, PyArray4, PyArrayMethods};
@@ -32,6 +33,7 @@ impl ImageProcessor {
 
     /// Processes images.
     fn process<'py>(&self, py: Python<'py>, images: Vec<Bound<'py, PyAny>>) -> PyResult<Vec<Image<'py>>> {
+        check_threads()?;
         let sources = images.iter().map(media::image).collect::<PyResult<Vec<_>>>()?;
         let (policy, limits, cancel) = (MediaPolicy::default(), ProcessorLimits::default(), Cancel::new());
         let tiles = interruptible(py, &cancel, || {

@@ -2,7 +2,7 @@
 
 use crate::conversation::{Conversation, prompt, render_options};
 use crate::error::{exception, invalid_json, of_kind};
-use crate::fork::HomeProcess;
+use crate::fork::{HomeProcess, check_threads};
 use crate::interrupt::{Cancel, child, interruptible};
 use crate::options::{Reporter, options, source};
 use crate::processor::Processor;
@@ -30,8 +30,18 @@ const IN_FLIGHT: usize = 8;
 /// A loaded model.
 #[pyclass(frozen, module = "smolvlm._native")]
 pub struct Model {
-    model: SmolVlm,
+    /// None only while it is dropped.
+    model: Option<SmolVlm>,
     home: HomeProcess,
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        if !self.home.is_current() {
+            // A forked process has none of the threads that would be waited for.
+            std::mem::forget(self.model.take());
+        }
+    }
 }
 
 /// The answers to one prompt.
@@ -51,6 +61,7 @@ impl Model {
         progress: Option<Py<PyAny>>,
         cancel: Option<&Bound<'_, Cancel>>,
     ) -> PyResult<Self> {
+        check_threads()?;
         let (source, mut options) = (self::source(source)?, self::options(options)?);
         let cancel = child(cancel);
         options.cancel = cancel.clone();
@@ -62,7 +73,7 @@ impl Model {
             Some(error) => Err(error),
             None => loaded,
         }?;
-        Ok(Self { model, home: HomeProcess::current() })
+        Ok(Self { model: Some(model), home: HomeProcess::current() })
     }
 
     #[pyo3(signature = (prompts, params, continue_final=false, sanitize=false, return_exceptions=false, cancel=None))]
@@ -177,37 +188,37 @@ impl Model {
 
     /// The checkpoint's sampling parameters.
     fn defaults<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_python(py, &self.model.sampling())
+        to_python(py, &self.model()?.sampling())
     }
 
     /// The checkpoint's `config.json`.
-    fn config(&self) -> String {
-        self.model.config().to_json()
+    fn config(&self) -> PyResult<String> {
+        Ok(self.model()?.config().to_json())
     }
 
     /// The checkpoint's `video_preprocessor_config.json`.
-    fn video_config(&self) -> String {
-        self.model.processor().config().video.to_json()
+    fn video_config(&self) -> PyResult<String> {
+        Ok(self.model()?.processor().config().video.to_json())
     }
 
     /// The checkpoint's processor.
     fn processor(&self) -> PyResult<Processor> {
-        Processor::copy_of(self.model.processor())
+        Processor::copy_of(self.model()?.processor())
     }
 
     #[getter]
-    fn device(&self) -> String {
-        self.model.device().device.to_string()
+    fn device(&self) -> PyResult<String> {
+        Ok(self.model()?.device().device.to_string())
     }
 
     #[getter]
-    fn dtype(&self) -> String {
-        self.model.format().to_string()
+    fn dtype(&self) -> PyResult<String> {
+        Ok(self.model()?.format().to_string())
     }
 
     /// Counts of the engine's work since loading.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = self.model.engine_stats();
+        let stats = self.model()?.engine_stats();
         let value = json!({
             "tiles_encoded": stats.tiles_encoded,
             "tiles_reused": stats.tiles_reused,
@@ -225,19 +236,20 @@ impl Model {
     /// The model, unless the process was forked.
     fn model(&self) -> PyResult<&SmolVlm> {
         self.home.check()?;
-        Ok(&self.model)
+        self.model.as_ref().ok_or_else(|| exception(Error::EngineStopped))
     }
 
     /// The checkpoint's parameters, replaced by those given as a JSON object.
     fn params(&self, json: &str) -> PyResult<SamplingParams> {
-        let given: Value = serde_json::from_str(json).map_err(|error| invalid_json(&error))?;
-        let mut params = serde_json::to_value(self.model.sampling()).map_err(|error| invalid_json(&error))?;
-        if let (Value::Object(params), Value::Object(given)) = (&mut params, given) {
-            // The method of this name does the same.
-            if given.get("max_new_tokens").is_some() {
+        let mut given: Value = serde_json::from_str(json).map_err(|error| invalid_json(&error))?;
+        let mut params = serde_json::to_value(self.model()?.sampling()).map_err(|error| invalid_json(&error))?;
+        if let (Value::Object(params), Value::Object(given)) = (&mut params, &mut given) {
+            // As in transformers, it takes precedence.
+            if given.contains_key("max_new_tokens") {
+                given.remove("max_length");
                 params.insert("max_length".to_owned(), Value::Null);
             }
-            params.extend(given);
+            params.append(given);
         }
         serde_json::from_value(params).map_err(|error| of_kind(ErrorKind::Input, &error))
     }

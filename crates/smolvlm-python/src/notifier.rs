@@ -2,11 +2,12 @@
 
 use pyo3::prelude::*;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 use std::thread;
 
-static CALLS: OnceLock<Sender<Py<PyAny>>> = OnceLock::new();
+/// The thread's queue, and the process that has the thread.
+static CALLS: Mutex<Option<(u32, Sender<Py<PyAny>>)>> = Mutex::new(None);
 
 /// Calls a Python function once, when it is woken.
 pub struct Notifier(Mutex<Option<Py<PyAny>>>);
@@ -21,8 +22,13 @@ impl Notifier {
 impl Wake for Notifier {
     fn wake(self: Arc<Self>) {
         if let Some(function) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+            let here = std::process::id();
+            if calls.as_ref().is_none_or(|(process, _)| *process != here) {
+                *calls = Some((here, start()));
+            }
             // The thread ends with the process only.
-            let _ = CALLS.get_or_init(start).send(function);
+            let _ = calls.as_ref().map(|(_, calls)| calls.send(function));
         }
     }
 }

@@ -23,6 +23,15 @@ pub struct Stream {
     home: HomeProcess,
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.home.is_current() {
+            // A forked process has none of the threads that would be told.
+            std::mem::forget(self.events.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
+
 /// The next event, or none at the end.
 type Next = Option<Result<Event, Error>>;
 

@@ -1,6 +1,7 @@
 //! The video processor.
 
 use crate::error::of_kind;
+use crate::fork::check_threads;
 use crate::interrupt::interruptible;
 use crate::media::{self, ratio};
 use numpy::{IntoPyArray, PyArray4, PyArrayMethods};
@@ -116,6 +117,7 @@ impl VideoProcessor {
         video: &Bound<'py, PyAny>,
         sample: bool,
     ) -> PyResult<(Bound<'py, PyArray4<f32>>, VideoPlan)> {
+        check_threads()?;
         let source = media::video(video)?;
         let (policy, limits, cancel) = (MediaPolicy::default(), ProcessorLimits::default(), Cancel::new());
         let VideoTiles { pixels, edge, plan } = interruptible(py, &cancel, || {

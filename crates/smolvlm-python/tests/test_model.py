@@ -275,3 +275,57 @@ def test_import_needs_only_numpy():
         "assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_process_does_not_wait_for_threads_of_its_parent():
+    code = """
+import os, sys
+import numpy, smolvlm
+picture = numpy.zeros((60, 90, 3), numpy.uint8)
+process = smolvlm.AutoProcessor.from_pretrained("demo").image_processor
+process(picture)
+model = smolvlm.SmolVLM.from_pretrained("demo", device="cpu")
+child = os.fork()
+if child == 0:
+    for call in (lambda: process(picture), lambda: smolvlm.SmolVLM.from_pretrained("demo")):
+        try:
+            call()
+            os._exit(1)
+        except RuntimeError as error:
+            assert "spawn" in str(error)
+    del model
+    sys.exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "panic" not in done.stderr.lower(), done.stderr
+
+
+def test_tiles_of_another_size_are_an_error_of_their_request(demo):
+    model = smolvlm.SmolVLMForConditionalGeneration(demo)
+    processor = smolvlm.AutoProcessor.from_pretrained("demo")
+    inputs = processor(text=["<image>What?"], images=[picture((9, 9, 9))])
+    assert model.generate(**inputs, max_new_tokens=2).shape[1] > inputs["input_ids"].shape[1]
+    with pytest.raises(smolvlm.Error, match="pixels"):
+        model.generate(inputs["input_ids"], pixel_values=inputs["pixel_values"][..., :32, :32])
+
+
+def test_black_tiles_are_not_padding(demo):
+    model = smolvlm.SmolVLMForConditionalGeneration(demo)
+    processor = smolvlm.AutoProcessor.from_pretrained("demo")
+    inputs = processor(text=["<image>What?"], images=[picture((0, 0, 0))], do_normalize=False)
+    assert model.generate(**inputs, max_new_tokens=2).shape[0] == 1
+
+
+def test_max_new_tokens_takes_precedence(demo):
+    answer = demo.generate("Hello!", max_new_tokens=4, min_new_tokens=4, max_length=60)
+    assert answer.usage.completion_tokens == 4
+
+
+def test_batch_refuses_a_single_conversation(demo):
+    for single in ("Hello!", question(), question()[0]):
+        with pytest.raises(TypeError, match="list of conversations"):
+            demo.batch(single)
+    [answer] = demo.batch(["<image>"], sanitize_control_tokens=True, max_new_tokens=1)
+    assert answer.usage.image_tokens == 0

@@ -48,6 +48,10 @@ impl Processor {
             if ids.is_empty() {
                 return Err(Error::EmptyPrompt);
             }
+            let edge = self.config.image.pixels.max_image_size as usize;
+            if let Some(other) = tiles.iter().map(|tiles| tiles.edge).find(|&other| other != edge) {
+                return Err(Error::TileEdges { first: edge, other });
+            }
             let tiles: Vec<Media> = tiles.into_iter().map(Media::Image).collect();
             let needed = tiles.iter().map(Media::tiles).sum::<usize>().saturating_mul(self.config.image_seq_len);
             let found = ids.iter().filter(|&&id| id == self.image_token_id).count();

@@ -69,7 +69,7 @@ def unknown(name: str, known: Iterable[str]) -> str:
 
 def device_name(device: Any) -> str:
     """The name of a device, which may be an object of torch or one of its names."""
-    name = str(device).lower()
+    name = "auto" if device is None else str(device).lower()
     kind, _, index = name.partition(":")
     kind = {"mps": "metal", "": "auto"}.get(kind, kind)
     return f"{kind}:{index}" if index and kind != "cpu" else kind
@@ -77,5 +77,5 @@ def device_name(device: Any) -> str:
 
 def dtype_name(dtype: Any) -> str:
     """The name of a number format, which may be an object of torch or numpy."""
-    name = getattr(dtype, "__name__", None) or str(dtype)
+    name = "auto" if dtype is None else getattr(dtype, "__name__", None) or str(dtype)
     return name.removeprefix("torch.")

@@ -26,11 +26,13 @@ class Chat:
 
     def __init__(self, model: SmolVLM, history: Any = ()) -> None:
         self._model = model
-        self.history: list[dict[str, Any]] = messages_of(list(history)) if history else []
+        self.history: list[dict[str, Any]] = messages_of(history) if history else []
         """All messages so far, answers included."""
 
     def send(self, message: Any, **params: Any) -> Generation:
         """Answers a message, a text or a dictionary, and adds both to the history, which an error leaves unchanged."""
+        if params.get("num_return_sequences", 1) != 1:
+            raise TypeError("a chat has one answer to each message: omit num_return_sequences")
         messages = self.history + messages_of(message)
         answer = self._model.generate(messages, sanitize_control_tokens=True, **params)
         self._add(messages, answer)

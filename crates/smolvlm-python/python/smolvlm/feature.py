@@ -59,9 +59,12 @@ class BatchFeature(UserDict):
     def to(self, *args: Any, **kwargs: Any) -> BatchFeature:
         """Moves PyTorch tensors to a device and casts floating-point ones, as `torch.Tensor.to`. Works in place.
 
-        Raises `ImportError` without PyTorch.
+        Arrays stay as they are; without PyTorch, there are no others.
         """
-        import torch
+        try:
+            import torch
+        except ImportError:
+            return self
 
         device = kwargs.get("device")
         if device is None and args and isinstance(args[0], (str, int, torch.device)):

@@ -39,7 +39,8 @@ class SmolVLM:
 
     def __init__(self, native: _native.Model, source: str, options: str) -> None:
         self._native = native
-        self._source = source
+        self.source = source
+        """What it was loaded from."""
         self._options = options
         self._known = frozenset(native.defaults())
         self._video_config = native.video_config()
@@ -97,8 +98,10 @@ class SmolVLM:
             ConfigError, WeightsError, DeviceError, FileError: What is wrong and what to do.
         """
         source = os.fspath(model)
-        if revision is not None:
+        if revision not in (None, "main"):
             source = f"{source}@{revision}"
+        if isinstance(adapters, (str, os.PathLike)):
+            adapters = [adapters]
         options = {
             "dtype": dtype_name(dtype),
             "device": device_name(device),
@@ -190,6 +193,8 @@ class SmolVLM:
         *,
         return_exceptions: bool = False,
         progress: bool = False,
+        continue_final_message: bool = False,
+        sanitize_control_tokens: bool = False,
         cancel: _native.Cancel | None = None,
         **params: Any,
     ) -> list[Any]:
@@ -199,18 +204,22 @@ class SmolVLM:
             conversations: As for `generate`.
             return_exceptions: Put the exception of a conversation into the list, instead of raising the first one.
             progress: Show a bar (with tqdm, if installed).
+            continue_final_message, sanitize_control_tokens: As for `generate`.
             cancel: A token that ends the work.
             params: As for `generate`.
 
         Returns:
             An answer for each conversation.
         """
+        if isinstance(conversations, (str, dict)) or any(isinstance(entry, dict) for entry in conversations[:1]):
+            raise TypeError("batch takes a list of conversations: put a single one into a list, or call generate")
+        rendering = {"continue_final": continue_final_message, "sanitize": sanitize_control_tokens}
         results: list[Any] = []
         shown = bar(len(conversations), "row") if progress else None
         media, sampling = self._split(params)
         for start in range(0, len(conversations), _SLICE):
             for answer in self._answers(
-                conversations[start : start + _SLICE], media, sampling, return_exceptions, cancel
+                conversations[start : start + _SLICE], media, sampling, return_exceptions, cancel, rendering
             ):
                 results.append(answer)
             if shown is not None:
@@ -267,7 +276,7 @@ class SmolVLM:
 
     def estimate(self, conversation: Any, *, max_new_tokens: int = 256) -> dict[str, Any]:
         """Tokens, tiles and bytes of memory that a conversation needs, from the headers of its media."""
-        return _native.estimate(self._source, self._options, self._prompt(conversation, {}), max_new_tokens)
+        return _native.estimate(self.source, self._options, self._prompt(conversation, {}), max_new_tokens)
 
     def chat(self, history: Any = ()) -> Chat:
         """Starts a conversation of several turns."""
@@ -298,7 +307,7 @@ class SmolVLM:
         return self._native.stats()
 
     def __repr__(self) -> str:
-        return f"SmolVLM({self._source!r}, device={self.device!r}, dtype={self.dtype!r})"
+        return f"SmolVLM({self.source!r}, device={self.device!r}, dtype={self.dtype!r})"
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -324,6 +333,7 @@ class SmolVLM:
         sampling: str,
         return_exceptions: bool,
         cancel: _native.Cancel | None,
+        rendering: dict[str, bool],
     ) -> Iterator[Any]:
         """Answers, or exceptions of conversations that cannot be read or answered."""
         prompts: list[Any] = []
@@ -335,7 +345,9 @@ class SmolVLM:
                 if not return_exceptions:
                     raise
                 failed[index] = error
-        answers = iter(self._native.generate(prompts, sampling, return_exceptions=return_exceptions, cancel=cancel))
+        answers = iter(
+            self._native.generate(prompts, sampling, return_exceptions=return_exceptions, cancel=cancel, **rendering)
+        )
         for index in range(len(conversations)):
             if index in failed:
                 yield failed[index]

@@ -13,7 +13,9 @@ from .model import SmolVLM
 
 # Arguments of `from_pretrained` that only concern how transformers runs a model.
 _IGNORED_ON_LOADING = {
+    "_attn_implementation",
     "attn_implementation",
+    "force_download",
     "low_cpu_mem_usage",
     "max_memory",
     "offload_folder",
@@ -23,7 +25,6 @@ _IGNORED_ON_LOADING = {
 
 # Arguments of `generate` that do not change its result here.
 _IGNORED = {
-    "attention_mask_2d",
     "bos_token_id",
     "cache_implementation",
     "disable_compile",
@@ -45,7 +46,7 @@ class SmolVLMForConditionalGeneration:
     def __init__(self, model: SmolVLM) -> None:
         self.model = model
         """The model behind it."""
-        self._arguments: dict[str, Any] = {}
+        self._arguments: dict[str, Any] = {"model": model.source}
 
     @classmethod
     def from_pretrained(
@@ -62,7 +63,9 @@ class SmolVLMForConditionalGeneration:
 
         The default number format is the fastest that loses nothing, not float32 as in transformers.
         """
-        options = {name: value for name, value in options.items() if name not in _IGNORED_ON_LOADING}
+        options = {
+            name: value for name, value in options.items() if name not in _IGNORED_ON_LOADING and value is not None
+        }
         dtype = torch_dtype if dtype is None else dtype
         if isinstance(device_map, dict):
             device_map = next(iter(device_map.values()), None)
@@ -129,8 +132,9 @@ class SmolVLMForConditionalGeneration:
         Args:
             input_ids: `[rows, tokens]`, padded on the left.
             attention_mask: `[rows, tokens]`, 0 for padding.
-            pixel_values: `[rows, tiles, 3, edge, edge]`; tiles of zeros are padding.
-            pixel_attention_mask: Not needed: tiles are always whole.
+            pixel_values: `[rows, tiles, 3, edge, edge]`.
+            pixel_attention_mask: `[rows, tiles, edge, edge]`, 0 for tiles that are padding; without it, tiles of zeros
+                are padding.
             pad_token_id: The token after the end of shorter rows.
             params: As for `SmolVLM.generate`, except for media.
 
@@ -139,14 +143,22 @@ class SmolVLMForConditionalGeneration:
         """
         if input_ids is None:
             raise TypeError("generate needs input_ids: call the processor first, and pass its result with **")
-        params = {name: value for name, value in params.items() if name not in _IGNORED}
+        # transformers has more arguments, which are absent if they are None, false or empty.
+        known = self.model.generation_defaults
+        params = {
+            name: value
+            for name, value in params.items()
+            if name not in _IGNORED and (name in known or value not in (None, False, [], ()))
+        }
         ids = _numpy(input_ids).astype(np.int64)
         mask = np.ones_like(ids) if attention_mask is None else _numpy(attention_mask)
         rows = [row[kept != 0].tolist() for row, kept in zip(ids, mask)]
         media, sampling = self.model._split(params)
         if media:
             raise TypeError(f"media are processed already: {', '.join(media)} cannot be set here")
-        answers = self.model._native.generate_from_inputs(rows, self._tiles(rows, pixel_values), sampling)
+        answers = self.model._native.generate_from_inputs(
+            rows, self._tiles(rows, pixel_values, pixel_attention_mask), sampling
+        )
         count = len(answers) // len(rows)
         new = [answer["token_ids"] for answer in answers]
         longest = max(map(len, new))
@@ -157,13 +169,17 @@ class SmolVLMForConditionalGeneration:
             out[index, ids.shape[1] : ids.shape[1] + len(tokens)] = tokens
         return _like(input_ids, out)
 
-    def _tiles(self, rows: Sequence[list[int]], pixel_values: Any) -> list[Any]:
+    def _tiles(self, rows: Sequence[list[int]], pixel_values: Any, mask: Any) -> list[Any]:
         """The tiles of each row: in order, as many as its image tokens need."""
         if pixel_values is None:
             return [None] * len(rows)
         pixels = _numpy(pixel_values).astype(np.float32, copy=False)
         pixels = pixels.reshape(-1, *pixels.shape[-3:])
-        pixels = pixels[pixels.any(axis=(1, 2, 3))]
+        if mask is None:
+            pixels = pixels[pixels.any(axis=(1, 2, 3))]
+        else:
+            mask = _numpy(mask)
+            pixels = pixels[mask.reshape(-1, *mask.shape[-2:]).any(axis=(1, 2))]
         config = self.model.config
         image_token = config["image_token_id"]
         tokens = self._tokens_per_tile(config)
@@ -206,7 +222,9 @@ def _like(given: Any, array: np.ndarray) -> Any:
 
 
 def _place(device: Any) -> str:
-    return "auto" if device is None else device_name(device)
+    if isinstance(device, int):
+        device = f"cuda:{device}"
+    return "auto" if device in (None, "balanced", "sequential") else device_name(device)
 
 
 def _kind(device: str) -> str:

@@ -143,7 +143,9 @@ def pipeline(
         name = model
         options = {**options, "dtype": torch_dtype if dtype is None else dtype, "device_map": place}
         model = SmolVLMForConditionalGeneration.from_pretrained(name, **options)
-        processor = processor or name
+        if processor is None:
+            revision = options.get("revision")
+            processor = AutoProcessor.from_pretrained(name, **({"revision": revision} if revision else {}))
     if processor is None:
         raise ValueError("a loaded model needs its processor: pass `processor`")
     if not callable(processor):
