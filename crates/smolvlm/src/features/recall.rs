@@ -67,7 +67,7 @@ impl SmolVlm {
     /// conversation with their plans instead.
     pub(crate) fn recall(&self, mut conversation: Conversation) -> (Conversation, Recalled) {
         let mut recalled = Recalled::default();
-        // Whoever may not send an image does not learn that it is known.
+        // A client that may not send an image must not learn that it is known.
         if self.processor().media_policy().check(&conversation).is_err() {
             return (conversation, recalled);
         }
