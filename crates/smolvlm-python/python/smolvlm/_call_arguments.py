@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ._pixel_processor import suggestion
+from ._parameters import suggestion
 from .image_processing import SmolVLMImageProcessor
 from .video_processing import SmolVLMVideoProcessor
 

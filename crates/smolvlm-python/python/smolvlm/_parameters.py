@@ -61,10 +61,15 @@ def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
     return dumps(result)
 
 
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: a similar one if there is one."""
+    similar = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
+
+
 def unknown(name: str, known: Iterable[str]) -> str:
     """The message for an argument that does not exist."""
-    nearest = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"unknown argument {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    return f"unknown argument {name!r}{suggestion(name, known)}"
 
 
 def device_name(device: Any) -> str:

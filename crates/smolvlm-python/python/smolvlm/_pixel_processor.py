@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import os
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ._files import Checkpoint, dumps, new_folder
+from ._parameters import unknown
 from .feature import BatchFeature, check_tensor_type
 
 P = TypeVar("P", bound="PixelProcessor")
@@ -85,7 +85,7 @@ class PixelProcessor:
         """The settings with the overrides of a call. Raises `TypeError` and `ValueError`."""
         for name in kwargs:
             if name not in self.settings and name != "return_tensors":
-                raise TypeError(f"unknown argument {name!r}{suggestion(name, self.settings)}")
+                raise TypeError(unknown(name, self.settings))
         values = {name: kwargs.get(name, getattr(self, name, None)) for name in self.settings}
         values = self._standardized(values)
         for name in self._flags:
@@ -199,12 +199,6 @@ def check_sizes(values: dict[str, Any]) -> None:
         raise ValueError(f"size must have the key 'longest_edge', or 'height' and 'width', got {size}")
     if "longest_edge" not in (values["max_image_size"] or {}):
         raise KeyError("max_image_size must have the key 'longest_edge'")
-
-
-def suggestion(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: a similar one if there is one."""
-    similar = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def finished(data: dict[str, Any], kwargs: dict[str, Any], lists: Iterable[str] = ()) -> BatchFeature:

@@ -144,7 +144,7 @@ class SmolVLMForConditionalGeneration:
         if input_ids is None:
             raise TypeError("generate needs input_ids: call the processor first, and pass its result with **")
         # transformers has more arguments, which are absent if they are None, false or empty.
-        known = self.model.generation_defaults
+        known = self.model._known
         params = {
             name: value
             for name, value in params.items()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from . import _native
 from ._files import Checkpoint, new_folder, write_json
-from ._pixel_processor import suggestion
+from ._parameters import suggestion
 from .feature import BatchFeature
 
 # Special tokens that exist in every tokenizer, perhaps as `None`.
