@@ -21,10 +21,14 @@ pub enum Level {
 pub struct Isa {
     /// Vector instruction set.
     pub level: Level,
-    /// Dot products of bf16 pairs (AVX512-BF16).
+    /// Dot products of bf16 pairs (AVX512-BF16, or FEAT_BF16 on AArch64).
     pub bf16: bool,
     /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
+    /// Dot products of groups of four bytes of equal signedness (FEAT_DotProd on AArch64).
+    pub dotprod: bool,
+    /// Products of 8-bit matrices of mixed signedness (FEAT_I8MM on AArch64, which includes FEAT_DotProd).
+    pub i8mm: bool,
 }
 
 impl Level {
@@ -40,8 +44,10 @@ impl Level {
 }
 
 impl Isa {
+    const BASELINE: Self = Self { level: Level::Baseline, bf16: false, vnni: false, dotprod: false, i8mm: false };
+
     /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2` or
-    /// `avx512` (without BF16 and VNNI). Detected once. Other values have no effect here: see
+    /// `avx512` (none of them with the optional instructions). Detected once. Other values have no effect here: see
     /// [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
@@ -74,17 +80,30 @@ impl Isa {
             },
             bf16: avx512 && is_x86_feature_detected!("avx512bf16"),
             vnni: avx512 && is_x86_feature_detected!("avx512vnni"),
+            ..Self::BASELINE
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
     fn detect() -> Self {
-        Self { level: Level::Baseline, bf16: false, vnni: false }
+        use std::arch::is_aarch64_feature_detected;
+        let dotprod = is_aarch64_feature_detected!("dotprod");
+        Self {
+            bf16: is_aarch64_feature_detected!("bf16"),
+            dotprod,
+            i8mm: dotprod && is_aarch64_feature_detected!("i8mm"),
+            ..Self::BASELINE
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn detect() -> Self {
+        Self::BASELINE
     }
 
     fn capped(self, cap: Option<Level>) -> Self {
         match cap {
-            Some(level) => Self { level: self.level.min(level), bf16: false, vnni: false },
+            Some(level) => Self { level: self.level.min(level), ..Self::BASELINE },
             None => self,
         }
     }
@@ -133,12 +152,12 @@ mod tests {
 
     #[test]
     fn cap_never_adds_instructions() {
-        let all = Isa { level: Level::Avx512, bf16: true, vnni: true };
+        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, dotprod: true, i8mm: true };
         assert_eq!(all.capped(None), all);
-        assert_eq!(all.capped(Some(Level::Avx512)), Isa { level: Level::Avx512, bf16: false, vnni: false });
+        assert_eq!(all.capped(Some(Level::Avx512)), Isa { level: Level::Avx512, ..Isa::BASELINE });
         assert_eq!(all.capped(Some(Level::Avx2)).level, Level::Avx2);
-        let old = Isa { level: Level::Baseline, bf16: false, vnni: false };
-        assert_eq!(old.capped(Some(Level::Avx512)), old);
+        assert_eq!(all.capped(Some(Level::Baseline)), Isa::BASELINE);
+        assert_eq!(Isa::BASELINE.capped(Some(Level::Avx512)), Isa::BASELINE);
     }
 
     /// A mistyped variable would let the tests of an instruction set run with all of them.
