@@ -58,12 +58,14 @@ pub(crate) fn kernels() -> &'static Kernels {
 
 /// Each instruction set replaces the kernels that it improves.
 fn select(isa: Isa) -> Kernels {
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, unused_variables))]
+    #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_mut, unused_variables))]
     let mut kernels = PLAIN;
     #[cfg(target_arch = "x86_64")]
     {
         super::avx2::install(isa, &mut kernels);
         super::avx512::install(isa, &mut kernels);
     }
+    #[cfg(target_arch = "aarch64")]
+    super::neon::install(isa, &mut kernels);
     kernels
 }
