@@ -25,36 +25,42 @@ pub struct Isa {
     pub bf16: bool,
     /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
+    /// Tile products of bf16 pairs (AMX-BF16).
+    pub amx: bool,
 }
 
-impl Level {
-    /// The level of that name in `SMOLVLM_ISA`.
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "baseline" => Some(Self::Baseline),
-            "avx2" => Some(Self::Avx2),
-            "avx512" => Some(Self::Avx512),
-            _ => None,
-        }
-    }
-}
+/// The largest sets that `SMOLVLM_ISA` allows, by name.
+const CAPS: [(&str, Isa); 4] = [
+    ("baseline", Isa { level: Level::Baseline, bf16: false, vnni: false, amx: false }),
+    ("avx2", Isa { level: Level::Avx2, bf16: false, vnni: false, amx: false }),
+    ("avx512", Isa { level: Level::Avx512, bf16: false, vnni: false, amx: false }),
+    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, amx: false }),
+];
 
 impl Isa {
-    /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2` or
-    /// `avx512` (without BF16 and VNNI). Detected once. Other values have no effect here: see
-    /// [`unknown_cap`](Self::unknown_cap).
+    /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2`,
+    /// `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
+    /// here: see [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let cap = std::env::var(VARIABLE).ok().and_then(|name| Level::named(&name));
-            Self::detect().capped(cap)
+            let detected = Self::detect();
+            match std::env::var(VARIABLE).ok().and_then(|name| Self::cap(&name)) {
+                Some(cap) => detected.capped(cap),
+                None => detected,
+            }
         })
+    }
+
+    /// The cap of that name.
+    fn cap(name: &str) -> Option<Self> {
+        CAPS.iter().find(|(known, _)| *known == name).map(|(_, cap)| *cap)
     }
 
     /// The value of `SMOLVLM_ISA` if it names no instruction set, which programs should report as an error.
     pub fn unknown_cap() -> Option<String> {
         let value = std::env::var_os(VARIABLE)?.to_string_lossy().into_owned();
-        (!value.is_empty() && Level::named(&value).is_none()).then_some(value)
+        (!value.is_empty() && Self::cap(&value).is_none()).then_some(value)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -74,18 +80,21 @@ impl Isa {
             },
             bf16: avx512 && is_x86_feature_detected!("avx512bf16"),
             vnni: avx512 && is_x86_feature_detected!("avx512vnni"),
+            amx: avx512 && super::amx_state::enable(),
         }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
     fn detect() -> Self {
-        Self { level: Level::Baseline, bf16: false, vnni: false }
+        Self { level: Level::Baseline, bf16: false, vnni: false, amx: false }
     }
 
-    fn capped(self, cap: Option<Level>) -> Self {
-        match cap {
-            Some(level) => Self { level: self.level.min(level), bf16: false, vnni: false },
-            None => self,
+    fn capped(self, cap: Self) -> Self {
+        Self {
+            level: self.level.min(cap.level),
+            bf16: self.bf16 && cap.bf16,
+            vnni: self.vnni && cap.vnni,
+            amx: self.amx && cap.amx,
         }
     }
 }
@@ -129,25 +138,23 @@ pub(crate) use vectorized;
 
 #[cfg(test)]
 mod tests {
-    use super::{Isa, Level};
+    use super::{CAPS, Isa, Level};
 
     #[test]
     fn cap_never_adds_instructions() {
-        let all = Isa { level: Level::Avx512, bf16: true, vnni: true };
-        assert_eq!(all.capped(None), all);
-        assert_eq!(all.capped(Some(Level::Avx512)), Isa { level: Level::Avx512, bf16: false, vnni: false });
-        assert_eq!(all.capped(Some(Level::Avx2)).level, Level::Avx2);
-        let old = Isa { level: Level::Baseline, bf16: false, vnni: false };
-        assert_eq!(old.capped(Some(Level::Avx512)), old);
+        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, amx: true };
+        for (_, cap) in CAPS {
+            assert_eq!(all.capped(cap), cap);
+        }
+        let old = Isa { level: Level::Baseline, bf16: false, vnni: false, amx: false };
+        assert_eq!(old.capped(all), old);
     }
 
     /// A mistyped variable would let the tests of an instruction set run with all of them.
     #[test]
     fn the_environment_names_an_instruction_set() {
         assert_eq!(Isa::unknown_cap(), None);
-        assert_eq!(
-            ["baseline", "avx2", "avx512", "AVX2"].map(Level::named),
-            [Some(Level::Baseline), Some(Level::Avx2), Some(Level::Avx512), None]
-        );
+        assert_eq!(Isa::cap("avx2").map(|cap| cap.level), Some(Level::Avx2));
+        assert_eq!(Isa::cap("AVX2"), None);
     }
 }

@@ -5,6 +5,8 @@
 //! outputs.
 
 mod aligned_buf;
+#[cfg(target_arch = "x86_64")]
+mod amx_state;
 mod arena;
 mod attention;
 mod attention_part;

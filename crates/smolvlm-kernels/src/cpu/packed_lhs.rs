@@ -5,7 +5,7 @@ use super::epilogue::Epilogue;
 use super::half;
 use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
-use super::micro::{Operand, QuantParams, ROWS};
+use super::micro::{Operand, QuantParams, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use crate::{GROUP, PackedFormat};
@@ -137,9 +137,9 @@ impl PackedLhs {
         self.zero.resize(rows * groups, 0);
     }
 
-    /// The rows `first..end`, at most [`ROWS`] of them, as an operand of the microkernels.
+    /// The rows `first..end`, at most [`tile_rows`] of them, as an operand of the microkernels.
     pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, QuantParams<'_>) {
-        let rows = ROWS.min(end - first);
+        let rows = tile_rows().min(end - first);
         let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
         let quantized = match self.format {
             PackedFormat::F32 | PackedFormat::Bf16 => QuantParams { scale: &[], zero: &[] },

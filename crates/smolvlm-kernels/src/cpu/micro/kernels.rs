@@ -17,6 +17,8 @@ type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
+    /// Rows per tile with which the kernels are fastest, at most [`ROWS`](super::ROWS).
+    pub(crate) rows: usize,
     /// f32 rows times f32 panels.
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
@@ -39,6 +41,7 @@ pub(crate) struct Kernels {
 
 /// Portable kernels, which the compiler vectorizes for each level.
 const PLAIN: Kernels = Kernels {
+    rows: 12,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
     q8_tile: plain::q8_tile,
@@ -56,6 +59,11 @@ pub(crate) fn kernels() -> &'static Kernels {
     CURRENT.get_or_init(|| select(Isa::current()))
 }
 
+/// Rows per tile with which the kernels are fastest.
+pub(crate) fn tile_rows() -> usize {
+    kernels().rows
+}
+
 /// Each instruction set replaces the kernels that it improves.
 fn select(isa: Isa) -> Kernels {
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, unused_variables))]
@@ -64,6 +72,8 @@ fn select(isa: Isa) -> Kernels {
     {
         super::avx2::install(isa, &mut kernels);
         super::avx512::install(isa, &mut kernels);
+        #[cfg(target_os = "linux")]
+        super::amx::install(isa, &mut kernels);
     }
     kernels
 }

@@ -6,6 +6,8 @@
 //! 32 columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the
 //! tile, which makes results independent of batches, chunks and threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -13,15 +15,16 @@ mod avx512;
 mod kernels;
 pub(crate) mod plain;
 
-pub(crate) use kernels::kernels;
+pub(crate) use kernels::{kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
 use crate::GROUP;
 
 /// Columns per panel.
 pub(crate) const COLUMNS: usize = 32;
-/// Maximum number of rows per tile.
-pub(crate) const ROWS: usize = 12;
+/// Maximum number of rows per tile of all instruction sets; [`Kernels::rows`](kernels::Kernels::rows) is that of the
+/// processor.
+pub(crate) const ROWS: usize = 32;
 /// Cache lines per group of a 4-bit panel: 32 columns of 32 values, and their 32 scales.
 pub(crate) const GROUP_LINES: usize = 9;
 

@@ -39,7 +39,8 @@ fn float_tiles_match_the_portable_kernels() {
     let mut rng = Rng::new(1);
     for rows in 1..=ROWS {
         for _ in 0..8 {
-            let (steps, count, extra) = (1 + rng.below(70), 1 + rng.below(3), rng.below(20));
+            let (count, extra) = (1 + rng.below(3), rng.below(20));
+            let steps = if rng.below(2) == 0 { 1 + rng.below(70) } else { 16 * (1 + rng.below(4)) };
             let stride = count * steps + extra;
             let mut word = |pairs: bool| {
                 let mut bits = || half::bf16::from_f32(rng.value()).to_bits();
@@ -54,7 +55,12 @@ fn float_tiles_match_the_portable_kernels() {
                 let size = (2 * count * steps) as f32;
                 let tall = if pairs { bf16_tile } else { f32_tile };
                 let whole = run(rows, |out| tall(a, &[&panel], count * steps, out));
-                assert_eq!(whole, run(rows, |out| tall(a, &panels, steps, out)), "{what}");
+                let stacked = run(rows, |out| tall(a, &panels, steps, out));
+                // Pages of keys have such steps: their number must not change sums.
+                if steps.is_multiple_of(16) {
+                    assert_eq!(whole, stacked, "{what}");
+                }
+                assert_close(&whole, &stacked, size, &what);
                 if pairs {
                     let found = run(rows, |out| bf16_tile(a, &panels, steps, out));
                     assert_close(&found, &run(rows, |out| plain::bf16_tile(a, &panels, steps, out)), size, &what);

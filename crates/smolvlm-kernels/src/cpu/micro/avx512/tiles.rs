@@ -4,14 +4,17 @@
 //! word of each row. The kernels differ only in the multiply-add instruction.
 
 use crate::cpu::aligned_buf::CacheLine;
-use crate::cpu::micro::{AHEAD, GROUP_LINES, Operand, QuantParams, ROWS, Tile, next_panel};
+use crate::cpu::micro::{AHEAD, GROUP_LINES, Operand, QuantParams, Tile, next_panel};
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
     _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
-/// Calls the kernel instance for the given number of rows.
+/// Rows whose sums fit the registers.
+const REGISTER_ROWS: usize = 12;
+
+/// Calls the kernel instance for the given number of rows, or for the first [`REGISTER_ROWS`] of more.
 macro_rules! by_rows {
     ($rows:expr, $kernel:ident $args:tt) => {
         match $rows {
@@ -26,21 +29,29 @@ macro_rules! by_rows {
             9 => $kernel::<9> $args,
             10 => $kernel::<10> $args,
             11 => $kernel::<11> $args,
-            _ => $kernel::<ROWS> $args,
+            _ => $kernel::<REGISTER_ROWS> $args,
         }
     };
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
-    unsafe { by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+        unsafe { by_rows!(a.rows - first, f32_rows(words, a.stride, panels, steps, sums, out.stride)) }
+    }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    // SAFETY: as for `f32_tile`.
-    unsafe { by_rows!(a.rows, bf16_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: as for `f32_tile`.
+        unsafe { by_rows!(a.rows - first, bf16_rows(words, a.stride, panels, steps, sums, out.stride)) }
+    }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
@@ -52,21 +63,13 @@ pub(super) fn q8_tile(
     steps: usize,
     out: Tile<'_>,
 ) {
-    // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
-    unsafe {
-        by_rows!(
-            a.rows,
-            q8_rows(
-                a.words.as_ptr(),
-                a.stride,
-                panel.as_ptr(),
-                steps,
-                q,
-                scales.as_ptr(),
-                out.sums.as_mut_ptr(),
-                out.stride
-            )
-        )
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let q = QuantParams { scale: &q.scale[first..], zero: &q.zero[first..] };
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        let (panel, scales) = (panel.as_ptr(), scales.as_ptr());
+        // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
+        unsafe { by_rows!(a.rows - first, q8_rows(words, a.stride, panel, steps, q, scales, sums, out.stride)) }
     }
 }
 
@@ -75,7 +78,7 @@ pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     // Twice as many accumulators per row as the other kernels, so half as many rows at a time.
     let mut first = 0;
     while first < a.rows {
-        let rows = (a.rows - first).min(ROWS / 2);
+        let rows = (a.rows - first).min(REGISTER_ROWS / 2);
         let words = a.words[first * a.stride..].as_ptr();
         let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());
         let sums = out.sums[first * out.stride..].as_mut_ptr();
@@ -98,7 +101,7 @@ unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
-    if R <= ROWS - 4 {
+    if R <= REGISTER_ROWS - 4 {
         let line = panel.wrapping_add(2 * step);
         _mm_prefetch::<_MM_HINT_T0>(line.cast());
         _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(1).cast());
