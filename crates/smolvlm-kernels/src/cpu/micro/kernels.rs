@@ -13,6 +13,9 @@ use std::sync::OnceLock;
 /// Rows times panels, each of that many steps, stacked along the inner dimension.
 type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
+/// Rows times a panel of that many groups.
+type QuantizedTile = fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>);
+
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
@@ -23,10 +26,10 @@ pub(crate) struct Kernels {
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
-    /// 8-bit rows times an 8-bit panel with its scales.
-    pub(crate) q8_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], &[f32], usize, Tile<'_>),
-    /// 8-bit rows times a grouped 4-bit panel.
-    pub(crate) q4_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>),
+    /// 8-bit rows times an 8-bit panel.
+    pub(crate) q8_tile: QuantizedTile,
+    /// 8-bit rows times a 4-bit panel.
+    pub(crate) q4_tile: QuantizedTile,
     /// SiLU of every value.
     pub(crate) silu: fn(&mut [f32]),
     /// The tanh approximation of GELU of every value.
