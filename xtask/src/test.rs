@@ -44,6 +44,9 @@ fn narrower_isas() -> Vec<&'static str> {
     let mut found = vec!["baseline"];
     #[cfg(target_arch = "x86_64")]
     {
+        if std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpu| cpu.contains("amx_bf16")) {
+            found.push("avx512bf16");
+        }
         if std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avx512bf16") {
             found.push("avx512");
         }

@@ -1,19 +1,18 @@
 //! Encodings of tensor values in checkpoint files.
 //!
 //! Quantized matrices, written by [`write_quantized_weights`](crate::write_quantized_weights), have a second
-//! tensor with the suffix `_scale`:
+//! tensor with the suffix `_scale`, with a scale per group of 64 inputs, or a scale and a minimum per 32:
 //!
 //! | `NAME` | `NAME_scale` | value |
 //! |---|---|---|
-//! | I8 `[out, in]` | F32 `[out]` | `code * scale` |
-//! | U8 `[out, groups * 16]` | BF16 `[out, groups]` | `(code - 8) * scale`, one scale per group of 32 inputs |
+//! | I8 `[out, in]` | BF16 `[out, groups]` | `code * scale` |
+//! | U8 `[out, groups * 16]` | BF16 `[out, groups, 2]` | `code * scale + minimum` |
 //!
-//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded
-//! with codes of 8.
+//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded.
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
-use smolvlm_kernels::GROUP;
+use smolvlm_kernels::{Q4_GROUP, Q8_GROUP};
 
 use crate::values::{float_type, widen};
 use crate::weights::Weights;
@@ -41,13 +40,26 @@ impl Encoding {
             return (tensor.shape == shape).then_some(Self::Float(float));
         }
         let &[outputs, inputs] = shape else { return None };
-        let groups = inputs.div_ceil(GROUP);
-        let scale = weights.tensor(&scale_name(name))?;
+        let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == Dtype::BF16)?;
         let fits = |codes: [usize; 2], scales: &[usize]| tensor.shape == codes && scale.shape == scales;
-        match (tensor.dtype, scale.dtype) {
-            (Dtype::I8, Dtype::F32) if fits([outputs, inputs], &[outputs]) => Some(Self::Q8),
-            (Dtype::U8, Dtype::BF16) if fits([outputs, groups * GROUP / 2], &[outputs, groups]) => Some(Self::Q4),
+        let q4_groups = inputs.div_ceil(Q4_GROUP);
+        match tensor.dtype {
+            Dtype::I8 if fits([outputs, inputs], &[outputs, inputs.div_ceil(Q8_GROUP)]) => Some(Self::Q8),
+            Dtype::U8 if fits([outputs, q4_groups * Q4_GROUP / 2], &[outputs, q4_groups, 2]) => Some(Self::Q4),
             _ => None,
+        }
+    }
+
+    /// Whether a stored tensor is in a form that earlier versions wrote: 8 bits with one scale per output, or 4 bits
+    /// without minima.
+    pub(crate) fn is_outdated(weights: &Weights, name: &str) -> bool {
+        let (Some(tensor), Some(scale)) = (weights.tensor(name), weights.tensor(&scale_name(name))) else {
+            return false;
+        };
+        match tensor.dtype {
+            Dtype::I8 => scale.dtype == Dtype::F32 && scale.shape.len() == 1,
+            Dtype::U8 => scale.dtype == Dtype::BF16 && scale.shape.len() == 2,
+            _ => false,
         }
     }
 
@@ -60,25 +72,34 @@ impl Encoding {
                 widen(&codes[row * width..][..width], float, out);
             }
             Self::Q8 => {
-                let mut scale = [0.0];
-                widen(&scales[row * 4..][..4], FloatType::F32, &mut scale);
-                for (value, code) in out.iter_mut().zip(&codes[row * inputs..]) {
-                    *value = f32::from(*code as i8) * scale[0];
+                let codes = &codes[row * inputs..][..inputs];
+                let scales = scales_of(scales, row, inputs.div_ceil(Q8_GROUP));
+                for ((values, codes), scale) in out.chunks_mut(Q8_GROUP).zip(codes.chunks(Q8_GROUP)).zip(scales) {
+                    for (value, code) in values.iter_mut().zip(codes) {
+                        *value = f32::from(*code as i8) * scale;
+                    }
                 }
             }
             Self::Q4 => {
-                let groups = inputs.div_ceil(GROUP);
-                let codes = &codes[row * groups * GROUP / 2..];
-                for (group, values) in out.chunks_mut(GROUP).enumerate() {
-                    let mut scale = [0.0];
-                    widen(&scales[(row * groups + group) * 2..][..2], FloatType::Bf16, &mut scale);
+                let groups = inputs.div_ceil(Q4_GROUP);
+                let codes = &codes[row * groups * Q4_GROUP / 2..];
+                let scales = scales_of(scales, row, 2 * groups);
+                for (group, values) in out.chunks_mut(Q4_GROUP).enumerate() {
+                    let (scale, minimum) = (scales[2 * group], scales[2 * group + 1]);
                     for (index, value) in values.iter_mut().enumerate() {
-                        let byte = codes[(group * GROUP + index) / 2];
+                        let byte = codes[(group * Q4_GROUP + index) / 2];
                         let code = if index % 2 == 0 { byte & 0x0f } else { byte >> 4 };
-                        *value = (f32::from(code) - 8.0) * scale[0];
+                        *value = f32::from(code) * scale + minimum;
                     }
                 }
             }
         }
     }
+}
+
+/// The scales of a row, `count` of them.
+fn scales_of(scales: &[u8], row: usize, count: usize) -> Vec<f32> {
+    let mut out = vec![0.0; count];
+    widen(&scales[2 * row * count..][..2 * count], FloatType::Bf16, &mut out);
+    out
 }

@@ -68,6 +68,14 @@ pub enum Error {
         /// The type's name in the file.
         dtype: String,
     },
+    /// A tensor is quantized in a form that earlier versions wrote, and that was too inaccurate to keep.
+    #[error(
+        "tensor {name} was quantized by an earlier version; run `smolvlm quantize` again on the original checkpoint"
+    )]
+    OutdatedQuantization {
+        /// The tensor.
+        name: String,
+    },
     /// The weights do not fit the configuration.
     #[error("the weights do not fit config.json: {0}")]
     WeightMismatch(Box<WeightMismatch>),

@@ -22,7 +22,7 @@ pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftA
 pub use cancellable::CancellableTensors;
 pub use error::{Error, ShapeMismatch, WeightMismatch};
 pub use file::{NamedTensor, write_checkpoint};
-pub use quantize::{QuantizedSource, vision_format, write_quantized_weights};
+pub use quantize::{QuantizedSource, head_format, vision_format, write_quantized_weights};
 pub use random::{RandomTensors, write_random_weights};
 pub use smolvlm_kernels::PackedFormat;
 pub use tensor_specs::{EMBEDDINGS_PATH, LM_HEAD, TensorKind, TensorSpec, lm_head_spec, tensor_specs};

@@ -72,6 +72,9 @@ impl Plan {
                 sources.insert(module_path, Source { name: stored_name.to_owned(), encoding, shape });
                 continue;
             }
+            if Encoding::is_outdated(weights, stored_name) {
+                return Err(Error::OutdatedQuantization { name: stored_name.to_owned() });
+            }
             if stored.shape != shape {
                 mismatch.shape_mismatches.push(ShapeMismatch {
                     name: stored_name.to_owned(),

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_kernels::cpu::{quantize_group, quantize_row};
-use smolvlm_kernels::{GROUP, PackedFormat};
+use smolvlm_kernels::cpu::{quantize_q4, quantize_q8};
+use smolvlm_kernels::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
 use crate::encoding::scale_name;
 use crate::file::write_file;
@@ -27,7 +27,7 @@ pub enum QuantizedSource<'a> {
 }
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
-/// or, for [`PackedFormat::Q4`], 4 bits in text model and output projection. Patch embedding and token embeddings are
+/// or, for [`PackedFormat::Q4`], 4 bits in the text model; 8 bits in the output projection. Patch embedding and token embeddings are
 /// bf16, the rest f32. Loading this file in the packed format gives the same model as loading the original. The file
 /// appears under its name once it is complete; memory holds one tensor at a time.
 ///
@@ -84,11 +84,20 @@ pub fn vision_format(text: PackedFormat) -> PackedFormat {
     if text == PackedFormat::Q4 { PackedFormat::Q8 } else { text }
 }
 
+/// The format of the output projection for a format of the text model: 8 bits with 4-bit text weights, because its
+/// errors are those of the logits.
+pub fn head_format(text: PackedFormat) -> PackedFormat {
+    if text == PackedFormat::Q4 { PackedFormat::Q8 } else { text }
+}
+
 /// The format of a quantized matrix; none for tensors that are not quantized.
 fn matrix_format(spec: &TensorSpec, format: PackedFormat) -> Option<PackedFormat> {
     let is_matrix = spec.kind == TensorKind::Weight && spec.shape.len() == 2;
-    let is_text = spec.module_path.starts_with("text.") || spec.module_path.starts_with("lm_head.");
-    is_matrix.then_some(if is_text { format } else { vision_format(format) })
+    is_matrix.then(|| match &spec.module_path {
+        path if path.starts_with("text.") => format,
+        path if path.starts_with("lm_head.") => head_format(format),
+        _ => vision_format(format),
+    })
 }
 
 /// The type of a tensor that is not quantized, the same as in packed models.
@@ -119,12 +128,12 @@ struct Entry<'a, S> {
 
 impl<'a, S: TensorSource + Sync> Entry<'a, S> {
     fn new(spec: &'a TensorSpec, source: &'a S, part: Part, failed: &'a Mutex<Option<Error>>) -> Self {
-        let groups = spec.shape.last().map_or(0, |inputs| inputs.div_ceil(GROUP));
+        let groups = |group: usize| spec.shape.last().map_or(0, |inputs| inputs.div_ceil(group));
         let shape = match part {
             Part::Values(_) | Part::Codes(PackedFormat::Q8) => spec.shape.clone(),
-            Part::Codes(_) => vec![spec.shape[0], groups * GROUP / 2],
-            Part::Scales(PackedFormat::Q8) => vec![spec.shape[0]],
-            Part::Scales(_) => vec![spec.shape[0], groups],
+            Part::Codes(_) => vec![spec.shape[0], groups(Q4_GROUP) * Q4_GROUP / 2],
+            Part::Scales(PackedFormat::Q8) => vec![spec.shape[0], groups(Q8_GROUP)],
+            Part::Scales(_) => vec![spec.shape[0], groups(Q4_GROUP), 2],
         };
         Self { spec, source, part, shape, failed }
     }
@@ -146,40 +155,43 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         let rows = self.source.rows(path, shape)?;
         let row = |index: usize| {
             // Whole groups, padded with zeros after the last input.
-            let mut values = vec![0.0; shape[1].next_multiple_of(GROUP)];
+            let mut values = vec![0.0; shape[1].next_multiple_of(Q8_GROUP.max(Q4_GROUP))];
             rows(index, &mut values[..shape[1]]);
             match format {
-                PackedFormat::Q8 => encode_q8(&values[..shape[1]], codes),
-                _ => encode_q4(&values, codes),
+                PackedFormat::Q8 => encode_q8(&values, shape[1], codes),
+                _ => encode_q4(&values[..shape[1].next_multiple_of(Q4_GROUP)], codes),
             }
         };
         Ok((0..shape[0]).into_par_iter().flat_map_iter(row).collect())
     }
 }
 
-/// Encodes a row in 8 bits: its codes or its scale.
-fn encode_q8(values: &[f32], codes: bool) -> Vec<u8> {
-    let mut out = vec![0; values.len()];
-    let scale = quantize_row(values, &mut out);
-    if codes { out.into_iter().map(|code| code as u8).collect() } else { scale.to_le_bytes().to_vec() }
-}
-
-/// Encodes a row of whole groups in 4 bits: its codes or its scales.
-fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
-    let groups = values.as_chunks::<GROUP>().0.iter().map(quantize_group);
+/// Encodes a row of whole groups in 8 bits: the codes of its inputs, or its scales.
+fn encode_q8(values: &[f32], inputs: usize, codes: bool) -> Vec<u8> {
+    let groups = values.as_chunks::<Q8_GROUP>().0.iter().map(quantize_q8);
     if codes {
-        groups
-            .flat_map(|(_, codes)| (0..GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
-            .collect()
+        groups.flat_map(|(_, codes)| codes.map(|code| code as u8)).take(inputs).collect()
     } else {
         groups.flat_map(|(scale, _)| scale.to_le_bytes()).collect()
+    }
+}
+
+/// Encodes a row of whole groups in 4 bits: its codes, or its scales and minima.
+fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
+    let groups = values.as_chunks::<Q4_GROUP>().0.iter().map(quantize_q4);
+    if codes {
+        groups
+            .flat_map(|(_, codes)| (0..Q4_GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
+            .collect()
+    } else {
+        groups.flat_map(|(scales, _)| scales.map(u16::to_le_bytes).concat()).collect()
     }
 }
 
 impl<S: TensorSource + Sync> View for Entry<'_, S> {
     fn dtype(&self) -> Dtype {
         match self.part {
-            Part::Values(FloatType::F32) | Part::Scales(PackedFormat::Q8) => Dtype::F32,
+            Part::Values(FloatType::F32) => Dtype::F32,
             Part::Values(_) | Part::Scales(_) => Dtype::BF16,
             Part::Codes(PackedFormat::Q8) => Dtype::I8,
             Part::Codes(_) => Dtype::U8,

@@ -12,5 +12,5 @@ mod peak_rates;
 
 pub use activation::Activation;
 pub use mapped_file::MappedFile;
-pub use packed_format::{GROUP, PackedFormat};
+pub use packed_format::{PackedFormat, Q4_GROUP, Q8_GROUP};
 pub use peak_rates::PeakRates;

@@ -7,23 +7,35 @@ pub enum PackedFormat {
     F32,
     /// bf16 weights and activations, accumulated in f32.
     Bf16,
-    /// 8-bit weights with one scale per output, 8-bit activations with one scale per row, accumulated exactly.
+    /// 8-bit weights and activations with a scale per 64 inputs, whose products are summed exactly.
     Q8,
-    /// 4-bit weights with one bf16 scale per 32 inputs of an output, 8-bit activations with one scale per row.
+    /// 4-bit weights with a scale and a minimum per 32 inputs, 8-bit activations with a scale per 32 inputs.
     Q4,
 }
 
-/// Group size of the 4-bit format: number of inputs that share a scale.
-pub const GROUP: usize = 32;
+/// Group size of the 8-bit format: number of inputs of an output, or of a row of activations, that share a scale.
+pub const Q8_GROUP: usize = 64;
+
+/// Group size of the 4-bit format.
+pub const Q4_GROUP: usize = 32;
 
 impl PackedFormat {
-    /// Bits per weight in this format, without the scales of whole rows.
+    /// Bits per weight in this format. Scales and minima are bf16.
     pub fn bits(self) -> f64 {
         match self {
             Self::F32 => 32.0,
             Self::Bf16 => 16.0,
-            Self::Q8 => 8.0,
-            Self::Q4 => 4.5,
+            Self::Q8 => 8.0 + 16.0 / Q8_GROUP as f64,
+            Self::Q4 => 4.0 + 32.0 / Q4_GROUP as f64,
+        }
+    }
+
+    /// Number of inputs that share scales, if the format has any.
+    pub fn group(self) -> Option<usize> {
+        match self {
+            Self::F32 | Self::Bf16 => None,
+            Self::Q8 => Some(Q8_GROUP),
+            Self::Q4 => Some(Q4_GROUP),
         }
     }
 }

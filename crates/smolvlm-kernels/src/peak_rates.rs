@@ -1,5 +1,7 @@
 //! Measured peak compute rates and memory bandwidth, the roofline to which the time of a stage is compared.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod arithmetic;
 mod bandwidth;
 /// Instructions that only some processors support.

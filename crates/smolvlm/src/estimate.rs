@@ -5,7 +5,7 @@ use crate::device::DeviceChoice;
 use crate::options::resolve_format;
 use crate::process::prompt_limit;
 use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
-use smolvlm_checkpoint::vision_format;
+use smolvlm_checkpoint::{head_format, vision_format};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::PackedFormat;
 use smolvlm_model::WeightFormat;
@@ -120,12 +120,16 @@ pub(crate) fn weights(config: &ModelConfig, format: WeightFormat) -> u64 {
     let keys = text.num_key_value_heads * text.head_dim;
     let queries = text.num_attention_heads * text.head_dim;
     let layer = text.hidden_size * (2 * queries + 2 * keys + 3 * text.intermediate_size);
-    // Text layers and output projection; the rest, except for the embedding table, is vision.
-    let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64).saturating_add(table);
-    let vision = all.saturating_sub(decoder).saturating_sub(if config.tie_word_embeddings { 0 } else { table });
+    let decoder = (layer as u64).saturating_mul(text.num_hidden_layers as u64);
+    // The rest is vision, except for the output projection and an embedding table of its own.
+    let tables = table.saturating_mul(if config.tie_word_embeddings { 1 } else { 2 });
+    let vision = all.saturating_sub(decoder).saturating_sub(tables);
     let table_bytes = if packed == PackedFormat::F32 { 4 } else { 2 };
     let bytes = |values: u64, format: PackedFormat| (values as f64 * format.bits() / 8.0) as u64;
-    bytes(vision, vision_format(packed)) + bytes(decoder, packed) + table.saturating_mul(table_bytes)
+    bytes(vision, vision_format(packed))
+        + bytes(decoder, packed)
+        + bytes(table, head_format(packed))
+        + table.saturating_mul(table_bytes)
 }
 
 /// Estimates the cost of single conversations from the checkpoint's configuration, the format of its weights and the

@@ -8,13 +8,13 @@ use super::aligned_buf::{AlignedBuf, CacheLine};
 use super::epilogue::Epilogue;
 use super::isa::vectorized;
 use super::matrix::Element;
-use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile};
+use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
 
 /// Queries per task, during which the keys and values of the head stay in the cache.
-const QUERIES_PER_TASK: usize = 8 * ROWS;
+const QUERIES_PER_TASK: usize = 96;
 
 /// Sizes of an attention problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,10 +118,10 @@ pub fn attention<E: Element>(
         let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
         let values = &packed_values[index * packing.values()..][..packing.values()];
         let mut block = QueryBlock::<E>::new(shape, packing);
-        for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(ROWS) {
-            let rows = ROWS.min(queries - first);
+        for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(tile_rows()) {
+            let rows = tile_rows().min(queries - first);
             block.run(&mask, batch, rows, q.of(batch, head, first), q.token, keys, values);
-            for (panel, sums) in block.sums.chunks_mut(ROWS * COLUMNS).enumerate() {
+            for (panel, sums) in block.sums.chunks_mut(tile_rows() * COLUMNS).enumerate() {
                 let columns = COLUMNS.min(width - panel * COLUMNS);
                 let column = head * width + panel * COLUMNS;
                 #[expect(unsafe_code, reason = "each task has its own queries and head")]
@@ -215,29 +215,29 @@ fn word<E: Element>(values: &[E]) -> u32 {
     values.iter().enumerate().fold(0, |word, (part, value)| word | bits(*value) << (16 * part))
 }
 
-/// Scores, weights and sums of a block of up to [`ROWS`] queries.
+/// Scores, weights and sums of a block of up to [`tile_rows`] queries.
 struct QueryBlock<E> {
     shape: AttentionShape,
     packing: Packing,
-    /// `[ROWS, keys]`.
+    /// `[rows, keys]`.
     scores: Vec<f32>,
-    /// `[ROWS, keys]`, as words.
+    /// `[rows, keys]`, as words.
     weights: Vec<u32>,
-    /// `[panels][ROWS, 32]`.
+    /// `[panels][rows, 32]`.
     sums: Vec<f32>,
     element: std::marker::PhantomData<E>,
 }
 
 impl<E: Element> QueryBlock<E> {
     fn new(shape: AttentionShape, packing: Packing) -> Self {
-        let keys = packing.key_panels * COLUMNS;
+        let (keys, rows) = (packing.key_panels * COLUMNS, tile_rows());
         // One extra cache line per row avoids cache set conflicts between rows.
         Self {
             shape,
             packing,
-            scores: vec![0.0; ROWS * (keys + 16)],
-            weights: vec![0; ROWS * (keys / E::STEP + 16)],
-            sums: vec![0.0; packing.value_panels * ROWS * COLUMNS],
+            scores: vec![0.0; rows * (keys + 16)],
+            weights: vec![0; rows * (keys / E::STEP + 16)],
+            sums: vec![0.0; packing.value_panels * rows * COLUMNS],
             element: std::marker::PhantomData,
         }
     }
@@ -254,7 +254,7 @@ impl<E: Element> QueryBlock<E> {
         values: &[CacheLine],
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
-        let (scores_stride, weights_stride) = (self.scores.len() / ROWS, self.weights.len() / ROWS);
+        let (scores_stride, weights_stride) = (self.scores.len() / tile_rows(), self.weights.len() / tile_rows());
         let a = Operand {
             words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
             stride: token / E::STEP,
@@ -278,7 +278,7 @@ impl<E: Element> QueryBlock<E> {
         }
         let a = Operand { words: &self.weights, stride: weights_stride, rows };
         for panel in 0..value_panels {
-            let sums = &mut self.sums[panel * ROWS * COLUMNS..][..ROWS * COLUMNS];
+            let sums = &mut self.sums[panel * tile_rows() * COLUMNS..][..tile_rows() * COLUMNS];
             let values = &values[panel * value_steps * 2..][..value_steps * 2];
             tile::<E>(a, &[values], value_steps, Tile { sums: &mut *sums, stride: COLUMNS });
             for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {

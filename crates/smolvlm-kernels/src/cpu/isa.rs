@@ -21,46 +21,53 @@ pub enum Level {
 pub struct Isa {
     /// Vector instruction set.
     pub level: Level,
-    /// Dot products of bf16 pairs (AVX512-BF16, or FEAT_BF16 on AArch64).
+    /// Dot products of bf16 pairs (AVX512-BF16; FEAT_BF16 on ARM64).
     pub bf16: bool,
     /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
-    /// Dot products of groups of four bytes of equal signedness (FEAT_DotProd on AArch64).
+    /// Tile products of bf16 pairs (AMX-BF16).
+    pub amx: bool,
+    /// Dot products of groups of four bytes, both signed or both unsigned (FEAT_DotProd on ARM64).
     pub dotprod: bool,
-    /// Products of 8-bit matrices of mixed signedness (FEAT_I8MM on AArch64, which includes FEAT_DotProd).
+    /// Dot products of unsigned with signed bytes, and products of matrices of bytes (FEAT_I8MM on ARM64).
     pub i8mm: bool,
 }
 
-impl Level {
-    /// The level of that name in `SMOLVLM_ISA`.
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "baseline" => Some(Self::Baseline),
-            "avx2" => Some(Self::Avx2),
-            "avx512" => Some(Self::Avx512),
-            _ => None,
-        }
-    }
-}
+/// The largest sets that `SMOLVLM_ISA` allows, by name.
+const CAPS: [(&str, Isa); 4] = [
+    ("baseline", Isa::BASELINE),
+    ("avx2", Isa { level: Level::Avx2, ..Isa::BASELINE }),
+    ("avx512", Isa { level: Level::Avx512, ..Isa::BASELINE }),
+    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, ..Isa::BASELINE }),
+];
 
 impl Isa {
-    const BASELINE: Self = Self { level: Level::Baseline, bf16: false, vnni: false, dotprod: false, i8mm: false };
+    const BASELINE: Self =
+        Self { level: Level::Baseline, bf16: false, vnni: false, amx: false, dotprod: false, i8mm: false };
 
-    /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2` or
-    /// `avx512` (none of them with the optional instructions). Detected once. Other values have no effect here: see
-    /// [`unknown_cap`](Self::unknown_cap).
+    /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2`,
+    /// `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
+    /// here: see [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let cap = std::env::var(VARIABLE).ok().and_then(|name| Level::named(&name));
-            Self::detect().capped(cap)
+            let detected = Self::detect();
+            match std::env::var(VARIABLE).ok().and_then(|name| Self::cap(&name)) {
+                Some(cap) => detected.capped(cap),
+                None => detected,
+            }
         })
+    }
+
+    /// The cap of that name.
+    fn cap(name: &str) -> Option<Self> {
+        CAPS.iter().find(|(known, _)| *known == name).map(|(_, cap)| *cap)
     }
 
     /// The value of `SMOLVLM_ISA` if it names no instruction set, which programs should report as an error.
     pub fn unknown_cap() -> Option<String> {
         let value = std::env::var_os(VARIABLE)?.to_string_lossy().into_owned();
-        (!value.is_empty() && Level::named(&value).is_none()).then_some(value)
+        (!value.is_empty() && Self::cap(&value).is_none()).then_some(value)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -80,6 +87,7 @@ impl Isa {
             },
             bf16: avx512 && is_x86_feature_detected!("avx512bf16"),
             vnni: avx512 && is_x86_feature_detected!("avx512vnni"),
+            amx: avx512 && super::amx_state::enable(),
             ..Self::BASELINE
         }
     }
@@ -87,11 +95,10 @@ impl Isa {
     #[cfg(target_arch = "aarch64")]
     fn detect() -> Self {
         use std::arch::is_aarch64_feature_detected;
-        let dotprod = is_aarch64_feature_detected!("dotprod");
         Self {
             bf16: is_aarch64_feature_detected!("bf16"),
-            dotprod,
-            i8mm: dotprod && is_aarch64_feature_detected!("i8mm"),
+            dotprod: is_aarch64_feature_detected!("dotprod"),
+            i8mm: is_aarch64_feature_detected!("i8mm"),
             ..Self::BASELINE
         }
     }
@@ -101,10 +108,14 @@ impl Isa {
         Self::BASELINE
     }
 
-    fn capped(self, cap: Option<Level>) -> Self {
-        match cap {
-            Some(level) => Self { level: self.level.min(level), ..Self::BASELINE },
-            None => self,
+    fn capped(self, cap: Self) -> Self {
+        Self {
+            level: self.level.min(cap.level),
+            bf16: self.bf16 && cap.bf16,
+            vnni: self.vnni && cap.vnni,
+            amx: self.amx && cap.amx,
+            dotprod: self.dotprod && cap.dotprod,
+            i8mm: self.i8mm && cap.i8mm,
         }
     }
 }
@@ -148,25 +159,22 @@ pub(crate) use vectorized;
 
 #[cfg(test)]
 mod tests {
-    use super::{Isa, Level};
+    use super::{CAPS, Isa, Level};
 
     #[test]
     fn cap_never_adds_instructions() {
-        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, dotprod: true, i8mm: true };
-        assert_eq!(all.capped(None), all);
-        assert_eq!(all.capped(Some(Level::Avx512)), Isa { level: Level::Avx512, ..Isa::BASELINE });
-        assert_eq!(all.capped(Some(Level::Avx2)).level, Level::Avx2);
-        assert_eq!(all.capped(Some(Level::Baseline)), Isa::BASELINE);
-        assert_eq!(Isa::BASELINE.capped(Some(Level::Avx512)), Isa::BASELINE);
+        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, amx: true, dotprod: true, i8mm: true };
+        for (_, cap) in CAPS {
+            assert_eq!(all.capped(cap), cap);
+        }
+        assert_eq!(Isa::BASELINE.capped(all), Isa::BASELINE);
     }
 
     /// A mistyped variable would let the tests of an instruction set run with all of them.
     #[test]
     fn the_environment_names_an_instruction_set() {
         assert_eq!(Isa::unknown_cap(), None);
-        assert_eq!(
-            ["baseline", "avx2", "avx512", "AVX2"].map(Level::named),
-            [Some(Level::Baseline), Some(Level::Avx2), Some(Level::Avx512), None]
-        );
+        assert_eq!(Isa::cap("avx2").map(|cap| cap.level), Some(Level::Avx2));
+        assert_eq!(Isa::cap("AVX2"), None);
     }
 }

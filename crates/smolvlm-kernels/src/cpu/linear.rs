@@ -1,7 +1,7 @@
 //! Matrix products of activations with packed weights.
 
 use super::epilogue::{Epilogue, add_bias, panel_bias};
-use super::micro::{COLUMNS, ROWS, Tile};
+use super::micro::{COLUMNS, ROWS, Tile, tile_rows};
 use super::packed::PackedMatrix;
 use super::packed_lhs::PackedLhs;
 use super::pool::Pool;
@@ -41,7 +41,7 @@ fn panel_matmul(x: &PackedLhs, rows: Range<usize>, matrix: &PackedMatrix, panel:
     let columns = COLUMNS.min(matrix.outputs() - column);
     let bias = output.panel_bias(column, columns);
     let mut sums = Sums::ZERO;
-    for first in rows.clone().step_by(ROWS) {
+    for first in rows.clone().step_by(tile_rows()) {
         let (a, q) = x.operand(first, rows.end);
         matrix.tile(a, q, panel, sums.tile());
         #[expect(unsafe_code, reason = "each task has its own rows and panel")]
@@ -73,7 +73,7 @@ pub fn gated_matmul(
         let columns = COLUMNS.min(gate.outputs() - column);
         let [gate_bias, up_bias] = [gate_bias, up_bias].map(|bias| Some(panel_bias(bias?, column, columns)));
         let (mut sums, mut factors) = (Sums::ZERO, Sums::ZERO);
-        for first in rows.clone().step_by(ROWS) {
+        for first in rows.clone().step_by(tile_rows()) {
             let (a, q) = x.operand(first, rows.end);
             gate.tile(a, q, panel, sums.tile());
             up.tile(a, q, panel, factors.tile());
@@ -114,11 +114,12 @@ fn check(x: &PackedLhs, matrix: &PackedMatrix) {
 /// of a core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in
 /// memory.
 fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
-    let tiles = x.rows().div_ceil(ROWS);
-    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * ROWS).max(1)).max(1);
+    let tile = tile_rows();
+    let tiles = x.rows().div_ceil(tile);
+    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * tile).max(1)).max(1);
     // Blocks of about equal size.
     let blocks = tiles.div_ceil(max_tiles).max(1);
-    let block = tiles.div_ceil(blocks) * ROWS;
+    let block = tiles.div_ceil(blocks) * tile;
     let parts = if tiles > 1 { panels } else { panels.min(PARTS_PER_THREAD * pool.threads()) };
     pool.run(blocks * parts, |index| {
         let (first, part) = (index / parts * block, index % parts);

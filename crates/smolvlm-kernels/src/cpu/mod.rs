@@ -5,6 +5,8 @@
 //! outputs.
 
 mod aligned_buf;
+#[cfg(target_arch = "x86_64")]
+mod amx_state;
 mod arena;
 mod attention;
 mod attention_part;
@@ -40,7 +42,7 @@ pub use packed::PackedMatrix;
 pub use packed_lhs::PackedLhs;
 pub use paged_attention::{PagedScratch, paged_attention};
 pub use pool::Pool;
-pub use quantize::{quantize_group, quantize_row};
+pub use quantize::{quantize_q4, quantize_q8};
 pub use rotary::rotate;
 
 #[cfg(test)]

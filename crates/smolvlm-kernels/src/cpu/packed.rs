@@ -3,11 +3,11 @@
 use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
 use super::half;
-use super::micro::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
 use super::pool::Pool;
-use super::quantize::{quantize_group, quantize_row};
+use super::quantize::{quantize_q4, quantize_q8};
 use super::shared_slice::SharedSlice;
-use crate::{GROUP, PackedFormat};
+use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
 use std::sync::{Mutex, PoisonError};
 
 /// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and
@@ -19,8 +19,6 @@ pub struct PackedMatrix {
     inputs: usize,
     panel_lines: usize,
     lines: WeightBuf,
-    /// Scales of 8-bit weights, one per output.
-    scales: Vec<f32>,
 }
 
 impl PackedFormat {
@@ -35,16 +33,19 @@ impl PackedFormat {
 
     /// Steps of a row of `inputs` values.
     pub(crate) fn steps(self, inputs: usize) -> usize {
-        match self {
-            Self::Q4 => inputs.div_ceil(GROUP) * (GROUP / 4),
-            other => inputs.div_ceil(other.step()),
-        }
+        inputs.next_multiple_of(self.group().unwrap_or(1)).div_ceil(self.step())
+    }
+
+    /// Groups of a row of `inputs` values; 0 if the format has no groups.
+    pub(crate) fn groups(self, inputs: usize) -> usize {
+        self.group().map_or(0, |group| inputs.div_ceil(group))
     }
 
     fn panel_lines(self, inputs: usize) -> usize {
         match self {
-            Self::Q4 => inputs.div_ceil(GROUP) * GROUP_LINES,
-            other => 2 * other.steps(inputs),
+            Self::F32 | Self::Bf16 => 2 * self.steps(inputs),
+            Self::Q8 => self.groups(inputs) * Q8_LINES,
+            Self::Q4 => self.groups(inputs) * Q4_LINES,
         }
     }
 }
@@ -64,11 +65,10 @@ impl PackedMatrix {
     ) -> Result<Self, E> {
         let panels = outputs.div_ceil(COLUMNS);
         let panel_lines = format.panel_lines(inputs);
-        let mut scales = if format == PackedFormat::Q8 { vec![0.0; panels * COLUMNS] } else { Vec::new() };
         let failed = Mutex::new(None);
         // Rows padded with zeros to whole steps and groups.
         let width = format.steps(inputs) * format.step();
-        let pack = |panel: usize, lines: &mut [CacheLine], scales: &mut [f32]| {
+        let pack = |panel: usize, lines: &mut [CacheLine]| {
             let mut values = vec![0.0_f32; COLUMNS * width];
             for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
                 let output = panel * COLUMNS + column;
@@ -76,27 +76,23 @@ impl PackedMatrix {
                     row(output, &mut values[..inputs])?;
                 }
             }
-            pack_panel(format, &values, width, lines, scales);
+            pack_panel(format, &values, width, lines);
             Ok(())
         };
         let lines = WeightBuf::filled(panels * panel_lines, |lines| {
-            let (lines, scales) = (SharedSlice::new(lines), SharedSlice::new(&mut scales));
+            let lines = SharedSlice::new(lines);
             Pool::current().run(panels, |panel| {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
                 // SAFETY: each panel is accessed by one task.
-                let (lines, scales) = unsafe {
-                    let scales =
-                        if format == PackedFormat::Q8 { scales.part(panel * COLUMNS, COLUMNS) } else { &mut [] };
-                    (lines.part(panel * panel_lines, panel_lines), scales)
-                };
-                if let Err(error) = pack(panel, lines, scales) {
+                let lines = unsafe { lines.part(panel * panel_lines, panel_lines) };
+                if let Err(error) = pack(panel, lines) {
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             });
         });
         match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
-            None => Ok(Self { format, outputs, inputs, panel_lines, lines, scales }),
+            None => Ok(Self { format, outputs, inputs, panel_lines, lines }),
         }
     }
 
@@ -126,16 +122,14 @@ impl PackedMatrix {
         match self.format {
             PackedFormat::F32 => f32_tile(a, &[lines], self.panel_lines / 2, out),
             PackedFormat::Bf16 => bf16_tile(a, &[lines], self.panel_lines / 2, out),
-            PackedFormat::Q8 => {
-                q8_tile(a, quantized, lines, &self.scales[panel * COLUMNS..], self.panel_lines / 2, out);
-            }
-            PackedFormat::Q4 => q4_tile(a, quantized, lines, self.panel_lines / GROUP_LINES, out),
+            PackedFormat::Q8 => q8_tile(a, quantized, lines, self.panel_lines / Q8_LINES, out),
+            PackedFormat::Q4 => q4_tile(a, quantized, lines, self.panel_lines / Q4_LINES, out),
         }
     }
 }
 
 /// Packs 32 rows of `width` values.
-fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [CacheLine], scales: &mut [f32]) {
+fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [CacheLine]) {
     let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
     match format {
         PackedFormat::F32 => {
@@ -154,28 +148,37 @@ fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [C
             }
         }
         PackedFormat::Q8 => {
-            let mut codes = vec![0; width];
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
-                scales[column] = quantize_row(row, &mut codes);
-                for (step, quad) in codes.as_chunks::<4>().0.iter().enumerate() {
-                    words[step * COLUMNS + column] = u32::from_le_bytes(quad.map(|code| code as u8 ^ 0x80));
+                let groups = words.chunks_exact_mut(16 * Q8_LINES).zip(row.as_chunks::<Q8_GROUP>().0);
+                for (words, values) in groups {
+                    let (scale, codes) = quantize_q8(values);
+                    for (step, quad) in codes.as_chunks::<4>().0.iter().enumerate() {
+                        words[step * COLUMNS + column] = u32::from_le_bytes(quad.map(|code| code as u8 ^ 0x80));
+                    }
+                    put_scale(&mut words[16 * (Q8_LINES - 1)..], column, scale);
                 }
             }
         }
         PackedFormat::Q4 => {
-            let group_words = GROUP_LINES * 16;
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
-                for (group, values) in row.as_chunks::<GROUP>().0.iter().enumerate() {
-                    let words = &mut words[group * group_words..][..group_words];
-                    let (scale, nibbles) = quantize_group(values);
-                    let word = (GROUP_LINES - 1) * 16 + column % 16;
-                    words[word] |= u32::from(scale) << (16 * (column / 16));
-                    for step in 0..4 {
-                        let byte = |index: usize| nibbles[4 * step + index] | nibbles[16 + 4 * step + index] << 4;
+                let groups = words.chunks_exact_mut(16 * Q4_LINES).zip(row.as_chunks::<Q4_GROUP>().0);
+                for (words, values) in groups {
+                    let ([scale, minimum], codes) = quantize_q4(values);
+                    // Steps `s` and `s + 4` share a word.
+                    let (early, late) = codes.split_at(Q4_GROUP / 2);
+                    for step in 0..Q4_GROUP / 8 {
+                        let byte = |index: usize| early[4 * step + index] | late[4 * step + index] << 4;
                         words[step * COLUMNS + column] = u32::from_le_bytes([0, 1, 2, 3].map(byte));
                     }
+                    put_scale(&mut words[16 * (Q4_LINES - 2)..], column, scale);
+                    put_scale(&mut words[16 * (Q4_LINES - 1)..], column, minimum);
                 }
             }
         }
     }
+}
+
+/// Writes the scale of a column to a line of zeros; columns `c` and `c + 16` share a word.
+fn put_scale(line: &mut [u32], column: usize, scale: u16) {
+    line[column % 16] |= u32::from(scale) << (16 * (column / 16));
 }

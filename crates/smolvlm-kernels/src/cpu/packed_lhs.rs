@@ -5,10 +5,10 @@ use super::epilogue::Epilogue;
 use super::half;
 use super::isa::vectorized;
 use super::matrix::{Element, Matrix};
-use super::micro::{Operand, QuantParams, ROWS};
+use super::micro::{Operand, QuantParams, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
-use crate::{GROUP, PackedFormat};
+use crate::PackedFormat;
 use ::half::bf16;
 
 /// Rows per task.
@@ -23,8 +23,9 @@ pub struct PackedLhs {
     columns: usize,
     stride: usize,
     words: AlignedBuf,
+    /// Scales and offsets of 8-bit rows: `[rows, groups]`.
     scale: Vec<f32>,
-    zero: Vec<i32>,
+    offset: Vec<i32>,
     staged: Matrix<bf16>,
 }
 
@@ -38,7 +39,7 @@ impl PackedLhs {
             stride: 0,
             words: AlignedBuf::default(),
             scale: Vec::new(),
-            zero: Vec::new(),
+            offset: Vec::new(),
             staged: Matrix::new(),
         }
     }
@@ -62,9 +63,9 @@ impl PackedLhs {
     pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
         let steps = self.format.steps(columns);
         self.set_shape(rows, columns, stride(steps));
-        let (format, stride, groups) = (self.format, self.stride, self.zeros());
+        let (format, stride, groups) = (self.format, self.stride, self.groups());
         let words = SharedSlice::new(self.words.values_mut::<u32>());
-        let (scale, zero) = (SharedSlice::new(&mut self.scale), SharedSlice::new(&mut self.zero));
+        let (scale, offset) = (SharedSlice::new(&mut self.scale), SharedSlice::new(&mut self.offset));
         let width = steps * format.step();
         pool.run(rows.div_ceil(ROWS_PER_TASK), |task| {
             let mut values = vec![0.0; width];
@@ -72,15 +73,18 @@ impl PackedLhs {
                 fill(row, &mut values[..columns]);
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
                 // SAFETY: each row is accessed by one task, and rows do not overlap.
-                let (words, scale, zero) =
-                    unsafe { (words.part(row * stride, steps), scale.part(row, 1), zero.part(row * groups, groups)) };
+                let (words, scale, offset) = unsafe {
+                    (
+                        words.part(row * stride, steps),
+                        scale.part(row * groups, groups),
+                        offset.part(row * groups, groups),
+                    )
+                };
                 match format {
                     PackedFormat::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
                     PackedFormat::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
-                    PackedFormat::Q8 | PackedFormat::Q4 => {
-                        scale[0] = quantize(&values, bytemuck::cast_slice_mut(words));
-                        zeros(format, bytemuck::cast_slice(words), zero);
-                    }
+                    PackedFormat::Q8 => quantize(&values, bytemuck::cast_slice_mut(words), scale, offset, -128),
+                    PackedFormat::Q4 => quantize(&values, bytemuck::cast_slice_mut(words), scale, offset, 1),
                 }
             }
         });
@@ -120,34 +124,25 @@ impl PackedLhs {
         }
     }
 
-    /// Entries of `zero` per row.
-    fn zeros(&self) -> usize {
-        match self.format {
-            PackedFormat::F32 | PackedFormat::Bf16 => 0,
-            PackedFormat::Q8 => 1,
-            PackedFormat::Q4 => self.columns.div_ceil(GROUP),
-        }
+    /// Scales per row.
+    fn groups(&self) -> usize {
+        self.format.groups(self.columns)
     }
 
     fn set_shape(&mut self, rows: usize, columns: usize, stride: usize) {
         (self.rows, self.columns, self.stride) = (rows, columns, stride);
         self.words.grow(rows * stride);
-        let groups = self.zeros();
-        self.scale.resize(rows, 0.0);
-        self.zero.resize(rows * groups, 0);
+        let groups = self.groups();
+        self.scale.resize(rows * groups, 0.0);
+        self.offset.resize(rows * groups, 0);
     }
 
-    /// The rows `first..end`, at most [`ROWS`] of them, as an operand of the microkernels.
+    /// The rows `first..end`, at most [`tile_rows`] of them, as an operand of the microkernels.
     pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, QuantParams<'_>) {
-        let rows = ROWS.min(end - first);
+        let rows = tile_rows().min(end - first);
         let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
-        let quantized = match self.format {
-            PackedFormat::F32 | PackedFormat::Bf16 => QuantParams { scale: &[], zero: &[] },
-            PackedFormat::Q8 | PackedFormat::Q4 => {
-                QuantParams { scale: &self.scale[first..], zero: &self.zero[first * self.zeros()..] }
-            }
-        };
-        (operand, quantized)
+        let quantized = QuantParams { scale: &self.scale, offset: &self.offset };
+        (operand, quantized.from_row(first, self.groups()))
     }
 
     /// Bytes per row, for the choice of a block size that fits the cache.
@@ -181,51 +176,52 @@ vectorized! {
 }
 
 vectorized! {
-    /// Quantizes values to integers from -127 to 127 and returns the scale. A row with a NaN or infinity becomes zeros
-    /// with a scale of NaN, so that all its products are NaN.
-    fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
+    /// Quantizes the values of each group to integers from -127 to 127, with a scale per group; offsets are the sums of
+    /// the integers, multiplied by `factor`. A group with a NaN or infinity becomes zeros with a scale of NaN, so that
+    /// all products of the row are NaN.
+    fn quantize(values: &[f32], out: &mut [i8], scales: &mut [f32], offsets: &mut [i32], factor: i32) {
         const LANES: usize = 16;
         // Adding 1.5 * 2^23 rounds to an integer, which the lowest bits then hold.
         const ROUND: f32 = 12_582_912.0;
-        let mut lane_max = [0.0_f32; LANES];
-        let mut non_finite_lanes = [0.0_f32; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
+        let group = values.len() / scales.len().max(1);
+        let groups = values.chunks_exact(group.max(1)).zip(out.chunks_exact_mut(group.max(1)));
+        for (((values, out), scale), offset) in groups.zip(scales).zip(offsets) {
+            let (values, out) = (values.as_chunks::<LANES>().0, out.as_chunks_mut::<LANES>().0);
+            let mut lane_max = [0.0_f32; LANES];
+            let mut non_finite = [0.0_f32; LANES];
+            for values in values {
+                for lane in 0..LANES {
+                    let size = values[lane].abs();
+                    lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
+                    // Zero for finite values, NaN for NaN and infinity.
+                    non_finite[lane] += values[lane] * 0.0;
+                }
+            }
+            let mut largest = 0.0_f32;
+            let mut invalid = 0.0_f32;
             for lane in 0..LANES {
-                let size = chunk[lane].abs();
-                lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
-                // Zero for finite values, NaN for NaN and infinity.
-                non_finite_lanes[lane] += chunk[lane] * 0.0;
+                largest = if lane_max[lane] > largest { lane_max[lane] } else { largest };
+                invalid += non_finite[lane];
             }
-        }
-        let mut largest = lane_max.iter().fold(0.0_f32, |a, b| a.max(*b));
-        let mut non_finite = non_finite_lanes.iter().any(|lane| lane.is_nan());
-        for value in rest {
-            largest = largest.max(value.abs());
-            non_finite |= !value.is_finite();
-        }
-        let scale = largest / 127.0;
-        let inverse = 1.0 / scale;
-        if non_finite || !inverse.is_finite() {
-            out.fill(0);
-            return if non_finite { f32::NAN } else { 0.0 };
-        }
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = (value * inverse + ROUND).to_bits() as i8;
-        }
-        scale
-    }
-}
-
-/// Computes the zero-point corrections: the negated contribution of the offset of unsigned weights to every sum.
-fn zeros(format: PackedFormat, values: &[i8], zero: &mut [i32]) {
-    let sum = |values: &[i8]| values.iter().map(|&value| i32::from(value)).sum::<i32>();
-    match format {
-        PackedFormat::Q4 => {
-            for (zero, values) in zero.iter_mut().zip(values.chunks_exact(GROUP)) {
-                *zero = -8 * sum(values);
+            let inverse = 127.0 / largest;
+            if invalid.is_nan() || !inverse.is_finite() {
+                out.as_flattened_mut().fill(0);
+                (*scale, *offset) = (if invalid.is_nan() { f32::NAN } else { 0.0 }, 0);
+                continue;
             }
+            let mut sums = [0_i32; LANES];
+            for (out, values) in out.iter_mut().zip(values) {
+                for lane in 0..LANES {
+                    let code = (values[lane] * inverse + ROUND).to_bits() as i8;
+                    out[lane] = code;
+                    sums[lane] += i32::from(code);
+                }
+            }
+            let mut sum = 0;
+            for lane in 0..LANES {
+                sum += sums[lane];
+            }
+            (*scale, *offset) = (largest / 127.0, factor * sum);
         }
-        _ => zero[0] = -128 * sum(values),
     }
 }

@@ -10,14 +10,14 @@ use super::epilogue::{Epilogue, narrow_to};
 use super::kv_pages::{KvPages, KvType, PageId};
 use super::kv_store::Segment;
 use super::matrix::{Element, Matrix};
-use super::micro::{COLUMNS, Operand, ROWS};
+use super::micro::{COLUMNS, Operand, ROWS, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use ::half::bf16;
 use bytemuck::cast_slice_mut;
 
 /// Rows per unit, which use the keys and values of a part while they stay in the cache.
-const ROWS_PER_UNIT: usize = 8 * ROWS;
+const ROWS_PER_UNIT: usize = 96;
 /// Units larger than this fraction of a thread's share of the work are split.
 const UNITS_PER_THREAD: usize = 4;
 
@@ -111,14 +111,14 @@ impl<'a> Problem<'a> {
         pool.run(tasks.len(), |task| {
             let (unit, part) = tasks[task];
             let queries = self.queries::<E>(unit);
-            let mut buffers = PartBuffers::new(self.unit_rows(unit).min(ROWS));
+            let mut buffers = PartBuffers::new(self.unit_rows(unit).min(tile_rows()));
             match unit.partials {
                 Some(start) => {
                     let len = self.unit_rows(unit) * self.rows.stride;
                     #[expect(unsafe_code, reason = "each task has its own unit and part")]
                     // SAFETY: `place_partials` gives each unit room for all its parts.
                     let out = unsafe { partials.part(start + part * len, len) };
-                    for first in (0..self.unit_rows(unit)).step_by(ROWS) {
+                    for first in (0..self.unit_rows(unit)).step_by(tile_rows()) {
                         self.attend::<E>(
                             unit,
                             &queries,
@@ -201,9 +201,9 @@ impl<'a> Problem<'a> {
     fn attend_unit<E: Element>(&self, unit: &Unit<'_>, queries: &[u32], buffers: &mut PartBuffers) {
         let (rows, stride) = (self.unit_rows(unit), self.rows.stride);
         let mut total = vec![0.0; rows * stride];
-        let mut partial = vec![0.0; if unit.parts() > 1 { rows.min(ROWS) * stride } else { 0 }];
+        let mut partial = vec![0.0; if unit.parts() > 1 { rows.min(tile_rows()) * stride } else { 0 }];
         for part in 0..unit.parts() {
-            for first in (0..rows).step_by(ROWS) {
+            for first in (0..rows).step_by(tile_rows()) {
                 let total = &mut total[first * stride..];
                 if part == 0 {
                     self.attend::<E>(unit, queries, first, part, buffers, total);
@@ -215,7 +215,7 @@ impl<'a> Problem<'a> {
         self.finish(unit, &mut total);
     }
 
-    /// Computes the results of a part for up to [`ROWS`] rows from `first`, and returns whether there are any.
+    /// Computes the results of a part for up to [`tile_rows`] rows from `first`, and returns whether there are any.
     fn attend<E: Element>(
         &self,
         unit: &Unit<'_>,
@@ -225,7 +225,7 @@ impl<'a> Problem<'a> {
         buffers: &mut PartBuffers,
         out: &mut [f32],
     ) -> bool {
-        let rows = ROWS.min(self.unit_rows(unit) - first);
+        let rows = tile_rows().min(self.unit_rows(unit) - first);
         let mut seen = [0; ROWS];
         for (row, seen) in seen.iter_mut().enumerate().take(rows) {
             *seen = unit.seen((first + row) / self.group, part);

@@ -1,17 +1,71 @@
-//! Quantization of weights to 8-bit rows and 4-bit groups.
+//! Quantization of weights in groups of 8 bits and of 4 bits.
+//!
+//! Of several scales, the one with the least squared error is taken. Quantization is idempotent: quantizing the
+//! dequantized weights gives the same values.
 
 use super::half;
-use crate::GROUP;
+use crate::{Q4_GROUP, Q8_GROUP};
 
-/// Quantizes a row to 8 bits and returns the scale. A row with a NaN or infinity becomes zeros with an infinite scale,
-/// which makes every product NaN.
-pub fn quantize_row(row: &[f32], codes: &mut [i8]) -> f32 {
-    let scale = largest_magnitude(row) / 127.0;
-    let inverse = safe_inverse(scale);
-    for (code, value) in codes.iter_mut().zip(row) {
-        *code = nearest((value * inverse).clamp(-127.0, 127.0)) as i8;
+/// Candidates for the unrounded 8-bit code of the largest weight of a group: scales are rounded to bf16.
+const LARGEST_CODES: [f32; 5] = [127.0, 126.75, 126.5, 126.25, 126.0];
+
+/// Quantizes a group of weights to 8 bits; returns the bits of the bf16 scale, and the codes. A group with a NaN or
+/// infinity becomes zeros with an infinite scale, which makes every product NaN.
+pub fn quantize_q8(values: &[f32; Q8_GROUP]) -> (u16, [i8; Q8_GROUP]) {
+    let largest = largest_magnitude(values);
+    let rounded = LARGEST_CODES.map(|code| half::round(largest / code));
+    let scales = rounded.map(half::wide);
+    let inverses = scales.map(safe_inverse);
+    let code = |value: f32, inverse: f32| nearest((value * inverse).clamp(-127.0, 127.0));
+    // All scales for one value in the inner loop, so that it vectorizes.
+    let mut errors = [0.0; LARGEST_CODES.len()];
+    for value in values {
+        for ((error, scale), inverse) in errors.iter_mut().zip(scales).zip(inverses) {
+            let difference = code(*value, inverse) * scale - value;
+            *error += difference * difference;
+        }
     }
-    scale
+    let best = best(&errors);
+    (rounded[best], values.map(|value| code(value, inverses[best]) as i8))
+}
+
+/// Shares of a group's range that are cut off below and above: the weights there are clipped, and the others get finer
+/// steps.
+const CLIPPED: [[f32; 2]; 8] =
+    [[0.0, 0.0], [0.0, 0.02], [0.02, 0.0], [0.02, 0.02], [0.0, 0.04], [0.04, 0.0], [0.02, 0.04], [0.04, 0.02]];
+
+/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and of the bf16 minimum, and the codes. A
+/// group with a NaN or infinity becomes zeros with an infinite scale, which makes every product NaN.
+pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP]) {
+    if values.iter().any(|value| !value.is_finite()) {
+        return ([half::round(f32::INFINITY), 0], [0; Q4_GROUP]);
+    }
+    let (low, high) = values
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let range = high - low;
+    let rounded = CLIPPED.map(|[below, above]| {
+        let minimum = half::round(low + below * range);
+        let scale = (high - above * range - half::wide(minimum)) / 15.0;
+        [half::round(scale.max(0.0)), minimum]
+    });
+    let [scales, minima] = [0, 1].map(|index| rounded.map(|pair| half::wide(pair[index])));
+    let inverses = scales.map(safe_inverse);
+    let code = |value: f32, minimum: f32, inverse: f32| nearest(((value - minimum) * inverse).clamp(0.0, 15.0));
+    let mut errors = [0.0; CLIPPED.len()];
+    for value in values {
+        for (((error, scale), minimum), inverse) in errors.iter_mut().zip(scales).zip(minima).zip(inverses) {
+            let difference = code(*value, minimum, inverse) * scale + minimum - value;
+            *error += difference * difference;
+        }
+    }
+    let best = best(&errors);
+    (rounded[best], values.map(|value| code(value, minima[best], inverses[best]) as u8))
+}
+
+/// The first of the smallest errors.
+fn best(errors: &[f32]) -> usize {
+    (1..errors.len()).fold(0, |best, next| if errors[next] < errors[best] { next } else { best })
 }
 
 /// The largest absolute value; infinity if any value is not finite.
@@ -21,7 +75,7 @@ fn largest_magnitude(values: &[f32]) -> f32 {
         .fold(0.0, |largest: f32, value| if value.is_finite() { largest.max(value.abs()) } else { f32::INFINITY })
 }
 
-/// `1 / scale`, or 0 if that is not finite: for a row of zeros, and for one that cannot be scaled.
+/// `1 / scale`, or 0 if that is not finite: for a group of zeros, and for one that cannot be scaled.
 fn safe_inverse(scale: f32) -> f32 {
     let inverse = 1.0 / scale;
     if inverse.is_finite() { inverse } else { 0.0 }
@@ -34,39 +88,20 @@ fn nearest(value: f32) -> f32 {
     (value + ROUND) - ROUND
 }
 
-/// Candidates for the unrounded code of the largest weight of a group.
-const LEVELS: [f32; 8] = [-8.0, -7.75, -7.5, -7.25, -7.0, 7.0, 7.25, 7.5];
-
-/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and the codes, with 8 added. Of several
-/// scales that map the largest weight to the largest codes, it takes the one with the least squared error. Quantization
-/// is idempotent: quantizing the dequantized weights gives the same values.
-pub fn quantize_group(values: &[f32; GROUP]) -> (u16, [u8; GROUP]) {
-    let peak = values.iter().fold(0.0_f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
-    let level = |value: f32, inverse: f32| nearest((value * inverse).clamp(-8.0, 7.0));
-    let tried = LEVELS.map(|levels| half::round(peak / levels));
-    let scales = tried.map(half::wide);
-    let inverses = scales.map(safe_inverse);
-    // All scales for one value in the inner loop, so that it vectorizes.
-    let mut errors = [0.0; LEVELS.len()];
-    for value in values {
-        for ((error, scale), inverse) in errors.iter_mut().zip(scales).zip(inverses) {
-            let off = level(*value, inverse) * scale - value;
-            *error += off * off;
-        }
-    }
-    let best = (1..LEVELS.len()).fold(0, |best, next| if errors[next] < errors[best] { next } else { best });
-    (tried[best], values.map(|value| (level(value, inverses[best]) as i32 + 8) as u8))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{half, nearest, quantize_group, quantize_row};
-    use crate::GROUP;
+    use super::{half, nearest, quantize_q4, quantize_q8};
     use crate::cpu::tests::Rng;
+    use crate::{Q4_GROUP, Q8_GROUP};
 
-    /// Dequantizes a 4-bit code, given the bits of its scale.
-    fn value(code: u8, scale: u16) -> f32 {
-        (f32::from(code) - 8.0) * half::wide(scale)
+    fn dequantized_q8(values: &[f32; Q8_GROUP]) -> [f32; Q8_GROUP] {
+        let (scale, codes) = quantize_q8(values);
+        codes.map(|code| f32::from(code) * half::wide(scale))
+    }
+
+    fn dequantized_q4(values: &[f32; Q4_GROUP]) -> [f32; Q4_GROUP] {
+        let ([scale, minimum], codes) = quantize_q4(values);
+        codes.map(|code| f32::from(code) * half::wide(scale) + half::wide(minimum))
     }
 
     #[test]
@@ -74,17 +109,42 @@ mod tests {
         let mut rng = Rng::new(12);
         for _ in 0..2000 {
             let size = 10f32.powi(rng.below(12) as i32 - 8);
-            let values: [f32; GROUP] = std::array::from_fn(|_| rng.value() * rng.value() * size);
-            let (scale, codes) = quantize_group(&values);
-            let back = codes.map(|code| value(code, scale));
-            let (again, same) = quantize_group(&back);
-            assert_eq!(same.map(|code| value(code, again)), back);
+            let values: [f32; Q8_GROUP] = std::array::from_fn(|_| rng.value() * rng.value() * size);
+            let back = dequantized_q8(&values);
+            assert_eq!(dequantized_q8(&back), back);
+            let values: [f32; Q4_GROUP] = std::array::from_fn(|index| values[index]);
+            let back = dequantized_q4(&values);
+            assert_eq!(dequantized_q4(&back), back);
+        }
+    }
 
-            let (mut codes, mut same) = ([0; GROUP], [0; GROUP]);
-            let scale = quantize_row(&values, &mut codes);
-            let again = quantize_row(&codes.map(|code| f32::from(code) * scale), &mut same);
-            assert_eq!(same, codes);
-            assert!((again / scale - 1.0).abs() < 1e-6);
+    /// No weight is further from its value than half a step, and a little for the rounding of scales and clipping.
+    #[test]
+    fn errors_are_at_most_about_half_a_step() {
+        let mut rng = Rng::new(14);
+        for _ in 0..500 {
+            let values: [f32; Q8_GROUP] = std::array::from_fn(|_| rng.value() - 0.3);
+            let steps = |back: f32, value: f32, step: f32| (back - value).abs() / step;
+            let worst = dequantized_q8(&values).into_iter().zip(values).map(|(a, b)| steps(a, b, 1.3 / 127.0));
+            assert!(worst.fold(0.0, f32::max) < 1.01);
+            let values: [f32; Q4_GROUP] = std::array::from_fn(|index| values[index]);
+            let worst = dequantized_q4(&values).into_iter().zip(values).map(|(a, b)| steps(a, b, 2.0 / 15.0));
+            assert!(worst.fold(0.0, f32::max) < 1.2);
+        }
+    }
+
+    /// Weights that are already on a grid of 16 values stay there, to the precision of bf16.
+    #[test]
+    fn four_bits_keep_weights_that_have_four_bits() {
+        let mut rng = Rng::new(15);
+        for _ in 0..200 {
+            let (scale, minimum) = (0.01 + rng.value().abs(), -4.0 * rng.value().abs());
+            let code = |index: usize, code: usize| if index < 2 { 15 * index } else { code };
+            let values: [f32; Q4_GROUP] =
+                std::array::from_fn(|index| code(index, rng.below(16)) as f32 * scale + minimum);
+            for (back, value) in dequantized_q4(&values).into_iter().zip(values) {
+                assert!((back - value).abs() <= 0.005 * (minimum.abs() + 15.0 * scale), "{back} {value}");
+            }
         }
     }
 
@@ -99,11 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_non_finite_rows_become_zeros() {
-        assert_eq!(quantize_group(&[0.0; GROUP]).1, [8; GROUP]);
-        let mut codes = [1; 3];
-        assert_eq!((quantize_row(&[0.0; 3], &mut codes), codes), (0.0, [0; 3]));
-        assert_eq!(quantize_row(&[1.0, f32::NAN, 2.0], &mut codes), f32::INFINITY);
-        assert_eq!(codes, [0; 3]);
+    fn groups_of_zeros_and_with_non_finite_weights_become_zeros() {
+        assert_eq!(quantize_q8(&[0.0; Q8_GROUP]), (0, [0; Q8_GROUP]));
+        assert_eq!(quantize_q4(&[0.0; Q4_GROUP]), ([0, 0], [0; Q4_GROUP]));
+        let mut values = [1.0; Q8_GROUP];
+        values[5] = f32::NAN;
+        assert_eq!(quantize_q8(&values), (half::round(f32::INFINITY), [0; Q8_GROUP]));
+        let mut values = [1.0; Q4_GROUP];
+        values[5] = f32::NEG_INFINITY;
+        assert_eq!(quantize_q4(&values), ([half::round(f32::INFINITY), 0], [0; Q4_GROUP]));
     }
 }

@@ -2,6 +2,8 @@
 
 use super::arithmetic::{Chains, chains};
 use super::bandwidth::{fold, read_with};
+#[cfg(target_os = "linux")]
+use crate::cpu::Isa;
 use std::arch::x86_64::{
     _mm256_fmadd_ps, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_xor_si256, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_set1_ps,
@@ -36,8 +38,12 @@ pub(super) fn fma_f32() -> Option<Chains> {
     None
 }
 
-/// bf16 dot products; `None` without AVX512_BF16.
+/// bf16 dot products, of whole tiles where the processor has AMX; `None` without AMX or AVX512_BF16.
 pub(super) fn dot_bf16() -> Option<Chains> {
+    #[cfg(target_os = "linux")]
+    if Isa::current().amx {
+        return Some(super::amx::dot_bf16());
+    }
     if !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512bf16") {
         return None;
     }

@@ -31,7 +31,7 @@ impl PackedModel {
         if options.hidden_states {
             hidden_states.push(last_hidden_state.clone());
         }
-        let mut normed = PackedLhs::new(self.text.format());
+        let mut normed = PackedLhs::new(self.head.format());
         let kept = options.logits.count(len);
         let logits = (kept > 0).then(|| {
             let counts: Vec<usize> = rows.iter().map(|(tokens, _)| kept.min(tokens.len())).collect();

@@ -7,7 +7,7 @@ mod sequences;
 mod source;
 
 use crate::Error;
-use smolvlm_checkpoint::{EMBEDDINGS_PATH, LM_HEAD, TensorSource, Values, vision_format};
+use smolvlm_checkpoint::{EMBEDDINGS_PATH, LM_HEAD, TensorSource, Values, head_format, vision_format};
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::PackedConnector;
 use smolvlm_kernels::PackedFormat;
@@ -37,7 +37,7 @@ pub struct PackedModel {
 }
 
 impl PackedModel {
-    /// Packs every matrix of a source. With 4-bit text weights, vision weights have 8 bits.
+    /// Packs every matrix of a source. With 4-bit text weights, vision weights and the output projection have 8 bits.
     pub(crate) fn load(
         config: &ModelConfig,
         source: &impl TensorSource,
@@ -45,7 +45,7 @@ impl PackedModel {
         format: PackedFormat,
     ) -> Result<Self, Error> {
         let (vision, text) = (vision_format(format), &config.text);
-        // Pixels need more than 8 bits of precision with one scale per row, and the matrix is small.
+        // Pixels need more than 8 bits of precision, and the matrix is small.
         let patches = if format == PackedFormat::F32 { PackedFormat::F32 } else { PackedFormat::Bf16 };
         let packing = Packing::new(source, format);
         let shape = [text.vocab_size, text.hidden_size];
@@ -56,10 +56,15 @@ impl PackedModel {
             vision: PackedEncoder::load(&config.vision, &packing, [patches, vision])?,
             connector: PackedConnector::load(config, &packing, vision)?,
             text: PackedDecoder::load(text, &packing, format)?,
-            head: PackedLinear::from(packing.matrix(head, &shape, format)?),
+            head: PackedLinear::from(packing.matrix(head, &shape, head_format(format))?),
             embeddings: source.tensor(EMBEDDINGS_PATH, &shape, table)?,
             vision_workspace: Mutex::new(None),
         })
+    }
+
+    /// Number format of the output projection.
+    pub(crate) fn head_format(&self) -> PackedFormat {
+        self.head.format()
     }
 
     /// The configuration.

@@ -36,7 +36,7 @@ impl PagedSequences {
             prefixes: PrefixTree::default(),
             workspace: model.text.new_workspace(),
             x: Matrix::new(),
-            normed: PackedLhs::new(model.text.format()),
+            normed: PackedLhs::new(model.head_format()),
         }
     }
 

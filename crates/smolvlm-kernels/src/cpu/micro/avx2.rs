@@ -4,18 +4,17 @@
 //! all columns at once: they are memory-bound, so they read a panel once, sequentially.
 
 use super::kernels::Kernels;
-use super::{AHEAD, GROUP_LINES, Operand, QuantParams, Tile, next_panel};
-use crate::GROUP;
+use super::{AHEAD, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, next_panel};
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::{Isa, Level};
+use crate::{Q4_GROUP, Q8_GROUP};
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16,
-    _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_castsi256_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16,
+    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
 };
-use std::mem::MaybeUninit;
 
 /// f32 values per vector.
 const LANES: usize = 8;
@@ -136,18 +135,17 @@ fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Til
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], scales: &[f32], steps: usize, mut out: Tile<'_>) {
+fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        let rows = 4.min(a.rows - first);
-        let (zero, scale) = (&q.zero[first..][..rows], &q.scale[first..][..rows]);
-        // SAFETY: as for `f32_tile`; there are 32 scales, and a zero and a scale for each row.
+        let (q, panel) = (q.from_row(first, groups), panel.as_ptr());
+        // SAFETY: as for `f32_tile`; there are parameters for each row and group.
         unsafe {
-            match rows {
-                1 => q8_rows::<1>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                2 => q8_rows::<2>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                3 => q8_rows::<3>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
-                _ => q8_rows::<4>(sub_tile, panel.as_ptr(), steps, zero, scale, scales.as_ptr()),
+            match a.rows - first {
+                1 => q8_rows::<1>(sub_tile, panel, groups, q),
+                2 => q8_rows::<2>(sub_tile, panel, groups, q),
+                3 => q8_rows::<3>(sub_tile, panel, groups, q),
+                _ => q8_rows::<4>(sub_tile, panel, groups, q),
             }
         }
     }
@@ -157,9 +155,9 @@ fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], scales: &[f3
 fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());
-        // SAFETY: as for `f32_tile`; there is a zero for each row and group, a scale for each row.
-        unsafe { by_rows!(4.min(a.rows - first), q4_rows(sub_tile, panel.as_ptr(), groups, zero, scale), 3 4) }
+        let (q, panel) = (q.from_row(first, groups), panel.as_ptr());
+        // SAFETY: as for `q8_tile`.
+        unsafe { by_rows!(4.min(a.rows - first), q4_rows(sub_tile, panel, groups, q), 3 4) }
     }
 }
 
@@ -240,94 +238,77 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(
 /// for all columns.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-unsafe fn q8_rows<const R: usize>(
-    sub_tile: SubTile,
-    panel: *const CacheLine,
-    steps: usize,
-    zero: &[i32],
-    scale: &[f32],
-    scales: *const f32,
-) {
-    /// Steps widened at a time, into a buffer that stays in the cache.
-    const CHUNK: usize = 256;
-    let mut wide = [const { [MaybeUninit::<[u32; CHUNK]>::uninit(); 2] }; R];
-    let mut sums = [[_mm256_setzero_si256(); FULL]; R];
-    for (sums, zero) in sums.iter_mut().zip(zero) {
-        *sums = [_mm256_set1_epi32(*zero); FULL];
-    }
-    for start in (0..steps).step_by(CHUNK) {
-        let count = CHUNK.min(steps - start);
-        for (row, wide) in wide.iter_mut().enumerate() {
-            let [even, odd] = wide.each_mut().map(|half| half.as_mut_ptr().cast::<u32>());
-            // SAFETY: the row has `steps` words, and each half has room for a chunk.
-            unsafe { widen(sub_tile.a.add(row * sub_tile.a_stride + start), count, even, odd) };
+unsafe fn q8_rows<const R: usize>(sub_tile: SubTile, panel: *const CacheLine, groups: usize, q: QuantParams<'_>) {
+    const STEPS: usize = Q8_GROUP / 4;
+    let mut wide = [[[0_i32; STEPS]; 2]; R];
+    let mut values = [[_mm256_setzero_ps(); FULL]; R];
+    for group in 0..groups {
+        let lines = panel.wrapping_add(group * Q8_LINES);
+        for (row, [even, odd]) in wide.iter_mut().enumerate() {
+            // SAFETY: the row has the words of this group.
+            unsafe { widen(sub_tile.a.add(row * sub_tile.a_stride + group * STEPS), even, odd) };
         }
-        let halves = wide.each_ref().map(|row| row.each_ref().map(|half| half.as_ptr().cast::<i32>()));
         for first in [0, HALF] {
-            let mut kept = [[_mm256_setzero_si256(); HALF]; R];
-            for (kept, sums) in kept.iter_mut().zip(&sums) {
-                kept.copy_from_slice(&sums[first..][..HALF]);
+            let mut sums = [[_mm256_setzero_si256(); HALF]; R];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                *sums = [_mm256_set1_epi32(q.offset[row * groups + group]); HALF];
             }
-            for step in 0..count {
+            for step in 0..STEPS {
                 if first == 0 {
-                    sub_tile.prefetch(panel.wrapping_add(2 * AHEAD), start + step);
+                    sub_tile.prefetch(lines.wrapping_add(2 * AHEAD), step);
                 }
                 let mut columns = [[_mm256_setzero_si256(); 2]; HALF];
                 for (vector, columns) in columns.iter_mut().enumerate() {
                     // SAFETY: the step is in the panel.
-                    let words = unsafe { weights(panel, start + step, first + vector) };
+                    let words = unsafe { weights(lines, step, first + vector) };
                     let even = _mm256_and_si256(words, _mm256_set1_epi16(0xff));
                     *columns = [even, _mm256_srli_epi16::<8>(words)];
                 }
-                for (kept, [even, odd]) in kept.iter_mut().zip(halves) {
-                    // SAFETY: the chunk has this step, and was written above.
-                    let (even, odd) =
-                        unsafe { (_mm256_set1_epi32(*even.add(step)), _mm256_set1_epi32(*odd.add(step))) };
-                    for (kept, columns) in kept.iter_mut().zip(columns) {
-                        let sum = _mm256_add_epi32(*kept, _mm256_madd_epi16(even, columns[0]));
-                        *kept = _mm256_add_epi32(sum, _mm256_madd_epi16(odd, columns[1]));
+                for (sums, [even, odd]) in sums.iter_mut().zip(&wide) {
+                    let (even, odd) = (_mm256_set1_epi32(even[step]), _mm256_set1_epi32(odd[step]));
+                    for (sum, columns) in sums.iter_mut().zip(columns) {
+                        let both = _mm256_add_epi32(*sum, _mm256_madd_epi16(even, columns[0]));
+                        *sum = _mm256_add_epi32(both, _mm256_madd_epi16(odd, columns[1]));
                     }
                 }
             }
-            for (kept, sums) in kept.iter().zip(&mut sums) {
-                sums[first..][..HALF].copy_from_slice(kept);
+            for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
+                let scale = _mm256_set1_ps(q.scale[row * groups + group]);
+                for (vector, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: the last line of a group holds its scales.
+                    let scales = unsafe { column_scales(lines.add(Q8_LINES - 1), first + vector) };
+                    let value = &mut values[first + vector];
+                    *value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scales, scale), *value);
+                }
             }
-        }
-    }
-    let mut values = [[_mm256_setzero_ps(); FULL]; R];
-    for (row, values) in values.iter_mut().enumerate() {
-        for (vector, value) in values.iter_mut().enumerate() {
-            // SAFETY: there are 32 scales.
-            let columns = unsafe { _mm256_loadu_ps(scales.add(vector * LANES)) };
-            let sum = _mm256_cvtepi32_ps(sums[row][vector]);
-            *value = _mm256_mul_ps(sum, _mm256_mul_ps(_mm256_set1_ps(scale[row]), columns));
         }
     }
     // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&values, 0) };
 }
 
-/// Widens signed bytes to 16 bits: the even bytes of each word to one word, the odd ones to another.
+/// Reads the scales of vector `vector` of the columns; those of columns `c` and `c + 16` share a word.
 #[inline]
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
-unsafe fn widen(words: *const u32, count: usize, even: *mut u32, odd: *mut u32) {
-    let whole = count - count % LANES;
-    for step in (0..whole).step_by(LANES) {
-        // SAFETY: the caller has `count` words in all three buffers.
+unsafe fn column_scales(line: *const CacheLine, vector: usize) -> __m256 {
+    // SAFETY: the caller has this line.
+    let pairs = unsafe { _mm256_load_si256(line.cast::<__m256i>().add(vector % HALF)) };
+    wide(pairs)[vector / HALF]
+}
+
+/// Widens the signed bytes of a group to 16 bits: the even bytes of each word to one word, the odd ones to another.
+#[inline]
+#[target_feature(enable = "avx2")]
+#[allow(unsafe_code)]
+unsafe fn widen(words: *const u32, even: &mut [i32; Q8_GROUP / 4], odd: &mut [i32; Q8_GROUP / 4]) {
+    for step in (0..Q8_GROUP / 4).step_by(LANES) {
+        // SAFETY: the caller has a group of words.
         unsafe {
             let quads = _mm256_loadu_si256(words.add(step).cast());
             let low = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(quads));
-            _mm256_storeu_si256(even.add(step).cast(), low);
-            _mm256_storeu_si256(odd.add(step).cast(), _mm256_srai_epi16::<8>(quads));
-        }
-    }
-    for step in whole..count {
-        // SAFETY: likewise.
-        unsafe {
-            let [a, b, c, d] = (*words.add(step)).to_le_bytes().map(|byte| u32::from(i16::from(byte as i8) as u16));
-            *even.add(step) = a | c << 16;
-            *odd.add(step) = b | d << 16;
+            _mm256_storeu_si256(even[step..].as_mut_ptr().cast(), low);
+            _mm256_storeu_si256(odd[step..].as_mut_ptr().cast(), _mm256_srai_epi16::<8>(quads));
         }
     }
 }
@@ -341,15 +322,14 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
     first: usize,
     panel: *const CacheLine,
     groups: usize,
-    zero: *const i32,
-    scale: *const f32,
+    q: QuantParams<'_>,
 ) {
     /// Steps per group; two share a word, one in each nibble.
-    const STEPS: usize = GROUP / 4;
+    const STEPS: usize = Q4_GROUP / 4;
     let nibble = _mm256_set1_epi32(0x0f0f_0f0f);
     let mut values = [[_mm256_setzero_ps(); V]; R];
     for group in 0..groups {
-        let lines = panel.wrapping_add(group * GROUP_LINES);
+        let lines = panel.wrapping_add(group * Q4_LINES);
         let mut sums = [[_mm256_setzero_si256(); V]; R];
         for step in 0..STEPS / 2 {
             sub_tile.prefetch(lines.wrapping_add(2 * AHEAD), step);
@@ -374,23 +354,17 @@ unsafe fn q4_rows<const R: usize, const V: usize>(
             }
         }
         for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
-            // SAFETY: there is a zero for each row and group.
-            let zero = _mm256_set1_epi32(unsafe { *zero.add(row * groups + group) });
+            let index = row * groups + group;
+            let (scale, total) = (_mm256_set1_ps(q.scale[index]), _mm256_set1_ps(q.offset[index] as f32));
             for (vector, (value, sum)) in values.iter_mut().zip(sums).enumerate() {
-                let sum = _mm256_add_epi32(zero, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
-                // Scales of columns `c` and `c + 16` share a word.
-                let at = (first + vector) % HALF;
-                // SAFETY: the last line of a group holds its scales.
-                let pairs = unsafe { _mm256_load_si256(lines.add(GROUP_LINES - 1).cast::<__m256i>().add(at)) };
-                let scale = wide(pairs)[(first + vector) / HALF];
-                *value = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, *value);
+                // SAFETY: the last lines of a group hold its scales and minima.
+                let [scales, minima] =
+                    [2, 1].map(|line| unsafe { column_scales(lines.add(Q4_LINES - line), first + vector) });
+                let sum = _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+                let group = _mm256_fmadd_ps(sum, scales, _mm256_mul_ps(total, minima));
+                *value = _mm256_fmadd_ps(group, scale, *value);
             }
         }
-    }
-    for (row, values) in values.iter_mut().enumerate() {
-        // SAFETY: there is a scale for each row.
-        let scale = _mm256_set1_ps(unsafe { *scale.add(row) });
-        *values = values.map(|value| _mm256_mul_ps(value, scale));
     }
     // SAFETY: the sub-tile has room for `R` rows.
     unsafe { sub_tile.store(&values, first) };

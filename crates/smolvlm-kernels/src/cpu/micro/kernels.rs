@@ -13,18 +13,23 @@ use std::sync::OnceLock;
 /// Rows times panels, each of that many steps, stacked along the inner dimension.
 type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
+/// Rows times a panel of that many groups.
+type QuantizedTile = fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>);
+
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
+    /// Rows per tile with which the kernels are fastest, at most [`ROWS`](super::ROWS).
+    pub(crate) rows: usize,
     /// f32 rows times f32 panels.
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
-    /// 8-bit rows times an 8-bit panel with its scales.
-    pub(crate) q8_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], &[f32], usize, Tile<'_>),
-    /// 8-bit rows times a grouped 4-bit panel.
-    pub(crate) q4_tile: fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>),
+    /// 8-bit rows times an 8-bit panel.
+    pub(crate) q8_tile: QuantizedTile,
+    /// 8-bit rows times a 4-bit panel.
+    pub(crate) q4_tile: QuantizedTile,
     /// SiLU of every value.
     pub(crate) silu: fn(&mut [f32]),
     /// The tanh approximation of GELU of every value.
@@ -39,6 +44,7 @@ pub(crate) struct Kernels {
 
 /// Portable kernels, which the compiler vectorizes for each level.
 const PLAIN: Kernels = Kernels {
+    rows: 12,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
     q8_tile: plain::q8_tile,
@@ -56,6 +62,11 @@ pub(crate) fn kernels() -> &'static Kernels {
     CURRENT.get_or_init(|| select(Isa::current()))
 }
 
+/// Rows per tile with which the kernels are fastest.
+pub(crate) fn tile_rows() -> usize {
+    kernels().rows
+}
+
 /// Each instruction set replaces the kernels that it improves.
 fn select(isa: Isa) -> Kernels {
     #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_mut, unused_variables))]
@@ -64,6 +75,8 @@ fn select(isa: Isa) -> Kernels {
     {
         super::avx2::install(isa, &mut kernels);
         super::avx512::install(isa, &mut kernels);
+        #[cfg(target_os = "linux")]
+        super::amx::install(isa, &mut kernels);
     }
     #[cfg(target_arch = "aarch64")]
     super::neon::install(isa, &mut kernels);

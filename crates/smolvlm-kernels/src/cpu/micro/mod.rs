@@ -6,6 +6,8 @@
 //! 32 columns, so a panel is `[steps][32 columns]` words. The sums of a row do not depend on the other rows of the
 //! tile, which makes results independent of batches, chunks and threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -15,17 +17,20 @@ mod kernels;
 mod neon;
 pub(crate) mod plain;
 
-pub(crate) use kernels::kernels;
+pub(crate) use kernels::{kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
-use crate::GROUP;
+use crate::{Q4_GROUP, Q8_GROUP};
 
 /// Columns per panel.
 pub(crate) const COLUMNS: usize = 32;
-/// Maximum number of rows per tile.
-pub(crate) const ROWS: usize = 12;
-/// Cache lines per group of a 4-bit panel: 32 columns of 32 values, and their 32 scales.
-pub(crate) const GROUP_LINES: usize = 9;
+/// Maximum number of rows per tile of all instruction sets; [`Kernels::rows`](kernels::Kernels::rows) is that of the
+/// processor.
+pub(crate) const ROWS: usize = 32;
+/// Cache lines per group of an 8-bit panel: 16 steps, and a line of scales.
+pub(crate) const Q8_LINES: usize = 2 * Q8_GROUP / 4 + 1;
+/// Cache lines per group of a 4-bit panel: 8 steps, two of which share words, a line of scales and one of minima.
+pub(crate) const Q4_LINES: usize = Q4_GROUP / 4 + 2;
 
 /// Prefetch distance in steps, for few rows: their weights come from memory, faster than the hardware prefetcher
 /// requests them. With more rows, the weights come from the cache.
@@ -76,13 +81,25 @@ impl Operand<'_> {
     }
 }
 
-/// Quantization parameters of rows of 8-bit activations.
+/// Quantization parameters of rows of 8-bit activations: `[rows, groups]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuantParams<'a> {
-    /// Scale per row.
+    /// Scales.
     pub(crate) scale: &'a [f32],
-    /// Zero-point correction per row, or per row and group: the negated contribution of the offset of unsigned weights.
-    pub(crate) zero: &'a [i32],
+    /// With 8-bit weights, the negated contribution of their offset to integer sums. With 4-bit weights, the sums of
+    /// the codes, which are multiplied with the minima.
+    pub(crate) offset: &'a [i32],
+}
+
+impl<'a> QuantParams<'a> {
+    /// The parameters of the rows from `first`.
+    pub(crate) fn from_row(self, first: usize, groups: usize) -> Self {
+        Self { scale: &self.scale[first * groups..], offset: &self.offset[first * groups..] }
+    }
+
+    fn check(&self, rows: usize, groups: usize) {
+        assert!(self.scale.len() >= rows * groups && self.offset.len() >= rows * groups, "scales are missing");
+    }
 }
 
 /// Multiplies f32 rows with f32 panels of `steps` steps each, stacked along the inner dimension.
@@ -99,22 +116,15 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, o
 }
 
 /// Multiplies 8-bit rows with a panel of 8-bit weights, which are stored with an offset of 128.
-pub(crate) fn q8_tile(
-    a: Operand<'_>,
-    q: QuantParams<'_>,
-    panel: &[CacheLine],
-    scales: &[f32],
-    steps: usize,
-    out: Tile<'_>,
-) {
-    a.check(steps, panel.len(), 2 * steps, &out);
-    assert!(scales.len() >= COLUMNS && q.scale.len() >= a.rows && q.zero.len() >= a.rows, "scales are missing");
-    (kernels().q8_tile)(a, q, panel, scales, steps, out);
+pub(crate) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
+    a.check(groups * Q8_GROUP / 4, panel.len(), groups * Q8_LINES, &out);
+    q.check(a.rows, groups);
+    (kernels().q8_tile)(a, q, panel, groups, out);
 }
 
-/// Multiplies 8-bit rows with a panel of grouped 4-bit weights, which are stored with an offset of 8.
+/// Multiplies 8-bit rows with a panel of 4-bit weights.
 pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
-    a.check(groups * GROUP / 4, panel.len(), groups * GROUP_LINES, &out);
-    assert!(q.scale.len() >= a.rows && q.zero.len() >= a.rows * groups, "scales are missing");
+    a.check(groups * Q4_GROUP / 4, panel.len(), groups * Q4_LINES, &out);
+    q.check(a.rows, groups);
     (kernels().q4_tile)(a, q, panel, groups, out);
 }

@@ -3,10 +3,10 @@
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns index several arrays of constant size")]
 
-use super::{COLUMNS, GROUP_LINES, Operand, QuantParams, Tile};
-use crate::GROUP;
+use super::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile};
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::vectorized;
+use crate::{Q4_GROUP, Q8_GROUP};
 
 /// Columns per sub-tile, so that the sums of [`SUB_ROWS`] rows stay in registers.
 const HALF: usize = COLUMNS / 2;
@@ -75,30 +75,25 @@ vectorized! {
 }
 
 vectorized! {
-    pub(crate) fn q8_tile(
-        a: Operand<'_>,
-        q: QuantParams<'_>,
-        panel: &[CacheLine],
-        scales: &[f32],
-        steps: usize,
-        out: Tile<'_>,
-    ) {
+    pub(crate) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
+        const STEPS: usize = Q8_GROUP / 4;
         let mut out = out;
         sub_tiles!(a.rows, |first, count, half| {
-            let mut sums = [[0_i32; HALF]; SUB_ROWS];
-            let rows: [&[u32]; SUB_ROWS] =
-                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..steps]);
-            for step in 0..steps {
-                for row in 0..SUB_ROWS {
-                    dot4(&mut sums[row], rows[row][step], &panel[2 * step + half].0);
-                }
-            }
-            let mut values = [[0.0; HALF]; SUB_ROWS];
-            for row in 0..count {
-                let (zero, scale) = (q.zero[first + row], q.scale[first + row]);
-                for column in 0..HALF {
-                    let sum = sums[row][column].wrapping_add(zero);
-                    values[row][column] = sum as f32 * (scale * scales[half * HALF + column]);
+            let mut values = [[0.0_f32; HALF]; SUB_ROWS];
+            for group in 0..groups {
+                let lines = &panel[group * Q8_LINES..][..Q8_LINES];
+                let scales = scales(&lines[Q8_LINES - 1].0, half);
+                for row in 0..count {
+                    let index = (first + row) * groups + group;
+                    let words = &a.words[(first + row) * a.stride + group * STEPS..][..STEPS];
+                    let mut sums = [q.offset[index]; HALF];
+                    for step in 0..STEPS {
+                        dot4(&mut sums, words[step], &lines[2 * step + half].0);
+                    }
+                    for column in 0..HALF {
+                        let scale = scales[column] * q.scale[index];
+                        values[row][column] = madd::<FUSED>(sums[column] as f32, scale, values[row][column]);
+                    }
                 }
             }
             store(&values, first, count, half, &mut out);
@@ -108,34 +103,39 @@ vectorized! {
 
 vectorized! {
     pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
-        const STEPS: usize = GROUP / 4;
+        const STEPS: usize = Q4_GROUP / 4;
         let mut out = out;
         sub_tiles!(a.rows, |first, count, half| {
             let mut values = [[0.0_f32; HALF]; SUB_ROWS];
             for group in 0..groups {
-                let lines = &panel[group * GROUP_LINES..][..GROUP_LINES];
-                let scales = &lines[GROUP_LINES - 1].0;
+                let lines = &panel[group * Q4_LINES..][..Q4_LINES];
+                let (scales, minima) =
+                    (scales(&lines[Q4_LINES - 2].0, half), scales(&lines[Q4_LINES - 1].0, half));
                 for row in 0..count {
+                    let index = (first + row) * groups + group;
                     let words = &a.words[(first + row) * a.stride + group * STEPS..][..STEPS];
-                    let mut sums = [q.zero[(first + row) * groups + group]; HALF];
+                    let mut sums = [0; HALF];
                     for step in 0..STEPS / 2 {
                         let packed = &lines[2 * step + half].0;
                         dot4(&mut sums, words[step], &packed.map(|word| word & 0x0f0f_0f0f));
                         dot4(&mut sums, words[step + STEPS / 2], &packed.map(|word| (word >> 4) & 0x0f0f_0f0f));
                     }
+                    let (scale, total) = (q.scale[index], q.offset[index] as f32);
                     for column in 0..HALF {
-                        // Scales of columns `c` and `c + 16` share a word.
-                        let scale = if half == 0 { low(scales[column]) } else { high(scales[column]) };
-                        values[row][column] = madd::<FUSED>(sums[column] as f32, scale, values[row][column]);
+                        let value = madd::<FUSED>(sums[column] as f32, scales[column], total * minima[column]);
+                        values[row][column] = madd::<FUSED>(value, scale, values[row][column]);
                     }
                 }
-            }
-            for row in 0..count {
-                values[row] = values[row].map(|value| value * q.scale[first + row]);
             }
             store(&values, first, count, half, &mut out);
         });
     }
+}
+
+/// The scales of half of the columns; those of columns `c` and `c + 16` share a word.
+#[inline(always)]
+fn scales(words: &[u32; HALF], half: usize) -> [f32; HALF] {
+    if half == 0 { words.map(low) } else { words.map(high) }
 }
 
 #[inline(always)]

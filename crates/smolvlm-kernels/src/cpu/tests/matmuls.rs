@@ -41,7 +41,7 @@ fn products_are_accurate_for_all_shapes_and_formats() {
                 PackedFormat::F32 => (1e-6, f64::from),
                 PackedFormat::Bf16 => (1e-6, rounded_to_bf16),
                 PackedFormat::Q8 => (0.5 / 127.0, f64::from),
-                PackedFormat::Q4 => (0.5 / 7.0, f64::from),
+                PackedFormat::Q4 => (0.5 / 7.5, f64::from),
             };
             let tolerance = 6.0 * rounding * (inputs as f64).sqrt();
             for row in 0..rows {
@@ -160,7 +160,7 @@ fn pack_returns_the_error_of_a_row() {
 fn four_bit_quantization_error_is_small() {
     let mut rng = Rng::new(10);
     let pool = Pool::new(1).unwrap();
-    // Multiples of the scale are exact.
+    // Multiples of the scale above the minimum are exact.
     let weights: Vec<f32> = (0..64).map(|index| [-8.0, 7.0, 3.0, -1.0][index % 4] * 0.5).collect();
     let one = activations(&pool, PackedFormat::Q4, 64, &{
         let mut one = vec![0.0; 64];

@@ -4,14 +4,21 @@
 //! word of each row. The kernels differ only in the multiply-add instruction.
 
 use crate::cpu::aligned_buf::CacheLine;
-use crate::cpu::micro::{AHEAD, GROUP_LINES, Operand, QuantParams, ROWS, Tile, next_panel};
+use crate::cpu::micro::{AHEAD, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, next_panel};
+use crate::{Q4_GROUP, Q8_GROUP};
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps,
     _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_set1_epi32,
     _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
-/// Calls the kernel instance for the given number of rows.
+/// Rows whose sums fit the registers.
+const REGISTER_ROWS: usize = 12;
+
+/// Rows of the kernels that need twice as many registers per row, for integer and scaled sums.
+const GROUP_ROWS: usize = REGISTER_ROWS / 2;
+
+/// Calls the kernel instance for the given number of rows, or for the first [`REGISTER_ROWS`] of more.
 macro_rules! by_rows {
     ($rows:expr, $kernel:ident $args:tt) => {
         match $rows {
@@ -26,62 +33,50 @@ macro_rules! by_rows {
             9 => $kernel::<9> $args,
             10 => $kernel::<10> $args,
             11 => $kernel::<11> $args,
-            _ => $kernel::<ROWS> $args,
+            _ => $kernel::<REGISTER_ROWS> $args,
         }
     };
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
-    unsafe { by_rows!(a.rows, f32_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+        unsafe { by_rows!(a.rows - first, f32_rows(words, a.stride, panels, steps, sums, out.stride)) }
+    }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    // SAFETY: as for `f32_tile`.
-    unsafe { by_rows!(a.rows, bf16_rows(a.words.as_ptr(), a.stride, panels, steps, out.sums.as_mut_ptr(), out.stride)) }
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: as for `f32_tile`.
+        unsafe { by_rows!(a.rows - first, bf16_rows(words, a.stride, panels, steps, sums, out.stride)) }
+    }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-pub(super) fn q8_tile(
-    a: Operand<'_>,
-    q: QuantParams<'_>,
-    panel: &[CacheLine],
-    scales: &[f32],
-    steps: usize,
-    out: Tile<'_>,
-) {
-    // SAFETY: as for `f32_tile`; there are 32 scales, and a scale and a zero for each row.
-    unsafe {
-        by_rows!(
-            a.rows,
-            q8_rows(
-                a.words.as_ptr(),
-                a.stride,
-                panel.as_ptr(),
-                steps,
-                q,
-                scales.as_ptr(),
-                out.sums.as_mut_ptr(),
-                out.stride
-            )
-        )
+pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
+    for first in (0..a.rows).step_by(GROUP_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.from_row(first, groups), panel.as_ptr());
+        // SAFETY: as for `f32_tile`; there are parameters for each row and group.
+        unsafe { by_rows!(rows, q8_rows(words, a.stride, panel, groups, q, sums, out.stride)) }
     }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
-    // Twice as many accumulators per row as the other kernels, so half as many rows at a time.
-    let mut first = 0;
-    while first < a.rows {
-        let rows = (a.rows - first).min(ROWS / 2);
+    for first in (0..a.rows).step_by(GROUP_ROWS) {
         let words = a.words[first * a.stride..].as_ptr();
-        let (zero, scale) = (q.zero[first * groups..].as_ptr(), q.scale[first..].as_ptr());
         let sums = out.sums[first * out.stride..].as_mut_ptr();
-        // SAFETY: as for `f32_tile`, for these rows; there is a zero for each row and group, a scale for each row.
-        unsafe { by_rows!(rows, q4_rows(words, a.stride, panel.as_ptr(), groups, zero, scale, sums, out.stride)) }
-        first += rows;
+        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.from_row(first, groups), panel.as_ptr());
+        // SAFETY: as for `q8_tile`.
+        unsafe { by_rows!(rows, q4_rows(words, a.stride, panel, groups, q, sums, out.stride)) }
     }
 }
 
@@ -98,7 +93,7 @@ unsafe fn weights(panel: *const CacheLine, step: usize) -> [__m512i; 2] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn prefetch<const R: usize>(panel: *const CacheLine, step: usize) {
-    if R <= ROWS - 4 {
+    if R <= REGISTER_ROWS - 4 {
         let line = panel.wrapping_add(2 * step);
         _mm_prefetch::<_MM_HINT_T0>(line.cast());
         _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(1).cast());
@@ -184,102 +179,109 @@ unsafe fn bf16_rows<const R: usize>(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
 unsafe fn q8_rows<const R: usize>(
     a: *const u32,
     stride: usize,
     panel: *const CacheLine,
-    steps: usize,
+    groups: usize,
     q: QuantParams<'_>,
-    scales: *const f32,
     out: *mut f32,
     out_stride: usize,
 ) {
-    let mut sums = [[_mm512_setzero_si512(); 2]; R];
-    for (sums, zero) in sums.iter_mut().zip(q.zero) {
-        *sums = [_mm512_set1_epi32(*zero); 2];
-    }
-    for step in 0..steps {
-        prefetch::<R>(panel.wrapping_add(2 * AHEAD), step);
-        // SAFETY: the step is in panel and rows.
+    const STEPS: usize = Q8_GROUP / 4;
+    let mut values = [[_mm512_setzero_ps(); 2]; R];
+    for group in 0..groups {
+        // SAFETY: the caller guarantees the group, the rows and their parameters.
         unsafe {
-            let [left, right] = weights(panel, step);
+            let lines = panel.add(group * Q8_LINES);
+            let mut sums = [[_mm512_setzero_si512(); 2]; R];
             for (row, sums) in sums.iter_mut().enumerate() {
-                let quad = word(a, stride, row, step);
-                sums[0] = _mm512_dpbusd_epi32(sums[0], left, quad);
-                sums[1] = _mm512_dpbusd_epi32(sums[1], right, quad);
+                *sums = [_mm512_set1_epi32(*q.offset.get_unchecked(row * groups + group)); 2];
+            }
+            for step in 0..STEPS {
+                prefetch::<R>(lines.wrapping_add(2 * AHEAD), step);
+                let [left, right] = weights(lines, step);
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let quad = word(a, stride, row, group * STEPS + step);
+                    sums[0] = _mm512_dpbusd_epi32(sums[0], left, quad);
+                    sums[1] = _mm512_dpbusd_epi32(sums[1], right, quad);
+                }
+            }
+            let scales = column_scales(lines.add(Q8_LINES - 1));
+            for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
+                let scale = _mm512_set1_ps(*q.scale.get_unchecked(row * groups + group));
+                for half in 0..2 {
+                    let factor = _mm512_mul_ps(scales[half], scale);
+                    values[half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[half]), factor, values[half]);
+                }
             }
         }
     }
-    // SAFETY: there are 32 scales.
-    let columns = unsafe { [0, 16].map(|first| std::ptr::read_unaligned(scales.add(first).cast::<__m512>())) };
-    let mut values = [[_mm512_setzero_ps(); 2]; R];
-    for row in 0..R {
-        let scale = _mm512_set1_ps(q.scale[row]);
-        for half in 0..2 {
-            let sum = _mm512_cvtepi32_ps(sums[row][half]);
-            values[row][half] = _mm512_mul_ps(sum, _mm512_mul_ps(scale, columns[half]));
-        }
-    }
-    // SAFETY: the tile has room for `R` rows.
+    // SAFETY: the caller has room for `R` rows.
     unsafe { store(&values, out, out_stride) };
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
 unsafe fn q4_rows<const R: usize>(
     a: *const u32,
     stride: usize,
     panel: *const CacheLine,
     groups: usize,
-    zero: *const i32,
-    scale: *const f32,
+    q: QuantParams<'_>,
     out: *mut f32,
     out_stride: usize,
 ) {
+    /// Steps per group; two share a word, one in each nibble.
+    const STEPS: usize = Q4_GROUP / 4;
     let nibble = _mm512_set1_epi32(0x0f0f_0f0f);
     let mut values = [[_mm512_setzero_ps(); 2]; R];
     for group in 0..groups {
-        // SAFETY: the caller guarantees the group and the rows.
+        // SAFETY: the caller guarantees the group, the rows and their parameters.
         unsafe {
-            let lines = panel.add(group * GROUP_LINES);
+            let lines = panel.add(group * Q4_LINES);
             let mut sums = [[_mm512_setzero_si512(); 2]; R];
-            for (row, sums) in sums.iter_mut().enumerate() {
-                *sums = [_mm512_set1_epi32(*zero.add(row * groups + group)); 2];
-            }
-            for step in 0..4 {
+            for step in 0..STEPS / 2 {
                 prefetch::<R>(lines.wrapping_add(2 * AHEAD), step);
                 let packed = weights(lines, step);
                 let first = packed.map(|packed| _mm512_and_si512(packed, nibble));
                 let second = packed.map(|packed| _mm512_and_si512(_mm512_srli_epi32::<4>(packed), nibble));
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let quad = word(a, stride, row, group * 8 + step);
-                    let later = word(a, stride, row, group * 8 + step + 4);
+                    let quad = word(a, stride, row, group * STEPS + step);
+                    let later = word(a, stride, row, group * STEPS + step + STEPS / 2);
                     for half in 0..2 {
                         sums[half] = _mm512_dpbusd_epi32(sums[half], first[half], quad);
                         sums[half] = _mm512_dpbusd_epi32(sums[half], second[half], later);
                     }
                 }
             }
-            let packed = _mm512_load_si512(lines.add(GROUP_LINES - 1).cast());
-            // Scales of columns `c` and `c + 16` share a word.
-            let high = _mm512_and_si512(packed, _mm512_set1_epi32(0xffff_0000_u32 as i32));
-            let scales = [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(packed)), _mm512_castsi512_ps(high)];
-            for (values, sums) in values.iter_mut().zip(sums) {
+            let scales = column_scales(lines.add(Q4_LINES - 2));
+            let minima = column_scales(lines.add(Q4_LINES - 1));
+            for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
+                let index = row * groups + group;
+                let scale = _mm512_set1_ps(*q.scale.get_unchecked(index));
+                let total = _mm512_set1_ps(*q.offset.get_unchecked(index) as f32);
                 for half in 0..2 {
-                    values[half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[half]), scales[half], values[half]);
+                    let sum = _mm512_cvtepi32_ps(sums[half]);
+                    let value = _mm512_fmadd_ps(sum, scales[half], _mm512_mul_ps(total, minima[half]));
+                    values[half] = _mm512_fmadd_ps(value, scale, values[half]);
                 }
             }
         }
     }
-    for (row, values) in values.iter_mut().enumerate() {
-        // SAFETY: there is a scale for each row.
-        let scale = _mm512_set1_ps(unsafe { *scale.add(row) });
-        *values = values.map(|value| _mm512_mul_ps(value, scale));
-    }
     // SAFETY: the caller has room for `R` rows.
     unsafe { store(&values, out, out_stride) };
+}
+
+/// Reads a line of scales; those of columns `c` and `c + 16` share a word.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn column_scales(line: *const CacheLine) -> [__m512; 2] {
+    // SAFETY: the caller has this line.
+    let pairs = unsafe { _mm512_load_si512(line.cast()) };
+    let high = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+    [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)), _mm512_castsi512_ps(high)]
 }
 
 /// Writes the sums of `R` rows of 32 columns.
