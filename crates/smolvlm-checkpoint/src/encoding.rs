@@ -8,8 +8,8 @@
 //! | I8 `[out, groups * 64]` | BF16 `[out, groups]` | `code * scale`, times a Hadamard matrix |
 //! | U8 `[out, groups * 16]` | BF16 `[out, groups, 2]` | `code * scale + minimum` |
 //!
-//! The last group is padded. Groups of the I8 form are those of the matrix multiplied by the normalized [`hadamard`]
-//! matrix, which is its own inverse. A byte of the U8 form holds the codes of two inputs, the earlier one in the low
+//! The last group is padded. Whole groups of the I8 form are those of the matrix multiplied by the normalized
+//! [`hadamard`] matrix, which is its own inverse. A byte of the U8 form holds the codes of two inputs, the earlier one in the low
 //! nibble.
 
 use safetensors::tensor::Dtype;
@@ -78,9 +78,10 @@ impl Encoding {
                 let groups = inputs.div_ceil(Q8_GROUP);
                 let codes = codes[row * groups * Q8_GROUP..].as_chunks::<Q8_GROUP>().0;
                 for ((out, codes), scale) in out.chunks_mut(Q8_GROUP).zip(codes).zip(scales_of(scales, row, groups)) {
-                    let mut values = codes.map(|code| f32::from(code as i8) * scale);
-                    hadamard(&mut values);
-                    out.copy_from_slice(&values[..out.len()]);
+                    for (value, code) in out.iter_mut().zip(codes) {
+                        *value = f32::from(*code as i8) * scale;
+                    }
+                    hadamard(out);
                 }
             }
             Self::Q4 => {

@@ -161,7 +161,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
             let padding = padding(format, &values[..shape[1]]);
             values[shape[1]..].fill(padding);
             match format {
-                PackedFormat::Q8 => encode_q8(&mut values, codes),
+                PackedFormat::Q8 => encode_q8(&mut values, shape[1], codes),
                 _ => encode_q4(&values, codes),
             }
         };
@@ -170,8 +170,8 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
 }
 
 /// Encodes a row of whole groups in 8 bits: its codes, or its scales.
-fn encode_q8(values: &mut [f32], codes: bool) -> Vec<u8> {
-    hadamard(values);
+fn encode_q8(values: &mut [f32], inputs: usize, codes: bool) -> Vec<u8> {
+    hadamard(&mut values[..inputs]);
     let groups = values.as_chunks::<Q8_GROUP>().0.iter().map(quantize_q8);
     if codes {
         groups.flat_map(|(_, codes)| codes.map(|code| code as u8)).collect()

@@ -60,18 +60,15 @@ fn decoded(file: Vec<u8>, encoding: Encoding, outputs: usize, inputs: usize) -> 
 
 #[test]
 fn bytes_of_8_bit_matrices_do_not_change() {
-    // Rows of the Hadamard matrix times 8: their transforms have one value, 127 times a scale of 1/2 and of 2. The
-    // second row has a group of its own for six more inputs, of which only the first is not zero: its transform is the
-    // same number 64 times.
-    let alternating = |size: f32| (0..64).map(move |input| if input % 2 == 0 { size } else { -size });
-    let first: Vec<f32> = alternating(63.5 / 8.0).chain([0.0; 6]).collect();
-    let second: Vec<f32> =
-        std::iter::repeat_n(-254.0 / 8.0, 64).chain([127.0 * 8.0, 0.0, 0.0, 0.0, 0.0, 0.0]).collect();
+    // Rows of the Hadamard matrix times 8: their transforms have one value, 127 times a scale of 1/2 and of 2. Six more
+    // inputs are not a whole group and are not transformed.
+    let first = (0..64).map(|input| if input % 2 == 0 { 63.5 / 8.0 } else { -63.5 / 8.0 }).chain([0.0; 6]).collect();
+    let second = std::iter::repeat_n(-254.0 / 8.0, 64).chain([127.0, -1.0, 2.0, 0.0, 0.0, 5.0]).collect();
     let rows = [first, second];
     let file = file(&rows, PackedFormat::Q8);
     let mut codes = vec![0; 256];
     (codes[1], codes[128]) = (127, 0x81);
-    codes[192..].fill(127);
+    codes[192..198].copy_from_slice(&[127, 0xff, 2, 0, 0, 5]);
     check_stored(&file, NAME, Dtype::I8, &[2, 128], &codes);
     check_stored(&file, SCALE, Dtype::BF16, &[2, 2], &[0, 0x3f, 0, 0, 0, 0x40, 0x80, 0x3f]);
     assert_eq!(decoded(file, Encoding::Q8, 2, 70), rows);

@@ -10,7 +10,8 @@ use crate::Q8_GROUP;
 const LANES: usize = 16;
 
 vectorized! {
-    /// Multiplies each whole group of 64 values by the normalized Hadamard matrix of that size.
+    /// Multiplies each whole group of 64 values by the normalized Hadamard matrix of that size. Values after the last
+    /// whole group stay as they are.
     pub fn hadamard(values: &mut [f32]) {
         for group in values.as_chunks_mut::<Q8_GROUP>().0 {
             for vector in group.as_chunks_mut::<LANES>().0 {

@@ -79,10 +79,10 @@ impl PackedMatrix {
                     row(output, &mut values[..inputs])?;
                     let padding = padding(format, &values[..inputs]);
                     values[inputs..].fill(padding);
+                    if format == PackedFormat::Q8 {
+                        hadamard(&mut values[..inputs]);
+                    }
                 }
-            }
-            if format == PackedFormat::Q8 {
-                hadamard(&mut values);
             }
             pack_panel(format, &values, width, lines);
             Ok(())

@@ -153,8 +153,7 @@ impl PackedLhs {
             for row in run.rows.clone() {
                 fill(row, &mut values[..columns]);
                 if transformed {
-                    values[columns..].fill(0.0);
-                    hadamard(&mut values);
+                    hadamard(&mut values[..columns]);
                 }
                 let first = run.start + (row - run.rows.start) * run.factor();
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
