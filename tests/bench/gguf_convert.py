@@ -1,7 +1,8 @@
-"""Writes llama.cpp files of a checkpoint: `python gguf_convert.py CHECKPOINT OUT f32|bf16|int8|int4`. See README.md.
+"""Writes llama.cpp files of a checkpoint: `python gguf_convert.py CHECKPOINT OUT f32|bf16|int8|int4|int4-asym`. See
+README.md.
 
 text.gguf (the decoder, architecture llama) and mmproj.gguf (vision encoder and connector). int8 is Q8_0, int4 is Q4_0
-with Q8_0 for the output layer and for the vision encoder. Tokenization is not timed: the vocabulary has no merges.
+and int4-asym Q4_1, both with Q8_0 for the output layer and for the vision encoder. Tokenization is not timed: the vocabulary has no merges.
 """
 
 import json
@@ -14,7 +15,8 @@ from gguf import GGMLQuantizationType as Type
 from safetensors import safe_open
 from transformers import AutoConfig
 
-TYPES = {"f32": Type.F32, "bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_0}
+TYPES = {"f32": Type.F32, "bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_0, "int4-asym": Type.Q4_1}
+FOUR_BITS = (Type.Q4_0, Type.Q4_1)
 
 
 def tensors(checkpoint):
@@ -79,7 +81,7 @@ def text(checkpoint, path, config, dtype):
             weight = interleave(weight, config.num_attention_heads)
         if "attn_k" in new:
             weight = interleave(weight, config.num_key_value_heads)
-        add(writer, new, weight, Type.Q8_0 if dtype == Type.Q4_0 and new == "output.weight" else dtype)
+        add(writer, new, weight, Type.Q8_0 if dtype in FOUR_BITS and new == "output.weight" else dtype)
     finish(writer)
 
 
@@ -105,7 +107,7 @@ def vision(checkpoint, path, config, dtype):
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, encoder.num_hidden_layers)
     for name, weight in tensors(checkpoint):
         if new := names.get_name(name, (".weight", ".bias")):
-            add(writer, new, weight, Type.Q8_0 if dtype == Type.Q4_0 else dtype)
+            add(writer, new, weight, Type.Q8_0 if dtype in FOUR_BITS else dtype)
     finish(writer)
 
 

@@ -1,4 +1,4 @@
-"""The stages in llama.cpp: `python llamacpp_peer.py CHECKPOINT f32|bf16|int8|int4 THREADS`. See README.md."""
+"""The stages in llama.cpp: `python llamacpp_peer.py CHECKPOINT f32|bf16|int8|int4|int4-asym THREADS`. See README.md."""
 
 import ctypes
 import subprocess
@@ -72,8 +72,15 @@ class LlamaCpp:
     def step(self, tokens):
         return self.forward(len(tokens), 1, tokens[:, None])
 
-    def forward(self, rows, count, ids=None, features=None):
-        """Rows one after the other in one batch; returns the most likely next token of each row."""
+    def logits(self, ids):
+        self.current, self.length = self.contexts[1], 0
+        llama.llama_memory_clear(llama.llama_get_memory(self.current), False)
+        self.forward(1, len(ids), ids, every=True)
+        return numpy.stack([self.output(i) for i in range(len(ids))])
+
+    def forward(self, rows, count, ids=None, features=None, every=False):
+        """Rows one after the other in one batch; returns the most likely next token of each row. Logits are those of
+        the last token of each row, or of every token."""
         batch = llama.llama_batch_init(rows * count, 0 if features is None else self.width, 1)
         batch.n_tokens = rows * count
         if features is None:
@@ -82,13 +89,13 @@ class LlamaCpp:
             ctypes.memmove(batch.embd, numpy.ascontiguousarray(features, numpy.float32).ctypes.data, features.size * 4)
         for i in range(rows * count):
             batch.pos[i], batch.n_seq_id[i] = self.length + i % count, 1
-            batch.seq_id[i][0], batch.logits[i] = i // count, i % count == count - 1
+            batch.seq_id[i][0], batch.logits[i] = i // count, every or i % count == count - 1
         assert llama.llama_decode(self.current, batch) == 0
         llama.llama_batch_free(batch)
         self.length += count
-        return numpy.array([self.logits(row * count + count - 1).argmax() for row in range(rows)])
+        return numpy.array([self.output(row * count + count - 1).argmax() for row in range(rows)])
 
-    def logits(self, i):
+    def output(self, i):
         return numpy.ctypeslib.as_array(llama.llama_get_logits_ith(self.current, i), (self.vocabulary,))
 
 

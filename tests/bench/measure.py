@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
+
 TILES, PREFILL, CONTEXT, ROWS, STEPS = 13, 900, 200, 8, 30
 PROMPT, NEW_TOKENS = 888, 64
 RUNS, LONG_RUNS = 5, 3
@@ -48,15 +50,27 @@ def answer(peer):
     return first, first + seconds(lambda: decode(peer, NEW_TOKENS - 1, tokens))[0]
 
 
+def quality(peer, texts, out):
+    """Saves the logits of all tokens of the texts, one after the other, and measures the speed of the same model."""
+    logits = [peer.logits(numpy.array(ids)) for ids in json.loads(texts.read_text())]
+    numpy.save(out, numpy.concatenate(logits))
+    yield "prefill900_s", median(lambda: peer.start(1, PREFILL))
+    yield "decode1_tokens_s", decode_rate(peer, 1)
+
+
 def main(name, load):
     """`load(checkpoint, dtype, threads)` gives a peer:
 
     `see(n)` runs n tiles through vision encoder and connector, `start(rows, length, features)` begins a new cache with
     so many tokens, the features among them, and `step(tokens)` decodes one token a row; both give the next tokens.
+    `logits(ids)` gives the logits of all tokens of a text.
     """
     checkpoint, dtype, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     load_s, peer = seconds(lambda: load(checkpoint, dtype, threads))
     figures = {"peer": name, "dtype": dtype, "threads": threads, "load_s": load_s}
+    if len(sys.argv) > 4:
+        print(json.dumps(figures | dict(quality(peer, Path(sys.argv[4]), Path(sys.argv[5])))))
+        return
     answers = [answer(peer) for _ in range(LONG_RUNS + 1)][1:]
     figures["peak_mib"] = peak_mib()
     figures["first_token_s"], figures["total_s"] = (statistics.median(column) for column in zip(*answers))

@@ -1,7 +1,7 @@
-"""Writes OpenVINO models of a checkpoint: `python openvino_convert.py CHECKPOINT OUT f32|bf16|int8|int4`. See
-README.md.
+"""Writes OpenVINO models of a checkpoint: `python openvino_convert.py CHECKPOINT OUT f32|bf16|int8|int4|int4-asym`.
+See README.md.
 
-vision.xml (pixels to image features, through the connector), text.xml (embeddings to logits of the last token, with a
+vision.xml (pixels to image features, through the connector), text.xml (embeddings to logits of chosen tokens, with a
 stateful KV cache, as optimum-intel exports it) and embeddings.npy.
 """
 
@@ -50,19 +50,34 @@ class Cache:
         return self.tensors[pair]
 
 
+class Rotary(torch.nn.Module):
+    """Tables of cosines and sines: in a graph that runs in bf16, angles would be multiplied in bf16, too, and those of
+    positions in the hundreds would be off by whole radians."""
+
+    def __init__(self, rotary, length):
+        super().__init__()
+        cos, sin = rotary(torch.zeros(1), torch.arange(length)[None])
+        self.register_buffer("cos", cos[0])
+        self.register_buffer("sin", sin[0])
+
+    def forward(self, _, position_ids):
+        return self.cos[position_ids], self.sin[position_ids]
+
+
 class Text(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model, self.head = model.model.text_model, model.lm_head
+        self.model.rotary_emb = Rotary(self.model.rotary_emb, model.config.text_config.max_position_embeddings)
 
-    def forward(self, embeddings, positions, *past):
+    def forward(self, embeddings, positions, outputs, *past):
         cache = Cache(past)
         keys = torch.arange(past[0].shape[2] + embeddings.shape[1])
         mask = torch.where(keys <= positions[:, None, :, None], 0.0, torch.finfo(torch.float32).min)
         hidden = self.model(
             inputs_embeds=embeddings, position_ids=positions, attention_mask=mask, cache=cache, use_cache=True
         ).last_hidden_state
-        return (self.head(hidden[:, -1:]), *cache.tensors)
+        return (self.head(hidden[:, outputs]), *cache.tensors)
 
 
 def convert_vision(model, edge):
@@ -74,14 +89,14 @@ def convert_vision(model, edge):
 def convert_text(model, config):
     heads, head_dim, pairs = config.num_key_value_heads, config.head_dim, 2 * config.num_hidden_layers
     past = [torch.zeros(2, heads, 5, head_dim) for _ in range(pairs)]
-    example = (torch.zeros(2, 3, config.hidden_size), torch.tensor([[5, 6, 7]] * 2), *past)
+    example = (torch.zeros(2, 3, config.hidden_size), torch.tensor([[5, 6, 7]] * 2), torch.tensor([1, 2]), *past)
     text = ov.convert_model(Text(model), example_input=example)
-    inputs = ["embeddings", "positions"] + [f"past.{i}" for i in range(pairs)]
+    inputs = ["embeddings", "positions", "outputs"] + [f"past.{i}" for i in range(pairs)]
     outputs = ["logits"] + [f"present.{i}" for i in range(pairs)]
     for port, name in zip(text.inputs + text.outputs, inputs + outputs):
         port.get_tensor().set_names({name})
-    text.reshape({name: [-1, heads, -1, head_dim] if "past" in name else [-1, -1] for name in inputs[1:]}
-                 | {"embeddings": [-1, -1, config.hidden_size]})
+    shapes = {"embeddings": [-1, -1, config.hidden_size], "positions": [-1, -1], "outputs": [-1]}
+    text.reshape(shapes | {name: [-1, heads, -1, head_dim] for name in inputs if "past" in name})
     make_stateful(text, pairs)
     return text
 
@@ -114,7 +129,8 @@ def compress(vision, text, dtype, edge):
     vision = nncf.quantize(vision, nncf.Dataset(tiles), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(tiles))
     if dtype == "int8":
         return vision, nncf.compress_weights(text, mode=nncf.CompressWeightsMode.INT8_SYM)
-    return vision, nncf.compress_weights(text, mode=nncf.CompressWeightsMode.INT4_SYM, group_size=32)
+    mode = nncf.CompressWeightsMode.INT4_ASYM if dtype == "int4-asym" else nncf.CompressWeightsMode.INT4_SYM
+    return vision, nncf.compress_weights(text, mode=mode, group_size=32)
 
 
 def main(checkpoint, out, dtype):
@@ -122,7 +138,7 @@ def main(checkpoint, out, dtype):
     edge = model.config.vision_config.image_size
     with torch.inference_mode():
         vision, text = convert_vision(model, edge), convert_text(model, model.config.text_config)
-    if dtype in ("int8", "int4"):
+    if dtype.startswith("int"):
         vision, text = compress(vision, text, dtype, edge)
     out.mkdir(parents=True, exist_ok=True)
     ov.save_model(vision, out / "vision.xml", compress_to_fp16=dtype != "f32")

@@ -1,4 +1,4 @@
-"""The stages in OpenVINO: `python openvino_peer.py CHECKPOINT f32|bf16|int8|int4 THREADS`. See README.md."""
+"""The stages in OpenVINO: `python openvino_peer.py CHECKPOINT f32|bf16|int8|int4|int4-asym THREADS`. See README.md."""
 
 import subprocess
 import sys
@@ -40,12 +40,22 @@ class OpenVino:
     def step(self, tokens):
         return self.forward(self.embeddings[tokens])
 
+    def logits(self, ids):
+        self.text.reset_state()
+        self.length = 0
+        return self.infer(self.embeddings[ids][None], numpy.arange(len(ids)))[0]
+
     def forward(self, embeddings):
+        return self.infer(embeddings, numpy.array([embeddings.shape[1] - 1])).argmax(-1)
+
+    def infer(self, embeddings, outputs):
+        """Logits of the tokens with these indices, [rows, outputs, vocabulary]."""
         rows, count = embeddings.shape[:2]
         positions = numpy.arange(self.length, self.length + count)[None].repeat(rows, 0)
         self.length += count
-        inputs = {"embeddings": embeddings, "positions": positions, "rows": numpy.arange(rows, dtype=numpy.int32)}
-        return self.text.infer(inputs, share_inputs=True, share_outputs=True)[0].argmax(-1)
+        inputs = {"embeddings": embeddings, "positions": positions, "outputs": outputs}
+        inputs["rows"] = numpy.arange(rows, dtype=numpy.int32)
+        return self.text.infer(inputs, share_inputs=True, share_outputs=True)[0]
 
 
 def converted(checkpoint, dtype):

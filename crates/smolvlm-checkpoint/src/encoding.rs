@@ -5,13 +5,16 @@
 //!
 //! | `NAME` | `NAME_scale` | value |
 //! |---|---|---|
-//! | I8 `[out, in]` | BF16 `[out, groups]` | `code * scale` |
+//! | I8 `[out, groups * 64]` | BF16 `[out, groups]` | `code * scale`, times a Hadamard matrix |
 //! | U8 `[out, groups * 16]` | BF16 `[out, groups, 2]` | `code * scale + minimum` |
 //!
-//! A byte of the U8 form holds the codes of two inputs, the earlier one in the low nibble; the last group is padded.
+//! The last group is padded. Whole groups of the I8 form are those of the matrix multiplied by the normalized
+//! [`hadamard`] matrix, which is its own inverse. A byte of the U8 form holds the codes of two inputs, the earlier one in the low
+//! nibble.
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;
+use smolvlm_kernels::cpu::hadamard;
 use smolvlm_kernels::{Q4_GROUP, Q8_GROUP};
 
 use crate::values::{float_type, widen};
@@ -42,9 +45,9 @@ impl Encoding {
         let &[outputs, inputs] = shape else { return None };
         let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == Dtype::BF16)?;
         let fits = |codes: [usize; 2], scales: &[usize]| tensor.shape == codes && scale.shape == scales;
-        let q4_groups = inputs.div_ceil(Q4_GROUP);
+        let (q8_groups, q4_groups) = (inputs.div_ceil(Q8_GROUP), inputs.div_ceil(Q4_GROUP));
         match tensor.dtype {
-            Dtype::I8 if fits([outputs, inputs], &[outputs, inputs.div_ceil(Q8_GROUP)]) => Some(Self::Q8),
+            Dtype::I8 if fits([outputs, q8_groups * Q8_GROUP], &[outputs, q8_groups]) => Some(Self::Q8),
             Dtype::U8 if fits([outputs, q4_groups * Q4_GROUP / 2], &[outputs, q4_groups, 2]) => Some(Self::Q4),
             _ => None,
         }
@@ -72,12 +75,13 @@ impl Encoding {
                 widen(&codes[row * width..][..width], float, out);
             }
             Self::Q8 => {
-                let codes = &codes[row * inputs..][..inputs];
-                let scales = scales_of(scales, row, inputs.div_ceil(Q8_GROUP));
-                for ((values, codes), scale) in out.chunks_mut(Q8_GROUP).zip(codes.chunks(Q8_GROUP)).zip(scales) {
-                    for (value, code) in values.iter_mut().zip(codes) {
+                let groups = inputs.div_ceil(Q8_GROUP);
+                let codes = codes[row * groups * Q8_GROUP..].as_chunks::<Q8_GROUP>().0;
+                for ((out, codes), scale) in out.chunks_mut(Q8_GROUP).zip(codes).zip(scales_of(scales, row, groups)) {
+                    for (value, code) in out.iter_mut().zip(codes) {
                         *value = f32::from(*code as i8) * scale;
                     }
+                    hadamard(out);
                 }
             }
             Self::Q4 => {

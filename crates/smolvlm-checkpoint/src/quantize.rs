@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_kernels::cpu::{quantize_q4, quantize_q8};
+use smolvlm_kernels::cpu::{hadamard, padding, quantize_q4, quantize_q8};
 use smolvlm_kernels::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
 use crate::encoding::scale_name;
@@ -130,7 +130,8 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
     fn new(spec: &'a TensorSpec, source: &'a S, part: Part, failed: &'a Mutex<Option<Error>>) -> Self {
         let groups = |group: usize| spec.shape.last().map_or(0, |inputs| inputs.div_ceil(group));
         let shape = match part {
-            Part::Values(_) | Part::Codes(PackedFormat::Q8) => spec.shape.clone(),
+            Part::Values(_) => spec.shape.clone(),
+            Part::Codes(PackedFormat::Q8) => vec![spec.shape[0], groups(Q8_GROUP) * Q8_GROUP],
             Part::Codes(_) => vec![spec.shape[0], groups(Q4_GROUP) * Q4_GROUP / 2],
             Part::Scales(PackedFormat::Q8) => vec![spec.shape[0], groups(Q8_GROUP)],
             Part::Scales(_) => vec![spec.shape[0], groups(Q4_GROUP), 2],
@@ -154,23 +155,26 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         };
         let rows = self.source.rows(path, shape)?;
         let row = |index: usize| {
-            // Whole groups, padded with zeros after the last input.
-            let mut values = vec![0.0; shape[1].next_multiple_of(Q8_GROUP.max(Q4_GROUP))];
+            // Whole groups, padded after the last input.
+            let mut values = vec![0.0; shape[1].next_multiple_of(format.group().unwrap_or(1))];
             rows(index, &mut values[..shape[1]]);
+            let padding = padding(format, &values[..shape[1]]);
+            values[shape[1]..].fill(padding);
             match format {
-                PackedFormat::Q8 => encode_q8(&values, shape[1], codes),
-                _ => encode_q4(&values[..shape[1].next_multiple_of(Q4_GROUP)], codes),
+                PackedFormat::Q8 => encode_q8(&mut values, shape[1], codes),
+                _ => encode_q4(&values, codes),
             }
         };
         Ok((0..shape[0]).into_par_iter().flat_map_iter(row).collect())
     }
 }
 
-/// Encodes a row of whole groups in 8 bits: the codes of its inputs, or its scales.
-fn encode_q8(values: &[f32], inputs: usize, codes: bool) -> Vec<u8> {
+/// Encodes a row of whole groups in 8 bits: its codes, or its scales.
+fn encode_q8(values: &mut [f32], inputs: usize, codes: bool) -> Vec<u8> {
+    hadamard(&mut values[..inputs]);
     let groups = values.as_chunks::<Q8_GROUP>().0.iter().map(quantize_q8);
     if codes {
-        groups.flat_map(|(_, codes)| codes.map(|code| code as u8)).take(inputs).collect()
+        groups.flat_map(|(_, codes)| codes.map(|code| code as u8)).collect()
     } else {
         groups.flat_map(|(scale, _)| scale.to_le_bytes()).collect()
     }

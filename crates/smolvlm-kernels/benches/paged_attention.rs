@@ -3,7 +3,8 @@
 
 use divan::Bencher;
 use smolvlm_kernels::cpu::{
-    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Segment, paged_attention,
+    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Precision, Segment,
+    paged_attention,
 };
 
 const HEADS: usize = 9;
@@ -30,7 +31,10 @@ fn paged(bencher: Bencher<'_, '_>, [sequences, keys, queries]: [usize; 3]) {
     let mut pages = KvPages::new(shape, KvType::Bf16, sequences * pages_per_sequence);
     let table: Vec<PageId> = (0..sequences * pages_per_sequence).filter_map(|_| pages.allocate()).collect();
     let segments = |start: usize, tokens: usize| -> Vec<Segment<'_>> {
-        table.chunks(pages_per_sequence).map(|pages| Segment { pages, start, tokens }).collect()
+        table
+            .chunks(pages_per_sequence)
+            .map(|pages| Segment { pages, start, tokens, precision: Precision::Fast })
+            .collect()
     };
     let (mut projected, mut out) = (Matrix::<f32>::new(), Matrix::<f32>::new());
     let columns = (HEADS + 2 * KV_HEADS) * WIDTH;

@@ -7,7 +7,8 @@ pub enum PackedFormat {
     F32,
     /// bf16 weights and activations, accumulated in f32.
     Bf16,
-    /// 8-bit weights and activations with a scale per 64 inputs, whose products are summed exactly.
+    /// 8-bit weights and activations with a scale per 64 inputs, whose products are summed exactly. Before they are
+    /// quantized, both are transformed by a [`hadamard`](crate::cpu::hadamard) matrix in each whole group.
     Q8,
     /// 4-bit weights with a scale and a minimum per 32 inputs, 8-bit activations with a scale per 32 inputs.
     Q4,

@@ -15,7 +15,7 @@
 //! let sequence = sequences.add();
 //! let logits = network.step(&mut sequences, &[StepInput::text(sequence, &[1, 11126, 42])])?;
 //! assert_eq!(logits.len(), config.text.vocab_size);
-//! let logits = network.step(&mut sequences, &[StepInput::text(sequence, &[7])])?;
+//! let logits = network.step(&mut sequences, &[StepInput::generated(sequence, &[7])])?;
 //! assert_eq!(logits.len(), config.text.vocab_size);
 //! # Ok::<(), smolvlm_model::Error>(())
 //! ```

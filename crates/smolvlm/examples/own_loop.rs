@@ -23,6 +23,7 @@ fn main() -> Result<(), Error> {
             tokens: &batch.input_ids,
             features: images.map(|images| images.features),
             logits: KeepLogits::Last,
+            generated: false,
         };
         let mut logits = network.step(&mut sequences, &[prompt])?;
         let mut tokens = Vec::new();
@@ -32,7 +33,7 @@ fn main() -> Result<(), Error> {
             if end_tokens.contains(&best) {
                 break;
             }
-            logits = network.step(&mut sequences, &[StepInput::text(sequence, &[best])])?;
+            logits = network.step(&mut sequences, &[StepInput::generated(sequence, &[best])])?;
         }
         Ok(tokens)
     })?;

@@ -60,32 +60,29 @@ fn decoded(file: Vec<u8>, encoding: Encoding, outputs: usize, inputs: usize) -> 
 
 #[test]
 fn bytes_of_8_bit_matrices_do_not_change() {
-    // Scales of 1/2 and 2, which map the largest weights to 127 and -127.
-    let rows = [vec![63.5, -1.0, 0.0, 1.0], vec![-254.0, 2.0, 4.0, 100.0]];
+    // Rows of the Hadamard matrix times 8: their transforms have one value, 127 times a scale of 1/2 and of 2. Six more
+    // inputs are not a whole group and are not transformed.
+    let first = (0..64).map(|input| if input % 2 == 0 { 63.5 / 8.0 } else { -63.5 / 8.0 }).chain([0.0; 6]).collect();
+    let second = std::iter::repeat_n(-254.0 / 8.0, 64).chain([127.0, -1.0, 2.0, 0.0, 0.0, 5.0]).collect();
+    let rows = [first, second];
     let file = file(&rows, PackedFormat::Q8);
-    check_stored(&file, NAME, Dtype::I8, &[2, 4], &[127, 0xfe, 0, 2, 0x81, 1, 2, 50]);
-    check_stored(&file, SCALE, Dtype::BF16, &[2, 1], &[0, 0x3f, 0, 0x40]);
-    assert_eq!(decoded(file, Encoding::Q8, 2, 4), rows);
-}
-
-#[test]
-fn each_group_of_an_8_bit_row_has_its_scale() {
-    let row: Vec<f32> =
-        (0..70_u8).map(|index| if index < 64 { 127.0 } else { 254.0 - 2.0 * f32::from(index) }).collect();
-    let file = file(std::slice::from_ref(&row), PackedFormat::Q8);
-    check_stored(&file, SCALE, Dtype::BF16, &[1, 2], &[0x80, 0x3f, 0x80, 0x3f]);
-    assert_eq!(decoded(file, Encoding::Q8, 1, 70), [row]);
+    let mut codes = vec![0; 256];
+    (codes[1], codes[128]) = (127, 0x81);
+    codes[192..198].copy_from_slice(&[127, 0xff, 2, 0, 0, 5]);
+    check_stored(&file, NAME, Dtype::I8, &[2, 128], &codes);
+    check_stored(&file, SCALE, Dtype::BF16, &[2, 2], &[0, 0x3f, 0, 0, 0, 0x40, 0x80, 0x3f]);
+    assert_eq!(decoded(file, Encoding::Q8, 2, 70), rows);
 }
 
 #[test]
 fn bytes_of_4_bit_matrices_do_not_change() {
-    // A group with every code twice, a scale of 1/2 and a minimum of -4; one of two weights with a scale of 2. Padding
-    // extends the second group to zero.
+    // A group with every code twice, a scale of 1/2 and a minimum of -4; one of two weights with a scale of 2, padded
+    // with the last.
     let mut row: Vec<f32> = (0..32_u8).map(|index| (f32::from(index % 16) - 8.0) / 2.0).collect();
     row.extend([-16.0, 14.0]);
     let file = file(std::slice::from_ref(&row), PackedFormat::Q4);
     let pairs: [u8; 8] = [0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe];
-    let mut codes = [pairs, pairs, [0x88; 8], [0x88; 8]].concat();
+    let mut codes = [pairs, pairs, [0xff; 8], [0xff; 8]].concat();
     codes[16] = 0xf0;
     check_stored(&file, NAME, Dtype::U8, &[1, 32], &codes);
     check_stored(&file, SCALE, Dtype::BF16, &[1, 2, 2], &[0, 0x3f, 0x80, 0xc0, 0, 0x40, 0x80, 0xc1]);

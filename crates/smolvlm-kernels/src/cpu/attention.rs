@@ -1,6 +1,6 @@
 //! Attention of many queries, computed for a block of queries at a time.
 //!
-//! Keys and values of a head are packed once, so that both products use the matrix product microkernels. A block of 12
+//! Keys and values of a head are packed once, so that both products use the matrix product microkernels. A block of
 //! queries keeps all its scores in the cache of a core, so the score matrix is never materialized in memory (as in
 //! FlashAttention, Dao et al. 2022, arXiv 2205.14135), and no running maximum is needed.
 
@@ -12,6 +12,7 @@ use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile, tile_rows}
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
+use std::cell::RefCell;
 
 /// Queries per task, during which the keys and values of the head stay in the cache.
 const QUERIES_PER_TASK: usize = 96;
@@ -117,20 +118,22 @@ pub fn attention<E: Element>(
         let index = batch * kv_heads + head / (heads / kv_heads);
         let keys = &packed_keys[index * packing.keys()..][..packing.keys()];
         let values = &packed_values[index * packing.values()..][..packing.values()];
-        let mut block = QueryBlock::<E>::new(shape, packing);
-        for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(tile_rows()) {
-            let rows = tile_rows().min(queries - first);
-            block.run(&mask, batch, rows, q.of(batch, head, first), q.token, keys, values);
-            for (panel, sums) in block.sums.chunks_mut(tile_rows() * COLUMNS).enumerate() {
-                let columns = COLUMNS.min(width - panel * COLUMNS);
-                let column = head * width + panel * COLUMNS;
-                #[expect(unsafe_code, reason = "each task has its own queries and head")]
-                // SAFETY: the rows of these queries and columns of this head are written by this task only.
-                unsafe {
-                    out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
+        BUFFERS.with_borrow_mut(|buffers| {
+            let mut block = QueryBlock::<E>::new(shape, packing, buffers);
+            for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(tile_rows()) {
+                let rows = tile_rows().min(queries - first);
+                block.run(&mask, batch, rows, q.of(batch, head, first), q.token, keys, values);
+                for (panel, sums) in block.buffers.sums.chunks_mut(tile_rows() * COLUMNS).enumerate() {
+                    let columns = COLUMNS.min(width - panel * COLUMNS);
+                    let column = head * width + panel * COLUMNS;
+                    #[expect(unsafe_code, reason = "each task has its own queries and head")]
+                    // SAFETY: the rows of these queries and columns of this head are written by this task only.
+                    unsafe {
+                        out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
+                    }
                 }
             }
-        }
+        });
     });
 }
 
@@ -216,30 +219,39 @@ fn word<E: Element>(values: &[E]) -> u32 {
 }
 
 /// Scores, weights and sums of a block of up to [`tile_rows`] queries.
-struct QueryBlock<E> {
+struct QueryBlock<'a, E> {
     shape: AttentionShape,
     packing: Packing,
+    buffers: &'a mut Buffers,
+    element: std::marker::PhantomData<E>,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = const { RefCell::new(Buffers::EMPTY) };
+}
+
+/// Buffers of a thread, kept between calls: fresh memory costs more than the arithmetic on it.
+struct Buffers {
     /// `[rows, keys]`.
     scores: Vec<f32>,
     /// `[rows, keys]`, as words.
     weights: Vec<u32>,
     /// `[panels][rows, 32]`.
     sums: Vec<f32>,
-    element: std::marker::PhantomData<E>,
 }
 
-impl<E: Element> QueryBlock<E> {
-    fn new(shape: AttentionShape, packing: Packing) -> Self {
+impl Buffers {
+    const EMPTY: Self = Self { scores: Vec::new(), weights: Vec::new(), sums: Vec::new() };
+}
+
+impl<'a, E: Element> QueryBlock<'a, E> {
+    fn new(shape: AttentionShape, packing: Packing, buffers: &'a mut Buffers) -> Self {
         let (keys, rows) = (packing.key_panels * COLUMNS, tile_rows());
         // One extra cache line per row avoids cache set conflicts between rows.
-        Self {
-            shape,
-            packing,
-            scores: vec![0.0; rows * (keys + 16)],
-            weights: vec![0; rows * (keys / E::STEP + 16)],
-            sums: vec![0.0; packing.value_panels * rows * COLUMNS],
-            element: std::marker::PhantomData,
-        }
+        buffers.scores.resize(rows * (keys + 16), 0.0);
+        buffers.weights.resize(rows * (keys / E::STEP + 16), 0);
+        buffers.sums.resize(packing.value_panels * rows * COLUMNS, 0.0);
+        Self { shape, packing, buffers, element: std::marker::PhantomData }
     }
 
     #[expect(clippy::too_many_arguments, reason = "called once")]
@@ -254,31 +266,32 @@ impl<E: Element> QueryBlock<E> {
         values: &[CacheLine],
     ) {
         let Packing { key_panels, key_steps, value_panels, value_steps } = self.packing;
-        let (scores_stride, weights_stride) = (self.scores.len() / tile_rows(), self.weights.len() / tile_rows());
+        let Buffers { scores, weights, sums } = &mut *self.buffers;
+        let (scores_stride, weights_stride) = (scores.len() / tile_rows(), weights.len() / tile_rows());
         let a = Operand {
             words: bytemuck::cast_slice(&q[..(rows - 1) * token + self.shape.width]),
             stride: token / E::STEP,
             rows,
         };
         for panel in 0..key_panels {
-            let out = Tile { sums: &mut self.scores[panel * COLUMNS..], stride: scores_stride };
+            let out = Tile { sums: &mut scores[panel * COLUMNS..], stride: scores_stride };
             tile::<E>(a, &[&keys[panel * key_steps * 2..][..key_steps * 2]], key_steps, out);
         }
         let scale = std::f32::consts::LOG2_E / (self.shape.width as f32).sqrt();
         let mut totals = [0.0; ROWS];
         for (row, total) in totals.iter_mut().enumerate().take(rows) {
-            let scores = &mut self.scores[row * scores_stride..][..self.shape.keys];
+            let scores = &mut scores[row * scores_stride..][..self.shape.keys];
             if let KeyMask::Keys(seen) = mask {
                 mask_scores(scores, &seen[batch * self.shape.keys..][..self.shape.keys]);
             }
-            let weights = &mut self.weights[row * weights_stride..][..key_panels * COLUMNS / E::STEP];
+            let weights = &mut weights[row * weights_stride..][..key_panels * COLUMNS / E::STEP];
             let (weights, padding) = bytemuck::cast_slice_mut(weights).split_at_mut(self.shape.keys);
             padding.fill(E::ZERO);
             *total = softmax::<E>(scores, scale, weights).sum;
         }
-        let a = Operand { words: &self.weights, stride: weights_stride, rows };
+        let a = Operand { words: weights, stride: weights_stride, rows };
         for panel in 0..value_panels {
-            let sums = &mut self.sums[panel * tile_rows() * COLUMNS..][..tile_rows() * COLUMNS];
+            let sums = &mut sums[panel * tile_rows() * COLUMNS..][..tile_rows() * COLUMNS];
             let values = &values[panel * value_steps * 2..][..value_steps * 2];
             tile::<E>(a, &[values], value_steps, Tile { sums: &mut *sums, stride: COLUMNS });
             for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {

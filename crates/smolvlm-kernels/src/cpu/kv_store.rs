@@ -4,6 +4,7 @@ use super::isa::vectorized;
 use super::kv_pages::{KvPages, KvType, Layout, PAGE_TOKENS, PageId, value_index};
 use super::matrix::{Element, Matrix};
 use super::micro::COLUMNS;
+use super::packed_lhs::Precision;
 use super::pool::Pool;
 use ::half::bf16;
 use bytemuck::cast_slice_mut;
@@ -17,6 +18,8 @@ pub struct Segment<'a> {
     pub start: usize,
     /// Number of new tokens.
     pub tokens: usize,
+    /// Precision of their activations in matrix products.
+    pub precision: Precision,
 }
 
 impl Segment<'_> {

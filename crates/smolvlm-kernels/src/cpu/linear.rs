@@ -1,18 +1,25 @@
 //! Matrix products of activations with packed weights.
 
+use super::aligned_buf::CacheLine;
 use super::epilogue::{Epilogue, add_bias, panel_bias};
+use super::isa::vectorized;
 use super::micro::{COLUMNS, ROWS, Tile, tile_rows};
-use super::packed::PackedMatrix;
-use super::packed_lhs::PackedLhs;
+use super::packed::{PackedMatrix, Panel};
+use super::packed_lhs::{LhsTile, PackedLhs, Run};
 use super::pool::Pool;
 use crate::activation::Activation;
-use std::ops::Range;
+use std::cell::RefCell;
 
 /// Bytes of a block of activations, which stays in the L2 cache while all panels are multiplied with it.
 const BLOCK_BYTES: usize = 320 << 10;
 
 /// Parts of panels per thread, so that the other threads take over the work of a delayed one.
 const PARTS_PER_THREAD: usize = 3;
+
+thread_local! {
+    /// Buffers of converted panels, of up to two matrices.
+    static SCRATCH: RefCell<[Vec<CacheLine>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
 
 /// Multiplies activations with several matrices, as one parallel region: a block of rows stays in the cache of a core
 /// while it is multiplied with the panels of all matrices.
@@ -26,30 +33,33 @@ pub fn matmuls<const N: usize>(pool: &Pool, x: &PackedLhs, matrices: [(&PackedMa
         output.check(x.rows(), matrix.outputs());
     }
     let panels: usize = matrices.iter().map(|(matrix, _)| matrix.panels()).sum();
-    for_tasks(pool, x, panels, |rows, mut panel| {
+    for_tasks(pool, x, panels, |run, mut panel| {
         for (matrix, output) in &matrices {
             if panel < matrix.panels() {
-                return panel_matmul(x, rows, matrix, panel, output);
+                return panel_matmul(x, run, matrix, panel, output);
             }
             panel -= matrix.panels();
         }
     });
 }
 
-fn panel_matmul(x: &PackedLhs, rows: Range<usize>, matrix: &PackedMatrix, panel: usize, output: &Epilogue<'_>) {
-    let column = panel * COLUMNS;
+fn panel_matmul(x: &PackedLhs, run: &Run, matrix: &PackedMatrix, index: usize, output: &Epilogue<'_>) {
+    let column = index * COLUMNS;
     let columns = COLUMNS.min(matrix.outputs() - column);
     let bias = output.panel_bias(column, columns);
     let mut sums = Sums::ZERO;
-    for first in rows.clone().step_by(tile_rows()) {
-        let (a, q) = x.operand(first, rows.end);
-        matrix.tile(a, q, panel, sums.tile());
-        #[expect(unsafe_code, reason = "each task has its own rows and panel")]
-        // SAFETY: these rows and columns of the output are written by this task only.
-        unsafe {
-            output.apply([first, column], [a.rows, columns], bias.as_ref(), &mut sums.0);
+    SCRATCH.with_borrow_mut(|[scratch, _]| {
+        let panel = matrix.panel(index, x.layout(run), scratch);
+        for first in run.rows.clone().step_by(run.tile_rows()) {
+            let tile = x.tile(run, first);
+            sums.multiply(panel, &tile);
+            #[expect(unsafe_code, reason = "each task has its own rows and panel")]
+            // SAFETY: these rows and columns of the output are written by this task only.
+            unsafe {
+                output.apply([first, column], [tile.rows, columns], bias.as_ref(), &mut sums.0);
+            }
         }
-    }
+    });
 }
 
 /// Multiplies activations with two matrices of one shape: `activation(x gate^T) * (x up^T)`.
@@ -68,28 +78,32 @@ pub fn gated_matmul(
     check(x, up);
     assert_eq!(gate.outputs(), up.outputs(), "gate and up must have the same shape");
     output.check(x.rows(), gate.outputs());
-    for_tasks(pool, x, gate.panels(), |rows, panel| {
-        let column = panel * COLUMNS;
+    for_tasks(pool, x, gate.panels(), |run, index| {
+        let column = index * COLUMNS;
         let columns = COLUMNS.min(gate.outputs() - column);
         let [gate_bias, up_bias] = [gate_bias, up_bias].map(|bias| Some(panel_bias(bias?, column, columns)));
         let (mut sums, mut factors) = (Sums::ZERO, Sums::ZERO);
-        for first in rows.clone().step_by(tile_rows()) {
-            let (a, q) = x.operand(first, rows.end);
-            gate.tile(a, q, panel, sums.tile());
-            up.tile(a, q, panel, factors.tile());
-            let used = a.rows * COLUMNS;
-            for (sums, bias) in [(&mut sums, &gate_bias), (&mut factors, &up_bias)] {
-                if let Some(bias) = bias {
-                    add_bias(&mut sums.0[..used], bias);
+        SCRATCH.with_borrow_mut(|[gate_scratch, up_scratch]| {
+            let gate = gate.panel(index, x.layout(run), gate_scratch);
+            let up = up.panel(index, x.layout(run), up_scratch);
+            for first in run.rows.clone().step_by(run.tile_rows()) {
+                let tile = x.tile(run, first);
+                sums.multiply(gate, &tile);
+                factors.multiply(up, &tile);
+                let used = tile.rows * COLUMNS;
+                for (sums, bias) in [(&mut sums, &gate_bias), (&mut factors, &up_bias)] {
+                    if let Some(bias) = bias {
+                        add_bias(&mut sums.0[..used], bias);
+                    }
+                }
+                activation.gate(&mut sums.0[..used], &factors.0);
+                #[expect(unsafe_code, reason = "each task has its own rows and panel")]
+                // SAFETY: these rows and columns of the output are written by this task only.
+                unsafe {
+                    output.apply([first, column], [tile.rows, columns], None, &mut sums.0);
                 }
             }
-            activation.gate(&mut sums.0[..used], &factors.0);
-            #[expect(unsafe_code, reason = "each task has its own rows and panel")]
-            // SAFETY: these rows and columns of the output are written by this task only.
-            unsafe {
-                output.apply([first, column], [a.rows, columns], None, &mut sums.0);
-            }
-        }
+        });
     });
 }
 
@@ -100,8 +114,24 @@ struct Sums([f32; ROWS * COLUMNS]);
 impl Sums {
     const ZERO: Self = Self([0.0; ROWS * COLUMNS]);
 
-    fn tile(&mut self) -> Tile<'_> {
-        Tile { sums: &mut self.0, stride: COLUMNS }
+    /// Overwrites the sums with the products of a tile and a panel.
+    fn multiply(&mut self, panel: Panel<'_>, tile: &LhsTile<'_>) {
+        panel.multiply(tile.operand, tile.quantized, Tile { sums: &mut self.0, stride: COLUMNS });
+        if tile.is_paired() {
+            add_pairs(&mut self.0, tile.rows);
+        }
+    }
+}
+
+vectorized! {
+    /// Adds rows `2 i` and `2 i + 1` to row `i`.
+    fn add_pairs(sums: &mut [f32; ROWS * COLUMNS], rows: usize) {
+        let sums = sums.as_chunks_mut::<COLUMNS>().0;
+        for row in 0..rows {
+            for column in 0..COLUMNS {
+                sums[row][column] = sums[2 * row][column] + sums[2 * row + 1][column];
+            }
+        }
     }
 }
 
@@ -113,18 +143,21 @@ fn check(x: &PackedLhs, matrix: &PackedMatrix) {
 /// Calls `task` for each block of rows and each panel, in the order of the blocks. A block of rows stays in the cache
 /// of a core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in
 /// memory.
-fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(Range<usize>, usize) + Sync) {
-    let tile = tile_rows();
-    let tiles = x.rows().div_ceil(tile);
-    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * tile).max(1)).max(1);
+fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(&Run, usize) + Sync) {
+    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * tile_rows()).max(1)).max(1);
     // Blocks of about equal size.
-    let blocks = tiles.div_ceil(max_tiles).max(1);
-    let block = tiles.div_ceil(blocks) * tile;
-    let parts = if tiles > 1 { panels } else { panels.min(PARTS_PER_THREAD * pool.threads()) };
-    pool.run(blocks * parts, |index| {
-        let (first, part) = (index / parts * block, index % parts);
+    let blocks = x.split(|run| {
+        let tiles = run.rows.len().div_ceil(run.tile_rows());
+        tiles.div_ceil(tiles.div_ceil(max_tiles).max(1)) * run.tile_rows()
+    });
+    let is_small = x.rows() <= tile_rows();
+    let parts = if is_small { panels.min(PARTS_PER_THREAD * pool.threads()) } else { panels };
+    // All blocks of one tile of rows follow each other, so that weights are read once.
+    pool.run(blocks.len() * parts, |index| {
+        let (block, part) =
+            if is_small { (index % blocks.len(), index / blocks.len()) } else { (index / parts, index % parts) };
         for panel in part * panels / parts..(part + 1) * panels / parts {
-            task(first..x.rows().min(first + block), panel);
+            task(&blocks[block], panel);
         }
     });
 }

@@ -2,15 +2,18 @@
 
 use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
+use super::hadamard::hadamard;
 use super::half;
-use super::micro::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, f32_tile, q4_tile, q8_tile};
+use super::micro::{
+    COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, dequantize, f32_tile, q4_tile, q8_tile,
+};
 use super::pool::Pool;
 use super::quantize::{quantize_q4, quantize_q8};
 use super::shared_slice::SharedSlice;
 use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
 use std::sync::{Mutex, PoisonError};
 
-/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded with zeros to whole panels and
+/// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded to whole panels, groups and
 /// steps.
 #[derive(Debug)]
 pub struct PackedMatrix {
@@ -66,7 +69,7 @@ impl PackedMatrix {
         let panels = outputs.div_ceil(COLUMNS);
         let panel_lines = format.panel_lines(inputs);
         let failed = Mutex::new(None);
-        // Rows padded with zeros to whole steps and groups.
+        // Rows padded to whole steps and groups.
         let width = format.steps(inputs) * format.step();
         let pack = |panel: usize, lines: &mut [CacheLine]| {
             let mut values = vec![0.0_f32; COLUMNS * width];
@@ -74,6 +77,11 @@ impl PackedMatrix {
                 let output = panel * COLUMNS + column;
                 if output < outputs {
                     row(output, &mut values[..inputs])?;
+                    let padding = padding(format, &values[..inputs]);
+                    values[inputs..].fill(padding);
+                    if format == PackedFormat::Q8 {
+                        hadamard(&mut values[..inputs]);
+                    }
                 }
             }
             pack_panel(format, &values, width, lines);
@@ -116,16 +124,48 @@ impl PackedMatrix {
         self.outputs.div_ceil(COLUMNS)
     }
 
-    /// Multiplies a tile of rows with a panel.
-    pub(crate) fn tile(&self, a: Operand<'_>, quantized: QuantParams<'_>, panel: usize, out: Tile<'_>) {
-        let lines = &self.lines[panel * self.panel_lines..][..self.panel_lines];
-        match self.format {
-            PackedFormat::F32 => f32_tile(a, &[lines], self.panel_lines / 2, out),
-            PackedFormat::Bf16 => bf16_tile(a, &[lines], self.panel_lines / 2, out),
-            PackedFormat::Q8 => q8_tile(a, quantized, lines, self.panel_lines / Q8_LINES, out),
-            PackedFormat::Q4 => q4_tile(a, quantized, lines, self.panel_lines / Q4_LINES, out),
+    /// A panel for rows in this layout: converted into `scratch` if the layout is bf16 and the weights are quantized.
+    pub(crate) fn panel<'a>(
+        &'a self,
+        index: usize,
+        layout: PackedFormat,
+        scratch: &'a mut Vec<CacheLine>,
+    ) -> Panel<'a> {
+        let lines = &self.lines[index * self.panel_lines..][..self.panel_lines];
+        if layout == self.format {
+            return Panel { layout, lines };
+        }
+        let steps = self.format.groups(self.inputs) * self.format.group().unwrap_or(0) / PackedFormat::Bf16.step();
+        scratch.resize(2 * steps, CacheLine::default());
+        dequantize(self.format, lines, scratch);
+        Panel { layout, lines: scratch }
+    }
+}
+
+/// A panel of a matrix in the layout of the rows that it is multiplied with.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    layout: PackedFormat,
+    lines: &'a [CacheLine],
+}
+
+impl Panel<'_> {
+    /// Multiplies a tile of rows with the panel.
+    pub(crate) fn multiply(self, a: Operand<'_>, quantized: QuantParams<'_>, out: Tile<'_>) {
+        let lines = self.lines;
+        match self.layout {
+            PackedFormat::F32 => f32_tile(a, &[lines], lines.len() / 2, out),
+            PackedFormat::Bf16 => bf16_tile(a, &[lines], lines.len() / 2, out),
+            PackedFormat::Q8 => q8_tile(a, quantized, lines, lines.len() / Q8_LINES, out),
+            PackedFormat::Q4 => q4_tile(a, quantized, lines, lines.len() / Q4_LINES, out),
         }
     }
+}
+
+/// The value of weights after the last input of a row, whose activations are zero. In 4 bits it is a value of the last
+/// group, so that it does not change the group's range and quantization stays idempotent.
+pub fn padding(format: PackedFormat, row: &[f32]) -> f32 {
+    if format == PackedFormat::Q4 { row.last().copied().unwrap_or(0.0) } else { 0.0 }
 }
 
 /// Packs 32 rows of `width` values.

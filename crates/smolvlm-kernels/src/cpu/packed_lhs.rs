@@ -2,17 +2,27 @@
 
 use super::aligned_buf::AlignedBuf;
 use super::epilogue::Epilogue;
-use super::half;
-use super::isa::vectorized;
-use super::matrix::{Element, Matrix};
-use super::micro::{Operand, QuantParams, tile_rows};
+use super::hadamard::hadamard;
+use super::matrix::Matrix;
+use super::micro::{Operand, QuantParams, bf16_activations, tile_rows};
 use super::pool::Pool;
+use super::quantize_rows::{narrow, quantize, quantize_high, widen};
 use super::shared_slice::SharedSlice;
 use crate::PackedFormat;
 use ::half::bf16;
+use std::ops::Range;
 
 /// Rows per task.
 const ROWS_PER_TASK: usize = 16;
+
+/// Precision of the activations of a row that are multiplied with quantized weights. It has no effect with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// The precision with the fastest products: 8 bits, or bf16 where the processor has matrix instructions for it.
+    Fast,
+    /// 16 bits, as two rows of 8 bits. For a few rows, whose products are bound by the memory of the weights.
+    High,
+}
 
 /// A matrix of activations, one row per token, packed as the left-hand operand of a product with a
 /// [`PackedMatrix`](super::PackedMatrix) of the same format.
@@ -21,25 +31,76 @@ pub struct PackedLhs {
     format: PackedFormat,
     rows: usize,
     columns: usize,
+    /// Numbers of consecutive rows of the same precision.
+    precisions: Vec<(usize, Precision)>,
+    fast: Section,
+    high: Section,
+    staged: Matrix<bf16>,
+}
+
+/// Rows in the layout of one kind of microkernel.
+#[derive(Debug)]
+struct Section {
+    /// Layout of the words.
+    layout: PackedFormat,
+    /// Row stride in words.
     stride: usize,
     words: AlignedBuf,
     /// Scales and offsets of 8-bit rows: `[rows, groups]`.
     scale: Vec<f32>,
     offset: Vec<i32>,
-    staged: Matrix<bf16>,
+}
+
+/// Consecutive rows of the same precision.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) rows: Range<usize>,
+    precision: Precision,
+    /// Where they start in their section.
+    start: usize,
+}
+
+impl Run {
+    /// Rows of the section per row of the matrix.
+    fn factor(&self) -> usize {
+        if self.precision == Precision::High { 2 } else { 1 }
+    }
+
+    /// Rows per tile of the microkernels.
+    pub(crate) fn tile_rows(&self) -> usize {
+        tile_rows() / self.factor()
+    }
+}
+
+/// The rows of a tile as an operand of the microkernels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LhsTile<'a> {
+    pub(crate) operand: Operand<'a>,
+    pub(crate) quantized: QuantParams<'a>,
+    /// Number of rows.
+    pub(crate) rows: usize,
+}
+
+impl LhsTile<'_> {
+    /// Whether the operand has two rows for each row, whose sums must be added.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.operand.rows > self.rows
+    }
 }
 
 impl PackedLhs {
     /// Creates an empty matrix.
     pub fn new(format: PackedFormat) -> Self {
+        let section =
+            |layout| Section { layout, stride: 0, words: AlignedBuf::default(), scale: Vec::new(), offset: Vec::new() };
+        let fast = if bf16_activations(format) { PackedFormat::Bf16 } else { format };
         Self {
             format,
             rows: 0,
             columns: 0,
-            stride: 0,
-            words: AlignedBuf::default(),
-            scale: Vec::new(),
-            offset: Vec::new(),
+            precisions: Vec::new(),
+            fast: section(fast),
+            high: section(format),
             staged: Matrix::new(),
         }
     }
@@ -59,95 +120,228 @@ impl PackedLhs {
         self.format
     }
 
+    /// Sets the precision of numbers of consecutive rows, for the next calls of [`fill`](Self::fill) and
+    /// [`begin_write`](Self::begin_write). All rows are [`Fast`](Precision::Fast) by default.
+    pub fn set_precision(&mut self, rows: impl IntoIterator<Item = (usize, Precision)>) {
+        self.precisions.clear();
+        if self.format.group().is_none() {
+            return;
+        }
+        for (count, precision) in rows {
+            match self.precisions.last_mut() {
+                Some((last, same)) if *same == precision => *last += count,
+                _ => self.precisions.push((count, precision)),
+            }
+        }
+    }
+
     /// Sets the shape and packs the rows that `fill` writes, in parallel.
+    ///
+    /// # Panics
+    ///
+    /// When precisions were set for another number of rows.
     pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
-        let steps = self.format.steps(columns);
-        self.set_shape(rows, columns, stride(steps));
-        let (format, stride, groups) = (self.format, self.stride, self.groups());
-        let words = SharedSlice::new(self.words.values_mut::<u32>());
-        let (scale, offset) = (SharedSlice::new(&mut self.scale), SharedSlice::new(&mut self.offset));
-        let width = steps * format.step();
-        pool.run(rows.div_ceil(ROWS_PER_TASK), |task| {
+        self.set_shape(rows, columns);
+        let (width, groups) = (self.width(), self.groups());
+        let tasks = self.split(|_| ROWS_PER_TASK);
+        let transformed = self.is_transformed();
+        let sections = [&mut self.fast, &mut self.high].map(Section::shared);
+        pool.run(tasks.len(), |task| {
             let mut values = vec![0.0; width];
-            for row in task * ROWS_PER_TASK..rows.min((task + 1) * ROWS_PER_TASK) {
+            let run = &tasks[task];
+            let section = &sections[usize::from(run.precision == Precision::High)];
+            for row in run.rows.clone() {
                 fill(row, &mut values[..columns]);
+                if transformed {
+                    hadamard(&mut values[..columns]);
+                }
+                let first = run.start + (row - run.rows.start) * run.factor();
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
                 // SAFETY: each row is accessed by one task, and rows do not overlap.
-                let (words, scale, offset) = unsafe {
-                    (
-                        words.part(row * stride, steps),
-                        scale.part(row * groups, groups),
-                        offset.part(row * groups, groups),
-                    )
-                };
-                match format {
-                    PackedFormat::F32 => words.copy_from_slice(bytemuck::cast_slice(&values)),
-                    PackedFormat::Bf16 => narrow(&values, bytemuck::cast_slice_mut(words)),
-                    PackedFormat::Q8 => quantize(&values, bytemuck::cast_slice_mut(words), scale, offset, -128),
-                    PackedFormat::Q4 => quantize(&values, bytemuck::cast_slice_mut(words), scale, offset, 1),
+                unsafe {
+                    section.pack(first, run.factor(), groups, &values);
                 }
             }
         });
     }
 
     /// Sets the shape and returns the output for a product or attention to write the rows to. Call
-    /// [`finish_write`](Self::finish_write) afterwards; until then, rows to be quantized to 8 bits are staged in bf16.
+    /// [`finish_write`](Self::finish_write) afterwards; until then, rows to be quantized are staged in bf16.
+    ///
+    /// # Panics
+    ///
+    /// As [`fill`](Self::fill).
     pub fn begin_write(&mut self, rows: usize, columns: usize) -> Epilogue<'_> {
-        match self.format {
-            PackedFormat::F32 => {
-                self.set_shape(rows, columns, stride(columns));
-                Epilogue::to_words::<f32>(self.words.values_mut(), [rows, columns], self.stride)
-            }
-            PackedFormat::Bf16 => {
-                let steps = self.format.steps(columns);
-                self.set_shape(rows, columns, stride(steps));
-                if columns % 2 == 1 {
-                    let (words, stride) = (self.words.values_mut::<u32>(), self.stride);
-                    (0..rows).for_each(|row| words[row * stride + steps - 1] = 0);
-                }
-                let stride = 2 * self.stride;
-                Epilogue::to_words::<bf16>(self.words.values_mut(), [rows, columns], stride)
-            }
-            PackedFormat::Q8 | PackedFormat::Q4 => {
-                self.staged.resize(rows, columns);
-                Epilogue::store(&mut self.staged)
-            }
+        if self.is_staged() {
+            self.staged.resize(rows, columns);
+            return Epilogue::store(&mut self.staged);
         }
+        self.set_shape(rows, columns);
+        let width = self.width();
+        let Section { layout, stride, words, .. } = &mut self.fast;
+        if *layout == PackedFormat::F32 {
+            return Epilogue::to_words::<f32>(words.values_mut(), [rows, columns], *stride);
+        }
+        for row in words.values_mut::<bf16>().chunks_mut((2 * *stride).max(1)).take(rows) {
+            row[columns..width].fill(bf16::ZERO);
+        }
+        Epilogue::to_words::<bf16>(words.values_mut(), [rows, columns], 2 * *stride)
     }
 
     /// Completes a write that [`begin_write`](Self::begin_write) started: quantizes staged rows.
     pub fn finish_write(&mut self, pool: &Pool) {
-        if matches!(self.format, PackedFormat::Q8 | PackedFormat::Q4) {
+        if self.is_staged() {
             let staged = std::mem::take(&mut self.staged);
             self.fill(pool, staged.rows(), staged.columns(), |row, values| widen(staged.row(row), values));
             self.staged = staged;
         }
     }
 
-    /// Scales per row.
+    /// Whether written rows need another pass to be packed.
+    fn is_staged(&self) -> bool {
+        let has_high = self.precisions.iter().any(|(_, precision)| *precision == Precision::High);
+        has_high || self.fast.layout.group().is_some() || self.is_transformed()
+    }
+
+    /// Whether groups of inputs are multiplied by a Hadamard matrix, as those of the weights are.
+    fn is_transformed(&self) -> bool {
+        self.format == PackedFormat::Q8
+    }
+
+    /// Values of a row, padded to whole groups and steps.
+    fn width(&self) -> usize {
+        self.format.steps(self.columns) * self.format.step()
+    }
+
+    /// Scales per row of 8 bits.
     fn groups(&self) -> usize {
         self.format.groups(self.columns)
     }
 
-    fn set_shape(&mut self, rows: usize, columns: usize, stride: usize) {
-        (self.rows, self.columns, self.stride) = (rows, columns, stride);
-        self.words.grow(rows * stride);
-        let groups = self.groups();
-        self.scale.resize(rows * groups, 0.0);
-        self.offset.resize(rows * groups, 0);
+    fn set_shape(&mut self, rows: usize, columns: usize) {
+        (self.rows, self.columns) = (rows, columns);
+        let given: usize = self.precisions.iter().map(|(count, _)| count).sum();
+        assert!(self.precisions.is_empty() || given == rows, "precisions of {given} rows for {rows}");
+        let (width, groups) = (self.width(), self.groups());
+        let high: usize = self.runs().iter().filter(|run| run.factor() == 2).map(|run| run.rows.len()).sum();
+        self.fast.set_shape(rows - high, width, groups);
+        self.high.set_shape(2 * high, width, groups);
     }
 
-    /// The rows `first..end`, at most [`tile_rows`] of them, as an operand of the microkernels.
-    pub(crate) fn operand(&self, first: usize, end: usize) -> (Operand<'_>, QuantParams<'_>) {
-        let rows = tile_rows().min(end - first);
-        let operand = Operand { words: &self.words.values()[first * self.stride..], stride: self.stride, rows };
-        let quantized = QuantParams { scale: &self.scale, offset: &self.offset };
-        (operand, quantized.from_row(first, self.groups()))
+    fn runs(&self) -> Vec<Run> {
+        if self.precisions.is_empty() {
+            return vec![Run { rows: 0..self.rows, precision: Precision::Fast, start: 0 }];
+        }
+        let (mut first, mut starts) = (0, [0; 2]);
+        let run = |&(count, precision): &(usize, Precision)| {
+            let start = &mut starts[usize::from(precision == Precision::High)];
+            let run = Run { rows: first..first + count, precision, start: *start };
+            *start += count * run.factor();
+            first += count;
+            run
+        };
+        self.precisions.iter().map(run).collect()
+    }
+
+    /// Splits the rows into runs of at most `size` rows.
+    pub(crate) fn split(&self, size: impl Fn(&Run) -> usize) -> Vec<Run> {
+        let mut parts = Vec::new();
+        for run in self.runs() {
+            for first in run.rows.clone().step_by(size(&run).max(1)) {
+                let rows = first..run.rows.end.min(first + size(&run).max(1));
+                parts.push(Run { start: run.start + (first - run.rows.start) * run.factor(), rows, ..run });
+            }
+        }
+        parts
+    }
+
+    /// The rows of a run from `first`, at most a tile of them.
+    pub(crate) fn tile(&self, run: &Run, first: usize) -> LhsTile<'_> {
+        let section = if run.precision == Precision::High { &self.high } else { &self.fast };
+        let rows = run.tile_rows().min(run.rows.end - first);
+        let start = run.start + (first - run.rows.start) * run.factor();
+        let words = &section.words.values()[start * section.stride..];
+        let groups = section.layout.groups(self.columns);
+        let quantized = QuantParams { scale: &section.scale, offset: &section.offset };
+        LhsTile {
+            operand: Operand { words, stride: section.stride, rows: rows * run.factor() },
+            quantized: quantized.from_row(start, groups),
+            rows,
+        }
+    }
+
+    /// Layout of the rows of a run.
+    pub(crate) fn layout(&self, run: &Run) -> PackedFormat {
+        if run.precision == Precision::High { self.high.layout } else { self.fast.layout }
     }
 
     /// Bytes per row, for the choice of a block size that fits the cache.
     pub(crate) fn row_bytes(&self) -> usize {
-        4 * self.stride
+        4 * self.fast.stride.max(self.high.stride)
+    }
+}
+
+impl Section {
+    fn set_shape(&mut self, rows: usize, width: usize, groups: usize) {
+        let groups = if self.layout.group().is_some() { groups } else { 0 };
+        self.stride = stride(width.div_ceil(self.layout.step()));
+        self.words.grow(rows * self.stride);
+        self.scale.resize(rows * groups, 0.0);
+        self.offset.resize(rows * groups, 0);
+    }
+
+    fn shared(&mut self) -> SharedSection<'_> {
+        SharedSection {
+            layout: self.layout,
+            stride: self.stride,
+            words: SharedSlice::new(self.words.values_mut()),
+            scale: SharedSlice::new(&mut self.scale),
+            offset: SharedSlice::new(&mut self.offset),
+        }
+    }
+}
+
+/// A section that several tasks write to.
+struct SharedSection<'a> {
+    layout: PackedFormat,
+    stride: usize,
+    words: SharedSlice<'a, u32>,
+    scale: SharedSlice<'a, f32>,
+    offset: SharedSlice<'a, i32>,
+}
+
+impl SharedSection<'_> {
+    /// Packs a row of values as one row or as a pair of rows.
+    ///
+    /// # Safety
+    ///
+    /// No other thread may access these rows at the same time.
+    #[allow(unsafe_code)]
+    unsafe fn pack(&self, first: usize, rows: usize, groups: usize, values: &[f32]) {
+        let steps = values.len() / self.layout.step();
+        let groups = if self.layout.group().is_some() { groups } else { 0 };
+        // SAFETY: as required of the caller.
+        let (words, scale, offset) = unsafe {
+            (
+                self.words.part(first * self.stride, (rows - 1) * self.stride + steps),
+                self.scale.part(first * groups, rows * groups),
+                self.offset.part(first * groups, rows * groups),
+            )
+        };
+        // What an offset is in units of the sum of codes; see `QuantParams`.
+        let factor = if self.layout == PackedFormat::Q8 { -128 } else { 1 };
+        match self.layout {
+            PackedFormat::F32 => words.copy_from_slice(bytemuck::cast_slice(values)),
+            PackedFormat::Bf16 => narrow(values, bytemuck::cast_slice_mut(words)),
+            PackedFormat::Q8 | PackedFormat::Q4 if rows == 1 => {
+                quantize(values, bytemuck::cast_slice_mut(words), scale, offset, factor);
+            }
+            PackedFormat::Q8 | PackedFormat::Q4 => {
+                let (upper, lower) = words.split_at_mut(self.stride);
+                let codes = [&mut upper[..steps], lower].map(|words| bytemuck::cast_slice_mut(words));
+                quantize_high(values, codes, scale, offset, factor);
+            }
+        }
     }
 }
 
@@ -155,73 +349,4 @@ impl PackedLhs {
 /// tile.
 fn stride(steps: usize) -> usize {
     (steps.div_ceil(16) | 1) * 16
-}
-
-vectorized! {
-    /// Rounds to bf16.
-    fn narrow(values: &[f32], out: &mut [u16]) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = half::round(*value);
-        }
-    }
-}
-
-vectorized! {
-    /// Converts bf16 to f32.
-    fn widen(values: &[bf16], out: &mut [f32]) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = value.wide();
-        }
-    }
-}
-
-vectorized! {
-    /// Quantizes the values of each group to integers from -127 to 127, with a scale per group; offsets are the sums of
-    /// the integers, multiplied by `factor`. A group with a NaN or infinity becomes zeros with a scale of NaN, so that
-    /// all products of the row are NaN.
-    fn quantize(values: &[f32], out: &mut [i8], scales: &mut [f32], offsets: &mut [i32], factor: i32) {
-        const LANES: usize = 16;
-        // Adding 1.5 * 2^23 rounds to an integer, which the lowest bits then hold.
-        const ROUND: f32 = 12_582_912.0;
-        let group = values.len() / scales.len().max(1);
-        let groups = values.chunks_exact(group.max(1)).zip(out.chunks_exact_mut(group.max(1)));
-        for (((values, out), scale), offset) in groups.zip(scales).zip(offsets) {
-            let (values, out) = (values.as_chunks::<LANES>().0, out.as_chunks_mut::<LANES>().0);
-            let mut lane_max = [0.0_f32; LANES];
-            let mut non_finite = [0.0_f32; LANES];
-            for values in values {
-                for lane in 0..LANES {
-                    let size = values[lane].abs();
-                    lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
-                    // Zero for finite values, NaN for NaN and infinity.
-                    non_finite[lane] += values[lane] * 0.0;
-                }
-            }
-            let mut largest = 0.0_f32;
-            let mut invalid = 0.0_f32;
-            for lane in 0..LANES {
-                largest = if lane_max[lane] > largest { lane_max[lane] } else { largest };
-                invalid += non_finite[lane];
-            }
-            let inverse = 127.0 / largest;
-            if invalid.is_nan() || !inverse.is_finite() {
-                out.as_flattened_mut().fill(0);
-                (*scale, *offset) = (if invalid.is_nan() { f32::NAN } else { 0.0 }, 0);
-                continue;
-            }
-            let mut sums = [0_i32; LANES];
-            for (out, values) in out.iter_mut().zip(values) {
-                for lane in 0..LANES {
-                    let code = (values[lane] * inverse + ROUND).to_bits() as i8;
-                    out[lane] = code;
-                    sums[lane] += i32::from(code);
-                }
-            }
-            let mut sum = 0;
-            for lane in 0..LANES {
-                sum += sums[lane];
-            }
-            (*scale, *offset) = (largest / 127.0, factor * sum);
-        }
-    }
 }

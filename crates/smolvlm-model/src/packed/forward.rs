@@ -16,7 +16,13 @@ impl PackedModel {
         for (&(tokens, ref features), row) in rows.iter().zip(0..) {
             let sequence = SequenceId(row);
             sequences.add(sequence);
-            steps.push(StepInput { sequence, tokens, features: features.clone(), logits: KeepLogits::None });
+            steps.push(StepInput {
+                sequence,
+                tokens,
+                features: features.clone(),
+                logits: KeepLogits::None,
+                generated: false,
+            });
         }
         let aligned = |x: &Matrix<f32>| padded(x, &inputs.padding, len);
         let mut hidden_states = Vec::new();

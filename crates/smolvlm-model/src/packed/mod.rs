@@ -11,7 +11,7 @@ use smolvlm_checkpoint::{EMBEDDINGS_PATH, LM_HEAD, TensorSource, Values, head_fo
 use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_connector::PackedConnector;
 use smolvlm_kernels::PackedFormat;
-use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, Pool, matmuls};
+use smolvlm_kernels::cpu::{Epilogue, Matrix, PackedLhs, Pool, Precision, matmuls};
 use smolvlm_nn::{PackedLinear, PackedSource};
 use smolvlm_text::PackedDecoder;
 use smolvlm_vision::PackedEncoder;
@@ -75,6 +75,7 @@ impl PackedModel {
     /// Projects the rows of `x`, outputs of the last decoder layer, to logits: `[rows, vocabulary]`.
     fn logits(&self, x: &Matrix<f32>, rows: &[usize], normed: &mut PackedLhs) -> Matrix<f32> {
         let (pool, mut out) = (Pool::current(), Matrix::new());
+        normed.set_precision([(rows.len(), Precision::High)]);
         normed.fill(&pool, rows.len(), x.columns(), |row, out| self.text.norm().apply(x.row(rows[row]), out));
         out.resize(rows.len(), self.head.outputs());
         matmuls(&pool, normed, [self.head.to(Epilogue::store(&mut out))]);

@@ -4,7 +4,7 @@ use super::PackedModel;
 use super::prefix::PrefixTree;
 use crate::Error;
 use crate::sequences::{SequenceId, StepInput, TokenKey};
-use smolvlm_kernels::cpu::{KvPages, Matrix, PAGE_TOKENS, PackedLhs, PageId, Pool, Segment};
+use smolvlm_kernels::cpu::{KvPages, Matrix, PAGE_TOKENS, PackedLhs, PageId, Pool, Precision, Segment};
 use smolvlm_nn::HostValues;
 use smolvlm_text::Workspace;
 use std::collections::BTreeMap;
@@ -110,7 +110,8 @@ impl PagedSequences {
             .iter()
             .filter_map(|input| {
                 let table = self.tables.get(&input.sequence)?;
-                Some(Segment { pages: &table.pages, start: table.len, tokens: input.tokens.len() })
+                let precision = if input.generated { Precision::High } else { Precision::Fast };
+                Some(Segment { pages: &table.pages, start: table.len, tokens: input.tokens.len(), precision })
             })
             .collect();
         model.text.forward(&mut self.x, &segments, &mut self.pages, &mut self.workspace, observe);

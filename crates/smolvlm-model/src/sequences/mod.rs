@@ -28,12 +28,20 @@ pub struct StepInput<'a> {
     pub features: Option<Tensor<2>>,
     /// Tokens whose logits are computed.
     pub logits: KeepLogits,
+    /// Whether the model generated the tokens. With quantized weights, their activations are more precise than those of
+    /// a prompt, which costs nothing for a few tokens.
+    pub generated: bool,
 }
 
 impl<'a> StepInput<'a> {
     /// Text tokens, of which the logits of the last are computed.
     pub fn text(sequence: SequenceId, tokens: &'a [u32]) -> Self {
-        Self { sequence, tokens, features: None, logits: KeepLogits::Last }
+        Self { sequence, tokens, features: None, logits: KeepLogits::Last, generated: false }
+    }
+
+    /// Tokens that the model generated, of which the logits of the last are computed.
+    pub fn generated(sequence: SequenceId, tokens: &'a [u32]) -> Self {
+        Self { generated: true, ..Self::text(sequence, tokens) }
     }
 
     /// Number of its tokens whose logits are computed.
@@ -112,8 +120,10 @@ impl Network {
         if let (Self::Tensors(model), Kind::Tensors(sequences)) = (self, &mut sequences.kind) {
             return sequences.step_argmax(model, inputs);
         }
-        let steps: Vec<StepInput<'_>> =
-            inputs.iter().map(|(sequence, token)| StepInput::text(*sequence, std::slice::from_ref(token))).collect();
+        let steps: Vec<StepInput<'_>> = inputs
+            .iter()
+            .map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token)))
+            .collect();
         let logits = self.step(sequences, &steps)?;
         Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
     }

@@ -108,6 +108,9 @@ impl PackedDecoder {
     ) {
         let pool = Pool::current();
         self.prepare_rotary(&pool, segments, &mut workspace.rotary);
+        for rows in [&mut workspace.normed, &mut workspace.attended, &mut workspace.inner] {
+            rows.set_precision(segments.iter().map(|segment| (segment.tokens, segment.precision)));
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             observe(x);
             layer.run(&pool, x, segments, (pages, index), workspace);

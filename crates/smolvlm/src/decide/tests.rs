@@ -45,7 +45,7 @@ fn scored_alone(model: &SmolVlm, conversation: &Conversation, question: &Questio
         let sequence = sequences.add();
         let all = [&prompts.shared, tokens].concat();
         let logits = KeepLogits::Tail(tokens.len() + 1);
-        let input = StepInput { sequence, tokens: &all, features: features.clone(), logits };
+        let input = StepInput { sequence, tokens: &all, features: features.clone(), logits, generated: false };
         let logits = model.on_threads(|| model.model().step(&mut sequences, &[input])).unwrap();
         sequences.remove(sequence);
         let rows = logits.chunks_exact(model.config().text.vocab_size);

@@ -84,11 +84,11 @@ impl Texts {
                 let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());
                 let last = |text: &Sequence| text.ids().len().saturating_sub(1);
                 unfinished
-                    .filter_map(|(id, text)| Some(StepInput::text((*id)?, text.ids().get(last(text)..)?)))
+                    .filter_map(|(id, text)| Some(StepInput::generated((*id)?, text.ids().get(last(text)..)?)))
                     .collect()
             }
             Self::Beams(ids, search) => {
-                ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::text(*id, token)).collect()
+                ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::generated(*id, token)).collect()
             }
             Self::Scored(scoring) => scoring.inputs(),
         }

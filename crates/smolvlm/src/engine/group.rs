@@ -148,6 +148,7 @@ impl Group {
             features: features
                 .map(|features| features.clone().narrow(0, before - self.cached_tiles * self.tile_len, count)),
             logits: if end == ids.len() { KeepLogits::Last } else { KeepLogits::None },
+            generated: false,
         })
     }
 

@@ -201,7 +201,7 @@ impl Scoring {
         let inputs = self.running.iter().map(|Branch { sequence, nodes, tokens, done, step }| {
             let end = done + step;
             let logits = if end == tokens.len() { KeepLogits::Tail(nodes.len()) } else { KeepLogits::None };
-            StepInput { sequence: *sequence, tokens: &tokens[*done..end], features: None, logits }
+            StepInput { sequence: *sequence, tokens: &tokens[*done..end], features: None, logits, generated: false }
         });
         inputs.collect()
     }

@@ -195,7 +195,7 @@ impl<'a> Stages<'a> {
                 // The same calls as in greedy generation.
                 if self.model.device().device.is_cpu() {
                     let inputs: Vec<StepInput<'_>> =
-                        next.iter().map(|(id, token)| StepInput::text(*id, std::slice::from_ref(token))).collect();
+                        next.iter().map(|(id, token)| StepInput::generated(*id, std::slice::from_ref(token))).collect();
                     black_box(model.step(&mut sequences, &inputs)?);
                 } else {
                     let argmax = model.step_argmax(&mut sequences, &next)?;

@@ -5,7 +5,7 @@
 //! since their intrinsics are not stable.
 
 use super::kernels::Kernels;
-use super::{Operand, Tile};
+use super::{Operand, Tile, avx512};
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::Isa;
 use std::arch::asm;
@@ -18,6 +18,8 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.amx {
         kernels.rows = 2 * TILE;
         kernels.bf16_tile = bf16_tile;
+        kernels.q8_to_bf16 = Some(avx512::q8_to_bf16);
+        kernels.q4_to_bf16 = Some(avx512::q4_to_bf16);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table of kernels for the processor's instruction sets.
 
 use super::{Operand, QuantParams, Tile, plain};
+use crate::PackedFormat;
 use crate::activation;
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::epilogue::{Region, narrow_rows};
@@ -16,6 +17,9 @@ type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 /// Rows times a panel of that many groups.
 type QuantizedTile = fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>);
 
+/// Converts a panel of whole groups to one of pairs of bf16.
+type Dequantize = fn(&[CacheLine], &mut [CacheLine]);
+
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
@@ -30,6 +34,10 @@ pub(crate) struct Kernels {
     pub(crate) q8_tile: QuantizedTile,
     /// 8-bit rows times a 4-bit panel.
     pub(crate) q4_tile: QuantizedTile,
+    /// Converts an 8-bit panel to bf16. Set where tiles of bf16 are so much faster than those of 8 bits that this pays.
+    pub(crate) q8_to_bf16: Option<Dequantize>,
+    /// Converts a 4-bit panel to bf16, likewise.
+    pub(crate) q4_to_bf16: Option<Dequantize>,
     /// SiLU of every value.
     pub(crate) silu: fn(&mut [f32]),
     /// The tanh approximation of GELU of every value.
@@ -49,6 +57,8 @@ const PLAIN: Kernels = Kernels {
     bf16_tile: plain::bf16_tile,
     q8_tile: plain::q8_tile,
     q4_tile: plain::q4_tile,
+    q8_to_bf16: None,
+    q4_to_bf16: None,
     silu: activation::silu,
     gelu_tanh: activation::gelu_tanh,
     softmax_f32: softmax::plain,
@@ -65,6 +75,15 @@ pub(crate) fn kernels() -> &'static Kernels {
 /// Rows per tile with which the kernels are fastest.
 pub(crate) fn tile_rows() -> usize {
     kernels().rows
+}
+
+/// Whether activations that are multiplied with weights of this format are bf16, although the weights are quantized.
+pub(crate) fn bf16_activations(format: PackedFormat) -> bool {
+    match format {
+        PackedFormat::F32 | PackedFormat::Bf16 => false,
+        PackedFormat::Q8 => kernels().q8_to_bf16.is_some(),
+        PackedFormat::Q4 => kernels().q4_to_bf16.is_some(),
+    }
 }
 
 /// Each instruction set replaces the kernels that it improves.

@@ -17,10 +17,10 @@ mod kernels;
 mod neon;
 pub(crate) mod plain;
 
-pub(crate) use kernels::{kernels, tile_rows};
+pub(crate) use kernels::{bf16_activations, kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
-use crate::{Q4_GROUP, Q8_GROUP};
+use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
 /// Columns per panel.
 pub(crate) const COLUMNS: usize = 32;
@@ -127,4 +127,16 @@ pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     a.check(groups * Q4_GROUP / 4, panel.len(), groups * Q4_LINES, &out);
     q.check(a.rows, groups);
     (kernels().q4_tile)(a, q, panel, groups, out);
+}
+
+/// Converts a panel of quantized weights to bf16, for processors with [`bf16_activations`].
+pub(crate) fn dequantize(format: PackedFormat, panel: &[CacheLine], out: &mut [CacheLine]) {
+    let (kernel, group_lines, group) = match format {
+        PackedFormat::Q8 => (kernels().q8_to_bf16, Q8_LINES, Q8_GROUP),
+        PackedFormat::Q4 => (kernels().q4_to_bf16, Q4_LINES, Q4_GROUP),
+        PackedFormat::F32 | PackedFormat::Bf16 => unreachable!("{format:?} is not quantized"),
+    };
+    let groups = panel.len() / group_lines;
+    assert_eq!(out.len(), groups * group, "two lines for each pair of inputs");
+    kernel.unwrap_or(if format == PackedFormat::Q8 { plain::q8_to_bf16 } else { plain::q4_to_bf16 })(panel, out);
 }

@@ -5,6 +5,7 @@
 
 use super::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile};
 use crate::cpu::aligned_buf::CacheLine;
+use crate::cpu::half;
 use crate::cpu::isa::vectorized;
 use crate::{Q4_GROUP, Q8_GROUP};
 
@@ -130,6 +131,50 @@ vectorized! {
             store(&values, first, count, half, &mut out);
         });
     }
+}
+
+/// Converts a panel of 8-bit weights to bf16.
+pub(crate) fn q8_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
+    for (group, out) in panel.as_chunks::<Q8_LINES>().0.iter().zip(out.as_chunks_mut::<Q8_GROUP>().0) {
+        for half in 0..2 {
+            let scales = scales(&group[Q8_LINES - 1].0, half);
+            for step in 0..Q8_GROUP / 4 {
+                for column in 0..HALF {
+                    let codes = group[2 * step + half].0[column].to_le_bytes();
+                    let values = codes.map(|code| (f32::from(code) - 128.0) * scales[column]);
+                    out[4 * step + half].0[column] = pair(values[0], values[1]);
+                    out[4 * step + 2 + half].0[column] = pair(values[2], values[3]);
+                }
+            }
+        }
+    }
+}
+
+/// Converts a panel of 4-bit weights to bf16.
+pub(crate) fn q4_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
+    for (group, out) in panel.as_chunks::<Q4_LINES>().0.iter().zip(out.as_chunks_mut::<Q4_GROUP>().0) {
+        let (early, late) = out.split_at_mut(Q4_GROUP / 2);
+        for half in 0..2 {
+            let (scales, minima) = (scales(&group[Q4_LINES - 2].0, half), scales(&group[Q4_LINES - 1].0, half));
+            for step in 0..Q4_GROUP / 8 {
+                for column in 0..HALF {
+                    let codes = group[2 * step + half].0[column].to_le_bytes();
+                    for (out, codes) in
+                        [(&mut *early, codes.map(|code| code & 15)), (&mut *late, codes.map(|code| code >> 4))]
+                    {
+                        let values = codes.map(|code| f32::from(code) * scales[column] + minima[column]);
+                        out[4 * step + half].0[column] = pair(values[0], values[1]);
+                        out[4 * step + 2 + half].0[column] = pair(values[2], values[3]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A pair of values rounded to bf16.
+fn pair(low: f32, high: f32) -> u32 {
+    u32::from(half::round(low)) | u32::from(half::round(high)) << 16
 }
 
 /// The scales of half of the columns; those of columns `c` and `c + 16` share a word.

@@ -1,7 +1,7 @@
 //! Matrix products with packed weights.
 
 use super::{Rng, rounded_to_bf16};
-use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, gated_matmul, matmuls};
+use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, Precision, gated_matmul, hadamard, matmuls};
 use crate::{Activation, PackedFormat};
 
 const FORMATS: [PackedFormat; 4] = [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4];
@@ -80,6 +80,80 @@ fn results_do_not_depend_on_threads_or_other_rows() {
 }
 
 #[test]
+fn high_precision_leaves_only_the_error_of_the_weights() {
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(11));
+    let (rows, outputs, inputs) = (9, 40, 192);
+    let values: Vec<f32> = (0..rows * inputs).map(|_| rng.value().powi(7)).collect();
+    for format in [PackedFormat::Q8, PackedFormat::Q4] {
+        // Multiples of the scales, so that weights have no error: every group has the smallest and the largest code.
+        let codes = if format == PackedFormat::Q8 { [-127.0, 127.0] } else { [-8.0, 7.0] };
+        let weight = |index: usize, any: f32| if index % 32 < 2 { codes[index % 32] } else { (any * 7.0).round() };
+        let mut weights: Vec<f32> = (0..outputs * inputs).map(|index| weight(index % inputs, rng.value())).collect();
+        if format == PackedFormat::Q8 {
+            hadamard(&mut weights);
+        }
+        let mut x = PackedLhs::new(format);
+        x.set_precision([(rows, Precision::High)]);
+        x.fill(&pool, rows, inputs, |row, out| out.copy_from_slice(&values[row * inputs..][..inputs]));
+        let found = run(&pool, &x, &packed(outputs, inputs, format, &weights));
+        for (index, found) in found.into_iter().enumerate() {
+            let (row, output) = (index / outputs, index % outputs);
+            let pairs = values[row * inputs..].iter().zip(&weights[output * inputs..]).take(inputs);
+            let wanted: f64 = pairs.map(|(value, weight)| f64::from(*value) * f64::from(*weight)).sum();
+            assert!((f64::from(found) - wanted).abs() < 2e-2, "{format:?}: {found} {wanted}");
+        }
+    }
+}
+
+#[test]
+fn precision_of_a_row_does_not_change_the_others() {
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(16));
+    let (rows, outputs, inputs) = (80, 70, 100);
+    let values = rng.values(rows * inputs);
+    let weights = rng.values(outputs * inputs);
+    let runs = [(1, Precision::High), (2, Precision::High), (40, Precision::Fast), (0, Precision::Fast)]
+        .into_iter()
+        .chain([(30, Precision::High), (7, Precision::Fast)]);
+    for format in FORMATS {
+        let matrix = packed(outputs, inputs, format, &weights);
+        let with = |precisions: Vec<(usize, Precision)>, staged: bool| {
+            let mut x = PackedLhs::new(format);
+            x.set_precision(precisions);
+            let fill = |row: usize, out: &mut [f32]| out.copy_from_slice(&values[row * inputs..][..inputs]);
+            if staged {
+                // Multiplied by the identity.
+                let unit = |row: usize, out: usize| f32::from(u8::from(row == out));
+                let identity: Vec<f32> = (0..inputs * inputs).map(|at| unit(at / inputs, at % inputs)).collect();
+                let mut plain = PackedLhs::new(PackedFormat::F32);
+                plain.fill(&pool, rows, inputs, fill);
+                let identity = packed(inputs, inputs, PackedFormat::F32, &identity);
+                matmuls(&pool, &plain, [(&identity, x.begin_write(rows, inputs))]);
+                x.finish_write(&pool);
+            } else {
+                x.fill(&pool, rows, inputs, fill);
+            }
+            run(&pool, &x, &matrix)
+        };
+        for staged in [false, true] {
+            let fast = with(vec![(rows, Precision::Fast)], staged);
+            let high = with(vec![(rows, Precision::High)], staged);
+            let mixed = with(runs.clone().collect(), staged);
+            assert_eq!(fast, with(Vec::new(), staged), "the default");
+            let is_high = |row: usize| row < 3 || (43..73).contains(&row);
+            for row in 0..rows {
+                let part = row * outputs..(row + 1) * outputs;
+                let wanted = if is_high(row) { &high } else { &fast };
+                // Staging rounds to bf16, unless rows need no staging.
+                let tolerance = if staged { 0.05 } else { 0.0 };
+                for (found, wanted) in mixed[part.clone()].iter().zip(&wanted[part]) {
+                    assert!((found - wanted).abs() <= tolerance, "{format:?} row {row}: {found} {wanted}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn epilogue_applies_bias_activation_and_residual() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(9));
     let (rows, outputs, inputs) = (13, 45, 21);
@@ -100,7 +174,8 @@ fn epilogue_applies_bias_activation_and_residual() {
     let parts = [(&gate, None), (&up, Some(bias.as_slice()))];
     gated_matmul(&pool, &x, parts, Activation::Relu, inner.begin_write(rows, outputs));
     inner.finish_write(&pool);
-    let (words, _) = inner.operand(0, rows);
+    let run = &inner.split(|_| rows)[0];
+    let words = inner.tile(run, 0).operand;
     for row in 0..rows.min(words.rows) {
         for column in 0..outputs {
             let (left, right) = (plain_gate[place(row, column)], plain_up[place(row, column)] + bias[column]);

@@ -2,7 +2,8 @@
 
 use super::Rng;
 use crate::cpu::{
-    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Segment, paged_attention,
+    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Precision, Segment,
+    paged_attention,
 };
 
 /// Heads, heads of keys, and their width.
@@ -50,8 +51,10 @@ type Chunk<'a> = (&'a [Vec<f32>], &'a [PageId], std::ops::Range<usize>);
 
 /// Stores the next tokens of sequences and returns their results, sequence by sequence.
 fn step(shape: Shape, pool: &Pool, pages: &mut KvPages, sequences: &[Chunk<'_>]) -> Vec<Vec<f32>> {
-    let segments: Vec<Segment<'_>> =
-        sequences.iter().map(|(_, pages, range)| Segment { pages, start: range.start, tokens: range.len() }).collect();
+    let segments: Vec<Segment<'_>> = sequences
+        .iter()
+        .map(|(_, pages, range)| Segment { pages, start: range.start, tokens: range.len(), precision: Precision::Fast })
+        .collect();
     let rows: Vec<&Vec<f32>> = sequences.iter().flat_map(|(rows, _, range)| &rows[range.clone()]).collect();
     let (mut projected, mut out) = (Matrix::<f32>::new(), Matrix::<f32>::new());
     projected.fill(pool, rows.len(), shape.columns(), |row, out| out.copy_from_slice(rows[row]));

@@ -3,7 +3,7 @@
 use super::Rng;
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::micro::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, ROWS, Tile, bf16_tile, f32_tile, plain};
-use crate::cpu::micro::{q4_tile, q8_tile};
+use crate::cpu::micro::{kernels, q4_tile, q8_tile};
 use crate::{Q4_GROUP, Q8_GROUP};
 
 const STRIDE: usize = COLUMNS + 7;
@@ -217,6 +217,34 @@ fn four_bit_tiles_are_accurate() {
             for kernel in [q4_tile, plain::q4_tile] {
                 let found = run(rows, |out| kernel(a, q, &case.panel, case.groups, out));
                 assert_close(&found, &reference, size, &format!("{rows} rows, {} groups", case.groups));
+            }
+        }
+    }
+}
+
+#[test]
+fn converted_panels_equal_those_of_the_portable_kernels() {
+    let mut rng = Rng::new(4);
+    let kernels = kernels();
+    let eight = (kernels.q8_to_bf16, plain::q8_to_bf16 as fn(&[CacheLine], &mut [CacheLine]), Q8_GROUP, Q8_LINES, 1);
+    let four = (kernels.q4_to_bf16, plain::q4_to_bf16 as _, Q4_GROUP, Q4_LINES, 2);
+    for (kernel, portable, group, group_lines, scale_lines) in [eight, four] {
+        let Some(kernel) = kernel else { continue };
+        for largest in [false, true] {
+            let case = QuantizedCase::new(&mut rng, 1, group, group_lines, scale_lines, largest);
+            let mut converted = vec![CacheLine::default(); case.groups * group];
+            let mut wanted = converted.clone();
+            kernel(&case.panel, &mut converted);
+            portable(&case.panel, &mut wanted);
+            for (line, wanted) in converted.iter().zip(&wanted) {
+                for (word, wanted) in line.0.into_iter().zip(wanted.0) {
+                    for shift in [0, 16] {
+                        let [found, wanted] =
+                            [word, wanted].map(|word| half::bf16::from_bits((word >> shift) as u16).to_f32());
+                        // Sums are rounded once or twice.
+                        assert!((found - wanted).abs() <= 0.008 * wanted.abs() + 1e-5, "{found} {wanted}");
+                    }
+                }
             }
         }
     }

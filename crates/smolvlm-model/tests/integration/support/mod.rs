@@ -72,7 +72,7 @@ pub fn chunked_logits(network: &Network, inputs: &ModelInputs, chunks: &[usize])
         let features = inputs.features.as_ref().filter(|_| images > 0);
         let features = features.map(|features| features.clone().narrow(0, seen, images));
         seen += images;
-        let input = StepInput { sequence, tokens, features, logits: KeepLogits::Last };
+        let input = StepInput { sequence, tokens, features, logits: KeepLogits::Last, generated: false };
         network.step(&mut sequences, &[input]).unwrap()
     };
     chunks.iter().map(step).collect()

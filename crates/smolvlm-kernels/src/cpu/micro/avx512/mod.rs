@@ -1,9 +1,11 @@
 //! Kernels for AVX-512, with BF16 and VNNI where the processor has them.
 
+mod dequantize;
 mod math;
 mod tiles;
 
 use super::kernels::Kernels;
+use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::epilogue::{Region, narrow_rows};
 use crate::cpu::isa::{Isa, Level};
 use crate::cpu::micro::COLUMNS;
@@ -28,6 +30,18 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
         kernels.q8_tile = tiles::q8_tile;
         kernels.q4_tile = tiles::q4_tile;
     }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+pub(super) fn q8_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
+    // SAFETY: `amx::install` has checked the instructions: all processors with AMX have AVX512-BF16.
+    unsafe { dequantize::q8_to_bf16(panel, out) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+pub(super) fn q4_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
+    // SAFETY: as for `q8_to_bf16`.
+    unsafe { dequantize::q4_to_bf16(panel, out) }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]

@@ -207,7 +207,7 @@ unsafe fn q8_rows<const R: usize>(
                     sums[1] = _mm512_dpbusd_epi32(sums[1], right, quad);
                 }
             }
-            let scales = column_scales(lines.add(Q8_LINES - 1));
+            let scales = column_scales(&*lines.add(Q8_LINES - 1));
             for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
                 let scale = _mm512_set1_ps(*q.scale.get_unchecked(row * groups + group));
                 for half in 0..2 {
@@ -255,8 +255,8 @@ unsafe fn q4_rows<const R: usize>(
                     }
                 }
             }
-            let scales = column_scales(lines.add(Q4_LINES - 2));
-            let minima = column_scales(lines.add(Q4_LINES - 1));
+            let scales = column_scales(&*lines.add(Q4_LINES - 2));
+            let minima = column_scales(&*lines.add(Q4_LINES - 1));
             for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
                 let index = row * groups + group;
                 let scale = _mm512_set1_ps(*q.scale.get_unchecked(index));
@@ -277,9 +277,9 @@ unsafe fn q4_rows<const R: usize>(
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code)]
-unsafe fn column_scales(line: *const CacheLine) -> [__m512; 2] {
-    // SAFETY: the caller has this line.
-    let pairs = unsafe { _mm512_load_si512(line.cast()) };
+pub(super) fn column_scales(line: &CacheLine) -> [__m512; 2] {
+    // SAFETY: cache lines have the size and the alignment of vectors.
+    let pairs = unsafe { _mm512_load_si512((&raw const *line).cast()) };
     let high = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
     [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)), _mm512_castsi512_ps(high)]
 }
