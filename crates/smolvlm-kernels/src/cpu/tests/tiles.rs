@@ -231,7 +231,7 @@ fn converted_panels_equal_those_of_the_portable_kernels() {
     for (kernel, portable, group, group_lines, scale_lines) in [eight, four] {
         let Some(kernel) = kernel else { continue };
         for largest in [false, true] {
-            let case = QuantizedCase::new(&mut rng, 1, group, group_lines, scale_lines, largest);
+            let case = QuantizedCase::new(&mut rng, 1, [group, group_lines, scale_lines], 1, largest);
             let mut converted = vec![CacheLine::default(); case.groups * group];
             let mut wanted = converted.clone();
             kernel(&case.panel, &mut converted);
