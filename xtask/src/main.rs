@@ -1,5 +1,6 @@
 //! The workspace's own tasks. `cargo xtask` lists them.
 
+mod arm;
 mod arrows;
 mod check;
 mod clients;
@@ -54,6 +55,8 @@ enum Task {
     Ci,
     /// Type-check every feature of the command and the library alone, which takes many builds of Burn
     Features,
+    /// Test the CPU kernels on emulated ARM64 processors (needs a cross compiler and QEMU)
+    Arm(arm::Args),
     /// Rebuild the goldens with the reference implementation and compare them with the committed ones
     Golden {
         /// Replace the committed goldens
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
             test::run(&[]).and_then(|()| python::run_all()).and_then(|()| check::run()).and_then(|()| fuzz::run_all(20))
         }
         Task::Features => features::run(),
+        Task::Arm(args) => arm::run(&args),
         Task::Golden { write } => golden::run(write),
         Task::Jpeg(args) => jpeg::run(&args),
         Task::Decoders { script_args } => decoders::run(&script_args),

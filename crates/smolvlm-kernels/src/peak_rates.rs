@@ -6,7 +6,8 @@ mod arithmetic;
 mod bandwidth;
 /// Instructions that only some processors support.
 #[cfg_attr(target_arch = "x86_64", path = "peak_rates/x86.rs")]
-#[cfg_attr(not(target_arch = "x86_64"), path = "peak_rates/other.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "peak_rates/arm64.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "peak_rates/other.rs")]
 mod simd;
 mod stopwatch;
 

@@ -21,23 +21,30 @@ pub enum Level {
 pub struct Isa {
     /// Vector instruction set.
     pub level: Level,
-    /// Dot products of bf16 pairs (AVX512-BF16).
+    /// Dot products of bf16 pairs (AVX512-BF16; FEAT_BF16 on ARM64).
     pub bf16: bool,
     /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
     /// Tile products of bf16 pairs (AMX-BF16).
     pub amx: bool,
+    /// Dot products of groups of four bytes, both signed or both unsigned (FEAT_DotProd on ARM64).
+    pub dotprod: bool,
+    /// Dot products of unsigned with signed bytes, and products of matrices of bytes (FEAT_I8MM on ARM64).
+    pub i8mm: bool,
 }
 
 /// The largest sets that `SMOLVLM_ISA` allows, by name.
 const CAPS: [(&str, Isa); 4] = [
-    ("baseline", Isa { level: Level::Baseline, bf16: false, vnni: false, amx: false }),
-    ("avx2", Isa { level: Level::Avx2, bf16: false, vnni: false, amx: false }),
-    ("avx512", Isa { level: Level::Avx512, bf16: false, vnni: false, amx: false }),
-    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, amx: false }),
+    ("baseline", Isa::BASELINE),
+    ("avx2", Isa { level: Level::Avx2, ..Isa::BASELINE }),
+    ("avx512", Isa { level: Level::Avx512, ..Isa::BASELINE }),
+    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, ..Isa::BASELINE }),
 ];
 
 impl Isa {
+    const BASELINE: Self =
+        Self { level: Level::Baseline, bf16: false, vnni: false, amx: false, dotprod: false, i8mm: false };
+
     /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2`,
     /// `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
     /// here: see [`unknown_cap`](Self::unknown_cap).
@@ -81,12 +88,24 @@ impl Isa {
             bf16: avx512 && is_x86_feature_detected!("avx512bf16"),
             vnni: avx512 && is_x86_feature_detected!("avx512vnni"),
             amx: avx512 && super::amx_state::enable(),
+            ..Self::BASELINE
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
     fn detect() -> Self {
-        Self { level: Level::Baseline, bf16: false, vnni: false, amx: false }
+        use std::arch::is_aarch64_feature_detected;
+        Self {
+            bf16: is_aarch64_feature_detected!("bf16"),
+            dotprod: is_aarch64_feature_detected!("dotprod"),
+            i8mm: is_aarch64_feature_detected!("i8mm"),
+            ..Self::BASELINE
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn detect() -> Self {
+        Self::BASELINE
     }
 
     fn capped(self, cap: Self) -> Self {
@@ -95,6 +114,8 @@ impl Isa {
             bf16: self.bf16 && cap.bf16,
             vnni: self.vnni && cap.vnni,
             amx: self.amx && cap.amx,
+            dotprod: self.dotprod && cap.dotprod,
+            i8mm: self.i8mm && cap.i8mm,
         }
     }
 }
@@ -142,12 +163,11 @@ mod tests {
 
     #[test]
     fn cap_never_adds_instructions() {
-        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, amx: true };
+        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, amx: true, dotprod: true, i8mm: true };
         for (_, cap) in CAPS {
             assert_eq!(all.capped(cap), cap);
         }
-        let old = Isa { level: Level::Baseline, bf16: false, vnni: false, amx: false };
-        assert_eq!(old.capped(all), old);
+        assert_eq!(Isa::BASELINE.capped(all), Isa::BASELINE);
     }
 
     /// A mistyped variable would let the tests of an instruction set run with all of them.

@@ -88,7 +88,7 @@ pub(crate) fn bf16_activations(format: PackedFormat) -> bool {
 
 /// Each instruction set replaces the kernels that it improves.
 fn select(isa: Isa) -> Kernels {
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, unused_variables))]
+    #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_mut, unused_variables))]
     let mut kernels = PLAIN;
     #[cfg(target_arch = "x86_64")]
     {
@@ -97,5 +97,7 @@ fn select(isa: Isa) -> Kernels {
         #[cfg(target_os = "linux")]
         super::amx::install(isa, &mut kernels);
     }
+    #[cfg(target_arch = "aarch64")]
+    super::neon::install(isa, &mut kernels);
     kernels
 }

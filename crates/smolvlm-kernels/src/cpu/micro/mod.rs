@@ -13,6 +13,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernels;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod plain;
 
 pub(crate) use kernels::{bf16_activations, kernels, tile_rows};

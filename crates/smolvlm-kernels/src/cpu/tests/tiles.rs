@@ -78,13 +78,22 @@ fn infinity_and_nan_propagate() {
     let row = [1.0, f32::INFINITY, f32::NAN, 1e-40];
     let panel: Vec<CacheLine> = row.iter().flat_map(|_| [CacheLine([1.0_f32.to_bits(); 16]); 2]).collect();
     for (steps, check) in [(1, f32::is_finite as fn(f32) -> bool), (2, f32::is_infinite), (3, f32::is_nan)] {
-        let words = row.map(f32::to_bits);
-        let a = Operand { words: &words, stride: 4, rows: 1 };
-        assert!(run(1, |out| f32_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps");
-        assert!(run(1, |out| plain::f32_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps");
-        // The same with the values in the high halves of pairs.
-        let a = Operand { words: &words.map(|word| word & 0xffff_0000), stride: 4, rows: 1 };
-        assert!(run(1, |out| bf16_tile(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps of pairs");
+        for rows in [1, 3, ROWS] {
+            let words = row.map(f32::to_bits).repeat(rows);
+            let a = Operand { words: &words, stride: 4, rows };
+            for kernel in [f32_tile, plain::f32_tile] {
+                assert!(run(rows, |out| kernel(a, &[&panel], steps, out)).into_iter().all(check), "{steps} steps");
+            }
+            // The same with the values in the high halves of pairs.
+            let words: Vec<u32> = words.iter().map(|word| word & 0xffff_0000).collect();
+            let a = Operand { words: &words, stride: 4, rows };
+            for kernel in [bf16_tile, plain::bf16_tile] {
+                assert!(
+                    run(rows, |out| kernel(a, &[&panel], steps, out)).into_iter().all(check),
+                    "{steps} steps of pairs"
+                );
+            }
+        }
     }
 }
 
@@ -101,7 +110,14 @@ struct QuantizedCase {
 }
 
 impl QuantizedCase {
-    fn new(rng: &mut Rng, rows: usize, group: usize, group_lines: usize, scale_lines: usize, largest: bool) -> Self {
+    /// Offsets are sums of the row's bytes times `factor`.
+    fn new(
+        rng: &mut Rng,
+        rows: usize,
+        [group, group_lines, scale_lines]: [usize; 3],
+        factor: i32,
+        largest: bool,
+    ) -> Self {
         let groups = 1 + rng.below(9);
         let stride = groups * group / 4 + rng.below(9);
         let mut words = |count: usize, extreme: u32| -> Vec<u32> {
@@ -115,7 +131,12 @@ impl QuantizedCase {
                 line.0.fill_with(|| bits() | bits() << 16);
             }
         }
-        let offset = (0..rows * groups).map(|_| rng.below(1000) as i32 - 500).collect();
+        let sum = |words: &[u32]| {
+            words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| i32::from(byte as i8)).sum::<i32>()
+        };
+        let offset = (0..rows * groups)
+            .map(|index| factor * sum(&values[index / groups * stride + index % groups * group / 4..][..group / 4]))
+            .collect();
         Self { rows, groups, stride, words: values, panel, scale: rng.values(rows * groups), offset }
     }
 
@@ -140,7 +161,7 @@ fn eight_bit_tiles_are_accurate() {
     let mut rng = Rng::new(2);
     for rows in 1..=ROWS {
         for largest in [false, true] {
-            let case = QuantizedCase::new(&mut rng, rows, Q8_GROUP, Q8_LINES, 1, largest);
+            let case = QuantizedCase::new(&mut rng, rows, [Q8_GROUP, Q8_LINES, 1], -128, largest);
             let (a, q) = case.operand();
             let reference: Vec<f32> = (0..rows * COLUMNS)
                 .map(|index| {
@@ -171,7 +192,7 @@ fn four_bit_tiles_are_accurate() {
     let mut rng = Rng::new(3);
     for rows in 1..=ROWS {
         for largest in [false, true] {
-            let case = QuantizedCase::new(&mut rng, rows, Q4_GROUP, Q4_LINES, 2, largest);
+            let case = QuantizedCase::new(&mut rng, rows, [Q4_GROUP, Q4_LINES, 2], 1, largest);
             let (a, q) = case.operand();
             let reference: Vec<f32> = (0..rows * COLUMNS)
                 .map(|index| {
@@ -210,7 +231,7 @@ fn converted_panels_equal_those_of_the_portable_kernels() {
     for (kernel, portable, group, group_lines, scale_lines) in [eight, four] {
         let Some(kernel) = kernel else { continue };
         for largest in [false, true] {
-            let case = QuantizedCase::new(&mut rng, 1, group, group_lines, scale_lines, largest);
+            let case = QuantizedCase::new(&mut rng, 1, [group, group_lines, scale_lines], 1, largest);
             let mut converted = vec![CacheLine::default(); case.groups * group];
             let mut wanted = converted.clone();
             kernel(&case.panel, &mut converted);
