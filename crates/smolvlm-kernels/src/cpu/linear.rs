@@ -3,7 +3,7 @@
 use super::aligned_buf::CacheLine;
 use super::epilogue::{Epilogue, add_bias, panel_bias};
 use super::isa::vectorized;
-use super::micro::{COLUMNS, ROWS, Tile, tile_rows};
+use super::micro::{COLUMNS, ROWS, Tile, call_rows, tile_rows};
 use super::packed::{PackedMatrix, Panel};
 use super::packed_lhs::{LhsTile, PackedLhs, Run};
 use super::pool::Pool;
@@ -50,7 +50,7 @@ fn panel_matmul(x: &PackedLhs, run: &Run, matrix: &PackedMatrix, index: usize, o
     let mut sums = Sums::ZERO;
     SCRATCH.with_borrow_mut(|[scratch, _]| {
         let panel = matrix.panel(index, x.layout(run), scratch);
-        for first in run.rows.clone().step_by(run.tile_rows()) {
+        for first in run.rows.clone().step_by(run.call_rows()) {
             let tile = x.tile(run, first);
             sums.multiply(panel, &tile);
             #[expect(unsafe_code, reason = "each task has its own rows and panel")]
@@ -86,7 +86,7 @@ pub fn gated_matmul(
         SCRATCH.with_borrow_mut(|[gate_scratch, up_scratch]| {
             let gate = gate.panel(index, x.layout(run), gate_scratch);
             let up = up.panel(index, x.layout(run), up_scratch);
-            for first in run.rows.clone().step_by(run.tile_rows()) {
+            for first in run.rows.clone().step_by(run.call_rows()) {
                 let tile = x.tile(run, first);
                 sums.multiply(gate, &tile);
                 factors.multiply(up, &tile);
@@ -144,11 +144,11 @@ fn check(x: &PackedLhs, matrix: &PackedMatrix) {
 /// of a core. A single tile of rows is bound by memory bandwidth, so each thread reads panels that are contiguous in
 /// memory.
 fn for_tasks(pool: &Pool, x: &PackedLhs, panels: usize, task: impl Fn(&Run, usize) + Sync) {
-    let max_tiles = (BLOCK_BYTES / (x.row_bytes() * tile_rows()).max(1)).max(1);
+    let max_calls = (BLOCK_BYTES / (x.row_bytes() * call_rows()).max(1)).max(1);
     // Blocks of about equal size.
     let blocks = x.split(|run| {
-        let tiles = run.rows.len().div_ceil(run.tile_rows());
-        tiles.div_ceil(tiles.div_ceil(max_tiles).max(1)) * run.tile_rows()
+        let calls = run.rows.len().div_ceil(run.call_rows());
+        calls.div_ceil(calls.div_ceil(max_calls).max(1)) * run.call_rows()
     });
     let is_small = x.rows() <= tile_rows();
     let parts = if is_small { panels.min(PARTS_PER_THREAD * pool.threads()) } else { panels };

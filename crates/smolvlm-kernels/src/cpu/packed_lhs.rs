@@ -4,7 +4,7 @@ use super::aligned_buf::AlignedBuf;
 use super::epilogue::Epilogue;
 use super::hadamard::hadamard;
 use super::matrix::Matrix;
-use super::micro::{Operand, QuantParams, bf16_activations, tile_rows};
+use super::micro::{Operand, QuantParams, bf16_activations, call_rows};
 use super::pool::Pool;
 use super::quantize_rows::{narrow, quantize, quantize_high, widen};
 use super::shared_slice::SharedSlice;
@@ -66,9 +66,9 @@ impl Run {
         if self.precision == Precision::High { 2 } else { 1 }
     }
 
-    /// Rows per tile of the microkernels.
-    pub(crate) fn tile_rows(&self) -> usize {
-        tile_rows() / self.factor()
+    /// Rows per call of the microkernels.
+    pub(crate) fn call_rows(&self) -> usize {
+        call_rows() / self.factor()
     }
 }
 
@@ -258,7 +258,7 @@ impl PackedLhs {
     /// The rows of a run from `first`, at most a tile of them.
     pub(crate) fn tile(&self, run: &Run, first: usize) -> LhsTile<'_> {
         let section = if run.precision == Precision::High { &self.high } else { &self.fast };
-        let rows = run.tile_rows().min(run.rows.end - first);
+        let rows = run.call_rows().min(run.rows.end - first);
         let start = run.start + (first - run.rows.start) * run.factor();
         let words = &section.words.values()[start * section.stride..];
         let groups = section.layout.groups(self.columns);

@@ -17,6 +17,7 @@ const TILE: usize = 16;
 pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.amx {
         kernels.rows = 2 * TILE;
+        kernels.batch = 4;
         kernels.bf16_tile = bf16_tile;
         kernels.q8_to_bf16 = Some(avx512::q8_to_bf16);
         kernels.q4_to_bf16 = Some(avx512::q4_to_bf16);
@@ -54,20 +55,15 @@ fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_
     let (blocks, rest) = (steps / TILE, steps % TILE);
     let mut started = false;
     for (index, panel) in panels.iter().enumerate() {
-        let values = a.words[index * steps..].as_ptr();
-        let sums = out.sums.as_mut_ptr();
-        for (first, steps, count) in [(0, TILE, blocks), (blocks * TILE, rest, 1)] {
-            if steps * count > 0 {
-                let config = TileConfig::new(a.rows.min(TILE), a.rows.saturating_sub(TILE), steps);
-                let (values, panel) = (values.wrapping_add(first), panel.as_ptr().wrapping_add(2 * first));
+        for (first, block_steps, blocks) in [(0, TILE, blocks), (blocks * TILE, rest, 1)] {
+            if block_steps * blocks > 0 {
+                let values = a.words[index * steps + first..].as_ptr();
+                let panel = panel.as_ptr().wrapping_add(2 * first);
+                let product = Product { values, stride: a.stride, panel, blocks, out_stride: out.stride, add: started };
                 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
                 // SAFETY: `super` checked that panels and rows hold all steps and that the sums have room for the rows.
                 unsafe {
-                    if a.rows > TILE {
-                        multiply_tall(&config, values, a.stride, panel, count, sums, out.stride, started);
-                    } else {
-                        multiply(&config, values, a.stride, panel, count, sums, out.stride, started);
-                    }
+                    product.run(block_steps, a.rows, out.sums.as_mut_ptr());
                 }
                 started = true;
             }
@@ -75,112 +71,132 @@ fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_
     }
 }
 
-/// Adds the products of up to 16 rows with `count` blocks of steps to the sums, or stores them if none are there yet.
-#[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
-unsafe fn multiply(
-    config: &TileConfig,
+/// Products of rows with some blocks of steps of a panel.
+struct Product {
     values: *const u32,
+    /// Row stride of the values, in words.
     stride: usize,
     panel: *const CacheLine,
-    count: usize,
-    sums: *mut f32,
-    sums_stride: usize,
+    blocks: usize,
+    out_stride: usize,
+    /// Whether they are added to the sums.
     add: bool,
-) {
-    // SAFETY: the caller has these rows, steps and sums; the tile registers are released at the end.
-    unsafe {
-        asm!(
-            "ldtilecfg [{config}]",
-            "test {add}, {add}",
-            "jz 2f",
-            "tileloadd tmm0, [{sums} + {sums_stride}]",
-            "tileloadd tmm1, [{sums} + {sums_stride} + 64]",
-            "2:",
-            "tileloadd tmm4, [{values} + {stride}]",
-            "tileloadd tmm6, [{panel} + {line}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{panel} + {line} + 64]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "add {values}, 64",
-            "add {panel}, 2048",
-            "dec {count}",
-            "jnz 2b",
-            "tilestored [{sums} + {sums_stride}], tmm0",
-            "tilestored [{sums} + {sums_stride} + 64], tmm1",
-            "tilerelease",
-            config = in(reg) config,
-            add = in(reg) usize::from(add),
-            sums = in(reg) sums,
-            sums_stride = in(reg) 4 * sums_stride,
-            values = inout(reg) values => _,
-            stride = in(reg) 4 * stride,
-            panel = inout(reg) panel => _,
-            line = in(reg) 128_usize,
-            count = inout(reg) count => _,
-            out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
-    }
 }
 
-/// The same for 17 to 32 rows.
-#[allow(unsafe_code)]
-#[expect(clippy::too_many_arguments, reason = "the operands of a microkernel")]
-unsafe fn multiply_tall(
-    config: &TileConfig,
-    values: *const u32,
-    stride: usize,
-    panel: *const CacheLine,
-    count: usize,
-    sums: *mut f32,
-    sums_stride: usize,
-    add: bool,
-) {
-    let (lower, lower_sums) = (values.wrapping_add(TILE * stride), sums.wrapping_add(TILE * sums_stride));
-    // SAFETY: as for `multiply`.
-    unsafe {
-        asm!(
-            "ldtilecfg [{config}]",
-            "test {add}, {add}",
-            "jz 2f",
-            "tileloadd tmm0, [{sums} + {sums_stride}]",
-            "tileloadd tmm1, [{sums} + {sums_stride} + 64]",
-            "tileloadd tmm2, [{lower_sums} + {sums_stride}]",
-            "tileloadd tmm3, [{lower_sums} + {sums_stride} + 64]",
-            "2:",
-            "tileloadd tmm4, [{values} + {stride}]",
-            "tileloadd tmm6, [{panel} + {line}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{panel} + {line} + 64]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{lower} + {stride}]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {values}, 64",
-            "add {lower}, 64",
-            "add {panel}, 2048",
-            "dec {count}",
-            "jnz 2b",
-            "tilestored [{sums} + {sums_stride}], tmm0",
-            "tilestored [{sums} + {sums_stride} + 64], tmm1",
-            "tilestored [{lower_sums} + {sums_stride}], tmm2",
-            "tilestored [{lower_sums} + {sums_stride} + 64], tmm3",
-            "tilerelease",
-            config = in(reg) config,
-            add = in(reg) usize::from(add),
-            sums = in(reg) sums,
-            lower_sums = in(reg) lower_sums,
-            sums_stride = in(reg) 4 * sums_stride,
-            values = inout(reg) values => _,
-            lower = inout(reg) lower => _,
-            stride = in(reg) 4 * stride,
-            panel = inout(reg) panel => _,
-            line = in(reg) 128_usize,
-            count = inout(reg) count => _,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
+impl Product {
+    /// Computes all rows. The registers are configured once for all rows but the last few, since that takes as long as
+    /// some products.
+    #[allow(unsafe_code)]
+    unsafe fn run(&self, block_steps: usize, rows: usize, sums: *mut f32) {
+        let mut configured = 0;
+        for first in (0..rows).step_by(2 * TILE) {
+            let count = (rows - first).min(2 * TILE);
+            if count != configured {
+                let config = TileConfig::new(count.min(TILE), count.saturating_sub(TILE), block_steps);
+                // SAFETY: the configuration is valid; `bf16_tile` is installed for processors with the instruction.
+                unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack, readonly)) };
+                configured = count;
+            }
+            let (values, sums) =
+                (self.values.wrapping_add(first * self.stride), sums.wrapping_add(first * self.out_stride));
+            // SAFETY: the caller has these rows, and the registers are configured for as many.
+            unsafe { if count > TILE { self.multiply_tall(values, sums) } else { self.multiply(values, sums) } }
+        }
+        // SAFETY: no register is needed any more.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+
+    /// Adds the products of up to 16 rows to the sums, or stores them if none are there yet.
+    #[allow(unsafe_code)]
+    unsafe fn multiply(&self, values: *const u32, sums: *mut f32) {
+        // SAFETY: the caller has these rows, steps and sums, and configured the registers.
+        unsafe {
+            asm!(
+                "test {add}, {add}",
+                "jz 3f",
+                "tileloadd tmm0, [{sums} + {sums_stride}]",
+                "tileloadd tmm1, [{sums} + {sums_stride} + 64]",
+                "jmp 2f",
+                "3:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "2:",
+                "tileloadd tmm4, [{values} + {stride}]",
+                "tileloadd tmm6, [{panel} + {line}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{panel} + {line} + 64]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "add {values}, 64",
+                "add {panel}, 2048",
+                "dec {blocks}",
+                "jnz 2b",
+                "tilestored [{sums} + {sums_stride}], tmm0",
+                "tilestored [{sums} + {sums_stride} + 64], tmm1",
+                add = in(reg) usize::from(self.add),
+                sums = in(reg) sums,
+                sums_stride = in(reg) 4 * self.out_stride,
+                values = inout(reg) values => _,
+                stride = in(reg) 4 * self.stride,
+                panel = inout(reg) self.panel => _,
+                line = in(reg) 128_usize,
+                blocks = inout(reg) self.blocks => _,
+                out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// The same for 17 to 32 rows.
+    #[allow(unsafe_code)]
+    unsafe fn multiply_tall(&self, values: *const u32, sums: *mut f32) {
+        let (lower, lower_sums) = (values.wrapping_add(TILE * self.stride), sums.wrapping_add(TILE * self.out_stride));
+        // SAFETY: as for `multiply`.
+        unsafe {
+            asm!(
+                "test {add}, {add}",
+                "jz 3f",
+                "tileloadd tmm0, [{sums} + {sums_stride}]",
+                "tileloadd tmm1, [{sums} + {sums_stride} + 64]",
+                "tileloadd tmm2, [{lower_sums} + {sums_stride}]",
+                "tileloadd tmm3, [{lower_sums} + {sums_stride} + 64]",
+                "jmp 2f",
+                "3:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "2:",
+                "tileloadd tmm4, [{values} + {stride}]",
+                "tileloadd tmm6, [{panel} + {line}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{panel} + {line} + 64]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{lower} + {stride}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {values}, 64",
+                "add {lower}, 64",
+                "add {panel}, 2048",
+                "dec {blocks}",
+                "jnz 2b",
+                "tilestored [{sums} + {sums_stride}], tmm0",
+                "tilestored [{sums} + {sums_stride} + 64], tmm1",
+                "tilestored [{lower_sums} + {sums_stride}], tmm2",
+                "tilestored [{lower_sums} + {sums_stride} + 64], tmm3",
+                add = in(reg) usize::from(self.add),
+                sums = in(reg) sums,
+                lower_sums = in(reg) lower_sums,
+                sums_stride = in(reg) 4 * self.out_stride,
+                values = inout(reg) values => _,
+                lower = inout(reg) lower => _,
+                stride = in(reg) 4 * self.stride,
+                panel = inout(reg) self.panel => _,
+                line = in(reg) 128_usize,
+                blocks = inout(reg) self.blocks => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
     }
 }

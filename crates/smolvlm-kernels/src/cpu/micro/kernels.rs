@@ -24,8 +24,10 @@ type Dequantize = fn(&[CacheLine], &mut [CacheLine]);
 /// the tolerances of the tests.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
-    /// Rows per tile with which the kernels are fastest, at most [`ROWS`](super::ROWS).
+    /// Rows per tile with which the kernels are fastest.
     pub(crate) rows: usize,
+    /// Tiles that a call should process where it can; together at most [`ROWS`](super::ROWS) rows.
+    pub(crate) batch: usize,
     /// f32 rows times f32 panels.
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
@@ -53,6 +55,7 @@ pub(crate) struct Kernels {
 /// Portable kernels, which the compiler vectorizes for each level.
 const PLAIN: Kernels = Kernels {
     rows: 12,
+    batch: 1,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
     q8_tile: plain::q8_tile,
@@ -75,6 +78,11 @@ pub(crate) fn kernels() -> &'static Kernels {
 /// Rows per tile with which the kernels are fastest.
 pub(crate) fn tile_rows() -> usize {
     kernels().rows
+}
+
+/// Rows per call with which the kernels are fastest, a multiple of [`tile_rows`].
+pub(crate) fn call_rows() -> usize {
+    kernels().rows * kernels().batch
 }
 
 /// Whether activations that are multiplied with weights of this format are bf16, although the weights are quantized.

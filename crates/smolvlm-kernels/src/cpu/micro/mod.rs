@@ -17,16 +17,15 @@ mod kernels;
 mod neon;
 pub(crate) mod plain;
 
-pub(crate) use kernels::{bf16_activations, kernels, tile_rows};
+pub(crate) use kernels::{bf16_activations, call_rows, kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
 use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
 /// Columns per panel.
 pub(crate) const COLUMNS: usize = 32;
-/// Maximum number of rows per tile of all instruction sets; [`Kernels::rows`](kernels::Kernels::rows) is that of the
-/// processor.
-pub(crate) const ROWS: usize = 32;
+/// Maximum number of rows per call of a kernel; [`call_rows`] is the fastest number.
+pub(crate) const ROWS: usize = 128;
 /// Cache lines per group of an 8-bit panel: 16 steps, and a line of scales.
 pub(crate) const Q8_LINES: usize = 2 * Q8_GROUP / 4 + 1;
 /// Cache lines per group of a 4-bit panel: 8 steps, two of which share words, a line of scales and one of minima.
