@@ -61,7 +61,7 @@ mod tests {
         hadamard(&mut found);
         for (index, found) in found.iter().enumerate() {
             let (group, row) = (index / Q8_GROUP, index % Q8_GROUP);
-            let sign = |column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
             let wanted: f64 =
                 (0..Q8_GROUP).map(|column| sign(column) * f64::from(values[group * Q8_GROUP + column]) / 8.0).sum();
             assert!((f64::from(*found) - wanted).abs() < 1e-6, "{found} {wanted}");

@@ -128,8 +128,9 @@ vectorized! {
     fn add_pairs(sums: &mut [f32; ROWS * COLUMNS], rows: usize) {
         let sums = sums.as_chunks_mut::<COLUMNS>().0;
         for row in 0..rows {
-            for column in 0..COLUMNS {
-                sums[row][column] = sums[2 * row][column] + sums[2 * row + 1][column];
+            let (upper, lower) = (sums[2 * row], sums[2 * row + 1]);
+            for ((sum, upper), lower) in sums[row].iter_mut().zip(upper).zip(lower) {
+                *sum = upper + lower;
             }
         }
     }

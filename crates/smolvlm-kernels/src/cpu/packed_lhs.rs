@@ -265,7 +265,7 @@ impl PackedLhs {
         let quantized = QuantParams { scale: &section.scale, offset: &section.offset };
         LhsTile {
             operand: Operand { words, stride: section.stride, rows: rows * run.factor() },
-            quantized: quantized.from_row(start, groups),
+            quantized: quantized.rows_from(start, groups),
             rows,
         }
     }
@@ -338,7 +338,7 @@ impl SharedSection<'_> {
             }
             PackedFormat::Q8 | PackedFormat::Q4 => {
                 let (upper, lower) = words.split_at_mut(self.stride);
-                let codes = [&mut upper[..steps], lower].map(|words| bytemuck::cast_slice_mut(words));
+                let codes = [&mut upper[..steps], lower].map(bytemuck::cast_slice_mut);
                 quantize_high(values, codes, scale, offset, factor);
             }
         }

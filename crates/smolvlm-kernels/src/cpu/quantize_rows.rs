@@ -68,10 +68,7 @@ vectorized! {
                     sums[lane] += i32::from(code);
                 }
             }
-            let mut sum = 0;
-            for lane in 0..LANES {
-                sum += sums[lane];
-            }
+            let sum: i32 = sums.iter().sum();
             (*scale, *offset) = (largest / 127.0, factor * sum);
         }
     }
@@ -136,12 +133,8 @@ vectorized! {
                     sums[1][lane] += low;
                 }
             }
-            let mut totals = [0; 2];
-            for lane in 0..LANES {
-                totals[0] += sums[0][lane];
-                totals[1] += sums[1][lane];
-            }
-            (*offsets.0, *offsets.1) = (factor * totals[0], factor * totals[1]);
+            let [upper, lower] = [sums[0].iter().sum::<i32>(), sums[1].iter().sum::<i32>()];
+            (*offsets.0, *offsets.1) = (factor * upper, factor * lower);
         }
     }
 }

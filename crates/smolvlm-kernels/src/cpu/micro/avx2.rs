@@ -138,7 +138,7 @@ fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Til
 fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        let (q, panel) = (q.from_row(first, groups), panel.as_ptr());
+        let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
         // SAFETY: as for `f32_tile`; there are parameters for each row and group.
         unsafe {
             match a.rows - first {
@@ -155,7 +155,7 @@ fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usiz
 fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        let (q, panel) = (q.from_row(first, groups), panel.as_ptr());
+        let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
         // SAFETY: as for `q8_tile`.
         unsafe { by_rows!(4.min(a.rows - first), q4_rows(sub_tile, panel, groups, q), 3 4) }
     }

@@ -92,7 +92,7 @@ pub(crate) struct QuantParams<'a> {
 
 impl<'a> QuantParams<'a> {
     /// The parameters of the rows from `first`.
-    pub(crate) fn from_row(self, first: usize, groups: usize) -> Self {
+    pub(crate) fn rows_from(self, first: usize, groups: usize) -> Self {
         Self { scale: &self.scale[first * groups..], offset: &self.offset[first * groups..] }
     }
 

@@ -5,9 +5,9 @@ use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::micro::{Q4_LINES, Q8_LINES};
 use crate::{Q4_GROUP, Q8_GROUP};
 use std::arch::x86_64::{
-    __m512, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps,
-    _mm512_fnmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_or_si512, _mm512_permutexvar_epi16, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_sll_epi32, _mm512_srl_epi32, _mm512_store_si512,
+    __m512, __m512bh, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_load_si512, _mm512_mul_ps, _mm512_or_si512, _mm512_permutexvar_epi16,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_sll_epi32, _mm512_srl_epi32, _mm512_store_si512,
 };
 use std::mem::transmute;
 
@@ -94,7 +94,7 @@ fn store(line: &mut CacheLine, first: __m512, second: __m512) {
     };
     // SAFETY: the types have the same size, all bit patterns are valid, and cache lines are as in `load`.
     unsafe {
-        let halves = transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+        let halves = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
         let pairs = _mm512_permutexvar_epi16(transmute::<[u16; 32], __m512i>(INTERLEAVE), halves);
         _mm512_store_si512((&raw mut *line).cast(), pairs);
     }

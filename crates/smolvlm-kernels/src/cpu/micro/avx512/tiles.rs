@@ -63,7 +63,7 @@ pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     for first in (0..a.rows).step_by(GROUP_ROWS) {
         let words = a.words[first * a.stride..].as_ptr();
         let sums = out.sums[first * out.stride..].as_mut_ptr();
-        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.from_row(first, groups), panel.as_ptr());
+        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.rows_from(first, groups), panel.as_ptr());
         // SAFETY: as for `f32_tile`; there are parameters for each row and group.
         unsafe { by_rows!(rows, q8_rows(words, a.stride, panel, groups, q, sums, out.stride)) }
     }
@@ -74,7 +74,7 @@ pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     for first in (0..a.rows).step_by(GROUP_ROWS) {
         let words = a.words[first * a.stride..].as_ptr();
         let sums = out.sums[first * out.stride..].as_mut_ptr();
-        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.from_row(first, groups), panel.as_ptr());
+        let (rows, q, panel) = (GROUP_ROWS.min(a.rows - first), q.rows_from(first, groups), panel.as_ptr());
         // SAFETY: as for `q8_tile`.
         unsafe { by_rows!(rows, q4_rows(words, a.stride, panel, groups, q, sums, out.stride)) }
     }

@@ -102,7 +102,7 @@ macro_rules! tile {
         pub(super) fn $name(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
             let panel = panel.as_ptr();
             for first in (0..a.rows).step_by($max) {
-                let (sub_tile, q) = (SubTile::new(a, &mut out, first, $max), q.from_row(first, groups));
+                let (sub_tile, q) = (SubTile::new(a, &mut out, first, $max), q.rows_from(first, groups));
                 // SAFETY: `super` checked that panel, rows and parameters hold all groups, and `install` the
                 // instructions.
                 unsafe {
