@@ -43,7 +43,7 @@ class OpenVino:
     def logits(self, ids):
         self.text.reset_state()
         self.length = 0
-        return self.infer(self.embeddings[ids][None], numpy.arange(len(ids)))[0]
+        return self.infer(self.embeddings[ids][None], numpy.arange(len(ids)))[0].copy()
 
     def forward(self, embeddings):
         return self.infer(embeddings, numpy.array([embeddings.shape[1] - 1])).argmax(-1)
