@@ -33,7 +33,7 @@ DESCRIPTIONS = ("lfw", "olivetti_faces", "species_distributions")
 STORY = (
     "The ferry left at six, while the fog still lay on the water. Mara counted eleven passengers: a teacher with a box "
     "of chalk, two brothers who argued about a bicycle, an old man with a sleeping dog, and seven others whom she had "
-    "never seen before. Nobody spoke until the lighthouse came into view. Then the teacher asked how long the crossing "
+    "never seen before. No one spoke until the lighthouse came into view. Then the teacher asked how long the crossing "
     "would take, and the captain laughed. In good weather, he said, it takes forty minutes; today I would not promise "
     "you anything. At half past seven the engine stopped. The dog woke up first. "
 )

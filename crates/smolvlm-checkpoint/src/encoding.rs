@@ -9,8 +9,8 @@
 //! | U8 `[out, groups * 16]` | BF16 `[out, groups, 2]` | `code * scale + minimum` |
 //!
 //! The last group is padded. Whole groups of the I8 form are those of the matrix multiplied by the normalized
-//! [`hadamard`] matrix, which is its own inverse. A byte of the U8 form holds the codes of two inputs, the earlier one in the low
-//! nibble.
+//! [`hadamard`] matrix, which is its own inverse. A byte of the U8 form holds the codes of two inputs, the earlier one
+//! in the low nibble.
 
 use safetensors::tensor::Dtype;
 use smolvlm_config::FloatType;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, View};
 use smolvlm_config::{FloatType, ModelConfig};
-use smolvlm_kernels::cpu::{hadamard, padding, quantize_q4, quantize_q8};
+use smolvlm_kernels::cpu::{prepare_weights, quantize_q4, quantize_q8};
 use smolvlm_kernels::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
 use crate::encoding::scale_name;
@@ -27,9 +27,9 @@ pub enum QuantizedSource<'a> {
 }
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
-/// or, for [`PackedFormat::Q4`], 4 bits in the text model; 8 bits in the output projection. Patch embedding and token embeddings are
-/// bf16, the rest f32. Loading this file in the packed format gives the same model as loading the original. The file
-/// appears under its name once it is complete; memory holds one tensor at a time.
+/// or, for [`PackedFormat::Q4`], 4 bits in the text model; 8 bits in the output projection. Patch embedding and token
+/// embeddings are bf16, the rest f32. Loading this file in the packed format gives the same model as loading the
+/// original. The file appears under its name once it is complete; memory holds one tensor at a time.
 ///
 /// # Errors
 ///
@@ -155,13 +155,12 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         };
         let rows = self.source.rows(path, shape)?;
         let row = |index: usize| {
-            // Whole groups, padded after the last input.
+            // Whole groups.
             let mut values = vec![0.0; shape[1].next_multiple_of(format.group().unwrap_or(1))];
             rows(index, &mut values[..shape[1]]);
-            let padding = padding(format, &values[..shape[1]]);
-            values[shape[1]..].fill(padding);
+            prepare_weights(format, &mut values, shape[1]);
             match format {
-                PackedFormat::Q8 => encode_q8(&mut values, shape[1], codes),
+                PackedFormat::Q8 => encode_q8(&values, codes),
                 _ => encode_q4(&values, codes),
             }
         };
@@ -170,8 +169,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
 }
 
 /// Encodes a row of whole groups in 8 bits: its codes, or its scales.
-fn encode_q8(values: &mut [f32], inputs: usize, codes: bool) -> Vec<u8> {
-    hadamard(&mut values[..inputs]);
+fn encode_q8(values: &[f32], codes: bool) -> Vec<u8> {
     let groups = values.as_chunks::<Q8_GROUP>().0.iter().map(quantize_q8);
     if codes {
         groups.flat_map(|(_, codes)| codes.map(|code| code as u8)).collect()

@@ -123,8 +123,8 @@ pub enum Dtype {
     F16,
     /// CPU only: 8-bit weights with a scale per 64 inputs, 8-bit activations likewise; 16 bits for generated tokens.
     Q8,
-    /// CPU only: 4-bit text weights with a scale and a minimum per 32 inputs, activations as in `Q8`; vision and output
-    /// projection as in `Q8`.
+    /// CPU only: 4-bit text weights with a scale and a minimum per 32 inputs, 8-bit activations with a scale per 32; 16
+    /// bits for generated tokens; vision and output projection as in `Q8`.
     Q4,
 }
 

@@ -41,11 +41,11 @@ pub use kv_store::Segment;
 pub use linear::{gated_matmul, matmuls};
 pub use matrix::{Element, Matrix};
 pub use norm::{layer_norm, rms_norm};
-pub use packed::{PackedMatrix, padding};
+pub use packed::PackedMatrix;
 pub use packed_lhs::{PackedLhs, Precision};
 pub use paged_attention::{PagedScratch, paged_attention};
 pub use pool::Pool;
-pub use quantize::{quantize_q4, quantize_q8};
+pub use quantize::{prepare_weights, quantize_q4, quantize_q8};
 pub use rotary::rotate;
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
-use super::hadamard::hadamard;
 use super::half;
 use super::micro::{
     COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, dequantize, f32_tile, q4_tile, q8_tile,
 };
 use super::pool::Pool;
-use super::quantize::{quantize_q4, quantize_q8};
+use super::quantize::{prepare_weights, quantize_q4, quantize_q8};
 use super::shared_slice::SharedSlice;
 use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
 use std::sync::{Mutex, PoisonError};
@@ -77,11 +76,7 @@ impl PackedMatrix {
                 let output = panel * COLUMNS + column;
                 if output < outputs {
                     row(output, &mut values[..inputs])?;
-                    let padding = padding(format, &values[..inputs]);
-                    values[inputs..].fill(padding);
-                    if format == PackedFormat::Q8 {
-                        hadamard(&mut values[..inputs]);
-                    }
+                    prepare_weights(format, values, inputs);
                 }
             }
             pack_panel(format, &values, width, lines);
@@ -160,12 +155,6 @@ impl Panel<'_> {
             PackedFormat::Q4 => q4_tile(a, quantized, lines, lines.len() / Q4_LINES, out),
         }
     }
-}
-
-/// The value of weights after the last input of a row, whose activations are zero. In 4 bits it is a value of the last
-/// group, so that it does not change the group's range and quantization stays idempotent.
-pub fn padding(format: PackedFormat, row: &[f32]) -> f32 {
-    if format == PackedFormat::Q4 { row.last().copied().unwrap_or(0.0) } else { 0.0 }
 }
 
 /// Packs 32 rows of `width` values.

@@ -33,8 +33,8 @@ pub struct PackedLhs {
     columns: usize,
     /// Numbers of consecutive rows of the same precision.
     precisions: Vec<(usize, Precision)>,
-    fast: Section,
-    high: Section,
+    /// Rows of each precision.
+    sections: [Section; 2],
     staged: Matrix<bf16>,
 }
 
@@ -46,7 +46,9 @@ struct Section {
     /// Row stride in words.
     stride: usize,
     words: AlignedBuf,
-    /// Scales and offsets of 8-bit rows: `[rows, groups]`.
+    /// Scales per row of 8 bits; 0 for other layouts.
+    groups: usize,
+    /// Scales and offsets: `[rows, groups]`.
     scale: Vec<f32>,
     offset: Vec<i32>,
 }
@@ -91,16 +93,21 @@ impl LhsTile<'_> {
 impl PackedLhs {
     /// Creates an empty matrix.
     pub fn new(format: PackedFormat) -> Self {
-        let section =
-            |layout| Section { layout, stride: 0, words: AlignedBuf::default(), scale: Vec::new(), offset: Vec::new() };
+        let section = |layout| Section {
+            layout,
+            stride: 0,
+            words: AlignedBuf::default(),
+            groups: 0,
+            scale: Vec::new(),
+            offset: Vec::new(),
+        };
         let fast = if bf16_activations(format) { PackedFormat::Bf16 } else { format };
         Self {
             format,
             rows: 0,
             columns: 0,
             precisions: Vec::new(),
-            fast: section(fast),
-            high: section(format),
+            sections: [section(fast), section(format)],
             staged: Matrix::new(),
         }
     }
@@ -142,14 +149,14 @@ impl PackedLhs {
     /// When precisions were set for another number of rows.
     pub fn fill(&mut self, pool: &Pool, rows: usize, columns: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
         self.set_shape(rows, columns);
-        let (width, groups) = (self.width(), self.groups());
+        let width = self.width();
         let tasks = self.split(|_| ROWS_PER_TASK);
         let transformed = self.is_transformed();
-        let sections = [&mut self.fast, &mut self.high].map(Section::shared);
+        let sections = self.sections.each_mut().map(Section::shared);
         pool.run(tasks.len(), |task| {
             let mut values = vec![0.0; width];
             let run = &tasks[task];
-            let section = &sections[usize::from(run.precision == Precision::High)];
+            let section = &sections[run.precision as usize];
             for row in run.rows.clone() {
                 fill(row, &mut values[..columns]);
                 if transformed {
@@ -159,7 +166,7 @@ impl PackedLhs {
                 #[expect(unsafe_code, reason = "each row belongs to one task")]
                 // SAFETY: each row is accessed by one task, and rows do not overlap.
                 unsafe {
-                    section.pack(first, run.factor(), groups, &values);
+                    section.pack(first, run.factor(), &values);
                 }
             }
         });
@@ -178,7 +185,7 @@ impl PackedLhs {
         }
         self.set_shape(rows, columns);
         let width = self.width();
-        let Section { layout, stride, words, .. } = &mut self.fast;
+        let Section { layout, stride, words, .. } = &mut self.sections[Precision::Fast as usize];
         if *layout == PackedFormat::F32 {
             return Epilogue::to_words::<f32>(words.values_mut(), [rows, columns], *stride);
         }
@@ -200,7 +207,7 @@ impl PackedLhs {
     /// Whether written rows need another pass to be packed.
     fn is_staged(&self) -> bool {
         let has_high = self.precisions.iter().any(|(_, precision)| *precision == Precision::High);
-        has_high || self.fast.layout.group().is_some() || self.is_transformed()
+        has_high || self.sections[Precision::Fast as usize].layout.group().is_some() || self.is_transformed()
     }
 
     /// Whether groups of inputs are multiplied by a Hadamard matrix, as those of the weights are.
@@ -213,19 +220,16 @@ impl PackedLhs {
         self.format.steps(self.columns) * self.format.step()
     }
 
-    /// Scales per row of 8 bits.
-    fn groups(&self) -> usize {
-        self.format.groups(self.columns)
-    }
-
     fn set_shape(&mut self, rows: usize, columns: usize) {
         (self.rows, self.columns) = (rows, columns);
         let given: usize = self.precisions.iter().map(|(count, _)| count).sum();
         assert!(self.precisions.is_empty() || given == rows, "precisions of {given} rows for {rows}");
-        let (width, groups) = (self.width(), self.groups());
-        let high: usize = self.runs().iter().filter(|run| run.factor() == 2).map(|run| run.rows.len()).sum();
-        self.fast.set_shape(rows - high, width, groups);
-        self.high.set_shape(2 * high, width, groups);
+        let mut counts = [0; 2];
+        self.runs().iter().for_each(|run| counts[run.precision as usize] += run.rows.len() * run.factor());
+        let width = self.width();
+        for (section, rows) in self.sections.iter_mut().zip(counts) {
+            section.set_shape(rows, width);
+        }
     }
 
     fn runs(&self) -> Vec<Run> {
@@ -234,7 +238,7 @@ impl PackedLhs {
         }
         let (mut first, mut starts) = (0, [0; 2]);
         let run = |&(count, precision): &(usize, Precision)| {
-            let start = &mut starts[usize::from(precision == Precision::High)];
+            let start = &mut starts[precision as usize];
             let run = Run { rows: first..first + count, precision, start: *start };
             *start += count * run.factor();
             first += count;
@@ -257,43 +261,43 @@ impl PackedLhs {
 
     /// The rows of a run from `first`, at most a tile of them.
     pub(crate) fn tile(&self, run: &Run, first: usize) -> LhsTile<'_> {
-        let section = if run.precision == Precision::High { &self.high } else { &self.fast };
+        let section = &self.sections[run.precision as usize];
         let rows = run.call_rows().min(run.rows.end - first);
         let start = run.start + (first - run.rows.start) * run.factor();
         let words = &section.words.values()[start * section.stride..];
-        let groups = section.layout.groups(self.columns);
         let quantized = QuantParams { scale: &section.scale, offset: &section.offset };
         LhsTile {
             operand: Operand { words, stride: section.stride, rows: rows * run.factor() },
-            quantized: quantized.rows_from(start, groups),
+            quantized: quantized.rows_from(start, section.groups),
             rows,
         }
     }
 
     /// Layout of the rows of a run.
     pub(crate) fn layout(&self, run: &Run) -> PackedFormat {
-        if run.precision == Precision::High { self.high.layout } else { self.fast.layout }
+        self.sections[run.precision as usize].layout
     }
 
     /// Bytes per row, for the choice of a block size that fits the cache.
     pub(crate) fn row_bytes(&self) -> usize {
-        4 * self.fast.stride.max(self.high.stride)
+        4 * self.sections.iter().map(|section| section.stride).max().unwrap_or(0)
     }
 }
 
 impl Section {
-    fn set_shape(&mut self, rows: usize, width: usize, groups: usize) {
-        let groups = if self.layout.group().is_some() { groups } else { 0 };
+    fn set_shape(&mut self, rows: usize, width: usize) {
+        self.groups = self.layout.groups(width);
         self.stride = stride(width.div_ceil(self.layout.step()));
         self.words.grow(rows * self.stride);
-        self.scale.resize(rows * groups, 0.0);
-        self.offset.resize(rows * groups, 0);
+        self.scale.resize(rows * self.groups, 0.0);
+        self.offset.resize(rows * self.groups, 0);
     }
 
     fn shared(&mut self) -> SharedSection<'_> {
         SharedSection {
             layout: self.layout,
             stride: self.stride,
+            groups: self.groups,
             words: SharedSlice::new(self.words.values_mut()),
             scale: SharedSlice::new(&mut self.scale),
             offset: SharedSlice::new(&mut self.offset),
@@ -305,6 +309,7 @@ impl Section {
 struct SharedSection<'a> {
     layout: PackedFormat,
     stride: usize,
+    groups: usize,
     words: SharedSlice<'a, u32>,
     scale: SharedSlice<'a, f32>,
     offset: SharedSlice<'a, i32>,
@@ -317,15 +322,14 @@ impl SharedSection<'_> {
     ///
     /// No other thread may access these rows at the same time.
     #[allow(unsafe_code)]
-    unsafe fn pack(&self, first: usize, rows: usize, groups: usize, values: &[f32]) {
+    unsafe fn pack(&self, first: usize, rows: usize, values: &[f32]) {
         let steps = values.len() / self.layout.step();
-        let groups = if self.layout.group().is_some() { groups } else { 0 };
         // SAFETY: as required of the caller.
         let (words, scale, offset) = unsafe {
             (
                 self.words.part(first * self.stride, (rows - 1) * self.stride + steps),
-                self.scale.part(first * groups, rows * groups),
-                self.offset.part(first * groups, rows * groups),
+                self.scale.part(first * self.groups, rows * self.groups),
+                self.offset.part(first * self.groups, rows * self.groups),
             )
         };
         // What an offset is in units of the sum of codes; see `QuantParams`.

@@ -3,8 +3,20 @@
 //! Of several scales, the one with the least squared error is taken. Quantization is idempotent: quantizing the
 //! dequantized weights gives the same values.
 
+use super::hadamard::hadamard;
 use super::half;
-use crate::{Q4_GROUP, Q8_GROUP};
+use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
+
+/// Prepares a row of weights for quantization: pads it after its inputs, and in 8 bits transforms whole groups. The
+/// activations of padding are zero; in 4 bits it repeats the last weight, so that it does not change the range of the
+/// group, and quantization stays idempotent.
+pub fn prepare_weights(format: PackedFormat, row: &mut [f32], inputs: usize) {
+    let padding = if format == PackedFormat::Q4 { row[..inputs].last().copied().unwrap_or(0.0) } else { 0.0 };
+    row[inputs..].fill(padding);
+    if format == PackedFormat::Q8 {
+        hadamard(&mut row[..inputs]);
+    }
+}
 
 /// Candidates for the unrounded 8-bit code of the largest weight of a group: scales are rounded to bf16.
 const LARGEST_CODES: [f32; 5] = [127.0, 126.75, 126.5, 126.25, 126.0];

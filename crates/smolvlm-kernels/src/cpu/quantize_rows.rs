@@ -38,26 +38,11 @@ vectorized! {
         let groups = values.chunks_exact(group.max(1)).zip(out.chunks_exact_mut(group.max(1)));
         for (((values, out), scale), offset) in groups.zip(scales).zip(offsets) {
             let (values, out) = (values.as_chunks::<LANES>().0, out.as_chunks_mut::<LANES>().0);
-            let mut lane_max = [0.0_f32; LANES];
-            let mut non_finite = [0.0_f32; LANES];
-            for values in values {
-                for lane in 0..LANES {
-                    let size = values[lane].abs();
-                    lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
-                    // Zero for finite values, NaN for NaN and infinity.
-                    non_finite[lane] += values[lane] * 0.0;
-                }
-            }
-            let mut largest = 0.0_f32;
-            let mut invalid = 0.0_f32;
-            for lane in 0..LANES {
-                largest = if lane_max[lane] > largest { lane_max[lane] } else { largest };
-                invalid += non_finite[lane];
-            }
+            let largest = largest_magnitude(values);
             let inverse = 127.0 / largest;
-            if invalid.is_nan() || !inverse.is_finite() {
+            if !inverse.is_finite() {
                 out.as_flattened_mut().fill(0);
-                (*scale, *offset) = (if invalid.is_nan() { f32::NAN } else { 0.0 }, 0);
+                (*scale, *offset) = (if largest.is_nan() { f32::NAN } else { 0.0 }, 0);
                 continue;
             }
             let mut sums = [0_i32; LANES];
@@ -87,29 +72,16 @@ vectorized! {
     ) {
         // The largest 16-bit integer whose parts are at most 127.
         const LARGEST: f32 = (127 * 256 + 127) as f32;
-        let mut lane_max = [0.0_f32; LANES];
-        let mut non_finite = [0.0_f32; LANES];
-        for values in values.as_chunks::<LANES>().0 {
-            for lane in 0..LANES {
-                let size = values[lane].abs();
-                lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
-                non_finite[lane] += values[lane] * 0.0;
-            }
-        }
-        let (mut largest, mut invalid) = (0.0_f32, 0.0_f32);
-        for lane in 0..LANES {
-            largest = if lane_max[lane] > largest { lane_max[lane] } else { largest };
-            invalid += non_finite[lane];
-        }
+        let largest = largest_magnitude(values.as_chunks().0);
         let groups = scales.len() / 2;
         let (upper_scales, lower_scales) = scales.split_at_mut(groups);
         let (upper_offsets, lower_offsets) = offsets.split_at_mut(groups);
         let [upper, lower] = out;
         let inverse = LARGEST / largest;
-        if invalid.is_nan() || !inverse.is_finite() {
+        if !inverse.is_finite() {
             upper.fill(0);
             lower.fill(0);
-            upper_scales.fill(if invalid.is_nan() { f32::NAN } else { 0.0 });
+            upper_scales.fill(if largest.is_nan() { f32::NAN } else { 0.0 });
             lower_scales.fill(0.0);
             upper_offsets.fill(0);
             lower_offsets.fill(0);
@@ -137,4 +109,25 @@ vectorized! {
             (*offsets.0, *offsets.1) = (factor * upper, factor * lower);
         }
     }
+}
+
+/// The largest absolute value; NaN if any value is not finite.
+#[inline(always)]
+fn largest_magnitude(values: &[[f32; LANES]]) -> f32 {
+    let mut lane_max = [0.0_f32; LANES];
+    // Zeros for finite values, NaN for NaN and infinity.
+    let mut non_finite = [0.0_f32; LANES];
+    for values in values {
+        for lane in 0..LANES {
+            let size = values[lane].abs();
+            lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };
+            non_finite[lane] += values[lane] * 0.0;
+        }
+    }
+    let (mut largest, mut invalid) = (0.0_f32, 0.0_f32);
+    for lane in 0..LANES {
+        largest = if lane_max[lane] > largest { lane_max[lane] } else { largest };
+        invalid += non_finite[lane];
+    }
+    largest + invalid
 }

@@ -19,8 +19,9 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
         kernels.rows = 2 * TILE;
         kernels.batch = 4;
         kernels.bf16_tile = bf16_tile;
-        kernels.q8_to_bf16 = Some(avx512::q8_to_bf16);
-        kernels.q4_to_bf16 = Some(avx512::q4_to_bf16);
+        kernels.bf16_is_fastest = true;
+        kernels.q8_to_bf16 = avx512::q8_to_bf16;
+        kernels.q4_to_bf16 = avx512::q4_to_bf16;
     }
 }
 

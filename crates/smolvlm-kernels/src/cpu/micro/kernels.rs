@@ -36,10 +36,12 @@ pub(crate) struct Kernels {
     pub(crate) q8_tile: QuantizedTile,
     /// 8-bit rows times a 4-bit panel.
     pub(crate) q4_tile: QuantizedTile,
-    /// Converts an 8-bit panel to bf16. Set where tiles of bf16 are so much faster than those of 8 bits that this pays.
-    pub(crate) q8_to_bf16: Option<Dequantize>,
-    /// Converts a 4-bit panel to bf16, likewise.
-    pub(crate) q4_to_bf16: Option<Dequantize>,
+    /// Whether tiles of bf16 are so much faster than those of 8 bits that converting panels to bf16 pays.
+    pub(crate) bf16_is_fastest: bool,
+    /// Converts an 8-bit panel to bf16.
+    pub(crate) q8_to_bf16: Dequantize,
+    /// Converts a 4-bit panel to bf16.
+    pub(crate) q4_to_bf16: Dequantize,
     /// SiLU of every value.
     pub(crate) silu: fn(&mut [f32]),
     /// The tanh approximation of GELU of every value.
@@ -60,8 +62,9 @@ const PLAIN: Kernels = Kernels {
     bf16_tile: plain::bf16_tile,
     q8_tile: plain::q8_tile,
     q4_tile: plain::q4_tile,
-    q8_to_bf16: None,
-    q4_to_bf16: None,
+    bf16_is_fastest: false,
+    q8_to_bf16: plain::q8_to_bf16,
+    q4_to_bf16: plain::q4_to_bf16,
     silu: activation::silu,
     gelu_tanh: activation::gelu_tanh,
     softmax_f32: softmax::plain,
@@ -87,11 +90,7 @@ pub(crate) fn call_rows() -> usize {
 
 /// Whether activations that are multiplied with weights of this format are bf16, although the weights are quantized.
 pub(crate) fn bf16_activations(format: PackedFormat) -> bool {
-    match format {
-        PackedFormat::F32 | PackedFormat::Bf16 => false,
-        PackedFormat::Q8 => kernels().q8_to_bf16.is_some(),
-        PackedFormat::Q4 => kernels().q4_to_bf16.is_some(),
-    }
+    format.group().is_some() && kernels().bf16_is_fastest
 }
 
 /// Each instruction set replaces the kernels that it improves.

@@ -137,5 +137,5 @@ pub(crate) fn dequantize(format: PackedFormat, panel: &[CacheLine], out: &mut [C
     };
     let groups = panel.len() / group_lines;
     assert_eq!(out.len(), groups * group, "two lines for each pair of inputs");
-    kernel.unwrap_or(if format == PackedFormat::Q8 { plain::q8_to_bf16 } else { plain::q4_to_bf16 })(panel, out);
+    kernel(panel, out);
 }
