@@ -9,7 +9,10 @@ use std::process::Command;
 /// The functions that the macro makes of one, and the registers of each.
 const VARIANTS: [(&str, &str); 2] = [("::avx2>:", "%ymm"), ("::avx512>:", "%zmm")];
 
-/// Disassembles the kernels and reports functions that use no vector registers or call others of the crate.
+/// Gathers and scatters of a function whose data are strided.
+const MAX_STRIDED: usize = 4;
+
+/// Disassembles the kernels and reports functions that use no vector registers, gather or call others of the crate.
 pub fn check() -> Result<(), String> {
     if !cfg!(target_arch = "x86_64") || !succeeds("objdump", &["--version"]) {
         eprintln!("> without the check of vectorized functions, which needs objdump and an x86-64 processor");
@@ -46,6 +49,11 @@ fn faults(assembly: &str) -> (usize, Vec<String>) {
         if !has_vectors && body.iter().any(is_scalar) {
             faults.push(format!("{name} uses no vector registers"));
         }
+        // Loops over short rows are best vectorized within the row; across rows they become many gathers and scatters.
+        let is_strided = |line: &&&str| line.contains("gather") || line.contains("scatter");
+        if body.iter().filter(is_strided).count() > MAX_STRIDED {
+            faults.push(format!("{name} gathers or scatters: see `one_by_one`"));
+        }
         // The line after a call names what it calls; constants are in sections of their own.
         let is_own = |line: &&&str| line.contains("smolvlm_kernels") && !line.contains(".rodata");
         let called = body.iter().filter(|line| line.contains("R_X86_64")).filter(is_own);
@@ -63,7 +71,8 @@ mod tests {
         let good = "0 <a::avx2>:\n 1:\tvaddps %ymm0,%ymm1,%ymm2\n\t5: R_X86_64_GOTPCREL\tcore::panicking::panic\n";
         let calls = "0 <b::avx512>:\n 1:\tvaddps %zmm0,%zmm1,%zmm2\n\t5: R_X86_64_PLT32\tsmolvlm_kernels::b::plain::{{closure}}\n";
         let scalar = "0 <c::avx2>:\n 1:\taddss %xmm0,%xmm1\n";
-        let (checked, faults) = faults(&[good, calls, scalar, "0 <d::plain>:\n 1:\tret\n"].join("\n"));
-        assert_eq!((checked, faults.len()), (3, 2), "{faults:?}");
+        let strided = ["0 <e::avx512>:", &" 1:\tvgatherdps (%r11,%zmm8,1),%zmm9{%k1}\n".repeat(5)].join("\n");
+        let (checked, faults) = faults(&[good, calls, scalar, &strided, "0 <d::plain>:\n 1:\tret\n"].join("\n"));
+        assert_eq!((checked, faults.len()), (4, 3), "{faults:?}");
     }
 }

@@ -185,6 +185,13 @@ impl Weights {
         }
     }
 
+    /// Whether bf16 holds all matrices exactly: they are stored so, and no adapter changes them.
+    pub fn is_bf16(&self) -> bool {
+        let is_matrix = |tensor: &&StoredTensor| tensor.shape.len() > 1 && tensor.dtype != Dtype::I64;
+        let mut matrices = self.tensors.values().map(|(_, tensor)| tensor).filter(is_matrix);
+        self.deltas.is_empty() && matrices.all(|tensor| tensor.dtype == Dtype::BF16)
+    }
+
     pub(crate) fn tensor(&self, name: &str) -> Option<&StoredTensor> {
         self.tensors.get(name).map(|(_, tensor)| tensor)
     }

@@ -20,10 +20,11 @@ fn value(index: usize) -> f32 {
 
 /// A projection of the text model for one token, a chunk of a prompt, and the patches of a tile. Items are
 /// multiply-adds.
-#[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3])]
+#[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3, 4])]
 fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
     let (outputs, inputs) = (1536, 576);
-    let format = [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4][FORMAT];
+    let format =
+        [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4, PackedFormat::Bf16Weights][FORMAT];
     let matrix = PackedMatrix::pack(outputs, inputs, format, |row, out: &mut [f32]| -> Result<(), ()> {
         out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row * inputs + column));
         Ok(())

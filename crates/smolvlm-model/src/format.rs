@@ -24,11 +24,11 @@ pub fn dtype(float: FloatType) -> DType {
     }
 }
 
-/// Writes the name that `--dtype` takes.
+/// Writes the name that `--dtype` takes: that of the arithmetic.
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tensors(FloatType::F32) | Self::Packed(PackedFormat::F32) => "f32",
+            Self::Tensors(FloatType::F32) | Self::Packed(PackedFormat::F32 | PackedFormat::Bf16Weights) => "f32",
             Self::Tensors(FloatType::Bf16) | Self::Packed(PackedFormat::Bf16) => "bf16",
             Self::Tensors(FloatType::F16) => "f16",
             Self::Packed(PackedFormat::Q8) => "q8",

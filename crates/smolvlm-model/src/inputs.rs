@@ -17,6 +17,7 @@ pub struct ModelInputs {
 }
 
 /// Tokens of a row, and the features of its image tokens.
+#[cfg(feature = "flex")]
 pub(crate) type Row<'a> = (&'a [u32], Option<Tensor<2>>);
 
 impl ModelInputs {
@@ -56,6 +57,7 @@ impl ModelInputs {
     }
 
     /// The tokens of each row without padding, and the features of their image tokens.
+    #[cfg(feature = "flex")]
     pub(crate) fn rows(&self, config: &ModelConfig) -> Result<Vec<Row<'_>>, Error> {
         self.check(config)?;
         let mut first = 0;

@@ -92,7 +92,7 @@ impl MemoryEstimate {
 fn value_bytes(format: WeightFormat) -> u64 {
     match format {
         WeightFormat::Tensors(float) => float.bytes() as u64,
-        WeightFormat::Packed(PackedFormat::F32) => 4,
+        WeightFormat::Packed(packed) if packed.has_f32_activations() => 4,
         WeightFormat::Packed(_) => 2,
     }
 }
@@ -154,8 +154,9 @@ impl Estimator {
     pub fn open(source: Source, options: &Options, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
         let checkpoint = source.open(&options.cancel, progress)?.with_adapters(&options.adapters)?;
         let (processor, config) = (checkpoint.processor(options)?, checkpoint.config()?);
-        let quantized = checkpoint.weights().ok().flatten().and_then(|weights| weights.quantized());
-        let size = |format| weights(&config, resolve_format(options.dtype, format, quantized));
+        let stored = checkpoint.weights().ok().flatten();
+        let resolved = |format| resolve_format(options.dtype, format, stored.as_ref());
+        let size = |format| weights(&config, resolved(format));
         let (choice, too_large) = match DeviceChoice::new(options.device, options.dtype)?.with_room_for(size) {
             Ok(choice) => (choice, None),
             Err(error) => (DeviceChoice::new(options.device, options.dtype)?, Some(error)),
@@ -164,7 +165,7 @@ impl Estimator {
         Ok(Self {
             processor,
             config,
-            format: resolve_format(options.dtype, choice.format, quantized),
+            format: resolved(choice.format),
             vision_batch: options.vision_batch_on(device.device),
             device,
             truncation: options.truncation,

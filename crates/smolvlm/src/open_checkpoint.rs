@@ -221,7 +221,7 @@ impl Checkpoint {
         })
     }
 
-    /// The model with weights in `format`; with [`Dtype::Auto`], packed weights keep the format of a quantized file.
+    /// The model with weights in `format`, as [`resolve_format`] changes it.
     pub(crate) fn model(
         &self,
         config: &ModelConfig,
@@ -233,11 +233,12 @@ impl Checkpoint {
         let is_cancelled = || cancel.is_cancelled();
         match self.weights()? {
             Some(weights) => {
-                let format = resolve_format(dtype, format, weights.quantized());
+                let format = resolve_format(dtype, format, Some(&weights));
                 let (model, report) = Network::load_until(config, &weights, device, format, &is_cancelled)?;
                 Ok((model, report, format))
             }
             None => {
+                let format = resolve_format(dtype, format, None);
                 let model = Network::random_until(config, RANDOM_SEED, device, format, &is_cancelled)?;
                 Ok((model, LoadReport::default(), format))
             }

@@ -2,6 +2,7 @@
 
 use crate::device::Found;
 use crate::{Adapter, Cancel, Device, Error, FeatureCacheOptions};
+use smolvlm_checkpoint::Weights;
 use smolvlm_config::{FloatType, ResizePolicy};
 use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{WeightFormat, dtype};
@@ -111,11 +112,12 @@ pub enum Truncation {
 #[non_exhaustive]
 pub enum Dtype {
     /// That of a quantized checkpoint on a CPU, otherwise the fastest format on the device that is lossless for the
-    /// released checkpoints, which are bf16: bf16 on GPUs that support it and on CPUs with AVX512-BF16, else f32.
+    /// released checkpoints, which are bf16: bf16 on GPUs that support it and on CPUs with AVX512-BF16, else `F32`.
     /// [`SmolVlm::format`](crate::SmolVlm::format) returns the selected one.
     #[default]
     Auto,
-    /// 32-bit floats.
+    /// 32-bit floats. On a CPU, weights that are bf16 in the checkpoint take no more memory: they are widened when they
+    /// are multiplied, with the same results.
     F32,
     /// bfloat16: half the memory of f32, two to three significant digits.
     Bf16,
@@ -185,13 +187,17 @@ impl Dtype {
     }
 }
 
-/// Resolves the format of the weights: [`Dtype::Auto`] keeps that of a quantized checkpoint if the device packs
-/// weights.
-pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, quantized: Option<PackedFormat>) -> WeightFormat {
-    match (dtype, format, quantized) {
-        (Dtype::Auto, WeightFormat::Packed(_), Some(quantized)) => WeightFormat::Packed(quantized),
-        _ => format,
-    }
+/// Resolves the format of packed weights: [`Dtype::Auto`] keeps that of a quantized checkpoint, and f32 arithmetic does
+/// not need bf16 weights in f32. Without weights, the model is random, and as large as the released ones.
+pub(crate) fn resolve_format(dtype: Dtype, format: WeightFormat, weights: Option<&Weights>) -> WeightFormat {
+    let WeightFormat::Packed(packed) = format else { return format };
+    let quantized = weights.and_then(Weights::quantized).filter(|_| dtype == Dtype::Auto);
+    let is_bf16 = weights.map_or(dtype == Dtype::Auto, Weights::is_bf16);
+    WeightFormat::Packed(match (quantized, packed) {
+        (Some(quantized), _) => quantized,
+        (None, PackedFormat::F32) if is_bf16 => PackedFormat::Bf16Weights,
+        (None, packed) => packed,
+    })
 }
 
 /// The fastest format that is lossless for bf16 weights.

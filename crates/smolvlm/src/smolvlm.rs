@@ -90,9 +90,9 @@ impl SmolVlm {
         if prompt != model {
             return Err(Error::ImageTokens { prompt, model });
         }
-        // For a quantized checkpoint, the size in its own format counts.
-        let quantized = checkpoint.weights()?.and_then(|weights| weights.quantized());
-        let size = |format| estimate::weights(&config, resolve_format(options.dtype, format, quantized));
+        // The size in the format of the checkpoint counts.
+        let weights = checkpoint.weights()?;
+        let size = |format| estimate::weights(&config, resolve_format(options.dtype, format, weights.as_ref()));
         let DeviceChoice { found: device, format, skipped_devices, .. } = choice.with_room_for(size)?;
         let load = || checkpoint.model(&config, options.dtype, format, &device.handle, &options.cancel);
         let (model, report, format) = guarded(device.info.device, || {

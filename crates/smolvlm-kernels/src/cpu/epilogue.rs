@@ -1,6 +1,6 @@
 //! GEMM epilogue: bias, activation, and the write of the results.
 
-use super::isa::vectorized;
+use super::isa::{one_by_one, vectorized};
 use super::matrix::{Element, Matrix};
 use super::micro::{COLUMNS, kernels};
 use super::shared_slice::SharedSlice;
@@ -226,7 +226,7 @@ vectorized! {
     /// Adds a bias to rows of 32 sums.
     pub(crate) fn add_bias(sums: &mut [f32], bias: &PanelBias) {
         for row in sums.as_chunks_mut::<COLUMNS>().0 {
-            for (sum, bias) in row.iter_mut().zip(bias) {
+            for (sum, bias) in one_by_one(row).iter_mut().zip(bias) {
                 *sum += bias;
             }
         }

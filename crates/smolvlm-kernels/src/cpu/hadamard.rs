@@ -3,18 +3,24 @@
 //!
 //! The normalized Hadamard matrix `H` is symmetric and its own inverse: `(x H) (W H)^T = x W^T`.
 
-use super::isa::vectorized;
+use super::isa::{one_by_one, vectorized};
+use super::micro::kernels;
 use crate::Q8_GROUP;
 
 /// f32 values per vector.
 const LANES: usize = 16;
 
+/// Multiplies each whole group of 64 values by the normalized Hadamard matrix of that size. Values after the last whole
+/// group stay as they are.
+pub fn hadamard(values: &mut [f32]) {
+    (kernels().hadamard)(values);
+}
+
 vectorized! {
-    /// Multiplies each whole group of 64 values by the normalized Hadamard matrix of that size. Values after the last
-    /// whole group stay as they are.
-    pub fn hadamard(values: &mut [f32]) {
+    pub(crate) fn plain(values: &mut [f32]) {
         for group in values.as_chunks_mut::<Q8_GROUP>().0 {
             for vector in group.as_chunks_mut::<LANES>().0 {
+                let vector = one_by_one(vector);
                 butterfly::<1>(vector);
                 butterfly::<2>(vector);
                 butterfly::<4>(vector);
@@ -49,7 +55,7 @@ fn butterfly<const STEP: usize>(values: &mut [f32; LANES]) {
 
 #[cfg(test)]
 mod tests {
-    use super::hadamard;
+    use super::{hadamard, plain};
     use crate::Q8_GROUP;
     use crate::cpu::tests::Rng;
 
@@ -65,6 +71,17 @@ mod tests {
             let wanted: f64 =
                 (0..Q8_GROUP).map(|column| sign(column) * f64::from(values[group * Q8_GROUP + column]) / 8.0).sum();
             assert!((f64::from(*found) - wanted).abs() < 1e-6, "{found} {wanted}");
+        }
+    }
+
+    #[test]
+    fn kernels_give_the_same_values() {
+        for len in [0, 10, 64, 200] {
+            let values = Rng::new(23).values(len);
+            let (mut wanted, mut found) = (values.clone(), values);
+            plain(&mut wanted);
+            hadamard(&mut found);
+            assert_eq!(found, wanted, "{len} values");
         }
     }
 

@@ -157,6 +157,13 @@ macro_rules! vectorized {
 }
 pub(crate) use vectorized;
 
+/// The same value, opaque to the compiler. Applied to what a loop iterates over, it keeps the compiler from processing
+/// several iterations at once, with gathers and scatters, where one iteration fills the vectors.
+#[inline(always)]
+pub(crate) fn one_by_one<T>(value: T) -> T {
+    std::hint::black_box(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{CAPS, Isa, Level};

@@ -49,7 +49,7 @@ fn panel_matmul(x: &PackedLhs, run: &Run, matrix: &PackedMatrix, index: usize, o
     let bias = output.panel_bias(column, columns);
     let mut sums = Sums::ZERO;
     SCRATCH.with_borrow_mut(|[scratch, _]| {
-        let panel = matrix.panel(index, x.layout(run), scratch);
+        let panel = matrix.panel(index, x.layout(run), run.rows.len(), scratch);
         for first in run.rows.clone().step_by(run.call_rows()) {
             let tile = x.tile(run, first);
             sums.multiply(panel, &tile);
@@ -84,8 +84,9 @@ pub fn gated_matmul(
         let [gate_bias, up_bias] = [gate_bias, up_bias].map(|bias| Some(panel_bias(bias?, column, columns)));
         let (mut sums, mut factors) = (Sums::ZERO, Sums::ZERO);
         SCRATCH.with_borrow_mut(|[gate_scratch, up_scratch]| {
-            let gate = gate.panel(index, x.layout(run), gate_scratch);
-            let up = up.panel(index, x.layout(run), up_scratch);
+            let (layout, rows) = (x.layout(run), run.rows.len());
+            let gate = gate.panel(index, layout, rows, gate_scratch);
+            let up = up.panel(index, layout, rows, up_scratch);
             for first in run.rows.clone().step_by(run.call_rows()) {
                 let tile = x.tile(run, first);
                 sums.multiply(gate, &tile);

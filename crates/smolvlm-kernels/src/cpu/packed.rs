@@ -4,7 +4,8 @@ use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
 use super::half;
 use super::micro::{
-    COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, dequantize, f32_tile, q4_tile, q8_tile,
+    COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, convert, f32_tile, mixed_tile, q4_tile,
+    q8_tile, tile_rows,
 };
 use super::pool::Pool;
 use super::quantize::{prepare_weights, quantize_q4, quantize_q8};
@@ -24,11 +25,11 @@ pub struct PackedMatrix {
 }
 
 impl PackedFormat {
-    /// Values per step of 4 bytes of a row.
+    /// Weights per step of 4 bytes of a column.
     pub(crate) fn step(self) -> usize {
         match self {
             Self::F32 => 1,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::Bf16Weights => 2,
             Self::Q8 | Self::Q4 => 4,
         }
     }
@@ -45,7 +46,7 @@ impl PackedFormat {
 
     fn panel_lines(self, inputs: usize) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => 2 * self.steps(inputs),
+            Self::F32 | Self::Bf16 | Self::Bf16Weights => 2 * self.steps(inputs),
             Self::Q8 => self.groups(inputs) * Q8_LINES,
             Self::Q4 => self.groups(inputs) * Q4_LINES,
         }
@@ -119,28 +120,31 @@ impl PackedMatrix {
         self.outputs.div_ceil(COLUMNS)
     }
 
-    /// A panel for rows in this layout: converted into `scratch` if the layout is bf16 and the weights are quantized.
+    /// A panel for this number of rows in a layout: converted into `scratch` if the layout differs from that of the
+    /// weights, unless there is a kernel for both and the rows are too few for a conversion to pay.
     pub(crate) fn panel<'a>(
         &'a self,
         index: usize,
         layout: PackedFormat,
+        rows: usize,
         scratch: &'a mut Vec<CacheLine>,
     ) -> Panel<'a> {
         let lines = &self.lines[index * self.panel_lines..][..self.panel_lines];
-        if layout == self.format {
-            return Panel { layout, lines };
+        let is_mixed = self.format == PackedFormat::Bf16Weights && rows <= tile_rows();
+        if layout == self.format || is_mixed {
+            return Panel { format: self.format, lines };
         }
-        let steps = self.format.groups(self.inputs) * self.format.group().unwrap_or(0) / PackedFormat::Bf16.step();
-        scratch.resize(2 * steps, CacheLine::default());
-        dequantize(self.format, lines, scratch);
-        Panel { layout, lines: scratch }
+        let inputs = self.format.steps(self.inputs) * self.format.step();
+        scratch.resize(layout.panel_lines(inputs), CacheLine::default());
+        convert(self.format, lines, scratch);
+        Panel { format: layout, lines: scratch }
     }
 }
 
-/// A panel of a matrix in the layout of the rows that it is multiplied with.
+/// A panel of a matrix, in a format that has a kernel for the rows that it is multiplied with.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel<'a> {
-    layout: PackedFormat,
+    format: PackedFormat,
     lines: &'a [CacheLine],
 }
 
@@ -148,9 +152,10 @@ impl Panel<'_> {
     /// Multiplies a tile of rows with the panel.
     pub(crate) fn multiply(self, a: Operand<'_>, quantized: QuantParams<'_>, out: Tile<'_>) {
         let lines = self.lines;
-        match self.layout {
+        match self.format {
             PackedFormat::F32 => f32_tile(a, &[lines], lines.len() / 2, out),
             PackedFormat::Bf16 => bf16_tile(a, &[lines], lines.len() / 2, out),
+            PackedFormat::Bf16Weights => mixed_tile(a, lines, lines.len() / 2, out),
             PackedFormat::Q8 => q8_tile(a, quantized, lines, lines.len() / Q8_LINES, out),
             PackedFormat::Q4 => q4_tile(a, quantized, lines, lines.len() / Q4_LINES, out),
         }
@@ -168,7 +173,7 @@ fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [C
                 }
             }
         }
-        PackedFormat::Bf16 => {
+        PackedFormat::Bf16 | PackedFormat::Bf16Weights => {
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 for (step, pair) in row.chunks_exact(2).enumerate() {
                     words[step * COLUMNS + column] =

@@ -101,13 +101,17 @@ impl PackedLhs {
             scale: Vec::new(),
             offset: Vec::new(),
         };
-        let fast = if bf16_activations(format) { PackedFormat::Bf16 } else { format };
+        let [fast, high] = match format {
+            PackedFormat::Bf16Weights => [PackedFormat::F32; 2],
+            _ if bf16_activations(format) => [PackedFormat::Bf16, format],
+            _ => [format; 2],
+        };
         Self {
             format,
             rows: 0,
             columns: 0,
             precisions: Vec::new(),
-            sections: [section(fast), section(format)],
+            sections: [section(fast), section(high)],
             staged: Matrix::new(),
         }
     }
@@ -187,6 +191,9 @@ impl PackedLhs {
         let width = self.width();
         let Section { layout, stride, words, .. } = &mut self.sections[Precision::Fast as usize];
         if *layout == PackedFormat::F32 {
+            for row in words.values_mut::<f32>().chunks_mut((*stride).max(1)).take(rows) {
+                row[columns..width].fill(0.0);
+            }
             return Epilogue::to_words::<f32>(words.values_mut(), [rows, columns], *stride);
         }
         for row in words.values_mut::<bf16>().chunks_mut((2 * *stride).max(1)).take(rows) {
@@ -335,7 +342,7 @@ impl SharedSection<'_> {
         // What an offset is in units of the sum of codes; see `QuantParams`.
         let factor = if self.layout == PackedFormat::Q8 { -128 } else { 1 };
         match self.layout {
-            PackedFormat::F32 => words.copy_from_slice(bytemuck::cast_slice(values)),
+            PackedFormat::F32 | PackedFormat::Bf16Weights => words.copy_from_slice(bytemuck::cast_slice(values)),
             PackedFormat::Bf16 => narrow(values, bytemuck::cast_slice_mut(words)),
             PackedFormat::Q8 | PackedFormat::Q4 if rows == 1 => {
                 quantize(values, bytemuck::cast_slice_mut(words), scale, offset, factor);

@@ -1,7 +1,7 @@
 //! Rounding and quantization of rows of activations.
 
 use super::half;
-use super::isa::vectorized;
+use super::isa::{one_by_one, vectorized};
 use super::matrix::Element;
 use ::half::bf16;
 
@@ -47,6 +47,7 @@ vectorized! {
             }
             let mut sums = [0_i32; LANES];
             for (out, values) in out.iter_mut().zip(values) {
+                let values = one_by_one(values);
                 for lane in 0..LANES {
                     let code = (values[lane] * inverse + ROUND).to_bits() as i8;
                     out[lane] = code;
@@ -96,6 +97,7 @@ vectorized! {
             let mut sums = [[0_i32; LANES]; 2];
             let chunks = upper.as_chunks_mut::<LANES>().0.iter_mut().zip(lower.as_chunks_mut::<LANES>().0);
             for ((upper, lower), values) in chunks.zip(values.as_chunks::<LANES>().0) {
+                let values = one_by_one(values);
                 for lane in 0..LANES {
                     let code = (values[lane] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
                     let high = (code + 128) >> 8;
@@ -118,6 +120,7 @@ fn largest_magnitude(values: &[[f32; LANES]]) -> f32 {
     // Zeros for finite values, NaN for NaN and infinity.
     let mut non_finite = [0.0_f32; LANES];
     for values in values {
+        let values = one_by_one(values);
         for lane in 0..LANES {
             let size = values[lane].abs();
             lane_max[lane] = if size > lane_max[lane] { size } else { lane_max[lane] };

@@ -46,7 +46,7 @@ impl PackedModel {
     ) -> Result<Self, Error> {
         let (vision, text) = (vision_format(format), &config.text);
         // Pixels need more than 8 bits of precision, and the matrix is small.
-        let patches = if format == PackedFormat::F32 { PackedFormat::F32 } else { PackedFormat::Bf16 };
+        let patches = if format.has_f32_activations() { format } else { PackedFormat::Bf16 };
         let packing = Packing::new(source, format);
         let shape = [text.vocab_size, text.hidden_size];
         let head = if tied { EMBEDDINGS_PATH } else { LM_HEAD };

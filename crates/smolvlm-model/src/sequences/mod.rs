@@ -78,6 +78,7 @@ enum Kind {
 impl Network {
     /// Storage for sequences of this network. On packed weights all of them hold up to `max_tokens` tokens, each
     /// rounded up to a multiple of 32; memory is allocated as they grow.
+    #[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "tensors have no limit"))]
     pub fn new_sequences(&self, max_tokens: usize) -> Sequences {
         let kind = match self {
             #[cfg(feature = "flex")]
@@ -117,19 +118,23 @@ impl Network {
         sequences: &mut Sequences,
         inputs: &[(SequenceId, u32)],
     ) -> Result<Vec<(u32, f32)>, Error> {
-        if let (Self::Tensors(model), Kind::Tensors(sequences)) = (self, &mut sequences.kind) {
-            return sequences.step_argmax(model, inputs);
+        match (self, &mut sequences.kind) {
+            (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step_argmax(model, inputs),
+            #[cfg(feature = "flex")]
+            _ => {
+                let steps: Vec<StepInput<'_>> = inputs
+                    .iter()
+                    .map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token)))
+                    .collect();
+                let logits = self.step(sequences, &steps)?;
+                Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
+            }
         }
-        let steps: Vec<StepInput<'_>> = inputs
-            .iter()
-            .map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token)))
-            .collect();
-        let logits = self.step(sequences, &steps)?;
-        Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
     }
 }
 
 /// The first largest logit and its token.
+#[cfg(feature = "flex")]
 fn argmax(logits: &[f32]) -> (u32, f32) {
     logits.iter().zip(0..).fold(
         (0, f32::NEG_INFINITY),

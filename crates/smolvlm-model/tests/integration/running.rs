@@ -2,9 +2,11 @@
 
 use crate::support::*;
 use burn::tensor::{DType, Device, Tensor};
+use smolvlm_checkpoint::{Weights, write_random_weights};
 use smolvlm_config::FloatType;
 use smolvlm_model::{
-    Error, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, PaddedTiles, SmolVlmModel, StepInput,
+    Error, ForwardOptions, HostTensor, KeepLogits, ModelInputs, Network, PackedFormat, PaddedTiles, SmolVlmModel,
+    StepInput, WeightFormat,
 };
 
 const EDGE: usize = 32;
@@ -286,5 +288,23 @@ fn half_precision_is_close_to_f32() {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         let cosine = dot(&found, &wanted) / (dot(&found, &found) * dot(&wanted, &wanted)).sqrt();
         assert!(cosine > 0.999, "{float:?}: {cosine}");
+    }
+}
+
+/// bf16 weights in f32 arithmetic give the results of f32 weights.
+#[test]
+fn bf16_weights_change_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    for (float, is_bf16) in [(FloatType::Bf16, true), (FloatType::F32, false)] {
+        write_random_weights(&config(), SEED, float, &path).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        assert_eq!(weights.is_bf16(), is_bf16);
+        let [wide, narrow] = [PackedFormat::F32, PackedFormat::Bf16Weights].map(|format| {
+            let format = WeightFormat::Packed(format);
+            let (network, _) = Network::load(&config(), &weights, &Device::flex(), format).unwrap();
+            chunked_logits(&network, &prompt(&network), &[8, 1, 6])
+        });
+        assert_eq!(wide == narrow, is_bf16);
     }
 }

@@ -62,16 +62,13 @@ impl PackedDecoder {
         &self.norm
     }
 
-    /// Pages for keys and values of this decoder: bf16 unless the weights are f32.
+    /// Pages for keys and values of this decoder: bf16 unless activations are f32.
     pub fn new_pages(&self, max_pages: usize) -> KvPages {
         KvPages::new(self.kv_shape, self.kv_type(), max_pages)
     }
 
     fn kv_type(&self) -> KvType {
-        match self.format {
-            PackedFormat::F32 => KvType::F32,
-            PackedFormat::Bf16 | PackedFormat::Q8 | PackedFormat::Q4 => KvType::Bf16,
-        }
+        if self.format.has_f32_activations() { KvType::F32 } else { KvType::Bf16 }
     }
 
     /// A workspace for this decoder.

@@ -76,7 +76,7 @@ impl PackedEncoder {
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
             post_layernorm: norm?,
             format,
-            wide_heads: format == PackedFormat::F32 || (config.hidden_size / config.num_attention_heads) % 2 == 1,
+            wide_heads: format.has_f32_activations() || (config.hidden_size / config.num_attention_heads) % 2 == 1,
         })
     }
 

@@ -27,7 +27,7 @@ pub fn format(format: WeightFormat) -> FormatCost {
         WeightFormat::Tensors(FloatType::Bf16 | FloatType::F16) => (16.0, bf16),
         WeightFormat::Packed(packed) => {
             let arithmetic = match packed {
-                PackedFormat::F32 => f32,
+                PackedFormat::F32 | PackedFormat::Bf16Weights => f32,
                 PackedFormat::Bf16 => bf16,
                 PackedFormat::Q8 | PackedFormat::Q4 => quantized,
             };

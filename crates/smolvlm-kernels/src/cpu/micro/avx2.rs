@@ -27,6 +27,7 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.level >= Level::Avx2 {
         kernels.f32_tile = f32_tile;
         kernels.bf16_tile = bf16_tile;
+        kernels.mixed_tile = mixed_tile;
         kernels.q8_tile = q8_tile;
         kernels.q4_tile = q4_tile;
     }
@@ -135,6 +136,15 @@ fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Til
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
+    for first in (0..a.rows).step_by(4) {
+        let sub_tile = SubTile::new(a, &mut out, first);
+        // SAFETY: as for `f32_tile`.
+        unsafe { by_rows!(4.min(a.rows - first), mixed_rows(sub_tile, panel.as_ptr(), steps), 3 4) }
+    }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
@@ -226,6 +236,34 @@ unsafe fn bf16_rows<const R: usize, const V: usize>(
                 for (sum, columns) in sums.iter_mut().zip(columns) {
                     *sum = _mm256_fmadd_ps(high, columns[1], _mm256_fmadd_ps(low, columns[0], *sum));
                 }
+            }
+        }
+    }
+    // SAFETY: the sub-tile has room for `R` rows.
+    unsafe { sub_tile.store(&sums, first) };
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[allow(unsafe_code)]
+unsafe fn mixed_rows<const R: usize, const V: usize>(
+    sub_tile: SubTile,
+    first: usize,
+    panel: *const CacheLine,
+    steps: usize,
+) {
+    let mut sums = [[_mm256_setzero_ps(); V]; R];
+    for step in 0..steps {
+        sub_tile.prefetch(panel.wrapping_add(2 * AHEAD), step);
+        let mut columns = [[_mm256_setzero_ps(); 2]; V];
+        for (vector, columns) in columns.iter_mut().enumerate() {
+            // SAFETY: the step is in the panel.
+            *columns = wide(unsafe { weights(panel, step, first + vector) });
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: both inputs are in the rows.
+            let values = [0, 1].map(|half| _mm256_castsi256_ps(unsafe { sub_tile.word(row, 2 * step + half) }));
+            for (sum, columns) in sums.iter_mut().zip(columns) {
+                *sum = _mm256_fmadd_ps(values[1], columns[1], _mm256_fmadd_ps(values[0], columns[0], *sum));
             }
         }
     }

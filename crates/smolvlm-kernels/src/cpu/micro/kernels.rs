@@ -5,6 +5,7 @@ use crate::PackedFormat;
 use crate::activation;
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::epilogue::{Region, narrow_rows};
+use crate::cpu::hadamard;
 use crate::cpu::isa::Isa;
 use crate::cpu::shared_slice::SharedSlice;
 use crate::cpu::softmax::{self, RowStats};
@@ -17,8 +18,11 @@ type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 /// Rows times a panel of that many groups.
 type QuantizedTile = fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>);
 
-/// Converts a panel of whole groups to one of pairs of bf16.
-type Dequantize = fn(&[CacheLine], &mut [CacheLine]);
+/// Rows times a panel of that many steps.
+type MixedTile = fn(Operand<'_>, &[CacheLine], usize, Tile<'_>);
+
+/// Converts a panel to another format.
+pub(super) type Convert = fn(&[CacheLine], &mut [CacheLine]);
 
 /// One function per kernel. Those of an instruction set sum in the order of the portable ones and agree with them to
 /// the tolerances of the tests.
@@ -32,6 +36,8 @@ pub(crate) struct Kernels {
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
+    /// f32 rows times a bf16 panel, with the results of `f32_tile`.
+    pub(crate) mixed_tile: MixedTile,
     /// 8-bit rows times an 8-bit panel.
     pub(crate) q8_tile: QuantizedTile,
     /// 8-bit rows times a 4-bit panel.
@@ -39,9 +45,11 @@ pub(crate) struct Kernels {
     /// Whether tiles of bf16 are so much faster than those of 8 bits that converting panels to bf16 pays.
     pub(crate) bf16_is_fastest: bool,
     /// Converts an 8-bit panel to bf16.
-    pub(crate) q8_to_bf16: Dequantize,
+    pub(crate) q8_to_bf16: Convert,
     /// Converts a 4-bit panel to bf16.
-    pub(crate) q4_to_bf16: Dequantize,
+    pub(crate) q4_to_bf16: Convert,
+    /// See [`hadamard`](crate::cpu::hadamard()).
+    pub(crate) hadamard: fn(&mut [f32]),
     /// SiLU of every value.
     pub(crate) silu: fn(&mut [f32]),
     /// The tanh approximation of GELU of every value.
@@ -60,11 +68,13 @@ const PLAIN: Kernels = Kernels {
     batch: 1,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
+    mixed_tile: plain::mixed_tile,
     q8_tile: plain::q8_tile,
     q4_tile: plain::q4_tile,
     bf16_is_fastest: false,
     q8_to_bf16: plain::q8_to_bf16,
     q4_to_bf16: plain::q4_to_bf16,
+    hadamard: hadamard::plain,
     silu: activation::silu,
     gelu_tanh: activation::gelu_tanh,
     softmax_f32: softmax::plain,

@@ -17,6 +17,7 @@ mod kernels;
 mod neon;
 pub(crate) mod plain;
 
+use kernels::Convert;
 pub(crate) use kernels::{bf16_activations, call_rows, kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
@@ -114,6 +115,12 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, o
     (kernels().bf16_tile)(a, panels, steps, out);
 }
 
+/// Multiplies f32 rows with a bf16 panel of `steps` steps, as [`f32_tile`] would with the same weights in f32.
+pub(crate) fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+    a.check(2 * steps, panel.len(), 2 * steps, &out);
+    (kernels().mixed_tile)(a, panel, steps, out);
+}
+
 /// Multiplies 8-bit rows with a panel of 8-bit weights, which are stored with an offset of 128.
 pub(crate) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     a.check(groups * Q8_GROUP / 4, panel.len(), groups * Q8_LINES, &out);
@@ -128,14 +135,16 @@ pub(crate) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     (kernels().q4_tile)(a, q, panel, groups, out);
 }
 
-/// Converts a panel of quantized weights to bf16, for processors with [`bf16_activations`].
-pub(crate) fn dequantize(format: PackedFormat, panel: &[CacheLine], out: &mut [CacheLine]) {
-    let (kernel, group_lines, group) = match format {
+/// Converts a panel to the format of the rows that it is multiplied with: bf16 weights to f32, quantized ones to bf16
+/// for processors with [`bf16_activations`].
+pub(crate) fn convert(format: PackedFormat, panel: &[CacheLine], out: &mut [CacheLine]) {
+    // Lines that become as many lines.
+    let (kernel, lines, converted): (Convert, usize, usize) = match format {
+        PackedFormat::Bf16Weights => (plain::bf16_to_f32, 2, 4),
         PackedFormat::Q8 => (kernels().q8_to_bf16, Q8_LINES, Q8_GROUP),
         PackedFormat::Q4 => (kernels().q4_to_bf16, Q4_LINES, Q4_GROUP),
-        PackedFormat::F32 | PackedFormat::Bf16 => unreachable!("{format:?} is not quantized"),
+        PackedFormat::F32 | PackedFormat::Bf16 => unreachable!("rows of {format:?} have the format of the weights"),
     };
-    let groups = panel.len() / group_lines;
-    assert_eq!(out.len(), groups * group, "two lines for each pair of inputs");
+    assert_eq!(panel.len() / lines * converted, out.len(), "a buffer for all inputs of the panel");
     kernel(panel, out);
 }

@@ -6,7 +6,7 @@
 use super::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile};
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::half;
-use crate::cpu::isa::vectorized;
+use crate::cpu::isa::{one_by_one, vectorized};
 use crate::{Q4_GROUP, Q8_GROUP};
 
 /// Columns per sub-tile, so that the sums of [`SUB_ROWS`] rows stay in registers.
@@ -76,6 +76,44 @@ vectorized! {
 }
 
 vectorized! {
+    pub(crate) fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+        let mut out = out;
+        sub_tiles!(a.rows, |first, count, half| {
+            let mut sums = [[0.0_f32; HALF]; SUB_ROWS];
+            let rows: [&[u32]; SUB_ROWS] =
+                std::array::from_fn(|row| &a.words[(first + row.min(count - 1)) * a.stride..][..2 * steps]);
+            for step in 0..steps {
+                let weights: &[u32; HALF] = &panel[2 * step + half].0;
+                for row in 0..SUB_ROWS {
+                    let values = [2 * step, 2 * step + 1].map(|input| f32::from_bits(rows[row][input]));
+                    for column in 0..HALF {
+                        let sum = madd::<FUSED>(values[0], low(weights[column]), sums[row][column]);
+                        sums[row][column] = madd::<FUSED>(values[1], high(weights[column]), sum);
+                    }
+                }
+            }
+            store(&sums, first, count, half, &mut out);
+        });
+    }
+}
+
+vectorized! {
+    /// Converts a bf16 panel to f32.
+    pub(crate) fn bf16_to_f32(panel: &[CacheLine], out: &mut [CacheLine]) {
+        for (pairs, out) in panel.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<4>().0) {
+            let out = one_by_one(out);
+            for half in 0..2 {
+                for column in 0..HALF {
+                    let pair = pairs[half].0[column];
+                    out[half].0[column] = low(pair).to_bits();
+                    out[2 + half].0[column] = high(pair).to_bits();
+                }
+            }
+        }
+    }
+}
+
+vectorized! {
     pub(crate) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
         const STEPS: usize = Q8_GROUP / 4;
         let mut out = out;
@@ -89,7 +127,7 @@ vectorized! {
                     let words = &a.words[(first + row) * a.stride + group * STEPS..][..STEPS];
                     let mut sums = [q.offset[index]; HALF];
                     for step in 0..STEPS {
-                        dot4(&mut sums, words[step], &lines[2 * step + half].0);
+                        dot4(&mut sums, words[step], one_by_one(&lines[2 * step + half].0));
                     }
                     for column in 0..HALF {
                         let scale = scales[column] * q.scale[index];
@@ -117,7 +155,7 @@ vectorized! {
                     let words = &a.words[(first + row) * a.stride + group * STEPS..][..STEPS];
                     let mut sums = [0; HALF];
                     for step in 0..STEPS / 2 {
-                        let packed = &lines[2 * step + half].0;
+                        let packed = one_by_one(&lines[2 * step + half].0);
                         dot4(&mut sums, words[step], &packed.map(|word| word & 0x0f0f_0f0f));
                         dot4(&mut sums, words[step + STEPS / 2], &packed.map(|word| (word >> 4) & 0x0f0f_0f0f));
                     }

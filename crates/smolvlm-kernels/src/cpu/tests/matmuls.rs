@@ -4,7 +4,8 @@ use super::{Rng, rounded_to_bf16};
 use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, Precision, gated_matmul, hadamard, matmuls};
 use crate::{Activation, PackedFormat};
 
-const FORMATS: [PackedFormat; 4] = [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4];
+const FORMATS: [PackedFormat; 5] =
+    [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Bf16Weights, PackedFormat::Q8, PackedFormat::Q4];
 
 fn packed(outputs: usize, inputs: usize, format: PackedFormat, weights: &[f32]) -> PackedMatrix {
     let row = |row: usize, out: &mut [f32]| -> Result<(), ()> {
@@ -37,17 +38,18 @@ fn products_are_accurate_for_all_shapes_and_formats() {
             let found =
                 run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
             // The rounding error of one value; errors of random sign add up with the square root of their number.
-            let (rounding, exact): (f64, fn(f32) -> f64) = match format {
-                PackedFormat::F32 => (1e-6, f64::from),
-                PackedFormat::Bf16 => (1e-6, rounded_to_bf16),
-                PackedFormat::Q8 => (0.5 / 127.0, f64::from),
-                PackedFormat::Q4 => (0.5 / 7.5, f64::from),
+            let (rounding, weight, value): (f64, fn(f32) -> f64, fn(f32) -> f64) = match format {
+                PackedFormat::F32 => (1e-6, f64::from, f64::from),
+                PackedFormat::Bf16 => (1e-6, rounded_to_bf16, rounded_to_bf16),
+                PackedFormat::Bf16Weights => (1e-6, rounded_to_bf16, f64::from),
+                PackedFormat::Q8 => (0.5 / 127.0, f64::from, f64::from),
+                PackedFormat::Q4 => (0.5 / 7.5, f64::from, f64::from),
             };
             let tolerance = 6.0 * rounding * (inputs as f64).sqrt();
             for row in 0..rows {
                 for output in 0..outputs {
                     let pairs = values[row * inputs..].iter().zip(&weights[output * inputs..]).take(inputs);
-                    let wanted: f64 = pairs.map(|(value, weight)| exact(*value) * exact(*weight)).sum();
+                    let wanted: f64 = pairs.map(|(x, w)| value(*x) * weight(*w)).sum();
                     let found = f64::from(found[row * outputs + output]);
                     assert!(
                         (found - wanted).abs() <= tolerance,
@@ -75,6 +77,23 @@ fn results_do_not_depend_on_threads_or_other_rows() {
         for row in [0, 17, 299] {
             let x = activations(&single, format, inputs, &values[row * inputs..][..inputs]);
             assert_eq!(run(&single, &x, &matrix), wanted[row * outputs..][..outputs], "row {row} alone");
+        }
+    }
+}
+
+#[test]
+fn bf16_weights_give_the_results_of_f32() {
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(21));
+    for (outputs, inputs) in [(33, 1), (64, 95), (100, 256)] {
+        let weights: Vec<f32> = (0..outputs * inputs).map(|_| half::bf16::from_f32(rng.value()).to_f32()).collect();
+        let matrices = [PackedFormat::F32, PackedFormat::Bf16Weights]
+            .map(|format| (format, packed(outputs, inputs, format, &weights)));
+        for rows in (1..30).chain([200]) {
+            let values = rng.values(rows * inputs);
+            let [wide, narrow] = matrices
+                .each_ref()
+                .map(|(format, matrix)| run(&pool, &activations(&pool, *format, inputs, &values), matrix));
+            assert_eq!(wide, narrow, "{rows} {outputs} {inputs}");
         }
     }
 }

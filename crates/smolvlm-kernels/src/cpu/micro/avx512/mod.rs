@@ -1,6 +1,7 @@
 //! Kernels for AVX-512, with BF16 and VNNI where the processor has them.
 
 mod dequantize;
+mod hadamard;
 mod math;
 mod tiles;
 
@@ -17,6 +18,8 @@ use half::bf16;
 pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.level >= Level::Avx512 {
         kernels.f32_tile = tiles::f32_tile;
+        kernels.mixed_tile = tiles::mixed_tile;
+        kernels.hadamard = hadamard;
         kernels.silu = silu;
         kernels.gelu_tanh = gelu_tanh;
         kernels.softmax_f32 = softmax_f32;
@@ -42,6 +45,12 @@ pub(super) fn q8_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
 pub(super) fn q4_to_bf16(panel: &[CacheLine], out: &mut [CacheLine]) {
     // SAFETY: as for `q8_to_bf16`.
     unsafe { dequantize::q4_to_bf16(panel, out) }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+fn hadamard(values: &mut [f32]) {
+    // SAFETY: `install` has checked the instructions.
+    unsafe { hadamard::hadamard(values) }
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]

@@ -59,6 +59,16 @@ pub(super) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, o
 }
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+pub(super) fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
+    for first in (0..a.rows).step_by(REGISTER_ROWS) {
+        let words = a.words[first * a.stride..].as_ptr();
+        let sums = out.sums[first * out.stride..].as_mut_ptr();
+        // SAFETY: as for `f32_tile`.
+        unsafe { by_rows!(a.rows - first, mixed_rows(words, a.stride, panel.as_ptr(), steps, sums, out.stride)) }
+    }
+}
+
+#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, out: Tile<'_>) {
     for first in (0..a.rows).step_by(GROUP_ROWS) {
         let words = a.words[first * a.stride..].as_ptr();
@@ -170,6 +180,41 @@ unsafe fn bf16_rows<const R: usize>(
                     sums[0] = _mm512_dpbf16_ps(sums[0], pairs(pair), pairs(left));
                     sums[1] = _mm512_dpbf16_ps(sums[1], pairs(pair), pairs(right));
                 }
+            }
+        }
+    }
+    // SAFETY: the tile has room for `R` rows.
+    unsafe { store(&sums, out, out_stride) };
+}
+
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code)]
+unsafe fn mixed_rows<const R: usize>(
+    a: *const u32,
+    stride: usize,
+    panel: *const CacheLine,
+    steps: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let high = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+    let mut sums = [[_mm512_setzero_ps(); 2]; R];
+    for step in 0..steps {
+        prefetch::<R>(panel.wrapping_add(2 * AHEAD), step);
+        // SAFETY: the step is in panel and rows.
+        unsafe {
+            let pairs = weights(panel, step);
+            let low = pairs.map(|pairs| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = _mm512_castsi512_ps(word(a, stride, row, 2 * step));
+                sums[0] = _mm512_fmadd_ps(value, low[0], sums[0]);
+                sums[1] = _mm512_fmadd_ps(value, low[1], sums[1]);
+            }
+            let high = pairs.map(|pairs| _mm512_castsi512_ps(_mm512_and_si512(pairs, high)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = _mm512_castsi512_ps(word(a, stride, row, 2 * step + 1));
+                sums[0] = _mm512_fmadd_ps(value, high[0], sums[0]);
+                sums[1] = _mm512_fmadd_ps(value, high[1], sums[1]);
             }
         }
     }
