@@ -5,8 +5,8 @@ use divan::counter::ItemsCount;
 use half::bf16;
 use smolvlm_kernels::PackedFormat;
 use smolvlm_kernels::cpu::{
-    AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool, attention,
-    matmuls,
+    AttentionScratch, AttentionShape, Epilogue, Heads, KeyMask, Matrix, PackedLhs, PackedMatrix, Pool, Precision,
+    attention, matmuls,
 };
 
 fn main() {
@@ -18,19 +18,30 @@ fn value(index: usize) -> f32 {
     ((index * 7919) % 2003) as f32 / 1001.5 - 1.0
 }
 
+const FORMATS: [PackedFormat; 5] =
+    [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Bf16Weights, PackedFormat::Q8, PackedFormat::Q4];
+
 /// A projection of the text model for one token, a chunk of a prompt, and the patches of a tile. Items are
 /// multiply-adds.
 #[divan::bench(args = [1, 64, 1024], consts = [0, 1, 2, 3, 4])]
 fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
-    let (outputs, inputs) = (1536, 576);
-    let format =
-        [PackedFormat::F32, PackedFormat::Bf16, PackedFormat::Q8, PackedFormat::Q4, PackedFormat::Bf16Weights][FORMAT];
+    bench_matmul(bencher, FORMATS[FORMAT], rows, [1536, 576]);
+}
+
+/// The output projection, whose weights come from memory. Items are multiply-adds.
+#[divan::bench(args = [1, 8], consts = [0, 1, 2, 3, 4])]
+fn output_projection<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
+    bench_matmul(bencher, FORMATS[FORMAT], rows, [49_280, 576]);
+}
+
+fn bench_matmul(bencher: Bencher<'_, '_>, format: PackedFormat, rows: usize, [outputs, inputs]: [usize; 2]) {
     let matrix = PackedMatrix::pack(outputs, inputs, format, |row, out: &mut [f32]| -> Result<(), ()> {
         out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row * inputs + column));
         Ok(())
     });
     let Ok(matrix) = matrix else { return };
     let (pool, mut x, mut y) = (Pool::current(), PackedLhs::new(format), Matrix::<f32>::new());
+    x.set_precision([(rows, if rows > 8 { Precision::Fast } else { Precision::High })]);
     x.fill(&pool, rows, inputs, |row, out| {
         out.iter_mut().enumerate().for_each(|(column, out)| *out = value(row + column));
     });
