@@ -17,8 +17,17 @@ const BLOCK_BYTES: usize = 320 << 10;
 const PARTS_PER_THREAD: usize = 3;
 
 thread_local! {
-    /// Buffers of converted panels, of up to two matrices.
-    static SCRATCH: RefCell<[Vec<CacheLine>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    /// Buffers for up to two matrices.
+    static SCRATCH: RefCell<[Scratch; 2]> = RefCell::default();
+}
+
+/// Buffers of a thread for products with a matrix. They are kept: to zero the sums for every panel takes as long as some
+/// panels with few rows.
+#[derive(Default)]
+struct Scratch {
+    /// A converted panel.
+    panel: Vec<CacheLine>,
+    sums: Box<Sums>,
 }
 
 /// Multiplies activations with several matrices, as one parallel region: a block of rows stays in the cache of a core
@@ -47,9 +56,8 @@ fn panel_matmul(x: &PackedLhs, run: &Run, matrix: &PackedMatrix, index: usize, o
     let column = index * COLUMNS;
     let columns = COLUMNS.min(matrix.outputs() - column);
     let bias = output.panel_bias(column, columns);
-    let mut sums = Sums::ZERO;
-    SCRATCH.with_borrow_mut(|[scratch, _]| {
-        let panel = matrix.panel(index, x.layout(run), run.rows.len(), scratch);
+    SCRATCH.with_borrow_mut(|[Scratch { panel: buffer, sums }, _]| {
+        let panel = matrix.panel(index, x.layout(run), run.rows.len(), buffer);
         for first in run.rows.clone().step_by(run.call_rows()) {
             let tile = x.tile(run, first);
             sums.multiply(panel, &tile);
@@ -82,17 +90,17 @@ pub fn gated_matmul(
         let column = index * COLUMNS;
         let columns = COLUMNS.min(gate.outputs() - column);
         let [gate_bias, up_bias] = [gate_bias, up_bias].map(|bias| Some(panel_bias(bias?, column, columns)));
-        let (mut sums, mut factors) = (Sums::ZERO, Sums::ZERO);
         SCRATCH.with_borrow_mut(|[gate_scratch, up_scratch]| {
             let (layout, rows) = (x.layout(run), run.rows.len());
-            let gate = gate.panel(index, layout, rows, gate_scratch);
-            let up = up.panel(index, layout, rows, up_scratch);
+            let gate = gate.panel(index, layout, rows, &mut gate_scratch.panel);
+            let up = up.panel(index, layout, rows, &mut up_scratch.panel);
+            let (sums, factors) = (&mut *gate_scratch.sums, &mut *up_scratch.sums);
             for first in run.rows.clone().step_by(run.call_rows()) {
                 let tile = x.tile(run, first);
                 sums.multiply(gate, &tile);
                 factors.multiply(up, &tile);
                 let used = tile.rows * COLUMNS;
-                for (sums, bias) in [(&mut sums, &gate_bias), (&mut factors, &up_bias)] {
+                for (sums, bias) in [(&mut *sums, &gate_bias), (&mut *factors, &up_bias)] {
                     if let Some(bias) = bias {
                         add_bias(&mut sums.0[..used], bias);
                     }
@@ -112,9 +120,13 @@ pub fn gated_matmul(
 #[repr(C, align(64))]
 struct Sums([f32; ROWS * COLUMNS]);
 
-impl Sums {
-    const ZERO: Self = Self([0.0; ROWS * COLUMNS]);
+impl Default for Sums {
+    fn default() -> Self {
+        Self([0.0; ROWS * COLUMNS])
+    }
+}
 
+impl Sums {
     /// Overwrites the sums with the products of a tile and a panel.
     fn multiply(&mut self, panel: Panel<'_>, tile: &LhsTile<'_>) {
         panel.multiply(tile.operand, tile.quantized, Tile { sums: &mut self.0, stride: COLUMNS });

@@ -25,6 +25,9 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     }
 }
 
+/// Prefetch distance, in blocks of 16 steps of a panel.
+const AHEAD_BLOCKS: usize = 6;
+
 /// Shapes of the tile registers, as `ldtilecfg` reads them.
 #[repr(C, align(64))]
 struct TileConfig {
@@ -122,6 +125,10 @@ impl Product {
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "2:",
+                // The weights of few rows come from memory. Loads of tiles request their lines too late.
+                ".irp ahead, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+                "prefetcht0 [{panel} + {ahead} + 64*\\ahead]",
+                ".endr",
                 "tileloadd tmm4, [{values} + {stride}]",
                 "tileloadd tmm6, [{panel} + {line}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
@@ -133,6 +140,7 @@ impl Product {
                 "jnz 2b",
                 "tilestored [{sums} + {sums_stride}], tmm0",
                 "tilestored [{sums} + {sums_stride} + 64], tmm1",
+                ahead = const 2048 * AHEAD_BLOCKS,
                 add = in(reg) usize::from(self.add),
                 sums = in(reg) sums,
                 sums_stride = in(reg) 4 * self.out_stride,
