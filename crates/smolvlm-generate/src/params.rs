@@ -246,6 +246,17 @@ impl SamplingParams {
         self.num_beams <= 1 && self.num_return_sequences <= 1
     }
 
+    /// Whether a runtime may append the tokens that a constraint forces without computing their logits: no
+    /// log-probabilities are requested, and no tokens are banned or suppressed.
+    pub fn allows_forced_tokens(&self) -> bool {
+        let bans = self.no_repeat_ngram_size > 0
+            || !self.bad_words_ids.is_empty()
+            || !self.suppress_tokens.is_empty()
+            || !self.begin_suppress_tokens.is_empty()
+            || self.sequence_bias.iter().any(|bias| bias.bias == f64::NEG_INFINITY);
+        !bans && self.logprobs.is_none()
+    }
+
     /// Maximum number of tokens that may be generated after a prompt of `prompt_len` tokens, at least 1.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The byte that marks special tokens. It never occurs in UTF-8.
 const SPECIAL: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
 
-type Tokenize = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
+type Tokenize = Arc<dyn Fn(&str) -> Option<Vec<u32>> + Send + Sync>;
 
 /// The bytes of all tokens of a tokenizer.
 #[derive(Clone)]
@@ -43,10 +43,11 @@ impl Vocabulary {
         self.set(token, [&[SPECIAL], name.as_bytes()].concat());
     }
 
-    /// Sets the function that tokenizes a text without adding or recognizing special tokens. With it, text that a
-    /// constraint determines is tokenized as the model has learned it, and [forced](super::ConstraintState::forced).
+    /// Sets the function that tokenizes a text without adding or recognizing special tokens. It gives
+    /// none if it fails. With it, text that a constraint determines is tokenized as the model has learned it, and
+    /// [forced](super::ConstraintState::forced).
     #[must_use]
-    pub fn with_tokenizer(mut self, tokenize: impl Fn(&str) -> Vec<u32> + Send + Sync + 'static) -> Self {
+    pub fn with_tokenizer(mut self, tokenize: impl Fn(&str) -> Option<Vec<u32>> + Send + Sync + 'static) -> Self {
         self.tokenize = Some(Arc::new(tokenize));
         self
     }
@@ -92,7 +93,10 @@ impl TokenizerEnv for Env {
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
         match &self.tokenize {
-            Some(tokenize) => self.trie.tokenize_with_greedy_fallback(bytes, |text| tokenize(text)),
+            Some(tokenize) => {
+                let tokenize = |text: &str| tokenize(text).unwrap_or_else(|| self.trie.greedy_tokenize(text.as_bytes()));
+                self.trie.tokenize_with_greedy_fallback(bytes, tokenize)
+            }
             None => self.trie.greedy_tokenize(bytes),
         }
     }
