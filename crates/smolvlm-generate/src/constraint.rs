@@ -34,7 +34,7 @@ pub enum Constraint {
     /// supported. The key `x-guidance` of the schema sets llguidance's options.
     JsonSchema(Value),
     /// A text that matches a regular expression as a whole, in the syntax of Rust's `regex` without look-around,
-    /// back-references and word boundaries.
+    /// back-references and word boundaries. `\d` is any digit of Unicode; `[0-9]` those of ASCII.
     Regex(String),
     /// A text of a context-free grammar in llguidance's variant of the Lark syntax, which starts at the rule `start`.
     /// `<name>` is a special token.

@@ -7,10 +7,10 @@ mod random_schema;
 #[path = "constraint/support.rs"]
 mod support;
 
-use random_schema::random_schema;
+use random_schema::{Lcg, random_schema};
 use serde_json::{Value, json};
 use smolvlm_generate::{Constraint, ConstraintCompiler, Error, Sampler, SamplingParams, Vocabulary};
-use support::{END, IMAGE, Lcg, Mode, Run, compiler, generate, vocabulary};
+use support::{END, IMAGE, Mode, Run, compiler, generate, vocabulary};
 
 fn is_valid(schema: &Value, text: &str) -> bool {
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -68,7 +68,7 @@ fn texts_match_regular_expressions() {
         r"^(red|green|blue)( (car|bus))?$",
         r"(?:[a-f]{2}:){3}[a-f]{2}",
         r"a/b\\[xyz]{1,4}\$",
-        r"\d{1,3}\.\d{2} (EUR|USD)",
+        r"[0-9]{1,3}\.[0-9]{2} (EUR|USD)",
         r"[äöü]{2,5}",
         r"(ab?c){2,4}|x",
     ] {
@@ -120,7 +120,7 @@ fn end_token_is_allowed_where_the_text_may_end() {
     ended.accept(END).unwrap();
     state.accept(u32::from(b'0')).unwrap();
     assert!(state.is_complete());
-    assert_eq!(state.forced(), []);
+    assert!(state.forced().is_empty());
     assert!(state.mask().unwrap().allows(END));
 }
 
@@ -133,11 +133,11 @@ fn texts_may_start_with_a_space_if_requested() {
             assert_eq!(state.mask().unwrap().allows(u32::from(b' ')), leading_space);
         }
     }
-    let starts = |mut random: Lcg| {
+    let starts = |seed| {
         let state = compiler().compile(&Constraint::choices(["x"]), &[END], true).unwrap();
-        Run::of(state, Mode::Sampling, &mut random).text
+        Run::of(state, Mode::Sampling, seed).text
     };
-    let texts: Vec<String> = (0..20).map(|seed| starts(Lcg(seed))).collect();
+    let texts: Vec<String> = (0..20).map(starts).collect();
     assert!(texts.iter().all(|text| text.trim_start() == "x"), "{texts:?}");
 }
 
@@ -153,9 +153,7 @@ fn forced_tokens_are_those_that_steps_select() {
     for seed in 0..20 {
         let [forced, stepped] = [Mode::Forced, Mode::Greedy].map(|mode| generate(&compiler(), &constraint, mode, seed));
         assert!(forced.forced > 3 && stepped.forced == 0);
-        if forced.text == stepped.text {
-            assert_eq!(forced.tokens, stepped.tokens);
-        }
+        assert_eq!(forced.tokens, stepped.tokens);
         assert!(forced.tokens.len() < forced.text.len(), "forced text is tokenized like other text");
     }
 }

@@ -1,8 +1,10 @@
 """The model: answers, batches, streams, decisions, and what can go wrong."""
 
 import asyncio
+import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -192,7 +194,10 @@ def test_errors_are_also_errors_of_python():
 def test_answers_match_their_constraint(demo):
     schema = {
         "type": "object",
-        "properties": {"count": {"type": "integer", "minimum": 0, "maximum": 99}, "shape": {"enum": ["circle", "square"]}},
+        "properties": {
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+            "shape": {"enum": ["circle", "square"]},
+        },
         "required": ["count", "shape"],
         "additionalProperties": False,
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Maximum time of a compilation.
 pub(super) const COMPILE_TIME: Duration = Duration::from_secs(1);
 /// Maximum size of a constraint in bytes.
-const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES: usize = 128 << 10;
 /// Maximum nesting of a constraint, far below what the stack of a compilation holds.
 const MAX_NESTING: usize = 64;
 

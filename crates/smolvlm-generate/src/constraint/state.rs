@@ -55,15 +55,17 @@ impl ConstraintState {
     ///
     /// [`Error::Constraint`] for any other token, or if the grammar is too complex.
     pub fn accept(&mut self, token: u32) -> Result<(), Error> {
-        if self.matcher.is_stopped() && self.end_tokens.contains(&token) {
+        let is_end = self.end_tokens.contains(&token);
+        if is_end && self.matcher.is_stopped() {
             return Ok(());
         }
-        match self.matcher.try_consume_tokens(&[token]) {
-            Ok(1) => Ok(()),
-            Ok(_) if self.end_tokens.contains(&token) => Ok(()),
-            Ok(_) => Err(Error::constraint(format!("does not allow token {token}"))),
-            Err(error) => Err(Error::constraint(error.to_string())),
+        let failed = |error: &dyn std::fmt::Display| Error::constraint(error.to_string());
+        // Grammars may contain end tokens.
+        let is_accepted = self.matcher.try_consume_tokens(&[token]).map_err(|error| failed(&error))? == 1;
+        if is_accepted || is_end && self.matcher.is_accepting().map_err(|error| failed(&error))? {
+            return Ok(());
         }
+        Err(Error::constraint(format!("does not allow token {token}")))
     }
 
     /// The next tokens that are the only ones that the constraint allows, so that the model need not select them; often

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// The byte that marks special tokens. It never occurs in UTF-8.
 const SPECIAL: u8 = TokTrie::SPECIAL_TOKEN_MARKER;
 
+/// Maximum number of bytes that are tokenized at once. The rest of a longer forced text follows in later steps.
+const MAX_FORCED: usize = 1024;
+
 type Tokenize = Arc<dyn Fn(&str) -> Option<Vec<u32>> + Send + Sync>;
 
 /// The bytes of all tokens of a tokenizer.
@@ -92,6 +95,12 @@ impl TokenizerEnv for Env {
     }
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        if bytes.len() > MAX_FORCED {
+            let mut tokens = self.tokenize_bytes(&bytes[..MAX_FORCED]);
+            // The last one may continue.
+            tokens.pop();
+            return tokens;
+        }
         match &self.tokenize {
             Some(tokenize) => {
                 let tokenize = |text: &str| tokenize(text).unwrap_or_else(|| self.trie.greedy_tokenize(text.as_bytes()));

@@ -1,7 +1,20 @@
 //! Random schemas of the supported kinds, whose JSON is short with random logits.
 
-use crate::support::Lcg;
 use serde_json::{Map, Value, json};
+
+/// A linear congruential generator, so that the inputs never change.
+pub struct Lcg(pub u64);
+
+impl Lcg {
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+
+    pub fn is_chosen(&mut self, of: usize) -> bool {
+        self.below(of) == 0
+    }
+}
 
 /// A random schema with definitions.
 pub fn random_schema(random: &mut Lcg) -> Value {
@@ -18,8 +31,14 @@ fn schema(random: &mut Lcg, depth: usize) -> Value {
         1 => integer(random),
         2 => json!({"type": "number", "minimum": -1, "maximum": random.below(1000)}),
         3 => json!({"type": if random.is_chosen(2) { "boolean" } else { "null" }}),
-        4 => json!({"enum": ["a", "ab", 1, 10, true, null, {"a": [1]}][..1 + random.below(7)]}),
-        5 => json!({"const": [json!("x\n\"y\""), json!(-12.5), json!({"k": [1, "é"]})][random.below(3)]}),
+        4 => {
+            let values = [json!("a"), json!("ab"), json!(1), json!(10), json!(true), json!(null), json!({"a": [1]})];
+            json!({"enum": (values[..1 + random.below(7)])})
+        }
+        5 => {
+            let values = [json!("x\n\"y\""), json!(-12.5), json!({"k": [1, "é"]})];
+            json!({"const": (values[random.below(3)])})
+        }
         6 => json!({"$ref": if random.is_chosen(2) { "#/$defs/color" } else { "#/$defs/flag" }}),
         7 | 8 => object(random, depth),
         9 => array(random, depth),
@@ -29,7 +48,7 @@ fn schema(random: &mut Lcg, depth: usize) -> Value {
 
 fn string(random: &mut Lcg) -> Value {
     match random.below(4) {
-        0 => json!({"type": "string", "pattern": "^[a-c]{1,4}-[0-9]+x$"}),
+        0 => json!({"type": "string", "pattern": "^[a-c]{1,4}-[0-9]{1,6}x$"}),
         1 => json!({"type": "string", "format": (["date", "time", "ipv4", "uuid"][random.below(4)])}),
         _ => json!({"type": "string", "minLength": random.below(4), "maxLength": 4 + random.below(20)}),
     }

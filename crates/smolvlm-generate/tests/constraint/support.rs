@@ -1,20 +1,7 @@
 //! A small vocabulary, and generation with random logits.
 
+use crate::random_schema::Lcg;
 use smolvlm_generate::{Constraint, ConstraintCompiler, ConstraintState, Sampler, SamplingParams, Vocabulary};
-
-/// A linear congruential generator, so that the inputs never change.
-pub struct Lcg(pub u64);
-
-impl Lcg {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-
-    pub fn is_chosen(&mut self, of: usize) -> bool {
-        self.below(of) == 0
-    }
-}
 
 /// Tokens of several bytes, after those of one byte each.
 const PIECES: [&str; 30] = [
@@ -82,9 +69,9 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn of(mut state: ConstraintState, mode: Mode, random: &mut Lcg) -> Self {
+    pub fn of(mut state: ConstraintState, mode: Mode, seed: u64) -> Self {
         let params = match mode {
-            Mode::Sampling => SamplingParams::sampling().seed(random.0).temperature(1.3).top_k(20),
+            Mode::Sampling => SamplingParams::sampling().seed(seed).temperature(1.3).top_k(20),
             Mode::Greedy | Mode::Forced => SamplingParams::greedy(),
         };
         let mut sampler = Sampler::new(&params, 0);
@@ -100,6 +87,9 @@ impl Run {
                     break;
                 }
             }
+            // The same logits after the same tokens.
+            let mut random = Lcg(seed << 32 | tokens.len() as u64);
+            random.below(1);
             let mut logits: Vec<f32> = (0..=IMAGE).map(|_| random.below(1 << 20) as f32 / (1 << 18) as f32).collect();
             let mask = state.mask().unwrap();
             let token = sampler.sample_masked(&tokens, 0, &mut logits, &mask).unwrap().token;
@@ -116,5 +106,5 @@ impl Run {
 
 pub fn generate(compiler: &ConstraintCompiler, constraint: &Constraint, mode: Mode, seed: u64) -> Run {
     let state = compiler.compile(constraint, &[END], false).unwrap_or_else(|error| panic!("{error}: {constraint:?}"));
-    Run::of(state, mode, &mut Lcg(seed))
+    Run::of(state, mode, seed)
 }
