@@ -36,7 +36,10 @@ fn schema() -> Value {
             "description": {"type": "string", "maxLength": 30},
             "shapes": {"type": "array", "maxItems": 3, "items": {
                 "type": "object",
-                "properties": {"shape": {"enum": ["circle", "square"]}, "count": {"type": "integer", "maximum": 9, "minimum": 0}},
+                "properties": {
+                    "shape": {"enum": ["circle", "square"]},
+                    "count": {"type": "integer", "maximum": 9, "minimum": 0},
+                },
                 "required": ["shape", "count"],
                 "additionalProperties": false,
             }},
@@ -56,7 +59,10 @@ fn answers_match_each_kind_of_constraint() {
     for (dtype, model) in models() {
         let answer = |constraint: Constraint| {
             let answer = model.generate(question(), params(constraint)).unwrap();
-            assert!(matches!(answer.finish_reason, FinishReason::Complete | FinishReason::Eos), "{dtype:?}: {answer:?}");
+            assert!(
+                matches!(answer.finish_reason, FinishReason::Complete | FinishReason::Eos),
+                "{dtype:?}: {answer:?}"
+            );
             answer.text().to_owned()
         };
         assert_valid(&schema(), &answer(Constraint::JsonSchema(schema())));
@@ -153,13 +159,12 @@ fn json_of_ten_thousand_schemas_is_valid() {
         });
         let Counts { texts, tokens, steps, unfinished, violations } = counts.into_inner().unwrap();
         println!(
-            "{dtype:?}: {texts} texts, {tokens} tokens in {steps} steps, {unfinished} longer than {MAX_TOKENS} tokens, {} \
-             violations",
+            "{dtype:?}: {texts} texts, {tokens} tokens in {steps} steps, {unfinished} longer than {MAX_TOKENS} tokens, \
+             {} violations",
             violations.len()
         );
-        let [free, constrained] = [None, Some(Constraint::Regex("(?s:.*)".to_owned()))].map(|constraint| {
-            (0..5).map(|_| step_time(&model, constraint.clone())).min().unwrap_or_default()
-        });
+        let [free, constrained] = [None, Some(Constraint::Regex("(?s:.*)".to_owned()))]
+            .map(|constraint| (0..5).map(|_| step_time(&model, constraint.clone())).min().unwrap_or_default());
         println!("{dtype:?}: {free:?} per step, {constrained:?} with a constraint that allows all texts");
         assert_eq!(violations, Vec::<String>::new());
     }

@@ -5,6 +5,8 @@ mod compiler;
 #[cfg(feature = "constrain")]
 mod grammar;
 #[cfg(feature = "constrain")]
+mod lark;
+#[cfg(feature = "constrain")]
 mod limits;
 #[cfg(feature = "constrain")]
 mod state;

@@ -95,9 +95,9 @@ pub struct SamplingParams {
     /// Whether the processed logits are converted to log-probabilities.
     pub renormalize_logits: bool,
 
-    /// What the text must match. Generation ends when nothing may follow the text, whatever its minimum length. Requires
-    /// the feature `constrain`, and excludes beams and forced tokens. A minimum length bans end tokens, and suppressed
-    /// or banned tokens are never generated: if a constraint allows nothing else, that is an error.
+    /// What the text must match. Generation ends when nothing may follow the text, whatever its minimum length.
+    /// Requires the feature `constrain`, and excludes beams and forced tokens. A minimum length bans end tokens, and
+    /// suppressed or banned tokens are never generated: if a constraint allows nothing else, that is an error.
     pub constraint: Option<Constraint>,
 
     /// Number of beams; 1 disables beam search.

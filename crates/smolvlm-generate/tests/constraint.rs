@@ -48,7 +48,10 @@ fn references_within_the_schema_are_followed() {
     let schema = json!({
         "$defs": {"tree": {
             "type": "object",
-            "properties": {"leaf": {"type": "boolean"}, "next": {"anyOf": [{"$ref": "#/$defs/tree"}, {"type": "null"}]}},
+            "properties": {
+                "leaf": {"type": "boolean"},
+                "next": {"anyOf": [{"$ref": "#/$defs/tree"}, {"type": "null"}]},
+            },
             "required": ["leaf", "next"],
             "additionalProperties": false,
         }},

@@ -82,7 +82,10 @@ pub(crate) fn submit_prepared(
             let constraint = loaded.constraints.compile(loaded, params, text)?;
             let text = |index| {
                 let (stream, constraint) = (row * count + index, constraint.clone());
-                Ok((None, Sequence::new(model, params, ids.clone(), text, stream, notes.clone())?.constrained(constraint)))
+                Ok((
+                    None,
+                    Sequence::new(model, params, ids.clone(), text, stream, notes.clone())?.constrained(constraint),
+                ))
             };
             Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
         };

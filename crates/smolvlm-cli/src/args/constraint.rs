@@ -66,7 +66,10 @@ mod tests {
         };
         assert_eq!(constraint(&[]), Ok(None));
         assert_eq!(constraint(&["--regex", "a,b"]), Ok(Some(Constraint::Regex("a,b".to_owned()))));
-        assert_eq!(constraint(&["--choices", "a,b c", "--choices", "d"]), Ok(Some(Constraint::choices(["a", "b c", "d"]))));
+        assert_eq!(
+            constraint(&["--choices", "a,b c", "--choices", "d"]),
+            Ok(Some(Constraint::choices(["a", "b c", "d"])))
+        );
         let (schema, lark) = (file("a.json", r#"{"type": "object"}"#), file("a.lark", "start: \"a\""));
         assert_eq!(constraint(&["--json-schema", &schema]), Ok(Some(Constraint::json_object())));
         assert_eq!(constraint(&["--lark", &lark]), Ok(Some(Constraint::Lark("start: \"a\"".to_owned()))));

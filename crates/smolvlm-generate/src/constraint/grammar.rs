@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn anchors_at_the_ends_are_removed() {
-        for (regex, expected) in [("^a$", "a"), (r"a\$", r"a\$"), (r"^a\\$", r"a\\"), ("a|b", "a|b"), ("$", ""), ("", "")]
+        for (regex, expected) in
+            [("^a$", "a"), (r"a\$", r"a\$"), (r"^a\\$", r"a\\"), ("a|b", "a|b"), ("$", ""), ("", "")]
         {
             assert_eq!(without_anchors(regex), expected);
         }

@@ -1,6 +1,6 @@
 //! Limits on constraints, which may come from clients.
 
-use super::Constraint;
+use super::{Constraint, lark};
 use crate::Error;
 use llguidance::api::ParserLimits;
 use serde_json::Value;
@@ -12,6 +12,8 @@ pub(super) const COMPILE_TIME: Duration = Duration::from_secs(1);
 const MAX_BYTES: usize = 128 << 10;
 /// Maximum nesting of a constraint, far below what the stack of a compilation holds.
 const MAX_NESTING: usize = 64;
+/// Maximum size of the terminals of a grammar with all that they refer to.
+const MAX_EXPANDED: usize = 100_000;
 
 /// Limits of the parser: a mask takes a few milliseconds at most, a constraint some 10 MB of memory.
 pub(super) fn parser_limits() -> ParserLimits {
@@ -40,7 +42,12 @@ pub(super) fn check(constraint: &Constraint) -> Result<(), Error> {
     if bytes > MAX_BYTES {
         return Err(Error::constraint(format!("has {bytes} bytes; at most {MAX_BYTES} are allowed")));
     }
-    Ok(())
+    match constraint {
+        Constraint::Lark(text) if lark::expanded_size(text) > MAX_EXPANDED => {
+            Err(Error::constraint("has terminals that refer to each other too often; use rules instead"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The nesting of a schema, at most one above the limit.

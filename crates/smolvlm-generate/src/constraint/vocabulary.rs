@@ -103,7 +103,8 @@ impl TokenizerEnv for Env {
         }
         match &self.tokenize {
             Some(tokenize) => {
-                let tokenize = |text: &str| tokenize(text).unwrap_or_else(|| self.trie.greedy_tokenize(text.as_bytes()));
+                let tokenize =
+                    |text: &str| tokenize(text).unwrap_or_else(|| self.trie.greedy_tokenize(text.as_bytes()));
                 self.trie.tokenize_with_greedy_fallback(bytes, tokenize)
             }
             None => self.trie.greedy_tokenize(bytes),

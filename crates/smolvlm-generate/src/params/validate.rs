@@ -10,8 +10,8 @@ impl SamplingParams {
     /// # Errors
     ///
     /// [`Error::MaxNewTokens`] or [`Error::MaxLength`] for a length of 0, [`Error::Invalid`] for any other invalid
-    /// value, [`Error::Unsupported`] for guidance, watermarks, and a constraint without the feature `constrain`. Whether
-    /// a constraint itself is valid is known when it is compiled.
+    /// value, [`Error::Unsupported`] for guidance, watermarks, and a constraint without the feature `constrain`.
+    /// Whether a constraint itself is valid is known when it is compiled.
     pub fn validate(&self) -> Result<(), Error> {
         self.limit(0)?;
         self.validate_counts()?;

@@ -31,12 +31,18 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("enum of 10000", json!({"enum": (0..10_000).map(|n| format!("v{n}")).collect::<Vec<_>>()})),
         ("wide object", json!({"type": "object", "properties": wide})),
         ("reference to itself", json!({"$ref": "#"})),
-        ("reference in a circle", json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"})),
+        (
+            "reference in a circle",
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}),
+        ),
         ("reference to itself in allOf", json!({"allOf": [{"$ref": "#"}, {"type": "object"}]})),
         ("exponential references", json!({"$defs": bomb, "$ref": "#/$defs/d0"})),
         ("product of alternatives", json!({"allOf": (0..12).map(alternatives).collect::<Vec<_>>()})),
         ("many items", json!({"type": "array", "items": {"type": "integer"}, "minItems": 100_000_000})),
-        ("repeated arrays", nested(6, |inner| json!({"type": "array", "items": inner, "minItems": 1000, "maxItems": 1000}))),
+        (
+            "repeated arrays",
+            nested(6, |inner| json!({"type": "array", "items": inner, "minItems": 1000, "maxItems": 1000})),
+        ),
         ("long string", json!({"type": "string", "minLength": 2_000_000_000})),
         ("bounded string", json!({"type": "string", "maxLength": 1_000_000})),
         ("large quantifiers", json!({"type": "string", "pattern": "^((a{1000}){1000}){1000}$"})),
@@ -57,7 +63,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
 fn others() -> Vec<(&'static str, Constraint)> {
     let lark = |text: String| Constraint::Lark(text);
     let chain = |first: &str, rule: &dyn Fn(usize) -> String| {
-        (0..8000).fold(format!("start: {first}\n"), |text, n| text + &rule(n))
+        (0..6000).fold(format!("start: {first}\n"), |text, n| text + &rule(n))
     };
     vec![
         ("regex of groups", Constraint::Regex("(".repeat(100_000) + &")".repeat(100_000))),
@@ -68,10 +74,22 @@ fn others() -> Vec<(&'static str, Constraint)> {
         ("long regex", Constraint::Regex("a".repeat(250_000))),
         ("large constraint", Constraint::Regex("a".repeat(10_000_000))),
         ("many choices", Constraint::choices((0..40_000).map(|n| format!("{n:x}")))),
-        ("terminals in a chain", lark(chain("T0", &|n| format!("T{n}: \"a\" T{}\n", n + 1)) + "T8000: \"a\"")),
-        ("rules in a chain", lark(chain("r0", &|n| format!("r{n}: \"a\" r{}\n", n + 1)) + "r8000: \"a\"")),
-        ("doubling rules", lark((0..60).fold("start: r0\n".to_owned(), |text, n| text + &format!("r{n}: r{0} r{0}\n", n + 1)) + "r60: \"a\"")),
-        ("doubling terminals", lark((0..60).fold("start: T0\n".to_owned(), |text, n| text + &format!("T{n}: T{0} T{0}\n", n + 1)) + "T60: \"a\"")),
+        ("terminals in a chain", lark(chain("T0", &|n| format!("T{n}: \"a\" T{}\n", n + 1)) + "T6000: \"a\"")),
+        ("rules in a chain", lark(chain("r0", &|n| format!("r{n}: \"a\" r{}\n", n + 1)) + "r6000: \"a\"")),
+        (
+            "doubling rules",
+            lark(
+                (0..60).fold("start: r0\n".to_owned(), |text, n| text + &format!("r{n}: r{0} r{0}\n", n + 1))
+                    + "r60: \"a\"",
+            ),
+        ),
+        (
+            "doubling terminals",
+            lark(
+                (0..60).fold("start: T0\n".to_owned(), |text, n| text + &format!("T{n}: T{0} T{0}\n", n + 1))
+                    + "T60: \"a\"",
+            ),
+        ),
         ("ambiguous grammar", lark("start: e\ne: e e | e e e | \"a\" | \"b\" | \"\"".to_owned())),
         ("endless recursion", lark("start: start".to_owned())),
         ("terminal of itself", lark("start: T\nT: T \"a\"".to_owned())),

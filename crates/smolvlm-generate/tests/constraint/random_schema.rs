@@ -20,7 +20,10 @@ impl Lcg {
 pub fn random_schema(random: &mut Lcg) -> Value {
     let mut schema = schema(random, 3);
     if let Value::Object(schema) = &mut schema {
-        schema.insert("$defs".to_owned(), json!({"color": {"enum": ["red", "green", "blue"]}, "flag": {"type": "boolean"}}));
+        schema.insert(
+            "$defs".to_owned(),
+            json!({"color": {"enum": ["red", "green", "blue"]}, "flag": {"type": "boolean"}}),
+        );
     }
     schema
 }

@@ -2,8 +2,8 @@
 
 use crate::api_error::ApiError;
 use crate::request::fields::Fields;
-use crate::request::{constraint, number};
 use crate::request::params::{self, AnswerParams};
+use crate::request::{constraint, number};
 use crate::state::{App, Model};
 use serde_json::Value;
 use smolvlm::{ImageSource, Message};

@@ -83,7 +83,9 @@ fn response_format(fields: &mut Fields<'_>) -> Result<Option<Constraint>, ApiErr
         "json_object" => Ok(Some(schema.map_or_else(Constraint::json_object, Constraint::JsonSchema))),
         "json_schema" => match json_schema.and_then(|json_schema| json_schema.schema).or(schema) {
             Some(schema) => Ok(Some(Constraint::JsonSchema(schema))),
-            None => Err(fields.invalid(name, "has no schema; it must be {\"type\": .., \"json_schema\": {\"schema\": ..}}")),
+            None => {
+                Err(fields.invalid(name, "has no schema; it must be {\"type\": .., \"json_schema\": {\"schema\": ..}}"))
+            }
         },
         _ => Err(fields.invalid(name, format!("must be {legal}"))),
     }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 fn schema() -> Value {
     json!({
         "type": "object",
-        "properties": {"count": {"type": "integer", "minimum": 0, "maximum": 99}, "shape": {"enum": ["circle", "square"]}},
+        "properties": {
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+            "shape": {"enum": ["circle", "square"]},
+        },
         "required": ["count", "shape"],
         "additionalProperties": false,
     })
@@ -23,7 +26,7 @@ fn assert_valid(text: &str) {
 async fn chat_answers_are_valid_for_the_schema() {
     let server = TestServer::demo();
     for format in [
-        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": true, "schema": schema()}}}),
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema()}}}),
         json!({"response_format": {"type": "json_object", "schema": schema()}}),
         json!({"json_schema": schema()}),
         json!({"guided_json": schema().to_string()}),
@@ -76,7 +79,11 @@ async fn constraints_that_cannot_be_used_are_named() {
     let server = TestServer::demo();
     for (request, param, part) in [
         (json!({"guided_json": {"type": "array", "uniqueItems": true}}), "guided_json", "uniqueItems"),
-        (json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"if": {}}}}}), "response_format", "if"),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"if": {}}}}}),
+            "response_format",
+            "if",
+        ),
         (json!({"guided_regex": "("}), "guided_regex", "guided_regex"),
         (json!({"guided_regex": "((a{999}){999}){999}"}), "guided_regex", "guided_regex"),
         (json!({"grammar": "root ::= \"a\""}), "grammar", "GBNF"),
