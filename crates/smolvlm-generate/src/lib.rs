@@ -4,10 +4,12 @@
 //!
 //! A generation loop uses a [`Sampler`] to select the next token from a row of logits and a [`StopRule`] to check
 //! whether that token ends the sequence; [`StopStrings`] check the bytes of the tokens. A [`BeamSearch`] replaces all
-//! three for beam search. [`SamplingParams`] configure them. Behavior follows `GenerationMixin.generate` of
+//! three for beam search. [`SamplingParams`] configure them. With the feature `constrain`, a [`Constraint`] is compiled
+//! for a vocabulary and gives the [`TokenMask`] of each step. Behavior follows `GenerationMixin.generate` of
 //! transformers 5.24.0.
 
 mod beam;
+mod constraint;
 mod error;
 mod loop_guard;
 mod params;
@@ -18,8 +20,12 @@ mod sampler;
 mod softmax;
 mod stop;
 mod stop_strings;
+mod token_mask;
 
 pub use beam::{BeamSearch, BeamStep, Hypothesis};
+pub use constraint::Constraint;
+#[cfg(feature = "constrain")]
+pub use constraint::{ConstraintCompiler, ConstraintState, Vocabulary};
 pub use error::Error;
 pub use loop_guard::LoopGuard;
 pub use params::SamplingParams;
@@ -31,3 +37,4 @@ pub use smolvlm_config::{
 pub use softmax::token_logprobs;
 pub use stop::{FinishReason, StopRule};
 pub use stop_strings::StopStrings;
+pub use token_mask::TokenMask;

@@ -57,7 +57,8 @@ pub struct Timings {
     /// All tokens after the first.
     #[serde(serialize_with = "seconds")]
     pub decode: Duration,
-    /// Number of decode steps in `decode`. A step generates one token of each text of the request.
+    /// Number of decode steps in `decode`. A step generates one token of each text of the request,
+    /// and those that a constraint forces after it.
     pub decode_steps: usize,
 }
 

@@ -1,10 +1,14 @@
 //! One text that is being generated.
 
+use crate::constrain::ConstraintState;
 use crate::{Error, Generation, SmolVlm, Timings};
 use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
-/// The addition of a new token to a text.
+/// Maximum number of tokens that a constraint forces per step, so that other requests do not wait long.
+const MAX_FORCED: usize = 64;
+
+/// The addition of new tokens to a text.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
     /// The token, if log-probabilities are requested.
@@ -24,6 +28,8 @@ impl Delta {
 pub(crate) struct Sequence {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
+    /// Number of them that have run through the network.
+    done: usize,
     prompt_len: usize,
     image_tokens: usize,
     text: String,
@@ -35,6 +41,9 @@ pub(crate) struct Sequence {
     stop: StopRule,
     stop_strings: Option<StopText>,
     sampler: Sampler,
+    constraint: Option<ConstraintState>,
+    /// Whether tokens that the constraint forces are appended without a step for each.
+    appends_forced: bool,
 }
 
 impl Sequence {
@@ -52,6 +61,7 @@ impl Sequence {
         params.limit(prompt_len)?;
         let room = model.loaded.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
+            done: prompt_len,
             prompt_len,
             image_tokens: model.loaded.image_tokens(&ids),
             text: String::new(),
@@ -62,23 +72,55 @@ impl Sequence {
             stop: StopRule::new(params, prompt_len, room),
             stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
             sampler: Sampler::new(params, stream as u64),
+            constraint: None,
+            appends_forced: params.allows_forced_tokens(),
             ids,
         })
     }
 
+    /// Sets what the text must match.
+    pub(crate) fn constrained(self, constraint: Option<ConstraintState>) -> Self {
+        Self { constraint, ..self }
+    }
+
     /// Whether the next token is always the argmax of the logits.
     pub(crate) fn is_greedy(&self) -> bool {
-        self.sampler.is_greedy()
+        self.constraint.is_none() && self.sampler.is_greedy()
     }
 
-    /// Samples the next token from the logits of the vocabulary.
+    /// Samples the next token from the logits of the vocabulary, and appends it and those that must follow it.
     pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Delta, Error> {
-        let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
-        self.push(choice)
+        let choice = match &mut self.constraint {
+            // Computed here and not beside the network: it takes a few microseconds.
+            Some(constraint) => self.sampler.sample_masked(&self.ids, self.prompt_len, logits, &constraint.mask()?)?,
+            None => self.sampler.sample(&self.ids, self.prompt_len, logits)?,
+        };
+        let mut delta = self.push(choice)?;
+        for token in self.forced() {
+            if self.finished.is_some() {
+                break;
+            }
+            delta.text.push_str(&self.append(SampledToken { token, logprob: None })?.text);
+        }
+        Ok(delta)
     }
 
-    /// Appends a token.
+    /// The next tokens that the constraint forces.
+    fn forced(&mut self) -> Vec<u32> {
+        let is_running = self.finished.is_none() && self.appends_forced;
+        let constraint = self.constraint.as_mut().filter(|_| is_running);
+        let mut tokens = constraint.map(ConstraintState::forced).unwrap_or_default();
+        tokens.truncate(MAX_FORCED);
+        tokens
+    }
+
+    /// Appends the token that follows those that have run through the network.
     pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Delta, Error> {
+        self.done = self.ids.len();
+        self.append(choice)
+    }
+
+    fn append(&mut self, choice: SampledToken) -> Result<Delta, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob.clone());
         self.finished = self.stop.observe(choice.token);
@@ -88,6 +130,12 @@ impl Sequence {
             // An end token takes precedence: the text would have ended anyway.
             self.finished =
                 self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
+        }
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(choice.token)?;
+            if constraint.is_complete() && self.finished != Some(FinishReason::Eos) {
+                self.finished = Some(FinishReason::Complete);
+            }
         }
         let mut delta = self.deltas.push(choice.token)?.unwrap_or_default();
         if self.finished.is_some() {
@@ -127,6 +175,11 @@ impl Sequence {
     /// Prompt and generated tokens.
     pub(crate) fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The tokens that have not run through the network.
+    pub(crate) fn next_tokens(&self) -> &[u32] {
+        self.ids.get(self.done..).unwrap_or_default()
     }
 }
 

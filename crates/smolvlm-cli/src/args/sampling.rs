@@ -1,5 +1,6 @@
 //! Arguments of sampling and stopping.
 
+use crate::args::constraint::ConstraintArgs;
 use crate::failure::Failure;
 use clap::Args;
 use smolvlm::processor::Processor;
@@ -54,6 +55,9 @@ pub struct Sampling {
     /// Never generate this exact spelling, with or without a leading space; repeatable
     #[arg(long, value_name = "TEXT")]
     pub bad_word: Vec<String>,
+    /// What the answer must match.
+    #[command(flatten)]
+    pub constraint: ConstraintArgs,
     /// Log-probabilities of each token and of the N most likely ones, for --json
     #[arg(long, value_name = "N")]
     pub logprobs: Option<usize>,
@@ -109,6 +113,7 @@ impl Sampling {
         params.do_sample = !self.is_greedy() && (params.do_sample || self.implies_sampling());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);
+        params.constraint = self.constraint.constraint()?.or(params.constraint);
         params.bad_words_ids.extend(self.bad_words(model.processor())?);
         if self.loop_guard || (guards_loops && !self.no_loop_guard) {
             params.loop_guard = Some(LoopGuard::default());

@@ -60,7 +60,8 @@ class Generation:
     token_ids: list[int]
     """The generated tokens, the end token included."""
     finish_reason: str
-    """Why generation ended: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`."""
+    """Why generation ended: `eos`, `length`, `context`, `stop_string`, `complete` (all that `json_schema`, `regex`,
+    `lark` or `choices` allow), `repetition`, `time` or `cancelled`."""
     usage: Usage
     timings: Timings
     raw_text: str

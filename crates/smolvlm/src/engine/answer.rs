@@ -82,10 +82,7 @@ impl Texts {
         match self {
             Self::Sampled(texts) => {
                 let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());
-                let last = |text: &Sequence| text.ids().len().saturating_sub(1);
-                unfinished
-                    .filter_map(|(id, text)| Some(StepInput::generated((*id)?, text.ids().get(last(text)..)?)))
-                    .collect()
+                unfinished.filter_map(|(id, text)| Some(StepInput::generated((*id)?, text.next_tokens()))).collect()
             }
             Self::Beams(ids, search) => {
                 ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::generated(*id, token)).collect()

@@ -170,11 +170,11 @@ impl Worker {
         let next: Vec<Vec<StepInput<'_>>> = self.groups.iter().map(Group::next_inputs).collect();
         let counts: Vec<usize> = next.iter().map(Vec::len).collect();
         let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
-        let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
-        let generated = self.groups.iter().zip(&counts).filter(|(group, _)| !group.is_scored());
-        let generated: usize = generated.map(|(_, count)| count).sum();
+        let generated = self.groups.iter().zip(&next).filter(|(group, _)| !group.is_scored());
+        let generated: usize = generated.flat_map(|(_, inputs)| inputs).map(|input| input.tokens.len()).sum();
         self.stats.decode_steps += u64::from(generated > 0);
         self.stats.decode_tokens += generated as u64;
+        let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
         if prompts == 0 {
             if inputs.is_empty() {
                 return Ok(());
