@@ -118,6 +118,10 @@ pub struct SamplingParams {
     pub loop_guard: Option<LoopGuard>,
     /// Maximum number of prompt tokens per step. Runtimes may use fewer; `smolvlm` at most 1024.
     pub prefill_chunk: Option<usize>,
+    /// Maximum number of tokens per step that are looked up in the text so far, and kept if the model generates them;
+    /// see [`PromptLookup`](crate::PromptLookup). It changes the speed and not the text; 0 for none. Unused on GPUs, in
+    /// beam search, and with `logprobs`.
+    pub prompt_lookup_num_tokens: usize,
 
     /// Weight of classifier-free guidance in a checkpoint's file. Not supported: [`validate`](Self::validate) rejects
     /// values other than 1.
@@ -170,6 +174,7 @@ impl SamplingParams {
             logprobs: None,
             loop_guard: None,
             prefill_chunk: None,
+            prompt_lookup_num_tokens: 15,
             guidance_scale: 1.0,
             watermarking: None,
         }
@@ -227,6 +232,7 @@ impl SamplingParams {
             logprobs: None,
             loop_guard: None,
             prefill_chunk: config.prefill_chunk_size,
+            prompt_lookup_num_tokens: base.prompt_lookup_num_tokens,
             guidance_scale: number(config.guidance_scale, base.guidance_scale),
             watermarking: config.watermarking,
         }

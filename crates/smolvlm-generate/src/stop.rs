@@ -77,6 +77,11 @@ impl StopRule {
         }
     }
 
+    /// Number of tokens left until the sequence ends.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
     /// Adds the next token; returns the finish reason if the sequence ends with it. An end token takes precedence over
     /// the length, the length over a repetition.
     pub fn observe(&mut self, token: u32) -> Option<FinishReason> {

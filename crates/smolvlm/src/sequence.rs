@@ -2,7 +2,10 @@
 
 use crate::constrain::ConstraintState;
 use crate::{Error, Generation, SmolVlm, Timings};
-use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_generate::{
+    FinishReason, PromptLookup, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs,
+};
+use smolvlm_model::{KeepLogits, SequenceId, StepInput};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
 /// Maximum number of tokens that a constraint forces per step, so that other requests do not wait long.
@@ -30,6 +33,11 @@ pub(crate) struct Sequence {
     ids: Vec<u32>,
     /// Number of them that have run through the network.
     done: usize,
+    /// Tokens of the next step: those that have not run through the network, then drafted ones.
+    next: Vec<u32>,
+    /// Number of drafted tokens among them.
+    drafted: usize,
+    lookup: PromptLookup,
     prompt_len: usize,
     image_tokens: usize,
     text: String,
@@ -62,6 +70,9 @@ impl Sequence {
         let room = model.loaded.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
             done: prompt_len,
+            next: Vec::new(),
+            drafted: 0,
+            lookup: PromptLookup::new(if params.logprobs.is_none() { params.prompt_lookup_num_tokens } else { 0 }),
             prompt_len,
             image_tokens: model.loaded.image_tokens(&ids),
             text: String::new(),
@@ -86,6 +97,49 @@ impl Sequence {
     /// Whether the next token is always the argmax of the logits.
     pub(crate) fn is_greedy(&self) -> bool {
         self.constraint.is_none() && self.sampler.is_greedy()
+    }
+
+    /// Selects the tokens of the next step, at most `drafts` of them drafted.
+    pub(crate) fn schedule(&mut self, drafts: usize) {
+        self.next.clear();
+        self.next.extend_from_slice(self.ids.get(self.done..).unwrap_or_default());
+        let draft = self.lookup.draft(&self.ids, drafts.min(self.stop.left().saturating_sub(1)));
+        self.drafted = draft.len();
+        self.next.extend(draft);
+    }
+
+    /// The input of the next step.
+    pub(crate) fn next_input(&self, sequence: SequenceId) -> StepInput<'_> {
+        StepInput { logits: KeepLogits::Tail(self.logit_rows()), ..StepInput::generated(sequence, &self.next) }
+    }
+
+    /// Number of rows of logits that the next step computes.
+    pub(crate) fn logit_rows(&self) -> usize {
+        1 + self.drafted
+    }
+
+    /// Number of drafted tokens of the next step.
+    pub(crate) fn drafted(&self) -> usize {
+        self.drafted
+    }
+
+    /// Samples tokens from the logits of a step: one, and one more after each drafted token that is what was sampled.
+    /// Returns what is new, and the number of these drafted tokens.
+    pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<(Delta, usize), Error> {
+        let vocabulary = (logits.len() / self.logit_rows()).max(1);
+        let draft = self.next.split_off(self.next.len().saturating_sub(self.drafted));
+        let (mut delta, mut accepted) = (Delta::default(), 0);
+        for logits in logits.chunks_exact_mut(vocabulary) {
+            let first = self.ids.len();
+            let new = self.step(logits)?;
+            delta = Delta { token: new.token, text: delta.text + &new.text };
+            if self.finished.is_some() || draft.get(accepted..accepted + 1) != self.ids.get(first..) {
+                break;
+            }
+            accepted += 1;
+        }
+        self.lookup.observe(draft.len(), accepted);
+        Ok((delta, accepted))
     }
 
     /// Samples the next token from the logits of the vocabulary, and appends it and those that must follow it.
@@ -177,9 +231,14 @@ impl Sequence {
         &self.ids
     }
 
-    /// The tokens that have not run through the network.
-    pub(crate) fn next_tokens(&self) -> &[u32] {
-        self.ids.get(self.done..).unwrap_or_default()
+    /// Number of tokens that have run through the network and are part of the text.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Number of generated tokens.
+    pub(crate) fn generated(&self) -> usize {
+        self.ids.len() - self.prompt_len
     }
 }
 

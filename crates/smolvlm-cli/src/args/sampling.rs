@@ -85,6 +85,10 @@ pub struct Sampling {
     /// Maximum number of prompt tokens per step, to save memory [default: 1024, fewer beside other requests]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<usize>,
+    /// Maximum number of tokens per step that are looked up in earlier text and verified, which is faster where text
+    /// repeats and never changes an answer; 0 for none [default: 15]
+    #[arg(long, value_name = "N")]
+    pub prompt_lookup: Option<usize>,
 }
 
 impl Sampling {
@@ -110,6 +114,7 @@ impl Sampling {
         params.logprobs = self.logprobs.or(params.logprobs);
         params.max_time = self.max_time.or(params.max_time);
         params.prefill_chunk = self.prefill_chunk.or(params.prefill_chunk);
+        set(&mut params.prompt_lookup_num_tokens, self.prompt_lookup);
         params.do_sample = !self.is_greedy() && (params.do_sample || self.implies_sampling());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);

@@ -62,6 +62,7 @@ impl SamplingParams {
             length_penalty: f32,
             early_stopping: EarlyStopping,
             num_return_sequences: usize,
+            prompt_lookup_num_tokens: usize,
         }
         optional {
             max_length: usize,

@@ -33,7 +33,11 @@ class Timings:
     decode: float
     """All tokens after the first."""
     decode_steps: int
-    """Steps in `decode`, one per token of each text."""
+    """Steps in `decode`."""
+    decode_tokens: int
+    """Tokens generated in `decode`, of the longest text: more than steps where tokens were drafted or forced."""
+    accepted_drafts: int
+    """Tokens that were looked up in earlier text and confirmed by the model."""
 
     @property
     def total(self) -> float:
