@@ -3,7 +3,7 @@
 use serde_json::Value;
 use smolvlm::config::GenerationConfig;
 use smolvlm::{
-    Conversation, Event, FinishReason, Generation, LoopGuard, Message, Options, SamplingParams, SmolVlm, Source,
+    Conversation, Dtype, Event, FinishReason, Generation, LoopGuard, Message, Options, SamplingParams, SmolVlm, Source,
 };
 use smolvlm_tests::{Checkpoint, checkpoints, exact, rows, with_absolute_paths};
 
@@ -140,6 +140,55 @@ fn chunked_prefill_gives_the_same_tokens() {
             assert_eq!(answer.token_ids, whole.token_ids, "chunks of {chunk}");
         }
     }
+}
+
+#[test]
+fn drafted_tokens_change_no_text() {
+    let texts = ["abc abc abc abc", "One, two, three. One, two, three. One,", "unique"];
+    let conversations: Vec<Conversation> = texts.map(question).into();
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
+        let model = load(&checkpoint("gqa-256m"), Options { dtype, ..exact() });
+        let greedy = SamplingParams::greedy().max_new_tokens(90);
+        let sampling = SamplingParams::sampling().seed(5).temperature(0.3).max_new_tokens(40);
+        let penalized = greedy.clone().repetition_penalty(1.05).max_new_tokens(40);
+        let several = sampling.clone().num_return_sequences(3);
+        for params in [greedy.clone(), sampling, penalized, several, greedy.stop_strings(["a"])] {
+            let plain = model.batch(&conversations, params.clone().prompt_lookup_num_tokens(0)).unwrap();
+            assert!(plain.iter().all(|answer| answer.timings.accepted_drafts == 0));
+            for max in [1, 4, 15] {
+                let drafted = model.batch(&conversations, params.clone().prompt_lookup_num_tokens(max)).unwrap();
+                let of = |answers: &[Generation]| -> Vec<(Vec<u32>, String, FinishReason)> {
+                    answers.iter().map(|a| (a.token_ids.clone(), a.text.clone(), a.finish_reason)).collect()
+                };
+                assert_eq!(of(&drafted), of(&plain), "{dtype} {max}");
+            }
+        }
+    }
+}
+
+#[test]
+fn drafts_save_steps_of_repetitive_text() {
+    let model = load(&checkpoint("gqa-256m"), exact());
+    let params = SamplingParams::greedy().max_new_tokens(150);
+    let answer = model.generate(question("One"), params.clone()).unwrap();
+    let timings = answer.timings;
+    assert_eq!(timings.decode_tokens, 149);
+    // A random model soon repeats itself.
+    assert!(timings.decode_steps < 75, "{timings:?}");
+    assert_eq!(timings.decode_steps + timings.accepted_drafts, 149);
+    let stats = model.engine_stats();
+    assert_eq!((stats.decode_tokens, stats.accepted_drafts), (149, timings.accepted_drafts as u64));
+    assert!(stats.drafted_tokens >= stats.accepted_drafts);
+
+    let mut streamed = String::new();
+    for event in model.stream(question("One"), params.clone()).unwrap() {
+        if let Event::Text(text) = event.unwrap() {
+            streamed.push_str(&text);
+        }
+    }
+    assert_eq!(streamed, answer.text);
+    // Log-probabilities are streamed token by token.
+    assert_eq!(model.generate(question("One"), params.logprobs(0)).unwrap().timings.accepted_drafts, 0);
 }
 
 #[test]

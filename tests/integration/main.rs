@@ -5,6 +5,7 @@ mod async_stream;
 mod cancel;
 mod chat;
 mod concurrent;
+mod constrain;
 mod decide;
 mod demo;
 mod devices;

@@ -2,7 +2,7 @@
 
 use crate::process::{execute, target};
 
-/// Names in `crates/smolvlm/examples`. `ragged`, a benchmark, is not among them.
+/// Names in `crates/smolvlm/examples`, without the benchmarks `ragged` and `replay`.
 const EXAMPLES: [&str; 8] = ["batch", "chat", "describe", "device", "embeddings", "own_loop", "stream", "video"];
 
 /// Builds the examples with the features of the tests, which compiles nothing else again, and runs each.

@@ -9,7 +9,8 @@ const OTHER_BACKENDS: &[&str] =
 
 /// Features of the command that enable something by themselves. `video` needs FFmpeg's libraries and is part of the
 /// tests' build where they are installed.
-const COMMAND: &[&str] = &["", "flex", "ndarray", "wgpu", "hub", "http", "demo", "parquet", "server", "train"];
+const COMMAND: &[&str] =
+    &["", "flex", "constrain", "ndarray", "wgpu", "hub", "http", "demo", "parquet", "server", "train"];
 
 /// Features that only the crate `smolvlm` has.
 const LIBRARY_ONLY: &[&str] = &["async", "fusion", "persistence", "autotune"];

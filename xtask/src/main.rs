@@ -4,6 +4,7 @@ mod arm;
 mod arrows;
 mod check;
 mod clients;
+mod constrain;
 mod decide;
 mod decoders;
 mod demo;
@@ -81,6 +82,8 @@ enum Task {
     LlamaSuite,
     /// Use the server's page in Chromium, with the bundled model (needs npm and Chromium)
     Page,
+    /// Let the bundled model generate JSON for 10,000 random schemas in f32 and q8, and measure the time that takes
+    Constrain,
     /// Measure accuracy and calibration of decisions about 2,000 synthetic images of each kind
     Decide,
     /// Run the tests of the Python package, those of transformers on our processors included
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Task::Soak(args) => soak::run(&args),
         Task::LlamaSuite => llama_suite::run(),
         Task::Page => page::run(),
+        Task::Constrain => constrain::run(),
         Task::Decide => decide::run(),
         Task::Python(args) => python::run(&args),
         Task::Ray => python::run_ray(),

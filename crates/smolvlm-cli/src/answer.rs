@@ -56,8 +56,8 @@ pub fn print(model: &SmolVlm, answers: &[Generation]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints to stderr the warnings about an answer's media, its timings, the number format, and why it stopped if not by
-/// an end token.
+/// Prints to stderr the warnings about an answer's media, its timings, the number format, and why it stopped before
+/// it was complete.
 pub fn print_timings(model: &SmolVlm, answer: &Generation) {
     media::print_notes(&answer.notes);
     let timings = &answer.timings;
@@ -66,7 +66,7 @@ pub fn print_timings(model: &SmolVlm, answer: &Generation) {
         tokens => format!(" ({tokens} cached)"),
     };
     let reason = match answer.finish_reason {
-        FinishReason::Eos => String::new(),
+        FinishReason::Eos | FinishReason::Complete => String::new(),
         reason => format!(" (ended by {})", reason.as_str()),
     };
     let rate = timings.decode_rate().map(|rate| format!(" ({rate:.1} tokens/s)")).unwrap_or_default();

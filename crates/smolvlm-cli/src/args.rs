@@ -1,6 +1,7 @@
 //! Command-line arguments.
 
 mod batch;
+mod constraint;
 mod decide;
 mod model;
 mod sampling;

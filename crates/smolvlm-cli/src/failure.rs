@@ -34,6 +34,14 @@ pub enum Failure {
         /// The reason.
         source: Box<smolvlm::processor::Error>,
     },
+    /// A file that is no JSON schema.
+    #[error("{}: invalid JSON schema: {message}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        message: String,
+    },
     /// A file that could not be written.
     #[error("{}: {message}", path.display())]
     Write {

@@ -44,6 +44,12 @@ pub enum Error {
         /// Vocabulary size of the model.
         vocabulary: usize,
     },
+    /// A constraint that is invalid, not supported or too complex.
+    #[error("the constraint {message}")]
+    Constraint {
+        /// What is wrong, as a predicate.
+        message: String,
+    },
     /// All logits of a row are NaN.
     #[error("all {vocabulary} logits are NaN, so no token can be selected; check the weights and the number format")]
     AllNan {
@@ -51,7 +57,10 @@ pub enum Error {
         vocabulary: usize,
     },
     /// All tokens of a row are masked, so that none can be sampled.
-    #[error("all {vocabulary} tokens are masked; forced, suppressed and banned tokens contradict each other")]
+    #[error(
+        "all {vocabulary} tokens are masked; constraint, minimum length, forced, suppressed and banned tokens \
+         contradict each other"
+    )]
     NoToken {
         /// Length of the row.
         vocabulary: usize,
@@ -81,5 +90,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn invalid(parameter: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { parameter, problem: problem.into() }
+    }
+
+    #[cfg(feature = "constrain")]
+    pub(crate) fn constraint(message: impl Into<String>) -> Self {
+        Self::Constraint { message: message.into() }
     }
 }

@@ -4,7 +4,7 @@ mod builder;
 mod seconds;
 mod validate;
 
-use crate::{Error, LoopGuard};
+use crate::{Constraint, Error, LoopGuard};
 use serde::{Deserialize, Serialize};
 use smolvlm_config::{
     DEFAULT_MAX_NEW_TOKENS, EarlyStopping, ExponentialDecay, GenerationConfig, SequenceBias, Watermarking,
@@ -95,6 +95,11 @@ pub struct SamplingParams {
     /// Whether the processed logits are converted to log-probabilities.
     pub renormalize_logits: bool,
 
+    /// What the text must match. Generation ends when nothing may follow the text, whatever its minimum length.
+    /// Requires the feature `constrain`, and excludes beams and forced tokens. A minimum length bans end tokens, and
+    /// suppressed or banned tokens are never generated: if a constraint allows nothing else, that is an error.
+    pub constraint: Option<Constraint>,
+
     /// Number of beams; 1 disables beam search.
     pub num_beams: usize,
     /// Exponent of the length by which a beam's score is divided.
@@ -113,6 +118,10 @@ pub struct SamplingParams {
     pub loop_guard: Option<LoopGuard>,
     /// Maximum number of prompt tokens per step. Runtimes may use fewer; `smolvlm` at most 1024.
     pub prefill_chunk: Option<usize>,
+    /// Maximum number of tokens per step that are looked up in the text so far, and kept if the model generates them;
+    /// see [`PromptLookup`](crate::PromptLookup). It changes the speed and not the text; 0 for none. Unused on GPUs, in
+    /// beam search, and with `logprobs`.
+    pub prompt_lookup_num_tokens: usize,
 
     /// Weight of classifier-free guidance in a checkpoint's file. Not supported: [`validate`](Self::validate) rejects
     /// values other than 1.
@@ -156,6 +165,7 @@ impl SamplingParams {
             begin_suppress_tokens: Vec::new(),
             remove_invalid_values: false,
             renormalize_logits: false,
+            constraint: None,
             num_beams: 1,
             length_penalty: 1.0,
             early_stopping: EarlyStopping::WhenUnlikely,
@@ -164,6 +174,7 @@ impl SamplingParams {
             logprobs: None,
             loop_guard: None,
             prefill_chunk: None,
+            prompt_lookup_num_tokens: 15,
             guidance_scale: 1.0,
             watermarking: None,
         }
@@ -211,6 +222,7 @@ impl SamplingParams {
             begin_suppress_tokens: config.begin_suppress_tokens,
             remove_invalid_values: config.remove_invalid_values.unwrap_or(base.remove_invalid_values),
             renormalize_logits: config.renormalize_logits.unwrap_or(base.renormalize_logits),
+            constraint: None,
             num_beams: config.num_beams.unwrap_or(base.num_beams),
             length_penalty: number(config.length_penalty, base.length_penalty),
             early_stopping: config.early_stopping.unwrap_or(base.early_stopping),
@@ -220,6 +232,7 @@ impl SamplingParams {
             logprobs: None,
             loop_guard: None,
             prefill_chunk: config.prefill_chunk_size,
+            prompt_lookup_num_tokens: base.prompt_lookup_num_tokens,
             guidance_scale: number(config.guidance_scale, base.guidance_scale),
             watermarking: config.watermarking,
         }
@@ -237,6 +250,17 @@ impl SamplingParams {
     /// Whether a prompt gets one text, token by token: neither beams nor several texts, so that it can be streamed.
     pub fn is_streamable(&self) -> bool {
         self.num_beams <= 1 && self.num_return_sequences <= 1
+    }
+
+    /// Whether a runtime may append the tokens that a constraint forces without computing their logits: no
+    /// log-probabilities are requested, and no tokens are banned or suppressed.
+    pub fn allows_forced_tokens(&self) -> bool {
+        let bans = self.no_repeat_ngram_size > 0
+            || !self.bad_words_ids.is_empty()
+            || !self.suppress_tokens.is_empty()
+            || !self.begin_suppress_tokens.is_empty()
+            || self.sequence_bias.iter().any(|bias| bias.bias == f64::NEG_INFINITY);
+        !bans && self.logprobs.is_none()
     }
 
     /// Maximum number of tokens that may be generated after a prompt of `prompt_len` tokens, at least 1.

@@ -6,7 +6,7 @@ mod penalties;
 mod truncation;
 mod values;
 
-use crate::{Error, SamplingParams};
+use crate::{Error, SamplingParams, TokenMask};
 use std::fmt;
 
 /// The sequence for which the next token is selected.
@@ -28,6 +28,8 @@ trait LogitsProcessor: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct LogitsProcessors {
     list: Vec<Box<dyn LogitsProcessor>>,
+    /// Number of processors before the mask of a constraint: all but temperature, truncation and normalization.
+    before_mask: usize,
     /// Per parameter, the largest token id that must be in the vocabulary.
     tokens: Vec<(&'static str, u32)>,
 }
@@ -35,9 +37,10 @@ pub struct LogitsProcessors {
 impl LogitsProcessors {
     /// Creates the processors of `params`; parameters without effect add none.
     pub fn new(params: &SamplingParams) -> Self {
-        let mut new = Self { list: Vec::new(), tokens: Vec::new() };
+        let mut new = Self { list: Vec::new(), before_mask: 0, tokens: Vec::new() };
         new.add_penalties(params);
         new.add_lengths(params);
+        new.before_mask = new.list.len();
         if params.do_sample {
             new.add_warpers(params);
         }
@@ -63,15 +66,35 @@ impl LogitsProcessors {
     ///
     /// [`Error::Token`] for a biased, banned or forced token outside the vocabulary.
     pub fn apply(&mut self, ids: &[u32], prompt_len: usize, scores: &mut [f32]) -> Result<(), Error> {
+        self.apply_masked(ids, prompt_len, scores, None)
+    }
+
+    /// As [`apply`](Self::apply), with the mask of a constraint after the penalties, bans and lengths, and before
+    /// temperature and truncation.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn apply_masked(
+        &mut self,
+        ids: &[u32],
+        prompt_len: usize,
+        scores: &mut [f32],
+        mask: Option<&TokenMask>,
+    ) -> Result<(), Error> {
         let vocabulary = scores.len();
         for &(parameter, token) in &self.tokens {
             if token as usize >= vocabulary {
                 return Err(Error::Token { parameter, token, vocabulary });
             }
         }
-        for processor in &mut self.list {
-            processor.apply(Text { ids, prompt_len }, scores);
+        let (before, after) = self.list.split_at_mut(self.before_mask);
+        let text = Text { ids, prompt_len };
+        before.iter_mut().for_each(|processor| processor.apply(text, scores));
+        if let Some(mask) = mask {
+            mask.apply(scores);
         }
+        after.iter_mut().for_each(|processor| processor.apply(text, scores));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::ranking::largest;
 use crate::softmax::Softmax;
-use crate::{Error, LogitsProcessors, SamplingParams};
+use crate::{Error, LogitsProcessors, SamplingParams, TokenMask};
 use serde::{Deserialize, Serialize};
 
 /// Selects the next token from a row of logits: the most likely one, or a sampled one.
@@ -60,7 +60,7 @@ impl Sampler {
     }
 
     /// Whether [`sample`](Self::sample) returns the argmax of the unprocessed logits, so that the other logits are not
-    /// needed.
+    /// needed. [`sample_masked`](Self::sample_masked) always needs them.
     pub fn is_greedy(&self) -> bool {
         self.random.is_none() && self.logprobs.is_none() && self.processors.is_empty()
     }
@@ -81,11 +81,42 @@ impl Sampler {
     /// [`Error::AllNan`] if the row is empty or all scores are NaN, [`Error::NoToken`] if all tokens are masked, and
     /// those of [`LogitsProcessors::apply`].
     pub fn sample(&mut self, ids: &[u32], prompt_len: usize, logits: &mut [f32]) -> Result<SampledToken, Error> {
+        self.sample_from(ids, prompt_len, logits, None)
+    }
+
+    /// As [`sample`](Self::sample), but only among the tokens that a constraint allows. The mask is applied after
+    /// penalties, bans and minimum lengths, and before temperature and truncation. Log-probabilities are those without
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample), and [`Error::NoToken`] if everything that the constraint allows is banned or
+    /// suppressed.
+    pub fn sample_masked(
+        &mut self,
+        ids: &[u32],
+        prompt_len: usize,
+        logits: &mut [f32],
+        mask: &TokenMask,
+    ) -> Result<SampledToken, Error> {
+        let choice = self.sample_from(ids, prompt_len, logits, Some(mask))?;
+        // In greedy decoding, the first of all tokens is the largest if all are masked.
+        let score = logits.get(choice.token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        if score == f32::NEG_INFINITY { Err(Error::NoToken { vocabulary: logits.len() }) } else { Ok(choice) }
+    }
+
+    fn sample_from(
+        &mut self,
+        ids: &[u32],
+        prompt_len: usize,
+        logits: &mut [f32],
+        mask: Option<&TokenMask>,
+    ) -> Result<SampledToken, Error> {
         if self.logprobs.is_some() {
             self.raw.clear();
             self.raw.extend_from_slice(logits);
         }
-        self.processors.apply(ids, prompt_len, logits)?;
+        self.processors.apply_masked(ids, prompt_len, logits, mask)?;
         let token = match &mut self.random {
             Some(random) => draw(logits, random)?,
             None => argmax(logits)?,
@@ -181,6 +212,21 @@ mod tests {
         let masked = f32::NEG_INFINITY;
         assert_eq!(greedy(&[masked, masked, -1e30]), Ok(2));
         assert_eq!(greedy(&[masked, masked]), Ok(0));
+    }
+
+    #[test]
+    fn only_tokens_of_the_mask_are_selected() {
+        let mask = TokenMask::new([1, 3]);
+        let params = [SamplingParams::greedy(), SamplingParams::sampling().seed(1).top_k(1)];
+        for params in params {
+            let mut sampler = Sampler::new(&params.clone().logprobs(1), 0);
+            let choice = sampler.sample_masked(&[], 0, &mut ROW.to_vec(), &mask).unwrap();
+            assert_eq!(choice.token, 1);
+            assert_eq!(choice.logprob.unwrap().top[0].0, 4, "log-probabilities are those of the model");
+            let mut banned = Sampler::new(&SamplingParams { suppress_tokens: vec![1, 3], ..params }, 0);
+            let none = banned.sample_masked(&[], 0, &mut ROW.to_vec(), &mask);
+            assert_eq!(none, Err(Error::NoToken { vocabulary: 8 }));
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum FinishReason {
     Context,
     /// A stop string appeared.
     StopString,
+    /// The text matches its constraint, which allows nothing after it.
+    Complete,
     /// Endless repetition was detected.
     Repetition,
     /// The time limit was reached.
@@ -26,13 +28,15 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
-    /// The name in snake case: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`.
+    /// The name in snake case: `eos`, `length`, `context`, `stop_string`, `complete`, `repetition`, `time` or
+    /// `cancelled`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Eos => "eos",
             Self::Length => "length",
             Self::Context => "context",
             Self::StopString => "stop_string",
+            Self::Complete => "complete",
             Self::Repetition => "repetition",
             Self::Time => "time",
             Self::Cancelled => "cancelled",
@@ -71,6 +75,11 @@ impl StopRule {
             at_end,
             watch: params.loop_guard.map(LoopDetector::new),
         }
+    }
+
+    /// Number of tokens left until the sequence ends.
+    pub fn left(&self) -> usize {
+        self.left
     }
 
     /// Adds the next token; returns the finish reason if the sequence ends with it. An end token takes precedence over
@@ -158,8 +167,9 @@ mod tests {
 
     #[test]
     fn finish_reasons_have_names() {
-        use FinishReason::{Cancelled, Context, Eos, Length, Repetition, StopString, Time};
-        let names = [Eos, Length, Context, StopString, Repetition, Time, Cancelled].map(|reason| reason.to_string());
-        assert_eq!(names, ["eos", "length", "context", "stop_string", "repetition", "time", "cancelled"]);
+        use FinishReason::{Cancelled, Complete, Context, Eos, Length, Repetition, StopString, Time};
+        let reasons = [Eos, Length, Context, StopString, Complete, Repetition, Time, Cancelled];
+        let names = reasons.map(|reason| reason.to_string());
+        assert_eq!(names, ["eos", "length", "context", "stop_string", "complete", "repetition", "time", "cancelled"]);
     }
 }

@@ -6,6 +6,9 @@ use std::sync::{Arc, LazyLock};
 use serde_json::Value;
 use tokenizers::{Decoder, Tokenizer};
 
+use crate::encode::encode_continuation;
+use crate::error::Error;
+
 /// Text before the decoded token, which keeps decoders from trimming the token's leading space.
 const PREFIX: &str = "abcdef";
 
@@ -59,6 +62,20 @@ impl TokenBytes {
             Spelling::Text => None,
         };
         Some(bytes.unwrap_or_else(|| self.text(token).into_bytes()))
+    }
+
+    /// The special tokens, which decoding can skip, with their names.
+    pub fn special(&self) -> BTreeMap<u32, String> {
+        let tokens = self.tokenizer.get_added_tokens_decoder().into_iter();
+        tokens.filter(|(_, token)| token.special).map(|(id, token)| (id, token.content)).collect()
+    }
+
+    /// Tokenizes a text that follows another one: no special tokens are added, and control tokens are plain text.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        encode_continuation(&self.tokenizer, text)
     }
 
     /// The text of a token that follows another one.

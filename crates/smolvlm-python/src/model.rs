@@ -227,6 +227,8 @@ impl Model {
             "kv_pages": stats.kv_pages,
             "decode_steps": stats.decode_steps,
             "decode_tokens": stats.decode_tokens,
+            "drafted_tokens": stats.drafted_tokens,
+            "accepted_drafts": stats.accepted_drafts,
         });
         to_python(py, &value)
     }

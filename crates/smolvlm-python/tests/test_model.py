@@ -1,8 +1,10 @@
 """The model: answers, batches, streams, decisions, and what can go wrong."""
 
 import asyncio
+import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -187,6 +189,28 @@ def test_errors_tell_what_to_do(demo, call, kind, text):
 def test_errors_are_also_errors_of_python():
     assert issubclass(smolvlm.InputError, (ValueError, smolvlm.Error))
     assert issubclass(smolvlm.FileError, OSError) and issubclass(smolvlm.DeviceError, RuntimeError)
+
+
+def test_answers_match_their_constraint(demo):
+    schema = {
+        "type": "object",
+        "properties": {
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+            "shape": {"enum": ["circle", "square"]},
+        },
+        "required": ["count", "shape"],
+        "additionalProperties": False,
+    }
+    for given in (schema, json.dumps(schema)):
+        value = json.loads(demo.generate("How many circles?", json_schema=given).text)
+        assert list(value) == ["count", "shape"] and 0 <= value["count"] < 100
+    assert re.fullmatch("[0-9]{3}-[a-c]+", demo.generate("A code?", regex="[0-9]{3}-[a-c]{1,3}").text)
+    assert demo.generate("Which?", choices=("left", "right")).text in ("left", "right")
+    assert demo.complete("Number: ", lark='start: "a" | "b"').text in ("a", "b")
+    with pytest.raises(smolvlm.InputError, match="uniqueItems"):
+        demo.generate("a", json_schema={"type": "array", "uniqueItems": True})
+    with pytest.raises(TypeError, match="only one of"):
+        demo.generate("a", regex="a", choices=["a"])
 
 
 def test_decisions_have_probabilities(demo):

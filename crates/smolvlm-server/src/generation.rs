@@ -9,6 +9,7 @@ use crate::backend::{BackendEvent, Outcome};
 use crate::request::cost;
 use crate::request::params::AnswerParams;
 use crate::state::{Model, Shared};
+use smolvlm::generate::Error as GenerateError;
 use smolvlm::processor::Processor;
 use smolvlm::{Cancel, FinishReason, Prompt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -154,8 +155,12 @@ impl Worker {
         let echo = if echoes { echo(processor, &prompt)? } else { String::new() };
         let is_raw = !matches!(prompt, Prompt::Conversation(..));
         let mut answer = AnswerText::new(processor, &params, trims);
+        let constrained_by = params.constrained_by;
         let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
             smolvlm::Error::Cancelled => self.app.interrupted(),
+            smolvlm::Error::Generate(GenerateError::Constraint { message }) => {
+                ApiError::param(constrained_by.as_deref().unwrap_or("constraint"), message)
+            }
             error if is_raw => ApiError::from(error).of_prompt(),
             error => error.into(),
         })?;

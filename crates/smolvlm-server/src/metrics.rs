@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     prefix_pages_hit: Counter,
     decode_steps: Counter,
     decode_tokens: Counter,
+    drafted_tokens: Counter,
+    accepted_drafts: Counter,
     kv_pages: Gauge,
 }
 
@@ -76,6 +78,8 @@ impl Metrics {
                 "smolvlm_decode_step_tokens_total",
                 "Tokens of these steps; divided by their number, the mean batch size.",
             ),
+            drafted_tokens: count("smolvlm_drafted_tokens_total", "Tokens looked up in earlier text and verified."),
+            accepted_drafts: count("smolvlm_accepted_drafts_total", "Those among them that are part of answers."),
             kv_pages: gauge("smolvlm_kv_pages", "Pages of keys and values in use, kept ones included."),
             recorder,
         }
@@ -90,6 +94,8 @@ impl Metrics {
             self.prefix_pages_hit.absolute(stats.prefix_pages_hit);
             self.decode_steps.absolute(stats.decode_steps);
             self.decode_tokens.absolute(stats.decode_tokens);
+            self.drafted_tokens.absolute(stats.drafted_tokens);
+            self.accepted_drafts.absolute(stats.accepted_drafts);
             self.kv_pages.set(stats.kv_pages as f64);
         }
         self.handle.run_upkeep();
@@ -115,8 +121,8 @@ impl Metrics {
         set(&self.prefill, timings.prefill);
         set(&self.decode, timings.decode);
         // Decisions run steps without generating tokens.
-        if timings.decode_steps > 0 && outcome.tokens > 0 {
-            self.inter_token.record(timings.decode.as_secs_f64() / timings.decode_steps as f64);
+        if timings.decode_tokens > 0 && outcome.tokens > 0 {
+            self.inter_token.record(timings.decode.as_secs_f64() / timings.decode_tokens as f64);
         }
         self.prompt_tokens.increment(outcome.prompt_tokens as u64);
         self.generation_tokens.increment(outcome.tokens as u64);

@@ -57,8 +57,13 @@ pub struct Timings {
     /// All tokens after the first.
     #[serde(serialize_with = "seconds")]
     pub decode: Duration,
-    /// Number of decode steps in `decode`. A step generates one token of each text of the request.
+    /// Number of decode steps in `decode`. A step generates one token of each text of the request, those that a constraint
+    /// forces after it, and those that were drafted and confirmed, see [`PromptLookup`](crate::generate::PromptLookup).
     pub decode_steps: usize,
+    /// Number of tokens generated in `decode`, of the longest text.
+    pub decode_tokens: usize,
+    /// Number of drafted and confirmed tokens of all texts.
+    pub accepted_drafts: usize,
 }
 
 impl Timings {
@@ -72,10 +77,10 @@ impl Timings {
         self.first_token() + self.decode
     }
 
-    /// Decode steps per second; none if only one token was generated.
+    /// Decoded tokens per second and text; none if only one token was generated.
     pub fn decode_rate(&self) -> Option<f64> {
         let seconds = self.decode.as_secs_f64();
-        (self.decode_steps > 0 && seconds > 0.0).then(|| self.decode_steps as f64 / seconds)
+        (self.decode_tokens > 0 && seconds > 0.0).then(|| self.decode_tokens as f64 / seconds)
     }
 }
 

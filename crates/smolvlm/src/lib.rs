@@ -26,6 +26,7 @@
 //! | `cubecl-cpu` | no | CubeCL's CPU backend |
 //! | `persistence` | no | compiled GPU kernels are cached on disk between runs |
 //! | `autotune`, `fusion` | no | Burn selects its GPU kernels by timing them; it fuses element-wise operations |
+//! | `constrain` | no | [`SamplingParams::constraint`]: answers that match a JSON schema, a regex or a grammar |
 //! | `demo` | no | [`Source::Demo`]: a small trained model embedded in the program, 5 MB |
 //! | `hub` | no | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |
 //! | `http` | no | images and videos by `http:` and `https:` URL in conversations |
@@ -37,6 +38,7 @@ mod beams;
 mod chat;
 mod checkpoint_files;
 mod checkpoint_folder;
+mod constrain;
 mod decide;
 mod device;
 mod engine;
@@ -89,7 +91,7 @@ pub use error_kind::ErrorKind;
 pub use estimate::{Estimator, MemoryEstimate, RequestEstimate};
 pub use features::FeatureCacheOptions;
 pub use forward::{Forward, ForwardRequest};
-pub use generate::{FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
+pub use generate::{Constraint, FinishReason, LoopGuard, SamplingParams, TokenLogprobs};
 pub use generation::{Generation, Timings};
 pub use hidden::HiddenStates;
 pub use image::Rgb;

@@ -1,10 +1,17 @@
 //! One text that is being generated.
 
+use crate::constrain::ConstraintState;
 use crate::{Error, Generation, SmolVlm, Timings};
-use smolvlm_generate::{FinishReason, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs};
+use smolvlm_generate::{
+    FinishReason, PromptLookup, SampledToken, Sampler, SamplingParams, StopRule, StopStrings, TokenLogprobs,
+};
+use smolvlm_model::{KeepLogits, SequenceId, StepInput};
 use smolvlm_processor::{TextDeltas, TokenBytes, VideoNote};
 
-/// The addition of a new token to a text.
+/// Maximum number of tokens that a constraint forces per step, so that other requests do not wait long.
+const MAX_FORCED: usize = 64;
+
+/// The addition of new tokens to a text.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
     /// The token, if log-probabilities are requested.
@@ -24,6 +31,13 @@ impl Delta {
 pub(crate) struct Sequence {
     /// Prompt and generated tokens, without padding.
     ids: Vec<u32>,
+    /// Number of them that have run through the network.
+    done: usize,
+    /// Tokens of the next step: those that have not run through the network, then drafted ones.
+    next: Vec<u32>,
+    /// Number of drafted tokens among them.
+    drafted: usize,
+    lookup: PromptLookup,
     prompt_len: usize,
     image_tokens: usize,
     text: String,
@@ -35,6 +49,9 @@ pub(crate) struct Sequence {
     stop: StopRule,
     stop_strings: Option<StopText>,
     sampler: Sampler,
+    constraint: Option<ConstraintState>,
+    /// Whether tokens that the constraint forces are appended without a step for each.
+    appends_forced: bool,
 }
 
 impl Sequence {
@@ -52,6 +69,10 @@ impl Sequence {
         params.limit(prompt_len)?;
         let room = model.loaded.config.text.max_position_embeddings.saturating_sub(prompt_len);
         Ok(Self {
+            done: prompt_len,
+            next: Vec::new(),
+            drafted: 0,
+            lookup: PromptLookup::new(if params.logprobs.is_none() { params.prompt_lookup_num_tokens } else { 0 }),
             prompt_len,
             image_tokens: model.loaded.image_tokens(&ids),
             text: String::new(),
@@ -62,23 +83,98 @@ impl Sequence {
             stop: StopRule::new(params, prompt_len, room),
             stop_strings: (!params.stop_strings.is_empty()).then(|| StopText::new(model, &params.stop_strings, prompt)),
             sampler: Sampler::new(params, stream as u64),
+            constraint: None,
+            appends_forced: params.allows_forced_tokens(),
             ids,
         })
     }
 
+    /// Sets what the text must match.
+    pub(crate) fn constrained(self, constraint: Option<ConstraintState>) -> Self {
+        Self { constraint, ..self }
+    }
+
     /// Whether the next token is always the argmax of the logits.
     pub(crate) fn is_greedy(&self) -> bool {
-        self.sampler.is_greedy()
+        self.constraint.is_none() && self.sampler.is_greedy()
     }
 
-    /// Samples the next token from the logits of the vocabulary.
+    /// Selects the tokens of the next step, at most `drafts` of them drafted.
+    pub(crate) fn schedule(&mut self, drafts: usize) {
+        self.next.clear();
+        self.next.extend_from_slice(self.ids.get(self.done..).unwrap_or_default());
+        let draft = self.lookup.draft(&self.ids, drafts.min(self.stop.left().saturating_sub(1)));
+        self.drafted = draft.len();
+        self.next.extend(draft);
+    }
+
+    /// The input of the next step.
+    pub(crate) fn next_input(&self, sequence: SequenceId) -> StepInput<'_> {
+        StepInput { logits: KeepLogits::Tail(self.logit_rows()), ..StepInput::generated(sequence, &self.next) }
+    }
+
+    /// Number of rows of logits that the next step computes.
+    pub(crate) fn logit_rows(&self) -> usize {
+        1 + self.drafted
+    }
+
+    /// Number of drafted tokens of the next step.
+    pub(crate) fn drafted(&self) -> usize {
+        self.drafted
+    }
+
+    /// Samples tokens from the logits of a step: one, and one more after each drafted token that is what was sampled.
+    /// Returns what is new, and the number of these drafted tokens.
+    pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<(Delta, usize), Error> {
+        let vocabulary = (logits.len() / self.logit_rows()).max(1);
+        let draft = self.next.split_off(self.next.len().saturating_sub(self.drafted));
+        let (mut delta, mut accepted) = (Delta::default(), 0);
+        for logits in logits.chunks_exact_mut(vocabulary) {
+            let first = self.ids.len();
+            let new = self.step(logits)?;
+            delta = Delta { token: new.token, text: delta.text + &new.text };
+            if self.finished.is_some() || draft.get(accepted..accepted + 1) != self.ids.get(first..) {
+                break;
+            }
+            accepted += 1;
+        }
+        self.lookup.observe(draft.len(), accepted);
+        Ok((delta, accepted))
+    }
+
+    /// Samples the next token from the logits of the vocabulary, and appends it and those that must follow it.
     pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Delta, Error> {
-        let choice = self.sampler.sample(&self.ids, self.prompt_len, logits)?;
-        self.push(choice)
+        let choice = match &mut self.constraint {
+            // Computed here and not beside the network: it takes a few microseconds.
+            Some(constraint) => self.sampler.sample_masked(&self.ids, self.prompt_len, logits, &constraint.mask()?)?,
+            None => self.sampler.sample(&self.ids, self.prompt_len, logits)?,
+        };
+        let mut delta = self.push(choice)?;
+        for token in self.forced() {
+            if self.finished.is_some() {
+                break;
+            }
+            delta.text.push_str(&self.append(SampledToken { token, logprob: None })?.text);
+        }
+        Ok(delta)
     }
 
-    /// Appends a token.
+    /// The next tokens that the constraint forces.
+    fn forced(&mut self) -> Vec<u32> {
+        let is_running = self.finished.is_none() && self.appends_forced;
+        let constraint = self.constraint.as_mut().filter(|_| is_running);
+        let mut tokens = constraint.map(ConstraintState::forced).unwrap_or_default();
+        tokens.truncate(MAX_FORCED);
+        tokens
+    }
+
+    /// Appends the token that follows those that have run through the network.
     pub(crate) fn push(&mut self, choice: SampledToken) -> Result<Delta, Error> {
+        self.done = self.ids.len();
+        self.append(choice)
+    }
+
+    fn append(&mut self, choice: SampledToken) -> Result<Delta, Error> {
         self.ids.push(choice.token);
         self.logprobs.extend(choice.logprob.clone());
         self.finished = self.stop.observe(choice.token);
@@ -88,6 +184,12 @@ impl Sequence {
             // An end token takes precedence: the text would have ended anyway.
             self.finished =
                 self.finished.filter(|&reason| reason == FinishReason::Eos).or(Some(FinishReason::StopString));
+        }
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(choice.token)?;
+            if constraint.is_complete() && self.finished != Some(FinishReason::Eos) {
+                self.finished = Some(FinishReason::Complete);
+            }
         }
         let mut delta = self.deltas.push(choice.token)?.unwrap_or_default();
         if self.finished.is_some() {
@@ -127,6 +229,16 @@ impl Sequence {
     /// Prompt and generated tokens.
     pub(crate) fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// Number of tokens that have run through the network and are part of the text.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Number of generated tokens.
+    pub(crate) fn generated(&self) -> usize {
+        self.ids.len() - self.prompt_len
     }
 }
 

@@ -1,5 +1,6 @@
 //! The main type: a loaded model with its processor.
 
+use crate::constrain::Constraints;
 use crate::device::{DeviceChoice, guarded, peak_rates};
 use crate::engine::Engine;
 use crate::features::{CacheFolder, FeatureCache, fingerprint};
@@ -48,6 +49,7 @@ pub(crate) struct Loaded {
     /// Tokens of finished requests whose keys and values are kept.
     pub(crate) kept_tokens: usize,
     pub(crate) truncation: Truncation,
+    pub(crate) constraints: Constraints,
     pub(crate) threads: Threads,
 }
 
@@ -127,6 +129,7 @@ impl SmolVlm {
             kv_tokens,
             kept_tokens,
             truncation: options.truncation,
+            constraints: Constraints::default(),
             threads,
         };
         let loaded = Arc::new(loaded);

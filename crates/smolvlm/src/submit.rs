@@ -79,9 +79,13 @@ pub(crate) fn submit_prepared(
             Texts::Beams(Vec::new(), Box::new(Search::new(model, params, &ids, text, row, notes)?))
         } else {
             let count = params.num_return_sequences;
+            let constraint = loaded.constraints.compile(loaded, params, text)?;
             let text = |index| {
-                let stream = row * count + index;
-                Ok((None, Sequence::new(model, params, ids.clone(), text, stream, notes.clone())?))
+                let (stream, constraint) = (row * count + index, constraint.clone());
+                Ok((
+                    None,
+                    Sequence::new(model, params, ids.clone(), text, stream, notes.clone())?.constrained(constraint),
+                ))
             };
             Texts::Sampled((0..count).map(text).collect::<Result<_, Error>>()?)
         };

@@ -1,5 +1,6 @@
 //! Arguments of sampling and stopping.
 
+use crate::args::constraint::ConstraintArgs;
 use crate::failure::Failure;
 use clap::Args;
 use smolvlm::processor::Processor;
@@ -54,6 +55,9 @@ pub struct Sampling {
     /// Never generate this exact spelling, with or without a leading space; repeatable
     #[arg(long, value_name = "TEXT")]
     pub bad_word: Vec<String>,
+    /// What the answer must match.
+    #[command(flatten)]
+    pub constraint: ConstraintArgs,
     /// Log-probabilities of each token and of the N most likely ones, for --json
     #[arg(long, value_name = "N")]
     pub logprobs: Option<usize>,
@@ -81,6 +85,10 @@ pub struct Sampling {
     /// Maximum number of prompt tokens per step, to save memory [default: 1024, fewer beside other requests]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<usize>,
+    /// Maximum number of tokens per step that are looked up in earlier text and verified, which is faster where text
+    /// repeats and never changes an answer; 0 for none [default: 15]
+    #[arg(long, value_name = "N")]
+    pub prompt_lookup: Option<usize>,
 }
 
 impl Sampling {
@@ -106,9 +114,11 @@ impl Sampling {
         params.logprobs = self.logprobs.or(params.logprobs);
         params.max_time = self.max_time.or(params.max_time);
         params.prefill_chunk = self.prefill_chunk.or(params.prefill_chunk);
+        set(&mut params.prompt_lookup_num_tokens, self.prompt_lookup);
         params.do_sample = !self.is_greedy() && (params.do_sample || self.implies_sampling());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);
+        params.constraint = self.constraint.constraint()?.or(params.constraint);
         params.bad_words_ids.extend(self.bad_words(model.processor())?);
         if self.loop_guard || (guards_loops && !self.no_loop_guard) {
             params.loop_guard = Some(LoopGuard::default());

@@ -76,6 +76,8 @@ fn as_json(index: usize, answer: &Generation, processor: &Processor) -> Result<V
             "prefill_s": timings.prefill.as_secs_f64(),
             "decode_s": timings.decode.as_secs_f64(),
             "decode_steps": timings.decode_steps,
+            "decode_tokens": timings.decode_tokens,
+            "accepted_drafts": timings.accepted_drafts,
         },
     });
     if let Some(score) = answer.score {

@@ -1,7 +1,7 @@
 //! Builder methods of the generation parameters.
 
 use super::SamplingParams;
-use crate::LoopGuard;
+use crate::{Constraint, LoopGuard};
 use smolvlm_config::{EarlyStopping, ExponentialDecay, SequenceBias};
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ impl SamplingParams {
             length_penalty: f32,
             early_stopping: EarlyStopping,
             num_return_sequences: usize,
+            prompt_lookup_num_tokens: usize,
         }
         optional {
             max_length: usize,
@@ -70,6 +71,7 @@ impl SamplingParams {
             top_h: f32,
             forced_bos_token_id: u32,
             exponential_decay: ExponentialDecay,
+            constraint: Constraint,
             max_time: Duration,
             logprobs: usize,
             loop_guard: LoopGuard,

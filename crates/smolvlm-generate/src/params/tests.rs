@@ -105,6 +105,10 @@ fn parameters_survive_serialization() {
     let text = serde_json::to_string(&params).unwrap();
     assert!(text.contains(r#""max_time":1.5"#), "{text}");
     assert_eq!(serde_json::from_str::<SamplingParams>(&text).unwrap(), params);
+    let params = SamplingParams::greedy().constraint(Constraint::choices(["yes", "no"]));
+    let text = serde_json::to_string(&params).unwrap();
+    assert!(text.contains(r#""constraint":{"choices":["yes","no"]}"#), "{text}");
+    assert_eq!(serde_json::from_str::<SamplingParams>(&text).unwrap(), params);
     // Missing fields have their defaults, unknown ones are errors.
     assert_eq!(serde_json::from_str::<SamplingParams>("{}").unwrap(), SamplingParams::greedy());
     assert!(serde_json::from_str::<SamplingParams>(r#"{"temprature": 1}"#).is_err());

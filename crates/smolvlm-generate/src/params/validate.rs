@@ -10,11 +10,13 @@ impl SamplingParams {
     /// # Errors
     ///
     /// [`Error::MaxNewTokens`] or [`Error::MaxLength`] for a length of 0, [`Error::Invalid`] for any other invalid
-    /// value, [`Error::Unsupported`] for guidance and watermarks.
+    /// value, [`Error::Unsupported`] for guidance, watermarks, and a constraint without the feature `constrain`.
+    /// Whether a constraint itself is valid is known when it is compiled.
     pub fn validate(&self) -> Result<(), Error> {
         self.limit(0)?;
         self.validate_counts()?;
         self.validate_lists()?;
+        self.validate_constraint()?;
         require("repetition_penalty", self.repetition_penalty, is_positive, "above 0")?;
         require("frequency_penalty", self.frequency_penalty, f32::is_finite, "finite")?;
         require("presence_penalty", self.presence_penalty, f32::is_finite, "finite")?;
@@ -98,6 +100,24 @@ impl SamplingParams {
         Ok(())
     }
 
+    fn validate_constraint(&self) -> Result<(), Error> {
+        let parameter = "constraint";
+        if self.constraint.is_none() {
+            return Ok(());
+        }
+        if !cfg!(feature = "constrain") {
+            let problem = "needs the feature `constrain` of the build".to_owned();
+            return Err(Error::Unsupported { parameter, problem });
+        }
+        if self.num_beams > 1 {
+            return Err(Error::invalid(parameter, format!("excludes beam search; num_beams is {}", self.num_beams)));
+        }
+        if self.forced_bos_token_id.is_some() || !self.forced_eos_token_ids.is_empty() {
+            return Err(Error::invalid(parameter, "excludes forced_bos_token_id and forced_eos_token_id"));
+        }
+        Ok(())
+    }
+
     fn validate_sampling(&self) -> Result<(), Error> {
         let fraction = |value: f32| (0.0..=1.0).contains(&value);
         let part = |value: f32| value > 0.0 && value <= 1.0;
@@ -122,7 +142,7 @@ fn require(parameter: &'static str, value: f32, holds: impl Fn(f32) -> bool, all
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LoopGuard;
+    use crate::{Constraint, LoopGuard};
     use smolvlm_config::{ExponentialDecay, SequenceBias, Watermarking};
 
     fn greedy() -> SamplingParams {
@@ -177,6 +197,19 @@ mod tests {
         ] {
             let error = params.validate().unwrap_err();
             assert!(error.to_string().starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn constraints_exclude_beams_and_forced_tokens() {
+        let constrained = greedy().constraint(Constraint::json_object());
+        if !cfg!(feature = "constrain") {
+            assert!(matches!(constrained.validate(), Err(Error::Unsupported { parameter: "constraint", .. })));
+            return;
+        }
+        assert_eq!(constrained.validate(), Ok(()));
+        for params in [constrained.clone().num_beams(2), constrained.forced_eos_token_ids([1])] {
+            assert!(matches!(params.validate(), Err(Error::Invalid { parameter: "constraint", .. })));
         }
     }
 

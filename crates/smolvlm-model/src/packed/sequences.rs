@@ -66,6 +66,14 @@ impl PagedSequences {
         self.tables.get(&id).map_or(0, |table| table.len)
     }
 
+    pub(crate) fn truncate(&mut self, id: SequenceId, len: usize) {
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.len = table.len.min(len);
+            let pages = table.len.div_ceil(PAGE_TOKENS);
+            table.pages.drain(pages..).for_each(|page| self.pages.release(page));
+        }
+    }
+
     pub(crate) fn used_pages(&self) -> usize {
         self.pages.used()
     }

@@ -208,6 +208,26 @@ impl Sequences {
         }
     }
 
+    /// Whether a step with several tokens of a sequence gives the same logits as steps with one, so that drafted tokens
+    /// can be verified: on packed weights.
+    pub fn verifies_drafts(&self) -> bool {
+        match &self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(_) => true,
+            Kind::Tensors(_) => false,
+        }
+    }
+
+    /// Removes the last tokens of a sequence on packed weights, down to `len`.
+    pub fn truncate(&mut self, id: SequenceId, len: usize) {
+        match &mut self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.truncate(id, len),
+            // Only drafted tokens are removed, of which there are none.
+            Kind::Tensors(_) => {}
+        }
+    }
+
     /// Number of pages of [`GRANULARITY`](Self::GRANULARITY) tokens in use, those that are kept included.
     pub fn pages(&self) -> usize {
         match &self.kind {

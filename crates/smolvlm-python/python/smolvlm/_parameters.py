@@ -14,6 +14,9 @@ _PLURALS = {
     "exponential_decay_length_penalty": "exponential_decay",
 }
 
+# Arguments that say what the text must match.
+_CONSTRAINTS = ("json_schema", "regex", "lark", "choices")
+
 _EARLY_STOPPING = {True: "when_finished", False: "when_unlikely", "never": "when_impossible"}
 
 LOOP_GUARD = {"max_period": 128, "min_repeats": 4, "min_tokens": 128}
@@ -37,11 +40,17 @@ def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
     Raises `TypeError` for a name that is not known, with the nearest one that is.
     """
     known = set(known)
+    names = known | _PLURALS.keys() | set(_CONSTRAINTS)
     result = {}
     for name, value in params.items():
-        if name not in known and name not in _PLURALS:
-            raise TypeError(unknown(name, known | _PLURALS.keys()))
+        if name not in names:
+            raise TypeError(unknown(name, names))
         if value is None:
+            continue
+        if name in _CONSTRAINTS:
+            if "constraint" in result:
+                raise TypeError(f"only one of {', '.join(_CONSTRAINTS)} can be given")
+            result["constraint"] = {name: _constraint(name, value)}
             continue
         if name == "stop_strings" and isinstance(value, str):
             value = [value]
@@ -59,6 +68,15 @@ def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
             value = [value]
         result[_PLURALS.get(name, name)] = value
     return dumps(result)
+
+
+def _constraint(name: str, value: Any) -> Any:
+    """The value of a constraint: a schema may be a model of pydantic, or JSON."""
+    if name == "json_schema" and hasattr(value, "model_json_schema"):
+        return value.model_json_schema()
+    if name == "json_schema" and isinstance(value, (str, bytes)):
+        return json.loads(value)
+    return list(value) if name == "choices" and not isinstance(value, str) else value
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

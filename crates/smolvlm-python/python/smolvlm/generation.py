@@ -33,7 +33,11 @@ class Timings:
     decode: float
     """All tokens after the first."""
     decode_steps: int
-    """Steps in `decode`, one per token of each text."""
+    """Steps in `decode`."""
+    decode_tokens: int
+    """Tokens generated in `decode`, of the longest text: more than steps where tokens were drafted or forced."""
+    accepted_drafts: int
+    """Tokens that were looked up in earlier text and confirmed by the model."""
 
     @property
     def total(self) -> float:
@@ -60,7 +64,8 @@ class Generation:
     token_ids: list[int]
     """The generated tokens, the end token included."""
     finish_reason: str
-    """Why generation ended: `eos`, `length`, `context`, `stop_string`, `repetition`, `time` or `cancelled`."""
+    """Why generation ended: `eos`, `length`, `context`, `stop_string`, `complete` (all that `json_schema`, `regex`,
+    `lark` or `choices` allow), `repetition`, `time` or `cancelled`."""
     usage: Usage
     timings: Timings
     raw_text: str

@@ -148,7 +148,8 @@ class SmolVLM:
             params: Sampling parameters, named as in transformers' `GenerationConfig` (`max_new_tokens`, `do_sample`,
                 `temperature`, `top_p`, `seed`, `stop_strings`, `num_beams`, ...), `loop_guard=True` to end endless
                 repetition, `logprobs=N`; and preprocessing of this request's media: `image_splitting`,
-                `longest_edge`, `video_fps`, `video_frames`.
+                `longest_edge`, `video_fps`, `video_frames`. One of these says what the text must match:
+                `json_schema` (a dict, JSON, or a model of pydantic), `regex`, `lark` (a grammar), `choices`.
 
         Returns:
             The answer, a `Generation`; a list of them, the best one first, with `num_return_sequences` above 1.

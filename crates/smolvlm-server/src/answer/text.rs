@@ -63,7 +63,8 @@ mod tests {
     /// The parts of a text whose tokens are those of the given strings.
     fn parts(processor: &Processor, pieces: &[&str], stop: &[&str]) -> Vec<Part> {
         let stop: Vec<String> = stop.iter().map(|&stop| stop.to_owned()).collect();
-        let params = AnswerParams { sampling: SamplingParams::greedy().logprobs(0), choices: 1, stop };
+        let params =
+            AnswerParams { sampling: SamplingParams::greedy().logprobs(0), choices: 1, stop, constrained_by: None };
         let mut text = AnswerText::new(processor, &params, true);
         let mut deltas = processor.text_deltas(true);
         let mut parts = Vec::new();
@@ -105,7 +106,12 @@ mod tests {
         let processor = processor();
         let half = processor.encode("日").unwrap();
         assert!(half.len() > 1, "{half:?}");
-        let params = AnswerParams { sampling: SamplingParams::greedy().logprobs(0), choices: 1, stop: Vec::new() };
+        let params = AnswerParams {
+            sampling: SamplingParams::greedy().logprobs(0),
+            choices: 1,
+            stop: Vec::new(),
+            constrained_by: None,
+        };
         let mut text = AnswerText::new(&processor, &params, true);
         let logprobs = TokenLogprobs { logprob: -1.0, top: Vec::new() };
         text.push_token(half[0], &logprobs);

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use smolvlm::FinishReason;
 use std::time::Duration;
 
-/// OpenAI's name of a finish reason. An answer that was ended by anything but the model or a stop string is incomplete.
+/// OpenAI's name of a finish reason. An answer that was ended by anything but the model, a stop string or
+/// its constraint is incomplete.
 pub(crate) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
-        FinishReason::Eos | FinishReason::StopString => "stop",
+        FinishReason::Eos | FinishReason::StopString | FinishReason::Complete => "stop",
         _ => "length",
     }
 }

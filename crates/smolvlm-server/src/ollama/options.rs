@@ -2,8 +2,8 @@
 
 use crate::api_error::ApiError;
 use crate::request::fields::Fields;
-use crate::request::number;
 use crate::request::params::{self, AnswerParams};
+use crate::request::{constraint, number};
 use crate::state::{App, Model};
 use serde_json::Value;
 use smolvlm::{ImageSource, Message};
@@ -18,14 +18,11 @@ pub(super) fn parse(fields: &mut Fields<'_>, app: &App, model: &Model) -> Result
     answer.predict(&mut options, &number::NUM_PREDICT, model)?;
     let stop = params::stop(&mut options)?;
     answer.set_stop(stop);
+    answer.constrain(constraint::format(fields)?);
     Ok((answer, fields.flag("stream")?.unwrap_or(true)))
 }
 
 fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
-    let format: Option<Value> = fields.take("format", "a JSON schema")?;
-    if format.is_some_and(|format| format != "") {
-        return Err(ApiError::unsupported("format", "is not supported by this server; leave it out"));
-    }
     for name in ["tools", "template", "suffix", "context"] {
         let value: Option<Value> = fields.take(name, "absent")?;
         let is_set = value.is_some_and(|value| match value {

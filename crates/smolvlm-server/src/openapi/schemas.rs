@@ -72,11 +72,6 @@ pub(super) fn all() -> Value {
             "messages": messages,
             "logprobs": flag,
             "top_logprobs": range(&number::TOP_LOGPROBS),
-            "response_format": {
-                "type": ["object", "null"],
-                "required": ["type"],
-                "properties": {"type": {"enum": ["text"]}},
-            },
             "tools": {"type": ["array", "null"], "maxItems": 0},
             "tool_choice": {"enum": ["none", "auto", null]},
             "mm_processor_kwargs": reference("MediaOptions"),
@@ -146,6 +141,7 @@ pub(super) fn all() -> Value {
                 "required": ["role"],
                 "properties": {"role": {"enum": ROLES}, "content": text, "images": images()},
             }},
+            "format": ollama_format(),
             "stream": flag,
             "options": reference("OllamaOptions"),
         })),
@@ -154,6 +150,7 @@ pub(super) fn all() -> Value {
             "system": {"type": ["string", "null"]},
             "images": images(),
             "raw": flag,
+            "format": ollama_format(),
             "stream": flag,
             "options": reference("OllamaOptions"),
         })),
@@ -212,7 +209,43 @@ fn completion(own: Value) -> Value {
         "stream": flag,
         "stream_options": {"type": ["object", "null"], "properties": {"include_usage": flag}},
     });
-    with(with(numbers(SAMPLING), shared), own)
+    with(with(with(numbers(SAMPLING), shared), constraints()), own)
+}
+
+/// The fields that say what an answer must match, of which at most one is set.
+fn constraints() -> Value {
+    let text = json!({"type": ["string", "null"]});
+    let schema = json!({"type": ["object", "string", "null"]});
+    let choice = json!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string", "minLength": 1}});
+    let inner = json!({"schema": {"type": "object"}});
+    json!({
+        "response_format": {
+            "type": ["object", "null"],
+            "required": ["type"],
+            "properties": with(inner.clone(), json!({
+                "type": {"enum": ["text", "json_object", "json_schema"]},
+                "json_schema": {"type": "object", "properties": inner},
+            })),
+        },
+        "json_schema": schema,
+        "grammar": {"type": ["string", "null"], "pattern": "^(\\s*%llguidance|$)"},
+        "guided_json": schema,
+        "guided_regex": text,
+        "guided_choice": choice,
+        "guided_grammar": text,
+        "structured_outputs": {"type": ["object", "null"], "properties": {
+            "json": schema,
+            "json_object": {"type": ["boolean", "null"]},
+            "regex": text,
+            "choice": choice,
+            "grammar": text,
+        }},
+    })
+}
+
+/// What an answer must match, in Ollama's form.
+fn ollama_format() -> Value {
+    json!({"anyOf": [{"enum": ["json", "", null]}, {"type": "object"}]})
 }
 
 fn with(mut object: Value, more: Value) -> Value {

@@ -1,6 +1,7 @@
 //! Reading and validation of requests.
 
 pub(crate) mod body;
+pub(crate) mod constraint;
 pub(crate) mod cost;
 pub(crate) mod fields;
 pub(crate) mod media_options;

@@ -1,6 +1,7 @@
 //! Sampling parameters of requests in OpenAI's names.
 
 use crate::api_error::ApiError;
+use crate::request::constraint::{self, FieldConstraint};
 use crate::request::fields::Fields;
 use crate::request::number::{self, Number};
 use crate::state::{App, Model};
@@ -29,6 +30,8 @@ pub(crate) struct AnswerParams {
     pub(crate) choices: usize,
     /// Strings before which the text ends.
     pub(crate) stop: Vec<String>,
+    /// The field of the constraint, for errors.
+    pub(crate) constrained_by: Option<String>,
 }
 
 impl AnswerParams {
@@ -39,7 +42,7 @@ impl AnswerParams {
             sampling = sampling.max_new_tokens(tokens);
         }
         sampling.loop_guard = app.config.loop_guard.then(LoopGuard::default);
-        Self { sampling, choices: 1, stop: Vec::new() }
+        Self { sampling, choices: 1, stop: Vec::new(), constrained_by: None }
     }
 
     /// Takes the parameters that chat and text completions share.
@@ -69,6 +72,7 @@ impl AnswerParams {
             return Err(fields.invalid("n", format!("is {}; this server allows {limit}", answer.choices)));
         }
         answer.set_stop(stop(fields)?);
+        answer.constrain(constraint::parse(fields)?);
         Ok(answer)
     }
 
@@ -84,6 +88,14 @@ impl AnswerParams {
         self.sampling.max_new_tokens = tokens;
         self.sampling.max_length = None;
         Ok(())
+    }
+
+    /// Sets what the text must match.
+    pub(crate) fn constrain(&mut self, constraint: Option<FieldConstraint>) {
+        if let Some(FieldConstraint { field, constraint }) = constraint {
+            self.sampling.constraint = Some(constraint);
+            self.constrained_by = Some(field);
+        }
     }
 
     /// Sets the strings before which the text ends.
@@ -208,22 +220,6 @@ pub(crate) fn reject_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError
     let choice: Option<Value> = fields.take("tool_choice", "a string or an object")?;
     if choice.is_some_and(|choice| choice != "none" && choice != "auto") {
         return Err(ApiError::unsupported("tool_choice", "is not supported by this model; leave it out"));
-    }
-    let format: Option<BTreeMap<String, Value>> = fields.take("response_format", "an object with a type")?;
-    match format.as_ref().map(|format| format.get("type").and_then(Value::as_str)) {
-        None | Some(Some("text")) => {}
-        Some(Some("json_object" | "json_schema")) => {
-            return Err(ApiError::unsupported("response_format", "supports only the type text on this server"));
-        }
-        Some(_) => {
-            return Err(ApiError::param("response_format", "must have the type text, json_object or json_schema"));
-        }
-    }
-    for name in ["grammar", "json_schema"] {
-        let value: Option<Value> = fields.take(name, "absent")?;
-        if value.is_some_and(|value| value != "") {
-            return Err(ApiError::unsupported(name, "is not supported by this server; leave it out"));
-        }
     }
     for name in ["chat_template", "chat_template_kwargs"] {
         let value: Option<Value> = fields.take(name, "an object")?;

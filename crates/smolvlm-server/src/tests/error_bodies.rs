@@ -11,6 +11,12 @@ fn image(url: &str) -> Value {
     question(json!([{"type": "image_url", "image_url": {"url": url}}]))
 }
 
+/// Statuses and bodies, whose fields may have any order.
+fn parsed(bodies: &str) -> Vec<(&str, Value)> {
+    let lines = bodies.lines().map(|line| line.split_once(' ').unwrap());
+    lines.map(|(status, body)| (status, serde_json::from_str(body).unwrap())).collect()
+}
+
 #[tokio::test]
 async fn bodies_are_as_recorded() {
     let config = ServerConfig { max_body_bytes: 1 << 20, ..ServerConfig::default() };
@@ -49,7 +55,7 @@ async fn bodies_are_as_recorded() {
         found += &format!("{} {}\n", answer.status.as_u16(), answer.text);
     }
     for (path, body) in [
-        ("/api/chat", json!({"messages": [{"role": "user", "content": "a"}], "format": "json"})),
+        ("/api/chat", json!({"messages": [{"role": "user", "content": "a"}], "format": "xml"})),
         ("/api/generate", json!({"prompt": "a", "options": {"top_p": 2}})),
         ("/detokenize", json!({"tokens": [1_000_000]})),
         ("/v1/nothing", json!({})),
@@ -59,5 +65,5 @@ async fn bodies_are_as_recorded() {
         found += &format!("{} {}\n", answer.status.as_u16(), answer.text);
     }
     assert!(!found.contains("secret") && !found.contains(env!("CARGO_MANIFEST_DIR")), "{found}");
-    assert!(found == EXPECTED, "the bodies are:\n{found}");
+    assert!(parsed(&found) == parsed(EXPECTED), "the bodies are:\n{found}");
 }

@@ -7,6 +7,7 @@ mod chat_stream;
 mod clients;
 mod completions;
 mod connections;
+mod constraints;
 mod continuation;
 mod decisions;
 mod error_bodies;

@@ -70,11 +70,29 @@ impl Texts {
         }
     }
 
-    /// Selects what runs in the next step, about `budget` tokens of given answers.
-    pub(super) fn schedule(&mut self, budget: usize, sequences: &mut Sequences) {
-        if let Self::Scored(scoring) = self {
-            scoring.schedule(budget, sequences);
+    /// Selects what runs in the next step: about `budget` tokens of given answers, or the next tokens of each text with at
+    /// most `drafts` drafted ones.
+    pub(super) fn schedule(&mut self, budget: usize, drafts: usize, sequences: &mut Sequences) {
+        match self {
+            Self::Sampled(texts) => {
+                let unfinished = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+                unfinished.for_each(|(_, text)| text.schedule(drafts));
+            }
+            Self::Beams(..) => {}
+            Self::Scored(scoring) => scoring.schedule(budget, sequences),
         }
+    }
+
+    /// Number of drafted tokens in the next step.
+    pub(super) fn drafted(&self) -> usize {
+        let Self::Sampled(texts) = self else { return 0 };
+        texts.iter().filter(|(_, text)| text.finished.is_none()).map(|(_, text)| text.drafted()).sum()
+    }
+
+    /// Number of tokens that the longest of the sampled texts has.
+    pub(super) fn longest(&self) -> Option<usize> {
+        let Self::Sampled(texts) = self else { return None };
+        texts.iter().map(|(_, text)| text.generated()).max()
     }
 
     /// The inputs of each unfinished sequence in the next step.
@@ -82,10 +100,7 @@ impl Texts {
         match self {
             Self::Sampled(texts) => {
                 let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());
-                let last = |text: &Sequence| text.ids().len().saturating_sub(1);
-                unfinished
-                    .filter_map(|(id, text)| Some(StepInput::generated((*id)?, text.ids().get(last(text)..)?)))
-                    .collect()
+                unfinished.filter_map(|(id, text)| Some(text.next_input((*id)?))).collect()
             }
             Self::Beams(ids, search) => {
                 ids.iter().zip(search.tokens().chunks(1)).map(|(id, token)| StepInput::generated(*id, token)).collect()
@@ -123,29 +138,35 @@ impl Texts {
         }
     }
 
-    /// Selects the next token of each unfinished sequence from its logits; returns what is new if there is only one
-    /// text.
-    pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<Delta, Error> {
+    /// Selects the next tokens of each unfinished sequence from its logits. Returns what is new if there is only one
+    /// text, and the number of drafted tokens that are part of the texts.
+    pub(super) fn advance(&mut self, logits: &mut [f32], sequences: &mut Sequences) -> Result<(Delta, usize), Error> {
         match self {
             Self::Sampled(texts) => {
-                let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none()).count().max(1);
                 let single = texts.len() == 1;
-                let vocabulary = (logits.len() / unfinished).max(1);
-                let unfinished = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
-                let mut delta = Delta::default();
-                for ((_, text), logits) in unfinished.zip(logits.chunks_exact_mut(vocabulary)) {
-                    delta = text.step(logits)?;
+                let unfinished = || texts.iter().filter(|(_, text)| text.finished.is_none());
+                let rows: usize = unfinished().map(|(_, text)| text.logit_rows()).sum();
+                let vocabulary = logits.len() / rows.max(1);
+                let (mut delta, mut accepted, mut rest) = (Delta::default(), 0, logits);
+                for (id, text) in texts.iter_mut().filter(|(_, text)| text.finished.is_none()) {
+                    let (own, others) = rest.split_at_mut(text.logit_rows() * vocabulary);
+                    rest = others;
+                    let (new, count) = text.advance(own)?;
+                    (delta, accepted) = (new, accepted + count);
+                    if let Some(id) = *id {
+                        sequences.truncate(id, text.done());
+                    }
                 }
                 self.release(sequences);
-                Ok(delta.if_only(single))
+                Ok((delta.if_only(single), accepted))
             }
             Self::Beams(ids, search) => {
                 Self::advance_beams(ids, search, logits, sequences)?;
-                Ok(Delta::default())
+                Ok((Delta::default(), 0))
             }
             Self::Scored(scoring) => {
                 scoring.advance(logits, sequences)?;
-                Ok(Delta::default())
+                Ok((Delta::default(), 0))
             }
         }
     }

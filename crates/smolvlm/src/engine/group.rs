@@ -170,11 +170,21 @@ impl Group {
         Ok(())
     }
 
-    /// Selects what runs in the next step, about `budget` tokens of given answers.
-    pub(super) fn schedule(&mut self, budget: usize, sequences: &mut Sequences) {
+    /// Selects what runs in the next step; see [`Texts::schedule`].
+    pub(super) fn schedule(&mut self, budget: usize, drafts: usize, sequences: &mut Sequences) {
         if self.phase == Phase::Decode {
-            self.request.texts.schedule(budget, sequences);
+            self.request.texts.schedule(budget, drafts, sequences);
         }
+    }
+
+    /// Number of sequences that are decoded.
+    pub(super) fn decoding(&self) -> usize {
+        if self.phase == Phase::Decode { self.request.texts.sequences() } else { 0 }
+    }
+
+    /// Number of drafted tokens in the next step.
+    pub(super) fn drafted(&self) -> usize {
+        if self.phase == Phase::Decode { self.request.texts.drafted() } else { 0 }
     }
 
     /// The inputs of each unfinished sequence in the next step.
@@ -192,13 +202,20 @@ impl Group {
         self.request.texts.is_greedy()
     }
 
-    /// Selects the next tokens after a decode step.
-    pub(super) fn decoded(&mut self, select: impl FnOnce(&mut Texts) -> Result<Delta, Error>) -> Result<(), Error> {
-        let delta = select(&mut self.request.texts)?;
+    /// Selects the next tokens after a decode step with a function that also gives the number of drafted tokens among
+    /// them; returns that number.
+    pub(super) fn decoded(
+        &mut self,
+        select: impl FnOnce(&mut Texts) -> Result<(Delta, usize), Error>,
+    ) -> Result<usize, Error> {
+        let (delta, accepted) = select(&mut self.request.texts)?;
         self.timings.decode_steps += 1;
+        self.timings.accepted_drafts += accepted;
+        let steps = self.timings.decode_steps;
+        self.timings.decode_tokens = self.request.texts.longest().map_or(steps, |tokens| tokens.saturating_sub(1));
         self.timings.decode = self.clock.elapsed();
         self.send(delta);
-        Ok(())
+        Ok(accepted)
     }
 
     pub(super) fn is_finished(&self) -> bool {

@@ -20,6 +20,10 @@ pub struct EngineStats {
     pub decode_steps: u64,
     /// Tokens generated in these steps; divided by their number, the mean batch size.
     pub decode_tokens: u64,
+    /// Drafted tokens that were verified in these steps.
+    pub drafted_tokens: u64,
+    /// Those among them that are part of texts.
+    pub accepted_drafts: u64,
 }
 
 /// The counts that the worker has published.

@@ -23,6 +23,8 @@ const CHUNK_BESIDE_OTHERS: usize = 128;
 const SCORED_ALONE: usize = 256;
 /// Smallest share of a request in these.
 const MIN_CHUNK: usize = 32;
+/// Generated and drafted tokens per step. So many take little longer than one, since weights are read once for all.
+const DECODE_ROWS: usize = 16;
 
 fn new_sequences(loaded: &Loaded) -> Sequences {
     loaded.network.new_sequences(loaded.kv_tokens).with_max_kept(loaded.kept_tokens)
@@ -166,15 +168,20 @@ impl Worker {
         let budget = if self.groups.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
         let scored = self.groups.iter().filter(|group| group.is_scored()).count();
         let budget = (budget / scored.max(1)).max(MIN_CHUNK);
-        self.groups.iter_mut().for_each(|group| group.schedule(budget, &mut self.sequences));
+        let decoding: usize = self.groups.iter().map(Group::decoding).sum();
+        let drafts = (DECODE_ROWS / decoding.max(1)).saturating_sub(1);
+        let drafts = if self.sequences.verifies_drafts() { drafts } else { 0 };
+        self.groups.iter_mut().for_each(|group| group.schedule(budget, drafts, &mut self.sequences));
+        let drafted: usize = self.groups.iter().map(Group::drafted).sum();
         let next: Vec<Vec<StepInput<'_>>> = self.groups.iter().map(Group::next_inputs).collect();
         let counts: Vec<usize> = next.iter().map(Vec::len).collect();
         let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
-        let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
-        let generated = self.groups.iter().zip(&counts).filter(|(group, _)| !group.is_scored());
-        let generated: usize = generated.map(|(_, count)| count).sum();
+        let generated = self.groups.iter().zip(&next).filter(|(group, _)| !group.is_scored());
+        let generated: usize = generated.flat_map(|(_, inputs)| inputs).map(|input| input.tokens.len()).sum();
         self.stats.decode_steps += u64::from(generated > 0);
-        self.stats.decode_tokens += generated as u64;
+        self.stats.decode_tokens += (generated - drafted) as u64;
+        self.stats.drafted_tokens += drafted as u64;
+        let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
         if prompts == 0 {
             if inputs.is_empty() {
                 return Ok(());
@@ -204,11 +211,13 @@ impl Worker {
         let vocabulary = self.loaded.config.text.vocab_size;
         let (decoded, prefilled) = logits.split_at_mut(rows.iter().sum::<usize>() * vocabulary);
         let (mut decoded, mut prefilled) = (decoded, prefilled.chunks_exact(vocabulary));
+        let mut accepted = 0;
         self.select(|index, group, sequences| {
             if counts[index] > 0 {
                 let (own, rest) = std::mem::take(&mut decoded).split_at_mut(rows[index] * vocabulary);
                 decoded = rest;
-                return group.decoded(|texts| texts.advance(own, sequences));
+                accepted += group.decoded(|texts| texts.advance(own, sequences))?;
+                return Ok(());
             }
             match lengths[index] {
                 Some((tokens, is_last)) => {
@@ -218,6 +227,8 @@ impl Worker {
                 None => Ok(()),
             }
         });
+        self.stats.decode_tokens += accepted as u64;
+        self.stats.accepted_drafts += accepted as u64;
         Ok(())
     }
 
@@ -230,7 +241,7 @@ impl Worker {
             }
             let (own, rest) = found.split_at(counts[index]);
             found = rest;
-            group.decoded(|texts| texts.push(own, vocabulary, sequences))
+            group.decoded(|texts| Ok((texts.push(own, vocabulary, sequences)?, 0))).map(drop)
         });
     }
 

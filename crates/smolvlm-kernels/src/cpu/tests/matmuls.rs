@@ -28,6 +28,9 @@ fn run(pool: &Pool, x: &PackedLhs, matrix: &PackedMatrix) -> Vec<f32> {
     (0..x.rows()).flat_map(|row| out.row(row).to_vec()).collect()
 }
 
+/// A value after rounding.
+type Rounded = fn(f32) -> f64;
+
 #[test]
 fn products_are_accurate_for_all_shapes_and_formats() {
     let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(7));
@@ -38,7 +41,7 @@ fn products_are_accurate_for_all_shapes_and_formats() {
             let found =
                 run(&pool, &activations(&pool, format, inputs, &values), &packed(outputs, inputs, format, &weights));
             // The rounding error of one value; errors of random sign add up with the square root of their number.
-            let (rounding, weight, value): (f64, fn(f32) -> f64, fn(f32) -> f64) = match format {
+            let (rounding, weight, value): (f64, Rounded, Rounded) = match format {
                 PackedFormat::F32 => (1e-6, f64::from, f64::from),
                 PackedFormat::Bf16 => (1e-6, rounded_to_bf16, rounded_to_bf16),
                 PackedFormat::Bf16Weights => (1e-6, rounded_to_bf16, f64::from),

@@ -1,0 +1,87 @@
+//! Constraints as grammars of llguidance.
+
+use super::Constraint;
+use crate::Error;
+use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use serde_json::{Map, Value, json};
+
+/// The options of JSON schemas.
+const OPTIONS: &str = "x-guidance";
+
+/// The grammar of a constraint. With `leading_space`, a space may precede the text.
+pub(super) fn grammar(constraint: &Constraint, leading_space: bool) -> Result<TopLevelGrammar, Error> {
+    let space = if leading_space { "\" \"? " } else { "" };
+    match constraint {
+        Constraint::JsonSchema(schema) => {
+            let mut json = GrammarWithLexer::from_json_schema(with_options(schema)?);
+            json.name = Some("json".to_owned());
+            let start = GrammarWithLexer::from_lark(format!("start: {space}@json"));
+            Ok(TopLevelGrammar { grammars: vec![start, json], max_tokens: None })
+        }
+        Constraint::Regex(regex) => {
+            let space = if leading_space { " ?" } else { "" };
+            Ok(TopLevelGrammar::from_regex(&format!("{space}(?:{})", without_anchors(regex))))
+        }
+        Constraint::Lark(lark) => Ok(TopLevelGrammar::from_lark(lark.clone())),
+        Constraint::Choices(choices) => {
+            if choices.is_empty() {
+                return Err(Error::constraint("has no choices; give at least one"));
+            }
+            if let Some(index) = choices.iter().position(String::is_empty) {
+                return Err(Error::constraint(format!("has an empty choice at index {index}")));
+            }
+            let choices: Vec<String> = choices.iter().map(|choice| json!(choice).to_string()).collect();
+            Ok(TopLevelGrammar::from_lark(format!("start: TEXT\nTEXT: {space}({})", choices.join(" | "))))
+        }
+    }
+}
+
+/// A schema whose JSON has no optional white space, of which small models generate endless runs.
+fn with_options(schema: &Value) -> Result<Value, Error> {
+    let mut schema = match schema {
+        Value::Object(schema) => schema.clone(),
+        // The schemas `true` and `false`.
+        Value::Bool(true) => Map::new(),
+        _ => return Err(Error::constraint("is not a JSON schema, which is an object")),
+    };
+    let mut options = json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "});
+    match schema.remove(OPTIONS) {
+        None => {}
+        Some(Value::Object(given)) => given.into_iter().for_each(|(key, value)| options[key] = value),
+        Some(_) => return Err(Error::constraint("has a key x-guidance that is not an object")),
+    }
+    schema.insert(OPTIONS.to_owned(), options);
+    Ok(Value::Object(schema))
+}
+
+/// A regular expression without anchors at its ends: it matches as a whole anyway.
+fn without_anchors(regex: &str) -> &str {
+    let regex = regex.strip_prefix('^').unwrap_or(regex);
+    match regex.strip_suffix('$') {
+        Some(rest) if rest.bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 0 => rest,
+        _ => regex,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_at_the_ends_are_removed() {
+        for (regex, expected) in
+            [("^a$", "a"), (r"a\$", r"a\$"), (r"^a\\$", r"a\\"), ("a|b", "a|b"), ("$", ""), ("", "")]
+        {
+            assert_eq!(without_anchors(regex), expected);
+        }
+    }
+
+    #[test]
+    fn options_of_the_schema_take_precedence() {
+        let schema = with_options(&json!({"type": "object", "x-guidance": {"item_separator": ","}})).unwrap();
+        assert_eq!(schema["x-guidance"]["item_separator"], ",");
+        assert_eq!(schema["x-guidance"]["whitespace_flexible"], false);
+        assert!(with_options(&json!({"x-guidance": 1})).is_err());
+        assert!(with_options(&json!(1)).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! `cargo xtask constrain`: JSON of random schemas.
+
+use crate::process::cargo;
+
+/// Runs the ignored test that generates JSON for 10,000 random schemas in each format and prints violations and times.
+pub fn run() -> Result<(), String> {
+    let test = "constrain::json_of_ten_thousand_schemas_is_valid";
+    cargo(&format!("test --release --package smolvlm-tests --test integration -- {test} --exact --ignored --nocapture"))
+}
