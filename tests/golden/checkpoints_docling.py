@@ -7,7 +7,18 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import GPT2Tokenizer
 
 # A part of the tags; location tokens are spelled with several tokens.
-BLOCKS = ["text", "title", "caption", "formula", "code", "list_item", "ordered_list", "unordered_list", "otsl", "picture"]
+BLOCKS = [
+    "text",
+    "title",
+    "caption",
+    "formula",
+    "code",
+    "list_item",
+    "ordered_list",
+    "unordered_list",
+    "otsl",
+    "picture",
+]
 BLOCKS += ["section_header_level_1", "page_header", "page_footer", "chart", "doctag"]
 CELLS = ["fcel", "ecel", "lcel", "ucel", "xcel", "nl", "ched", "rhed", "page_break"]
 TAGS = [tag for name in BLOCKS for tag in (f"<{name}>", f"</{name}>")] + [f"<{name}>" for name in CELLS]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const VERSION: &str = "1.8.0";
 
 /// Languages of the schema's `code_language`; others are `unknown`.
-const LANGUAGES: &[&str] = &[
+pub(crate) const LANGUAGES: &[&str] = &[
     "Ada",
     "Awk",
     "Bash",

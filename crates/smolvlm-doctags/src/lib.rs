@@ -3,6 +3,7 @@
 mod docling;
 mod doctags;
 mod document;
+mod grammar;
 mod html;
 mod markdown;
 mod nesting;
@@ -11,3 +12,4 @@ mod read;
 mod tags;
 
 pub use document::{BoundingBox, Cell, CellKind, Document, Item, Label, MAX_LOCATION, Page, PageSize, Table};
+pub use grammar::grammar;
