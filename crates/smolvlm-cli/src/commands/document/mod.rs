@@ -12,7 +12,7 @@ use crate::inputs::Inputs;
 use crate::{answer, output, say};
 use pages::Pages;
 use smolvlm::image::Rgb;
-use smolvlm::{ImageSource, Message, SamplingParams, SmolVlm};
+use smolvlm::{ImageSource, LoopGuard, Message, SamplingParams, SmolVlm};
 use smolvlm_doctags::{Document, PageSize};
 use smolvlm_files::OutputFile;
 use std::path::Path;
@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// Maximum answer length of a page, in tokens, within the model's context.
 const MAX_NEW_TOKENS: usize = 8192;
+
+/// Minimum number of tokens of an endless repetition: tables with many empty rows repeat, too.
+const MIN_LOOP_TOKENS: usize = 512;
 
 /// Texts that end a page: of DocTags, and of models whose generation configuration lacks their end token.
 const STOPS: [&str; 2] = ["</doctag>", "<|end_of_text|>"];
@@ -56,12 +59,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     draft.commit().map_err(failed)
 }
 
-/// Greedy decoding with the tags in the answer, unless arguments say otherwise.
+/// The parameters of the arguments, with long answers that keep their tags.
 fn params(args: &Args, model: &SmolVlm) -> Result<SamplingParams, Failure> {
     let mut params = args.sampling.params(model, true)?;
     if args.sampling.max_new_tokens.is_none() {
         params = params.max_new_tokens(MAX_NEW_TOKENS);
     }
+    params.loop_guard = params.loop_guard.map(|guard| LoopGuard { min_tokens: MIN_LOOP_TOKENS, ..guard });
     params.skip_special_tokens = false;
     params.stop_strings.extend(STOPS.map(str::to_owned));
     Ok(params)
