@@ -147,9 +147,9 @@ fn cells_never_overlap() {
         let Some(table) = &document.pages[0].items[0].table else { continue };
         let mut taken = vec![vec![false; table.columns]; table.rows];
         for cell in &table.cells {
-            for row in cell.row..cell.row + cell.row_span {
-                for column in cell.column..cell.column + cell.column_span {
-                    assert!(!std::mem::replace(&mut taken[row][column], true), "{tags}");
+            for row in &mut taken[cell.row..cell.row + cell.row_span] {
+                for slot in &mut row[cell.column..cell.column + cell.column_span] {
+                    assert!(!std::mem::replace(slot, true), "{tags}");
                 }
             }
         }
