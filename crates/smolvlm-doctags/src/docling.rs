@@ -1,71 +1,11 @@
 //! Writing of docling's JSON (`DoclingDocument` of docling-core).
 
 use crate::document::{BoundingBox, CellKind, Document, Item, Label, MAX_LOCATION, PageSize, Table};
+use crate::names::LANGUAGES;
 use serde_json::{Map, Value, json};
 
 /// Version of the schema, the first with classes of pictures as `meta`.
 const VERSION: &str = "1.8.0";
-
-/// Languages of the schema's `code_language`; others are `unknown`.
-pub(crate) const LANGUAGES: &[&str] = &[
-    "Ada",
-    "Awk",
-    "Bash",
-    "bc",
-    "C",
-    "C#",
-    "C++",
-    "CMake",
-    "COBOL",
-    "CSS",
-    "Ceylon",
-    "Clojure",
-    "Crystal",
-    "Cuda",
-    "Cython",
-    "D",
-    "Dart",
-    "dc",
-    "Dockerfile",
-    "Elixir",
-    "Erlang",
-    "FORTRAN",
-    "Forth",
-    "Go",
-    "HTML",
-    "Haskell",
-    "Haxe",
-    "Java",
-    "JavaScript",
-    "Julia",
-    "Kotlin",
-    "Lisp",
-    "Lua",
-    "Matlab",
-    "MoonScript",
-    "Nim",
-    "OCaml",
-    "ObjectiveC",
-    "Octave",
-    "PHP",
-    "Pascal",
-    "Perl",
-    "Prolog",
-    "Python",
-    "Racket",
-    "Ruby",
-    "Rust",
-    "SML",
-    "SQL",
-    "Scala",
-    "Scheme",
-    "Swift",
-    "TypeScript",
-    "unknown",
-    "VisualBasic",
-    "XML",
-    "YAML",
-];
 
 impl Document {
     /// The document as JSON that docling loads with `DoclingDocument.model_validate_json`.

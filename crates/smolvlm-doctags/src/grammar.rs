@@ -1,8 +1,7 @@
 //! A grammar of DocTags for constrained generation.
 
-use crate::docling::LANGUAGES;
 use crate::document::MAX_LOCATION;
-use crate::tags::CLASSES;
+use crate::names::{CLASSES, LANGUAGES};
 
 /// Items that contain only text.
 const TEXTS: &[&str] = &[

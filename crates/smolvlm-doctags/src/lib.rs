@@ -6,6 +6,7 @@ mod document;
 mod grammar;
 mod html;
 mod markdown;
+mod names;
 mod nesting;
 mod otsl;
 mod read;

@@ -1,6 +1,7 @@
 //! Splitting of DocTags into tags and text.
 
 use crate::document::{Label, MAX_LOCATION};
+use crate::names::{CLASSES, CONTROL, NAMES};
 
 /// Maximum length of a tag in bytes, brackets included.
 const MAX_TAG: usize = 40;
@@ -244,105 +245,6 @@ fn is_partial_tag(text: &str) -> bool {
     let numbered = ["loc_", "link_", "key_", "value_", "section_header_level_"];
     !name.contains('>') && (NAMES.iter().any(|known| known.starts_with(name)) || numbered.contains(&stem))
 }
-
-/// Names of frequent tags, of which the beginning is recognized.
-const NAMES: &[&str] = &[
-    "text",
-    "title",
-    "caption",
-    "footnote",
-    "formula",
-    "code",
-    "page_header",
-    "page_footer",
-    "ordered_list",
-    "unordered_list",
-    "list_item",
-    "inline",
-    "otsl",
-    "picture",
-    "chart",
-    "key_value_region",
-    "checkbox_selected",
-    "checkbox_unselected",
-    "section_header_level_",
-    "loc_",
-    "fcel",
-    "ecel",
-    "ched",
-    "rhed",
-    "srow",
-    "lcel",
-    "ucel",
-    "xcel",
-    "doctag",
-    "page_break",
-    "|end_of_text|",
-    "end_of_utterance",
-    "document_index",
-    "paragraph",
-];
-
-/// Control tokens of chat templates.
-const CONTROL: &[&str] = &[
-    "|end_of_text|",
-    "|endoftext|",
-    "|im_start|",
-    "|im_end|",
-    "|start_of_role|",
-    "|end_of_role|",
-    "|pad|",
-    "|unk|",
-    "end_of_utterance",
-];
-
-/// Classes of pictures: those of docling's token list, and of its figure classifiers.
-pub(crate) const CLASSES: &[&str] = &[
-    "bar_chart",
-    "box_plot",
-    "flow_chart",
-    "line_chart",
-    "pie_chart",
-    "scatter_plot",
-    "other_chart",
-    "full_page_image",
-    "page_thumbnail",
-    "photograph",
-    "chemistry_structure",
-    "bar_code",
-    "icon",
-    "logo",
-    "qr_code",
-    "signature",
-    "stamp",
-    "engineering_drawing",
-    "screenshot_from_computer",
-    "screenshot_from_manual",
-    "geographical_map",
-    "topographical_map",
-    "calendar",
-    "crossword_puzzle",
-    "music",
-    "other",
-    "cad_drawing",
-    "decoration",
-    "electrical_diagram",
-    "map",
-    "heatmap",
-    "illustration",
-    "infographic",
-    "chemistry_markush_structure",
-    "chemistry_molecular_structure",
-    "natural_image",
-    "person",
-    "picture_group",
-    "remote_sensing",
-    "scatter_chart",
-    "screenshot",
-    "stacked_bar_chart",
-    "stratigraphic_chart",
-    "ui_element",
-];
 
 #[cfg(test)]
 mod tests {

@@ -91,7 +91,9 @@ fn tags_in_a_prompt_can_be_plain_text() {
     for (name, processor) in checkpoints() {
         let tag = processor.tokenizer().token_to_id("<text>").unwrap();
         let conversation = Conversation::from(smolvlm_processor::Message::user().text("Where is <text>?"));
-        let ids = |options: RenderOptions| processor.process(&[conversation.clone()], &options).unwrap().input_ids;
+        let ids = |options: RenderOptions| {
+            processor.process(std::slice::from_ref(&conversation), &options).unwrap().input_ids
+        };
         assert!(ids(RenderOptions::answer()).contains(&tag), "{name}");
         assert!(!ids(RenderOptions::answer().sanitized()).contains(&tag), "{name}");
     }
