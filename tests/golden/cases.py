@@ -87,6 +87,23 @@ CASES = {
     ),
 }
 
+# Cases of the document models only.
+DOCUMENT_CASES = {
+    "page": ([[message("user", image("portrait.png"), text("Convert this page to docling."))]], {}),
+    "region": (
+        [
+            [
+                message(
+                    "user",
+                    image("portrait.png"),
+                    text("OCR the text in a specific location: <loc_155><loc_233><loc_206><loc_237>"),
+                )
+            ]
+        ],
+        {},
+    ),
+}
+
 
 class Stages:
     """Keeps the outputs of the modules that the goldens name, while a forward pass runs inside `with`."""
@@ -258,7 +275,7 @@ def forward(reference, plan, inputs, levels, chosen, first_tokens):
 
 def record(reference, plan, name):
     """(case.json, tensors) of one case."""
-    conversations, overrides = CASES[name]
+    conversations, overrides = {**CASES, **DOCUMENT_CASES}[name]
     images = reference.images(conversations)
     rendered = [reference.processor.apply_chat_template(c, add_generation_prompt=True) for c in conversations]
     inputs = reference.inputs(rendered, images, overrides)

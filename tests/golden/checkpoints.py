@@ -13,7 +13,8 @@ from transformers import (
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from old_spelling import save_old_spelling
+from checkpoints_docling import PREFIXES, TAGS, granite_tokenizer, save_granite
+from old_spelling import old_spelling_files, save_old_spelling
 
 # Kept as released: data that the model was trained with.
 CHAT_TEMPLATE = (
@@ -43,6 +44,9 @@ HIGH_SPECIALS = (
 )
 BASE_VOCABULARY = 512
 
+# Cases of the document models.
+DOCUMENT_CASES = ["single-split", "single-whole", "mixed-batch", "text-only", "multi-turn", "page", "region"]
+
 # Defaults of all checkpoints.
 DEFAULTS = {
     "text": {
@@ -67,6 +71,7 @@ DEFAULTS = {
     "tie_word_embeddings": False,
     "dtype": "float32",
     "spelling": "current",
+    "document_tokens": False,
     "cases": None,  # all of them
     "extra_eos": [],
 }
@@ -120,6 +125,26 @@ CHECKPOINTS = {
         "cases": ["single-split", "mixed-batch", "text-only"],
         "extra_eos": [109, 461],  # two tokens that end rows of mixed-batch early
     },
+    "smoldocling": {
+        "seed": 73,
+        "text": {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 6},
+        "vision": {"image_size": 64},
+        "scale_factor": 4,
+        "longest_edge": 256,
+        "spelling": "idefics3",
+        "document_tokens": True,
+        "cases": DOCUMENT_CASES,
+    },
+    "granite-docling": {
+        "seed": 72,
+        "text": {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 6},
+        "vision": {"image_size": 64},
+        "scale_factor": 4,
+        "longest_edge": 256,
+        "tie_word_embeddings": True,
+        "spelling": "granite",
+        "cases": DOCUMENT_CASES,
+    },
 }
 
 
@@ -135,7 +160,10 @@ def recipe(name):
     return out
 
 
-def build_tokenizer():
+def build_tokenizer(plan):
+    if plan["spelling"] == "granite":
+        return granite_tokenizer(CORPUS, BASE_VOCABULARY)
+    high = HIGH_SPECIALS[:-1] + (TAGS + PREFIXES if plan["document_tokens"] else []) + HIGH_SPECIALS[-1:]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -155,9 +183,9 @@ def build_tokenizer():
         show_progress=False,
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.add_special_tokens([special(t) for t in HIGH_SPECIALS])
+    tokenizer.add_special_tokens([special(t) for t in high])
     assert [tokenizer.token_to_id(t) for t in LOW_SPECIALS] == [0, 1, 2]
-    assert tokenizer.get_vocab_size() == BASE_VOCABULARY + len(HIGH_SPECIALS)
+    assert tokenizer.get_vocab_size() == BASE_VOCABULARY + len(high)
     return TokenizersBackend(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
@@ -187,8 +215,8 @@ def build_config(plan, tokenizer):
             "vocab_size": len(tokenizer),
             "max_position_embeddings": 2048,
             "rms_norm_eps": 1e-5,
-            "pad_token_id": 2,
-            "bos_token_id": 1,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
             **plan["text"],
         },
@@ -233,19 +261,24 @@ def build_processor(plan, tokenizer):
 
 def write_checkpoint(folder, plan):
     """Writes `<folder>` in the layout that the recipe names."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(plan)
     config = build_config(plan, tokenizer)
     model = SmolVLMForConditionalGeneration(config)
     fill_weights(model, plan["seed"])
     eos = [tokenizer.eos_token_id, *plan["extra_eos"]]
     model.generation_config = GenerationConfig(
-        bos_token_id=1, eos_token_id=eos if len(eos) > 1 else eos[0], pad_token_id=2
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=eos if len(eos) > 1 else eos[0],
+        pad_token_id=tokenizer.pad_token_id,
     )
     model = model.to(getattr(torch, plan["dtype"])).eval()
     if plan["spelling"] == "current":
         folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(folder)
         build_processor(plan, tokenizer).save_pretrained(folder)
+    elif plan["spelling"] == "granite":
+        files = old_spelling_files(plan, config, tokenizer, "idefics3", CHAT_TEMPLATE)
+        save_granite(folder, plan, model, tokenizer, files["preprocessor_config.json"])
     else:
         family = {"legacy": "smolvlm", "idefics3": "idefics3"}[plan["spelling"]]
         save_old_spelling(folder, plan, model, tokenizer, family, CHAT_TEMPLATE)

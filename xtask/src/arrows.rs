@@ -7,6 +7,7 @@ use std::process::Command;
 /// Allowed dependencies between the workspace's crates. A crate that is not listed may not exist.
 const ARROWS: &[(&str, &[&str])] = &[
     ("smolvlm-config", &[]),
+    ("smolvlm-doctags", &[]),
     ("smolvlm-files", &[]),
     ("smolvlm-image", &["smolvlm-config"]),
     ("smolvlm-video", &["smolvlm-config", "smolvlm-image"]),
@@ -52,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["smolvlm-checkpoint", "smolvlm-config", "smolvlm-files", "smolvlm-nn", "smolvlm-model", "smolvlm-processor"],
     ),
     ("smolvlm-server", &["smolvlm"]),
-    ("smolvlm-cli", &["smolvlm", "smolvlm-files", "smolvlm-server", "smolvlm-train"]),
+    ("smolvlm-cli", &["smolvlm", "smolvlm-doctags", "smolvlm-files", "smolvlm-server", "smolvlm-train"]),
     ("smolvlm-python", &["smolvlm", "smolvlm-cli"]),
     ("smolvlm-synth", &[]),
 ];
@@ -61,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const WITHOUT_BURN: &[&str] = &[
     "smolvlm-checkpoint",
     "smolvlm-config",
+    "smolvlm-doctags",
     "smolvlm-files",
     "smolvlm-kernels",
     "smolvlm-image",

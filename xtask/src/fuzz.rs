@@ -19,6 +19,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("conversation", &[]),
     ("weights", &["tests/golden/gqa-256m/model", "tests/golden/adapters"]),
     ("shard_index", &[]),
+    ("doctags", &["crates/smolvlm-doctags/tests/golden"]),
     ("video_index", &["tests/corpus/clips"]),
 ];
 

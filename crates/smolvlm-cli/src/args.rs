@@ -3,6 +3,7 @@
 mod batch;
 mod constraint;
 mod decide;
+mod document;
 mod model;
 mod sampling;
 #[cfg(feature = "server")]
@@ -12,6 +13,7 @@ mod train;
 
 pub use batch::{Batch, Format, Shard};
 pub use decide::Decide;
+pub use document::{Document, DocumentFormat};
 pub use model::Model;
 pub use sampling::Sampling;
 #[cfg(feature = "server")]
@@ -48,6 +50,8 @@ pub enum Command {
     Generate(Generate),
     /// Answer every row of a data set (JSONL, Parquet, a folder of images) of any length. Resumes if interrupted
     Batch(Box<Batch>),
+    /// Convert images of pages, or PDF files, to Markdown, HTML or JSON with a document model such as granite-docling
+    Document(Box<Document>),
     /// Answer requests over HTTP, with the APIs of OpenAI and Ollama
     #[cfg(feature = "server")]
     Serve(Serve),

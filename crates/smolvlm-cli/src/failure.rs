@@ -62,6 +62,9 @@ pub enum Failure {
     /// An invalid line of a file of labels.
     #[error(transparent)]
     Label(#[from] crate::commands::decide::LabelError),
+    /// A page that cannot be read.
+    #[error(transparent)]
+    Page(#[from] crate::commands::document::PageError),
     /// The end of a run by Ctrl-C.
     #[error("interrupted; the same command resumes")]
     Interrupted,

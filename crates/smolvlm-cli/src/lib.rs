@@ -47,6 +47,7 @@ pub fn run<T: Into<OsString> + Clone>(args: impl IntoIterator<Item = T>) -> u8 {
         Command::Chat(args) => commands::chat::run(&args),
         Command::Decide(args) => commands::decide::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
+        Command::Document(args) => commands::document::run(&args),
         Command::Batch(args) => commands::batch::run(&args),
         #[cfg(feature = "server")]
         Command::Serve(args) => commands::serve::run(args),

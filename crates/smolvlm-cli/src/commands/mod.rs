@@ -6,6 +6,7 @@ pub mod chat;
 pub mod decide;
 pub mod describe;
 pub mod devices;
+pub mod document;
 pub mod estimate;
 pub mod forward;
 pub mod generate;
