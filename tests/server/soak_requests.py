@@ -115,7 +115,7 @@ def invalid() -> list[BadRequest]:
         chat("range", "temperature", "Hi.", temperature=-1),
         chat("type", "max_tokens", "Hi.", max_tokens="many"),
         chat("tools", "unsupported", "Hi.", tools=[{"type": "function"}]),
-        chat("structured output", "unsupported", "Hi.", response_format={"type": "json_object"}),
+        chat("structured output", "uniqueItems", "Hi.", json_schema={"type": "array", "uniqueItems": True}),
         chat("too long", "context_length_exceeded", "word " * 20_000),
         chat("role", "role", messages=[{"role": "nobody", "content": "a"}]),
         chat("no messages", "messages", messages=[]),

@@ -96,4 +96,13 @@ impl Error {
     pub(crate) fn constraint(message: impl Into<String>) -> Self {
         Self::Constraint { message: message.into() }
     }
+
+    /// A constraint with a problem that llguidance has found, as one line of limited length.
+    #[cfg(feature = "constrain")]
+    pub(crate) fn in_constraint(problem: &str, found: &str) -> Self {
+        const MAX_CHARS: usize = 500;
+        let words: Vec<&str> = found.split_whitespace().collect();
+        let line: String = words.join(" ").chars().take(MAX_CHARS).collect();
+        Self::constraint(format!("{problem}: {line}"))
+    }
 }

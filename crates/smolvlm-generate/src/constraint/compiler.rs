@@ -37,7 +37,7 @@ impl ConstraintCompiler {
         let capabilities =
             InferenceCapabilities { ff_tokens: env.tokenize_is_canonical(), ..InferenceCapabilities::default() };
         let factory = ParserFactory::new(&env, capabilities, &SlicedBiasComputer::general_slices());
-        let mut factory = factory.map_err(|error| Error::constraint(error.to_string()))?;
+        let mut factory = factory.map_err(|error| Error::in_constraint("cannot be compiled", &error.to_string()))?;
         factory.quiet();
         *factory.limits_mut() = limits::parser_limits();
         Ok(Self { factory: Arc::new(factory), vocabulary: size })
@@ -70,7 +70,7 @@ impl ConstraintCompiler {
         thread.spawn(compile).map_err(|error| Error::constraint(format!("cannot be compiled: {error}")))?;
         match receiver.recv_timeout(limits::COMPILE_TIME) {
             Ok(Ok(matcher)) => ConstraintState::new(matcher, self.vocabulary, end_tokens),
-            Ok(Err(error)) => Err(Error::constraint(error.to_string())),
+            Ok(Err(error)) => Err(Error::in_constraint("is invalid", &error.to_string())),
             Err(RecvTimeoutError::Timeout) => {
                 Err(Error::constraint(format!("takes longer than {:?} to compile; simplify it", limits::COMPILE_TIME)))
             }

@@ -27,7 +27,7 @@ impl fmt::Debug for ConstraintState {
 impl ConstraintState {
     pub(super) fn new(matcher: Matcher, vocabulary: usize, end_tokens: &[u32]) -> Result<Self, Error> {
         match matcher.get_error() {
-            Some(error) => Err(Error::constraint(error)),
+            Some(error) => Err(Error::in_constraint("is invalid", &error)),
             None => Ok(Self { matcher, vocabulary, end_tokens: end_tokens.to_vec() }),
         }
     }
@@ -39,7 +39,7 @@ impl ConstraintState {
     ///
     /// [`Error::Constraint`] if the grammar is too complex.
     pub fn mask(&mut self) -> Result<TokenMask, Error> {
-        let allowed = self.matcher.compute_mask_or_eos().map_err(|error| Error::constraint(error.to_string()))?;
+        let allowed = self.matcher.compute_mask_or_eos().map_err(|error| failed(&error))?;
         let may_end = allowed.is_allowed(self.vocabulary as u32);
         let mut mask = TokenMask::from_words(allowed.into());
         mask.set(self.vocabulary as u32, false);
@@ -59,7 +59,6 @@ impl ConstraintState {
         if is_end && self.matcher.is_stopped() {
             return Ok(());
         }
-        let failed = |error: &dyn std::fmt::Display| Error::constraint(error.to_string());
         // Grammars may contain end tokens.
         let is_accepted = self.matcher.try_consume_tokens(&[token]).map_err(|error| failed(&error))? == 1;
         if is_accepted || is_end && self.matcher.is_accepting().map_err(|error| failed(&error))? {
@@ -76,6 +75,10 @@ impl ConstraintState {
 
     /// Whether the text matches and nothing may follow it.
     pub fn is_complete(&self) -> bool {
-        self.matcher.is_stopped()
+        self.matcher.is_stopped() && self.matcher.stop_reason().is_ok()
     }
+}
+
+fn failed(error: &impl fmt::Display) -> Error {
+    Error::in_constraint("cannot be followed", &error.to_string())
 }

@@ -215,17 +215,16 @@ fn completion(own: Value) -> Value {
 /// The fields that say what an answer must match, of which at most one is set.
 fn constraints() -> Value {
     let text = json!({"type": ["string", "null"]});
-    let schema = json!({"type": ["object", "string", "null"]});
+    let schema = json!({"type": ["object", "string", "boolean", "null"]});
     let choice = json!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string", "minLength": 1}});
-    let inner = json!({"schema": {"type": "object"}});
     json!({
         "response_format": {
             "type": ["object", "null"],
             "required": ["type"],
-            "properties": with(inner.clone(), json!({
+            "properties": {
                 "type": {"enum": ["text", "json_object", "json_schema"]},
-                "json_schema": {"type": "object", "properties": inner},
-            })),
+                "json_schema": {"type": ["object", "null"]},
+            },
         },
         "json_schema": schema,
         "grammar": {"type": ["string", "null"], "pattern": "^(\\s*%llguidance|$)"},
