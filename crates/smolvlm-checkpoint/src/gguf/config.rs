@@ -59,15 +59,15 @@ pub(super) fn model_config(text: &GgufFile, vision: Option<&GgufFile>) -> Result
 /// Sets the smallest vision encoder and connector, for a text model alone. Their weights are zeros and never used.
 fn without_vision(config: &mut ModelConfig) {
     config.vision = VisionConfig {
-        hidden_size: 32,
-        intermediate_size: 32,
+        hidden_size: 8,
+        intermediate_size: 8,
         num_hidden_layers: 1,
         num_attention_heads: 1,
-        image_size: 32,
+        image_size: 16,
         patch_size: 16,
         ..VisionConfig::default()
     };
-    config.scale_factor = 2;
+    config.scale_factor = 1;
 }
 
 fn text_config(file: &GgufFile, generation: &GenerationConfig) -> Result<TextConfig, Error> {

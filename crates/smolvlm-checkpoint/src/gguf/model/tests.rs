@@ -79,7 +79,7 @@ fn text_model_alone_has_zeros_for_vision() {
     assert!(model.is_text_only());
     let config = model.config().unwrap();
     let weights = model.into_weights().unwrap();
-    let shape = [32, config.vision.hidden_size * 4];
+    let shape = [32, config.vision.hidden_size];
     assert!(values(&weights, &config, "connector.proj.weight", &shape).iter().all(|value| *value == 0.0));
     assert_eq!(weights.quantized(), Some(PackedFormat::Q4));
 }
