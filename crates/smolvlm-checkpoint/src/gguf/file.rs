@@ -86,8 +86,8 @@ impl GgufFile {
         self.list(key, "a list of numbers", |value| value.as_f64())
     }
 
-    fn list<'a, T>(
-        &'a self,
+    fn list<T>(
+        &self,
         key: &str,
         expected: &str,
         convert: impl Fn(Value) -> Option<T>,

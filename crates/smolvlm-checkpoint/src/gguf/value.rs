@@ -101,8 +101,14 @@ impl Value {
         let count = usize::try_from(count).ok().filter(|count| *count <= fitting);
         let count = count.ok_or_else(|| "is an array that is longer than the file".to_owned())?;
         match kind {
-            Kind::Text => (0..count).try_for_each(|_| cursor.string().map(drop))?,
-            _ => drop(cursor.skip((count * kind.min_bytes()) as u64)?),
+            Kind::Text => {
+                for _ in 0..count {
+                    cursor.string()?;
+                }
+            }
+            _ => {
+                cursor.skip((count * kind.min_bytes()) as u64)?;
+            }
         }
         Ok(Self::Array(Array { kind, count, range: start..cursor.position() }))
     }
