@@ -162,13 +162,14 @@ def divergence(reference: numpy.ndarray, other: numpy.ndarray) -> numpy.ndarray:
 
 def compare_text(options: argparse.Namespace, peer: Peer, work: Path) -> None:
     conversations = [conversation(text) for text in PROMPTS]
-    prompts = [processed(options, work, value) for value in [*conversations, conversation(PAGE)]]
+    every = [*conversations, conversation(PAGE)]
+    prompts = [processed(options, work, value) for value in every]
     for ids, prompt in prompts:
         if peer.tokens(prompt) != ids:
             sys.exit(f"tokens differ for {prompt!r}: {ids} here, {peer.tokens(prompt)} in llama.cpp")
     print(f"tokens: equal in all {len(prompts)} prompts, {sum(len(ids) for ids, _ in prompts)} tokens")
     expected = [peer.answer(ids, options.tokens) for ids, _ in prompts[:-1]]
-    reference = [peer.logits(ids + tokens[:-1]) for (ids, _), (tokens, _) in zip(prompts, expected)]
+    reference = [peer.logits(ids) for ids, _ in prompts]
     source = work / "conversations.json"
     source.write_text(json.dumps(conversations))
     for dtype in options.dtypes:
@@ -186,13 +187,13 @@ def compare_text(options: argparse.Namespace, peer: Peer, work: Path) -> None:
                 print(f"  {dtype}: answer {index} differs at token {first}, where llama.cpp's leads by {leads[first]:.3f}")
         print(f"{dtype}: {equal} of {len(PROMPTS)} answers of {options.tokens} tokens are equal")
         losses, agree = [], []
-        for value, rows in zip(conversations, reference):
+        for value, rows in zip(every, reference):
             out = work / "forward.safetensors"
             (work / "conversation.json").write_text(json.dumps(value))
             ours(options, dtype, "forward", "--conversation", work / "conversation.json", "--all-logits", "--out", out)
             own = tensors(out)[0]["logits"].reshape(-1, peer.size)
-            losses.append(divergence(rows[: len(own)], own))
-            agree.append(rows[: len(own)].argmax(-1) == own.argmax(-1))
+            losses.append(divergence(rows, own))
+            agree.append(rows.argmax(-1) == own.argmax(-1))
         loss, same = numpy.concatenate(losses), numpy.concatenate(agree)
         print(
             f"{dtype}: KL of llama.cpp's logits to ours, {len(loss)} tokens of prompts: mean {loss.mean():.5f}, "
