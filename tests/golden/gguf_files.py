@@ -1,4 +1,4 @@
-"""Writes the GGUF files of the tests of smolvlm-checkpoint: `python gguf_files.py OUT`, with the packages gguf and numpy.
+"""Writes the GGUF files of the tests of smolvlm-checkpoint: `python gguf_files.py OUT`, with gguf 0.19.0 and numpy.
 
 blocks.safetensors: blocks of every type and their values. model.safetensors, text.gguf and mmproj.gguf: a tiny model
 with random weights under the names of transformers and of llama.cpp; old-mmproj.gguf is the latter as old converters

@@ -184,10 +184,11 @@ mod tests {
     fn four_bits_keep_the_codes_of_quantized_weights() {
         let mut rng = Rng::new(16);
         for _ in 0..500 {
-            let (scale, last) = ((0.01 + rng.value().abs()) * 0.1, 7 + rng.below(9));
+            let (scale, last) = ((0.01 + rng.value().abs()) * 0.1, 8 + rng.below(8));
             let minimum = -8.0 * scale;
-            let codes: [usize; Q4_GROUP] =
-                std::array::from_fn(|index| if index < 2 { last * index } else { rng.below(last + 1) });
+            // With neighboring codes, no coarser grid has the same values.
+            let code = |index: usize, code: usize| [0, last, 1].get(index).copied().unwrap_or(code);
+            let codes: [usize; Q4_GROUP] = std::array::from_fn(|index| code(index, rng.below(last + 1)));
             let (_, kept) = quantize_q4(&codes.map(|code| code as f32 * scale + minimum));
             assert_eq!(kept.map(usize::from), codes);
         }
