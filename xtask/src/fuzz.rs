@@ -18,6 +18,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("tokenizer", &["tests/golden/gqa-256m"]),
     ("conversation", &[]),
     ("weights", &["tests/golden/gqa-256m/model", "tests/golden/adapters"]),
+    ("gguf", &["crates/smolvlm-checkpoint/tests/data/gguf"]),
     ("shard_index", &[]),
     ("doctags", &["crates/smolvlm-doctags/tests/golden"]),
     ("video_index", &["tests/corpus/clips"]),

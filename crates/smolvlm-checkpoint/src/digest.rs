@@ -24,7 +24,7 @@ impl Weights {
         };
         part(name.as_bytes());
         if let Some(tensor) = self.tensor(name) {
-            part(format!("{:?} {:?}", tensor.dtype, tensor.shape).as_bytes());
+            part(format!("{} {:?}", tensor.dtype, tensor.shape).as_bytes());
         }
         part(self.bytes(name));
         self.release(name);

@@ -17,7 +17,9 @@ use smolvlm_config::FloatType;
 use smolvlm_kernels::cpu::hadamard;
 use smolvlm_kernels::{Q4_GROUP, Q8_GROUP};
 
-use crate::values::{float_type, widen};
+use crate::gguf::{GgmlType, RowOrder, decode_row};
+use crate::header::StoredType;
+use crate::values::widen;
 use crate::weights::Weights;
 
 /// The encoding of a stored tensor's values.
@@ -28,6 +30,8 @@ pub(crate) enum Encoding {
     Q8,
     /// 4-bit codes.
     Q4,
+    /// Blocks of a GGUF file.
+    Ggml(GgmlType, RowOrder),
 }
 
 /// Name of the tensor with the scales of a quantized matrix.
@@ -39,14 +43,19 @@ impl Encoding {
     /// The encoding of a stored tensor whose decoded values have `shape`; none if its shape or type does not match.
     pub(crate) fn of(weights: &Weights, name: &str, shape: &[usize]) -> Option<Self> {
         let tensor = weights.tensor(name)?;
-        if let Some(float) = float_type(tensor.dtype) {
+        if let Some(float) = tensor.float_type() {
             return (tensor.shape == shape).then_some(Self::Float(float));
         }
+        if let StoredType::Ggml(kind, order) = tensor.dtype {
+            // Blocks are parts of rows, of which other shapes have none or several.
+            let fits = shape.len() == 2 && tensor.shape == shape;
+            return fits.then_some(Self::Ggml(kind, order));
+        }
         let &[outputs, inputs] = shape else { return None };
-        let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == Dtype::BF16)?;
+        let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == StoredType::Plain(Dtype::BF16))?;
         let fits = |codes: [usize; 2], scales: &[usize]| tensor.shape == codes && scale.shape == scales;
         let (q8_groups, q4_groups) = (inputs.div_ceil(Q8_GROUP), inputs.div_ceil(Q4_GROUP));
-        match tensor.dtype {
+        match tensor.dtype.plain()? {
             Dtype::I8 if fits([outputs, q8_groups * Q8_GROUP], &[outputs, q8_groups]) => Some(Self::Q8),
             Dtype::U8 if fits([outputs, q4_groups * Q4_GROUP / 2], &[outputs, q4_groups, 2]) => Some(Self::Q4),
             _ => None,
@@ -59,9 +68,9 @@ impl Encoding {
         let (Some(tensor), Some(scale)) = (weights.tensor(name), weights.tensor(&scale_name(name))) else {
             return false;
         };
-        match tensor.dtype {
-            Dtype::I8 => scale.dtype == Dtype::F32 && scale.shape.len() == 1,
-            Dtype::U8 => scale.dtype == Dtype::BF16 && scale.shape.len() == 2,
+        match (tensor.dtype.plain(), scale.dtype.plain()) {
+            (Some(Dtype::I8), Some(Dtype::F32)) => scale.shape.len() == 1,
+            (Some(Dtype::U8), Some(Dtype::BF16)) => scale.shape.len() == 2,
             _ => false,
         }
     }
@@ -70,6 +79,10 @@ impl Encoding {
     pub(crate) fn read_row(self, codes: &[u8], scales: &[u8], row: usize, out: &mut [f32]) {
         let inputs = out.len();
         match self {
+            Self::Ggml(kind, order) => {
+                let width = kind.row_bytes(inputs);
+                decode_row(kind, &codes[order.stored(row) * width..][..width], out);
+            }
             Self::Float(float) => {
                 let width = inputs * float.bytes();
                 widen(&codes[row * width..][..width], float, out);

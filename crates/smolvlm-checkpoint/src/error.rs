@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A GGUF file is invalid, or has properties that are not supported.
+    #[error("{}: {message}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: names the key or the tensor.
+        message: String,
+    },
     /// The index of weight files is invalid.
     #[error("{}: {message}", path.display())]
     ShardIndex {

@@ -10,6 +10,9 @@ use safetensors::tensor::Dtype;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::Error;
+use crate::gguf::{GgmlType, RowOrder};
+use crate::values::float_type;
+use smolvlm_config::FloatType;
 
 /// Maximum size of the header in bytes. The header of the largest SmolVLM takes 80 kB; parsing holds several copies of
 /// a header in memory, so its size must be limited.
@@ -21,10 +24,46 @@ const LENGTH: usize = 8;
 /// Type, shape and location of a stored tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredTensor {
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: StoredType,
     pub(crate) shape: Vec<usize>,
     /// Byte range from the start of the file; always inside the file.
     pub(crate) range: Range<usize>,
+}
+
+impl StoredTensor {
+    /// The type of the values if they are plain floats.
+    pub(crate) fn float_type(&self) -> Option<FloatType> {
+        self.dtype.plain().and_then(float_type)
+    }
+}
+
+/// Type and order of a stored tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredType {
+    /// A type of safetensors.
+    Plain(Dtype),
+    /// A type of GGUF, and the order of the rows.
+    Ggml(GgmlType, RowOrder),
+}
+
+impl StoredType {
+    /// The type of safetensors, if it is one.
+    pub(crate) fn plain(self) -> Option<Dtype> {
+        match self {
+            Self::Plain(dtype) => Some(dtype),
+            Self::Ggml(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for StoredType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(dtype) => write!(f, "{dtype:?}"),
+            Self::Ggml(kind, RowOrder::Stored) => f.write_str(kind.name()),
+            Self::Ggml(kind, RowOrder::Interleaved { head_dim }) => write!(f, "{} in pairs of {head_dim}", kind.name()),
+        }
+    }
 }
 
 /// Reads the names and locations of the tensors of a safetensors file; `path` is for error messages.
@@ -68,7 +107,8 @@ pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, Stor
         .into_iter()
         .map(|(name, info)| {
             let (from, to) = info.data_offsets;
-            let tensor = StoredTensor { dtype: info.dtype, shape: info.shape.clone(), range: start + from..start + to };
+            let dtype = StoredType::Plain(info.dtype);
+            let tensor = StoredTensor { dtype, shape: info.shape.clone(), range: start + from..start + to };
             (name, tensor)
         })
         .collect())
@@ -149,7 +189,7 @@ mod tests {
         let mut tensors = read_header(&bytes, Path::new("f")).unwrap();
         tensors.sort_by(|left, right| left.0.cmp(&right.0));
         let (name, b) = &tensors[1];
-        assert_eq!((name.as_str(), b.dtype), ("b", Dtype::BF16));
+        assert_eq!((name.as_str(), b.dtype), ("b", StoredType::Plain(Dtype::BF16)));
         assert_eq!(b.shape, [1, 3]);
         assert_eq!(b.range, bytes.len() - 6..bytes.len());
         assert_eq!(tensors.len(), 2);

@@ -8,7 +8,7 @@ use crate::encoding::{Encoding, scale_name};
 use crate::error::{Error, ShapeMismatch, WeightMismatch};
 use crate::header::readable;
 use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
-use crate::values::{CHUNK, float_type, widen};
+use crate::values::{CHUNK, widen};
 use crate::weights::Weights;
 
 /// The stored tensor of a parameter.
@@ -117,7 +117,7 @@ fn equal_tensors(weights: &Weights, left: &str, right: &str) -> bool {
         && if a.dtype == b.dtype {
             weights.bytes(left) == weights.bytes(right)
         } else {
-            match (float_type(a.dtype), float_type(b.dtype)) {
+            match (a.float_type(), b.float_type()) {
                 (Some(from_a), Some(from_b)) => {
                     equal_values((weights.bytes(left), from_a), (weights.bytes(right), from_b))
                 }

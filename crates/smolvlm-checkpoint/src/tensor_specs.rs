@@ -52,6 +52,11 @@ pub(crate) fn is_vision_tensor(name: &str) -> bool {
     name.starts_with("model.vision_model.") || name.starts_with("model.connector.")
 }
 
+/// Whether a stored tensor is a matrix of a layer of the text model.
+pub(crate) fn is_text_matrix(name: &str) -> bool {
+    name.starts_with("model.text_model.layers.") && name.ends_with("_proj.weight")
+}
+
 /// Whether a stored tensor holds rotary frequencies, which older exports contain and the model does not use.
 pub(crate) fn is_rotary_buffer(name: &str) -> bool {
     name.ends_with(".rotary_emb.inv_freq")

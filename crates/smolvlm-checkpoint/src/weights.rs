@@ -11,10 +11,9 @@ use smolvlm_kernels::{MappedFile, PackedFormat};
 
 use crate::adapter::LoraDelta;
 use crate::error::Error;
-use crate::header::{StoredTensor, read_header, readable};
+use crate::header::{StoredTensor, StoredType, read_header, readable};
 use crate::shards::shard_files;
-use crate::tensor_specs::{LM_HEAD, PREFIX};
-use crate::values::float_type;
+use crate::tensor_specs::{LM_HEAD, PREFIX, is_text_matrix};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -118,7 +117,7 @@ impl Weights {
         Ok(weights)
     }
 
-    fn of_files(count: usize) -> Self {
+    pub(crate) fn of_files(count: usize) -> Self {
         Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), deltas: BTreeMap::new() }
     }
 
@@ -165,7 +164,7 @@ impl Weights {
                 let values: usize = self
                     .tensors
                     .values()
-                    .filter(|(_, tensor)| float_type(tensor.dtype) == Some(float))
+                    .filter(|(_, tensor)| tensor.float_type() == Some(float))
                     .map(|(_, tensor)| tensor.range.len() / float.bytes())
                     .sum();
                 (values, float)
@@ -175,21 +174,36 @@ impl Weights {
             .map(|(_, float)| float)
     }
 
-    /// The format of the text model's quantized matrices; `None` if no matrix is quantized.
+    /// The format of the text model's quantized matrices; `None` if no matrix is quantized. For GGUF files it is that
+    /// of most of the values: [`PackedFormat::Q4`] for types of 4 bits, [`PackedFormat::Q8`] for those of 5 to 8.
     pub fn quantized(&self) -> Option<PackedFormat> {
-        let is_code = |dtype: Dtype| self.tensors.values().any(|(_, tensor)| tensor.dtype == dtype);
+        let is_code = |code| self.tensors.values().any(|(_, tensor)| tensor.dtype == StoredType::Plain(code));
         match (is_code(Dtype::U8), is_code(Dtype::I8)) {
             (true, _) => Some(PackedFormat::Q4),
             (false, true) => Some(PackedFormat::Q8),
-            (false, false) => None,
+            (false, false) => [None, Some(PackedFormat::Q8), Some(PackedFormat::Q4)]
+                .into_iter()
+                .max_by_key(|format| self.text_values_of(*format))
+                .flatten(),
         }
     }
 
     /// Whether bf16 holds all matrices exactly: they are stored so, and no adapter changes them.
     pub fn is_bf16(&self) -> bool {
-        let is_matrix = |tensor: &&StoredTensor| tensor.shape.len() > 1 && tensor.dtype != Dtype::I64;
+        let is_matrix =
+            |tensor: &&StoredTensor| tensor.shape.len() > 1 && tensor.dtype != StoredType::Plain(Dtype::I64);
         let mut matrices = self.tensors.values().map(|(_, tensor)| tensor).filter(is_matrix);
-        self.deltas.is_empty() && matrices.all(|tensor| tensor.dtype == Dtype::BF16)
+        self.deltas.is_empty() && matrices.all(|tensor| tensor.float_type() == Some(FloatType::Bf16))
+    }
+
+    /// Number of values of the text model's matrices that are nearest to a format; of floats for none.
+    fn text_values_of(&self, format: Option<PackedFormat>) -> usize {
+        let matrices = self.tensors.iter().filter(|(name, _)| is_text_matrix(name)).map(|(_, (_, tensor))| tensor);
+        let nearest = |tensor: &StoredTensor| match tensor.dtype {
+            StoredType::Plain(_) => None,
+            StoredType::Ggml(kind, _) => kind.nearest_format(),
+        };
+        matrices.filter(|tensor| nearest(tensor) == format).map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&StoredTensor> {

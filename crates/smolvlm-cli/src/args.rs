@@ -249,22 +249,43 @@ pub struct Random {
     pub force: bool,
 }
 
+/// Files that `smolvlm quantize` writes.
+#[cfg(feature = "flex")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum QuantizedFiles {
+    /// A checkpoint folder.
+    Safetensors,
+    /// A text model and an mmproj file.
+    Gguf,
+}
+
 /// Arguments of `smolvlm quantize`.
 #[cfg(feature = "flex")]
 #[derive(Debug, Args)]
 pub struct Quantize {
-    /// Checkpoint folder, demo, or owner/name or owner/name@revision on the Hugging Face Hub
+    /// Checkpoint folder, GGUF file of the text model, demo, or owner/name or owner/name@revision on the Hugging Face
+    /// Hub
     #[arg(long, value_name = "DIR|HUB_ID", required_unless_present = "random")]
     pub model: Option<String>,
+    /// GGUF file of vision encoder and connector, for a text model in GGUF
+    #[arg(long, value_name = "FILE", conflicts_with = "random")]
+    pub mmproj: Option<PathBuf>,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,
     /// LoRA adapter to merge first, optionally with a weight as DIR=WEIGHT; repeatable
     #[arg(long, value_name = "DIR[=WEIGHT]")]
     pub adapter: Vec<smolvlm::Adapter>,
-    /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit elsewhere
+    /// Files to write: a checkpoint folder, or GGUF files for llama.cpp
+    #[arg(long, default_value = "safetensors")]
+    pub format: QuantizedFiles,
+    /// q8: 8-bit weights; q4: 4-bit weights in the text model, 8-bit elsewhere. In GGUF, the type of the text model:
+    /// q8_0, q4_0, q4_1, bf16, f16 or f32
     #[arg(long)]
-    pub dtype: Dtype,
+    pub dtype: String,
+    /// In GGUF, the type of vision encoder and connector: f16, bf16, q8_0 or f32
+    #[arg(long, value_name = "DTYPE", default_value = "f16")]
+    pub mmproj_dtype: String,
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::say;
 use smolvlm::{Cancel, Checkpoint, Conversation, Options, SmolVlm, Source};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Maximum size of a conversation file in bytes, which may contain images as base64.
 const MAX_CONVERSATION_FILE: u64 = 512 << 20;
@@ -23,7 +23,7 @@ impl Model {
     pub fn source(&self) -> Result<Source, Failure> {
         Ok(match self.random {
             Some(preset) => Source::random(preset),
-            None => Source::parse(&self.model)?,
+            None => with_mmproj(Source::parse(&self.model)?, self.mmproj.as_ref())?,
         })
     }
 
@@ -66,9 +66,17 @@ impl Quantize {
     pub fn source(&self) -> Result<Source, Failure> {
         Ok(match (self.random, &self.model) {
             (Some(preset), _) => Source::random(preset),
-            (None, model) => Source::parse(model.as_deref().unwrap_or_default())?,
+            (None, model) => with_mmproj(Source::parse(model.as_deref().unwrap_or_default())?, self.mmproj.as_ref())?,
         })
     }
+}
+
+/// Adds an mmproj file to a source.
+fn with_mmproj(source: Source, mmproj: Option<&PathBuf>) -> Result<Source, Failure> {
+    Ok(match mmproj {
+        Some(path) => source.with_mmproj(path.clone())?,
+        None => source,
+    })
 }
 
 impl Conversations {

@@ -23,7 +23,7 @@ const MAX_PARAMETERS: u128 = 1 << 40;
 /// is impossible on a grid of 7 patches), so [`ModelConfig::validate`] rejects them until sizes are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Placeholder token whose embeddings are replaced by image features.
+    /// Placeholder token whose embeddings are replaced by image features, or [`ModelConfig::NO_IMAGE_TOKEN`].
     pub image_token_id: u32,
     /// Pixel shuffle factor of the connector: edge, in patches, of the square that becomes one token.
     pub scale_factor: usize,
@@ -62,6 +62,9 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
+    /// The value of `image_token_id` in a text model whose vocabulary has no such token.
+    pub const NO_IMAGE_TOKEN: u32 = u32::MAX;
+
     /// Parses and validates the text of a `config.json` of SmolVLM or its predecessor (`idefics3`), with the key names
     /// of transformers 4 or 5. Unknown keys are ignored.
     ///
@@ -191,7 +194,7 @@ impl ModelConfig {
                 ),
             ));
         }
-        if self.image_token_id as usize >= self.text.vocab_size {
+        if self.image_token_id as usize >= self.text.vocab_size && self.image_token_id != Self::NO_IMAGE_TOKEN {
             return Err(Error::invalid(
                 "image_token_id",
                 format!("{} is outside the vocabulary of {} tokens", self.image_token_id, self.text.vocab_size),

@@ -61,6 +61,19 @@ pub enum HubError {
         /// The file.
         file: String,
     },
+    /// The repository does not have the requested GGUF file, or several and none of a usual type.
+    #[error(
+        "{repo} has no such GGUF text model at revision '{revision}'; request one by its type, as in {repo}:Q8_0; it \
+         has {found}"
+    )]
+    NoGguf {
+        /// The repository.
+        repo: String,
+        /// The revision.
+        revision: String,
+        /// Names of its text models.
+        found: String,
+    },
     /// The hub denies access to the repository.
     #[error("the hub denies access to {repo} (HTTP {status}): {hint}")]
     Unauthorized {

@@ -15,16 +15,18 @@ mod error;
 mod event;
 mod failure;
 mod files;
+mod gguf;
 mod names;
 mod object;
 mod options;
+mod selection;
 mod snapshot;
 mod transfer;
 mod worker;
 
 pub use error::HubError;
 pub use event::Event;
-pub use options::HubOptions;
+pub use options::{GgufFiles, HubOptions};
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -42,4 +44,20 @@ pub fn download(
     events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<PathBuf, HubError> {
     HubOptions::from_env()?.download(repo, revision, events)
+}
+
+/// Fetches GGUF files with the [`HubOptions`] of the environment.
+///
+/// See [`HubOptions::download_gguf`] for the arguments.
+///
+/// # Errors
+///
+/// As [`HubOptions::from_env`] and [`HubOptions::download_gguf`].
+pub fn download_gguf(
+    repo: &str,
+    revision: Option<&str>,
+    kind: Option<&str>,
+    events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+) -> Result<GgufFiles, HubError> {
+    HubOptions::from_env()?.download_gguf(repo, revision, kind, events)
 }

@@ -1,5 +1,6 @@
 //! Options of downloads and the environment variables that set them.
 
+use super::selection::{Selection, names_in};
 use super::{Event, HubError};
 use std::ffi::OsString;
 use std::fmt;
@@ -10,6 +11,15 @@ use std::time::Duration;
 
 /// URL of the public hub.
 const ENDPOINT: &str = "https://huggingface.co";
+
+/// GGUF files in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GgufFiles {
+    /// The text model.
+    pub text: PathBuf,
+    /// Vision encoder and connector, if the repository has them.
+    pub mmproj: Option<PathBuf>,
+}
 
 /// URL, token, cache and timeouts of the Hugging Face Hub.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,7 +91,30 @@ impl HubOptions {
         revision: Option<&str>,
         events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<PathBuf, HubError> {
-        super::snapshot::download(self, repo, revision.unwrap_or("main"), events)
+        super::snapshot::download(self, repo, revision.unwrap_or("main"), Selection::Checkpoint, events)
+    }
+
+    /// Fetches a text model and, if the repository has one, an `mmproj` file in GGUF, as [`download`](Self::download).
+    ///
+    /// `kind` is the type at the end of the text model's name, such as `Q8_0`. Without it, the only one is fetched, or
+    /// that of the first of the types Q8_0, Q4_K_M, Q4_1, Q4_0, BF16, F16, Q6_K and F32. The `mmproj` file is that of
+    /// the same type, or else of F16, Q8_0, BF16 or F32.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NoGguf`], and as [`download`](Self::download).
+    pub fn download_gguf(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        kind: Option<&str>,
+        events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<GgufFiles, HubError> {
+        let revision = revision.unwrap_or("main");
+        let folder = super::snapshot::download(self, repo, revision, Selection::Gguf(kind), events)?;
+        let chosen = super::gguf::choose(names_in(&folder).iter().map(String::as_str), kind)
+            .map_err(|found| HubError::NoGguf { repo: repo.to_owned(), revision: revision.to_owned(), found })?;
+        Ok(GgufFiles { text: folder.join(chosen.text), mmproj: chosen.mmproj.map(|name| folder.join(name)) })
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>, user: Option<PathBuf>) -> Result<Self, HubError> {

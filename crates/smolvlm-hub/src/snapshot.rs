@@ -3,6 +3,7 @@
 use super::cache::RepoCache;
 use super::client::Client;
 use super::object::Object;
+use super::selection::Selection;
 use super::transfer::Transfer;
 use super::worker::{self, Reporter};
 use super::{Event, HubError, HubOptions, files, names};
@@ -18,6 +19,7 @@ pub(super) fn download(
     options: &HubOptions,
     repo: &str,
     revision: &str,
+    selection: Selection<'_>,
     events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<PathBuf, HubError> {
     names::check_repo(repo)?;
@@ -25,7 +27,8 @@ pub(super) fn download(
     let cache = RepoCache::new(&options.cache, repo, options.symlinks);
     let cached = cache.commit(revision);
     let folder = cached.as_ref().map(|commit| cache.snapshot(commit));
-    let missing = folder.as_deref().map_or_else(|| Some("config.json".to_owned()), files::missing);
+    let missing =
+        folder.as_deref().map_or_else(|| selection.missing(Path::new("")), |folder| selection.missing(folder));
     let complete = folder.filter(|_| missing.is_none());
     if options.offline {
         return complete.ok_or_else(|| HubError::Offline {
@@ -38,7 +41,7 @@ pub(super) fn download(
     worker::run(events, async |reporter: &Reporter| {
         let result = match Client::new(options, repo, revision) {
             Ok(client) => {
-                let download = Download { options, client, cache: &cache, reporter, repo, revision };
+                let download = Download { options, client, cache: &cache, reporter, repo, revision, selection };
                 download.run(complete.is_some()).await
             }
             Err(error) => Err(error),
@@ -62,6 +65,7 @@ struct Download<'a> {
     reporter: &'a Reporter,
     repo: &'a str,
     revision: &'a str,
+    selection: Selection<'a>,
 }
 
 impl Download<'_> {
@@ -71,11 +75,12 @@ impl Download<'_> {
         let attempts = if complete { 1 } else { self.options.attempts };
         let revision = self.client.retry(attempts, async |_| self.client.revision().await).await?;
         let folder = self.cache.snapshot(&revision.commit);
-        let has = |name: &str| revision.files.iter().any(|file| file == name);
-        let wanted = revision.files.iter().map(String::as_str).filter(|name| files::is_wanted(name));
-        let weights = if has(files::WEIGHTS) { files::WEIGHTS } else { files::INDEX };
-        let all: Vec<&str> = wanted.chain(has(weights).then_some(weights)).collect();
-        if all.iter().any(|name| !folder.join(name).is_file()) || files::missing(&folder).is_some() {
+        let all = self.selection.wanted(&revision.files).map_err(|found| HubError::NoGguf {
+            repo: self.repo.to_owned(),
+            revision: self.revision.to_owned(),
+            found,
+        })?;
+        if all.iter().any(|name| !folder.join(name).is_file()) || self.selection.missing(&folder).is_some() {
             self.fetch_all(&revision.commit, &folder, &all).await?;
         }
         if !names::is_commit(self.revision) {
@@ -89,18 +94,18 @@ impl Download<'_> {
     }
 
     /// Fetches files, and the shards of an index. Weights come last: a folder with weights has all other files.
-    async fn fetch_all(&self, commit: &str, folder: &Path, names: &[&str]) -> Result<(), HubError> {
-        let objects = async |_: &mut u32| self.client.objects(commit, files::is_fetched).await;
+    async fn fetch_all(&self, commit: &str, folder: &Path, names: &[String]) -> Result<(), HubError> {
+        let objects = async |_: &mut u32| self.client.objects(commit, self.selection.is_fetched()).await;
         let objects = self.client.retry(self.options.attempts, objects).await?;
         for name in names {
             self.fetch(commit, name, &objects).await?;
         }
-        if names.contains(&files::INDEX) {
+        if names.iter().any(|name| name == files::INDEX) {
             for shard in files::shards(&folder.join(files::INDEX))? {
                 self.fetch(commit, &shard, &objects).await?;
             }
         }
-        match files::missing(folder) {
+        match self.selection.missing(folder) {
             Some(file) => Err(self.missing_file(&file)),
             None => Ok(()),
         }

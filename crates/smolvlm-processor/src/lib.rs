@@ -22,6 +22,7 @@
 //! - the work and nesting depth of chat templates are bounded, and a `namespace` cannot contain another one.
 
 mod batch;
+mod byte_level;
 mod control_tokens;
 mod conversation_json;
 mod encode;
@@ -68,6 +69,7 @@ mod web;
 mod words;
 
 pub use batch::{Batch, PixelValues};
+pub use byte_level::{ByteLevelVocabulary, TokenRole};
 pub use error::{Error, Position, Problem};
 pub use estimate::Estimate;
 pub use host_pattern::HostPattern;

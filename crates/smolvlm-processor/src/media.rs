@@ -31,6 +31,8 @@ pub(crate) struct Opener<'a> {
     limits: &'a ProcessorLimits,
     /// Whether only headers are needed, so that downloads may stop after them.
     headers_only: bool,
+    /// Whether the model takes no media.
+    text_only: bool,
     cancel: Cancel,
     /// Limits of videos, with the token.
     videos: VideoLimits,
@@ -65,7 +67,8 @@ pub(crate) enum File<'c> {
 
 impl<'a> Opener<'a> {
     pub(crate) fn new(processor: &'a Processor, cancel: Cancel) -> Self {
-        Self::within(processor.media_policy(), processor.limits(), cancel)
+        let opener = Self::within(processor.media_policy(), processor.limits(), cancel);
+        Self { text_only: processor.is_text_only(), ..opener }
     }
 
     /// An opener with this policy and these limits.
@@ -74,6 +77,7 @@ impl<'a> Opener<'a> {
             policy,
             limits,
             headers_only: false,
+            text_only: false,
             videos: VideoLimits { cancel: Some(cancel.clone()), ..limits.video.clone() },
             cancel,
             bytes: 0,
@@ -96,6 +100,9 @@ impl<'a> Opener<'a> {
     pub(crate) fn open<'c>(&mut self, source: Source<'c>, at: Position) -> Result<Opened<'c>, Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
+        }
+        if self.text_only {
+            return Err(Error::TextOnly { at });
         }
         match source {
             Source::Image(source) => self.image(source, at).map(Opened::Image),

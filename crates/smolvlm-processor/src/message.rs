@@ -81,6 +81,18 @@ impl Message {
         }
     }
 
+    /// The message with its texts as one string; unchanged with images or videos.
+    pub(crate) fn into_string(self) -> Self {
+        let texts = self.content.iter().map(|content| match content {
+            Content::Text(text) => Some(text.as_str()),
+            Content::Image(_) | Content::Video(_) | Content::Precomputed(_) => None,
+        });
+        match texts.collect::<Option<String>>().filter(|_| !self.content.is_empty()) {
+            Some(text) => self.string(text),
+            None => self,
+        }
+    }
+
     /// Appends text.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {

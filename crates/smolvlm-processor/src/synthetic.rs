@@ -1,12 +1,10 @@
 //! A synthetic tokenizer with the released layout, for randomly initialized models.
 
 use tokenizers::models::bpe::BPE;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
+use crate::byte_level::pre_tokenizer;
 use crate::error::Error;
 use crate::token_bytes::byte_char;
 
@@ -52,10 +50,7 @@ pub fn synthetic_tokenizer(vocab_size: usize) -> Result<Tokenizer, Error> {
     let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().map_err(Error::tokenizer)?;
 
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
-        PreTokenizerWrapper::Digits(Digits::new(true)),
-        PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, true)),
-    ])));
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer()));
     tokenizer.with_decoder(Some(ByteLevel::default()));
     let special = FIRST_TOKENS.into_iter().map(str::to_owned).chain(tail);
     let special = special.map(|token| AddedToken::from(token, true).normalized(false));

@@ -266,3 +266,28 @@ fn processor_can_be_shared_between_threads() {
         }
     });
 }
+
+/// SmolLM's template: content is a string.
+const TEXT_TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}";
+
+#[test]
+fn text_only_processors_render_strings_and_reject_media() {
+    let special = SpecialTokens::released();
+    let limits = ProcessorLimits::default();
+    let processor =
+        Processor::text_only(common::config(), common::tokenizer(), special, Some(TEXT_TEMPLATE), limits).unwrap();
+    let text = Conversation::from(Message::user().text("Who are ").text("you?"));
+    assert_eq!(
+        processor.render(&text, &RenderOptions::answer()).unwrap(),
+        "<|im_start|>user\nWho are you?<|im_end|>\n"
+    );
+    assert!(processor.process(std::slice::from_ref(&text), &RenderOptions::answer()).unwrap().len > 10);
+    let image =
+        Conversation::from(Message::user().text("What is this?").image(ImageSource::Bytes(common::png().into())));
+    for error in [
+        processor.process(std::slice::from_ref(&image), &RenderOptions::answer()).map(drop).unwrap_err(),
+        processor.render(&image, &RenderOptions::answer()).map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("takes text only"), "{error}");
+    }
+}

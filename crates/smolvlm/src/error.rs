@@ -24,6 +24,30 @@ pub enum Error {
         /// A suggestion, or empty.
         advice: String,
     },
+    /// A folder of GGUF files without exactly one text model, or with several mmproj files.
+    #[error(
+        "{}: a folder of GGUF files must have one text model and at most one mmproj file; it has {found}; give the \
+         files with --model and --mmproj",
+        folder.display()
+    )]
+    AmbiguousGguf {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// Names of the GGUF files, text models first.
+        found: String,
+    },
+    /// An mmproj file for a model that is not a GGUF file.
+    #[error("an mmproj file belongs to a text model in GGUF, and '{model}' is not one; give such a file with --model")]
+    MmprojWithoutGguf {
+        /// The model.
+        model: String,
+    },
+    /// A text model that is used where vision encoder and connector are needed.
+    #[error("{action} needs vision encoder and connector; of a GGUF model, give the mmproj file, too")]
+    TextOnly {
+        /// What needs them.
+        action: &'static str,
+    },
     /// Errors of the checkpoint's configuration files.
     #[error(transparent)]
     Config(#[from] smolvlm_config::Error),

@@ -49,6 +49,9 @@ impl Error {
             Self::Read { .. } | Self::Write { .. } | Self::FeatureCache { .. } => ErrorKind::Io,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Source { .. }
+            | Self::AmbiguousGguf { .. }
+            | Self::MmprojWithoutGguf { .. }
+            | Self::TextOnly { .. }
             | Self::Config(_)
             | Self::ImageTokens { .. }
             | Self::AdapterBase { .. }

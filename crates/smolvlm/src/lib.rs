@@ -45,9 +45,12 @@ mod engine;
 mod error;
 mod error_kind;
 mod estimate;
+#[cfg(feature = "flex")]
+mod export_gguf;
 mod features;
 mod forward;
 mod generation;
+mod gguf;
 mod hidden;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -110,6 +113,9 @@ pub use source::Source;
 #[cfg(feature = "async")]
 pub use stream::AsyncStream;
 pub use stream::{Event, Stream};
-#[cfg(feature = "flex")]
-pub use write_checkpoint::quantize;
 pub use write_checkpoint::write_random_checkpoint;
+#[cfg(feature = "flex")]
+pub use {
+    export_gguf::{GgufTypes, export_gguf},
+    write_checkpoint::quantize,
+};

@@ -4,8 +4,8 @@ use crate::adapter::base_source;
 use crate::checkpoint_files::{CONFIG, MODEL, PROCESSOR, WEIGHTS, WEIGHTS_INDEX, has_files};
 use crate::missing_files;
 use crate::options::resolve_format;
-use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source};
-use smolvlm_checkpoint::{ADAPTER_CONFIG, PeftAdapter, PeftConfig, Weights};
+use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, gguf};
+use smolvlm_checkpoint::{ADAPTER_CONFIG, GgufModel, PeftAdapter, PeftConfig, Weights};
 use smolvlm_config::{GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 use smolvlm_model::{LoadReport, Network, WeightFormat};
 use smolvlm_processor::{Processor, synthetic_tokenizer};
@@ -24,6 +24,13 @@ pub(crate) const RANDOM_SEED: u64 = 0;
 pub enum Checkpoint {
     /// A folder.
     Directory(PathBuf),
+    /// Files in GGUF.
+    Gguf {
+        /// The text model.
+        text: PathBuf,
+        /// Vision encoder and connector; without them, the model takes text only.
+        mmproj: Option<PathBuf>,
+    },
     /// The embedded demo model.
     #[cfg(feature = "demo")]
     Demo,
@@ -62,6 +69,7 @@ impl Source {
     ) -> Result<Checkpoint, Error> {
         match self {
             Self::Directory(path) => open_folder(path, depth, cancel, progress),
+            Self::Gguf { text, mmproj } => Ok(Checkpoint::Gguf { text, mmproj }),
             Self::Random(preset) => Ok(Checkpoint::Random(preset)),
             #[cfg(feature = "demo")]
             Self::Demo => Ok(Checkpoint::Demo),
@@ -72,8 +80,13 @@ impl Source {
                 let folder = crate::hub::download(&repo, revision.as_deref(), cancel, progress)?;
                 open_folder(folder, depth, cancel, progress)
             }
+            #[cfg(feature = "hub")]
+            Self::HubGguf { repo, revision, kind } => {
+                let files = crate::hub::download_gguf(&repo, revision.as_deref(), kind.as_deref(), cancel, progress)?;
+                Ok(Checkpoint::Gguf { text: files.text, mmproj: files.mmproj })
+            }
             #[cfg(not(feature = "hub"))]
-            Self::Hub { repo, .. } => {
+            Self::Hub { repo, .. } | Self::HubGguf { repo, .. } => {
                 let _ = (cancel, progress);
                 Err(Error::NoHub { repo })
             }
@@ -89,7 +102,11 @@ fn open_folder(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Checkpoint, Error> {
     if !path.join(ADAPTER_CONFIG).is_file() {
-        return Ok(Checkpoint::Directory(path));
+        let gguf = if path.join(CONFIG).is_file() { None } else { gguf::in_folder(&path)? };
+        return Ok(match gguf {
+            Some((text, mmproj)) => Checkpoint::Gguf { text, mmproj },
+            None => Checkpoint::Directory(path),
+        });
     }
     if depth >= MAX_ADAPTER_DEPTH {
         return Err(Error::AdapterDepth { folder: path, limit: MAX_ADAPTER_DEPTH });
@@ -124,10 +141,20 @@ impl Checkpoint {
         })
     }
 
+    /// Whether the model has no vision encoder: a text model in GGUF without its mmproj file.
+    pub fn is_text_only(&self) -> bool {
+        match self {
+            Self::Gguf { mmproj, .. } => mmproj.is_none(),
+            Self::Adapted { base, .. } => base.is_text_only(),
+            _ => false,
+        }
+    }
+
     /// The folders that the checkpoint is read from: those of the base model and of all adapters.
     pub fn folders(&self) -> Vec<&Path> {
         match self {
             Self::Directory(path) => vec![path.as_path()],
+            Self::Gguf { text, mmproj } => gguf::folders(text, mmproj.as_deref()),
             Self::Adapted { base, adapters, processor } => {
                 let adapters = adapters.iter().map(|adapter| adapter.folder.as_path());
                 base.folders().into_iter().chain(adapters).chain(processor.as_deref()).collect()
@@ -148,6 +175,8 @@ impl Checkpoint {
         let mut config = match self {
             Self::Adapted { base, .. } => return base.config(),
             Self::Directory(path) => ModelConfig::from_directory(path)?,
+            // With its generation parameters.
+            Self::Gguf { text, mmproj } => return Ok(GgufModel::open(text, mmproj.as_ref())?.config()?),
             #[cfg(feature = "demo")]
             Self::Demo => ModelConfig::from_json(smolvlm_demo::CONFIG)?,
             Self::Random(preset) => preset.model(),
@@ -160,6 +189,7 @@ impl Checkpoint {
         Ok(match self {
             Self::Adapted { base, .. } => base.generation(config)?,
             Self::Directory(path) => GenerationConfig::from_directory(path, config)?,
+            Self::Gguf { .. } => config.generation.clone(),
             #[cfg(feature = "demo")]
             Self::Demo => GenerationConfig::from_json(smolvlm_demo::GENERATION_CONFIG)?,
             Self::Random(preset) => preset.generation(),
@@ -178,6 +208,7 @@ impl Checkpoint {
         let processor = match self {
             Self::Adapted { base, processor: None, .. } => return base.processor(options),
             Self::Directory(path) | Self::Adapted { processor: Some(path), .. } => Processor::from_directory(path)?,
+            Self::Gguf { text, mmproj } => gguf::processor(&GgufModel::open(text, mmproj.as_ref())?)?,
             #[cfg(feature = "demo")]
             Self::Demo => demo_processor()?,
             Self::Random(preset) => random_processor(*preset)?,
@@ -209,6 +240,7 @@ impl Checkpoint {
     pub fn weights(&self) -> Result<Option<Weights>, Error> {
         Ok(match self {
             Self::Directory(path) => Some(Weights::open(path)?),
+            Self::Gguf { text, mmproj } => Some(GgufModel::open(text, mmproj.as_ref())?.into_weights()?),
             #[cfg(feature = "demo")]
             Self::Demo => Some(Weights::from_bytes(smolvlm_demo::WEIGHTS)?),
             Self::Random(_) => None,

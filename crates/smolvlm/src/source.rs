@@ -1,7 +1,8 @@
 //! Checkpoint sources.
 
-use crate::{Error, spelling};
+use crate::{Error, gguf, spelling};
 use smolvlm_config::Preset;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Maximum edit distance at which the name of a Hub repository is taken for a misspelled folder.
@@ -24,6 +25,22 @@ pub enum Source {
         /// Branch, tag or commit; `main` if none.
         revision: Option<String>,
     },
+    /// Files of llama.cpp in GGUF.
+    Gguf {
+        /// The text model (architecture `llama`).
+        text: PathBuf,
+        /// Vision encoder and connector; without them, the model takes text only.
+        mmproj: Option<PathBuf>,
+    },
+    /// A repository of the Hugging Face Hub with GGUF files, of which one text model and one mmproj file are downloaded.
+    HubGguf {
+        /// `owner/name`.
+        repo: String,
+        /// Branch, tag or commit; `main` if none.
+        revision: Option<String>,
+        /// Type at the end of the text model's name, such as `Q8_0`; if none, the only one or a usual one.
+        kind: Option<String>,
+    },
     /// The small trained model embedded by the feature `demo`: it answers questions about synthetic images and needs no
     /// network.
     Demo,
@@ -42,6 +59,23 @@ impl Source {
         Self::Hub { repo: repo.into(), revision: None }
     }
 
+    /// GGUF files: a text model, and vision encoder and connector.
+    pub fn gguf(text: impl Into<PathBuf>, mmproj: Option<PathBuf>) -> Self {
+        Self::Gguf { text: text.into(), mmproj }
+    }
+
+    /// Adds vision encoder and connector (an mmproj file) to a text model in GGUF.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MmprojWithoutGguf`] for other sources.
+    pub fn with_mmproj(self, mmproj: PathBuf) -> Result<Self, Error> {
+        match self {
+            Self::Gguf { text, .. } => Ok(Self::gguf(text, Some(mmproj))),
+            other => Err(Error::MmprojWithoutGguf { model: other.to_string() }),
+        }
+    }
+
     /// The trained model of the feature `demo`.
     pub fn demo() -> Self {
         Self::Demo
@@ -52,8 +86,9 @@ impl Source {
         Self::Random(preset)
     }
 
-    /// Parses a model argument: a folder if one of that name exists, else [`Demo`](Self::Demo) for `demo`, else a Hub
-    /// repository `owner/name`, optionally `owner/name@revision`. A repository name that is close to the path of an
+    /// Parses a model argument: a folder or GGUF file if one of that name exists, else [`Demo`](Self::Demo) for `demo`,
+    /// else a Hub repository `owner/name`, optionally `owner/name@revision`. A name that ends in `GGUF`, or a type after
+    /// a colon as in `owner/name:Q8_0`, is a repository of GGUF files ([`HubGguf`](Self::HubGguf)). A repository name that is close to the path of an
     /// existing folder is rejected as a misspelled path unless it has a revision.
     ///
     /// # Errors
@@ -67,6 +102,9 @@ impl Source {
         if text == DEMO {
             return Ok(Self::Demo);
         }
+        if gguf::is_gguf(path) {
+            return Ok(Self::gguf(text, None));
+        }
         let refuse = |advice: String| Err(Error::Source { text: text.to_owned(), advice });
         if path.exists() {
             return refuse(file_advice(path));
@@ -74,6 +112,10 @@ impl Source {
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision.to_owned())),
             None => (text, None),
+        };
+        let (repo, kind) = match repo.split_once(':') {
+            Some((repo, kind)) => (repo, Some(kind.to_owned())),
+            None => (repo, None),
         };
         let looks_like_path = text.starts_with(['.', '/', '~']) || text.contains('\\');
         let parts: Vec<&str> = repo.split('/').collect();
@@ -84,6 +126,9 @@ impl Source {
                         "; did you mean the folder {}? For the Hub repository write {repo}@main",
                         similar.display()
                     )),
+                    None if kind.is_some() || name.to_ascii_lowercase().ends_with("gguf") => {
+                        Ok(Self::HubGguf { repo: repo.to_owned(), revision, kind })
+                    }
                     None => Ok(Self::Hub { repo: repo.to_owned(), revision }),
                 }
             }
@@ -95,6 +140,23 @@ impl Source {
                     None => String::new(),
                 })
             }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    /// The form that [`Source::parse`] takes, where there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |revision: &Option<String>| revision.as_ref().map_or_else(String::new, |name| format!("@{name}"));
+        match self {
+            Self::Directory(path) | Self::Gguf { text: path, .. } => write!(f, "{}", path.display()),
+            Self::Hub { repo, revision } => write!(f, "{repo}{}", at(revision)),
+            Self::HubGguf { repo, revision, kind } => {
+                let kind = kind.as_ref().map_or_else(String::new, |kind| format!(":{kind}"));
+                write!(f, "{repo}{kind}{}", at(revision))
+            }
+            Self::Demo => f.write_str(DEMO),
+            Self::Random(preset) => write!(f, "random weights of size {preset}"),
         }
     }
 }
@@ -121,6 +183,19 @@ mod tests {
         assert_eq!(Source::parse("demo").unwrap(), Source::demo());
         let pinned = Source::Hub { repo: "owner/name".into(), revision: Some("v1".into()) };
         assert_eq!(Source::parse("owner/name@v1").unwrap(), pinned);
+        let gguf = |revision: Option<&str>, kind: Option<&str>| Source::HubGguf {
+            repo: "owner/name-GGUF".into(),
+            revision: revision.map(str::to_owned),
+            kind: kind.map(str::to_owned),
+        };
+        assert_eq!(Source::parse("owner/name-GGUF").unwrap(), gguf(None, None));
+        assert_eq!(Source::parse("owner/name-GGUF:Q8_0@v1").unwrap(), gguf(Some("v1"), Some("Q8_0")));
+        assert!(
+            matches!(Source::parse("owner/name:f16").unwrap(), Source::HubGguf { kind: Some(kind), .. } if kind == "f16")
+        );
+        for text in ["owner/name", "owner/name@v1", "owner/name-GGUF:Q8_0@v1", "demo", "src"] {
+            assert_eq!(Source::parse(text).unwrap().to_string(), text);
+        }
         for typo in ["dmo", "demos", "Demo"] {
             let error = Source::parse(typo).unwrap_err().to_string();
             assert!(error.contains("did you mean demo?"), "{error}");
@@ -139,11 +214,18 @@ mod tests {
         for name in ["config.json", "model.safetensors"] {
             std::fs::write(folder.join(name), "{}").unwrap();
         }
-        std::fs::write(root.path().join("model.gguf"), "GGUF").unwrap();
+        std::fs::write(root.path().join("model.onnx"), "").unwrap();
+        let text = root.path().join("model.gguf");
+        std::fs::write(&text, "GGUF").unwrap();
+        assert_eq!(Source::parse(text.to_str().unwrap()).unwrap(), Source::gguf(&text, None));
+        let both = Source::gguf(&text, None).with_mmproj("b.gguf".into()).unwrap();
+        assert_eq!(both, Source::gguf(&text, Some("b.gguf".into())));
+        let error = Source::demo().with_mmproj("b.gguf".into()).unwrap_err().to_string();
+        assert!(error.contains("'demo' is not one"), "{error}");
         let error = |path: std::path::PathBuf| Source::parse(path.to_str().unwrap()).unwrap_err().to_string();
         let weights = error(folder.join("model.safetensors"));
         assert!(weights.ends_with(&format!("use the folder that contains it: {}", folder.display())), "{weights}");
-        assert!(error(root.path().join("model.gguf")).contains("use a folder with config.json"));
+        assert!(error(root.path().join("model.onnx")).contains("use a folder with config.json"));
         for typo in ["smolvlm-256", "SmolVLM-265m"] {
             let error = error(root.path().join(typo));
             assert!(error.contains(&format!("did you mean the folder {}?", folder.display())), "{error}");

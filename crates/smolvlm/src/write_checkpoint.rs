@@ -10,7 +10,7 @@ use std::path::Path;
 use {
     crate::checkpoint_files::PROCESSOR_FILES,
     crate::open_checkpoint::RANDOM_SEED,
-    crate::{Adapter, Cancel, Checkpoint, Progress, Source},
+    crate::{Adapter, Cancel, Checkpoint, Options, Progress, Source},
     smolvlm_checkpoint::{ADAPTER_CONFIG, QuantizedSource, write_quantized_weights},
     smolvlm_kernels::PackedFormat,
 };
@@ -41,17 +41,18 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
 
 /// Writes all files of a random checkpoint except its weights.
 fn write_small_files(preset: Preset, float: FloatType, folder: &Path) -> Result<ModelConfig, Error> {
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
-    };
     let mut model = preset.model();
     model.dtype = Some(float);
-    write("config.json", model.to_json())?;
-    write("processor_config.json", preset.processor().to_json())?;
-    write("generation_config.json", preset.generation().to_json())?;
+    write_text(folder, "config.json", model.to_json())?;
+    write_text(folder, "processor_config.json", preset.processor().to_json())?;
+    write_text(folder, "generation_config.json", preset.generation().to_json())?;
     random_processor(preset)?.save_tokenizer(folder)?;
     Ok(model)
+}
+
+fn write_text(folder: &Path, name: &str, text: String) -> Result<(), Error> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).map_err(|source| Error::Write { path, source })
 }
 
 /// Writes a checkpoint folder with quantized matrices, the same as [`Dtype::Q8`] or [`Dtype::Q4`] would produce on
@@ -79,9 +80,9 @@ pub fn quantize(
         }
     };
     let checkpoint = source.open(&Cancel::new(), progress)?.with_adapters(adapters)?;
-    if checkpoint.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
-        let source = std::io::Error::other("this folder contains the source checkpoint; choose another folder");
-        return Err(Error::Write { path: folder.into(), source });
+    checkpoint.check_target(folder)?;
+    if checkpoint.is_text_only() {
+        return Err(Error::TextOnly { action: "a checkpoint folder" });
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
     let source = weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights);
@@ -89,6 +90,18 @@ pub fn quantize(
         write_other_files(&checkpoint, folder)?;
         Ok(write_quantized_weights(&config, &source, format, folder.join(WEIGHTS))?)
     })
+}
+
+#[cfg(feature = "flex")]
+impl Checkpoint {
+    /// Checks that a folder to write does not contain the source.
+    pub(crate) fn check_target(&self, folder: &Path) -> Result<(), Error> {
+        if self.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
+            let source = std::io::Error::other("this folder contains the source checkpoint; choose another folder");
+            return Err(Error::Write { path: folder.into(), source });
+        }
+        Ok(())
+    }
 }
 
 /// Writes all files of a checkpoint except its weights.
@@ -101,6 +114,13 @@ fn write_other_files(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Error
         #[cfg(feature = "demo")]
         Checkpoint::Demo => {
             smolvlm_demo::write_small_files(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
+        }
+        Checkpoint::Gguf { .. } => {
+            let (config, processor) = (checkpoint.config()?, checkpoint.processor(&Options::default())?);
+            write_text(folder, "config.json", config.to_json())?;
+            write_text(folder, "processor_config.json", processor.config().to_json())?;
+            write_text(folder, "generation_config.json", config.generation.to_json())?;
+            processor.save_tokenizer(folder)?;
         }
         Checkpoint::Directory(from) => copy_small_files(from, folder, |name| name != ADAPTER_CONFIG)?,
         Checkpoint::Adapted { base, processor, .. } => {

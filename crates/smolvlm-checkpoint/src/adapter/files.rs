@@ -8,7 +8,7 @@ use smolvlm_kernels::MappedFile;
 use super::config::PeftConfig;
 use crate::error::Error;
 use crate::header::{StoredTensor, read_header, readable};
-use crate::values::{float_type, widen};
+use crate::values::widen;
 use crate::weights::canonical;
 
 /// Name of the weight file of an adapter folder.
@@ -88,7 +88,7 @@ impl PeftAdapter {
         let wrong = |message: String| Error::Adapter { path: path.clone(), message };
         let (mut parts, mut replaced) = (BTreeMap::<String, BTreeMap<Part, StoredTensor>>::new(), BTreeMap::new());
         for (key, tensor) in read_header(&file, &path)? {
-            if float_type(tensor.dtype).is_none() {
+            if tensor.float_type().is_none() {
                 return Err(wrong(format!(
                     "{} is stored as {}; supported are F32, BF16 and F16",
                     readable(&key),
@@ -233,7 +233,7 @@ fn layer(
 
 /// Reads the values of a tensor.
 fn values(file: &MappedFile, tensor: &StoredTensor) -> Result<Vec<f32>, String> {
-    let (Some(float), Some(bytes)) = (float_type(tensor.dtype), file.get(tensor.range.clone())) else {
+    let (Some(float), Some(bytes)) = (tensor.float_type(), file.get(tensor.range.clone())) else {
         return Err("it cannot be read".to_owned());
     };
     let mut values = vec![0.0; bytes.len() / float.bytes()];

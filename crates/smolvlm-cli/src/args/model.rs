@@ -16,10 +16,14 @@ const DEFAULT_MODEL: &str = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// Checkpoint folder, or adapter folder whose configuration names the base model; demo, a small embedded model; or
-    /// owner/name or owner/name@revision on the Hugging Face Hub
+    /// Checkpoint folder, or adapter folder whose configuration names the base model; GGUF file of the text model, or
+    /// folder with it and its mmproj file; demo, a small embedded model; or owner/name or owner/name@revision on the
+    /// Hugging Face Hub, of GGUF files also owner/name:TYPE, as in owner/name:Q8_0
     #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
+    /// GGUF file of vision encoder and connector, for a text model in GGUF; without it, the model takes text only
+    #[arg(long, value_name = "FILE", conflicts_with = "random")]
+    pub mmproj: Option<PathBuf>,
     /// Random weights of this size instead of a checkpoint: 256m, 500m, 2.2b or tiny
     #[arg(long, value_name = "PRESET", conflicts_with = "model")]
     pub random: Option<Preset>,

@@ -32,6 +32,9 @@ pub fn run(args: &Train) -> Result<(), Failure> {
         inputs.refuse(&args.out.join(name))?;
     }
     let base = find(&args.model, &args.adapter)?;
+    if base.is_text_only() {
+        return Err(smolvlm::Error::TextOnly { action: "training" }.into());
+    }
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
     let (processor, resumed) = (base.processor(&Options::default())?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);

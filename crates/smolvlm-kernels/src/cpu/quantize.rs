@@ -56,9 +56,12 @@ pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP]) {
         .iter()
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
     let range = high - low;
+    let steps = steps_of_grid(values, low, range);
     let rounded = CLIPPED.map(|[below, above]| {
+        // Values on a grid are not clipped.
+        let (below, above) = if steps.is_some() { (0.0, 0.0) } else { (below, above) };
         let minimum = half::round(low + below * range);
-        let scale = (high - above * range - half::wide(minimum)) / 15.0;
+        let scale = (high - above * range - half::wide(minimum)) / steps.unwrap_or(15.0);
         [half::round(scale.max(0.0)), minimum]
     });
     let [scales, minima] = [0, 1].map(|index| rounded.map(|pair| half::wide(pair[index])));
@@ -73,6 +76,22 @@ pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP]) {
     }
     let best = best(&errors);
     (rounded[best], values.map(|value| code(value, minima[best], inverses[best]) as u8))
+}
+
+/// Distance from an integer, in steps, below which a value is on a grid. Values of Q4_K have an error of 1e-5.
+const ON_GRID: f32 = 1e-3;
+
+/// The number of steps from the smallest to the largest weight, if all weights are on a grid of at most 16 values: those
+/// that were quantized before keep their codes, even if they do not use all 16.
+fn steps_of_grid(values: &[f32; Q4_GROUP], low: f32, range: f32) -> Option<f32> {
+    let is_on = |steps: &f32| {
+        let per_range = steps / range;
+        values.iter().all(|value| {
+            let position = (value - low) * per_range;
+            (position - nearest(position)).abs() < ON_GRID
+        })
+    };
+    (1..=15_u8).rev().map(f32::from).find(is_on)
 }
 
 /// The first of the smallest errors.
@@ -157,6 +176,21 @@ mod tests {
             for (back, value) in dequantized_q4(&values).into_iter().zip(values) {
                 assert!((back - value).abs() <= 0.005 * (minimum.abs() + 15.0 * scale), "{back} {value}");
             }
+        }
+    }
+
+    /// Weights that were quantized with fewer than 16 of the codes keep them.
+    #[test]
+    fn four_bits_keep_the_codes_of_quantized_weights() {
+        let mut rng = Rng::new(16);
+        for _ in 0..500 {
+            let (scale, last) = ((0.01 + rng.value().abs()) * 0.1, 8 + rng.below(8));
+            let minimum = -8.0 * scale;
+            // With neighboring codes, no coarser grid has the same values.
+            let code = |index: usize, code: usize| [0, last, 1].get(index).copied().unwrap_or(code);
+            let codes: [usize; Q4_GROUP] = std::array::from_fn(|index| code(index, rng.below(last + 1)));
+            let (_, kept) = quantize_q4(&codes.map(|code| code as f32 * scale + minimum));
+            assert_eq!(kept.map(usize::from), codes);
         }
     }
 

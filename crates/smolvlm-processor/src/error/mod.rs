@@ -53,6 +53,14 @@ pub enum Error {
         /// The reason.
         reason: &'static str,
     },
+    /// An image or video for a model without vision encoder.
+    #[error(
+        "{at}the model has no vision encoder and takes text only; of a GGUF model, give the mmproj file, too (--mmproj)"
+    )]
+    TextOnly {
+        /// The content item.
+        at: Position,
+    },
     /// Invalid base64 data.
     #[error("{at}the data is not base64: {message}")]
     Base64 {

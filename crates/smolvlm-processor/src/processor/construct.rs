@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use smolvlm_config::ProcessorConfig;
+use smolvlm_config::{ModelConfig, ProcessorConfig};
 use smolvlm_image::ImageProcessor;
 use smolvlm_video::VideoProcessor;
 use tokenizers::Tokenizer;
@@ -67,6 +67,34 @@ impl Processor {
         let image_token_id = tokenizer
             .token_to_id(special.image())
             .ok_or_else(|| Error::MissingToken { name: "image_token", token: special.image().to_owned() })?;
+        Self::assemble(config, tokenizer, special, template, limits, image_token_id)
+    }
+
+    /// A processor of a model without vision encoder, whose vocabulary may have no image token. Images and videos are
+    /// errors. The chat template may take the content of messages as strings only.
+    ///
+    /// # Errors
+    /// As [`Processor::new`], except for the image token.
+    pub fn text_only(
+        config: ProcessorConfig,
+        tokenizer: Tokenizer,
+        special: SpecialTokens,
+        template: Option<&str>,
+        limits: ProcessorLimits,
+    ) -> Result<Self, Error> {
+        let image_token_id = tokenizer.token_to_id(special.image()).unwrap_or(ModelConfig::NO_IMAGE_TOKEN);
+        let processor = Self::assemble(config, tokenizer, special, template, limits, image_token_id)?;
+        Ok(Self { text_only: true, ..processor })
+    }
+
+    fn assemble(
+        config: ProcessorConfig,
+        tokenizer: Tokenizer,
+        special: SpecialTokens,
+        template: Option<&str>,
+        limits: ProcessorLimits,
+        image_token_id: u32,
+    ) -> Result<Self, Error> {
         let template = template.map(|source| ChatTemplate::new(source, limits.template_fuel)).transpose()?;
         let video_template = ChatTemplate::new(VIDEO_CHAT_TEMPLATE, limits.template_fuel)?;
         let (images, videos) = media_processors(&config, &limits)?;
@@ -84,6 +112,7 @@ impl Processor {
             limits,
             media_policy: MediaPolicy::default(),
             sanitizes: false,
+            text_only: false,
         })
     }
 

@@ -46,6 +46,7 @@ pub struct Processor {
     limits: ProcessorLimits,
     media_policy: MediaPolicy,
     sanitizes: bool,
+    text_only: bool,
 }
 
 impl Processor {
@@ -94,7 +95,13 @@ impl Processor {
         &self.special
     }
 
-    /// Id of the image token, the placeholder of one visual feature.
+    /// Whether the model has no vision encoder: images and videos are errors.
+    pub fn is_text_only(&self) -> bool {
+        self.text_only
+    }
+
+    /// Id of the image token, the placeholder of one visual feature; [`NO_IMAGE_TOKEN`](smolvlm_config::ModelConfig::NO_IMAGE_TOKEN) if the vocabulary
+    /// has none.
     pub fn image_token_id(&self) -> u32 {
         self.image_token_id
     }

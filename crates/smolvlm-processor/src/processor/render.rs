@@ -4,7 +4,7 @@ use super::Processor;
 use crate::control_tokens::ControlTokens;
 use crate::error::{Error, Position};
 use crate::expand::Expansion;
-use crate::message::Conversation;
+use crate::message::{Content, Conversation, Message};
 use crate::plan::MediaPlan;
 use crate::prompt::Prompt;
 use crate::spans::{MarkedText, cut_spans, span_marks};
@@ -29,6 +29,8 @@ impl Processor {
         options: &RenderOptions,
         at: Position,
     ) -> Result<Prompt, Error> {
+        let strings = if self.text_only { Some(as_strings(conversation, at)?) } else { None };
+        let conversation = strings.as_ref().unwrap_or(conversation);
         let template = self.template_of(conversation)?;
         let view = View::new(conversation, &self.special, options);
         if !options.sanitize_control_tokens && !self.sanitizes {
@@ -111,4 +113,14 @@ impl Processor {
             announced,
         }
     }
+}
+
+/// The conversation with the texts of each message as a string, the form that templates of text models take.
+fn as_strings(conversation: &Conversation, at: Position) -> Result<Conversation, Error> {
+    let medium = conversation.items().find(|(_, _, content)| !matches!(content, Content::Text(_)));
+    if let Some((message, item, _)) = medium {
+        return Err(Error::TextOnly { at: at.message(message).item(item) });
+    }
+    let messages = conversation.messages.iter().cloned().map(Message::into_string).collect();
+    Ok(Conversation { messages, ..conversation.clone() })
 }

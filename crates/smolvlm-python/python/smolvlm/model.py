@@ -73,7 +73,8 @@ class SmolVLM:
         Args:
             model: A checkpoint's folder, a repository `owner/name` of the Hugging Face Hub, `demo` (a small model that
                 is part of this package), or `random:tiny`, `random:256m`, `random:500m`, `random:2.2b` (random
-                weights, for measurements).
+                weights, for measurements). Also GGUF: a folder with a text model and its mmproj file, a text model
+                alone (no images), or a repository such as `owner/name-GGUF:Q8_0`.
             revision: Branch, tag or commit of the repository.
             dtype: `auto`, `float32`, `bfloat16`, `float16`, `q8` or `q4`; also one of torch's or numpy's.
             device: `auto`, `cpu`, or, in builds with GPU backends, `cuda`, `wgpu`, `vulkan`, `metal`, optionally

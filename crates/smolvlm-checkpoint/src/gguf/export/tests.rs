@@ -1,0 +1,63 @@
+use smolvlm_config::Preset;
+
+use super::*;
+use crate::{GgufModel, Weights};
+use crate::{TensorSource, tensor_specs};
+
+const TEXT: &[u8] = include_bytes!("../../../tests/data/gguf/text.gguf");
+const MMPROJ: &[u8] = include_bytes!("../../../tests/data/gguf/mmproj.gguf");
+
+fn rows(weights: &Weights, config: &ModelConfig, spec: &TensorSpec) -> Vec<f32> {
+    let tensors = CheckpointTensors::new(config, weights).unwrap();
+    let values = tensors.tensor(&spec.module_path, &spec.shape, smolvlm_config::FloatType::F32).unwrap();
+    values.bytes().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Files that are read and written again have the same configuration, vocabulary and, in f32, weights.
+#[test]
+fn written_files_are_read_back() {
+    let model = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap();
+    let (config, processor, vocabulary) =
+        (model.config().unwrap(), model.processor_config().unwrap(), model.vocabulary().unwrap());
+    let weights = model.into_weights().unwrap();
+    let source = QuantizedSource::Weights(&weights);
+    let export =
+        GgufExport { name: "tiny", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
+    let folder = tempfile::tempdir().unwrap();
+    let (text, mmproj) = (folder.path().join("text.gguf"), folder.path().join("mmproj.gguf"));
+    for (kind, vision, error) in [
+        (GgmlType::F32, GgmlType::F32, 0.0),
+        (GgmlType::Bf16, GgmlType::Bf16, 0.003),
+        (GgmlType::Q8_0, GgmlType::F16, 0.003),
+        (GgmlType::Q4_1, GgmlType::Q8_0, 0.04),
+        (GgmlType::Q4_0, GgmlType::Q8_0, 0.06),
+    ] {
+        export.write_text(kind, &text).unwrap();
+        export.write_mmproj(vision, &mmproj).unwrap();
+        let again = GgufModel::open(&text, Some(&mmproj)).unwrap();
+        assert_eq!(again.config().unwrap(), config);
+        assert_eq!(again.processor_config().unwrap(), processor);
+        assert_eq!(again.vocabulary().unwrap(), vocabulary);
+        let back = again.into_weights().unwrap();
+        assert_eq!(back.quantized(), kind.nearest_format());
+        for spec in tensor_specs(&config) {
+            let (own, written) = (rows(&weights, &config, &spec), rows(&back, &config, &spec));
+            let worst = own.iter().zip(&written).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst <= error, "{kind:?} {}: {worst}", spec.name);
+        }
+    }
+}
+
+#[test]
+fn impossible_types_are_errors() {
+    let model = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap();
+    let (processor, vocabulary) = (model.processor_config().unwrap(), model.vocabulary().unwrap());
+    let config = Preset::Tiny.model();
+    let source = QuantizedSource::Random(1);
+    let export =
+        GgufExport { name: "", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
+    let folder = tempfile::tempdir().unwrap();
+    let error = export.write_text(GgmlType::Q6K, folder.path().join("x")).unwrap_err().to_string();
+    assert!(error.contains("cannot have the type Q6_K: choose F32, F16"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

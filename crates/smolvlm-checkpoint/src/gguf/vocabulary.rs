@@ -1,0 +1,77 @@
+//! The vocabulary of a GGUF file.
+
+use smolvlm_config::GenerationConfig;
+
+use super::file::GgufFile;
+use crate::error::Error;
+use crate::header::readable;
+
+/// The role of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GgufTokenKind {
+    /// Part of a text.
+    Normal,
+    /// Structure of a prompt, such as `<image>`; not part of an answer's text.
+    Control,
+    /// Found in a text before it is split, and part of an answer's text.
+    UserDefined,
+}
+
+/// The vocabulary of a byte-level BPE tokenizer whose pre-tokenizer is `smollm`: digits one by one, then GPT-2's
+/// pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GgufVocabulary {
+    /// Tokens by id. Bytes are spelled as in GPT-2.
+    pub tokens: Vec<(String, GgufTokenKind)>,
+    /// Pairs of tokens to merge, first ones first.
+    pub merges: Vec<(String, String)>,
+    /// Token that starts a text.
+    pub bos_token_id: Option<u32>,
+    /// Token that ends an answer.
+    pub eos_token_id: Option<u32>,
+    /// Padding token.
+    pub pad_token_id: Option<u32>,
+    /// Token of unknown text.
+    pub unk_token_id: Option<u32>,
+}
+
+impl GgufVocabulary {
+    pub(super) fn read(file: &GgufFile, generation: &GenerationConfig) -> Result<Self, Error> {
+        file.expect("tokenizer.ggml.model", "gpt2", " (byte-level BPE)")?;
+        file.expect("tokenizer.ggml.pre", "smollm", ", the pre-tokenizer of SmolLM")?;
+        let tokens = file.texts("tokenizer.ggml.tokens")?.ok_or_else(|| file.missing("tokenizer.ggml.tokens"))?;
+        let rows = file.size("token_embd.weight", 0)?;
+        if tokens.len() > rows {
+            let message = format!("the key tokenizer.ggml.tokens has {} tokens for {rows} embeddings", tokens.len());
+            return Err(file.error(message));
+        }
+        let kinds = file.numbers("tokenizer.ggml.token_type")?.unwrap_or_default();
+        if !kinds.is_empty() && kinds.len() != tokens.len() {
+            let message =
+                format!("the key tokenizer.ggml.token_type has {} values for {} tokens", kinds.len(), tokens.len());
+            return Err(file.error(message));
+        }
+        // Numbers of llama.cpp: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+        let kind = |index: usize| match kinds.get(index).map(|kind| *kind as i64) {
+            Some(2 | 3) => GgufTokenKind::Control,
+            Some(4) => GgufTokenKind::UserDefined,
+            _ => GgufTokenKind::Normal,
+        };
+        let merges = file.texts("tokenizer.ggml.merges")?.ok_or_else(|| file.missing("tokenizer.ggml.merges"))?;
+        let pair = |merge: &&str| {
+            let pair = merge.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned()));
+            pair.ok_or_else(|| {
+                file.error(format!("the key tokenizer.ggml.merges has {:?}, which is not a pair", readable(merge)))
+            })
+        };
+        let vocabulary = Self {
+            merges: merges.iter().map(pair).collect::<Result<_, _>>()?,
+            tokens: tokens.iter().enumerate().map(|(index, token)| ((*token).to_owned(), kind(index))).collect(),
+            bos_token_id: generation.bos_token_id,
+            eos_token_id: generation.eos_token_ids.first().copied(),
+            pad_token_id: generation.pad_token_id,
+            unk_token_id: file.token("tokenizer.ggml.unknown_token_id")?,
+        };
+        Ok(vocabulary)
+    }
+}

@@ -1,0 +1,54 @@
+//! GGUF files on the command line.
+
+mod support;
+
+use serde_json::Value;
+use support::{Workspace, harbour};
+
+/// The token ids of the greedy answer to a question about an image, or without one.
+fn tokens(workspace: &Workspace, image: bool, flags: &[&str]) -> Value {
+    let image = if image { r#"{"type": "image", "path": "harbour.jpg"}, "# } else { "" };
+    let text = format!(r#"[{{"role": "user", "content": [{image}{{"type": "text", "text": "What is it?"}}]}}]"#);
+    let path = workspace.write("question.json", text.as_bytes());
+    let command = ["generate", "--json", "--greedy", "--max-new-tokens", "12", "--resize", "global-only"];
+    let answer = workspace.succeeds(&[&command, ["--conversation", &path].as_slice(), flags].concat());
+    serde_json::from_str::<Value>(&answer).unwrap()["token_ids"].clone()
+}
+
+/// Files in f32 give the answers of the checkpoint that they were made from, from a folder and as files.
+#[test]
+fn exported_files_give_the_same_answers() {
+    let workspace = Workspace::with_checkpoint();
+    workspace.write("harbour.jpg", &harbour());
+    let quantize = ["quantize", "--model", "checkpoint", "--format", "gguf", "--out", "gguf"];
+    workspace.succeeds(&[&quantize, ["--dtype", "f32", "--mmproj-dtype", "f32"].as_slice()].concat());
+    let files = ["--model", "gguf/model-F32.gguf", "--mmproj", "gguf/mmproj-F32.gguf"];
+    for image in [false, true] {
+        let of = |flags: &[&str]| tokens(&workspace, image, &[flags, ["--dtype", "f32"].as_slice()].concat());
+        let expected = of(&["--model", "checkpoint"]);
+        assert_eq!(of(&["--model", "gguf"]), expected);
+        assert_eq!(of(&files), expected);
+    }
+    let alone = ["--model", "gguf/model-F32.gguf"];
+    let whole = tokens(&workspace, false, &["--model", "checkpoint", "--dtype", "f32"]);
+    assert_eq!(tokens(&workspace, false, &[&alone, ["--dtype", "f32"].as_slice()].concat()), whole);
+    let error = workspace.fails(&[&["describe", "harbour.jpg"], alone.as_slice()].concat());
+    assert!(error.contains("takes text only") && error.contains("--mmproj"), "{error}");
+}
+
+#[test]
+fn wrong_files_are_one_line_errors() {
+    let workspace = Workspace::with_checkpoint();
+    workspace.write("bad.gguf", b"GGUF");
+    workspace.write("harbour.jpg", &harbour());
+    let fails = |flags: &[&str]| workspace.fails(&[&["describe", "harbour.jpg"], flags].concat());
+    assert!(fails(&["--model", "bad.gguf"]).contains("bad.gguf: the header is not complete"));
+    assert!(fails(&["--model", "checkpoint", "--mmproj", "bad.gguf"]).contains("'checkpoint' is not one"));
+    let quantize = |flags: &[&str]| {
+        let command = ["quantize", "--model", "checkpoint", "--format", "gguf", "--out", "gguf"];
+        workspace.fails(&[&command, flags].concat())
+    };
+    assert!(quantize(&["--dtype", "q5_0"]).contains("q4_0"));
+    assert!(quantize(&["--dtype", "q8_0", "--mmproj-dtype", "q4_0"]).contains("bf16"));
+    assert_eq!(workspace.names(), ["bad.gguf", "checkpoint", "harbour.jpg"]);
+}

@@ -1,0 +1,132 @@
+//! Writing of GGUF files for llama.cpp.
+
+use crate::checkpoint_files::is_checkpoint_file;
+use crate::open_checkpoint::RANDOM_SEED;
+use crate::{Adapter, Cancel, Error, Options, Progress, Source, gguf};
+use smolvlm_checkpoint::{GgmlType, GgufExport, QuantizedSource};
+use smolvlm_files::DraftFolder;
+use std::path::Path;
+
+/// Number formats of the matrices in GGUF files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GgufTypes {
+    text: GgmlType,
+    mmproj: GgmlType,
+}
+
+impl GgufTypes {
+    /// Parses the type of the text model (`q8_0`, `q4_0`, `q4_1`, `bf16`, `f16` or `f32`; also `q8` for `q8_0` and `q4`
+    /// for `q4_1`) and that of vision encoder and connector (`f16`, `bf16`, `q8_0` or `f32`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Option`] for another type.
+    pub fn parse(text: &str, mmproj: &str) -> Result<Self, Error> {
+        let four_bits = |name: &str| match name.to_ascii_lowercase().as_str() {
+            "q4_0" => Some(GgmlType::Q4_0),
+            "q4_1" | "q4" => Some(GgmlType::Q4_1),
+            _ => None,
+        };
+        let others = |name: &str| match name.to_ascii_lowercase().as_str() {
+            "f32" => Some(GgmlType::F32),
+            "f16" => Some(GgmlType::F16),
+            "bf16" => Some(GgmlType::Bf16),
+            "q8_0" | "q8" => Some(GgmlType::Q8_0),
+            _ => None,
+        };
+        let wrong = |option, value: &str, legal| Error::Option { option, value: value.to_owned(), legal };
+        Ok(Self {
+            text: four_bits(text)
+                .or_else(|| others(text))
+                .ok_or_else(|| wrong("dtype", text, "q8_0, q4_0, q4_1, bf16, f16 or f32 for GGUF"))?,
+            mmproj: others(mmproj).ok_or_else(|| wrong("mmproj-dtype", mmproj, "f16, bf16, q8_0 or f32"))?,
+        })
+    }
+}
+
+/// Writes a model as GGUF files for llama.cpp: `model-TYPE.gguf` (the text model) and `mmproj-TYPE.gguf` (vision encoder
+/// and connector; not of a source without them). Adapters are merged first. GGUF files of these names and checkpoints in
+/// the folder are replaced.
+///
+/// # Errors
+///
+/// A source whose weights do not match its configuration or whose tokenizer is not that of SmolLM, the source's own
+/// folder, a folder or file that cannot be written; the folder is then unchanged.
+pub fn export_gguf(
+    source: Source,
+    adapters: &[Adapter],
+    types: GgufTypes,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), Error> {
+    let checkpoint = source.open(&Cancel::new(), progress)?.with_adapters(adapters)?;
+    checkpoint.check_target(folder)?;
+    let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
+    let processor = checkpoint.processor(&Options::default())?;
+    let mut settings = processor.config().clone();
+    settings.chat_template = processor.template().map(|template| template.source().to_owned());
+    let mut vocabulary = gguf::vocabulary(&processor)?;
+    // llama.cpp ends answers at this token.
+    vocabulary.eos_token_id = config.generation.eos_token_ids.first().copied().or(vocabulary.eos_token_id);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let export = GgufExport {
+        name: &name,
+        config: &config,
+        processor: &settings,
+        vocabulary: &vocabulary,
+        source: &weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights),
+    };
+    let failed = |source| Error::Write { path: folder.into(), source };
+    let draft = DraftFolder::new(folder).map_err(failed)?;
+    let text = format!("model-{}.gguf", types.text.name());
+    export.write_text(types.text, draft.path().join(&text))?;
+    if !checkpoint.is_text_only() {
+        export.write_mmproj(types.mmproj, draft.path().join(format!("mmproj-{}.gguf", types.mmproj.name())))?;
+    }
+    draft.commit(&text, |path| is_checkpoint_file(path) || is_export(path)).map_err(failed)
+}
+
+/// Whether a file has a name that [`export_gguf`] gives.
+fn is_export(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".gguf") && (name.starts_with("model-") || name.starts_with("mmproj-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GgmlType, GgufTypes, export_gguf};
+    use crate::{Checkpoint, Options, Source};
+    use smolvlm_config::Preset;
+
+    #[test]
+    fn types_are_parsed() {
+        let types = GgufTypes::parse("Q4", "bf16").unwrap();
+        assert_eq!(types, GgufTypes { text: GgmlType::Q4_1, mmproj: GgmlType::Bf16 });
+        assert!(GgufTypes::parse("q5_0", "f16").unwrap_err().to_string().contains("q4_0"));
+        assert!(GgufTypes::parse("q8_0", "q4_0").unwrap_err().to_string().contains("f16"));
+    }
+
+    /// The folder that is written can be loaded, with the configuration and tokens of the original.
+    #[test]
+    fn exported_folder_is_a_source() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("tiny");
+        for types in [GgufTypes::parse("q8_0", "f16").unwrap(), GgufTypes::parse("q4_0", "q8_0").unwrap()] {
+            export_gguf(Source::random(Preset::Tiny), &[], types, &folder, &mut |_| {}).unwrap();
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        }
+        let checkpoint = Source::directory(&folder).open(&Default::default(), &mut |_| {}).unwrap();
+        assert!(matches!(checkpoint, Checkpoint::Gguf { .. }) && !checkpoint.is_text_only());
+        let random = Checkpoint::Random(Preset::Tiny);
+        let (config, expected) = (checkpoint.config().unwrap(), random.config().unwrap());
+        assert_eq!((&config.text.rope, &config.vision), (&expected.text.rope, &expected.vision));
+        assert_eq!(config.generation.eos_token_ids, expected.generation.eos_token_ids);
+        let ids = |checkpoint: &Checkpoint| {
+            let processor = checkpoint.processor(&Options::default()).unwrap();
+            let encoding = processor.tokenizer().encode("<|im_start|>User: 42 Grüße<image>", false).unwrap();
+            (encoding.get_ids().to_vec(), processor.config().image.clone(), processor.config().image_seq_len)
+        };
+        assert_eq!(ids(&checkpoint), ids(&random));
+        assert_eq!(checkpoint.weights().unwrap().unwrap().quantized(), Some(smolvlm_kernels::PackedFormat::Q4));
+    }
+}

@@ -1,0 +1,138 @@
+//! Models in GGUF files: their place in folders, and their processor.
+
+use crate::Error;
+use smolvlm_checkpoint::{GgufKind, GgufModel, GgufTokenKind, GgufVocabulary};
+use smolvlm_processor::{ByteLevelVocabulary, Processor, ProcessorLimits, SpecialTokens, TokenRole};
+use std::path::{Path, PathBuf};
+
+/// The text model and the mmproj file in a folder; none if it has no GGUF files.
+///
+/// # Errors
+///
+/// [`Error::AmbiguousGguf`] for several of a kind or no text model, errors of reading the files.
+pub(crate) fn in_folder(folder: &Path) -> Result<Option<(PathBuf, Option<PathBuf>)>, Error> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_gguf(path)).collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    files.sort();
+    let (mut texts, mut mmprojs) = (Vec::new(), Vec::new());
+    for path in files {
+        match GgufKind::of(&path)? {
+            GgufKind::Text => texts.push(path),
+            GgufKind::Mmproj => mmprojs.push(path),
+        }
+    }
+    match (texts.as_slice(), mmprojs.as_slice()) {
+        ([text], []) => Ok(Some((text.clone(), None))),
+        ([text], [mmproj]) => Ok(Some((text.clone(), Some(mmproj.clone())))),
+        _ => {
+            let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let found = texts.iter().chain(&mmprojs).map(name).collect::<Vec<_>>().join(", ");
+            Err(Error::AmbiguousGguf { folder: folder.to_owned(), found })
+        }
+    }
+}
+
+/// Whether a path is that of a GGUF file.
+pub(crate) fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) && path.is_file()
+}
+
+/// The folders that hold the files.
+pub(crate) fn folders<'a>(text: &'a Path, mmproj: Option<&'a Path>) -> Vec<&'a Path> {
+    let folder = |path: &'a Path| {
+        let parent = path.parent()?;
+        Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    };
+    let mut folders: Vec<&Path> = std::iter::once(text).chain(mmproj).filter_map(folder).collect();
+    folders.dedup();
+    folders
+}
+
+/// The processor of a model: text only without an mmproj file.
+pub(crate) fn processor(model: &GgufModel) -> Result<Processor, Error> {
+    let (config, vocabulary) = (model.processor_config()?, model.vocabulary()?);
+    let tokenizer = byte_level(&vocabulary).tokenizer()?;
+    let released = SpecialTokens::released();
+    let named = [
+        ("bos_token", vocabulary.bos_token_id),
+        ("eos_token", vocabulary.eos_token_id),
+        ("pad_token", vocabulary.pad_token_id),
+        ("unk_token", vocabulary.unk_token_id),
+    ]
+    .map(|(name, id)| (name, id.and_then(|id| tokenizer.id_to_token(id))));
+    // The file's own tokens replace the released ones.
+    let own = named.into_iter().filter_map(|(name, token)| Some((name.to_owned(), token?)));
+    let others = released.iter().map(|(name, token)| (name.to_owned(), token.to_owned()));
+    let special: SpecialTokens = others.chain(own).collect();
+    let special = special.known_to(&tokenizer);
+    let template = config.chat_template.clone();
+    let limits = ProcessorLimits::default();
+    let build = if model.is_text_only() { Processor::text_only } else { Processor::from_parts };
+    Ok(build(config, tokenizer, special, template.as_deref(), limits)?)
+}
+
+fn byte_level(vocabulary: &GgufVocabulary) -> ByteLevelVocabulary {
+    let role = |kind: &GgufTokenKind| match kind {
+        GgufTokenKind::Normal => TokenRole::Normal,
+        GgufTokenKind::Control => TokenRole::Special,
+        GgufTokenKind::UserDefined => TokenRole::Added,
+    };
+    ByteLevelVocabulary {
+        tokens: vocabulary.tokens.iter().map(|(token, kind)| (token.clone(), role(kind))).collect(),
+        merges: vocabulary.merges.clone(),
+    }
+}
+
+/// The vocabulary of a processor, for writing.
+#[cfg(feature = "flex")]
+pub(crate) fn vocabulary(processor: &Processor) -> Result<GgufVocabulary, Error> {
+    let kind = |role: TokenRole| match role {
+        TokenRole::Special => GgufTokenKind::Control,
+        TokenRole::Added => GgufTokenKind::UserDefined,
+        _ => GgufTokenKind::Normal,
+    };
+    let own = ByteLevelVocabulary::of(processor.tokenizer())?;
+    let id =
+        |name: &str| processor.special_tokens().get(name).and_then(|token| processor.tokenizer().token_to_id(token));
+    Ok(GgufVocabulary {
+        tokens: own.tokens.into_iter().map(|(token, role)| (token, kind(role))).collect(),
+        merges: own.merges,
+        bos_token_id: id("bos_token"),
+        eos_token_id: id("eos_token"),
+        pad_token_id: id("pad_token"),
+        unk_token_id: id("unk_token"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folders, in_folder};
+    use std::fs;
+    use std::path::Path;
+
+    const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../smolvlm-checkpoint/tests/data/gguf");
+
+    #[test]
+    fn folder_has_one_text_model_and_at_most_one_mmproj_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = |from: &str, to: &str| fs::copy(Path::new(FILES).join(from), folder.path().join(to)).unwrap();
+        assert!(in_folder(folder.path()).unwrap().is_none());
+        copy("mmproj.gguf", "a.gguf");
+        assert!(in_folder(folder.path()).unwrap_err().to_string().contains("a.gguf"));
+        copy("text.gguf", "b.GGUF");
+        let (text, mmproj) = in_folder(folder.path()).unwrap().unwrap();
+        assert!(text.ends_with("b.GGUF") && mmproj.unwrap().ends_with("a.gguf"));
+        copy("text.gguf", "c.gguf");
+        let error = in_folder(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("b.GGUF, c.gguf, a.gguf"), "{error}");
+    }
+
+    #[test]
+    fn folders_are_those_of_the_files() {
+        assert_eq!(folders(Path::new("a/x.gguf"), Some(Path::new("a/y.gguf"))), [Path::new("a")]);
+        assert_eq!(folders(Path::new("x.gguf"), None), [Path::new(".")]);
+    }
+}
