@@ -9,7 +9,7 @@ use smolvlm::{Content, ImageSource};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,8 +114,11 @@ fn image(input: &OsString) -> Result<ImageSource, Failure> {
 
 /// Whether a file starts as a PDF does.
 fn is_pdf(path: &Path) -> bool {
-    let mut head = Vec::new();
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let read = || File::open(path)?.take(PDF_HEAD).read_to_end(&mut head);
-    is_file && read().is_ok() && head.windows(5).any(|bytes| bytes == b"%PDF-")
+    let head = || -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        File::open(path)?.take(PDF_HEAD).read_to_end(&mut head)?;
+        Ok(head)
+    };
+    is_file && head().is_ok_and(|head| head.windows(5).any(|bytes| bytes == b"%PDF-"))
 }
