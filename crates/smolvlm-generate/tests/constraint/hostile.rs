@@ -6,6 +6,10 @@ use serde_json::{Map, Value, json};
 use smolvlm_generate::{Constraint, Sampler, SamplingParams};
 use std::time::{Duration, Instant};
 
+/// Many times what an idle machine takes, because tests run beside others: what is not bounded takes longer.
+const MAX_COMPILE: Duration = Duration::from_secs(10);
+const MAX_STEP: Duration = Duration::from_secs(10);
+
 fn nested(depth: usize, wrap: impl Fn(Value) -> Value) -> Value {
     (0..depth).fold(json!({"type": "null"}), |inner, _| wrap(inner))
 }
@@ -130,7 +134,7 @@ fn hostile_constraints_are_bounded() {
         }
         let outcome: String = outcome.chars().take(150).collect();
         println!("{name}: {compiled:?}, step {worst:?}: {outcome}");
-        if compiled > Duration::from_millis(1500) || worst > Duration::from_millis(500) {
+        if compiled > MAX_COMPILE || worst > MAX_STEP {
             slow.push((name, compiled, worst));
         }
     }
