@@ -29,7 +29,9 @@ const SLOW: [&str; 6] = ["decode64_tokens_s", "prefill1200_s", "prefill900_s", "
 const NOT_SHARED: [&str; 2] = ["image_s", "load_s"];
 
 fn keys(object: &Value) -> Vec<&str> {
-    object.as_object().unwrap().keys().map(String::as_str).collect()
+    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }
 
 #[test]

@@ -156,11 +156,15 @@ impl Worker {
         let is_raw = !matches!(prompt, Prompt::Conversation(..));
         let mut answer = AnswerText::new(processor, &params, trims);
         let constrained_by = params.constrained_by;
-        let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
-            smolvlm::Error::Cancelled => self.app.interrupted(),
+        let failed = |error| match error {
             smolvlm::Error::Generate(GenerateError::Constraint { message }) => {
                 ApiError::param(constrained_by.as_deref().unwrap_or("constraint"), message)
             }
+            error => error.into(),
+        };
+        let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
+            smolvlm::Error::Cancelled => self.app.interrupted(),
+            error @ smolvlm::Error::Generate(GenerateError::Constraint { .. }) => failed(error),
             error if is_raw => ApiError::from(error).of_prompt(),
             error => error.into(),
         })?;
@@ -175,7 +179,7 @@ impl Worker {
         send((echo, Vec::new()));
         let mut is_first = index == 0;
         for event in events {
-            match event? {
+            match event.map_err(failed)? {
                 BackendEvent::Token(id, logprobs) => answer.push_token(id, &logprobs),
                 BackendEvent::Text(text) => {
                     if std::mem::take(&mut is_first) {

@@ -33,7 +33,8 @@ async fn chat_answers_are_valid_for_the_schema() {
         json!({"structured_outputs": {"json": schema()}}),
         json!({"guided_json": schema(), "temperature": 1.5, "seed": 3, "logprobs": true}),
     ] {
-        let answer = server.chat(with(question("How many circles?"), format)).await.ok();
+        let request = with(question("How many circles?"), json!({"max_tokens": 64}));
+        let answer = server.chat(with(request, format)).await.ok();
         assert_valid(answer["choices"][0]["message"]["content"].as_str().unwrap());
         assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     }
@@ -42,7 +43,7 @@ async fn chat_answers_are_valid_for_the_schema() {
 #[tokio::test]
 async fn streamed_answers_are_those_of_the_whole() {
     let server = TestServer::demo();
-    let request = with(question("How many circles?"), json!({"guided_json": schema()}));
+    let request = with(question("How many circles?"), json!({"guided_json": schema(), "max_tokens": 64}));
     let whole = server.chat(request.clone()).await.ok();
     let events = server.chat(with(request, json!({"stream": true}))).await.events();
     let deltas = events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str());
