@@ -22,17 +22,23 @@ pub struct ConstraintArgs {
     /// Answer with one of these texts, separated by commas; repeatable
     #[arg(long, value_name = "TEXT,...", value_delimiter = ',')]
     pub choices: Vec<String>,
+    /// Answer in well-formed DocTags, without key-value regions
+    #[arg(long)]
+    pub doctags: bool,
 }
 
 impl ConstraintArgs {
-    /// The constraint, whose files are read.
-    pub fn constraint(&self) -> Result<Option<Constraint>, Failure> {
+    /// The constraint, whose files are read. `is_token` tells whether a text is one token of the model's tokenizer.
+    pub fn constraint(&self, is_token: impl Fn(&str) -> bool) -> Result<Option<Constraint>, Failure> {
         if let Some(path) = &self.json_schema {
             let invalid = |error: serde_json::Error| Failure::Schema { path: path.clone(), message: error.to_string() };
             return Ok(Some(Constraint::JsonSchema(serde_json::from_str(&read(path)?).map_err(invalid)?)));
         }
         if let Some(path) = &self.lark {
             return Ok(Some(Constraint::Lark(read(path)?)));
+        }
+        if self.doctags {
+            return Ok(Some(Constraint::Lark(format!("%llguidance {{}}\n{}", smolvlm_doctags::grammar(is_token)))));
         }
         let choices = (!self.choices.is_empty()).then(|| Constraint::choices(&self.choices));
         Ok(self.regex.clone().map(Constraint::Regex).or(choices))
@@ -53,7 +59,7 @@ mod tests {
         let arguments = [&["smolvlm", "chat"], flags].concat();
         let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
         let Command::Chat(chat) = cli.command else { panic!("not chat") };
-        chat.sampling.constraint.constraint().map_err(|failure| failure.to_string())
+        chat.sampling.constraint.constraint(|tag| tag == "<text>").map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -75,6 +81,8 @@ mod tests {
         assert_eq!(constraint(&["--lark", &lark]), Ok(Some(Constraint::Lark("start: \"a\"".to_owned()))));
         assert!(constraint(&["--json-schema", &lark]).unwrap_err().contains("a.lark: invalid JSON schema"));
         assert!(constraint(&["--lark", "missing"]).unwrap_err().contains("missing"));
+        let Ok(Some(Constraint::Lark(doctags))) = constraint(&["--doctags"]) else { panic!("no grammar") };
+        assert!(doctags.contains("doctag"), "{doctags}");
         assert!(constraint(&["--regex", "a", "--lark", &lark]).unwrap_err().contains("cannot be used with"));
     }
 }

@@ -118,7 +118,9 @@ impl Sampling {
         params.do_sample = !self.is_greedy() && (params.do_sample || self.implies_sampling());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);
-        params.constraint = self.constraint.constraint()?.or(params.constraint);
+        let tokenizer = model.processor().tokenizer();
+        let constraint = self.constraint.constraint(|tag| tokenizer.token_to_id(tag).is_some())?;
+        params.constraint = constraint.or(params.constraint);
         params.bad_words_ids.extend(self.bad_words(model.processor())?);
         if self.loop_guard || (guards_loops && !self.no_loop_guard) {
             params.loop_guard = Some(LoopGuard::default());
