@@ -14,13 +14,20 @@ BATCH = 2048
 quiet = llama.llama_log_callback(lambda *_: None)
 
 
+def model_params():
+    params = llama.llama_model_default_params()
+    # llama-cpp-python 0.3.36 crashes in its AMX kernels.
+    params.use_extra_bufts = " amx_tile " not in Path("/proc/cpuinfo").read_text()
+    return params
+
+
 class LlamaCpp:
     def __init__(self, folder, threads):
         llama.llama_log_set(quiet, ctypes.c_void_p())
         mtmd.mtmd_helper_log_set(quiet, ctypes.c_void_p())
         llama.llama_backend_init()
         self.threads = threads
-        self.model = llama.llama_model_load_from_file(bytes(folder / "text.gguf"), llama.llama_model_default_params())
+        self.model = llama.llama_model_load_from_file(bytes(folder / "text.gguf"), model_params())
         self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
         self.width = llama.llama_model_n_embd(self.model)
         params = mtmd.mtmd_context_params_default()
