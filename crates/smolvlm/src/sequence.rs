@@ -138,7 +138,6 @@ impl Sequence {
             }
             accepted += 1;
         }
-        self.lookup.observe(draft.len(), accepted);
         Ok((delta, accepted))
     }
 
