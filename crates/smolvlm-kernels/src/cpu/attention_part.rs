@@ -2,7 +2,7 @@
 
 use super::aligned_buf::CacheLine;
 use super::attention::tile;
-use super::isa::vectorized;
+use super::isa::{one_by_one, vectorized};
 use super::kv_pages::Layout;
 use super::matrix::Element;
 use super::micro::{COLUMNS, Operand, Tile};
@@ -103,7 +103,7 @@ vectorized! {
             (total[0], total[1]) = (largest, total[1] * ours + partial[1] * theirs);
             let panels = total[STATS..].as_chunks_mut::<COLUMNS>().0.iter_mut();
             for (total, partial) in panels.zip(partial[STATS..].as_chunks::<COLUMNS>().0) {
-                for (total, partial) in total.iter_mut().zip(partial) {
+                for (total, partial) in one_by_one(total).iter_mut().zip(partial) {
                     *total = *total * ours + *partial * theirs;
                 }
             }
