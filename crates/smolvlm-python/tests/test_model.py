@@ -119,12 +119,16 @@ def test_threads_share_one_model(demo):
     assert answers == [expected] * 8
 
 
+# Drafts would finish it before it can be interrupted.
+LONG = {"max_new_tokens": 7000, "min_new_tokens": 7000, "prompt_lookup_num_tokens": 0}
+
+
 def test_a_token_ends_generation(demo):
     cancel = smolvlm.Cancel()
     threading.Timer(0.3, cancel.cancel).start()
-    answer = demo.generate("Hello!", max_new_tokens=7000, min_new_tokens=7000, cancel=cancel)
+    answer = demo.generate("Hello!", **LONG, cancel=cancel)
     assert answer.finish_reason == "cancelled" and answer.usage.completion_tokens < 7000
-    stream = demo.stream("Hello!", max_new_tokens=7000, min_new_tokens=7000)
+    stream = demo.stream("Hello!", **LONG)
     next(stream)
     stream.cancel()
     for _ in stream:
@@ -139,8 +143,8 @@ def test_keyboard_interrupt_ends_a_call(demo):
         os.kill(os.getpid(), signal.SIGINT)
 
     for call in (
-        lambda: demo.generate("Hello!", max_new_tokens=7000, min_new_tokens=7000),
-        lambda: list(demo.stream("Hello!", max_new_tokens=7000, min_new_tokens=7000)),
+        lambda: demo.generate("Hello!", **LONG),
+        lambda: list(demo.stream("Hello!", **LONG)),
     ):
         threading.Thread(target=interrupt).start()
         start = time.monotonic()
