@@ -62,7 +62,7 @@ mod absent {
     use smolvlm_generate::{Error as GenerateError, SamplingParams, TokenMask};
 
     #[derive(Default)]
-    pub(crate) struct Constraints;
+    pub(crate) struct Constraints {}
 
     impl Constraints {
         pub(crate) fn compile(

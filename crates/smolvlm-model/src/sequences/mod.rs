@@ -219,6 +219,7 @@ impl Sequences {
     }
 
     /// Removes the last tokens of a sequence on packed weights, down to `len`.
+    #[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "tensors have no drafts"))]
     pub fn truncate(&mut self, id: SequenceId, len: usize) {
         match &mut self.kind {
             #[cfg(feature = "flex")]

@@ -102,6 +102,7 @@ impl Group {
     }
 
     /// Whether the features of a tile are needed and missing.
+    #[cfg(feature = "flex")]
     pub(super) fn misses(&self, key: &Key) -> bool {
         self.missing_tiles().any(|(other, _)| other == *key)
     }
