@@ -2,6 +2,7 @@
 
 use crate::document::{BoundingBox, CellKind, Document, Item, Label, MAX_LOCATION, PageSize, Table};
 use crate::names::LANGUAGES;
+use crate::tags::label_name;
 use serde_json::{Map, Value, json};
 
 /// Version of the schema, the first with classes of pictures as `meta`.
@@ -307,20 +308,17 @@ fn table_data(table: &Table) -> Value {
 /// The schema's label of a text.
 fn text_label(label: Label) -> &'static str {
     match label {
-        Label::Title => "title",
-        Label::SectionHeader => "section_header",
-        Label::Caption => "caption",
-        Label::Footnote => "footnote",
-        Label::Formula => "formula",
-        Label::Code => "code",
-        Label::Reference => "reference",
-        Label::HandwrittenText => "handwritten_text",
-        Label::CheckboxSelected => "checkbox_selected",
-        Label::CheckboxUnselected => "checkbox_unselected",
-        Label::PageHeader => "page_header",
-        Label::PageFooter => "page_footer",
-        Label::Paragraph => "paragraph",
-        Label::ListItem => "list_item",
-        _ => "text",
+        Label::Key
+        | Label::Value
+        | Label::OrderedList
+        | Label::UnorderedList
+        | Label::Inline
+        | Label::Table
+        | Label::DocumentIndex
+        | Label::Picture
+        | Label::Chart
+        | Label::Smiles
+        | Label::KeyValueRegion => "text",
+        _ => label_name(label),
     }
 }

@@ -198,10 +198,19 @@ fn block(name: &str) -> Option<(Label, u32)> {
 
 /// The name of an item's tag.
 pub(crate) fn tag_name(label: Label, number: u32) -> String {
-    let name = match label {
-        Label::SectionHeader => return format!("section_header_level_{}", number.min(6)),
-        Label::Key => return format!("key_{number}"),
-        Label::Value => return format!("value_{number}"),
+    match label {
+        Label::SectionHeader => format!("section_header_level_{}", number.min(6)),
+        Label::Key | Label::Value => format!("{}_{number}", label_name(label)),
+        _ => label_name(label).to_owned(),
+    }
+}
+
+/// The name of a label, without a number.
+pub(crate) fn label_name(label: Label) -> &'static str {
+    match label {
+        Label::SectionHeader => "section_header",
+        Label::Key => "key",
+        Label::Value => "value",
         Label::Text => "text",
         Label::Paragraph => "paragraph",
         Label::Title => "title",
@@ -225,8 +234,7 @@ pub(crate) fn tag_name(label: Label, number: u32) -> String {
         Label::Chart => "chart",
         Label::Smiles => "smiles",
         Label::KeyValueRegion => "key_value_region",
-    };
-    name.to_owned()
+    }
 }
 
 fn number_after(name: &str, prefix: &str) -> Option<u32> {

@@ -56,9 +56,13 @@ impl PromptLookup {
             return draft;
         }
         self.learn(ids);
+        let max = self.max.min(max);
+        if max == 0 {
+            return draft;
+        }
         let mut text = window(ids).to_vec();
         let mut probability = 1.0;
-        while draft.len() < self.max.min(max)
+        while draft.len() < max
             && let Some(Candidate { token, kind }) = candidate(&text)
         {
             let [right, all] = self.counts[kind];

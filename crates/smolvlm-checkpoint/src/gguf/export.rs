@@ -43,12 +43,7 @@ impl GgufExport<'_> {
     /// [`Error::Io`] when the file cannot be written.
     pub fn write_text(&self, kind: GgmlType, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
-        let mut metadata = Metadata::default();
-        metadata.text("general.architecture", "llama");
-        metadata.text("general.type", "model");
-        metadata.text("general.name", self.name);
-        metadata.u32("general.file_type", file_type(kind, path)?);
-        metadata.u32("general.quantization_version", 2);
+        let mut metadata = self.general("llama", "model", file_type(kind, path)?);
         self.text_sizes(&mut metadata, path)?;
         self.tokenizer(&mut metadata);
         self.write(path, &metadata, |name| !is_vision_tensor(name), |spec| text_type(spec, kind))
@@ -62,12 +57,7 @@ impl GgufExport<'_> {
     pub fn write_mmproj(&self, kind: GgmlType, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let vision = &self.config.vision;
-        let mut metadata = Metadata::default();
-        metadata.text("general.architecture", "clip");
-        metadata.text("general.type", "mmproj");
-        metadata.text("general.name", self.name);
-        metadata.u32("general.file_type", file_type(kind, path)?);
-        metadata.u32("general.quantization_version", 2);
+        let mut metadata = self.general("clip", "mmproj", file_type(kind, path)?);
         metadata.bool("clip.has_vision_encoder", true);
         metadata.text("clip.projector_type", "idefics3");
         metadata.bool("clip.use_gelu", true);
@@ -87,6 +77,17 @@ impl GgufExport<'_> {
         metadata.f32_list("clip.vision.image_mean", &pixels.image_mean);
         metadata.f32_list("clip.vision.image_std", &pixels.image_std);
         self.write(path, &metadata, is_vision_tensor, |spec| vision_type(spec, kind))
+    }
+
+    /// The entries that every file starts with.
+    fn general(&self, architecture: &str, kind: &str, file_type: u32) -> Metadata {
+        let mut metadata = Metadata::default();
+        metadata.text("general.architecture", architecture);
+        metadata.text("general.type", kind);
+        metadata.text("general.name", self.name);
+        metadata.u32("general.file_type", file_type);
+        metadata.u32("general.quantization_version", 2);
+        metadata
     }
 
     fn text_sizes(&self, metadata: &mut Metadata, path: &Path) -> Result<(), Error> {
