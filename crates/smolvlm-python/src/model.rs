@@ -4,7 +4,7 @@ use crate::conversation::{Conversation, prompt, render_options};
 use crate::error::{exception, invalid_json, of_kind};
 use crate::fork::{HomeProcess, check_threads};
 use crate::interrupt::{Cancel, child, interruptible};
-use crate::options::{Reporter, options, source};
+use crate::options::{Reporter, source_and_options};
 use crate::processor::Processor;
 use crate::stream::Stream;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray4};
@@ -62,7 +62,7 @@ impl Model {
         cancel: Option<&Bound<'_, Cancel>>,
     ) -> PyResult<Self> {
         check_threads()?;
-        let (source, mut options) = (self::source(source)?, self::options(options)?);
+        let (source, mut options) = source_and_options(source, options)?;
         let cancel = child(cancel);
         options.cancel = cancel.clone();
         let mut reporter = Reporter::new(progress.as_ref(), &cancel);
@@ -325,7 +325,7 @@ pub fn estimate<'py>(
     conversation: &Bound<'py, Conversation>,
     new_tokens: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (source, options) = (self::source(source)?, self::options(options)?);
+    let (source, options) = source_and_options(source, options)?;
     let conversation = conversation.get().0.clone();
     let estimate = interruptible(py, &options.cancel.clone(), || {
         Estimator::open(source, &options, &mut |_| {})?.estimate(&conversation, new_tokens)

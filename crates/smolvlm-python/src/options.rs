@@ -16,6 +16,7 @@ const RANDOM: &str = "random:";
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Fields {
+    mmproj: Option<PathBuf>,
     dtype: Option<String>,
     device: Option<String>,
     threads: Option<usize>,
@@ -33,44 +34,58 @@ struct Fields {
     max_image_pixels: Option<u64>,
 }
 
-/// Parses options.
-pub fn options(json: &str) -> PyResult<Options> {
-    let fields: Fields = serde_json::from_str(json).map_err(|error| invalid_json(&error))?;
-    let mut options = Options {
-        threads: fields.threads,
-        adapters: fields.adapters.iter().map(|text| parse::<Adapter>(text)).collect::<PyResult<_>>()?,
-        vision_batch: fields.vision_batch,
-        image_splitting: fields.image_splitting,
-        video_fps: fields.video_fps,
-        video_frames: fields.video_frames,
-        sanitize_control_tokens: fields.sanitize_control_tokens,
-        ..Options::default()
+/// Parses a source (a folder or GGUF file, `owner/name[@revision]`, `demo` or `random:PRESET`) and options.
+pub fn source_and_options(source: &str, options: &str) -> PyResult<(Source, Options)> {
+    let mut fields: Fields = serde_json::from_str(options).map_err(|error| invalid_json(&error))?;
+    let source = match source.strip_prefix(RANDOM) {
+        Some(preset) => Source::Random(parse::<Preset>(preset)?),
+        None => Source::parse(source).map_err(exception)?,
     };
-    if let Some(text) = fields.dtype {
-        options.dtype = parse(&text)?;
+    let source = match fields.mmproj.take() {
+        Some(path) => source.with_mmproj(path).map_err(exception)?,
+        None => source,
+    };
+    Ok((source, fields.options()?))
+}
+
+impl Fields {
+    fn options(self) -> PyResult<Options> {
+        let mut options = Options {
+            threads: self.threads,
+            adapters: self.adapters.iter().map(|text| parse::<Adapter>(text)).collect::<PyResult<_>>()?,
+            vision_batch: self.vision_batch,
+            image_splitting: self.image_splitting,
+            video_fps: self.video_fps,
+            video_frames: self.video_frames,
+            sanitize_control_tokens: self.sanitize_control_tokens,
+            ..Options::default()
+        };
+        if let Some(text) = self.dtype {
+            options.dtype = parse(&text)?;
+        }
+        if let Some(text) = self.device {
+            options.device = parse(&text)?;
+        }
+        if let Some(text) = self.resize {
+            options.resize = parse(&text)?;
+        }
+        if self.reference_video_text {
+            options.video_prompt_style = VideoPromptStyle::Reference;
+        }
+        if self.truncate {
+            options.truncation = Truncation::DropOldest;
+        }
+        if let Some(folder) = self.feature_cache {
+            let cache = FeatureCacheOptions::new(folder);
+            let bytes = self.feature_cache_bytes.unwrap_or(cache.max_bytes);
+            options.feature_cache = Some(cache.max_bytes(bytes));
+        }
+        if let Some(pixels) = self.max_image_pixels {
+            options.limits.image.max_pixels = pixels;
+            options.limits.video.image.max_pixels = pixels;
+        }
+        Ok(options)
     }
-    if let Some(text) = fields.device {
-        options.device = parse(&text)?;
-    }
-    if let Some(text) = fields.resize {
-        options.resize = parse(&text)?;
-    }
-    if fields.reference_video_text {
-        options.video_prompt_style = VideoPromptStyle::Reference;
-    }
-    if fields.truncate {
-        options.truncation = Truncation::DropOldest;
-    }
-    if let Some(folder) = fields.feature_cache {
-        let cache = FeatureCacheOptions::new(folder);
-        let bytes = fields.feature_cache_bytes.unwrap_or(cache.max_bytes);
-        options.feature_cache = Some(cache.max_bytes(bytes));
-    }
-    if let Some(pixels) = fields.max_image_pixels {
-        options.limits.image.max_pixels = pixels;
-        options.limits.video.image.max_pixels = pixels;
-    }
-    Ok(options)
 }
 
 fn parse<T: FromStr>(text: &str) -> PyResult<T>
@@ -78,14 +93,6 @@ where
     T::Err: ToString,
 {
     text.parse().map_err(|error: T::Err| of_kind(ErrorKind::Config, &error))
-}
-
-/// Parses a source: a folder, `owner/name[@revision]`, `demo` or `random:PRESET`.
-pub fn source(text: &str) -> PyResult<Source> {
-    match text.strip_prefix(RANDOM) {
-        Some(preset) => Ok(Source::Random(parse::<Preset>(preset)?)),
-        None => Source::parse(text).map_err(exception),
-    }
 }
 
 /// Passes progress on to a Python function. Its first exception cancels the work and is returned by the closure at the

@@ -3,7 +3,7 @@
 use crate::conversation::Conversation;
 use crate::error::{exception, invalid_json};
 use crate::interrupt::interruptible;
-use crate::options::{Reporter, options, source};
+use crate::options::{Reporter, source_and_options};
 use crate::tokenizer::Tokenizer;
 use crate::video::VideoPlan;
 use pyo3::prelude::*;
@@ -24,7 +24,7 @@ impl Processor {
     #[staticmethod]
     #[pyo3(signature = (source, options, progress=None))]
     fn load(py: Python<'_>, source: &str, options: &str, progress: Option<Py<PyAny>>) -> PyResult<Self> {
-        let (source, options) = (self::source(source)?, self::options(options)?);
+        let (source, options) = source_and_options(source, options)?;
         let cancel = options.cancel.clone();
         let mut reporter = Reporter::new(progress.as_ref(), &cancel);
         let load = || {

@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pytest
 import smolvlm
+from conftest import GOLDEN
 
 
 def picture(color):
@@ -357,3 +358,15 @@ def test_batch_refuses_a_single_conversation(demo):
             demo.batch(single)
     [answer] = demo.batch(["<image>"], sanitize_control_tokens=True, max_new_tokens=1)
     assert answer.usage.image_tokens == 0
+
+
+def test_gguf_text_model_sees_images_with_an_mmproj_file():
+    text = GOLDEN.parents[1] / "crates" / "smolvlm-checkpoint" / "tests" / "data" / "gguf" / "text.gguf"
+    alone = smolvlm.SmolVLM.from_pretrained(text, dtype="float32")
+    assert alone.generate("Hello!", max_new_tokens=2).usage.image_tokens == 0
+    with pytest.raises(smolvlm.InputError, match="mmproj"):
+        alone.generate(question(), max_new_tokens=2)
+    both = smolvlm.SmolVLM.from_pretrained(text, mmproj=text.with_name("mmproj.gguf"), dtype="float32")
+    assert both.generate(question(), max_new_tokens=2).usage.image_tokens > 0
+    with pytest.raises(smolvlm.ConfigError, match="mmproj"):
+        smolvlm.SmolVLM.from_pretrained("demo", mmproj=text.with_name("mmproj.gguf"))

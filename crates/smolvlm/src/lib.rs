@@ -113,6 +113,7 @@ pub use source::Source;
 #[cfg(feature = "async")]
 pub use stream::AsyncStream;
 pub use stream::{Event, Stream};
+pub use threads::default_threads;
 pub use write_checkpoint::write_random_checkpoint;
 #[cfg(feature = "flex")]
 pub use {

@@ -19,7 +19,8 @@ pub struct Options {
     pub dtype: Dtype,
     /// LoRA adapters to merge into the weights, in this order.
     pub adapters: Vec<Adapter>,
-    /// Number of threads for image processing, video decoding and CPU devices; one per core if none.
+    /// Number of threads for image processing, video decoding and CPU devices. If none, media take every processor, and
+    /// models on CPUs one thread per physical core ([`default_threads`](crate::default_threads)).
     pub threads: Option<usize>,
     /// Number of tiles per batch of the vision encoder. It bounds the encoder's memory: one 512x512 tile of the 256M
     /// model needs about 60 MB of activations in f32. If none, 1 on CPUs and 32 on GPUs.

@@ -16,15 +16,23 @@ pub(crate) struct Threads {
     lock: FairMutex<()>,
 }
 
+/// Number of threads that a model uses unless [`Options::threads`](crate::Options::threads) is set: one per physical
+/// core, and not more than the process may use. Two hyper-threads of a core share its arithmetic units, which one thread
+/// of a matrix product fills.
+pub fn default_threads() -> usize {
+    let cores = sysinfo::System::physical_core_count().unwrap_or(usize::MAX);
+    rayon::current_num_threads().min(cores).max(1)
+}
+
 thread_local! {
     /// Address of the [`Threads`] whose lock the current work holds, to detect reentrant calls.
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Threads {
-    /// Starts `limit` threads, or one per CPU core.
+    /// Starts `limit` threads, or [`default_threads`].
     pub(crate) fn new(limit: Option<usize>) -> Result<Self, Error> {
-        let threads = limit.unwrap_or_else(rayon::current_num_threads);
+        let threads = limit.unwrap_or_else(default_threads);
         Ok(Self {
             rayon: pool(threads)?,
             is_limited: limit.is_some(),

@@ -40,7 +40,7 @@ pub struct Model {
     /// f32
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
-    /// Number of threads [default: one per core]
+    /// Number of threads [default: one per physical core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// One tile per image: much faster, but small text is lost

@@ -32,10 +32,10 @@ struct Report {
     peak_rates: Option<PeakRates>,
 }
 
-/// StageLimits the stages, then the peak rates of the machine, and prints both.
+/// Measures the stages, then the peak rates of the machine, and prints both.
 pub fn run(args: &Bench) -> Result<(), Failure> {
     let threads = args.model.threads.map(usize::from);
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    let threads = threads.unwrap_or_else(smolvlm::default_threads);
     let runs = args.runs.map_or(if args.quick { 1 } else { RUNS }, usize::from);
     // Without caches, so that each run encodes the image.
     let options = Options {

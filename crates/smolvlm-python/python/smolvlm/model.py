@@ -51,6 +51,7 @@ class SmolVLM:
         model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
         revision: str | None = None,
+        mmproj: str | os.PathLike[str] | None = None,
         dtype: Any = "auto",
         device: Any = "auto",
         threads: int | None = None,
@@ -76,10 +77,11 @@ class SmolVLM:
                 weights, for measurements). Also GGUF: a folder with a text model and its mmproj file, a text model
                 alone (no images), or a repository such as `owner/name-GGUF:Q8_0`.
             revision: Branch, tag or commit of the repository.
+            mmproj: Vision encoder and connector in GGUF, for a text model in GGUF.
             dtype: `auto`, `float32`, `bfloat16`, `float16`, `q8` or `q4`; also one of torch's or numpy's.
             device: `auto`, `cpu`, or, in builds with GPU backends, `cuda`, `wgpu`, `vulkan`, `metal`, optionally
                 numbered as in `cuda:1`.
-            threads: Threads on a CPU; one per core unless given.
+            threads: Threads on a CPU; one per physical core unless given.
             adapters: LoRA adapters to merge into the weights, each a folder or `FOLDER=WEIGHT`.
             image_splitting: Whether images are split into tiles.
             resize: `faithful` (as the reference), `no-upscale`, `max-tiles=N` or `global-only`.
@@ -104,6 +106,7 @@ class SmolVLM:
         if isinstance(adapters, (str, os.PathLike)):
             adapters = [adapters]
         options = {
+            "mmproj": None if mmproj is None else os.fspath(mmproj),
             "dtype": dtype_name(dtype),
             "device": device_name(device),
             "threads": threads,
