@@ -1,6 +1,8 @@
 //! Tensors whose loading can be cancelled.
 
 use smolvlm_config::FloatType;
+use smolvlm_kernels::PackedFormat;
+use smolvlm_kernels::cpu::QuantizedRows;
 
 use crate::error::Error;
 use crate::tensors::{RowSource, TensorSource};
@@ -32,6 +34,11 @@ impl<S: TensorSource> TensorSource for CancellableTensors<'_, S> {
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
         self.check()?;
         self.source.rows(path, shape)
+    }
+
+    fn quantized(&self, path: &str, shape: &[usize], format: PackedFormat) -> Result<Option<QuantizedRows<'_>>, Error> {
+        self.check()?;
+        self.source.quantized(path, shape, format)
     }
 
     fn release(&self, path: &str) {

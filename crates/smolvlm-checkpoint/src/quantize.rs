@@ -182,9 +182,7 @@ fn encode_q8(values: &[f32], codes: bool) -> Vec<u8> {
 fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
     let groups = values.as_chunks::<Q4_GROUP>().0.iter().map(quantize_q4);
     if codes {
-        groups
-            .flat_map(|(_, codes)| (0..Q4_GROUP / 2).map(move |pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
-            .collect()
+        groups.flat_map(|(_, codes)| codes).collect()
     } else {
         groups.flat_map(|(scales, _)| scales.map(u16::to_le_bytes).concat()).collect()
     }

@@ -7,6 +7,8 @@ use crate::values::Values;
 use crate::weights::Weights;
 use rayon::prelude::*;
 use smolvlm_config::{FloatType, ModelConfig};
+use smolvlm_kernels::PackedFormat;
+use smolvlm_kernels::cpu::QuantizedRows;
 
 /// A source of values for every parameter.
 pub trait TensorSource {
@@ -23,6 +25,20 @@ pub trait TensorSource {
     ///
     /// As [`tensor`](Self::tensor).
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error>;
+
+    /// The matrix at `path`, which has the shape `shape`, if it is stored in a quantized format.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor).
+    fn quantized(
+        &self,
+        _path: &str,
+        _shape: &[usize],
+        _format: PackedFormat,
+    ) -> Result<Option<QuantizedRows<'_>>, Error> {
+        Ok(None)
+    }
 
     /// Frees resources of the parameter at `path` when its rows are no longer needed.
     fn release(&self, _path: &str) {}
@@ -96,6 +112,15 @@ impl TensorSource for CheckpointTensors<'_> {
 
     fn rows(&self, path: &str, shape: &[usize]) -> Result<RowSource<'_>, Error> {
         Ok(Box::new(self.row_reader(self.source(path, shape)?)))
+    }
+
+    fn quantized(&self, path: &str, shape: &[usize], format: PackedFormat) -> Result<Option<QuantizedRows<'_>>, Error> {
+        let source = self.source(path, shape)?;
+        let is_stored =
+            matches!((source.encoding, format), (Encoding::Q8, PackedFormat::Q8) | (Encoding::Q4, PackedFormat::Q4));
+        let name = &source.name;
+        Ok((is_stored && self.weights.deltas(name).is_empty())
+            .then(|| QuantizedRows { codes: self.weights.bytes(name), scales: self.weights.bytes(&scale_name(name)) }))
     }
 
     fn release(&self, path: &str) {

@@ -41,7 +41,7 @@ pub use kv_store::Segment;
 pub use linear::{gated_matmul, matmuls};
 pub use matrix::{Element, Matrix};
 pub use norm::{layer_norm, rms_norm};
-pub use packed::PackedMatrix;
+pub use packed::{PackedMatrix, QuantizedRows};
 pub use packed_lhs::{PackedLhs, Precision};
 pub use paged_attention::{PagedScratch, paged_attention};
 pub use pool::Pool;

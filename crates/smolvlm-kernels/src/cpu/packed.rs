@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::quantize::{prepare_weights, quantize_q4, quantize_q8};
 use super::shared_slice::SharedSlice;
 use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};
+use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 /// A matrix `[outputs, inputs]` in panels of 32 outputs. Outputs and inputs are padded to whole panels, groups and
@@ -22,6 +23,16 @@ pub struct PackedMatrix {
     inputs: usize,
     panel_lines: usize,
     lines: WeightBuf,
+}
+
+/// A matrix in groups of 8 bits or 4 bits, row by row, as [`quantize_q8`] and [`quantize_q4`] return them for rows after
+/// [`prepare_weights`].
+#[derive(Debug, Clone, Copy)]
+pub struct QuantizedRows<'a> {
+    /// 8 bits: signed codes. 4 bits: codes of two inputs in a byte, the earlier one in the low nibble.
+    pub codes: &'a [u8],
+    /// The little-endian bf16 scale of each group; in 4 bits followed by its minimum.
+    pub scales: &'a [u8],
 }
 
 impl PackedFormat {
@@ -66,12 +77,9 @@ impl PackedMatrix {
         format: PackedFormat,
         row: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
-        let panels = outputs.div_ceil(COLUMNS);
-        let panel_lines = format.panel_lines(inputs);
-        let failed = Mutex::new(None);
         // Rows padded to whole steps and groups.
         let width = format.steps(inputs) * format.step();
-        let pack = |panel: usize, lines: &mut [CacheLine]| {
+        Self::fill(outputs, inputs, format, |panel, lines| {
             let mut values = vec![0.0_f32; COLUMNS * width];
             for (column, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
                 let output = panel * COLUMNS + column;
@@ -82,14 +90,73 @@ impl PackedMatrix {
             }
             pack_panel(format, &values, width, lines);
             Ok(())
-        };
+        })
+    }
+
+    /// Packs a matrix that is quantized already.
+    ///
+    /// # Panics
+    ///
+    /// When the format is not quantized, or the matrix does not have as many codes and scales.
+    pub fn from_quantized(outputs: usize, inputs: usize, format: PackedFormat, rows: QuantizedRows<'_>) -> Self {
+        match format {
+            PackedFormat::Q8 => Self::from_groups(outputs, inputs, format, rows, put_q8),
+            PackedFormat::Q4 => Self::from_groups(outputs, inputs, format, rows, put_q4),
+            other => panic!("{other:?} is not quantized"),
+        }
+    }
+
+    /// Packs groups of `CODES` bytes of codes and `SCALES` bytes of scales, each with a function of its lines and column.
+    fn from_groups<const CODES: usize, const SCALES: usize>(
+        outputs: usize,
+        inputs: usize,
+        format: PackedFormat,
+        rows: QuantizedRows<'_>,
+        put: impl Fn(&mut [u32], usize, &[u8; SCALES], &[u8; CODES]) + Sync,
+    ) -> Self {
+        let groups = format.groups(inputs);
+        let (codes, scales) = (rows.codes.as_chunks().0, rows.scales.as_chunks().0);
+        assert_eq!(
+            [codes.len(), scales.len()],
+            [outputs * groups; 2],
+            "a group of codes and scales for each of weights"
+        );
+        let packed = Self::fill(outputs, inputs, format, |panel, lines| -> Result<(), Infallible> {
+            let words: &mut [u32] = bytemuck::cast_slice_mut(lines);
+            let group_words = words.len() / groups.max(1);
+            for column in 0..COLUMNS {
+                let output = panel * COLUMNS + column;
+                for (group, words) in words.chunks_exact_mut(group_words.max(1)).enumerate() {
+                    if output < outputs {
+                        put(words, column, &scales[output * groups + group], &codes[output * groups + group]);
+                    } else {
+                        put(words, column, &[0; SCALES], &[0; CODES]);
+                    }
+                }
+            }
+            Ok(())
+        });
+        let Ok(packed) = packed;
+        packed
+    }
+
+    /// A matrix of panels that a function fills, given their index and their lines, which are zero.
+    fn fill<E: Send>(
+        outputs: usize,
+        inputs: usize,
+        format: PackedFormat,
+        panel: impl Fn(usize, &mut [CacheLine]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        let panels = outputs.div_ceil(COLUMNS);
+        let panel_lines = format.panel_lines(inputs);
+        let failed = Mutex::new(None);
         let lines = WeightBuf::filled(panels * panel_lines, |lines| {
             let lines = SharedSlice::new(lines);
-            Pool::current().run(panels, |panel| {
+            Pool::current().run(panels, |index| {
                 #[expect(unsafe_code, reason = "each task has its own panel")]
                 // SAFETY: each panel is accessed by one task.
-                let lines = unsafe { lines.part(panel * panel_lines, panel_lines) };
-                if let Err(error) = pack(panel, lines) {
+                let lines = unsafe { lines.part(index * panel_lines, panel_lines) };
+                if let Err(error) = panel(index, lines) {
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             });
@@ -186,10 +253,7 @@ fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [C
                 let groups = words.chunks_exact_mut(16 * Q8_LINES).zip(row.as_chunks::<Q8_GROUP>().0);
                 for (words, values) in groups {
                     let (scale, codes) = quantize_q8(values);
-                    for (step, quad) in codes.as_chunks::<4>().0.iter().enumerate() {
-                        words[step * COLUMNS + column] = u32::from_le_bytes(quad.map(|code| code as u8 ^ 0x80));
-                    }
-                    put_scale(&mut words[16 * (Q8_LINES - 1)..], column, scale);
+                    put_q8(words, column, &scale.to_le_bytes(), &codes.map(|code| code as u8));
                 }
             }
         }
@@ -197,19 +261,35 @@ fn pack_panel(format: PackedFormat, values: &[f32], width: usize, lines: &mut [C
             for (column, row) in values.chunks_exact(width.max(1)).enumerate() {
                 let groups = words.chunks_exact_mut(16 * Q4_LINES).zip(row.as_chunks::<Q4_GROUP>().0);
                 for (words, values) in groups {
-                    let ([scale, minimum], codes) = quantize_q4(values);
-                    // Steps `s` and `s + 4` share a word.
-                    let (early, late) = codes.split_at(Q4_GROUP / 2);
-                    for step in 0..Q4_GROUP / 8 {
-                        let byte = |index: usize| early[4 * step + index] | late[4 * step + index] << 4;
-                        words[step * COLUMNS + column] = u32::from_le_bytes([0, 1, 2, 3].map(byte));
-                    }
-                    put_scale(&mut words[16 * (Q4_LINES - 2)..], column, scale);
-                    put_scale(&mut words[16 * (Q4_LINES - 1)..], column, minimum);
+                    let (scales, codes) = quantize_q4(values);
+                    put_q4(words, column, &bytemuck::cast(scales.map(u16::to_le_bytes)), &codes);
                 }
             }
         }
     }
+}
+
+/// Writes the group of a column to its lines, which are zero where scales are. Codes are stored without sign.
+fn put_q8(words: &mut [u32], column: usize, scale: &[u8; 2], codes: &[u8; Q8_GROUP]) {
+    for (step, quad) in codes.as_chunks().0.iter().enumerate() {
+        words[step * COLUMNS + column] = u32::from_le_bytes(*quad) ^ 0x8080_8080;
+    }
+    put_scale(&mut words[16 * (Q8_LINES - 1)..], column, u16::from_le_bytes(*scale));
+}
+
+/// Writes the group of a column to its lines, which are zero where scales are. Steps `s` and `s + 4` share a word.
+fn put_q4(words: &mut [u32], column: usize, scales: &[u8; 4], codes: &[u8; Q4_GROUP / 2]) {
+    let (early, late) = codes.split_at(Q4_GROUP / 4);
+    let steps = early.as_chunks::<2>().0.iter().zip(late.as_chunks::<2>().0);
+    for (step, ([a, b], [c, d])) in steps.enumerate() {
+        let low = |early: u8, late: u8| early & 0x0f | late << 4;
+        let high = |early: u8, late: u8| early >> 4 | late & 0xf0;
+        let bytes = [low(*a, *c), high(*a, *c), low(*b, *d), high(*b, *d)];
+        words[step * COLUMNS + column] = u32::from_le_bytes(bytes);
+    }
+    let [scale, minimum] = bytemuck::cast::<[u8; 4], [[u8; 2]; 2]>(*scales).map(u16::from_le_bytes);
+    put_scale(&mut words[16 * (Q4_LINES - 2)..], column, scale);
+    put_scale(&mut words[16 * (Q4_LINES - 1)..], column, minimum);
 }
 
 /// Writes the scale of a column to a line of zeros; columns `c` and `c + 16` share a word.

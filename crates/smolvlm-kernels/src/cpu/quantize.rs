@@ -46,11 +46,12 @@ pub fn quantize_q8(values: &[f32; Q8_GROUP]) -> (u16, [i8; Q8_GROUP]) {
 const CLIPPED: [[f32; 2]; 8] =
     [[0.0, 0.0], [0.0, 0.02], [0.02, 0.0], [0.02, 0.02], [0.0, 0.04], [0.04, 0.0], [0.02, 0.04], [0.04, 0.02]];
 
-/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and of the bf16 minimum, and the codes. A
-/// group with a NaN or infinity becomes zeros with an infinite scale, which makes every product NaN.
-pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP]) {
+/// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and of the bf16 minimum, and the codes,
+/// two in a byte, the earlier one in the low nibble. A group with a NaN or infinity becomes zeros with an infinite scale,
+/// which makes every product NaN.
+pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP / 2]) {
     if values.iter().any(|value| !value.is_finite()) {
-        return ([half::round(f32::INFINITY), 0], [0; Q4_GROUP]);
+        return ([half::round(f32::INFINITY), 0], [0; Q4_GROUP / 2]);
     }
     let (low, high) = values
         .iter()
@@ -75,7 +76,8 @@ pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP]) {
         }
     }
     let best = best(&errors);
-    (rounded[best], values.map(|value| code(value, minima[best], inverses[best]) as u8))
+    let codes = values.map(|value| code(value, minima[best], inverses[best]) as u8);
+    (rounded[best], std::array::from_fn(|pair| codes[2 * pair] | codes[2 * pair + 1] << 4))
 }
 
 /// Distance from an integer, in steps, below which a value is on a grid. Values of Q4_K have an error of 1e-5.
@@ -130,9 +132,13 @@ mod tests {
         codes.map(|code| f32::from(code) * half::wide(scale))
     }
 
+    fn codes(pairs: [u8; Q4_GROUP / 2]) -> [u8; Q4_GROUP] {
+        std::array::from_fn(|index| pairs[index / 2] >> (4 * (index % 2)) & 0x0f)
+    }
+
     fn dequantized_q4(values: &[f32; Q4_GROUP]) -> [f32; Q4_GROUP] {
-        let ([scale, minimum], codes) = quantize_q4(values);
-        codes.map(|code| f32::from(code) * half::wide(scale) + half::wide(minimum))
+        let ([scale, minimum], pairs) = quantize_q4(values);
+        codes(pairs).map(|code| f32::from(code) * half::wide(scale) + half::wide(minimum))
     }
 
     #[test]
@@ -188,9 +194,9 @@ mod tests {
             let minimum = -8.0 * scale;
             // With neighboring codes, no coarser grid has the same values.
             let code = |index: usize, code: usize| [0, last, 1].get(index).copied().unwrap_or(code);
-            let codes: [usize; Q4_GROUP] = std::array::from_fn(|index| code(index, rng.below(last + 1)));
-            let (_, kept) = quantize_q4(&codes.map(|code| code as f32 * scale + minimum));
-            assert_eq!(kept.map(usize::from), codes);
+            let wanted: [usize; Q4_GROUP] = std::array::from_fn(|index| code(index, rng.below(last + 1)));
+            let (_, kept) = quantize_q4(&wanted.map(|code| code as f32 * scale + minimum));
+            assert_eq!(codes(kept).map(usize::from), wanted);
         }
     }
 
@@ -207,12 +213,12 @@ mod tests {
     #[test]
     fn groups_of_zeros_and_with_non_finite_weights_become_zeros() {
         assert_eq!(quantize_q8(&[0.0; Q8_GROUP]), (0, [0; Q8_GROUP]));
-        assert_eq!(quantize_q4(&[0.0; Q4_GROUP]), ([0, 0], [0; Q4_GROUP]));
+        assert_eq!(quantize_q4(&[0.0; Q4_GROUP]), ([0, 0], [0; Q4_GROUP / 2]));
         let mut values = [1.0; Q8_GROUP];
         values[5] = f32::NAN;
         assert_eq!(quantize_q8(&values), (half::round(f32::INFINITY), [0; Q8_GROUP]));
         let mut values = [1.0; Q4_GROUP];
         values[5] = f32::NEG_INFINITY;
-        assert_eq!(quantize_q4(&values), ([half::round(f32::INFINITY), 0], [0; Q4_GROUP]));
+        assert_eq!(quantize_q4(&values), ([half::round(f32::INFINITY), 0], [0; Q4_GROUP / 2]));
     }
 }

@@ -10,7 +10,7 @@ use smolvlm_nn::PackedSource;
 /// Packs the matrices of a source, of which one at a time is in memory.
 pub(super) struct Packing<'a, S> {
     source: &'a S,
-    /// PackedFormat of the text model.
+    /// Format of the text model.
     format: PackedFormat,
 }
 
@@ -24,8 +24,13 @@ impl<S: TensorSource> PackedSource for Packing<'_, S> {
     type Error = Error;
 
     fn matrix(&self, path: &str, shape: &[usize], format: PackedFormat) -> Result<PackedMatrix, Error> {
-        let rows = self.source.rows(path, shape)?;
         let inputs = shape[1..].iter().product();
+        if let Some(rows) = self.source.quantized(path, shape, format)? {
+            let matrix = PackedMatrix::from_quantized(shape[0], inputs, format, rows);
+            self.source.release(path);
+            return Ok(matrix);
+        }
+        let rows = self.source.rows(path, shape)?;
         // The table is bf16 unless all weights are f32; the packed copy is rounded to the same values.
         let rounded = path == EMBEDDINGS_PATH && self.format != PackedFormat::F32;
         let matrix = PackedMatrix::pack(shape[0], inputs, format, |row, out| -> Result<(), Error> {

@@ -1,7 +1,10 @@
 //! Matrix products with packed weights.
 
 use super::{Rng, rounded_to_bf16};
-use crate::cpu::{Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, Precision, gated_matmul, hadamard, matmuls};
+use crate::cpu::{
+    Epilogue, Matrix, PackedLhs, PackedMatrix, Pool, Precision, QuantizedRows, gated_matmul, hadamard, matmuls,
+    prepare_weights, quantize_q4, quantize_q8,
+};
 use crate::{Activation, PackedFormat};
 
 const FORMATS: [PackedFormat; 5] =
@@ -283,4 +286,38 @@ fn four_bit_quantization_error_is_small() {
     }
     let relative = (error / size).sqrt();
     assert!((0.03..0.085).contains(&relative), "{relative}");
+}
+
+/// Packing what is quantized already is the same as quantizing it.
+#[test]
+fn quantized_rows_are_packed_as_they_are() {
+    let (pool, mut rng) = (Pool::new(2).unwrap(), Rng::new(21));
+    for (outputs, inputs) in [(1, 1), (33, 64), (70, 100), (64, 320), (5, 31)] {
+        let weights = rng.values(outputs * inputs);
+        let values = rng.values(3 * inputs);
+        for format in [PackedFormat::Q8, PackedFormat::Q4] {
+            let (mut codes, mut scales) = (Vec::new(), Vec::new());
+            for row in weights.chunks_exact(inputs) {
+                let mut row = row.to_vec();
+                row.resize(inputs.next_multiple_of(format.group().unwrap()), 0.0);
+                prepare_weights(format, &mut row, inputs);
+                if format == PackedFormat::Q8 {
+                    for (scale, group) in row.as_chunks().0.iter().map(quantize_q8) {
+                        scales.extend(scale.to_le_bytes());
+                        codes.extend(group.map(|code| code as u8));
+                    }
+                } else {
+                    for (both, group) in row.as_chunks().0.iter().map(quantize_q4) {
+                        scales.extend(both.map(u16::to_le_bytes).concat());
+                        codes.extend(group);
+                    }
+                }
+            }
+            let rows = QuantizedRows { codes: &codes, scales: &scales };
+            let stored = PackedMatrix::from_quantized(outputs, inputs, format, rows);
+            let x = activations(&pool, format, inputs, &values);
+            let wanted = run(&pool, &x, &packed(outputs, inputs, format, &weights));
+            assert_eq!(run(&pool, &x, &stored), wanted, "{format:?} {outputs} {inputs}");
+        }
+    }
 }
