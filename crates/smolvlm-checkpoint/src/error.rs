@@ -68,8 +68,8 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// A tensor is stored in an unsupported type.
-    #[error("tensor {name} is stored as {dtype}; supported are F32, BF16 and F16")]
+    /// A tensor is stored in a type that it cannot have.
+    #[error("tensor {name} is stored as {dtype}, which this tensor cannot have")]
     TensorType {
         /// The tensor.
         name: String,

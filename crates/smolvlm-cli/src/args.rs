@@ -68,7 +68,7 @@ pub enum Command {
     /// Write a checkpoint with random weights, for tests and benchmarks when no real checkpoint is available
     Random(Random),
     #[cfg(feature = "flex")]
-    /// Write a checkpoint with 8-bit or 4-bit weights, which is smaller and loads faster
+    /// Write a checkpoint with 8-bit or 4-bit weights, or GGUF files for llama.cpp
     Quantize(Quantize),
     /// Train a checkpoint, or LoRA adapters for it, on conversations; the folder of the last checkpoint goes to stdout
     #[cfg(feature = "train")]
@@ -265,7 +265,7 @@ pub enum QuantizedFiles {
 pub struct Quantize {
     /// Checkpoint folder, GGUF file of the text model, demo, or owner/name or owner/name@revision on the Hugging Face
     /// Hub
-    #[arg(long, value_name = "DIR|HUB_ID", required_unless_present = "random")]
+    #[arg(long, value_name = "DIR|FILE|HUB_ID", required_unless_present = "random")]
     pub model: Option<String>,
     /// GGUF file of vision encoder and connector, for a text model in GGUF
     #[arg(long, value_name = "FILE", conflicts_with = "random")]

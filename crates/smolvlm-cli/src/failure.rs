@@ -34,7 +34,7 @@ pub enum Failure {
         /// The reason.
         source: Box<smolvlm::processor::Error>,
     },
-    /// A file that is no JSON schema.
+    /// A file that is not a JSON schema.
     #[error("{}: invalid JSON schema: {message}", path.display())]
     Schema {
         /// The file.

@@ -5,9 +5,8 @@
 //! A generation loop uses a [`Sampler`] to select the next token from a row of logits and a [`StopRule`] to check
 //! whether that token ends the sequence; [`StopStrings`] check the bytes of the tokens. A [`BeamSearch`] replaces all
 //! three for beam search. [`SamplingParams`] configure them. With the feature `constrain`, a [`Constraint`] is compiled
-//! for a vocabulary and gives the [`TokenMask`] of each step. [`PromptLookup`] drafts tokens that
-//! a step verifies. Behavior follows `GenerationMixin.generate` of
-//! transformers 5.24.0.
+//! for a vocabulary and gives the [`TokenMask`] of each step. [`PromptLookup`] drafts tokens that a step verifies.
+//! Behavior follows `GenerationMixin.generate` of transformers 5.24.0.
 
 mod beam;
 mod constraint;

@@ -1,6 +1,6 @@
 //! Drafts of the next tokens, looked up in the text so far.
 
-/// Earlier tokens that must equal the last ones, at least, and at most that are compared.
+/// Minimum and maximum length of a match between the last tokens and earlier ones.
 const MIN_MATCH: usize = 2;
 const MAX_MATCH: usize = 8;
 
@@ -18,8 +18,8 @@ const MIN_PROBABILITY: f32 = 0.3;
 const AGREEMENTS: usize = 6;
 const KINDS: usize = AGREEMENTS * (MAX_MATCH / 2 + 1);
 
-/// Drafts the next tokens of a text: those that followed earlier occurrences of its last tokens (prompt lookup decoding,
-/// Saxena 2023, as transformers' `prompt_lookup_num_tokens`).
+/// Drafts the next tokens of a text: those that followed earlier occurrences of its last tokens (prompt lookup
+/// decoding, Saxena 2023, as transformers' `prompt_lookup_num_tokens`).
 ///
 /// A runtime computes the logits of all drafted tokens in one step, and keeps those that it selects from these logits
 /// anyway, so that texts do not change. How often each kind of match is right is learned from every token of the text,

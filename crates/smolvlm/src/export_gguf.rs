@@ -44,9 +44,9 @@ impl GgufTypes {
     }
 }
 
-/// Writes a model as GGUF files for llama.cpp: `model-TYPE.gguf` (the text model) and `mmproj-TYPE.gguf` (vision encoder
-/// and connector; not of a source without them). Adapters are merged first. GGUF files of these names and checkpoints in
-/// the folder are replaced.
+/// Writes a model as GGUF files for llama.cpp: `model-TYPE.gguf` (the text model) and `mmproj-TYPE.gguf` (vision
+/// encoder and connector; not of a source without them). Adapters are merged first. GGUF files of these names and
+/// checkpoints in the folder are replaced.
 ///
 /// # Errors
 ///

@@ -57,8 +57,9 @@ pub struct Timings {
     /// All tokens after the first.
     #[serde(serialize_with = "seconds")]
     pub decode: Duration,
-    /// Number of decode steps in `decode`. A step generates one token of each text of the request, those that a constraint
-    /// forces after it, and those that were drafted and confirmed, see [`PromptLookup`](crate::generate::PromptLookup).
+    /// Number of decode steps in `decode`. A step generates one token of each text of the request, those that a
+    /// constraint forces after it, and those that were drafted and confirmed, see
+    /// [`PromptLookup`](crate::generate::PromptLookup).
     pub decode_steps: usize,
     /// Number of tokens generated in `decode`, of the longest text.
     pub decode_tokens: usize,

@@ -26,6 +26,7 @@
 //! | `cubecl-cpu` | no | CubeCL's CPU backend |
 //! | `persistence` | no | compiled GPU kernels are cached on disk between runs |
 //! | `autotune`, `fusion` | no | Burn selects its GPU kernels by timing them; it fuses element-wise operations |
+//! | `async` | no | `Stream::into_async`: answers as a `futures::Stream` |
 //! | `constrain` | no | [`SamplingParams::constraint`]: answers that match a JSON schema, a regex or a grammar |
 //! | `demo` | no | [`Source::Demo`]: a small trained model embedded in the program, 5 MB |
 //! | `hub` | no | [`Source::Hub`]: checkpoints from the Hugging Face Hub, in the cache shared with its other tools |

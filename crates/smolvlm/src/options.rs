@@ -112,8 +112,9 @@ pub enum Truncation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// That of a quantized checkpoint on a CPU, otherwise the fastest format on the device that is lossless for the
-    /// released checkpoints, which are bf16: bf16 on GPUs that support it and on CPUs with AVX512-BF16, else `F32`.
+    /// That of a quantized checkpoint or GGUF file on a CPU, otherwise the fastest format on the device that is
+    /// lossless for the released checkpoints, which are bf16: bf16 on GPUs that support it and on CPUs with AVX512-BF16
+    /// or FEAT_BF16 (ARM64), else `F32`. f32 checkpoints are rounded by bf16.
     /// [`SmolVlm::format`](crate::SmolVlm::format) returns the selected one.
     #[default]
     Auto,

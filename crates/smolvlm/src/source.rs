@@ -32,7 +32,8 @@ pub enum Source {
         /// Vision encoder and connector; without them, the model takes text only.
         mmproj: Option<PathBuf>,
     },
-    /// A repository of the Hugging Face Hub with GGUF files, of which one text model and one mmproj file are downloaded.
+    /// A repository of the Hugging Face Hub with GGUF files, of which one text model and one mmproj file are
+    /// downloaded.
     HubGguf {
         /// `owner/name`.
         repo: String,
@@ -87,9 +88,9 @@ impl Source {
     }
 
     /// Parses a model argument: a folder or GGUF file if one of that name exists, else [`Demo`](Self::Demo) for `demo`,
-    /// else a Hub repository `owner/name`, optionally `owner/name@revision`. A name that ends in `GGUF`, or a type after
-    /// a colon as in `owner/name:Q8_0`, is a repository of GGUF files ([`HubGguf`](Self::HubGguf)). A repository name that is close to the path of an
-    /// existing folder is rejected as a misspelled path unless it has a revision.
+    /// else a Hub repository `owner/name`, optionally `owner/name@revision`. A name that ends in `GGUF`, or a type
+    /// after a colon as in `owner/name:Q8_0`, is a repository of GGUF files ([`HubGguf`](Self::HubGguf)). A repository
+    /// name that is close to the path of an existing folder is rejected as a misspelled path unless it has a revision.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ pub(crate) struct Threads {
 }
 
 /// Number of threads that a model uses unless [`Options::threads`](crate::Options::threads) is set: one per physical
-/// core, and not more than the process may use. Two hyper-threads of a core share its arithmetic units, which one thread
-/// of a matrix product fills.
+/// core, and not more than the process may use. Two hyper-threads of a core share its arithmetic units, which one
+/// thread of a matrix product fills.
 pub fn default_threads() -> usize {
     let cores = sysinfo::System::physical_core_count().unwrap_or(usize::MAX);
     rayon::current_num_threads().min(cores).max(1)

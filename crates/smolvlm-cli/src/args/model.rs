@@ -19,7 +19,7 @@ pub struct Model {
     /// Checkpoint folder, or adapter folder whose configuration names the base model; GGUF file of the text model, or
     /// folder with it and its mmproj file; demo, a small embedded model; or owner/name or owner/name@revision on the
     /// Hugging Face Hub, of GGUF files also owner/name:TYPE, as in owner/name:Q8_0
-    #[arg(long, value_name = "DIR|HUB_ID", default_value = DEFAULT_MODEL)]
+    #[arg(long, value_name = "DIR|FILE|HUB_ID", default_value = DEFAULT_MODEL)]
     pub model: String,
     /// GGUF file of vision encoder and connector, for a text model in GGUF; without it, the model takes text only
     #[arg(long, value_name = "FILE", conflicts_with = "random")]
@@ -36,8 +36,8 @@ pub struct Model {
     #[arg(long, env = "SMOLVLM_DEVICE", default_value = "auto", value_parser = device)]
     pub device: Device,
     /// Number format: auto, f32, bf16, f16, q8 (8-bit weights) or q4 (4-bit text weights); auto keeps the format of a
-    /// quantized checkpoint on a CPU, otherwise it is bf16 on GPUs that support it and on CPUs with AVX512-BF16, else
-    /// f32
+    /// quantized checkpoint or GGUF file on a CPU, otherwise it is bf16 on GPUs that support it and on CPUs with
+    /// AVX512-BF16 or FEAT_BF16 (ARM64), else f32. bf16 rounds f32 checkpoints
     #[arg(long, default_value = "auto")]
     pub dtype: Dtype,
     /// Number of threads [default: one per physical core]

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Answer")]
 pub struct Sampling {
-    /// Maximum answer length, in tokens [default: the checkpoint's, else 256]
+    /// Maximum answer length, in tokens [default: the checkpoint's, else 256; of `document`: 8192]
     #[arg(long, value_name = "N")]
     pub max_new_tokens: Option<usize>,
     /// Minimum answer length, in tokens
@@ -58,7 +58,7 @@ pub struct Sampling {
     /// What the answer must match.
     #[command(flatten)]
     pub constraint: ConstraintArgs,
-    /// Log-probabilities of each token and of the N most likely ones, for --json
+    /// Log-probabilities of each token and of the N most likely ones, for `generate --json`
     #[arg(long, value_name = "N")]
     pub logprobs: Option<usize>,
     /// Number of beams; 1 is no beam search
@@ -76,7 +76,7 @@ pub struct Sampling {
     /// Keep special tokens (end of text, image markers) in the answer
     #[arg(long)]
     pub keep_special_tokens: bool,
-    /// Stop an answer in an endless repetition; on by default in `describe` and `chat`
+    /// Stop an answer in an endless repetition; on by default in `describe`, `chat` and `document`
     #[arg(long)]
     pub loop_guard: bool,
     /// Do not stop endless repetitions

@@ -74,7 +74,7 @@ impl Serve {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let mut config = ServerConfig::default();
         config.address = (self.host, self.port).into();
-        // An empty environment variable is no key.
+        // An empty environment variable does not set a key.
         config.api_keys = self.api_key.iter().filter(|key| !key.is_empty()).cloned().collect();
         config.cors_origins.clone_from(&self.cors_origin);
         config.allowed_hosts.clone_from(&self.allow_host);

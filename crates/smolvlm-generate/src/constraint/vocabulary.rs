@@ -46,8 +46,8 @@ impl Vocabulary {
         self.set(token, [&[SPECIAL], name.as_bytes()].concat());
     }
 
-    /// Sets the function that tokenizes a text without adding or recognizing special tokens. It gives
-    /// none if it fails. With it, text that a constraint determines is tokenized as the model has learned it, and
+    /// Sets the function that tokenizes a text without adding or recognizing special tokens. It gives none if it fails.
+    /// With it, text that a constraint determines is tokenized as the model has learned it, and
     /// [forced](super::ConstraintState::forced).
     #[must_use]
     pub fn with_tokenizer(mut self, tokenize: impl Fn(&str) -> Option<Vec<u32>> + Send + Sync + 'static) -> Self {

@@ -21,8 +21,8 @@ thread_local! {
     static SCRATCH: RefCell<[Scratch; 2]> = RefCell::default();
 }
 
-/// Buffers of a thread for products with a matrix. They are kept: to zero the sums for every panel takes as long as some
-/// panels with few rows.
+/// Buffers of a thread for products with a matrix. They are kept: to zero the sums for every panel takes as long as
+/// some panels with few rows.
 #[derive(Default)]
 struct Scratch {
     /// A converted panel.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Time that a thread of the pool spins before it sleeps.
 const SPIN_LIMIT: Duration = Duration::from_micros(300);
 
-/// Time that the caller spins for the last tasks. They take longer only if another process has their processor: then the
-/// system can run their thread on the processor of the caller, who sleeps.
+/// Time that the caller spins for the last tasks. They take longer only if another process has their processor: then
+/// the system can run their thread on the processor of the caller, who sleeps.
 const LAST_TASKS_SPIN_LIMIT: Duration = Duration::from_micros(150);
 
 /// A pool of threads that run parallel regions of numbered tasks together with the calling thread.

@@ -83,8 +83,8 @@ pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP / 2]) {
 /// Distance from an integer, in steps, below which a value is on a grid. Values of Q4_K have an error of 1e-5.
 const ON_GRID: f32 = 1e-3;
 
-/// The number of steps from the smallest to the largest weight, if all weights are on a grid of at most 16 values: those
-/// that were quantized before keep their codes, even if they do not use all 16.
+/// The number of steps from the smallest to the largest weight, if all weights are on a grid of at most 16 values:
+/// those that were quantized before keep their codes, even if they do not use all 16.
 fn steps_of_grid(values: &[f32; Q4_GROUP], low: f32, range: f32) -> Option<f32> {
     let is_on = |steps: &f32| {
         let per_range = steps / range;

@@ -100,8 +100,8 @@ impl Processor {
         self.text_only
     }
 
-    /// Id of the image token, the placeholder of one visual feature; [`NO_IMAGE_TOKEN`](smolvlm_config::ModelConfig::NO_IMAGE_TOKEN) if the vocabulary
-    /// has none.
+    /// Id of the image token, the placeholder of one visual feature;
+    /// [`NO_IMAGE_TOKEN`](smolvlm_config::ModelConfig::NO_IMAGE_TOKEN) if the vocabulary has none.
     pub fn image_token_id(&self) -> u32 {
         self.image_token_id
     }

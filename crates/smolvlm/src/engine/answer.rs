@@ -70,8 +70,8 @@ impl Texts {
         }
     }
 
-    /// Selects what runs in the next step: about `budget` tokens of given answers, or the next tokens of each text with at
-    /// most `drafts` drafted ones.
+    /// Selects what runs in the next step: about `budget` tokens of given answers, or the next tokens of each text with
+    /// at most `drafts` drafted ones.
     pub(super) fn schedule(&mut self, budget: usize, drafts: usize, sequences: &mut Sequences) {
         match self {
             Self::Sampled(texts) => {

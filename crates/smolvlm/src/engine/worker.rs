@@ -62,7 +62,7 @@ impl Worker {
             let loaded = self.loaded.clone();
             let turn = || loaded.threads.compute(|| self.turn());
             if let Err(panic) = catch_unwind(AssertUnwindSafe(turn)) {
-                // What a panic leaves behind is unknown.
+                // The state after a panic is unspecified.
                 let message = panic_message(panic.as_ref());
                 self.fail_all(|| panic_error(loaded.device.device, &message));
             }
@@ -148,7 +148,7 @@ impl Worker {
             self.groups.remove(index).fail(*error, &mut self.sequences);
         }
         if let Err(error) = self.step() {
-            // Requests were checked before: this is an error of the device. What it leaves behind is unknown.
+            // Requests were checked before: this is an error of the device. The state after it is unspecified.
             let message = error.to_string();
             self.fail_all(|| smolvlm_model::Error::device(&message).into());
         }

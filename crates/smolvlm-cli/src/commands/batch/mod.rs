@@ -51,7 +51,7 @@ pub fn run(args: &Batch) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.out).map_err(|error| write_failure(&args.out, error))?;
     let _shard_lock = lock_shard(&args.out, args.shard)?;
     let mut options = args.model.options();
-    // As in `describe`, texts that come from data are no markup.
+    // As in `describe`, control tokens in texts of data are plain text.
     options.sanitize_control_tokens |= matches!(recipe, Recipe::Columns { .. });
     let model = args.model.load_with(options)?;
     let params = args.sampling.params(&model, false)?;

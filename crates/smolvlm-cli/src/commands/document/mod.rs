@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut inputs = Inputs::default();
     args.pages.iter().for_each(|page| inputs.add(Path::new(page)));
     inputs.refuse(&args.out)?;
-    // Before the work of hours.
+    // Checked first: a document can take hours.
     let failed = |error| output::write_failure(&args.out, error);
     let out = OutputFile::resolve(&args.out).map_err(failed)?;
     let mut pages = Pages::open(&args.pages, args.dpi, args.max_pages)?;

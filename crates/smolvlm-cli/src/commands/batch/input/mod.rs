@@ -64,7 +64,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// A path that cannot be read, a file or mix of files that is no data set, Parquet without its feature.
+    /// A path that cannot be read, a file or mix of files that is not a data set, Parquet without its feature.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let (files, kind) = Files::open(path)?;
         let identity = Identity::of(&files, kind)?;
