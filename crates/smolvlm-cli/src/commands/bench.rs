@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use smolvlm::{Device, Options, PeakRates};
 use stages::{Measurement, StageLimits, Stages};
 use std::io::Write;
-use std::num::NonZero;
 use std::time::Instant;
 
 /// Default number of measured runs.
