@@ -3,7 +3,7 @@
 //! An emulator shows that results are right and that processors execute only instructions that they have. It says
 //! nothing about speed, so the machine code is checked for calls within kernels, which would keep sums in memory.
 
-use crate::process::{execute_with, root, succeeds, target};
+use crate::process::{disassemble, execute_with, succeeds, target};
 use std::path::Path;
 use std::process::Command;
 
@@ -71,13 +71,7 @@ fn compiler() -> Result<String, String> {
 
 /// Checks the kernels in a library for calls of functions that should be inlined.
 fn check_calls(library: &Path) -> Result<(), String> {
-    let output = Command::new("aarch64-linux-gnu-objdump")
-        .args(["--disassemble", "--reloc", "--demangle", "--no-show-raw-insn"])
-        .arg(library)
-        .current_dir(root())
-        .output()
-        .map_err(|error| format!("cannot start aarch64-linux-gnu-objdump: {error}"))?;
-    let (checked, calls) = calls(&String::from_utf8_lossy(&output.stdout));
+    let (checked, calls) = calls(&disassemble("aarch64-linux-gnu-objdump", library)?);
     if checked == 0 {
         return Err(format!("no kernels for NEON in {}", library.display()));
     }

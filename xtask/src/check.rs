@@ -1,16 +1,16 @@
-//! `cargo xtask check`: format, spelling, style of Python, dependencies between crates, licenses, packages, vectorized code, clippy,
-//! rustdoc.
+//! `cargo xtask check`: format, spelling, style of Python, dependencies between crates, licenses, packages, vectorized
+//! code, clippy, rustdoc.
 
 use crate::features::{WITHOUT_DOWNLOADS, every_backend};
 use crate::process::{cargo, execute, execute_with, python_environment, root, succeeds};
-use crate::{arrows, vectorized};
+use crate::{dependencies, vectorized};
 
 /// Runs all checks; the cheap ones first.
 pub fn run() -> Result<(), String> {
     cargo("fmt --all --check")?;
     spelling()?;
     python_style()?;
-    arrows::check()?;
+    dependencies::check()?;
     licenses()?;
     package()?;
     vectorized::check()?;

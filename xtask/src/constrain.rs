@@ -1,9 +1,8 @@
 //! `cargo xtask constrain`: JSON of random schemas.
 
-use crate::process::cargo;
+use crate::process::ignored_test;
 
 /// Runs the ignored test that generates JSON for 10,000 random schemas in each format and prints violations and times.
 pub fn run() -> Result<(), String> {
-    let test = "constrain::json_of_ten_thousand_schemas_is_valid";
-    cargo(&format!("test --release --package smolvlm-tests --test integration -- {test} --exact --ignored --nocapture"))
+    ignored_test("constrain::json_of_ten_thousand_schemas_is_valid")
 }

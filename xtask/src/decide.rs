@@ -1,9 +1,8 @@
 //! `cargo xtask decide`: accuracy and calibration of decisions.
 
-use crate::process::cargo;
+use crate::process::ignored_test;
 
 /// Runs the ignored test that asks about 2,000 images of each kind and prints the figures of the documentation.
 pub fn run() -> Result<(), String> {
-    let test = "decide::decisions_about_two_thousand_pictures";
-    cargo(&format!("test --release --package smolvlm-tests --test integration -- {test} --exact --ignored --nocapture"))
+    ignored_test("decide::decisions_about_two_thousand_pictures")
 }

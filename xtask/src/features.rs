@@ -30,8 +30,7 @@ pub fn every_backend() -> String {
     features().into_iter().skip(1).chain(other).collect::<Vec<String>>().join(",")
 }
 
-/// The build script of CubeCL's compiler believes to build documentation, for which it downloads nothing; that is
-/// enough to check types.
+/// `DOCS_RS=1` makes CubeCL's build script skip its download, which suffices for a type check.
 pub const WITHOUT_DOWNLOADS: [(&str, &str); 1] = [("DOCS_RS", "1")];
 
 fn clippy_without_downloads(package: &str, features: &str) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! `cargo xtask gpu-bundle`: programs that test and benchmark a machine with an NVIDIA GPU and without compiler or
 //! network. `tests/bench/gpu.sh` runs them there.
 
-use crate::process::{execute, execute_with, root, target};
+use crate::process::{execute, execute_with, root, target, text};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,10 +103,6 @@ fn write_stubs(names: &BTreeSet<String>, path: &Path) -> Result<(), String> {
     fs::write(&source, functions).map_err(|error| error.to_string())?;
     execute("cc", ["-shared", "-fPIC", "-o"].map(str::to_owned).into_iter().chain([text(path), text(&source)]))?;
     fs::remove_file(source).map_err(|error| error.to_string())
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// The newest program of those that cargo named with a hash.

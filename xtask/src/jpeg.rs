@@ -1,7 +1,6 @@
 //! `cargo xtask jpeg`: decoded JPEG files against Pillow's pixels.
 
-use crate::process::{execute, python_environment, root};
-use std::path::Path;
+use crate::process::{execute, python_environment, root, text};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,8 +23,4 @@ pub fn run(args: &Args) -> Result<(), String> {
     execute(&python, ["tests/bench/jpeg_files.py", &text(&pack), "--files", &files, "--seed", &seed])?;
     let example = ["run", "--quiet", "--package", "smolvlm-image", "--example", "jpeg_parity", "--"];
     execute("cargo", example.map(str::to_owned).iter().chain(&[text(&pack), text(&folder)]))
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

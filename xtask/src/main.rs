@@ -1,13 +1,13 @@
 //! The workspace's own tasks. `cargo xtask` lists them.
 
 mod arm;
-mod arrows;
 mod check;
 mod clients;
 mod constrain;
 mod decide;
 mod decoders;
 mod demo;
+mod dependencies;
 mod examples;
 mod features;
 mod fuzz;
@@ -74,7 +74,7 @@ enum Task {
     },
     /// Ask a server with the bundled model through the packages of other projects, in Python and Rust
     Clients,
-    /// Send random requests to a server with the bundled model, valid and invalid ones after its own description
+    /// Send random requests to a server with the bundled model: valid and invalid ones generated from its description
     Schemathesis(schemathesis::Args),
     /// Put mixed load on a server for a long time: wrong answers, leaks and a stuck server are failures (Linux)
     Soak(soak::Args),

@@ -72,6 +72,27 @@ pub fn features() -> Vec<String> {
     vec!["--features".to_owned(), features.join(",")]
 }
 
+/// A path as a word for a command.
+pub fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The machine code of a library with relocations, by this `objdump`.
+pub fn disassemble(objdump: &str, library: &Path) -> Result<String, String> {
+    let output = Command::new(objdump)
+        .args(["--disassemble", "--reloc", "--demangle", "--no-show-raw-insn"])
+        .arg(library)
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("cannot start {objdump}: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs an ignored test of `smolvlm-tests` in the release build and shows what it prints.
+pub fn ignored_test(test: &str) -> Result<(), String> {
+    cargo(&format!("test --release --package smolvlm-tests --test integration -- {test} --exact --ignored --nocapture"))
+}
+
 /// Whether a program is there and succeeds with these words; shows nothing.
 pub fn succeeds(program: &str, words: &[&str]) -> bool {
     let status = Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();

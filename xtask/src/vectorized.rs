@@ -3,8 +3,7 @@
 //! What such a function calls without inlining, such as a closure that is too large, is compiled for the baseline
 //! instruction set: right, but several times slower, and no test of results would notice.
 
-use crate::process::{cargo, root, succeeds, target};
-use std::process::Command;
+use crate::process::{cargo, disassemble, succeeds, target};
 
 /// The functions that the macro makes of one, and the registers of each.
 const VARIANTS: [(&str, &str); 2] = [("::avx2>:", "%ymm"), ("::avx512>:", "%zmm")];
@@ -21,13 +20,7 @@ pub fn check() -> Result<(), String> {
     // Optimized in the development profile, too.
     cargo("build --package smolvlm-kernels --quiet")?;
     let library = target().join("debug/libsmolvlm_kernels.rlib");
-    let output = Command::new("objdump")
-        .args(["--disassemble", "--reloc", "--demangle", "--no-show-raw-insn"])
-        .arg(&library)
-        .current_dir(root())
-        .output()
-        .map_err(|error| format!("cannot start objdump: {error}"))?;
-    let (checked, faults) = faults(&String::from_utf8_lossy(&output.stdout));
+    let (checked, faults) = faults(&disassemble("objdump", &library)?);
     if checked == 0 {
         return Err(format!("no vectorized function in {}", library.display()));
     }

@@ -60,7 +60,7 @@ impl fmt::Display for StoredType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(dtype) => write!(f, "{dtype:?}"),
-            Self::Ggml(kind, RowOrder::Stored) => f.write_str(kind.name()),
+            Self::Ggml(kind, RowOrder::Checkpoint) => f.write_str(kind.name()),
             Self::Ggml(kind, RowOrder::Interleaved { head_dim }) => write!(f, "{} in pairs of {head_dim}", kind.name()),
         }
     }
@@ -77,9 +77,7 @@ impl fmt::Display for StoredType {
 /// a repeated name.
 pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, StoredTensor)>, Error> {
     let invalid = |message: String| Error::Safetensors { path: path.to_owned(), message };
-    if bytes.starts_with(b"version https://git-lfs") {
-        return Err(invalid("it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned()));
-    }
+    reject_lfs_pointer(bytes).map_err(invalid)?;
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
         return Err(invalid(format!("{} bytes are too few for a header", bytes.len())));
     };
@@ -112,6 +110,14 @@ pub(crate) fn read_header(bytes: &[u8], path: &Path) -> Result<Vec<(String, Stor
             (name, tensor)
         })
         .collect())
+}
+
+/// Rejects a pointer that git-lfs leaves in place of a file; the message says how to fetch the file.
+pub(crate) fn reject_lfs_pointer(bytes: &[u8]) -> Result<(), String> {
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err("it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned());
+    }
+    Ok(())
 }
 
 /// Checks that no tensor name occurs twice; a parsed map would silently keep the last one.

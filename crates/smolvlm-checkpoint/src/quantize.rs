@@ -10,21 +10,12 @@ use smolvlm_config::{FloatType, ModelConfig};
 use smolvlm_kernels::cpu::{prepare_weights, quantize_q4, quantize_q8};
 use smolvlm_kernels::{PackedFormat, Q4_GROUP, Q8_GROUP};
 
+use crate::Error;
 use crate::encoding::scale_name;
 use crate::file::write_file;
-use crate::random::RandomTensors;
-use crate::tensor_specs::{EMBEDDINGS_PATH, TensorKind, TensorSpec, lm_head_spec, tensor_specs};
-use crate::tensors::{CheckpointTensors, TensorSource};
-use crate::{Error, Weights};
-
-/// The source of the weights to quantize.
-#[derive(Debug)]
-pub enum QuantizedSource<'a> {
-    /// The weights of a checkpoint.
-    Weights(&'a Weights),
-    /// Random weights with this seed.
-    Random(u64),
-}
+use crate::tensor_specs::{EMBEDDINGS_PATH, TensorKind, TensorSpec};
+use crate::tensors::TensorSource;
+use crate::weight_source::WeightSource;
 
 /// Writes the weights as one safetensors file with quantized matrices: 8 bits in vision encoder and connector, 8 bits
 /// or, for [`PackedFormat::Q4`], 4 bits in the text model; 8 bits in the output projection. Patch embedding and token
@@ -36,7 +27,7 @@ pub enum QuantizedSource<'a> {
 /// [`Error::NotQuantized`] for any other format, errors of loading, and [`Error::Io`] when the file cannot be written.
 pub fn write_quantized_weights(
     config: &ModelConfig,
-    source: &QuantizedSource<'_>,
+    source: &WeightSource<'_>,
     format: PackedFormat,
     path: impl AsRef<Path>,
 ) -> Result<(), Error> {
@@ -44,24 +35,13 @@ pub fn write_quantized_weights(
         return Err(Error::NotQuantized(format));
     }
     config.validate()?;
-    match source {
-        QuantizedSource::Weights(weights) => {
-            let tensors = CheckpointTensors::new(config, weights)?;
-            let mut specs = tensor_specs(config);
-            if config.tie_word_embeddings && !tensors.tied() {
-                specs.push(lm_head_spec(config));
-            }
-            write(&specs, &tensors, format, path.as_ref())
-        }
-        QuantizedSource::Random(seed) => {
-            write(&tensor_specs(config), &RandomTensors::new(config, *seed), format, path.as_ref())
-        }
-    }
+    let (specs, tensors) = source.tensors(config)?;
+    write(&specs, &*tensors, format, path.as_ref())
 }
 
 fn write(
     specs: &[TensorSpec],
-    source: &(impl TensorSource + Sync),
+    source: &(dyn TensorSource + Sync),
     format: PackedFormat,
     path: &Path,
 ) -> Result<(), Error> {
@@ -81,13 +61,17 @@ fn write(
 
 /// The format of vision encoder and connector for a format of the text model: 8 bits with 4-bit text weights.
 pub fn vision_format(text: PackedFormat) -> PackedFormat {
-    if text == PackedFormat::Q4 { PackedFormat::Q8 } else { text }
+    at_least_8_bits(text)
 }
 
 /// The format of the output projection for a format of the text model: 8 bits with 4-bit text weights, because its
 /// errors are those of the logits.
 pub fn head_format(text: PackedFormat) -> PackedFormat {
-    if text == PackedFormat::Q4 { PackedFormat::Q8 } else { text }
+    at_least_8_bits(text)
+}
+
+fn at_least_8_bits(format: PackedFormat) -> PackedFormat {
+    if format == PackedFormat::Q4 { PackedFormat::Q8 } else { format }
 }
 
 /// The format of a quantized matrix; none for tensors that are not quantized.
@@ -118,16 +102,21 @@ enum Part {
 }
 
 /// A tensor of the file, computed when it is written.
-struct Entry<'a, S> {
+struct Entry<'a> {
     spec: &'a TensorSpec,
-    source: &'a S,
+    source: &'a (dyn TensorSource + Sync),
     part: Part,
     shape: Vec<usize>,
     failed: &'a Mutex<Option<Error>>,
 }
 
-impl<'a, S: TensorSource + Sync> Entry<'a, S> {
-    fn new(spec: &'a TensorSpec, source: &'a S, part: Part, failed: &'a Mutex<Option<Error>>) -> Self {
+impl<'a> Entry<'a> {
+    fn new(
+        spec: &'a TensorSpec,
+        source: &'a (dyn TensorSource + Sync),
+        part: Part,
+        failed: &'a Mutex<Option<Error>>,
+    ) -> Self {
         let groups = |group: usize| spec.shape.last().map_or(0, |inputs| inputs.div_ceil(group));
         let shape = match part {
             Part::Values(_) => spec.shape.clone(),
@@ -155,7 +144,7 @@ impl<'a, S: TensorSource + Sync> Entry<'a, S> {
         };
         let rows = self.source.rows(path, shape)?;
         let row = |index: usize| {
-            // Whole groups.
+            // Padded: `prepare_weights` transforms whole groups.
             let mut values = vec![0.0; shape[1].next_multiple_of(format.group().unwrap_or(1))];
             rows(index, &mut values[..shape[1]]);
             prepare_weights(format, &mut values, shape[1]);
@@ -188,7 +177,7 @@ fn encode_q4(values: &[f32], codes: bool) -> Vec<u8> {
     }
 }
 
-impl<S: TensorSource + Sync> View for Entry<'_, S> {
+impl View for Entry<'_> {
     fn dtype(&self) -> Dtype {
         match self.part {
             Part::Values(FloatType::F32) => Dtype::F32,

@@ -1,12 +1,10 @@
 //! The index of a sharded checkpoint.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
-use smolvlm_config::without_byte_order_mark;
+use smolvlm_config::read_text;
 
 use crate::error::Error;
 use crate::header::readable;
@@ -23,17 +21,12 @@ struct Index {
 ///
 /// # Errors
 ///
-/// [`Error::Io`], and [`Error::ShardIndex`] when the index is invalid, empty, or names a file outside its folder.
+/// [`Error::Io`] when the index cannot be read or is too long, [`Error::ShardIndex`] when it is invalid, empty, or names
+/// a file outside its folder.
 pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let invalid = |message: String| Error::ShardIndex { path: index.to_owned(), message };
-    let mut text = String::new();
-    File::open(index)
-        .and_then(|file| file.take(MAX_INDEX + 1).read_to_string(&mut text))
-        .map_err(|error| Error::io(index, error))?;
-    if text.len() as u64 > MAX_INDEX {
-        return Err(invalid(format!("the file is longer than {MAX_INDEX} bytes")));
-    }
-    let parsed: Index = serde_json::from_str(without_byte_order_mark(&text))
+    let text = read_text(index, MAX_INDEX).map_err(|error| Error::io(index, error))?;
+    let parsed: Index = serde_json::from_str(&text)
         .map_err(|error| invalid(format!("not an index of weight files: {}", readable(&error.to_string()))))?;
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, file) in parsed.weight_map {

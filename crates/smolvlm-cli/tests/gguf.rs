@@ -2,7 +2,9 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::fs;
+use support::batch::lines;
 use support::{Workspace, harbour};
 
 /// The token ids of the greedy answer to a question about an image, or without one.
@@ -34,6 +36,35 @@ fn exported_files_give_the_same_answers() {
     assert_eq!(tokens(&workspace, false, &[&alone, ["--dtype", "f32"].as_slice()].concat()), whole);
     let error = workspace.fails(&[&["describe", "harbour.jpg"], alone.as_slice()].concat());
     assert!(error.contains("takes text only") && error.contains("--mmproj"), "{error}");
+}
+
+/// A batch is not resumed with another text model or mmproj file; other files next to named ones do not matter.
+#[test]
+fn batch_of_other_files_is_refused() {
+    let workspace = Workspace::with_checkpoint();
+    let messages = json!([{"role": "user", "content": "What is it?"}]);
+    workspace.write("in.jsonl", lines([json!({"messages": messages})]).as_bytes());
+    for (name, dtype) in [("gguf", "f32"), ("other", "f16")] {
+        let quantize = ["quantize", "--model", "checkpoint", "--format", "gguf", "--out", name];
+        workspace.succeeds(&[&quantize, ["--dtype", dtype, "--mmproj-dtype", dtype].as_slice()].concat());
+    }
+    let args = |out, files: &[&'static str]| {
+        [&["batch", "in.jsonl", "--out", out, "--max-new-tokens", "3", "--dtype", "f32", "--model"], files].concat()
+    };
+    let files = ["gguf/model-F32.gguf", "--mmproj", "gguf/mmproj-F32.gguf"];
+    workspace.succeeds(&args("named", &files));
+    workspace.succeeds(&args("folder", &["gguf"]));
+    fs::copy(workspace.path("gguf/mmproj-F32.gguf"), workspace.path("mmproj.gguf")).unwrap();
+    let error = workspace.fails(&args("named", &["gguf/model-F32.gguf", "--mmproj", "mmproj.gguf"]));
+    assert!(error.contains("model.mmproj was \"gguf/mmproj-F32.gguf\", is \"mmproj.gguf\""), "{error}");
+    fs::copy(workspace.path("other/mmproj-F16.gguf"), workspace.path("gguf/unrelated.gguf")).unwrap();
+    workspace.succeeds(&args("named", &files));
+    fs::remove_file(workspace.path("gguf/unrelated.gguf")).unwrap();
+    fs::copy(workspace.path("other/model-F16.gguf"), workspace.path("gguf/model-F32.gguf")).unwrap();
+    for command in [args("named", &files), args("folder", &["gguf"])] {
+        let error = workspace.fails(&command);
+        assert!(error.contains("model.hash was"), "{error}");
+    }
 }
 
 #[test]

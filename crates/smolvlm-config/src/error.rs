@@ -19,12 +19,10 @@ pub enum Error {
         source: io::Error,
     },
     /// A file exceeds the size limit of configuration files.
-    #[error("{} holds {bytes} bytes, a configuration file may hold {limit}", path.display())]
+    #[error("{} is longer than {limit} bytes, the limit of configuration files", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes; if it grew while being read, a number above `limit`.
-        bytes: u64,
         /// The size limit in bytes.
         limit: u64,
     },

@@ -6,6 +6,7 @@ use crate::{
     CacheImplementation, EarlyStopping, Error, ExponentialDecay, ModelConfig, SequenceBias, TextConfig, Watermarking,
     check::{fraction, in_range, non_negative, positive},
     json::{self, Node},
+    text_file,
 };
 
 /// Default number of new tokens if neither `max_new_tokens` nor `max_length` is set (transformers 5.24.0).
@@ -157,8 +158,8 @@ impl GenerationConfig {
     /// [`Error::InFile`].
     pub fn from_directory(dir: &Path, model: &ModelConfig) -> Result<Self, Error> {
         let path = dir.join("generation_config.json");
-        match json::read_optional(&path)? {
-            Some(text) => json::in_file(&path, Self::from_json(&text)),
+        match text_file::read_optional(&path)? {
+            Some(text) => text_file::in_file(&path, Self::from_json(&text)),
             None => {
                 model.generation.validate()?;
                 Ok(model.generation.clone())

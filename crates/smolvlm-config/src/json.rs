@@ -1,17 +1,8 @@
-//! Typed access to JSON objects with key paths in errors, and reading of files.
-
-use std::{
-    fs::File,
-    io::{ErrorKind, Read},
-    path::Path,
-};
+//! Typed access to JSON objects with key paths in errors.
 
 use serde_json::{Map, Value};
 
-use crate::Error;
-
-/// Maximum size of a configuration file in bytes.
-pub const MAX_FILE_BYTES: u64 = 64 << 20;
+use crate::{Error, text_file::without_byte_order_mark};
 
 /// Conversion of a JSON value to a Rust value, and the expectation stated in errors.
 pub(crate) struct Kind<T> {
@@ -124,49 +115,10 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Strips a leading UTF-8 byte order mark, which some editors write.
-pub fn without_byte_order_mark(text: &str) -> &str {
-    text.trim_start_matches('\u{feff}')
-}
-
 /// Parses a document.
 pub(crate) fn parse(text: &str, what: &str) -> Result<Value, Error> {
     serde_json::from_str(without_byte_order_mark(text))
         .map_err(|error| Error::Parse { what: what.to_owned(), message: error.to_string() })
-}
-
-/// Reads a text file of at most [`MAX_FILE_BYTES`], without its byte order mark; `None` if it does not exist.
-pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    let size = file.metadata().map_err(failed)?.len();
-    // The size is checked first for a better error message; the read is limited for files that grow or report no size.
-    let read = if size > MAX_FILE_BYTES {
-        size
-    } else {
-        file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)? as u64
-    };
-    if read > MAX_FILE_BYTES {
-        return Err(Error::TooLarge { path: path.to_owned(), bytes: read, limit: MAX_FILE_BYTES });
-    }
-    let mark = text.len() - without_byte_order_mark(&text).len();
-    text.drain(..mark);
-    Ok(Some(text))
-}
-
-/// Reads a text file that must exist.
-pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    read_optional(path)?.ok_or_else(|| Error::Read { path: path.to_owned(), source: ErrorKind::NotFound.into() })
-}
-
-/// Adds the file to an error.
-pub(crate) fn in_file<T>(path: &Path, result: Result<T, Error>) -> Result<T, Error> {
-    result.map_err(|error| Error::InFile { path: path.to_owned(), source: Box::new(error) })
 }
 
 /// A short description of a value for error messages.

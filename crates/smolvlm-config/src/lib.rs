@@ -30,6 +30,7 @@ mod rope;
 mod size;
 mod template;
 mod text;
+mod text_file;
 mod video;
 mod vision;
 
@@ -40,7 +41,6 @@ pub use generation_parts::{CacheImplementation, EarlyStopping, ExponentialDecay,
 pub use grid::{MAX_LONGEST_EDGE, TileGrid, TilePlan};
 pub use hidden_act::HiddenAct;
 pub use image::ImageProcessorConfig;
-pub use json::{MAX_FILE_BYTES, without_byte_order_mark};
 pub use model::ModelConfig;
 pub use pixels::PixelConfig;
 pub use preset::Preset;
@@ -50,5 +50,6 @@ pub use resize_policy::ResizePolicy;
 pub use rope::RopeParameters;
 pub use size::{Resample, Size};
 pub use text::TextConfig;
+pub use text_file::{MAX_FILE_BYTES, read_text, without_byte_order_mark};
 pub use video::VideoProcessorConfig;
 pub use vision::VisionConfig;

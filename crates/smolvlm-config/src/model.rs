@@ -8,7 +8,7 @@ use crate::{
     Error, FloatType, GenerationConfig, TextConfig, VisionConfig,
     check::{MAX_SIZE, at_least_one, at_most},
     json::{self, COUNT, FLAG, Node, SPECIAL_TOKEN, TEXT, TOKEN},
-    parameters,
+    parameters, text_file,
 };
 
 /// Maximum number of layers of an encoder or decoder; existing models have at most a few hundred.
@@ -87,7 +87,7 @@ impl ModelConfig {
     /// [`Error::InFile`].
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("config.json");
-        json::in_file(&path, Self::from_json(&json::read(&path)?))
+        text_file::in_file(&path, Self::from_json(&text_file::read(&path)?))
     }
 
     fn read(node: &Node<'_>) -> Result<Self, Error> {

@@ -9,6 +9,7 @@ use crate::{
     check::at_least_one,
     json::{self, COUNT, Node},
     template::Templates,
+    text_file,
 };
 
 /// Image tokens per tile if no file specifies it.
@@ -189,9 +190,9 @@ fn read_file<T>(
     convert: impl FnOnce(&Node<'_>) -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
     let path = dir.join(name);
-    let Some(text) = json::read_optional(&path)? else {
+    let Some(text) = text_file::read_optional(&path)? else {
         return Ok(None);
     };
     let result = json::parse(&text, name).and_then(|value| convert(&Node::root(&value, name)?));
-    json::in_file(&path, result).map(Some)
+    text_file::in_file(&path, result).map(Some)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Error,
     json::{self, Kind, Node, TEXT},
+    text_file,
 };
 
 /// The name of the default template.
@@ -45,7 +46,7 @@ impl Templates {
     pub fn from_directory(dir: &Path) -> Result<Self, Error> {
         let named = named_files(&dir.join("chat_templates"))?;
         let legacy = dir.join("chat_template.json");
-        if let Some(text) = json::read_optional(&legacy)? {
+        if let Some(text) = text_file::read_optional(&legacy)? {
             if !named.is_empty() {
                 return Err(Error::invalid(
                     legacy.display().to_string(),
@@ -56,10 +57,10 @@ impl Templates {
                 let templates = Self::read(&Node::root(&value, "chat_template.json")?)?;
                 templates.ok_or_else(|| Error::invalid("chat_template", "is missing"))
             });
-            return json::in_file(&legacy, parsed);
+            return text_file::in_file(&legacy, parsed);
         }
         let mut templates = Self::of(named);
-        if let Some(text) = json::read_optional(&dir.join("chat_template.jinja"))? {
+        if let Some(text) = text_file::read_optional(&dir.join("chat_template.jinja"))? {
             templates.default = Some(text);
         }
         Ok(templates)
@@ -96,7 +97,7 @@ fn named_files(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
             continue;
         }
         if let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
-            named.insert(name.to_owned(), json::read(&path)?);
+            named.insert(name.to_owned(), text_file::read(&path)?);
         }
     }
     Ok(named)

@@ -98,10 +98,7 @@ impl Writer {
     }
 
     fn group(&mut self, item: &Item, label: &str, name: &str, parent: &str, place: &Place, siblings: &mut Vec<Value>) {
-        let index = self.groups.len();
-        let reference = format!("#/groups/{index}");
-        siblings.push(json!({"$ref": reference}));
-        self.groups.push(Value::Null);
+        let (index, reference) = reserve(&mut self.groups, "groups", siblings);
         let mut children = Vec::new();
         let mut number = 0;
         for child in &item.children {
@@ -125,10 +122,7 @@ impl Writer {
     }
 
     fn text(&mut self, item: &Item, bbox: Option<BoundingBox>, parent: &str, place: &Place, siblings: &mut Vec<Value>) {
-        let index = self.texts.len();
-        let reference = format!("#/texts/{index}");
-        siblings.push(json!({"$ref": reference}));
-        self.texts.push(Value::Null);
+        let (index, reference) = reserve(&mut self.texts, "texts", siblings);
         let mut children = Vec::new();
         item.children.iter().for_each(|child| self.item(child, &reference, place, &mut children));
         let mut value = json!({
@@ -178,10 +172,7 @@ impl Writer {
 
     fn table(&mut self, item: &Item, parent: &str, place: &Place, siblings: &mut Vec<Value>) {
         let captions = self.captions(item, parent, place, siblings);
-        let index = self.tables.len();
-        let reference = format!("#/tables/{index}");
-        siblings.push(json!({"$ref": reference}));
-        self.tables.push(Value::Null);
+        let (index, reference) = reserve(&mut self.tables, "tables", siblings);
         let children = self.contents(item, &reference, place);
         let mut value = floating(item, &reference, parent, place, children, captions);
         value["label"] = json!(if item.label == Label::DocumentIndex { "document_index" } else { "table" });
@@ -192,10 +183,7 @@ impl Writer {
 
     fn picture(&mut self, item: &Item, parent: &str, place: &Place, siblings: &mut Vec<Value>) {
         let captions = self.captions(item, parent, place, siblings);
-        let index = self.pictures.len();
-        let reference = format!("#/pictures/{index}");
-        siblings.push(json!({"$ref": reference}));
-        self.pictures.push(Value::Null);
+        let (index, reference) = reserve(&mut self.pictures, "pictures", siblings);
         let children = self.contents(item, &reference, place);
         let mut value = floating(item, &reference, parent, place, children, captions);
         value["label"] = json!("picture");
@@ -220,8 +208,7 @@ impl Writer {
 
     fn key_values(&mut self, item: &Item, parent: &str, place: &Place, siblings: &mut Vec<Value>) {
         let captions = self.captions(item, parent, place, siblings);
-        let reference = format!("#/key_value_items/{}", self.key_values.len());
-        siblings.push(json!({"$ref": reference}));
+        let (index, reference) = reserve(&mut self.key_values, "key_value_items", siblings);
         let parts = || item.children.iter().filter(|child| child.label != Label::Caption);
         // Cells without a number get one of their own.
         let mut free = parts().filter_map(|part| part.id).max().map_or(0, |largest| largest.saturating_add(1));
@@ -252,8 +239,18 @@ impl Writer {
         let mut value = floating(item, &reference, parent, place, Vec::new(), captions);
         value["label"] = json!("key_value_region");
         value["graph"] = json!({"cells": cells, "links": links});
-        self.key_values.push(value);
+        self.key_values[index] = value;
     }
+}
+
+/// Reserves the next place in a list, so that items keep their order, and adds its reference to `siblings`. Returns its
+/// index and reference.
+fn reserve(list: &mut Vec<Value>, name: &str, siblings: &mut Vec<Value>) -> (usize, String) {
+    let index = list.len();
+    let reference = format!("#/{name}/{index}");
+    siblings.push(json!({"$ref": reference}));
+    list.push(Value::Null);
+    (index, reference)
 }
 
 /// The molecule of a picture: the schema has one.

@@ -1,29 +1,7 @@
 //! A grammar of DocTags for constrained generation.
 
-use crate::document::MAX_LOCATION;
-use crate::names::{CLASSES, LANGUAGES};
-
-/// Items that contain only text.
-const TEXTS: &[&str] = &[
-    "title",
-    "text",
-    "paragraph",
-    "section_header_level_1",
-    "section_header_level_2",
-    "section_header_level_3",
-    "section_header_level_4",
-    "section_header_level_5",
-    "section_header_level_6",
-    "page_header",
-    "page_footer",
-    "footnote",
-    "caption",
-    "formula",
-    "checkbox_selected",
-    "checkbox_unselected",
-    "reference",
-    "handwritten_text",
-];
+use crate::document::{Label, MAX_LOCATION};
+use crate::names::{BLOCKS, CLASSES, LANGUAGES};
 
 /// A grammar of the DocTags of a page, in the Lark dialect of llguidance.
 ///
@@ -35,6 +13,13 @@ const TEXTS: &[&str] = &[
 /// a table, formula, chart or piece of code. It does not allow key-value regions.
 pub fn grammar(is_token: impl Fn(&str) -> bool) -> String {
     Writer { has_tokens: is_token("<text>") && is_token("</text>"), is_token }.grammar()
+}
+
+/// Names of the items that contain only text.
+fn texts() -> impl Iterator<Item = String> {
+    let is_text = |label: Label| label.has_text() && !matches!(label, Label::Code | Label::ListItem | Label::Smiles);
+    let names = BLOCKS.iter().filter(move |(_, label)| is_text(*label)).map(|(name, _)| (*name).to_owned());
+    names.chain((1..=6).map(|level| format!("section_header_level_{level}")))
 }
 
 struct Writer<F> {
@@ -66,7 +51,7 @@ impl<F: Fn(&str) -> bool> Writer<F> {
     }
 
     fn grammar(&self) -> String {
-        let mut items: Vec<(String, String)> = TEXTS.iter().filter_map(|name| self.item(name, "content")).collect();
+        let mut items: Vec<(String, String)> = texts().filter_map(|name| self.item(&name, "content")).collect();
         items.extend(self.item("code", "language? TEXT?"));
         items.extend(self.item("inline", "line? (item line?)*"));
         items.extend(self.item("ordered_list", "line? (list_item line?)*"));

@@ -5,8 +5,8 @@ use crate::document::{Document, Item, Label, Page, Table};
 /// Spaces before the items of a nested list, per level.
 const INDENT: usize = 4;
 
-/// Maximum length, in bytes, of the text of a cell that is repeated in each column and row that it covers: it bounds the
-/// length of the output by a multiple of the input's.
+/// Maximum length, in bytes, of the text of a cell that is repeated in each column and row that it covers: it bounds
+/// the length of the output by a multiple of the input's.
 const MAX_REPEATED: usize = 256;
 
 impl Document {

@@ -1,41 +1,52 @@
 //! Names of tags, classes and languages.
 
-/// Names of frequent tags, of which the beginning is recognized.
-pub(crate) const NAMES: &[&str] = &[
-    "text",
-    "title",
-    "caption",
-    "footnote",
-    "formula",
-    "code",
-    "page_header",
-    "page_footer",
-    "ordered_list",
-    "unordered_list",
-    "list_item",
-    "inline",
-    "otsl",
-    "picture",
-    "chart",
-    "key_value_region",
-    "checkbox_selected",
-    "checkbox_unselected",
-    "section_header_level_",
-    "loc_",
-    "fcel",
-    "ecel",
-    "ched",
-    "rhed",
-    "srow",
-    "lcel",
-    "ucel",
-    "xcel",
-    "doctag",
-    "page_break",
-    "|end_of_text|",
-    "end_of_utterance",
-    "document_index",
-    "paragraph",
+use crate::document::Label;
+use crate::tags::CellTag;
+
+/// Tags of items.
+pub(crate) const BLOCKS: &[(&str, Label)] = &[
+    ("title", Label::Title),
+    ("text", Label::Text),
+    ("paragraph", Label::Paragraph),
+    ("page_header", Label::PageHeader),
+    ("page_footer", Label::PageFooter),
+    ("footnote", Label::Footnote),
+    ("caption", Label::Caption),
+    ("formula", Label::Formula),
+    ("code", Label::Code),
+    ("checkbox_selected", Label::CheckboxSelected),
+    ("checkbox_unselected", Label::CheckboxUnselected),
+    ("reference", Label::Reference),
+    ("handwritten_text", Label::HandwrittenText),
+    ("ordered_list", Label::OrderedList),
+    ("unordered_list", Label::UnorderedList),
+    ("list_item", Label::ListItem),
+    ("inline", Label::Inline),
+    ("otsl", Label::Table),
+    ("document_index", Label::DocumentIndex),
+    ("picture", Label::Picture),
+    ("chart", Label::Chart),
+    ("smiles", Label::Smiles),
+    ("key_value_region", Label::KeyValueRegion),
+];
+
+/// Other tags of items, which are read and never written.
+pub(crate) const ALIASES: &[(&str, Label)] = &[("references", Label::Reference), ("table", Label::Table)];
+
+/// Tags of items before their number.
+pub(crate) const NUMBERED: &[(&str, Label)] =
+    &[("section_header_level_", Label::SectionHeader), ("key_", Label::Key), ("value_", Label::Value)];
+
+/// Tags of table cells.
+pub(crate) const CELLS: &[(&str, CellTag)] = &[
+    ("fcel", CellTag::Full),
+    ("ecel", CellTag::Empty),
+    ("ched", CellTag::ColumnHeader),
+    ("rhed", CellTag::RowHeader),
+    ("srow", CellTag::Section),
+    ("lcel", CellTag::Left),
+    ("ucel", CellTag::Up),
+    ("xcel", CellTag::Cross),
 ];
 
 /// Control tokens of chat templates.

@@ -1,7 +1,7 @@
 //! Splitting of DocTags into tags and text.
 
 use crate::document::{Label, MAX_LOCATION};
-use crate::names::{CLASSES, CONTROL, NAMES};
+use crate::names::{ALIASES, BLOCKS, CELLS, CLASSES, CONTROL, NUMBERED};
 
 /// Maximum length of a tag in bytes, brackets included.
 const MAX_TAG: usize = 40;
@@ -126,6 +126,9 @@ fn tag(name: &str) -> Option<Tag<'_>> {
     if let Some((label, number)) = block(name) {
         return Some(Tag::Open(label, number));
     }
+    if let Some((_, cell)) = CELLS.iter().find(|(known, _)| *known == name) {
+        return Some(Tag::Cell(*cell));
+    }
     if let Some(location) = number_after(name, "loc_") {
         let location = u16::try_from(location).map_or(MAX_LOCATION, |location| location.min(MAX_LOCATION));
         return Some(Tag::Location(location));
@@ -137,14 +140,6 @@ fn tag(name: &str) -> Option<Tag<'_>> {
         return (!language.is_empty()).then_some(Tag::Language(language));
     }
     Some(match name {
-        "fcel" => Tag::Cell(CellTag::Full),
-        "ecel" => Tag::Cell(CellTag::Empty),
-        "ched" => Tag::Cell(CellTag::ColumnHeader),
-        "rhed" => Tag::Cell(CellTag::RowHeader),
-        "srow" => Tag::Cell(CellTag::Section),
-        "lcel" => Tag::Cell(CellTag::Left),
-        "ucel" => Tag::Cell(CellTag::Up),
-        "xcel" => Tag::Cell(CellTag::Cross),
         "nl" => Tag::Row,
         "doctag" => Tag::Document,
         "page_break" => Tag::PageBreak,
@@ -160,40 +155,13 @@ fn tag(name: &str) -> Option<Tag<'_>> {
 
 /// The label of an item's tag, and its number.
 fn block(name: &str) -> Option<(Label, u32)> {
-    let label = match name {
-        "text" => Label::Text,
-        "paragraph" => Label::Paragraph,
-        "title" => Label::Title,
-        "caption" => Label::Caption,
-        "footnote" => Label::Footnote,
-        "formula" => Label::Formula,
-        "code" => Label::Code,
-        "reference" | "references" => Label::Reference,
-        "handwritten_text" => Label::HandwrittenText,
-        "checkbox_selected" => Label::CheckboxSelected,
-        "checkbox_unselected" => Label::CheckboxUnselected,
-        "page_header" => Label::PageHeader,
-        "page_footer" => Label::PageFooter,
-        "ordered_list" => Label::OrderedList,
-        "unordered_list" => Label::UnorderedList,
-        "list_item" => Label::ListItem,
-        "inline" => Label::Inline,
-        "otsl" | "table" => Label::Table,
-        "document_index" => Label::DocumentIndex,
-        "picture" => Label::Picture,
-        "chart" => Label::Chart,
-        "smiles" => Label::Smiles,
-        "key_value_region" => Label::KeyValueRegion,
-        _ => {
-            let numbered =
-                [("section_header_level_", Label::SectionHeader), ("key_", Label::Key), ("value_", Label::Value)];
-            return numbered.into_iter().find_map(|(prefix, label)| {
-                let number = number_after(name, prefix)?;
-                (label != Label::SectionHeader || number <= 6).then_some((label, number))
-            });
-        }
-    };
-    Some((label, 0))
+    if let Some((_, label)) = BLOCKS.iter().chain(ALIASES).find(|(known, _)| *known == name) {
+        return Some((*label, 0));
+    }
+    NUMBERED.iter().find_map(|&(prefix, label)| {
+        let number = number_after(name, prefix)?;
+        (label != Label::SectionHeader || number <= 6).then_some((label, number))
+    })
 }
 
 /// The name of an item's tag.
@@ -211,29 +179,7 @@ pub(crate) fn label_name(label: Label) -> &'static str {
         Label::SectionHeader => "section_header",
         Label::Key => "key",
         Label::Value => "value",
-        Label::Text => "text",
-        Label::Paragraph => "paragraph",
-        Label::Title => "title",
-        Label::Caption => "caption",
-        Label::Footnote => "footnote",
-        Label::Formula => "formula",
-        Label::Code => "code",
-        Label::Reference => "reference",
-        Label::HandwrittenText => "handwritten_text",
-        Label::CheckboxSelected => "checkbox_selected",
-        Label::CheckboxUnselected => "checkbox_unselected",
-        Label::PageHeader => "page_header",
-        Label::PageFooter => "page_footer",
-        Label::OrderedList => "ordered_list",
-        Label::UnorderedList => "unordered_list",
-        Label::ListItem => "list_item",
-        Label::Inline => "inline",
-        Label::Table => "otsl",
-        Label::DocumentIndex => "document_index",
-        Label::Picture => "picture",
-        Label::Chart => "chart",
-        Label::Smiles => "smiles",
-        Label::KeyValueRegion => "key_value_region",
+        _ => BLOCKS.iter().find(|(_, other)| *other == label).map_or("text", |(name, _)| name),
     }
 }
 
@@ -250,8 +196,11 @@ fn is_partial_tag(text: &str) -> bool {
     }
     let Some(name) = text.strip_prefix("</").or_else(|| text.strip_prefix('<')) else { return false };
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let numbered = ["loc_", "link_", "key_", "value_", "section_header_level_"];
-    !name.contains('>') && (NAMES.iter().any(|known| known.starts_with(name)) || numbered.contains(&stem))
+    let numbered = || NUMBERED.iter().map(|(prefix, _)| *prefix).chain(["loc_", "link_"]);
+    let blocks = BLOCKS.iter().chain(ALIASES).map(|(name, _)| *name);
+    let names = blocks.chain(numbered()).chain(CELLS.iter().map(|(name, _)| *name));
+    let mut names = names.chain(CONTROL.iter().copied()).chain(["doctag", "page_break"]);
+    !name.contains('>') && (names.any(|known| known.starts_with(name)) || numbered().any(|prefix| prefix == stem))
 }
 
 #[cfg(test)]
@@ -300,14 +249,15 @@ mod tests {
 
     #[test]
     fn names_of_tags_are_read_back() {
-        for label in [Label::Table, Label::SectionHeader, Label::Key, Label::Reference, Label::Smiles, Label::Inline] {
-            assert_eq!(block(&tag_name(label, 3)).unwrap().0, label);
+        for (_, label) in BLOCKS.iter().chain(NUMBERED) {
+            assert_eq!(block(&tag_name(*label, 3)).unwrap().0, *label);
         }
+        assert_eq!(block("references").unwrap().0, Label::Reference);
     }
 
     #[test]
     fn beginning_of_a_tag_at_the_end_is_ignored() {
-        for text in ["<sect", "</tex", "<loc_1", "<section_header_level_", "<|end_of", "<fcel"] {
+        for text in ["<sect", "</tex", "<loc_1", "<section_header_level_", "<|end_of", "<fcel", "<smil", "</ref"] {
             assert_eq!(tags(text), [Some(Tag::Ignored)], "{text}");
         }
         for text in ["<", "<t", "<tea", "<sect x", "<1"] {

@@ -93,7 +93,7 @@ impl ApiError {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).code("timeout")
     }
 
-    /// A failure that is no fault of the request. The cause is logged, not sent.
+    /// A failure that the request did not cause. The cause is logged, not sent.
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
         let message = "the server failed to answer this request; its log has the cause";
         let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message);
@@ -120,7 +120,7 @@ impl ApiError {
         }
     }
 
-    /// The error of a request whose prompt is no list of messages.
+    /// The error of a request whose prompt is not a list of messages.
     pub(crate) fn of_prompt(mut self) -> Self {
         if self.param.as_deref().is_some_and(|param| param.starts_with("messages")) {
             self.param = Some("prompt".to_owned());

@@ -203,7 +203,7 @@ impl Worker {
             return Err(self.app.interrupted());
         }
         let finish = finish_reason(outcome.finish_reason);
-        // Requests whose client has gone are no success.
+        // Requests whose client has gone are not counted as successes.
         if outcome.finish_reason != FinishReason::Cancelled {
             self.app.metrics.record(outcome, finish);
             self.app.prompt_speed.record(outcome);

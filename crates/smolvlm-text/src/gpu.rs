@@ -19,14 +19,14 @@ pub struct GpuDecoder {
 
 /// The decoding state of a cache on the GPU. It is not cloned with the cache, since kernels write in place.
 #[derive(Default)]
-pub(crate) struct GpuState(Option<Box<Started>>);
+pub(crate) struct GpuState(Option<Box<DecodeState>>);
 
-struct Started {
-    rows: DecodeBatch,
+struct DecodeState {
+    batch: DecodeBatch,
     /// Argmax tokens of the last step, which the GPU feeds to the next step unless it is given others.
-    found: Vec<u32>,
+    argmax: Vec<u32>,
     /// Whether the last step used the argmax tokens of the step before; the next step then probably does, too.
-    follows: bool,
+    feeds_argmax: bool,
 }
 
 impl Clone for GpuState {
@@ -91,13 +91,13 @@ impl GpuDecoder {
         cache.check_model(self.dtype, self.decoder.layers())?;
         cache.check_room(1)?;
         if cache.gpu.0.is_none() {
-            let rows = self.rows(cache);
-            cache.gpu.0 = Some(Box::new(Started { rows, found: Vec::new(), follows: false }));
+            let batch = self.batch(cache);
+            cache.gpu.0 = Some(Box::new(DecodeState { batch, argmax: Vec::new(), feeds_argmax: false }));
         }
-        let Some(started) = &mut cache.gpu.0 else { return Ok(()) };
-        started.follows = started.found == tokens;
-        started.rows.step(&self.decoder, (!started.follows).then_some(tokens));
-        started.found.clear();
+        let Some(state) = &mut cache.gpu.0 else { return Ok(()) };
+        state.feeds_argmax = state.argmax == tokens;
+        state.batch.step(&self.decoder, (!state.feeds_argmax).then_some(tokens));
+        state.argmax.clear();
         cache.stepped();
         Ok(())
     }
@@ -108,10 +108,10 @@ impl GpuDecoder {
     ///
     /// The error message of the device.
     pub fn argmax(&self, cache: &mut KvCache) -> Result<Vec<(u32, f32)>, String> {
-        let Some(started) = &mut cache.gpu.0 else { return Ok(Vec::new()) };
-        let found = started.rows.argmax(&self.decoder, started.follows)?;
-        started.found = found.iter().map(|(token, _)| *token).collect();
-        Ok(found)
+        let Some(state) = &mut cache.gpu.0 else { return Ok(Vec::new()) };
+        let argmax = state.batch.argmax(&self.decoder, state.feeds_argmax)?;
+        state.argmax = argmax.iter().map(|(token, _)| *token).collect();
+        Ok(argmax)
     }
 
     /// The logits of the last step, `[rows, vocabulary]`.
@@ -120,10 +120,10 @@ impl GpuDecoder {
     ///
     /// The error message of the device.
     pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
-        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |started| started.rows.logits(&self.decoder))
+        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |state| state.batch.logits(&self.decoder))
     }
 
-    fn rows(&self, cache: &mut KvCache) -> DecodeBatch {
+    fn batch(&self, cache: &mut KvCache) -> DecodeBatch {
         let own = |layer: &mut crate::LayerCache| LayerCache {
             keys: own_buffer(&mut layer.keys),
             values: own_buffer(&mut layer.values),

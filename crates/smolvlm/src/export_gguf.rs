@@ -3,7 +3,7 @@
 use crate::checkpoint_files::is_checkpoint_file;
 use crate::open_checkpoint::RANDOM_SEED;
 use crate::{Adapter, Cancel, Error, Options, Progress, Source, gguf};
-use smolvlm_checkpoint::{GgmlType, GgufExport, QuantizedSource};
+use smolvlm_checkpoint::{GgmlType, GgufExport, WeightSource};
 use smolvlm_files::DraftFolder;
 use std::path::Path;
 
@@ -22,24 +22,18 @@ impl GgufTypes {
     ///
     /// [`Error::Option`] for another type.
     pub fn parse(text: &str, mmproj: &str) -> Result<Self, Error> {
-        let four_bits = |name: &str| match name.to_ascii_lowercase().as_str() {
-            "q4_0" => Some(GgmlType::Q4_0),
-            "q4_1" | "q4" => Some(GgmlType::Q4_1),
-            _ => None,
+        let writable = |name: &str| match name.to_ascii_lowercase().as_str() {
+            "q8" => Some(GgmlType::Q8_0),
+            "q4" => Some(GgmlType::Q4_1),
+            _ => GgmlType::writable().find(|kind| kind.name().eq_ignore_ascii_case(name)),
         };
-        let others = |name: &str| match name.to_ascii_lowercase().as_str() {
-            "f32" => Some(GgmlType::F32),
-            "f16" => Some(GgmlType::F16),
-            "bf16" => Some(GgmlType::Bf16),
-            "q8_0" | "q8" => Some(GgmlType::Q8_0),
-            _ => None,
-        };
+        let has_4_bits = |kind: &GgmlType| matches!(kind, GgmlType::Q4_0 | GgmlType::Q4_1);
         let wrong = |option, value: &str, legal| Error::Option { option, value: value.to_owned(), legal };
         Ok(Self {
-            text: four_bits(text)
-                .or_else(|| others(text))
-                .ok_or_else(|| wrong("dtype", text, "q8_0, q4_0, q4_1, bf16, f16 or f32 for GGUF"))?,
-            mmproj: others(mmproj).ok_or_else(|| wrong("mmproj-dtype", mmproj, "f16, bf16, q8_0 or f32"))?,
+            text: writable(text).ok_or_else(|| wrong("dtype", text, "q8_0, q4_0, q4_1, bf16, f16 or f32 for GGUF"))?,
+            mmproj: writable(mmproj)
+                .filter(|kind| !has_4_bits(kind))
+                .ok_or_else(|| wrong("mmproj-dtype", mmproj, "f16, bf16, q8_0 or f32"))?,
         })
     }
 }
@@ -74,7 +68,7 @@ pub fn export_gguf(
         config: &config,
         processor: &settings,
         vocabulary: &vocabulary,
-        source: &weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights),
+        source: &weights.as_ref().map_or(WeightSource::Random(RANDOM_SEED), WeightSource::Weights),
     };
     let failed = |source| Error::Write { path: folder.into(), source };
     let draft = DraftFolder::new(folder).map_err(failed)?;

@@ -217,6 +217,12 @@ impl SmolVlm {
         estimate::weights(&self.loaded.config, self.loaded.format)
     }
 
+    /// Whether the model has no vision encoder: a text model in GGUF without its mmproj file. Images and videos are
+    /// errors.
+    pub fn is_text_only(&self) -> bool {
+        self.loaded.processor.is_text_only()
+    }
+
     /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
         &self.loaded.report

@@ -93,7 +93,7 @@ pub(crate) fn submit_prepared(
         let prompt = EncodedPrompt::new(loaded, ids, media, batch.edge, &mut known, &mut sources)?;
         let options = RequestOptions {
             new_tokens,
-            chunk: params.prefill_chunk,
+            max_chunk: params.prefill_chunk,
             max_time: params.max_time,
             reuses_cache,
             prepare_time,

@@ -11,7 +11,7 @@ use {
     crate::checkpoint_files::PROCESSOR_FILES,
     crate::open_checkpoint::RANDOM_SEED,
     crate::{Adapter, Cancel, Checkpoint, Options, Progress, Source},
-    smolvlm_checkpoint::{ADAPTER_CONFIG, QuantizedSource, write_quantized_weights},
+    smolvlm_checkpoint::{ADAPTER_CONFIG, WeightSource, write_quantized_weights},
     smolvlm_kernels::PackedFormat,
 };
 
@@ -30,7 +30,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
         Dtype::Auto | Dtype::Bf16 => FloatType::Bf16,
         Dtype::Q8 | Dtype::Q4 => {
             let legal = "auto, f32, bf16 or f16: weights are stored in these formats and quantized on loading";
-            return Err(Error::Option { option: "dtype", value: format!("{dtype:?}").to_lowercase(), legal });
+            return Err(Error::Option { option: "dtype", value: dtype.to_string(), legal });
         }
     };
     replace(folder, |folder| {
@@ -75,8 +75,7 @@ pub fn quantize(
         Dtype::Q8 => PackedFormat::Q8,
         Dtype::Q4 => PackedFormat::Q4,
         _ => {
-            let value = format!("{dtype:?}").to_lowercase();
-            return Err(Error::Option { option: "dtype", value, legal: "q8 or q4" });
+            return Err(Error::Option { option: "dtype", value: dtype.to_string(), legal: "q8 or q4" });
         }
     };
     let checkpoint = source.open(&Cancel::new(), progress)?.with_adapters(adapters)?;
@@ -85,7 +84,7 @@ pub fn quantize(
         return Err(Error::TextOnly { action: "a checkpoint folder" });
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
-    let source = weights.as_ref().map_or(QuantizedSource::Random(RANDOM_SEED), QuantizedSource::Weights);
+    let source = weights.as_ref().map_or(WeightSource::Random(RANDOM_SEED), WeightSource::Weights);
     replace(folder, |folder| {
         write_other_files(&checkpoint, folder)?;
         Ok(write_quantized_weights(&config, &source, format, folder.join(WEIGHTS))?)

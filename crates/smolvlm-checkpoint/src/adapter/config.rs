@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fancy_regex::Regex;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use smolvlm_config::read_text;
 
 use crate::error::Error;
 use crate::header::readable;
@@ -93,7 +93,7 @@ impl PeftConfig {
     /// configuration or uses unsupported options.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG);
-        let text = read_text(&path).map_err(|error| match error.kind() {
+        let text = read_text(&path, MAX_CONFIG).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 let message = format!(
                     "contains no {ADAPTER_CONFIG}; an adapter is a folder written by PEFT or `smolvlm train --lora`"
@@ -107,7 +107,7 @@ impl PeftConfig {
 
     fn parse(text: &str, path: PathBuf) -> Result<Self, Error> {
         let wrong = |message: String| Error::Adapter { path: path.clone(), message };
-        let raw: RawConfig = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        let raw: RawConfig = serde_json::from_str(text)
             .map_err(|error| wrong(format!("not a PEFT configuration: {}", readable(&error.to_string()))))?;
         if let Some(what) = raw.unsupported() {
             return Err(wrong(format!(
@@ -238,19 +238,6 @@ impl<'de> Deserialize<'de> for Pairs {
         }
         deserializer.deserialize_map(Entries)
     }
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    // Checked before opening, since opening a pipe would wait for a writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_CONFIG + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_CONFIG {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {MAX_CONFIG} bytes")));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

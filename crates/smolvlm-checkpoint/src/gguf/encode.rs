@@ -4,11 +4,7 @@ use half::{bf16, f16};
 
 use super::ggml_type::GgmlType;
 
-/// The types in which rows can be encoded.
-pub(super) const WRITTEN: [GgmlType; 6] =
-    [GgmlType::F32, GgmlType::F16, GgmlType::Bf16, GgmlType::Q8_0, GgmlType::Q4_0, GgmlType::Q4_1];
-
-/// Encodes a row of whole blocks in one of the [`WRITTEN`] types; nothing in another type.
+/// Encodes a row of whole blocks in one of the [writable](GgmlType::writable) types; nothing in another type.
 pub(super) fn encode_row(kind: GgmlType, values: &[f32]) -> Vec<u8> {
     match kind {
         GgmlType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -86,7 +82,7 @@ mod tests {
     #[test]
     fn blocks_equal_those_of_the_python_package() {
         let file = SafeTensors::deserialize(BLOCKS).unwrap();
-        for kind in WRITTEN.into_iter().filter(|kind| *kind != GgmlType::F32) {
+        for kind in GgmlType::writable().filter(|kind| *kind != GgmlType::F32) {
             let rows = file.tensor(&format!("{}.source", kind.name())).unwrap();
             let values: Vec<f32> =
                 rows.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -99,7 +95,7 @@ mod tests {
 
     #[test]
     fn groups_of_equal_values_are_kept() {
-        for kind in WRITTEN {
+        for kind in GgmlType::writable() {
             for value in [0.0, 1.0, -2.0] {
                 let mut back = [f32::NAN; 32];
                 decode_row(kind, &encode_row(kind, &[value; 32]), &mut back);

@@ -4,19 +4,14 @@ use std::path::Path;
 
 use smolvlm_config::{ModelConfig, ProcessorConfig, RopeParameters, Size};
 
-use super::encode::WRITTEN;
 use super::ggml_type::GgmlType;
 use super::metadata::Metadata;
 use super::names::{RowOrder, gguf_name};
-use super::vocabulary::{GgufTokenKind, GgufVocabulary};
+use super::vocabulary::{GgufVocabulary, UNUSED};
 use super::writer::{Entry, write};
 use crate::error::Error;
-use crate::quantize::QuantizedSource;
-use crate::random::RandomTensors;
-use crate::tensor_specs::{
-    LM_HEAD, TOKEN_EMBEDDINGS, TensorKind, TensorSpec, is_vision_tensor, lm_head_spec, tensor_specs,
-};
-use crate::tensors::CheckpointTensors;
+use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorKind, TensorSpec, is_vision_tensor};
+use crate::weight_source::WeightSource;
 
 /// A model to write as GGUF files for llama.cpp.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +25,7 @@ pub struct GgufExport<'a> {
     /// Vocabulary of the tokenizer.
     pub vocabulary: &'a GgufVocabulary,
     /// The weights.
-    pub source: &'a QuantizedSource<'a>,
+    pub source: &'a WeightSource<'a>,
 }
 
 impl GgufExport<'_> {
@@ -119,18 +114,10 @@ impl GgufExport<'_> {
         let vocabulary = self.vocabulary;
         let rows = self.config.text.vocab_size;
         let mut tokens: Vec<String> = vocabulary.tokens.iter().map(|(token, _)| token.clone()).collect();
-        // Numbers of llama.cpp. Embeddings without a token get an unused one.
-        let mut kinds: Vec<i32> = vocabulary
-            .tokens
-            .iter()
-            .map(|(_, kind)| match kind {
-                GgufTokenKind::Normal => 1,
-                GgufTokenKind::Control => 3,
-                GgufTokenKind::UserDefined => 4,
-            })
-            .collect();
+        // Embeddings without a token get an unused one.
+        let mut kinds: Vec<i32> = vocabulary.tokens.iter().map(|(_, kind)| kind.number()).collect();
         tokens.extend((tokens.len()..rows).map(|id| format!("[PAD{id}]")));
-        kinds.resize(tokens.len(), 5);
+        kinds.resize(tokens.len(), UNUSED);
         let merges: Vec<String> = vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
         metadata.text("tokenizer.ggml.model", "gpt2");
         metadata.text("tokenizer.ggml.pre", "smollm");
@@ -163,44 +150,27 @@ impl GgufExport<'_> {
     ) -> Result<(), Error> {
         self.config.validate()?;
         let head_dim = self.config.text.head_dim;
-        let entries = |specs: Vec<TensorSpec>| {
-            let wanted = specs.into_iter().filter(|spec| is_wanted(&spec.name));
-            let entry = |spec: TensorSpec| {
-                let name = gguf_name(&spec.name).ok_or_else(|| unsupported(path, &format!("tensor {}", spec.name)))?;
-                Ok(Entry { kind: kind(&spec), order: RowOrder::of_text(&name, &spec.shape, head_dim), name, spec })
-            };
-            wanted.map(entry).collect::<Result<Vec<_>, Error>>()
+        let (specs, tensors) = self.source.tensors(self.config)?;
+        let wanted = specs.into_iter().filter(|spec| is_wanted(&spec.name));
+        let entry = |spec: TensorSpec| {
+            let name = gguf_name(&spec.name).ok_or_else(|| unsupported(path, &format!("tensor {}", spec.name)))?;
+            Ok(Entry { kind: kind(&spec), order: RowOrder::of_text(&name, &spec.shape, head_dim), name, spec })
         };
-        let mut specs = tensor_specs(self.config);
-        match self.source {
-            QuantizedSource::Weights(weights) => {
-                let tensors = CheckpointTensors::new(self.config, weights)?;
-                if self.config.tie_word_embeddings && !tensors.tied() {
-                    specs.push(lm_head_spec(self.config));
-                }
-                write(path, metadata, &entries(specs)?, &tensors)
-            }
-            QuantizedSource::Random(seed) => {
-                write(path, metadata, &entries(specs)?, &RandomTensors::new(self.config, *seed))
-            }
-        }
+        let entries = wanted.map(entry).collect::<Result<Vec<_>, Error>>()?;
+        write(path, metadata, &entries, &*tensors)
     }
 }
 
-/// The number of a file's most common type in llama.cpp (`llama_ftype`).
+/// The number of a file's most common type.
 fn file_type(kind: GgmlType, path: &Path) -> Result<u32, Error> {
-    match kind {
-        GgmlType::F32 => Ok(0),
-        GgmlType::F16 => Ok(1),
-        GgmlType::Q4_0 => Ok(2),
-        GgmlType::Q4_1 => Ok(3),
-        GgmlType::Q8_0 => Ok(7),
-        GgmlType::Bf16 => Ok(32),
-        _ => Err(unsupported(
-            path,
-            &format!("the type {}: choose {}", kind.name(), WRITTEN.map(GgmlType::name).join(", ")),
-        )),
-    }
+    let advice = || {
+        format!(
+            "the type {}: choose {}",
+            kind.name(),
+            GgmlType::writable().map(GgmlType::name).collect::<Vec<_>>().join(", ")
+        )
+    };
+    kind.file_type().ok_or_else(|| unsupported(path, &advice()))
 }
 
 fn text_type(spec: &TensorSpec, kind: GgmlType) -> GgmlType {

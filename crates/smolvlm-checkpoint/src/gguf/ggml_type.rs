@@ -30,19 +30,20 @@ pub enum GgmlType {
     Q6K,
 }
 
-/// All supported types: number in the file, name, values per block, bytes per block.
-const TYPES: [(GgmlType, u32, &str, usize, usize); 11] = [
-    (GgmlType::F32, 0, "F32", 1, 4),
-    (GgmlType::F16, 1, "F16", 1, 2),
-    (GgmlType::Q4_0, 2, "Q4_0", 32, 18),
-    (GgmlType::Q4_1, 3, "Q4_1", 32, 20),
-    (GgmlType::Q5_0, 6, "Q5_0", 32, 22),
-    (GgmlType::Q5_1, 7, "Q5_1", 32, 24),
-    (GgmlType::Q8_0, 8, "Q8_0", 32, 34),
-    (GgmlType::Q4K, 12, "Q4_K", 256, 144),
-    (GgmlType::Q5K, 13, "Q5_K", 256, 176),
-    (GgmlType::Q6K, 14, "Q6_K", 256, 210),
-    (GgmlType::Bf16, 30, "BF16", 1, 2),
+/// All supported types: number of a tensor's type, name, values per block, bytes per block, and, of types that can be
+/// written, the number of a file of mostly this type (`llama_ftype`).
+const TYPES: [(GgmlType, u32, &str, usize, usize, Option<u32>); 11] = [
+    (GgmlType::F32, 0, "F32", 1, 4, Some(0)),
+    (GgmlType::F16, 1, "F16", 1, 2, Some(1)),
+    (GgmlType::Q4_0, 2, "Q4_0", 32, 18, Some(2)),
+    (GgmlType::Q4_1, 3, "Q4_1", 32, 20, Some(3)),
+    (GgmlType::Q5_0, 6, "Q5_0", 32, 22, None),
+    (GgmlType::Q5_1, 7, "Q5_1", 32, 24, None),
+    (GgmlType::Q8_0, 8, "Q8_0", 32, 34, Some(7)),
+    (GgmlType::Q4K, 12, "Q4_K", 256, 144, None),
+    (GgmlType::Q5K, 13, "Q5_K", 256, 176, None),
+    (GgmlType::Q6K, 14, "Q6_K", 256, 210, None),
+    (GgmlType::Bf16, 30, "BF16", 1, 2, Some(32)),
 ];
 
 /// Names of types that exist and are not supported, by number.
@@ -89,9 +90,19 @@ impl GgmlType {
         }
     }
 
+    /// The types in which files can be written.
+    pub fn writable() -> impl Iterator<Item = Self> {
+        TYPES.into_iter().filter(|entry| entry.5.is_some()).map(|entry| entry.0)
+    }
+
+    /// The number of a file of mostly this type; none if the type cannot be written.
+    pub(super) fn file_type(self) -> Option<u32> {
+        TYPES.into_iter().find(|entry| entry.0 == self).and_then(|entry| entry.5)
+    }
+
     fn entry(self) -> (u32, &'static str, usize, usize) {
         let entry = TYPES.into_iter().find(|entry| entry.0 == self);
-        entry.map_or((0, "", 1, 0), |(_, number, name, values, bytes)| (number, name, values, bytes))
+        entry.map_or((0, "", 1, 0), |(_, number, name, values, bytes, _)| (number, name, values, bytes))
     }
 
     /// The number in the file.

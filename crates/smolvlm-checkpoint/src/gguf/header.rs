@@ -1,7 +1,7 @@
 //! The header of a GGUF file, validated defensively.
 //!
-//! Layout: magic, version, number of tensors and of metadata entries; the entries (key, type, value); the tensors (name,
-//! dimensions, type, offset); padding; the data of the tensors. Dimensions are in the file from the innermost on.
+//! Layout: magic, version, number of tensors and of metadata entries; the entries (key, type, value); the tensors
+//! (name, dimensions, type, offset); padding; the data of the tensors. Dimensions are stored innermost first.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::cursor::Cursor;
 use super::ggml_type::GgmlType;
 use super::value::Value;
-use crate::header::readable;
+use crate::header::{readable, reject_lfs_pointer};
 
 /// Maximum size of everything before the data. The largest vocabularies of Llama models take 8 MB.
 const MAX_HEADER: usize = 16 << 20;
@@ -55,9 +55,7 @@ impl Header {
     ///
     /// A message of one line for an invalid file.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
-        if bytes.starts_with(b"version https://git-lfs") {
-            return Err("it is a git-lfs pointer; fetch the file itself with `git lfs pull`".to_owned());
-        }
+        reject_lfs_pointer(bytes)?;
         let mut cursor = Cursor::new(&bytes[..bytes.len().min(MAX_HEADER)]);
         let (tensors, entries) = counts(&mut cursor)?;
         let mut header = Self::default();
@@ -73,8 +71,8 @@ impl Header {
         let mut names = HashSet::new();
         for _ in 0..tensors {
             let name = cursor.name(MAX_NAME).map_err(|message| format!("a tensor's name {message}"))?;
-            let info =
-                Info::read(&mut cursor, alignment).map_err(|message| format!("tensor {} {message}", readable(name)))?;
+            let info = TensorInfo::read(&mut cursor, alignment)
+                .map_err(|message| format!("tensor {} {message}", readable(name)))?;
             if !names.insert(name) {
                 return Err(format!("tensor {} occurs twice", readable(name)));
             }
@@ -135,14 +133,14 @@ fn counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), String> {
 }
 
 /// The description of a tensor, with its offset in the data.
-struct Info {
+struct TensorInfo {
     kind: GgmlType,
     shape: Vec<usize>,
     offset: u64,
     bytes: u64,
 }
 
-impl Info {
+impl TensorInfo {
     fn read(cursor: &mut Cursor<'_>, alignment: u64) -> Result<Self, String> {
         let dimensions = cursor.u32()?;
         if !(1..=MAX_DIMENSIONS).contains(&dimensions) {

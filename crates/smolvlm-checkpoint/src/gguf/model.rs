@@ -15,7 +15,7 @@ use crate::tensor_specs::{is_vision_tensor, tensor_specs};
 use crate::weights::{FileBytes, Weights};
 use safetensors::tensor::Dtype;
 
-/// The architectures of the two files, and the advice about one in the place of the other.
+/// The architectures of the two files.
 const TEXT: &str = "llama";
 const VISION: &str = "clip";
 
@@ -151,7 +151,7 @@ impl GgufModel {
                     let name = vision_name(name)?;
                     Some(if swapped { swap_name(&name) } else { name })
                 };
-                add(&mut weights, file, name, |_, _| RowOrder::Stored)?;
+                add(&mut weights, file, name, |_, _| RowOrder::Checkpoint)?;
             }
             None => add_zeros(&mut weights, &config),
         }
@@ -170,7 +170,7 @@ fn add(
     for (own, tensor) in &file.header.tensors {
         let order = order(own, tensor);
         let stored = StoredTensor {
-            dtype: match tensor.kind.plain().filter(|_| order == RowOrder::Stored) {
+            dtype: match tensor.kind.plain().filter(|_| order == RowOrder::Checkpoint) {
                 Some(plain) => StoredType::Plain(plain),
                 None => StoredType::Ggml(tensor.kind, order),
             },

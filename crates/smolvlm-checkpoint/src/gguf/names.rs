@@ -98,7 +98,7 @@ pub(super) fn swap_name(name: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOrder {
     /// That of the checkpoint.
-    Stored,
+    Checkpoint,
     /// The two halves of each head are interleaved, since llama.cpp rotates neighboring values.
     Interleaved {
         /// Rows per head, an even number.
@@ -111,13 +111,13 @@ impl RowOrder {
     pub(super) fn of_text(name: &str, shape: &[usize], head_dim: usize) -> Self {
         let is_rotated = name.starts_with("blk.") && [".attn_q.", ".attn_k."].iter().any(|part| name.contains(part));
         let whole = shape[0].is_multiple_of(head_dim.max(1)) && head_dim.is_multiple_of(2) && head_dim > 0;
-        if is_rotated && whole { Self::Interleaved { head_dim } } else { Self::Stored }
+        if is_rotated && whole { Self::Interleaved { head_dim } } else { Self::Checkpoint }
     }
 
     /// Index of the stored row that holds row `row` of the checkpoint's matrix.
     pub(crate) fn stored(self, row: usize) -> usize {
         match self {
-            Self::Stored => row,
+            Self::Checkpoint => row,
             Self::Interleaved { head_dim } => {
                 let (within, half) = (row % head_dim, head_dim / 2);
                 row - within + 2 * (within % half) + within / half
@@ -128,7 +128,7 @@ impl RowOrder {
     /// Index of the row of the checkpoint's matrix that is stored as row `row`.
     pub(super) fn checkpoint(self, row: usize) -> usize {
         match self {
-            Self::Stored => row,
+            Self::Checkpoint => row,
             Self::Interleaved { head_dim } => {
                 let within = row % head_dim;
                 row - within + within % 2 * (head_dim / 2) + within / 2

@@ -18,14 +18,14 @@ pub(crate) enum Value {
 /// An array of values that are not arrays.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
-    kind: Kind,
+    kind: ValueType,
     count: usize,
     range: Range<usize>,
 }
 
 /// The type of a value that is not an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueType {
     U8,
     I8,
     U16,
@@ -43,9 +43,9 @@ enum Kind {
 /// The number of an array's type in the file.
 const ARRAY: u32 = 9;
 
-impl Kind {
+impl ValueType {
     fn from_number(number: u32) -> Result<Self, String> {
-        use Kind::{Bool, F32, F64, I8, I16, I32, I64, Text, U8, U16, U32, U64};
+        use ValueType::{Bool, F32, F64, I8, I16, I32, I64, Text, U8, U16, U32, U64};
         let kinds = [U8, I8, U16, I16, U32, I32, F32, Bool, Text];
         match number {
             ARRAY => Err("is an array of arrays, which no SmolVLM file has".to_owned()),
@@ -92,16 +92,16 @@ impl Value {
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, String> {
         let number = cursor.u32()?;
         if number != ARRAY {
-            return Kind::from_number(number)?.read(cursor);
+            return ValueType::from_number(number)?.read(cursor);
         }
-        let kind = Kind::from_number(cursor.u32()?)?;
+        let kind = ValueType::from_number(cursor.u32()?)?;
         let count = cursor.u64()?;
         let start = cursor.position();
         let fitting = cursor.remaining() / kind.min_bytes();
         let count = usize::try_from(count).ok().filter(|count| *count <= fitting);
         let count = count.ok_or_else(|| "is an array that is longer than the file".to_owned())?;
         match kind {
-            Kind::Text => {
+            ValueType::Text => {
                 for _ in 0..count {
                     cursor.string()?;
                 }

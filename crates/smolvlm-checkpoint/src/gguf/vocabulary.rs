@@ -17,6 +17,29 @@ pub enum GgufTokenKind {
     UserDefined,
 }
 
+/// Number of a token that is not used.
+pub(super) const UNUSED: i32 = 5;
+
+impl GgufTokenKind {
+    /// The number in llama.cpp: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+        }
+    }
+
+    /// The kind of a number; unused tokens and bytes are normal here.
+    fn from_number(number: i64) -> Self {
+        match number {
+            2 | 3 => Self::Control,
+            4 => Self::UserDefined,
+            _ => Self::Normal,
+        }
+    }
+}
+
 /// The vocabulary of a byte-level BPE tokenizer whose pre-tokenizer is `smollm`: digits one by one, then GPT-2's
 /// pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +74,8 @@ impl GgufVocabulary {
                 format!("the key tokenizer.ggml.token_type has {} values for {} tokens", kinds.len(), tokens.len());
             return Err(file.error(message));
         }
-        // Numbers of llama.cpp: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
-        let kind = |index: usize| match kinds.get(index).map(|kind| *kind as i64) {
-            Some(2 | 3) => GgufTokenKind::Control,
-            Some(4) => GgufTokenKind::UserDefined,
-            _ => GgufTokenKind::Normal,
+        let kind = |index: usize| {
+            kinds.get(index).map_or(GgufTokenKind::Normal, |kind| GgufTokenKind::from_number(*kind as i64))
         };
         let merges = file.texts("tokenizer.ggml.merges")?.ok_or_else(|| file.missing("tokenizer.ggml.merges"))?;
         let pair = |merge: &&str| {

@@ -39,7 +39,7 @@ impl Entry {
     }
 
     /// The bytes of all rows.
-    fn encode(&self, source: &(impl TensorSource + Sync)) -> Result<Vec<u8>, Error> {
+    fn encode(&self, source: &(dyn TensorSource + Sync)) -> Result<Vec<u8>, Error> {
         let (path, shape) = (&self.spec.module_path, &self.spec.shape);
         let &[outputs, inputs] = shape.as_slice() else {
             let values = source.tensor(path, shape, FloatType::F32)?;
@@ -64,7 +64,7 @@ pub(super) fn write(
     path: &Path,
     metadata: &Metadata,
     entries: &[Entry],
-    source: &(impl TensorSource + Sync),
+    source: &(dyn TensorSource + Sync),
 ) -> Result<(), Error> {
     let failed = |error: io::Error| Error::io(path, error);
     let draft = OutputFile::resolve(path).and_then(|output| output.draft()).map_err(failed)?;

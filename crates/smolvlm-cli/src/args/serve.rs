@@ -121,10 +121,8 @@ impl Model {
             return format!("random-{preset}");
         }
         let path = std::path::Path::new(&self.model);
-        match path.file_name() {
-            Some(name) if path.is_dir() => name.to_string_lossy().into_owned(),
-            _ => self.model.clone(),
-        }
+        let name = if path.is_file() { path.file_stem() } else { path.file_name().filter(|_| path.is_dir()) };
+        name.map_or_else(|| self.model.clone(), |name| name.to_string_lossy().into_owned())
     }
 }
 
@@ -180,6 +178,10 @@ mod tests {
     fn names_of_models_have_no_path() {
         let folder = env!("CARGO_MANIFEST_DIR");
         assert_eq!(config(&["--model", folder]).model_name, "smolvlm-cli");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("text-Q8_0.gguf");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(config(&["--model", file.to_str().unwrap()]).model_name, "text-Q8_0");
         assert_eq!(config(&["--model", "owner/name"]).model_name, "owner/name");
         assert_eq!(config(&["--random", "tiny"]).model_name, "random-tiny");
         assert_eq!(config(&["--model", "demo", "--model-name", "x"]).model_name, "x");

@@ -145,8 +145,8 @@ fn argmax(logits: &[f32]) -> (u32, f32) {
 }
 
 impl Sequences {
-    /// Memory is allocated for multiples of this number of tokens.
-    pub const GRANULARITY: usize = PAGE_TOKENS;
+    /// Number of tokens of a page; memory is allocated for whole pages.
+    pub const PAGE_TOKENS: usize = PAGE_TOKENS;
 
     /// Limits the tokens that are [kept](Self::keep) of removed sequences. Without a limit, only new sequences displace
     /// them.
@@ -229,7 +229,7 @@ impl Sequences {
         }
     }
 
-    /// Number of pages of [`GRANULARITY`](Self::GRANULARITY) tokens in use, those that are kept included.
+    /// Number of pages of [`PAGE_TOKENS`](Self::PAGE_TOKENS) tokens in use, those that are kept included.
     pub fn pages(&self) -> usize {
         match &self.kind {
             #[cfg(feature = "flex")]

@@ -35,7 +35,7 @@ impl TensorSequences {
     pub(super) fn used_pages(&self) -> usize {
         let running = self.rows.iter().filter(|row| **row != REMOVED).chain(self.alone.keys()).map(|&id| self.len(id));
         let kept = self.kept.iter().map(|(keys, _)| keys.len());
-        running.chain(kept).map(|tokens| tokens.div_ceil(Sequences::GRANULARITY)).sum()
+        running.chain(kept).map(|tokens| tokens.div_ceil(Sequences::PAGE_TOKENS)).sum()
     }
 
     pub(super) fn remove(&mut self, id: SequenceId) {

@@ -3,7 +3,7 @@
 use crate::support::*;
 use burn::tensor::Device;
 use safetensors::tensor::Dtype;
-use smolvlm_checkpoint::{Error as CheckpointError, PeftAdapter, QuantizedSource, Weights, write_quantized_weights};
+use smolvlm_checkpoint::{Error as CheckpointError, PeftAdapter, WeightSource, Weights, write_quantized_weights};
 use smolvlm_config::FloatType;
 use smolvlm_kernels::PackedFormat;
 use smolvlm_model::{Error, SmolVlmModel};
@@ -83,7 +83,7 @@ fn adapters_merge_into_quantized_checkpoints() {
         let quantized = tempfile::tempdir().unwrap();
         let path = quantized.path().join("model.safetensors");
         let weights = Weights::open(&base).unwrap();
-        write_quantized_weights(&config(), &QuantizedSource::Weights(&weights), format, &path).unwrap();
+        write_quantized_weights(&config(), &WeightSource::Weights(&weights), format, &path).unwrap();
         let weights = Weights::open(&path).unwrap();
         let plain_model = SmolVlmModel::load(&config(), &weights, &Device::flex(), FloatType::F32).unwrap().0;
         let mut adapter = plain();

@@ -93,7 +93,7 @@ impl<'a> TokenAligner<'a> {
             } else if token.piece.bytes.starts_with(rest) {
                 break;
             } else {
-                // Bytes that are no text became a replacement character: these tokens have all of the text.
+                // Bytes that are not text became a replacement character: these tokens have all of the text.
                 taken = self.text.len();
             }
             tokens += 1;

@@ -11,11 +11,12 @@ pub(crate) async fn get(State(app): State<Shared>) -> Result<Json<Value>, ApiErr
     let processor = model.smolvlm.processor();
     let prompts = &processor.config().default_prompts;
     let special = processor.special_tokens();
+    let has_vision = !model.smolvlm.is_text_only();
     Ok(Json(json!({
         "default_generation_settings": {"n_ctx": model.context()},
         "total_slots": app.config.parallel,
         "model_alias": app.config.model_name,
-        "modalities": {"vision": true, "audio": false, "video": true},
+        "modalities": {"vision": has_vision, "audio": false, "video": has_vision},
         "default_prompts": {"image": prompts.image, "images": prompts.images, "video": prompts.video},
         "chat_template": processor.template().map_or("", |template| template.source()),
         "media_marker": special.image(),

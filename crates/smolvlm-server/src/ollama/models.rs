@@ -34,13 +34,14 @@ pub(crate) async fn show(admitted: Result<Admitted, ApiError>) -> Result<Json<Va
     Fields::parse(&body)?;
     let processor = model.smolvlm.processor();
     let config = model.smolvlm.config();
+    let capabilities: &[&str] = if model.smolvlm.is_text_only() { &["completion"] } else { &["completion", "vision"] };
     Ok(Json(json!({
         "modelfile": "",
         "parameters": "",
         "template": processor.template().map_or("", |template| template.source()),
         "details": details(&model),
         "modified_at": loaded_at(&model),
-        "capabilities": ["completion", "vision"],
+        "capabilities": capabilities,
         "model_info": {
             "general.architecture": "smolvlm",
             "general.parameter_count": config.parameter_count(),

@@ -6,9 +6,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-/// Kinds of inputs, as in the descriptions of several APIs.
-pub(crate) const MODALITIES: [&str; 3] = ["text", "image", "video"];
-
 pub(crate) async fn list(State(app): State<Shared>) -> Result<Json<Value>, ApiError> {
     let model = app.ready()?;
     Ok(Json(json!({"object": "list", "data": [describe(&app.config.model_name, &model)]})))
@@ -24,6 +21,7 @@ pub(crate) async fn get(State(app): State<Shared>, Path(id): Path<String>) -> Re
 
 fn describe(name: &str, model: &Model) -> Value {
     let config = model.smolvlm.config();
+    let modalities: &[&str] = if model.smolvlm.is_text_only() { &["text"] } else { &["text", "image", "video"] };
     json!({
         "id": name,
         "object": "model",
@@ -31,7 +29,7 @@ fn describe(name: &str, model: &Model) -> Value {
         "owned_by": "smolvlm",
         "aliases": [],
         "max_model_len": model.context(),
-        "architecture": {"input_modalities": MODALITIES, "output_modalities": ["text"]},
+        "architecture": {"input_modalities": modalities, "output_modalities": ["text"]},
         "meta": {
             "n_ctx": model.context(),
             "n_ctx_train": model.context(),

@@ -9,7 +9,7 @@ use smolvlm::{Calibration, Question};
 /// Numbers that chat and text completions share.
 const SAMPLING: &[Number] = &[
     number::MAX_COMPLETION_TOKENS,
-    number::MAX_TOKENS_OLD,
+    number::MAX_TOKENS,
     number::MIN_TOKENS,
     number::CHOICES,
     number::TEMPERATURE,

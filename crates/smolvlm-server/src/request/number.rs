@@ -32,11 +32,11 @@ impl Number {
 }
 
 /// Far more tokens than any context: a larger number is a mistake.
-const MAX_TOKENS: f64 = 10_000_000.0;
+const TOKEN_LIMIT: f64 = 10_000_000.0;
 
-pub(crate) const MAX_COMPLETION_TOKENS: Number = Number::integer("max_completion_tokens", 1.0, MAX_TOKENS);
-pub(crate) const MAX_TOKENS_OLD: Number = Number::integer("max_tokens", 1.0, MAX_TOKENS);
-pub(crate) const MIN_TOKENS: Number = Number::integer("min_tokens", 0.0, MAX_TOKENS);
+pub(crate) const MAX_COMPLETION_TOKENS: Number = Number::integer("max_completion_tokens", 1.0, TOKEN_LIMIT);
+pub(crate) const MAX_TOKENS: Number = Number::integer("max_tokens", 1.0, TOKEN_LIMIT);
+pub(crate) const MIN_TOKENS: Number = Number::integer("min_tokens", 0.0, TOKEN_LIMIT);
 pub(crate) const CHOICES: Number = Number::integer("n", 1.0, 1024.0);
 pub(crate) const TEMPERATURE: Number = Number::float("temperature", 0.0, 100.0);
 pub(crate) const TOP_P: Number = Number::float("top_p", 0.0, 1.0);
@@ -56,10 +56,10 @@ pub(crate) const NUM_FRAMES: Number = Number::integer("num_frames", 1.0, 1024.0)
 pub(crate) const LOGPROBS: Number = Number::integer("logprobs", 0.0, 20.0);
 
 /// llama.cpp's name of the limit of text completions.
-pub(crate) const N_PREDICT: Number = Number::integer("n_predict", -1.0, MAX_TOKENS);
+pub(crate) const N_PREDICT: Number = Number::integer("n_predict", -1.0, TOKEN_LIMIT);
 
 /// Names of Ollama's options.
-pub(crate) const NUM_PREDICT: Number = Number::integer("num_predict", -2.0, MAX_TOKENS);
+pub(crate) const NUM_PREDICT: Number = Number::integer("num_predict", -2.0, TOKEN_LIMIT);
 pub(crate) const REPEAT_PENALTY: Number = Number::float("repeat_penalty", 0.01, 100.0);
 
 #[cfg(test)]

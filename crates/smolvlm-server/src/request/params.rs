@@ -48,7 +48,7 @@ impl AnswerParams {
     /// Takes the parameters that chat and text completions share.
     pub(crate) fn parse(fields: &mut Fields<'_>, app: &App, model: &Model) -> Result<Self, ApiError> {
         let mut answer = Self::default(app, model);
-        let old = fields.integer(&number::MAX_TOKENS_OLD)?;
+        let old = fields.integer(&number::MAX_TOKENS)?;
         if let Some(tokens) = fields.integer(&number::MAX_COMPLETION_TOKENS)?.or(old) {
             answer.sampling = answer.sampling.max_new_tokens(tokens);
         }

@@ -11,7 +11,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 pub(crate) fn host(request: &Request) -> Option<&str> {
     let header = request.headers().get(header::HOST);
     match header {
-        // A name that is not text is no name of this machine.
+        // A name that is not text is not a name of this machine.
         Some(value) => Some(value.to_str().unwrap_or("?")),
         None => request.uri().authority().map(axum::http::uri::Authority::as_str),
     }

@@ -1,8 +1,10 @@
 //! Tokens, templates and properties.
 
 use super::support::{TestServer, demo, question, shapes};
+use crate::config::ServerConfig;
 use serde_json::{Value, json};
 use smolvlm::processor::RenderOptions;
+use smolvlm::{Device, GgufTypes, Options, Preset, SmolVlm, Source, export_gguf};
 
 #[tokio::test]
 async fn tokens_round_trip() {
@@ -80,4 +82,21 @@ async fn properties_describe_the_model() {
     assert_eq!(props["media_marker"], "<image>");
     assert_eq!(props["default_prompts"]["image"], "Describe the picture.");
     assert!(props["chat_template"].as_str().unwrap().contains("messages"));
+}
+
+#[tokio::test]
+async fn text_models_do_not_list_images_and_videos() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("tiny");
+    let types = GgufTypes::parse("f32", "f32").unwrap();
+    export_gguf(Source::random(Preset::Tiny), &[], types, &folder, &mut |_| {}).unwrap();
+    let source = Source::gguf(folder.join("model-F32.gguf"), None);
+    let options = Options { device: Device::Flex, threads: Some(1), ..Options::default() };
+    let server = TestServer::with(ServerConfig::default(), SmolVlm::load(source, options).unwrap());
+    let model = server.get("/v1/models").await.ok()["data"][0].clone();
+    assert_eq!(model["architecture"]["input_modalities"], json!(["text"]));
+    let modalities = json!({"vision": false, "audio": false, "video": false});
+    assert_eq!(server.get("/props").await.ok()["modalities"], modalities);
+    let show = server.post("/api/show", json!({"model": "any"}).to_string()).await.ok();
+    assert_eq!(show["capabilities"], json!(["completion"]));
 }

@@ -86,7 +86,7 @@ async fn links_in_texts_are_not_followed() {
     assert_eq!(site.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// Tensors are no media.
+/// Tensors are not media.
 #[tokio::test]
 async fn tensors_are_rejected() {
     let server = TestServer::demo();

@@ -125,7 +125,7 @@ impl SmolVlm {
         let scoring = Scoring::new(tokenized, self.fitting_sequences(prompt_tokens.min(context), most));
         let request_options = RequestOptions {
             new_tokens,
-            chunk: None,
+            max_chunk: None,
             max_time: None,
             reuses_cache: true,
             prepare_time: clock.elapsed(),
@@ -215,6 +215,6 @@ fn longest(tokenized: &[TokenizedQuestion]) -> usize {
 
 /// The number of sequences that take at most a quarter of the memory for keys and values, each with some new tokens.
 fn max_sequences(kv_tokens: usize, new_tokens: usize) -> usize {
-    let pages = (new_tokens / Sequences::GRANULARITY + 2) * Sequences::GRANULARITY;
+    let pages = (new_tokens / Sequences::PAGE_TOKENS + 2) * Sequences::PAGE_TOKENS;
     (kv_tokens / 4 / pages).clamp(1, MAX_SEQUENCES)
 }

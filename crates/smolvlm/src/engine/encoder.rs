@@ -1,6 +1,6 @@
 //! Vision work of the engine: tiles are encoded once for all requests that wait for them.
 
-use super::group::Group;
+use super::active_request::ActiveRequest;
 use super::stats::EngineStats;
 use crate::Error;
 use crate::features::Key;
@@ -30,45 +30,45 @@ impl Encoder {
     pub(super) fn advance(
         &mut self,
         loaded: &Loaded,
-        groups: &mut [Group],
+        active: &mut [ActiveRequest],
         alone: bool,
         stats: &mut EngineStats,
     ) -> Result<(), (usize, Box<Error>)> {
-        provide_cached(loaded, groups, stats);
+        provide_cached(loaded, active, stats);
         match &loaded.network {
             #[cfg(feature = "flex")]
             Network::Packed(model) => {
                 // The tiles of a cancelled request may no longer be needed.
-                let is_missing = |key: &Key| groups.iter().any(|group| group.misses(key));
+                let is_missing = |key: &Key| active.iter().any(|request| request.misses(key));
                 self.begun.take_if(|(keys, _)| !keys.iter().any(is_missing));
                 let (keys, mut encoding) = match self.begun.take() {
                     Some(begun) => begun,
                     None => {
-                        let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
+                        let Some((index, tiles)) = next_batch(loaded, active) else { return Ok(()) };
                         let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
-                        let (channels, edge) = (loaded.config.vision.num_channels, groups[index].edge());
+                        let (channels, edge) = (loaded.config.vision.num_channels, active[index].edge());
                         let encoding = model.begin_encoding(&pixels, [channels, edge, edge], None);
                         (keys, encoding.map_err(|error| (index, Box::new(error.into())))?)
                     }
                 };
                 let layers = if alone { usize::MAX } else { LAYERS_BETWEEN_STEPS };
                 match model.advance_encoding(&mut encoding, layers) {
-                    Ok(Some(features)) => provide(loaded, groups, &keys, features, stats),
+                    Ok(Some(features)) => provide(loaded, active, &keys, features, stats),
                     Ok(None) => self.begun = Some((keys, encoding)),
                     Err(error) => {
-                        let waits = |group: &Group| keys.iter().any(|key| group.misses(key));
-                        let index = groups.iter().position(waits).unwrap_or_default();
+                        let waits = |request: &ActiveRequest| keys.iter().any(|key| request.misses(key));
+                        let index = active.iter().position(waits).unwrap_or_default();
                         return Err((index, Box::new(error.into())));
                     }
                 }
                 Ok(())
             }
             network @ Network::Tensors(_) => {
-                let Some((index, tiles)) = next_batch(loaded, groups) else { return Ok(()) };
+                let Some((index, tiles)) = next_batch(loaded, active) else { return Ok(()) };
                 let (keys, pixels): (Vec<Key>, Vec<&[f32]>) = tiles.into_iter().unzip();
-                let images = network.image_features(&pixels, groups[index].edge(), loaded.vision_batch, false);
+                let images = network.image_features(&pixels, active[index].edge(), loaded.vision_batch, false);
                 if let Some(images) = images.map_err(|error| (index, Box::new(error.into())))? {
-                    provide(loaded, groups, &keys, images.features, stats);
+                    provide(loaded, active, &keys, images.features, stats);
                 }
                 Ok(())
             }
@@ -77,21 +77,21 @@ impl Encoder {
 }
 
 /// Gives requests the features of tiles that were encoded before.
-fn provide_cached(loaded: &Loaded, groups: &mut [Group], stats: &mut EngineStats) {
-    for group in groups {
-        while let Some((key, _)) = group.missing_tile()
+fn provide_cached(loaded: &Loaded, active: &mut [ActiveRequest], stats: &mut EngineStats) {
+    for request in active {
+        while let Some((key, _)) = request.missing_tile()
             && let Some(features) = loaded.features.get(&key)
         {
-            stats.tiles_reused += group.provide(&key, &features);
+            stats.tiles_reused += request.provide(&key, &features);
         }
     }
 }
 
 /// The next tiles of the first request that misses some, with its index.
-fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Tiles<'a>)> {
-    let index = groups.iter().position(|group| group.missing_tile().is_some())?;
+fn next_batch<'a>(loaded: &Loaded, active: &'a [ActiveRequest]) -> Option<(usize, Tiles<'a>)> {
+    let index = active.iter().position(|request| request.missing_tile().is_some())?;
     let mut tiles = Tiles::new();
-    for (key, pixels) in groups[index].missing_tiles() {
+    for (key, pixels) in active[index].missing_tiles() {
         if tiles.len() == loaded.vision_batch {
             break;
         }
@@ -104,11 +104,11 @@ fn next_batch<'a>(loaded: &Loaded, groups: &'a [Group]) -> Option<(usize, Tiles<
 }
 
 /// Gives the features of encoded tiles to all requests that wait for them, and to the cache.
-fn provide(loaded: &Loaded, groups: &mut [Group], keys: &[Key], features: Tensor<2>, stats: &mut EngineStats) {
+fn provide(loaded: &Loaded, active: &mut [ActiveRequest], keys: &[Key], features: Tensor<2>, stats: &mut EngineStats) {
     stats.tiles_encoded += keys.len() as u64;
     for (key, features) in keys.iter().zip(features.chunk(keys.len(), 0)) {
         loaded.features.insert(*key, features.clone());
-        let provided: u64 = groups.iter_mut().map(|group| group.provide(key, &features)).sum();
+        let provided: u64 = active.iter_mut().map(|request| request.provide(key, &features)).sum();
         stats.tiles_reused += provided.saturating_sub(1);
     }
 }

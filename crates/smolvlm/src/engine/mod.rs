@@ -4,9 +4,9 @@
 //! The worker encodes tiles, prefills prompts in chunks and decodes all running sequences in the same steps
 //! (continuous batching). On packed weights, every answer is the one that its request gets alone.
 
+mod active_request;
 mod answer;
 mod encoder;
-mod group;
 mod prompt;
 mod request;
 mod scoring;

@@ -15,7 +15,7 @@ pub(crate) struct Request {
     /// Maximum number of new tokens of each text.
     pub(super) new_tokens: usize,
     /// Maximum number of tokens per chunk of the prompt.
-    pub(super) chunk: usize,
+    pub(super) max_chunk: usize,
     pub(super) deadline: Option<Instant>,
     /// Whether keys and values of earlier prompts may be used, and those of this one kept.
     pub(super) reuses_cache: bool,
@@ -39,7 +39,7 @@ impl Request {
 
     /// Tokens that its sequences can hold at most, in whole pages. Texts share the full pages of the prompt.
     pub(super) fn tokens(&self) -> usize {
-        let (page, prompt, texts) = (Sequences::GRANULARITY, self.prompt.ids.len(), self.texts.sequences());
+        let (page, prompt, texts) = (Sequences::PAGE_TOKENS, self.prompt.ids.len(), self.texts.sequences());
         let shared = if texts == 1 { 0 } else { prompt / page * page };
         let own = (prompt - shared).saturating_add(self.new_tokens).div_ceil(page).saturating_mul(page);
         let bound = own.saturating_mul(texts).saturating_add(shared);
@@ -54,7 +54,7 @@ pub(crate) struct RequestOptions {
     /// Maximum number of new tokens of each text.
     pub(crate) new_tokens: usize,
     /// Maximum number of tokens per chunk of the prompt.
-    pub(crate) chunk: Option<usize>,
+    pub(crate) max_chunk: Option<usize>,
     pub(crate) max_time: Option<Duration>,
     /// Whether keys and values of earlier prompts may be used, and those of this one kept.
     pub(crate) reuses_cache: bool,
@@ -76,7 +76,7 @@ impl SmolVlm {
             prompt,
             texts,
             new_tokens: options.new_tokens,
-            chunk: options.chunk.unwrap_or(usize::MAX).max(1),
+            max_chunk: options.max_chunk.unwrap_or(usize::MAX).max(1),
             // No deadline if it is too far in the future to be represented.
             deadline: options.max_time.and_then(|time| Instant::now().checked_add(time)),
             reuses_cache: options.reuses_cache,

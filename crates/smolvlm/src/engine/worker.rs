@@ -1,7 +1,7 @@
 //! The worker thread of the engine.
 
+use super::active_request::{ActiveRequest, Phase};
 use super::encoder::Encoder;
-use super::group::{Group, Phase};
 use super::request::Request;
 use super::stats::{EngineStats, SharedStats};
 use super::ticket::Update;
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     loaded: Arc<Loaded>,
     incoming: Receiver<Request>,
     waiting: VecDeque<Request>,
-    groups: Vec<Group>,
+    active: Vec<ActiveRequest>,
     sequences: Sequences,
     encoder: Encoder,
     stats: EngineStats,
@@ -47,7 +47,7 @@ impl Worker {
         Self {
             incoming,
             waiting: VecDeque::new(),
-            groups: Vec::new(),
+            active: Vec::new(),
             sequences: new_sequences(&loaded),
             encoder: Encoder::default(),
             stats: shared_stats.get(),
@@ -60,8 +60,8 @@ impl Worker {
     pub(super) fn run(mut self) {
         while self.receive() {
             let loaded = self.loaded.clone();
-            let turn = || loaded.threads.compute(|| self.turn());
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(turn)) {
+            let iteration = || loaded.threads.compute(|| self.run_iteration());
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(iteration)) {
                 // The state after a panic is unspecified.
                 let message = panic_message(panic.as_ref());
                 self.fail_all(|| panic_error(loaded.device.device, &message));
@@ -69,11 +69,12 @@ impl Worker {
         }
     }
 
-    fn turn(&mut self) {
+    /// Ends and admits requests, then runs one step of those that are active.
+    fn run_iteration(&mut self) {
         // First, so that new requests find the memory and the prompts of those that ended.
-        self.end_groups();
+        self.end_requests();
         self.admit();
-        self.end_groups();
+        self.end_requests();
         self.work();
         self.stats.kv_pages = self.sequences.pages() as u64;
         self.shared_stats.set(self.stats);
@@ -81,7 +82,7 @@ impl Worker {
 
     /// Takes new requests, and waits for one if there is nothing to do. Returns false at the end.
     fn receive(&mut self) -> bool {
-        if self.groups.is_empty() && self.waiting.is_empty() {
+        if self.active.is_empty() && self.waiting.is_empty() {
             match self.incoming.recv() {
                 Ok(request) => self.waiting.push_back(request),
                 Err(_) => return false,
@@ -98,18 +99,18 @@ impl Worker {
     }
 
     /// Ends the requests that are finished, cancelled or past their deadline.
-    fn end_groups(&mut self) {
-        let Self { loaded, groups, sequences, .. } = self;
-        let ended = groups.extract_if(.., |group| group.is_finished() || group.interruption().is_some());
-        for group in ended {
-            let reason = group.interruption().unwrap_or(FinishReason::Length);
-            group.finish(reason, loaded, sequences);
+    fn end_requests(&mut self) {
+        let Self { loaded, active, sequences, .. } = self;
+        let ended = active.extract_if(.., |request| request.is_finished() || request.interruption().is_some());
+        for request in ended {
+            let reason = request.interruption().unwrap_or(FinishReason::Length);
+            request.finish(reason, loaded, sequences);
         }
     }
 
     /// Admits waiting requests in their order while there is memory for their keys and values.
     fn admit(&mut self) {
-        let Self { loaded, groups, sequences, waiting, stats, .. } = self;
+        let Self { loaded, active, sequences, waiting, stats, .. } = self;
         let capacity = loaded.kv_tokens;
         while let Some(request) = waiting.pop_front() {
             let needed = request.tokens();
@@ -126,26 +127,26 @@ impl Worker {
                 drop(request.updates.send(Update::Failed(error)));
                 continue;
             }
-            let reserved: usize = groups.iter().map(|group| group.reserved).sum();
+            let reserved: usize = active.iter().map(|request| request.reserved).sum();
             if needed > capacity - reserved {
                 waiting.push_front(request);
                 break;
             }
-            groups.push(Group::new(request, needed, loaded, sequences, stats));
+            active.push(ActiveRequest::new(request, needed, loaded, sequences, stats));
         }
         // Requests that end while they wait for memory need none.
         let (ended, others): (Vec<Request>, Vec<Request>) =
             std::mem::take(waiting).into_iter().partition(|request| request.interruption().is_some());
-        groups.extend(ended.into_iter().map(|request| Group::new(request, 0, loaded, sequences, stats)));
+        active.extend(ended.into_iter().map(|request| ActiveRequest::new(request, 0, loaded, sequences, stats)));
         *waiting = others.into();
     }
 
     /// Some vision work, then one step of the text model.
     fn work(&mut self) {
-        let alone = self.groups.len() == 1 && self.waiting.is_empty();
-        let Self { encoder, loaded, groups, stats, .. } = self;
-        if let Err((index, error)) = encoder.advance(loaded, groups, alone, stats) {
-            self.groups.remove(index).fail(*error, &mut self.sequences);
+        let alone = self.active.len() == 1 && self.waiting.is_empty();
+        let Self { encoder, loaded, active, stats, .. } = self;
+        if let Err((index, error)) = encoder.advance(loaded, active, alone, stats) {
+            self.active.remove(index).fail(*error, &mut self.sequences);
         }
         if let Err(error) = self.step() {
             // Requests were checked before: this is an error of the device. The state after it is unspecified.
@@ -156,7 +157,7 @@ impl Worker {
 
     /// Fails all requests in progress; the next ones start afresh.
     fn fail_all(&mut self, error: impl Fn() -> Error) {
-        self.groups.drain(..).for_each(|group| group.fail(error(), &mut self.sequences));
+        self.active.drain(..).for_each(|request| request.fail(error(), &mut self.sequences));
         self.sequences = new_sequences(&self.loaded);
         self.encoder = Encoder::default();
     }
@@ -164,19 +165,19 @@ impl Worker {
     /// One step of the text model: the next tokens of all unfinished texts, and chunks of prompts.
     fn step(&mut self) -> Result<(), Error> {
         let network = &self.loaded.network;
-        let prompts = self.groups.iter().filter(|group| group.phase == Phase::Prefill).count();
-        let budget = if self.groups.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
-        let scored = self.groups.iter().filter(|group| group.is_scored()).count();
+        let prompts = self.active.iter().filter(|request| request.phase == Phase::Prefill).count();
+        let budget = if self.active.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
+        let scored = self.active.iter().filter(|request| request.is_scored()).count();
         let budget = (budget / scored.max(1)).max(MIN_CHUNK);
-        let decoding: usize = self.groups.iter().map(Group::decoding).sum();
+        let decoding: usize = self.active.iter().map(ActiveRequest::decoding).sum();
         let drafts = (DECODE_ROWS / decoding.max(1)).saturating_sub(1);
         let drafts = if self.sequences.verifies_drafts() { drafts } else { 0 };
-        self.groups.iter_mut().for_each(|group| group.schedule(budget, drafts, &mut self.sequences));
-        let drafted: usize = self.groups.iter().map(Group::drafted).sum();
-        let next: Vec<Vec<StepInput<'_>>> = self.groups.iter().map(Group::next_inputs).collect();
+        self.active.iter_mut().for_each(|request| request.schedule(budget, drafts, &mut self.sequences));
+        let drafted: usize = self.active.iter().map(ActiveRequest::drafted).sum();
+        let next: Vec<Vec<StepInput<'_>>> = self.active.iter().map(ActiveRequest::next_inputs).collect();
         let counts: Vec<usize> = next.iter().map(Vec::len).collect();
         let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
-        let generated = self.groups.iter().zip(&next).filter(|(group, _)| !group.is_scored());
+        let generated = self.active.iter().zip(&next).filter(|(request, _)| !request.is_scored());
         let generated: usize = generated.flat_map(|(_, inputs)| inputs).map(|input| input.tokens.len()).sum();
         self.stats.decode_steps += u64::from(generated > 0);
         self.stats.decode_tokens += (generated - drafted) as u64;
@@ -187,7 +188,8 @@ impl Worker {
                 return Ok(());
             }
             // On a GPU, greedy sampling needs only the argmax on the host.
-            let greedy = self.groups.iter().filter(|group| group.phase == Phase::Decode).all(Group::is_greedy);
+            let greedy =
+                self.active.iter().filter(|request| request.phase == Phase::Decode).all(ActiveRequest::is_greedy);
             if !self.loaded.device.device.is_cpu() && greedy {
                 let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
                 let found = network.step_argmax(&mut self.sequences, &tokens.collect::<Vec<_>>())?;
@@ -198,7 +200,7 @@ impl Worker {
         }
         let budget = if inputs.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
         let share = (budget / prompts.max(1)).max(MIN_CHUNK);
-        let chunks: Vec<Option<StepInput<'_>>> = self.groups.iter().map(|group| group.chunk(share)).collect();
+        let chunks: Vec<Option<StepInput<'_>>> = self.active.iter().map(|request| request.chunk(share)).collect();
         let lengths: Vec<Option<(usize, bool)>> = chunks
             .iter()
             .map(|chunk| {
@@ -212,17 +214,17 @@ impl Worker {
         let (decoded, prefilled) = logits.split_at_mut(rows.iter().sum::<usize>() * vocabulary);
         let (mut decoded, mut prefilled) = (decoded, prefilled.chunks_exact(vocabulary));
         let mut accepted = 0;
-        self.select(|index, group, sequences| {
+        self.select(|index, request, sequences| {
             if counts[index] > 0 {
                 let (own, rest) = std::mem::take(&mut decoded).split_at_mut(rows[index] * vocabulary);
                 decoded = rest;
-                accepted += group.decoded(|texts| texts.advance(own, sequences))?;
+                accepted += request.decoded(|texts| texts.advance(own, sequences))?;
                 return Ok(());
             }
             match lengths[index] {
                 Some((tokens, is_last)) => {
                     let logits = if is_last { prefilled.next() } else { None };
-                    group.prefilled(tokens, logits, sequences)
+                    request.prefilled(tokens, logits, sequences)
                 }
                 None => Ok(()),
             }
@@ -235,28 +237,28 @@ impl Worker {
     /// Appends argmax tokens to greedy texts.
     fn push(&mut self, counts: &[usize], mut found: &[(u32, f32)]) {
         let vocabulary = self.loaded.config.text.vocab_size;
-        self.select(|index, group, sequences| {
+        self.select(|index, request, sequences| {
             if counts[index] == 0 {
                 return Ok(());
             }
             let (own, rest) = found.split_at(counts[index]);
             found = rest;
-            group.decoded(|texts| Ok((texts.push(own, vocabulary, sequences)?, 0))).map(drop)
+            request.decoded(|texts| Ok((texts.push(own, vocabulary, sequences)?, 0))).map(drop)
         });
     }
 
     /// Lets every request select its next tokens. An error or panic ends that request only.
-    fn select(&mut self, mut select: impl FnMut(usize, &mut Group, &mut Sequences) -> Result<(), Error>) {
+    fn select(&mut self, mut select: impl FnMut(usize, &mut ActiveRequest, &mut Sequences) -> Result<(), Error>) {
         let mut failed = Vec::new();
-        for (index, group) in self.groups.iter_mut().enumerate() {
-            let work = || select(index, group, &mut self.sequences);
+        for (index, request) in self.active.iter_mut().enumerate() {
+            let work = || select(index, request, &mut self.sequences);
             let result = catch_unwind(AssertUnwindSafe(work))
                 .unwrap_or_else(|panic| Err(Error::Panicked { message: panic_message(panic.as_ref()) }));
             failed.extend(result.err().map(|error| (index, error)));
         }
         // From the end, so that indices stay valid.
         for (index, error) in failed.into_iter().rev() {
-            self.groups.remove(index).fail(error, &mut self.sequences);
+            self.active.remove(index).fail(error, &mut self.sequences);
         }
     }
 }

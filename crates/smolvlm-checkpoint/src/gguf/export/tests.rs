@@ -1,8 +1,8 @@
 use smolvlm_config::Preset;
 
 use super::*;
+use crate::{CheckpointTensors, TensorSource, tensor_specs};
 use crate::{GgufModel, Weights};
-use crate::{TensorSource, tensor_specs};
 
 const TEXT: &[u8] = include_bytes!("../../../tests/data/gguf/text.gguf");
 const MMPROJ: &[u8] = include_bytes!("../../../tests/data/gguf/mmproj.gguf");
@@ -20,7 +20,7 @@ fn written_files_are_read_back() {
     let (config, processor, vocabulary) =
         (model.config().unwrap(), model.processor_config().unwrap(), model.vocabulary().unwrap());
     let weights = model.into_weights().unwrap();
-    let source = QuantizedSource::Weights(&weights);
+    let source = WeightSource::Weights(&weights);
     let export =
         GgufExport { name: "tiny", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +53,7 @@ fn impossible_types_are_errors() {
     let model = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap();
     let (processor, vocabulary) = (model.processor_config().unwrap(), model.vocabulary().unwrap());
     let config = Preset::Tiny.model();
-    let source = QuantizedSource::Random(1);
+    let source = WeightSource::Random(1);
     let export =
         GgufExport { name: "", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
     let folder = tempfile::tempdir().unwrap();

@@ -2,11 +2,11 @@
 
 use super::conversation::Recipe;
 use super::input::{Input, hash_files};
-use crate::args::{Batch, Format};
+use crate::args::{Batch, Format, Model};
 use crate::failure::Failure;
 use serde_json::{Value, json};
 use smolvlm::{SamplingParams, SmolVlm, is_checkpoint_file};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The settings, as the manifest has them.
 pub fn settings(
@@ -31,8 +31,9 @@ pub fn settings(
         "id_column": args.id_column,
         "model": {
             "name": options.random.map_or_else(|| options.model.clone(), |preset| format!("random {preset}")),
+            "mmproj": options.mmproj.as_ref().map(|path| path.to_string_lossy()),
             "adapters": adapters.collect::<Vec<_>>(),
-            "hash": model_hash(model)?,
+            "hash": model_hash(options, model)?,
             "dtype": model.format().to_string(),
             "image_splitting": !options.no_image_splitting,
             "resize": options.resize.to_string(),
@@ -51,14 +52,18 @@ pub fn settings(
     }))
 }
 
-/// A hash of the files of a model.
-fn model_hash(model: &SmolVlm) -> Result<String, Failure> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+/// A hash of the files of a model: GGUF files that the arguments name, and the checkpoint files in its folders. Other
+/// GGUF files next to a named one do not matter.
+fn model_hash(options: &Model, model: &SmolVlm) -> Result<String, Failure> {
+    let is_gguf = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    let named = Some(Path::new(&options.model)).filter(|path| is_gguf(path) && path.is_file());
+    let is_wanted = |path: &Path| is_checkpoint_file(path) || (is_gguf(path) && named.is_none());
+    let mut paths: Vec<PathBuf> = named.into_iter().chain(options.mmproj.as_deref()).map(Path::to_owned).collect();
     for folder in model.folders() {
         let failed = |source| Failure::Read { path: folder.clone(), source };
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if is_checkpoint_file(&path) && path.is_file() {
+            if is_wanted(&path) && path.is_file() {
                 paths.push(path);
             }
         }

@@ -185,7 +185,7 @@ impl<'a> Stages<'a> {
     fn decode(&self, words: &str, rows: usize) -> Result<Option<f64>, Error> {
         progress(words);
         let (model, ids, steps) = (self.model.model(), self.text(CONTEXT), self.steps());
-        let room = (CONTEXT + steps).next_multiple_of(Sequences::GRANULARITY);
+        let room = (CONTEXT + steps).next_multiple_of(Sequences::PAGE_TOKENS);
         let mut sequences = model.new_sequences((rows + 1) * room);
         let prompt = sequences.add();
         self.model.on_threads(|| model.step(&mut sequences, &[StepInput::text(prompt, &ids)]))?;

@@ -1,11 +1,11 @@
-//! The arrows of `docs/architecture.md`, checked against what cargo sees.
+//! The dependencies between crates in `docs/architecture.md`, checked against those that cargo sees.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Allowed dependencies between the workspace's crates. A crate that is not listed may not exist.
-const ARROWS: &[(&str, &[&str])] = &[
+const ALLOWED: &[(&str, &[&str])] = &[
     ("smolvlm-config", &[]),
     ("smolvlm-doctags", &[]),
     ("smolvlm-files", &[]),
@@ -77,7 +77,7 @@ const WITHOUT_BURN: &[&str] = &[
 /// Members that are not part of the product and may look at all of it.
 const OUTSIDE: &[&str] = &["xtask", "smolvlm-tests", "smolvlm-demo-train"];
 
-/// Compares `cargo metadata` with the table; the error lists every arrow that should not be there.
+/// Compares `cargo metadata` with the table; the error lists all dependencies that are not allowed.
 pub fn check() -> Result<(), String> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--locked"])
@@ -90,15 +90,15 @@ pub fn check() -> Result<(), String> {
     let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
     let wrong = violations(&metadata);
     if wrong.is_empty() {
-        eprintln!("> arrows between {} crates hold", ARROWS.len());
+        eprintln!("> dependencies between {} crates are as allowed", ALLOWED.len());
         Ok(())
     } else {
-        Err(format!("arrows that docs/architecture.md does not have:\n  {}", wrong.join("\n  ")))
+        Err(format!("dependencies that docs/architecture.md does not have:\n  {}", wrong.join("\n  ")))
     }
 }
 
 fn violations(metadata: &Value) -> Vec<String> {
-    let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let members: BTreeSet<&str> = metadata["workspace_members"]
         .as_array()
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_wrong_arrows_and_burn_above_the_line() {
+    fn wrong_dependencies_and_uses_of_burn_are_found() {
         assert_eq!(violations(&metadata("smolvlm", "smolvlm-model", None)), Vec::<String>::new());
         assert_eq!(violations(&metadata("smolvlm-config", "smolvlm-model", None)), ["smolvlm-config -> smolvlm-model"]);
         assert_eq!(violations(&metadata("smolvlm-config", "smolvlm-model", Some("dev"))), Vec::<String>::new());

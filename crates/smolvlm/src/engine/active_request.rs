@@ -14,7 +14,7 @@ use smolvlm_model::{KeepLogits, SequenceId, Sequences, StepInput, TokenKey};
 use std::time::Instant;
 
 /// An admitted request: its prompt is encoded and prefilled, then its texts are decoded.
-pub(super) struct Group {
+pub(super) struct ActiveRequest {
     request: Request,
     pub(super) phase: Phase,
     /// The prompt's sequence, until the texts take it over.
@@ -48,7 +48,7 @@ pub(super) enum Phase {
     Decode,
 }
 
-impl Group {
+impl ActiveRequest {
     pub(super) fn new(
         request: Request,
         reserved: usize,
@@ -60,11 +60,11 @@ impl Group {
         let keys = request.prompt.token_keys(image_token, tile_len);
         let (sequence, prefilled) = if request.reuses_cache { sequences.resume(&keys) } else { (sequences.add(), 0) };
         let seen = request.prompt.ids[..prefilled].iter().filter(|&&id| id == image_token).count();
-        stats.prefix_pages_hit += (prefilled / Sequences::GRANULARITY) as u64;
+        stats.prefix_pages_hit += (prefilled / Sequences::PAGE_TOKENS) as u64;
         stats.tiles_reused += (seen / tile_len + request.prompt.known_tiles(seen / tile_len)) as u64;
         stats.tiles_read += request.prompt.tiles_read;
         let timings = Timings { process: request.prepare_time, ..Timings::default() };
-        let mut group = Self {
+        let mut active = Self {
             request,
             phase: Phase::Encode,
             sequence: Some(sequence),
@@ -79,8 +79,8 @@ impl Group {
             timings,
             clock: Instant::now(),
         };
-        group.begin_prefill_if_encoded();
-        group
+        active.begin_prefill_if_encoded();
+        active
     }
 
     /// Why the request ends now, before its texts are finished. As in the reference, time is up after the first token
@@ -137,7 +137,7 @@ impl Group {
     pub(super) fn chunk(&self, budget: usize) -> Option<StepInput<'_>> {
         let sequence = self.sequence.filter(|_| self.phase == Phase::Prefill)?;
         let ids = &self.request.prompt.ids;
-        let end = ids.len().min(self.prefilled + budget.min(self.request.chunk));
+        let end = ids.len().min(self.prefilled + budget.min(self.request.max_chunk));
         let images = |ids: &[u32]| ids.iter().filter(|&&id| id == self.image_token).count();
         let before = images(&ids[..self.prefilled]);
         let tokens = &ids[self.prefilled..end];
