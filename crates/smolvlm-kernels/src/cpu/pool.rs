@@ -7,15 +7,11 @@ use std::cell::{RefCell, UnsafeCell};
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// Time that a thread of the pool spins before it sleeps.
+/// Time that a thread spins before it sleeps.
 const SPIN_LIMIT: Duration = Duration::from_micros(300);
-
-/// Time that the caller spins for the last tasks. They take longer only if another process has their processor: then
-/// the system can run their thread on the processor of the caller, who sleeps.
-const LAST_TASKS_SPIN_LIMIT: Duration = Duration::from_micros(150);
 
 /// A pool of threads that run parallel regions of numbered tasks together with the calling thread.
 ///
@@ -45,13 +41,9 @@ struct Shared {
     job: Padded<Job>,
     panicked: AtomicBool,
     stop: AtomicBool,
-    /// Number of threads that sleep until a region opens.
     asleep: AtomicUsize,
-    /// Whether the caller sleeps until the last member leaves.
-    caller_asleep: AtomicBool,
     lock: Mutex<()>,
-    opened: Condvar,
-    left: Condvar,
+    condvar: Condvar,
 }
 
 /// Padding to separate cache lines, which avoids false sharing.
@@ -167,8 +159,8 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         {
-            let _guard = self.shared.lock();
-            self.shared.opened.notify_all();
+            let _guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.condvar.notify_all();
         }
         for thread in self.threads.drain(..) {
             // Threads catch the panics of tasks, so there is none to propagate.
@@ -185,7 +177,16 @@ impl Drop for RegionGuard<'_> {
         // After a panic, members get no more tasks; after a normal end none are left.
         self.0.taken.iter().for_each(|taken| taken.0.store(usize::MAX / 2, Ordering::Relaxed));
         self.0.state.0.fetch_and(!OPEN, Ordering::AcqRel);
-        self.0.wait_for_members();
+        let mut spins = 0_u32;
+        while self.0.state.0.load(Ordering::Acquire) & MEMBERS != 0 {
+            spins += 1;
+            if spins.is_multiple_of(4096) {
+                // Lets a preempted member finish when there are more threads than processors.
+                std::thread::yield_now();
+            } else {
+                spin_loop();
+            }
+        }
     }
 }
 
@@ -198,10 +199,8 @@ impl Shared {
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
-            caller_asleep: AtomicBool::new(false),
             lock: Mutex::new(()),
-            opened: Condvar::new(),
-            left: Condvar::new(),
+            condvar: Condvar::new(),
         }
     }
 
@@ -220,8 +219,8 @@ impl Shared {
         let state = self.state.0.load(Ordering::Relaxed);
         self.state.0.store((state & !(REGION - 1)).wrapping_add(REGION) | OPEN, Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) > 0 {
-            let _guard = self.lock();
-            self.opened.notify_all();
+            let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.condvar.notify_all();
         }
         self.run_tasks(0, tasks, task);
         drop(region);
@@ -265,68 +264,36 @@ impl Shared {
             {
                 self.panicked.store(true, Ordering::Release);
             }
-            self.state.0.fetch_sub(MEMBER, Ordering::SeqCst);
-            if self.caller_asleep.load(Ordering::SeqCst) {
-                let _guard = self.lock();
-                self.left.notify_all();
-            }
+            self.state.0.fetch_sub(MEMBER, Ordering::AcqRel);
         }
-    }
-
-    /// Waits until all members have left the closed region.
-    fn wait_for_members(&self) {
-        let have_left = || (self.state.0.load(Ordering::SeqCst) & MEMBERS == 0).then_some(());
-        if spin_until(LAST_TASKS_SPIN_LIMIT, have_left).is_some() {
-            return;
-        }
-        let mut guard = self.lock();
-        self.caller_asleep.store(true, Ordering::SeqCst);
-        // Checked again after `caller_asleep` is set: a member that leaves from now on notifies.
-        while have_left().is_none() {
-            guard = self.left.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.caller_asleep.store(false, Ordering::SeqCst);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for an open region other than the last one and returns its state; `None` when the pool stops.
     fn next_region(&self, seen: usize) -> Option<usize> {
-        let next = || {
-            let state = self.state.0.load(Ordering::SeqCst);
-            let is_new = state & OPEN != 0 && state & !(REGION - 1) != seen;
-            if is_new { Some(Some(state)) } else { self.stop.load(Ordering::SeqCst).then_some(None) }
-        };
-        spin_until(SPIN_LIMIT, next).unwrap_or_else(|| {
-            let mut guard = self.lock();
-            self.asleep.fetch_add(1, Ordering::SeqCst);
-            // Called again after `asleep` is incremented: a caller that opens a region from now on notifies.
-            let found = loop {
-                match next() {
-                    Some(found) => break found,
-                    None => guard = self.opened.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        let is_new = |state: usize| state & OPEN != 0 && state & !(REGION - 1) != seen;
+        let mut since: Option<Instant> = None;
+        loop {
+            for _ in 0..256 {
+                let state = self.state.0.load(Ordering::Acquire);
+                if is_new(state) {
+                    return Some(state);
                 }
-            };
-            self.asleep.fetch_sub(1, Ordering::SeqCst);
-            found
-        })
-    }
-}
-
-/// Calls a function until it returns a value; none after a time.
-fn spin_until<T>(limit: Duration, value: impl Fn() -> Option<T>) -> Option<T> {
-    let mut since: Option<Instant> = None;
-    loop {
-        for _ in 0..256 {
-            if let Some(value) = value() {
-                return Some(value);
+                spin_loop();
             }
-            spin_loop();
-        }
-        if since.get_or_insert_with(Instant::now).elapsed() > limit {
-            return None;
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let start = *since.get_or_insert_with(Instant::now);
+            if start.elapsed() > SPIN_LIMIT {
+                let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+                self.asleep.fetch_add(1, Ordering::SeqCst);
+                // Checked again after `asleep` is incremented: a caller that opens a region from now on notifies.
+                while !is_new(self.state.0.load(Ordering::SeqCst)) && !self.stop.load(Ordering::SeqCst) {
+                    guard = self.condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
+                }
+                self.asleep.fetch_sub(1, Ordering::SeqCst);
+                since = None;
+            }
         }
     }
 }
