@@ -2,9 +2,8 @@
 
 use crate::adapter::base_source;
 use crate::checkpoint_files::{CONFIG, MODEL, PROCESSOR, WEIGHTS, WEIGHTS_INDEX, has_files};
-use crate::missing_files;
 use crate::options::resolve_format;
-use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, gguf};
+use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, checkpoint_files, gguf, missing_files};
 use smolvlm_checkpoint::{ADAPTER_CONFIG, GgufModel, PeftAdapter, PeftConfig, Weights};
 use smolvlm_config::{GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 use smolvlm_model::{LoadReport, Network, WeightFormat};
@@ -161,6 +160,24 @@ impl Checkpoint {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The files that the checkpoint is read from, sorted: GGUF files, and the checkpoint's files in folders, those of
+    /// adapters included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = match self {
+            Self::Directory(path) => checkpoint_files::in_folder(path),
+            Self::Gguf { text, mmproj } => std::iter::once(text).chain(mmproj).cloned().collect(),
+            Self::Adapted { base, adapters, processor } => {
+                let folders = adapters.iter().map(|adapter| &adapter.folder).chain(processor);
+                let files = folders.flat_map(|folder| checkpoint_files::in_folder(folder));
+                base.files().into_iter().chain(files).collect()
+            }
+            _ => Vec::new(),
+        };
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// The model's configuration, including its generation parameters.

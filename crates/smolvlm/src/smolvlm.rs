@@ -16,7 +16,7 @@ use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{LoadReport, Network, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Processor, RenderOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Maximum answer length if neither the caller nor the checkpoint specifies one.
@@ -41,7 +41,7 @@ pub(crate) struct Loaded {
     handle: burn::tensor::Device,
     pub(crate) format: WeightFormat,
     report: LoadReport,
-    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     /// Tokens whose keys and values all requests together may hold.
@@ -124,7 +124,7 @@ impl SmolVlm {
             handle: device.handle,
             format,
             report,
-            folders: checkpoint.folders().into_iter().map(Path::to_owned).collect(),
+            files: checkpoint.files(),
             features: FeatureCache::new(options.feature_cache_bytes, disk),
             kv_tokens,
             kept_tokens,
@@ -228,10 +228,10 @@ impl SmolVlm {
         &self.loaded.report
     }
 
-    /// The folders that the model was read from, whose files must not be overwritten: those of the base model and of
-    /// all adapters.
-    pub fn folders(&self) -> &[PathBuf] {
-        &self.loaded.folders
+    /// The files that the model was read from, which must not be overwritten, as
+    /// [`Checkpoint::files`](crate::Checkpoint::files) had them on loading.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.loaded.files
     }
 
     /// The sampling parameters and end tokens of the checkpoint's `generation_config.json`; by default greedy and at
