@@ -87,6 +87,21 @@ impl Source {
         Self::Random(preset)
     }
 
+    /// The model's name without folders: that of its folder, of its file without the extension, or of its repository
+    /// without the owner.
+    #[cfg(feature = "flex")]
+    pub(crate) fn name(&self) -> String {
+        let folder = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+        match self {
+            // Paths such as `.` have no name.
+            Self::Directory(path) => folder(path).or_else(|| folder(&path.canonicalize().ok()?)).unwrap_or_default(),
+            Self::Gguf { text, .. } => text.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Hub { repo, .. } | Self::HubGguf { repo, .. } => repo.rsplit('/').next().unwrap_or(repo).to_owned(),
+            Self::Demo => DEMO.to_owned(),
+            Self::Random(preset) => format!("random-{preset}"),
+        }
+    }
+
     /// Parses a model argument: a folder or GGUF file if one of that name exists, else [`Demo`](Self::Demo) for `demo`,
     /// else a Hub repository `owner/name`, optionally `owner/name@revision`. A name that ends in `GGUF`, or a type
     /// after a colon as in `owner/name:Q8_0`, is a repository of GGUF files ([`HubGguf`](Self::HubGguf)). A repository
@@ -176,6 +191,8 @@ fn file_advice(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::Source;
+    #[cfg(feature = "flex")]
+    use smolvlm_config::Preset;
 
     #[test]
     fn model_arguments_are_parsed_as_folder_demo_or_repository() {
@@ -204,6 +221,21 @@ mod tests {
         for wrong in ["", "nowhere", "./no/such", "/no/such", "a/b/c", "a/"] {
             let error = Source::parse(wrong).unwrap_err().to_string();
             assert!(error.contains("neither"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn names_of_models_have_no_folder() {
+        // Relative to this crate's folder.
+        for (source, name) in [
+            (Source::directory("."), "smolvlm"),
+            (Source::directory("a/b/."), "b"),
+            (Source::gguf("a/b-Q8_0.gguf", None), "b-Q8_0"),
+            (Source::hub("owner/name"), "name"),
+            (Source::random(Preset::Tiny), "random-tiny"),
+        ] {
+            assert_eq!(source.name(), name);
         }
     }
 
