@@ -42,6 +42,7 @@ pub(crate) struct Loaded {
     pub(crate) format: WeightFormat,
     report: LoadReport,
     files: Vec<PathBuf>,
+    is_gguf: bool,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     /// Tokens whose keys and values all requests together may hold.
@@ -125,6 +126,7 @@ impl SmolVlm {
             format,
             report,
             files: checkpoint.files(),
+            is_gguf: checkpoint.is_gguf(),
             features: FeatureCache::new(options.feature_cache_bytes, disk),
             kv_tokens,
             kept_tokens,
@@ -221,6 +223,11 @@ impl SmolVlm {
     /// errors.
     pub fn is_text_only(&self) -> bool {
         self.loaded.processor.is_text_only()
+    }
+
+    /// Whether the weights were read from GGUF files.
+    pub fn is_gguf(&self) -> bool {
+        self.loaded.is_gguf
     }
 
     /// Findings of loading, such as stored tensors that the model does not use.
