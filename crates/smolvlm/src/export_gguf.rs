@@ -83,8 +83,8 @@ pub fn export_gguf(
     })
 }
 
-/// Whether [`export_gguf`] replaces or deletes a file in its folder, judged by its name: files of a checkpoint, and GGUF
-/// files with a name that it gives.
+/// Whether [`export_gguf`] replaces or deletes a file in its folder, judged by its name: files of a checkpoint, and
+/// GGUF files with a name that it gives.
 pub fn is_replaced_by_export(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let has_name = |kind| name == text_file(kind) || (!has_4_bits(kind) && name == mmproj_file(kind));
