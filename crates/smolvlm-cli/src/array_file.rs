@@ -57,21 +57,21 @@ pub struct ArrayFile {
 }
 
 impl ArrayFile {
-    /// Validates the path before any work is done, without creating the file. `folders` are those of the checkpoint.
+    /// Validates the path before any work is done, without creating the file. `model` are the files of the checkpoint.
     ///
     /// # Errors
     ///
     /// A path that cannot be written, or that is an input of the command: the conversations, their images and videos,
     /// the checkpoint.
-    pub fn new<'f>(
+    pub fn new(
         path: &Path,
         file: &Conversations,
         conversations: &[Conversation],
-        folders: impl IntoIterator<Item = &'f Path>,
+        model: &[PathBuf],
     ) -> Result<Self, Failure> {
         let mut inputs = Inputs::default();
         inputs.add(&file.conversation);
-        folders.into_iter().for_each(|folder| inputs.add(folder));
+        model.iter().for_each(|file| inputs.add(file));
         conversations.iter().for_each(|conversation| inputs.add_media(conversation));
         inputs.refuse(path)?;
         discard_on_interrupt()?;

@@ -5,6 +5,7 @@ use crate::args::Quantize;
 use crate::args::{Conversations, Model};
 use crate::failure::Failure;
 use crate::say;
+use smolvlm::processor::{Error as ProcessorError, Position};
 use smolvlm::{Cancel, Checkpoint, Conversation, Options, SmolVlm, Source};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,20 @@ impl Model {
             .source()?
             .open(&Cancel::new(), &mut crate::download_bar::download_bar())?
             .with_adapters(&self.adapter)?)
+    }
+
+    /// Rejects a model without vision encoder before its weights are loaded; one of a repository is not checked here,
+    /// since opening downloads it.
+    pub fn check_takes_media(&self) -> Result<(), Failure> {
+        if matches!(self.source()?, Source::Directory(_) | Source::Gguf { .. }) {
+            let checkpoint = self.open()?;
+            if checkpoint.is_text_only() {
+                // Errors of the file come first.
+                checkpoint.config()?;
+                return Err(smolvlm::Error::from(ProcessorError::TextOnly { at: Position::default() }).into());
+            }
+        }
+        Ok(())
     }
 
     /// Loads the model, with a progress bar for downloads if stderr is a terminal.
@@ -91,7 +106,7 @@ pub fn conversation(path: &Path) -> Result<Conversation, Failure> {
     read_with(path, Conversation::from_json)
 }
 
-fn read_with<T>(path: &Path, parse: impl Fn(&str) -> Result<T, smolvlm::processor::Error>) -> Result<T, Failure> {
+fn read_with<T>(path: &Path, parse: impl Fn(&str) -> Result<T, ProcessorError>) -> Result<T, Failure> {
     let text = read_text(path).map_err(|source| Failure::Read { path: path.into(), source })?;
     parse(&text).map_err(|source| Failure::Conversation { path: path.into(), source: Box::new(source) })
 }

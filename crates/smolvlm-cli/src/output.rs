@@ -24,8 +24,9 @@ pub fn discard_on_interrupt() -> Result<(), Failure> {
     ctrlc::set_handler(end).map_err(Failure::Signal)
 }
 
-/// Rejects a non-empty checkpoint folder without `force`. Returns the names of files that will be kept.
-pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> {
+/// Rejects a non-empty checkpoint folder without `force`. Returns the names of files that will be kept, because
+/// `is_replaced` is false.
+pub fn check_folder(folder: &Path, force: bool, is_replaced: fn(&Path) -> bool) -> Result<Vec<String>, Failure> {
     let names: Vec<OsString> = match std::fs::read_dir(folder) {
         Ok(entries) => {
             let names = entries.flatten().map(|entry| entry.file_name());
@@ -38,7 +39,7 @@ pub fn check_folder(folder: &Path, force: bool) -> Result<Vec<String>, Failure> 
         let message = "already exists; use --force to replace it".to_owned();
         return Err(Failure::Write { path: folder.to_path_buf(), message });
     }
-    let kept = names.iter().filter(|name| !smolvlm::is_checkpoint_file(&folder.join(name)));
+    let kept = names.iter().filter(|name| !is_replaced(&folder.join(name)));
     Ok(kept.map(|name| name.to_string_lossy().into_owned()).collect())
 }
 

@@ -233,6 +233,21 @@ fn the_base_model_of_an_adapter_is_an_input() {
 }
 
 #[test]
+fn an_output_next_to_the_model_is_replaced() {
+    let workspace = workspace();
+    let quantize = ["quantize", "--model", "checkpoint", "--format", "gguf", "--dtype", "q8_0", "--out", "gguf"];
+    workspace.succeeds(&quantize);
+    for (model, out) in [("gguf/model-Q8_0.gguf", "gguf/out"), ("checkpoint", "checkpoint/out")] {
+        let process = ["process", "--conversation", "chat.json", "--model", model, "--out", out];
+        workspace.succeeds(&process);
+        workspace.succeeds(&process);
+    }
+    let model = "gguf/model-Q8_0.gguf";
+    let line = workspace.fails(&["process", "--conversation", "chat.json", "--model", model, "--out", model]);
+    assert!(line.contains("read by this command"), "{line}");
+}
+
+#[test]
 fn a_chat_cannot_be_saved_over_its_model() {
     let workspace = workspace();
     let before = fs::read(workspace.path("checkpoint/config.json")).unwrap();

@@ -1,8 +1,10 @@
 //! Names of a checkpoint's files.
 
-use std::fs::File;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
@@ -66,6 +68,26 @@ pub fn is_checkpoint_file(path: &Path) -> bool {
         || (name == "README.md" && is_model_card(path))
 }
 
+/// The files of the checkpoint in a folder, sorted: those with [its names](is_checkpoint_file), and the shards that the
+/// index of its weights lists.
+pub(crate) fn in_folder(folder: &Path) -> Vec<PathBuf> {
+    let shards = shards(folder);
+    let is_wanted = |path: &PathBuf| path.is_file() && (is_checkpoint_file(path) || shards.contains(path));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_wanted).collect();
+    files.sort();
+    files
+}
+
+/// The files that the index of a folder's weights lists.
+fn shards(folder: &Path) -> BTreeSet<PathBuf> {
+    let index: Option<Value> =
+        fs::read(folder.join(WEIGHTS_INDEX)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let tensors = index.as_ref().and_then(|index| index.get("weight_map")?.as_object());
+    let names = tensors.into_iter().flat_map(|tensors| tensors.values()).filter_map(Value::as_str);
+    names.map(|name| folder.join(name)).collect()
+}
+
 /// Whether a file starts with the YAML metadata of a model card.
 fn is_model_card(path: &Path) -> bool {
     let mut start = [0; 3];
@@ -79,7 +101,8 @@ pub(crate) fn has_files(folder: &Path, groups: &[&[&str]]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_checkpoint_file;
+    use super::{in_folder, is_checkpoint_file};
+    use std::fs;
     use std::path::Path;
 
     #[test]
@@ -92,5 +115,21 @@ mod tests {
         for name in ["notes.txt", "my.safetensors", "config.json.bak", "model.py", "README.md"] {
             assert!(!is_checkpoint_file(Path::new(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn shards_are_those_of_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = r#"{"weight_map": {"a": "part-1.safetensors", "b": "missing.safetensors"}}"#;
+        for (name, text) in [
+            ("config.json", "{}"),
+            ("model.safetensors.index.json", index),
+            ("part-1.safetensors", ""),
+            ("other.safetensors", ""),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let expected = ["config.json", "model.safetensors.index.json", "part-1.safetensors"];
+        assert_eq!(in_folder(folder.path()), expected.map(|name| folder.path().join(name)));
     }
 }

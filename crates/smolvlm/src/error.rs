@@ -6,8 +6,8 @@ use crate::{Device, Dtype};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A model name that is neither a folder nor a Hub repository.
-    #[error("model '{text}' is neither a folder nor a Hub repository of the form owner/name{advice}")]
+    /// A model name that is neither a folder, a GGUF file nor a Hub repository.
+    #[error("model '{text}' is neither a folder, a GGUF file nor a Hub repository of the form owner/name{advice}")]
     Source {
         /// The given value.
         text: String,

@@ -1,10 +1,10 @@
 //! Writing of GGUF files for llama.cpp.
 
 use crate::checkpoint_files::is_checkpoint_file;
+use crate::checkpoint_folder::replace;
 use crate::open_checkpoint::RANDOM_SEED;
 use crate::{Adapter, Cancel, Error, Options, Progress, Source, gguf};
 use smolvlm_checkpoint::{GgmlType, GgufExport, WeightSource};
-use smolvlm_files::DraftFolder;
 use std::path::Path;
 
 /// Number formats of the matrices in GGUF files.
@@ -27,25 +27,28 @@ impl GgufTypes {
             "q4" => Some(GgmlType::Q4_1),
             _ => GgmlType::writable().find(|kind| kind.name().eq_ignore_ascii_case(name)),
         };
-        let has_4_bits = |kind: &GgmlType| matches!(kind, GgmlType::Q4_0 | GgmlType::Q4_1);
         let wrong = |option, value: &str, legal| Error::Option { option, value: value.to_owned(), legal };
         Ok(Self {
             text: writable(text).ok_or_else(|| wrong("dtype", text, "q8_0, q4_0, q4_1, bf16, f16 or f32 for GGUF"))?,
             mmproj: writable(mmproj)
-                .filter(|kind| !has_4_bits(kind))
+                .filter(|kind| !has_4_bits(*kind))
                 .ok_or_else(|| wrong("mmproj-dtype", mmproj, "f16, bf16, q8_0 or f32"))?,
         })
     }
 }
 
+fn has_4_bits(kind: GgmlType) -> bool {
+    matches!(kind, GgmlType::Q4_0 | GgmlType::Q4_1)
+}
+
 /// Writes a model as GGUF files for llama.cpp: `model-TYPE.gguf` (the text model) and `mmproj-TYPE.gguf` (vision
-/// encoder and connector; not of a source without them). Adapters are merged first. GGUF files of these names and
-/// checkpoints in the folder are replaced.
+/// encoder and connector; not of a source without them). Adapters are merged first. Files in the folder for which
+/// [`is_replaced_by_export`] is true are replaced or deleted.
 ///
 /// # Errors
 ///
 /// A source whose weights do not match its configuration or whose tokenizer is not that of SmolLM, the source's own
-/// folder, a folder or file that cannot be written; the folder is then unchanged.
+/// folder, a folder of another project, a folder or file that cannot be written; the folder is then unchanged.
 pub fn export_gguf(
     source: Source,
     adapters: &[Adapter],
@@ -53,6 +56,7 @@ pub fn export_gguf(
     folder: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), Error> {
+    let name = source.name();
     let checkpoint = source.open(&Cancel::new(), progress)?.with_adapters(adapters)?;
     checkpoint.check_target(folder)?;
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
@@ -62,7 +66,6 @@ pub fn export_gguf(
     let mut vocabulary = gguf::vocabulary(&processor)?;
     // llama.cpp ends answers at this token.
     vocabulary.eos_token_id = config.generation.eos_token_ids.first().copied().or(vocabulary.eos_token_id);
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let export = GgufExport {
         name: &name,
         config: &config,
@@ -70,20 +73,32 @@ pub fn export_gguf(
         vocabulary: &vocabulary,
         source: &weights.as_ref().map_or(WeightSource::Random(RANDOM_SEED), WeightSource::Weights),
     };
-    let failed = |source| Error::Write { path: folder.into(), source };
-    let draft = DraftFolder::new(folder).map_err(failed)?;
-    let text = format!("model-{}.gguf", types.text.name());
-    export.write_text(types.text, draft.path().join(&text))?;
-    if !checkpoint.is_text_only() {
-        export.write_mmproj(types.mmproj, draft.path().join(format!("mmproj-{}.gguf", types.mmproj.name())))?;
-    }
-    draft.commit(&text, |path| is_checkpoint_file(path) || is_export(path)).map_err(failed)
+    let text = text_file(types.text);
+    replace(folder, &text, is_replaced_by_export, |folder| {
+        export.write_text(types.text, folder.join(&text))?;
+        if !checkpoint.is_text_only() {
+            export.write_mmproj(types.mmproj, folder.join(mmproj_file(types.mmproj)))?;
+        }
+        Ok(())
+    })
 }
 
-/// Whether a file has a name that [`export_gguf`] gives.
-fn is_export(path: &Path) -> bool {
+/// Whether [`export_gguf`] replaces or deletes a file in its folder, judged by its name: files of a checkpoint, and
+/// GGUF files with a name that it gives.
+pub fn is_replaced_by_export(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.ends_with(".gguf") && (name.starts_with("model-") || name.starts_with("mmproj-"))
+    let has_name = |kind| name == text_file(kind) || (!has_4_bits(kind) && name == mmproj_file(kind));
+    is_checkpoint_file(path) || GgmlType::writable().any(has_name)
+}
+
+/// The name of a text model's file.
+fn text_file(kind: GgmlType) -> String {
+    format!("model-{}.gguf", kind.name())
+}
+
+/// The name of an mmproj file.
+fn mmproj_file(kind: GgmlType) -> String {
+    format!("mmproj-{}.gguf", kind.name())
 }
 
 #[cfg(test)]
@@ -91,6 +106,7 @@ mod tests {
     use super::{GgmlType, GgufTypes, export_gguf};
     use crate::{Checkpoint, Options, Source};
     use smolvlm_config::Preset;
+    use std::fs;
 
     #[test]
     fn types_are_parsed() {
@@ -122,5 +138,44 @@ mod tests {
         };
         assert_eq!(ids(&checkpoint), ids(&random));
         assert_eq!(checkpoint.weights().unwrap().unwrap().quantized(), Some(smolvlm_kernels::PackedFormat::Q4));
+    }
+
+    #[test]
+    fn files_of_others_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let types = GgufTypes::parse("q8_0", "f16").unwrap();
+        let export = || export_gguf(Source::random(Preset::Tiny), &[], types, folder.path(), &mut |_| {});
+        for name in ["mmproj-mine.gguf", "model-other.gguf", "mmproj-Q4_0.gguf", "model-F16.gguf", "vocab.json"] {
+            fs::write(at(name), name).unwrap();
+        }
+        fs::write(at("config.json"), r#"{"port": 80}"#).unwrap();
+        let error = export().unwrap_err().to_string();
+        assert!(error.contains("not a model configuration") && at("vocab.json").exists(), "{error}");
+        fs::remove_file(at("config.json")).unwrap();
+        export().unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let own = ["mmproj-F16.gguf", "model-Q8_0.gguf"];
+        assert_eq!(names, [own[0], "mmproj-Q4_0.gguf", "mmproj-mine.gguf", own[1], "model-other.gguf"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn source_behind_links_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, links) = (root.path().join("files"), root.path().join("links"));
+        let types = GgufTypes::parse("q8_0", "f16").unwrap();
+        export_gguf(Source::random(Preset::Tiny), &[], types, &folder, &mut |_| {}).unwrap();
+        fs::create_dir(&links).unwrap();
+        for (link, file) in [("t.gguf", "model-Q8_0.gguf"), ("m.gguf", "mmproj-F16.gguf")] {
+            std::os::unix::fs::symlink(folder.join(file), links.join(link)).unwrap();
+        }
+        let source = Source::gguf(links.join("t.gguf"), Some(links.join("m.gguf")));
+        let error = export_gguf(source, &[], types, &folder, &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains("contains the source checkpoint"), "{error}");
     }
 }

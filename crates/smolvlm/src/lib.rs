@@ -118,6 +118,6 @@ pub use threads::default_threads;
 pub use write_checkpoint::write_random_checkpoint;
 #[cfg(feature = "flex")]
 pub use {
-    export_gguf::{GgufTypes, export_gguf},
+    export_gguf::{GgufTypes, export_gguf, is_replaced_by_export},
     write_checkpoint::quantize,
 };

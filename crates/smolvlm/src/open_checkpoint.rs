@@ -2,13 +2,12 @@
 
 use crate::adapter::base_source;
 use crate::checkpoint_files::{CONFIG, MODEL, PROCESSOR, WEIGHTS, WEIGHTS_INDEX, has_files};
-use crate::missing_files;
 use crate::options::resolve_format;
-use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, gguf};
+use crate::{Adapter, Cancel, Dtype, Error, Options, Progress, Source, checkpoint_files, gguf, missing_files};
 use smolvlm_checkpoint::{ADAPTER_CONFIG, GgufModel, PeftAdapter, PeftConfig, Weights};
 use smolvlm_config::{GenerationConfig, ModelConfig, Preset, ProcessorConfig};
 use smolvlm_model::{LoadReport, Network, WeightFormat};
-use smolvlm_processor::{Processor, synthetic_tokenizer};
+use smolvlm_processor::{ChatTemplate, Processor, synthetic_tokenizer};
 use std::path::{Path, PathBuf};
 
 /// Maximum length of a chain of adapters from the first one to the base model.
@@ -94,15 +93,17 @@ impl Source {
     }
 }
 
-/// Opens a folder with a model, an adapter, or both. As in transformers, an adapter is always applied.
+/// Opens a folder with a model, an adapter, or both. GGUF files are the model of a folder without safetensors. As in
+/// transformers, an adapter is always applied.
 fn open_folder(
     path: PathBuf,
     depth: usize,
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Checkpoint, Error> {
+    let has_model = has_files(&path, &[&[CONFIG], &[WEIGHTS, WEIGHTS_INDEX]]);
     if !path.join(ADAPTER_CONFIG).is_file() {
-        let gguf = if path.join(CONFIG).is_file() { None } else { gguf::in_folder(&path)? };
+        let gguf = if has_model { None } else { gguf::in_folder(&path)? };
         return Ok(match gguf {
             Some((text, mmproj)) => Checkpoint::Gguf { text, mmproj },
             None => Checkpoint::Directory(path),
@@ -112,7 +113,7 @@ fn open_folder(
         return Err(Error::AdapterDepth { folder: path, limit: MAX_ADAPTER_DEPTH });
     }
     let config = PeftConfig::read(&path)?;
-    if has_files(&path, &[&[CONFIG], &[WEIGHTS, WEIGHTS_INDEX]]) {
+    if has_model {
         return Checkpoint::Directory(path.clone()).with_adapters(&[Adapter::new(path)]);
     }
     let base = base_source(&config, &path)?.open_base(depth + 1, cancel, progress)?;
@@ -150,6 +151,15 @@ impl Checkpoint {
         }
     }
 
+    /// Whether the model's weights are GGUF files.
+    pub fn is_gguf(&self) -> bool {
+        match self {
+            Self::Gguf { .. } => true,
+            Self::Adapted { base, .. } => base.is_gguf(),
+            _ => false,
+        }
+    }
+
     /// The folders that the checkpoint is read from: those of the base model and of all adapters.
     pub fn folders(&self) -> Vec<&Path> {
         match self {
@@ -161,6 +171,24 @@ impl Checkpoint {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The files that the checkpoint is read from, sorted: GGUF files, and the checkpoint's files in folders, those of
+    /// adapters included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = match self {
+            Self::Directory(path) => checkpoint_files::in_folder(path),
+            Self::Gguf { text, mmproj } => std::iter::once(text).chain(mmproj).cloned().collect(),
+            Self::Adapted { base, adapters, processor } => {
+                let folders = adapters.iter().map(|adapter| &adapter.folder).chain(processor);
+                let files = folders.flat_map(|folder| checkpoint_files::in_folder(folder));
+                base.files().into_iter().chain(files).collect()
+            }
+            _ => Vec::new(),
+        };
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// The model's configuration, including its generation parameters.
@@ -208,11 +236,14 @@ impl Checkpoint {
         let processor = match self {
             Self::Adapted { base, processor: None, .. } => return base.processor(options),
             Self::Directory(path) | Self::Adapted { processor: Some(path), .. } => Processor::from_directory(path)?,
-            Self::Gguf { text, mmproj } => gguf::processor(&GgufModel::open(text, mmproj.as_ref())?)?,
+            Self::Gguf { text, mmproj } => gguf::processor(text, mmproj.as_deref())?,
             #[cfg(feature = "demo")]
             Self::Demo => demo_processor()?,
             Self::Random(preset) => random_processor(*preset)?,
         };
+        // That of an adapter may take images although its base model has no vision encoder.
+        let processor =
+            if self.is_text_only() && !processor.is_text_only() { text_only(&processor)? } else { processor };
         let mut config = processor.config().clone();
         if let Some(splitting) = options.image_splitting {
             config.image.do_image_splitting = splitting;
@@ -283,6 +314,17 @@ fn demo_processor() -> Result<Processor, Error> {
     let config = ProcessorConfig::from_json(smolvlm_demo::PROCESSOR_CONFIG)?;
     let tokenizer = smolvlm_processor::tokenizer_from_json(smolvlm_demo::TOKENIZER)?;
     Ok(Processor::new(config, tokenizer, Some(smolvlm_demo::CHAT_TEMPLATE.to_owned()))?)
+}
+
+/// The processor for a model without vision encoder.
+fn text_only(processor: &Processor) -> Result<Processor, Error> {
+    Ok(Processor::text_only(
+        processor.config().clone(),
+        processor.tokenizer().clone(),
+        processor.special_tokens().clone(),
+        processor.template().map(ChatTemplate::source),
+        processor.limits().clone(),
+    )?)
 }
 
 /// The processor of random weights at a preset's size.

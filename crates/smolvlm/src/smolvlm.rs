@@ -16,7 +16,7 @@ use smolvlm_config::{GenerationConfig, ModelConfig};
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::{LoadReport, Network, WeightFormat};
 use smolvlm_processor::{Batch, Conversation, Processor, RenderOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Maximum answer length if neither the caller nor the checkpoint specifies one.
@@ -41,7 +41,8 @@ pub(crate) struct Loaded {
     handle: burn::tensor::Device,
     pub(crate) format: WeightFormat,
     report: LoadReport,
-    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    is_gguf: bool,
     pub(crate) features: FeatureCache,
     pub(crate) vision_batch: usize,
     /// Tokens whose keys and values all requests together may hold.
@@ -124,7 +125,8 @@ impl SmolVlm {
             handle: device.handle,
             format,
             report,
-            folders: checkpoint.folders().into_iter().map(Path::to_owned).collect(),
+            files: checkpoint.files(),
+            is_gguf: checkpoint.is_gguf(),
             features: FeatureCache::new(options.feature_cache_bytes, disk),
             kv_tokens,
             kept_tokens,
@@ -223,15 +225,20 @@ impl SmolVlm {
         self.loaded.processor.is_text_only()
     }
 
+    /// Whether the weights were read from GGUF files.
+    pub fn is_gguf(&self) -> bool {
+        self.loaded.is_gguf
+    }
+
     /// Findings of loading, such as stored tensors that the model does not use.
     pub fn load_report(&self) -> &LoadReport {
         &self.loaded.report
     }
 
-    /// The folders that the model was read from, whose files must not be overwritten: those of the base model and of
-    /// all adapters.
-    pub fn folders(&self) -> &[PathBuf] {
-        &self.loaded.folders
+    /// The files that the model was read from, which must not be overwritten, as
+    /// [`Checkpoint::files`](crate::Checkpoint::files) had them on loading.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.loaded.files
     }
 
     /// The sampling parameters and end tokens of the checkpoint's `generation_config.json`; by default greedy and at

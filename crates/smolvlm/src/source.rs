@@ -3,6 +3,7 @@
 use crate::{Error, gguf, spelling};
 use smolvlm_config::Preset;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Maximum edit distance at which the name of a Hub repository is taken for a misspelled folder.
@@ -87,6 +88,21 @@ impl Source {
         Self::Random(preset)
     }
 
+    /// The model's name without folders: that of its folder, of its file without the extension, or of its repository
+    /// without the owner.
+    #[cfg(feature = "flex")]
+    pub(crate) fn name(&self) -> String {
+        let folder = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+        match self {
+            // Paths such as `.` have no name.
+            Self::Directory(path) => folder(path).or_else(|| folder(&path.canonicalize().ok()?)).unwrap_or_default(),
+            Self::Gguf { text, .. } => text.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Hub { repo, .. } | Self::HubGguf { repo, .. } => repo.rsplit('/').next().unwrap_or(repo).to_owned(),
+            Self::Demo => DEMO.to_owned(),
+            Self::Random(preset) => format!("random-{preset}"),
+        }
+    }
+
     /// Parses a model argument: a folder or GGUF file if one of that name exists, else [`Demo`](Self::Demo) for `demo`,
     /// else a Hub repository `owner/name`, optionally `owner/name@revision`. A name that ends in `GGUF`, or a type
     /// after a colon as in `owner/name:Q8_0`, is a repository of GGUF files ([`HubGguf`](Self::HubGguf)). A repository
@@ -94,7 +110,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Source`] if it is none of these, with a suggestion if there is one.
+    /// [`Error::Source`] if it is none of these, with a suggestion if there is one; [`Error::Read`] for a path that
+    /// ends in `.gguf` and does not exist.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let path = Path::new(text);
         if path.is_dir() {
@@ -109,6 +126,10 @@ impl Source {
         let refuse = |advice: String| Err(Error::Source { text: text.to_owned(), advice });
         if path.exists() {
             return refuse(file_advice(path));
+        }
+        if gguf::has_gguf_name(path) {
+            let source = io::Error::new(io::ErrorKind::NotFound, "file not found");
+            return Err(Error::Read { path: path.to_owned(), source });
         }
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision.to_owned())),
@@ -127,6 +148,9 @@ impl Source {
                         "; did you mean the folder {}? For the Hub repository write {repo}@main",
                         similar.display()
                     )),
+                    None if kind.as_deref() == Some("") => {
+                        refuse(format!("; give a type after the colon, as in {repo}:Q8_0"))
+                    }
                     None if kind.is_some() || name.to_ascii_lowercase().ends_with("gguf") => {
                         Ok(Self::HubGguf { repo: repo.to_owned(), revision, kind })
                     }
@@ -176,6 +200,8 @@ fn file_advice(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::Source;
+    #[cfg(feature = "flex")]
+    use smolvlm_config::Preset;
 
     #[test]
     fn model_arguments_are_parsed_as_folder_demo_or_repository() {
@@ -208,6 +234,32 @@ mod tests {
     }
 
     #[test]
+    fn missing_gguf_files_and_types_are_errors() {
+        for name in ["owner/none.gguf", "none.GGUF"] {
+            assert_eq!(Source::parse(name).unwrap_err().to_string(), format!("{name}: file not found"));
+        }
+        for name in ["owner/name:", "owner/name:@v1"] {
+            let error = Source::parse(name).unwrap_err().to_string();
+            assert!(error.contains("as in owner/name:Q8_0"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn names_of_models_have_no_folder() {
+        // Relative to this crate's folder.
+        for (source, name) in [
+            (Source::directory("."), "smolvlm"),
+            (Source::directory("a/b/."), "b"),
+            (Source::gguf("a/b-Q8_0.gguf", None), "b-Q8_0"),
+            (Source::hub("owner/name"), "name"),
+            (Source::random(Preset::Tiny), "random-tiny"),
+        ] {
+            assert_eq!(source.name(), name);
+        }
+    }
+
+    #[test]
     fn files_and_misspelled_folders_get_a_suggestion() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("smolvlm-256m");
@@ -219,6 +271,9 @@ mod tests {
         let text = root.path().join("model.gguf");
         std::fs::write(&text, "GGUF").unwrap();
         assert_eq!(Source::parse(text.to_str().unwrap()).unwrap(), Source::gguf(&text, None));
+        let blob = root.path().join("sha256-0");
+        std::fs::write(&blob, "GGUF").unwrap();
+        assert_eq!(Source::parse(blob.to_str().unwrap()).unwrap(), Source::gguf(&blob, None));
         let both = Source::gguf(&text, None).with_mmproj("b.gguf".into()).unwrap();
         assert_eq!(both, Source::gguf(&text, Some("b.gguf".into())));
         let error = Source::demo().with_mmproj("b.gguf".into()).unwrap_err().to_string();

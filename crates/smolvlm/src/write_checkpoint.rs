@@ -1,6 +1,6 @@
 //! Writing of checkpoint folders: random and quantized ones.
 
-use crate::checkpoint_files::WEIGHTS;
+use crate::checkpoint_files::{WEIGHTS, is_checkpoint_file};
 use crate::checkpoint_folder::replace;
 use crate::open_checkpoint::random_processor;
 use crate::{Dtype, Error};
@@ -33,7 +33,7 @@ pub fn write_random_checkpoint(preset: Preset, dtype: Dtype, seed: u64, folder: 
             return Err(Error::Option { option: "dtype", value: dtype.to_string(), legal });
         }
     };
-    replace(folder, |folder| {
+    replace(folder, WEIGHTS, is_checkpoint_file, |folder| {
         let model = write_small_files(preset, float, folder)?;
         Ok(smolvlm_checkpoint::write_random_weights(&model, seed, float, folder.join(WEIGHTS))?)
     })
@@ -85,7 +85,7 @@ pub fn quantize(
     }
     let (config, weights) = (checkpoint.config()?, checkpoint.weights()?);
     let source = weights.as_ref().map_or(WeightSource::Random(RANDOM_SEED), WeightSource::Weights);
-    replace(folder, |folder| {
+    replace(folder, WEIGHTS, is_checkpoint_file, |folder| {
         write_other_files(&checkpoint, folder)?;
         Ok(write_quantized_weights(&config, &source, format, folder.join(WEIGHTS))?)
     })
@@ -93,9 +93,12 @@ pub fn quantize(
 
 #[cfg(feature = "flex")]
 impl Checkpoint {
-    /// Checks that a folder to write does not contain the source.
+    /// Checks that a folder to write does not contain the source, also through symbolic links.
     pub(crate) fn check_target(&self, folder: &Path) -> Result<(), Error> {
-        if self.folders().iter().any(|from| smolvlm_files::is_same_file(from, folder)) {
+        let files = self.files().into_iter().filter_map(|file| file.canonicalize().ok());
+        let targets = files.filter_map(|file| file.parent().map(Path::to_owned));
+        let mut sources = self.folders().into_iter().map(Path::to_owned).chain(targets);
+        if sources.any(|from| smolvlm_files::is_same_file(&from, folder)) {
             let source = std::io::Error::other("this folder contains the source checkpoint; choose another folder");
             return Err(Error::Write { path: folder.into(), source });
         }

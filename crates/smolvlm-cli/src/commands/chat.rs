@@ -161,7 +161,7 @@ impl Session<'_> {
     /// attached to the next message.
     fn save(&self, path: &Path) -> Result<(), Failure> {
         let mut inputs = Inputs::default();
-        self.model.folders().iter().for_each(|folder| inputs.add(folder));
+        self.model.files().iter().for_each(|file| inputs.add(file));
         inputs.add_media(self.chat.history());
         inputs.add_contents(&self.attached);
         inputs.refuse(path)?;

@@ -8,6 +8,7 @@ use smolvlm::{Conversation, Message, Options};
 /// Streams the answer to stdout, then prints the timings to stderr. Results of a beam search and several answers are
 /// printed at the end.
 pub fn run(args: &Describe) -> Result<(), Failure> {
+    args.model.check_takes_media()?;
     // Pipes are read first, so that an error does not wait for the model to load.
     let piped = media::read_pipes(&args.media, args.as_video)?;
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };

@@ -6,14 +6,12 @@ use crate::failure::Failure;
 use smolvlm::ForwardRequest;
 use smolvlm::model::HostTensor;
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 /// Runs the model once over the padded batch and writes its outputs.
 pub fn run(args: &Forward) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let model = args.model.load()?;
-    let folders = model.folders().iter().map(PathBuf::as_path);
-    let out = ArrayFile::new(&args.out, &args.input, &conversations, folders)?;
+    let out = ArrayFile::new(&args.out, &args.input, &conversations, model.files())?;
     let request = ForwardRequest { all_logits: args.all_logits, stages: args.stages };
     let output = model.forward(&conversations, request)?;
 

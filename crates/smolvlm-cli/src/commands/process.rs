@@ -13,7 +13,7 @@ use std::collections::HashMap;
 pub fn run(args: &Process) -> Result<(), Failure> {
     let conversations = args.input.read()?;
     let checkpoint = args.model.open()?;
-    let out = ArrayFile::new(&args.out, &args.input, &conversations, checkpoint.folders())?;
+    let out = ArrayFile::new(&args.out, &args.input, &conversations, &checkpoint.files())?;
     let processor = checkpoint.processor(&args.model.options())?;
     let batch = processor.process(&conversations, &Default::default()).map_err(smolvlm::Error::from)?;
 

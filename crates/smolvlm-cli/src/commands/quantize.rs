@@ -7,7 +7,11 @@ use smolvlm::GgufTypes;
 /// Writes a folder with quantized matrices.
 pub fn run(args: &Quantize) -> Result<(), Failure> {
     crate::output::discard_on_interrupt()?;
-    let kept = crate::output::check_folder(&args.out, args.force)?;
+    let is_replaced = match args.format {
+        QuantizedFiles::Safetensors => smolvlm::is_checkpoint_file,
+        QuantizedFiles::Gguf => smolvlm::is_replaced_by_export,
+    };
+    let kept = crate::output::check_folder(&args.out, args.force, is_replaced)?;
     let source = args.source()?;
     let mut progress = crate::download_bar::download_bar();
     match args.format {

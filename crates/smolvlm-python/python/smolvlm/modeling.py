@@ -61,7 +61,8 @@ class SmolVLMForConditionalGeneration:
     ) -> SmolVLMForConditionalGeneration:
         """Loads a model. `options` are those of `SmolVLM.from_pretrained`.
 
-        The default number format is the fastest that loses nothing, not float32 as in transformers.
+        The default number format is `auto`, not float32 as in transformers: on a CPU that of quantized weights, else
+        bfloat16 where the device supports it, which rounds float32 checkpoints, else float32.
         """
         options = {
             name: value for name, value in options.items() if name not in _IGNORED_ON_LOADING and value is not None

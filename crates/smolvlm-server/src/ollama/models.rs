@@ -68,7 +68,7 @@ fn details(model: &Model) -> Value {
     let parameters = model.smolvlm.config().parameter_count() as f64 / 1e6;
     json!({
         "parent_model": "",
-        "format": "safetensors",
+        "format": if model.smolvlm.is_gguf() { "gguf" } else { "safetensors" },
         "family": "smolvlm",
         "families": ["smolvlm"],
         "parameter_size": format!("{parameters:.1}M"),

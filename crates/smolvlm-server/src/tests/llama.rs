@@ -99,4 +99,5 @@ async fn text_models_do_not_list_images_and_videos() {
     assert_eq!(server.get("/props").await.ok()["modalities"], modalities);
     let show = server.post("/api/show", json!({"model": "any"}).to_string()).await.ok();
     assert_eq!(show["capabilities"], json!(["completion"]));
+    assert_eq!(show["details"]["format"], "gguf");
 }

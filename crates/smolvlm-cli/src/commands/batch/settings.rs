@@ -2,11 +2,11 @@
 
 use super::conversation::Recipe;
 use super::input::{Input, hash_files};
-use crate::args::{Batch, Format, Model};
+use crate::args::{Batch, Format};
 use crate::failure::Failure;
 use serde_json::{Value, json};
-use smolvlm::{SamplingParams, SmolVlm, is_checkpoint_file};
-use std::path::{Path, PathBuf};
+use smolvlm::{SamplingParams, SmolVlm};
+use std::path::PathBuf;
 
 /// The settings, as the manifest has them.
 pub fn settings(
@@ -33,7 +33,7 @@ pub fn settings(
             "name": options.random.map_or_else(|| options.model.clone(), |preset| format!("random {preset}")),
             "mmproj": options.mmproj.as_ref().map(|path| path.to_string_lossy()),
             "adapters": adapters.collect::<Vec<_>>(),
-            "hash": model_hash(options, model)?,
+            "hash": hash_files(model.files().iter().map(PathBuf::as_path))?,
             "dtype": model.format().to_string(),
             "image_splitting": !options.no_image_splitting,
             "resize": options.resize.to_string(),
@@ -50,24 +50,4 @@ pub fn settings(
         "format": format.as_str(),
         "rows_per_part": args.rows_per_part,
     }))
-}
-
-/// A hash of the files of a model: GGUF files that the arguments name, and the checkpoint files in its folders. Other
-/// GGUF files next to a named one do not matter.
-fn model_hash(options: &Model, model: &SmolVlm) -> Result<String, Failure> {
-    let is_gguf = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    let named = Some(Path::new(&options.model)).filter(|path| is_gguf(path) && path.is_file());
-    let is_wanted = |path: &Path| is_checkpoint_file(path) || (is_gguf(path) && named.is_none());
-    let mut paths: Vec<PathBuf> = named.into_iter().chain(options.mmproj.as_deref()).map(Path::to_owned).collect();
-    for folder in model.folders() {
-        let failed = |source| Failure::Read { path: folder.clone(), source };
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if is_wanted(&path) && path.is_file() {
-                paths.push(path);
-            }
-        }
-    }
-    paths.sort();
-    hash_files(paths.iter().map(PathBuf::as_path))
 }
