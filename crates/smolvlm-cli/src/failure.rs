@@ -35,7 +35,7 @@ pub enum Failure {
         source: Box<smolvlm::processor::Error>,
     },
     /// A file that is not a JSON schema.
-    #[error("{}: invalid JSON schema: {message}", path.display())]
+    #[error("{}: --json-schema: {message}", path.display())]
     Schema {
         /// The file.
         path: PathBuf,

@@ -75,7 +75,27 @@ fn mistakes_are_reported_before_the_model_is_loaded() {
     assert!(fails(&["a.jpg", "--out", "a.jpg", "--to", "md"]).contains("a.jpg"));
     assert!(fails(&["a.jpg", "b.png", "--out", "doc.md", "--max-pages", "1"]).contains("--max-pages"));
     assert!(fails(&["a.jpg", "--out", "none/doc.md"]).contains("none"));
+    assert!(fails(&["a.jpg", "none.png", "--out", "doc.md"]).contains("none.png"));
+    assert!(fails(&["a.jpg", "--out", "-"]).contains("--to md"));
+    assert!(fails(&["a.jpg", "--out", "doc.md", "--logprobs", "1"]).contains("--logprobs has no effect"));
+    assert!(fails(&["a.jpg", "--out", "doc.md", "--num-return-sequences", "2"]).contains("--num-return-sequences"));
     assert_eq!(workspace.names(), ["a.jpg", "b.png"]);
+}
+
+#[test]
+fn document_can_be_written_to_stdout() {
+    let workspace = workspace();
+    let tags = workspace.succeeds(&[&["document", "b.png", "--out", "-", "--to", "doctags"], &SETTINGS[..]].concat());
+    assert!(tags.starts_with("<doctag>") && tags.ends_with("</doctag>\n"), "{tags}");
+    assert_eq!(workspace.names(), ["a.jpg", "b.png"]);
+}
+
+#[test]
+fn pdf_files_from_pipes_are_rejected() {
+    let args = ["document", "-", "--out", "doc.md", "--random", "tiny"];
+    let output = workspace().run_with_input(&args, b"%PDF-1.4\n");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && stderr.contains("pass the path"), "{stderr}");
 }
 
 #[cfg(unix)]
@@ -112,6 +132,19 @@ mod pdf {
         let expected =
             [("100", "1"), ("29", "2")].map(|(dpi, page)| format!("-q -png -r {dpi} -f {page} -l {page} {path}\n"));
         assert_eq!(read(&workspace, "rendered"), expected.concat());
+    }
+
+    #[test]
+    fn pages_before_a_failure_are_written() {
+        let workspace = workspace();
+        let info = "for n in 1 2 3; do echo \"Page $n size: 5 x 5 pts\"; done";
+        let render = "case \"$*\" in *'-f 2 '*) echo broken >&2; exit 1;; esac; exec /bin/cat b.png";
+        let output = run(&workspace, &poppler(&workspace, info, render), &[]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && stderr.contains("report.pdf: pdftoppm: broken"), "{stderr}");
+        assert!(stderr.contains("page 2 of 3 failed"), "{stderr}");
+        let json: Value = serde_json::from_str(&read(&workspace, "doc.json")).unwrap();
+        assert_eq!(json["pages"].as_object().unwrap().len(), 1);
     }
 
     #[test]

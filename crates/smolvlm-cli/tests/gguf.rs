@@ -34,8 +34,14 @@ fn exported_files_give_the_same_answers() {
     let alone = ["--model", "gguf/model-F32.gguf"];
     let whole = tokens(&workspace, false, &["--model", "checkpoint", "--dtype", "f32"]);
     assert_eq!(tokens(&workspace, false, &[&alone, ["--dtype", "f32"].as_slice()].concat()), whole);
-    let error = workspace.fails(&[&["describe", "harbour.jpg"], alone.as_slice()].concat());
-    assert!(error.contains("takes text only") && error.contains("--mmproj"), "{error}");
+    for command in [
+        ["describe", "harbour.jpg"].as_slice(),
+        &["decide", "harbour.jpg", "--yes-no", "Is it a harbor?"],
+        &["document", "harbour.jpg", "--out", "page.md"],
+    ] {
+        let error = workspace.fails(&[command, &alone].concat());
+        assert!(error.contains("takes text only") && error.contains("--mmproj"), "{error}");
+    }
 }
 
 /// A batch is not resumed with another text model or mmproj file; other files next to named ones do not matter.

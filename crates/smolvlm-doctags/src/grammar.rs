@@ -5,9 +5,9 @@ use crate::names::{BLOCKS, CLASSES, LANGUAGES};
 
 /// A grammar of the DocTags of a page, in the Lark dialect of llguidance.
 ///
-/// `is_token` tells whether a tag, such as `<text>`, is one special token of the model's tokenizer. The grammar spells
-/// such tags as tokens and omits items whose tags are none. If not even `<text>` is a token, all tags are spelled as
-/// text, and text cannot have the character `<`.
+/// `is_token` tells whether a tag, such as `<text>`, is one special token of the model's tokenizer; tokens that are not
+/// special do not count. The grammar spells such tags as tokens and omits items whose tags are none. If not even
+/// `<text>` is a token, all tags are spelled as text, and text cannot have the character `<`.
 ///
 /// The grammar allows one page between `<doctag>` and `</doctag>`, or one item alone, as models answer for an image of
 /// a table, formula, chart or piece of code. It does not allow key-value regions.
@@ -67,8 +67,12 @@ impl<F: Fn(&str) -> bool> Writer<F> {
         if !self.has("caption") {
             rules.push(("caption".to_owned(), "content".to_owned()));
         }
-        let list_item = "content (line? (ordered_list | unordered_list) line?)?";
-        rules.extend(self.item("list_item", list_item).or_else(|| Some(("list_item".to_owned(), "TEXT".to_owned()))));
+        let lists: Vec<_> = ["ordered_list", "unordered_list"].into_iter().filter(|name| self.has(name)).collect();
+        let list_item = match lists.as_slice() {
+            [] => "content".to_owned(),
+            lists => format!("content (line? ({}) line?)?", lists.join(" | ")),
+        };
+        rules.extend(self.item("list_item", &list_item).or_else(|| Some(("list_item".to_owned(), "TEXT".to_owned()))));
         rules.extend(items);
         let formula = if self.has("formula") {
             format!("TEXT? ({} TEXT {} TEXT?)*", self.tag("formula"), self.tag("/formula"))

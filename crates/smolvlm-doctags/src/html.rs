@@ -21,7 +21,9 @@ impl Document {
     pub fn to_html(&self) -> String {
         let title = self.pages.iter().flat_map(|page| &page.items).find(|item| item.label == Label::Title);
         let mut out = HEAD.to_owned();
-        escape(&mut out, title.map_or("Document", |title| &title.text));
+        let title: Vec<_> = title.map_or("Document", |title| &title.text).split_whitespace().collect();
+        // A title of a page has no elements, such as line breaks.
+        escape_markup(&mut out, &title.join(" "));
         out.push_str(STYLE);
         for (index, page) in self.pages.iter().enumerate() {
             if index > 0 {
@@ -223,6 +225,13 @@ mod tests {
         let html = Document::from_doctags(&tags).to_html();
         assert!(!html.contains("<script") && !html.contains("\"&"), "{html}");
         assert_eq!(html.matches("&lt;script&gt;&quot;&amp;").count(), 8);
+    }
+
+    #[test]
+    fn title_of_the_page_is_one_line() {
+        let html = Document::from_doctags("<title>a\n<b></title>").to_html();
+        assert!(html.contains("<title>a &lt;b&gt;</title>"), "{html}");
+        assert!(html.contains("<h1>a<br>\n&lt;b&gt;</h1>"), "{html}");
     }
 
     #[test]

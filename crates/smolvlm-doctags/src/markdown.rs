@@ -10,8 +10,9 @@ const INDENT: usize = 4;
 const MAX_REPEATED: usize = 256;
 
 impl Document {
-    /// The text as Markdown (CommonMark with tables). Page headers and footers are omitted; characters of HTML are
-    /// escaped. The text of a cell that covers several columns or rows is repeated in each, unless it is long.
+    /// The text as Markdown (CommonMark with tables). Page headers and footers are omitted. Text, code and formulas
+    /// cannot become HTML: in text, the characters of HTML and code are escaped; in formulas, `<` is `\lt`. The text of
+    /// a cell that covers several columns or rows is repeated in each, unless it is long.
     pub fn to_markdown(&self) -> String {
         let mut blocks = Vec::new();
         for page in &self.pages {
@@ -49,7 +50,7 @@ fn item_blocks(item: &Item, blocks: &mut Vec<String>) {
         Label::SectionHeader => {
             format!("{} {}", "#".repeat(usize::from(item.level).clamp(1, 5) + 1), one_line(&text))
         }
-        Label::Formula => format!("$${}$$", item.text),
+        Label::Formula => format!("$${}$$", latex(&item.text)),
         Label::Code => code_block(item),
         Label::CheckboxSelected => format!("- [x] {text}"),
         Label::CheckboxUnselected => format!("- [ ] {text}"),
@@ -116,18 +117,28 @@ fn inline(item: &Item) -> String {
 fn phrase(item: &Item) -> String {
     match item.label {
         Label::Inline => inline(item),
-        Label::Formula => format!("${}$", one_line(&item.text)),
-        Label::Code => {
-            let fence = "`".repeat(longest_run(&item.text) + 1);
-            format!("{fence}{}{fence}", one_line(&item.text))
-        }
+        Label::Formula => format!("${}$", one_line(&latex(&item.text))),
+        Label::Code => code_span(&item.text),
         _ => escape(&item.text),
     }
 }
 
+fn code_span(code: &str) -> String {
+    if code.is_empty() {
+        return String::new();
+    }
+    let fence = "`".repeat(longest_run(code) + 1);
+    // Backticks of the code must not extend the fence; a space on both sides is not part of the code.
+    let space = if code.starts_with('`') || code.ends_with('`') { " " } else { "" };
+    format!("{fence}{space}{}{space}{fence}", one_line(code))
+}
+
 fn code_block(item: &Item) -> String {
     let fence = "`".repeat((longest_run(&item.text) + 1).max(3));
-    let language = item.language.as_deref().filter(|&language| language != "unknown").unwrap_or_default();
+    let is_name = |language: &&str| {
+        *language != "unknown" && language.chars().all(|c| c.is_ascii_alphanumeric() || "+#_.-".contains(c))
+    };
+    let language = item.language.as_deref().filter(is_name).unwrap_or_default();
     format!("{fence}{}\n{}\n{fence}", language.to_lowercase(), item.text)
 }
 
@@ -171,16 +182,27 @@ fn table_rows(table: &Table) -> String {
 
 fn cell_text(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    escape_html(&text).replace('|', "&#124;")
+    escape_code(&escape_html(&text)).replace('|', "&#124;")
 }
 
 fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
+    text.replace(['\n', '\r'], " ")
 }
 
-/// Escapes characters of HTML, and underscores.
+/// A formula without characters that Markdown reads as HTML or code.
+fn latex(formula: &str) -> String {
+    formula.replace('<', "\\lt ").replace('`', "\\lq ").replace("~~", "~ ~ ")
+}
+
+/// Escapes characters of HTML and code, and underscores.
 fn escape(text: &str) -> String {
-    escape_html(text).replace('_', "\\_")
+    escape_code(&escape_html(text)).replace('_', "\\_")
+}
+
+/// Escapes the characters with which code starts: code that starts in a text ends at the start of an item's code, which
+/// would then be HTML.
+fn escape_code(text: &str) -> String {
+    text.replace('`', "&#96;").replace("~~~", "&#126;&#126;&#126;")
 }
 
 /// Escapes the characters with which HTML starts.
@@ -201,6 +223,21 @@ mod tests {
         assert_eq!(markdown("<text><script>a_b</script></text>"), "&lt;script&gt;a\\_b&lt;/script&gt;\n");
         assert_eq!(markdown("<otsl><fcel>a|<b><nl></otsl>"), "| a&#124;&lt;b&gt; |\n|---|\n");
         assert_eq!(markdown("<code><_Rust_>```\n</code>"), "````rust\n```\n````\n");
+    }
+
+    #[test]
+    fn code_and_formulas_cannot_become_html() {
+        let mut document = Document::from_doctags("<code>1</code>");
+        document.pages[0].items[0].language = Some("c\n```\n<b>".to_owned());
+        assert_eq!(document.to_markdown(), "```\n1\n```\n");
+        assert_eq!(markdown("<code><_C++_>1</code>"), "```c++\n1\n```\n");
+        assert_eq!(markdown("<formula>a<b</formula>"), "$$a\\lt b$$\n");
+        assert_eq!(markdown("<inline><formula>`<i></formula></inline>"), "$\\lq \\lt i>$\n");
+        assert_eq!(markdown("<formula>a\n~~~</formula>"), "$$a\n~ ~ ~$$\n");
+        assert_eq!(markdown("<inline><code>`<b></code><code></code></inline>").trim_end(), "`` `<b> ``");
+        // Otherwise, the first fence is closed by the one of the code.
+        assert_eq!(markdown("<text>```</text><code><b></code>"), "&#96;&#96;&#96;\n\n```\n<b>\n```\n");
+        assert_eq!(markdown("<text>~~~~</text>"), "&#126;&#126;&#126;~\n");
     }
 
     #[test]

@@ -37,3 +37,11 @@ fn locations_are_tokens_where_the_tokenizer_has_them() {
     assert!(text.contains("| <loc_500>\n") && !text.contains("LOCATION"));
     assert!(grammar(|_| false).contains("location: LOCATION\n"));
 }
+
+#[test]
+fn items_whose_tags_are_not_tokens_are_not_named() {
+    let without = |tag: &'static str| grammar(move |other| !other.contains(tag));
+    let text = without("unordered_list");
+    assert!(text.contains("(ordered_list)") && !text.contains("unordered_list"), "{text}");
+    assert!(!without("ordered_list").contains("ordered_list"));
+}

@@ -50,7 +50,11 @@ impl OutputFile {
                         (draft.into_temp_path(), Some(made))
                     }
                     (Err(_), Some(_)) => in_temp_dir()?,
-                    (Err(error), None) => return Err(error),
+                    // The error's own message has the path of the draft.
+                    (Err(error), None) => {
+                        let kind = error.kind();
+                        return Err(io::Error::new(kind, format!("cannot create a file in its folder: {kind}")));
+                    }
                 }
             }
         };
@@ -174,6 +178,13 @@ mod tests {
         assert_eq!(kind("no/such"), Err(ErrorKind::NotFound));
         kind("file").unwrap();
         assert_eq!(kind("file/below"), Err(ErrorKind::NotADirectory));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn errors_of_drafts_do_not_name_them() {
+        let error = OutputFile::resolve("/proc/file".as_ref()).unwrap().draft().unwrap_err().to_string();
+        assert!(error.contains("cannot create a file") && !error.contains("/proc"), "{error}");
     }
 
     #[cfg(unix)]

@@ -216,6 +216,29 @@ def test_answers_match_their_constraint(demo):
         demo.generate("a", json_schema={"type": "array", "uniqueItems": True})
     with pytest.raises(TypeError, match="only one of"):
         demo.generate("a", regex="a", choices=["a"])
+    with pytest.raises(TypeError, match="only one of"):
+        demo.generate("a", regex="b", constraint={"regex": "a"})
+    assert demo.complete("Number: ", constraint={"regex": "a"}).text == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("regex", 5, TypeError),
+        ("lark", b"start:", TypeError),
+        ("choices", "left", TypeError),
+        ("choices", 5, TypeError),
+        ("choices", [1], TypeError),
+        ("json_schema", 7, TypeError),
+        ("json_schema", "{", smolvlm.InputError),
+        ("json_schema", {"minimum": float("nan")}, smolvlm.InputError),
+        ("constraint", {"json_schema": {"minimum": float("inf")}}, smolvlm.InputError),
+        ("temperature", float("nan"), smolvlm.InputError),
+    ],
+)
+def test_invalid_arguments_are_named(demo, name, value, kind):
+    with pytest.raises(kind, match=name):
+        demo.generate("a", **{name: value})
 
 
 def test_decisions_have_probabilities(demo):

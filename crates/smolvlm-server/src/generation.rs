@@ -160,11 +160,17 @@ impl Worker {
             smolvlm::Error::Generate(GenerateError::Constraint { message }) => {
                 ApiError::param(constrained_by.as_deref().unwrap_or("constraint"), message)
             }
+            // Without a constraint, requests can ban tokens by their biases only.
+            error @ smolvlm::Error::Generate(GenerateError::NoToken { .. }) => {
+                ApiError::from(error).at(constrained_by.as_deref().unwrap_or("logit_bias"))
+            }
             error => error.into(),
         };
         let events = self.model.backend.start(prompt, params.sampling, &self.cancel).map_err(|error| match error {
             smolvlm::Error::Cancelled => self.app.interrupted(),
-            error @ smolvlm::Error::Generate(GenerateError::Constraint { .. }) => failed(error),
+            error @ smolvlm::Error::Generate(GenerateError::Constraint { .. } | GenerateError::NoToken { .. }) => {
+                failed(error)
+            }
             error if is_raw => ApiError::from(error).of_prompt(),
             error => error.into(),
         })?;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use clap::Args;
+use serde_json::Value;
 use smolvlm::Constraint;
 use std::path::{Path, PathBuf};
 
@@ -28,11 +29,15 @@ pub struct ConstraintArgs {
 }
 
 impl ConstraintArgs {
-    /// The constraint, whose files are read. `is_token` tells whether a text is one token of the model's tokenizer.
+    /// The constraint, whose files are read. `is_token` tells whether a text is a special token of the model.
     pub fn constraint(&self, is_token: impl Fn(&str) -> bool) -> Result<Option<Constraint>, Failure> {
         if let Some(path) = &self.json_schema {
-            let invalid = |error: serde_json::Error| Failure::Schema { path: path.clone(), message: error.to_string() };
-            return Ok(Some(Constraint::JsonSchema(serde_json::from_str(&read(path)?).map_err(invalid)?)));
+            let invalid = |message: String| Failure::Schema { path: path.clone(), message };
+            let schema: Value = serde_json::from_str(&read(path)?).map_err(|error| invalid(error.to_string()))?;
+            return match schema {
+                Value::Object(_) | Value::Bool(_) => Ok(Some(Constraint::JsonSchema(schema))),
+                _ => Err(invalid("it must be an object, true or false".to_owned())),
+            };
         }
         if let Some(path) = &self.lark {
             return Ok(Some(Constraint::Lark(read(path)?)));
@@ -79,7 +84,10 @@ mod tests {
         let (schema, lark) = (file("a.json", r#"{"type": "object"}"#), file("a.lark", "start: \"a\""));
         assert_eq!(constraint(&["--json-schema", &schema]), Ok(Some(Constraint::json_object())));
         assert_eq!(constraint(&["--lark", &lark]), Ok(Some(Constraint::Lark("start: \"a\"".to_owned()))));
-        assert!(constraint(&["--json-schema", &lark]).unwrap_err().contains("a.lark: invalid JSON schema"));
+        assert!(constraint(&["--json-schema", &lark]).unwrap_err().contains("a.lark: --json-schema: "));
+        let number = file("seven.json", "7");
+        let error = constraint(&["--json-schema", &number]).unwrap_err();
+        assert!(error.contains("seven.json: --json-schema: it must be an object"), "{error}");
         assert!(constraint(&["--lark", "missing"]).unwrap_err().contains("missing"));
         let Ok(Some(Constraint::Lark(doctags))) = constraint(&["--doctags"]) else { panic!("no grammar") };
         assert!(doctags.contains("doctag"), "{doctags}");

@@ -12,7 +12,7 @@ pub struct Document {
     /// image from stdin
     #[arg(required = true, value_name = "PAGE")]
     pub pages: Vec<OsString>,
-    /// File to write
+    /// File to write; - is stdout
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Format of the file [default: by its extension]

@@ -5,6 +5,8 @@ use crate::failure::Failure;
 use clap::Args;
 use smolvlm::processor::Processor;
 use smolvlm::{Error, LoopGuard, SamplingParams, SmolVlm};
+use std::cell::LazyCell;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Arguments of sampling and stopping. Defaults are those of the checkpoint's generation_config.json; names and
@@ -118,8 +120,10 @@ impl Sampling {
         params.do_sample = !self.is_greedy() && (params.do_sample || self.implies_sampling());
         params.skip_special_tokens &= !self.keep_special_tokens;
         params.stop_strings.extend_from_slice(&self.stop);
-        let tokenizer = model.processor().tokenizer();
-        let constraint = self.constraint.constraint(|tag| tokenizer.token_to_id(tag).is_some())?;
+        // Only special tokens are tokens of a grammar.
+        let special =
+            LazyCell::new(|| -> HashSet<String> { model.processor().token_bytes().special().into_values().collect() });
+        let constraint = self.constraint.constraint(|tag| special.contains(tag))?;
         params.constraint = constraint.or(params.constraint);
         params.bad_words_ids.extend(self.bad_words(model.processor())?);
         if self.loop_guard || (guards_loops && !self.no_loop_guard) {

@@ -31,10 +31,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
     for name in [METRICS, PLOT] {
         inputs.refuse(&args.out.join(name))?;
     }
-    let base = find(&args.model, &args.adapter)?;
-    if base.is_text_only() {
-        return Err(smolvlm::Error::TextOnly { action: "training" }.into());
-    }
+    let base = find(&args.model, &args.adapter, "training")?;
     let (data, eval) = (JsonLines::open(&args.data)?, args.eval.as_ref().map(JsonLines::open).transpose()?);
     let (processor, resumed) = (base.processor(&Options::default())?, latest_checkpoint(&args.out)?);
     let whole = resumed.as_ref().filter(|_| !args.lora);
@@ -69,7 +66,7 @@ pub fn run(args: &Train) -> Result<(), Failure> {
 
 /// Prints the loss of a checkpoint.
 pub fn eval(args: &Eval) -> Result<(), Failure> {
-    let base = find(&args.model, &args.adapter)?;
+    let base = find(&args.model, &args.adapter, "evaluation")?;
     // The seed is unused if the checkpoint has weights.
     let (processor, model) = (base.processor(&Options::default())?, model(&base, 0)?);
     let metrics = evaluate(&model, &processor, &JsonLines::open(&args.data)?, &args.common.config())?;
@@ -78,10 +75,14 @@ pub fn eval(args: &Eval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the checkpoint that training starts from, downloading it if necessary.
-fn find(model: &str, adapters: &[Adapter]) -> Result<Checkpoint, Failure> {
+/// Opens the checkpoint of an action, downloading it if necessary. It must have a vision encoder.
+fn find(model: &str, adapters: &[Adapter], action: &'static str) -> Result<Checkpoint, Failure> {
     let mut bar = crate::download_bar::download_bar();
-    Ok(Source::parse(model)?.open(&Cancel::new(), &mut bar)?.with_adapters(adapters)?)
+    let checkpoint = Source::parse(model)?.open(&Cancel::new(), &mut bar)?.with_adapters(adapters)?;
+    if checkpoint.is_text_only() {
+        return Err(smolvlm::Error::TextOnly { action }.into());
+    }
+    Ok(checkpoint)
 }
 
 /// Loads the checkpoint's model for training.

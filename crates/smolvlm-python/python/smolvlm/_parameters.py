@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from . import _native
+
 # Names of transformers' GenerationConfig that have another name or form here.
 _PLURALS = {
     "eos_token_id": "eos_token_ids",
@@ -14,8 +16,8 @@ _PLURALS = {
     "exponential_decay_length_penalty": "exponential_decay",
 }
 
-# Arguments that say what the text must match.
-_CONSTRAINTS = ("json_schema", "regex", "lark", "choices")
+# Arguments that say what the text must match; the last one is an object with one of the others.
+_CONSTRAINTS = ("json_schema", "regex", "lark", "choices", "constraint")
 
 _EARLY_STOPPING = {True: "when_finished", False: "when_unlikely", "never": "when_impossible"}
 
@@ -24,8 +26,8 @@ LOOP_GUARD = {"max_period": 128, "min_repeats": 4, "min_tokens": 128}
 
 
 def dumps(value: Any) -> str:
-    """JSON of a value that may hold numpy's scalars and arrays."""
-    return json.dumps(value, default=_plain)
+    """JSON of a value that may hold numpy's scalars and arrays. Raises `ValueError` for NaN and infinity."""
+    return json.dumps(value, default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -37,11 +39,12 @@ def _plain(value: Any) -> Any:
 def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
     """JSON of sampling parameters, named as in transformers' `GenerationConfig`; `None` is the checkpoint's own value.
 
-    Raises `TypeError` for a name that is not known, with the nearest one that is.
+    Raises `TypeError` for a name that is not known, with the nearest one that is, and for constraints of another type;
+    `InputError` for numbers that are not finite.
     """
     known = set(known)
     names = known | _PLURALS.keys() | set(_CONSTRAINTS)
-    result = {}
+    result: dict[str, Any] = {}
     for name, value in params.items():
         if name not in names:
             raise TypeError(unknown(name, names))
@@ -50,7 +53,8 @@ def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
         if name in _CONSTRAINTS:
             if "constraint" in result:
                 raise TypeError(f"only one of {', '.join(_CONSTRAINTS)} can be given")
-            result["constraint"] = {name: _constraint(name, value)}
+            result["constraint"] = value if name == "constraint" else {name: _constraint(name, value)}
+            _check_finite(name, result["constraint"])
             continue
         if name == "stop_strings" and isinstance(value, str):
             value = [value]
@@ -66,17 +70,43 @@ def sampling_json(params: dict[str, Any], known: Iterable[str]) -> str:
             value = {"start": value[0], "factor": value[1]}
         elif name in _PLURALS and not isinstance(value, (list, tuple)):
             value = [value]
+        _check_finite(name, value)
         result[_PLURALS.get(name, name)] = value
     return dumps(result)
 
 
+def _check_finite(name: str, value: Any) -> None:
+    try:
+        dumps(value)
+    except ValueError as error:
+        raise _native.InputError(f"{name} cannot be JSON: {error}") from error
+
+
 def _constraint(name: str, value: Any) -> Any:
     """The value of a constraint: a schema may be a model of pydantic, or JSON."""
-    if name == "json_schema" and hasattr(value, "model_json_schema"):
+    if name == "json_schema":
+        return _json_schema(value)
+    if name == "choices":
+        texts = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
+        if texts is None or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"choices must be a list of str, not {value!r}")
+        return texts
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {value!r}")
+    return value
+
+
+def _json_schema(value: Any) -> Any:
+    if hasattr(value, "model_json_schema"):
         return value.model_json_schema()
-    if name == "json_schema" and isinstance(value, (str, bytes)):
-        return json.loads(value)
-    return list(value) if name == "choices" and not isinstance(value, str) else value
+    if isinstance(value, (str, bytes)):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise _native.InputError(f"json_schema is not JSON: {error}") from error
+    if not isinstance(value, (dict, bool)):
+        raise TypeError(f"json_schema must be a dict, JSON of an object, or a model of pydantic, not {value!r}")
+    return value
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 //! What the answer must match, in the names of OpenAI, vLLM and llama.cpp.
 
 use crate::api_error::ApiError;
-use crate::request::fields::Fields;
+use crate::request::fields::{Fields, problem};
 use serde::Deserialize;
 use serde_json::Value;
 use smolvlm::Constraint;
@@ -42,6 +42,9 @@ pub(crate) fn parse(fields: &mut Fields<'_>) -> Result<Option<FieldConstraint>, 
     add("structured_outputs.regex", text(&mut outputs, "regex")?.map(Constraint::Regex));
     add("structured_outputs.choice", choices(&mut outputs, "choice")?);
     add("structured_outputs.grammar", text(&mut outputs, "grammar")?.map(Constraint::Lark));
+    if outputs.raw("structural_tag").is_some() {
+        return Err(outputs.invalid("structural_tag", "is not supported").code("unsupported"));
+    }
     let is_object = outputs.flag("json_object")? == Some(true);
     add("structured_outputs.json_object", is_object.then(Constraint::json_object));
     match found.as_slice() {
@@ -98,14 +101,17 @@ fn schema(fields: &mut Fields<'_>, name: &str) -> Result<Option<Constraint>, Api
         Some(Schema::Text(text)) if text.is_empty() => None,
         Some(Schema::Text(text)) => match serde_json::from_str(&text) {
             Ok(schema) => Some(Constraint::JsonSchema(schema)),
-            Err(_) => return Err(fields.invalid(name, format!("must be {legal}"))),
+            Err(error) => return Err(fields.invalid(name, problem(&error, legal))),
         },
         Some(Schema::Value(schema)) => Some(Constraint::JsonSchema(schema)),
     })
 }
 
-/// llama.cpp's grammar. Its own syntax, GBNF, is not supported.
+/// llama.cpp's grammar. Its own syntax, GBNF, and grammars that start at a trigger are not supported.
 fn grammar(fields: &mut Fields<'_>) -> Result<Option<Constraint>, ApiError> {
+    if fields.flag("grammar_lazy")? == Some(true) {
+        return Err(ApiError::unsupported("grammar_lazy", "is not supported; a grammar starts at the first token"));
+    }
     match text(fields, "grammar")? {
         Some(text) if !text.trim_start().starts_with(LARK) => {
             let problem = "must start with %llguidance and be in Lark syntax; GBNF is not supported";
@@ -168,6 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn schemas_that_are_nested_too_deep_are_errors_that_say_so() {
+        let schema = format!("{}{{}}{}", "{\"not\": ".repeat(200), "}".repeat(200));
+        for (field, value) in [
+            ("response_format", format!("{{\"type\": \"json_object\", \"schema\": {schema}}}")),
+            ("json_schema", schema.clone()),
+            ("guided_json", json!(schema).to_string()),
+        ] {
+            let body = format!("{{\"{field}\": {value}}}");
+            let error = parse(&mut Fields::parse(body.as_bytes()).unwrap()).unwrap_err();
+            assert_eq!(error.message, format!("{field} is nested too deep"));
+        }
+        let body = format!("{{\"format\": {schema}}}");
+        let error = format(&mut Fields::parse(body.as_bytes()).unwrap()).unwrap_err();
+        assert_eq!(error.message, "format is nested too deep");
+    }
+
+    #[test]
     fn empty_fields_ask_for_any_text() {
         for body in [
             json!({}),
@@ -188,6 +211,8 @@ mod tests {
             (json!({"guided_choice": "a"}), "guided_choice"),
             (json!({"structured_outputs": {"regex": 7}}), "structured_outputs.regex"),
             (json!({"guided_regex": "a", "guided_choice": ["a"]}), "guided_choice"),
+            (json!({"structured_outputs": {"structural_tag": "{}"}}), "structured_outputs.structural_tag"),
+            (json!({"grammar": "%llguidance {}\nstart: \"a\"", "grammar_lazy": true}), "grammar_lazy"),
         ] {
             assert_eq!(parsed(body).unwrap_err().param.as_deref(), Some(param));
         }

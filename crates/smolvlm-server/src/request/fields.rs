@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.raw(name) else { return Ok(None) };
         match serde_json::from_str(value.get()) {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(self.invalid(name, format!("must be {legal}"))),
+            Err(error) => Err(self.invalid(name, problem(&error, legal))),
         }
     }
 
@@ -75,4 +75,13 @@ impl<'a> Fields<'a> {
     pub(crate) fn invalid(&self, name: &str, problem: impl AsRef<str>) -> ApiError {
         ApiError::param(&format!("{}{name}", self.prefix), problem)
     }
+}
+
+/// What is wrong with a field whose value is not what `legal` describes.
+pub(crate) fn problem(error: &serde_json::Error, legal: &str) -> String {
+    // serde_json has no category for it.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return "is nested too deep".to_owned();
+    }
+    format!("must be {legal}")
 }

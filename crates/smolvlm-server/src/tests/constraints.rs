@@ -95,3 +95,11 @@ async fn constraints_that_cannot_be_used_are_named() {
         assert!(error["message"].as_str().unwrap().contains(part), "{error}");
     }
 }
+
+#[tokio::test]
+async fn bans_that_leave_no_token_name_the_constraint() {
+    let server = TestServer::demo();
+    let bans: Vec<(usize, i32)> = (0..server.app.ready().unwrap().vocabulary()).map(|id| (id, -100)).collect();
+    let request = with(question("Which?"), json!({"guided_choice": ["7", "8"], "logit_bias": bans}));
+    assert_eq!(server.chat(request).await.error(400)["param"], "guided_choice");
+}

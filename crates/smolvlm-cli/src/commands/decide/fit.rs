@@ -41,10 +41,11 @@ struct Label {
     line: usize,
 }
 
-/// Asks the questions of a file, fits the temperatures to the correct answers and writes them.
-pub fn run(labels: &Path, to: &Path, load: impl FnOnce() -> Result<SmolVlm, Failure>) -> Result<(), Failure> {
+/// Asks the questions of a file, fits the temperatures to the correct answers and writes them. `load` loads the model
+/// and is told whether questions have media.
+pub fn run(labels: &Path, to: &Path, load: impl FnOnce(bool) -> Result<SmolVlm, Failure>) -> Result<(), Failure> {
     let read = read(labels)?;
-    let model = load()?;
+    let model = load(read.iter().any(|label| !label.media.is_empty()))?;
     let mut labeled: Vec<(Decision, usize)> = Vec::with_capacity(read.len());
     for same in read.chunk_by(|a, b| a.media == b.media) {
         for labels_of_batch in same.chunks(BATCH) {

@@ -21,12 +21,20 @@ const LOW_COVERAGE: f64 = 0.5;
 pub fn run(args: &Decide) -> Result<(), Failure> {
     let options = Options { sanitize_control_tokens: true, ..args.model.options() };
     if let (Some(labels), Some(calibration)) = (&args.fit, &args.calibration) {
-        return fit::run(labels, calibration, || args.model.load_with(options));
+        return fit::run(labels, calibration, |has_media| {
+            if has_media {
+                args.model.check_takes_media()?;
+            }
+            args.model.load_with(options)
+        });
     }
     // Everything that can be wrong without the model, first.
     let questions = args.questions();
     Question::validate(&questions)?;
     let calibration = args.calibration.as_deref().map_or(Ok(Calibration::default()), Calibration::load)?;
+    if !args.media.is_empty() {
+        args.model.check_takes_media()?;
+    }
     let piped = media::read_pipes(&args.media, args.as_video)?;
     let model = args.model.load_with(options)?;
     let mut message = Message::user();
