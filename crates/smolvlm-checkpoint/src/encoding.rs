@@ -47,9 +47,10 @@ impl Encoding {
             return (tensor.shape == shape).then_some(Self::Float(float));
         }
         if let StoredType::Ggml(kind, order) = tensor.dtype {
-            // Blocks are parts of rows, of which other shapes have none or several.
-            let fits = shape.len() == 2 && tensor.shape == shape;
-            return fits.then_some(Self::Ggml(kind, order));
+            // Blocks are parts of rows, of which other shapes have none or several. A vector of floats has rows of one
+            // value.
+            let has_rows = shape.len() == 2 || shape.len() == 1 && kind.plain().is_some();
+            return (has_rows && tensor.shape == shape).then_some(Self::Ggml(kind, order));
         }
         let &[outputs, inputs] = shape else { return None };
         let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == StoredType::Plain(Dtype::BF16))?;

@@ -45,7 +45,9 @@ impl Entry {
             let values = source.tensor(path, shape, FloatType::F32)?;
             let mut row = vec![0.0; self.spec.elements()];
             values.read_row(0, &mut row);
-            return Ok(encode_row(self.kind, &row));
+            // A bias has the order of its matrix's rows.
+            let ordered: Vec<f32> = (0..row.len()).map(|stored| row[self.order.checkpoint(stored)]).collect();
+            return Ok(encode_row(self.kind, &ordered));
         };
         let rows = source.rows(path, shape)?;
         let encode = |stored: usize| {

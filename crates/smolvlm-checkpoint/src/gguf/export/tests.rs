@@ -1,15 +1,15 @@
-use smolvlm_config::Preset;
+use smolvlm_config::{FloatType, Preset};
 
 use super::*;
-use crate::{CheckpointTensors, TensorSource, tensor_specs};
-use crate::{GgufModel, Weights};
+use crate::gguf::file::GgufFile;
+use crate::{CheckpointTensors, GgufModel, RandomTensors, TensorSource, Weights, tensor_specs};
 
 const TEXT: &[u8] = include_bytes!("../../../tests/data/gguf/text.gguf");
 const MMPROJ: &[u8] = include_bytes!("../../../tests/data/gguf/mmproj.gguf");
 
 fn rows(weights: &Weights, config: &ModelConfig, spec: &TensorSpec) -> Vec<f32> {
     let tensors = CheckpointTensors::new(config, weights).unwrap();
-    let values = tensors.tensor(&spec.module_path, &spec.shape, smolvlm_config::FloatType::F32).unwrap();
+    let values = tensors.tensor(&spec.module_path, &spec.shape, FloatType::F32).unwrap();
     values.bytes().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
@@ -48,16 +48,45 @@ fn written_files_are_read_back() {
     }
 }
 
-#[test]
-fn impossible_types_are_errors() {
+/// Runs `test` on an export of random weights of `config`, with the vocabulary of the files.
+fn with_random_export<T>(config: &ModelConfig, test: impl FnOnce(&GgufExport<'_>) -> T) -> T {
     let model = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap();
     let (processor, vocabulary) = (model.processor_config().unwrap(), model.vocabulary().unwrap());
-    let config = Preset::Tiny.model();
     let source = WeightSource::Random(1);
-    let export =
-        GgufExport { name: "", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
+    test(&GgufExport { name: "", config, processor: &processor, vocabulary: &vocabulary, source: &source })
+}
+
+/// Query and key biases are stored in the order of the matrices' rows.
+#[test]
+fn attention_biases_are_permuted() {
+    let mut config = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap().config().unwrap();
+    config.text.attention_bias = true;
     let folder = tempfile::tempdir().unwrap();
-    let error = export.write_text(GgmlType::Q6K, folder.path().join("x")).unwrap_err().to_string();
+    let path = folder.path().join("text.gguf");
+    with_random_export(&config, |export| export.write_text(GgmlType::F32, &path)).unwrap();
+    let name = "model.text_model.layers.0.self_attn.q_proj.bias";
+    let spec = tensor_specs(&config).into_iter().find(|spec| spec.name == name).unwrap();
+    let expected = RandomTensors::new(&config, 1).tensor(&spec.module_path, &spec.shape, FloatType::F32).unwrap();
+    let expected = expected.bytes().into_owned();
+
+    let file = GgufFile::open(&path).unwrap();
+    let stored = &file.bytes[file.header.tensors["blk.0.attn_q.bias"].range.clone()];
+    let value = |bytes: &[u8], index: usize| bytes[4 * index..][..4].to_vec();
+    assert_eq!(value(stored, 1), value(&expected, config.text.head_dim / 2));
+    assert_eq!(value(stored, 2), value(&expected, 1));
+
+    let again = GgufModel::open(&path, None::<&Path>).unwrap();
+    let config = again.config().unwrap();
+    assert!(config.text.attention_bias);
+    let back = rows(&again.into_weights().unwrap(), &config, &spec);
+    assert_eq!(back.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn impossible_types_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |export: &GgufExport<'_>| export.write_text(GgmlType::Q6K, folder.path().join("x"));
+    let error = with_random_export(&Preset::Tiny.model(), write).unwrap_err().to_string();
     assert!(error.contains("cannot have the type Q6_K: choose F32, F16"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
