@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use smolvlm_config::{ModelConfig, ProcessorConfig, RopeParameters, Size};
+use smolvlm_config::{HiddenAct, ModelConfig, ProcessorConfig, RopeParameters, Size};
 
 use super::ggml_type::GgmlType;
 use super::metadata::Metadata;
@@ -39,6 +39,7 @@ impl GgufExport<'_> {
     pub fn write_text(&self, kind: GgmlType, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let mut metadata = self.general("llama", "model", file_type(kind, path)?);
+        has_activation(self.config.text.hidden_act, HiddenAct::Silu, "text model", path)?;
         self.text_sizes(&mut metadata, path)?;
         self.tokenizer(&mut metadata);
         self.write(path, &metadata, |name| !is_vision_tensor(name), |spec| text_type(spec, kind))
@@ -53,6 +54,7 @@ impl GgufExport<'_> {
         let path = path.as_ref();
         let vision = &self.config.vision;
         let mut metadata = self.general("clip", "mmproj", file_type(kind, path)?);
+        has_activation(vision.hidden_act, HiddenAct::GeluTanh, "vision encoder", path)?;
         metadata.bool("clip.has_vision_encoder", true);
         metadata.text("clip.projector_type", "idefics3");
         metadata.bool("clip.use_gelu", true);
@@ -171,6 +173,15 @@ fn file_type(kind: GgmlType, path: &Path) -> Result<u32, Error> {
         )
     };
     kind.file_type().ok_or_else(|| unsupported(path, &advice()))
+}
+
+/// Checks that llama.cpp applies the activation function of a part of the model; files do not specify it.
+fn has_activation(found: HiddenAct, applied: HiddenAct, part: &str, path: &Path) -> Result<(), Error> {
+    if found == applied {
+        return Ok(());
+    }
+    let (found, applied) = (found.name(), applied.name());
+    Err(unsupported(path, &format!("a {part} with the activation function {found}; llama.cpp applies {applied}")))
 }
 
 fn text_type(spec: &TensorSpec, kind: GgmlType) -> GgmlType {

@@ -83,6 +83,22 @@ fn attention_biases_are_permuted() {
 }
 
 #[test]
+fn other_activation_functions_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    let mut config = Preset::Tiny.model();
+    config.text.hidden_act = HiddenAct::GeluTanh;
+    config.vision.hidden_act = HiddenAct::Gelu;
+    with_random_export(&config, |export| {
+        let error = export.write_text(GgmlType::F32, &path).unwrap_err().to_string();
+        assert!(error.contains("text model with the activation function gelu_pytorch_tanh"), "{error}");
+        let error = export.write_mmproj(GgmlType::F32, &path).unwrap_err().to_string();
+        assert!(error.contains("vision encoder with the activation function gelu; "), "{error}");
+    });
+    assert!(!path.exists());
+}
+
+#[test]
 fn impossible_types_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let write = |export: &GgufExport<'_>| export.write_text(GgmlType::Q6K, folder.path().join("x"));
