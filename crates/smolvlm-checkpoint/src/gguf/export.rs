@@ -129,6 +129,7 @@ impl GgufExport<'_> {
         for (key, id) in [
             ("tokenizer.ggml.bos_token_id", vocabulary.bos_token_id),
             ("tokenizer.ggml.eos_token_id", vocabulary.eos_token_id),
+            ("tokenizer.ggml.eot_token_id", vocabulary.eot_token_id),
             ("tokenizer.ggml.padding_token_id", vocabulary.pad_token_id),
             ("tokenizer.ggml.unknown_token_id", vocabulary.unk_token_id),
         ] {

@@ -77,6 +77,14 @@ impl GgufFile {
         self.get(key, "a string of UTF-8", |value| self.text_of(value))
     }
 
+    /// Number of values of a list. To check it before the values are collected bounds memory.
+    pub(super) fn list_len(&self, key: &str) -> Result<Option<usize>, Error> {
+        self.get(key, "a list", |value| match value {
+            Value::Array(array) => Some(array.count),
+            _ => None,
+        })
+    }
+
     /// The texts of a list.
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&str>>, Error> {
         self.list(key, "a list of strings of UTF-8", |value| self.text_of(&value))

@@ -15,7 +15,7 @@ use crate::header::{readable, reject_lfs_pointer};
 const MAX_HEADER: usize = 16 << 20;
 
 /// Maximum number of tensors, and of metadata entries; files of the largest models have 2,000.
-const MAX_ENTRIES: u64 = 1 << 16;
+const MAX_ENTRIES: u64 = 1 << 13;
 
 /// Maximum length of a key, as in llama.cpp; and of a tensor's name, of which llama.cpp allows 63 bytes.
 const MAX_KEY: usize = 65_535;

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod export;
 mod file;
+mod generation;
 mod ggml_type;
 mod header;
 mod metadata;

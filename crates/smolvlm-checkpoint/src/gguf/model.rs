@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smolvlm_config::{ModelConfig, ProcessorConfig};
 
-use super::config::{generation_config, model_config, processor_config};
+use super::config::{model_config, processor_config};
 use super::file::GgufFile;
 use super::names::{RowOrder, has_swapped_names, swap_name, text_name, vision_name};
 use super::vocabulary::GgufVocabulary;
@@ -131,7 +131,7 @@ impl GgufModel {
     ///
     /// [`Error::Gguf`] for a missing or unsupported tokenizer.
     pub fn vocabulary(&self) -> Result<GgufVocabulary, Error> {
-        GgufVocabulary::read(&self.text, &generation_config(&self.text)?)
+        GgufVocabulary::read(&self.text)
     }
 
     /// The weights, under the names of a checkpoint.

@@ -19,7 +19,7 @@ pub(crate) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
     kind: ValueType,
-    count: usize,
+    pub(super) count: usize,
     range: Range<usize>,
 }
 

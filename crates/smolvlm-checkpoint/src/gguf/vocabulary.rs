@@ -1,8 +1,7 @@
 //! The vocabulary of a GGUF file.
 
-use smolvlm_config::GenerationConfig;
-
 use super::file::GgufFile;
+use super::generation::{generation_config, token_id};
 use crate::error::Error;
 use crate::header::readable;
 
@@ -15,6 +14,23 @@ pub enum GgufTokenKind {
     Control,
     /// Found in a text before it is split, and part of an answer's text.
     UserDefined,
+}
+
+/// Maximum number of tokens.
+const MAX_TOKENS: usize = 1 << 19;
+
+/// The tokens by id; at most as many as there are embeddings.
+pub(super) fn tokens(file: &GgufFile) -> Result<Vec<&str>, Error> {
+    const KEY: &str = "tokenizer.ggml.tokens";
+    let count = file.list_len(KEY)?.ok_or_else(|| file.missing(KEY))?;
+    let rows = file.size("token_embd.weight", 0)?;
+    if count > rows {
+        return Err(file.error(format!("the key {KEY} has {count} tokens for {rows} embeddings")));
+    }
+    if count > MAX_TOKENS {
+        return Err(file.error(format!("the key {KEY} has {count} tokens; the limit is {MAX_TOKENS}")));
+    }
+    file.texts(KEY)?.ok_or_else(|| file.missing(KEY))
 }
 
 /// Number of a token that is not used.
@@ -52,6 +68,8 @@ pub struct GgufVocabulary {
     pub bos_token_id: Option<u32>,
     /// Token that ends an answer.
     pub eos_token_id: Option<u32>,
+    /// Second token that ends an answer.
+    pub eot_token_id: Option<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
     /// Token of unknown text.
@@ -59,21 +77,21 @@ pub struct GgufVocabulary {
 }
 
 impl GgufVocabulary {
-    pub(super) fn read(file: &GgufFile, generation: &GenerationConfig) -> Result<Self, Error> {
+    pub(super) fn read(file: &GgufFile) -> Result<Self, Error> {
         file.expect("tokenizer.ggml.model", "gpt2", " (byte-level BPE)")?;
         file.expect("tokenizer.ggml.pre", "smollm", ", the pre-tokenizer of SmolLM")?;
-        let tokens = file.texts("tokenizer.ggml.tokens")?.ok_or_else(|| file.missing("tokenizer.ggml.tokens"))?;
-        let rows = file.size("token_embd.weight", 0)?;
-        if tokens.len() > rows {
-            let message = format!("the key tokenizer.ggml.tokens has {} tokens for {rows} embeddings", tokens.len());
-            return Err(file.error(message));
-        }
+        let tokens = tokens(file)?;
+        let generation = generation_config(file, &tokens)?;
+        let fits = |key: &str, fits: fn(usize, usize) -> bool| match file.list_len(key)? {
+            Some(count) if !fits(count, tokens.len()) => {
+                Err(file.error(format!("the key {key} has {count} values for {} tokens", tokens.len())))
+            }
+            _ => Ok(()),
+        };
+        fits("tokenizer.ggml.token_type", |count, tokens| count == tokens || count == 0)?;
+        // Every merge makes a token.
+        fits("tokenizer.ggml.merges", |count, tokens| count <= tokens)?;
         let kinds = file.numbers("tokenizer.ggml.token_type")?.unwrap_or_default();
-        if !kinds.is_empty() && kinds.len() != tokens.len() {
-            let message =
-                format!("the key tokenizer.ggml.token_type has {} values for {} tokens", kinds.len(), tokens.len());
-            return Err(file.error(message));
-        }
         let kind = |index: usize| {
             kinds.get(index).map_or(GgufTokenKind::Normal, |kind| GgufTokenKind::from_number(*kind as i64))
         };
@@ -89,8 +107,9 @@ impl GgufVocabulary {
             tokens: tokens.iter().enumerate().map(|(index, token)| ((*token).to_owned(), kind(index))).collect(),
             bos_token_id: generation.bos_token_id,
             eos_token_id: generation.eos_token_ids.first().copied(),
+            eot_token_id: token_id(file, "tokenizer.ggml.eot_token_id", &tokens)?,
             pad_token_id: generation.pad_token_id,
-            unk_token_id: file.token("tokenizer.ggml.unknown_token_id")?,
+            unk_token_id: token_id(file, "tokenizer.ggml.unknown_token_id", &tokens)?,
         };
         Ok(vocabulary)
     }

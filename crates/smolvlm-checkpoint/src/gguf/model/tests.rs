@@ -59,7 +59,7 @@ fn configuration_is_that_of_the_files() {
     assert_eq!((vision.num_hidden_layers, vision.image_size, vision.patch_size), (1, 16, 4));
     assert_eq!((vision.layer_norm_eps, config.scale_factor, config.image_token_id), (1e-6, 2, 298));
     let generation = &config.generation;
-    assert_eq!((generation.eos_token_ids.as_slice(), generation.pad_token_id), ([299].as_slice(), Some(2)));
+    assert_eq!((generation.eos_token_ids.as_slice(), generation.pad_token_id), ([299, 2, 0].as_slice(), Some(2)));
     let processor = model.processor_config().unwrap();
     assert_eq!((processor.image_seq_len, &processor.image.pixels.size), (4, &Size::LongestEdge(48)));
     assert_eq!(processor.video.pixels.max_image_size, 16);
