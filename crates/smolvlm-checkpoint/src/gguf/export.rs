@@ -41,7 +41,7 @@ impl GgufExport<'_> {
         let mut metadata = self.general("llama", "model", file_type(kind, path)?);
         has_activation(self.config.text.hidden_act, HiddenAct::Silu, "text model", path)?;
         self.text_sizes(&mut metadata, path)?;
-        self.tokenizer(&mut metadata);
+        self.tokenizer(&mut metadata, path)?;
         self.write(path, &metadata, |name| !is_vision_tensor(name), |spec| text_type(spec, kind))
     }
 
@@ -112,9 +112,13 @@ impl GgufExport<'_> {
         }
     }
 
-    fn tokenizer(&self, metadata: &mut Metadata) {
+    fn tokenizer(&self, metadata: &mut Metadata, path: &Path) -> Result<(), Error> {
         let vocabulary = self.vocabulary;
         let rows = self.config.text.vocab_size;
+        if vocabulary.tokens.len() > rows {
+            let what = format!("a tokenizer of {} tokens with a model of {rows} embeddings", vocabulary.tokens.len());
+            return Err(unsupported(path, &what));
+        }
         let mut tokens: Vec<String> = vocabulary.tokens.iter().map(|(token, _)| token.clone()).collect();
         // Embeddings without a token get an unused one.
         let mut kinds: Vec<i32> = vocabulary.tokens.iter().map(|(_, kind)| kind.number()).collect();
@@ -142,6 +146,7 @@ impl GgufExport<'_> {
         if let Some(template) = &self.processor.chat_template {
             metadata.text("tokenizer.chat_template", template);
         }
+        Ok(())
     }
 
     fn write(
