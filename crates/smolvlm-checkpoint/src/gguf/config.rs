@@ -5,6 +5,7 @@ use smolvlm_config::{
     RopeParameters, Size, TextConfig, VisionConfig,
 };
 
+use super::config_error::in_file;
 use super::file::GgufFile;
 use super::generation::{generation_config, id_of};
 use super::names::has_swapped_names;
@@ -51,7 +52,7 @@ pub(super) fn model_config(text: &GgufFile, vision: Option<&GgufFile>) -> Result
         }
         None => without_vision(&mut config),
     }
-    config.validate()?;
+    config.validate().map_err(|error| in_file(error, text, vision))?;
     Ok(config)
 }
 
@@ -184,7 +185,7 @@ pub(super) fn processor_config(
     let ImageProcessorConfig { pixels, .. } = &mut processor.image;
     set(pixels);
     set(&mut processor.video.pixels);
-    processor.validate()?;
+    processor.validate().map_err(|error| in_file(error, text, vision))?;
     Ok(processor)
 }
 

@@ -141,7 +141,7 @@ impl GgufModel {
     /// As [`config`](Self::config), and [`Error::DuplicateTensor`].
     pub fn into_weights(self) -> Result<Weights, Error> {
         let config = self.config()?;
-        let mut weights = Weights::of_files(2);
+        let mut weights = Weights { is_gguf: true, ..Weights::of_files(2) };
         let head_dim = config.text.head_dim;
         add(&mut weights, self.text, text_name, |name, tensor| RowOrder::of_text(name, &tensor.shape, head_dim))?;
         match self.vision {
