@@ -298,7 +298,7 @@ impl Error {
 const MAX_QUOTED: usize = 240;
 
 /// Prepares a message that quotes a file for one line of a terminal: escapes control characters and truncates it.
-fn readable(text: &str) -> String {
+pub(crate) fn readable(text: &str) -> String {
     let escape = |char: char| if char.is_control() { char.escape_debug().collect() } else { char.to_string() };
     let mut quoted: String = text.chars().take(MAX_QUOTED).map(escape).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {
