@@ -120,8 +120,9 @@ impl GgufFile {
 
     /// Size of a tensor's dimension.
     pub(super) fn size(&self, name: &str, dimension: usize) -> Result<usize, Error> {
-        let size = self.shape(name).and_then(|shape| shape.get(dimension));
-        size.copied().ok_or_else(|| self.error(format!("it has no tensor {name} with {} dimensions", dimension + 1)))
+        let shape = self.shape(name).ok_or_else(|| self.error(format!("it has no tensor {name}")))?;
+        let size = shape.get(dimension).copied();
+        size.ok_or_else(|| self.error(format!("tensor {name} must have at least {} dimensions", dimension + 1)))
     }
 
     /// Checks the value of a text.

@@ -93,6 +93,12 @@ impl GgufModel {
             _ => "; SmolVLM's text model has this architecture",
         };
         text.expect("general.architecture", TEXT, advice)?;
+        if text.shape("token_embd.weight").is_none() {
+            return Err(text.error(match text.text("general.type")? {
+                Some("adapter") => "it is an adapter; GGUF adapters are not supported, give a text model",
+                _ => "it has no tensor token_embd.weight: it is only a vocabulary or a part of a model",
+            }));
+        }
         if let Some(file) = &vision {
             file.expect("general.architecture", VISION, " (an mmproj file)")?;
         }

@@ -99,7 +99,7 @@ impl Value {
         let start = cursor.position();
         let fitting = cursor.remaining() / kind.min_bytes();
         let count = usize::try_from(count).ok().filter(|count| *count <= fitting);
-        let count = count.ok_or_else(|| "is an array that is longer than the file".to_owned())?;
+        let count = count.ok_or_else(|| "is an array that is longer than the file; the file may be truncated".to_owned())?;
         match kind {
             ValueType::Text => {
                 for _ in 0..count {
