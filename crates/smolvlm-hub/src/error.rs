@@ -65,8 +65,8 @@ pub enum HubError {
     },
     /// The repository does not have the requested GGUF file, or has several and none of a usual quantization.
     #[error(
-        "{repo} has no GGUF text model of {} at revision '{revision}'; request one by its quantization, as in {repo}:Q8_0; \
-         it has {found}",
+        "{repo} has no GGUF text model of {} at revision '{revision}'; request one by its quantization, as in \
+         {repo}:Q8_0; it has {found}",
         requested(quantization.as_deref())
     )]
     NoGguf {

@@ -36,8 +36,8 @@ fn is_mmproj(name: &str) -> bool {
     name.to_ascii_lowercase().contains("mmproj")
 }
 
-/// Whether the name of a GGUF file ends with a quantization such as `Q8_0`, in any case. A part of a name, such as `0`,
-/// is not one: an underscore separates only what starts with a letter from the rest of the name.
+/// Whether the name of a GGUF file ends with a quantization such as `Q8_0`, in any case. Quantizations have underscores
+/// themselves, so that one separates only a full quantization from the rest of the name.
 fn has_quantization(name: &str, quantization: &str) -> bool {
     let (name, quantization) = (name.to_ascii_lowercase(), quantization.to_ascii_lowercase());
     let stem = name.strip_suffix(".gguf").unwrap_or(&name);
@@ -48,7 +48,7 @@ fn has_quantization(name: &str, quantization: &str) -> bool {
 
 /// Whether a lowercase name has the form of a quantization: the letters of its family, then the number of bits.
 fn is_quantization(name: &str) -> bool {
-    let bits = ["iq", "tq", "bf", "q", "f"].iter().find_map(|family| name.strip_prefix(family));
+    let bits = ["iq", "tq", "bf", "mxfp", "fp", "q", "f"].iter().find_map(|family| name.strip_prefix(family));
     bits.is_some_and(|bits| bits.starts_with(|first: char| first.is_ascii_digit()))
 }
 
@@ -58,18 +58,25 @@ fn is_quantization(name: &str) -> bool {
 /// # Errors
 ///
 /// The names of the text models, if none or several fit.
-pub(super) fn choose<'a>(names: impl IntoIterator<Item = &'a str>, quantization: Option<&str>) -> Result<Chosen, String> {
+pub(super) fn choose<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    quantization: Option<&str>,
+) -> Result<Chosen, String> {
     let mut names: Vec<&str> = names.into_iter().filter(|name| is_gguf(name)).collect();
     names.sort_unstable();
     let (mmproj, text): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_mmproj(name));
-    let of_quantization = |names: &[&'a str], quantization: &str| names.iter().copied().find(|name| has_quantization(name, quantization));
+    let of_quantization =
+        |names: &[&'a str], quantization: &str| names.iter().copied().find(|name| has_quantization(name, quantization));
     let chosen = match (quantization, text.as_slice()) {
         (Some(quantization), text) => of_quantization(text, quantization),
         (None, [only]) => Some(*only),
         (None, text) => TEXT_QUANTIZATIONS.iter().find_map(|quantization| of_quantization(text, quantization)),
     };
     let chosen = chosen.ok_or_else(|| if text.is_empty() { "none".to_owned() } else { text.join(", ") })?;
-    let same = MMPROJ_QUANTIZATIONS.iter().filter(|quantization| has_quantization(chosen, quantization)).find_map(|quantization| of_quantization(&mmproj, quantization));
+    let same = MMPROJ_QUANTIZATIONS
+        .iter()
+        .filter(|quantization| has_quantization(chosen, quantization))
+        .find_map(|quantization| of_quantization(&mmproj, quantization));
     let usual = || MMPROJ_QUANTIZATIONS.iter().find_map(|quantization| of_quantization(&mmproj, quantization));
     let mmproj = same.or_else(usual).or_else(|| mmproj.first().copied());
     Ok(Chosen { text: chosen.to_owned(), mmproj: mmproj.map(str::to_owned) })

@@ -112,12 +112,14 @@ impl HubOptions {
     ) -> Result<GgufFiles, HubError> {
         let revision = revision.unwrap_or("main");
         let folder = super::snapshot::download(self, repo, revision, Selection::Gguf(quantization), events)?;
-        let chosen = super::gguf::choose(names_in(&folder).iter().map(String::as_str), quantization)
-            .map_err(|found| HubError::NoGguf {
-                repo: repo.to_owned(),
-                revision: revision.to_owned(),
-                quantization: quantization.map(str::to_owned),
-                found,
+        let chosen =
+            super::gguf::choose(names_in(&folder).iter().map(String::as_str), quantization).map_err(|found| {
+                HubError::NoGguf {
+                    repo: repo.to_owned(),
+                    revision: revision.to_owned(),
+                    quantization: quantization.map(str::to_owned),
+                    found,
+                }
             })?;
         Ok(GgufFiles { text: folder.join(chosen.text), mmproj: chosen.mmproj.map(|name| folder.join(name)) })
     }
