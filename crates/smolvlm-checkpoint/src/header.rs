@@ -60,7 +60,7 @@ impl fmt::Display for StoredType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(dtype) => write!(f, "{dtype:?}"),
-            Self::Ggml(kind, _) => f.write_str(kind.name()),
+            Self::Ggml(ggml_type, _) => f.write_str(ggml_type.name()),
         }
     }
 }

@@ -212,7 +212,7 @@ impl Weights {
         let matrices = self.tensors.iter().filter(|(name, _)| is_text_matrix(name)).map(|(_, (_, tensor))| tensor);
         let nearest = |tensor: &StoredTensor| match tensor.dtype {
             StoredType::Plain(_) => None,
-            StoredType::Ggml(kind, _) => kind.nearest_format(),
+            StoredType::Ggml(ggml_type, _) => ggml_type.nearest_format(),
         };
         matrices.filter(|tensor| nearest(tensor) == format).map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }

@@ -176,9 +176,9 @@ fn add(
     for (own, tensor) in &file.header.tensors {
         let order = order(own, tensor);
         let stored = StoredTensor {
-            dtype: match tensor.kind.plain().filter(|_| order == RowOrder::Checkpoint) {
+            dtype: match tensor.ggml_type.plain().filter(|_| order == RowOrder::Checkpoint) {
                 Some(plain) => StoredType::Plain(plain),
-                None => StoredType::Ggml(tensor.kind, order),
+                None => StoredType::Ggml(tensor.ggml_type, order),
             },
             shape: tensor.shape.clone(),
             range: tensor.range.clone(),

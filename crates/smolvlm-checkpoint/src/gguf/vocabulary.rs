@@ -114,3 +114,50 @@ impl GgufVocabulary {
         Ok(vocabulary)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use smolvlm_config::Preset;
+
+    use super::*;
+    use crate::gguf::ggml_type::GgmlType;
+    use crate::gguf::metadata::Metadata;
+    use crate::gguf::names::RowOrder;
+    use crate::gguf::writer::{Entry, write};
+    use crate::random::RandomTensors;
+    use crate::tensor_specs::{TOKEN_EMBEDDINGS, tensor_specs};
+
+    /// A file of 10 embeddings with lists of these lengths.
+    fn file(tokens: usize, types: usize, merges: usize) -> GgufFile {
+        let mut metadata = Metadata::default();
+        metadata.text("tokenizer.ggml.model", "gpt2");
+        metadata.text("tokenizer.ggml.pre", "smollm");
+        metadata.texts("tokenizer.ggml.tokens", &vec!["t"; tokens]);
+        metadata.i32_list("tokenizer.ggml.token_type", &vec![1; types]);
+        metadata.texts("tokenizer.ggml.merges", &vec!["t t"; merges]);
+        let mut config = Preset::Tiny.model();
+        config.text.vocab_size = 10;
+        let spec = tensor_specs(&config).into_iter().find(|spec| spec.name == TOKEN_EMBEDDINGS).unwrap();
+        let name = "token_embd.weight".to_owned();
+        let entry = Entry { name, spec, ggml_type: GgmlType::F32, order: RowOrder::Checkpoint };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.gguf");
+        write(&path, &metadata, &[entry], &RandomTensors::new(&config, 1)).unwrap();
+        GgufFile::from_bytes(std::fs::read(&path).unwrap(), Path::new("text.gguf")).unwrap()
+    }
+
+    #[test]
+    fn lengths_of_lists_must_match() {
+        assert_eq!(GgufVocabulary::read(&file(10, 10, 10)).unwrap().merges.len(), 10);
+        for (tokens, types, merges, says) in [
+            (11, 11, 0, "tokenizer.ggml.tokens has 11 tokens for 10 embeddings"),
+            (10, 9, 0, "tokenizer.ggml.token_type has 9 values for 10 tokens"),
+            (10, 0, 11, "tokenizer.ggml.merges has 11 values for 10 tokens"),
+        ] {
+            let message = GgufVocabulary::read(&file(tokens, types, merges)).unwrap_err().to_string();
+            assert_eq!(message, format!("text.gguf: the key {says}"));
+        }
+    }
+}

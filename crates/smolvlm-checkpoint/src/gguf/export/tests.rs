@@ -25,25 +25,25 @@ fn written_files_are_read_back() {
         GgufExport { name: "tiny", config: &config, processor: &processor, vocabulary: &vocabulary, source: &source };
     let folder = tempfile::tempdir().unwrap();
     let (text, mmproj) = (folder.path().join("text.gguf"), folder.path().join("mmproj.gguf"));
-    for (kind, vision, error) in [
+    for (ggml_type, vision, error) in [
         (GgmlType::F32, GgmlType::F32, 0.0),
         (GgmlType::Bf16, GgmlType::Bf16, 0.003),
         (GgmlType::Q8_0, GgmlType::F16, 0.003),
         (GgmlType::Q4_1, GgmlType::Q8_0, 0.04),
         (GgmlType::Q4_0, GgmlType::Q8_0, 0.06),
     ] {
-        export.write_text(kind, &text).unwrap();
+        export.write_text(ggml_type, &text).unwrap();
         export.write_mmproj(vision, &mmproj).unwrap();
         let again = GgufModel::open(&text, Some(&mmproj)).unwrap();
         assert_eq!(again.config().unwrap(), config);
         assert_eq!(again.processor_config().unwrap(), processor);
         assert_eq!(again.vocabulary().unwrap(), vocabulary);
         let back = again.into_weights().unwrap();
-        assert_eq!(back.quantized(), kind.nearest_format());
+        assert_eq!(back.quantized(), ggml_type.nearest_format());
         for spec in tensor_specs(&config) {
             let (own, written) = (rows(&weights, &config, &spec), rows(&back, &config, &spec));
             let worst = own.iter().zip(&written).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst <= error, "{kind:?} {}: {worst}", spec.name);
+            assert!(worst <= error, "{ggml_type:?} {}: {worst}", spec.name);
         }
     }
 }
@@ -96,6 +96,38 @@ fn other_activation_functions_are_errors() {
         assert!(error.contains("vision encoder with the activation function gelu; "), "{error}");
     });
     assert!(!path.exists());
+}
+
+#[test]
+fn tokens_without_embeddings_are_errors() {
+    let mut config = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap().config().unwrap();
+    config.text.vocab_size = 299;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |export: &GgufExport<'_>| export.write_text(GgmlType::F32, folder.path().join("x"));
+    let error = with_random_export(&config, write).unwrap_err().to_string();
+    assert!(error.contains("a tokenizer of 300 tokens with a model of 299 embeddings"), "{error}");
+}
+
+/// Matrices in bf16 are found in spite of their order and of the tensors that are always f32.
+#[test]
+fn bf16_files_are_bf16() {
+    let config = GgufModel::from_bytes(TEXT, Some(MMPROJ)).unwrap().config().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (text, mmproj) = (folder.path().join("text.gguf"), folder.path().join("mmproj.gguf"));
+    with_random_export(&config, |export| {
+        export.write_text(GgmlType::Bf16, &text).unwrap();
+        export.write_mmproj(GgmlType::Bf16, &mmproj).unwrap();
+    });
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let is_bf16 =
+        |mmproj: Option<Vec<u8>>| GgufModel::from_bytes(read(&text), mmproj).unwrap().into_weights().unwrap().is_bf16();
+    assert!(is_bf16(None));
+    // bf16 does not hold the random values of the patch embedding.
+    assert!(!is_bf16(Some(read(&mmproj))));
+    let mut rounded = read(&mmproj);
+    let range = GgufFile::open(&mmproj).unwrap().header.tensors["v.patch_embd.weight"].range.clone();
+    rounded[range].as_chunks_mut::<4>().0.iter_mut().for_each(|value| value[..2].fill(0));
+    assert!(is_bf16(Some(rounded)));
 }
 
 #[test]
