@@ -46,10 +46,11 @@ impl Encoding {
         if let Some(float) = tensor.float_type() {
             return (tensor.shape == shape).then_some(Self::Float(float));
         }
-        if let StoredType::Ggml(kind, order) = tensor.dtype {
-            // Blocks are parts of rows, of which other shapes have none or several.
-            let fits = shape.len() == 2 && tensor.shape == shape;
-            return fits.then_some(Self::Ggml(kind, order));
+        if let StoredType::Ggml(ggml_type, order) = tensor.dtype {
+            // Blocks are parts of rows, of which other shapes have none or several. A vector of floats has rows of one
+            // value.
+            let has_rows = shape.len() == 2 || shape.len() == 1 && ggml_type.plain().is_some();
+            return (has_rows && tensor.shape == shape).then_some(Self::Ggml(ggml_type, order));
         }
         let &[outputs, inputs] = shape else { return None };
         let scale = weights.tensor(&scale_name(name)).filter(|scale| scale.dtype == StoredType::Plain(Dtype::BF16))?;
@@ -79,9 +80,9 @@ impl Encoding {
     pub(crate) fn read_row(self, codes: &[u8], scales: &[u8], row: usize, out: &mut [f32]) {
         let inputs = out.len();
         match self {
-            Self::Ggml(kind, order) => {
-                let width = kind.row_bytes(inputs);
-                decode_row(kind, &codes[order.stored(row) * width..][..width], out);
+            Self::Ggml(ggml_type, order) => {
+                let width = ggml_type.row_bytes(inputs);
+                decode_row(ggml_type, &codes[order.stored(row) * width..][..width], out);
             }
             Self::Float(float) => {
                 let width = inputs * float.bytes();

@@ -85,7 +85,7 @@ pub enum Error {
         name: String,
     },
     /// The weights do not fit the configuration.
-    #[error("the weights do not fit config.json: {0}")]
+    #[error("the weights do not fit the configuration: {0}")]
     WeightMismatch(Box<WeightMismatch>),
     /// The parameters of a module and the table of tensors do not match: one has no counterpart in the other. This
     /// happens only if the module was modified.
@@ -206,7 +206,7 @@ mod tests {
         let text = Error::WeightMismatch(Box::new(mismatch)).to_string();
         assert_eq!(
             text,
-            "the weights do not fit config.json: 13 missing: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 3 more; \
+            "the weights do not fit the configuration: 13 missing: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 3 more; \
              1 with a different shape: w is [3, 2] instead of [2, 3]"
         );
     }

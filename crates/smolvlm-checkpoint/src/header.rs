@@ -60,8 +60,7 @@ impl fmt::Display for StoredType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(dtype) => write!(f, "{dtype:?}"),
-            Self::Ggml(kind, RowOrder::Checkpoint) => f.write_str(kind.name()),
-            Self::Ggml(kind, RowOrder::Interleaved { head_dim }) => write!(f, "{} in pairs of {head_dim}", kind.name()),
+            Self::Ggml(ggml_type, _) => f.write_str(ggml_type.name()),
         }
     }
 }

@@ -6,7 +6,6 @@ use smolvlm_config::{FloatType, ModelConfig};
 
 use crate::encoding::{Encoding, scale_name};
 use crate::error::{Error, ShapeMismatch, WeightMismatch};
-use crate::header::readable;
 use crate::tensor_specs::{LM_HEAD, TOKEN_EMBEDDINGS, TensorSpec, is_rotary_buffer, lm_head_spec, tensor_specs};
 use crate::values::{CHUNK, widen};
 use crate::weights::Weights;
@@ -83,7 +82,7 @@ impl Plan {
                 });
                 continue;
             }
-            wrong_type = Some((stored_name.to_owned(), stored.dtype));
+            wrong_type = Some((weights.stored_name(stored_name), stored.dtype));
         }
         let mut used: HashSet<&str> = sources.values().map(|source| source.name.as_str()).collect();
         let quantized = sources.values().filter(|source| !matches!(source.encoding, Encoding::Float(_)));
@@ -93,10 +92,12 @@ impl Plan {
         if tied {
             used.extend([LM_HEAD, TOKEN_EMBEDDINGS]);
         }
-        let unexpected: Vec<String> =
-            weights.names().filter(|name| !used.contains(name) && !is_rotary_buffer(name)).map(readable).collect();
+        let unexpected = weights.names().filter(|name| !used.contains(name) && !is_rotary_buffer(name));
+        let unexpected: Vec<String> = unexpected.map(|name| weights.stored_name(name)).collect();
         if !mismatch.missing.is_empty() || !mismatch.shape_mismatches.is_empty() {
             mismatch.unexpected = unexpected;
+            let mismatched = mismatch.shape_mismatches.iter_mut().map(|tensor| &mut tensor.name);
+            mismatch.missing.iter_mut().chain(mismatched).for_each(|name| *name = weights.stored_name(name));
             return Err(Error::WeightMismatch(Box::new(mismatch)));
         }
         if let Some((name, dtype)) = wrong_type {

@@ -11,11 +11,14 @@ use smolvlm_kernels::{MappedFile, PackedFormat};
 
 use crate::adapter::LoraDelta;
 use crate::error::Error;
+use crate::gguf::{GgmlType, gguf_name};
 use crate::header::{StoredTensor, StoredType, read_header, readable};
 use crate::shards::shard_files;
 use crate::tensor_specs::{LM_HEAD, PREFIX, is_text_matrix};
 
 const SINGLE: &str = "model.safetensors";
+/// End of the name of a table that models keep in f32.
+const POSITION_EMBEDDINGS: &str = ".position_embedding.weight";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// The weight files of a checkpoint, memory-mapped and with validated headers; tensors are read on demand.
@@ -28,6 +31,8 @@ pub struct Weights {
     pub(crate) tensors: BTreeMap<String, (usize, StoredTensor)>,
     /// Low-rank updates of adapters by tensor name.
     pub(crate) deltas: BTreeMap<String, Vec<LoraDelta>>,
+    /// Whether the files are GGUF, whose tensors have other names.
+    pub(crate) is_gguf: bool,
 }
 
 /// The bytes of a safetensors file.
@@ -118,7 +123,7 @@ impl Weights {
     }
 
     pub(crate) fn of_files(count: usize) -> Self {
-        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), deltas: BTreeMap::new() }
+        Self { files: Vec::with_capacity(count), tensors: BTreeMap::new(), deltas: BTreeMap::new(), is_gguf: false }
     }
 
     /// Opens weights from the bytes of a safetensors file, for example one embedded in the program.
@@ -188,12 +193,18 @@ impl Weights {
         }
     }
 
-    /// Whether bf16 holds all matrices exactly: they are stored so, and no adapter changes them.
+    /// Whether bf16 holds all matrices of products and the token embeddings exactly: they are stored so, and no adapter
+    /// changes them. In GGUF files, the patch embedding is f32, of values that bf16 may hold.
     pub fn is_bf16(&self) -> bool {
-        let is_matrix =
-            |tensor: &&StoredTensor| tensor.shape.len() > 1 && tensor.dtype != StoredType::Plain(Dtype::I64);
-        let mut matrices = self.tensors.values().map(|(_, tensor)| tensor).filter(is_matrix);
-        self.deltas.is_empty() && matrices.all(|tensor| tensor.float_type() == Some(FloatType::Bf16))
+        let is_bf16 = |(name, (_, tensor)): (&String, &(usize, StoredTensor))| match tensor.dtype {
+            _ if tensor.shape.len() < 2 || name.ends_with(POSITION_EMBEDDINGS) => true,
+            StoredType::Plain(Dtype::BF16 | Dtype::I64) | StoredType::Ggml(GgmlType::Bf16, _) => true,
+            StoredType::Plain(Dtype::F32) if tensor.shape.len() == 4 => {
+                self.bytes(name).as_chunks::<4>().0.iter().all(|bytes| bytes[..2] == [0, 0])
+            }
+            _ => false,
+        };
+        self.deltas.is_empty() && self.tensors.iter().all(is_bf16)
     }
 
     /// Number of values of the text model's matrices that are nearest to a format; of floats for none.
@@ -201,9 +212,15 @@ impl Weights {
         let matrices = self.tensors.iter().filter(|(name, _)| is_text_matrix(name)).map(|(_, (_, tensor))| tensor);
         let nearest = |tensor: &StoredTensor| match tensor.dtype {
             StoredType::Plain(_) => None,
-            StoredType::Ggml(kind, _) => kind.nearest_format(),
+            StoredType::Ggml(ggml_type, _) => ggml_type.nearest_format(),
         };
         matrices.filter(|tensor| nearest(tensor) == format).map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The name of a tensor in its file, for messages.
+    pub(crate) fn stored_name(&self, name: &str) -> String {
+        let translated = if self.is_gguf { gguf_name(name) } else { None };
+        translated.unwrap_or_else(|| readable(name))
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&StoredTensor> {

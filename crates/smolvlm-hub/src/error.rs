@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use super::names::shorten;
+
 /// An error of a download from the hub. Messages are one line and say how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,16 +63,19 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// The repository does not have the requested GGUF file, or several and none of a usual type.
+    /// The repository does not have the requested GGUF file, or has several and none of a usual quantization.
     #[error(
-        "{repo} has no such GGUF text model at revision '{revision}'; request one by its type, as in {repo}:Q8_0; it \
-         has {found}"
+        "{repo} has no GGUF text model of {} at revision '{revision}'; request one by its quantization, as in \
+         {repo}:Q8_0; it has {found}",
+        requested(quantization.as_deref())
     )]
     NoGguf {
         /// The repository.
         repo: String,
         /// The revision.
         revision: String,
+        /// The requested quantization.
+        quantization: Option<String>,
         /// Names of its text models.
         found: String,
     },
@@ -179,4 +184,8 @@ impl HubError {
     pub(super) fn allows_cached(&self) -> bool {
         !matches!(self, Self::Cancelled | Self::InvalidOption { .. })
     }
+}
+
+fn requested(quantization: Option<&str>) -> String {
+    quantization.map_or_else(|| "a usual quantization".to_owned(), |name| format!("the quantization {}", shorten(name)))
 }

@@ -2,11 +2,11 @@
 
 use super::names::is_component;
 
-/// Types of text models, from the one to fetch if none is requested.
-const TEXT_TYPES: [&str; 8] = ["Q8_0", "Q4_K_M", "Q4_1", "Q4_0", "BF16", "F16", "Q6_K", "F32"];
+/// Quantizations of text models, from the one to fetch if none is requested.
+const TEXT_QUANTIZATIONS: [&str; 8] = ["Q8_0", "Q4_K_M", "Q4_1", "Q4_0", "BF16", "F16", "Q6_K", "F32"];
 
-/// Types of `mmproj` files, likewise.
-const MMPROJ_TYPES: [&str; 4] = ["F16", "Q8_0", "BF16", "F32"];
+/// Quantizations of `mmproj` files, likewise.
+const MMPROJ_QUANTIZATIONS: [&str; 4] = ["F16", "Q8_0", "BF16", "F32"];
 
 /// The chosen files of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,17 @@ pub(super) struct Chosen {
 /// Whether a file is GGUF and is not a part of one.
 pub(super) fn is_gguf(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    is_component(name) && lower.ends_with(".gguf") && !lower.contains("-of-0")
+    is_component(name) && lower.ends_with(".gguf") && !is_part(&lower)
+}
+
+/// Whether a name has the number of a part and that of parts, as in `-00001-of-00002`.
+fn is_part(name: &str) -> bool {
+    let number = |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    name.match_indices("-of-").any(|(at, separator)| {
+        let (before, after) = (&name[..at], &name[at + separator.len()..]);
+        let digits = before.len().checked_sub(5).and_then(|start| before.get(start..));
+        number(digits) && before[..at - 5].ends_with('-') && number(after.get(..5))
+    })
 }
 
 /// Whether a name is that of vision encoder and connector.
@@ -26,33 +36,48 @@ fn is_mmproj(name: &str) -> bool {
     name.to_ascii_lowercase().contains("mmproj")
 }
 
-/// Whether the name of a GGUF file ends with a type such as `Q8_0`, in any case.
-fn has_type(name: &str, kind: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let stem = lower.strip_suffix(".gguf").unwrap_or(&lower);
-    let rest = stem.strip_suffix(&kind.to_ascii_lowercase());
-    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(['-', '.', '_']))
+/// Whether the name of a GGUF file ends with a quantization such as `Q8_0`, in any case. Quantizations have underscores
+/// themselves, so that one separates only a full quantization from the rest of the name.
+fn has_quantization(name: &str, quantization: &str) -> bool {
+    let (name, quantization) = (name.to_ascii_lowercase(), quantization.to_ascii_lowercase());
+    let stem = name.strip_suffix(".gguf").unwrap_or(&name);
+    stem.strip_suffix(&quantization).is_some_and(|rest| {
+        rest.is_empty() || rest.ends_with(['-', '.']) || rest.ends_with('_') && is_quantization(&quantization)
+    })
 }
 
-/// Chooses a text model of the requested type, or else of the best known one; and the `mmproj` file of the same type,
-/// or else the most precise one of the usual types.
+/// Whether a lowercase name has the form of a quantization: the letters of its family, then the number of bits.
+fn is_quantization(name: &str) -> bool {
+    let bits = ["iq", "tq", "bf", "mxfp", "fp", "q", "f"].iter().find_map(|family| name.strip_prefix(family));
+    bits.is_some_and(|bits| bits.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// Chooses a text model of the requested quantization, or else of the best known one; and the `mmproj` file of the same
+/// one, or else the most precise one of the usual ones.
 ///
 /// # Errors
 ///
 /// The names of the text models, if none or several fit.
-pub(super) fn choose<'a>(names: impl IntoIterator<Item = &'a str>, kind: Option<&str>) -> Result<Chosen, String> {
+pub(super) fn choose<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    quantization: Option<&str>,
+) -> Result<Chosen, String> {
     let mut names: Vec<&str> = names.into_iter().filter(|name| is_gguf(name)).collect();
     names.sort_unstable();
     let (mmproj, text): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_mmproj(name));
-    let of_type = |names: &[&'a str], kind: &str| names.iter().copied().find(|name| has_type(name, kind));
-    let chosen = match (kind, text.as_slice()) {
-        (Some(kind), text) => of_type(text, kind),
+    let of_quantization =
+        |names: &[&'a str], quantization: &str| names.iter().copied().find(|name| has_quantization(name, quantization));
+    let chosen = match (quantization, text.as_slice()) {
+        (Some(quantization), text) => of_quantization(text, quantization),
         (None, [only]) => Some(*only),
-        (None, text) => TEXT_TYPES.iter().find_map(|kind| of_type(text, kind)),
+        (None, text) => TEXT_QUANTIZATIONS.iter().find_map(|quantization| of_quantization(text, quantization)),
     };
     let chosen = chosen.ok_or_else(|| if text.is_empty() { "none".to_owned() } else { text.join(", ") })?;
-    let same = MMPROJ_TYPES.iter().filter(|kind| has_type(chosen, kind)).find_map(|kind| of_type(&mmproj, kind));
-    let usual = || MMPROJ_TYPES.iter().find_map(|kind| of_type(&mmproj, kind));
+    let same = MMPROJ_QUANTIZATIONS
+        .iter()
+        .filter(|quantization| has_quantization(chosen, quantization))
+        .find_map(|quantization| of_quantization(&mmproj, quantization));
+    let usual = || MMPROJ_QUANTIZATIONS.iter().find_map(|quantization| of_quantization(&mmproj, quantization));
     let mmproj = same.or_else(usual).or_else(|| mmproj.first().copied());
     Ok(Chosen { text: chosen.to_owned(), mmproj: mmproj.map(str::to_owned) })
 }
@@ -70,8 +95,8 @@ mod tests {
         "parts/SmolVLM2-256M-Q4_0.gguf",
     ];
 
-    fn chosen(kind: Option<&str>) -> Result<(String, Option<String>), String> {
-        choose(FILES, kind).map(|chosen| (chosen.text, chosen.mmproj))
+    fn chosen(quantization: Option<&str>) -> Result<(String, Option<String>), String> {
+        choose(FILES, quantization).map(|chosen| (chosen.text, chosen.mmproj))
     }
 
     #[test]
@@ -82,6 +107,10 @@ mod tests {
         assert_eq!(chosen(Some("F16")), pair(FILES[2], FILES[4]));
         assert_eq!(chosen(Some("Q4_0")), Err("SmolVLM2-256M-Q8_0.gguf, SmolVLM2-256M-f16.gguf".to_owned()));
         assert_eq!(choose(["a.Q4_1.gguf"], None).unwrap(), Chosen { text: "a.Q4_1.gguf".to_owned(), mmproj: None });
+        assert_eq!(choose(["a_Q8_0.gguf", "b.gguf"], Some("q8_0")).unwrap().text, "a_Q8_0.gguf");
+        for part in ["0", "_0", "8_0", "M", "K_M"] {
+            choose(["a-Q8_0.gguf", "a-Q4_K_M.gguf"], Some(part)).unwrap_err();
+        }
         assert_eq!(choose(["mmproj-a.gguf"], None), Err("none".to_owned()));
         assert_eq!(choose(["a.gguf", "b.gguf"], None), Err("a.gguf, b.gguf".to_owned()));
     }
@@ -90,6 +119,9 @@ mod tests {
     fn only_complete_files_in_the_repository_itself_count() {
         for other in ["a/b.gguf", "../b.gguf", "b-00001-of-00002.gguf", "b.safetensors", ".gguf"] {
             assert!(!is_gguf(other), "{other}");
+        }
+        for name in ["best-of-0-Q8_0.gguf", "1-of-00002.gguf", "b-00001-of-2.gguf"] {
+            assert!(is_gguf(name), "{name}");
         }
     }
 }

@@ -56,8 +56,8 @@ pub fn download(
 pub fn download_gguf(
     repo: &str,
     revision: Option<&str>,
-    kind: Option<&str>,
+    quantization: Option<&str>,
     events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<GgufFiles, HubError> {
-    HubOptions::from_env()?.download_gguf(repo, revision, kind, events)
+    HubOptions::from_env()?.download_gguf(repo, revision, quantization, events)
 }

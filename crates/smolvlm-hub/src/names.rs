@@ -61,7 +61,7 @@ pub(super) fn is_component(text: &str) -> bool {
 }
 
 /// Shortens and escapes a text for a one-line message.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     text.chars().take(MAX_COMPONENT).flat_map(char::escape_debug).collect()
 }
 

@@ -96,9 +96,9 @@ impl HubOptions {
 
     /// Fetches a text model and, if the repository has one, an `mmproj` file in GGUF, as [`download`](Self::download).
     ///
-    /// `kind` is the type at the end of the text model's name, such as `Q8_0`. Without it, the only one is fetched, or
-    /// that of the first of the types Q8_0, Q4_K_M, Q4_1, Q4_0, BF16, F16, Q6_K and F32. The `mmproj` file is that of
-    /// the same type, or else of F16, Q8_0, BF16 or F32.
+    /// `quantization` is that at the end of the text model's name, such as `Q8_0`. Without it, the only one is fetched,
+    /// or that of the first of Q8_0, Q4_K_M, Q4_1, Q4_0, BF16, F16, Q6_K and F32. The `mmproj` file is that of the same
+    /// quantization, or else of F16, Q8_0, BF16 or F32.
     ///
     /// # Errors
     ///
@@ -107,13 +107,20 @@ impl HubOptions {
         &self,
         repo: &str,
         revision: Option<&str>,
-        kind: Option<&str>,
+        quantization: Option<&str>,
         events: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<GgufFiles, HubError> {
         let revision = revision.unwrap_or("main");
-        let folder = super::snapshot::download(self, repo, revision, Selection::Gguf(kind), events)?;
-        let chosen = super::gguf::choose(names_in(&folder).iter().map(String::as_str), kind)
-            .map_err(|found| HubError::NoGguf { repo: repo.to_owned(), revision: revision.to_owned(), found })?;
+        let folder = super::snapshot::download(self, repo, revision, Selection::Gguf(quantization), events)?;
+        let chosen =
+            super::gguf::choose(names_in(&folder).iter().map(String::as_str), quantization).map_err(|found| {
+                HubError::NoGguf {
+                    repo: repo.to_owned(),
+                    revision: revision.to_owned(),
+                    quantization: quantization.map(str::to_owned),
+                    found,
+                }
+            })?;
         Ok(GgufFiles { text: folder.join(chosen.text), mmproj: chosen.mmproj.map(|name| folder.join(name)) })
     }
 

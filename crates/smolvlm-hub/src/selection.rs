@@ -8,11 +8,19 @@ use std::path::Path;
 pub(super) enum Selection<'a> {
     /// The files of a checkpoint.
     Checkpoint,
-    /// A text model and an `mmproj` file, of the given type if one is requested.
+    /// A text model and an `mmproj` file, of the given quantization if one is requested.
     Gguf(Option<&'a str>),
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
+    /// The requested quantization of a GGUF text model.
+    pub(super) fn quantization(self) -> Option<&'a str> {
+        match self {
+            Self::Checkpoint => None,
+            Self::Gguf(quantization) => quantization,
+        }
+    }
+
     /// Whether a file may be fetched.
     pub(super) fn is_fetched(self) -> fn(&str) -> bool {
         match self {
@@ -35,8 +43,8 @@ impl Selection<'_> {
                 let others = names().filter(|name| files::is_wanted(name));
                 Ok(others.chain(has(weights).then_some(weights)).map(str::to_owned).collect())
             }
-            Self::Gguf(kind) => {
-                let chosen = gguf::choose(names(), kind)?;
+            Self::Gguf(quantization) => {
+                let chosen = gguf::choose(names(), quantization)?;
                 Ok(chosen.mmproj.into_iter().chain([chosen.text]).collect())
             }
         }
@@ -46,9 +54,10 @@ impl Selection<'_> {
     pub(super) fn missing(self, folder: &Path) -> Option<String> {
         match self {
             Self::Checkpoint => files::missing(folder),
-            Self::Gguf(kind) => {
-                let chosen = gguf::choose(names_in(folder).iter().map(String::as_str), kind);
-                chosen.is_err().then(|| kind.map_or_else(|| "a GGUF file".to_owned(), |kind| format!("*{kind}.gguf")))
+            Self::Gguf(quantization) => {
+                let chosen = gguf::choose(names_in(folder).iter().map(String::as_str), quantization);
+                let name = || quantization.map_or_else(|| "a GGUF file".to_owned(), |name| format!("*{name}.gguf"));
+                chosen.is_err().then(name)
             }
         }
     }

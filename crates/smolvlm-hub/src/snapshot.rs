@@ -78,6 +78,7 @@ impl Download<'_> {
         let all = self.selection.wanted(&revision.files).map_err(|found| HubError::NoGguf {
             repo: self.repo.to_owned(),
             revision: self.revision.to_owned(),
+            quantization: self.selection.quantization().map(str::to_owned),
             found,
         })?;
         if all.iter().any(|name| !folder.join(name).is_file()) || self.selection.missing(&folder).is_some() {

@@ -15,8 +15,8 @@ fn server() -> HubServer {
     HubServer::start(REPO, gguf.into_iter().chain(others).collect())
 }
 
-fn fetch(options: &HubOptions, kind: Option<&str>) -> Result<(String, String), HubError> {
-    let found = options.download_gguf(REPO, None, kind, &mut |_| ControlFlow::Continue(()))?;
+fn fetch(options: &HubOptions, quantization: Option<&str>) -> Result<(String, String), HubError> {
+    let found = options.download_gguf(REPO, None, quantization, &mut |_| ControlFlow::Continue(()))?;
     let name = |path: std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     Ok((name(found.text), name(found.mmproj.unwrap())))
 }
@@ -43,5 +43,6 @@ fn only_the_chosen_files_are_fetched() {
 fn missing_types_list_those_that_exist() {
     let (server, cache) = (server(), cache());
     let error = fetch(&options(&server, &cache), Some("Q4_K_M")).unwrap_err().to_string();
+    assert!(error.contains("quantization Q4_K_M at revision"), "{error}");
     assert!(error.contains("a-F16.gguf, a-Q8_0.gguf") && error.contains("owner/name:Q8_0"), "{error}");
 }

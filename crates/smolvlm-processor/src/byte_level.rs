@@ -151,6 +151,9 @@ mod tests {
 
     #[test]
     fn inconsistent_vocabularies_are_errors() {
+        let long = "q\n\u{1b}[31m".repeat(1000);
+        let message = vocabulary(&[(&long, "x")]).tokenizer().unwrap_err().to_string();
+        assert!(message.len() < 2000 && !message.contains(char::is_control) && message.contains("q\\n"), "{message}");
         let unknown = vocabulary(&[("x", "nothing")]).tokenizer().unwrap_err().to_string();
         assert!(unknown.contains("nothing"), "{unknown}");
         let mut twice = vocabulary(&[]);

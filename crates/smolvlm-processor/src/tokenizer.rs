@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
-use crate::error::Error;
+use crate::error::{Error, readable};
 
 /// Special tokens by their names in `tokenizer_config.json` (`bos_token`, `image_token`, ...).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,11 +117,11 @@ pub fn tokenizer_from_json(text: &str) -> Result<Tokenizer, Error> {
 
 fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     let bytes = after_byte_order_mark(bytes);
-    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| readable(&error.to_string()))?;
     // The library panics on some invalid tokenizer files (0.23.2, normalizers/mod.rs, `expect`).
     let tokenizer = panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
-    let mut tokenizer = tokenizer.map_err(|_| "not a tokenizer")?.map_err(|error| error.to_string())?;
-    tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
+    let mut tokenizer = tokenizer.map_err(|_| "not a tokenizer")?.map_err(|error| readable(&error.to_string()))?;
+    tokenizer.with_truncation(None).map_err(|error| readable(&error.to_string()))?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
 }

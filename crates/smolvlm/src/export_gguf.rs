@@ -64,8 +64,9 @@ pub fn export_gguf(
     let mut settings = processor.config().clone();
     settings.chat_template = processor.template().map(|template| template.source().to_owned());
     let mut vocabulary = gguf::vocabulary(&processor)?;
-    // llama.cpp ends answers at this token.
+    // llama.cpp ends answers at these tokens.
     vocabulary.eos_token_id = config.generation.eos_token_ids.first().copied().or(vocabulary.eos_token_id);
+    vocabulary.eot_token_id = config.generation.eos_token_ids.get(1).copied();
     let export = GgufExport {
         name: &name,
         config: &config,
@@ -130,7 +131,8 @@ mod tests {
         let random = Checkpoint::Random(Preset::Tiny);
         let (config, expected) = (checkpoint.config().unwrap(), random.config().unwrap());
         assert_eq!((&config.text.rope, &config.vision), (&expected.text.rope, &expected.vision));
-        assert_eq!(config.generation.eos_token_ids, expected.generation.eos_token_ids);
+        // Of GGUF files, more tokens end an answer, as in llama.cpp.
+        assert!(config.generation.eos_token_ids.starts_with(&expected.generation.eos_token_ids));
         let ids = |checkpoint: &Checkpoint| {
             let processor = checkpoint.processor(&Options::default()).unwrap();
             let encoding = processor.tokenizer().encode("<|im_start|>User: 42 Grüße<image>", false).unwrap();

@@ -131,6 +131,7 @@ pub(crate) fn vocabulary(processor: &Processor) -> Result<GgufVocabulary, Error>
         merges: own.merges,
         bos_token_id: id("bos_token"),
         eos_token_id: id("eos_token"),
+        eot_token_id: None,
         pad_token_id: id("pad_token"),
         unk_token_id: id("unk_token"),
     })

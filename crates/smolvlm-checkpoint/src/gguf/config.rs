@@ -5,8 +5,11 @@ use smolvlm_config::{
     RopeParameters, Size, TextConfig, VisionConfig,
 };
 
+use super::config_error::in_file;
 use super::file::GgufFile;
+use super::generation::{generation_config, id_of};
 use super::names::has_swapped_names;
+use super::vocabulary::tokens;
 use crate::error::Error;
 use crate::header::readable;
 
@@ -16,18 +19,15 @@ const IMAGE_TOKEN: &str = "<image>";
 /// Size of the resized image relative to a tile, if a file does not specify it: that of all released models.
 const TILES_PER_EDGE: usize = 4;
 
-/// Keys of the tokens that end an answer.
-const END_TOKENS: [&str; 3] =
-    ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
-
 /// The model's configuration; without a vision file, vision encoder and connector are those of [`without_vision`].
 pub(super) fn model_config(text: &GgufFile, vision: Option<&GgufFile>) -> Result<ModelConfig, Error> {
-    let generation = generation_config(text)?;
+    let tokens = tokens(text)?;
+    let generation = generation_config(text, &tokens)?;
     let mut config = ModelConfig {
         tie_word_embeddings: text.shape("output.weight").is_none(),
         text: text_config(text, &generation)?,
         generation,
-        image_token_id: image_token(text)?.unwrap_or(ModelConfig::NO_IMAGE_TOKEN),
+        image_token_id: id_of(IMAGE_TOKEN, &tokens).unwrap_or(ModelConfig::NO_IMAGE_TOKEN),
         pad_token_id: None,
         dtype: Some(FloatType::Bf16),
         ..ModelConfig::default()
@@ -52,7 +52,7 @@ pub(super) fn model_config(text: &GgufFile, vision: Option<&GgufFile>) -> Result
         }
         None => without_vision(&mut config),
     }
-    config.validate()?;
+    config.validate().map_err(|error| in_file(error, text, vision))?;
     Ok(config)
 }
 
@@ -72,7 +72,13 @@ fn without_vision(config: &mut ModelConfig) {
 
 fn text_config(file: &GgufFile, generation: &GenerationConfig) -> Result<TextConfig, Error> {
     let vocab_size = file.size("token_embd.weight", 0)?;
-    let hidden_size = required(file, "llama.embedding_length", file.size("token_embd.weight", 1).ok())?;
+    let hidden_size = file.size("token_embd.weight", 1)?;
+    // The size of tensors that the files do not have depends on it.
+    if let Some(length) = file.count("llama.embedding_length")?.filter(|length| *length != hidden_size) {
+        return Err(file.error(format!(
+            "the key llama.embedding_length is {length}, but the embeddings have {hidden_size} values"
+        )));
+    }
     let num_attention_heads = required(file, "llama.attention.head_count", None)?;
     let per_head = hidden_size.checked_div(num_attention_heads).unwrap_or(0);
     let rotated = file.count("llama.rope.dimension_count")?;
@@ -149,19 +155,6 @@ fn scale_factor(file: &GgufFile, hidden_size: usize) -> Result<usize, Error> {
     required(file, "clip.vision.projector.scale_factor", Some(patches.isqrt()))
 }
 
-pub(super) fn generation_config(file: &GgufFile) -> Result<GenerationConfig, Error> {
-    let mut eos_token_ids = Vec::new();
-    for key in END_TOKENS {
-        eos_token_ids.extend(file.token(key)?.filter(|id| !eos_token_ids.contains(id)));
-    }
-    Ok(GenerationConfig {
-        eos_token_ids,
-        pad_token_id: file.token("tokenizer.ggml.padding_token_id")?,
-        bos_token_id: file.token("tokenizer.ggml.bos_token_id")?,
-        ..GenerationConfig::default()
-    })
-}
-
 /// The configuration of the processor: that of the released models, with the sizes of `config` and the values of the
 /// vision file.
 pub(super) fn processor_config(
@@ -192,20 +185,18 @@ pub(super) fn processor_config(
     let ImageProcessorConfig { pixels, .. } = &mut processor.image;
     set(pixels);
     set(&mut processor.video.pixels);
-    processor.validate()?;
+    processor.validate().map_err(|error| in_file(error, text, vision))?;
     Ok(processor)
 }
 
 /// A value per color channel.
 fn channels(file: &GgufFile, key: &str) -> Result<Option<[f64; 3]>, Error> {
+    let wrong = || file.error(format!("the key {key} must have 3 values"));
+    if file.list_len(key)?.is_some_and(|count| count != 3) {
+        return Err(wrong());
+    }
     let Some(values) = file.numbers(key)? else { return Ok(None) };
-    let values = <[f64; 3]>::try_from(values).map_err(|_| file.error(format!("the key {key} must have 3 values")))?;
-    Ok(Some(values.map(shortest)))
-}
-
-fn image_token(file: &GgufFile) -> Result<Option<u32>, Error> {
-    let tokens = file.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
-    Ok(tokens.iter().position(|token| *token == IMAGE_TOKEN).and_then(|id| u32::try_from(id).ok()))
+    Ok(Some(<[f64; 3]>::try_from(values).map_err(|_| wrong())?.map(shortest)))
 }
 
 /// A size: that of the key, else the default, else an error.

@@ -7,8 +7,8 @@ use super::ggml_type::GgmlType;
 use crate::values::widen;
 
 /// Decodes a row of `out.len()` values, whole blocks, from its bytes.
-pub(crate) fn decode_row(kind: GgmlType, bytes: &[u8], out: &mut [f32]) {
-    match kind {
+pub(crate) fn decode_row(ggml_type: GgmlType, bytes: &[u8], out: &mut [f32]) {
+    match ggml_type {
         GgmlType::F32 => widen(bytes, FloatType::F32, out),
         GgmlType::F16 => widen(bytes, FloatType::F16, out),
         GgmlType::Bf16 => widen(bytes, FloatType::Bf16, out),

@@ -5,8 +5,8 @@ use half::{bf16, f16};
 use super::ggml_type::GgmlType;
 
 /// Encodes a row of whole blocks in one of the [writable](GgmlType::writable) types; nothing in another type.
-pub(super) fn encode_row(kind: GgmlType, values: &[f32]) -> Vec<u8> {
-    match kind {
+pub(super) fn encode_row(ggml_type: GgmlType, values: &[f32]) -> Vec<u8> {
+    match ggml_type {
         GgmlType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         GgmlType::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
         GgmlType::Bf16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
@@ -21,7 +21,7 @@ fn groups(values: &[f32]) -> std::slice::Iter<'_, [f32; 32]> {
     values.as_chunks::<32>().0.iter()
 }
 
-/// `1 / scale`, or 0 for a group of equal values.
+/// `1 / scale`, or 0 for the scale 0, that of a group of zeros or, in Q4_1, of equal values.
 fn inverse(scale: f32) -> f32 {
     if scale == 0.0 { 0.0 } else { 1.0 / scale }
 }
@@ -82,24 +82,24 @@ mod tests {
     #[test]
     fn blocks_equal_those_of_the_python_package() {
         let file = SafeTensors::deserialize(BLOCKS).unwrap();
-        for kind in GgmlType::writable().filter(|kind| *kind != GgmlType::F32) {
-            let rows = file.tensor(&format!("{}.source", kind.name())).unwrap();
+        for ggml_type in GgmlType::writable().filter(|ggml_type| *ggml_type != GgmlType::F32) {
+            let rows = file.tensor(&format!("{}.source", ggml_type.name())).unwrap();
             let values: Vec<f32> =
                 rows.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            let own = encode_row(kind, &values);
-            let expected = file.tensor(kind.name()).unwrap();
+            let own = encode_row(ggml_type, &values);
+            let expected = file.tensor(ggml_type.name()).unwrap();
             let different = own.iter().zip(expected.data()).filter(|(own, expected)| own != expected).count();
-            assert_eq!((own.len(), different), (expected.data().len(), 0), "{kind:?}");
+            assert_eq!((own.len(), different), (expected.data().len(), 0), "{ggml_type:?}");
         }
     }
 
     #[test]
     fn groups_of_equal_values_are_kept() {
-        for kind in GgmlType::writable() {
+        for ggml_type in GgmlType::writable() {
             for value in [0.0, 1.0, -2.0] {
                 let mut back = [f32::NAN; 32];
-                decode_row(kind, &encode_row(kind, &[value; 32]), &mut back);
-                assert!(back.iter().all(|back| (back - value).abs() < 2e-3), "{kind:?} {value}: {back:?}");
+                decode_row(ggml_type, &encode_row(ggml_type, &[value; 32]), &mut back);
+                assert!(back.iter().all(|back| (back - value).abs() < 2e-3), "{ggml_type:?} {value}: {back:?}");
             }
         }
     }

@@ -77,6 +77,14 @@ impl GgufFile {
         self.get(key, "a string of UTF-8", |value| self.text_of(value))
     }
 
+    /// Number of values of a list. To check it before the values are collected bounds memory.
+    pub(super) fn list_len(&self, key: &str) -> Result<Option<usize>, Error> {
+        self.get(key, "a list", |value| match value {
+            Value::Array(array) => Some(array.count),
+            _ => None,
+        })
+    }
+
     /// The texts of a list.
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&str>>, Error> {
         self.list(key, "a list of strings of UTF-8", |value| self.text_of(&value))
@@ -112,8 +120,9 @@ impl GgufFile {
 
     /// Size of a tensor's dimension.
     pub(super) fn size(&self, name: &str, dimension: usize) -> Result<usize, Error> {
-        let size = self.shape(name).and_then(|shape| shape.get(dimension));
-        size.copied().ok_or_else(|| self.error(format!("it has no tensor {name} with {} dimensions", dimension + 1)))
+        let shape = self.shape(name).ok_or_else(|| self.error(format!("it has no tensor {name}")))?;
+        let size = shape.get(dimension).copied();
+        size.ok_or_else(|| self.error(format!("tensor {name} must have at least {} dimensions", dimension + 1)))
     }
 
     /// Checks the value of a text.

@@ -82,7 +82,7 @@ impl GgmlType {
     /// The name of an unsupported type.
     pub(crate) fn from_number(number: u32) -> Result<Self, String> {
         match TYPES.into_iter().find(|entry| entry.1 == number) {
-            Some((kind, ..)) => Ok(kind),
+            Some((ggml_type, ..)) => Ok(ggml_type),
             None => Err(OTHERS
                 .into_iter()
                 .find(|(other, _)| *other == number)

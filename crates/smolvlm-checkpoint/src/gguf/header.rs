@@ -15,7 +15,7 @@ use crate::header::{readable, reject_lfs_pointer};
 const MAX_HEADER: usize = 16 << 20;
 
 /// Maximum number of tensors, and of metadata entries; files of the largest models have 2,000.
-const MAX_ENTRIES: u64 = 1 << 16;
+const MAX_ENTRIES: u64 = 1 << 13;
 
 /// Maximum length of a key, as in llama.cpp; and of a tensor's name, of which llama.cpp allows 63 bytes.
 const MAX_KEY: usize = 65_535;
@@ -31,7 +31,7 @@ const MAX_ALIGNMENT: u64 = 1 << 20;
 /// Type, shape and location of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GgufTensor {
-    pub(crate) kind: GgmlType,
+    pub(crate) ggml_type: GgmlType,
     /// Shape, outermost dimension first.
     pub(crate) shape: Vec<usize>,
     /// Byte range from the start of the file; always inside the file.
@@ -95,7 +95,7 @@ impl Header {
                 )
             })?;
             let range = (start + info.offset) as usize..(start + end) as usize;
-            header.tensors.insert(name.to_owned(), GgufTensor { kind: info.kind, shape: info.shape, range });
+            header.tensors.insert(name.to_owned(), GgufTensor { ggml_type: info.ggml_type, shape: info.shape, range });
         }
         Ok(header)
     }
@@ -112,18 +112,18 @@ impl Header {
 
 /// Checks magic and version; returns the numbers of tensors and of metadata entries.
 fn counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), String> {
-    let number = |read: Result<u64, String>| read.map_err(|message| format!("the header {message}"));
+    let incomplete = |message: String| format!("the header {message}");
     if cursor.u32().ok() != Some(u32::from_le_bytes(*b"GGUF")) {
         return Err("it does not start with GGUF".to_owned());
     }
-    match number(cursor.u32().map(u64::from))? as u32 {
+    match cursor.u32().map_err(incomplete)? {
         2 | 3 => {}
         version if matches!(version.swap_bytes(), 1..=3) => {
             return Err("it is big-endian; convert it to little-endian".to_owned());
         }
         version => return Err(format!("it has the version {version}; supported are 2 and 3")),
     }
-    let (tensors, entries) = (number(cursor.u64())?, number(cursor.u64())?);
+    let (tensors, entries) = (cursor.u64().map_err(incomplete)?, cursor.u64().map_err(incomplete)?);
     for (what, count) in [("tensors", tensors), ("metadata entries", entries)] {
         if count > MAX_ENTRIES {
             return Err(format!("it has {count} {what}; the limit is {MAX_ENTRIES}"));
@@ -134,7 +134,7 @@ fn counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), String> {
 
 /// The description of a tensor, with its offset in the data.
 struct TensorInfo {
-    kind: GgmlType,
+    ggml_type: GgmlType,
     shape: Vec<usize>,
     offset: u64,
     bytes: u64,
@@ -152,24 +152,24 @@ impl TensorInfo {
             let size = usize::try_from(size).ok().filter(|size| *size > 0);
             shape.push(size.ok_or("has a dimension that is zero or too large")?);
         }
-        let kind = GgmlType::from_number(cursor.u32()?).map_err(|name| {
+        let ggml_type = GgmlType::from_number(cursor.u32()?).map_err(|name| {
             format!("has the type {name}, which is not supported; supported are {}", GgmlType::names())
         })?;
         let offset = cursor.u64()?;
         if !offset.is_multiple_of(alignment) {
             return Err(format!("starts at {offset}, which is not a multiple of {alignment}"));
         }
-        if !shape[0].is_multiple_of(kind.block()) {
-            let name = kind.name();
-            return Err(format!("has rows of {} values, not a multiple of {name}'s {}", shape[0], kind.block()));
+        if !shape[0].is_multiple_of(ggml_type.block()) {
+            let name = ggml_type.name();
+            return Err(format!("has rows of {} values, not a multiple of {name}'s {}", shape[0], ggml_type.block()));
         }
         let rows = shape[1..].iter().try_fold(1_usize, |rows, size| rows.checked_mul(*size));
         // A block of 4 bytes or more per value cannot overflow after this.
         let fits = |rows: &usize| rows.checked_mul(shape[0]).and_then(|values| values.checked_mul(4)).is_some();
         let rows = rows.filter(fits).ok_or("has more values than a file can hold")?;
-        let bytes = (rows * kind.row_bytes(shape[0])) as u64;
+        let bytes = (rows * ggml_type.row_bytes(shape[0])) as u64;
         shape.reverse();
-        Ok(Self { kind, shape, offset, bytes })
+        Ok(Self { ggml_type, shape, offset, bytes })
     }
 }
 

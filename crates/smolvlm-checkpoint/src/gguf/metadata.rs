@@ -1,19 +1,13 @@
 //! Serialization of metadata.
 
+use super::value::{ARRAY, ValueType};
+
 /// Metadata entries in the bytes of a file.
 #[derive(Default)]
 pub(super) struct Metadata {
     count: u64,
     bytes: Vec<u8>,
 }
-
-/// Numbers of the types in the file.
-const U32: u32 = 4;
-const I32: u32 = 5;
-const F32: u32 = 6;
-const BOOL: u32 = 7;
-const TEXT: u32 = 8;
-const ARRAY: u32 = 9;
 
 impl Metadata {
     pub(super) fn count(&self) -> u64 {
@@ -24,26 +18,26 @@ impl Metadata {
         &self.bytes
     }
 
-    fn key(&mut self, key: &str, kind: u32) {
+    fn key(&mut self, key: &str, type_number: u32) {
         self.count += 1;
         put_text(&mut self.bytes, key);
-        self.bytes.extend(kind.to_le_bytes());
+        self.bytes.extend(type_number.to_le_bytes());
     }
 
     /// Starts a list of `len` values.
-    fn list(&mut self, key: &str, kind: u32, len: usize) {
+    fn list(&mut self, key: &str, value_type: ValueType, len: usize) {
         self.key(key, ARRAY);
-        self.bytes.extend(kind.to_le_bytes());
+        self.bytes.extend(value_type.number().to_le_bytes());
         self.bytes.extend((len as u64).to_le_bytes());
     }
 
     pub(super) fn text(&mut self, key: &str, value: &str) {
-        self.key(key, TEXT);
+        self.key(key, ValueType::Text.number());
         put_text(&mut self.bytes, value);
     }
 
     pub(super) fn u32(&mut self, key: &str, value: u32) {
-        self.key(key, U32);
+        self.key(key, ValueType::U32.number());
         self.bytes.extend(value.to_le_bytes());
     }
 
@@ -53,27 +47,27 @@ impl Metadata {
     }
 
     pub(super) fn f32(&mut self, key: &str, value: f64) {
-        self.key(key, F32);
+        self.key(key, ValueType::F32.number());
         self.bytes.extend((value as f32).to_le_bytes());
     }
 
     pub(super) fn bool(&mut self, key: &str, value: bool) {
-        self.key(key, BOOL);
+        self.key(key, ValueType::Bool.number());
         self.bytes.push(value.into());
     }
 
     pub(super) fn f32_list(&mut self, key: &str, values: &[f64]) {
-        self.list(key, F32, values.len());
+        self.list(key, ValueType::F32, values.len());
         values.iter().for_each(|value| self.bytes.extend((*value as f32).to_le_bytes()));
     }
 
     pub(super) fn i32_list(&mut self, key: &str, values: &[i32]) {
-        self.list(key, I32, values.len());
+        self.list(key, ValueType::I32, values.len());
         values.iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
     }
 
     pub(super) fn texts<T: AsRef<str>>(&mut self, key: &str, values: &[T]) {
-        self.list(key, TEXT, values.len());
+        self.list(key, ValueType::Text, values.len());
         values.iter().for_each(|value| put_text(&mut self.bytes, value.as_ref()));
     }
 }

@@ -4,11 +4,13 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 mod config;
+mod config_error;
 mod cursor;
 mod decode;
 mod encode;
 mod export;
 mod file;
+mod generation;
 mod ggml_type;
 mod header;
 mod metadata;
@@ -22,7 +24,7 @@ pub(crate) use decode::decode_row;
 pub use export::GgufExport;
 pub use ggml_type::GgmlType;
 pub use model::{GgufKind, GgufModel};
-pub(crate) use names::RowOrder;
+pub(crate) use names::{RowOrder, gguf_name};
 pub use vocabulary::{GgufTokenKind, GgufVocabulary};
 
 /// Text of a file that may not be UTF-8, for messages.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smolvlm_config::{ModelConfig, ProcessorConfig};
 
-use super::config::{generation_config, model_config, processor_config};
+use super::config::{model_config, processor_config};
 use super::file::GgufFile;
 use super::names::{RowOrder, has_swapped_names, swap_name, text_name, vision_name};
 use super::vocabulary::GgufVocabulary;
@@ -93,6 +93,12 @@ impl GgufModel {
             _ => "; SmolVLM's text model has this architecture",
         };
         text.expect("general.architecture", TEXT, advice)?;
+        if text.shape("token_embd.weight").is_none() {
+            return Err(text.error(match text.text("general.type")? {
+                Some("adapter") => "it is an adapter; GGUF adapters are not supported, give a text model",
+                _ => "it has no tensor token_embd.weight: it is only a vocabulary or a part of a model",
+            }));
+        }
         if let Some(file) = &vision {
             file.expect("general.architecture", VISION, " (an mmproj file)")?;
         }
@@ -131,7 +137,7 @@ impl GgufModel {
     ///
     /// [`Error::Gguf`] for a missing or unsupported tokenizer.
     pub fn vocabulary(&self) -> Result<GgufVocabulary, Error> {
-        GgufVocabulary::read(&self.text, &generation_config(&self.text)?)
+        GgufVocabulary::read(&self.text)
     }
 
     /// The weights, under the names of a checkpoint.
@@ -141,7 +147,7 @@ impl GgufModel {
     /// As [`config`](Self::config), and [`Error::DuplicateTensor`].
     pub fn into_weights(self) -> Result<Weights, Error> {
         let config = self.config()?;
-        let mut weights = Weights::of_files(2);
+        let mut weights = Weights { is_gguf: true, ..Weights::of_files(2) };
         let head_dim = config.text.head_dim;
         add(&mut weights, self.text, text_name, |name, tensor| RowOrder::of_text(name, &tensor.shape, head_dim))?;
         match self.vision {
@@ -170,9 +176,9 @@ fn add(
     for (own, tensor) in &file.header.tensors {
         let order = order(own, tensor);
         let stored = StoredTensor {
-            dtype: match tensor.kind.plain().filter(|_| order == RowOrder::Checkpoint) {
+            dtype: match tensor.ggml_type.plain().filter(|_| order == RowOrder::Checkpoint) {
                 Some(plain) => StoredType::Plain(plain),
-                None => StoredType::Ggml(tensor.kind, order),
+                None => StoredType::Ggml(tensor.ggml_type, order),
             },
             shape: tensor.shape.clone(),
             range: tensor.range.clone(),

@@ -55,7 +55,7 @@ pub(super) fn vision_name(name: &str) -> Option<String> {
 }
 
 /// The name in the file of a tensor of a checkpoint.
-pub(super) fn gguf_name(name: &str) -> Option<String> {
+pub(crate) fn gguf_name(name: &str) -> Option<String> {
     let swap = |pair: (&'static str, &'static str)| (pair.1, pair.0);
     translate(name, &TEXT.map(swap), "model.text_model.layers.", "blk.", &TEXT_LAYER.map(swap)).or_else(|| {
         translate(name, &VISION.map(swap), "model.vision_model.encoder.layers.", "v.blk.", &VISION_LAYER.map(swap))

@@ -18,42 +18,44 @@ pub(crate) enum Value {
 /// An array of values that are not arrays.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
-    kind: ValueType,
-    count: usize,
+    value_type: ValueType,
+    pub(super) count: usize,
     range: Range<usize>,
 }
 
-/// The type of a value that is not an array.
+/// The type of a value that is not an array, with its number in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ValueType {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    F32,
-    Bool,
-    Text,
-    U64,
-    I64,
-    F64,
+pub(super) enum ValueType {
+    U8 = 0,
+    I8 = 1,
+    U16 = 2,
+    I16 = 3,
+    U32 = 4,
+    I32 = 5,
+    F32 = 6,
+    Bool = 7,
+    Text = 8,
+    U64 = 10,
+    I64 = 11,
+    F64 = 12,
 }
 
 /// The number of an array's type in the file.
-const ARRAY: u32 = 9;
+pub(super) const ARRAY: u32 = 9;
 
 impl ValueType {
     fn from_number(number: u32) -> Result<Self, String> {
         use ValueType::{Bool, F32, F64, I8, I16, I32, I64, Text, U8, U16, U32, U64};
-        let kinds = [U8, I8, U16, I16, U32, I32, F32, Bool, Text];
-        match number {
-            ARRAY => Err("is an array of arrays, which no SmolVLM file has".to_owned()),
-            10 => Ok(U64),
-            11 => Ok(I64),
-            12 => Ok(F64),
-            _ => kinds.get(number as usize).copied().ok_or_else(|| format!("has the unknown value type {number}")),
+        if number == ARRAY {
+            return Err("is an array of arrays, which no SmolVLM file has".to_owned());
         }
+        let mut types = [U8, I8, U16, I16, U32, I32, F32, Bool, Text, U64, I64, F64].into_iter();
+        types.find(|own| own.number() == number).ok_or_else(|| format!("has the unknown value type {number}"))
+    }
+
+    /// The number in the file.
+    pub(super) fn number(self) -> u32 {
+        self as u32
     }
 
     /// Bytes of a value; of a string, those of its length.
@@ -94,23 +96,24 @@ impl Value {
         if number != ARRAY {
             return ValueType::from_number(number)?.read(cursor);
         }
-        let kind = ValueType::from_number(cursor.u32()?)?;
+        let value_type = ValueType::from_number(cursor.u32()?)?;
         let count = cursor.u64()?;
         let start = cursor.position();
-        let fitting = cursor.remaining() / kind.min_bytes();
+        let fitting = cursor.remaining() / value_type.min_bytes();
         let count = usize::try_from(count).ok().filter(|count| *count <= fitting);
-        let count = count.ok_or_else(|| "is an array that is longer than the file".to_owned())?;
-        match kind {
+        let count =
+            count.ok_or_else(|| "is an array that is longer than the file; the file may be truncated".to_owned())?;
+        match value_type {
             ValueType::Text => {
                 for _ in 0..count {
                     cursor.string()?;
                 }
             }
             _ => {
-                cursor.skip((count * kind.min_bytes()) as u64)?;
+                cursor.skip((count * value_type.min_bytes()) as u64)?;
             }
         }
-        Ok(Self::Array(Array { kind, count, range: start..cursor.position() }))
+        Ok(Self::Array(Array { value_type, count, range: start..cursor.position() }))
     }
 
     /// The value as a non-negative integer.
@@ -136,10 +139,10 @@ impl Value {
 impl Array {
     /// The values; `bytes` is the file.
     pub(super) fn values<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = Value> + use<'a> {
-        let (kind, start) = (self.kind, self.range.start);
+        let (value_type, start) = (self.value_type, self.range.start);
         let mut cursor = Cursor::new(bytes.get(self.range.clone()).unwrap_or_default());
         // Arrays were read once when the file was opened.
-        (0..self.count).map_while(move |_| kind.read(&mut cursor).ok()).map(move |value| match value {
+        (0..self.count).map_while(move |_| value_type.read(&mut cursor).ok()).map(move |value| match value {
             Value::Text(range) => Value::Text(range.start + start..range.end + start),
             value => value,
         })

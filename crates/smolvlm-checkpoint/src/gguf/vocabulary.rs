@@ -1,8 +1,7 @@
 //! The vocabulary of a GGUF file.
 
-use smolvlm_config::GenerationConfig;
-
 use super::file::GgufFile;
+use super::generation::{generation_config, token_id};
 use crate::error::Error;
 use crate::header::readable;
 
@@ -15,6 +14,23 @@ pub enum GgufTokenKind {
     Control,
     /// Found in a text before it is split, and part of an answer's text.
     UserDefined,
+}
+
+/// Maximum number of tokens.
+const MAX_TOKENS: usize = 1 << 19;
+
+/// The tokens by id; at most as many as there are embeddings.
+pub(super) fn tokens(file: &GgufFile) -> Result<Vec<&str>, Error> {
+    const KEY: &str = "tokenizer.ggml.tokens";
+    let count = file.list_len(KEY)?.ok_or_else(|| file.missing(KEY))?;
+    let rows = file.size("token_embd.weight", 0)?;
+    if count > rows {
+        return Err(file.error(format!("the key {KEY} has {count} tokens for {rows} embeddings")));
+    }
+    if count > MAX_TOKENS {
+        return Err(file.error(format!("the key {KEY} has {count} tokens; the limit is {MAX_TOKENS}")));
+    }
+    file.texts(KEY)?.ok_or_else(|| file.missing(KEY))
 }
 
 /// Number of a token that is not used.
@@ -52,6 +68,8 @@ pub struct GgufVocabulary {
     pub bos_token_id: Option<u32>,
     /// Token that ends an answer.
     pub eos_token_id: Option<u32>,
+    /// Second token that ends an answer.
+    pub eot_token_id: Option<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
     /// Token of unknown text.
@@ -59,21 +77,21 @@ pub struct GgufVocabulary {
 }
 
 impl GgufVocabulary {
-    pub(super) fn read(file: &GgufFile, generation: &GenerationConfig) -> Result<Self, Error> {
+    pub(super) fn read(file: &GgufFile) -> Result<Self, Error> {
         file.expect("tokenizer.ggml.model", "gpt2", " (byte-level BPE)")?;
         file.expect("tokenizer.ggml.pre", "smollm", ", the pre-tokenizer of SmolLM")?;
-        let tokens = file.texts("tokenizer.ggml.tokens")?.ok_or_else(|| file.missing("tokenizer.ggml.tokens"))?;
-        let rows = file.size("token_embd.weight", 0)?;
-        if tokens.len() > rows {
-            let message = format!("the key tokenizer.ggml.tokens has {} tokens for {rows} embeddings", tokens.len());
-            return Err(file.error(message));
-        }
+        let tokens = tokens(file)?;
+        let generation = generation_config(file, &tokens)?;
+        let fits = |key: &str, fits: fn(usize, usize) -> bool| match file.list_len(key)? {
+            Some(count) if !fits(count, tokens.len()) => {
+                Err(file.error(format!("the key {key} has {count} values for {} tokens", tokens.len())))
+            }
+            _ => Ok(()),
+        };
+        fits("tokenizer.ggml.token_type", |count, tokens| count == tokens || count == 0)?;
+        // Every merge makes a token.
+        fits("tokenizer.ggml.merges", |count, tokens| count <= tokens)?;
         let kinds = file.numbers("tokenizer.ggml.token_type")?.unwrap_or_default();
-        if !kinds.is_empty() && kinds.len() != tokens.len() {
-            let message =
-                format!("the key tokenizer.ggml.token_type has {} values for {} tokens", kinds.len(), tokens.len());
-            return Err(file.error(message));
-        }
         let kind = |index: usize| {
             kinds.get(index).map_or(GgufTokenKind::Normal, |kind| GgufTokenKind::from_number(*kind as i64))
         };
@@ -89,9 +107,57 @@ impl GgufVocabulary {
             tokens: tokens.iter().enumerate().map(|(index, token)| ((*token).to_owned(), kind(index))).collect(),
             bos_token_id: generation.bos_token_id,
             eos_token_id: generation.eos_token_ids.first().copied(),
+            eot_token_id: token_id(file, "tokenizer.ggml.eot_token_id", &tokens)?,
             pad_token_id: generation.pad_token_id,
-            unk_token_id: file.token("tokenizer.ggml.unknown_token_id")?,
+            unk_token_id: token_id(file, "tokenizer.ggml.unknown_token_id", &tokens)?,
         };
         Ok(vocabulary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use smolvlm_config::Preset;
+
+    use super::*;
+    use crate::gguf::ggml_type::GgmlType;
+    use crate::gguf::metadata::Metadata;
+    use crate::gguf::names::RowOrder;
+    use crate::gguf::writer::{Entry, write};
+    use crate::random::RandomTensors;
+    use crate::tensor_specs::{TOKEN_EMBEDDINGS, tensor_specs};
+
+    /// A file of 10 embeddings with lists of these lengths.
+    fn file(tokens: usize, types: usize, merges: usize) -> GgufFile {
+        let mut metadata = Metadata::default();
+        metadata.text("tokenizer.ggml.model", "gpt2");
+        metadata.text("tokenizer.ggml.pre", "smollm");
+        metadata.texts("tokenizer.ggml.tokens", &vec!["t"; tokens]);
+        metadata.i32_list("tokenizer.ggml.token_type", &vec![1; types]);
+        metadata.texts("tokenizer.ggml.merges", &vec!["t t"; merges]);
+        let mut config = Preset::Tiny.model();
+        config.text.vocab_size = 10;
+        let spec = tensor_specs(&config).into_iter().find(|spec| spec.name == TOKEN_EMBEDDINGS).unwrap();
+        let name = "token_embd.weight".to_owned();
+        let entry = Entry { name, spec, ggml_type: GgmlType::F32, order: RowOrder::Checkpoint };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.gguf");
+        write(&path, &metadata, &[entry], &RandomTensors::new(&config, 1)).unwrap();
+        GgufFile::from_bytes(std::fs::read(&path).unwrap(), Path::new("text.gguf")).unwrap()
+    }
+
+    #[test]
+    fn lengths_of_lists_must_match() {
+        assert_eq!(GgufVocabulary::read(&file(10, 10, 10)).unwrap().merges.len(), 10);
+        for (tokens, types, merges, says) in [
+            (11, 11, 0, "tokenizer.ggml.tokens has 11 tokens for 10 embeddings"),
+            (10, 9, 0, "tokenizer.ggml.token_type has 9 values for 10 tokens"),
+            (10, 0, 11, "tokenizer.ggml.merges has 11 values for 10 tokens"),
+        ] {
+            let message = GgufVocabulary::read(&file(tokens, types, merges)).unwrap_err().to_string();
+            assert_eq!(message, format!("text.gguf: the key {says}"));
+        }
     }
 }

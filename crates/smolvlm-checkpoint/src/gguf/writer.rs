@@ -24,7 +24,7 @@ pub(super) struct Entry {
     /// Name in the file.
     pub(super) name: String,
     pub(super) spec: TensorSpec,
-    pub(super) kind: GgmlType,
+    pub(super) ggml_type: GgmlType,
     pub(super) order: RowOrder,
 }
 
@@ -35,7 +35,7 @@ impl Entry {
     }
 
     fn bytes(&self) -> u64 {
-        (self.spec.elements() / self.row() * self.kind.row_bytes(self.row())) as u64
+        (self.spec.elements() / self.row() * self.ggml_type.row_bytes(self.row())) as u64
     }
 
     /// The bytes of all rows.
@@ -45,13 +45,15 @@ impl Entry {
             let values = source.tensor(path, shape, FloatType::F32)?;
             let mut row = vec![0.0; self.spec.elements()];
             values.read_row(0, &mut row);
-            return Ok(encode_row(self.kind, &row));
+            // A bias has the order of its matrix's rows.
+            let ordered: Vec<f32> = (0..row.len()).map(|stored| row[self.order.checkpoint(stored)]).collect();
+            return Ok(encode_row(self.ggml_type, &ordered));
         };
         let rows = source.rows(path, shape)?;
         let encode = |stored: usize| {
             let mut values = vec![0.0; inputs];
             rows(self.order.checkpoint(stored), &mut values);
-            encode_row(self.kind, &values)
+            encode_row(self.ggml_type, &values)
         };
         let bytes = (0..outputs).into_par_iter().flat_map_iter(encode).collect();
         source.release(path);
@@ -94,7 +96,7 @@ fn header(metadata: &Metadata, entries: &[Entry]) -> Vec<u8> {
         put_text(&mut bytes, &entry.name);
         bytes.extend((entry.spec.shape.len() as u32).to_le_bytes());
         entry.spec.shape.iter().rev().for_each(|size| bytes.extend((*size as u64).to_le_bytes()));
-        bytes.extend(entry.kind.number().to_le_bytes());
+        bytes.extend(entry.ggml_type.number().to_le_bytes());
         bytes.extend(offset.to_le_bytes());
         offset = (offset + entry.bytes()).next_multiple_of(ALIGNMENT);
     }

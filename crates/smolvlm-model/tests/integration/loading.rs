@@ -126,7 +126,7 @@ fn all_mismatches_are_in_one_error() {
     let error = load(&config(), &stored).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the weights do not fit config.json: \
+        "the weights do not fit the configuration: \
          2 missing: model.text_model.layers.0.self_attn.q_proj.weight, model.text_model.norm.weight; \
          1 with a different shape: model.vision_model.encoder.layers.1.mlp.fc1.weight is [32, 40] instead of [40, 32]; \
          1 unexpected: model.language_model.layers.0.self_attn.q_proj.weight"

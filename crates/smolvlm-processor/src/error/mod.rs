@@ -290,8 +290,21 @@ impl Error {
     }
 
     pub(crate) fn tokenizer(error: tokenizers::Error) -> Self {
-        Self::Tokenizer { message: error.to_string() }
+        Self::Tokenizer { message: readable(&error.to_string()) }
     }
+}
+
+/// Maximum number of characters of a message that quotes a file.
+const MAX_QUOTED: usize = 240;
+
+/// Prepares a message that quotes a file for one line of a terminal: escapes control characters and truncates it.
+pub(crate) fn readable(text: &str) -> String {
+    let escape = |char: char| if char.is_control() { char.escape_debug().collect() } else { char.to_string() };
+    let mut quoted: String = text.chars().take(MAX_QUOTED).map(escape).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        quoted.push_str("...");
+    }
+    quoted
 }
 
 fn typed_hint(typed_in: Option<usize>) -> String {

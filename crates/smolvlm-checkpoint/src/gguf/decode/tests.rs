@@ -21,18 +21,18 @@ const TYPES: [GgmlType; 10] = [
 #[test]
 fn values_equal_those_of_the_python_package() {
     let file = SafeTensors::deserialize(BLOCKS).unwrap();
-    for kind in TYPES {
+    for ggml_type in TYPES {
         let (blocks, values) =
-            (file.tensor(kind.name()).unwrap(), file.tensor(&format!("{}.values", kind.name())).unwrap());
-        let [rows, columns] = *values.shape() else { panic!("{kind:?}") };
-        let width = kind.row_bytes(columns);
-        assert_eq!(blocks.data().len(), rows * width, "{kind:?}");
+            (file.tensor(ggml_type.name()).unwrap(), file.tensor(&format!("{}.values", ggml_type.name())).unwrap());
+        let [rows, columns] = *values.shape() else { panic!("{ggml_type:?}") };
+        let width = ggml_type.row_bytes(columns);
+        assert_eq!(blocks.data().len(), rows * width, "{ggml_type:?}");
         for row in 0..rows {
             let mut out = vec![f32::NAN; columns];
-            decode_row(kind, &blocks.data()[row * width..][..width], &mut out);
+            decode_row(ggml_type, &blocks.data()[row * width..][..width], &mut out);
             let expected = values.data()[row * columns * 4..].as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v));
             for (index, (value, expected)) in out.iter().zip(expected).enumerate() {
-                assert_eq!(value.to_bits(), expected.to_bits(), "{kind:?} {row} {index}: {value} {expected}");
+                assert_eq!(value.to_bits(), expected.to_bits(), "{ggml_type:?} {row} {index}: {value} {expected}");
             }
         }
     }

@@ -12,15 +12,15 @@ fn start(version: u32, tensors: u64, entries: u64) -> Vec<u8> {
 }
 
 /// A metadata entry: key, number of the type, bytes of the value.
-fn entry(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
-    [string(key.as_bytes()).as_slice(), &kind.to_le_bytes(), value].concat()
+fn entry(key: &str, value_type: u32, value: &[u8]) -> Vec<u8> {
+    [string(key.as_bytes()).as_slice(), &value_type.to_le_bytes(), value].concat()
 }
 
-fn tensor(name: &str, dimensions: &[u64], kind: u32, offset: u64) -> Vec<u8> {
+fn tensor(name: &str, dimensions: &[u64], ggml_type: u32, offset: u64) -> Vec<u8> {
     let mut bytes = string(name.as_bytes());
     bytes.extend((dimensions.len() as u32).to_le_bytes());
     dimensions.iter().for_each(|size| bytes.extend(size.to_le_bytes()));
-    bytes.extend(kind.to_le_bytes());
+    bytes.extend(ggml_type.to_le_bytes());
     bytes.extend(offset.to_le_bytes());
     bytes
 }
@@ -33,8 +33,8 @@ fn file(tensors: &[Vec<u8>], data: usize) -> Vec<u8> {
     bytes
 }
 
-fn with_entry(kind: u32, value: &[u8]) -> Vec<u8> {
-    [start(3, 0, 1), entry("k", kind, value)].concat()
+fn with_entry(value_type: u32, value: &[u8]) -> Vec<u8> {
+    [start(3, 0, 1), entry("k", value_type, value)].concat()
 }
 
 fn message(bytes: &[u8]) -> String {
@@ -51,7 +51,7 @@ fn metadata_and_tensors_are_found() {
     let Some(Value::Text(range)) = tokens.values(TEXT).nth(1) else { panic!() };
     assert_eq!(&TEXT[range], b"<|im_start|>");
     let embeddings = &header.tensors["token_embd.weight"];
-    assert_eq!((embeddings.kind, embeddings.shape.as_slice()), (GgmlType::Q8_0, [300, 32].as_slice()));
+    assert_eq!((embeddings.ggml_type, embeddings.shape.as_slice()), (GgmlType::Q8_0, [300, 32].as_slice()));
     assert_eq!(embeddings.range.len(), 300 * 34);
     assert_eq!(header.tensors.len(), 2 + 2 * 9);
 }
@@ -98,7 +98,7 @@ fn other_files_have_specific_errors() {
 
 #[test]
 fn invalid_metadata_is_named() {
-    let array = |kind: u32, count: u64| [kind.to_le_bytes().as_slice(), &count.to_le_bytes()].concat();
+    let array = |value_type: u32, count: u64| [value_type.to_le_bytes().as_slice(), &count.to_le_bytes()].concat();
     for (bytes, says) in [
         (with_entry(9, &array(9, 1)), "the key k is an array of arrays"),
         (with_entry(9, &array(0, u64::MAX)), "the key k is an array that is longer"),
@@ -123,7 +123,7 @@ fn invalid_metadata_is_named() {
 
 #[test]
 fn invalid_tensors_are_named() {
-    let one = |dimensions: &[u64], kind, offset| file(&[tensor("t", dimensions, kind, offset)], 128);
+    let one = |dimensions: &[u64], ggml_type, offset| file(&[tensor("t", dimensions, ggml_type, offset)], 128);
     for (bytes, says) in [
         (one(&[], 0, 0), "has 0 dimensions"),
         (one(&[1; 5], 0, 0), "has 5 dimensions"),
