@@ -5,9 +5,13 @@ mod compiler;
 #[cfg(feature = "constrain")]
 mod grammar;
 #[cfg(feature = "constrain")]
+mod intersections;
+#[cfg(feature = "constrain")]
 mod lark;
 #[cfg(feature = "constrain")]
 mod limits;
+#[cfg(feature = "constrain")]
+mod slots;
 #[cfg(feature = "constrain")]
 mod state;
 #[cfg(feature = "constrain")]
@@ -26,7 +30,9 @@ use serde_json::{Value, json};
 /// What generated texts must match. Serialized as an object with one of the keys `json_schema`, `regex`, `lark` and
 /// `choices`.
 ///
-/// A text that ends at its maximum length, at a stop string or by cancellation is only the start of a match.
+/// A text that ends at its maximum length, at a stop string or by cancellation is only the start of a match. Each byte
+/// of a literal is a state of the lexer, of which there are 20,000 at most: longer literals and lists of choices are
+/// errors, when the constraint is compiled or when a text has used all states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -50,6 +50,12 @@ pub enum Error {
         /// What is wrong, as a predicate.
         message: String,
     },
+    /// A constraint that cannot be compiled now, because the compilation takes too long or others do.
+    #[error("the constraint {message}")]
+    ConstraintBusy {
+        /// What is wrong, as a predicate.
+        message: &'static str,
+    },
     /// All logits of a row are NaN.
     #[error("all {vocabulary} logits are NaN, so no token can be selected; check the weights and the number format")]
     AllNan {
@@ -101,6 +107,15 @@ impl Error {
     #[cfg(feature = "constrain")]
     pub(crate) fn in_constraint(problem: &str, found: &str) -> Self {
         const MAX_CHARS: usize = 500;
+        if found.contains("panic: ") {
+            return Self::constraint("cannot be compiled; simplify it");
+        }
+        if found.contains("NoExtensionBias") {
+            return Self::constraint("allows no text");
+        }
+        let found = found.replace("<non-verbose/>", "");
+        let found = found
+            .replace("Enable 'coerce_one_of' option", "Set \"x-guidance\": {\"coerce_one_of\": true} in the schema");
         let words: Vec<&str> = found.split_whitespace().collect();
         let line: String = words.join(" ").chars().take(MAX_CHARS).collect();
         Self::constraint(format!("{problem}: {line}"))

@@ -86,7 +86,7 @@ impl Sampler {
 
     /// As [`sample`](Self::sample), but only among the tokens that a constraint allows. The mask is applied after
     /// penalties, bans and minimum lengths, and before temperature and truncation. Log-probabilities are those without
-    /// it.
+    /// it. No random number is drawn if only one token is allowed.
     ///
     /// # Errors
     ///
@@ -117,9 +117,11 @@ impl Sampler {
             self.raw.extend_from_slice(logits);
         }
         self.processors.apply_masked(ids, prompt_len, logits, mask)?;
+        // A single token needs no random number: runtimes may append it without a call, and draw the same ones later.
+        let is_forced = mask.is_some_and(TokenMask::is_single);
         let token = match &mut self.random {
-            Some(random) => draw(logits, random)?,
-            None => argmax(logits)?,
+            Some(random) if !is_forced => draw(logits, random)?,
+            _ => argmax(logits)?,
         };
         let logprob = self.logprobs.map(|top| token_logprobs(&self.raw, token, top));
         Ok(SampledToken { token, logprob })
@@ -226,6 +228,18 @@ mod tests {
             let mut banned = Sampler::new(&SamplingParams { suppress_tokens: vec![1, 3], ..params }, 0);
             let none = banned.sample_masked(&[], 0, &mut ROW.to_vec(), &mask);
             assert_eq!(none, Err(Error::NoToken { vocabulary: 8 }));
+        }
+    }
+
+    #[test]
+    fn single_tokens_of_a_mask_draw_no_random_numbers() {
+        let params = SamplingParams::sampling().seed(7);
+        let mut sampler = Sampler::new(&params, 0);
+        let expected = drawn(&params, 0, &ROW, 20);
+        for expected in expected {
+            let forced = sampler.sample_masked(&[1], 1, &mut ROW.to_vec(), &TokenMask::new([6])).unwrap();
+            assert_eq!(forced.token, 6);
+            assert_eq!(sampler.sample(&[1], 1, &mut ROW.to_vec()).unwrap().token, expected);
         }
     }
 

@@ -36,6 +36,11 @@ impl TokenMask {
         self.words.get(token as usize / 32).is_some_and(|word| word >> (token % 32) & 1 == 1)
     }
 
+    /// Whether exactly one token is allowed.
+    pub(crate) fn is_single(&self) -> bool {
+        self.words.iter().map(|word| word.count_ones()).sum::<u32>() == 1
+    }
+
     /// Sets the scores of all other tokens to minus infinity.
     ///
     /// # Shapes
@@ -70,7 +75,9 @@ mod tests {
             assert_eq!(mask.allows(token), [3, 64].contains(&token));
             assert_eq!(score, if mask.allows(token) { 1.5 } else { f32::NEG_INFINITY });
         }
-        assert!(!mask.allows(u32::MAX));
+        assert!(!mask.allows(u32::MAX) && !mask.is_single());
+        mask.set(64, false);
+        assert!(mask.is_single());
     }
 
     #[test]

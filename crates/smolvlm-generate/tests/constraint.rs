@@ -85,8 +85,14 @@ fn texts_match_regular_expressions() {
 }
 
 #[test]
+fn verbose_expressions_have_comments() {
+    let run = generate(&compiler(), &Constraint::Regex("(?x)a b # c".to_owned()), Mode::Greedy, 1);
+    assert_eq!(run.text, "ab");
+}
+
+#[test]
 fn texts_are_one_of_the_choices() {
-    let choices = ["1", "10", "a \"quoted\" one", "two\nlines", "日本", "yes"];
+    let choices = ["1", "10", "a \"quoted\" one", "two\nlines", "日本", "\u{7f}"];
     let compiler = compiler();
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..60 {
@@ -188,9 +194,11 @@ fn unsupported_and_invalid_constraints_say_why() {
         (schema(json!({"type": "string", "pattern": "("})), "("),
         (schema(json!({"type": "integer", "minimum": 3, "maximum": 2})), "minimum"),
         (schema(json!(3)), "is not a JSON schema"),
+        (schema(json!(false)), "allows no text"),
         (schema(json!({"$ref": "https://example.com/schema"})), "example.com"),
         (Constraint::Regex("(a".to_owned()), "(a"),
-        (Constraint::Regex(r"(a)\1".to_owned()), r"\1"),
+        (Constraint::Regex(r"(a)\1".to_owned()), "backreference"),
+        (Constraint::Regex("a)(b".to_owned()), "\"a)(b\": unopened group"),
         (Constraint::Lark("begin: \"a\"".to_owned()), "start"),
         (Constraint::Lark("start: missing".to_owned()), "missing"),
         (Constraint::choices(Vec::<String>::new()), "no choices"),
@@ -198,7 +206,7 @@ fn unsupported_and_invalid_constraints_say_why() {
     ] {
         let error = compiler().compile(&constraint, &[END], false).unwrap_err().to_string();
         assert!(error.starts_with("the constraint ") && error.contains(expected), "{expected}: {error}");
-        assert!(!error.contains("<state>") && error.len() < 1000, "{error}");
+        assert!(!error.contains("<state>") && !error.contains("<non-verbose") && error.len() < 1000, "{error}");
     }
 }
 
@@ -215,6 +223,21 @@ fn suppressed_tokens_that_the_constraint_needs_are_an_error() {
 #[test]
 fn vocabularies_without_text_allow_nothing() {
     let compiler = ConstraintCompiler::new(Vocabulary::new(10)).unwrap();
-    let mut state = compiler.compile(&Constraint::choices(["a"]), &[1], false).unwrap();
-    assert!(state.mask().is_err());
+    let error = compiler.compile(&Constraint::choices(["a"]), &[1], false).unwrap_err();
+    assert_eq!(error.to_string(), "the constraint allows no text");
+}
+
+#[test]
+fn tokens_of_other_texts_are_not_forced() {
+    let lossy = vocabulary().with_tokenizer(|text| Some(text.bytes().skip(1).map(u32::from).collect()));
+    let compiler = ConstraintCompiler::new(lossy).unwrap();
+    let run = generate(&compiler, &Constraint::choices(["constant"]), Mode::Forced, 1);
+    assert_eq!(run.text, "constant");
+}
+
+#[test]
+fn refused_tokens_say_why() {
+    let mut state = compiler().compile(&Constraint::choices(["a"]), &[END], false).unwrap();
+    let error = state.accept(u32::from(b'b')).unwrap_err().to_string();
+    assert!(error.starts_with("the constraint does not allow token 98: "), "{error}");
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use smolvlm::generate::Error as GenerateError;
 use smolvlm::image::Error as ImageError;
 use smolvlm::processor::{Error as ProcessorError, Position, VideoError};
 use smolvlm::{Error as ModelError, ErrorKind};
@@ -172,6 +173,9 @@ impl From<ModelError> for ApiError {
                 let mut busy = Self::unavailable("the request needs more memory than is free now", "out_of_memory");
                 busy.cause = Some(error.to_string());
                 busy
+            }
+            ModelError::Generate(GenerateError::ConstraintBusy { .. }) => {
+                Self::unavailable(error.to_string(), "constraint_not_compiled")
             }
             _ => match error.kind() {
                 ErrorKind::Input | ErrorKind::Limit => Self::invalid(error.to_string()),

@@ -40,6 +40,7 @@ impl Error {
             Self::Model(_) | Self::SingleAnswerOnly | Self::InsideThreads => ErrorKind::Input,
             // NaN logits are a fault of the weights or the number format.
             Self::Generate(smolvlm_generate::Error::AllNan { .. }) => ErrorKind::Weights,
+            Self::Generate(smolvlm_generate::Error::ConstraintBusy { .. }) => ErrorKind::Limit,
             Self::Generate(_) | Self::Question { .. } | Self::Calibration { .. } => ErrorKind::Input,
             #[cfg(feature = "hub")]
             Self::Hub(_) => ErrorKind::Io,
@@ -104,6 +105,8 @@ mod tests {
         let long = smolvlm_processor::Error::TooLong { tokens: 2, limit: 1 };
         assert_eq!(Error::from(long).kind(), ErrorKind::Limit);
         assert_eq!(Error::from(smolvlm_processor::Error::EmptyBatch).kind(), ErrorKind::Input);
+        let busy = smolvlm_generate::Error::ConstraintBusy { message: "takes too long" };
+        assert_eq!(Error::from(busy).kind(), ErrorKind::Limit);
         assert_eq!(Error::Cancelled.kind(), ErrorKind::Cancelled);
     }
 }

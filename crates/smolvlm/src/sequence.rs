@@ -123,20 +123,28 @@ impl Sequence {
         self.drafted
     }
 
-    /// Samples tokens from the logits of a step: one, and one more after each drafted token that is what was sampled.
-    /// Returns what is new, and the number of these drafted tokens.
+    /// Samples tokens from the logits of a step: one, and one more where this one and those that the constraint forces
+    /// after it are the drafted tokens. Returns what is new, and the number of drafted tokens that are part of the text.
     pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<(Delta, usize), Error> {
         let vocabulary = (logits.len() / self.logit_rows()).max(1);
         let draft = self.next.split_off(self.next.len().saturating_sub(self.drafted));
         let (mut delta, mut accepted) = (Delta::default(), 0);
-        for logits in logits.chunks_exact_mut(vocabulary) {
+        // The logits after the accepted tokens.
+        while let Some(logits) = logits.chunks_exact_mut(vocabulary).nth(accepted) {
             let first = self.ids.len();
             let new = self.step(logits)?;
             delta = Delta { token: new.token, text: delta.text + &new.text };
-            if self.finished.is_some() || draft.get(accepted..accepted + 1) != self.ids.get(first..) {
+            if self.finished.is_some() {
                 break;
             }
-            accepted += 1;
+            let (new, drafted) = (self.ids.iter().skip(first), draft.iter().skip(accepted));
+            let confirmed = new.zip(drafted).take_while(|(new, drafted)| new == drafted).count();
+            accepted += confirmed;
+            // The drafted tokens have run through the network.
+            self.done = first + confirmed;
+            if self.done < self.ids.len() {
+                break;
+            }
         }
         Ok((delta, accepted))
     }
@@ -144,7 +152,7 @@ impl Sequence {
     /// Samples the next token from the logits of the vocabulary, and appends it and those that must follow it.
     pub(crate) fn step(&mut self, logits: &mut [f32]) -> Result<Delta, Error> {
         let choice = match &mut self.constraint {
-            // Computed here and not beside the network: it takes a few microseconds.
+            // Computed here and not in parallel to the network: it usually takes less than a millisecond.
             Some(constraint) => self.sampler.sample_masked(&self.ids, self.prompt_len, logits, &constraint.mask()?)?,
             None => self.sampler.sample(&self.ids, self.prompt_len, logits)?,
         };

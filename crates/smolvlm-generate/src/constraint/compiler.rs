@@ -1,5 +1,6 @@
 //! Compilation of constraints.
 
+use super::slots::Slots;
 use super::{Constraint, ConstraintState, Vocabulary, grammar, limits};
 use crate::Error;
 use llguidance::earley::SlicedBiasComputer;
@@ -17,6 +18,7 @@ const STACK: usize = 64 << 20;
 pub struct ConstraintCompiler {
     factory: Arc<ParserFactory>,
     vocabulary: usize,
+    slots: Slots,
 }
 
 impl fmt::Debug for ConstraintCompiler {
@@ -40,7 +42,7 @@ impl ConstraintCompiler {
         let mut factory = factory.map_err(|error| Error::in_constraint("cannot be compiled", &error.to_string()))?;
         factory.quiet();
         *factory.limits_mut() = limits::parser_limits();
-        Ok(Self { factory: Arc::new(factory), vocabulary: size })
+        Ok(Self { factory: Arc::new(factory), vocabulary: size, slots: Slots::new(limits::MAX_COMPILATIONS) })
     }
 
     /// The state of a text without tokens that must match a constraint. With `leading_space`, the text may start with a
@@ -49,32 +51,49 @@ impl ConstraintCompiler {
     ///
     /// # Errors
     ///
-    /// [`Error::Constraint`] for an invalid or unsupported constraint, and one that is too large or takes too long to
-    /// compile (1 s).
+    /// [`Error::Constraint`] for a constraint that is invalid, unsupported, too large or allows no text;
+    /// [`Error::ConstraintBusy`] if it takes longer than 10 s to compile, or two others take long now.
     pub fn compile(
         &self,
         constraint: &Constraint,
         end_tokens: &[u32],
         leading_space: bool,
     ) -> Result<ConstraintState, Error> {
-        limits::check(constraint)?;
-        let grammar = grammar::grammar(constraint, leading_space)?;
+        let Some(slot) = self.slots.take(limits::SLOT_TIME) else {
+            return Err(Error::ConstraintBusy { message: "cannot be compiled while others are; try again later" });
+        };
         let (sender, receiver) = sync_channel(1);
-        let factory = self.factory.clone();
-        // A compilation cannot be interrupted. After the time limit, its thread ends at the limits of the parser.
+        let (compiler, constraint, end_tokens) = (self.clone(), constraint.clone(), end_tokens.to_vec());
+        // A compilation cannot be interrupted: after the time limit, its thread keeps the slot until it ends.
         let compile = move || {
+            let state = compiler.compile_here(&constraint, &end_tokens, leading_space);
+            drop(slot);
             // The caller may be gone.
-            drop(sender.send(factory.create_parser(grammar).map(|parser| Matcher::new(Ok(parser)))));
+            drop(sender.send(state));
         };
         let thread = thread::Builder::new().name("smolvlm-constraint".to_owned()).stack_size(STACK);
         thread.spawn(compile).map_err(|error| Error::constraint(format!("cannot be compiled: {error}")))?;
         match receiver.recv_timeout(limits::COMPILE_TIME) {
-            Ok(Ok(matcher)) => ConstraintState::new(matcher, self.vocabulary, end_tokens),
-            Ok(Err(error)) => Err(Error::in_constraint("is invalid", &error.to_string())),
+            Ok(state) => state,
             Err(RecvTimeoutError::Timeout) => {
-                Err(Error::constraint(format!("takes longer than {:?} to compile; simplify it", limits::COMPILE_TIME)))
+                Err(Error::ConstraintBusy { message: "takes too long to compile; simplify it or try again later" })
             }
             Err(RecvTimeoutError::Disconnected) => Err(Error::constraint("cannot be compiled; simplify it")),
         }
+    }
+
+    /// Compiles on this thread, with the first mask, which fails for constraints that allow no text or are too complex.
+    fn compile_here(
+        &self,
+        constraint: &Constraint,
+        end_tokens: &[u32],
+        leading_space: bool,
+    ) -> Result<ConstraintState, Error> {
+        limits::check(constraint)?;
+        let parser = self.factory.create_parser(grammar::grammar(constraint, leading_space)?);
+        let parser = parser.map_err(|error| Error::in_constraint("is invalid", &error.to_string()))?;
+        let mut state = ConstraintState::new(Matcher::new(Ok(parser)), self.vocabulary, end_tokens)?;
+        state.start()?;
+        Ok(state)
     }
 }

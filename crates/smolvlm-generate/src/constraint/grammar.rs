@@ -3,6 +3,8 @@
 use super::Constraint;
 use crate::Error;
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use regex_syntax::ast::parse::Parser;
+use regex_syntax::ast::print::Printer;
 use serde_json::{Map, Value, json};
 
 /// The options of JSON schemas.
@@ -20,7 +22,8 @@ pub(super) fn grammar(constraint: &Constraint, leading_space: bool) -> Result<To
         }
         Constraint::Regex(regex) => {
             let space = if leading_space { " ?" } else { "" };
-            Ok(TopLevelGrammar::from_regex(&format!("{space}(?:{})", without_anchors(regex))))
+            let regex = without_anchors(regex);
+            Ok(TopLevelGrammar::from_regex(&format!("{space}(?:{})", normalized(regex)?)))
         }
         Constraint::Lark(lark) => Ok(TopLevelGrammar::from_lark(lark.clone())),
         Constraint::Choices(choices) => {
@@ -30,7 +33,9 @@ pub(super) fn grammar(constraint: &Constraint, leading_space: bool) -> Result<To
             if let Some(index) = choices.iter().position(String::is_empty) {
                 return Err(Error::constraint(format!("has an empty choice at index {index}")));
             }
-            let choices: Vec<String> = choices.iter().map(|choice| json!(choice).to_string()).collect();
+            // JSON does not escape the delete character, which grammars do not contain.
+            let literal = |choice: &String| json!(choice).to_string().replace('\x7f', "\\u007f");
+            let choices: Vec<String> = choices.iter().map(literal).collect();
             Ok(TopLevelGrammar::from_lark(format!("start: TEXT\nTEXT: {space}({})", choices.join(" | "))))
         }
     }
@@ -40,9 +45,9 @@ pub(super) fn grammar(constraint: &Constraint, leading_space: bool) -> Result<To
 fn with_options(schema: &Value) -> Result<Value, Error> {
     let mut schema = match schema {
         Value::Object(schema) => schema.clone(),
-        // The schemas `true` and `false`.
         Value::Bool(true) => Map::new(),
-        _ => return Err(Error::constraint("is not a JSON schema, which is an object")),
+        Value::Bool(false) => return Err(Error::constraint("allows no text: its schema is false")),
+        _ => return Err(Error::constraint("is not a JSON schema, which is an object or a boolean")),
     };
     let mut options = json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "});
     match schema.remove(OPTIONS) {
@@ -52,6 +57,20 @@ fn with_options(schema: &Value) -> Result<Value, Error> {
     }
     schema.insert(OPTIONS.to_owned(), options);
     Ok(Value::Object(schema))
+}
+
+/// A regular expression without the white space and comments of its verbose mode, which do not survive in a grammar.
+fn normalized(regex: &str) -> Result<String, Error> {
+    const MAX_CHARS: usize = 100;
+    let ast = Parser::new().parse(regex).map_err(|error| {
+        let quoted: String = regex.chars().take(MAX_CHARS).collect();
+        let column = error.span().start.column;
+        Error::constraint(format!("is not a regular expression: {quoted:?}: {} at column {column}", error.kind()))
+    })?;
+    let mut text = String::with_capacity(regex.len());
+    // Strings take any text.
+    let _ = Printer::new().print(&ast, &mut text);
+    Ok(text)
 }
 
 /// A regular expression without anchors at its ends: it matches as a whole anyway.
@@ -73,6 +92,18 @@ mod tests {
             [("^a$", "a"), (r"a\$", r"a\$"), (r"^a\\$", r"a\\"), ("a|b", "a|b"), ("$", ""), ("", "")]
         {
             assert_eq!(without_anchors(regex), expected);
+        }
+    }
+
+    #[test]
+    fn expressions_are_parsed_alone() {
+        assert_eq!(normalized("(?x)a b # c").unwrap(), "(?x)ab");
+        assert_eq!(normalized("(?x: a\n[b c] # d\n\\ )e f").unwrap(), "(?x:a[bc]\\ )e f");
+        for regex in [r"a b\\[^\]x]{1,4}?\$|\x41\u{E9}\p{L}\d(?i:ä)*", "", "a\n#", "(?P<n>a)|[[:alpha:]--[x-z]]"] {
+            assert_eq!(normalized(regex).unwrap(), regex);
+        }
+        for regex in ["a)(b", "(a", r"(a)\1", "a{2,1}", "*"] {
+            assert!(normalized(regex).unwrap_err().to_string().contains(&format!("{regex:?}")), "{regex}");
         }
     }
 

@@ -2,30 +2,53 @@
 
 use std::collections::BTreeMap;
 
-/// Sum of the sizes of all terminals in which references to other terminals are replaced by their definitions, as
-/// llguidance does; saturating. Definitions that refer to themselves count as empty: they are errors later.
-pub(super) fn expanded_size(lark: &str) -> usize {
-    let references = references(lark);
-    let mut sizes = BTreeMap::new();
-    references.keys().fold(0_usize, |sum, name| sum.saturating_add(size(name, &references, &mut sizes)))
-}
+/// The operator that intersects expressions.
+const AND: &str = "&";
 
-fn size<'a>(
-    name: &'a str,
-    references: &BTreeMap<&'a str, Vec<&'a str>>,
-    sizes: &mut BTreeMap<&'a str, usize>,
-) -> usize {
-    let Some(inner) = references.get(name) else { return 1 };
-    if let Some(&known) = sizes.get(name) {
-        return known;
+/// The terminals of a grammar.
+pub(super) struct Terminals<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+
+impl<'a> Terminals<'a> {
+    pub(super) fn new(lark: &'a str) -> Self {
+        Self(references(lark))
     }
-    sizes.insert(name, 0);
-    let total = inner.iter().fold(1_usize, |sum, inner| sum.saturating_add(size(inner, references, sizes)));
-    sizes.insert(name, total);
-    total
+
+    /// Sum of the sizes of all terminals in which references to other terminals are replaced by their definitions, as
+    /// llguidance does; saturating. Definitions that refer to themselves count as empty: they are errors later.
+    pub(super) fn expanded_size(&self) -> usize {
+        self.sums(1, |name| usize::from(name != AND)).fold(0, usize::saturating_add)
+    }
+
+    /// Maximum number of expressions that an expanded terminal intersects.
+    pub(super) fn intersected(&self) -> usize {
+        self.sums(0, |name| usize::from(name == AND)).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// Per terminal, the sum of `own` for each terminal and `leaf` for what has no definition, expanded.
+    fn sums(&self, own: usize, leaf: impl Fn(&str) -> usize) -> impl Iterator<Item = usize> {
+        let mut known = BTreeMap::new();
+        self.0.keys().map(move |&name| self.sum(name, own, &leaf, &mut known))
+    }
+
+    fn sum(
+        &self,
+        name: &'a str,
+        own: usize,
+        leaf: &impl Fn(&str) -> usize,
+        known: &mut BTreeMap<&'a str, usize>,
+    ) -> usize {
+        let Some(inner) = self.0.get(name) else { return leaf(name) };
+        if let Some(&known) = known.get(name) {
+            return known;
+        }
+        known.insert(name, 0);
+        let total = inner.iter().fold(own, |sum, inner| sum.saturating_add(self.sum(inner, own, leaf, known)));
+        known.insert(name, total);
+        total
+    }
 }
 
-/// The terminals that each definition of a terminal refers to.
+/// The terminals and operators of intersections in each definition of a terminal.
 fn references(lark: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut references: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let (mut current, mut names, mut depth) = ("", Vec::new(), 0_usize);
@@ -45,9 +68,10 @@ fn references(lark: &str) -> BTreeMap<&str, Vec<&str>> {
                 }
                 names.push((depth, &lark[start..at]));
             }
+            b'&' => names.push((depth, AND)),
             // The name before belongs to the next definition.
             b':' if depth == 0 => {
-                let name = names.iter().rposition(|&(depth, _)| depth == 0);
+                let name = names.iter().rposition(|&(depth, name)| depth == 0 && name != AND);
                 let next = name.map(|index| names.swap_remove(index).1);
                 define(&mut references, current, &mut names);
                 current = next.unwrap_or_default();
@@ -60,7 +84,7 @@ fn references(lark: &str) -> BTreeMap<&str, Vec<&str>> {
 }
 
 fn define<'a>(references: &mut BTreeMap<&'a str, Vec<&'a str>>, name: &'a str, names: &mut Vec<(usize, &'a str)>) {
-    let inner = names.drain(..).map(|(_, name)| name).filter(|name| is_terminal(name));
+    let inner = names.drain(..).map(|(_, name)| name).filter(|&name| name == AND || is_terminal(name));
     if is_terminal(name) {
         references.entry(name).or_default().extend(inner);
     }
@@ -86,6 +110,18 @@ fn end_of(bytes: &[u8], mut at: usize, end: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn expanded_size(lark: &str) -> usize {
+        Terminals::new(lark).expanded_size()
+    }
+
+    #[test]
+    fn intersections_are_expanded() {
+        let intersected = |lark| Terminals::new(lark).intersected();
+        assert_eq!(intersected("start: A\nA: \"&\" | /a&/ // &"), 1);
+        assert_eq!(intersected("A: /a/ & (/b/ & /c/)\nB: A & /d/\nC: /e/ & /f/"), 4);
+        assert_eq!(intersected("A: A & /a/"), 2);
+    }
 
     #[test]
     fn references_are_expanded() {

@@ -1,27 +1,34 @@
 //! Limits on constraints, which may come from clients.
 
-use super::{Constraint, lark};
+use super::{Constraint, intersections, lark};
 use crate::Error;
 use llguidance::api::ParserLimits;
 use serde_json::Value;
 use std::time::Duration;
 
 /// Maximum time of a compilation.
-pub(super) const COMPILE_TIME: Duration = Duration::from_secs(1);
+pub(super) const COMPILE_TIME: Duration = Duration::from_secs(10);
+/// Maximum number of compilations at a time, among them those that have exceeded their time.
+pub(super) const MAX_COMPILATIONS: usize = 2;
+/// Maximum time to wait for other compilations. Common constraints take a few milliseconds.
+pub(super) const SLOT_TIME: Duration = Duration::from_secs(1);
 /// Maximum size of a constraint in bytes.
 const MAX_BYTES: usize = 128 << 10;
 /// Maximum nesting of a constraint, far below what the stack of a compilation holds.
 const MAX_NESTING: usize = 64;
 /// Maximum size of the terminals of a grammar with all that they refer to.
 const MAX_EXPANDED: usize = 100_000;
+/// Maximum number of schemas or expressions that a text must match at the same time. The number of states of their
+/// intersection is exponential in it.
+const MAX_INTERSECTED: usize = 8;
 
-/// Limits of the parser: a mask takes a few milliseconds at most, a constraint some 10 MB of memory.
+/// Limits of the parser. A mask takes about 3 us per item, 15 ms at most for the items.
 pub(super) fn parser_limits() -> ParserLimits {
     ParserLimits {
         max_items_in_row: 2000,
         initial_lexer_fuel: 500_000,
         step_lexer_fuel: 100_000,
-        step_max_items: 50_000,
+        step_max_items: 5_000,
         max_lexer_states: 20_000,
         max_grammar_size: 200_000,
         precompute_large_lexemes: false,
@@ -42,12 +49,22 @@ pub(super) fn check(constraint: &Constraint) -> Result<(), Error> {
     if bytes > MAX_BYTES {
         return Err(Error::constraint(format!("has {bytes} bytes; at most {MAX_BYTES} are allowed")));
     }
-    match constraint {
-        Constraint::Lark(text) if lark::expanded_size(text) > MAX_EXPANDED => {
-            Err(Error::constraint("has terminals that refer to each other too often; use rules instead"))
+    let intersected = match constraint {
+        Constraint::JsonSchema(schema) => intersections::in_schema(schema, MAX_INTERSECTED),
+        Constraint::Lark(text) => {
+            let grammar = lark::Terminals::new(text);
+            if grammar.expanded_size() > MAX_EXPANDED {
+                return Err(Error::constraint("has terminals that refer to each other too often; use rules instead"));
+            }
+            grammar.intersected().max(intersections::in_grammar(text, MAX_INTERSECTED))
         }
-        _ => Ok(()),
+        Constraint::Regex(_) | Constraint::Choices(_) => 1,
+    };
+    if intersected > MAX_INTERSECTED {
+        let message = format!("intersects more than {MAX_INTERSECTED} schemas or expressions (allOf, &)");
+        return Err(Error::constraint(message));
     }
+    Ok(())
 }
 
 /// The nesting of a schema, at most one above the limit.

@@ -32,6 +32,13 @@ impl ConstraintState {
         }
     }
 
+    /// Computes the first mask, which llguidance keeps parts of. Fails if nothing is allowed or the grammar is too
+    /// complex.
+    pub(super) fn start(&mut self) -> Result<(), Error> {
+        let mask = self.matcher.compute_mask_or_eos();
+        mask.map(drop).map_err(|error| Error::in_constraint("cannot be started", &error.to_string()))
+    }
+
     /// The tokens that may come next: end tokens if the text may end, and only these if it is
     /// [complete](Self::is_complete).
     ///
@@ -53,7 +60,7 @@ impl ConstraintState {
     ///
     /// # Errors
     ///
-    /// [`Error::Constraint`] for any other token, or if the grammar is too complex.
+    /// [`Error::Constraint`] for any other token, or if the grammar is too complex. After it, the state is invalid.
     pub fn accept(&mut self, token: u32) -> Result<(), Error> {
         let is_end = self.end_tokens.contains(&token);
         if is_end && self.matcher.is_stopped() {
@@ -64,7 +71,12 @@ impl ConstraintState {
         if is_accepted || is_end && self.matcher.is_accepting().map_err(|error| failed(&error))? {
             return Ok(());
         }
-        Err(Error::constraint(format!("does not allow token {token}")))
+        // Only consumption says why: the limits of the lexer refuse tokens, too.
+        let problem = format!("does not allow token {token}");
+        match self.matcher.consume_token(token) {
+            Ok(()) => Err(Error::constraint(problem)),
+            Err(error) => Err(Error::in_constraint(&problem, &error.to_string())),
+        }
     }
 
     /// The next tokens that are the only ones that the constraint allows, so that the model need not select them; often

@@ -103,8 +103,15 @@ impl TokenizerEnv for Env {
         }
         match &self.tokenize {
             Some(tokenize) => {
-                let tokenize =
-                    |text: &str| tokenize(text).unwrap_or_else(|| self.trie.greedy_tokenize(text.as_bytes()));
+                // A tokenizer that normalizes texts would add or lose bytes.
+                let is_exact = |tokens: &[u32], text: &str| {
+                    tokens.iter().all(|&token| (token as usize) < self.trie.vocab_size())
+                        && self.trie.decode_raw(tokens) == text.as_bytes()
+                };
+                let tokenize = |text: &str| match tokenize(text) {
+                    Some(tokens) if is_exact(&tokens, text) => tokens,
+                    _ => self.trie.greedy_tokenize(text.as_bytes()),
+                };
                 self.trie.tokenize_with_greedy_fallback(bytes, tokenize)
             }
             None => self.trie.greedy_tokenize(bytes),
