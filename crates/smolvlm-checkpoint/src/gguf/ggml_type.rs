@@ -30,9 +30,12 @@ pub enum GgmlType {
     Q6K,
 }
 
-/// All supported types: number of a tensor's type, name, values per block, bytes per block, and, of types that can be
-/// written, the number of a file of mostly this type (`llama_ftype`).
-const TYPES: [(GgmlType, u32, &str, usize, usize, Option<u32>); 11] = [
+/// A type with its number in tensors, name, values per block, bytes per block, and, if it can be written, the number of a
+/// file of mostly this type (`llama_ftype`).
+type Row = (GgmlType, u32, &'static str, usize, usize, Option<u32>);
+
+/// All supported types.
+const TYPES: [Row; 11] = [
     (GgmlType::F32, 0, "F32", 1, 4, Some(0)),
     (GgmlType::F16, 1, "F16", 1, 2, Some(1)),
     (GgmlType::Q4_0, 2, "Q4_0", 32, 18, Some(2)),
