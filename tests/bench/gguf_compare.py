@@ -215,7 +215,7 @@ def compare_images(options: argparse.Namespace, peer: Peer, work: Path) -> None:
     vision = mtmd.mtmd_init_from_file(bytes(options.mmproj), peer.model, params)
     width = llama.llama_model_n_embd(peer.model)
     for path in options.images:
-        bitmap = mtmd.mtmd_helper_bitmap_init_from_file(vision, str(path).encode())
+        bitmap = mtmd.mtmd_helper_bitmap_init_from_file(vision, str(path).encode(), False)
         marker = mtmd.mtmd_default_marker()
         text = mtmd.mtmd_input_text(marker, len(marker), False, True)
         chunks = mtmd.mtmd_input_chunks_init()
@@ -233,10 +233,11 @@ def compare_images(options: argparse.Namespace, peer: Peer, work: Path) -> None:
             ours(options, dtype, "forward", "--conversation", source, "--out", out)
             own = tensors(out)[0]["image_features"].reshape(len(tiles), -1, width)
             other = numpy.stack(features)
-            error = numpy.linalg.norm(own - other, axis=-1) / numpy.linalg.norm(other, axis=-1)
+            lengths = numpy.linalg.norm(own, axis=-1) * numpy.linalg.norm(other, axis=-1)
+            cosine = (own * other).sum(-1) / lengths
             print(
-                f"{dtype}: features of {path}: {len(tiles)} tiles, relative error median {numpy.median(error):.4f}, "
-                f"worst {error.max():.4f}"
+                f"{dtype}: features of {path}: {len(tiles)} tiles, cosine with llama.cpp's mean {cosine.mean():.6f}, "
+                f"lowest {cosine.min():.6f}"
             )
 
 
