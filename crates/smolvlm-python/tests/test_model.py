@@ -14,7 +14,6 @@ import time
 import numpy as np
 import pytest
 import smolvlm
-from conftest import GOLDEN
 
 
 def picture(color):
@@ -383,13 +382,15 @@ def test_batch_refuses_a_single_conversation(demo):
     assert answer.usage.image_tokens == 0
 
 
-def test_gguf_text_model_sees_images_with_an_mmproj_file():
-    text = GOLDEN.parents[1] / "crates" / "smolvlm-checkpoint" / "tests" / "data" / "gguf" / "text.gguf"
-    alone = smolvlm.SmolVLM.from_pretrained(text, dtype="float32")
+def test_gguf_text_model_sees_images_with_an_mmproj_file(demo, tmp_path):
+    command = [sys.executable, "-m", "smolvlm", "quantize", "--model", "demo", "--format", "gguf", "--dtype", "f32"]
+    subprocess.run([*command, "--mmproj-dtype", "f32", "--out", tmp_path / "gguf"], check=True, timeout=60)
+    text, mmproj = tmp_path / "gguf" / "model-F32.gguf", tmp_path / "gguf" / "mmproj-F32.gguf"
+    alone = smolvlm.SmolVLM.from_pretrained(text)
     assert alone.generate("Hello!", max_new_tokens=2).usage.image_tokens == 0
     with pytest.raises(smolvlm.InputError, match="mmproj"):
         alone.generate(question(), max_new_tokens=2)
-    both = smolvlm.SmolVLM.from_pretrained(text, mmproj=text.with_name("mmproj.gguf"), dtype="float32")
-    assert both.generate(question(), max_new_tokens=2).usage.image_tokens > 0
+    both = smolvlm.SmolVLM.from_pretrained(text, mmproj=mmproj)
+    assert both.generate(question(), max_new_tokens=8).text == demo.generate(question(), max_new_tokens=8).text
     with pytest.raises(smolvlm.ConfigError, match="mmproj"):
-        smolvlm.SmolVLM.from_pretrained("demo", mmproj=text.with_name("mmproj.gguf"))
+        smolvlm.SmolVLM.from_pretrained("demo", mmproj=mmproj)
