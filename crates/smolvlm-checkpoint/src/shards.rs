@@ -21,8 +21,8 @@ struct Index {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when the index cannot be read or is too long, [`Error::ShardIndex`] when it is invalid, empty, or names
-/// a file outside its folder.
+/// [`Error::Io`] when the index cannot be read or is too long, [`Error::ShardIndex`] when it is invalid, empty, or
+/// names a file outside its folder.
 pub(crate) fn shard_files(index: &Path) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let invalid = |message: String| Error::ShardIndex { path: index.to_owned(), message };
     let text = read_text(index, MAX_INDEX).map_err(|error| Error::io(index, error))?;

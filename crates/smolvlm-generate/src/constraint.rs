@@ -39,7 +39,8 @@ use serde_json::{Value, json};
 pub enum Constraint {
     /// JSON that is valid for a JSON schema, with its properties in the schema's order and one space after each comma
     /// and colon. Other keywords of JSON Schema are errors that name them, words that the schema's draft does not
-    /// define are ignored; references (`$ref`) within the schema are supported. The key `x-guidance` of the schema sets llguidance's options.
+    /// define are ignored; references (`$ref`) within the schema are supported. The key `x-guidance` of the schema sets
+    /// llguidance's options.
     JsonSchema(Value),
     /// A text that matches a regular expression as a whole, in the syntax of Rust's `regex` without look-around,
     /// back-references and word boundaries. `\d` is any digit of Unicode; `[0-9]` those of ASCII.

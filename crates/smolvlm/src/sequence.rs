@@ -124,7 +124,8 @@ impl Sequence {
     }
 
     /// Samples tokens from the logits of a step: one, and one more where this one and those that the constraint forces
-    /// after it are the drafted tokens. Returns what is new, and the number of drafted tokens that are part of the text.
+    /// after it are the drafted tokens. Returns what is new, and the number of drafted tokens that are part of the
+    /// text.
     pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<(Delta, usize), Error> {
         let vocabulary = (logits.len() / self.logit_rows()).max(1);
         let draft = self.next.split_off(self.next.len().saturating_sub(self.drafted));

@@ -30,8 +30,8 @@ pub enum GgmlType {
     Q6K,
 }
 
-/// A type with its number in tensors, name, values per block, bytes per block, and, if it can be written, the number of a
-/// file of mostly this type (`llama_ftype`).
+/// A type with its number in tensors, name, values per block, bytes per block, and, if it can be written, the number of
+/// a file of mostly this type (`llama_ftype`).
 type Row = (GgmlType, u32, &'static str, usize, usize, Option<u32>);
 
 /// All supported types.

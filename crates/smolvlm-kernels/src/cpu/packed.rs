@@ -25,8 +25,8 @@ pub struct PackedMatrix {
     lines: WeightBuf,
 }
 
-/// A matrix in groups of 8 bits or 4 bits, row by row, as [`quantize_q8`] and [`quantize_q4`] return them for rows after
-/// [`prepare_weights`].
+/// A matrix in groups of 8 bits or 4 bits, row by row, as [`quantize_q8`] and [`quantize_q4`] return them for rows
+/// after [`prepare_weights`].
 #[derive(Debug, Clone, Copy)]
 pub struct QuantizedRows<'a> {
     /// 8 bits: signed codes. 4 bits: codes of two inputs in a byte, the earlier one in the low nibble.
@@ -106,7 +106,8 @@ impl PackedMatrix {
         }
     }
 
-    /// Packs groups of `CODES` bytes of codes and `SCALES` bytes of scales, each with a function of its lines and column.
+    /// Packs groups of `CODES` bytes of codes and `SCALES` bytes of scales, each with a function of its lines and
+    /// column.
     fn from_groups<const CODES: usize, const SCALES: usize>(
         outputs: usize,
         inputs: usize,

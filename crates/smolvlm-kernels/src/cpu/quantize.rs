@@ -47,8 +47,8 @@ const CLIPPED: [[f32; 2]; 8] =
     [[0.0, 0.0], [0.0, 0.02], [0.02, 0.0], [0.02, 0.02], [0.0, 0.04], [0.04, 0.0], [0.02, 0.04], [0.04, 0.02]];
 
 /// Quantizes a group of weights to 4 bits; returns the bits of the bf16 scale and of the bf16 minimum, and the codes,
-/// two in a byte, the earlier one in the low nibble. A group with a NaN or infinity becomes zeros with an infinite scale,
-/// which makes every product NaN.
+/// two in a byte, the earlier one in the low nibble. A group with a NaN or infinity becomes zeros with an infinite
+/// scale, which makes every product NaN.
 pub fn quantize_q4(values: &[f32; Q4_GROUP]) -> ([u16; 2], [u8; Q4_GROUP / 2]) {
     if values.iter().any(|value| !value.is_finite()) {
         return ([half::round(f32::INFINITY), 0], [0; Q4_GROUP / 2]);
