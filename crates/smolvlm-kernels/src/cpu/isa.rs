@@ -25,6 +25,8 @@ pub struct Isa {
     pub bf16: bool,
     /// Dot products of groups of four bytes (AVX512-VNNI).
     pub vnni: bool,
+    /// The same in 256-bit vectors (AVX-VNNI), which newer processors without AVX-512 have.
+    pub avx_vnni: bool,
     /// Tile products of bf16 pairs (AMX-BF16).
     pub amx: bool,
     /// Dot products of groups of four bytes, both signed or both unsigned (FEAT_DotProd on ARM64).
@@ -34,19 +36,27 @@ pub struct Isa {
 }
 
 /// The largest sets that `SMOLVLM_ISA` allows, by name.
-const CAPS: [(&str, Isa); 4] = [
+const CAPS: [(&str, Isa); 5] = [
     ("baseline", Isa::BASELINE),
     ("avx2", Isa { level: Level::Avx2, ..Isa::BASELINE }),
+    ("avxvnni", Isa { level: Level::Avx2, avx_vnni: true, ..Isa::BASELINE }),
     ("avx512", Isa { level: Level::Avx512, ..Isa::BASELINE }),
-    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, ..Isa::BASELINE }),
+    ("avx512bf16", Isa { level: Level::Avx512, bf16: true, vnni: true, avx_vnni: true, ..Isa::BASELINE }),
 ];
 
 impl Isa {
-    const BASELINE: Self =
-        Self { level: Level::Baseline, bf16: false, vnni: false, amx: false, dotprod: false, i8mm: false };
+    const BASELINE: Self = Self {
+        level: Level::Baseline,
+        bf16: false,
+        vnni: false,
+        avx_vnni: false,
+        amx: false,
+        dotprod: false,
+        i8mm: false,
+    };
 
     /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2`,
-    /// `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
+    /// `avxvnni`, `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
     /// here: see [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
@@ -87,6 +97,7 @@ impl Isa {
             },
             bf16: avx512 && is_x86_feature_detected!("avx512bf16"),
             vnni: avx512 && is_x86_feature_detected!("avx512vnni"),
+            avx_vnni: avx2 && is_x86_feature_detected!("avxvnni"),
             amx: avx512 && super::amx_state::enable(),
             ..Self::BASELINE
         }
@@ -113,6 +124,7 @@ impl Isa {
             level: self.level.min(cap.level),
             bf16: self.bf16 && cap.bf16,
             vnni: self.vnni && cap.vnni,
+            avx_vnni: self.avx_vnni && cap.avx_vnni,
             amx: self.amx && cap.amx,
             dotprod: self.dotprod && cap.dotprod,
             i8mm: self.i8mm && cap.i8mm,
@@ -170,7 +182,8 @@ mod tests {
 
     #[test]
     fn cap_never_adds_instructions() {
-        let all = Isa { level: Level::Avx512, bf16: true, vnni: true, amx: true, dotprod: true, i8mm: true };
+        let all =
+            Isa { level: Level::Avx512, bf16: true, vnni: true, avx_vnni: true, amx: true, dotprod: true, i8mm: true };
         for (_, cap) in CAPS {
             assert_eq!(all.capped(cap), cap);
         }
