@@ -24,7 +24,7 @@ pub use adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraLayer, PEFT_PREFIX, PeftA
 pub use cancellable::CancellableTensors;
 pub use error::{Error, ShapeMismatch, WeightMismatch};
 pub use file::{NamedTensor, write_checkpoint};
-pub use gguf::{GgmlType, GgufExport, GgufKind, GgufModel, GgufTokenKind, GgufVocabulary};
+pub use gguf::{GGUF_MAGIC, GgmlType, GgufExport, GgufKind, GgufModel, GgufTokenKind, GgufVocabulary};
 pub use quantize::{head_format, vision_format, write_quantized_weights};
 pub use random::{RandomTensors, write_random_weights};
 pub use smolvlm_kernels::PackedFormat;

@@ -28,6 +28,12 @@ fn matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
     bench_matmul(bencher, FORMATS[FORMAT], rows, [1536, 576]);
 }
 
+/// The last product of a vision layer, whose rows are long. Items are multiply-adds.
+#[divan::bench(args = [1024], consts = [0, 1, 2, 3, 4])]
+fn wide_matmul<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {
+    bench_matmul(bencher, FORMATS[FORMAT], rows, [768, 3072]);
+}
+
 /// The output projection, whose weights come from memory. Items are multiply-adds.
 #[divan::bench(args = [1, 8], consts = [0, 1, 2, 3, 4])]
 fn output_projection<const FORMAT: usize>(bencher: Bencher<'_, '_>, rows: usize) {

@@ -291,3 +291,16 @@ fn text_only_processors_render_strings_and_reject_media() {
         assert!(error.to_string().contains("takes text only"), "{error}");
     }
 }
+
+#[test]
+fn text_only_processors_without_an_image_token_take_its_name_as_text() {
+    let released = SpecialTokens::released();
+    let special = released.iter().filter(|(name, _)| *name != "image_token").chain([("image_token", "<picture>")]);
+    let limits = ProcessorLimits::default();
+    let processor =
+        Processor::text_only(common::config(), common::tokenizer(), special.collect(), Some(TEXT_TEMPLATE), limits)
+            .unwrap();
+    let text = Conversation::from(Message::user().text("What does <picture> do in HTML?"));
+    let batch = processor.process(&[text], &RenderOptions::answer()).unwrap();
+    assert_eq!(batch.input_ids, processor.encode("<|im_start|>user\nWhat does <picture> do in HTML?<|im_end|>\n").unwrap());
+}

@@ -1,20 +1,17 @@
 //! Models in GGUF files: their place in folders, and their processor.
 
 use crate::Error;
-use smolvlm_checkpoint::{Error as CheckpointError, GgufKind, GgufModel, GgufTokenKind, GgufVocabulary};
+use smolvlm_checkpoint::{Error as CheckpointError, GGUF_MAGIC, GgufKind, GgufModel, GgufTokenKind, GgufVocabulary};
 use smolvlm_processor::{ByteLevelVocabulary, Processor, ProcessorLimits, SpecialTokens, TokenRole};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The first bytes of a GGUF file.
-const MAGIC: &[u8; 4] = b"GGUF";
-
 /// The text model and the mmproj file in a folder; none if it has no GGUF files.
 ///
 /// # Errors
 ///
-/// [`Error::AmbiguousGguf`] for several of a kind or no text model, errors of reading the files and of models in parts.
+/// [`Error::AmbiguousGguf`] for several of a kind or no text model, and the errors of [`GgufKind::of`].
 pub(crate) fn in_folder(folder: &Path) -> Result<Option<(PathBuf, Option<PathBuf>)>, Error> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> =
@@ -34,21 +31,12 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Option<(PathBuf, Option<PathBuf
         ([text], []) => Ok(Some((text.clone(), None))),
         ([text], [mmproj]) => Ok(Some((text.clone(), Some(mmproj.clone())))),
         _ => {
-            // The error of a part says how to join the parts.
-            let mut parts = texts.iter().filter(|path| is_part(path));
-            parts.try_for_each(|path| GgufModel::open(path, None::<&Path>).map(drop))?;
             let name =
                 |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().escape_debug().to_string();
             let found = texts.iter().chain(&mmprojs).map(name).collect::<Vec<_>>().join(", ");
             Err(Error::AmbiguousGguf { folder: folder.to_owned(), found })
         }
     }
-}
-
-/// Whether a file has the name of a part of a model, such as `model-00001-of-00002.gguf`.
-fn is_part(path: &Path) -> bool {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    stem.rsplit_once("-of-").is_some_and(|(_, count)| count.len() == 5 && count.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a path is that of a GGUF file, by its name or, since the files of Ollama have no extension, its first bytes.
@@ -62,8 +50,8 @@ pub(crate) fn has_gguf_name(path: &Path) -> bool {
 }
 
 fn has_magic(path: &Path) -> bool {
-    let mut start = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == MAGIC
+    let mut start = [0; GGUF_MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == GGUF_MAGIC
 }
 
 /// The folders that hold the files.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
+use super::GGUF_MAGIC;
 use super::cursor::Cursor;
 use super::ggml_type::GgmlType;
 use super::value::Value;
@@ -113,7 +114,7 @@ impl Header {
 /// Checks magic and version; returns the numbers of tensors and of metadata entries.
 fn counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), String> {
     let incomplete = |message: String| format!("the header {message}");
-    if cursor.u32().ok() != Some(u32::from_le_bytes(*b"GGUF")) {
+    if cursor.u32().ok() != Some(u32::from_le_bytes(GGUF_MAGIC)) {
         return Err("it does not start with GGUF".to_owned());
     }
     match cursor.u32().map_err(incomplete)? {

@@ -27,6 +27,9 @@ pub use model::{GgufKind, GgufModel};
 pub(crate) use names::{RowOrder, gguf_name};
 pub use vocabulary::{GgufTokenKind, GgufVocabulary};
 
+/// The first bytes of a GGUF file.
+pub const GGUF_MAGIC: [u8; 4] = *b"GGUF";
+
 /// Text of a file that may not be UTF-8, for messages.
 fn lossy(bytes: &[u8]) -> String {
     crate::header::readable(&String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]))

@@ -33,12 +33,21 @@ impl GgufKind {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], and [`Error::Gguf`] for an invalid file.
+    /// [`Error::Io`], and [`Error::Gguf`] for an invalid file and for a part of a model.
     pub fn of(path: impl AsRef<Path>) -> Result<Self, Error> {
         let file = GgufFile::open(path.as_ref())?;
+        check_whole(&file)?;
         let architecture = file.text("general.architecture")?;
         Ok(if architecture == Some(VISION) { Self::Mmproj } else { Self::Text })
     }
+}
+
+/// Rejects a file that is one of several of a model.
+fn check_whole(file: &GgufFile) -> Result<(), Error> {
+    if file.count("split.count")?.is_some_and(|parts| parts > 1) {
+        return Err(file.error("it is a part of a model; join the parts with llama-gguf-split --merge"));
+    }
+    Ok(())
 }
 
 /// A model of GGUF files: a text model, optionally with vision encoder and connector.
@@ -84,9 +93,7 @@ impl GgufModel {
 
     fn new(text: GgufFile, vision: Option<GgufFile>) -> Result<Self, Error> {
         for file in std::iter::once(&text).chain(&vision) {
-            if file.count("split.count")?.is_some_and(|parts| parts > 1) {
-                return Err(file.error("it is a part of a model; join the parts with llama-gguf-split --merge"));
-            }
+            check_whole(file)?;
         }
         let advice = match text.text("general.architecture")? {
             Some(VISION) => " (a text model); the file is an mmproj file, which belongs to a text model",

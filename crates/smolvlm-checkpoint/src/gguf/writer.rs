@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use smolvlm_config::FloatType;
 use smolvlm_files::OutputFile;
 
+use super::GGUF_MAGIC;
 use super::encode::encode_row;
 use super::ggml_type::GgmlType;
 use super::metadata::{Metadata, put_text};
@@ -86,7 +87,7 @@ pub(super) fn write(
 }
 
 fn header(metadata: &Metadata, entries: &[Entry]) -> Vec<u8> {
-    let mut bytes = b"GGUF".to_vec();
+    let mut bytes = GGUF_MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend((entries.len() as u64).to_le_bytes());
     bytes.extend(metadata.count().to_le_bytes());

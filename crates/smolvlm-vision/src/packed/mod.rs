@@ -10,7 +10,7 @@ use half::bf16;
 use layer::PackedLayer;
 use smolvlm_config::VisionConfig;
 use smolvlm_kernels::PackedFormat;
-use smolvlm_kernels::cpu::{AttentionScratch, Matrix, PackedLhs, Pool};
+use smolvlm_kernels::cpu::{AttentionScratch, Isa, Matrix, PackedLhs, Pool};
 use smolvlm_nn::{PackedLayerNorm, PackedSource};
 
 /// The encoder on packed weights.
@@ -20,7 +20,8 @@ pub struct PackedEncoder {
     layers: Vec<PackedLayer>,
     post_layernorm: PackedLayerNorm,
     format: PackedFormat,
-    /// Whether queries, keys and values are f32: kernels read heads of bf16 in pairs of values.
+    /// Whether queries, keys and values are f32: kernels read heads of bf16 in pairs of values, and without
+    /// instructions for bf16, f32 is faster.
     wide_heads: bool,
 }
 
@@ -71,12 +72,13 @@ impl PackedEncoder {
     ) -> Result<Self, S::Error> {
         let layer = |index| PackedLayer::load(config, source, &format!("vision.layers.{index}"), format);
         let norm = PackedLayerNorm::load(source, "vision.post_layernorm", config.hidden_size, config.layer_norm_eps);
+        let odd_heads = (config.hidden_size / config.num_attention_heads) % 2 == 1;
         Ok(Self {
             embeddings: PackedEmbeddings::load(config, source, patches)?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
             post_layernorm: norm?,
             format,
-            wide_heads: format.has_f32_activations() || (config.hidden_size / config.num_attention_heads) % 2 == 1,
+            wide_heads: format.has_f32_activations() || odd_heads || !Isa::current().bf16,
         })
     }
 

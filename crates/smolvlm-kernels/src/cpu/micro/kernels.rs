@@ -38,6 +38,8 @@ pub(crate) struct Kernels {
     pub(crate) bf16_tile: FloatTile,
     /// f32 rows times a bf16 panel, with the results of `f32_tile`.
     pub(crate) mixed_tile: MixedTile,
+    /// The most rows that are multiplied with bf16 panels by `mixed_tile`; for more, widening a panel pays.
+    pub(crate) mixed_rows: usize,
     /// 8-bit rows times an 8-bit panel.
     pub(crate) q8_tile: QuantizedTile,
     /// 8-bit rows times a 4-bit panel.
@@ -69,6 +71,7 @@ const PLAIN: Kernels = Kernels {
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
     mixed_tile: plain::mixed_tile,
+    mixed_rows: 12,
     q8_tile: plain::q8_tile,
     q4_tile: plain::q4_tile,
     bf16_is_fastest: false,
@@ -96,6 +99,11 @@ pub(crate) fn tile_rows() -> usize {
 /// Rows per call with which the kernels are fastest, a multiple of [`tile_rows`].
 pub(crate) fn call_rows() -> usize {
     kernels().rows * kernels().batch
+}
+
+/// The most f32 rows that are multiplied with bf16 panels without widening them.
+pub(crate) fn mixed_rows() -> usize {
+    kernels().mixed_rows
 }
 
 /// Whether activations that are multiplied with weights of this format are bf16, although the weights are quantized.

@@ -25,10 +25,10 @@ pub(super) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, m
 
 #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
 pub(super) fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, mut out: Tile<'_>) {
-    for first in (0..a.rows).step_by(4) {
+    for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
         // SAFETY: as for `f32_tile`.
-        unsafe { by_rows!(4.min(a.rows - first), mixed_rows(sub_tile, panel.as_ptr(), steps), 3 4) }
+        unsafe { by_rows!(6.min(a.rows - first), mixed_rows(sub_tile, panel.as_ptr(), steps), 3 4 5 6) }
     }
 }
 
@@ -107,16 +107,19 @@ unsafe fn mixed_rows<const R: usize, const V: usize>(
     let mut sums = [[_mm256_setzero_ps(); V]; R];
     for step in 0..steps {
         sub_tile.prefetch(panel.wrapping_add(2 * AHEAD), step);
-        let mut columns = [[_mm256_setzero_ps(); 2]; V];
-        for (vector, columns) in columns.iter_mut().enumerate() {
-            // SAFETY: the step is in the panel.
-            *columns = wide(unsafe { weights(panel, step, first + vector) });
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: both inputs are in the rows.
-            let values = [0, 1].map(|half| _mm256_castsi256_ps(unsafe { sub_tile.word(row, 2 * step + half) }));
-            for (sum, columns) in sums.iter_mut().zip(columns) {
-                *sum = _mm256_fmadd_ps(values[1], columns[1], _mm256_fmadd_ps(values[0], columns[0], *sum));
+        // One half after the other: both at once need more registers than there are.
+        for half in 0..2 {
+            let mut columns = [_mm256_setzero_ps(); V];
+            for (vector, columns) in columns.iter_mut().enumerate() {
+                // SAFETY: the step is in the panel.
+                *columns = wide(unsafe { weights(panel, step, first + vector) })[half];
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: both inputs are in the rows.
+                let value = _mm256_castsi256_ps(unsafe { sub_tile.word(row, 2 * step + half) });
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm256_fmadd_ps(value, columns, *sum);
+                }
             }
         }
     }
