@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// The workspace's root folder.
 pub fn root() -> PathBuf {
@@ -20,7 +21,8 @@ pub fn release_binary(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
-/// Runs a program in the workspace's root, showing the command first; an error if it does not succeed.
+/// Runs a program in the workspace's root, showing the command first and the time of long ones; an error if it does not
+/// succeed.
 pub fn execute<I, S>(program: impl AsRef<Path>, args: I) -> Result<(), String>
 where
     I: IntoIterator<Item = S>,
@@ -40,12 +42,17 @@ where
     let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
     let shown = format!("{set}{} {}", program.display(), args.join(" "));
     eprintln!("> {shown}");
+    let clock = Instant::now();
     let status = Command::new(program)
         .args(&args)
         .envs(variables.iter().copied())
         .current_dir(root())
         .status()
         .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+    let seconds = clock.elapsed().as_secs();
+    if seconds >= 10 {
+        eprintln!("> took {seconds} s");
+    }
     if status.success() { Ok(()) } else { Err(format!("`{shown}` ended with {status}")) }
 }
 

@@ -11,6 +11,8 @@ mod lark;
 #[cfg(feature = "constrain")]
 mod limits;
 #[cfg(feature = "constrain")]
+mod recent;
+#[cfg(feature = "constrain")]
 mod slots;
 #[cfg(feature = "constrain")]
 mod state;

@@ -302,5 +302,8 @@ fn text_only_processors_without_an_image_token_take_its_name_as_text() {
             .unwrap();
     let text = Conversation::from(Message::user().text("What does <picture> do in HTML?"));
     let batch = processor.process(&[text], &RenderOptions::answer()).unwrap();
-    assert_eq!(batch.input_ids, processor.encode("<|im_start|>user\nWhat does <picture> do in HTML?<|im_end|>\n").unwrap());
+    assert_eq!(
+        batch.input_ids,
+        processor.encode("<|im_start|>user\nWhat does <picture> do in HTML?<|im_end|>\n").unwrap()
+    );
 }

@@ -36,14 +36,24 @@ pub(super) fn parser_limits() -> ParserLimits {
     }
 }
 
+/// Whether a constraint is nested too deeply.
+pub(super) fn is_too_deep(constraint: &Constraint) -> bool {
+    let nesting = match constraint {
+        Constraint::JsonSchema(schema) => schema_nesting(schema, 0),
+        Constraint::Regex(text) | Constraint::Lark(text) => text_nesting(text),
+        Constraint::Choices(_) => 0,
+    };
+    nesting > MAX_NESTING
+}
+
 /// Checks the size and nesting of a constraint.
 pub(super) fn check(constraint: &Constraint) -> Result<(), Error> {
-    let (bytes, nesting) = match constraint {
-        Constraint::JsonSchema(schema) => (schema_bytes(schema, 0), schema_nesting(schema, 0)),
-        Constraint::Regex(text) | Constraint::Lark(text) => (text.len(), text_nesting(text)),
-        Constraint::Choices(choices) => (choices.iter().map(|choice| choice.len() + 1).sum(), 0),
+    let bytes = match constraint {
+        Constraint::JsonSchema(schema) => schema_bytes(schema, 0),
+        Constraint::Regex(text) | Constraint::Lark(text) => text.len(),
+        Constraint::Choices(choices) => choices.iter().map(|choice| choice.len() + 1).sum(),
     };
-    if nesting > MAX_NESTING {
+    if is_too_deep(constraint) {
         return Err(Error::constraint(format!("is nested more than {MAX_NESTING} levels deep")));
     }
     if bytes > MAX_BYTES {

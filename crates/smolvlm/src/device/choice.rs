@@ -22,7 +22,11 @@ impl DeviceChoice {
     /// Selects the requested device, or the first one that is available and supports the number format.
     pub(crate) fn new(device: Device, dtype: Dtype) -> Result<Self, Error> {
         if let Some(value) = Isa::unknown_cap() {
-            return Err(Error::Option { option: "SMOLVLM_ISA", value, legal: "baseline, avx2, avxvnni, avx512 or avx512bf16" });
+            return Err(Error::Option {
+                option: "SMOLVLM_ISA",
+                value,
+                legal: "baseline, avx2, avxvnni, avx512 or avx512bf16",
+            });
         }
         Self::next(candidates(device, dtype), Vec::new())
     }
