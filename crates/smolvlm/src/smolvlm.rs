@@ -219,6 +219,12 @@ impl SmolVlm {
         estimate::weights(&self.loaded.config, self.loaded.format)
     }
 
+    /// Number of tiles that the vision encoder processes at a time: [`Options::vision_batch`], or the fastest one for the
+    /// device.
+    pub fn vision_batch(&self) -> usize {
+        self.loaded.vision_batch
+    }
+
     /// Whether the model has no vision encoder: a text model in GGUF without its mmproj file. Images and videos are
     /// errors.
     pub fn is_text_only(&self) -> bool {

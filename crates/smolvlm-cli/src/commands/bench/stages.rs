@@ -153,7 +153,7 @@ impl<'a> Stages<'a> {
         Ok(measurements)
     }
 
-    /// Seconds of `count` tiles at once in vision encoder and connector.
+    /// Seconds of `count` tiles in vision encoder and connector, as many at a time as for answers.
     fn tiles(&self, words: &str, count: usize) -> Result<Option<f64>, Error> {
         progress(words);
         let edge = self.batch.edge;
@@ -162,7 +162,7 @@ impl<'a> Stages<'a> {
         // The image has fewer tiles in some checkpoints, so tiles repeat.
         let tiles: Vec<&[f32]> = media.iter().flat_map(|pixels| pixels.chunks(tile)).cycle().take(count).collect();
         self.median(|| {
-            let seen = self.model.model().image_features(&tiles, edge, count, false)?;
+            let seen = self.model.model().image_features(&tiles, edge, self.model.vision_batch(), false)?;
             black_box(seen.map(|seen| seen.features.into_data()));
             Ok(())
         })
