@@ -8,7 +8,7 @@ use super::aligned_buf::{AlignedBuf, CacheLine};
 use super::epilogue::Epilogue;
 use super::isa::vectorized;
 use super::matrix::Element;
-use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, f32_tile, tile_rows};
+use super::micro::{COLUMNS, Operand, ROWS, Tile, bf16_tile, bf16_tiles, f32_tile, f32_tiles, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
 use super::softmax::softmax;
@@ -123,13 +123,19 @@ pub fn attention<E: Element>(
             for first in (chunk * QUERIES_PER_TASK..queries.min((chunk + 1) * QUERIES_PER_TASK)).step_by(tile_rows()) {
                 let rows = tile_rows().min(queries - first);
                 block.run(&mask, batch, rows, q.of(batch, head, first), q.token, keys, values);
-                for (panel, sums) in block.buffers.sums.chunks_mut(tile_rows() * COLUMNS).enumerate() {
+                for panel in 0..packing.value_panels {
+                    let sums = &block.buffers.sums[panel * COLUMNS..];
                     let columns = COLUMNS.min(width - panel * COLUMNS);
                     let column = head * width + panel * COLUMNS;
                     #[expect(unsafe_code, reason = "each task has its own queries and head")]
                     // SAFETY: the rows of these queries and columns of this head are written by this task only.
                     unsafe {
-                        out.write([batch * queries + first, column], [rows, columns], sums, COLUMNS);
+                        out.write(
+                            [batch * queries + first, column],
+                            [rows, columns],
+                            sums,
+                            packing.value_panels * COLUMNS,
+                        );
                     }
                 }
             }
@@ -236,7 +242,7 @@ struct Buffers {
     scores: Vec<f32>,
     /// `[rows, keys]`, as words.
     weights: Vec<u32>,
-    /// `[panels][rows, 32]`.
+    /// `[rows, panels, 32]`.
     sums: Vec<f32>,
 }
 
@@ -273,10 +279,7 @@ impl<'a, E: Element> QueryBlock<'a, E> {
             stride: token / E::STEP,
             rows,
         };
-        for panel in 0..key_panels {
-            let out = Tile { sums: &mut scores[panel * COLUMNS..], stride: scores_stride };
-            tile::<E>(a, &[&keys[panel * key_steps * 2..][..key_steps * 2]], key_steps, out);
-        }
+        panels::<E>(a, keys, [key_panels, key_steps], Tile { sums: scores, stride: scores_stride });
         let scale = std::f32::consts::LOG2_E / (self.shape.width as f32).sqrt();
         let mut totals = [0.0; ROWS];
         for (row, total) in totals.iter_mut().enumerate().take(rows) {
@@ -290,16 +293,34 @@ impl<'a, E: Element> QueryBlock<'a, E> {
             *total = softmax::<E>(scores, scale, weights).sum;
         }
         let a = Operand { words: weights, stride: weights_stride, rows };
-        for panel in 0..value_panels {
-            let sums = &mut sums[panel * tile_rows() * COLUMNS..][..tile_rows() * COLUMNS];
-            let values = &values[panel * value_steps * 2..][..value_steps * 2];
-            tile::<E>(a, &[values], value_steps, Tile { sums: &mut *sums, stride: COLUMNS });
-            for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
-                let factor = 1.0 / totals[row];
-                sums.iter_mut().for_each(|sum| *sum *= factor);
-            }
+        let stride = value_panels * COLUMNS;
+        panels::<E>(a, values, [value_panels, value_steps], Tile { sums: &mut *sums, stride });
+        for (sums, total) in sums.chunks_exact_mut(stride).zip(&totals[..rows]) {
+            let factor = 1.0 / total;
+            sums.iter_mut().for_each(|sum| *sum *= factor);
         }
     }
+}
+
+/// Panels per call of a kernel.
+const PANELS: usize = 32;
+
+/// Multiplies rows with `count` panels of `steps` steps, which follow each other in memory, side by side.
+fn panels<E: Element>(a: Operand<'_>, lines: &[CacheLine], [count, steps]: [usize; 2], out: Tile<'_>) {
+    for first in (0..count).step_by(PANELS) {
+        let mut panels: [&[CacheLine]; PANELS] = [&[]; PANELS];
+        let count = PANELS.min(count - first);
+        for (panel, lines) in panels[..count].iter_mut().zip(lines.chunks_exact(2 * steps).skip(first)) {
+            *panel = lines;
+        }
+        let out = Tile { sums: &mut out.sums[first * COLUMNS..], stride: out.stride };
+        tiles::<E>(a, &panels[..count], steps, out);
+    }
+}
+
+/// Multiplies rows with panels side by side, both of elements `E`.
+pub(super) fn tiles<E: Element>(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    if E::STEP == 1 { f32_tiles(a, panels, steps, out) } else { bf16_tiles(a, panels, steps, out) }
 }
 
 /// Multiplies rows with panels, stacked along the inner dimension, both of elements `E`.

@@ -1,7 +1,7 @@
 //! Attention of a few rows to a part of the keys, and the fold of such results.
 
 use super::aligned_buf::CacheLine;
-use super::attention::tile;
+use super::attention::{tile, tiles};
 use super::isa::{one_by_one, vectorized};
 use super::kv_pages::Layout;
 use super::matrix::Element;
@@ -64,11 +64,12 @@ pub(super) fn attend_part<'a, E: Element>(
     out: &mut [f32],
 ) {
     let pages = seen[seen.len() - 1].div_ceil(COLUMNS);
-    for index in 0..pages {
-        let scores = &mut buffers.scores[index * COLUMNS..];
-        let out = Tile { sums: scores, stride: STRIDE };
-        tile::<E>(queries, &[page(index).0], layout.key_steps, out);
+    let mut keys: [&[CacheLine]; KEYS_PER_PART / COLUMNS] = [&[]; _];
+    for (index, keys) in keys.iter_mut().enumerate().take(pages) {
+        *keys = page(index).0;
     }
+    let scores = Tile { sums: &mut buffers.scores, stride: STRIDE };
+    tiles::<E>(queries, &keys[..pages], layout.key_steps, scores);
     for (row, &seen) in seen.iter().enumerate() {
         let scores = &mut buffers.scores[row * STRIDE..][..pages * COLUMNS];
         let weights = &mut buffers.weights[row * STRIDE..][..pages * COLUMNS / E::STEP];

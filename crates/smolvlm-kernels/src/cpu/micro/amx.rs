@@ -5,7 +5,7 @@
 //! since their intrinsics are not stable.
 
 use super::kernels::Kernels;
-use super::{Operand, Tile, avx512};
+use super::{COLUMNS, Operand, Tile, avx512};
 use crate::cpu::aligned_buf::CacheLine;
 use crate::cpu::isa::Isa;
 use std::arch::asm;
@@ -19,6 +19,7 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
         kernels.rows = 2 * TILE;
         kernels.batch = 4;
         kernels.bf16_tile = bf16_tile;
+        kernels.bf16_tiles = bf16_tiles;
         kernels.bf16_is_fastest = true;
         kernels.q8_to_bf16 = avx512::q8_to_bf16;
         kernels.q4_to_bf16 = avx512::q4_to_bf16;
@@ -55,23 +56,80 @@ impl TileConfig {
     }
 }
 
+/// Multiplies rows with panels that are stacked along the inner dimension.
 fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    let (blocks, rest) = (steps / TILE, steps % TILE);
-    let mut started = false;
+    let mut registers = Registers::default();
     for (index, panel) in panels.iter().enumerate() {
-        for (first, block_steps, blocks) in [(0, TILE, blocks), (blocks * TILE, rest, 1)] {
-            if block_steps * blocks > 0 {
-                let values = a.words[index * steps + first..].as_ptr();
-                let panel = panel.as_ptr().wrapping_add(2 * first);
-                let product = Product { values, stride: a.stride, panel, blocks, out_stride: out.stride, add: started };
-                #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-                // SAFETY: `super` checked that panels and rows hold all steps and that the sums have room for the rows.
-                unsafe {
-                    product.run(block_steps, a.rows, out.sums.as_mut_ptr());
-                }
-                started = true;
+        for part in parts(steps) {
+            let add = index + part.first > 0;
+            let product = Product::new(a, index * steps, panel, part, &out, add);
+            #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+            // SAFETY: `super` checked that panels and rows hold all steps and that the sums have room for the rows.
+            unsafe {
+                product.run(&mut registers, a.rows, out.sums.as_mut_ptr());
             }
         }
+    }
+}
+
+/// Multiplies rows with panels side by side.
+fn bf16_tiles(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    let mut registers = Registers::default();
+    for part in parts(steps) {
+        for (index, panel) in panels.iter().enumerate() {
+            let product = Product::new(a, 0, panel, part, &out, part.first > 0);
+            let sums = out.sums[index * COLUMNS..].as_mut_ptr();
+            #[expect(unsafe_code, reason = "installed only for processors with the instructions")]
+            // SAFETY: `super` checked that panels and rows hold all steps and that the sums have room for all panels.
+            unsafe {
+                product.run(&mut registers, a.rows, sums);
+            }
+        }
+    }
+}
+
+/// Blocks of steps of equal size, from step `first`.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    blocks: usize,
+    block_steps: usize,
+}
+
+/// The steps of a panel: whole blocks, and a shorter one for the rest.
+fn parts(steps: usize) -> impl Iterator<Item = Part> {
+    let blocks = steps / TILE;
+    let whole = Part { first: 0, blocks, block_steps: TILE };
+    let rest = Part { first: blocks * TILE, blocks: 1, block_steps: steps % TILE };
+    [whole, rest].into_iter().filter(|part| part.blocks * part.block_steps > 0)
+}
+
+/// The configuration of the tile registers, which are released at the end. It takes as long as some products, so that
+/// it changes only where it must.
+#[derive(Default)]
+struct Registers {
+    rows: usize,
+    steps: usize,
+}
+
+impl Registers {
+    /// Configures the registers for that many rows, at most 32, and steps per block.
+    #[allow(unsafe_code)]
+    fn configure(&mut self, rows: usize, steps: usize) {
+        if (self.rows, self.steps) != (rows, steps) {
+            let config = TileConfig::new(rows.min(TILE), rows.saturating_sub(TILE), steps);
+            // SAFETY: the configuration is valid; the kernels are installed for processors with the instruction.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack, readonly)) };
+            (self.rows, self.steps) = (rows, steps);
+        }
+    }
+}
+
+impl Drop for Registers {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: the kernels are installed for processors with the instruction.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 }
 
@@ -82,32 +140,38 @@ struct Product {
     stride: usize,
     panel: *const CacheLine,
     blocks: usize,
+    block_steps: usize,
     out_stride: usize,
     /// Whether they are added to the sums.
     add: bool,
 }
 
 impl Product {
-    /// Computes all rows. The registers are configured once for all rows but the last few, since that takes as long as
-    /// some products.
+    /// The products of a part of a panel with the rows' steps from `step` on.
+    fn new(a: Operand<'_>, step: usize, panel: &[CacheLine], part: Part, out: &Tile<'_>, add: bool) -> Self {
+        let Part { first, blocks, block_steps } = part;
+        Self {
+            values: a.words[step + first..].as_ptr(),
+            stride: a.stride,
+            panel: panel[2 * first..].as_ptr(),
+            blocks,
+            block_steps,
+            out_stride: out.stride,
+            add,
+        }
+    }
+
+    /// Computes all rows.
     #[allow(unsafe_code)]
-    unsafe fn run(&self, block_steps: usize, rows: usize, sums: *mut f32) {
-        let mut configured = 0;
+    unsafe fn run(&self, registers: &mut Registers, rows: usize, sums: *mut f32) {
         for first in (0..rows).step_by(2 * TILE) {
             let count = (rows - first).min(2 * TILE);
-            if count != configured {
-                let config = TileConfig::new(count.min(TILE), count.saturating_sub(TILE), block_steps);
-                // SAFETY: the configuration is valid; `bf16_tile` is installed for processors with the instruction.
-                unsafe { asm!("ldtilecfg [{}]", in(reg) &config, options(nostack, readonly)) };
-                configured = count;
-            }
+            registers.configure(count, self.block_steps);
             let (values, sums) =
                 (self.values.wrapping_add(first * self.stride), sums.wrapping_add(first * self.out_stride));
             // SAFETY: the caller has these rows, and the registers are configured for as many.
             unsafe { if count > TILE { self.multiply_tall(values, sums) } else { self.multiply(values, sums) } }
         }
-        // SAFETY: no register is needed any more.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 
     /// Adds the products of up to 16 rows to the sums, or stores them if none are there yet.

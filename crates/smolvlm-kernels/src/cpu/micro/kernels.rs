@@ -1,6 +1,6 @@
 //! The table of kernels for the processor's instruction sets.
 
-use super::{Operand, QuantParams, Tile, plain};
+use super::{COLUMNS, Operand, QuantParams, Tile, plain};
 use crate::PackedFormat;
 use crate::activation;
 use crate::cpu::aligned_buf::CacheLine;
@@ -12,7 +12,7 @@ use crate::cpu::softmax::{self, RowStats};
 use half::bf16;
 use std::sync::OnceLock;
 
-/// Rows times panels, each of that many steps, stacked along the inner dimension.
+/// Rows times panels, each of that many steps, stacked along the inner dimension or side by side.
 type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
 /// Rows times a panel of that many groups.
@@ -36,6 +36,8 @@ pub(crate) struct Kernels {
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
+    /// bf16 rows times bf16 panels side by side.
+    pub(crate) bf16_tiles: FloatTile,
     /// f32 rows times a bf16 panel, with the results of `f32_tile`.
     pub(crate) mixed_tile: MixedTile,
     /// The most rows that are multiplied with bf16 panels by `mixed_tile`; for more, widening a panel pays.
@@ -70,6 +72,7 @@ const PLAIN: Kernels = Kernels {
     batch: 1,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
+    bf16_tiles: one_after_the_other,
     mixed_tile: plain::mixed_tile,
     mixed_rows: 12,
     q8_tile: plain::q8_tile,
@@ -84,6 +87,14 @@ const PLAIN: Kernels = Kernels {
     softmax_bf16: softmax::plain,
     narrow_rows,
 };
+
+/// Multiplies rows with one panel after the other.
+fn one_after_the_other(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    for (index, panel) in panels.iter().enumerate() {
+        let out = Tile { sums: &mut out.sums[index * COLUMNS..], stride: out.stride };
+        (kernels().bf16_tile)(a, &[panel], steps, out);
+    }
+}
 
 /// The kernels for [`Isa::current`], selected once.
 pub(crate) fn kernels() -> &'static Kernels {

@@ -115,6 +115,22 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, o
     (kernels().bf16_tile)(a, panels, steps, out);
 }
 
+/// Multiplies f32 rows with several panels of `steps` steps each, side by side: a tile of sums for each.
+pub(crate) fn f32_tiles(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    for (index, panel) in panels.iter().enumerate() {
+        f32_tile(a, &[panel], steps, Tile { sums: &mut out.sums[index * COLUMNS..], stride: out.stride });
+    }
+}
+
+/// The same for bf16 rows and panels.
+pub(crate) fn bf16_tiles(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    let shortest = panels.iter().map(|panel| panel.len()).min().unwrap_or(usize::MAX);
+    a.check(steps, shortest, 2 * steps, &out);
+    let last = (a.rows - 1) * out.stride + panels.len() * COLUMNS;
+    assert!(out.stride >= panels.len() * COLUMNS && out.sums.len() >= last, "the buffer of sums is too short");
+    (kernels().bf16_tiles)(a, panels, steps, out);
+}
+
 /// Multiplies f32 rows with a bf16 panel of `steps` steps, as [`f32_tile`] would with the same weights in f32.
 pub(crate) fn mixed_tile(a: Operand<'_>, panel: &[CacheLine], steps: usize, out: Tile<'_>) {
     a.check(2 * steps, panel.len(), 2 * steps, &out);

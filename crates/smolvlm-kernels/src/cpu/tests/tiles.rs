@@ -2,11 +2,14 @@
 
 use super::Rng;
 use crate::cpu::aligned_buf::CacheLine;
-use crate::cpu::micro::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, ROWS, Tile, bf16_tile, f32_tile, plain};
-use crate::cpu::micro::{kernels, q4_tile, q8_tile};
+use crate::cpu::micro::{COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, ROWS, Tile, kernels, plain};
+use crate::cpu::micro::{bf16_tile, bf16_tiles, f32_tile, f32_tiles, q4_tile, q8_tile};
 use crate::{Q4_GROUP, Q8_GROUP};
 
 const STRIDE: usize = COLUMNS + 7;
+
+/// A kernel for floats.
+type Float = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
 /// Calls a kernel for one tile, checks that it writes nothing outside the tile, and returns the tile.
 fn run(rows: usize, kernel: impl FnOnce(Tile<'_>)) -> Vec<f32> {
@@ -68,6 +71,38 @@ fn float_tiles_match_the_portable_kernels() {
                     let found = run(rows, |out| f32_tile(a, &panels, steps, out));
                     assert_close(&found, &run(rows, |out| plain::f32_tile(a, &panels, steps, out)), size, &what);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_side_by_side_equal_single_ones() {
+    let mut rng = Rng::new(5);
+    for rows in [1, 2, 15, 16, 17, 31, 32, 33, ROWS] {
+        for steps in [1, 16, 32, 36, 50] {
+            let (count, stride) = (1 + rng.below(5), steps + rng.below(9));
+            let mut words = |count: usize| -> Vec<u32> {
+                let mut bits = || u32::from(half::bf16::from_f32(rng.value()).to_bits());
+                (0..count).map(|_| bits() | bits() << 16).collect()
+            };
+            let (values, panel) = (words(rows * stride), lines(&words(count * steps * COLUMNS)));
+            let panels: Vec<&[CacheLine]> = panel.chunks_exact(2 * steps).collect();
+            let a = Operand { words: &values, stride, rows };
+            let out_stride = count * COLUMNS + 3;
+            let untouched = f32::from_bits(0x7fc0_1234);
+            for (kernel, single) in [(bf16_tiles as Float, bf16_tile as Float), (f32_tiles, f32_tile)] {
+                let mut sums = vec![untouched; rows * out_stride];
+                kernel(a, &panels, steps, Tile { sums: &mut sums, stride: out_stride });
+                for (index, panel) in panels.iter().enumerate() {
+                    let wanted = run(rows, |out| single(a, &[panel], steps, out));
+                    for (sums, wanted) in sums.chunks(out_stride).zip(wanted.chunks(COLUMNS)) {
+                        let found = sums[index * COLUMNS..][..COLUMNS].iter().map(|sum| sum.to_bits());
+                        assert!(found.eq(wanted.iter().map(|sum| sum.to_bits())), "{rows} rows, {steps} steps");
+                    }
+                }
+                let between = sums.chunks(out_stride).flat_map(|sums| &sums[count * COLUMNS..]);
+                assert!(between.into_iter().all(|sum| sum.to_bits() == untouched.to_bits()));
             }
         }
     }
