@@ -50,7 +50,7 @@ fn narrower_isas() -> Vec<&'static str> {
         if std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avx512bf16") {
             found.push("avx512");
         }
-        if std::arch::is_x86_feature_detected!("avxvnni") {
+        if std::arch::is_x86_feature_detected!("avxvnni") && std::arch::is_x86_feature_detected!("avx512f") {
             found.push("avxvnni");
         }
         if std::arch::is_x86_feature_detected!("avx512f") || std::arch::is_x86_feature_detected!("avxvnni") {

@@ -207,7 +207,7 @@ pub struct Bench {
     /// Number of measured runs per stage [default: 5, with --quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub runs: Option<u16>,
-    /// Skip slow measurements: more than 4 tiles at once, prompts of more than 94 tokens
+    /// Skip slow measurements: more than 4 tiles, prompts of more than 94 tokens
     #[arg(long)]
     pub quick: bool,
     /// One JSON object: stages in seconds or tokens/s, their share of the peak, peak_rates, peak_mib (Linux only); null

@@ -13,8 +13,9 @@ mod stopwatch;
 
 /// Peak rates of this machine or of one of its devices. A multiply-add counts as two operations; 1 G is 1e9.
 ///
-/// Arithmetic is measured in registers, with the processor's widest instructions for the format: no program that loads
-/// its operands from memory reaches these rates. Formats without such an instruction have no rate.
+/// Arithmetic is measured in registers, with the widest instructions for the format that the kernels may use
+/// (`SMOLVLM_ISA`): no program that loads its operands from memory reaches these rates. Formats without such an
+/// instruction have no rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeakRates {
     /// Rate of f32 multiply-adds.

@@ -34,10 +34,10 @@ enum Part<'t> {
 }
 
 impl<'t> Placeholders<'t> {
-    /// Finds the placeholders. The video placeholder is plain text rather than a token and is recognized only if there
-    /// are videos.
-    pub(crate) fn find(prompt: &'t Prompt, special: &SpecialTokens, has_videos: bool) -> Self {
-        let image = Some((Kind::Image, special.image()));
+    /// Finds the placeholders. That of an image is one only if the vocabulary has it. The video placeholder is plain
+    /// text rather than a token and is recognized only if there are videos.
+    pub(crate) fn find(prompt: &'t Prompt, special: &SpecialTokens, has_image_token: bool, has_videos: bool) -> Self {
+        let image = has_image_token.then(|| (Kind::Image, special.image()));
         let video = has_videos.then(|| (Kind::Video, special.video()));
         let tokens: Vec<_> = [image, video].into_iter().flatten().filter(|(_, token)| !token.is_empty()).collect();
         let next = |text: &'t str| {
@@ -79,6 +79,8 @@ impl<'t> Placeholders<'t> {
 #[derive(Clone, Copy)]
 pub(crate) struct Expansion<'a> {
     pub special: &'a SpecialTokens,
+    /// Whether the vocabulary has the placeholder of images.
+    pub has_image_token: bool,
     pub image_seq_len: usize,
     /// Maximum text length of an unexpanded prompt in bytes.
     pub max_bytes: usize,
@@ -97,7 +99,7 @@ impl Expansion<'_> {
         let mut images = media.iter().filter(|plan| plan.frames().is_none());
         let mut videos = media.iter().filter(|plan| plan.frames().is_some());
         let (image_count, video_count) = (images.clone().count(), videos.clone().count());
-        let placeholders = Placeholders::find(prompt, self.special, video_count > 0);
+        let placeholders = Placeholders::find(prompt, self.special, self.has_image_token, video_count > 0);
         check_counts(&placeholders, image_count, video_count, row, |_| None)?;
         self.check_length(prompt, media, row)?;
         let mut pieces = Vec::with_capacity(prompt.pieces.len());
@@ -208,7 +210,15 @@ mod tests {
 
     fn expansion(special: &SpecialTokens, image_seq_len: usize) -> Expansion<'_> {
         let words = VideoPromptStyle::PerVideo;
-        Expansion { special, image_seq_len, max_bytes: 1000, max_tokens: 10_000, words, announced: None }
+        Expansion {
+            special,
+            has_image_token: true,
+            image_seq_len,
+            max_bytes: 1000,
+            max_tokens: 10_000,
+            words,
+            announced: None,
+        }
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Processor {
             let Some(item) = Item::of(message, content, at.message(index).item(item)) else { continue };
             if content.is_video() { &mut videos } else { &mut images }.push(item);
         }
-        let placeholders = Placeholders::find(prompt, self.special_tokens(), !videos.is_empty());
+        let placeholders =
+            Placeholders::find(prompt, self.special_tokens(), self.has_image_token(), !videos.is_empty());
         check_counts(&placeholders, images.len(), videos.len(), row, |kind| {
             conversation.message_with_text(match kind {
                 Kind::Image => self.special_tokens().image(),

@@ -40,13 +40,6 @@ impl SpecialTokens {
         self
     }
 
-    /// The same tokens with an empty placeholder for images, which no text contains.
-    #[must_use]
-    pub(crate) fn without_image(mut self) -> Self {
-        self.0.insert("image_token".to_owned(), String::new());
-        self
-    }
-
     /// The token with the given name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

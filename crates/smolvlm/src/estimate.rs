@@ -8,6 +8,7 @@ use crate::{DeviceInfo, Error, Options, Progress, Source, Truncation};
 use smolvlm_checkpoint::{head_format, vision_format};
 use smolvlm_config::ModelConfig;
 use smolvlm_kernels::PackedFormat;
+use smolvlm_kernels::cpu::Isa;
 use smolvlm_model::WeightFormat;
 use smolvlm_processor::{Conversation, Estimate, Processor, RenderOptions};
 
@@ -65,9 +66,12 @@ impl MemoryEstimate {
         let tiles = vision_batch.max(1).min(prompt.tiles);
         let grid = vision.grid().saturating_mul(vision.grid());
         let patches = tiles.saturating_mul(grid);
-        // Normalized input, queries, keys, values and output besides the residual stream; then both layers of the MLP.
+        // Normalized input and output besides the residual stream; queries, keys, values and packed copies of the last
+        // two, which are f32 without instructions for bf16; then both layers of the MLP.
+        let heads = if packed && !Isa::current().bf16 { 4 } else { bytes };
         let tower = sum(&[
-            product(&[8, patches, vision.hidden_size]),
+            product(&[3, patches, vision.hidden_size]),
+            self::product(heads, &[5, patches, vision.hidden_size]),
             product(&[2, patches, vision.intermediate_size]),
             scores(&[vision.num_attention_heads, patches, grid]),
         ]);

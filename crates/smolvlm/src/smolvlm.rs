@@ -219,8 +219,8 @@ impl SmolVlm {
         estimate::weights(&self.loaded.config, self.loaded.format)
     }
 
-    /// Number of tiles that the vision encoder processes at a time: [`Options::vision_batch`], or the fastest one for the
-    /// device.
+    /// Number of tiles that the vision encoder processes at a time: [`Options::vision_batch`](crate::Options), or the
+    /// fastest one for the device.
     pub fn vision_batch(&self) -> usize {
         self.loaded.vision_batch
     }

@@ -75,9 +75,6 @@ impl ConstraintCompiler {
         // A compilation cannot be interrupted: after the time limit, its thread keeps the slot until it ends.
         let compile = move || {
             let state = compiler.compile_here(&constraint, &end_tokens, leading_space);
-            if let (Some(key), Ok(state)) = (key, &state) {
-                compiler.recent.put(key, state.clone());
-            }
             drop(slot);
             // The caller may be gone.
             drop(sender.send(state));
@@ -85,7 +82,13 @@ impl ConstraintCompiler {
         let thread = thread::Builder::new().name("smolvlm-constraint".to_owned()).stack_size(STACK);
         thread.spawn(compile).map_err(|error| Error::constraint(format!("cannot be compiled: {error}")))?;
         match receiver.recv_timeout(limits::COMPILE_TIME) {
-            Ok(state) => state,
+            Ok(state) => {
+                let state = state?;
+                if let Some(key) = key {
+                    self.recent.put(key, state.clone());
+                }
+                Ok(state)
+            }
             Err(RecvTimeoutError::Timeout) => {
                 Err(Error::ConstraintBusy { message: "takes too long to compile; simplify it or try again later" })
             }

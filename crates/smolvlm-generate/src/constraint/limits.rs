@@ -36,29 +36,9 @@ pub(super) fn parser_limits() -> ParserLimits {
     }
 }
 
-/// Whether a constraint is nested too deeply.
-pub(super) fn is_too_deep(constraint: &Constraint) -> bool {
-    let nesting = match constraint {
-        Constraint::JsonSchema(schema) => schema_nesting(schema, 0),
-        Constraint::Regex(text) | Constraint::Lark(text) => text_nesting(text),
-        Constraint::Choices(_) => 0,
-    };
-    nesting > MAX_NESTING
-}
-
-/// Checks the size and nesting of a constraint.
+/// Checks a constraint before it is compiled.
 pub(super) fn check(constraint: &Constraint) -> Result<(), Error> {
-    let bytes = match constraint {
-        Constraint::JsonSchema(schema) => schema_bytes(schema, 0),
-        Constraint::Regex(text) | Constraint::Lark(text) => text.len(),
-        Constraint::Choices(choices) => choices.iter().map(|choice| choice.len() + 1).sum(),
-    };
-    if is_too_deep(constraint) {
-        return Err(Error::constraint(format!("is nested more than {MAX_NESTING} levels deep")));
-    }
-    if bytes > MAX_BYTES {
-        return Err(Error::constraint(format!("has {bytes} bytes; at most {MAX_BYTES} are allowed")));
-    }
+    check_size(constraint)?;
     let intersected = match constraint {
         Constraint::JsonSchema(schema) => intersections::in_schema(schema, MAX_INTERSECTED),
         Constraint::Lark(text) => {
@@ -73,6 +53,22 @@ pub(super) fn check(constraint: &Constraint) -> Result<(), Error> {
     if intersected > MAX_INTERSECTED {
         let message = format!("intersects more than {MAX_INTERSECTED} schemas or expressions (allOf, &)");
         return Err(Error::constraint(message));
+    }
+    Ok(())
+}
+
+/// Checks the size and nesting of a constraint.
+pub(super) fn check_size(constraint: &Constraint) -> Result<(), Error> {
+    let (bytes, nesting) = match constraint {
+        Constraint::JsonSchema(schema) => (schema_bytes(schema, 0), schema_nesting(schema, 0)),
+        Constraint::Regex(text) | Constraint::Lark(text) => (text.len(), text_nesting(text)),
+        Constraint::Choices(choices) => (choices.iter().map(|choice| choice.len() + 1).sum(), 0),
+    };
+    if nesting > MAX_NESTING {
+        return Err(Error::constraint(format!("is nested more than {MAX_NESTING} levels deep")));
+    }
+    if bytes > MAX_BYTES {
+        return Err(Error::constraint(format!("has {bytes} bytes; at most {MAX_BYTES} are allowed")));
     }
     Ok(())
 }

@@ -9,7 +9,10 @@ const CAPACITY: usize = 8;
 
 /// The states of empty texts, the least recently used one first; shared by clones.
 #[derive(Clone, Default)]
-pub(super) struct Recent(Arc<Mutex<VecDeque<(Key, ConstraintState)>>>);
+pub(super) struct Recent(Arc<Mutex<VecDeque<(Key, SharedState)>>>);
+
+/// Copied under a lock of its own: the copy of a large state takes time.
+type SharedState = Arc<Mutex<ConstraintState>>;
 
 /// What a state depends on.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,11 +24,9 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key of a constraint; none for one that is nested too deeply to be compiled.
+    /// The key of a constraint; none for one that is too large to be compiled.
     pub(super) fn new(constraint: &Constraint, end_tokens: &[u32], leading_space: bool) -> Option<Self> {
-        if limits::is_too_deep(constraint) {
-            return None;
-        }
+        limits::check_size(constraint).ok()?;
         let json = serde_json::to_string(constraint).ok()?;
         Some(Self { json, end_tokens: end_tokens.to_vec(), leading_space })
     }
@@ -34,6 +35,12 @@ impl Key {
 impl Recent {
     /// A copy of the state with this key, which becomes the most recently used one.
     pub(super) fn get(&self, key: &Key) -> Option<ConstraintState> {
+        let state = self.touch(key)?;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(state.clone())
+    }
+
+    fn touch(&self, key: &Key) -> Option<SharedState> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = states.iter().position(|(known, _)| known == key)?;
         let used = states.remove(index)?;
@@ -49,7 +56,7 @@ impl Recent {
         if states.len() == CAPACITY {
             states.pop_front();
         }
-        states.push_back((key, state));
+        states.push_back((key, Arc::new(Mutex::new(state))));
     }
 }
 

@@ -56,8 +56,8 @@ impl Isa {
     };
 
     /// The instruction sets of this processor, capped by the environment variable `SMOLVLM_ISA`: `baseline`, `avx2`,
-    /// `avxvnni`, `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have no effect
-    /// here: see [`unknown_cap`](Self::unknown_cap).
+    /// `avxvnni`, `avx512` (without BF16, VNNI and AMX) or `avx512bf16` (without AMX). Detected once. Other values have
+    /// no effect here: see [`unknown_cap`](Self::unknown_cap).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {

@@ -4,7 +4,7 @@ use super::aligned_buf::CacheLine;
 use super::arena::WeightBuf;
 use super::half;
 use super::micro::{
-    COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, convert, f32_tile, mixed_rows, mixed_tile,
+    COLUMNS, Operand, Q4_LINES, Q8_LINES, QuantParams, Tile, bf16_tile, convert, f32_tile, is_widened, mixed_tile,
     q4_tile, q8_tile,
 };
 use super::pool::Pool;
@@ -198,7 +198,7 @@ impl PackedMatrix {
         scratch: &'a mut Vec<CacheLine>,
     ) -> Panel<'a> {
         let lines = &self.lines[index * self.panel_lines..][..self.panel_lines];
-        let is_mixed = self.format == PackedFormat::Bf16Weights && rows <= mixed_rows();
+        let is_mixed = self.format == PackedFormat::Bf16Weights && !is_widened(rows);
         if layout == self.format || is_mixed {
             return Panel { format: self.format, lines };
         }

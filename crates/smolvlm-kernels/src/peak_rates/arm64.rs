@@ -2,8 +2,9 @@
 //! are inline assembly. Portable code reaches the peak rate of f32.
 
 use super::arithmetic::{Chains, chains};
+use crate::cpu::Isa;
 use std::arch::aarch64::{vdupq_n_f32, vdupq_n_s32, vdupq_n_u32};
-use std::arch::{asm, is_aarch64_feature_detected};
+use std::arch::asm;
 use std::hint::black_box;
 
 /// Number of chains: there are 32 registers.
@@ -16,7 +17,7 @@ pub(super) fn fma_f32() -> Option<Chains> {
 
 /// bf16 products of 2x4 and 4x2 matrices; `None` without FEAT_BF16.
 pub(super) fn dot_bf16() -> Option<Chains> {
-    if !is_aarch64_feature_detected!("bf16") {
+    if !Isa::current().bf16 {
         return None;
     }
     #[expect(unsafe_code, reason = "a function for processors that have FEAT_BF16; see SAFETY")]
@@ -27,13 +28,13 @@ pub(super) fn dot_bf16() -> Option<Chains> {
 
 /// 8-bit products of 2x8 and 8x2 matrices, or dot products of four bytes; `None` without FEAT_I8MM and FEAT_DotProd.
 pub(super) fn dot_int8() -> Option<Chains> {
-    if is_aarch64_feature_detected!("i8mm") {
+    if Isa::current().i8mm {
         #[expect(unsafe_code, reason = "a function for processors that have FEAT_I8MM; see SAFETY")]
         // SAFETY: the required features were detected on this processor.
         let run = |rounds| unsafe { usmmla(rounds) };
         return Some(Chains { run, operations: 2 * CHAINS * 32 });
     }
-    if is_aarch64_feature_detected!("dotprod") {
+    if Isa::current().dotprod {
         #[expect(unsafe_code, reason = "a function for processors that have FEAT_DotProd; see SAFETY")]
         // SAFETY: the required features were detected on this processor.
         let run = |rounds| unsafe { sdot(rounds) };

@@ -82,11 +82,7 @@ impl Processor {
         template: Option<&str>,
         limits: ProcessorLimits,
     ) -> Result<Self, Error> {
-        let (image_token_id, special) = match tokenizer.token_to_id(special.image()) {
-            Some(id) => (id, special),
-            // The name of the token is text like any other.
-            None => (ModelConfig::NO_IMAGE_TOKEN, special.without_image()),
-        };
+        let image_token_id = tokenizer.token_to_id(special.image()).unwrap_or(ModelConfig::NO_IMAGE_TOKEN);
         let processor = Self::assemble(config, tokenizer, special, template, limits, image_token_id)?;
         Ok(Self { text_only: true, ..processor })
     }

@@ -7,7 +7,7 @@ mod tokenize;
 
 use std::sync::Arc;
 
-use smolvlm_config::ProcessorConfig;
+use smolvlm_config::{ModelConfig, ProcessorConfig};
 use smolvlm_image::ImageProcessor;
 use smolvlm_video::VideoProcessor;
 use tokenizers::Tokenizer;
@@ -93,6 +93,11 @@ impl Processor {
     /// The special tokens by name.
     pub fn special_tokens(&self) -> &SpecialTokens {
         &self.special
+    }
+
+    /// Whether the vocabulary has an image token.
+    pub(crate) fn has_image_token(&self) -> bool {
+        self.image_token_id != ModelConfig::NO_IMAGE_TOKEN
     }
 
     /// Whether the model has no vision encoder: images and videos are errors.

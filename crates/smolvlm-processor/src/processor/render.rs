@@ -106,6 +106,7 @@ impl Processor {
     pub(crate) fn expansion(&self, announced: Option<usize>) -> Expansion<'_> {
         Expansion {
             special: &self.special,
+            has_image_token: self.has_image_token(),
             image_seq_len: self.config.image_seq_len,
             max_bytes: self.limits.max_prompt_bytes,
             max_tokens: self.limits.max_prompt_tokens,

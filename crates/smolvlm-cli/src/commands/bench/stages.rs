@@ -48,7 +48,7 @@ impl Measurement {
 
 /// Limits of the measured stages; larger ones are skipped.
 pub struct StageLimits {
-    /// Maximum number of tiles at once.
+    /// Maximum number of tiles.
     tiles: usize,
     /// Maximum prompt length.
     prompt: usize,

@@ -40,8 +40,8 @@ pub(crate) struct Kernels {
     pub(crate) bf16_tiles: FloatTile,
     /// f32 rows times a bf16 panel, with the results of `f32_tile`.
     pub(crate) mixed_tile: MixedTile,
-    /// The most rows that are multiplied with bf16 panels by `mixed_tile`; for more, widening a panel pays.
-    pub(crate) mixed_rows: usize,
+    /// Whether `mixed_tile` is so much slower than `f32_tile` that widening a panel pays for more than a tile of rows.
+    pub(crate) widens: bool,
     /// 8-bit rows times an 8-bit panel.
     pub(crate) q8_tile: QuantizedTile,
     /// 8-bit rows times a 4-bit panel.
@@ -74,7 +74,7 @@ const PLAIN: Kernels = Kernels {
     bf16_tile: plain::bf16_tile,
     bf16_tiles: one_after_the_other,
     mixed_tile: plain::mixed_tile,
-    mixed_rows: 12,
+    widens: true,
     q8_tile: plain::q8_tile,
     q4_tile: plain::q4_tile,
     bf16_is_fastest: false,
@@ -112,9 +112,9 @@ pub(crate) fn call_rows() -> usize {
     kernels().rows * kernels().batch
 }
 
-/// The most f32 rows that are multiplied with bf16 panels without widening them.
-pub(crate) fn mixed_rows() -> usize {
-    kernels().mixed_rows
+/// Whether panels of bf16 weights are widened for this number of f32 rows.
+pub(crate) fn is_widened(rows: usize) -> bool {
+    kernels().widens && rows > tile_rows()
 }
 
 /// Whether activations that are multiplied with weights of this format are bf16, although the weights are quantized.

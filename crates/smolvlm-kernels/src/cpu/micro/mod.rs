@@ -18,7 +18,7 @@ mod neon;
 pub(crate) mod plain;
 
 use kernels::Convert;
-pub(crate) use kernels::{bf16_activations, call_rows, kernels, mixed_rows, tile_rows};
+pub(crate) use kernels::{bf16_activations, call_rows, is_widened, kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
 use crate::{PackedFormat, Q4_GROUP, Q8_GROUP};

@@ -16,7 +16,7 @@ pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     for first in (0..a.rows).step_by(4) {
         let sub_tile = SubTile::new(a, &mut out, first);
         let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
-        // SAFETY: as for `f32_tile`; there are parameters for each row and group.
+        // SAFETY: `micro` checked that panel, rows and parameters hold all groups, and `install` the instructions.
         unsafe {
             match a.rows - first {
                 1 => q8_rows::<1>(sub_tile, panel, groups, q),

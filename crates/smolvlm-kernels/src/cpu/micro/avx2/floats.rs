@@ -9,7 +9,7 @@ use std::arch::x86_64::{_mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_setzero_ps}
 pub(super) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, mut out: Tile<'_>) {
     for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
-        // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+        // SAFETY: `micro` checked that panels and rows hold all steps, and `install` the instructions.
         unsafe { by_rows!(6.min(a.rows - first), f32_rows(sub_tile, panels, steps), 3 4 5 6) }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
         kernels.f32_tile = floats::f32_tile;
         kernels.bf16_tile = floats::bf16_tile;
         kernels.mixed_tile = floats::mixed_tile;
-        kernels.mixed_rows = usize::MAX;
+        kernels.widens = false;
         kernels.q8_tile = bytes::q8_tile;
         kernels.q4_tile = bytes::q4_tile;
     }

@@ -14,7 +14,7 @@ pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     for first in (0..a.rows).step_by(6) {
         let sub_tile = SubTile::new(a, &mut out, first);
         let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
-        // SAFETY: `super` checked that panel, rows and parameters hold all groups, and `install` the instructions.
+        // SAFETY: `micro` checked that panel, rows and parameters hold all groups, and `install` the instructions.
         unsafe { by_rows!(6.min(a.rows - first), q8_rows(sub_tile, panel, groups, q), 3 4 5 6) }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
     if isa.level >= Level::Avx512 {
         kernels.f32_tile = tiles::f32_tile;
         kernels.mixed_tile = tiles::mixed_tile;
-        kernels.mixed_rows = 12;
+        kernels.widens = true;
         kernels.hadamard = hadamard;
         kernels.silu = silu;
         kernels.gelu_tanh = gelu_tanh;

@@ -43,7 +43,7 @@ pub(super) fn f32_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, ou
     for first in (0..a.rows).step_by(REGISTER_ROWS) {
         let words = a.words[first * a.stride..].as_ptr();
         let sums = out.sums[first * out.stride..].as_mut_ptr();
-        // SAFETY: `super` checked that panels and rows hold all steps, and `install` the instructions.
+        // SAFETY: `micro` checked that panels and rows hold all steps, and `install` the instructions.
         unsafe { by_rows!(a.rows - first, f32_rows(words, a.stride, panels, steps, sums, out.stride)) }
     }
 }
