@@ -1,5 +1,6 @@
 """The stages in OpenVINO: `python openvino_peer.py CHECKPOINT f32|bf16|int8|int4|int4-asym THREADS`. See README.md."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import measure
 import numpy
 import openvino as ov
 
-OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}   # KV cache: u8 by default
+# Held to AVX2, the plugin has no kernels for bf16.
+PRECISION = "f32" if os.environ.get("ONEDNN_MAX_CPU_ISA", "").startswith("AVX2") else "bf16"
+OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISION}   # KV cache: u8 by default
 OF_DTYPE = {
     "f32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
     "int8": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 128},   # a little faster than the default, 32
