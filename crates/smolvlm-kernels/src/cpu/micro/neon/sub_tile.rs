@@ -22,6 +22,7 @@ pub(super) struct SubTile {
 
 impl SubTile {
     /// At most `max_rows` rows of a tile from `first`.
+    #[inline]
     pub(super) fn new(a: Operand<'_>, out: &mut Tile<'_>, first: usize, max_rows: usize) -> Self {
         Self {
             a: a.words[first * a.stride..].as_ptr(),
