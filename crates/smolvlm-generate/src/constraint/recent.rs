@@ -15,7 +15,7 @@ pub(super) struct Recent(Arc<Mutex<VecDeque<(Key, SharedState)>>>);
 type SharedState = Arc<Mutex<ConstraintState>>;
 
 /// What a state depends on.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) struct Key {
     /// The constraint as JSON. Schemas whose properties have another order compare as equal, but allow other texts.
     json: String,

@@ -19,7 +19,7 @@ pub(super) fn install(isa: Isa, kernels: &mut Kernels) {
         kernels.rows = 2 * TILE;
         kernels.batch = 4;
         kernels.bf16_tile = bf16_tile;
-        kernels.bf16_tiles = bf16_tiles;
+        kernels.bf16_tiles = Some(bf16_tiles);
         kernels.bf16_is_fastest = true;
         kernels.q8_to_bf16 = avx512::q8_to_bf16;
         kernels.q4_to_bf16 = avx512::q4_to_bf16;

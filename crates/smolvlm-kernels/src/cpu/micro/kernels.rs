@@ -1,6 +1,6 @@
 //! The table of kernels for the processor's instruction sets.
 
-use super::{COLUMNS, Operand, QuantParams, Tile, plain};
+use super::{Operand, QuantParams, Tile, plain};
 use crate::PackedFormat;
 use crate::activation;
 use crate::cpu::aligned_buf::CacheLine;
@@ -13,7 +13,7 @@ use half::bf16;
 use std::sync::OnceLock;
 
 /// Rows times panels, each of that many steps, stacked along the inner dimension or side by side.
-type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
+pub(super) type FloatTile = fn(Operand<'_>, &[&[CacheLine]], usize, Tile<'_>);
 
 /// Rows times a panel of that many groups.
 type QuantizedTile = fn(Operand<'_>, QuantParams<'_>, &[CacheLine], usize, Tile<'_>);
@@ -36,8 +36,8 @@ pub(crate) struct Kernels {
     pub(crate) f32_tile: FloatTile,
     /// bf16 rows times bf16 panels.
     pub(crate) bf16_tile: FloatTile,
-    /// bf16 rows times bf16 panels side by side.
-    pub(crate) bf16_tiles: FloatTile,
+    /// bf16 rows times bf16 panels side by side, if that is faster than one panel after the other.
+    pub(crate) bf16_tiles: Option<FloatTile>,
     /// f32 rows times a bf16 panel, with the results of `f32_tile`.
     pub(crate) mixed_tile: MixedTile,
     /// Whether `mixed_tile` is so much slower than `f32_tile` that widening a panel pays for more than a tile of rows.
@@ -72,7 +72,7 @@ const PLAIN: Kernels = Kernels {
     batch: 1,
     f32_tile: plain::f32_tile,
     bf16_tile: plain::bf16_tile,
-    bf16_tiles: one_after_the_other,
+    bf16_tiles: None,
     mixed_tile: plain::mixed_tile,
     widens: true,
     q8_tile: plain::q8_tile,
@@ -87,14 +87,6 @@ const PLAIN: Kernels = Kernels {
     softmax_bf16: softmax::plain,
     narrow_rows,
 };
-
-/// Multiplies rows with one panel after the other.
-fn one_after_the_other(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    for (index, panel) in panels.iter().enumerate() {
-        let out = Tile { sums: &mut out.sums[index * COLUMNS..], stride: out.stride };
-        (kernels().bf16_tile)(a, &[panel], steps, out);
-    }
-}
 
 /// The kernels for [`Isa::current`], selected once.
 pub(crate) fn kernels() -> &'static Kernels {

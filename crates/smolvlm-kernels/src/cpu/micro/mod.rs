@@ -17,7 +17,7 @@ mod kernels;
 mod neon;
 pub(crate) mod plain;
 
-use kernels::Convert;
+use kernels::{Convert, FloatTile};
 pub(crate) use kernels::{bf16_activations, call_rows, is_widened, kernels, tile_rows};
 
 use super::aligned_buf::CacheLine;
@@ -117,9 +117,7 @@ pub(crate) fn bf16_tile(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, o
 
 /// Multiplies f32 rows with several panels of `steps` steps each, side by side: a tile of sums for each.
 pub(crate) fn f32_tiles(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
-    for (index, panel) in panels.iter().enumerate() {
-        f32_tile(a, &[panel], steps, Tile { sums: &mut out.sums[index * COLUMNS..], stride: out.stride });
-    }
+    one_after_the_other(f32_tile, a, panels, steps, out);
 }
 
 /// The same for bf16 rows and panels.
@@ -128,7 +126,16 @@ pub(crate) fn bf16_tiles(a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, 
     a.check(steps, shortest, 2 * steps, &out);
     let last = (a.rows - 1) * out.stride + panels.len() * COLUMNS;
     assert!(out.stride >= panels.len() * COLUMNS && out.sums.len() >= last, "the buffer of sums is too short");
-    (kernels().bf16_tiles)(a, panels, steps, out);
+    match kernels().bf16_tiles {
+        Some(kernel) => kernel(a, panels, steps, out),
+        None => one_after_the_other(bf16_tile, a, panels, steps, out),
+    }
+}
+
+fn one_after_the_other(tile: FloatTile, a: Operand<'_>, panels: &[&[CacheLine]], steps: usize, out: Tile<'_>) {
+    for (index, panel) in panels.iter().enumerate() {
+        tile(a, &[panel], steps, Tile { sums: &mut out.sums[index * COLUMNS..], stride: out.stride });
+    }
 }
 
 /// Multiplies f32 rows with a bf16 panel of `steps` steps, as [`f32_tile`] would with the same weights in f32.

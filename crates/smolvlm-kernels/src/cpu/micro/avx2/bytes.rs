@@ -28,16 +28,6 @@ pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     }
 }
 
-#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
-    for first in (0..a.rows).step_by(4) {
-        let sub_tile = SubTile::new(a, &mut out, first);
-        let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
-        // SAFETY: as for `q8_tile`.
-        unsafe { by_rows!(4.min(a.rows - first), q4_rows(sub_tile, panel, groups, q), 3 4) }
-    }
-}
-
 /// Multiplies 8-bit rows with 8-bit weights. Products with unsigned weights would overflow the 16-bit sums of
 /// `maddubs`, so even and odd bytes are widened to 16 bits and multiplied separately: weights in the loop, rows once
 /// for all columns.
@@ -108,60 +98,16 @@ unsafe fn widen(words: *const u32, even: &mut [i32; Q8_GROUP / 4], odd: &mut [i3
     }
 }
 
-/// Multiplies 8-bit rows with 4-bit weights, which are small enough for `maddubs`: the sums of a group, 8 steps of 2
-/// products of at most 15 * 128, fit in 16 bits.
-#[target_feature(enable = "avx2,fma")]
-#[allow(unsafe_code)]
-unsafe fn q4_rows<const R: usize, const V: usize>(
-    sub_tile: SubTile,
-    first: usize,
-    panel: *const CacheLine,
-    groups: usize,
-    q: QuantParams<'_>,
-) {
-    /// Steps per group; two share a word, one in each nibble.
-    const STEPS: usize = Q4_GROUP / 4;
-    let nibble = _mm256_set1_epi32(0x0f0f_0f0f);
-    let mut values = [[_mm256_setzero_ps(); V]; R];
-    for group in 0..groups {
-        let lines = panel.wrapping_add(group * Q4_LINES);
-        let mut sums = [[_mm256_setzero_si256(); V]; R];
-        for step in 0..rolled::<R>(STEPS / 2) {
-            sub_tile.prefetch(lines.wrapping_add(2 * AHEAD), step);
-            let mut columns = [[_mm256_setzero_si256(); 2]; V];
-            for (vector, columns) in columns.iter_mut().enumerate() {
-                // SAFETY: the step is in the group.
-                let packed = unsafe { weights(lines, step, first + vector) };
-                let later = _mm256_and_si256(_mm256_srli_epi32::<4>(packed), nibble);
-                *columns = [_mm256_and_si256(packed, nibble), later];
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let step = group * STEPS + step;
-                // SAFETY: both steps are in the row.
-                let (quad, later) = unsafe { (sub_tile.word(row, step), sub_tile.word(row, step + STEPS / 2)) };
-                for (sum, columns) in sums.iter_mut().zip(columns) {
-                    let both = _mm256_add_epi16(
-                        _mm256_maddubs_epi16(columns[0], quad),
-                        _mm256_maddubs_epi16(columns[1], later),
-                    );
-                    *sum = _mm256_add_epi16(*sum, both);
-                }
-            }
-        }
-        // SAFETY: the last lines of a group hold its scales and minima.
-        let (scales, minima) = unsafe {
-            (column_scales::<V>(lines.add(Q4_LINES - 2), first), column_scales::<V>(lines.add(Q4_LINES - 1), first))
-        };
-        for (row, (values, sums)) in values.iter_mut().zip(sums).enumerate() {
-            let index = row * groups + group;
-            let (scale, total) = (_mm256_set1_ps(q.scale[index]), _mm256_set1_ps(q.offset[index] as f32));
-            for (vector, (value, sum)) in values.iter_mut().zip(sums).enumerate() {
-                let sum = _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
-                let group = _mm256_fmadd_ps(sum, scales[vector], _mm256_mul_ps(total, minima[vector]));
-                *value = _mm256_fmadd_ps(group, scale, *value);
-            }
-        }
-    }
-    // SAFETY: the sub-tile has room for `R` rows.
-    unsafe { sub_tile.store(&values, first) };
+q4_kernel! {
+    /// Multiplies 8-bit rows with 4-bit weights, which are small enough for `maddubs`: the sums of a group, 8 steps of 2
+    /// products of at most 15 * 128, fit in 16 bits.
+    "avx2,fma", 4: 3 4,
+    (sum, columns, quads) => {
+        let both = _mm256_add_epi16(
+            _mm256_maddubs_epi16(columns[0], quads[0]),
+            _mm256_maddubs_epi16(columns[1], quads[1]),
+        );
+        _mm256_add_epi16(sum, both)
+    },
+    sum => _mm256_madd_epi16(sum, _mm256_set1_epi16(1))
 }

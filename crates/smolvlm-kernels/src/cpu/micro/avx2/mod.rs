@@ -21,6 +21,8 @@ macro_rules! by_rows {
     };
 }
 
+#[macro_use]
+mod q4_kernel;
 mod bytes;
 mod floats;
 mod vnni;
@@ -99,15 +101,6 @@ impl SubTile {
         }
     }
 
-    /// The sums of a row for vector `vector` of the columns.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    #[allow(unsafe_code)]
-    unsafe fn out(&self, row: usize, vector: usize) -> *mut f32 {
-        // SAFETY: the caller has this row of 32 columns.
-        unsafe { self.out.add(row * self.out_stride + vector * LANES) }
-    }
-
     /// Writes the sums of `R` rows, starting at vector `first` of the columns.
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -116,7 +109,7 @@ impl SubTile {
         for (row, sums) in sums.iter().enumerate() {
             for (vector, sum) in sums.iter().enumerate() {
                 // SAFETY: the caller has room for `R` rows of 32 columns.
-                unsafe { _mm256_storeu_ps(self.out(row, first + vector), *sum) };
+                unsafe { _mm256_storeu_ps(self.out.add(row * self.out_stride + (first + vector) * LANES), *sum) };
             }
         }
     }

@@ -19,16 +19,6 @@ pub(super) fn q8_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], g
     }
 }
 
-#[expect(unsafe_code, reason = "installed only for processors with the instructions")]
-pub(super) fn q4_tile(a: Operand<'_>, q: QuantParams<'_>, panel: &[CacheLine], groups: usize, mut out: Tile<'_>) {
-    for first in (0..a.rows).step_by(6) {
-        let sub_tile = SubTile::new(a, &mut out, first);
-        let (q, panel) = (q.rows_from(first, groups), panel.as_ptr());
-        // SAFETY: as for `q8_tile`.
-        unsafe { by_rows!(6.min(a.rows - first), q4_rows(sub_tile, panel, groups, q), 3 4 5 6) }
-    }
-}
-
 #[target_feature(enable = "avx2,fma,avxvnni")]
 #[allow(unsafe_code)]
 unsafe fn q8_rows<const R: usize, const V: usize>(
@@ -75,56 +65,12 @@ unsafe fn q8_rows<const R: usize, const V: usize>(
     unsafe { sub_tile.store(&values, first) };
 }
 
-#[target_feature(enable = "avx2,fma,avxvnni")]
-#[allow(unsafe_code)]
-unsafe fn q4_rows<const R: usize, const V: usize>(
-    sub_tile: SubTile,
-    first: usize,
-    panel: *const CacheLine,
-    groups: usize,
-    q: QuantParams<'_>,
-) {
-    /// Steps per group; two share a word, one in each nibble.
-    const STEPS: usize = Q4_GROUP / 4;
-    let nibble = _mm256_set1_epi32(0x0f0f_0f0f);
-    let mut values = [[_mm256_setzero_ps(); V]; R];
-    for group in 0..groups {
-        let lines = panel.wrapping_add(group * Q4_LINES);
-        let mut sums = [[_mm256_setzero_si256(); V]; R];
-        for step in 0..rolled::<R>(STEPS / 2) {
-            sub_tile.prefetch(lines.wrapping_add(2 * AHEAD), step);
-            let mut columns = [[_mm256_setzero_si256(); 2]; V];
-            for (vector, columns) in columns.iter_mut().enumerate() {
-                // SAFETY: the step is in the group.
-                let packed = unsafe { weights(lines, step, first + vector) };
-                let later = _mm256_and_si256(_mm256_srli_epi32::<4>(packed), nibble);
-                *columns = [_mm256_and_si256(packed, nibble), later];
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let step = group * STEPS + step;
-                // SAFETY: both steps are in the row.
-                let (quad, later) = unsafe { (sub_tile.word(row, step), sub_tile.word(row, step + STEPS / 2)) };
-                for (sum, columns) in sums.iter_mut().zip(columns) {
-                    *sum = _mm256_dpbusd_avx_epi32(*sum, columns[0], quad);
-                    *sum = _mm256_dpbusd_avx_epi32(*sum, columns[1], later);
-                }
-            }
-        }
-        // SAFETY: the last lines of a group hold its scales and minima.
-        let (scales, minima) = unsafe {
-            (column_scales::<V>(lines.add(Q4_LINES - 2), first), column_scales::<V>(lines.add(Q4_LINES - 1), first))
-        };
-        for (row, sums) in sums.into_iter().enumerate() {
-            let index = row * groups + group;
-            let scale = _mm256_set1_ps(q.scale[index]);
-            let codes = _mm256_cvtepi32_ps(_mm256_set1_epi32(q.offset[index]));
-            for (vector, sum) in sums.into_iter().enumerate() {
-                let least = _mm256_mul_ps(codes, minima[vector]);
-                let group = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scales[vector], least);
-                values[row][vector] = _mm256_fmadd_ps(group, scale, values[row][vector]);
-            }
-        }
-    }
-    // SAFETY: the sub-tile has room for `R` rows.
-    unsafe { sub_tile.store(&values, first) };
+q4_kernel! {
+    /// Multiplies 8-bit rows with 4-bit weights.
+    "avx2,fma,avxvnni", 6: 3 4 5 6,
+    (sum, columns, quads) => {
+        let half = _mm256_dpbusd_avx_epi32(sum, columns[0], quads[0]);
+        _mm256_dpbusd_avx_epi32(half, columns[1], quads[1])
+    },
+    sum => sum
 }
