@@ -72,7 +72,7 @@ pub fn features() -> Vec<String> {
         );
     }
     if has_graphics() {
-        features.extend(["smolvlm-kernels/wgpu", "smolvlm-tests/wgpu"]);
+        features.extend(["smolvlm-kernels/wgpu", "smolvlm-model/wgpu", "smolvlm-tests/wgpu"]);
     } else {
         eprintln!("> without graphics devices: there is no Vulkan loader (libvulkan.so.1)");
     }

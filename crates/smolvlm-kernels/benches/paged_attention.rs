@@ -3,9 +3,9 @@
 
 use divan::Bencher;
 use smolvlm_kernels::cpu::{
-    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Precision, Segment,
-    paged_attention,
+    Epilogue, KvPages, KvShape, KvType, Matrix, PagedScratch, Pool, Precision, Segment, paged_attention,
 };
+use smolvlm_kernels::{PAGE_TOKENS, PageId, PageStore};
 
 const HEADS: usize = 9;
 const KV_HEADS: usize = 3;

@@ -8,9 +8,11 @@ mod exp;
 pub mod gpu;
 mod mapped_file;
 mod packed_format;
+mod pages;
 mod peak_rates;
 
 pub use activation::Activation;
 pub use mapped_file::MappedFile;
 pub use packed_format::{PackedFormat, Q4_GROUP, Q8_GROUP};
+pub use pages::{PAGE_TOKENS, PageId, PageReferences, PageStore};
 pub use peak_rates::PeakRates;

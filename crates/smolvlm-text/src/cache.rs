@@ -111,7 +111,7 @@ impl KvCache {
         Ok(Some(stacked))
     }
 
-    fn set_len(&mut self, len: usize) {
+    pub(crate) fn set_len(&mut self, len: usize) {
         self.len = len;
         for layer in &mut self.layers {
             layer.len = len;

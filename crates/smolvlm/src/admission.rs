@@ -1,7 +1,7 @@
 //! Admission of requests: checks that they fit into the model's context and the device's memory before any work.
 
 use crate::estimate::{cache_bytes, weights};
-use crate::{Device, Error, SmolVlm};
+use crate::{Device, DeviceInfo, Error, SmolVlm};
 use smolvlm_config::ModelConfig;
 use smolvlm_generate::SamplingParams;
 use smolvlm_model::WeightFormat;
@@ -16,15 +16,18 @@ pub(crate) fn sequence_bytes(config: &ModelConfig, format: WeightFormat, sequenc
     cache_bytes(config, format, tokens).saturating_add(logits).saturating_mul(sequences as u64)
 }
 
-/// Maximum number of tokens whose keys and values all requests together may hold: what fits half of the free memory, at
-/// most that of 64 full contexts, and at least one. No limit on GPUs, whose sequences are tensors.
-pub(crate) fn kv_tokens(config: &ModelConfig, format: WeightFormat, device: Device) -> usize {
+/// Maximum number of tokens whose keys and values all requests together may hold: what fits half of the memory that is
+/// free beside the weights, at most that of 64 full contexts, and at least one.
+pub(crate) fn kv_tokens(config: &ModelConfig, format: WeightFormat, device: &DeviceInfo) -> usize {
     let context = config.text.max_position_embeddings;
-    if !device.is_cpu() {
-        return usize::MAX;
-    }
+    let free = match device.device.is_cpu() {
+        // The weights are loaded.
+        true => crate::device::free_main_memory(),
+        // What was free before that.
+        false => device.free.or(device.memory).map(|free| free.saturating_sub(weights(config, format))),
+    };
     let per_token = cache_bytes(config, format, 1).max(1);
-    let fits = crate::device::free_main_memory().map_or(u64::MAX, |free| free / 2 / per_token);
+    let fits = free.map_or(u64::MAX, |free| free / 2 / per_token);
     usize::try_from(fits).unwrap_or(usize::MAX).clamp(context, context.saturating_mul(64))
 }
 

@@ -106,7 +106,7 @@ impl SmolVlm {
                 Ok::<_, Error>(loaded)
             })
         })?;
-        let kv_tokens = crate::admission::kv_tokens(&config, format, device.info.device);
+        let kv_tokens = crate::admission::kv_tokens(&config, format, &device.info);
         let token_bytes = estimate::cache_bytes(&config, format, 1).max(1);
         let kept_tokens = (options.prefix_cache_bytes as u64 / token_bytes) as usize;
         let with_model = |cache: CacheFolder<'_>| {

@@ -6,12 +6,10 @@ use super::arena::map_zeroed;
 use super::matrix::Element;
 use super::micro::COLUMNS;
 use super::shared_slice::SharedSlice;
+use crate::pages::{PAGE_TOKENS, PageId, PageReferences, PageStore};
 use ::half::bf16;
 use bytemuck::{cast_slice, cast_slice_mut};
 use memmap2::MmapMut;
-
-/// Tokens per page: the columns of one key panel.
-pub const PAGE_TOKENS: usize = COLUMNS;
 
 /// Bytes per mapping, if a page is not larger.
 const SLAB: usize = 32 << 20;
@@ -36,10 +34,6 @@ pub enum KvType {
     Bf16,
 }
 
-/// A page of a [`KvPages`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PageId(u32);
-
 /// Keys and values of all layers in reference-counted pages of [`PAGE_TOKENS`] tokens.
 ///
 /// A sequence is a table of pages: token `p` is in slot `p % PAGE_TOKENS` of the page `p / PAGE_TOKENS` of its table.
@@ -54,11 +48,7 @@ pub struct KvPages {
     kv_type: KvType,
     layout: Layout,
     slabs: Vec<MmapMut>,
-    /// References to each page that was ever allocated.
-    references: Vec<u32>,
-    /// Released pages.
-    released: Vec<PageId>,
-    max_pages: usize,
+    references: PageReferences,
 }
 
 /// Sizes of the parts of a page, in cache lines. A page is `[layers][heads]` of keys `[steps][32 tokens]` and values
@@ -124,8 +114,7 @@ impl KvPages {
             KvType::F32 => Layout::new(shape, f32::STEP),
             KvType::Bf16 => Layout::new(shape, bf16::STEP),
         };
-        let (slabs, references, released) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shape, kv_type, layout, slabs, references, released, max_pages: max_pages.min(u32::MAX as usize) }
+        Self { shape, kv_type, layout, slabs: Vec::new(), references: PageReferences::new(max_pages) }
     }
 
     /// Sizes of the keys and values of a token.
@@ -141,76 +130,6 @@ impl KvPages {
     /// Bytes per page.
     pub fn page_bytes(&self) -> usize {
         self.layout.page() * size_of::<CacheLine>()
-    }
-
-    /// Number of pages in use.
-    pub fn used(&self) -> usize {
-        self.references.len() - self.released.len()
-    }
-
-    /// Number of pages that can still be allocated.
-    pub fn free(&self) -> usize {
-        self.max_pages - self.used()
-    }
-
-    /// Allocates a page of zeros with one reference; `None` when all pages are in use or the system is out of memory.
-    pub fn allocate(&mut self) -> Option<PageId> {
-        if let Some(page) = self.released.pop() {
-            // A weight of zero times a NaN of an earlier sequence would be NaN.
-            self.page_mut(page).fill(CacheLine::default());
-            self.references[page.0 as usize] = 1;
-            return Some(page);
-        }
-        let next = self.references.len();
-        if next == self.max_pages {
-            return None;
-        }
-        let per_slab = self.layout.pages_per_slab();
-        if next / per_slab == self.slabs.len() {
-            let pages = per_slab.min(self.max_pages - next);
-            self.slabs.push(map_zeroed(pages.checked_mul(self.page_bytes())?).ok()?);
-        }
-        self.references.push(1);
-        Some(PageId(next as u32))
-    }
-
-    /// Adds a reference. The new owner may only rely on the tokens stored so far; if it shares not all of them, it
-    /// needs a [`copy`](Self::copy).
-    pub fn retain(&mut self, page: PageId) {
-        *self.references_mut(page) += 1;
-    }
-
-    /// Drops a reference; the last one frees the page.
-    pub fn release(&mut self, page: PageId) {
-        let references = self.references_mut(page);
-        *references -= 1;
-        if *references == 0 {
-            self.released.push(page);
-        }
-    }
-
-    /// Whether a page has several references, so that it must be copied before it is written.
-    pub fn is_shared(&self, page: PageId) -> bool {
-        self.references[page.0 as usize] > 1
-    }
-
-    /// Copies the first `tokens` tokens of a page to a new page, with zeros for the others; `None` as for
-    /// [`allocate`](Self::allocate). The references of the copied page stay.
-    ///
-    /// # Panics
-    ///
-    /// When there are more tokens than a page holds.
-    pub fn copy(&mut self, page: PageId, tokens: usize) -> Option<PageId> {
-        assert!(tokens <= PAGE_TOKENS, "{tokens} tokens of a page");
-        assert!(self.references[page.0 as usize] > 0, "a copy of a released page");
-        let copy = self.allocate()?;
-        let lines = self.page(page).to_vec();
-        self.page_mut(copy).copy_from_slice(&lines);
-        match self.kv_type {
-            KvType::F32 => self.clear::<f32>(copy, tokens),
-            KvType::Bf16 => self.clear::<bf16>(copy, tokens),
-        }
-        Some(copy)
     }
 
     /// Zeroes the tokens of a page from `first`.
@@ -234,19 +153,13 @@ impl KvPages {
         }
     }
 
-    fn references_mut(&mut self, page: PageId) -> &mut u32 {
-        let references = &mut self.references[page.0 as usize];
-        assert!(*references > 0, "a released page");
-        references
-    }
-
     pub(super) fn layout(&self) -> Layout {
         self.layout
     }
 
     /// Whether a page may be written by its only owner.
     pub(super) fn is_writable(&self, page: PageId) -> bool {
-        self.references[page.0 as usize] == 1
+        self.references.is_writable(page)
     }
 
     /// The keys and values of a head.
@@ -274,6 +187,49 @@ impl KvPages {
     /// The lines of all slabs, for parallel writes to pages at their [`position`](Self::position).
     pub(super) fn shared(&mut self) -> Vec<SharedSlice<'_, CacheLine>> {
         self.slabs.iter_mut().map(|slab| SharedSlice::new(cast_slice_mut(slab))).collect()
+    }
+}
+
+impl PageStore for KvPages {
+    fn references(&self) -> &PageReferences {
+        &self.references
+    }
+
+    fn references_mut(&mut self) -> &mut PageReferences {
+        &mut self.references
+    }
+
+    /// Allocates a page of zeros.
+    fn allocate(&mut self) -> Option<PageId> {
+        if let Some(page) = self.references.reuse() {
+            // A weight of zero times a NaN of an earlier sequence would be NaN.
+            self.page_mut(page).fill(CacheLine::default());
+            return Some(page);
+        }
+        let (next, max_pages) = (self.references.created(), self.references.max_pages());
+        let per_slab = self.layout.pages_per_slab();
+        if next < max_pages && next / per_slab == self.slabs.len() {
+            let pages = per_slab.min(max_pages - next);
+            self.slabs.push(map_zeroed(pages.checked_mul(self.page_bytes())?).ok()?);
+        }
+        self.references.create()
+    }
+
+    /// Copies the first `tokens` tokens of a page to a new page, with zeros for the others.
+    ///
+    /// # Panics
+    ///
+    /// When there are more tokens than a page holds.
+    fn copy(&mut self, page: PageId, tokens: usize) -> Option<PageId> {
+        assert!(tokens <= PAGE_TOKENS, "{tokens} tokens of a page");
+        let copy = self.allocate()?;
+        let lines = self.page(page).to_vec();
+        self.page_mut(copy).copy_from_slice(&lines);
+        match self.kv_type {
+            KvType::F32 => self.clear::<f32>(copy, tokens),
+            KvType::Bf16 => self.clear::<bf16>(copy, tokens),
+        }
+        Some(copy)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Writes of keys and values to pages.
 
 use super::isa::vectorized;
-use super::kv_pages::{KvPages, KvType, Layout, PAGE_TOKENS, PageId, value_index};
+use super::kv_pages::{KvPages, KvType, Layout, value_index};
 use super::matrix::{Element, Matrix};
 use super::micro::COLUMNS;
 use super::packed_lhs::Precision;
 use super::pool::Pool;
+use crate::pages::{PAGE_TOKENS, PageId};
 use ::half::bf16;
 use bytemuck::cast_slice_mut;
 

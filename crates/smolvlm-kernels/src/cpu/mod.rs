@@ -36,10 +36,11 @@ pub use attention::{AttentionScratch, AttentionShape, Heads, KeyMask, attention}
 pub use epilogue::Epilogue;
 pub use hadamard::hadamard;
 pub use isa::{Isa, Level};
-pub use kv_pages::{KvPages, KvShape, KvType, PAGE_TOKENS, PageId};
+pub use kv_pages::{KvPages, KvShape, KvType};
 pub use kv_store::Segment;
 pub use linear::{gated_matmul, matmuls};
 pub use matrix::{Element, Matrix};
+pub(crate) use micro::COLUMNS;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{PackedMatrix, QuantizedRows};
 pub use packed_lhs::{PackedLhs, Precision};

@@ -7,12 +7,13 @@
 use super::aligned_buf::AlignedBuf;
 use super::attention_part::{KEYS_PER_PART, PartBuffers, RowLayout, attend_part, fold, normalize};
 use super::epilogue::{Epilogue, narrow_to};
-use super::kv_pages::{KvPages, KvType, PageId};
+use super::kv_pages::{KvPages, KvType};
 use super::kv_store::Segment;
 use super::matrix::{Element, Matrix};
 use super::micro::{COLUMNS, Operand, ROWS, tile_rows};
 use super::pool::Pool;
 use super::shared_slice::SharedSlice;
+use crate::pages::PageId;
 use ::half::bf16;
 use bytemuck::cast_slice_mut;
 

@@ -2,12 +2,17 @@
 //! launch.
 
 use super::reduce::{LANES, over_strides, over_units};
+use crate::PAGE_TOKENS;
 use cubecl::prelude::*;
 
 /// Units per cube.
 pub const UNITS: u32 = 256;
 /// Keys per cube.
 pub const CHUNK: u32 = 512;
+/// Tokens per page.
+pub const PAGE: u32 = PAGE_TOKENS as u32;
+/// In place of the number of tokens of a row that is not in use.
+pub const IDLE: u32 = u32::MAX;
 
 /// Value vectors that a unit loads at once.
 const FETCHED: u32 = 4;
@@ -61,9 +66,10 @@ fn rotated<W: Float, N: Size>(
 /// to the cache. `projected` holds the queries, keys and values of the new tokens. Each cube handles a chunk of keys of
 /// one key head of one row.
 ///
-/// The cache holds `len[0]` tokens, including the new one, of which the first `padding[row]` are masked. With one
-/// chunk, `out` is the attention output. With more, as in flash decoding, `out` is the weighted sum of each chunk, and
-/// `weights` holds the largest score and the sum of the weights of each chunk.
+/// The cache holds `lens[row]` tokens of a row, including the new one, of which the first `padding[row]` are masked.
+/// Token `t` of a head is vector row `pages[row, t / PAGE] + head * head_stride + t % PAGE` of the keys and values. With
+/// one chunk, `out` is the attention output. With more, as in flash decoding, `out` is the weighted sum of each chunk,
+/// and `weights` holds the largest score and the sum of the weights of each chunk.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub fn attend<W: Float, N: Size>(
@@ -72,11 +78,13 @@ pub fn attend<W: Float, N: Size>(
     values: &mut [Vector<W, N>],
     cos: &[W],
     sin: &[W],
-    len: &[u32],
+    lens: &[u32],
     padding: &[u32],
+    pages: &[u32],
     out: &mut [Vector<f32, N>],
     weights: &mut [f32],
-    capacity: u32,
+    pages_per_row: u32,
+    head_stride: u32,
     scale: f32,
     chunks: u32,
     #[comptime] config: AttentionConfig,
@@ -88,19 +96,24 @@ pub fn attend<W: Float, N: Size>(
     let dim = comptime!(width * lanes);
     let parts = comptime!(UNITS / width);
     let (chunk, head, row) = (CUBE_POS_X, CUBE_POS_Y, CUBE_POS_Z);
-    let (token, hidden) = (len[0] - 1, padding[row as usize]);
+    let (len, hidden) = (lens[row as usize], padding[row as usize]);
     let start = chunk * CHUNK;
-    if start > token {
+    if len == IDLE || start >= len {
         terminate!();
     }
+    let token = len - 1;
     let position = token - hidden;
-    let count = min(CHUNK, token + 1 - start);
+    let count = min(CHUNK, len - start);
     // Layout of a row of `projected`: queries of all heads, keys of all heads, values of all heads.
     let of_row = row * comptime!((kv_heads * group + 2 * kv_heads) * dim);
     let of_keys = of_row + comptime!(kv_heads * group * dim) + head * dim;
     let of_values = of_keys + comptime!(kv_heads * dim);
-    let of_cache = (row * kv_heads + head) * capacity * width;
+    let of_head = head * head_stride;
 
+    let mut bases = Shared::<[u32]>::new_slice(comptime!(CHUNK / PAGE) as usize);
+    if UNIT_POS < count.div_ceil(PAGE) {
+        bases[UNIT_POS as usize] = pages[(row * pages_per_row + start / PAGE + UNIT_POS) as usize] + of_head;
+    }
     let mut queries = Shared::<[Vector<f32, N>]>::new_slice((group * width) as usize);
     let mut own_key = Shared::<[Vector<f32, N>]>::new_slice(width as usize);
     let mut own_value = Shared::<[Vector<f32, N>]>::new_slice(width as usize);
@@ -120,7 +133,8 @@ pub fn attend<W: Float, N: Size>(
         own_key[UNIT_POS as usize] = key;
         own_value[UNIT_POS as usize] = value;
         if token < start + CHUNK {
-            let at = (of_cache + token * width + UNIT_POS) as usize;
+            let base = pages[(row * pages_per_row + token / PAGE) as usize] + of_head;
+            let at = ((base + token % PAGE) * width + UNIT_POS) as usize;
             keys[at] = Vector::cast_from(key);
             values[at] = Vector::cast_from(value);
         }
@@ -139,11 +153,12 @@ pub fn attend<W: Float, N: Size>(
         }
         let visible = local < count && key >= hidden;
         if visible {
+            let of_key = (bases[(local / PAGE) as usize] + local % PAGE) * width;
             #[unroll]
             for index in 0..width {
                 let mut vector = own_key[index as usize];
                 if key != token {
-                    vector = Vector::cast_from(keys[(of_cache + key * width + index) as usize]);
+                    vector = Vector::cast_from(keys[(of_key + index) as usize]);
                 }
                 #[unroll]
                 for query in 0..group {
@@ -203,7 +218,8 @@ pub fn attend<W: Float, N: Size>(
             if local < count {
                 let mut vector = own_value[index as usize];
                 if key != token {
-                    vector = Vector::cast_from(values[(of_cache + key * width + index) as usize]);
+                    let of_value = (bases[(local / PAGE) as usize] + local % PAGE) * width;
+                    vector = Vector::cast_from(values[(of_value + index) as usize]);
                 }
                 #[unroll]
                 for query in 0..group {
@@ -266,19 +282,21 @@ fn value_at(values: &Array<f32>, query: u32, #[comptime] group: u32) -> f32 {
     found
 }
 
-/// Combines the sums of all chunks of [`attend`]. Each cube handles a head of a row.
+/// Combines the sums of all chunks of [`attend`]. Each cube handles a head of a row with `heads` heads.
 #[cube(launch_unchecked)]
 pub fn combine<N: Size>(
     sums: &[Vector<f32, N>],
     weights: &[f32],
-    len: &[u32],
+    lens: &[u32],
     out: &mut [Vector<f32, N>],
     chunks: u32,
+    heads: u32,
     #[comptime] width: u32,
 ) {
     let head = CUBE_POS_X;
-    let used = (len[0] - 1) / CHUNK + 1;
-    if UNIT_POS < width {
+    let len = lens[(head / heads) as usize];
+    if len != IDLE && UNIT_POS < width {
+        let used = (len - 1) / CHUNK + 1;
         let mut largest = HIDDEN.runtime();
         for chunk in 0..used {
             largest = max(largest, weights[((head * chunks + chunk) * 2) as usize]);

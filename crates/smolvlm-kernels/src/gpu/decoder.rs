@@ -1,8 +1,8 @@
 //! Decode steps of a llama decoder on a GPU, with five launches per layer and no host synchronization between tokens.
 
 use super::argmax;
-use super::attention::{self, AttentionConfig, CHUNK};
-use super::decode_batch::DecodeBatch;
+use super::attention::{self, AttentionConfig, CHUNK, PAGE};
+use super::decode_batch::{BatchMemory, chunks};
 use super::gemv::{self, GemvConfig, PLANES};
 use super::hardware::{has_planes, vector_size};
 use super::reduce::LANES;
@@ -32,7 +32,8 @@ impl Decoder {
         let lanes = vector_size(&client, sizes.weights, &widths);
         let (width, group) = (sizes.head_dim / lanes, sizes.heads / sizes.kv_heads.max(1));
         let units = attention::UNITS as usize;
-        let shared = 4 * (group * (CHUNK as usize + units + units * lanes) + (group + 2) * sizes.head_dim);
+        let scores = group * (CHUNK as usize + units + units * lanes);
+        let shared = 4 * (scores + (group + 2) * sizes.head_dim + (CHUNK / PAGE) as usize);
         let hardware = &client.properties().hardware;
         let suits = sizes.heads == group * sizes.kv_heads
             && sizes.head_dim.is_multiple_of(2)
@@ -51,7 +52,7 @@ impl Decoder {
     }
 
     /// Launches a decode step: runs the current token of each row and replaces it by the next one.
-    pub(super) fn launch(&self, rows: &DecodeBatch) {
+    pub(super) fn launch(&self, rows: &BatchMemory) {
         let Sizes { hidden, inner, heads, kv_heads, head_dim, vocabulary, eps, weights: elem } = self.sizes;
         let (client, buffers, count) = (&self.client, &rows.buffers, rows.count as u32);
         let (queries, keys) = (heads * head_dim, kv_heads * head_dim);
@@ -67,10 +68,11 @@ impl Decoder {
         let gemv_dim = CubeDim::new_2d(LANES, PLANES);
         let arg = |handle: &Handle, len: usize| unsafe { BufferArg::from_raw_parts(handle.clone(), len) };
         let width = (head_dim / self.lanes) as u32;
-        let chunks = rows.cache.capacity.div_ceil(CHUNK as usize) as u32;
+        let chunks = chunks(rows.pages_per_row) as u32;
         let attention_config =
             AttentionConfig { kv_heads: kv_heads as u32, group: (heads / kv_heads) as u32, width, planes: self.planes };
-        let cache_len = rows.count * kv_heads * rows.cache.capacity * head_dim;
+        let cache_len = rows.cache.tokens * kv_heads * head_dim;
+        let angles = rows.rotary.positions * head_dim;
         let table = vocabulary * hidden;
 
         // The buffers have the lengths of their shapes, and kernels stay within them.
@@ -97,7 +99,8 @@ impl Decoder {
                 self.lanes,
                 arg(&self.weights.embeddings, table),
                 arg(&buffers.tokens, rows.count),
-                arg(&buffers.len, 1),
+                arg(&buffers.lens, rows.count),
+                arg(&buffers.steps, 1),
                 arg(&buffers.hidden, rows.count * hidden),
                 (hidden / self.lanes) as u32,
                 elem,
@@ -134,13 +137,15 @@ impl Decoder {
                     arg(&buffers.projected, rows.count * (queries + 2 * keys)),
                     arg(&cache.keys, cache_len),
                     arg(&cache.values, cache_len),
-                    arg(&rows.cache.rotary[0], rows.cache.capacity * head_dim),
-                    arg(&rows.cache.rotary[1], rows.cache.capacity * head_dim),
-                    arg(&buffers.len, 1),
+                    arg(&rows.rotary.tables[0], angles),
+                    arg(&rows.rotary.tables[1], angles),
+                    arg(&buffers.lens, rows.count),
                     arg(&buffers.padding, rows.count),
+                    arg(&buffers.pages, rows.count * rows.pages_per_row),
                     arg(out, rows.count * len),
                     arg(&buffers.chunk_weights, rows.count * heads * 2 * chunks as usize),
-                    rows.cache.capacity as u32,
+                    rows.pages_per_row as u32,
+                    rows.cache.head_stride as u32,
                     1.0 / (head_dim as f32).sqrt(),
                     chunks,
                     attention_config,
@@ -154,9 +159,10 @@ impl Decoder {
                         self.lanes,
                         arg(&buffers.chunks, rows.count * len),
                         arg(&buffers.chunk_weights, rows.count * heads * 2 * chunks as usize),
-                        arg(&buffers.len, 1),
+                        arg(&buffers.lens, rows.count),
                         arg(&buffers.attended, rows.count * queries),
                         chunks,
+                        heads as u32,
                         width,
                     );
                 }
@@ -209,7 +215,7 @@ impl Decoder {
                 arg(&buffers.logits, rows.count * vocabulary),
                 arg(&buffers.tokens, rows.count),
                 arg(&buffers.found, 4 * rows.count),
-                arg(&buffers.len, 1),
+                arg(&buffers.steps, 1),
                 count,
                 (vocabulary / lanes) as u32,
                 units,

@@ -7,6 +7,9 @@ pub mod decoder;
 pub mod elementwise;
 mod gemv;
 mod hardware;
+mod kv_copy;
+pub mod kv_pool;
+pub mod recording;
 mod reduce;
 #[cfg(feature = "persistence")]
 mod settings;

@@ -73,7 +73,7 @@ impl Weights {
     }
 }
 
-/// Keys and values of a layer, `[rows, kv_heads, capacity, head_dim]` each.
+/// Keys and values of a layer: rows of a head's width, laid out as the [`Cache`] says.
 #[derive(Debug, Clone)]
 pub struct LayerCache {
     /// Keys, with rotary embedding applied.
@@ -82,19 +82,38 @@ pub struct LayerCache {
     pub values: Handle,
 }
 
-/// KV cache of a batch of rows, with the rotary tables.
+/// A KV cache in pages of [`PAGE_TOKENS`](crate::PAGE_TOKENS) tokens. The row of token `t` of a head is
+/// `base[t / PAGE_TOKENS] + head * head_stride + t % PAGE_TOKENS`, with the bases of the sequence.
 #[derive(Debug, Clone)]
 pub struct Cache {
     /// All layers.
     pub layers: Vec<LayerCache>,
-    /// Cosines and sines of all positions, `[capacity, head_dim]` each, in the data type of the weights.
-    pub rotary: [Handle; 2],
-    /// Maximum number of tokens per row.
-    pub capacity: usize,
+    /// Rows between the heads of a token.
+    pub head_stride: usize,
+    /// Number of tokens for which there is memory.
+    pub tokens: usize,
 }
 
 impl Cache {
     pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
-        self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]).chain(&self.rotary)
+        self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values])
     }
+}
+
+/// A sequence in a KV cache: the base of each of its pages.
+#[derive(Debug, Clone, Copy)]
+pub struct CachedSequence<'a> {
+    /// The cache.
+    pub cache: &'a Cache,
+    /// See [`Cache`].
+    pub bases: &'a [u32],
+}
+
+/// Tables of rotary position embedding.
+#[derive(Debug, Clone)]
+pub struct RotaryTables {
+    /// Cosines and sines, `[positions, head_dim]` each, in the data type of the weights.
+    pub tables: [Handle; 2],
+    /// Number of positions.
+    pub positions: usize,
 }

@@ -4,7 +4,8 @@ use super::{PackedModel, PagedSequences};
 use crate::sequences::{SequenceId, StepInput};
 use crate::{Error, ForwardOptions, KeepLogits, ModelInputs, ModelOutput};
 use burn::tensor::{Device, Tensor, TensorData};
-use smolvlm_kernels::cpu::{Matrix, PAGE_TOKENS, PackedLhs, Pool};
+use smolvlm_kernels::PAGE_TOKENS;
+use smolvlm_kernels::cpu::{Matrix, PackedLhs, Pool};
 
 impl PackedModel {
     /// Runs prompts through the text model. Padding is skipped; its outputs are zero.

@@ -2,7 +2,6 @@
 
 mod forward;
 mod images;
-mod prefix;
 mod sequences;
 mod source;
 

@@ -1,39 +1,30 @@
 //! Sequences whose keys and values are in shared pages.
 
 use super::PackedModel;
-use super::prefix::PrefixTree;
 use crate::Error;
-use crate::sequences::{SequenceId, StepInput, TokenKey};
-use smolvlm_kernels::cpu::{KvPages, Matrix, PAGE_TOKENS, PackedLhs, PageId, Pool, Precision, Segment};
+use crate::sequences::{PageTables, SequenceId, StepInput, TokenKey};
+use smolvlm_kernels::PAGE_TOKENS;
+use smolvlm_kernels::PageStore;
+use smolvlm_kernels::cpu::{KvPages, Matrix, PackedLhs, Pool, Precision, Segment};
 use smolvlm_nn::HostValues;
 use smolvlm_text::Workspace;
-use std::collections::BTreeMap;
 
 /// The sequences of a packed model.
 #[derive(Debug)]
 pub(crate) struct PagedSequences {
     pages: KvPages,
-    tables: BTreeMap<SequenceId, PageTable>,
-    prefixes: PrefixTree,
+    tables: PageTables,
     workspace: Workspace,
     /// The residual stream, then the logits' normalized rows, kept between steps.
     x: Matrix<f32>,
     normed: PackedLhs,
 }
 
-#[derive(Debug, Clone, Default)]
-struct PageTable {
-    pages: Vec<PageId>,
-    /// Number of tokens.
-    len: usize,
-}
-
 impl PagedSequences {
     pub(crate) fn new(model: &PackedModel, max_tokens: usize) -> Self {
         Self {
             pages: model.text.new_pages(max_tokens.div_ceil(PAGE_TOKENS)),
-            tables: BTreeMap::new(),
-            prefixes: PrefixTree::default(),
+            tables: PageTables::default(),
             workspace: model.text.new_workspace(),
             x: Matrix::new(),
             normed: PackedLhs::new(model.head_format()),
@@ -41,54 +32,35 @@ impl PagedSequences {
     }
 
     pub(crate) fn add(&mut self, id: SequenceId) {
-        self.tables.insert(id, PageTable::default());
+        self.tables.add(id);
     }
 
-    /// Adds a sequence with the longest known prefix of these tokens, without the last one; returns its length.
     pub(crate) fn resume(&mut self, id: SequenceId, keys: &[TokenKey]) -> usize {
-        let pages = self.prefixes.find(&keys[..keys.len().saturating_sub(1)]);
-        pages.iter().for_each(|&page| self.pages.retain(page));
-        let len = pages.len() * PAGE_TOKENS;
-        self.tables.insert(id, PageTable { pages, len });
-        len
+        self.tables.resume(id, keys, &mut self.pages)
     }
 
-    /// Removes a sequence and keeps its full pages while there is memory. `keys` are those of its tokens.
     pub(crate) fn keep(&mut self, id: SequenceId, keys: &[TokenKey], max_kept: usize) {
-        if let Some(table) = self.tables.get(&id) {
-            self.prefixes.insert(&keys[..keys.len().min(table.len)], &table.pages, &mut self.pages);
-        }
-        self.remove(id);
-        while self.prefixes.len() > max_kept / PAGE_TOKENS && self.prefixes.evict(&mut self.pages) {}
+        self.tables.keep(id, keys, max_kept, &mut self.pages);
     }
 
     pub(crate) fn len(&self, id: SequenceId) -> usize {
-        self.tables.get(&id).map_or(0, |table| table.len)
+        self.tables.len(id)
     }
 
     pub(crate) fn truncate(&mut self, id: SequenceId, len: usize) {
-        if let Some(table) = self.tables.get_mut(&id) {
-            table.len = table.len.min(len);
-            let pages = table.len.div_ceil(PAGE_TOKENS);
-            table.pages.drain(pages..).for_each(|page| self.pages.release(page));
-        }
+        self.tables.truncate(id, len, &mut self.pages);
     }
 
     pub(crate) fn used_pages(&self) -> usize {
-        self.pages.used()
+        self.pages.references().used()
     }
 
     pub(crate) fn remove(&mut self, id: SequenceId) {
-        if let Some(table) = self.tables.remove(&id) {
-            table.pages.into_iter().for_each(|page| self.pages.release(page));
-        }
+        self.tables.remove(id, &mut self.pages);
     }
 
-    /// A sequence with the tokens of another one. It shares the pages; a partly filled one is copied when either grows.
     pub(crate) fn fork(&mut self, source: SequenceId, id: SequenceId) {
-        let table = self.tables.get(&source).cloned().unwrap_or_default();
-        table.pages.iter().for_each(|&page| self.pages.retain(page));
-        self.tables.insert(id, table);
+        self.tables.fork(source, id, &mut self.pages);
     }
 
     /// Runs new tokens of sequences through the model. Returns the logits of those that want them,
@@ -113,20 +85,20 @@ impl PagedSequences {
         observe: &mut dyn FnMut(&Matrix<f32>),
     ) -> Result<&Matrix<f32>, Error> {
         self.embed(model, inputs)?;
-        inputs.iter().try_for_each(|input| self.make_room(input.sequence, input.tokens.len()))?;
+        inputs
+            .iter()
+            .try_for_each(|input| self.tables.make_room(input.sequence, input.tokens.len(), &mut self.pages))?;
         let segments: Vec<Segment<'_>> = inputs
             .iter()
             .filter_map(|input| {
-                let table = self.tables.get(&input.sequence)?;
+                let table = self.tables.get(input.sequence)?;
                 let precision = if input.generated { Precision::High } else { Precision::Fast };
                 Some(Segment { pages: &table.pages, start: table.len, tokens: input.tokens.len(), precision })
             })
             .collect();
         model.text.forward(&mut self.x, &segments, &mut self.pages, &mut self.workspace, observe);
         for input in inputs {
-            if let Some(table) = self.tables.get_mut(&input.sequence) {
-                table.len += input.tokens.len();
-            }
+            self.tables.advance(input.sequence, input.tokens.len());
         }
         Ok(&self.x)
     }
@@ -154,42 +126,5 @@ impl PagedSequences {
             Row::Feature(feature) => out.copy_from_slice(feature),
         });
         Ok(())
-    }
-
-    /// Gives a sequence pages of its own for `tokens` more tokens.
-    fn make_room(&mut self, id: SequenceId, tokens: usize) -> Result<(), Error> {
-        let Self { pages, tables, prefixes, .. } = self;
-        let Some(table) = tables.get_mut(&id) else { return Err(Error::UnknownSequence) };
-        // Tokens are added to the last page if it has room.
-        if !table.len.is_multiple_of(PAGE_TOKENS)
-            && let Some(last) = table.pages.last_mut()
-            && pages.is_shared(*last)
-        {
-            let filled = table.len % PAGE_TOKENS;
-            let own = with_eviction(pages, prefixes, tokens, |pages| pages.copy(*last, filled))?;
-            pages.release(*last);
-            *last = own;
-        }
-        while table.pages.len() * PAGE_TOKENS < table.len + tokens {
-            table.pages.push(with_eviction(pages, prefixes, tokens, KvPages::allocate)?);
-        }
-        Ok(())
-    }
-}
-
-/// Allocates a page; pages of earlier sequences make room.
-fn with_eviction(
-    pages: &mut KvPages,
-    prefixes: &mut PrefixTree,
-    tokens: usize,
-    allocate: impl Fn(&mut KvPages) -> Option<PageId>,
-) -> Result<PageId, Error> {
-    loop {
-        if let Some(page) = allocate(pages) {
-            return Ok(page);
-        }
-        if !prefixes.evict(pages) {
-            return Err(Error::OutOfPages { tokens, free: pages.free() * PAGE_TOKENS });
-        }
     }
 }

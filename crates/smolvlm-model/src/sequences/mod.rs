@@ -1,5 +1,11 @@
 //! Sequences with a KV cache, which grow, fork and end independently of each other.
 
+#[cfg(feature = "cubecl")]
+mod gpu;
+#[cfg(any(feature = "cubecl", feature = "flex"))]
+mod page_tables;
+#[cfg(any(feature = "cubecl", feature = "flex"))]
+mod prefix;
 mod tensors;
 mod token_key;
 
@@ -8,8 +14,10 @@ pub use token_key::TokenKey;
 use crate::inputs::{check_features, check_ids};
 use crate::{Error, KeepLogits, Network};
 use burn::tensor::Tensor;
+#[cfg(feature = "flex")]
+pub(crate) use page_tables::PageTables;
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::cpu::PAGE_TOKENS;
+use smolvlm_kernels::PAGE_TOKENS;
 use tensors::TensorSequences;
 
 /// A sequence in [`Sequences`].
@@ -72,17 +80,26 @@ pub struct Sequences {
 enum Kind {
     #[cfg(feature = "flex")]
     Paged(Box<crate::packed::PagedSequences>),
+    #[cfg(feature = "cubecl")]
+    Gpu(Box<gpu::GpuSequences>),
     Tensors(Box<TensorSequences>),
 }
 
 impl Network {
-    /// Storage for sequences of this network. On packed weights all of them hold up to `max_tokens` tokens, each
-    /// rounded up to a multiple of 32; memory is allocated as they grow.
-    #[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "tensors have no limit"))]
+    /// Storage for sequences of this network. On packed weights and GPUs all of them hold up to `max_tokens` tokens,
+    /// each rounded up to a multiple of 32; memory is allocated as they grow.
+    #[cfg_attr(
+        not(any(feature = "cubecl", feature = "flex")),
+        expect(unused_variables, reason = "tensors have no limit")
+    )]
     pub fn new_sequences(&self, max_tokens: usize) -> Sequences {
         let kind = match self {
             #[cfg(feature = "flex")]
             Self::Packed(model) => Kind::Paged(Box::new(crate::packed::PagedSequences::new(model, max_tokens))),
+            #[cfg(feature = "cubecl")]
+            Self::Tensors(model) if let Some(decoder) = model.gpu_decoder() => {
+                Kind::Gpu(Box::new(gpu::GpuSequences::new(decoder, max_tokens)))
+            }
             Self::Tensors(_) => Kind::Tensors(Box::default()),
         };
         Sequences { kind, next: 0, max_kept: usize::MAX }
@@ -100,6 +117,8 @@ impl Network {
         match (self, &mut sequences.kind) {
             #[cfg(feature = "flex")]
             (Self::Packed(model), Kind::Paged(sequences)) => Ok(sequences.step(model, inputs)?.to_vec()),
+            #[cfg(feature = "cubecl")]
+            (Self::Tensors(model), Kind::Gpu(sequences)) => sequences.step(model, inputs),
             (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step(model, inputs),
             #[cfg(feature = "flex")]
             _ => Err(Error::UnknownSequence),
@@ -119,6 +138,8 @@ impl Network {
         inputs: &[(SequenceId, u32)],
     ) -> Result<Vec<(u32, f32)>, Error> {
         match (self, &mut sequences.kind) {
+            #[cfg(feature = "cubecl")]
+            (Self::Tensors(model), Kind::Gpu(sequences)) => sequences.step_argmax(model, inputs),
             (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step_argmax(model, inputs),
             #[cfg(feature = "flex")]
             _ => {
@@ -161,17 +182,21 @@ impl Sequences {
         match &mut self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.add(id),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.add(id),
             Kind::Tensors(_) => {}
         }
         id
     }
 
-    /// Adds a sequence with the tokens of another one. On packed weights they share memory until they differ.
+    /// Adds a sequence with the tokens of another one. On packed weights and GPUs they share memory until they differ.
     pub fn fork(&mut self, source: SequenceId) -> SequenceId {
         let id = self.next_id();
         match &mut self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.fork(source, id),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.fork(source, id),
             Kind::Tensors(sequences) => sequences.fork(source, id),
         }
         id
@@ -184,6 +209,8 @@ impl Sequences {
         let len = match &mut self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.resume(id, keys),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.resume(id, keys),
             Kind::Tensors(sequences) => sequences.resume(id, keys),
         };
         (id, len)
@@ -195,6 +222,8 @@ impl Sequences {
         match &mut self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.keep(id, keys, self.max_kept),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.keep(id, keys, self.max_kept),
             Kind::Tensors(sequences) => sequences.keep(id, keys, self.max_kept),
         }
     }
@@ -204,6 +233,8 @@ impl Sequences {
         match &self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.len(id),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.len(id),
             Kind::Tensors(sequences) => sequences.len(id),
         }
     }
@@ -214,6 +245,8 @@ impl Sequences {
         match &self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(_) => true,
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(_) => false,
             Kind::Tensors(_) => false,
         }
     }
@@ -225,6 +258,8 @@ impl Sequences {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.truncate(id, len),
             // Only drafted tokens are removed, of which there are none.
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(_) => {}
             Kind::Tensors(_) => {}
         }
     }
@@ -234,6 +269,8 @@ impl Sequences {
         match &self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.used_pages(),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.used_pages(),
             Kind::Tensors(sequences) => sequences.used_pages(),
         }
     }
@@ -243,6 +280,8 @@ impl Sequences {
         match &mut self.kind {
             #[cfg(feature = "flex")]
             Kind::Paged(sequences) => sequences.remove(id),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.remove(id),
             Kind::Tensors(sequences) => sequences.remove(id),
         }
     }

@@ -1,9 +1,7 @@
 //! Sequences of a network: joining, leaving, forking, and reuse of their memory.
 
 use crate::support::*;
-use smolvlm_model::{
-    Error, ModelInputs, Network, PackedFormat, SequenceId, Sequences, StepInput, TokenKey, WeightFormat,
-};
+use smolvlm_model::{Error, ModelInputs, Network, SequenceId, Sequences, StepInput, TokenKey};
 
 fn decode(network: &Network, sequences: &mut Sequences, tokens: &[(SequenceId, u32)]) -> Vec<f32> {
     let inputs: Vec<StepInput<'_>> =
@@ -14,7 +12,7 @@ fn decode(network: &Network, sequences: &mut Sequences, tokens: &[(SequenceId, u
 /// Sequences join and leave at any step, fork, and pause; each has the logits that it has alone.
 #[test]
 fn sequences_of_a_step_are_independent() {
-    for network in networks() {
+    for network in networks_with_gpu() {
         let texts: [&[u32]; 3] =
             [&[1, 44, 7, 3, 9, 2, 30, 8], &[5, 6, 7, 8, 9, 10, 11, 12], &[90, 1, 2, 3, 4, 5, 6, 7]];
         let wanted: Vec<Vec<Vec<f32>>> =
@@ -50,7 +48,7 @@ fn sequences_of_a_step_are_independent() {
 
 #[test]
 fn kept_sequences_are_resumed_by_their_tokens() {
-    for network in networks() {
+    for network in networks_with_gpu() {
         let mut sequences = network.new_sequences(1024);
         let ids: Vec<u32> = (0..80).map(|index| index * 7 % 89).collect();
         let keys: Vec<TokenKey> = ids.iter().map(|&id| TokenKey::text(id)).collect();
@@ -79,21 +77,72 @@ fn kept_sequences_are_resumed_by_their_tokens() {
 
 #[test]
 fn kept_sequences_make_room_for_new_ones() {
-    let network = network(WeightFormat::Packed(PackedFormat::F32));
-    let mut sequences = network.new_sequences(128);
-    for start in 0..6 {
-        let ids: Vec<u32> = (start..start + 70).collect();
-        let keys: Vec<TokenKey> = ids.iter().map(|&id| TokenKey::text(id)).collect();
-        let sequence = sequences.add();
-        network.step(&mut sequences, &[StepInput::text(sequence, &ids)]).unwrap();
-        sequences.keep(sequence, &keys);
+    // Tensors without pages allocate memory as they need it.
+    for network in networks_with_gpu().into_iter().skip(1) {
+        let mut sequences = network.new_sequences(128);
+        for start in 0..6 {
+            let ids: Vec<u32> = (start..start + 70).collect();
+            let keys: Vec<TokenKey> = ids.iter().map(|&id| TokenKey::text(id)).collect();
+            let sequence = sequences.add();
+            network.step(&mut sequences, &[StepInput::text(sequence, &ids)]).unwrap();
+            sequences.keep(sequence, &keys);
+        }
+        let [one, two] = [sequences.add(), sequences.add()];
+        let ids = [3; 64];
+        network.step(&mut sequences, &[StepInput::text(one, &ids), StepInput::text(two, &ids)]).unwrap();
+        // All memory belongs to running sequences now.
+        let error = network.step(&mut sequences, &[StepInput::text(two, &[1])]).unwrap_err();
+        assert!(matches!(error, Error::OutOfPages { tokens: 1, free: 0 }), "{error}");
+        sequences.remove(one);
+        network.step(&mut sequences, &[StepInput::text(two, &[1])]).unwrap();
     }
-    let [one, two] = [sequences.add(), sequences.add()];
-    let ids = [3; 64];
-    network.step(&mut sequences, &[StepInput::text(one, &ids), StepInput::text(two, &ids)]).unwrap();
-    // All memory belongs to running sequences now.
-    let error = network.step(&mut sequences, &[StepInput::text(two, &[1])]).unwrap_err();
-    assert!(matches!(error, Error::OutOfPages { tokens: 1, free: 0 }), "{error}");
-    sequences.remove(one);
-    network.step(&mut sequences, &[StepInput::text(two, &[1])]).unwrap();
+}
+
+/// Greedy decoding of several sequences, of which some end and others begin meanwhile: the argmax of each step is that
+/// of the logits of the sequence alone, also where a GPU runs ahead of the host.
+#[test]
+fn argmax_steps_follow_changing_sequences() {
+    for network in networks_with_gpu() {
+        let prompts: [&[u32]; 4] = [&[1, 44, 7], &[5; 33], &[90, 2, 8, 3, 3], &[17]];
+        let wanted: Vec<Vec<u32>> = prompts.iter().map(|prompt| greedy(&network, prompt, 40)).collect();
+        let mut sequences = network.new_sequences(512);
+        let mut running: Vec<(usize, SequenceId, Vec<u32>)> = Vec::new();
+        for step in 0..60 {
+            if let Some(prompt) = [0, 3, 11, 20].iter().position(|&start| start == step) {
+                let id = sequences.add();
+                let logits = network.step(&mut sequences, &[StepInput::text(id, prompts[prompt])]).unwrap();
+                running.push((prompt, id, vec![argmax(&logits)]));
+            }
+            running.retain(|(prompt, id, tokens)| {
+                let ended = tokens.len() == 40 || (*prompt == 1 && tokens.len() == 12);
+                if ended {
+                    assert_eq!(*tokens, wanted[*prompt][..tokens.len()], "prompt {prompt}");
+                    sequences.remove(*id);
+                }
+                !ended
+            });
+            let inputs: Vec<_> = running.iter().map(|(_, id, tokens)| (*id, tokens[tokens.len() - 1])).collect();
+            let found = network.step_argmax(&mut sequences, &inputs).unwrap();
+            assert_eq!(found.len(), running.len());
+            running.iter_mut().zip(found).for_each(|((.., tokens), (token, _))| tokens.push(token));
+        }
+        assert!(running.is_empty());
+        assert_eq!(sequences.pages(), 0);
+    }
+}
+
+/// The tokens of greedy decoding after a prompt, one sequence alone and from all logits.
+fn greedy(network: &Network, prompt: &[u32], count: usize) -> Vec<u32> {
+    let mut sequences = network.new_sequences(512);
+    let id = sequences.add();
+    let mut tokens = vec![argmax(&network.step(&mut sequences, &[StepInput::text(id, prompt)]).unwrap())];
+    while tokens.len() < count {
+        let last = tokens[tokens.len() - 1];
+        tokens.push(argmax(&decode(network, &mut sequences, &[(id, last)])));
+    }
+    tokens
+}
+
+fn argmax(logits: &[f32]) -> u32 {
+    logits.iter().zip(0..).max_by(|a, b| a.0.total_cmp(b.0)).unwrap().1
 }

@@ -15,7 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-/// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate.
+/// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate. Always on GPUs,
+/// where the time of a chunk hardly depends on its length.
 const CHUNK_ALONE: usize = 1024;
 /// Prompt tokens per step beside other requests, so that they do not wait long.
 const CHUNK_BESIDE_OTHERS: usize = 128;
@@ -27,7 +28,8 @@ const MIN_CHUNK: usize = 32;
 const DECODE_ROWS: usize = 16;
 
 fn new_sequences(loaded: &Loaded) -> Sequences {
-    loaded.network.new_sequences(loaded.kv_tokens).with_max_kept(loaded.kept_tokens)
+    let new = || loaded.network.new_sequences(loaded.kv_tokens).with_max_kept(loaded.kept_tokens);
+    loaded.threads.compute(new)
 }
 
 /// The state of the worker thread.
@@ -164,7 +166,8 @@ impl Worker {
 
     /// One step of the text model: the next tokens of all unfinished texts, and chunks of prompts.
     fn step(&mut self) -> Result<(), Error> {
-        let network = &self.loaded.network;
+        let loaded = self.loaded.clone();
+        let (network, is_gpu) = (&loaded.network, !loaded.device.device.is_cpu());
         let prompts = self.active.iter().filter(|request| request.phase == Phase::Prefill).count();
         let budget = if self.active.len() == 1 { SCORED_ALONE } else { CHUNK_BESIDE_OTHERS };
         let scored = self.active.iter().filter(|request| request.is_scored()).count();
@@ -175,32 +178,42 @@ impl Worker {
         self.active.iter_mut().for_each(|request| request.schedule(budget, drafts, &mut self.sequences));
         let drafted: usize = self.active.iter().map(ActiveRequest::drafted).sum();
         let next: Vec<Vec<StepInput<'_>>> = self.active.iter().map(ActiveRequest::next_inputs).collect();
-        let counts: Vec<usize> = next.iter().map(Vec::len).collect();
-        let rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
+        let mut counts: Vec<usize> = next.iter().map(Vec::len).collect();
+        let mut rows: Vec<usize> = next.iter().map(|inputs| inputs.iter().map(StepInput::logit_rows).sum()).collect();
         let generated = self.active.iter().zip(&next).filter(|(request, _)| !request.is_scored());
         let generated: usize = generated.flat_map(|(_, inputs)| inputs).map(|input| input.tokens.len()).sum();
         self.stats.decode_steps += u64::from(generated > 0);
         self.stats.decode_tokens += (generated - drafted) as u64;
         self.stats.drafted_tokens += drafted as u64;
         let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
-        if prompts == 0 {
-            if inputs.is_empty() {
-                return Ok(());
-            }
-            // On a GPU, greedy sampling needs only the argmax on the host.
-            let greedy =
-                self.active.iter().filter(|request| request.phase == Phase::Decode).all(ActiveRequest::is_greedy);
-            if !self.loaded.device.device.is_cpu() && greedy {
-                let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
-                let found = network.step_argmax(&mut self.sequences, &tokens.collect::<Vec<_>>())?;
-                drop(inputs);
-                self.push(&counts, &found);
-                return Ok(());
-            }
+        // On a GPU, greedy sampling needs only the argmax on the host.
+        let is_greedy =
+            self.active.iter().filter(|request| request.phase == Phase::Decode).all(ActiveRequest::is_greedy);
+        if is_gpu && is_greedy && !inputs.is_empty() {
+            let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
+            let found = network.step_argmax(&mut self.sequences, &tokens.collect::<Vec<_>>())?;
+            drop(inputs);
+            self.push(&counts, &found);
+            // Only prompts are left for this step.
+            (inputs, counts, rows) = (Vec::new(), vec![0; self.active.len()], vec![0; self.active.len()]);
         }
-        let budget = if inputs.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
-        let share = (budget / prompts.max(1)).max(MIN_CHUNK);
-        let chunks: Vec<Option<StepInput<'_>>> = self.active.iter().map(|request| request.chunk(share)).collect();
+        if prompts == 0 && inputs.is_empty() {
+            return Ok(());
+        }
+        let chunks: Vec<Option<StepInput<'_>>> = if is_gpu {
+            // One prompt after the other, since each costs the same launches however short its chunk is.
+            let mut left = CHUNK_ALONE;
+            let chunks = self.active.iter().map(|request| {
+                let chunk = request.chunk(left).filter(|chunk| !chunk.tokens.is_empty());
+                left -= chunk.as_ref().map_or(0, |chunk| chunk.tokens.len());
+                chunk
+            });
+            chunks.collect()
+        } else {
+            let budget = if inputs.is_empty() { CHUNK_ALONE } else { CHUNK_BESIDE_OTHERS };
+            let share = (budget / prompts.max(1)).max(MIN_CHUNK);
+            self.active.iter().map(|request| request.chunk(share)).collect()
+        };
         let lengths: Vec<Option<(usize, bool)>> = chunks
             .iter()
             .map(|chunk| {

@@ -1,10 +1,8 @@
 //! Attention over KV pages: against an f64 reference, and bit-identical whatever the threads, chunks and neighbors.
 
 use super::Rng;
-use crate::cpu::{
-    Epilogue, KvPages, KvShape, KvType, Matrix, PAGE_TOKENS, PageId, PagedScratch, Pool, Precision, Segment,
-    paged_attention,
-};
+use crate::cpu::{Epilogue, KvPages, KvShape, KvType, Matrix, PagedScratch, Pool, Precision, Segment, paged_attention};
+use crate::{PAGE_TOKENS, PageId, PageStore};
 
 /// Heads, heads of keys, and their width.
 #[derive(Debug, Clone, Copy)]
@@ -210,7 +208,7 @@ fn shared_and_copied_pages_continue_like_own_ones() {
         let _ = step(shape, &pool, &mut pages, &[(&first, &own, 0..300)]);
         let _ = step(shape, &pool, &mut pages, &[(&first, &own, 300..330)]);
         let mut shared = own[..9].to_vec();
-        shared.iter().for_each(|page| pages.retain(*page));
+        shared.iter().for_each(|page| pages.references_mut().retain(*page));
         shared.push(pages.copy(own[9], 300 % PAGE_TOKENS).unwrap());
         shared.push(pages.allocate().unwrap());
         let found = step(shape, &pool, &mut pages, &[(&second, &shared, 300..330)]);
@@ -225,7 +223,7 @@ fn recycled_pages_hold_nothing_of_earlier_sequences() {
         let table_of_nan = table(&mut pages, 96);
         let nan = vec![vec![f32::NAN; shape.columns()]; 96];
         let _ = step(shape, &pool, &mut pages, &[(&nan, &table_of_nan, 0..96)]);
-        table_of_nan.iter().for_each(|page| pages.release(*page));
+        table_of_nan.iter().for_each(|page| pages.references_mut().release(*page));
         let (sequence, table) = (shape.sequence(70, 40), table(&mut pages, 70));
         let found = step(shape, &pool, &mut pages, &[(&sequence, &table, 0..70)]);
         assert_same(&found, &alone(shape, &sequence, 1, 70), &format!("{shape:?}"));
@@ -253,7 +251,7 @@ fn misuse_of_pages_panics() {
     assert!(panic_of(|| drop(step(shape, &pool, &mut pages, &[(&rows, &same, 30..34)]))).contains("several segments"));
     let long = &[(&rows[..], &own[..1], 30..34)];
     assert!(panic_of(|| drop(step(shape, &pool, &mut pages, long))).contains("pages for 32"));
-    pages.retain(own[0]);
+    pages.references_mut().retain(own[0]);
     assert!(panic_of(|| drop(step(shape, &pool, &mut pages, &[(&rows, &own, 0..4)]))).contains("shared"));
     // Reading a shared page and writing behind it is fine.
     drop(step(shape, &pool, &mut pages, &[(&rows, &own, 32..40)]));

@@ -60,6 +60,16 @@ pub fn networks() -> [Network; 2] {
     [network(FloatType::F32), network(WeightFormat::Packed(PackedFormat::F32))]
 }
 
+/// [`networks`], and the same network on a GPU if there is one.
+pub fn networks_with_gpu() -> Vec<Network> {
+    let mut networks = Vec::from(networks());
+    #[cfg(feature = "wgpu")]
+    if let Some(device) = Device::enumerate(burn::tensor::DeviceType::Wgpu).first() {
+        networks.push(Network::random(&config(), SEED, device, FloatType::F32).unwrap());
+    }
+    networks
+}
+
 /// The logits after each chunk of a prompt of one row, in a new sequence.
 pub fn chunked_logits(network: &Network, inputs: &ModelInputs, chunks: &[usize]) -> Vec<Vec<f32>> {
     let mut sequences = network.new_sequences(64);

@@ -1,20 +1,29 @@
 //! Decoding on GPUs: one token per row at a time, with custom kernels in place of the layers' operations.
 
+mod paged;
+
+pub use paged::{GpuPages, GpuRow};
+
 use crate::{DecoderLayer, Error, KvCache, TextModel};
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use smolvlm_config::{HiddenAct, TextConfig};
-use smolvlm_kernels::gpu::decode_batch::DecodeBatch;
+use smolvlm_kernels::PAGE_TOKENS;
+use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
 use smolvlm_kernels::gpu::decoder::Decoder;
-use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, Sizes, Weights};
+use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, RotaryTables, Sizes, Weights};
 use smolvlm_nn::gpu::tensor::{Handle, buffer, client, element, own_buffer};
-use smolvlm_nn::{Linear, RmsNorm};
+use smolvlm_nn::{Linear, RmsNorm, Rotary};
 use std::fmt;
 
 /// A decoder on the text model's weights as GPU buffers, which it shares with the model.
 pub struct GpuDecoder {
     decoder: Decoder,
+    /// Shape of the keys and values of a token in a layer, `[kv_heads, head_dim]`.
+    token: [usize; 2],
     hidden: usize,
     dtype: DType,
+    device: Device,
+    inverse_frequencies: Vec<f32>,
 }
 
 /// The decoding state of a cache on the GPU. It is not cloned with the cache, since kernels write in place.
@@ -53,7 +62,7 @@ impl GpuDecoder {
     pub fn new(model: &TextModel, config: &TextConfig, head: Option<&Linear>) -> Option<Self> {
         let norm = model.norm.weight.val();
         let dtype = norm.dtype();
-        let (client, weights) = (client(&norm.device())?, element(dtype)?);
+        let (device, client, weights) = (norm.device(), client(&norm.device())?, element(dtype)?);
         if config.hidden_act != HiddenAct::Silu {
             return None;
         }
@@ -75,7 +84,9 @@ impl GpuDecoder {
         };
         let weights = Weights { embeddings, layers, norm: buffer(norm), head };
         let decoder = Decoder::new(client, sizes, weights)?;
-        Some(Self { decoder, hidden: config.hidden_size, dtype })
+        let token = [config.num_key_value_heads, config.head_dim];
+        let inverse_frequencies = config.rope.inverse_frequencies(config.head_dim);
+        Some(Self { decoder, token, hidden: config.hidden_size, dtype, device, inverse_frequencies })
     }
 
     /// Launches a decoding step for one token per row, without waiting for it.
@@ -96,7 +107,7 @@ impl GpuDecoder {
         }
         let Some(state) = &mut cache.gpu.0 else { return Ok(()) };
         state.feeds_argmax = state.argmax == tokens;
-        state.batch.step(&self.decoder, (!state.feeds_argmax).then_some(tokens));
+        state.batch.step(&self.decoder, tokens, state.feeds_argmax);
         state.argmax.clear();
         cache.stepped();
         Ok(())
@@ -120,20 +131,42 @@ impl GpuDecoder {
     ///
     /// The error message of the device.
     pub fn logits(&self, cache: &KvCache) -> Result<Vec<f32>, String> {
-        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |state| state.batch.logits(&self.decoder))
+        cache.gpu.0.as_ref().map_or(Ok(Vec::new()), |state| state.batch.logits(&self.decoder, cache.rows()))
     }
 
     fn batch(&self, cache: &mut KvCache) -> DecodeBatch {
-        let own = |layer: &mut crate::LayerCache| LayerCache {
-            keys: own_buffer(&mut layer.keys),
-            values: own_buffer(&mut layer.values),
+        let (rotary, capacity) = (rotary_tables(&cache.rotary, cache.capacity()), cache.capacity());
+        let buffers = buffers(cache);
+        let mut batch = DecodeBatch::new(&self.decoder, buffers, rotary, cache.rows(), capacity.div_ceil(PAGE_TOKENS));
+        let sequence = |(row, &padding): (usize, &usize)| SequenceRow {
+            len: cache.len(),
+            padding,
+            bases: bases(row, self.token[0], capacity),
+            room: capacity,
         };
-        let layers = cache.layers.iter_mut().map(own).collect();
-        let rotary = cache.rotary.tables().map(buffer);
-        let padding: Vec<u32> = cache.padding.iter().map(|&padding| padding as u32).collect();
-        let gpu_cache = Cache { layers, rotary, capacity: cache.capacity() };
-        DecodeBatch::new(&self.decoder, gpu_cache, cache.len(), &padding)
+        batch.place(&cache.padding.iter().enumerate().map(sequence).collect::<Vec<_>>());
+        batch
     }
+}
+
+/// The buffers of a cache, in which a head of a row has `capacity` rows.
+fn buffers(cache: &mut KvCache) -> Cache {
+    let (capacity, rows) = (cache.capacity(), cache.rows());
+    let own = |layer: &mut crate::LayerCache| LayerCache {
+        keys: own_buffer(&mut layer.keys),
+        values: own_buffer(&mut layer.values),
+    };
+    Cache { layers: cache.layers.iter_mut().map(own).collect(), head_stride: capacity, tokens: rows * capacity }
+}
+
+/// The bases of a row in such buffers.
+fn bases(row: usize, kv_heads: usize, capacity: usize) -> Vec<u32> {
+    let base = |page: usize| (row * kv_heads * capacity + page * PAGE_TOKENS) as u32;
+    (0..capacity.div_ceil(PAGE_TOKENS)).map(base).collect()
+}
+
+fn rotary_tables(rotary: &Rotary, positions: usize) -> RotaryTables {
+    RotaryTables { tables: rotary.tables().map(buffer), positions }
 }
 
 fn layer(layer: &DecoderLayer) -> Option<LayerWeights> {

@@ -1,7 +1,7 @@
 //! Pages of earlier sequences, found again by the tokens that they hold.
 
-use crate::sequences::TokenKey;
-use smolvlm_kernels::cpu::{KvPages, PAGE_TOKENS, PageId};
+use super::TokenKey;
+use smolvlm_kernels::{PAGE_TOKENS, PageId, PageReferences};
 use std::collections::HashMap;
 
 /// A tree of full pages: each node is a page, reached by the tokens of all pages from the root. It holds a reference to
@@ -51,7 +51,7 @@ impl PrefixTree {
     }
 
     /// Adds the full pages of a sequence, which stay allocated. Pages that are known already are not added.
-    pub(super) fn insert(&mut self, keys: &[TokenKey], table: &[PageId], pages: &mut KvPages) {
+    pub(super) fn insert(&mut self, keys: &[TokenKey], table: &[PageId], pages: &mut PageReferences) {
         self.clock += 1;
         let mut parent = ROOT;
         for (tokens, &page) in keys.chunks_exact(PAGE_TOKENS).zip(table) {
@@ -76,7 +76,7 @@ impl PrefixTree {
     }
 
     /// Releases the least recently used page that no sequence uses and no other page follows; whether there was one.
-    pub(super) fn evict(&mut self, pages: &mut KvPages) -> bool {
+    pub(super) fn evict(&mut self, pages: &mut PageReferences) -> bool {
         let unused = |(_, node): &(&NodeId, &Node)| node.children == 0 && !pages.is_shared(node.page);
         let oldest = self.nodes.iter().filter(unused).min_by_key(|(_, node)| node.used).map(|(&id, _)| id);
         let Some(node) = oldest.and_then(|id| self.nodes.remove(&id)) else { return false };
