@@ -1,7 +1,7 @@
 //! Norms, activations and rotary embedding of whole tensors.
 
 use super::hardware::{has_planes, vector_size};
-use super::reduce::{LANES, sum_over_lanes};
+use super::reduce::{LANES, over_lanes, sum_over_lanes};
 use crate::Activation;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -56,6 +56,38 @@ impl Elementwise<'_> {
         }
     }
 
+    /// The softmax of `scale x` over each row of `x`, `[rows, keys]`. With `causal_queries`, rows are so many queries
+    /// at a time, the last of which sees all keys, and each one before it a key less; hidden keys become 0.
+    pub fn softmax(
+        &self,
+        [rows, keys]: [usize; 2],
+        x: &Handle,
+        scale: f32,
+        causal_queries: Option<usize>,
+        out: &Handle,
+    ) {
+        let lanes = vector_size(self.client, self.element, &[keys]);
+        assert!(causal_queries.is_none_or(|queries| (1..=keys).contains(&queries)), "queries without keys");
+        // SAFETY: `arg` has checked the lengths, and the kernel stays within them.
+        unsafe {
+            softmax::launch_unchecked(
+                self.client,
+                CubeCount::Static((rows as u32).div_ceil(ROWS), 1, 1),
+                CubeDim::new_2d(LANES, ROWS),
+                lanes,
+                self.arg(x, rows * keys),
+                self.arg(out, rows * keys),
+                rows as u32,
+                keys as u32,
+                causal_queries.unwrap_or(1) as u32,
+                scale,
+                causal_queries.is_some(),
+                has_planes(self.client),
+                self.element,
+            );
+        }
+    }
+
     /// Whether there is a kernel for an activation function.
     pub fn supports(function: Activation) -> bool {
         matches!(function, Activation::GeluTanh | Activation::Silu)
@@ -80,6 +112,25 @@ impl Elementwise<'_> {
                 vectors,
                 function == Activation::GeluTanh,
                 factor.is_some(),
+                self.element,
+            );
+        }
+    }
+
+    /// Copies the first `count` values.
+    pub fn copy(&self, count: usize, from: &Handle, to: &Handle) {
+        let lanes = vector_size(self.client, self.element, &[count]);
+        let vectors = (count / lanes) as u32;
+        // SAFETY: `arg` has checked the lengths, and the kernel stays within them.
+        unsafe {
+            copy::launch_unchecked(
+                self.client,
+                CubeCount::Static(vectors.div_ceil(UNITS), 1, 1),
+                CubeDim::new_1d(UNITS),
+                lanes,
+                self.arg(from, count),
+                self.arg(to, count),
+                vectors,
                 self.element,
             );
         }
@@ -200,6 +251,72 @@ fn normalize<E: Float, N: Size>(
     }
 }
 
+/// The softmax over each row, without hidden keys; see [`Elementwise::softmax`].
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn softmax<E: Float, N: Size>(
+    x: &[Vector<E, N>],
+    out: &mut [Vector<E, N>],
+    rows: u32,
+    keys: u32,
+    queries: u32,
+    scale: f32,
+    #[comptime] causal: bool,
+    #[comptime] planes: bool,
+    #[define(E)] _element: ElemType,
+) {
+    let lanes = N::value();
+    let lanes = comptime!(lanes as u32);
+    let mut scratch = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
+    let own = CUBE_POS_X * ROWS + UNIT_POS_Y;
+    // Units past the last row repeat it, since all units must take part in the reductions.
+    let row = min(own, rows - 1);
+    let width = keys / lanes;
+    let start = row * width;
+    let mut seen = keys;
+    if comptime!(causal) {
+        seen = keys - queries + row % queries + 1;
+    }
+    let mut largest = f32::min_value();
+    let mut index = UNIT_POS_X;
+    while index * lanes < seen {
+        let values = Vector::<f32, N>::cast_from(x[(start + index) as usize]);
+        #[unroll]
+        for lane in 0..lanes {
+            let value = values.extract(lane as usize) * scale;
+            largest = select(index * lanes + lane < seen, max(largest, value), largest);
+        }
+        index += LANES;
+    }
+    let largest = over_lanes(largest, &mut scratch, true, planes);
+    let mut sum = 0.0f32;
+    let mut index = UNIT_POS_X;
+    while index * lanes < seen {
+        let values = Vector::<f32, N>::cast_from(x[(start + index) as usize]);
+        #[unroll]
+        for lane in 0..lanes {
+            let weight = (values.extract(lane as usize) * scale - largest).exp();
+            sum += select(index * lanes + lane < seen, weight, 0.0f32);
+        }
+        index += LANES;
+    }
+    let factor = 1.0f32 / sum_over_lanes(sum, &mut scratch, planes);
+    if own < rows {
+        let mut index = UNIT_POS_X;
+        while index < width {
+            let values = Vector::<f32, N>::cast_from(x[(start + index) as usize]);
+            let mut weights = Vector::<f32, N>::new(0.0f32);
+            #[unroll]
+            for lane in 0..lanes {
+                let weight = (values.extract(lane as usize) * scale - largest).exp() * factor;
+                weights.insert(lane as usize, select(index * lanes + lane < seen, weight, 0.0f32));
+            }
+            out[(start + index) as usize] = Vector::cast_from(weights);
+            index += LANES;
+        }
+    }
+}
+
 /// `z sigmoid(slope z)`; the slope is 1 for SiLU and depends on `z` for the tanh approximation of GELU.
 #[cube]
 fn activated<N: Size>(z: Vector<f32, N>, #[comptime] is_gelu: bool) -> Vector<f32, N> {
@@ -232,6 +349,19 @@ fn activate<E: Float, N: Size>(
         } else {
             out[at] = rounded;
         }
+    }
+}
+
+#[cube(launch_unchecked)]
+fn copy<E: Float, N: Size>(
+    from: &[Vector<E, N>],
+    to: &mut [Vector<E, N>],
+    count: u32,
+    #[define(E)] _element: ElemType,
+) {
+    let index = CUBE_POS_X * UNITS + UNIT_POS;
+    if index < count {
+        to[index as usize] = from[index as usize];
     }
 }
 

@@ -9,18 +9,27 @@ pub const LANES: u32 = 32;
 /// this function, and `scratch` has a value for each.
 #[cube]
 pub fn sum_over_lanes(value: f32, scratch: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
-    if comptime!(planes) {
+    over_lanes(value, scratch, false, planes)
+}
+
+/// [`sum_over_lanes`] or, with `largest`, the maximum.
+#[cube]
+pub fn over_lanes(value: f32, scratch: &mut Shared<[f32]>, #[comptime] largest: bool, #[comptime] planes: bool) -> f32 {
+    if comptime!(planes && largest) {
+        plane_max(value)
+    } else if comptime!(planes) {
         plane_sum(value)
     } else {
         sync_cube();
         scratch[UNIT_POS as usize] = value;
         sync_cube();
         let first = (UNIT_POS_Y * LANES) as usize;
-        let mut sum = 0.0f32;
-        for lane in 0..LANES {
-            sum += scratch[first + lane as usize];
+        let mut folded = scratch[first];
+        for lane in 1..LANES {
+            let value = scratch[first + lane as usize];
+            folded = if comptime!(largest) { max(folded, value) } else { folded + value };
         }
-        sum
+        folded
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::page_tables::PageTables;
 use super::{SequenceId, StepInput, TokenKey};
-use crate::{Error, KeepLogits, ModelInputs, SmolVlmModel};
+use crate::{Error, HostTensor, KeepLogits, ModelInputs, SmolVlmModel};
 use smolvlm_kernels::{PAGE_TOKENS, PageStore};
-use smolvlm_text::{GpuDecoder, GpuPages, GpuRow, KvCache};
+use smolvlm_text::{GpuDecoder, GpuPages, GpuPrompts, GpuRow, KvCache};
 use std::collections::HashMap;
 
 /// The capacities of the caches for prompts are multiples of this.
@@ -15,6 +15,8 @@ const PROMPT_TOKENS: usize = 1024;
 pub(super) struct GpuSequences {
     tables: PageTables,
     pages: GpuPages,
+    /// Whole prompts, created with the first one.
+    recorded: Option<GpuPrompts>,
     /// Contiguous copies of the sequences whose prompts are in progress.
     prompts: HashMap<SequenceId, KvCache>,
     /// A cache of an earlier prompt, for the next one.
@@ -24,7 +26,7 @@ pub(super) struct GpuSequences {
 impl GpuSequences {
     pub(super) fn new(decoder: &GpuDecoder, max_tokens: usize) -> Self {
         let pages = GpuPages::new(decoder, max_tokens.div_ceil(PAGE_TOKENS));
-        Self { tables: PageTables::default(), pages, prompts: HashMap::new(), idle: None }
+        Self { tables: PageTables::default(), pages, recorded: None, prompts: HashMap::new(), idle: None }
     }
 
     pub(super) fn add(&mut self, id: SequenceId) {
@@ -139,6 +141,16 @@ impl GpuSequences {
         let (start, end) = (table.len, table.len + tokens);
         let inputs =
             ModelInputs { input_ids: input.tokens.to_vec(), padding: vec![0], features: input.features.clone() };
+        if start == 0 && tokens <= GpuPrompts::MAX_TOKENS {
+            let text = &model.config().text;
+            let recorded = self.recorded.get_or_insert_with(|| GpuPrompts::new(&model.text, text));
+            let (hidden, cache) = recorded.run(&model.text, text, model.merge(&inputs)?)?;
+            self.pages.store(decoder, cache, 0..tokens, &table.pages);
+            self.tables.advance(id, tokens);
+            let kept = input.logits.count(tokens);
+            let logits = (kept > 0).then(|| model.logits(hidden.narrow(1, tokens - kept, kept)));
+            return logits.map_or(Ok(Vec::new()), |logits| Ok(HostTensor::read(logits)?.data));
+        }
         let capacity = end.next_multiple_of(PROMPT_TOKENS);
         let known = self.prompts.remove(&id);
         let loads = known.is_none() && start > 0;

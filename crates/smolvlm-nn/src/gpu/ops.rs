@@ -38,6 +38,24 @@ fn norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: Option<&Tensor<
     }))
 }
 
+/// The softmax of `scale x` over the last axis, `[B, heads, queries, keys]`. With `causal`, the last query sees all
+/// keys, and each one before it a key less.
+pub fn softmax(x: &Tensor<4>, scale: f32, causal: bool) -> Option<Tensor<4>> {
+    let (client, element) = (client(&x.device())?, element(x.dtype())?);
+    let [batch, heads, queries, keys] = x.dims();
+    let rows = batch * heads * queries;
+    if rows == 0 || keys == 0 || (causal && queries > keys) {
+        return None;
+    }
+    Some(mapped(x.clone(), |x| {
+        let x = into_contiguous(x);
+        let out = empty_like(&x);
+        let kernels = Elementwise { client: &client, element };
+        kernels.softmax([rows, keys], &x.handle, scale, causal.then_some(queries), &out.handle);
+        out
+    }))
+}
+
 /// [`activate`](crate::activate), or with `factor` [`gate`](crate::gate); `None` for functions without a kernel.
 pub fn activate<const D: usize>(function: Activation, x: &Tensor<D>, factor: Option<&Tensor<D>>) -> Option<Tensor<D>> {
     let (client, element) = (client(&x.device())?, element(x.dtype())?);
@@ -78,6 +96,20 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
         kernels.rotate(shape, &x.handle, strides, angles, angle_stride, &out.handle);
         out
     }))
+}
+
+/// Copies the first values of a tensor into the buffer of another one of the same data type, without a change of its
+/// address. Both must be contiguous and on the same GPU.
+///
+/// # Panics
+///
+/// When one of them is shorter than `count`, or not on a GPU.
+pub fn copy_into<const D: usize>(count: usize, from: Tensor<D>, to: &Tensor<D>) {
+    let (Some(client), Some(element)) = (client(&from.device()), element(from.dtype())) else {
+        panic!("a copy of {:?} on {:?}", from.dtype(), from.device())
+    };
+    let (from, to) = (into_contiguous(cube_tensor(from)), cube_tensor(to.clone()));
+    Elementwise { client: &client, element }.copy(count, &from.handle, &to.handle);
 }
 
 /// An uninitialized tensor of the same shape, data type and device.

@@ -1,51 +1,44 @@
 //! Attention of many queries, for prompts and images.
 
-use super::matmul::try_matmul;
+use super::ops::softmax;
 use super::tensor::{client, cube_tensor, mapped};
 use crate::AttentionMask;
-use burn::tensor::activation::softmax;
+use crate::linear::matmul;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::attention::{AttentionStrategy, attention};
 use cubek::attention::forward::routines::blackbox_accelerated::BlackboxAcceleratedStrategy;
 
 /// Minimum number of queries for which [`flash`] is faster.
 const MIN_FLASH_QUERIES: usize = 32;
 
-/// Computes [`attention`](crate::attention()) with equal numbers of query and key heads on GPUs with tensor cores;
-/// `None` where Burn's own implementation is as good.
+/// Computes [`attention`](crate::attention()) with equal numbers of query and key heads on GPUs; `None` where Burn's own
+/// implementation is as good.
 pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([_, _, queries, _], [_, _, keys, _]) = (q.dims(), k.dims());
-    client(&q.device())?;
-    match (q.dtype(), mask) {
-        (DType::F32, _) => exact(q, k, v, mask),
-        (_, AttentionMask::None) if queries >= MIN_FLASH_QUERIES => flash(q, k, v, false),
-        (_, AttentionMask::Causal) if queries >= MIN_FLASH_QUERIES && queries == keys => flash(q, k, v, true),
+    let has_tensor_cores = !client(&q.device())?.features().matmul.cmma.is_empty();
+    let suits_flash = has_tensor_cores && q.dtype() != DType::F32 && queries >= MIN_FLASH_QUERIES;
+    let out = match mask {
+        AttentionMask::None if suits_flash => flash(q, k, v, false),
+        AttentionMask::Causal if suits_flash && queries == keys => flash(q, k, v, true),
         _ => None,
-    }
+    };
+    out.or_else(|| scored(q, k, v, mask))
 }
 
-/// Attention with the score matrix in memory, and without tensor cores, which round f32.
-fn exact(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
-    let ([_, _, queries, width], [_, _, keys, _]) = (q.dims(), k.dims());
-    let scores = try_matmul(q, &k.clone().swap_dims(2, 3))? / (width as f32).sqrt();
-    let hidden = match mask {
-        AttentionMask::None => None,
-        AttentionMask::Hidden(hidden) => Some(hidden.clone()),
-        AttentionMask::Causal => {
-            let hidden = (0..queries).flat_map(|query| (0..keys).map(move |key| key + queries > query + keys));
-            let hidden = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, queries, keys]);
-            Some(Tensor::<4, Bool>::from_data(hidden, &q.device()))
-        }
-    };
-    let scores = match hidden {
-        Some(hidden) => {
+/// Attention with the score matrix in memory and, in f32, without tensor cores, which round.
+fn scored(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
+    let scores = matmul(q.clone(), k.clone().swap_dims(2, 3));
+    let scale = 1.0 / (q.dims()[3] as f32).sqrt();
+    let weights = match mask {
+        AttentionMask::None => softmax(&scores, scale, false)?,
+        AttentionMask::Causal => softmax(&scores, scale, true)?,
+        AttentionMask::Hidden(hidden) => {
             let shape = scores.dims();
-            scores.mask_fill(hidden.expand(shape), f32::NEG_INFINITY)
+            softmax(&scores.mask_fill(hidden.clone().expand(shape), f32::NEG_INFINITY), scale, false)?
         }
-        None => scores,
     };
-    try_matmul(&softmax(scores, 3), v)
+    Some(matmul(weights, v.clone()))
 }
 
 /// FlashAttention, which keeps no score matrix in memory (Dao et al. 2022, arXiv 2205.14135), with f16 products.

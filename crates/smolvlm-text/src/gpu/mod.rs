@@ -1,8 +1,10 @@
 //! Decoding on GPUs: one token per row at a time, with custom kernels in place of the layers' operations.
 
 mod paged;
+mod prompts;
 
 pub use paged::{GpuPages, GpuRow};
+pub use prompts::GpuPrompts;
 
 use crate::{DecoderLayer, Error, KvCache, TextModel};
 use burn::tensor::{DType, Device};

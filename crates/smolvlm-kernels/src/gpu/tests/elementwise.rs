@@ -1,4 +1,4 @@
-//! Norms, activations and rotary embedding.
+//! Norms, softmax, activations, copies and rotary embedding.
 
 use super::{gpu_client, random_values};
 use crate::Activation;
@@ -54,6 +54,36 @@ fn norms_match_the_reference() {
         };
         assert_close(&gpu.get(out), &x.chunks(width).flat_map(row).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn softmax_of_visible_keys_matches_the_reference() {
+    let gpu = Gpu { client: gpu_client() };
+    // Without a mask, as many queries as keys, more keys than queries, and more keys than a cube has units.
+    for (rows, keys, queries) in [(21, 36, None), (30, 10, Some(10)), (12, 35, Some(6)), (4, 1040, Some(2))] {
+        let (x, scale) = (random_values(9, rows * keys, 20.0), 0.3);
+        let out = gpu.client.empty(4 * rows * keys);
+        gpu.kernels().softmax([rows, keys], &gpu.put(&x), scale, queries, &out);
+        let row = |(row, values): (usize, &[f32])| -> Vec<f32> {
+            let seen = queries.map_or(keys, |queries| keys - queries + row % queries + 1);
+            let largest = values[..seen].iter().fold(f32::MIN, |largest, value| largest.max(value * scale));
+            let weights: Vec<f32> = values[..seen].iter().map(|value| (value * scale - largest).exp()).collect();
+            let sum: f32 = weights.iter().sum();
+            let mut row: Vec<f32> = weights.iter().map(|weight| weight / sum).collect();
+            row.resize(keys, 0.0);
+            row
+        };
+        assert_close(&gpu.get(out), &x.chunks(keys).enumerate().flat_map(row).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn copies_end_after_the_last_value() {
+    let gpu = Gpu { client: gpu_client() };
+    let (from, to) = (random_values(10, 1030, 1.0), random_values(11, 1040, 1.0));
+    let out = gpu.put(&to);
+    gpu.kernels().copy(1030, &gpu.put(&from), &out);
+    assert_eq!(gpu.get(out), [&from[..], &to[1030..]].concat());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod decoder;
 mod elementwise;
+mod recording;
 
 use cubecl::prelude::Client;
 

@@ -1,0 +1,59 @@
+//! Recorded launches.
+
+use super::gpu_client;
+use crate::Activation;
+use crate::gpu::elementwise::Elementwise;
+use crate::gpu::recording::Recording;
+use cubecl::bytes::Bytes;
+use cubecl::ir::FloatKind;
+use cubecl::prelude::*;
+use std::cell::Cell;
+
+const F32: ElemType = ElemType::Float(FloatKind::F32);
+
+#[test]
+fn computation_is_launched_until_it_is_recorded() {
+    let client = gpu_client();
+    let [input, out] = [0.0, 0.0].map(|value: f32| client.create_from_slice(f32::as_bytes(&[value; 4])));
+    let mut recording = Recording::new([&input, &out]);
+    let launches = Cell::new(0);
+    let kernels = Elementwise { client: &client, element: F32 };
+    for round in 1..=4 {
+        let x = round as f32;
+        let prepare = |_| client.write(&input, Bytes::from_bytes_vec(f32::as_bytes(&[x; 4]).to_vec()));
+        recording.run(&client, prepare, || {
+            launches.set(launches.get() + 1);
+            kernels.activate(Activation::Silu, 4, &input, None, &out);
+        });
+        let found = f32::from_bytes(&client.read_one(out.clone()).unwrap()).to_vec();
+        found
+            .iter()
+            .for_each(|value| assert!((value - x / (1.0 + (-x).exp())).abs() < 1e-5, "{value} in round {round}"));
+    }
+    // Once in the first round, twice in the second, when it is recorded, and never again.
+    assert_eq!(launches.get(), 3);
+}
+
+#[test]
+fn computation_that_cannot_be_recorded_starts_again() {
+    let client = gpu_client();
+    let [input, out] = [0.0, 0.0].map(|value: f32| client.create_from_slice(f32::as_bytes(&[value; 4])));
+    let mut recording = Recording::new([&input, &out]);
+    let restarts = Cell::new(0);
+    let kernels = Elementwise { client: &client, element: F32 };
+    for round in 1..=3 {
+        let x = round as f32;
+        let write = |value: f32| client.write(&input, Bytes::from_bytes_vec(f32::as_bytes(&[value; 4]).to_vec()));
+        let prepare = |again: bool| {
+            restarts.set(restarts.get() + usize::from(again));
+            write(x);
+        };
+        recording.run(&client, prepare, || {
+            kernels.copy(4, &input, &out);
+            // Recordings have no writes.
+            write(-1.0);
+        });
+        assert_eq!(f32::from_bytes(&client.read_one(out.clone()).unwrap()), [x; 4]);
+    }
+    assert_eq!(restarts.get(), 1);
+}
