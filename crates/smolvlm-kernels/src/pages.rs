@@ -43,7 +43,7 @@ impl PageReferences {
     }
 
     /// Number of pages that were ever allocated: all numbers are less than this.
-    pub fn created(&self) -> usize {
+    pub(crate) fn created(&self) -> usize {
         self.counts.len()
     }
 

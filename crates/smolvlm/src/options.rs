@@ -49,8 +49,7 @@ pub struct Options {
     /// A cache of tile features on disk in addition, which outlives the process; none by default.
     pub feature_cache: Option<FeatureCacheOptions>,
     /// Memory for keys and values of finished requests in bytes, so that a later prompt with the same start costs only
-    /// its own tokens; 0 disables their reuse. 256 MiB by default: a token of the 256M model takes 22.5 KiB in bf16. On
-    /// GPUs, at most those of the last two requests are kept.
+    /// its own tokens; 0 disables their reuse. 256 MiB by default: a token of the 256M model takes 22.5 KiB in bf16.
     pub prefix_cache_bytes: usize,
     /// The files, hosts and data that conversations may refer to; all by default.
     pub media_policy: MediaPolicy,

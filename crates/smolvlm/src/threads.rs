@@ -13,6 +13,9 @@ pub(crate) struct Threads {
     /// The pool of this project's kernels.
     #[cfg(feature = "flex")]
     kernels: std::sync::Arc<smolvlm_kernels::cpu::Pool>,
+    /// The stream of all GPU operations of the model.
+    #[cfg(feature = "cubecl")]
+    stream: smolvlm_kernels::gpu::GpuStream,
     lock: FairMutex<()>,
 }
 
@@ -41,6 +44,8 @@ impl Threads {
                 let pool = smolvlm_kernels::cpu::Pool::new(threads);
                 std::sync::Arc::new(pool.map_err(|error| Error::Threads { threads, message: error.to_string() })?)
             },
+            #[cfg(feature = "cubecl")]
+            stream: smolvlm_kernels::gpu::GpuStream::allocate(),
             lock: FairMutex::new(()),
         })
     }
@@ -61,7 +66,7 @@ impl Threads {
             let work = || {
                 let _outer = RestoreCurrent(CURRENT.replace(own));
                 #[cfg(feature = "cubecl")]
-                let work = || smolvlm_kernels::gpu::on_stream(work);
+                let work = || self.stream.run(work);
                 #[cfg(feature = "flex")]
                 return self.kernels.enter(work);
                 #[cfg(not(feature = "flex"))]

@@ -68,6 +68,14 @@ pub(super) struct Buffers {
     pub(super) found: Handle,
 }
 
+impl Buffers {
+    fn all(&self) -> [&Handle; 13] {
+        let Self { lens, steps, padding, pages, tokens, hidden, projected, attended, chunks, .. } = self;
+        let Self { chunk_weights, gated, logits, found, .. } = self;
+        [lens, steps, padding, pages, tokens, hidden, projected, attended, chunks, chunk_weights, gated, logits, found]
+    }
+}
+
 impl DecodeBatch {
     /// Creates a batch of `count` idle rows with up to `pages_per_row` pages each.
     pub fn new(decoder: &Decoder, cache: Cache, rotary: RotaryTables, count: usize, pages_per_row: usize) -> Self {
@@ -92,7 +100,8 @@ impl DecodeBatch {
             logits: floats(vocabulary),
             found: words(4 * count, 0),
         };
-        let recording = Recording::new(decoder.weights.handles().chain(cache.handles()).chain(&rotary.tables));
+        let written = buffers.all().into_iter().chain(cache.handles()).cloned().collect();
+        let recording = Recording::new(decoder.weights().chain(&rotary.tables), written);
         Self {
             client: client.clone(),
             stream: StreamId::current(),
@@ -103,11 +112,6 @@ impl DecodeBatch {
             ahead: false,
             recording,
         }
-    }
-
-    /// The cache in which its sequences are.
-    pub fn cache(&self) -> &Cache {
-        &self.memory.cache
     }
 
     /// Number of pages that a row can have.
@@ -135,7 +139,7 @@ impl DecodeBatch {
         self.place_pages(sequences);
     }
 
-    /// Replaces the pages of the sequences in the first rows, of which those in use stay the same.
+    /// Replaces the pages of the sequences in the first rows: those with tokens in them stay the same.
     ///
     /// # Panics
     ///

@@ -46,6 +46,16 @@ impl Decoder {
         suits.then_some(Self { client, sizes, weights, lanes, planes })
     }
 
+    /// The GPU.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The buffers of all weights.
+    pub fn weights(&self) -> impl Iterator<Item = &Handle> {
+        self.weights.handles()
+    }
+
     /// Number of layers.
     pub fn layers(&self) -> usize {
         self.weights.layers.len()

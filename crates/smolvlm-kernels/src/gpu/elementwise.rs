@@ -1,6 +1,6 @@
 //! Norms, activations and rotary embedding of whole tensors.
 
-use super::hardware::{has_planes, vector_size};
+use super::hardware::{cubes, has_planes, vector_size};
 use super::reduce::{LANES, over_lanes, sum_over_lanes};
 use crate::Activation;
 use cubecl::prelude::*;
@@ -41,7 +41,7 @@ impl Elementwise<'_> {
         unsafe {
             normalize::launch_unchecked(
                 self.client,
-                CubeCount::Static((rows as u32).div_ceil(ROWS), 1, 1),
+                cubes(self.client, rows * LANES as usize, CubeDim::new_2d(LANES, ROWS)),
                 CubeDim::new_2d(LANES, ROWS),
                 lanes,
                 self.arg(x, rows * width),
@@ -72,7 +72,7 @@ impl Elementwise<'_> {
         unsafe {
             softmax::launch_unchecked(
                 self.client,
-                CubeCount::Static((rows as u32).div_ceil(ROWS), 1, 1),
+                cubes(self.client, rows * LANES as usize, CubeDim::new_2d(LANES, ROWS)),
                 CubeDim::new_2d(LANES, ROWS),
                 lanes,
                 self.arg(x, rows * keys),
@@ -103,7 +103,7 @@ impl Elementwise<'_> {
         unsafe {
             activate::launch_unchecked(
                 self.client,
-                CubeCount::Static(vectors.div_ceil(UNITS), 1, 1),
+                cubes(self.client, vectors as usize, CubeDim::new_1d(UNITS)),
                 CubeDim::new_1d(UNITS),
                 lanes,
                 self.arg(x, count),
@@ -117,19 +117,21 @@ impl Elementwise<'_> {
         }
     }
 
-    /// Copies the first `count` values.
-    pub fn copy(&self, count: usize, from: &Handle, to: &Handle) {
-        let lanes = vector_size(self.client, self.element, &[count]);
-        let vectors = (count / lanes) as u32;
+    /// Copies the first `count` values, and writes zeros from there to value `padded`.
+    pub fn copy(&self, count: usize, padded: usize, from: &Handle, to: &Handle) {
+        assert!(count <= padded, "{count} values padded to {padded}");
+        let lanes = vector_size(self.client, self.element, &[count, padded]);
+        let [copied, vectors] = [count, padded].map(|values| (values / lanes) as u32);
         // SAFETY: `arg` has checked the lengths, and the kernel stays within them.
         unsafe {
             copy::launch_unchecked(
                 self.client,
-                CubeCount::Static(vectors.div_ceil(UNITS), 1, 1),
+                cubes(self.client, vectors as usize, CubeDim::new_1d(UNITS)),
                 CubeDim::new_1d(UNITS),
                 lanes,
                 self.arg(from, count),
-                self.arg(to, count),
+                self.arg(to, padded),
+                copied,
                 vectors,
                 self.element,
             );
@@ -156,7 +158,7 @@ impl Elementwise<'_> {
         unsafe {
             rotate::launch_unchecked(
                 self.client,
-                CubeCount::Static((count as u32).div_ceil(UNITS), 1, 1),
+                cubes(self.client, count, CubeDim::new_1d(UNITS)),
                 CubeDim::new_1d(UNITS),
                 self.arg(x, span),
                 self.arg(cos, angles),
@@ -212,7 +214,7 @@ fn normalize<E: Float, N: Size>(
     let lanes = N::value();
     let count = comptime!((width as usize * lanes) as f32).runtime();
     let mut scratch = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
-    let row = CUBE_POS_X * ROWS + UNIT_POS_Y;
+    let row = CUBE_POS as u32 * ROWS + UNIT_POS_Y;
     // Units past the last row repeat it, since all units must take part in the reductions.
     let start = min(row, rows - 1) * width;
     let mut mean = 0.0f32;
@@ -268,7 +270,7 @@ fn softmax<E: Float, N: Size>(
     let lanes = N::value();
     let lanes = comptime!(lanes as u32);
     let mut scratch = Shared::<[f32]>::new_slice((LANES * ROWS) as usize);
-    let own = CUBE_POS_X * ROWS + UNIT_POS_Y;
+    let own = CUBE_POS as u32 * ROWS + UNIT_POS_Y;
     // Units past the last row repeat it, since all units must take part in the reductions.
     let row = min(own, rows - 1);
     let width = keys / lanes;
@@ -339,7 +341,7 @@ fn activate<E: Float, N: Size>(
     #[comptime] gated: bool,
     #[define(E)] _element: ElemType,
 ) {
-    let index = CUBE_POS_X * UNITS + UNIT_POS;
+    let index = ABSOLUTE_POS as u32;
     if index < count {
         let at = index as usize;
         let rounded = Vector::<E, N>::cast_from(activated::<N>(Vector::cast_from(x[at]), is_gelu));
@@ -356,12 +358,15 @@ fn activate<E: Float, N: Size>(
 fn copy<E: Float, N: Size>(
     from: &[Vector<E, N>],
     to: &mut [Vector<E, N>],
+    copied: u32,
     count: u32,
     #[define(E)] _element: ElemType,
 ) {
-    let index = CUBE_POS_X * UNITS + UNIT_POS;
-    if index < count {
+    let index = ABSOLUTE_POS as u32;
+    if index < copied {
         to[index as usize] = from[index as usize];
+    } else if index < count {
+        to[index as usize] = Vector::cast_from(Vector::<f32, N>::new(0.0f32));
     }
 }
 
@@ -385,7 +390,7 @@ fn rotate<E: Float>(
     #[comptime] half: u32,
     #[define(E)] _element: ElemType,
 ) {
-    let index = CUBE_POS_X * UNITS + UNIT_POS;
+    let index = ABSOLUTE_POS as u32;
     if index < count {
         let (lane, rest) = (index % half, index / half);
         let (token, rest) = (rest % tokens, rest / tokens);

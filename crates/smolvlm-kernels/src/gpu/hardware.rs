@@ -1,6 +1,7 @@
 //! Device properties that kernels are specialized for.
 
 use super::reduce::LANES;
+use cubecl::calculate_cube_count_elemwise;
 use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
@@ -9,6 +10,12 @@ pub fn has_planes(client: &Client) -> bool {
     let hardware = &client.properties().hardware;
     let widths = (hardware.plane_size_min, hardware.plane_size_max);
     client.features().plane.contains(Plane::Ops) && widths == (LANES, LANES)
+}
+
+/// Cubes with at least this number of units, for kernels that use `ABSOLUTE_POS` or `CUBE_POS`: the cubes of a single
+/// axis would be too few for large tensors.
+pub fn cubes(client: &Client, units: usize, dim: CubeDim) -> CubeCount {
+    calculate_cube_count_elemwise(client, units, dim)
 }
 
 /// The largest vector size, in values, that the device supports, that is at most 16 bytes, and that divides all widths.

@@ -1,7 +1,7 @@
 //! Copies of tokens between KV caches.
 
 use super::attention::PAGE;
-use super::hardware::vector_size;
+use super::hardware::{cubes, vector_size};
 use super::weights::{Cache, CachedSequence, Sizes};
 use crate::PAGE_TOKENS;
 use cubecl::prelude::*;
@@ -41,7 +41,7 @@ pub fn copy_tokens(
         unsafe {
             copy::launch_unchecked(
                 client,
-                CubeCount::Static((vectors as u32).div_ceil(UNITS), 1, 1),
+                cubes(client, vectors, CubeDim::new_1d(UNITS)),
                 CubeDim::new_1d(UNITS),
                 lanes,
                 arg(&source.keys, of(from.cache)),
@@ -79,7 +79,7 @@ fn copy<E: Float, N: Size>(
     #[comptime] width: u32,
     #[define(E)] _element: ElemType,
 ) {
-    let index = CUBE_POS_X * UNITS + UNIT_POS;
+    let index = ABSOLUTE_POS as u32;
     if index < vectors {
         let (lane, rest) = (index % width, index / width);
         let (head, token) = (rest % kv_heads, first + rest / kv_heads);

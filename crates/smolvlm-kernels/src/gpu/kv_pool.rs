@@ -33,6 +33,11 @@ impl KvPool {
         &self.cache
     }
 
+    /// Whether the next allocation moves all pages to larger memory.
+    pub fn is_full(&self) -> bool {
+        self.references.used() * PAGE_TOKENS >= self.cache.tokens
+    }
+
     /// The bases of pages in the [`cache`](Self::cache).
     pub fn bases(&self, pages: &[PageId]) -> Vec<u32> {
         pages.iter().map(|page| page.0 * (self.sizes.kv_heads * PAGE_TOKENS) as u32).collect()
@@ -64,7 +69,7 @@ impl KvPool {
         let all: Vec<PageId> = (0..self.cache.tokens / PAGE_TOKENS).map(|page| PageId(page as u32)).collect();
         let bases = self.bases(&all);
         let (tokens, head_stride) = (pages * PAGE_TOKENS, self.cache.head_stride);
-        // Layer by layer, so that little memory is allocated twice.
+        // Layer by layer, so that little memory is allocated twice if nothing else refers to it.
         for layer in &mut self.cache.layers {
             let new = LayerCache { keys: self.client.empty(bytes), values: self.client.empty(bytes) };
             let old = Cache { layers: vec![layer.clone()], head_stride, tokens: self.cache.tokens };

@@ -20,4 +20,4 @@ pub mod weights;
 
 #[cfg(feature = "persistence")]
 pub use settings::keep_compiled_kernels;
-pub use stream::on_stream;
+pub use stream::GpuStream;

@@ -1,7 +1,7 @@
 //! Launches that are recorded as one graph and replayed with one call.
 
 use cubecl::client::Graph;
-use cubecl::prelude::Client;
+use cubecl::prelude::*;
 use cubecl::server::{Handle, ServerError};
 use cubecl_environment::stream::StreamId;
 
@@ -10,6 +10,8 @@ use cubecl_environment::stream::StreamId;
 pub struct Recording {
     stream: StreamId,
     state: State,
+    /// What it writes and reads again.
+    written: Vec<Handle>,
 }
 
 enum State {
@@ -24,16 +26,18 @@ enum State {
 }
 
 impl Recording {
-    /// A recording on the current stream of a computation with these buffers, which must live as long as it.
-    pub fn new<'a>(buffers: impl IntoIterator<Item = &'a Handle>) -> Self {
+    /// A recording on the current stream of a computation that reads and writes these buffers, which live as long as
+    /// it.
+    pub fn new<'a>(read: impl IntoIterator<Item = &'a Handle>, written: Vec<Handle>) -> Self {
         let stream = StreamId::current();
-        let together = buffers.into_iter().all(|handle| handle.stream == stream);
-        Self { stream, state: if together { State::New } else { State::Impossible } }
+        let same = |handle: &Handle| handle.stream == stream;
+        let together = read.into_iter().all(same) && written.iter().all(same);
+        Self { stream, state: if together { State::New } else { State::Impossible }, written }
     }
 
     /// Runs the computation: `prepare` writes its inputs, `launch` launches its kernels and must not access the device
     /// in another way. If a recording fails, the computation starts again; `prepare` is then called with true, and must
-    /// write all inputs that `launch` changes.
+    /// also write what the first launches have changed, if that makes a difference.
     pub fn run(&mut self, client: &Client, prepare: impl Fn(bool), mut launch: impl FnMut()) {
         if StreamId::current() != self.stream {
             self.state = State::Impossible;
@@ -55,8 +59,8 @@ impl Recording {
                 launch();
                 match client.stop_capture() {
                     Ok(graph) => self.state = State::Recorded(graph),
-                    // The device refuses to read what a failed recording would have written.
                     Err(_) => {
+                        self.written.iter().for_each(|buffer| mark_written(client, buffer));
                         prepare(true);
                         launch();
                     }
@@ -67,6 +71,7 @@ impl Recording {
                 if replay(&graph).is_ok() {
                     self.state = State::Recorded(graph);
                 } else {
+                    self.written.iter().for_each(|buffer| mark_written(client, buffer));
                     prepare(true);
                     launch();
                 }
@@ -87,6 +92,23 @@ impl Recording {
             return;
         }
         launch();
+    }
+}
+
+/// Launches a kernel that could write to a buffer, but leaves it as it is. CubeCL refuses to read what a failed
+/// recording would have written, until something else writes it.
+fn mark_written(client: &Client, buffer: &Handle) {
+    // SAFETY: no value is accessed.
+    unsafe {
+        let arg = BufferArg::from_raw_parts(buffer.clone(), 1);
+        write_nothing::launch_unchecked(client, CubeCount::Static(1, 1, 1), CubeDim::new_1d(1), arg, 0);
+    }
+}
+
+#[cube(launch_unchecked)]
+fn write_nothing(buffer: &mut [u32], count: u32) {
+    if UNIT_POS < count {
+        buffer[UNIT_POS as usize] = 0;
     }
 }
 

@@ -51,6 +51,10 @@ impl PagedSequences {
         self.tables.truncate(id, len, &mut self.pages);
     }
 
+    pub(crate) fn max_tokens(&self) -> usize {
+        self.pages.references().max_pages() * PAGE_TOKENS
+    }
+
     pub(crate) fn used_pages(&self) -> usize {
         self.pages.references().used()
     }

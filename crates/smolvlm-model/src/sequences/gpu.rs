@@ -3,11 +3,11 @@
 use super::page_tables::PageTables;
 use super::{SequenceId, StepInput, TokenKey};
 use crate::{Error, HostTensor, KeepLogits, ModelInputs, SmolVlmModel};
+use smolvlm_kernels::gpu::GpuStream;
 use smolvlm_kernels::{PAGE_TOKENS, PageStore};
 use smolvlm_text::{GpuDecoder, GpuPages, GpuPrompts, GpuRow, KvCache};
-use std::collections::HashMap;
 
-/// The capacities of the caches for prompts are multiples of this.
+/// The capacity of the memory for prompts is a multiple of this.
 const PROMPT_TOKENS: usize = 1024;
 
 /// The sequences of a model on a GPU.
@@ -17,16 +17,15 @@ pub(super) struct GpuSequences {
     pages: GpuPages,
     /// Whole prompts, created with the first one.
     recorded: Option<GpuPrompts>,
-    /// Contiguous copies of the sequences whose prompts are in progress.
-    prompts: HashMap<SequenceId, KvCache>,
-    /// A cache of an earlier prompt, for the next one.
-    idle: Option<KvCache>,
+    /// Contiguous memory for other prompts, with the sequence whose tokens it holds.
+    prompt: Option<(SequenceId, KvCache)>,
+    stream: GpuStream,
 }
 
 impl GpuSequences {
     pub(super) fn new(decoder: &GpuDecoder, max_tokens: usize) -> Self {
         let pages = GpuPages::new(decoder, max_tokens.div_ceil(PAGE_TOKENS));
-        Self { tables: PageTables::default(), pages, recorded: None, prompts: HashMap::new(), idle: None }
+        Self { tables: PageTables::default(), pages, recorded: None, prompt: None, stream: GpuStream::current() }
     }
 
     pub(super) fn add(&mut self, id: SequenceId) {
@@ -38,7 +37,6 @@ impl GpuSequences {
     }
 
     pub(super) fn keep(&mut self, id: SequenceId, keys: &[TokenKey], max_kept: usize) {
-        self.end_prompt(id);
         self.tables.keep(id, keys, max_kept, &mut self.pages);
     }
 
@@ -51,7 +49,6 @@ impl GpuSequences {
     }
 
     pub(super) fn remove(&mut self, id: SequenceId) {
-        self.end_prompt(id);
         self.tables.remove(id, &mut self.pages);
     }
 
@@ -59,21 +56,36 @@ impl GpuSequences {
         self.tables.fork(source, id, &mut self.pages);
     }
 
+    /// Number of tokens for which there can be memory.
+    pub(super) fn max_tokens(&self) -> usize {
+        self.pages.references().max_pages() * PAGE_TOKENS
+    }
+
     /// Runs new tokens of each sequence; sequences with one text token run together.
     pub(super) fn step(&mut self, model: &SmolVlmModel, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
         let decoder = model.gpu_decoder().ok_or(Error::UnknownSequence)?;
         inputs.iter().try_for_each(|input| input.check(model.config()))?;
+        let stream = self.stream;
+        stream.run(|| {
+            // Nothing changes if there is no room for one of them.
+            let mut rooms = inputs.iter().map(|input| (input.sequence, input.tokens.len()));
+            rooms.try_for_each(|(id, tokens)| self.tables.make_room(id, tokens, &mut self.pages))?;
+            self.run(model, decoder, inputs)
+        })
+    }
+
+    fn run(&mut self, model: &SmolVlmModel, decoder: &GpuDecoder, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
         let decodes = |input: &&StepInput<'_>| {
             input.tokens.len() == 1 && input.features.is_none() && self.len(input.sequence) > 0
         };
         let next: Vec<(SequenceId, u32)> =
             inputs.iter().filter(decodes).map(|input| (input.sequence, input.tokens[0])).collect();
-        let vocabulary = model.config().text.vocab_size;
-        let decoded = match self.launch(decoder, &next)? {
-            true => self.pages.logits(decoder).map_err(|error| Error::device(&error))?,
-            false => Vec::new(),
-        };
-        let mut decoded = decoded.chunks_exact(vocabulary);
+        let mut decoded = Vec::new();
+        if !next.is_empty() {
+            self.launch(decoder, &next)?;
+            decoded = self.pages.logits(decoder).map_err(|error| Error::device(&error))?;
+        }
+        let mut decoded = decoded.chunks_exact(model.config().text.vocab_size);
         let mut decoding = next.iter().map(|(id, _)| *id).peekable();
         let mut logits = Vec::new();
         for input in inputs {
@@ -99,24 +111,21 @@ impl GpuSequences {
         for (sequence, token) in inputs {
             StepInput::text(*sequence, &[*token]).check(model.config())?;
         }
-        match self.launch(decoder, inputs)? {
-            true => self.pages.argmax(decoder).map_err(|error| Error::device(&error)),
-            false => Ok(Vec::new()),
+        if inputs.is_empty() {
+            return Ok(Vec::new());
         }
+        let stream = self.stream;
+        stream.run(|| {
+            inputs.iter().try_for_each(|(id, _)| self.tables.make_room(*id, 1, &mut self.pages))?;
+            self.launch(decoder, inputs)?;
+            self.pages.argmax(decoder).map_err(|error| Error::device(&error))
+        })
     }
 
-    /// Launches a decoding step for one token of each sequence; false without sequences.
-    fn launch(&mut self, decoder: &GpuDecoder, inputs: &[(SequenceId, u32)]) -> Result<bool, Error> {
-        if inputs.is_empty() {
-            return Ok(false);
-        }
-        for (id, _) in inputs {
-            self.end_prompt(*id);
-            // Room for one token more, so that the GPU can run ahead; it must not fail for lack of that.
-            if self.tables.make_room(*id, 2, &mut self.pages).is_err() {
-                self.tables.make_room(*id, 1, &mut self.pages)?;
-            }
-        }
+    /// Launches a decoding step for one token of each sequence, for which there is room.
+    fn launch(&mut self, decoder: &GpuDecoder, inputs: &[(SequenceId, u32)]) -> Result<(), Error> {
+        // Room for one token more, so that the GPU can run ahead.
+        inputs.iter().for_each(|(id, _)| self.tables.make_spare_room(*id, 2, &mut self.pages));
         let Self { tables, pages, .. } = self;
         let row = |&(id, token): &(SequenceId, u32)| {
             let table = tables.get(id).ok_or(Error::UnknownSequence)?;
@@ -125,53 +134,47 @@ impl GpuSequences {
         let rows = inputs.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
         pages.step(decoder, &rows);
         inputs.iter().for_each(|(id, _)| self.tables.advance(*id, 1));
-        Ok(true)
+        Ok(())
     }
 
-    /// Runs new tokens of one sequence, and copies their keys and values to its pages.
+    /// Runs new tokens of one sequence, for which there is room, and copies their keys and values to its pages.
     fn prefill(
         &mut self,
         model: &SmolVlmModel,
         decoder: &GpuDecoder,
         input: &StepInput<'_>,
     ) -> Result<Vec<f32>, Error> {
-        let (id, tokens) = (input.sequence, input.tokens.len());
-        self.tables.make_room(id, tokens, &mut self.pages)?;
+        let (id, tokens, text) = (input.sequence, input.tokens.len(), &model.config().text);
         let Some(table) = self.tables.get(id) else { return Err(Error::UnknownSequence) };
         let (start, end) = (table.len, table.len + tokens);
         let inputs =
             ModelInputs { input_ids: input.tokens.to_vec(), padding: vec![0], features: input.features.clone() };
-        if start == 0 && tokens <= GpuPrompts::MAX_TOKENS {
-            let text = &model.config().text;
+        let logits = if start == 0 && tokens <= GpuPrompts::MAX_TOKENS {
             let recorded = self.recorded.get_or_insert_with(|| GpuPrompts::new(&model.text, text));
-            let (hidden, cache) = recorded.run(&model.text, text, model.merge(&inputs)?)?;
+            let (hidden, cache) = recorded.run(decoder, &model.text, text, model.merge(&inputs)?)?;
             self.pages.store(decoder, cache, 0..tokens, &table.pages);
-            self.tables.advance(id, tokens);
             let kept = input.logits.count(tokens);
             let logits = (kept > 0).then(|| model.logits(hidden.narrow(1, tokens - kept, kept)));
-            return logits.map_or(Ok(Vec::new()), |logits| Ok(HostTensor::read(logits)?.data));
-        }
-        let capacity = end.next_multiple_of(PROMPT_TOKENS);
-        let known = self.prompts.remove(&id);
-        let loads = known.is_none() && start > 0;
-        let cache = known.or_else(|| self.idle.take());
-        let mut cache = cache.unwrap_or_else(|| model.new_cache(&[0], capacity));
-        cache.reserve(&model.config().text, capacity);
-        if loads {
-            self.pages.load(decoder, &table.pages, start, &mut cache);
-        }
-        let logits = model.run(&inputs, &mut cache, input.logits)?;
-        self.pages.store(decoder, &mut cache, start..end, &table.pages);
+            logits.map_or(Ok(Vec::new()), |logits| HostTensor::read(logits).map(|logits| logits.data))?
+        } else {
+            let capacity = end.next_multiple_of(PROMPT_TOKENS);
+            let (known, mut cache) = match self.prompt.take() {
+                Some((known, cache)) => (known == id && cache.len() == start, cache),
+                None => (false, model.new_cache(&[0], capacity)),
+            };
+            if !known {
+                cache.truncate(0);
+            }
+            cache.reserve(text, capacity);
+            if !known {
+                self.pages.load(decoder, &table.pages, start, &mut cache);
+            }
+            let logits = model.run(&inputs, &mut cache, input.logits)?;
+            self.pages.store(decoder, &mut cache, start..end, &table.pages);
+            self.prompt = Some((id, cache));
+            logits
+        };
         self.tables.advance(id, tokens);
-        self.prompts.insert(id, cache);
         Ok(logits)
-    }
-
-    /// Gives back the contiguous copy of a sequence.
-    fn end_prompt(&mut self, id: SequenceId) {
-        if let Some(mut cache) = self.prompts.remove(&id) {
-            cache.truncate(0);
-            self.idle = Some(cache);
-        }
     }
 }

@@ -264,6 +264,18 @@ impl Sequences {
         }
     }
 
+    /// Number of tokens of all sequences for which there can be memory, each rounded up to whole pages; on Burn tensors
+    /// without pages, there is no limit but that of the device.
+    pub fn max_tokens(&self) -> usize {
+        match &self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Paged(sequences) => sequences.max_tokens(),
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(sequences) => sequences.max_tokens(),
+            Kind::Tensors(_) => usize::MAX,
+        }
+    }
+
     /// Number of pages of [`PAGE_TOKENS`](Self::PAGE_TOKENS) tokens in use, those that are kept included.
     pub fn pages(&self) -> usize {
         match &self.kind {

@@ -105,6 +105,16 @@ impl PageTables {
         }
         Ok(())
     }
+
+    /// Gives a sequence pages of its own for `tokens` more tokens if that takes no memory of others.
+    #[cfg(feature = "cubecl")]
+    pub(crate) fn make_spare_room(&mut self, id: SequenceId, tokens: usize, store: &mut impl PageStore) {
+        if let Some(table) = self.tables.get_mut(&id)
+            && table.pages.len() * PAGE_TOKENS < table.len + tokens
+        {
+            table.pages.extend(store.allocate());
+        }
+    }
 }
 
 /// Allocates a page; pages of earlier sequences make room.

@@ -1,7 +1,7 @@
 //! Sequences of a network: joining, leaving, forking, and reuse of their memory.
 
 use crate::support::*;
-use smolvlm_model::{Error, ModelInputs, Network, SequenceId, Sequences, StepInput, TokenKey};
+use smolvlm_model::{Error, KeepLogits, ModelInputs, Network, SequenceId, Sequences, StepInput, TokenKey};
 
 fn decode(network: &Network, sequences: &mut Sequences, tokens: &[(SequenceId, u32)]) -> Vec<f32> {
     let inputs: Vec<StepInput<'_>> =
@@ -107,6 +107,7 @@ fn argmax_steps_follow_changing_sequences() {
         let wanted: Vec<Vec<u32>> = prompts.iter().map(|prompt| greedy(&network, prompt, 40)).collect();
         let mut sequences = network.new_sequences(512);
         let mut running: Vec<(usize, SequenceId, Vec<u32>)> = Vec::new();
+        let mut forks = Vec::new();
         for step in 0..60 {
             if let Some(prompt) = [0, 3, 11, 20].iter().position(|&start| start == step) {
                 let id = sequences.add();
@@ -124,10 +125,42 @@ fn argmax_steps_follow_changing_sequences() {
             let inputs: Vec<_> = running.iter().map(|(_, id, tokens)| (*id, tokens[tokens.len() - 1])).collect();
             let found = network.step_argmax(&mut sequences, &inputs).unwrap();
             assert_eq!(found.len(), running.len());
+            if step % 7 == 5 {
+                // The source continues alone, although the fork shares the page of the token after this one.
+                forks.push(sequences.fork(running[0].1));
+            }
             running.iter_mut().zip(found).for_each(|((.., tokens), (token, _))| tokens.push(token));
         }
         assert!(running.is_empty());
+        forks.into_iter().for_each(|fork| sequences.remove(fork));
         assert_eq!(sequences.pages(), 0);
+    }
+}
+
+/// Prompts on a GPU are padded, and recorded by length; others continue a sequence. Each length runs three times, since
+/// the second one is recorded and the third one replayed.
+#[test]
+fn prompts_of_any_length_have_the_logits_of_packed_weights() {
+    let mut networks = networks_with_gpu();
+    let packed = networks.remove(1);
+    let kinds = [KeepLogits::Last, KeepLogits::Tail(3), KeepLogits::All];
+    for network in networks {
+        let [mut sequences, mut wanted] = [&network, &packed].map(|network| network.new_sequences(4096));
+        for (length, seed) in [127, 128, 1, 129, 513, 300].into_iter().zip(0..) {
+            for (kind, logits) in kinds.into_iter().enumerate() {
+                let ids: Vec<u32> = (0..length).map(|index| (index * (7 + kind as u32) + seed) % 89).collect();
+                let [id, same] = [&mut sequences, &mut wanted].map(Sequences::add);
+                // The last tokens are a second prompt.
+                let (first, rest) = ids.split_at(ids.len() - ids.len() / 3);
+                for tokens in [first, rest].into_iter().filter(|tokens| !tokens.is_empty()) {
+                    let input = |sequence| StepInput { logits, ..StepInput::text(sequence, tokens) };
+                    let found = network.step(&mut sequences, &[input(id)]).unwrap();
+                    assert_close(&found, &packed.step(&mut wanted, &[input(same)]).unwrap(), 1e-5);
+                }
+                sequences.remove(id);
+                wanted.remove(same);
+            }
+        }
     }
 }
 

@@ -6,6 +6,6 @@ mod ops;
 mod prompt;
 pub mod tensor;
 
-pub use ops::copy_into;
 pub(crate) use ops::{activate, layer_norm, rms_norm, rotate};
+pub use ops::{copied, copy_into};
 pub(crate) use prompt::prompt_attention;

@@ -98,18 +98,34 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     }))
 }
 
-/// Copies the first values of a tensor into the buffer of another one of the same data type, without a change of its
-/// address. Both must be contiguous and on the same GPU.
+/// Copies the values of a tensor into the buffer of another one of the same data type, without a change of its address,
+/// and fills the rest of its first `count` values with zeros. The other one must be contiguous and on the same GPU.
 ///
 /// # Panics
 ///
-/// When one of them is shorter than `count`, or not on a GPU.
+/// When a tensor is not on a GPU, or one with fewer than `count` values is written.
 pub fn copy_into<const D: usize>(count: usize, from: Tensor<D>, to: &Tensor<D>) {
+    let values: usize = from.dims().iter().product();
     let (Some(client), Some(element)) = (client(&from.device()), element(from.dtype())) else {
         panic!("a copy of {:?} on {:?}", from.dtype(), from.device())
     };
     let (from, to) = (into_contiguous(cube_tensor(from)), cube_tensor(to.clone()));
-    Elementwise { client: &client, element }.copy(count, &from.handle, &to.handle);
+    Elementwise { client: &client, element }.copy(values.min(count), count, &from.handle, &to.handle);
+}
+
+/// A contiguous tensor with the same values and memory of its own; none if the tensor is not on a GPU.
+pub fn copied<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
+    let (client, element) = (client(&x.device())?, element(x.dtype())?);
+    let count: usize = x.dims().iter().product();
+    if count == 0 {
+        return None;
+    }
+    Some(mapped(x.clone(), |x| {
+        let x = into_contiguous(x);
+        let out = empty_like(&x);
+        Elementwise { client: &client, element }.copy(count, count, &x.handle, &out.handle);
+        out
+    }))
 }
 
 /// An uninitialized tensor of the same shape, data type and device.

@@ -92,8 +92,11 @@ impl GpuPages {
     pub fn step(&mut self, decoder: &GpuDecoder, rows: &[GpuRow<'_>]) {
         let count = rows.len().next_power_of_two();
         let pages = rows.iter().map(|row| row.pages.len()).max().unwrap_or(0).max(MIN_PAGES_PER_ROW);
-        let same_rows = self.rows.len() == rows.len()
-            && self.rows.iter().zip(rows).all(|(last, row)| last.id == row.id && last.len == row.len);
+        // A page that was copied for its sequence lacks what a step that ran ahead has written.
+        let continues = |(last, row): (&Row, &GpuRow<'_>)| {
+            last.id == row.id && last.len == row.len && row.pages.starts_with(&last.pages)
+        };
+        let same_rows = self.rows.len() == rows.len() && self.rows.iter().zip(rows).all(continues);
         let is_new = self.prepare_batch(decoder, count, pages);
         let Some(batch) = self.batches.get_mut(&count) else { return };
         let sequences = || {
@@ -142,14 +145,16 @@ impl GpuPages {
         batch.map_or(Ok(Vec::new()), |batch| batch.logits(&decoder.decoder, rows))
     }
 
+    /// Recorded steps use the memory that the pool has before it grows.
+    fn drop_batches_if_full(&mut self) {
+        if self.pool.is_full() {
+            self.batches.clear();
+        }
+    }
+
     /// Makes a batch of `count` rows, each with room for `pages` pages; whether it is a new one.
     fn prepare_batch(&mut self, decoder: &GpuDecoder, count: usize, pages: usize) -> bool {
-        // Recorded steps use the memory that the pool had before it grew.
-        let fits = |batch: &DecodeBatch| {
-            batch.cache().tokens == self.pool.cache().tokens && (pages..=4 * pages).contains(&batch.pages_per_row())
-        };
-        self.batches.retain(|_, batch| batch.cache().tokens == self.pool.cache().tokens);
-        if self.batches.get(&count).is_some_and(fits) {
+        if self.batches.get(&count).is_some_and(|batch| (pages..=4 * pages).contains(&batch.pages_per_row())) {
             return false;
         }
         let pages_per_row = pages.next_power_of_two();
@@ -178,10 +183,12 @@ impl PageStore for GpuPages {
     }
 
     fn allocate(&mut self) -> Option<PageId> {
+        self.drop_batches_if_full();
         self.pool.allocate()
     }
 
     fn copy(&mut self, page: PageId, tokens: usize) -> Option<PageId> {
+        self.drop_batches_if_full();
         self.pool.copy(page, tokens)
     }
 }

@@ -1,11 +1,12 @@
 //! Prompts whose launches are recorded and replayed.
 
+use super::GpuDecoder;
 use crate::{Error, KvCache, TextModel};
 use burn::tensor::Tensor;
 use smolvlm_config::TextConfig;
 use smolvlm_kernels::gpu::recording::Recording;
 use smolvlm_nn::gpu::copy_into;
-use smolvlm_nn::gpu::tensor::{client, own_buffer};
+use smolvlm_nn::gpu::tensor::{Handle, own_buffer};
 use std::fmt;
 
 /// Lengths are rounded up to a multiple of this, so that few lengths are recorded.
@@ -59,6 +60,7 @@ impl GpuPrompts {
     /// [`Error::Shape`] for embeddings of another shape, and [`Error::CacheFull`] for more tokens.
     pub fn run(
         &mut self,
+        decoder: &GpuDecoder,
         model: &TextModel,
         config: &TextConfig,
         embeds: Tensor<3>,
@@ -76,15 +78,15 @@ impl GpuPrompts {
             self.recordings.clear();
             self.memory = Memory::new(model, config, length.next_power_of_two());
         }
-        let Some(client) = client(&embeds.device()) else { return Err(Error::Shape { found, rows, hidden }) };
         let mut recording = match self.recordings.iter().position(|(known, _)| *known == length) {
             Some(index) => self.recordings.remove(index).1,
-            None => Recording::new(&self.memory.buffers()),
+            None => Recording::new(decoder.decoder.weights(), self.memory.buffers()),
         };
         let Memory { cache, input, output } = &mut self.memory;
         let mut outcome = Ok(());
-        let prepare = |_: bool| copy_into(tokens * hidden, embeds.clone(), input);
-        recording.run(&client, prepare, || {
+        // The padding of an earlier prompt could have been NaN, which a weight of zero does not hide.
+        let prepare = |_: bool| copy_into(length * hidden, embeds.clone(), input);
+        recording.run(decoder.decoder.client(), prepare, || {
             cache.truncate(0);
             let run = model.forward(input.clone().narrow(1, 0, length), cache, false);
             outcome = run.map(|run| copy_into(length * hidden, run.last_hidden_state, output));
@@ -112,7 +114,7 @@ impl Memory {
         Self { cache, input: zeros(), output: zeros() }
     }
 
-    fn buffers(&mut self) -> Vec<smolvlm_nn::gpu::tensor::Handle> {
+    fn buffers(&mut self) -> Vec<Handle> {
         let Self { cache, input, output } = self;
         let layers = cache.layers.iter_mut().flat_map(|layer| [&mut layer.keys, &mut layer.values]);
         layers.map(own_buffer).chain([own_buffer(input), own_buffer(output)]).collect()

@@ -113,7 +113,7 @@ impl Worker {
     /// Admits waiting requests in their order while there is memory for their keys and values.
     fn admit(&mut self) {
         let Self { loaded, active, sequences, waiting, stats, .. } = self;
-        let capacity = loaded.kv_tokens;
+        let capacity = loaded.kv_tokens.min(sequences.max_tokens());
         while let Some(request) = waiting.pop_front() {
             let needed = request.tokens();
             if needed > capacity {

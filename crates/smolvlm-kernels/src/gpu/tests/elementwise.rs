@@ -78,12 +78,14 @@ fn softmax_of_visible_keys_matches_the_reference() {
 }
 
 #[test]
-fn copies_end_after_the_last_value() {
+fn copies_are_padded_with_zeros_up_to_the_last_value() {
     let gpu = Gpu { client: gpu_client() };
     let (from, to) = (random_values(10, 1030, 1.0), random_values(11, 1040, 1.0));
-    let out = gpu.put(&to);
-    gpu.kernels().copy(1030, &gpu.put(&from), &out);
-    assert_eq!(gpu.get(out), [&from[..], &to[1030..]].concat());
+    for padded in [1030, 1036] {
+        let out = gpu.put(&to);
+        gpu.kernels().copy(1030, padded, &gpu.put(&from), &out);
+        assert_eq!(gpu.get(out), [&from[..], &vec![0.0; padded - 1030], &to[padded..]].concat());
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ const F32: ElemType = ElemType::Float(FloatKind::F32);
 fn computation_is_launched_until_it_is_recorded() {
     let client = gpu_client();
     let [input, out] = [0.0, 0.0].map(|value: f32| client.create_from_slice(f32::as_bytes(&[value; 4])));
-    let mut recording = Recording::new([&input, &out]);
+    let mut recording = Recording::new([&input], vec![out.clone()]);
     let launches = Cell::new(0);
     let kernels = Elementwise { client: &client, element: F32 };
     for round in 1..=4 {
@@ -37,8 +37,9 @@ fn computation_is_launched_until_it_is_recorded() {
 #[test]
 fn computation_that_cannot_be_recorded_starts_again() {
     let client = gpu_client();
-    let [input, out] = [0.0, 0.0].map(|value: f32| client.create_from_slice(f32::as_bytes(&[value; 4])));
-    let mut recording = Recording::new([&input, &out]);
+    let put = |value: f32| client.create_from_slice(f32::as_bytes(&[value; 4]));
+    let [input, out, kept, next] = [0.0, 0.0, 7.0, 0.0].map(put);
+    let mut recording = Recording::new([&input], vec![out.clone(), kept.clone(), next.clone()]);
     let restarts = Cell::new(0);
     let kernels = Elementwise { client: &client, element: F32 };
     for round in 1..=3 {
@@ -49,11 +50,19 @@ fn computation_that_cannot_be_recorded_starts_again() {
             write(x);
         };
         recording.run(&client, prepare, || {
-            kernels.copy(4, &input, &out);
+            kernels.copy(4, 4, &input, &out);
+            // Its old values are part of the result.
+            kernels.activate(Activation::Silu, 4, &kept, None, &next);
+            kernels.copy(4, 4, &next, &kept);
             // Recordings have no writes.
             write(-1.0);
         });
         assert_eq!(f32::from_bytes(&client.read_one(out.clone()).unwrap()), [x; 4]);
     }
     assert_eq!(restarts.get(), 1);
+    // Of a failed recording, the launches before and after it remain.
+    let silu = |x: f32| x / (1.0 + (-x).exp());
+    let wanted = (0..4).fold(7.0, |x, _| silu(x));
+    let found = f32::from_bytes(&client.read_one(kept).unwrap())[0];
+    assert!((found - wanted).abs() < 1e-4, "{found} instead of {wanted}");
 }

@@ -72,7 +72,7 @@ pub fn networks_with_gpu() -> Vec<Network> {
 
 /// The logits after each chunk of a prompt of one row, in a new sequence.
 pub fn chunked_logits(network: &Network, inputs: &ModelInputs, chunks: &[usize]) -> Vec<Vec<f32>> {
-    let mut sequences = network.new_sequences(64);
+    let mut sequences = network.new_sequences(128);
     let sequence = sequences.add();
     let (mut rest, mut seen) = (&inputs.input_ids[..], 0);
     let step = |&len: &usize| {
