@@ -172,6 +172,11 @@ impl SmolVlmModel {
         let (device, dtype) = (weight.device(), weight.dtype());
         let data = TensorData::new(tiles.concat(), [tiles.len(), channels, height, width]);
         let pixels = Tensor::<4>::from_data(data, (&device, DType::F32)).cast(dtype);
+        #[cfg(feature = "cubecl")]
+        if tiles.len() == 1 && mask.is_none() && stages.is_none() {
+            let x = self.vision.embeddings.forward(pixels, None)?;
+            return Ok(self.gpu_tile.encode(self, x)?.flatten::<2>(0, 1));
+        }
         let seen = self.vision.forward(pixels, mask, stages.is_some())?;
         if let Some(stages) = stages {
             stages.extend(seen.hidden_states);

@@ -29,6 +29,9 @@ pub struct SmolVlmModel {
     #[cfg(feature = "cubecl")]
     #[module(skip)]
     gpu_decoder: crate::gpu::SharedGpuDecoder,
+    #[cfg(feature = "cubecl")]
+    #[module(skip)]
+    pub(crate) gpu_tile: crate::gpu::SharedTileRecording,
 }
 
 /// Findings of loading a checkpoint.
@@ -70,6 +73,8 @@ impl SmolVlmModel {
             config: config.clone(),
             #[cfg(feature = "cubecl")]
             gpu_decoder: Default::default(),
+            #[cfg(feature = "cubecl")]
+            gpu_tile: Default::default(),
         }
     }
 
@@ -120,6 +125,12 @@ impl SmolVlmModel {
 
     /// The linear layers with their paths in the model.
     pub fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        #[cfg(feature = "cubecl")]
+        {
+            // They use the weights as they were.
+            self.gpu_decoder = Default::default();
+            self.gpu_tile = Default::default();
+        }
         let vision = self.vision.linears_mut().into_iter().map(|(path, linear)| (format!("vision.{path}"), linear));
         let connector = ("connector.proj".to_owned(), &mut self.connector.proj);
         let text = self.text.linears_mut().into_iter().map(|(path, linear)| (format!("text.{path}"), linear));

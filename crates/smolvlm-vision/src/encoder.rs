@@ -72,19 +72,28 @@ impl VisionEncoder {
         hidden_states: bool,
     ) -> Result<VisionOutput, Error> {
         let device = tiles.device();
-        let mut x = self.embeddings.forward(tiles, mask)?;
+        let x = self.embeddings.forward(tiles, mask)?;
         let mask = mask.filter(|mask| !mask.is_full()).map_or(AttentionMask::None, |mask| hide_invalid(mask, &device));
+        Ok(self.forward_layers(x, &mask, hidden_states))
+    }
+
+    /// Runs embeddings of patches through the layers and the final norm.
+    ///
+    /// # Shapes
+    ///
+    /// `[T, patches, hidden]` to the same.
+    pub fn forward_layers(&self, mut x: Tensor<3>, mask: &AttentionMask, hidden_states: bool) -> VisionOutput {
         let mut kept = Vec::new();
         for layer in &self.layers {
             if hidden_states {
                 kept.push(x.clone());
             }
-            x = layer.forward(x, &mask);
+            x = layer.forward(x, mask);
         }
         if hidden_states {
             kept.push(x.clone());
         }
-        Ok(VisionOutput { last_hidden_state: self.post_layernorm.forward(x), hidden_states: kept })
+        VisionOutput { last_hidden_state: self.post_layernorm.forward(x), hidden_states: kept }
     }
 }
 

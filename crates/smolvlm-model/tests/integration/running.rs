@@ -76,11 +76,25 @@ fn sequences_in_chunks_equal_a_full_pass() {
 
 #[test]
 fn generated_image_tokens_keep_their_own_embedding() {
-    for network in networks() {
+    for network in networks_with_gpu() {
         let inputs = ModelInputs::text(&[1, 5, IMAGE, 8]);
         let whole = all_logits(&network, &inputs).data;
         let last = chunked_logits(&network, &inputs, &[2, 1, 1]).pop().unwrap();
         assert_close(&last, &whole[3 * VOCAB..], 1e-5);
+    }
+}
+
+/// On GPUs, the encoding of a single tile is recorded and replayed in the same memory.
+#[test]
+fn single_tiles_have_the_features_of_a_batch() {
+    for network in networks_with_gpu() {
+        let pixels = pixels(4);
+        let features = |pixels: &[f32]| network.image_features(&[pixels], EDGE, 4, false).unwrap().unwrap().features;
+        let values = |features: Tensor<2>| features.into_data().try_to_vec::<f32>().unwrap();
+        let wanted = values(features(&pixels));
+        // All are read at the end: a tile does not change the features of the one before.
+        let found: Vec<Tensor<2>> = pixels.chunks(TILE).map(features).collect();
+        assert_close(&found.into_iter().flat_map(values).collect::<Vec<_>>(), &wanted, 1e-5);
     }
 }
 

@@ -1,4 +1,8 @@
-//! The GPU decoder of a model, created on first use.
+//! What a model keeps on a GPU beside its weights: the decoder, and the recorded encoding of a tile.
+
+mod tile;
+
+pub(crate) use tile::SharedTileRecording;
 
 use smolvlm_text::GpuDecoder;
 use std::sync::{Arc, OnceLock};
