@@ -2,7 +2,9 @@
 //! the same names. `cargo xtask parity` writes the table printed here to `docs/parity.md`.
 
 use serde_json::Value;
-use smolvlm::{Conversation, Device, DeviceInfo, Dtype, Error, ForwardRequest, Options, SmolVlm, Source};
+use smolvlm::{
+    Conversation, Device, DeviceInfo, Dtype, Error, ForwardRequest, Options, SamplingParams, SmolVlm, Source,
+};
 use smolvlm_tests::{Case, Checkpoint, Golden, checkpoints, relative_error, tensor_rows, with_absolute_paths};
 use std::collections::BTreeMap;
 
@@ -49,6 +51,40 @@ fn goldens() {
     }
     // Asserted at the end, so that one run on a machine with a GPU shows all failures.
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// GPUs send the host only the most likely tokens where these suffice.
+#[test]
+fn samples_are_the_same_on_all_devices() {
+    let checkpoints = checkpoints();
+    let checkpoint = checkpoints.iter().find(|checkpoint| !checkpoint.cases().is_empty()).unwrap();
+    let case = checkpoint.cases().remove(0);
+    let conversations = with_absolute_paths(&case.expected["conversations"]).to_string();
+    let conversations = Conversation::many_from_json(&conversations).unwrap();
+    let settings: [fn(SamplingParams) -> SamplingParams; 4] = [
+        |params| params.top_k(20),
+        |params| params.temperature(0.6).top_p(0.9),
+        |params| params.top_k(0).repetition_penalty(1.2),
+        // More tokens than a GPU selects.
+        |params| params.top_k(80),
+    ];
+    let mut wanted: Vec<Vec<Vec<u32>>> = Vec::new();
+    for info in smolvlm::devices() {
+        let options = Options { device: info.device, dtype: Dtype::F32, ..Options::default() };
+        let model = SmolVlm::load(Source::directory(checkpoint.model()), options).unwrap();
+        let sample = |set: &fn(SamplingParams) -> SamplingParams| {
+            let params = SamplingParams::sampling().seed(4).max_new_tokens(12);
+            let answers = model.batch(&conversations, set(params)).unwrap();
+            answers.into_iter().map(|answer| answer.token_ids).collect()
+        };
+        let found: Vec<Vec<Vec<u32>>> = settings.iter().map(sample).collect();
+        if wanted.is_empty() {
+            assert!(found[0] != found[3], "different tokens are sampled");
+            wanted = found;
+        } else {
+            assert_eq!(found, wanted, "{}", info.device);
+        }
+    }
 }
 
 fn errors(info: &DeviceInfo, dtype: Dtype) -> Result<Errors, Error> {

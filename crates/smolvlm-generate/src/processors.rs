@@ -50,6 +50,13 @@ impl LogitsProcessors {
         new
     }
 
+    /// Whether the scores that are left depend only on the largest scores: the processors are temperature, top-k, and
+    /// others after these.
+    pub(crate) fn starts_with_top_k(params: &SamplingParams) -> bool {
+        let others = SamplingParams { do_sample: false, renormalize_logits: false, ..params.clone() };
+        Self::new(&others).is_empty() && params.do_sample && params.top_k > 0 && params.top_h.is_none()
+    }
+
     /// Whether there are no processors, so that scores do not change.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -181,6 +188,8 @@ impl LogitsProcessors {
         self.tokens.extend(tokens.into_iter().max().map(|&token| (parameter, token)));
     }
 }
+
+pub(crate) use values::at_temperature;
 
 /// Masks a token; tokens outside the vocabulary are ignored.
 fn ban(scores: &mut [f32], token: u32) {

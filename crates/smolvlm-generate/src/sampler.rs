@@ -1,5 +1,6 @@
 //! Selection of the next token from a row of logits.
 
+use crate::processors::at_temperature;
 use crate::random::Random;
 use crate::ranking::largest;
 use crate::softmax::Softmax;
@@ -13,8 +14,17 @@ pub struct Sampler {
     /// Present only for sampling.
     random: Option<Random>,
     logprobs: Option<usize>,
+    /// Present if the token is selected among the most likely ones.
+    top: Option<Top>,
     /// A copy of the unprocessed logits if log-probabilities are requested.
     raw: Vec<f32>,
+}
+
+/// Number of most likely tokens among which the next one is selected, and the temperature that is applied before.
+#[derive(Debug, Clone, Copy)]
+struct Top {
+    count: usize,
+    temperature: f32,
 }
 
 /// A selected token.
@@ -46,8 +56,17 @@ impl Sampler {
     ///
     /// If tokens are sampled without a seed and the operating system provides no randomness.
     pub fn new(params: &SamplingParams, stream: u64) -> Self {
+        let processors = LogitsProcessors::new(params);
+        let is_greedy = !params.do_sample && processors.is_empty();
+        let top = if is_greedy {
+            Some(Top { count: 1, temperature: 1.0 })
+        } else {
+            let top = Top { count: params.top_k, temperature: params.temperature };
+            LogitsProcessors::starts_with_top_k(params).then_some(top)
+        };
         Self {
-            processors: LogitsProcessors::new(params),
+            processors,
+            top: top.filter(|_| params.logprobs.is_none()),
             random: params.do_sample.then(|| Random::new(params.seed, stream)),
             logprobs: params.logprobs,
             raw: Vec::new(),
@@ -63,6 +82,39 @@ impl Sampler {
     /// needed. [`sample_masked`](Self::sample_masked) always needs them.
     pub fn is_greedy(&self) -> bool {
         self.random.is_none() && self.logprobs.is_none() && self.processors.is_empty()
+    }
+
+    /// Number of most likely tokens that [`sample_top`](Self::sample_top) needs to select one: 1 in greedy decoding, and
+    /// one more than are considered in sampling. None if all logits are needed.
+    pub fn needs_top(&self) -> Option<usize> {
+        self.top.map(|top| top.count + usize::from(self.random.is_some()))
+    }
+
+    /// As [`sample`](Self::sample), given only the most likely tokens in ascending order with their logits: those whose
+    /// logit is at least that of the last of the [needed](Self::needs_top) ones, or more. None if that is not enough:
+    /// if scores are equal at the temperature, or all logits are NaN. No random number is drawn then.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample).
+    pub fn sample_top(&mut self, tokens: &[(u32, f32)]) -> Result<Option<SampledToken>, Error> {
+        let Some(top) = self.top.filter(|_| !tokens.is_empty()) else { return Ok(None) };
+        let mut scores: Vec<f32> = tokens.iter().map(|(_, logit)| *logit).collect();
+        let index = match &mut self.random {
+            Some(random) => {
+                // Tokens that are not given may be tied with the last that is considered, unless a given one is less.
+                let last = largest(scores.iter().copied(), top.count).last().map(|last| last.score);
+                let least = scores.iter().copied().fold(f32::INFINITY, f32::min);
+                let is_less = |last| at_temperature(least, top.temperature) < at_temperature(last, top.temperature);
+                if !last.is_some_and(is_less) {
+                    return Ok(None);
+                }
+                self.processors.apply(&[], 0, &mut scores)?;
+                draw(&scores, random)?
+            }
+            None => argmax(&scores)?,
+        };
+        Ok(tokens.get(index as usize).map(|(token, _)| SampledToken { token: *token, logprob: None }))
     }
 
     /// Selects the token that follows `ids`: prompt and generated tokens of the row without padding, where the first
@@ -240,6 +292,56 @@ mod tests {
             let forced = sampler.sample_masked(&[1], 1, &mut ROW.to_vec(), &TokenMask::new([6])).unwrap();
             assert_eq!(forced.token, 6);
             assert_eq!(sampler.sample(&[1], 1, &mut ROW.to_vec()).unwrap().token, expected);
+        }
+    }
+
+    /// The tokens whose logit is at least that of the last of the needed ones.
+    fn top(logits: &[f32], needed: usize) -> Vec<(u32, f32)> {
+        let least = largest(logits.iter().copied(), needed).last().unwrap().score;
+        (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit >= least).collect()
+    }
+
+    #[test]
+    fn most_likely_tokens_give_the_samples_of_all() {
+        let mut random = Random::new(Some(5), 0);
+        let settings: [fn(SamplingParams) -> SamplingParams; 5] = [
+            |params| params.top_k(20),
+            |params| params.top_k(50).temperature(0.3).top_p(0.8),
+            |params| params.top_k(7).temperature(4.0),
+            |params| SamplingParams { min_p: Some(0.1), typical_p: 0.9, renormalize_logits: true, ..params.top_k(12) },
+            |params| SamplingParams { do_sample: false, ..params },
+        ];
+        for set in settings {
+            let params = set(SamplingParams::sampling().seed(3));
+            let [mut one, mut other] = [(), ()].map(|()| Sampler::new(&params, 0));
+            let needed = one.needs_top().unwrap();
+            assert_eq!(needed, if params.do_sample { params.top_k + 1 } else { 1 });
+            for _ in 0..60 {
+                let logits: Vec<f32> = (0..400).map(|_| (random.fraction() * 8.0) as f32).collect();
+                let found = one.sample_top(&top(&logits, needed)).unwrap().unwrap();
+                assert_eq!(found, other.sample(&[1], 1, &mut logits.clone()).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn all_logits_are_needed_for_ties_and_other_processors() {
+        let params = SamplingParams::sampling().seed(3).top_k(2);
+        let mut sampler = Sampler::new(&params, 0);
+        // The third token is as likely as the second one, and so may others be that are not given.
+        assert_eq!(sampler.sample_top(&[(3, 2.0), (5, 1.0), (9, 1.0)]), Ok(None));
+        assert_eq!(sampler.sample_top(&[]), Ok(None));
+        let mut hot = Sampler::new(&params.clone().temperature(1.7), 0);
+        assert_eq!(hot.sample_top(&[(3, 2.0), (5, 1.0), (9, 0.999_999_94)]), Ok(None), "equal when divided");
+        let other = [
+            params.clone().top_k(0),
+            params.clone().logprobs(0),
+            params.clone().repetition_penalty(1.1),
+            SamplingParams { top_h: Some(0.5), ..params.clone() },
+            SamplingParams { suppress_tokens: vec![1], ..SamplingParams::greedy() },
+        ];
+        for params in other {
+            assert_eq!(Sampler::new(&params, 0).needs_top(), None, "{params:?}");
         }
     }
 

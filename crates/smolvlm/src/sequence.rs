@@ -99,6 +99,17 @@ impl Sequence {
         self.constraint.is_none() && self.sampler.is_greedy()
     }
 
+    /// Number of most likely tokens that suffice to select the next one; none if all logits are needed.
+    pub(crate) fn needs_top(&self) -> Option<usize> {
+        self.sampler.needs_top().filter(|_| self.constraint.is_none())
+    }
+
+    /// Samples the next token from the most likely ones and appends it; none if they are not enough.
+    pub(crate) fn step_top(&mut self, tokens: &[(u32, f32)]) -> Result<Option<Delta>, Error> {
+        let choice = self.sampler.sample_top(tokens)?;
+        choice.map(|choice| self.push(choice)).transpose()
+    }
+
     /// Selects the tokens of the next step, at most `drafts` of them drafted.
     pub(crate) fn schedule(&mut self, drafts: usize) {
         self.next.clear();

@@ -24,9 +24,14 @@ pub(super) struct Temperature {
 impl LogitsProcessor for Temperature {
     fn apply(&mut self, _: Text<'_>, scores: &mut [f32]) {
         for score in scores {
-            *score /= self.temperature;
+            *score = at_temperature(*score, self.temperature);
         }
     }
+}
+
+/// The score divided by the temperature.
+pub(crate) fn at_temperature(score: f32, temperature: f32) -> f32 {
+    score / temperature
 }
 
 /// Converts scores to log-probabilities.

@@ -3,6 +3,7 @@
 use super::attention::{CHUNK, IDLE};
 use super::decoder::Decoder;
 use super::recording::Recording;
+use super::top::{TopTokens, top};
 use super::weights::{Cache, RotaryTables, Sizes};
 use crate::PAGE_TOKENS;
 use cubecl::bytes::Bytes;
@@ -199,6 +200,16 @@ impl DecodeBatch {
         let words: &[u32] = read.first().map(|bytes| u32::from_bytes(bytes)).unwrap_or_default();
         let latest = words.chunks(2 * self.memory.count).nth(latest as usize % 2).unwrap_or_default();
         Ok(latest.chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect())
+    }
+
+    /// Of each of the first `rows` rows after the last step, at least the `count` most likely next tokens, in ascending
+    /// order, with their logits; see [`top`].
+    ///
+    /// # Errors
+    ///
+    /// The error message of the device.
+    pub fn top(&self, decoder: &Decoder, rows: usize, count: usize) -> Result<Vec<Option<TopTokens>>, String> {
+        top(&self.client, [rows, decoder.sizes.vocabulary], &self.memory.buffers.logits, count)
     }
 
     /// The logits of the first `rows` rows after the last step, `[rows, vocabulary]`, unless the GPU runs ahead.

@@ -16,8 +16,10 @@ mod settings;
 mod stream;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
+mod top;
 pub mod weights;
 
 #[cfg(feature = "persistence")]
 pub use settings::keep_compiled_kernels;
 pub use stream::GpuStream;
+pub use top::TopTokens;

@@ -1,7 +1,7 @@
 //! Sequences on a GPU: keys and values are in shared pages, and sequences with one new token each are decoded together.
 
 use super::page_tables::PageTables;
-use super::{SequenceId, StepInput, TokenKey};
+use super::{SequenceId, StepInput, TokenKey, TopTokens};
 use crate::{Error, HostTensor, KeepLogits, ModelInputs, SmolVlmModel};
 use smolvlm_kernels::gpu::GpuStream;
 use smolvlm_kernels::{PAGE_TOKENS, PageStore};
@@ -107,6 +107,34 @@ impl GpuSequences {
         model: &SmolVlmModel,
         inputs: &[(SequenceId, u32)],
     ) -> Result<Vec<(u32, f32)>, Error> {
+        self.decode(model, inputs, |pages, decoder| pages.argmax(decoder))
+    }
+
+    /// Runs one more token of each sequence; see [`Network::step_top`](crate::Network::step_top).
+    pub(super) fn step_top(
+        &mut self,
+        model: &SmolVlmModel,
+        inputs: &[(SequenceId, u32)],
+        count: usize,
+    ) -> Result<Vec<Option<TopTokens>>, Error> {
+        self.decode(model, inputs, |pages, decoder| pages.top(decoder, count))
+    }
+
+    /// The logits of a row of the last step.
+    pub(super) fn last_logits(&self, model: &SmolVlmModel, row: usize) -> Result<Vec<f32>, Error> {
+        let decoder = model.gpu_decoder().ok_or(Error::UnknownSequence)?;
+        let logits = self.stream.run(|| self.pages.logits(decoder)).map_err(|error| Error::device(&error))?;
+        let row = logits.chunks_exact(model.config().text.vocab_size).nth(row);
+        row.map(<[f32]>::to_vec).ok_or(Error::UnknownSequence)
+    }
+
+    /// Runs one more token of each sequence and reads the results.
+    fn decode<T>(
+        &mut self,
+        model: &SmolVlmModel,
+        inputs: &[(SequenceId, u32)],
+        read: impl FnOnce(&mut GpuPages, &GpuDecoder) -> Result<Vec<T>, String>,
+    ) -> Result<Vec<T>, Error> {
         let decoder = model.gpu_decoder().ok_or(Error::UnknownSequence)?;
         for (sequence, token) in inputs {
             StepInput::text(*sequence, &[*token]).check(model.config())?;
@@ -118,7 +146,7 @@ impl GpuSequences {
         stream.run(|| {
             inputs.iter().try_for_each(|(id, _)| self.tables.make_room(*id, 1, &mut self.pages))?;
             self.launch(decoder, inputs)?;
-            self.pages.argmax(decoder).map_err(|error| Error::device(&error))
+            read(&mut self.pages, decoder).map_err(|error| Error::device(&error))
         })
     }
 

@@ -86,6 +86,9 @@ enum Kind {
 }
 
 impl Network {
+    /// Maximum number of most likely tokens that [`step_top`](Self::step_top) returns.
+    pub const MAX_TOP: usize = 64;
+
     /// Storage for sequences of this network. On packed weights and GPUs all of them hold up to `max_tokens` tokens,
     /// each rounded up to a multiple of 32; memory is allocated as they grow.
     #[cfg_attr(
@@ -143,16 +146,57 @@ impl Network {
             (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step_argmax(model, inputs),
             #[cfg(feature = "flex")]
             _ => {
-                let steps: Vec<StepInput<'_>> = inputs
-                    .iter()
-                    .map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token)))
-                    .collect();
-                let logits = self.step(sequences, &steps)?;
+                let logits = self.step(sequences, &generated(inputs))?;
                 Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
             }
         }
     }
+
+    /// Runs one more text token of each sequence and returns at least the `count` most likely next tokens of each, up to
+    /// [`MAX_TOP`](Self::MAX_TOP): on a GPU only those with at least the logit of the last of them, and none where too
+    /// many logits are equal, so that they must be read with [`last_logits`](Self::last_logits); on others all tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn step_top(
+        &self,
+        sequences: &mut Sequences,
+        inputs: &[(SequenceId, u32)],
+        count: usize,
+    ) -> Result<Vec<Option<TopTokens>>, Error> {
+        match (self, &mut sequences.kind) {
+            #[cfg(feature = "cubecl")]
+            (Self::Tensors(model), Kind::Gpu(sequences)) => sequences.step_top(model, inputs, count),
+            _ => {
+                let logits = self.step(sequences, &generated(inputs))?;
+                let rows = logits.chunks_exact(self.config().text.vocab_size);
+                Ok(rows.map(|row| Some((0..).zip(row.iter().copied()).collect())).collect())
+            }
+        }
+    }
+
+    /// The logits of a row of the last [`step_top`](Self::step_top), in which a token of theirs was none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownSequence`] if there is no such row, and [`Error::Device`].
+    pub fn last_logits(&self, sequences: &Sequences, row: usize) -> Result<Vec<f32>, Error> {
+        match (self, &sequences.kind) {
+            #[cfg(feature = "cubecl")]
+            (Self::Tensors(model), Kind::Gpu(sequences)) => sequences.last_logits(model, row),
+            _ => Err(Error::UnknownSequence),
+        }
+    }
 }
+
+/// One generated token of each sequence.
+fn generated(inputs: &[(SequenceId, u32)]) -> Vec<StepInput<'_>> {
+    inputs.iter().map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token))).collect()
+}
+
+/// Likely next tokens in ascending order, with their logits.
+pub type TopTokens = Vec<(u32, f32)>;
 
 /// The first largest logit and its token.
 #[cfg(feature = "flex")]

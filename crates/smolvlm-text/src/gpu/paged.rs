@@ -2,6 +2,7 @@
 
 use super::{GpuDecoder, bases, buffers, rotary_tables};
 use crate::KvCache;
+use smolvlm_kernels::gpu::TopTokens;
 use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
 use smolvlm_kernels::gpu::kv_pool::KvPool;
 use smolvlm_kernels::gpu::weights::{CachedSequence, RotaryTables};
@@ -134,15 +135,28 @@ impl GpuPages {
         Ok(argmax)
     }
 
+    /// Of each sequence after the last step, at least the `count` most likely next tokens, in ascending order, with
+    /// their logits; none where too many logits are equal.
+    ///
+    /// # Errors
+    ///
+    /// The error message of the device.
+    pub fn top(&self, decoder: &GpuDecoder, count: usize) -> Result<Vec<Option<TopTokens>>, String> {
+        self.batch().map_or(Ok(Vec::new()), |batch| batch.top(&decoder.decoder, self.rows.len(), count))
+    }
+
     /// The logits of each sequence after the last step, `[rows, vocabulary]`.
     ///
     /// # Errors
     ///
     /// The error message of the device.
     pub fn logits(&self, decoder: &GpuDecoder) -> Result<Vec<f32>, String> {
-        let rows = self.rows.len();
-        let batch = self.batches.get(&rows.next_power_of_two());
-        batch.map_or(Ok(Vec::new()), |batch| batch.logits(&decoder.decoder, rows))
+        self.batch().map_or(Ok(Vec::new()), |batch| batch.logits(&decoder.decoder, self.rows.len()))
+    }
+
+    /// The batch of the last step.
+    fn batch(&self) -> Option<&DecodeBatch> {
+        self.batches.get(&self.rows.len().next_power_of_two())
     }
 
     /// Recorded steps use the memory that the pool has before it grows.

@@ -203,6 +203,11 @@ impl ActiveRequest {
         self.request.texts.is_greedy()
     }
 
+    /// Number of most likely tokens that suffice to select the next one of each text; none if all logits are needed.
+    pub(super) fn needs_top(&self) -> Option<usize> {
+        self.request.texts.needs_top()
+    }
+
     /// Selects the next tokens after a decode step with a function that also gives the number of drafted tokens among
     /// them; returns that number.
     pub(super) fn decoded(

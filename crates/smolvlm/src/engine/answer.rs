@@ -7,7 +7,7 @@ use crate::sequence::{Delta, Sequence};
 use crate::smolvlm::Loaded;
 use crate::{Error, Generation, Timings};
 use smolvlm_generate::{FinishReason, SampledToken};
-use smolvlm_model::{SequenceId, Sequences, StepInput};
+use smolvlm_model::{SequenceId, Sequences, StepInput, TopTokens};
 
 /// A finished request.
 #[derive(Debug)]
@@ -68,6 +68,13 @@ impl Texts {
             Self::Sampled(texts) => texts.iter().all(|(_, text)| text.is_greedy()),
             Self::Beams(..) | Self::Scored(_) => false,
         }
+    }
+
+    /// Number of most likely tokens that suffice to select the next one of each text; none if all logits are needed.
+    pub(super) fn needs_top(&self) -> Option<usize> {
+        let Self::Sampled(texts) = self else { return None };
+        let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());
+        unfinished.map(|(_, text)| text.needs_top()).try_fold(1, |most, needed| Some(most.max(needed?)))
     }
 
     /// Selects what runs in the next step: about `budget` tokens of given answers, or the next tokens of each text with
@@ -187,6 +194,28 @@ impl Texts {
                 return Err(smolvlm_generate::Error::AllNan { vocabulary }.into());
             }
             delta = text.push(SampledToken { token, logprob: None })?;
+        }
+        self.release(sequences);
+        Ok(delta.if_only(single))
+    }
+
+    /// [`advance`](Self::advance) with the most likely tokens of each row. Where they are none or not enough,
+    /// `all_logits` reads those of a row.
+    pub(super) fn push_top(
+        &mut self,
+        rows: &[Option<TopTokens>],
+        sequences: &mut Sequences,
+        all_logits: impl Fn(usize, &Sequences) -> Result<Vec<f32>, Error>,
+    ) -> Result<Delta, Error> {
+        let Self::Sampled(texts) = self else { return Ok(Delta::default()) };
+        let single = texts.len() == 1;
+        let unfinished = texts.iter_mut().filter(|(_, text)| text.finished.is_none());
+        let mut delta = Delta::default();
+        for ((_, text), (row, tokens)) in unfinished.zip(rows.iter().enumerate()) {
+            delta = match text.step_top(tokens.as_deref().unwrap_or_default())? {
+                Some(delta) => delta,
+                None => text.step(&mut all_logits(row, sequences)?)?,
+            };
         }
         self.release(sequences);
         Ok(delta.if_only(single))

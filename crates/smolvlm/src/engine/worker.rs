@@ -1,5 +1,6 @@
 //! The worker thread of the engine.
 
+use super::Texts;
 use super::active_request::{ActiveRequest, Phase};
 use super::encoder::Encoder;
 use super::request::Request;
@@ -9,7 +10,7 @@ use crate::device::{panic_error, panic_message};
 use crate::estimate::cache_bytes;
 use crate::smolvlm::Loaded;
 use crate::{Error, FinishReason};
-use smolvlm_model::{Sequences, StepInput};
+use smolvlm_model::{Network, SequenceId, Sequences, StepInput, TopTokens};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -186,14 +187,22 @@ impl Worker {
         self.stats.decode_tokens += (generated - drafted) as u64;
         self.stats.drafted_tokens += drafted as u64;
         let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
-        // On a GPU, greedy sampling needs only the argmax on the host.
-        let is_greedy =
-            self.active.iter().filter(|request| request.phase == Phase::Decode).all(ActiveRequest::is_greedy);
-        if is_gpu && is_greedy && !inputs.is_empty() {
+        // A GPU sends the host only the tokens that it selects from: the argmax in greedy decoding, or a few.
+        let decoding = || self.active.iter().filter(|request| request.phase == Phase::Decode);
+        let is_greedy = decoding().all(ActiveRequest::is_greedy);
+        let needed = decoding().map(ActiveRequest::needs_top).try_fold(1, |most, needed| Some(most.max(needed?)));
+        let top = needed.filter(|&needed| is_gpu && needed <= Network::MAX_TOP && !inputs.is_empty());
+        if let Some(count) = top {
             let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
-            let found = network.step_argmax(&mut self.sequences, &tokens.collect::<Vec<_>>())?;
+            let tokens: Vec<(SequenceId, u32)> = tokens.collect();
             drop(inputs);
-            self.push(&counts, &found);
+            if is_greedy {
+                let found = network.step_argmax(&mut self.sequences, &tokens)?;
+                self.push(&counts, &found);
+            } else {
+                let found = network.step_top(&mut self.sequences, &tokens, count)?;
+                self.push_top(network, &counts, &found);
+            }
             // Only prompts are left for this step.
             (inputs, counts, rows) = (Vec::new(), vec![0; self.active.len()], vec![0; self.active.len()]);
         }
@@ -257,6 +266,21 @@ impl Worker {
             let (own, rest) = found.split_at(counts[index]);
             found = rest;
             request.decoded(|texts| Ok((texts.push(own, vocabulary, sequences)?, 0))).map(drop)
+        });
+    }
+
+    /// Lets texts select from the most likely tokens of each row.
+    fn push_top(&mut self, network: &Network, counts: &[usize], found: &[Option<TopTokens>]) {
+        let mut start = 0;
+        self.select(|index, request, sequences| {
+            let rows = start..start + counts[index];
+            start = rows.end;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let all_logits = |row: usize, sequences: &Sequences| Ok(network.last_logits(sequences, rows.start + row)?);
+            let select = |texts: &mut Texts| Ok((texts.push_top(&found[rows.clone()], sequences, all_logits)?, 0));
+            request.decoded(select).map(drop)
         });
     }
 

@@ -3,6 +3,7 @@
 mod decoder;
 mod elementwise;
 mod recording;
+mod top;
 
 use cubecl::prelude::Client;
 
