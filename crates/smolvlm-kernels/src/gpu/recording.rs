@@ -35,6 +35,15 @@ impl Recording {
         Self { stream, state: if together { State::New } else { State::Impossible }, written }
     }
 
+    /// The recording of a computation that has run before: it is recorded when it runs for the first time.
+    #[must_use]
+    pub fn of_compiled(mut self) -> Self {
+        if let State::New = self.state {
+            self.state = State::Compiled;
+        }
+        self
+    }
+
     /// Runs the computation: `prepare` writes its inputs, `launch` launches its kernels and must not access the device
     /// in another way. If a recording fails, the computation starts again; `prepare` is then called with true, and must
     /// also write what the first launches have changed, if that makes a difference.

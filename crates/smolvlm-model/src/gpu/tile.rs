@@ -39,7 +39,7 @@ impl SharedTileRecording {
             let features = encode(model, x.clone())?;
             if let (Some(mut input), Some(mut output)) = (copied(&x), copied(&features)) {
                 let written = vec![own_buffer(&mut input), own_buffer(&mut output)];
-                let recording = Recording::new(&[], written);
+                let recording = Recording::new(&[], written).of_compiled();
                 *slot = Some(TileRecording { recording, input, output });
             }
             return Ok(features);

@@ -16,9 +16,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-/// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate. Always on GPUs,
-/// where the time of a chunk hardly depends on its length.
+/// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate.
 const CHUNK_ALONE: usize = 1024;
+/// Prompt tokens per step on GPUs, where the time of a chunk hardly depends on its length: the longest prompt that is
+/// recorded there, which is more than a photograph in tiles has.
+const CHUNK_ON_GPU: usize = 2048;
 /// Prompt tokens per step beside other requests, so that they do not wait long.
 const CHUNK_BESIDE_OTHERS: usize = 128;
 /// Tokens of given answers per step when nothing else runs: each may need a row of logits.
@@ -211,7 +213,7 @@ impl Worker {
         }
         let chunks: Vec<Option<StepInput<'_>>> = if is_gpu {
             // One prompt after the other, since each costs the same launches however short its chunk is.
-            let mut left = CHUNK_ALONE;
+            let mut left = CHUNK_ON_GPU;
             let chunks = self.active.iter().map(|request| {
                 let chunk = request.chunk(left).filter(|chunk| !chunk.tokens.is_empty());
                 left -= chunk.as_ref().map_or(0, |chunk| chunk.tokens.len());

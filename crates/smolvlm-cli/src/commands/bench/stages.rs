@@ -79,14 +79,14 @@ impl<'a> Stages<'a> {
         Ok(Self { model, runs, question, batch })
     }
 
-    /// StageLimits preprocessing, from a JPEG file to tiles and tokens.
+    /// Measures preprocessing, from a JPEG file to tiles and tokens.
     pub fn image(&self) -> Result<Measurement, Error> {
         progress("image to tiles");
         let seconds = self.median(|| process(self.model, &self.question).map(drop))?;
         Ok(Measurement::seconds("image_s", "1024x768 JPEG to tiles", seconds, None))
     }
 
-    /// StageLimits a question about the image, from the file to the last token: time to first token and total time.
+    /// Measures a question about the image, from the file to the last token: time to first token and total time.
     pub fn answer(&self) -> Result<[Measurement; 2], Error> {
         let config = self.model.config();
         let prompt = self.batch.prompt_len(0);
@@ -95,11 +95,10 @@ impl<'a> Stages<'a> {
             progress("question and answer");
             // End tokens are suppressed up to the full length.
             let params = SamplingParams::greedy().max_new_tokens(ANSWER).min_new_tokens(ANSWER);
-            for run in 0..=self.runs {
+            for run in 0..self.warm_ups() + self.runs {
                 let clock = Instant::now();
                 let answer = self.model.generate(self.question.clone(), params.clone())?;
-                // The first run is a warm-up.
-                if run > 0 {
+                if run >= self.warm_ups() {
                     total.push(clock.elapsed().as_secs_f64());
                     first.push(answer.timings.first_token().as_secs_f64());
                 }
@@ -114,7 +113,7 @@ impl<'a> Stages<'a> {
         ])
     }
 
-    /// StageLimits vision, prefill and decoding separately.
+    /// Measures vision, prefill and decoding separately.
     pub fn inner(&self, limits: &StageLimits) -> Result<Vec<Measurement>, Error> {
         let config = self.model.config();
         let mut measurements = Vec::new();
@@ -223,10 +222,15 @@ impl<'a> Stages<'a> {
         tokens <= self.model.config().text.max_position_embeddings
     }
 
-    /// Median of the run times on the model's threads, after one warm-up run; none without runs.
+    /// Number of runs that are not timed: GPUs record the launches of the second one.
+    fn warm_ups(&self) -> usize {
+        if self.model.device().device.is_cpu() { 1 } else { 2 }
+    }
+
+    /// Median of the run times on the model's threads, after the warm-up runs; none without runs.
     fn median(&self, mut work: impl FnMut() -> Result<(), Error> + Send) -> Result<Option<f64>, Error> {
         self.model.on_threads(|| {
-            work()?;
+            (0..self.warm_ups()).try_for_each(|_| work())?;
             let timed = |_| {
                 let clock = Instant::now();
                 work()?;
