@@ -245,6 +245,13 @@ impl LayerCache {
         Self { keys: zeros(), values: zeros(), len: 0 }
     }
 
+    /// A cache that a single prompt fills, whose memory is not initialized.
+    #[cfg(feature = "cubecl")]
+    pub(crate) fn for_prompt(shape: [usize; 4], device: &Device, dtype: DType) -> Self {
+        let memory = || Tensor::empty(shape, (device, dtype));
+        Self { keys: memory(), values: memory(), len: 0 }
+    }
+
     /// Number of tokens in every row.
     pub fn len(&self) -> usize {
         self.len
@@ -301,6 +308,11 @@ impl LayerCache {
     pub(crate) fn extend(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let [rows, heads, tokens, width] = keys.dims();
         let (start, end) = (self.len, self.len + tokens);
+        if start == 0 && keys.dims() == self.keys.dims() {
+            // They are the whole cache.
+            *self = Self { keys: keys.clone(), values: values.clone(), len: end };
+            return (keys, values);
+        }
         let place = [0..rows, 0..heads, start..end, 0..width];
         // `inplace` passes the only reference, so the backend writes into the cache's memory.
         self.keys.inplace(|cache| cache.slice_assign(place.clone(), keys));

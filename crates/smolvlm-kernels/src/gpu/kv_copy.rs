@@ -2,63 +2,102 @@
 
 use super::attention::PAGE;
 use super::hardware::{cubes, vector_size};
-use super::weights::{Cache, CachedSequence, Sizes};
+use super::weights::{Cache, CachedSequence, LayerCache, Sizes};
 use crate::PAGE_TOKENS;
 use cubecl::prelude::*;
+use cubecl::server::Handle;
 use std::ops::Range;
 
 /// Units per cube.
 const UNITS: u32 = 256;
+
+/// The bases of a sequence on a GPU; see [`Cache`].
+pub struct Bases {
+    handle: Handle,
+    pages: usize,
+}
+
+/// Keys and values of a layer with the bases of a sequence in it.
+#[derive(Clone, Copy)]
+pub struct LayerRows<'a> {
+    /// Keys and values.
+    pub layer: &'a LayerCache,
+    /// The bases of the sequence.
+    pub bases: &'a Bases,
+    /// Rows between the heads of a token.
+    pub head_stride: usize,
+    /// Number of tokens for which there is memory.
+    pub tokens: usize,
+}
+
+impl Bases {
+    /// Copies bases to a GPU.
+    pub fn new(client: &Client, bases: &[u32]) -> Self {
+        Self { handle: client.create_from_slice(u32::as_bytes(bases)), pages: bases.len() }
+    }
+}
 
 /// Copies the keys and values of these tokens of a sequence, in all layers, to the same tokens of another one.
 ///
 /// # Panics
 ///
 /// When a sequence has no pages for these tokens.
-pub fn copy_tokens(
+pub(super) fn copy_tokens(
     client: &Client,
     sizes: &Sizes,
     from: CachedSequence<'_>,
     to: CachedSequence<'_>,
     tokens: Range<usize>,
 ) {
-    let pages = tokens.end.div_ceil(PAGE_TOKENS);
-    assert!(pages <= from.bases.len().min(to.bases.len()), "copied tokens without pages");
     if tokens.is_empty() {
         return;
     }
+    let [from_bases, to_bases] = [from.bases, to.bases].map(|bases| Bases::new(client, bases));
+    let rows = |cache: &Cache| (cache.head_stride, cache.tokens);
+    for (source, target) in from.cache.layers.iter().zip(&to.cache.layers) {
+        let of = |layer, bases, (head_stride, tokens)| LayerRows { layer, bases, head_stride, tokens };
+        let (source, target) = (of(source, &from_bases, rows(from.cache)), of(target, &to_bases, rows(to.cache)));
+        copy_layer(client, sizes, source, target, tokens.clone());
+    }
+}
+
+/// Copies the keys and values of these tokens, at least one, in a layer.
+///
+/// # Panics
+///
+/// When a sequence has no pages for these tokens.
+pub(super) fn copy_layer(client: &Client, sizes: &Sizes, from: LayerRows<'_>, to: LayerRows<'_>, tokens: Range<usize>) {
+    let pages = tokens.end.div_ceil(PAGE_TOKENS);
+    assert!(pages <= from.bases.pages.min(to.bases.pages), "copied tokens without pages");
     let Sizes { kv_heads, head_dim, weights: element, .. } = *sizes;
     let lanes = vector_size(client, element, &[head_dim]);
     let vectors = tokens.len() * kv_heads * head_dim / lanes;
-    let [from_bases, to_bases] = [from.bases, to.bases].map(|bases| client.create_from_slice(u32::as_bytes(bases)));
-    let of = |cache: &Cache| cache.tokens * kv_heads * head_dim;
-    let arg = |handle: &cubecl::server::Handle, len: usize| {
+    let arg = |handle: &Handle, len: usize| {
         // SAFETY: the buffers have the lengths of their shapes.
         unsafe { BufferArg::from_raw_parts(handle.clone(), len) }
     };
-    for (source, target) in from.cache.layers.iter().zip(&to.cache.layers) {
-        // SAFETY: bases are those of pages within the caches.
-        unsafe {
-            copy::launch_unchecked(
-                client,
-                cubes(client, vectors, CubeDim::new_1d(UNITS)),
-                CubeDim::new_1d(UNITS),
-                lanes,
-                arg(&source.keys, of(from.cache)),
-                arg(&source.values, of(from.cache)),
-                arg(&target.keys, of(to.cache)),
-                arg(&target.values, of(to.cache)),
-                arg(&from_bases, from.bases.len()),
-                arg(&to_bases, to.bases.len()),
-                tokens.start as u32,
-                vectors as u32,
-                from.cache.head_stride as u32,
-                to.cache.head_stride as u32,
-                kv_heads as u32,
-                (head_dim / lanes) as u32,
-                element,
-            );
-        }
+    let [of_from, of_to] = [from.tokens, to.tokens].map(|tokens| tokens * kv_heads * head_dim);
+    // SAFETY: bases are those of pages within the caches.
+    unsafe {
+        copy::launch_unchecked(
+            client,
+            cubes(client, vectors, CubeDim::new_1d(UNITS)),
+            CubeDim::new_1d(UNITS),
+            lanes,
+            arg(&from.layer.keys, of_from),
+            arg(&from.layer.values, of_from),
+            arg(&to.layer.keys, of_to),
+            arg(&to.layer.values, of_to),
+            arg(&from.bases.handle, from.bases.pages),
+            arg(&to.bases.handle, to.bases.pages),
+            tokens.start as u32,
+            vectors as u32,
+            from.head_stride as u32,
+            to.head_stride as u32,
+            kv_heads as u32,
+            (head_dim / lanes) as u32,
+            element,
+        );
     }
 }
 

@@ -9,6 +9,7 @@ mod gemv;
 mod hardware;
 mod kv_copy;
 pub mod kv_pool;
+pub mod prompt_cache;
 pub mod recording;
 mod reduce;
 #[cfg(feature = "persistence")]

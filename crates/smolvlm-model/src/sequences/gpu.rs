@@ -172,15 +172,15 @@ impl GpuSequences {
         decoder: &GpuDecoder,
         input: &StepInput<'_>,
     ) -> Result<Vec<f32>, Error> {
-        let (id, tokens, text) = (input.sequence, input.tokens.len(), &model.config().text);
+        let (id, tokens) = (input.sequence, input.tokens.len());
         let Some(table) = self.tables.get(id) else { return Err(Error::UnknownSequence) };
         let (start, end) = (table.len, table.len + tokens);
         let inputs =
             ModelInputs { input_ids: input.tokens.to_vec(), padding: vec![0], features: input.features.clone() };
         let logits = if start == 0 && tokens <= GpuPrompts::MAX_TOKENS {
-            let recorded = self.recorded.get_or_insert_with(|| GpuPrompts::new(&model.text, text));
-            let (hidden, cache) = recorded.run(decoder, &model.text, text, model.merge(&inputs)?)?;
-            self.pages.store(decoder, cache, 0..tokens, &table.pages);
+            let recorded = self.recorded.get_or_insert_with(|| GpuPrompts::new(decoder));
+            let hidden = recorded.run(decoder, &model.text, model.merge(&inputs)?)?;
+            self.pages.store_prompt(recorded, tokens, &table.pages);
             let kept = input.logits.count(tokens);
             let logits = (kept > 0).then(|| model.logits(hidden.narrow(1, tokens - kept, kept)));
             logits.map_or(Ok(Vec::new()), |logits| HostTensor::read(logits).map(|logits| logits.data))?
@@ -193,7 +193,7 @@ impl GpuSequences {
             if !known {
                 cache.truncate(0);
             }
-            cache.reserve(text, capacity);
+            cache.reserve(&model.config().text, capacity);
             if !known {
                 self.pages.load(decoder, &table.pages, start, &mut cache);
             }

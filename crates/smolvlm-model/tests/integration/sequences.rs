@@ -146,8 +146,8 @@ fn prompts_of_any_length_have_the_logits_of_packed_weights() {
     let kinds = [KeepLogits::Last, KeepLogits::Tail(3), KeepLogits::All];
     for network in networks {
         let [mut sequences, mut wanted] = [&network, &packed].map(|network| network.new_sequences(4096));
-        for (length, seed) in [127, 128, 1, 129, 513, 300].into_iter().zip(0..) {
-            for (kind, logits) in kinds.into_iter().enumerate() {
+        for (kind, logits) in kinds.into_iter().enumerate() {
+            for (length, seed) in [127, 128, 1, 129, 513, 300].into_iter().zip(0..) {
                 let ids: Vec<u32> = (0..length).map(|index| (index * (7 + kind as u32) + seed) % 89).collect();
                 let [id, same] = [&mut sequences, &mut wanted].map(Sequences::add);
                 // The last tokens are a second prompt.

@@ -1,6 +1,6 @@
 //! Decoding of any number of sequences whose keys and values are in pages.
 
-use super::{GpuDecoder, bases, buffers, rotary_tables};
+use super::{GpuDecoder, GpuPrompts, bases, buffers, rotary_tables};
 use crate::KvCache;
 use smolvlm_kernels::gpu::TopTokens;
 use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
@@ -76,6 +76,15 @@ impl GpuPages {
     pub fn store(&self, decoder: &GpuDecoder, cache: &mut KvCache, tokens: Range<usize>, pages: &[PageId]) {
         let (bases, cache) = (bases(0, decoder.token[0], cache.capacity()), buffers(cache));
         self.pool.store(CachedSequence { cache: &cache, bases: &bases }, pages, tokens);
+    }
+
+    /// Copies the tokens of the last prompt to the pages of a sequence.
+    ///
+    /// # Panics
+    ///
+    /// When there are no pages for these tokens.
+    pub fn store_prompt(&self, prompts: &GpuPrompts, tokens: usize, pages: &[PageId]) {
+        prompts.cache().store(&self.pool, pages, tokens);
     }
 
     /// Copies the first tokens of a sequence to an empty cache with a single row without padding.

@@ -1,12 +1,14 @@
 //! Prompts whose launches are recorded and replayed.
 
 use super::GpuDecoder;
-use crate::{Error, KvCache, TextModel};
+use crate::{Error, LayerCache, LayerContext, TextModel};
 use burn::tensor::Tensor;
-use smolvlm_config::TextConfig;
+use smolvlm_kernels::gpu::prompt_cache::PromptCache;
 use smolvlm_kernels::gpu::recording::Recording;
+use smolvlm_kernels::gpu::weights::LayerCache as LayerBuffers;
 use smolvlm_nn::gpu::copy_into;
-use smolvlm_nn::gpu::tensor::{Handle, own_buffer};
+use smolvlm_nn::gpu::tensor::{Handle, buffer, own_buffer};
+use smolvlm_nn::{AttentionMask, Rotary};
 use std::fmt;
 
 /// Lengths are rounded up to a multiple of this, so that few lengths are recorded.
@@ -29,11 +31,14 @@ pub struct GpuPrompts {
 
 /// Memory that all prompts use.
 struct Memory {
-    cache: KvCache,
+    cache: PromptCache,
+    rotary: Rotary,
     /// The embeddings, `[1, capacity, hidden]`.
     input: Tensor<3>,
     /// Outputs of the model, likewise.
     output: Tensor<3>,
+    /// The buffers of both. The tensors are never written through Burn, which could give them others.
+    buffers: [Handle; 2],
 }
 
 impl fmt::Debug for GpuPrompts {
@@ -46,29 +51,27 @@ impl GpuPrompts {
     /// The longest prompt that is recorded.
     pub const MAX_TOKENS: usize = 2048;
 
-    /// Memory for short prompts of a model on a GPU; it grows with the longest one.
-    pub fn new(model: &TextModel, config: &TextConfig) -> Self {
-        Self { memory: Memory::new(model, config, MIN_CAPACITY), recordings: Vec::new() }
+    /// Memory for short prompts of a model; it grows with the longest one.
+    pub fn new(decoder: &GpuDecoder) -> Self {
+        Self { memory: Memory::new(decoder, MIN_CAPACITY), recordings: Vec::new() }
+    }
+
+    /// The keys and values of the last prompt.
+    pub(super) fn cache(&self) -> &PromptCache {
+        &self.memory.cache
     }
 
     /// Runs the embeddings of a prompt, `[1, T, hidden]` with `T` up to [`MAX_TOKENS`](Self::MAX_TOKENS), through the
-    /// model. Returns its outputs, of the same shape, and a cache with its keys and values; both are overwritten by the
-    /// next prompt.
+    /// decoder's model. Returns its outputs, of the same shape, which the next prompt overwrites.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] for embeddings of another shape, and [`Error::CacheFull`] for more tokens.
-    pub fn run(
-        &mut self,
-        decoder: &GpuDecoder,
-        model: &TextModel,
-        config: &TextConfig,
-        embeds: Tensor<3>,
-    ) -> Result<(Tensor<3>, &mut KvCache), Error> {
+    pub fn run(&mut self, decoder: &GpuDecoder, model: &TextModel, embeds: Tensor<3>) -> Result<Tensor<3>, Error> {
         let found = embeds.dims();
         let [rows, tokens, hidden] = found;
-        if rows != 1 || tokens == 0 || hidden != config.hidden_size {
-            return Err(Error::Shape { found, rows: 1, hidden: config.hidden_size });
+        if rows != 1 || tokens == 0 || hidden != decoder.hidden {
+            return Err(Error::Shape { found, rows: 1, hidden: decoder.hidden });
         }
         if tokens > Self::MAX_TOKENS {
             return Err(Error::CacheFull { tokens, used: 0, capacity: Self::MAX_TOKENS });
@@ -76,47 +79,56 @@ impl GpuPrompts {
         let length = tokens.next_multiple_of(LENGTH_STEP);
         if length > self.memory.cache.capacity() {
             self.recordings.clear();
-            self.memory = Memory::new(model, config, length.next_power_of_two());
+            self.memory = Memory::new(decoder, length.next_power_of_two());
         }
+        let memory = &self.memory;
         let mut recording = match self.recordings.iter().position(|(known, _)| *known == length) {
             Some(index) => self.recordings.remove(index).1,
-            None => Recording::new(decoder.decoder.weights(), self.memory.buffers()),
+            None => memory.recording(decoder),
         };
-        let Memory { cache, input, output } = &mut self.memory;
-        let mut outcome = Ok(());
         // The padding of an earlier prompt could have been NaN, which a weight of zero does not hide.
-        let prepare = |_: bool| copy_into(length * hidden, embeds.clone(), input);
-        recording.run(decoder.decoder.client(), prepare, || {
-            cache.truncate(0);
-            let run = model.forward(input.clone().narrow(1, 0, length), cache, false);
-            outcome = run.map(|run| copy_into(length * hidden, run.last_hidden_state, output));
-        });
-        outcome?;
-        cache.set_len(tokens);
+        let prepare = |_: bool| copy_into(length * hidden, embeds.clone(), &memory.input);
+        recording.run(decoder.decoder.client(), prepare, || memory.launch(decoder, model, length));
         self.recordings.push((length, recording));
         if self.recordings.len() > MAX_RECORDINGS {
             self.recordings.remove(0);
         }
-        Ok((output.clone().narrow(1, 0, tokens), cache))
+        Ok(memory.output.clone().narrow(1, 0, tokens))
     }
 }
 
 impl Memory {
-    fn new(model: &TextModel, config: &TextConfig, capacity: usize) -> Self {
-        let cache = model.new_cache(config, &[0], capacity);
-        let weight = model.norm.weight.val();
-        let zeros = || {
-            let mut zeros = Tensor::zeros([1, capacity, config.hidden_size], (&weight.device(), weight.dtype()));
-            // Contiguous and at a fixed address.
-            own_buffer(&mut zeros);
-            zeros
-        };
-        Self { cache, input: zeros(), output: zeros() }
+    fn new(decoder: &GpuDecoder, capacity: usize) -> Self {
+        let GpuDecoder { device, dtype, hidden, inverse_frequencies, .. } = decoder;
+        let [mut input, mut output] = [(); 2].map(|()| Tensor::zeros([1, capacity, *hidden], (device, *dtype)));
+        let buffers = [&mut input, &mut output].map(own_buffer);
+        Self {
+            cache: PromptCache::new(&decoder.decoder, capacity),
+            rotary: Rotary::new(inverse_frequencies, capacity, device, *dtype),
+            input,
+            output,
+            buffers,
+        }
     }
 
-    fn buffers(&mut self) -> Vec<Handle> {
-        let Self { cache, input, output } = self;
-        let layers = cache.layers.iter_mut().flat_map(|layer| [&mut layer.keys, &mut layer.values]);
-        layers.map(own_buffer).chain([own_buffer(input), own_buffer(output)]).collect()
+    fn recording(&self, decoder: &GpuDecoder) -> Recording {
+        let written = self.cache.handles().chain(&self.buffers).cloned().collect();
+        Recording::new(decoder.decoder.weights(), written)
+    }
+
+    /// Launches the layers and the final norm on the first `length` rows of the input.
+    fn launch(&self, decoder: &GpuDecoder, model: &TextModel, length: usize) {
+        let GpuDecoder { ref device, dtype, hidden, token: [kv_heads, head_dim], .. } = *decoder;
+        let (cos, sin) = self.rotary.range(0, length);
+        let context = LayerContext { cos: &cos, sin: &sin, mask: &AttentionMask::Causal };
+        let mut x = self.input.clone().narrow(1, 0, length);
+        for (index, layer) in model.layers.iter().enumerate() {
+            // Tensors may get other memory each time.
+            let mut found = LayerCache::for_prompt([1, kv_heads, length, head_dim], device, dtype);
+            x = layer.forward(x, context, Some(&mut found));
+            let found = LayerBuffers { keys: buffer(found.keys), values: buffer(found.values) };
+            self.cache.fill(&decoder.decoder, index, &found, length);
+        }
+        copy_into(length * hidden, model.norm.forward(x), &self.output);
     }
 }
