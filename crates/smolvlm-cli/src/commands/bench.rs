@@ -64,6 +64,7 @@ pub fn run(args: &Bench) -> Result<(), Failure> {
     let mut measurements = vec![load, image];
     measurements.extend(stages.inner(&limits)?);
     measurements.extend(answer);
+    measurements.push(stages.answers(&limits)?);
     progress("peak rates of this machine");
     let report = Report {
         model: args.model.random.map_or_else(|| args.model.model.clone(), |preset| format!("random {preset}")),

@@ -12,6 +12,9 @@ use std::time::Instant;
 /// Number of tokens of the answer.
 const ANSWER: usize = 64;
 
+/// Number of questions at once.
+const PHOTOS: usize = 64;
+
 /// Context length of each row when decoding is measured.
 const CONTEXT: usize = 200;
 
@@ -54,12 +57,14 @@ pub struct StageLimits {
     prompt: usize,
     /// Maximum number of rows at once.
     rows: usize,
+    /// Maximum number of photos at once.
+    photos: usize,
 }
 
 impl StageLimits {
-    pub const CPU: Self = Self { tiles: 17, prompt: usize::MAX, rows: 8 };
-    pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX };
-    pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8 };
+    pub const CPU: Self = Self { tiles: 17, prompt: usize::MAX, rows: 8, photos: 0 };
+    pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX, photos: usize::MAX };
+    pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8, photos: 0 };
 }
 
 /// The model and inputs of the measurements.
@@ -73,7 +78,7 @@ pub struct Stages<'a> {
 impl<'a> Stages<'a> {
     /// Creates the test image and its tiles.
     pub fn new(model: &'a SmolVlm, runs: usize) -> Result<Self, Failure> {
-        let image = ImageSource::from(picture::jpeg()?);
+        let image = ImageSource::from(picture::jpeg(0)?);
         let question = Conversation::from(Message::user().image(image).text("What is in this picture?"));
         let batch = process(model, &question)?;
         Ok(Self { model, runs, question, batch })
@@ -93,8 +98,7 @@ impl<'a> Stages<'a> {
         let (mut first, mut total) = (Vec::new(), Vec::new());
         if self.has_room(prompt + ANSWER) {
             progress("question and answer");
-            // End tokens are suppressed up to the full length.
-            let params = SamplingParams::greedy().max_new_tokens(ANSWER).min_new_tokens(ANSWER);
+            let params = full_answer();
             for run in 0..self.warm_ups() + self.runs {
                 let clock = Instant::now();
                 let answer = self.model.generate(self.question.clone(), params.clone())?;
@@ -111,6 +115,29 @@ impl<'a> Stages<'a> {
             Measurement::seconds("first_token_s", "question to first token", middle(first), Some(start)),
             Measurement::seconds("total_s", "question to 64th token", middle(total), Some(whole)),
         ])
+    }
+
+    /// Measures questions about different images at once, from the files to the last tokens: the time per question.
+    pub fn answers(&self, limits: &StageLimits) -> Result<Measurement, Failure> {
+        let prompt = self.batch.prompt_len(0);
+        let mut seconds = Vec::new();
+        if PHOTOS <= limits.photos && self.has_room(prompt + ANSWER) {
+            progress("questions and answers at once");
+            let question = |number: usize| {
+                let image = ImageSource::from(picture::jpeg(number as u32)?);
+                Ok(Conversation::from(Message::user().image(image).text("What is in this picture?")))
+            };
+            let questions = (0..PHOTOS).map(question).collect::<Result<Vec<_>, Failure>>()?;
+            let params = full_answer();
+            for run in 0..self.warm_ups() + self.runs {
+                let clock = Instant::now();
+                self.model.batch(&questions, params.clone())?;
+                if run >= self.warm_ups() {
+                    seconds.push(clock.elapsed().as_secs_f64() / PHOTOS as f64);
+                }
+            }
+        }
+        Ok(Measurement::seconds("photos64_s", "each of 64 questions at once", middle(seconds), None))
     }
 
     /// Measures vision, prefill and decoding separately.
@@ -239,6 +266,12 @@ impl<'a> Stages<'a> {
             Ok(middle((0..self.runs).map(timed).collect::<Result<_, Error>>()?))
         })
     }
+}
+
+/// Greedy decoding of as many tokens as are measured: no token ends it. Suppressed end tokens would need all logits,
+/// which a GPU does not send otherwise.
+fn full_answer() -> SamplingParams {
+    SamplingParams::greedy().max_new_tokens(ANSWER).eos_token_ids([u32::MAX])
 }
 
 fn process(model: &SmolVlm, question: &Conversation) -> Result<Batch, Error> {
