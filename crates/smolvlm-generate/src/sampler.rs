@@ -87,7 +87,7 @@ impl Sampler {
     /// Number of most likely tokens that [`sample_top`](Self::sample_top) needs to select one: 1 in greedy decoding, and
     /// one more than are considered in sampling. None if all logits are needed.
     pub fn needs_top(&self) -> Option<usize> {
-        self.top.map(|top| top.count + usize::from(self.random.is_some()))
+        self.top.map(|top| top.count.saturating_add(usize::from(self.random.is_some())))
     }
 
     /// As [`sample`](Self::sample), given only the most likely tokens in ascending order with their logits: those whose

@@ -16,3 +16,6 @@ pub use mapped_file::MappedFile;
 pub use packed_format::{PackedFormat, Q4_GROUP, Q8_GROUP};
 pub use pages::{PAGE_TOKENS, PageId, PageReferences, PageStore};
 pub use peak_rates::PeakRates;
+
+/// Likely next tokens in ascending order, with their logits.
+pub type TopTokens = Vec<(u32, f32)>;

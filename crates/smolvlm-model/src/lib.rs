@@ -49,7 +49,7 @@ pub use network::Network;
 #[cfg(feature = "flex")]
 pub use packed::PackedModel;
 pub use parameter_path::ParameterPath;
-pub use sequences::{SequenceId, Sequences, StepInput, TokenKey, TopTokens};
-pub use smolvlm_kernels::PackedFormat;
+pub use sequences::{SequenceId, Sequences, StepInput, TokenKey};
+pub use smolvlm_kernels::{PackedFormat, TopTokens};
 pub use smolvlm_text::KvCache;
 pub use smolvlm_vision::TileEncoding;

@@ -3,9 +3,9 @@
 use super::attention::{CHUNK, IDLE};
 use super::decoder::Decoder;
 use super::recording::Recording;
-use super::top::{TopTokens, top};
+use super::top::top;
 use super::weights::{Cache, RotaryTables, Sizes};
-use crate::PAGE_TOKENS;
+use crate::{PAGE_TOKENS, TopTokens};
 use cubecl::bytes::Bytes;
 use cubecl::future::reader::read_sync;
 use cubecl::prelude::*;
@@ -210,6 +210,19 @@ impl DecodeBatch {
     /// The error message of the device.
     pub fn top(&self, decoder: &Decoder, rows: usize, count: usize) -> Result<Vec<Option<TopTokens>>, String> {
         top(&self.client, [rows, decoder.sizes.vocabulary], &self.memory.buffers.logits, count)
+    }
+
+    /// The logits of a row after the last step, unless the GPU runs ahead.
+    ///
+    /// # Errors
+    ///
+    /// The error message of the device.
+    pub fn row_logits(&self, decoder: &Decoder, row: usize) -> Result<Vec<f32>, String> {
+        let bytes = |rows: usize| (4 * rows * decoder.sizes.vocabulary) as u64;
+        let logits = self.memory.buffers.logits.clone().offset_start(bytes(row));
+        let logits = logits.offset_end(bytes((self.memory.count - row).saturating_sub(1)));
+        let bytes = self.client.read_one(logits).map_err(|error| error.to_string())?;
+        Ok(f32::from_bytes(&bytes).to_vec())
     }
 
     /// The logits of the first `rows` rows after the last step, `[rows, vocabulary]`, unless the GPU runs ahead.

@@ -23,4 +23,4 @@ pub mod weights;
 #[cfg(feature = "persistence")]
 pub use settings::keep_compiled_kernels;
 pub use stream::GpuStream;
-pub use top::TopTokens;
+pub use top::MAX_TOP;

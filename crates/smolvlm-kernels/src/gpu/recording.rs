@@ -5,6 +5,9 @@ use cubecl::prelude::*;
 use cubecl::server::{Handle, ServerError};
 use cubecl_environment::stream::StreamId;
 
+/// Number of failed recordings after which there are no others.
+const MAX_FAILURES: u8 = 2;
+
 /// A computation that always reads and writes the same memory of one stream. It is recorded when it runs for the second
 /// time, when its kernels are compiled, and replayed from then on.
 pub struct Recording {
@@ -17,8 +20,8 @@ pub struct Recording {
 enum State {
     /// It has not run yet.
     New,
-    /// It ran once, launch by launch.
-    Compiled,
+    /// It ran once, launch by launch, and so many recordings have failed.
+    Compiled { failures: u8 },
     /// It can be replayed.
     Recorded(Graph),
     /// The device cannot record it, or memory belongs to other streams.
@@ -39,36 +42,50 @@ impl Recording {
     #[must_use]
     pub fn of_compiled(mut self) -> Self {
         if let State::New = self.state {
-            self.state = State::Compiled;
+            self.state = State::Compiled { failures: 0 };
         }
         self
+    }
+
+    /// Whether the current stream is that of its memory.
+    pub fn is_on_this_stream(&self) -> bool {
+        StreamId::current() == self.stream
     }
 
     /// Runs the computation: `prepare` writes its inputs, `launch` launches its kernels and must not access the device
     /// in another way. If a recording fails, the computation starts again; `prepare` is then called with true, and must
     /// also write what the first launches have changed, if that makes a difference.
     pub fn run(&mut self, client: &Client, prepare: impl Fn(bool), mut launch: impl FnMut()) {
-        if StreamId::current() != self.stream {
+        if !self.is_on_this_stream() {
             self.state = State::Impossible;
         }
         match std::mem::replace(&mut self.state, State::Impossible) {
             State::New => {
                 prepare(false);
                 launch();
-                self.state = State::Compiled;
+                self.state = State::Compiled { failures: 0 };
             }
-            State::Compiled => {
+            State::Compiled { failures } => {
+                // Another recording of the device, or memory that is not free yet, can be in the way.
+                let retries = if failures + 1 < MAX_FAILURES {
+                    State::Compiled { failures: failures + 1 }
+                } else {
+                    State::Impossible
+                };
                 let prepared = client.graph_prepare();
+                let window = Window(client);
                 prepare(false);
                 launch();
-                // Without support of the device, the launches so far are the computation.
                 if prepared.and_then(|()| client.start_capture()).is_err() {
+                    // The launches so far are the computation.
+                    self.state = retries;
                     return;
                 }
                 launch();
-                match client.stop_capture() {
+                match window.close() {
                     Ok(graph) => self.state = State::Recorded(graph),
                     Err(_) => {
+                        self.state = retries;
                         self.written.iter().for_each(|buffer| mark_written(client, buffer));
                         prepare(true);
                         launch();
@@ -95,12 +112,30 @@ impl Recording {
     /// Replays the computation on the same inputs, or launches it if it is not recorded.
     pub fn run_again(&mut self, mut launch: impl FnMut()) {
         if let State::Recorded(graph) = &self.state
-            && StreamId::current() == self.stream
+            && self.is_on_this_stream()
             && replay(graph).is_ok()
         {
             return;
         }
         launch();
+    }
+}
+
+/// A recording in progress. It ends also if a launch panics: otherwise the stream would record all later ones.
+struct Window<'a>(&'a Client);
+
+impl Window<'_> {
+    fn close(self) -> Result<Graph, ServerError> {
+        let client = self.0;
+        std::mem::forget(self);
+        client.stop_capture()
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        // Its error is that nothing was recorded.
+        drop(self.0.stop_capture());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::hardware::has_planes;
 use super::reduce::over_units;
+use crate::TopTokens;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
@@ -9,13 +10,12 @@ use cubecl::server::Handle;
 const UNITS: u32 = 256;
 /// Bits of the threshold that a pass over the logits finds.
 const BITS: u32 = 2;
+/// Maximum number of most likely tokens.
+pub const MAX_TOP: usize = 64;
 /// Tokens per row for which there is room: those asked for, and those whose logit equals the least of them.
-const CAPACITY: usize = 128;
+const CAPACITY: usize = 2 * MAX_TOP;
 /// Words per row: the number of tokens, which may be larger than the capacity, then each token with its logit.
 const WORDS: usize = 1 + 2 * CAPACITY;
-
-/// Tokens with their logits.
-pub type TopTokens = Vec<(u32, f32)>;
 
 /// The tokens of each row of `logits`, `[rows, vocabulary]`, whose logit is at least the `count`-th largest one, in
 /// ascending order, with their logits. None for a row in which too many logits are equal. NaN is skipped.
@@ -41,7 +41,7 @@ pub fn top(
             BufferArg::from_raw_parts(logits.clone(), rows * vocabulary),
             BufferArg::from_raw_parts(found.clone(), rows * WORDS),
             (vocabulary / lanes) as u32,
-            count.min(CAPACITY) as u32,
+            count.min(MAX_TOP) as u32,
             has_planes(client),
         );
     }
@@ -98,14 +98,14 @@ fn find_top<N: Size>(logits: &[Vector<f32, N>], found: &mut [u32], width: u32, c
             index += UNITS;
         }
         over_units(&mut counts, &mut scratch, digits, UNITS, false, planes);
-        let mut found = threshold;
+        let mut next = threshold;
         #[unroll]
         for digit in 0..digits {
             if counts[digit as usize] >= f32::cast_from(count) {
-                found = threshold | comptime!((digit + 1) << shift);
+                next = threshold | comptime!((digit + 1) << shift);
             }
         }
-        threshold = found;
+        threshold = next;
     }
     // With fewer numbers than `count`, all of them.
     let threshold = max(threshold, 1u32);

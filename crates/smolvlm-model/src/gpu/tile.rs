@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use smolvlm_kernels::gpu::recording::Recording;
 use smolvlm_nn::AttentionMask;
 use smolvlm_nn::gpu::tensor::{client, own_buffer};
-use smolvlm_nn::gpu::{copied, copy_into};
+use smolvlm_nn::gpu::{copied, copy_into, suits_recording};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -32,8 +32,15 @@ impl SharedTileRecording {
     /// Computes the features of one tile, `[1, tokens, text hidden]`, from the embeddings of its patches, `[1, patches,
     /// vision hidden]`.
     pub(crate) fn encode(&self, model: &SmolVlmModel, x: Tensor<3>) -> Result<Tensor<3>, Error> {
+        let (vision, patches) = (&model.config().vision, x.dims()[1]);
+        let suits = suits_recording(&x.device(), x.dtype(), vision.num_attention_heads, patches);
         // Another thread may be encoding a tile.
-        let (Some(client), Ok(mut slot)) = (client(&x.device()), self.0.try_lock()) else { return encode(model, x) };
+        let (true, Some(client), Ok(mut slot)) = (suits, client(&x.device()), self.0.try_lock()) else {
+            return encode(model, x);
+        };
+        if slot.as_ref().is_some_and(|tile| !tile.recording.is_on_this_stream()) {
+            return encode(model, x);
+        }
         let Some(tile) = slot.as_mut().filter(|tile| tile.input.dims() == x.dims()) else {
             // The first tile of a size shows the shape of the features.
             let features = encode(model, x.clone())?;

@@ -1,10 +1,10 @@
 //! Sequences on a GPU: keys and values are in shared pages, and sequences with one new token each are decoded together.
 
 use super::page_tables::PageTables;
-use super::{SequenceId, StepInput, TokenKey, TopTokens};
+use super::{SequenceId, StepInput, TokenKey};
 use crate::{Error, HostTensor, KeepLogits, ModelInputs, SmolVlmModel};
 use smolvlm_kernels::gpu::GpuStream;
-use smolvlm_kernels::{PAGE_TOKENS, PageStore};
+use smolvlm_kernels::{PAGE_TOKENS, PageStore, TopTokens};
 use smolvlm_text::{GpuDecoder, GpuPages, GpuPrompts, GpuRow, KvCache};
 
 /// The capacity of the memory for prompts is a multiple of this.
@@ -123,9 +123,7 @@ impl GpuSequences {
     /// The logits of a row of the last step.
     pub(super) fn last_logits(&self, model: &SmolVlmModel, row: usize) -> Result<Vec<f32>, Error> {
         let decoder = model.gpu_decoder().ok_or(Error::UnknownSequence)?;
-        let logits = self.stream.run(|| self.pages.logits(decoder)).map_err(|error| Error::device(&error))?;
-        let row = logits.chunks_exact(model.config().text.vocab_size).nth(row);
-        row.map(<[f32]>::to_vec).ok_or(Error::UnknownSequence)
+        self.stream.run(|| self.pages.row_logits(decoder, row)).map_err(|error| Error::device(&error))
     }
 
     /// Runs one more token of each sequence and reads the results.
@@ -177,7 +175,7 @@ impl GpuSequences {
         let (start, end) = (table.len, table.len + tokens);
         let inputs =
             ModelInputs { input_ids: input.tokens.to_vec(), padding: vec![0], features: input.features.clone() };
-        let logits = if start == 0 && tokens <= GpuPrompts::MAX_TOKENS {
+        let logits = if start == 0 && GpuPrompts::suits(decoder, tokens) {
             let recorded = self.recorded.get_or_insert_with(|| GpuPrompts::new(decoder));
             let hidden = recorded.run(decoder, &model.text, model.merge(&inputs)?)?;
             self.pages.store_prompt(recorded, tokens, &table.pages);

@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 #[cfg(feature = "flex")]
 pub(crate) use page_tables::PageTables;
 use smolvlm_config::ModelConfig;
-use smolvlm_kernels::PAGE_TOKENS;
+use smolvlm_kernels::{PAGE_TOKENS, TopTokens};
 use tensors::TensorSequences;
 
 /// A sequence in [`Sequences`].
@@ -86,9 +86,6 @@ enum Kind {
 }
 
 impl Network {
-    /// Maximum number of most likely tokens that [`step_top`](Self::step_top) returns.
-    pub const MAX_TOP: usize = 64;
-
     /// Storage for sequences of this network. On packed weights and GPUs all of them hold up to `max_tokens` tokens,
     /// each rounded up to a multiple of 32; memory is allocated as they grow.
     #[cfg_attr(
@@ -153,12 +150,13 @@ impl Network {
     }
 
     /// Runs one more text token of each sequence and returns at least the `count` most likely next tokens of each, up to
-    /// [`MAX_TOP`](Self::MAX_TOP): on a GPU only those with at least the logit of the last of them, and none where too
-    /// many logits are equal, so that they must be read with [`last_logits`](Self::last_logits); on others all tokens.
+    /// [`max_top`](Sequences::max_top): those with at least the logit of the last of them. None where too many logits
+    /// are equal, so that all must be read with [`last_logits`](Self::last_logits).
     ///
     /// # Errors
     ///
-    /// As [`step`](Self::step).
+    /// As [`step`](Self::step), and [`Error::UnknownSequence`] if no tokens can be selected from these sequences.
+    #[cfg_attr(not(feature = "cubecl"), expect(unused_variables, reason = "only GPUs select tokens"))]
     pub fn step_top(
         &self,
         sequences: &mut Sequences,
@@ -168,19 +166,16 @@ impl Network {
         match (self, &mut sequences.kind) {
             #[cfg(feature = "cubecl")]
             (Self::Tensors(model), Kind::Gpu(sequences)) => sequences.step_top(model, inputs, count),
-            _ => {
-                let logits = self.step(sequences, &generated(inputs))?;
-                let rows = logits.chunks_exact(self.config().text.vocab_size);
-                Ok(rows.map(|row| Some((0..).zip(row.iter().copied()).collect())).collect())
-            }
+            _ => Err(Error::UnknownSequence),
         }
     }
 
-    /// The logits of a row of the last [`step_top`](Self::step_top), in which a token of theirs was none.
+    /// The logits of a row of the last [`step_top`](Self::step_top).
     ///
     /// # Errors
     ///
     /// [`Error::UnknownSequence`] if there is no such row, and [`Error::Device`].
+    #[cfg_attr(not(feature = "cubecl"), expect(unused_variables, reason = "only GPUs select tokens"))]
     pub fn last_logits(&self, sequences: &Sequences, row: usize) -> Result<Vec<f32>, Error> {
         match (self, &sequences.kind) {
             #[cfg(feature = "cubecl")]
@@ -194,9 +189,6 @@ impl Network {
 fn generated(inputs: &[(SequenceId, u32)]) -> Vec<StepInput<'_>> {
     inputs.iter().map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token))).collect()
 }
-
-/// Likely next tokens in ascending order, with their logits.
-pub type TopTokens = Vec<(u32, f32)>;
 
 /// The first largest logit and its token.
 #[cfg(feature = "flex")]
@@ -292,6 +284,16 @@ impl Sequences {
             #[cfg(feature = "cubecl")]
             Kind::Gpu(_) => false,
             Kind::Tensors(_) => false,
+        }
+    }
+
+    /// Number of most likely tokens that [`Network::step_top`] can select: on GPUs; 0 elsewhere, where all logits are in
+    /// main memory.
+    pub fn max_top(&self) -> usize {
+        match &self.kind {
+            #[cfg(feature = "cubecl")]
+            Kind::Gpu(_) => smolvlm_kernels::gpu::MAX_TOP,
+            _ => 0,
         }
     }
 

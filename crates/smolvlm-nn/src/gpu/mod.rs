@@ -9,3 +9,4 @@ pub mod tensor;
 pub(crate) use ops::{activate, layer_norm, rms_norm, rotate};
 pub use ops::{copied, copy_into};
 pub(crate) use prompt::prompt_attention;
+pub use prompt::suits_recording;

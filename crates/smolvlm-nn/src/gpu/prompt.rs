@@ -5,25 +5,39 @@ use super::tensor::{client, cube_tensor, mapped};
 use crate::AttentionMask;
 use crate::linear::matmul;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::kernel::attention::{AttentionStrategy, attention};
 use cubek::attention::forward::routines::blackbox_accelerated::BlackboxAcceleratedStrategy;
 
 /// Minimum number of queries for which [`flash`] is faster.
 const MIN_FLASH_QUERIES: usize = 32;
+/// Maximum number of bytes of attention scores in a recording.
+const MAX_RECORDED_SCORES: usize = 32 << 20;
 
 /// Computes [`attention`](crate::attention()) with equal numbers of query and key heads on GPUs; `None` where Burn's own
 /// implementation is as good.
 pub fn prompt_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4>> {
     let ([_, _, queries, _], [_, _, keys, _]) = (q.dims(), k.dims());
-    let has_tensor_cores = !client(&q.device())?.features().matmul.cmma.is_empty();
-    let suits_flash = has_tensor_cores && q.dtype() != DType::F32 && queries >= MIN_FLASH_QUERIES;
+    client(&q.device())?;
+    let suits_flash = has_flash(&q.device(), q.dtype()) && queries >= MIN_FLASH_QUERIES;
     let out = match mask {
         AttentionMask::None if suits_flash => flash(q, k, v, false),
         AttentionMask::Causal if suits_flash && queries == keys => flash(q, k, v, true),
         _ => None,
     };
     out.or_else(|| scored(q, k, v, mask))
+}
+
+/// Whether layers with this number of heads on so many tokens take little memory besides the values of the tokens: a
+/// recording keeps all memory that it uses.
+pub fn suits_recording(device: &Device, dtype: DType, heads: usize, tokens: usize) -> bool {
+    // Scores and their softmax, which FlashAttention does not keep.
+    has_flash(device, dtype) || 2 * heads * tokens * tokens * dtype.size() <= MAX_RECORDED_SCORES
+}
+
+/// Whether [`flash`] is used.
+fn has_flash(device: &Device, dtype: DType) -> bool {
+    dtype != DType::F32 && client(device).is_some_and(|client| !client.features().matmul.cmma.is_empty())
 }
 
 /// Attention with the score matrix in memory and, in f32, without tensor cores, which round.

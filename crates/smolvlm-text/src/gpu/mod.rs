@@ -22,6 +22,7 @@ pub struct GpuDecoder {
     decoder: Decoder,
     /// Shape of the keys and values of a token in a layer, `[kv_heads, head_dim]`.
     token: [usize; 2],
+    heads: usize,
     hidden: usize,
     dtype: DType,
     device: Device,
@@ -88,7 +89,8 @@ impl GpuDecoder {
         let decoder = Decoder::new(client, sizes, weights)?;
         let token = [config.num_key_value_heads, config.head_dim];
         let inverse_frequencies = config.rope.inverse_frequencies(config.head_dim);
-        Some(Self { decoder, token, hidden: config.hidden_size, dtype, device, inverse_frequencies })
+        let heads = config.num_attention_heads;
+        Some(Self { decoder, token, heads, hidden: config.hidden_size, dtype, device, inverse_frequencies })
     }
 
     /// Launches a decoding step for one token per row, without waiting for it.

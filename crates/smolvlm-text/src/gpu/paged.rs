@@ -2,11 +2,10 @@
 
 use super::{GpuDecoder, GpuPrompts, bases, buffers, rotary_tables};
 use crate::KvCache;
-use smolvlm_kernels::gpu::TopTokens;
 use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
 use smolvlm_kernels::gpu::kv_pool::KvPool;
 use smolvlm_kernels::gpu::weights::{CachedSequence, RotaryTables};
-use smolvlm_kernels::{PAGE_TOKENS, PageId, PageReferences, PageStore};
+use smolvlm_kernels::{PAGE_TOKENS, PageId, PageReferences, PageStore, TopTokens};
 use smolvlm_nn::Rotary;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -161,6 +160,16 @@ impl GpuPages {
     /// The error message of the device.
     pub fn logits(&self, decoder: &GpuDecoder) -> Result<Vec<f32>, String> {
         self.batch().map_or(Ok(Vec::new()), |batch| batch.logits(&decoder.decoder, self.rows.len()))
+    }
+
+    /// The logits of a sequence after the last step, by its row; none if there is no such row.
+    ///
+    /// # Errors
+    ///
+    /// The error message of the device.
+    pub fn row_logits(&self, decoder: &GpuDecoder, row: usize) -> Result<Vec<f32>, String> {
+        let batch = self.batch().filter(|_| row < self.rows.len());
+        batch.map_or(Ok(Vec::new()), |batch| batch.row_logits(&decoder.decoder, row))
     }
 
     /// The batch of the last step.

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use smolvlm_kernels::gpu::prompt_cache::PromptCache;
 use smolvlm_kernels::gpu::recording::Recording;
 use smolvlm_kernels::gpu::weights::LayerCache as LayerBuffers;
-use smolvlm_nn::gpu::copy_into;
 use smolvlm_nn::gpu::tensor::{Handle, buffer, own_buffer};
+use smolvlm_nn::gpu::{copy_into, suits_recording};
 use smolvlm_nn::{AttentionMask, Rotary};
 use std::fmt;
 
@@ -15,8 +15,10 @@ use std::fmt;
 const LENGTH_STEP: usize = 128;
 /// Minimum length for which there is memory.
 const MIN_CAPACITY: usize = 512;
-/// Number of lengths whose recordings are kept: those used last.
-const MAX_RECORDINGS: usize = 8;
+/// Number of lengths whose recordings are kept: those used last. Each keeps the memory of its intermediate results.
+const MAX_RECORDINGS: usize = 4;
+/// The longest prompt that is recorded: more than that of a photograph in tiles.
+const MAX_TOKENS: usize = 2048;
 
 /// Prompts of one row from its first token, one at a time in the same memory. Launches of a length are recorded when it
 /// occurs for the second time. On an NVIDIA H200, launching a prompt's kernels one by one took 32 ms whatever its
@@ -48,9 +50,6 @@ impl fmt::Debug for GpuPrompts {
 }
 
 impl GpuPrompts {
-    /// The longest prompt that is recorded.
-    pub const MAX_TOKENS: usize = 2048;
-
     /// Memory for short prompts of a model; it grows with the longest one.
     pub fn new(decoder: &GpuDecoder) -> Self {
         Self { memory: Memory::new(decoder, MIN_CAPACITY), recordings: Vec::new() }
@@ -61,8 +60,13 @@ impl GpuPrompts {
         &self.memory.cache
     }
 
-    /// Runs the embeddings of a prompt, `[1, T, hidden]` with `T` up to [`MAX_TOKENS`](Self::MAX_TOKENS), through the
-    /// decoder's model. Returns its outputs, of the same shape, which the next prompt overwrites.
+    /// Whether a prompt of so many tokens is short enough; the time of longer ones is that of their arithmetic.
+    pub fn suits(decoder: &GpuDecoder, tokens: usize) -> bool {
+        let length = tokens.next_multiple_of(LENGTH_STEP);
+        length <= MAX_TOKENS && suits_recording(&decoder.device, decoder.dtype, decoder.heads, length)
+    }
+
+    /// Runs the embeddings of a prompt that [`suits`](Self::suits), `[1, T, hidden]`, through the decoder's model. Returns its outputs, of the same shape, which the next prompt overwrites.
     ///
     /// # Errors
     ///
@@ -73,8 +77,8 @@ impl GpuPrompts {
         if rows != 1 || tokens == 0 || hidden != decoder.hidden {
             return Err(Error::Shape { found, rows: 1, hidden: decoder.hidden });
         }
-        if tokens > Self::MAX_TOKENS {
-            return Err(Error::CacheFull { tokens, used: 0, capacity: Self::MAX_TOKENS });
+        if tokens > MAX_TOKENS {
+            return Err(Error::CacheFull { tokens, used: 0, capacity: MAX_TOKENS });
         }
         let length = tokens.next_multiple_of(LENGTH_STEP);
         if length > self.memory.cache.capacity() {

@@ -18,8 +18,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 /// Prompt tokens per step when nothing else runs: enough that reading the weights does not dominate.
 const CHUNK_ALONE: usize = 1024;
-/// Prompt tokens per step on GPUs, where the time of a chunk hardly depends on its length: the longest prompt that is
-/// recorded there, which is more than a photograph in tiles has.
+/// Prompt tokens per step on GPUs, where the time of a chunk hardly depends on its length: more than a photograph in
+/// tiles has.
 const CHUNK_ON_GPU: usize = 2048;
 /// Prompt tokens per step beside other requests, so that they do not wait long.
 const CHUNK_BESIDE_OTHERS: usize = 128;
@@ -193,7 +193,8 @@ impl Worker {
         let decoding = || self.active.iter().filter(|request| request.phase == Phase::Decode);
         let is_greedy = decoding().all(ActiveRequest::is_greedy);
         let needed = decoding().map(ActiveRequest::needs_top).try_fold(1, |most, needed| Some(most.max(needed?)));
-        let top = needed.filter(|&needed| is_gpu && needed <= Network::MAX_TOP && !inputs.is_empty());
+        let most = if is_greedy { 1 } else { self.sequences.max_top() };
+        let top = needed.filter(|&needed| is_gpu && needed <= most && !inputs.is_empty());
         if let Some(count) = top {
             let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
             let tokens: Vec<(SequenceId, u32)> = tokens.collect();
@@ -212,10 +213,10 @@ impl Worker {
             return Ok(());
         }
         let chunks: Vec<Option<StepInput<'_>>> = if is_gpu {
-            // One prompt after the other, since each costs the same launches however short its chunk is.
+            // One prompt after the other and not in parts, since each costs the same launches however short it is.
             let mut left = CHUNK_ON_GPU;
             let chunks = self.active.iter().map(|request| {
-                let chunk = request.chunk(left).filter(|chunk| !chunk.tokens.is_empty());
+                let chunk = request.chunk(CHUNK_ON_GPU).filter(|chunk| chunk.tokens.len() <= left);
                 left -= chunk.as_ref().map_or(0, |chunk| chunk.tokens.len());
                 chunk
             });
