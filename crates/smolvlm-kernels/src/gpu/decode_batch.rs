@@ -203,7 +203,7 @@ impl DecodeBatch {
     }
 
     /// Of each of the first `rows` rows after the last step, at least the `count` most likely next tokens, in ascending
-    /// order, with their logits; see [`top`].
+    /// order, with their logits; none where too many logits are equal.
     ///
     /// # Errors
     ///
