@@ -143,7 +143,9 @@ impl Network {
             (Self::Tensors(model), Kind::Tensors(sequences)) => sequences.step_argmax(model, inputs),
             #[cfg(feature = "flex")]
             _ => {
-                let logits = self.step(sequences, &generated(inputs))?;
+                let steps: Vec<StepInput<'_>> =
+                    inputs.iter().map(|(id, token)| StepInput::generated(*id, std::slice::from_ref(token))).collect();
+                let logits = self.step(sequences, &steps)?;
                 Ok(logits.chunks_exact(self.config().text.vocab_size).map(argmax).collect())
             }
         }
@@ -183,11 +185,6 @@ impl Network {
             _ => Err(Error::UnknownSequence),
         }
     }
-}
-
-/// One generated token of each sequence.
-fn generated(inputs: &[(SequenceId, u32)]) -> Vec<StepInput<'_>> {
-    inputs.iter().map(|(sequence, token)| StepInput::generated(*sequence, std::slice::from_ref(token))).collect()
 }
 
 /// The first largest logit and its token.

@@ -60,6 +60,7 @@ impl PageTables {
     }
 
     /// Removes the last tokens of a sequence, down to `len`.
+    #[cfg(feature = "flex")]
     pub(crate) fn truncate(&mut self, id: SequenceId, len: usize, store: &mut impl PageStore) {
         if let Some(table) = self.tables.get_mut(&id) {
             table.len = table.len.min(len);
