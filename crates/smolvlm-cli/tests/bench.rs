@@ -5,13 +5,14 @@ mod support;
 use serde_json::Value;
 use support::Workspace;
 
-const STAGES: [&str; 15] = [
+const STAGES: [&str; 16] = [
     "decode1_tokens_s",
     "decode64_tokens_s",
     "decode8_tokens_s",
     "first_token_s",
     "image_s",
     "load_s",
+    "photos64_s",
     "prefill1200_s",
     "prefill900_s",
     "prefill94_s",
@@ -24,9 +25,10 @@ const STAGES: [&str; 15] = [
 ];
 
 /// Stages that `--quick` skips.
-const SLOW: [&str; 6] = ["decode64_tokens_s", "prefill1200_s", "prefill900_s", "tiles13_s", "tiles17_s", "tiles64_s"];
+const SLOW: [&str; 7] =
+    ["decode64_tokens_s", "photos64_s", "prefill1200_s", "prefill900_s", "tiles13_s", "tiles17_s", "tiles64_s"];
 
-const NOT_SHARED: [&str; 2] = ["image_s", "load_s"];
+const NOT_SHARED: [&str; 3] = ["image_s", "load_s", "photos64_s"];
 
 fn keys(object: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
