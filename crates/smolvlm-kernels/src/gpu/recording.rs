@@ -72,15 +72,15 @@ impl Recording {
                 } else {
                     State::Impossible
                 };
-                let prepared = client.graph_prepare();
-                let window = Window(client);
+                // Without success, another recording could be in progress, which must not be closed here.
+                let window = client.graph_prepare().is_ok().then(|| Window(client));
                 prepare(false);
                 launch();
-                if prepared.and_then(|()| client.start_capture()).is_err() {
+                let Some(window) = window.filter(|_| client.start_capture().is_ok()) else {
                     // The launches so far are the computation.
                     self.state = retries;
                     return;
-                }
+                };
                 launch();
                 match window.close() {
                     Ok(graph) => self.state = State::Recorded(graph),
