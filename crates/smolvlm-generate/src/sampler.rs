@@ -81,11 +81,11 @@ impl Sampler {
     /// Whether [`sample`](Self::sample) returns the argmax of the unprocessed logits, so that the other logits are not
     /// needed. [`sample_masked`](Self::sample_masked) always needs them.
     pub fn is_greedy(&self) -> bool {
-        self.random.is_none() && self.logprobs.is_none() && self.processors.is_empty()
+        self.needs_top() == Some(1)
     }
 
-    /// Number of most likely tokens that [`sample_top`](Self::sample_top) needs to select one: 1 in greedy decoding, and
-    /// one more than are considered in sampling. None if all logits are needed.
+    /// Number of most likely tokens that [`sample_top`](Self::sample_top) needs to select one: 1 in greedy decoding,
+    /// and one more than are considered in sampling. None if all logits are needed.
     pub fn needs_top(&self) -> Option<usize> {
         self.top.map(|top| top.count.saturating_add(usize::from(self.random.is_some())))
     }

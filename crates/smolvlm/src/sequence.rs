@@ -94,11 +94,6 @@ impl Sequence {
         Self { constraint, ..self }
     }
 
-    /// Whether the next token is always the argmax of the logits.
-    pub(crate) fn is_greedy(&self) -> bool {
-        self.constraint.is_none() && self.sampler.is_greedy()
-    }
-
     /// Number of most likely tokens that suffice to select the next one; none if all logits are needed.
     pub(crate) fn needs_top(&self) -> Option<usize> {
         self.sampler.needs_top().filter(|_| self.constraint.is_none())

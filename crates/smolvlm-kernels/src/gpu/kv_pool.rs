@@ -1,7 +1,7 @@
 //! A pool of pages on a GPU (as in PagedAttention, Kwon et al. 2023, arXiv 2309.06180).
 
 use super::decoder::Decoder;
-use super::kv_copy::copy_tokens;
+use super::kv_copy::{Bases, LayerRows, copy_layer, copy_tokens};
 use super::weights::{Cache, CachedSequence, LayerCache, Sizes};
 use crate::pages::{PAGE_TOKENS, PageId, PageReferences, PageStore};
 use cubecl::prelude::*;
@@ -67,15 +67,17 @@ impl KvPool {
     fn grow(&mut self, pages: usize) {
         let bytes = pages * page_bytes(&self.sizes);
         let all: Vec<PageId> = (0..self.cache.tokens / PAGE_TOKENS).map(|page| PageId(page as u32)).collect();
-        let bases = self.bases(&all);
+        // Pages keep their bases.
+        let bases = Bases::new(&self.client, &self.bases(&all));
         let (tokens, head_stride) = (pages * PAGE_TOKENS, self.cache.head_stride);
         // Layer by layer, so that little memory is allocated twice if nothing else refers to it.
         for layer in &mut self.cache.layers {
             let new = LayerCache { keys: self.client.empty(bytes), values: self.client.empty(bytes) };
-            let old = Cache { layers: vec![layer.clone()], head_stride, tokens: self.cache.tokens };
-            let moved = Cache { layers: vec![new.clone()], head_stride, tokens };
-            let [from, to] = [&old, &moved].map(|cache| CachedSequence { cache, bases: &bases });
-            copy_tokens(&self.client, &self.sizes, from, to, 0..self.cache.tokens);
+            if !all.is_empty() {
+                let from = LayerRows { layer, bases: &bases, head_stride, tokens: self.cache.tokens };
+                let to = LayerRows { layer: &new, tokens, ..from };
+                copy_layer(&self.client, &self.sizes, from, to, 0..self.cache.tokens);
+            }
             *layer = new;
         }
         self.cache.tokens = tokens;

@@ -3,8 +3,8 @@
 use super::decoder::Decoder;
 use super::kv_copy::{Bases, LayerRows, copy_layer};
 use super::kv_pool::KvPool;
-use super::weights::{Cache, CachedSequence, LayerCache};
-use crate::pages::{PAGE_TOKENS, PageId};
+use super::weights::{Cache, CachedSequence, LayerCache, contiguous_bases};
+use crate::pages::PageId;
 use cubecl::server::Handle;
 
 /// Keys and values of all layers of a prompt, `[kv_heads, capacity, head_dim]` each.
@@ -21,7 +21,7 @@ impl PromptCache {
         let bytes = capacity * sizes.kv_heads * sizes.head_dim * sizes.weights.size();
         let layer = |_| LayerCache { keys: client.empty(bytes), values: client.empty(bytes) };
         let layers = (0..decoder.layers()).map(layer).collect();
-        let bases: Vec<u32> = (0..capacity.div_ceil(PAGE_TOKENS)).map(|page| (page * PAGE_TOKENS) as u32).collect();
+        let bases = contiguous_bases(0, sizes.kv_heads, capacity);
         let on_gpu = Bases::new(client, &bases);
         Self { cache: Cache { layers, head_stride: capacity, tokens: capacity }, bases, on_gpu }
     }

@@ -1,5 +1,6 @@
 //! Sizes, weights and cache of the GPU decoder.
 
+use crate::PAGE_TOKENS;
 use cubecl::ir::ElemType;
 use cubecl::server::Handle;
 
@@ -82,7 +83,7 @@ pub struct LayerCache {
     pub values: Handle,
 }
 
-/// A KV cache in pages of [`PAGE_TOKENS`](crate::PAGE_TOKENS) tokens. The row of token `t` of a head is
+/// A KV cache in pages of [`PAGE_TOKENS`] tokens. The row of token `t` of a head is
 /// `base[t / PAGE_TOKENS] + head * head_stride + t % PAGE_TOKENS`, with the bases of the sequence.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -98,6 +99,13 @@ impl Cache {
     pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
         self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values])
     }
+}
+
+/// The bases of a row of a KV cache in which the heads of each row follow each other, with memory for `capacity`
+/// tokens.
+pub fn contiguous_bases(row: usize, kv_heads: usize, capacity: usize) -> Vec<u32> {
+    let base = |page: usize| (row * kv_heads * capacity + page * PAGE_TOKENS) as u32;
+    (0..capacity.div_ceil(PAGE_TOKENS)).map(base).collect()
 }
 
 /// A sequence in a KV cache: the base of each of its pages.

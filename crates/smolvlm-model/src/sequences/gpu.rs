@@ -1,8 +1,9 @@
 //! Sequences on a GPU: keys and values are in shared pages, and sequences with one new token each are decoded together.
 
 use super::page_tables::PageTables;
+use super::split::{decoded_inputs, with_prompts};
 use super::{SequenceId, StepInput, TokenKey};
-use crate::{Error, HostTensor, KeepLogits, ModelInputs, SmolVlmModel};
+use crate::{Error, HostTensor, ModelInputs, SmolVlmModel};
 use smolvlm_kernels::gpu::GpuStream;
 use smolvlm_kernels::{PAGE_TOKENS, PageStore, TopTokens};
 use smolvlm_text::{GpuDecoder, GpuPages, GpuPrompts, GpuRow, KvCache};
@@ -75,30 +76,14 @@ impl GpuSequences {
     }
 
     fn run(&mut self, model: &SmolVlmModel, decoder: &GpuDecoder, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
-        let decodes = |input: &&StepInput<'_>| {
-            input.tokens.len() == 1 && input.features.is_none() && self.len(input.sequence) > 0
-        };
-        let next: Vec<(SequenceId, u32)> =
-            inputs.iter().filter(decodes).map(|input| (input.sequence, input.tokens[0])).collect();
+        let next = decoded_inputs(inputs, |id| self.len(id));
         let mut decoded = Vec::new();
         if !next.is_empty() {
             self.launch(decoder, &next)?;
             decoded = self.pages.logits(decoder).map_err(|error| Error::device(&error))?;
         }
-        let mut decoded = decoded.chunks_exact(model.config().text.vocab_size);
-        let mut decoding = next.iter().map(|(id, _)| *id).peekable();
-        let mut logits = Vec::new();
-        for input in inputs {
-            if decoding.next_if_eq(&input.sequence).is_some() {
-                let row = decoded.next().unwrap_or_default();
-                if input.logits != KeepLogits::None {
-                    logits.extend_from_slice(row);
-                }
-            } else {
-                logits.extend(self.prefill(model, decoder, input)?);
-            }
-        }
-        Ok(logits)
+        let vocabulary = model.config().text.vocab_size;
+        with_prompts(inputs, &next, &decoded, vocabulary, |input| self.prefill(model, decoder, input))
     }
 
     /// Runs one more token of each sequence; see [`Network::step_argmax`](crate::Network::step_argmax).

@@ -6,6 +6,7 @@ mod gpu;
 mod page_tables;
 #[cfg(any(feature = "cubecl", feature = "flex"))]
 mod prefix;
+mod split;
 mod tensors;
 mod token_key;
 

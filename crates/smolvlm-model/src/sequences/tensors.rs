@@ -1,7 +1,8 @@
 //! Sequences on tensors: rows of one KV cache once they decode together, a cache of their own before that.
 
+use super::split::{decoded_inputs, with_prompts};
 use super::{SequenceId, Sequences, StepInput, TokenKey};
-use crate::{Error, KeepLogits, ModelInputs, SmolVlmModel};
+use crate::{Error, ModelInputs, SmolVlmModel};
 use smolvlm_text::KvCache;
 use std::collections::{HashMap, VecDeque};
 
@@ -89,31 +90,13 @@ impl TensorSequences {
     /// Runs new tokens of each sequence; sequences with one text token run together.
     pub(super) fn step(&mut self, model: &SmolVlmModel, inputs: &[StepInput<'_>]) -> Result<Vec<f32>, Error> {
         inputs.iter().try_for_each(|input| input.check(model.config()))?;
-        let decoding = |input: &&StepInput<'_>| input.tokens.len() == 1 && input.features.is_none();
-        let next: Vec<(SequenceId, u32)> = inputs
-            .iter()
-            .filter(decoding)
-            .filter(|input| self.len(input.sequence) > 0)
-            .map(|input| (input.sequence, input.tokens[0]))
-            .collect();
+        let next = decoded_inputs(inputs, |id| self.len(id));
         let vocabulary = model.config().text.vocab_size;
         let decoded = match self.gather(model, &next)? {
             Some(batch) => model.decode(&next.iter().map(|(_, token)| *token).collect::<Vec<u32>>(), batch)?,
             None => Vec::new(),
         };
-        let mut decoded = decoded.chunks_exact(vocabulary);
-        let mut logits = Vec::new();
-        for input in inputs {
-            if next.iter().any(|(id, _)| *id == input.sequence) {
-                let row = decoded.next().unwrap_or_default();
-                if input.logits != KeepLogits::None {
-                    logits.extend_from_slice(row);
-                }
-            } else {
-                logits.extend(self.prefill(model, input)?);
-            }
-        }
-        Ok(logits)
+        with_prompts(inputs, &next, &decoded, vocabulary, |input| self.prefill(model, input))
     }
 
     /// Runs one more token of each sequence; see [`SmolVlmModel::decode_argmax`].

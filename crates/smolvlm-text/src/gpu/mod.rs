@@ -12,7 +12,7 @@ use smolvlm_config::{HiddenAct, TextConfig};
 use smolvlm_kernels::PAGE_TOKENS;
 use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
 use smolvlm_kernels::gpu::decoder::Decoder;
-use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, RotaryTables, Sizes, Weights};
+use smolvlm_kernels::gpu::weights::{Cache, LayerCache, LayerWeights, RotaryTables, Sizes, Weights, contiguous_bases};
 use smolvlm_nn::gpu::tensor::{Handle, buffer, client, element, own_buffer};
 use smolvlm_nn::{Linear, RmsNorm, Rotary};
 use std::fmt;
@@ -145,7 +145,7 @@ impl GpuDecoder {
         let sequence = |(row, &padding): (usize, &usize)| SequenceRow {
             len: cache.len(),
             padding,
-            bases: bases(row, self.token[0], capacity),
+            bases: contiguous_bases(row, self.token[0], capacity),
             room: capacity,
         };
         batch.place(&cache.padding.iter().enumerate().map(sequence).collect::<Vec<_>>());
@@ -161,12 +161,6 @@ fn buffers(cache: &mut KvCache) -> Cache {
         values: own_buffer(&mut layer.values),
     };
     Cache { layers: cache.layers.iter_mut().map(own).collect(), head_stride: capacity, tokens: rows * capacity }
-}
-
-/// The bases of a row in such buffers.
-fn bases(row: usize, kv_heads: usize, capacity: usize) -> Vec<u32> {
-    let base = |page: usize| (row * kv_heads * capacity + page * PAGE_TOKENS) as u32;
-    (0..capacity.div_ceil(PAGE_TOKENS)).map(base).collect()
 }
 
 fn rotary_tables(rotary: &Rotary, positions: usize) -> RotaryTables {

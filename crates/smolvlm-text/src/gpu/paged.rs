@@ -1,10 +1,10 @@
 //! Decoding of any number of sequences whose keys and values are in pages.
 
-use super::{GpuDecoder, GpuPrompts, bases, buffers, rotary_tables};
+use super::{GpuDecoder, GpuPrompts, buffers, rotary_tables};
 use crate::KvCache;
 use smolvlm_kernels::gpu::decode_batch::{DecodeBatch, SequenceRow};
 use smolvlm_kernels::gpu::kv_pool::KvPool;
-use smolvlm_kernels::gpu::weights::{CachedSequence, RotaryTables};
+use smolvlm_kernels::gpu::weights::{CachedSequence, RotaryTables, contiguous_bases};
 use smolvlm_kernels::{PAGE_TOKENS, PageId, PageReferences, PageStore, TopTokens};
 use smolvlm_nn::Rotary;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl GpuPages {
     ///
     /// When there are no pages for these tokens, or the cache is that of another model.
     pub fn store(&self, decoder: &GpuDecoder, cache: &mut KvCache, tokens: Range<usize>, pages: &[PageId]) {
-        let (bases, cache) = (bases(0, decoder.token[0], cache.capacity()), buffers(cache));
+        let (bases, cache) = (contiguous_bases(0, decoder.token[0], cache.capacity()), buffers(cache));
         self.pool.store(CachedSequence { cache: &cache, bases: &bases }, pages, tokens);
     }
 
@@ -92,7 +92,7 @@ impl GpuPages {
     ///
     /// When there are no pages for these tokens, or the cache is too small or that of another model.
     pub fn load(&self, decoder: &GpuDecoder, pages: &[PageId], tokens: usize, cache: &mut KvCache) {
-        let (bases, buffers) = (bases(0, decoder.token[0], cache.capacity()), buffers(cache));
+        let (bases, buffers) = (contiguous_bases(0, decoder.token[0], cache.capacity()), buffers(cache));
         self.pool.load(pages, CachedSequence { cache: &buffers, bases: &bases }, 0..tokens);
         cache.set_len(tokens);
     }

@@ -66,7 +66,8 @@ impl GpuPrompts {
         length <= MAX_TOKENS && suits_recording(&decoder.device, decoder.dtype, decoder.heads, length)
     }
 
-    /// Runs the embeddings of a prompt that [`suits`](Self::suits), `[1, T, hidden]`, through the decoder's model. Returns its outputs, of the same shape, which the next prompt overwrites.
+    /// Runs the embeddings of a prompt that [`suits`](Self::suits), `[1, T, hidden]`, through the decoder's model.
+    /// Returns its outputs, of the same shape, which the next prompt overwrites.
     ///
     /// # Errors
     ///

@@ -198,11 +198,6 @@ impl ActiveRequest {
         self.request.texts.is_scored()
     }
 
-    /// Whether the next tokens are always the argmax of the logits.
-    pub(super) fn is_greedy(&self) -> bool {
-        self.request.texts.is_greedy()
-    }
-
     /// Number of most likely tokens that suffice to select the next one of each text; none if all logits are needed.
     pub(super) fn needs_top(&self) -> Option<usize> {
         self.request.texts.needs_top()

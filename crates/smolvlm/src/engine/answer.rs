@@ -62,15 +62,7 @@ impl Texts {
         }
     }
 
-    /// Whether the next tokens are always the argmax of the logits.
-    pub(super) fn is_greedy(&self) -> bool {
-        match self {
-            Self::Sampled(texts) => texts.iter().all(|(_, text)| text.is_greedy()),
-            Self::Beams(..) | Self::Scored(_) => false,
-        }
-    }
-
-    /// Number of most likely tokens that suffice to select the next one of each text; none if all logits are needed.
+    /// Number of most likely tokens that suffice to select the next one of each text: 1 if it is the argmax; none if all logits are needed.
     pub(super) fn needs_top(&self) -> Option<usize> {
         let Self::Sampled(texts) = self else { return None };
         let unfinished = texts.iter().filter(|(_, text)| text.finished.is_none());

@@ -190,16 +190,15 @@ impl Worker {
         self.stats.drafted_tokens += drafted as u64;
         let mut inputs: Vec<StepInput<'_>> = next.into_iter().flatten().collect();
         // A GPU sends the host only the tokens that it selects from: the argmax in greedy decoding, or a few.
-        let decoding = || self.active.iter().filter(|request| request.phase == Phase::Decode);
-        let is_greedy = decoding().all(ActiveRequest::is_greedy);
-        let needed = decoding().map(ActiveRequest::needs_top).try_fold(1, |most, needed| Some(most.max(needed?)));
-        let most = if is_greedy { 1 } else { self.sequences.max_top() };
+        let decoding = self.active.iter().filter(|request| request.phase == Phase::Decode);
+        let needed = decoding.map(ActiveRequest::needs_top).try_fold(1, |most, needed| Some(most.max(needed?)));
+        let most = self.sequences.max_top().max(1);
         let top = needed.filter(|&needed| is_gpu && needed <= most && !inputs.is_empty());
         if let Some(count) = top {
             let tokens = inputs.iter().flat_map(|input| input.tokens.iter().map(|&token| (input.sequence, token)));
             let tokens: Vec<(SequenceId, u32)> = tokens.collect();
             drop(inputs);
-            if is_greedy {
+            if count == 1 {
                 let found = network.step_argmax(&mut self.sequences, &tokens)?;
                 self.push(&counts, &found);
             } else {

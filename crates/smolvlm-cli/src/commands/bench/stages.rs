@@ -13,7 +13,7 @@ use std::time::Instant;
 const ANSWER: usize = 64;
 
 /// Number of questions at once.
-const PHOTOS: usize = 64;
+const PHOTOS: u32 = 64;
 
 /// Context length of each row when decoding is measured.
 const CONTEXT: usize = 200;
@@ -58,12 +58,12 @@ pub struct StageLimits {
     /// Maximum number of rows at once.
     rows: usize,
     /// Maximum number of photos at once.
-    photos: usize,
+    photos: u32,
 }
 
 impl StageLimits {
     pub const CPU: Self = Self { tiles: 17, prompt: usize::MAX, rows: 8, photos: 0 };
-    pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX, photos: usize::MAX };
+    pub const GPU: Self = Self { tiles: usize::MAX, prompt: usize::MAX, rows: usize::MAX, photos: u32::MAX };
     pub const QUICK: Self = Self { tiles: 4, prompt: 100, rows: 8, photos: 0 };
 }
 
@@ -78,8 +78,7 @@ pub struct Stages<'a> {
 impl<'a> Stages<'a> {
     /// Creates the test image and its tiles.
     pub fn new(model: &'a SmolVlm, runs: usize) -> Result<Self, Failure> {
-        let image = ImageSource::from(picture::jpeg(0)?);
-        let question = Conversation::from(Message::user().image(image).text("What is in this picture?"));
+        let question = question(0)?;
         let batch = process(model, &question)?;
         Ok(Self { model, runs, question, batch })
     }
@@ -123,17 +122,13 @@ impl<'a> Stages<'a> {
         let mut seconds = Vec::new();
         if PHOTOS <= limits.photos && self.has_room(prompt + ANSWER) {
             progress("questions and answers at once");
-            let question = |number: usize| {
-                let image = ImageSource::from(picture::jpeg(number as u32)?);
-                Ok(Conversation::from(Message::user().image(image).text("What is in this picture?")))
-            };
             let questions = (0..PHOTOS).map(question).collect::<Result<Vec<_>, Failure>>()?;
             let params = full_answer();
             for run in 0..self.warm_ups() + self.runs {
                 let clock = Instant::now();
                 self.model.batch(&questions, params.clone())?;
                 if run >= self.warm_ups() {
-                    seconds.push(clock.elapsed().as_secs_f64() / PHOTOS as f64);
+                    seconds.push(clock.elapsed().as_secs_f64() / f64::from(PHOTOS));
                 }
             }
         }
@@ -272,6 +267,12 @@ impl<'a> Stages<'a> {
 /// which a GPU does not send otherwise.
 fn full_answer() -> SamplingParams {
     SamplingParams::greedy().max_new_tokens(ANSWER).eos_token_ids([u32::MAX])
+}
+
+/// A question about a test image.
+fn question(number: u32) -> Result<Conversation, Failure> {
+    let image = ImageSource::from(picture::jpeg(number)?);
+    Ok(Conversation::from(Message::user().image(image).text("What is in this picture?")))
 }
 
 fn process(model: &SmolVlm, question: &Conversation) -> Result<Batch, Error> {
